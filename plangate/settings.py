@@ -200,6 +200,24 @@ class Settings(BaseSettings):
         default=(),
         description="public keys of the web servers that may attest logins, comma-separated; ed25519:…",
     )
+    web_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="addresses of the proxies before the inbox, comma-separated"
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        examples=["https://login.example.org"],
+        description="the OpenID Connect provider at which people log in to the inbox; unset: none",
+    )
+    oidc_client_id: str | None = Field(default=None, description="the client id that the provider gave")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="its secret; unset: a public client"
+    )
+    oidc_claim: str = Field(
+        default="email",
+        pattern=r"^[!-~]{1,200}$",
+        examples=["email"],
+        description="the claim that says who logged in: email is a person's mail, any other their name",
+    )
 
     worker_build_id: str | None = Field(
         default=None, description="turns on worker versioning, with AUTO_UPGRADE"
@@ -230,8 +248,26 @@ class Settings(BaseSettings):
         shown = f"[{host}]" if ":" in host else host
         return f"{parts.scheme}://{shown}" + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str | None) -> str | None:
+        """Check the address of a provider: its answers say who a person is, so no one may change them."""
+        parts = urlsplit(value or "https://none")
+        if parts.query or parts.fragment or parts.username is not None or not parts.hostname:
+            raise ValueError("must be an address, without user, query and fragment")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+            raise ValueError("must be https")
+        return value
+
     @field_validator(
-        "sealers", "web_keys", "http_headers", "tools", "github_repos", "jira_projects", mode="before"
+        "sealers",
+        "web_keys",
+        "web_proxies",
+        "http_headers",
+        "tools",
+        "github_repos",
+        "jira_projects",
+        mode="before",
     )
     @classmethod
     def _keys(cls, value: object) -> object:
@@ -266,6 +302,11 @@ class Settings(BaseSettings):
     def outbox(self) -> Path:
         """The directory of mails while no SMTP server is set."""
         return self.var_dir / "outbox"
+
+    @property
+    def web_key(self) -> Path:
+        """The private key with which the inbox of this host attests logins."""
+        return self.var_dir / "web.pem"
 
     @property
     def has_web(self) -> bool:

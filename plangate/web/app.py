@@ -18,15 +18,19 @@ from plangate.domain.errors import PlangateError
 from plangate.settings import Settings
 from plangate.web.api import health, runs
 from plangate.web.api.problems import is_for_machines, problem
+from plangate.web.attempts import Attempts
+from plangate.web.database import WebDatabase
 from plangate.web.failures import status_of, words_of
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.language import chosen
+from plangate.web.login import Login, provider_of
 from plangate.web.pages import deciding, lists, run, signing_in
 from plangate.web.place import place_of
 from plangate.web.security import BodyTooLarge, Guarded
-from plangate.web.sessions import Sessions, WebDatabase
+from plangate.web.sessions import Sessions
 from plangate.web.visitors import FormRefused, NotSignedIn, Web, way_to_sign_in, web_of
+from plangate.web.web_key import web_key
 
 _STATIC: Final = Path(__file__).parent / "static"
 
@@ -55,7 +59,17 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         openapi_url="/api/v1/openapi.json",
         lifespan=lifespan,
     )
-    app.state.web = Web(place, gate, Sessions(database), Pages())
+    provider = provider_of(settings)
+    app.state.web = Web(
+        place,
+        gate,
+        Sessions(database),
+        Attempts(database),
+        Pages(),
+        web_key(settings.web_key),
+        login=Login(provider, place, database) if provider is not None else None,
+        proxies=frozenset(settings.web_proxies),
+    )
     for one in (signing_in, lists, deciding, run):
         app.include_router(one.router, include_in_schema=False)
     app.include_router(health.router)

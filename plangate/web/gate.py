@@ -8,21 +8,35 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Self
+from typing import Final, Self
 
 from temporalio.client import Client as TemporalClient
 
 from plangate.client import Client
-from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalUnreachable
-from plangate.domain.people import People
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable, RunNotFound, TemporalUnreachable
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.people import Identified, People
 from plangate.domain.status import Status
+from plangate.elapsed import elapsed
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
 from plangate.records.lists import Wanted
-from plangate.records.queries import pending_on_record, status_on_record
+from plangate.records.queries import (
+    is_seeing_narrowed,
+    pending_on_record,
+    runs_on_record,
+    status_on_record,
+    statuses_on_record,
+)
 from plangate.records.rule_texts import in_force_at
 from plangate.settings import Settings
 from plangate.temporal.connection import connect
+from plangate.web.sight import Sight
+
+_NOT_FOUND_STEP: Final = 0.25
+"""Seconds: an answer 'not found' takes whole steps of it, whether the run exists or may not be seen."""
+_LONGEST_ID: Final = 80
+_FEWEST: Final = 50
 
 
 class Gate:
@@ -59,14 +73,26 @@ class Gate:
                 self._client = Client(await self._connecting(), self._task_queue, self.database)
         return self._client
 
-    async def status(self, workflow_id: str) -> Status:
+    async def status(self, workflow_id: str, sight: Sight) -> Status:
         """Return the status of a run, checked; from the records if the Temporal server does not answer.
 
+        A run that one may not see does not exist for them: the same answer, and after a time that says
+        nothing.
+
         Raises:
-            RunNotFound: there is no such run.
+            RunNotFound: there is no such run for this person.
             StatusContradicts: its parts do not agree.
             TemporalUnreachable: the server does not answer, and the records do not know the run.
         """
+        began = elapsed()
+        with suppress(RunNotFound):
+            status = await self._status(workflow_id)
+            if sight.shows(status):
+                return status
+        await asyncio.sleep(_NOT_FOUND_STEP - (elapsed() - began) % _NOT_FOUND_STEP)
+        raise RunNotFound(f"There is no run {cut(one_line(workflow_id), _LONGEST_ID)}.")
+
+    async def _status(self, workflow_id: str) -> Status:
         try:
             client = await self.client()
             return await client.status(workflow_id)
@@ -76,12 +102,55 @@ class Gate:
                 raise
             return recorded
 
-    async def waiting(self, wanted: Wanted) -> list[Status]:
-        """Return one page of the runs that wait for a person.
+    async def waiting(self, wanted: Wanted, sight: Sight) -> list[Status]:
+        """Return one page of the runs that wait for a person, of those that this person may see.
 
         Raises:
             TemporalUnreachable: the server does not answer, and neither do the records.
         """
+        found: list[Status] = []
+        wanted_so_far = None if wanted.limit is None else wanted.skip + wanted.limit
+        skip = 0
+        while wanted_so_far is None or len(found) < wanted_so_far:
+            limit = None if wanted_so_far is None else max(_FEWEST, wanted_so_far - len(found))
+            part = await self._waiting(wanted.model_copy(update={"skip": skip, "limit": limit}))
+            found += [one for one in part if sight.shows(one)]
+            if limit is None or len(part) < limit:
+                break
+            skip += limit
+        return wanted.page(found)
+
+    async def ended(self, wanted: Wanted, sight: Sight) -> list[Status]:
+        """Return one page of the runs that have ended, of those that this person may see.
+
+        Raises:
+            RecordsMissing: there are no records.
+            RecordsUnavailable: the database does not answer.
+        """
+        return await asyncio.to_thread(self._ended, wanted, sight)
+
+    def _ended(self, wanted: Wanted, sight: Sight) -> list[Status]:
+        every = wanted.model_copy(update={"skip": 0, "limit": None})
+        ids = [one.workflow_id for one in runs_on_record(self.database, every) if one.closed_at is not None]
+        parts = (ids[at : at + _FEWEST] for at in range(0, len(ids), _FEWEST))
+        shown = (one for part in parts for one in statuses_on_record(self.database, part))
+        return wanted.page(one for one in shown if sight.shows(one))
+
+    async def sight(self, identified: Identified) -> Sight:
+        """Return what a person may see.
+
+        Raises:
+            RecordsUnavailable: the database does not answer.
+        """
+        return Sight(identified.approver, await asyncio.to_thread(self._is_narrowed))
+
+    def _is_narrowed(self) -> bool:
+        try:
+            return is_seeing_narrowed(self.database)
+        except RecordsMissing:
+            return False
+
+    async def _waiting(self, wanted: Wanted) -> list[Status]:
         try:
             client = await self.client()
             return await client.pending(wanted)

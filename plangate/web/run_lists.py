@@ -1,6 +1,5 @@
 """The runs of a list, as its page shows them."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +10,6 @@ from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.presentation.words import spelled
 from plangate.records.lists import Sort, Wanted
-from plangate.records.queries import runs_on_record, statuses_on_record
 from plangate.web.gate import Gate
 from plangate.web.may import may_decide_now
 from plangate.web.visitors import Visitor
@@ -49,24 +47,18 @@ async def listed(gate: Gate, visitor: Visitor, which: Which) -> list[Line]:
     """Return the runs of a list; at most a page of them."""
     match which:
         case Which.FOR_ME:
-            waiting = await gate.waiting(Wanted(waiting=True, sort=Sort.DEADLINE, limit=None))
+            waiting = await gate.waiting(Wanted(waiting=True, sort=Sort.DEADLINE, limit=None), visitor.sight)
             found = [one for one in waiting if may_decide_now(one, visitor.identified)][:_PAGE]
         case Which.OPEN:
-            found = await gate.waiting(Wanted(waiting=True, sort=Sort.DEADLINE, limit=_PAGE))
+            found = await gate.waiting(Wanted(waiting=True, sort=Sort.DEADLINE, limit=_PAGE), visitor.sight)
         case Which.HELD:
             held = Wanted(waiting=True, state=Phase.HELD.value, sort=Sort.DEADLINE, limit=_PAGE)
-            found = await gate.waiting(held)
+            found = await gate.waiting(held, visitor.sight)
         case Which.DONE:
-            found = await asyncio.to_thread(_ended, gate)
+            found = await gate.ended(Wanted(sort=Sort.NEWEST, limit=_PAGE), visitor.sight)
         case _:
             assert_never(which)
     return [_line(status) for status in found]
-
-
-def _ended(gate: Gate) -> list[Status]:
-    newest = runs_on_record(gate.database, Wanted(sort=Sort.NEWEST, limit=4 * _PAGE))
-    ids = [one.workflow_id for one in newest if one.closed_at is not None][:_PAGE]
-    return statuses_on_record(gate.database, ids)
 
 
 def _line(status: Status) -> Line:

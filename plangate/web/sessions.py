@@ -4,41 +4,34 @@ A session is named by a random token in a cookie; the database has the token's S
 it lets no one in.
 """
 
-import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Integer,
-    MetaData,
     String,
     Table,
-    create_engine,
     delete,
     insert,
     select,
     update,
 )
-from sqlalchemy.engine import Engine
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
-from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.web.database import METADATA, WebDatabase, hash_of
 
 IDLE: Final = timedelta(hours=8)
 LONGEST: Final = timedelta(hours=24)
 _NOTED_EVERY: Final = timedelta(minutes=1)  # not each request writes that the session was used
 _TOKEN_BYTES: Final = 32
 
-_metadata = MetaData()
 _sessions = Table(
     "sessions",
-    _metadata,
+    METADATA,
     Column("token_hash", String, primary_key=True),
     Column("person", String, nullable=False),
     Column("assurance", String, nullable=False),
@@ -64,27 +57,6 @@ class Session(Frozen):
     form_token: str
 
 
-@dataclass(frozen=True, slots=True)
-class WebDatabase:
-    """The web server's own database, a SQLite file."""
-
-    engine: Engine
-
-    @classmethod
-    def at(cls, path: Path) -> "WebDatabase":
-        """Open the database in this file, and create what is missing."""
-        make_private_folder(path.parent)
-        create_private_file(path)
-        engine = create_engine(f"sqlite:///{path}")
-        _metadata.create_all(engine)
-        close_to_others([path])
-        return cls(engine)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self.engine.dispose()
-
-
 class Sessions:
     """Begins, finds and ends sessions."""
 
@@ -99,7 +71,7 @@ class Sessions:
             connection.execute(delete(_sessions).where(_ended(now)))
             connection.execute(
                 insert(_sessions).values(
-                    token_hash=_hash(token),
+                    token_hash=hash_of(token),
                     person=person,
                     assurance=assurance.value,
                     form_token=secrets.token_urlsafe(_TOKEN_BYTES),
@@ -111,7 +83,7 @@ class Sessions:
 
     def find(self, token: str, now: datetime) -> Session | None:
         """Return the session with this token, if it has not ended by now."""
-        name, at = _hash(token), int(now.timestamp())
+        name, at = hash_of(token), int(now.timestamp())
         with self._engine.begin() as connection:
             row = connection.execute(
                 select(_sessions).where(_sessions.c.token_hash == name, ~_ended(now))
@@ -137,7 +109,3 @@ def _ended(now: datetime) -> ColumnElement[bool]:
     at = int(now.timestamp())
     idle, longest = int(IDLE.total_seconds()), int(LONGEST.total_seconds())
     return (_sessions.c.used_at <= at - idle) | (_sessions.c.began_at <= at - longest)
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

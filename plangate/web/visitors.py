@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import quote
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.people import Identified, People, identify
 from plangate.presentation.clock import now
+from plangate.signing.jws import public_of
+from plangate.web.attempts import Attempts, network_of
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
+from plangate.web.login import Login
 from plangate.web.place import WebPlace, is_loopback
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions
+from plangate.web.sight import Sight
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
 
@@ -36,18 +41,35 @@ class Web:
         place: where the server stands.
         gate: reads runs and sends decisions.
         sessions: who is signed in.
+        attempts: which attempts to sign in failed.
         pages: draws templates.
+        key: attests the decisions of people who are logged in.
+        login: how people log in; None if no provider is set.
+        proxies: the addresses of the proxies before this server.
     """
 
     place: WebPlace
     gate: Gate
     sessions: Sessions
+    attempts: Attempts
     pages: Pages
+    key: Ed25519PrivateKey
+    login: Login | None = None
+    proxies: frozenset[str] = frozenset()
 
     @property
     def cookie(self) -> str:
         """The name of the session's cookie; its prefix makes browsers demand https where there is https."""
         return "__Host-plangate" if self.place.is_secure else "plangate"
+
+    @property
+    def login_cookie(self) -> str:
+        """The name of the cookie of a browser on its way to the provider and back."""
+        return f"{self.cookie}-login"
+
+    def is_trusted_by(self, people: People) -> bool:
+        """Return whether the workers take what this server attests."""
+        return people.web.keys is None or public_of(self.key) in people.web.keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +80,13 @@ class Visitor:
         session: their session.
         people: the list of people; None without one.
         identified: who they are by that list now: an approver, or why there is none.
+        sight: what they may see.
     """
 
     session: Session
     people: People | None
     identified: Identified
+    sight: Sight
 
     @property
     def name(self) -> str:
@@ -96,8 +120,12 @@ async def visitor_of(request: Request) -> Visitor:
     if session is None:
         raise NotSignedIn
     at = now()
-    people = await web_of(request).gate.people(at)
-    return Visitor(session, people, identify(people, session.person, at))
+    gate = web_of(request).gate
+    people = await gate.people(at)
+    identified = identify(people, session.person, at)
+    if identified.approver is None:  # they have left the list
+        raise NotSignedIn
+    return Visitor(session, people, identified, await gate.sight(identified))
 
 
 async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> FormData:
@@ -113,6 +141,19 @@ async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_
     ):
         raise FormRefused
     return form
+
+
+def address_of(request: Request) -> str:
+    """Return the network that a request comes from: of the last hop before the proxies of the settings.
+
+    Headers of anyone else say nothing: a sender chooses them.
+    """
+    address = request.client.host if request.client is not None else ""
+    hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",")]
+    proxies = web_of(request).proxies
+    while address in proxies and hops and hops[-1]:
+        address = hops.pop()
+    return network_of(address)
 
 
 def may_type_a_name(request: Request) -> bool:

@@ -14,6 +14,8 @@ from plangate.web.app import build_app
 from plangate.web.gate import Gate as WebGate
 from tests.support.gate import Gate
 
+NO_TLS = False  # nothing here has https, and reading the authorities takes longer than a page
+
 
 @dataclass(frozen=True)
 class Inbox:
@@ -27,7 +29,7 @@ class Inbox:
 
     def visitor(self) -> httpx.AsyncClient:
         """Return somebody's browser without scripts, with cookies of its own."""
-        return httpx.AsyncClient(base_url=self.url, follow_redirects=True)
+        return httpx.AsyncClient(base_url=self.url, follow_redirects=True, verify=NO_TLS, timeout=30)
 
     async def signed_in(self, name: str) -> httpx.AsyncClient:
         """Return such a browser, signed in by a typed name."""

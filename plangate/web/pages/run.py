@@ -18,12 +18,12 @@ router = APIRouter()
 
 
 @router.get("/runs/{workflow_id:path}/changes", response_class=EventSourceResponse)
-async def changes(web: WebDep, _: VisitorDep, workflow_id: str) -> AsyncIterable[ServerSentEvent]:
+async def changes(web: WebDep, visitor: VisitorDep, workflow_id: str) -> AsyncIterable[ServerSentEvent]:
     """Send an event each time the run changes, until it has ended."""
     before: object = None
     while True:
         try:
-            status = await web.gate.status(workflow_id)
+            status = await web.gate.status(workflow_id, visitor.sight)
         except PlangateError:
             await asyncio.sleep(_PAUSE)
             continue
@@ -39,6 +39,6 @@ async def changes(web: WebDep, _: VisitorDep, workflow_id: str) -> AsyncIterable
 @router.get("/runs/{workflow_id:path}")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show a run: what will happen, what it needs, and every step, whole."""
-    status = await web.gate.status(workflow_id)
+    status = await web.gate.status(workflow_id, visitor.sight)
     view = view_of(status, visitor.identified)
     return web.pages.draw(request, "run.html", visitor=visitor, run=view)

@@ -1,28 +1,47 @@
-"""`/sign-in` and `/sign-out`."""
+"""`/sign-in` and `/sign-out`: by a login at a provider, or on the server's own machine by a typed name."""
 
 import asyncio
+from datetime import timedelta
+from http import HTTPStatus
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import is_placeholder
 from plangate.domain.escaping import one_line
 from plangate.presentation.clock import now
+from plangate.web.attempts import Kind
+from plangate.web.claimed import person_of
+from plangate.web.login import RETURN, Login, LoginRefused
+from plangate.web.login import VALID_FOR as LOGIN_VALID_FOR
 from plangate.web.sessions import LONGEST
-from plangate.web.visitors import FormDep, VisitorDep, Web, WebDep, may_type_a_name, own_path, session_of
+from plangate.web.visitors import (
+    FormDep,
+    VisitorDep,
+    Web,
+    WebDep,
+    address_of,
+    may_type_a_name,
+    own_path,
+    session_of,
+)
+from plangate.web.web_key import public_line
 
 _LONGEST_NAME = 100
+_log = structlog.get_logger(__name__)
 
 router = APIRouter()
 
 
 @router.get("/sign-in")
-async def show(request: Request, web: WebDep, next_page: str = "/") -> Response:
+async def show(request: Request, web: WebDep) -> Response:
     """Show how to sign in."""
-    return await _page(request, web, request.query_params.get("next", next_page))
+    return await _page(request, web, request.query_params.get("next", "/"))
 
 
 @router.post("/sign-in")
@@ -34,36 +53,109 @@ async def by_typed_name(
 ) -> Response:
     """Sign in by a name alone, which proves nothing: only on this machine."""
     if not may_type_a_name(request):
-        return await _page(request, web, next_page, 403, "sign_in.not_here")
+        return await _page(request, web, next_page, HTTPStatus.FORBIDDEN, "sign_in.not_here")
     typed = name.strip()
+    counted = [(Kind.ADDRESS, address_of(request)), (Kind.NAME, typed[:_LONGEST_NAME])]
+    wait = await asyncio.to_thread(web.attempts.wait, counted, now())
+    if wait is not None:
+        return await _wait(request, web, next_page, wait)
     is_shown_whole = one_line(typed) == typed and len(typed) <= _LONGEST_NAME
+    fault, known = "", typed
     if not typed or not is_shown_whole or is_placeholder(typed):
-        return await _page(request, web, next_page, 422, "sign_in.no_name")
-    people = await web.gate.people(now())
-    person = people.find(typed) if people else None
-    if people is not None and (person is None or not person.active):
-        return await _page(request, web, next_page, 422, "sign_in.not_listed")
-    old = await session_of(request)
-    if old is not None:
-        await asyncio.to_thread(web.sessions.end, old)
-    token = await asyncio.to_thread(
-        web.sessions.begin, person.name if person else typed, Assurance.TYPED, now()
+        fault = "sign_in.no_name"
+    else:
+        people = await web.gate.people(now())
+        person = people.find(typed) if people else None
+        if people is not None and (person is None or not person.active):
+            fault = "sign_in.not_listed"
+        known = person.name if person else typed
+    if fault:
+        await asyncio.to_thread(web.attempts.note, counted, now())
+        return await _page(request, web, next_page, HTTPStatus.UNPROCESSABLE_ENTITY, fault)
+    return await _signed_in(request, web, known, Assurance.TYPED, next_page)
+
+
+@router.post("/sign-in/login")
+async def begin_login(
+    request: Request, web: WebDep, next_page: Annotated[str, Form(alias="next")] = "/"
+) -> Response:
+    """Send a browser to the provider, by a page: the CSP lets no form lead to another host."""
+    login, address = _login(web), address_of(request)
+    counted = [(Kind.ADDRESS, address), (Kind.BEGUN, address)]
+    wait = await asyncio.to_thread(web.attempts.wait, counted, now())
+    if wait is not None:
+        return await _wait(request, web, next_page, wait)
+    await asyncio.to_thread(web.attempts.note, counted[1:], now())
+    try:
+        begun = await login.begin(own_path(next_page), request.cookies.get(web.login_cookie, ""), now())
+    except LoginRefused as refused:
+        return await _page(request, web, next_page, HTTPStatus.BAD_GATEWAY, refused.words)
+    answer = web.pages.draw(request, "leave.html", url=begun.url, host=login.provider.host)
+    answer.set_cookie(
+        web.login_cookie,
+        begun.browser,
+        max_age=int(LOGIN_VALID_FOR.total_seconds()),
+        path="/",
+        secure=web.place.is_secure,
+        httponly=True,
+        samesite="lax",
     )
-    return signed_in(web, token, next_page)
-
-
-@router.post("/sign-out")
-async def sign_out(web: WebDep, visitor: VisitorDep, _: FormDep) -> Response:
-    """End the session."""
-    await asyncio.to_thread(web.sessions.end, visitor.session)
-    answer = RedirectResponse("/sign-in", 303)
-    answer.delete_cookie(web.cookie, path="/", secure=web.place.is_secure, httponly=True, samesite="lax")
     return answer
 
 
-def signed_in(web: Web, token: str, next_page: str) -> Response:
-    """Return the answer that gives a browser its new session, and leads on to a page of this server."""
-    answer = RedirectResponse(own_path(next_page), 303)
+@router.get(RETURN)
+async def finish_login(request: Request, web: WebDep) -> Response:
+    """Take a person back from the provider: it counts once, and only in the browser that began it."""
+    login, counted = _login(web), [(Kind.ADDRESS, address_of(request))]
+    wait = await asyncio.to_thread(web.attempts.wait, counted, now())
+    if wait is not None:
+        return await _wait(request, web, "/", wait)
+    try:
+        browser = request.cookies.get(web.login_cookie, "")
+        back = await login.finish(dict(request.query_params), browser, now())
+        people = await web.gate.people(now())
+        person = person_of(back.claims, login.provider.claim, people)
+    except LoginRefused as refused:
+        await asyncio.to_thread(web.attempts.note, counted, now())
+        return await _page(request, web, "/", HTTPStatus.FORBIDDEN, refused.words)
+    if people is None or not web.is_trusted_by(people):
+        _log.warning(
+            "Decisions of this login will be refused: the workers' PLANGATE_WEB_KEYS lacks this key.",
+            action="web_key_not_trusted",
+            public_key=public_line(web.key),
+        )
+    _log.info("A person logged in.", action="logged_in", person=person.name)
+    answer = await _signed_in(request, web, person.name, Assurance.LOGIN, back.next_page)
+    _delete_cookie(web, answer, web.login_cookie)
+    return answer
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, web: WebDep, visitor: VisitorDep, _: FormDep) -> Response:
+    """End the session here; after a login, offer to end the one at the provider as well."""
+    await asyncio.to_thread(web.sessions.end, visitor.session)
+    elsewhere = None
+    if visitor.session.assurance is Assurance.LOGIN and web.login is not None:
+        elsewhere = await web.login.way_out(now())
+    answer: Response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    if elsewhere is not None:
+        answer = web.pages.draw(request, "signed_out.html", url=elsewhere, host=_login(web).provider.host)
+    _delete_cookie(web, answer, web.cookie)
+    return answer
+
+
+async def _signed_in(
+    request: Request, web: Web, person: str, assurance: Assurance, next_page: str
+) -> Response:
+    """Return the answer that gives a browser a new session, and leads on to a page of this server.
+
+    The session that the browser had before ends: nobody can prepare one for another person.
+    """
+    old = await session_of(request)
+    if old is not None:
+        await asyncio.to_thread(web.sessions.end, old)
+    token = await asyncio.to_thread(web.sessions.begin, person, assurance, now())
+    answer = RedirectResponse(own_path(next_page), HTTPStatus.SEE_OTHER)
     answer.set_cookie(
         web.cookie,
         token,
@@ -76,15 +168,46 @@ def signed_in(web: Web, token: str, next_page: str) -> Response:
     return answer
 
 
-async def _page(request: Request, web: Web, next_page: str, status: int = 200, fault: str = "") -> Response:
+def _login(web: Web) -> Login:
+    """Return the way to log in.
+
+    Raises:
+        HTTPException: the settings name no provider, so there is no such page.
+    """
+    if web.login is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return web.login
+
+
+def _delete_cookie(web: Web, answer: Response, name: str) -> None:
+    answer.delete_cookie(name, path="/", secure=web.place.is_secure, httponly=True, samesite="lax")
+
+
+async def _wait(request: Request, web: Web, next_page: str, wait: timedelta) -> Response:
+    """Return the page that says how long to wait."""
+    seconds = max(1, int(wait.total_seconds()))
+    answer = await _page(
+        request, web, next_page, HTTPStatus.TOO_MANY_REQUESTS, "sign_in.wait", minutes=-(-seconds // 60)
+    )
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
+
+
+async def _page(
+    request: Request, web: Web, next_page: str, status: int = 200, fault: str = "", *, minutes: int = 0
+) -> Response:
     people = await web.gate.people(now())
+    may_type = may_type_a_name(request)
     return web.pages.draw(
         request,
         "sign_in.html",
         status,
         next_page=own_path(next_page),
         fault=fault,
-        may_type=may_type_a_name(request),
-        names=[person.name for person in people.persons if person.active] if people else [],
+        minutes=minutes,
+        login_host=web.login.provider.host if web.login is not None else "",
+        may_type=may_type,
+        # Who may type a name sees the list anyway; who cannot must not learn who is on it.
+        names=[one.name for one in people.persons if one.active] if people and may_type else [],
         has_people=people is not None,
     )

@@ -1,0 +1,88 @@
+"""Attempts to sign in that failed, and how long an address or a name that has too many must wait."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Final
+
+from sqlalchemy import Column, Index, Integer, String, Table, delete, insert, select
+
+from plangate.domain.people import identity
+from plangate.web.database import METADATA, WebDatabase, hash_of
+
+WINDOW: Final = timedelta(minutes=10)
+_NETWORK_BYTES: Final = 8  # of an IPv6 address: the rest is its owner's choice
+
+_attempts = Table(
+    "attempts",
+    METADATA,
+    Column("what", String, nullable=False),
+    Column("at", Integer, nullable=False),
+    Index("attempts_what", "what", "at"),
+)
+
+
+class Kind(StrEnum):
+    """What is counted; the value stands in the database."""
+
+    ADDRESS = "address"
+    NAME = "name"
+    BEGUN = "begun"
+    TOKEN = "token"  # noqa: S105  a kind
+
+    @property
+    def most(self) -> int:
+        """How many there may be within the window."""
+        return _MOST[self]
+
+
+_MOST: Final = {Kind.ADDRESS: 30, Kind.NAME: 10, Kind.BEGUN: 100, Kind.TOKEN: 100}
+Counted = tuple[Kind, str]
+
+
+class Attempts:
+    """Counts failures; those who succeed are not slowed down."""
+
+    def __init__(self, database: WebDatabase) -> None:
+        self._engine = database.engine
+
+    def wait(self, counted: Iterable[Counted], now: datetime) -> timedelta | None:
+        """Return how long to wait before the next attempt; None if it may be made now."""
+        since = int((now - WINDOW).timestamp())
+        longest = None
+        with self._engine.connect() as connection:
+            for kind, value in counted:
+                newest = (
+                    select(_attempts.c.at)
+                    .where(_attempts.c.what == _key(kind, value), _attempts.c.at > since)
+                    .order_by(_attempts.c.at.desc())
+                    .offset(kind.most - 1)
+                    .limit(1)
+                )
+                blocking = connection.execute(newest).scalar_one_or_none()
+                if blocking is not None:
+                    wait = timedelta(seconds=blocking - since)
+                    longest = wait if longest is None else max(longest, wait)
+        return longest
+
+    def note(self, counted: Iterable[Counted], now: datetime) -> None:
+        """Note an attempt that failed; those that no longer count are deleted."""
+        at = int(now.timestamp())
+        with self._engine.begin() as connection:
+            connection.execute(delete(_attempts).where(_attempts.c.at <= int((now - WINDOW).timestamp())))
+            rows = [{"what": _key(kind, value), "at": at} for kind, value in counted]
+            connection.execute(insert(_attempts), rows)
+
+
+def _key(kind: Kind, value: str) -> str:
+    return hash_of(f"{kind.value} {identity(value)}")
+
+
+def network_of(address: str) -> str:
+    """Return the network of an address, which one machine does not choose at will."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return address if parsed.version == 4 else parsed.packed[:_NETWORK_BYTES].hex()  # noqa: PLR2004

@@ -1,0 +1,44 @@
+"""Which person of the list a login is: by one claim, exactly, and never by a guess."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from plangate.domain.people import People, Person
+from plangate.web.login import LoginRefused
+
+MAIL: Final = "email"
+
+
+def person_of(claims: Mapping[str, Any], claim: str, people: People | None) -> Person:
+    """Return the person that logged in; ``Any`` stands for JSON.
+
+    The claim ``email`` is compared with the mail of each person, if the provider has verified it; any other
+    with their name, letter for letter.
+
+    Raises:
+        LoginRefused: it is no person of the list, or one who is no longer active, or it may be two.
+    """
+    if people is None:
+        raise LoginRefused("login.no_people")
+    said = claims.get(claim)
+    if not isinstance(said, str) or not said:
+        raise LoginRefused("login.no_claim")
+    if claim == MAIL and claims.get("email_verified") is not True:
+        raise LoginRefused("login.not_verified")
+    found = [person for person in people.persons if _is_meant(person, claim, said)]
+    if len(found) > 1:
+        raise LoginRefused("login.ambiguous")
+    if not found or not found[0].active:
+        raise LoginRefused("login.not_listed")
+    return found[0]
+
+
+def _is_meant(person: Person, claim: str, said: str) -> bool:
+    if claim == MAIL:
+        return bool(person.mail) and _lower(person.mail) == _lower(said)
+    return person.name == said
+
+
+def _lower(mail: str) -> str:
+    """Return a mail address in small letters, of A to Z alone: no other two letters are the same."""
+    return "".join(char.lower() if char.isascii() else char for char in mail)

@@ -1,0 +1,43 @@
+"""The web server's own database, a SQLite file: sessions, logins that have begun, attempts to sign in.
+
+The records are not in it, and nothing in it can make a decision count.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import MetaData, create_engine
+from sqlalchemy.engine import Engine
+
+from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+
+METADATA: Final = MetaData()
+"""The tables; each module declares its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebDatabase:
+    """The database."""
+
+    engine: Engine
+
+    @classmethod
+    def at(cls, path: Path) -> "WebDatabase":
+        """Open the database in this file, and create what is missing."""
+        make_private_folder(path.parent)
+        create_private_file(path)
+        engine = create_engine(f"sqlite:///{path}")
+        METADATA.create_all(engine)
+        close_to_others([path])
+        return cls(engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def hash_of(secret: str) -> str:
+    """Return the SHA-256 of a secret, as hex: a copy of the database shows no secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()

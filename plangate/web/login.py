@@ -1,0 +1,271 @@
+"""Log in by OpenID Connect: the code flow with PKCE, state and nonce, by Authlib.
+
+What has begun is kept in the web server's database, once for each way out and back, and is bound to the
+browser by a cookie that has nothing but a random token. Whatever a provider answers, a person is let in or
+gets a refusal.
+
+    login = Login(provider, place, database)
+    begun = await login.begin("/runs/plan-1", browser, now)
+    back = await login.finish(query, browser, now)   # back.claims["sub"]
+"""
+
+import json
+import secrets
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import structlog
+from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
+from sqlalchemy import Column, Integer, String, Table, delete, insert, select
+
+from plangate.settings import Settings
+from plangate.web.database import METADATA, WebDatabase, hash_of
+from plangate.web.place import WebPlace
+
+RETURN: Final = "/sign-in/return"
+"""Where a provider sends people back to; the redirect URI is this below the inbox's address."""
+VALID_FOR: Final = timedelta(minutes=10)
+_TIMEOUT: Final = 10  # seconds, for each request to the provider
+_LEEWAY: Final = 60  # seconds between the provider's clock and this one
+_METADATA_AGE: Final = timedelta(hours=1)
+_TOKEN_BYTES: Final = 32
+_ALGORITHMS: Final = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
+)
+"""Those that need the provider's private key; a key that others have as well proves nothing."""
+_log = structlog.get_logger(__name__)
+
+_begun = Table(
+    "begun_logins",
+    METADATA,
+    Column("state_hash", String, primary_key=True),
+    Column("browser_hash", String, nullable=False),
+    Column("data", String, nullable=False),  # JSON: the nonce and the verifier, worthless without the code
+    Column("next_page", String, nullable=False),
+    Column("began_at", Integer, nullable=False),
+)
+
+
+class LoginRefused(Exception):
+    """The login did not work; ``words`` is the name of the words that say why."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An OpenID Connect provider, as the settings name it.
+
+    Attributes:
+        issuer: its address.
+        client_id: what it calls this server.
+        client_secret: by which this server proves it; empty for a public client.
+        claim: the claim that says who logged in.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    claim: str
+
+    @property
+    def host(self) -> str:
+        """The host that people see."""
+        return urlsplit(self.issuer).netloc
+
+
+@dataclass(frozen=True, slots=True)
+class BegunLogin:
+    """A login on its way to the provider.
+
+    Attributes:
+        url: where the person goes.
+        browser: the token of their browser, for a cookie.
+    """
+
+    url: str
+    browser: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedLogin:
+    """A person is back from the provider, which says who they are."""
+
+    claims: Mapping[str, Any]
+    next_page: str
+
+
+def provider_of(settings: Settings) -> Provider | None:
+    """Return the provider that the settings name; None if they name none."""
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    secret = settings.oidc_client_secret
+    return Provider(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=secret.get_secret_value() if secret else "",
+        claim=settings.oidc_claim,
+    )
+
+
+class Login:
+    """Sends people to a provider, and takes them back."""
+
+    def __init__(self, provider: Provider, place: WebPlace, database: WebDatabase) -> None:
+        self.provider = provider
+        self._engine = database.engine
+        self._return = place.url + RETURN
+        self._authorities = ssl.create_default_context()  # read once: Authlib makes a client for each call
+        self._client: StarletteOAuth2App | None = None
+        self._client_until: datetime | None = None
+
+    async def begin(self, next_page: str, browser: str, now: datetime) -> BegunLogin:
+        """Begin a login.
+
+        Args:
+            next_page: where it leads in the end.
+            browser: the token of this browser's cookie; empty for a new one.
+            now: the time.
+
+        Raises:
+            LoginRefused: the provider does not answer as it should.
+        """
+        try:
+            client = await self._discovered(now)
+            begun = await client.create_authorization_url(self._return)
+        except LoginRefused:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a provider sends: a refusal, never a 500
+            raise self._refused("login.away", error) from None
+        browser = browser or secrets.token_urlsafe(_TOKEN_BYTES)
+        row = {
+            "state_hash": hash_of(begun["state"]),
+            "browser_hash": hash_of(browser),
+            "data": json.dumps({"nonce": begun["nonce"], "code_verifier": begun["code_verifier"]}),
+            "next_page": next_page,
+            "began_at": int(now.timestamp()),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(delete(_begun).where(_begun.c.began_at <= _oldest(now)))
+            connection.execute(insert(_begun).values(row))
+        return BegunLogin(begun["url"], browser)
+
+    async def finish(self, answer: Mapping[str, str], browser: str, now: datetime) -> FinishedLogin:
+        """Return who is back.
+
+        Args:
+            answer: what the provider sent along: the code and the state, or an error.
+            browser: the token of this browser's cookie.
+            now: the time.
+
+        Raises:
+            LoginRefused: it is not the answer to a login that this browser began, or proves nothing.
+        """
+        data, next_page = self._taken(answer.get("state", ""), browser, now)
+        if answer.get("iss", self.provider.issuer) != self.provider.issuer:
+            raise self._refused("login.not_proven", "another issuer answers")
+        if "error" in answer:
+            is_denied = answer["error"] == "access_denied"
+            raise self._refused("login.denied" if is_denied else "login.not_proven", "the provider refuses")
+        try:
+            client = await self._discovered(now)
+            token = await client.fetch_access_token(
+                self._return, code=answer["code"], code_verifier=data["code_verifier"]
+            )
+            claims = await client.parse_id_token(token, nonce=data["nonce"], leeway=_LEEWAY)
+            known = await self._with_claim(client, token, dict(claims))
+        except LoginRefused:
+            raise
+        except Exception as error:  # noqa: BLE001  forged, expired, missing, malformed: a refusal, never a 500
+            raise self._refused("login.not_proven", error) from None
+        return FinishedLogin(known, next_page)
+
+    async def way_out(self, now: datetime) -> str | None:
+        """Return where a person can end their session at the provider; None if it offers that nowhere."""
+        try:
+            client = await self._discovered(now)
+            if "end_session_endpoint" not in client.server_metadata:
+                return None
+            out = await client.create_logout_url(client_id=self.provider.client_id)
+        except Exception as error:  # noqa: BLE001  whatever a provider sends: the person is signed out here
+            self._refused("login.away", error)
+            return None
+        return str(out["url"])
+
+    def _taken(self, state: str, browser: str, now: datetime) -> tuple[dict[str, str], str]:
+        """Return what was kept for a state, once: nothing that is sent again finds it."""
+        mine = (
+            (_begun.c.state_hash == hash_of(state))
+            & (_begun.c.browser_hash == hash_of(browser))
+            & (_begun.c.began_at > _oldest(now))
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(select(_begun.c.data, _begun.c.next_page).where(mine)).one_or_none()
+            taken = connection.execute(delete(_begun).where(mine)).rowcount
+        if row is None or taken != 1:
+            raise LoginRefused("login.not_begun")
+        return json.loads(row.data), row.next_page
+
+    async def _discovered(self, now: datetime) -> StarletteOAuth2App:
+        """Return the client, with what the provider says of itself: asked again after a while.
+
+        Raises:
+            LoginRefused: that is not the provider of the settings.
+        """
+        if self._client is not None and self._client_until is not None and now < self._client_until:
+            return self._client
+        client = self._new_client()
+        metadata = await client.load_server_metadata()
+        if metadata.get("issuer") != self.provider.issuer:
+            raise self._refused("login.away", "its metadata names another issuer than PLANGATE_OIDC_ISSUER")
+        offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
+        # Authlib takes the provider's list, which may have `none`, or an algorithm with a shared secret.
+        metadata["id_token_signing_alg_values_supported"] = [one for one in offered if one in _ALGORITHMS]
+        self._client, self._client_until = client, now + _METADATA_AGE
+        return client
+
+    def _new_client(self) -> StarletteOAuth2App:
+        issuer = self.provider.issuer.rstrip("/")
+        client: StarletteOAuth2App = OAuth().register(
+            "provider",
+            client_id=self.provider.client_id,
+            client_secret=self.provider.client_secret or None,
+            server_metadata_url=f"{issuer}/.well-known/openid-configuration",
+            client_kwargs={
+                "scope": "openid profile email",
+                "code_challenge_method": "S256",
+                "timeout": _TIMEOUT,
+                "verify": self._authorities,
+                **({} if self.provider.client_secret else {"token_endpoint_auth_method": "none"}),
+            },
+        )
+        return client
+
+    async def _with_claim(
+        self, client: StarletteOAuth2App, token: dict[str, Any], claims: dict[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return the claims, asked for at the provider if the token lacks the one that is needed."""
+        if self.provider.claim in claims or "userinfo_endpoint" not in client.server_metadata:
+            return claims
+        told = dict(await client.userinfo(token=token))
+        if told.get("sub") != claims["sub"]:
+            raise self._refused("login.not_proven", "its user info is of another person")
+        return {**told, **claims}
+
+    def _refused(self, words: str, why: Exception | str) -> LoginRefused:
+        """Log why a login did not work, without what a provider sent, and return the refusal."""
+        reason = why if isinstance(why, str) else type(why).__name__
+        _log.warning(
+            "A login did not work.", action="login_refused", issuer=self.provider.issuer, reason=reason
+        )
+        return LoginRefused(words)
+
+
+def _oldest(now: datetime) -> int:
+    return int((now - VALID_FOR).timestamp())

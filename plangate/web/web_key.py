@@ -1,0 +1,82 @@
+"""The web server's own key, which attests the decisions of people who are logged in.
+
+It is made at the first start. Workers take what it attests if PLANGATE_WEB_KEYS has its public half; it says
+what this server says, and can forge no signature of a person.
+"""
+
+import secrets
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.decision import Decision
+from plangate.domain.errors import Refused, SettingsInvalid
+from plangate.domain.plan import Audience
+from plangate.domain.status import Status
+from plangate.files.private_files import close_to_others, make_private_folder
+from plangate.signing.decisions import Subject, claims_for
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from plangate.signing.key_files import key_in, write_new_key
+from plangate.signing.logins import login_token
+from plangate.web.sessions import Session
+
+_ID_BYTES = 16
+
+
+def web_key(path: Path) -> Ed25519PrivateKey:
+    """Return the key of this host's web server; create it if there is none.
+
+    Raises:
+        SettingsInvalid: the file cannot be read or created, or is not an Ed25519 key without a passphrase.
+    """
+    try:
+        make_private_folder(path.parent)
+        if not path.exists():
+            with suppress(FileExistsError):  # another web server of this host was faster
+                return write_new_key(path)
+        close_to_others([path])
+        return key_in(path.read_bytes())
+    except OSError as error:
+        raise SettingsInvalid(
+            f"The inbox's key {path} cannot be read or created: {error.strerror}; set PLANGATE_VAR_DIR."
+        ) from None
+    except (ValueError, TypeError):
+        raise SettingsInvalid(
+            f"{path} is not an Ed25519 key without a passphrase; move it away, and the inbox makes one."
+        ) from None
+
+
+def public_line(key: Ed25519PrivateKey) -> str:
+    """Return the public half, as PLANGATE_WEB_KEYS takes it."""
+    return PUBLIC_PREFIX + public_of(key)
+
+
+def attested(
+    decision: Decision, status: Status, session: Session, key: Ed25519PrivateKey, now: datetime
+) -> Decision:
+    """Return the decision with what this session proves: a login is attested, a typed name is not.
+
+    A decision that is signed already, such as by a passkey, is returned as it is.
+
+    Raises:
+        Refused: the plan is not known well enough to attest a decision on it.
+    """
+    if session.assurance is not Assurance.LOGIN or decision.signature is not None:
+        return decision
+    if status.fingerprint is None or status.installation is None or status.namespace is None:
+        raise Refused("There is no plan to decide on yet; open the run again in a moment.")
+    if decision.plan != status.fingerprint:  # another plan may begin with the same digits
+        raise Refused("The decision names another plan than the one in review, or not its whole fingerprint.")
+    subject = Subject(
+        workflow_id=status.workflow_id,
+        fingerprint=status.fingerprint,
+        audience=Audience(installation=status.installation, namespace=status.namespace),
+    )
+    try:
+        claims = claims_for(decision, subject, at=now, token_id=secrets.token_urlsafe(_ID_BYTES))
+    except ValueError:
+        raise Refused("The new plan cannot be attested: it has no canonical form; edit it again.") from None
+    return decision.model_copy(update={"signature": login_token(claims, key)})

@@ -1,0 +1,283 @@
+"""Logging in to the inbox at real providers: who is let in, and what proves nothing."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from http.cookiejar import Cookie
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from plangate.presentation.clock import now
+from plangate.web import visitors
+from plangate.web.pages import signing_in
+from tests.support.gate import Gate
+from tests.support.inbox import NO_TLS, Inbox, open_inbox
+from tests.support.logins import (
+    PEOPLE,
+    SETTINGS,
+    answer_next,
+    begin_login,
+    list_people,
+    log_in,
+    mock_provider,
+    strict_provider,
+)
+from tests.support.oidc_provider import FAULTS
+
+DANA = {"sub": "1234", "email": "dana@example.org", "email_verified": True}
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    with strict_provider() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[str]:
+    with mock_provider() as address:
+        yield address
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(idle_gate: Gate, provider: str) -> AsyncIterator[Inbox]:
+    list_people(idle_gate)
+    async with open_inbox(idle_gate, oidc_issuer=provider, **SETTINGS) as opened:
+        yield opened
+    idle_gate.database.close()
+
+
+def session_in(visitor: httpx.AsyncClient) -> str | None:
+    return visitor.cookies.get("plangate")
+
+
+async def form_token(visitor: httpx.AsyncClient) -> str:
+    page = (await visitor.get("/")).text
+    return page.partition('name="form_token" value="')[2].partition('"')[0]
+
+
+async def test_a_person_who_logged_in_decides_with_the_assurance_login(
+    idle_gate: Gate, provider: str
+) -> None:
+    gate = idle_gate
+    list_people(gate)
+    async with gate.worker(), open_inbox(gate, oidc_issuer=provider, **SETTINGS) as inbox:
+        status = await gate.in_review("water the plants")
+        async with inbox.visitor() as dana:
+            answer_next(provider, **DANA)
+            page = await log_in(dana, f"/runs/{status.workflow_id}")
+            assert page.url.path == f"/runs/{status.workflow_id}"
+            assert "Signed in as dana" in page.text
+            decision = {
+                "form_token": await form_token(dana),
+                "plan": status.fingerprint,
+                "decision": "approve",
+            }
+            verdict = await dana.post(f"/runs/{status.workflow_id}/decide", data=decision)
+            assert "Accepted" in verdict.text
+        done = await gate.until("executed", status.workflow_id)
+    assert [(one.by, one.assurance) for one in done.decisions] == [("dana", "login")]
+
+
+async def test_the_key_of_an_unknown_inbox_attests_nothing(idle_gate: Gate, provider: str) -> None:
+    gate = idle_gate
+    list_people(gate, trusts_web=False)
+    async with gate.worker(), open_inbox(gate, oidc_issuer=provider, **SETTINGS) as inbox:
+        status = await gate.in_review("water the plants")
+        async with inbox.visitor() as dana:
+            answer_next(provider, **DANA)
+            await log_in(dana)
+            decision = {
+                "form_token": await form_token(dana),
+                "plan": status.fingerprint,
+                "decision": "approve",
+            }
+            verdict = await dana.post(f"/runs/{status.workflow_id}/decide", data=decision)
+            assert "PLANGATE_WEB_KEYS" in verdict.text
+        assert gate.notebook.texts() == []
+
+
+async def test_an_answer_that_proves_nothing_is_refused(inbox: Inbox, provider: str) -> None:
+    for fault in FAULTS:
+        answer_next(provider, fault, **({"sub": "1234"} if fault == "another person" else DANA))
+        async with inbox.visitor() as visitor:
+            page = await log_in(visitor)
+            assert page.status_code == httpx.codes.FORBIDDEN, fault
+            assert "The answer of the login service proves nothing" in page.text, fault
+            assert session_in(visitor) is None
+    answer_next(provider, **DANA)
+    async with inbox.visitor() as visitor:
+        assert "Signed in as dana" in (await log_in(visitor)).text
+
+
+UNKNOWN: tuple[tuple[dict[str, object], str], ...] = (
+    ({"email": "dana@example.org"}, "has not verified your mail address"),
+    ({"email": "dana@example.org", "email_verified": False}, "has not verified"),
+    ({"email": "dana@example.org", "email_verified": "true"}, "has not verified"),
+    ({"email": "nobody@example.org", "email_verified": True}, "not on the list of people"),
+    ({"email": "fred@example.org", "email_verified": True}, "not on the list of people"),
+    ({"email": "\uff44ana@example.org", "email_verified": True}, "not on the list of people"),
+    ({"email": "both@example.org", "email_verified": True}, "Two people"),
+    ({"email": ["dana@example.org"], "email_verified": True}, "did not say who you are"),
+    ({"email_verified": True}, "did not say who you are"),
+)
+
+
+async def test_only_one_active_person_of_the_list_with_a_verified_address_is_let_in(
+    inbox: Inbox, provider: str
+) -> None:
+    for claims, words in UNKNOWN:
+        answer_next(provider, sub="dana", **claims)
+        async with inbox.visitor() as visitor:
+            page = await log_in(visitor)
+            assert page.status_code == httpx.codes.FORBIDDEN, claims
+            assert words in page.text, claims
+            assert session_in(visitor) is None
+
+
+async def test_another_claim_is_the_name_letter_for_letter(idle_gate: Gate, provider: str) -> None:
+    list_people(idle_gate)
+    async with open_inbox(idle_gate, oidc_issuer=provider, oidc_claim="login_name", **SETTINGS) as inbox:
+        for said, is_let_in in (("dana", True), ("Dana", False), ("dana ", False), ("\uff44ana", False)):
+            answer_next(provider, sub="1", login_name=said)
+            async with inbox.visitor() as visitor:
+                assert ("Signed in as dana" in (await log_in(visitor)).text) is is_let_in
+
+
+async def test_without_a_list_of_people_no_login_counts(idle_gate: Gate, provider: str) -> None:
+    async with open_inbox(idle_gate, oidc_issuer=provider, **SETTINGS) as inbox, inbox.visitor() as visitor:
+        answer_next(provider, **DANA)
+        assert "There is no list of people here" in (await log_in(visitor)).text
+
+
+async def test_an_answer_counts_once_in_the_browser_that_began_it(inbox: Inbox, provider: str) -> None:
+    answer_next(provider, **DANA)
+    async with inbox.visitor() as dana, inbox.visitor() as victim, httpx.AsyncClient(verify=NO_TLS) as wire:
+        back = (await wire.get(await begin_login(dana))).headers["location"]
+        stolen = await victim.get(back)  # login forged for another person's browser
+        assert "run out, or was begun in another browser" in stolen.text
+        assert session_in(victim) is None
+        assert "Signed in as dana" in (await dana.get(back)).text
+        assert "run out, or was begun" in (await dana.get(back)).text
+        for query in ("", "?state=x", "?code=x", "?state=x&code=x", "?error=access_denied"):
+            assert "run out, or was begun" in (await dana.get(f"/sign-in/return{query}")).text
+
+
+async def test_a_login_that_took_too_long_has_run_out(
+    inbox: Inbox, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_next(provider, **DANA)
+    async with inbox.visitor() as dana, httpx.AsyncClient(verify=NO_TLS) as wire:
+        back = (await wire.get(await begin_login(dana))).headers["location"]
+        monkeypatch.setattr(signing_in, "now", lambda: now() + timedelta(minutes=11))
+        assert "run out" in (await dana.get(back)).text
+
+
+async def test_a_provider_that_refuses_is_believed(inbox: Inbox) -> None:
+    async with inbox.visitor() as dana:
+        state = parse_qs(urlsplit(await begin_login(dana)).query)["state"][0]
+        page = await dana.get(
+            "/sign-in/return", params={"state": state, "error": "access_denied", "error_description": "<b>no"}
+        )
+        assert "did not let you in" in page.text
+        assert "<b>no" not in page.text
+
+
+async def test_a_login_begins_a_fresh_session_and_ends_the_one_before(inbox: Inbox, provider: str) -> None:
+    async with inbox.visitor() as dana, inbox.visitor() as attacker:
+        await attacker.post("/sign-in", data={"name": "rita", "next": "/"})
+        planted = session_in(attacker)
+        assert planted is not None
+        dana.cookies.set("plangate", planted, domain="localhost.local")
+        answer_next(provider, **DANA)
+        assert "Signed in as dana" in (await log_in(dana)).text
+        assert session_in(dana) not in (None, planted)
+        assert (await attacker.get("/")).url.path == "/sign-in"  # what was planted is worth nothing any more
+
+
+async def test_signing_out_ends_the_session_here_first(inbox: Inbox, provider: str) -> None:
+    async with inbox.visitor() as dana:
+        answer_next(provider, **DANA)
+        await log_in(dana)
+        kept = session_in(dana)
+        page = await dana.post("/sign-out", data={"form_token": await form_token(dana)})
+        assert f"{provider}/logout" in page.text
+        assert session_in(dana) is None
+        again = await dana.get("/", headers={"Cookie": f"plangate={kept}"})
+        assert again.url.path == "/sign-in"
+
+
+async def test_no_cookie_has_a_secret_or_outlives_its_use(inbox: Inbox, provider: str) -> None:
+    async with inbox.visitor() as dana:
+        going_to = parse_qs(urlsplit(await begin_login(dana)).query)
+        assert going_to["code_challenge_method"] == ["S256"]
+        on_the_way = list(dana.cookies.jar)
+        assert [one.name for one in on_the_way] == ["plangate-login"]
+        assert all(going_to[name][0] not in str(on_the_way) for name in ("nonce", "state"))
+        answer_next(provider, **DANA)
+        await log_in(dana)
+        assert [one.name for one in dana.cookies.jar] == ["plangate"]
+        assert all(_is_closed(one) for one in [*on_the_way, *dana.cookies.jar])
+
+
+def _is_closed(cookie: Cookie) -> bool:
+    return cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "lax"
+
+
+async def test_a_provider_that_is_away_is_said_and_typed_names_still_work(idle_gate: Gate) -> None:
+    async with open_inbox(idle_gate, oidc_issuer="http://127.0.0.1:9", **SETTINGS) as inbox:
+        async with inbox.visitor() as visitor:
+            page = await visitor.post("/sign-in/login", data={"next": "/"})
+            assert page.status_code == httpx.codes.BAD_GATEWAY
+            assert "does not answer as it should" in page.text
+        async with inbox.visitor() as visitor:
+            await visitor.post("/sign-in", data={"name": "dana", "next": "/done"})
+            assert session_in(visitor) is not None
+
+
+async def test_another_issuer_in_the_metadata_is_refused(idle_gate: Gate, provider: str) -> None:
+    elsewhere = provider.replace("127.0.0.1", "localhost")
+    async with open_inbox(idle_gate, oidc_issuer=elsewhere, **SETTINGS) as inbox, inbox.visitor() as visitor:
+        assert (await visitor.post("/sign-in/login")).status_code == httpx.codes.BAD_GATEWAY
+
+
+async def test_a_person_who_leaves_the_list_sees_nothing_more(idle_gate: Gate, provider: str) -> None:
+    list_people(idle_gate)
+    async with open_inbox(idle_gate, oidc_issuer=provider, **SETTINGS) as inbox, inbox.visitor() as dana:
+        answer_next(provider, **DANA)
+        await log_in(dana)
+        list_people(idle_gate, PEOPLE.replace('name = "dana"', 'name = "dana"\nactive = false'))
+        assert (await dana.get("/open")).url.path == "/sign-in"
+
+
+async def test_a_session_ends_after_a_day_and_when_it_is_not_used(
+    inbox: Inbox, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = now()
+    async with inbox.visitor() as dana:
+        answer_next(provider, **DANA)
+        await log_in(dana)
+        for hours in (7, 14, 21):
+            monkeypatch.setattr(visitors, "now", lambda hours=hours: began + timedelta(hours=hours))
+            assert (await dana.get("/done")).url.path == "/done"
+        monkeypatch.setattr(visitors, "now", lambda: began + timedelta(hours=25))
+        assert (await dana.get("/")).url.path == "/sign-in"
+        monkeypatch.setattr(visitors, "now", lambda: began + timedelta(hours=29, minutes=1))
+        assert (await dana.get("/")).url.path == "/sign-in"
+
+
+async def test_a_provider_that_others_wrote_lets_people_in(idle_gate: Gate, mock: str) -> None:
+    list_people(idle_gate)
+    async with httpx.AsyncClient(verify=NO_TLS) as operator:
+        await operator.put(f"{mock}/users/1234", json=DANA)
+    secret = {"oidc_client_secret": SecretStr("a secret")}
+    async with open_inbox(idle_gate, oidc_issuer=mock, **SETTINGS, **secret) as inbox:
+        async with inbox.visitor() as dana:
+            page = await dana.post(await begin_login(dana), data={"sub": "1234"})
+            assert "Signed in as dana" in page.text
+        async with inbox.visitor() as dana:
+            page = await dana.post(await begin_login(dana), data={"action": "deny"})
+            assert "did not let you in" in page.text
