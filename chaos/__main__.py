@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos import (
+    api,
     burst,
     delegations,
     flood,
@@ -67,6 +68,8 @@ class Scenario:
 
 
 SCENARIOS = {
+    # The suite has a sample of its own (tests/integration/test_http_api.py).
+    "api": Scenario(api.act, api.FULL, api.QUICK, in_suite=False),
     "worker": Scenario(kill_the_worker.act, kill_the_worker.FULL, kill_the_worker.QUICK),
     "server": Scenario(kill_the_server.act, kill_the_server.FULL, kill_the_server.QUICK),
     "flood": Scenario(flood.act, flood.FULL, flood.QUICK, thinks=True),

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from plangate import __version__
 from plangate.domain.errors import PlangateError
 from plangate.settings import Settings
-from plangate.web.api import health, runs
+from plangate.web.api import health, runs, tools
 from plangate.web.api.problems import is_for_machines, problem
 from plangate.web.attempts import Attempts
 from plangate.web.database import WebDatabase
@@ -57,6 +57,8 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        redirect_slashes=False,
+        separate_input_output_schemas=False,  # what is left out where it is empty is not required
         lifespan=lifespan,
     )
     provider = provider_of(settings)
@@ -74,6 +76,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         app.include_router(one.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(runs.router)
+    app.include_router(tools.router)
     app.mount("/static", StaticFiles(directory=_STATIC))
     _answer_errors(app)
     return Guarded(app, place)

@@ -13,8 +13,15 @@ from typing import Final, Self
 from temporalio.client import Client as TemporalClient
 
 from plangate.client import Client
-from plangate.domain.errors import RecordsMissing, RecordsUnavailable, RunNotFound, TemporalUnreachable
+from plangate.domain.errors import (
+    NotAnswered,
+    RecordsMissing,
+    RecordsUnavailable,
+    RunNotFound,
+    TemporalUnreachable,
+)
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.looks import Look
 from plangate.domain.people import Identified, People
 from plangate.domain.status import Status
 from plangate.elapsed import elapsed
@@ -120,21 +127,35 @@ class Gate:
             skip += limit
         return wanted.page(found)
 
-    async def ended(self, wanted: Wanted, sight: Sight) -> list[Status]:
-        """Return one page of the runs that have ended, of those that this person may see.
+    async def recorded(self, wanted: Wanted, sight: Sight, *, ended: bool = False) -> list[Status]:
+        """Return one page of the runs on the record, or of those that have ended, that this person may see.
 
         Raises:
             RecordsMissing: there are no records.
             RecordsUnavailable: the database does not answer.
         """
-        return await asyncio.to_thread(self._ended, wanted, sight)
+        return await asyncio.to_thread(self._recorded, wanted, sight, ended)
 
-    def _ended(self, wanted: Wanted, sight: Sight) -> list[Status]:
-        every = wanted.model_copy(update={"skip": 0, "limit": None})
-        ids = [one.workflow_id for one in runs_on_record(self.database, every) if one.closed_at is not None]
+    def _recorded(self, wanted: Wanted, sight: Sight, ended: bool) -> list[Status]:  # noqa: FBT001  named above
+        every = runs_on_record(self.database, wanted.model_copy(update={"skip": 0, "limit": None}))
+        ids = [one.workflow_id for one in every if not ended or one.closed_at is not None]
         parts = (ids[at : at + _FEWEST] for at in range(0, len(ids), _FEWEST))
         shown = (one for part in parts for one in statuses_on_record(self.database, part))
         return wanted.page(one for one in shown if sight.shows(one))
+
+    async def record_look(self, look: Look) -> None:
+        """Put on the record that a person looks as auditor or takes a copy, before they get it.
+
+        Without a worker the Temporal server keeps it for one.
+
+        Raises:
+            NotAnswered: it was not recorded, so they get nothing.
+            TemporalUnreachable: the server does not answer, so they get nothing.
+        """
+        client = await self.client()
+        answer = await client.record_look(look)
+        if answer.recorded is False:
+            raise NotAnswered(f"It could not be recorded that you look at this: {answer.reason}.")
 
     async def sight(self, identified: Identified) -> Sight:
         """Return what a person may see.

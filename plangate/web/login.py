@@ -167,12 +167,13 @@ class Login:
         Raises:
             LoginRefused: it is not the answer to a login that this browser began, or proves nothing.
         """
+        if "error" in answer and "state" not in answer:  # some forget it; nothing is let in by it
+            raise self._denied(answer["error"])
         data, next_page = self._taken(answer.get("state", ""), browser, now)
         if answer.get("iss", self.provider.issuer) != self.provider.issuer:
             raise self._refused("login.not_proven", "another issuer answers")
         if "error" in answer:
-            is_denied = answer["error"] == "access_denied"
-            raise self._refused("login.denied" if is_denied else "login.not_proven", "the provider refuses")
+            raise self._denied(answer["error"])
         try:
             client = await self._discovered(now)
             token = await client.fetch_access_token(
@@ -257,6 +258,10 @@ class Login:
         if told.get("sub") != claims["sub"]:
             raise self._refused("login.not_proven", "its user info is of another person")
         return {**told, **claims}
+
+    def _denied(self, error: str) -> LoginRefused:
+        words = "login.denied" if error == "access_denied" else "login.not_proven"
+        return self._refused(words, "the provider refuses")
 
     def _refused(self, words: str, why: Exception | str) -> LoginRefused:
         """Log why a login did not work, without what a provider sent, and return the refusal."""

@@ -55,7 +55,7 @@ async def listed(gate: Gate, visitor: Visitor, which: Which) -> list[Line]:
             held = Wanted(waiting=True, state=Phase.HELD.value, sort=Sort.DEADLINE, limit=_PAGE)
             found = await gate.waiting(held, visitor.sight)
         case Which.DONE:
-            found = await gate.ended(Wanted(sort=Sort.NEWEST, limit=_PAGE), visitor.sight)
+            found = await gate.recorded(Wanted(sort=Sort.NEWEST, limit=_PAGE), visitor.sight, ended=True)
         case _:
             assert_never(which)
     return [_line(status) for status in found]

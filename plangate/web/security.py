@@ -9,9 +9,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from plangate.web.api.problems import PREFIX, problem
 from plangate.web.place import WebPlace
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -51,7 +52,7 @@ class Guarded:
             await self._app(scope, receive, send)
             return
         refusal = self._objection(scope)
-        answer = self._app if refusal is None else PlainTextResponse(refusal[1], refusal[0])
+        answer = self._app if refusal is None else _refusal(scope["path"], *refusal)
         await answer(scope, _limited(receive), self._with_headers(scope, send))
 
     def _objection(self, scope: Scope) -> tuple[int, str] | None:
@@ -85,6 +86,12 @@ class Guarded:
 
 _FOR_MACHINES: Final = ("/healthz", "/readyz")
 """A health check asks by whatever address it has."""
+
+
+def _refusal(path: str, status: int, words: str) -> Response:
+    if path.startswith(PREFIX):
+        return problem(status, words.strip())
+    return PlainTextResponse(words, status)
 
 
 class BodyTooLarge(Exception):

@@ -162,7 +162,7 @@ async def test_an_answer_counts_once_in_the_browser_that_began_it(inbox: Inbox, 
         assert session_in(victim) is None
         assert "Signed in as dana" in (await dana.get(back)).text
         assert "run out, or was begun" in (await dana.get(back)).text
-        for query in ("", "?state=x", "?code=x", "?state=x&code=x", "?error=access_denied"):
+        for query in ("", "?state=x", "?code=x", "?state=x&code=x", "?state=x&error=access_denied"):
             assert "run out, or was begun" in (await dana.get(f"/sign-in/return{query}")).text
 
 

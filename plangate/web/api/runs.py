@@ -1,14 +1,32 @@
 """Runs and decisions for programs: ``/api/v1/runs``."""
 
-from typing import Annotated
+import asyncio
+import hashlib
+from http import HTTPStatus
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import ValidationError
 
+from plangate.audit.evidence import Bundle
+from plangate.audit.recorded_bundle import bundle_on_record
 from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.decision import Decision, DecisionAnswer, first_faults, wrong_parts
+from plangate.domain.errors import RequestInvalid, RunNotFound
+from plangate.domain.looks import Look, Way
+from plangate.domain.request import read_request
 from plangate.domain.status import Status
+from plangate.elapsed import elapsed
+from plangate.presentation.clock import now
+from plangate.web.api.bodies import NewDecision, NewRun
 from plangate.web.api.problems import RESPONSES
 from plangate.web.run_lists import Line, Which, listed
 from plangate.web.visitors import VisitorDep, WebDep
+from plangate.web.web_key import attested
+
+LONGEST_WAIT: Final = 60
+"""Seconds that one request may wait for a change."""
+_PAUSE: Final = 0.5  # seconds between two looks
 
 router = APIRouter(prefix="/api/v1", tags=["runs"], responses=RESPONSES)
 
@@ -26,6 +44,12 @@ class RunLine(Frozen):
     deadline: AwareDatetime | None
 
 
+class Submitted(Frozen):
+    """The run that was started."""
+
+    workflow_id: str
+
+
 @router.get("/runs")
 async def list_runs(
     web: WebDep, visitor: VisitorDep, which: Annotated[Which, Query(alias="list")] = Which.FOR_ME
@@ -34,10 +58,99 @@ async def list_runs(
     return [_line(line) for line in await listed(web.gate, visitor, which)]
 
 
-@router.get("/runs/{workflow_id}")
-async def get_run(web: WebDep, visitor: VisitorDep, workflow_id: RunId) -> Status:
-    """Return the status of a run, checked."""
-    return await web.gate.status(workflow_id, visitor.sight)
+@router.post("/runs", status_code=HTTPStatus.CREATED)
+async def submit(web: WebDep, visitor: VisitorDep, body: NewRun, response: Response) -> Submitted:
+    """Start a run: you are its requester, and cannot approve it."""
+    sent = {**body.model_dump(mode="json", exclude={"id"}), "requester": visitor.name}
+    request = read_request([sent])
+    client = await web.gate.client()
+    workflow_id = await client.submit(request, body.id)
+    response.headers["Location"] = f"/api/v1/runs/{workflow_id}"
+    return Submitted(workflow_id=workflow_id)
+
+
+@router.get("/runs/{workflow_id:path}/evidence")
+async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, response: Response) -> Bundle:
+    """Return the evidence of a run, for `plangate verify-bundle`; your copy goes on the record first."""
+    await web.gate.status(workflow_id, visitor.sight)
+    await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
+    bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
+    if not bundle.entries:
+        raise RunNotFound("This run is not on the record yet; ask again in a moment.")
+    response.headers["Content-Disposition"] = 'attachment; filename="evidence.json"'
+    return bundle
+
+
+@router.post("/runs/{workflow_id:path}/decisions")
+async def decide(
+    web: WebDep, visitor: VisitorDep, workflow_id: RunId, body: NewDecision, response: Response
+) -> DecisionAnswer:
+    """Decide, and return the verdict; 202 if there is none yet, and the decision is kept until a worker runs.
+
+    A refused decision is answered with 200, ``accepted`` false and the reason: it is on the record too.
+    """
+    status = await web.gate.status(workflow_id, visitor.sight)
+    decision = _decision(body, visitor.name)
+    client = await web.gate.client()
+    proven = attested(decision, status, visitor.session, web.key, now())
+    answer = await client.decide(workflow_id, proven)
+    if answer is None or answer.accepted is None:
+        response.status_code = HTTPStatus.ACCEPTED
+    waiting = DecisionAnswer(
+        accepted=None, reason="no worker is running now; the decision is kept", state=status.state
+    )
+    return answer or waiting
+
+
+@router.get(
+    "/runs/{workflow_id:path}",
+    response_model=Status,
+    responses={HTTPStatus.NOT_MODIFIED.value: {"description": "It has not changed within that time."}},
+)
+async def get_run(
+    *,
+    web: WebDep,
+    visitor: VisitorDep,
+    workflow_id: RunId,
+    response: Response,
+    wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a change.")] = 0,
+    if_none_match: Annotated[
+        str | None, Header(max_length=200, description="The ETag that you have; else that of now.")
+    ] = None,
+) -> Status | Response:
+    """Return the status of a run, checked. With ``wait``, return once it changes, or after that time."""
+    ends = elapsed() + wait
+    status = await web.gate.status(workflow_id, visitor.sight)
+    known = if_none_match or (_tag(status) if wait else "")
+    while (tag := _tag(status)) == known and elapsed() < ends:
+        await asyncio.sleep(_PAUSE)
+        status = await web.gate.status(workflow_id, visitor.sight)
+    if tag == if_none_match:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return status
+
+
+def _tag(status: Status) -> str:
+    """Return what names this state of a run; from where it was read is no part of it."""
+    written = status.model_dump_json(exclude={"source", "workers_differ"})
+    return f'"{hashlib.sha256(written.encode(errors="surrogatepass")).hexdigest()[:32]}"'
+
+
+def _decision(body: NewDecision, by: str) -> Decision:
+    """Return the decision that was sent.
+
+    Raises:
+        RequestInvalid: it lacks a part, or has one too many.
+    """
+    try:
+        decision = Decision(by=by, **body.model_dump())
+    except ValidationError as error:
+        raise RequestInvalid(f"The decision was not sent: {first_faults(error)}.") from None
+    wrong = wrong_parts(decision)
+    if wrong is not None:
+        raise RequestInvalid(f"The decision was not sent: {wrong}.")
+    return decision
 
 
 def _line(line: Line) -> RunLine:
