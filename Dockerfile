@@ -1,4 +1,4 @@
-# The worker, and starter.py beside it: docker compose exec worker python starter.py --help
+# The worker, the inbox (web.py), and starter.py beside them: docker compose exec worker python starter.py --help
 FROM python:3.11.15-slim
 
 ENV PYTHONUNBUFFERED=1 \
@@ -12,7 +12,7 @@ WORKDIR /app
 COPY requirements-tools.lock ./
 RUN pip install --require-hashes -r requirements-tools.lock
 
-COPY starter.py worker.py ./
+COPY starter.py web.py worker.py ./
 COPY activities/ activities/
 COPY deploy/temporal/numeric-address.sh deploy/temporal/worker-is-polling.sh deploy/temporal/
 COPY examples/ examples/

@@ -4,7 +4,8 @@
 set -eu
 
 psql --quiet --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres \
-  --set=temporal_password="$TEMPORAL_DB_PASSWORD" --set=plangate_password="$PLANGATE_DB_PASSWORD" <<'SQL'
+  --set=temporal_password="$TEMPORAL_DB_PASSWORD" --set=plangate_password="$PLANGATE_DB_PASSWORD" \
+  --set=web_password="$PLANGATE_WEB_DB_PASSWORD" <<'SQL'
 CREATE ROLE temporal LOGIN PASSWORD :'temporal_password';
 CREATE DATABASE temporal OWNER temporal ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 CREATE DATABASE temporal_visibility OWNER temporal ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
@@ -14,4 +15,11 @@ REVOKE CONNECT ON DATABASE temporal_visibility FROM PUBLIC;
 CREATE ROLE plangate LOGIN PASSWORD :'plangate_password';
 CREATE DATABASE plangate OWNER plangate ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 REVOKE CONNECT ON DATABASE plangate FROM PUBLIC;
+
+-- The inbox reads the records and can write nothing.
+CREATE ROLE plangate_web LOGIN PASSWORD :'web_password';
+ALTER ROLE plangate_web SET default_transaction_read_only = on;
+GRANT CONNECT ON DATABASE plangate TO plangate_web;
+\connect plangate
+ALTER DEFAULT PRIVILEGES FOR ROLE plangate IN SCHEMA public GRANT SELECT ON TABLES TO plangate_web;
 SQL

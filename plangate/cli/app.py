@@ -77,6 +77,7 @@ _COMMANDS: Final = (
         _command("new", "keys:new", "Make a key pair, and print its public line for the list of people."),
         _command("list", "keys:list_all", "List the private keys on this machine."),
         _command("seal", "keys:seal", "Print the public key that seals the trail on this host."),
+        _command("web", "keys:web", "Print the public key with which the inbox of this host attests logins."),
     ),
     _group(
         "audit",

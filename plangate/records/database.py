@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -64,14 +64,17 @@ class Database:
 
     Args:
         place: the path of a SQLite file, or a URL as SQLAlchemy or other tools of PostgreSQL take it.
+        reads_only: whether no connection may write; a PostgreSQL server enforces it by the role of the URL.
 
     Raises:
         SettingsInvalid: the URL cannot be read, or names a database that is neither SQLite nor PostgreSQL.
     """
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, place: str | Path, *, reads_only: bool = False) -> None:
         self._store = _store_at(place)
         self._engine = self._store.engine
+        if reads_only and self.is_sqlite:
+            event.listen(self._engine, "connect", _read_only)
         self._has_tables = False
         self._turn = Lock()
         self._installation: str | None = None
@@ -203,6 +206,11 @@ class Database:
             # Outage, lock, deadlock, no permission, full disk: the caller retries in each case, because
             # nothing may proceed unrecorded.
             raise self._store.unusable(self._store.words(error)) from error
+
+
+def _read_only(connection: sqlite3.Connection, _: object) -> None:
+    """Let a connection write nothing, whatever it is asked to."""
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _begin_immediate(connection: Connection, *, waits: bool) -> None:

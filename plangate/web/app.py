@@ -29,7 +29,7 @@ from plangate.web.pages import deciding, lists, run, signing_in
 from plangate.web.place import place_of
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions
-from plangate.web.visitors import FormRefused, NotSignedIn, Web, way_to_sign_in, web_of
+from plangate.web.visitors import FormRefused, NotSignedIn, TooMany, Web, way_to_sign_in, web_of
 from plangate.web.web_key import web_key
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -90,6 +90,13 @@ def _answer_errors(app: FastAPI) -> None:
         if is_for_machines(request):
             return problem(401, "Sign in first; the API takes the cookie of the session.")
         return RedirectResponse(way_to_sign_in(request), 303)
+
+    @app.exception_handler(TooMany)
+    async def too_many(request: Request, error: TooMany) -> Response:
+        seconds = max(1, int(error.wait.total_seconds()))
+        answer = _error(request, 429, "errors.too_many", minutes=str(-(-seconds // 60)))
+        answer.headers["Retry-After"] = str(seconds)
+        return answer
 
     @app.exception_handler(FormRefused)
     async def refuse_form(request: Request, _: FormRefused) -> Response:

@@ -34,10 +34,10 @@ class Kind(StrEnum):
     @property
     def most(self) -> int:
         """How many there may be within the window."""
-        return _MOST[self]
+        return MOST[self]
 
 
-_MOST: Final = {Kind.ADDRESS: 30, Kind.NAME: 10, Kind.BEGUN: 100, Kind.TOKEN: 100}
+MOST: Final = {Kind.ADDRESS: 30, Kind.NAME: 10, Kind.BEGUN: 100, Kind.TOKEN: 100}
 Counted = tuple[Kind, str]
 
 

@@ -1,7 +1,12 @@
-"""Run the inbox as a process beside a worker: it ends with the worker, however that ends."""
+"""Run the inbox as a process beside a worker: it ends with the worker, however that ends.
+
+Several workers of one machine share one inbox: each looks from time to time whether its address is free, so
+that another starts it when the worker that had it ends.
+"""
 
 import asyncio
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -10,32 +15,76 @@ import structlog
 from plangate.settings import PROJECT, Settings
 
 _END_SECONDS = 6.0
+_LOOK_AGAIN = 5.0  # seconds between two looks at the address
 _log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def inbox_beside(settings: Settings) -> AsyncIterator[None]:
-    """Run the inbox while the block runs, unless the settings turn it off.
-
-    Its standard input is a pipe from this process: when that closes, even by a kill -9, the inbox ends.
-    """
+    """Run the inbox while the block runs, unless the settings turn it off."""
     if not settings.has_web:
         yield
         return
-    process = await asyncio.create_subprocess_exec(
+    keeping = asyncio.create_task(_keep_running(settings.web_address))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+
+
+async def _keep_running(address: str) -> None:
+    """Run the inbox, and start it again if it ends, unless another one has the address."""
+    is_elsewhere = False
+    while True:
+        if await _answers(address):
+            if not is_elsewhere:
+                _log.info(
+                    f"Another program listens on {address}: the inbox of another worker, or one that "
+                    "PLANGATE_WEB_ADDRESS should avoid. This worker starts no inbox.",
+                    action="web_elsewhere",
+                )
+            is_elsewhere = True
+        else:
+            is_elsewhere = False
+            process = await _start()
+            try:
+                code = await process.wait()
+                _log.warning("The inbox has ended; it is started again.", action="web_ended", exit_code=code)
+            finally:
+                await _end(process)
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def _start() -> Process:
+    """Start the inbox: its standard input closes with this process, even by a kill -9, and ends it."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         *(str(PROJECT / "web.py"), "--while-stdin-is-open"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
     )
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError):
+        process.terminate()
     try:
-        yield
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), _END_SECONDS)
-            except TimeoutError:
-                _log.warning("The inbox did not stop in time; it is ended.", action="web_stopped")
-                process.kill()
+        await asyncio.wait_for(process.wait(), _END_SECONDS)
+    except TimeoutError:
+        _log.warning("The inbox did not stop in time; it is ended.", action="web_stopped")
+        process.kill()
+
+
+async def _answers(address: str) -> bool:
+    """Return whether a program listens on an address of this machine."""
+    host, _, port = address.rpartition(":")
+    with suppress(OSError, ValueError):
+        here = "127.0.0.1" if host in ("0.0.0.0", "[::]", "") else host.strip("[]")  # noqa: S104  only asked
+        _, writer = await asyncio.open_connection(here, int(port))
+        writer.close()
+        return True
+    return False

@@ -1,7 +1,9 @@
 """Who sends a request: the person of its session, and the check of the token that its forms carry."""
 
+import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -10,10 +12,12 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
 from plangate.domain.assurance import Assurance
+from plangate.domain.looks import Look, Way
 from plangate.domain.people import Identified, People, identify
+from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.jws import public_of
-from plangate.web.attempts import Attempts, network_of
+from plangate.web.attempts import Attempts, Kind, network_of
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
@@ -27,6 +31,14 @@ FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
 
 class NotSignedIn(Exception):
     """The request has no session; a page then asks to sign in, and the API answers 401."""
+
+
+class TooMany(Exception):
+    """Too many requests of this address name no session; ``wait`` is until when none is looked at."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__(wait)
+        self.wait = wait
 
 
 class FormRefused(Exception):
@@ -46,6 +58,7 @@ class Web:
         key: attests the decisions of people who are logged in.
         login: how people log in; None if no provider is set.
         proxies: the addresses of the proxies before this server.
+        looks: the sessions and runs of which a look is on the record.
     """
 
     place: WebPlace
@@ -56,6 +69,7 @@ class Web:
     key: Ed25519PrivateKey
     login: Login | None = None
     proxies: frozenset[str] = frozenset()
+    looks: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def cookie(self) -> str:
@@ -105,9 +119,24 @@ async def session_of(request: Request) -> Session | None:
     web = web_of(request)
     token = request.cookies.get(web.cookie, "")
     session = web.sessions.find(token, now()) if token else None
+    if token and session is None:
+        await asyncio.to_thread(_note_guess, request)
     if session is not None and session.assurance is Assurance.TYPED and not may_type_a_name(request):
         return None
     return session
+
+
+def _note_guess(request: Request) -> None:
+    """Note a token that names no session: the first hundred of an address may be old ones.
+
+    Raises:
+        TooMany: there are more, as when they are guessed.
+    """
+    web, counted, at = web_of(request), [(Kind.TOKEN, address_of(request))], now()
+    wait = web.attempts.wait(counted, at)
+    if wait is not None:
+        raise TooMany(wait)
+    web.attempts.note(counted, at)
 
 
 async def visitor_of(request: Request) -> Visitor:
@@ -126,6 +155,19 @@ async def visitor_of(request: Request) -> Visitor:
     if identified.approver is None:  # they have left the list
         raise NotSignedIn
     return Visitor(session, people, identified, await gate.sight(identified))
+
+
+async def note_look(web: Web, visitor: Visitor, status: Status) -> None:
+    """Put on the record that someone reads a run as auditor, once for each session and run.
+
+    Raises:
+        NotAnswered, TemporalUnreachable: that could not be recorded, so they must not read it.
+    """
+    seen = (visitor.session.token_hash, status.workflow_id)
+    if seen in web.looks or not visitor.sight.is_as_auditor(status):
+        return
+    await web.gate.record_look(Look(what=Way.VIEWED, by=visitor.name, subject=status.workflow_id))
+    web.looks.add(seen)
 
 
 async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> FormData:

@@ -53,6 +53,7 @@ async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
                 build_app(settings, _web_gate(gate, settings)),
                 log_config=None,
                 access_log=False,
+                server_header=False,
                 timeout_graceful_shutdown=1,
             )
         )

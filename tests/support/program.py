@@ -60,6 +60,7 @@ class Home:
         # Never the keys of whoever runs the tests.
         keys = str(self.var_dir.with_name(f"{self.var_dir.name}-keys"))
         own = {"PLANGATE_VAR_DIR": str(self.var_dir), "PLANGATE_KEYS_DIR": keys}
+        own["PLANGATE_WEB_ADDRESS"] = "off"  # no two tests want the same port
         mine: dict[str, str | None] = {**own, **self.settings, **(changes or {})}
         return environment_with(mine, without=OTHERS)
 

@@ -1,4 +1,4 @@
-"""`keys …`: the private keys of this user, and the public key that seals on this host."""
+"""`keys …`: the private keys of this user, and the public keys that seal and attest on this host."""
 
 from __future__ import annotations
 
@@ -91,6 +91,30 @@ def seal(*, as_json: AsJson = False) -> int:
     shown.heading("The key that seals the trail on this host")
     shown.copied("id", jws.key_id(public))
     shown.copied("public", jws.PUBLIC_PREFIX + public)
+    here.screen.show(shown)
+    return Exit.DONE
+
+
+def web(*, as_json: AsJson = False) -> int:
+    """Print the public key with which the inbox of this host attests logins.
+
+    Workers take logins that it attests once PLANGATE_WEB_KEYS has this line.
+    """
+    here = console.open_console(as_json=as_json)
+    public = key_files.public_half(here.settings.web_key)
+    if public is None:
+        raise errors.SettingsInvalid(
+            f"There is no key of an inbox in {here.settings.web_key}; the inbox makes it when it starts, "
+            "on its own host."
+        )
+    if here.screen.is_json:
+        here.screen.print_json({"public": jws.PUBLIC_PREFIX + public, "id": jws.key_id(public)})
+        return Exit.DONE
+    shown = page.Page()
+    shown.heading("The key with which the inbox of this host attests logins")
+    shown.copied("id", jws.key_id(public))
+    shown.copied("public", jws.PUBLIC_PREFIX + public)
+    shown.note("Set it for the workers and for auditors: PLANGATE_WEB_KEYS.")
     here.screen.show(shown)
     return Exit.DONE
 

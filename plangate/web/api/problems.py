@@ -22,7 +22,7 @@ class Problem(Frozen):
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": HTTPStatus(status).phrase}
-    for status in (400, 401, 403, 404, 409, 413, 421, 422, 503)
+    for status in (400, 401, 403, 404, 409, 413, 421, 422, 429, 503)
 }
 """The answers of every operation besides its own."""
 

@@ -21,7 +21,7 @@ from plangate.presentation.clock import now
 from plangate.web.api.bodies import NewDecision, NewRun
 from plangate.web.api.problems import RESPONSES
 from plangate.web.run_lists import Line, Which, listed
-from plangate.web.visitors import VisitorDep, WebDep
+from plangate.web.visitors import VisitorDep, WebDep, note_look
 from plangate.web.web_key import attested
 
 LONGEST_WAIT: Final = 60
@@ -121,6 +121,7 @@ async def get_run(
     """Return the status of a run, checked. With ``wait``, return once it changes, or after that time."""
     ends = elapsed() + wait
     status = await web.gate.status(workflow_id, visitor.sight)
+    await note_look(web, visitor, status)
     known = if_none_match or (_tag(status) if wait else "")
     while (tag := _tag(status)) == known and elapsed() < ends:
         await asyncio.sleep(_PAUSE)

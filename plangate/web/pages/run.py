@@ -10,7 +10,7 @@ from starlette.responses import Response
 from plangate.domain.audit import OUTCOMES
 from plangate.domain.errors import PlangateError
 from plangate.web.run_view import view_of
-from plangate.web.visitors import VisitorDep, WebDep
+from plangate.web.visitors import VisitorDep, WebDep, note_look
 
 _PAUSE = 1.0  # seconds between two looks at a run
 
@@ -40,5 +40,6 @@ async def changes(web: WebDep, visitor: VisitorDep, workflow_id: str) -> AsyncIt
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show a run: what will happen, what it needs, and every step, whole."""
     status = await web.gate.status(workflow_id, visitor.sight)
+    await note_look(web, visitor, status)
     view = view_of(status, visitor.identified)
     return web.pages.draw(request, "run.html", visitor=visitor, run=view)

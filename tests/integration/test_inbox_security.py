@@ -1,0 +1,456 @@
+"""What attackers try against the inbox, over a real server: none of it decides, shows or leaks anything."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from hypothesis import given, strategies
+from hypothesis import settings as hypothesis_settings
+from sqlalchemy import create_engine, text
+
+from plangate.domain.audit import LOOKS_TRAIL
+from plangate.domain.request import PlanRequest
+from plangate.policy.policy_file import policy_in
+from plangate.presentation.clock import now
+from plangate.records.queries import trail_on_record
+from plangate.web import attempts, visitors
+from plangate.web import gate as web_gate
+from plangate.web.app import build_app
+from plangate.web.attempts import Attempts, Kind
+from plangate.web.database import WebDatabase
+from plangate.web.pages import signing_in
+from plangate.web.visitors import own_path
+from tests.support.fakes import notes
+from tests.support.gate import Gate
+from tests.support.inbox import Inbox, open_inbox
+from tests.support.logins import list_people
+
+API = "/api/v1/runs"
+SEEN_BY_RITA = """
+[[see]]
+name = "salaries"
+when = "plan.steps.exists(one, one.arguments.text.contains('salary'))"
+who = ["requester"]
+roles = ["auditors"]
+
+[[rule]]
+name = "notes"
+when = "true"
+needs = [{ role = "ops" }]
+"""
+WHO = """
+[[person]]
+name = "rita"
+
+[[person]]
+name = "fred"
+
+[[person]]
+name = "erik"
+roles = ["ops"]
+
+[[person]]
+name = "anna"
+roles = ["auditors"]
+"""
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)' x='",
+    "</pre></code></textarea></title><svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "{{ 7 * 7 }} {% raw %} ${7*7} #{7*7}",
+    "<a href=//evil.example>x</a><base href=//evil.example><meta http-equiv=refresh content=0>",
+    "<!--<style>*{display:none}</style><form action=//evil.example><input name=form_token>",
+    "&lt;b&gt; &#60;i&#62; \\u003cscript\\u003e",
+    "\u202egnp.exe \u200b\u2066x",
+    "]]><![CDATA[<x>",
+    "a" * 500 + "<script>alert(1)</script>\n" * 8,
+)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(gate: Gate) -> AsyncIterator[Inbox]:
+    async with open_inbox(gate) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def signed_in(inbox: Inbox, name: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with inbox.visitor() as visitor:
+        await visitor.post("/sign-in", data={"name": name, "next": "/done"})
+        assert visitor.cookies.get("plangate")
+        yield visitor
+
+
+async def form_token(visitor: httpx.AsyncClient) -> str:
+    return (await visitor.get("/done")).text.partition('name="form_token" value="')[2].partition('"')[0]
+
+
+def routes(folder: Path, gate: Gate) -> list[tuple[str, str]]:
+    """Return each method and path of the application."""
+    settings = gate.settings.model_copy(update={"var_dir": folder})
+    app = build_app(settings, web_gate.Gate.from_settings(settings))
+    inner = getattr(app, "_app")  # noqa: B009  what is behind the guard
+    assert isinstance(inner, FastAPI)
+    return [
+        (method, route.path)
+        for route in _flat(inner.routes)
+        for method in sorted(route.methods or ())
+        if method != "HEAD"
+    ]
+
+
+def _flat(found: list[Any]) -> Iterator[Any]:
+    for one in found:
+        if hasattr(one, "methods"):
+            yield one
+        elif hasattr(one, "original_router"):  # how FastAPI keeps a router that was included
+            yield from _flat(one.original_router.routes)
+
+
+def at(path: str, workflow_id: str) -> str:
+    return path.replace("{workflow_id:path}", quote(workflow_id, safe="")).replace(
+        "{workflow_id}", workflow_id
+    )
+
+
+async def test_no_form_counts_without_the_token_of_its_own_session(
+    gate: Gate, inbox: Inbox, tmp_path: Path
+) -> None:
+    status = await gate.in_review("water the plants")
+    posts = [at(path, status.workflow_id) for method, path in routes(tmp_path, gate) if method == "POST"]
+    forms = [one for one in posts if not one.startswith(("/api/", "/sign-in"))]
+    assert len(forms) >= 3
+    async with signed_in(inbox, "dana") as dana, signed_in(inbox, "erik") as erik:
+        mine, of_another = await form_token(dana), await form_token(erik)
+        fields = {"plan": status.fingerprint or "", "decision": "approve"}
+        for path in forms:
+            for token in ({}, {"form_token": ""}, {"form_token": of_another}, {"form_token": mine + "x"}):
+                answer = await dana.post(path, data={**fields, **token})
+                assert answer.status_code == httpx.codes.FORBIDDEN, path
+        for path in [*posts, f"{API}/{status.workflow_id}/decisions"]:
+            for elsewhere in (
+                {"Origin": "https://evil.example"},
+                {"Origin": "null"},
+                {"Origin": inbox.url.replace("http", "https")},
+                {"Sec-Fetch-Site": "cross-site"},
+                {"Sec-Fetch-Site": "same-site"},
+            ):
+                answer = await dana.post(path, data={**fields, "form_token": mine}, headers=elsewhere)
+                assert answer.status_code == httpx.codes.FORBIDDEN, (path, elsewhere)
+        assert (await gate.api.status(status.workflow_id)).decisions == ()
+        assert (await dana.get("/done")).url.path == "/done"  # nor was anyone signed out
+
+
+async def test_nothing_is_changed_by_a_get_and_every_answer_is_closed(
+    gate: Gate, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)
+    status = await gate.in_review("water the plants")
+    gets = [path for method, path in routes(tmp_path, gate) if method == "GET"]
+    assert len(gets) > 12
+    await gate.api.submit(_request("x"), "to-be-read")
+    await gate.until("in_review", "to-be-read")
+    before = _written(gate)
+    async with inbox.visitor() as nobody, signed_in(inbox, "dana") as dana:
+        sessions = _rows(gate.settings.var_dir / "web.db", "sessions")
+        for path in [*gets, "/static/style.css", "/nosuch", "/static/nosuch"]:
+            if path.endswith(("/changes", "/evidence")):
+                continue  # a stream; an export is on the record, on purpose
+            for visitor in (nobody, dana):
+                for query in ("", "?decision=approve&plan=" + (status.fingerprint or "")):
+                    answer = await visitor.get(at(path, status.workflow_id) + query, follow_redirects=False)
+                    assert answer.status_code < 500, path
+                    _is_closed(answer)
+        assert _rows(gate.settings.var_dir / "web.db", "sessions") == sessions
+    assert _written(gate) == before
+    assert (await gate.api.status(status.workflow_id)).decisions == ()
+
+
+def _is_closed(answer: httpx.Response) -> None:
+    headers = answer.headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    if not answer.url.path.startswith("/static/"):
+        assert headers["cache-control"] == "no-store"
+    assert "server" not in headers
+    assert "Traceback" not in answer.text
+    assert "access-control-allow-origin" not in headers
+
+
+def _written(gate: Gate) -> int:
+    with gate.database.read() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM audit_entries")).scalar_one())
+
+
+def _rows(path: Path, table: str) -> int:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        count = int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+    engine.dispose()
+    return count
+
+
+def _request(words: str, plan: object = None, requester: str = "rita") -> PlanRequest:
+    return PlanRequest(requester=requester, request=words, plan=plan or notes("water the plants"))  # type: ignore[arg-type]
+
+
+async def test_a_run_that_one_may_not_see_does_not_exist_for_them(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy = policy_in(SEEN_BY_RITA)
+    list_people(gate, WHO)
+    async with gate.worker(), open_inbox(gate) as inbox:
+        secret = await gate.in_review("the salary of erik")
+        async with signed_in(inbox, "fred") as fred, signed_in(inbox, "rita") as rita:
+            for path in (f"/runs/{secret.workflow_id}", f"{API}/{secret.workflow_id}"):
+                mine, missing = await fred.get(path), await fred.get(path.replace("plan-", "nosuch-"))
+                assert (mine.status_code, missing.status_code) == (404, 404)
+                assert mine.text.replace(secret.workflow_id, "X") == missing.text.replace(
+                    secret.workflow_id.replace("plan-", "nosuch-"), "X"
+                )
+                assert (await rita.get(path)).status_code == 200
+            decision = {"decision": "reject", "plan": secret.fingerprint}
+            for answer in (
+                await fred.post(f"{API}/{secret.workflow_id}/decisions", json=decision),
+                await fred.get(f"{API}/{secret.workflow_id}/evidence"),
+                await fred.post(
+                    f"/runs/{secret.workflow_id}/decide",
+                    data={**decision, "form_token": await form_token(fred)},
+                ),
+            ):
+                assert answer.status_code == 404
+            for path in ("/", "/open", "/held", "/done", f"{API}?list=open", "/api/v1/tools"):
+                assert secret.workflow_id not in (await fred.get(path)).text
+                assert "salary" not in (await fred.get(path)).text
+            assert secret.workflow_id in (await rita.get("/open")).text
+        async with signed_in(inbox, "anna") as looking:
+            await looking.get(f"/runs/{secret.workflow_id}")
+            await looking.get(f"/runs/{secret.workflow_id}")
+        looks = trail_on_record(gate.database, LOOKS_TRAIL)
+        assert [(one.actor, one.event.look.subject) for one in looks] == [  # type: ignore[union-attr]
+            ("anna", secret.workflow_id)
+        ]
+    gate.database.close()
+
+
+async def test_only_the_own_name_in_the_host_header_is_answered(inbox: Inbox) -> None:
+    async with inbox.visitor() as visitor:
+        for host in ("evil.example", "localhost", "localhost:1", "127.0.0.1", "localhost.evil.example"):
+            answer = await visitor.get("/sign-in", headers={"Host": host}, follow_redirects=False)
+            assert answer.status_code == httpx.codes.MISDIRECTED_REQUEST
+            assert host not in answer.headers.get("location", "")
+
+
+async def test_a_typed_name_counts_on_this_machine_alone(inbox: Inbox) -> None:
+    async with inbox.visitor() as visitor:
+        for name in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"):
+            answer = await visitor.post("/sign-in", data={"name": "dana"}, headers={name: "127.0.0.1"})
+            assert answer.status_code == httpx.codes.FORBIDDEN
+    async with signed_in(inbox, "dana") as dana:  # nor does its session, through a proxy
+        answer = await dana.get("/done", headers={"X-Forwarded-For": "10.0.0.1"})
+        assert answer.url.path == "/sign-in"
+
+
+@given(strategies.text(max_size=30) | strategies.from_regex(r"[/\\]{1,3}[a-z.:@?#\\/\t]{0,12}"))
+def test_no_link_leads_to_another_site(path: str) -> None:
+    here = httpx.URL("http://localhost:8088/sign-in")
+    led = own_path(path)
+    assert here.join(led).host == "localhost"
+    assert led.isprintable()
+
+
+async def test_signing_in_leads_on_to_this_site_only_and_splits_no_header(inbox: Inbox) -> None:
+    for wanted in ("//evil.example", "https://evil.example", "/\\evil.example", "/x\r\nSet-Cookie: a=b", "x"):
+        async with inbox.visitor() as visitor:
+            answer = await visitor.post(
+                "/sign-in", data={"name": "dana", "next": wanted}, follow_redirects=False
+            )
+            assert answer.headers["location"] == "/"
+            assert len(answer.headers.get_list("set-cookie")) == 1
+
+
+async def test_a_guessed_session_lets_no_one_in_and_guessing_is_slowed_down(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(attempts.MOST, Kind.TOKEN, 12)
+    async with signed_in(inbox, "dana") as dana:
+        token = dana.cookies["plangate"]
+        assert len(token) >= 43  # 256 random bits
+        async with inbox.visitor() as guesser:
+            for number in range(Kind.TOKEN.most):
+                guess = token[:-1] + ("A" if token[-1] != "A" else "B") if number == 0 else f"{number:043}"
+                answer = await guesser.get(API, headers={"Cookie": f"plangate={guess}"})
+                assert answer.status_code == httpx.codes.UNAUTHORIZED
+            slowed = await guesser.get(API, headers={"Cookie": "plangate=x"})
+            assert slowed.status_code == httpx.codes.TOO_MANY_REQUESTS
+            assert int(slowed.headers["retry-after"]) > 0
+        assert (await dana.get(API, params={"list": "done"})).status_code == httpx.codes.OK
+
+
+async def test_failed_sign_ins_are_slowed_down_by_address_and_by_name(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_people(idle_gate)
+    async with open_inbox(idle_gate) as inbox, inbox.visitor() as visitor:
+        for _ in range(Kind.NAME.most):
+            assert (await visitor.post("/sign-in", data={"name": "mallory"})).status_code == 422
+        waits = await visitor.post("/sign-in", data={"name": "mallory"})
+        assert waits.status_code == httpx.codes.TOO_MANY_REQUESTS
+        assert "Wait 10 minutes, then try again." in waits.text
+        assert (await visitor.post("/sign-in", data={"name": "dana", "next": "/done"})).status_code == 200
+        later = now() + timedelta(minutes=11)
+        monkeypatch.setattr(signing_in, "now", lambda: later)
+        assert (await visitor.post("/sign-in", data={"name": "mallory"})).status_code == 422
+    idle_gate.database.close()
+
+
+@hypothesis_settings(max_examples=20)
+@given(
+    strategies.lists(
+        strategies.tuples(strategies.integers(0, 900), strategies.sampled_from("ab")), max_size=80
+    )
+)
+def test_no_address_has_more_failures_within_the_window_than_the_limit(
+    tmp_path_factory: pytest.TempPathFactory, tries: list[tuple[int, str]]
+) -> None:
+    database = WebDatabase.at(tmp_path_factory.mktemp("web") / "web.db")
+    counting, began = Attempts(database), now()
+    let: dict[str, list[int]] = {"a": [], "b": []}
+    for second, address in sorted(tries):
+        at_that_time = began + timedelta(seconds=second)
+        counted = [(Kind.NAME, address)]
+        if counting.wait(counted, at_that_time) is None:
+            counting.note(counted, at_that_time)
+            let[address].append(second)
+    for seconds in let.values():
+        for one in seconds:
+            assert sum(one - 600 < other <= one for other in seconds) <= Kind.NAME.most
+    database.close()
+
+
+class Skeleton(HTMLParser):
+    """The tags of a page with the names of their attributes, and its addresses: no text of it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, ...]] = []
+        self.addresses: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, *(name for name, _ in attrs)))
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "action")]
+
+
+async def test_no_text_of_anyone_becomes_part_of_a_page(gate: Gate, inbox: Inbox) -> None:
+    async with signed_in(inbox, "dana") as dana:
+        for number, words in enumerate(HOSTILE):
+            pages = []
+            for kind, said in (("plain", _plain(words)), ("hostile", words)):
+                workflow_id = f"{kind}-{number}"
+                plan = {
+                    "summary": said,
+                    "steps": [{"tool": "note", "arguments": {"text": said}, "reason": said}],
+                }
+                await gate.api.submit(_request(said, plan, requester=_name(said)), workflow_id)
+                status = await gate.until("in_review", workflow_id)
+                await gate.decide(status, "reject", by="erik", comment=said)
+                pages.append((await dana.get(f"/runs/{workflow_id}")).text)
+            plain, hostile = Skeleton(pages[0]), Skeleton(pages[1])
+            assert hostile.tags == plain.tags, words
+            assert all(one.startswith(("/", "#")) and not one.startswith("//") for one in hostile.addresses)
+            if not words.startswith("\u202e"):
+                assert words.split("\n")[0] in _texts(pages[1])
+            assert not set("\u202e\u200b\u2066") & set(pages[1])
+        listed = Skeleton((await dana.get("/open")).text)
+        assert {tag[0] for tag in listed.tags}.isdisjoint({"script", "img", "svg", "base", "style", "iframe"})
+
+
+def _name(words: str) -> str:
+    """Return the beginning of it as a name, which cannot have hidden characters."""
+    return "".join(char for char in words[:100] if char.isprintable()).strip()
+
+
+def _plain(words: str) -> str:
+    """Return a text of the same shape, without anything to fear."""
+    return "".join(char if char == "\n" else "x" for char in words)
+
+
+def _texts(page: str) -> str:
+    class Texts(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.found: list[str] = []
+
+        def handle_data(self, data: str) -> None:
+            self.found.append(data)
+
+    parser = Texts()
+    parser.feed(page)
+    return "".join(parser.found)
+
+
+async def test_what_others_typed_in_an_address_is_shown_as_text(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)
+    async with signed_in(inbox, "dana") as dana, inbox.visitor() as nobody:
+        for words in HOSTILE:
+            for path in (f"/runs/{quote(words[:150], safe='')}", f"/{quote(words[:150], safe='')}"):
+                page = await dana.get(path)
+                assert page.status_code == 404
+                assert not {"script", "img", "svg", "base", "style"} & {
+                    tag[0] for tag in Skeleton(page.text).tags
+                }
+            page = await nobody.get("/sign-in", params={"next": words})
+            fields = Skeleton(page.text)
+            assert all(one.startswith("/") for one in fields.addresses if one != "#content")
+
+
+async def test_failures_inside_say_nothing_of_the_inside(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> object:
+        raise RuntimeError("secret inside")
+
+    async with signed_in(inbox, "dana") as dana:
+        monkeypatch.setattr(web_gate.Gate, "waiting", fails)
+        for path in ("/", f"{API}"):
+            answer = await dana.get(path)
+            assert answer.status_code == 500
+            assert "secret" not in answer.text
+            assert "RuntimeError" not in answer.text
+            _is_closed(answer)
+
+
+def test_an_address_beyond_this_machine_makes_cookies_that_need_https() -> None:
+    from plangate.web.place import WebPlace  # noqa: PLC0415
+
+    secure = visitors.Web(WebPlace("127.0.0.1", 1, "https://x.example"), *([None] * 5))  # type: ignore[arg-type]
+    assert secure.cookie.startswith("__Host-")
+    assert secure.login_cookie.startswith("__Host-")
+
+
+async def test_many_who_wait_hold_nothing_up(gate: Gate, inbox: Inbox) -> None:
+    status = await gate.in_review("water the plants")
+    async with signed_in(inbox, "dana") as dana:
+        url = f"{API}/{status.workflow_id}"
+        waiting = [asyncio.create_task(dana.get(url, params={"wait": 2})) for _ in range(8)]
+        assert (await dana.get("/healthz")).status_code == 200
+        answers = await asyncio.gather(*waiting)
+        assert {one.status_code for one in answers} == {200}
