@@ -38,7 +38,7 @@ async def _keep_running(address: str) -> None:
     """Run the inbox, and start it again if it ends, unless another one has the address."""
     is_elsewhere = False
     while True:
-        if await _answers(address):
+        if await answers(address):
             if not is_elsewhere:
                 _log.info(
                     f"Another program listens on {address}: the inbox of another worker, or one that "
@@ -79,7 +79,7 @@ async def _end(process: Process) -> None:
         process.kill()
 
 
-async def _answers(address: str) -> bool:
+async def answers(address: str) -> bool:
     """Return whether a program listens on an address of this machine."""
     host, _, port = address.rpartition(":")
     with suppress(OSError, ValueError):

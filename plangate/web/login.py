@@ -22,6 +22,7 @@ import structlog
 from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
 from sqlalchemy import Column, Integer, String, Table, delete, insert, select
 
+from plangate.domain.errors import SettingsInvalid
 from plangate.settings import Settings
 from plangate.web.database import METADATA, WebDatabase, hash_of
 from plangate.web.place import WebPlace
@@ -102,9 +103,15 @@ class FinishedLogin:
 
 
 def provider_of(settings: Settings) -> Provider | None:
-    """Return the provider that the settings name; None if they name none."""
-    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+    """Return the provider that the settings name; None if they name none.
+
+    Raises:
+        SettingsInvalid: they name half of it.
+    """
+    if settings.oidc_issuer is None and settings.oidc_client_id is None:
         return None
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        raise SettingsInvalid("Set PLANGATE_OIDC_ISSUER and PLANGATE_OIDC_CLIENT_ID together, or neither.")
     secret = settings.oidc_client_secret
     return Provider(
         issuer=settings.oidc_issuer,

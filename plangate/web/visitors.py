@@ -157,6 +157,17 @@ async def visitor_of(request: Request) -> Visitor:
     return Visitor(session, people, identified, await gate.sight(identified))
 
 
+async def visible_run(
+    request: Request, visitor: Annotated[Visitor, Depends(visitor_of)], workflow_id: str
+) -> Status:
+    """Return the run of this address, if the visitor may see it.
+
+    Raises:
+        RunNotFound: there is no such run for them.
+    """
+    return await web_of(request).gate.status(workflow_id, visitor.sight)
+
+
 async def note_look(web: Web, visitor: Visitor, status: Status) -> None:
     """Put on the record that someone reads a run as auditor, once for each session and run.
 
@@ -219,4 +230,5 @@ def own_path(path: str) -> str:
 
 WebDep = Annotated[Web, Depends(web_of)]
 VisitorDep = Annotated[Visitor, Depends(visitor_of)]
+RunDep = Annotated[Status, Depends(visible_run)]
 FormDep = Annotated[FormData, Depends(form_of)]

@@ -9,19 +9,24 @@ from starlette.responses import Response
 
 from plangate.domain.audit import OUTCOMES
 from plangate.domain.errors import PlangateError
+from plangate.elapsed import elapsed
 from plangate.web.run_view import view_of
-from plangate.web.visitors import VisitorDep, WebDep, note_look
+from plangate.web.visitors import RunDep, VisitorDep, WebDep, note_look
 
 _PAUSE = 1.0  # seconds between two looks at a run
+_LONGEST = 3_600.0  # seconds: a session that has ended sees nothing more soon
 
 router = APIRouter()
 
 
 @router.get("/runs/{workflow_id:path}/changes", response_class=EventSourceResponse)
-async def changes(web: WebDep, visitor: VisitorDep, workflow_id: str) -> AsyncIterable[ServerSentEvent]:
-    """Send an event each time the run changes, until it has ended."""
+async def changes(
+    web: WebDep, visitor: VisitorDep, workflow_id: str, _: RunDep
+) -> AsyncIterable[ServerSentEvent]:
+    """Send an event each time the run changes, until it has ended, for an hour at most."""
     before: object = None
-    while True:
+    ends = elapsed() + _LONGEST
+    while elapsed() < ends:
         try:
             status = await web.gate.status(workflow_id, visitor.sight)
         except PlangateError:

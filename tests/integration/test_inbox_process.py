@@ -1,0 +1,150 @@
+"""The inbox as a process: it starts without Temporal, ends in time, and several workers share one."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+import pytest
+
+from plangate.settings import PROJECT, Settings
+from plangate.web import beside
+from plangate.web.web_key import public_line, web_key
+from tests.support.inbox import NO_TLS
+from tests.support.program import PATIENCE, Home
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    port = free_port()
+    return Home(
+        tmp_path / "var",
+        {
+            "TEMPORAL_ADDRESS": "127.0.0.1:1",
+            "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
+            "PLANGATE_WEB_URL": f"http://localhost:{port}",
+            "PLANGATE_LOG_FORMAT": "json",
+        },
+    )
+
+
+@contextmanager
+def inbox(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    process = home.start(str(PROJECT / "web.py"))
+    try:
+        ends = monotonic() + PATIENCE
+        while monotonic() < ends:
+            try:
+                httpx.get(f"{home.settings['PLANGATE_WEB_URL']}/healthz", verify=NO_TLS).raise_for_status()
+                break
+            except httpx.HTTPError:
+                assert process.poll() is None, said(home)
+                sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def said(home: Home) -> str:
+    return (home.var_dir / "programs.log").read_text()
+
+
+def test_it_runs_without_temporal_and_says_that_it_is_not_ready(home: Home) -> None:
+    url = home.settings["PLANGATE_WEB_URL"]
+    with inbox(home), httpx.Client(base_url=str(url), verify=NO_TLS, timeout=30) as visitor:
+        assert visitor.get("/readyz").status_code == httpx.codes.SERVICE_UNAVAILABLE
+        assert visitor.get("/sign-in").status_code == httpx.codes.OK
+        visitor.post("/sign-in", data={"name": "dana", "next": "/x"})
+        away = visitor.get("/")
+        assert away.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        assert "Traceback" not in away.text
+    assert f"The inbox is at {url}" in said(home)
+    for name in ("web.pem", "web.db"):
+        assert (home.var_dir / name).stat().st_mode & 0o077 == 0
+    printed = home.starter("keys", "web", "--json").json["public"]
+    assert printed == public_line(web_key(Settings(var_dir=home.var_dir).web_key))
+
+
+def test_it_ends_within_four_seconds_although_requests_are_open(home: Home) -> None:
+    with inbox(home) as process:
+        host, _, port = str(home.settings["PLANGATE_WEB_ADDRESS"]).partition(":")
+        with socket.create_connection((host, int(port))) as half:
+            half.sendall(
+                b"POST /sign-in HTTP/1.1\r\nHost: localhost:%s\r\nContent-Length: 9\r\n\r\nn" % port.encode()
+            )
+            sleep(0.3)
+            began = monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+            assert monotonic() - began < 4.5
+    assert "Traceback" not in said(home)
+
+
+def test_an_address_in_use_is_said_in_one_sentence(home: Home) -> None:
+    with inbox(home):
+        second = subprocess.run(
+            [sys.executable, str(PROJECT / "web.py")],
+            env=home.environment(), capture_output=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    assert second.returncode == 1
+    assert "set PLANGATE_WEB_ADDRESS to another one." in second.stderr.decode()
+    assert "Traceback" not in second.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"PLANGATE_WEB_URL": "http://plangate.example.org"}, "PLANGATE_WEB_URL"),
+        ({"PLANGATE_OIDC_ISSUER": "http://login.example.org"}, "PLANGATE_OIDC_ISSUER"),
+        ({"PLANGATE_OIDC_ISSUER": "https://login.example.org"}, "together, or neither"),
+        ({"PLANGATE_WEB_ADDRESS": "8088"}, "PLANGATE_WEB_ADDRESS"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_said_in_one_sentence(
+    home: Home, variables: dict[str, str], words: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, str(PROJECT / "web.py")],
+        env=home.environment(variables), capture_output=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ended.returncode != 0
+    (line,) = ended.stderr.decode().splitlines()
+    assert words in line
+
+
+def test_a_worker_starts_no_inbox_where_one_listens_and_does_when_it_ends(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "_LOOK_AGAIN", 0.2)
+    for name, value in home.environment().items():
+        monkeypatch.setenv(name, value)
+    address = str(home.settings["PLANGATE_WEB_ADDRESS"])
+    host, _, port = address.partition(":")
+    taken = socket.create_server((host, int(port)))
+
+    async def story() -> None:
+        async with beside.inbox_beside(Settings(web_address=address)):
+            await asyncio.sleep(0.5)
+            taken.close()
+            async with asyncio.timeout(PATIENCE):
+                while not await beside.answers(address):
+                    await asyncio.sleep(0.1)
+        assert not await beside.answers(address)
+
+    done = threading.Thread(target=lambda: asyncio.run(story()))
+    done.start()
+    done.join(PATIENCE * 2)
+    assert not done.is_alive()
