@@ -207,7 +207,7 @@ def _rows(path: Path, table: str) -> int:
 
 
 def _request(words: str, plan: object = None, requester: str = "rita") -> PlanRequest:
-    return PlanRequest(requester=requester, request=words, plan=plan or notes("water the plants"))  # type: ignore[arg-type]
+    return PlanRequest(requester=requester, request=words, plan=plan or notes("water the plants"))
 
 
 async def test_a_run_that_one_may_not_see_does_not_exist_for_them(idle_gate: Gate) -> None:

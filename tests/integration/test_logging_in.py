@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from http.cookiejar import Cookie
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -27,7 +28,7 @@ from tests.support.logins import (
 )
 from tests.support.oidc_provider import FAULTS
 
-DANA = {"sub": "1234", "email": "dana@example.org", "email_verified": True}
+DANA: dict[str, Any] = {"sub": "1234", "email": "dana@example.org", "email_verified": True}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ async def test_an_answer_that_proves_nothing_is_refused(inbox: Inbox, provider: 
         assert "Signed in as dana" in (await log_in(visitor)).text
 
 
-UNKNOWN: tuple[tuple[dict[str, object], str], ...] = (
+UNKNOWN: tuple[tuple[dict[str, Any], str], ...] = (
     ({"email": "dana@example.org"}, "has not verified your mail address"),
     ({"email": "dana@example.org", "email_verified": False}, "has not verified"),
     ({"email": "dana@example.org", "email_verified": "true"}, "has not verified"),

@@ -67,7 +67,7 @@ def call_all(
         at_once: how many calls are made at the same time.
     """
     calls, known = Calls(), list(ids)
-    operations = [one.ok() for one in schemathesis.openapi.from_dict(document).get_all_operations()]
+    operations = [_operation(one) for one in schemathesis.openapi.from_dict(document).get_all_operations()]
     modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
     cases = [
@@ -83,8 +83,15 @@ def call_all(
     return calls
 
 
-def _generated(operation: Any, mode: GenerationMode, examples: int, seeded: int) -> list[schemathesis.Case]:
-    cases: list[schemathesis.Case] = []
+def _operation(found: Any) -> Any:
+    """Return an operation of the document; an error if its schema is none."""
+    return found.ok()
+
+
+def _generated(
+    operation: Any, mode: GenerationMode, examples: int, seeded: int
+) -> list[schemathesis.Case[Any]]:
+    cases: list[schemathesis.Case[Any]] = []
 
     @seed(seeded)
     @hypothesis_settings(
@@ -95,7 +102,7 @@ def _generated(operation: Any, mode: GenerationMode, examples: int, seeded: int)
         suppress_health_check=list(HealthCheck),
     )
     @given(operation.as_strategy(generation_mode=mode))
-    def keep(case: schemathesis.Case) -> None:
+    def keep(case: schemathesis.Case[Any]) -> None:
         cases.append(case)
 
     with suppress(Unsatisfiable):  # no input of this operation can be wrong
@@ -103,7 +110,7 @@ def _generated(operation: Any, mode: GenerationMode, examples: int, seeded: int)
     return cases
 
 
-def _check(case: schemathesis.Case, client: httpx.Client, calls: Calls) -> None:
+def _check(case: schemathesis.Case[Any], client: httpx.Client, calls: Calls) -> None:
     sent = case.as_transport_kwargs(base_url=str(client.base_url).rstrip("/"))
     sent = {name: sent[name] for name in ("method", "url", "params", "json", "headers") if name in sent} | (
         {"content": sent["data"]} if isinstance(sent.get("data"), bytes | str) else {}

@@ -247,6 +247,11 @@ class _Story:
             page.command(f'{program()} start "What you want done" --watch')
         else:  # no model, which a request in plain words needs
             page.command(f"{program()} start --plan examples/bank/one-approver.yaml --watch")
+        if self._stage.settings.has_web:
+            page.note(
+                "make worker also runs the inbox, where people read plans and decide; this run is there too:"
+            )
+            page.copied("inbox", f"{self._stage.settings.web_url}/runs/{status.workflow_id}")
         return page
 
     def _chapter(self, title: str) -> Page:

@@ -149,7 +149,7 @@ async def _signed_in(
 ) -> Response:
     """Return the answer that gives a browser a new session, and leads on to a page of this server.
 
-    The session that the browser had before ends: nobody can prepare one for another person.
+    The session that the browser had before ends, so that none can be prepared for another person.
     """
     old = await session_of(request)
     if old is not None:
