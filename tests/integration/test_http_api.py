@@ -153,7 +153,7 @@ async def test_generated_calls_get_documented_answers(
 
     def call() -> list[str]:
         with httpx.Client(base_url=inbox.url, cookies=cookies, verify=NO_TLS, timeout=30) as client:
-            calls = call_all(document, client, examples=12, ids=[status.workflow_id])
+            calls = call_all(document, client, examples=30, ids=[status.workflow_id])
         assert calls.made > 200
         return calls.findings
 

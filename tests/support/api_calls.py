@@ -62,7 +62,7 @@ def call_all(
         document: the OpenAPI document.
         client: a visitor who is signed in.
         examples: how many calls each operation gets, of either kind.
-        ids: workflow ids that exist; every other call asks for one of them.
+        ids: workflow ids that exist; every other valid call asks for one of them.
         seeded: what the calls are generated from.
         at_once: how many calls are made at the same time.
     """
@@ -70,14 +70,19 @@ def call_all(
     operations = [_operation(one) for one in schemathesis.openapi.from_dict(document).get_all_operations()]
     modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
-    cases = [
-        case for one, mode in product(operations, modes) for case in _generated(one, mode, examples, seeded)
-    ]
-    for number, case in enumerate(cases):
-        if known and number % 2 and "workflow_id" in (case.path_parameters or {}):
+    cases = []
+    generated = (
+        (kind, case)
+        for operation, kind in product(operations, modes)
+        for case in _generated(operation, kind, examples, seeded)
+    )
+    for number, (kind, case) in enumerate(generated):
+        is_valid = kind is GenerationMode.POSITIVE  # an id that was made wrong on purpose stays
+        if known and number % 2 and is_valid and "workflow_id" in (case.path_parameters or {}):
             case.path_parameters["workflow_id"] = known[number // 2 % len(known)]
         if str((case.query or {}).get("wait", "")).isdigit():
             case.query["wait"] = 0  # the calls are many
+        cases.append(case)
     with ThreadPoolExecutor(at_once) as threads:
         list(threads.map(lambda case: _check(case, client, calls), cases))
     return calls
