@@ -51,7 +51,8 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     try:
         calls = await asyncio.to_thread(_call, url, [one.workflow_id for one in orders], stage, size)
     finally:
-        program.terminate()
+        if program.returncode is None:
+            program.terminate()
         await program.wait()
     for finding in dict.fromkeys(calls.findings):
         report.blame(finding)
