@@ -22,8 +22,9 @@ from plangate.web.failures import status_of, words_of
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.language import chosen
-from plangate.web.pages import deciding, lists, run, signing_in
+from plangate.web.pages import deciding, evidence, files, lists, run, signing_in, trail
 from plangate.web.place import place_of
+from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions, WebDatabase
 from plangate.web.visitors import FormRefused, NotSignedIn, Web, way_to_sign_in, web_of
@@ -39,10 +40,12 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     """
     place = place_of(settings)
     database = WebDatabase.at(settings.var_dir / "web.db")
+    index = RunIndex(gate.database, settings.var_dir / "web-lists.db")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        index.close()
         gate.close()
         database.close()
 
@@ -55,8 +58,8 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         openapi_url="/api/v1/openapi.json",
         lifespan=lifespan,
     )
-    app.state.web = Web(place, gate, Sessions(database), Pages())
-    for one in (signing_in, lists, deciding, run):
+    app.state.web = Web(place, gate, index, Sessions(database), Pages())
+    for one in (signing_in, lists, deciding, trail, evidence, files, run):
         app.include_router(one.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(runs.router)

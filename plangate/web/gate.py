@@ -4,7 +4,7 @@ The server starts before Temporal answers, and goes on while it is away: lists t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -13,13 +13,12 @@ from typing import Self
 from temporalio.client import Client as TemporalClient
 
 from plangate.client import Client
-from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalUnreachable
+from plangate.domain.errors import RecordsMissing, TemporalUnreachable
 from plangate.domain.people import People
 from plangate.domain.status import Status
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
-from plangate.records.lists import Wanted
-from plangate.records.queries import pending_on_record, status_on_record
+from plangate.records.queries import status_on_record
 from plangate.records.rule_texts import in_force_at
 from plangate.settings import Settings
 from plangate.temporal.connection import connect
@@ -76,20 +75,15 @@ class Gate:
                 raise
             return recorded
 
-    async def waiting(self, wanted: Wanted) -> list[Status]:
-        """Return one page of the runs that wait for a person.
-
-        Raises:
-            TemporalUnreachable: the server does not answer, and neither do the records.
-        """
+    async def still_open(self, workflow_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of these runs that are open in Temporal; all of them while it does not answer."""
+        if not workflow_ids:
+            return frozenset()
         try:
             client = await self.client()
-            return await client.pending(wanted)
-        except TemporalUnreachable as unreachable:
-            try:
-                return await asyncio.to_thread(pending_on_record, self.database, wanted)
-            except (RecordsMissing, RecordsUnavailable):
-                raise unreachable from None
+            return await client.still_open(workflow_ids)
+        except TemporalUnreachable:
+            return frozenset(workflow_ids)
 
     async def people(self, now: datetime) -> People | None:
         """Return the list of people that a worker recorded last; None if there is none.

@@ -14,6 +14,7 @@ from plangate.presentation.clock import now
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.place import WebPlace, is_loopback
+from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions
 
@@ -35,12 +36,14 @@ class Web:
     Attributes:
         place: where the server stands.
         gate: reads runs and sends decisions.
+        index: what lists show.
         sessions: who is signed in.
         pages: draws templates.
     """
 
     place: WebPlace
     gate: Gate
+    index: RunIndex
     sessions: Sessions
     pages: Pages
 

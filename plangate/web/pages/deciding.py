@@ -11,7 +11,8 @@ from starlette.responses import Response
 from plangate.domain.decision import Choice, Decision, Resolution, first_faults, wrong_parts
 from plangate.domain.errors import Refused
 from plangate.domain.status import Status
-from plangate.web.run_view import RunView, view_of
+from plangate.web.run_reader import read_run
+from plangate.web.run_view import RunView
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
 
 router = APIRouter()
@@ -22,9 +23,8 @@ async def confirm(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
     """Show once more what is decided, in the plan's own words; nothing is sent yet."""
-    status = await web.gate.status(workflow_id)
-    view = view_of(status, visitor.identified)
-    decision = _decision(form, status, visitor)
+    view = await read_run(web, visitor, workflow_id)
+    decision = _decision(form, view.status, visitor)
     fault = _not_now(form, view, decision)
     if fault:
         return _refused(request, web, visitor, view, fault)
@@ -36,15 +36,14 @@ async def decide(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
     """Send the decision, and show its verdict."""
-    status = await web.gate.status(workflow_id)
-    view = view_of(status, visitor.identified)
-    decision = _decision(form, status, visitor)
+    view = await read_run(web, visitor, workflow_id)
+    decision = _decision(form, view.status, visitor)
     fault = _not_now(form, view, decision)
     if fault:
         return _refused(request, web, visitor, view, fault)
     client = await web.gate.client()
     answer = await client.decide(workflow_id, decision)
-    after = view_of(await web.gate.status(workflow_id), visitor.identified)
+    after = await read_run(web, visitor, workflow_id)
     return web.pages.draw(
         request, "verdict.html", visitor=visitor, run=after, decision=decision, answer=answer
     )

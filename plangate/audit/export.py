@@ -1,0 +1,25 @@
+"""Make the evidence bundle of one run from the records."""
+
+from plangate.audit.attached import digests_named
+from plangate.audit.evidence import Bundle, bundle_of
+from plangate.audit.kept_texts import texts_judged_by
+from plangate.records.attachments import contents_of
+from plangate.records.checkpoints import newest_seal
+from plangate.records.database import Database
+from plangate.records.trail import read_trail
+
+
+def bundle_on_record(database: Database, workflow_id: str) -> Bundle:
+    """Return the evidence of a run as it is now.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+        TrailDamaged: its entries cannot be read.
+    """
+    with database.read() as connection:
+        seal = newest_seal(connection, workflow_id)
+        entries = read_trail(connection, workflow_id)
+        texts = texts_judged_by(connection, entries)
+        files = contents_of(connection, digests_named(entries))
+        return bundle_of(workflow_id, entries, (seal,) if seal else (), texts, files)
