@@ -207,26 +207,15 @@ def _narrowed(query: Select[Any], search: Search) -> Select[Any]:
 def _may_help(text: str, visitor: Identified) -> bool:
     """Return whether this person could decide on any run that waits for this."""
     requirement, still = waits_for(text)
-    return any(
-        may_decide_now(
-            Status.model_construct(
-                state=state,
-                requirement=requirement,
-                still_needed=still,
-                requester="",
-                authors=(),
-                approved_by=(),
-            ),
-            visitor,
-        )
-        for state in WAITING_STATES
-    )
+    parts = {"requirement": requirement, "still_needed": still}
+    nobodys = {"requester": "", "authors": (), "approved_by": ()}
+    return any(may_decide_now(_part(state=state, **parts, **nobodys), visitor) for state in WAITING_STATES)
 
 
 def _status(row: Row[Any], texts: dict[int, str]) -> Status:
     """Return as much of a run's status as tells who may decide on it."""
     requirement, still = waits_for(texts[row.needs]) if row.needs in texts else (None, ())
-    return Status.model_construct(
+    return _part(
         state=row.state,
         requirement=requirement,
         still_needed=still,
@@ -234,6 +223,11 @@ def _status(row: Row[Any], texts: dict[int, str]) -> Status:
         authors=tuple(json.loads(row.authors)),
         approved_by=tuple(json.loads(row.approved_by)),
     )
+
+
+def _part(**parts: Any) -> Status:
+    """Return a status that has these parts alone."""
+    return Status.model_construct(**parts)
 
 
 def _line(row: Row[Any]) -> Line:
