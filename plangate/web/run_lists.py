@@ -69,6 +69,12 @@ class Search(Frozen):
         except ValueError:
             return None
 
+    @field_validator("state")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        """Let a state that there is not narrow nothing."""
+        return value if value in STATES else ""
+
     @property
     def is_narrow(self) -> bool:
         """Whether anything narrows the list."""

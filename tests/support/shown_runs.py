@@ -4,7 +4,7 @@ No Temporal server is needed: while it is away, the inbox shows what is on the r
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules
-from plangate.records.trail import Note, open_trail
+from plangate.records.trail import Note, open_trail, reopen_trail
 from plangate.settings import Settings
 from plangate.web.gate import Gate
 from tests.support.inbox import Inbox, serving
@@ -63,7 +63,7 @@ def put_run(
     requested = Requested(
         request=request,
         requester=requester,
-        timeout_seconds=3_600,
+        timeout_seconds=100 * 3_600,
         requested_at=at,
         chain_id=f"chain-{uuid4().hex}",
     )
@@ -78,6 +78,14 @@ def put_run(
         for number, event in enumerate((first, *more), start=1):
             trail.append(Note(key=f"event:{number}", at=at, actor="worker@here", event=event))
     return fingerprint
+
+
+def append(database: Database, workflow_id: str, events: Sequence[Event]) -> None:
+    """Let more happen to a run."""
+    with database.write() as connection:
+        trail = reopen_trail(connection, workflow_id)
+        for number, event in enumerate(events):
+            trail.append(Note(key=f"later:{number}", at=now(), actor="worker@here", event=event))
 
 
 def executed(database: Database, workflow_id: str, shown: Plan) -> list[Event]:
