@@ -228,6 +228,7 @@ def _status(row: Row[Any], texts: dict[int, str]) -> Status:
         requester=row.requester,
         authors=tuple(json.loads(row.authors)),
         approved_by=tuple(json.loads(row.approved_by)),
+        held=row.state == Phase.HELD.value or None,
     )
 
 

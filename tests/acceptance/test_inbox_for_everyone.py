@@ -1,4 +1,4 @@
-"""The inbox is for everyone: by keyboard alone, with a screen reader, in large letters, at night, anywhere."""
+"""The inbox is for everyone: by keyboard alone, with a screen reader, in large letters, at night."""
 
 # ruff: noqa: RUF001  these letters are meant
 

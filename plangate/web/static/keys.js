@@ -24,7 +24,8 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "j") choose(chosen + 1);
   else if (event.key === "k") choose(chosen - 1);
   else if (event.key in decisions) {
-    const button = document.querySelector(`button[value="${decisions[event.key]}"]`);
+    const name = decisions[event.key];
+    const button = document.querySelector(`button[value="${name}"], button[form="${name}"]`);
     if (button) button.click();
   } else return;
   event.preventDefault();
