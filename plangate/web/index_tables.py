@@ -19,6 +19,8 @@ lines = Table(
     Column("requested_at", Moment, nullable=False),
     Column("closed_at", Moment),
     Column("deadline", Moment),
+    # The deadline, or a day far away, since an index helps to sort by what is always there.
+    Column("soonest", Moment, nullable=False),
     Column("preview", Text, nullable=False),
     Column("more", Integer, nullable=False),
     # The tools of the steps in order, each between blanks.
@@ -29,9 +31,8 @@ lines = Table(
     # All that is searched, case-folded; the last column, since lists do not read it.
     Column("text", Text, nullable=False),
 )
-Index("ix_lines_open", lines.c.is_open, lines.c.deadline, lines.c.workflow_id)
-Index("ix_lines_needs", lines.c.is_open, lines.c.needs)
-Index("ix_lines_state", lines.c.state, lines.c.deadline)
+# With the state and what is waited for, so that a list that shows few of many need not look at the others.
+Index("ix_lines_open", lines.c.is_open, lines.c.soonest, lines.c.workflow_id, lines.c.state, lines.c.needs)
 Index("ix_lines_closed", lines.c.is_open, lines.c.closed_at)
 Index("ix_lines_tools", lines.c.tools, lines.c.state, lines.c.closed_at)
 

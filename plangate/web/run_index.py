@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +39,7 @@ AT_ONCE: Final = 100
 """Trails that one request reads at most; the rest is read after it."""
 _NAMED_AT_ONCE: Final = 500  # ids in one query
 _LONGEST_TEXT: Final = 20_000  # characters that are searched
+_NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _PROGRESS: Final = update(progress)
 _log = structlog.get_logger(__name__)
 
@@ -148,8 +150,9 @@ def _moved(records: Connection, index: Connection, installation: str) -> _Unread
         found = dict(_pairs(records.execute(heads.order_by(*order))))
     else:
         found = dict(_pairs(records.execute(heads.where(UNSEALED))))
-        sealed = select(seals.c.workflow_id).where(seals.c.checkpoint > known.checkpoint).distinct()
-        found |= dict(_pairs(records.execute(heads.where(runs.c.workflow_id.in_(sealed)))))
+        # The join begins with the few seals; a condition on the runs would look at each of them.
+        newer = heads.join(seals, seals.c.workflow_id == runs.c.workflow_id)
+        found |= dict(_pairs(records.execute(newer.where(seals.c.checkpoint > known.checkpoint))))
     stale = _stale(index, found)
     return _Unread([one for one in found if one in stale], number)
 
@@ -200,6 +203,7 @@ def _status(workflow_id: str, entries: Any) -> Status | None:
 
 def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, Any]:
     steps = status.steps if status else ()
+    deadline = status.deadline if status else row.deadline
     first = (steps[0].preview or steps[0].tool) if steps else status.request if status else ""
     return {
         "workflow_id": row.workflow_id,
@@ -210,7 +214,8 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
         "requester_key": identity(row.requester),
         "requested_at": row.opened_at,
         "closed_at": row.closed_at,
-        "deadline": status.deadline if status else row.deadline,
+        "deadline": deadline,
+        "soonest": deadline or _NEVER,
         "preview": first[:2_000],
         "more": max(0, len(steps) - 1),
         "tools": f" {' '.join(step.tool for step in steps)} ",

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import partial
 from itertools import islice
 from typing import Any, Final, assert_never
 from urllib.parse import urlencode
@@ -154,7 +153,7 @@ async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
 def _counts(index: RunIndex, visitor: Identified) -> dict[str, str]:
     counts = {}
     for which in (Which.FOR_ME, Which.OPEN, Which.HELD):
-        number = sum(1 for _ in islice(_lines(index, visitor, which, EVERYTHING), MOST_COUNTED + 1))
+        number = sum(1 for _ in islice(_rows(index, visitor, which, EVERYTHING), MOST_COUNTED + 1))
         counts[which.value] = f"{MOST_COUNTED}+" if number > MOST_COUNTED else str(number)
     return counts
 
@@ -162,24 +161,32 @@ def _counts(index: RunIndex, visitor: Identified) -> dict[str, str]:
 def _page(index: RunIndex, visitor: Identified, which: Which, search: Search) -> list[Line]:
     """Return the lines of a page, and one more if there is one."""
     skipped = (search.page - 1) * PAGE
-    return list(islice(_lines(index, visitor, which, search), skipped, skipped + PAGE + 1))
+    rows = islice(_rows(index, visitor, which, search), skipped, skipped + PAGE + 1)
+    return [_line(row) for row in rows]
 
 
-def _lines(index: RunIndex, visitor: Identified, which: Which, search: Search) -> Iterator[Line]:
-    texts = {row.number: row.text for row in index.read(select(needs))}
+def _rows(index: RunIndex, visitor: Identified, which: Which, search: Search) -> Iterator[Row[Any]]:
+    """Yield the rows of a list in its order."""
     query = _narrowed(_of_list(which), search)
-    if which is Which.FOR_ME:
-        helped = [number for number, text in texts.items() if _may_help(text, visitor)]
-        query = query.where(lines.c.needs.in_(helped))
-    may = partial(may_decide_now, identified=visitor)
+    if which is not Which.FOR_ME:
+        yield from index.rows(query)
+        return
+    texts = {row.number: row.text for row in index.read(select(needs))}
+    query = query.where(
+        lines.c.needs.in_([number for number, text in texts.items() if _may_help(text, visitor)])
+    )
+    known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same, and are of the same people
     for row in index.rows(query):
-        if which is not Which.FOR_ME or may(_status(row, texts)):
-            yield _line(row)
+        alike = (row.state, row.needs, row.requester, row.authors, row.approved_by)
+        if alike not in known:
+            known[alike] = may_decide_now(_status(row, texts), visitor)
+        if known[alike]:
+            yield row
 
 
 def _of_list(which: Which) -> Select[Any]:
     query = select(*_SHOWN)
-    soonest = (lines.c.deadline.is_(None), lines.c.deadline, lines.c.workflow_id)
+    soonest = (lines.c.soonest, lines.c.workflow_id)
     match which:
         case Which.FOR_ME:
             return query.where(lines.c.is_open, lines.c.state.in_(WAITING_STATES)).order_by(*soonest)
