@@ -87,9 +87,7 @@ async def _milliseconds(visitor: httpx.AsyncClient, page: str, times: int) -> fl
 
 
 @asynccontextmanager
-async def _inbox(
-    settings: dict[str, str],
-) -> AsyncIterator[tuple["subprocess.Popen[bytes]", httpx.AsyncClient]]:
+async def _inbox(temporal: str, var_dir: Path) -> AsyncIterator[tuple[int, httpx.AsyncClient]]:
     """Run the inbox as a process, and sign in."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -52,7 +52,9 @@ class Pages:
             "form_token": values["visitor"].session.form_token if values.get("visitor") else "",
         }
         html = self._environment.get_template(template).render({**shared, **values})
-        headers = {"Content-Language": language.code, "Content-Security-Policy": _WITH_FRAMES}
+        headers = {"Content-Language": language.code}
+        if template == "run.html":
+            headers["Content-Security-Policy"] = _WITH_FRAMES
         return HTMLResponse(html, status, headers=headers)
 
 
