@@ -8,20 +8,33 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Self
+from typing import Final, Self
 
 from temporalio.client import Client as TemporalClient
 
 from plangate.client import Client
-from plangate.domain.errors import RecordsMissing, TemporalUnreachable
-from plangate.domain.people import People
+from plangate.domain.errors import (
+    NotAnswered,
+    RecordsMissing,
+    RunNotFound,
+    TemporalUnreachable,
+)
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.looks import Look
+from plangate.domain.people import Identified, People
 from plangate.domain.status import Status
+from plangate.elapsed import elapsed
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
-from plangate.records.queries import status_on_record
+from plangate.records.queries import is_seeing_narrowed, status_on_record
 from plangate.records.rule_texts import in_force_at
 from plangate.settings import Settings
 from plangate.temporal.connection import connect
+from plangate.web.sight import Sight
+
+_NOT_FOUND_STEP: Final = 0.25
+"""Seconds: an answer 'not found' takes whole steps of it, whether the run exists or may not be seen."""
+_LONGEST_ID: Final = 80
 
 
 class Gate:
@@ -45,7 +58,9 @@ class Gate:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Return the gate to the Temporal server and the records that the settings name."""
-        return cls(partial(connect, settings), settings.task_queue, Database(settings.records))
+        return cls(
+            partial(connect, settings), settings.task_queue, Database(settings.records, reads_only=True)
+        )
 
     async def client(self) -> Client:
         """Return the connected client.
@@ -58,14 +73,26 @@ class Gate:
                 self._client = Client(await self._connecting(), self._task_queue, self.database)
         return self._client
 
-    async def status(self, workflow_id: str) -> Status:
+    async def status(self, workflow_id: str, sight: Sight) -> Status:
         """Return the status of a run, checked; from the records if the Temporal server does not answer.
 
+        A run that one may not see does not exist for them: the same answer, and after a time that says
+        nothing.
+
         Raises:
-            RunNotFound: there is no such run.
+            RunNotFound: there is no such run for this person.
             StatusContradicts: its parts do not agree.
             TemporalUnreachable: the server does not answer, and the records do not know the run.
         """
+        began = elapsed()
+        with suppress(RunNotFound):
+            status = await self._status(workflow_id)
+            if sight.shows(status):
+                return status
+        await asyncio.sleep(_NOT_FOUND_STEP - (elapsed() - began) % _NOT_FOUND_STEP)
+        raise RunNotFound(f"There is no run {cut(one_line(workflow_id), _LONGEST_ID)}.")
+
+    async def _status(self, workflow_id: str) -> Status:
         try:
             client = await self.client()
             return await client.status(workflow_id)
@@ -84,6 +111,34 @@ class Gate:
             return await client.still_open(workflow_ids)
         except TemporalUnreachable:
             return frozenset(workflow_ids)
+
+    async def record_look(self, look: Look) -> None:
+        """Put on the record that a person looks as auditor or takes a copy, before they get it.
+
+        Without a worker the Temporal server keeps it for one.
+
+        Raises:
+            NotAnswered: it was not recorded, so they get nothing.
+            TemporalUnreachable: the server does not answer, so they get nothing.
+        """
+        client = await self.client()
+        answer = await client.record_look(look)
+        if answer.recorded is False:
+            raise NotAnswered(f"It could not be recorded that you look at this: {answer.reason}.")
+
+    async def sight(self, identified: Identified) -> Sight:
+        """Return what a person may see.
+
+        Raises:
+            RecordsUnavailable: the database does not answer.
+        """
+        return Sight(identified.approver, await asyncio.to_thread(self._is_narrowed))
+
+    def _is_narrowed(self) -> bool:
+        try:
+            return is_seeing_narrowed(self.database)
+        except RecordsMissing:
+            return False
 
     async def people(self, now: datetime) -> People | None:
         """Return the list of people that a worker recorded last; None if there is none.

@@ -137,7 +137,7 @@ async def listed(
         RecordsUnavailable: the database does not answer.
     """
     unread = await index.refresh()
-    found = await asyncio.to_thread(_page, index, visitor.identified, which, search)
+    found = await asyncio.to_thread(_page, index, visitor, which, search)
     page = found[:PAGE]
     if which is not Which.DONE:
         still_open = await gate.still_open([line.workflow_id for line in page])
@@ -147,10 +147,10 @@ async def listed(
 
 async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
     """Return how many runs each list of open ones has for this visitor, counted up to ``MOST_COUNTED``."""
-    return await asyncio.to_thread(_counts, index, visitor.identified)
+    return await asyncio.to_thread(_counts, index, visitor)
 
 
-def _counts(index: RunIndex, visitor: Identified) -> dict[str, str]:
+def _counts(index: RunIndex, visitor: Visitor) -> dict[str, str]:
     counts = {}
     for which in (Which.FOR_ME, Which.OPEN, Which.HELD):
         number = sum(1 for _ in islice(_rows(index, visitor, which, EVERYTHING), MOST_COUNTED + 1))
@@ -158,28 +158,27 @@ def _counts(index: RunIndex, visitor: Identified) -> dict[str, str]:
     return counts
 
 
-def _page(index: RunIndex, visitor: Identified, which: Which, search: Search) -> list[Line]:
+def _page(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> list[Line]:
     """Return the lines of a page, and one more if there is one."""
     skipped = (search.page - 1) * PAGE
     rows = islice(_rows(index, visitor, which, search), skipped, skipped + PAGE + 1)
     return [_line(row) for row in rows]
 
 
-def _rows(index: RunIndex, visitor: Identified, which: Which, search: Search) -> Iterator[Row[Any]]:
-    """Yield the rows of a list in its order."""
+def _rows(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> Iterator[Row[Any]]:
+    """Yield the rows of a list in its order, of the runs that this person may see."""
     query = _narrowed(_of_list(which), search)
-    if which is not Which.FOR_ME:
-        yield from index.rows(query)
-        return
     texts = {row.number: row.text for row in index.read(select(needs))}
-    query = query.where(
-        lines.c.needs.in_([number for number, text in texts.items() if _may_help(text, visitor)])
-    )
+    if which is Which.FOR_ME:
+        helped = [number for number, text in texts.items() if _may_help(text, visitor.identified)]
+        query = query.where(lines.c.needs.in_(helped))
     known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same, and are of the same people
     for row in index.rows(query):
         alike = (row.state, row.needs, row.requester, row.authors, row.approved_by)
         if alike not in known:
-            known[alike] = may_decide_now(_status(row, texts), visitor)
+            status = _status(row, texts)
+            is_theirs = which is not Which.FOR_ME or may_decide_now(status, visitor.identified)
+            known[alike] = is_theirs and visitor.sight.shows(status)
         if known[alike]:
             yield row
 

@@ -14,7 +14,7 @@ from plangate.web.changes_view import Changes, changes_since_run
 from plangate.web.index_tables import contacts, lines
 from plangate.web.run_index import RunIndex
 from plangate.web.run_view import Beside, RunView, contacts_of_run, view_of
-from plangate.web.visitors import Visitor, Web
+from plangate.web.visitors import Visitor, Web, note_look
 
 
 async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
@@ -25,7 +25,8 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
         StatusContradicts: its parts do not agree.
         TemporalUnreachable: the Temporal server does not answer, and the records do not know the run.
     """
-    status = await web.gate.status(workflow_id)
+    status = await web.gate.status(workflow_id, visitor.sight)
+    await note_look(web, visitor, status)
     beside = Beside(people=visitor.people)
     if status.state == Phase.IN_REVIEW:
         await web.index.refresh()
@@ -35,7 +36,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
 
 def _beside(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Beside:
     reached = select(contacts.c.contact).where(contacts.c.contact.in_(contacts_of_run(status))).distinct()
-    last, at = _last_executed(database, index, status)
+    last, at = _last_executed(database, index, visitor, status)
     return Beside(
         people=visitor.people,
         known=frozenset(row.contact for row in index.read(reached)),
@@ -45,7 +46,7 @@ def _beside(database: Database, index: RunIndex, visitor: Visitor, status: Statu
 
 
 def _last_executed(
-    database: Database, index: RunIndex, status: Status
+    database: Database, index: RunIndex, visitor: Visitor, status: Status
 ) -> tuple[Changes | None, datetime | None]:
     """Return the difference to the last executed plan of the same tools in their order, and when it ended."""
     assert status.plan is not None
@@ -56,7 +57,7 @@ def _last_executed(
             other = status_on_record(database, row.workflow_id)
         except PlangateError:  # it can be compared with none that cannot be shown
             return None, None
-        if other is not None and other.plan is not None:
+        if other is not None and other.plan is not None and visitor.sight.shows(other):
             before = PreviousPlan(
                 revision=other.revision, fingerprint=other.fingerprint or "", plan=other.plan
             )

@@ -1,7 +1,7 @@
 """Who sends a request: the person of its session, and the check of the token that its forms carry."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -9,7 +9,9 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
 from plangate.domain.assurance import Assurance
+from plangate.domain.looks import Look, Way
 from plangate.domain.people import Identified, People, identify
+from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
@@ -17,6 +19,7 @@ from plangate.web.place import WebPlace, is_loopback
 from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions
+from plangate.web.sight import Sight
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
 
@@ -39,6 +42,7 @@ class Web:
         index: what lists show.
         sessions: who is signed in.
         pages: draws templates.
+        looks: the sessions and runs of which a look is on the record.
     """
 
     place: WebPlace
@@ -46,6 +50,7 @@ class Web:
     index: RunIndex
     sessions: Sessions
     pages: Pages
+    looks: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def cookie(self) -> str:
@@ -61,11 +66,13 @@ class Visitor:
         session: their session.
         people: the list of people; None without one.
         identified: who they are by that list now: an approver, or why there is none.
+        sight: what they may see.
     """
 
     session: Session
     people: People | None
     identified: Identified
+    sight: Sight
 
     @property
     def name(self) -> str:
@@ -99,8 +106,23 @@ async def visitor_of(request: Request) -> Visitor:
     if session is None:
         raise NotSignedIn
     at = now()
-    people = await web_of(request).gate.people(at)
-    return Visitor(session, people, identify(people, session.person, at))
+    gate = web_of(request).gate
+    people = await gate.people(at)
+    identified = identify(people, session.person, at)
+    return Visitor(session, people, identified, await gate.sight(identified))
+
+
+async def note_look(web: Web, visitor: Visitor, status: Status) -> None:
+    """Put on the record that someone reads a run as auditor, once for each session and run.
+
+    Raises:
+        NotAnswered, TemporalUnreachable: that could not be recorded, so they must not read it.
+    """
+    seen = (visitor.session.token_hash, status.workflow_id)
+    if seen in web.looks or not visitor.sight.is_as_auditor(status):
+        return
+    await web.gate.record_look(Look(what=Way.VIEWED, by=visitor.name, subject=status.workflow_id))
+    web.looks.add(seen)
 
 
 async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> FormData:

@@ -13,6 +13,7 @@ from plangate.domain.status import Status
 from plangate.web.html import Pages
 from plangate.web.run_view import ALONE, Beside, view_of
 from plangate.web.sessions import Session
+from plangate.web.sight import Sight
 from plangate.web.visitors import Visitor
 
 PAGES = Pages()
@@ -28,7 +29,8 @@ def drawn(template: str, *, language: str = "en", path: str = "/", name: str = "
         "headers": [(b"accept-language", language.encode())],
     }
     session = Session(token_hash="t", person=name, assurance=Assurance.TYPED, form_token="f")
-    visitor = Visitor(session, None, identify(None, name, datetime.now(UTC)))
+    identified = identify(None, name, datetime.now(UTC))
+    visitor = Visitor(session, None, identified, Sight(identified.approver, is_narrowed=False))
     answer = PAGES.draw(Request(scope), template, visitor=visitor, **values)
     return bytes(answer.body).decode()
 

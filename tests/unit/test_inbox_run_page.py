@@ -7,6 +7,7 @@ import pytest
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import ModelUse
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.people import People, Person
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement
@@ -143,3 +144,21 @@ def test_hidden_characters_are_escaped_once() -> None:
     assert "a⟨U+202E⟩b" in page.text
     assert "x⏎y" in page.text
     assert "m⟨U+200B⟩" in page.text
+
+
+def test_the_same_step_of_another_run_stands_at_the_top() -> None:
+    others = (
+        Duplicate(step=1, tool="refund", same=("payment",), workflow_id="refund-4711", its_step=2,
+                  state="executed", done=True, at=NOON),
+        Duplicate(step=2, tool="note", its_step=1, state="rejected", at=NOON),
+    )  # fmt: skip
+    page = page_of(state_after(drafted()), duplicates=others)
+    first, second = (words(one) for one in page.one("section", class_="marks").all("p"))
+    assert first == (
+        "Step 1: refund with the same payment is step 2 of refund-4711, executed, 2026-01-01 12:00 UTC. "
+        "It was done there, or may have been."
+    )
+    assert second == (
+        "Step 2: the same note is step 1 of a run that you may not see, rejected, 2026-01-01 12:00 UTC."
+    )
+    assert page.one("section", class_="marks").one("a").attributes["href"] == "/runs/refund-4711"

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from plangate.audit import attached, evidence, inspection, kept_texts
+from plangate.audit import evidence, inspection, recorded_bundle
 from plangate.cli import console, moments, paging, period_files, progress, public_keys
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import (
@@ -33,10 +33,10 @@ from plangate.domain import errors, escaping, looks, plurals, run, settlements, 
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
-from plangate.records import attachments, queries, trail
 from plangate.records import checkpoints as seals
 from plangate.records import database as databases
 from plangate.records import looks as looks_on_record
+from plangate.records import queries
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
@@ -223,7 +223,7 @@ def export(
             waiting.brief("waiting for the newest entries to be sealed")
             time.sleep(_PAUSE)
         _record_export(here, database, workflow_id, why=why)
-        bundle = _bundle(database, workflow_id)
+        bundle = recorded_bundle.bundle_on_record(database, workflow_id)
     content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
     unsealed = len(bundle.entries) - evidence.sealed_up_to(bundle)
     if output is None:
@@ -321,11 +321,3 @@ def _is_sealed(database: databases.Database, workflow_id: str) -> bool:
     with database.read() as connection:
         return seals.is_sealed(connection, workflow_id)
 
-
-def _bundle(database: databases.Database, workflow_id: str) -> evidence.Bundle:
-    with database.read() as connection:
-        seal = seals.newest_seal(connection, workflow_id)
-        entries = trail.read_trail(connection, workflow_id)
-        texts = kept_texts.texts_judged_by(connection, entries)
-        files = attachments.contents_of(connection, attached.digests_named(entries))
-        return evidence.bundle_of(workflow_id, entries, (seal,) if seal else (), texts, files)

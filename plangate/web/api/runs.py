@@ -36,9 +36,9 @@ async def list_runs(
 
 
 @router.get("/runs/{workflow_id}")
-async def get_run(web: WebDep, _: VisitorDep, workflow_id: RunId) -> Status:
+async def get_run(web: WebDep, visitor: VisitorDep, workflow_id: RunId) -> Status:
     """Return the status of a run, checked."""
-    return await web.gate.status(workflow_id)
+    return await web.gate.status(workflow_id, visitor.sight)
 
 
 def _line(line: Line) -> RunLine:

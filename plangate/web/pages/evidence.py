@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from plangate.audit.evidence import sealed_up_to
-from plangate.audit.export import bundle_on_record
+from plangate.audit.recorded_bundle import bundle_on_record
+from plangate.domain.looks import Look, Way
 from plangate.records.queries import trail_on_record
-from plangate.web.visitors import VisitorDep, WebDep
+from plangate.web.visitors import VisitorDep, WebDep, note_look
 
 router = APIRouter()
 
@@ -20,7 +21,8 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 @router.get("/runs/{workflow_id:path}/proof")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show what the evidence is, and how to check it."""
-    status = await web.gate.status(workflow_id)
+    status = await web.gate.status(workflow_id, visitor.sight)
+    await note_look(web, visitor, status)
     await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     return web.pages.draw(
@@ -34,10 +36,11 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
 
 
 @router.get("/runs/{workflow_id:path}/evidence")
-async def download(web: WebDep, _: VisitorDep, workflow_id: str) -> Response:
-    """Return the evidence as `audit export` writes it."""
-    await web.gate.status(workflow_id)
+async def download(web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
+    """Return the evidence as `audit export` writes it; the copy goes on the record first."""
+    await web.gate.status(workflow_id, visitor.sight)
     await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
+    await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
     named = f'attachment; filename="{_file_of(workflow_id)}"'

@@ -20,7 +20,7 @@ from plangate.domain.status import Status
 from plangate.records.attachments import contents_of
 from plangate.records.database import Database
 from plangate.web.run_view import PDF
-from plangate.web.visitors import VisitorDep, Web, WebDep
+from plangate.web.visitors import Visitor, VisitorDep, Web, WebDep, note_look
 
 router = APIRouter()
 
@@ -37,9 +37,9 @@ _SANDBOXED: Final = {**_FRAMED, "Content-Security-Policy": f"sandbox; {_LOADS_NO
 
 
 @router.get("/runs/{workflow_id:path}/files/{sha256}")
-async def show(web: WebDep, _: VisitorDep, workflow_id: str, sha256: str) -> Response:
+async def show(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
     """Return an attachment to be shown in a frame."""
-    file, content = await _read(web, workflow_id, sha256)
+    file, content = await _read(web, visitor, workflow_id, sha256)
     if content.startswith(_BEGINS.get(file.media_type, ())):
         policy = _FRAMED if file.media_type == PDF else _SANDBOXED
         headers = {**policy, "Content-Disposition": "inline"}
@@ -49,21 +49,22 @@ async def show(web: WebDep, _: VisitorDep, workflow_id: str, sha256: str) -> Res
 
 
 @router.get("/runs/{workflow_id:path}/files/{sha256}/download")
-async def download(web: WebDep, _: VisitorDep, workflow_id: str, sha256: str) -> Response:
+async def download(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
     """Return an attachment to be kept as a file."""
-    file, content = await _read(web, workflow_id, sha256)
+    file, content = await _read(web, visitor, workflow_id, sha256)
     named = f"attachment; filename*=UTF-8''{quote(file.name.rpartition('/')[2], safe='')}"
     headers = {**_SANDBOXED, "Content-Disposition": named}
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-async def _read(web: Web, workflow_id: str, sha256: str) -> tuple[Attachment, bytes]:
+async def _read(web: Web, visitor: Visitor, workflow_id: str, sha256: str) -> tuple[Attachment, bytes]:
     """Return an attachment that the run's plan names, and its bytes.
 
     Raises:
         RunNotFound: there is no such run, or its plan names no such file that is kept.
     """
-    status = await web.gate.status(workflow_id)
+    status = await web.gate.status(workflow_id, visitor.sight)
+    await note_look(web, visitor, status)
     named = _named(status, sha256)
     content = await asyncio.to_thread(_kept, web.gate.database, sha256) if named else None
     if named is None or content is None or hashlib.sha256(content).hexdigest() != sha256:

@@ -19,12 +19,12 @@ router = APIRouter()
 
 
 @router.get("/runs/{workflow_id:path}/changes", response_class=EventSourceResponse)
-async def changes(web: WebDep, _: VisitorDep, workflow_id: str) -> AsyncIterable[ServerSentEvent]:
+async def changes(web: WebDep, visitor: VisitorDep, workflow_id: str) -> AsyncIterable[ServerSentEvent]:
     """Send an event each time the run changes, until it has ended."""
     before: object = None
     while True:
         try:
-            status = await web.gate.status(workflow_id)
+            status = await web.gate.status(workflow_id, visitor.sight)
         except PlangateError:
             await asyncio.sleep(_PAUSE)
             continue

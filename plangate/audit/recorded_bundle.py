@@ -1,4 +1,4 @@
-"""Make the evidence bundle of one run from the records."""
+"""Read the evidence of one run from the records."""
 
 from plangate.audit.attached import digests_named
 from plangate.audit.evidence import Bundle, bundle_of
@@ -10,12 +10,12 @@ from plangate.records.trail import read_trail
 
 
 def bundle_on_record(database: Database, workflow_id: str) -> Bundle:
-    """Return the evidence of a run as it is now.
+    """Return the evidence of a run, with the newest seal that it has.
 
     Raises:
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
-        TrailDamaged: its entries cannot be read.
+        TrailDamaged: the trail of the run cannot be read.
     """
     with database.read() as connection:
         seal = newest_seal(connection, workflow_id)

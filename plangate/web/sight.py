@@ -1,0 +1,40 @@
+"""What one person may see. Every read of runs takes a sight, so that none forgets to ask.
+
+`plangate.domain.seeing` has the rule: by default everyone of the list sees every run.
+"""
+
+from dataclasses import dataclass
+
+from plangate.domain.people import Approver, same_person
+from plangate.domain.seeing import may_decide, may_see
+from plangate.domain.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one person may see.
+
+    Attributes:
+        viewer: who they are by the list of people now; None if they are not on it, and see nothing.
+        is_narrowed: whether the policy in force has rules that say who may see a run.
+    """
+
+    viewer: Approver | None
+    is_narrowed: bool
+
+    def shows(self, status: Status) -> bool:
+        """Return whether this person may see a run."""
+        return may_see(status, self.viewer, is_narrowed=self.is_narrowed)
+
+    def is_as_auditor(self, status: Status) -> bool:
+        """Return whether they may see a run by a role alone: they neither asked for it, edited or decide it.
+
+        Only where a rule narrows who may see it; such a look goes on the record.
+        """
+        requirement, viewer = status.requirement, self.viewer
+        if viewer is None or requirement is None or not requirement.seen_by:
+            return False
+        barred = (status.requester, *status.authors)
+        if any(same_person(viewer.name, one) for one in barred):
+            return False
+        return not may_decide(requirement, viewer, barred, is_held=status.held is not None)
