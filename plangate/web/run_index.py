@@ -197,7 +197,7 @@ def _status(workflow_id: str, entries: Any) -> Status | None:
         state = fold(workflow_id, (entry.event for entry in entries))
         return checked(status_of(state, source="records"), workflow_id=workflow_id)
     except (StatusContradicts, TrailDamaged) as error:
-        _log.warning("A run is not shown in lists.", action="web_list", error=str(error))
+        _log.warning("A run is not shown in lists.", action="pending", error=str(error))
         return None
 
 
