@@ -58,9 +58,7 @@ class Gate:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Return the gate to the Temporal server and the records that the settings name."""
-        return cls(
-            partial(connect, settings), settings.task_queue, Database(settings.records)
-        )
+        return cls(partial(connect, settings), settings.task_queue, Database(settings.records))
 
     async def client(self) -> Client:
         """Return the connected client.

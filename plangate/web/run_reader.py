@@ -22,14 +22,15 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
 
     Raises:
         RunNotFound: there is no such run.
+        RecordsUnavailable: the database does not answer.
         StatusContradicts: its parts do not agree.
         TemporalUnreachable: the Temporal server does not answer, and the records do not know the run.
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)
+    await web.index.refresh()
     beside = Beside(people=visitor.people)
     if status.state == Phase.IN_REVIEW:
-        await web.index.refresh()
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
     return view_of(status, visitor.identified, beside)
 

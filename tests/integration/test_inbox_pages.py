@@ -274,3 +274,11 @@ async def test_the_pages_speak_german(database: Database, dana: httpx.AsyncClien
     page = await page_of(dana, "/runs/one")
     assert page.one("html").attributes["lang"] == "de"
     assert [one.text for one in page.all("button", name="decision")][:2] == ["Genehmigen", "Ablehnen"]
+
+
+async def test_the_counts_are_those_of_now_on_every_page(database: Database, dana: httpx.AsyncClient) -> None:
+    done = mail()
+    put_run(database, "one", done, requirement=Requirement())
+    assert [one.text for one in (await page_of(dana, "/runs/one")).all(class_="count")] == ["0", "1", "0"]
+    append(database, "one", executed(database, "one", done))
+    assert [one.text for one in (await page_of(dana, "/runs/one")).all(class_="count")] == ["0", "0", "0"]
