@@ -320,4 +320,3 @@ def _own_checkpoint(here: console.Console) -> checkpoints.Checkpoint | None:
 def _is_sealed(database: databases.Database, workflow_id: str) -> bool:
     with database.read() as connection:
         return seals.is_sealed(connection, workflow_id)
-
