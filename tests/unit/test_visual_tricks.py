@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from tests.support.drawn_pages import drawn_run, read_html
+from plangate.domain.escaping import one_line
+from plangate.web.run_lists import Found, Line, Search
+from tests.support.drawn_pages import drawn, drawn_run, read_html
 from tests.support.tricked_views import check_shown, status_with
 from tests.support.visual_tricks import Trick, tricks
 
@@ -15,6 +17,16 @@ SOME = random.Random(17).sample(ALL, 40)  # `python -m chaos tricks` tries all o
 @pytest.mark.parametrize("trick", SOME, ids=lambda one: f"{one.kind} {ALL.index(one)}")
 def test_no_trick_shows_something_other_than_what_runs(trick: Trick) -> None:
     check_shown(trick.text)
+
+
+def test_no_trick_shows_something_else_in_a_list() -> None:
+    lines = tuple(Line(one.text, one.text, 0, one.text, "in_review", None) for one in ALL)
+    html = drawn(
+        "list.html", which="open", found=Found(lines, False, 0), search=Search(text=ALL[0].text), states=()
+    )
+    links = read_html(html).one("ul", class_="runs").all("a")
+    for trick, link in zip(ALL, links, strict=True):
+        assert [one.text for one in link.all(class_="text")] == [one_line(trick.text)] * 2
 
 
 def test_there_are_many_tricks_of_every_kind() -> None:
