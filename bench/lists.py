@@ -32,7 +32,8 @@ _LANES: Final = 40
 _STATE: Final = TypedSearchAttributes([SearchAttributePair(PLANGATE_STATE, Phase.IN_REVIEW.value)])
 
 
-async def _start_all(address: str, ids: list[str]) -> None:
+async def start_all(address: str, ids: list[str]) -> None:
+    """Start runs that no worker takes up, so that the server says that they are open."""
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
     lanes = asyncio.Semaphore(_LANES)
 
@@ -67,7 +68,7 @@ async def measure(runs: int, times: int, var_dir: Path) -> bool:
     ids = put_waiting(database, runs)
     database.close()
     async with embedded_server.leased(var_dir) as server:
-        await _start_all(server.address, ids)
+        await start_all(server.address, ids)
         mine = {"TEMPORAL_ADDRESS": server.address, "PLANGATE_VAR_DIR": str(var_dir)}
         environment = environment_with(mine, without=("TEMPORAL_", "PLANGATE_"))
         held = True

@@ -36,6 +36,7 @@ from chaos import (
     stories,
     ticket_faults,
     tickets,
+    tricks,
 )
 from chaos.flood import recorded_model
 from chaos.report import Report
@@ -103,6 +104,8 @@ SCENARIOS = {
     "tickets": Scenario(tickets.act, tickets.FULL, tickets.QUICK),
     # The suite has a sample of its own (tests/integration/test_tracker_faults.py).
     "ticket-faults": Scenario(ticket_faults.act, ticket_faults.FULL, ticket_faults.QUICK, in_suite=False),
+    # The suite has a sample of its own (tests/unit/test_visual_tricks.py).
+    "tricks": Scenario(tricks.act, tricks.FULL, tricks.QUICK, in_suite=False),
     "outage": Scenario(outage.sqlite, outage.FULL, outage.QUICK),
     "outage-postgres": Scenario(outage.postgres, outage.FULL, outage.QUICK, in_suite=False, on_postgres=True),
     "month": Scenario(outage.sqlite, outage.MONTH, outage.QUICK, in_suite=False, by_default=False),

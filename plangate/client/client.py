@@ -5,6 +5,7 @@ names its source.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -28,7 +29,7 @@ from plangate.client.looking import record_look
 from plangate.client.offline_status import result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.stopping import ask_what_stands, send_key_order, send_order
-from plangate.client.waiting_runs import waiting_runs
+from plangate.client.waiting_runs import open_of, waiting_runs
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.delegations import DelegationAnswer, DelegationOrder
@@ -324,6 +325,17 @@ class Client:
                 raise Refused(
                     f"{one_line(workflow_id)} has ended ({ended}); there is nothing to withdraw."
                 ) from None
+            raise unreachable(error) from error
+
+    async def still_open(self, workflow_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of these runs that the Temporal server has open.
+
+        Raises:
+            TemporalUnreachable: the server does not answer.
+        """
+        try:
+            return frozenset(await open_of(self._client, workflow_ids))
+        except RPCError as error:
             raise unreachable(error) from error
 
     async def pending(self, wanted: Wanted = WAITING) -> list[Status]:

@@ -93,7 +93,7 @@ async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wante
     assert wanted.limit is not None
     found: list[_Line] = []
     for named in _portions(recorded.waiting, _NAMED_AT_ONCE):
-        still_open = await _open_of(client, [workflow_id for workflow_id, _ in named])
+        still_open = await open_of(client, [workflow_id for workflow_id, _ in named])
         found += (_Line(*one) for one in named if one[0] in still_open)
         if len(found) >= wanted.skip + wanted.limit:
             break
@@ -154,7 +154,7 @@ def _portions(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
         yield things[start : start + size]
 
 
-async def _open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[str]:
+async def open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[str]:
     """Return those that Temporal has open; ids that its queries cannot name are looked at one by one."""
     plain = [f"'{_quoted(one)}'" for one in workflow_ids if _CAN_BE_NAMED.fullmatch(one)]
     named = await _list(client, f"{_RUNNING} AND WorkflowId IN ({', '.join(plain)})") if plain else set()

@@ -30,6 +30,13 @@ _LIKE_LATIN: Final = frozenset(
     "\u03bf\u03bd\u03b9\u03c1\u03c5\u03ba\u03b1\u03b3\u03c4\u03b7\u03c7\u03c9\u03c3\u03b5\u03bc"
     "\u0578\u057d\u0570\u0585\u0581\u0584\u0566\u0575\u0582"
 )
+# Scripts whose letters are drawn like Latin ones throughout, and all that can be mixed up with each other.
+_DRAWN_LATIN: Final = frozenset({"Cherokee", "Coptic", "Lisu", "Fullwidth", "Mathematical", "Double"})
+_ALPHABETS: Final = _DRAWN_LATIN | {"Latin", "Cyrillic", "Greek", "Armenian"}
+_WORD: Final = re.compile(r"\w+")
+_SHORT_WORD: Final = 2  # of one or two letters: formulas have them
+_LONGEST_WORD: Final = 60
+_MOST_WORDS: Final = 10
 _EAST_ASIAN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
 _DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML, at the ends of a code span and in a row
 _NON_JOINER: Final = "\u200c"
@@ -159,6 +166,28 @@ def hosts_in_letters(text: str) -> tuple[str, ...]:
     return tuple(
         f"{host} is {letters}{_disguise(letters)}" for host in hosts if (letters := _in_letters(host)) != host
     )
+
+
+def disguised_words(text: str) -> tuple[str, ...]:
+    """Return a line for each word in ``text`` that could be taken for another, with what it is made of.
+
+    Those are words with letters of two alphabets, of which some are drawn like those of the other, and longer
+    words of none but letters that are drawn like Latin ones, in a text whose other words are Latin.
+    """
+    if text.isascii():
+        return ()
+    alphabets = {char: _script(char) for char in set(text) if char.isalpha()}
+    # The alphabets with a letter in this text that cannot be mistaken.
+    own = {script for char, script in alphabets.items() if char.lower() not in _LIKE_LATIN} - _DRAWN_LATIN
+    lines = []
+    for word in dict.fromkeys(_WORD.findall(text)):
+        letters = [char for char in word if char.isalpha()]
+        found = [one for one in dict.fromkeys(alphabets[char] for char in letters) if one in _ALPHABETS]
+        is_alike = any(char.lower() in _LIKE_LATIN or alphabets[char] in _DRAWN_LATIN for char in letters)
+        is_alone = len(found) == 1 and len(word) > _SHORT_WORD and "Latin" in own and found[0] not in own
+        if is_alike and (len(found) > 1 or is_alone):
+            lines.append(f"{cut(word, _LONGEST_WORD)} is written with {' and '.join(found)} letters")
+    return tuple(lines[:_MOST_WORDS])
 
 
 def _disguise(host: str) -> str:

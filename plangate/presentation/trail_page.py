@@ -62,6 +62,11 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
     return page
 
 
+def entry_words(entry: AuditEntry) -> str:
+    """Return what an entry says, in one line."""
+    return _words(entry.event)
+
+
 def _add_plan(page: Page, drafted: Drafted, before: PreviousPlan | None) -> None:
     """Add the preview of each step, what the planner read, and what this revision changed."""
     for number, step in enumerate(drafted.plan.steps, start=1):

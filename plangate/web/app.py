@@ -25,8 +25,9 @@ from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.language import chosen
 from plangate.web.login import Login, provider_of
-from plangate.web.pages import deciding, lists, run, signing_in
+from plangate.web.pages import deciding, evidence, files, lists, run, signing_in, trail
 from plangate.web.place import place_of
+from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions
 from plangate.web.visitors import FormRefused, NotSignedIn, TooMany, Web, way_to_sign_in, web_of
@@ -43,10 +44,12 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     """
     place = place_of(settings)
     database = WebDatabase.at(settings.var_dir / "web.db")
+    index = RunIndex(gate.database, settings.var_dir / "web-lists.db")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        index.close()
         gate.close()
         database.close()
 
@@ -65,6 +68,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     app.state.web = Web(
         place,
         gate,
+        index,
         Sessions(database),
         Attempts(database),
         Pages(),
@@ -72,7 +76,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         login=Login(provider, place, database) if provider is not None else None,
         proxies=frozenset(settings.web_proxies),
     )
-    for one in (signing_in, lists, deciding, run):
+    for one in (signing_in, lists, deciding, trail, evidence, files, run):
         app.include_router(one.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(runs.router)

@@ -4,7 +4,7 @@ The server starts before Temporal answers, and goes on while it is away: lists t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,6 @@ from plangate.client import Client
 from plangate.domain.errors import (
     NotAnswered,
     RecordsMissing,
-    RecordsUnavailable,
     RunNotFound,
     TemporalUnreachable,
 )
@@ -27,10 +26,9 @@ from plangate.domain.status import Status
 from plangate.elapsed import elapsed
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
-from plangate.records.lists import Wanted
+from plangate.records.lists import Sort, Wanted
 from plangate.records.queries import (
     is_seeing_narrowed,
-    pending_on_record,
     runs_on_record,
     status_on_record,
     statuses_on_record,
@@ -43,7 +41,6 @@ from plangate.web.sight import Sight
 _NOT_FOUND_STEP: Final = 0.25
 """Seconds: an answer 'not found' takes whole steps of it, whether the run exists or may not be seen."""
 _LONGEST_ID: Final = 80
-_FEWEST: Final = 50
 
 
 class Gate:
@@ -111,39 +108,29 @@ class Gate:
                 raise
             return recorded
 
-    async def waiting(self, wanted: Wanted, sight: Sight) -> list[Status]:
-        """Return one page of the runs that wait for a person, of those that this person may see.
+    async def still_open(self, workflow_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of these runs that are open in Temporal; all of them while it does not answer."""
+        if not workflow_ids:
+            return frozenset()
+        try:
+            client = await self.client()
+            return await client.still_open(workflow_ids)
+        except TemporalUnreachable:
+            return frozenset(workflow_ids)
 
-        Raises:
-            TemporalUnreachable: the server does not answer, and neither do the records.
-        """
-        found: list[Status] = []
-        wanted_so_far = None if wanted.limit is None else wanted.skip + wanted.limit
-        skip = 0
-        while wanted_so_far is None or len(found) < wanted_so_far:
-            limit = None if wanted_so_far is None else max(_FEWEST, wanted_so_far - len(found))
-            part = await self._waiting(wanted.model_copy(update={"skip": skip, "limit": limit}))
-            found += [one for one in part if sight.shows(one)]
-            if limit is None or len(part) < limit:
-                break
-            skip += limit
-        return wanted.page(found)
-
-    async def recorded(self, wanted: Wanted, sight: Sight, *, ended: bool = False) -> list[Status]:
-        """Return one page of the runs on the record, or of those that have ended, that this person may see.
+    async def newest(self, most: int, sight: Sight) -> list[Status]:
+        """Return those of the newest runs on the record, of so many, that this person may see.
 
         Raises:
             RecordsMissing: there are no records.
             RecordsUnavailable: the database does not answer.
         """
-        return await asyncio.to_thread(self._recorded, wanted, sight, ended)
+        return await asyncio.to_thread(self._newest, most, sight)
 
-    def _recorded(self, wanted: Wanted, sight: Sight, ended: bool) -> list[Status]:  # noqa: FBT001  named above
-        every = runs_on_record(self.database, wanted.model_copy(update={"skip": 0, "limit": None}))
-        ids = [one.workflow_id for one in every if not ended or one.closed_at is not None]
-        parts = (ids[at : at + _FEWEST] for at in range(0, len(ids), _FEWEST))
-        shown = (one for part in parts for one in statuses_on_record(self.database, part))
-        return wanted.page(one for one in shown if sight.shows(one))
+    def _newest(self, most: int, sight: Sight) -> list[Status]:
+        newest = runs_on_record(self.database, Wanted(sort=Sort.NEWEST, limit=most))
+        found = statuses_on_record(self.database, [one.workflow_id for one in newest])
+        return [status for status in found if sight.shows(status)]
 
     async def record_look(self, look: Look) -> None:
         """Put on the record that a person looks as auditor or takes a copy, before they get it.
@@ -172,16 +159,6 @@ class Gate:
             return is_seeing_narrowed(self.database)
         except RecordsMissing:
             return False
-
-    async def _waiting(self, wanted: Wanted) -> list[Status]:
-        try:
-            client = await self.client()
-            return await client.pending(wanted)
-        except TemporalUnreachable as unreachable:
-            try:
-                return await asyncio.to_thread(pending_on_record, self.database, wanted)
-            except (RecordsMissing, RecordsUnavailable):
-                raise unreachable from None
 
     async def people(self, now: datetime) -> People | None:
         """Return the list of people that a worker recorded last; None if there is none.

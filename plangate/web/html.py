@@ -10,13 +10,17 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from plangate import __version__
+from plangate.domain.decision import Choice
 from plangate.domain.escaping import many_lines, one_line
-from plangate.presentation.clock import moment, now
-from plangate.presentation.durations import from_now
+from plangate.presentation.clock import moment
 from plangate.presentation.words import spelled
 from plangate.web.language import chosen
+from plangate.web.security import CONTENT_SECURITY_POLICY
+from plangate.web.times import time_left, utc
 
 _FOLDER: Final = Path(__file__).parent
+_WITH_FRAMES: Final = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
+"""Attachments are shown in frames, each with a policy of its own."""
 
 
 class Pages:
@@ -31,9 +35,8 @@ class Pages:
             lstrip_blocks=True,
             finalize=_visible,
         )
-        self._environment.filters.update(
-            lines=many_lines, moment=moment, from_now=_from_now, spelled=spelled, iso=_iso
-        )
+        self._environment.filters.update(line=_on_one_line, moment=moment, spelled=spelled, iso=_iso, utc=utc)
+        self._environment.globals |= {"time_left": time_left, "choices": (*Choice, "withdraw")}
 
     def draw(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page; ``Any`` stands for what a template shows."""
@@ -44,11 +47,21 @@ class Pages:
             "version": __version__,
             "path": request.url.path,
             "visitor": values.get("visitor"),
+            "counts": {},
             "fault": "",
             "form_token": values["visitor"].session.form_token if values.get("visitor") else "",
         }
         html = self._environment.get_template(template).render({**shared, **values})
-        return HTMLResponse(html, status, headers={"Content-Language": language.code})
+        headers = {"Content-Language": language.code}
+        if template == "run.html":
+            headers["Content-Security-Policy"] = _WITH_FRAMES
+        return HTMLResponse(html, status, headers=headers)
+
+
+class _Shown(str):
+    """A text in which hidden characters are visible already."""
+
+    __slots__ = ()
 
 
 def _visible(value: object) -> object:
@@ -56,12 +69,10 @@ def _visible(value: object) -> object:
     return many_lines(value) if type(value) is str else value
 
 
-def _from_now(when: datetime) -> str:
-    return from_now(when, now())
+def _on_one_line(text: str) -> str:
+    """Return a text whose line breaks are visible too."""
+    return _Shown(one_line(text))
 
 
 def _iso(when: datetime) -> str:
     return when.isoformat()
-
-
-__all__ = ["Pages", "one_line"]

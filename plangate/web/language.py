@@ -39,8 +39,8 @@ class Language:
 @cache
 def languages() -> Mapping[str, Language]:
     """Return every language by its code."""
-    english = _read(_FOLDER / f"{DEFAULT}.toml")
-    found = {path.stem: _read(path) for path in sorted(_FOLDER.glob("*.toml"))}
+    english = read_words(_FOLDER / f"{DEFAULT}.toml")
+    found = {path.stem: read_words(path) for path in sorted(_FOLDER.glob("*.toml"))}
     return {code: Language(code, {**english, **words}) for code, words in found.items()}
 
 
@@ -64,7 +64,8 @@ def _by_preference(accepted: str) -> Sequence[str]:
     return [tag for weight, tag in sorted(tags, key=lambda one: one[0]) if weight < 0]
 
 
-def _read(path: Path) -> Mapping[str, str]:
+def read_words(path: Path) -> Mapping[str, str]:
+    """Return the words of one file, by their names."""
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     return {f"{table}.{name}": text for table, words in tables.items() for name, text in _flat(words)}
 

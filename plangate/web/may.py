@@ -11,9 +11,19 @@ from plangate.domain.status import Status
 
 
 def may_decide_now(status: Status, identified: Identified) -> bool:
-    """Return whether this person's approval or resolution would help this run on now."""
-    offers = offered(status, identified)
-    return Choice.APPROVE in offers or Choice.RESOLVE in offers
+    """Return whether this person's approval or resolution would help this run on now.
+
+    Of the status it reads the state, the requirement, what is still needed, and who asked, edited and
+    approved.
+    """
+    approver = identified.approver
+    if approver is None or identified.objection or status.requirement is None:
+        return False
+    barred = (status.requester, *status.authors)
+    if status.state == Phase.HELD:
+        return policy.can_resolve(status.requirement, approver, barred)
+    has_approved = any(same_person(approver.name, name) for name in status.approved_by)
+    return status.state == Phase.IN_REVIEW and not has_approved and _helps(status, approver, barred)
 
 
 def offered(status: Status, identified: Identified) -> tuple[Choice, ...]:

@@ -1,24 +1,46 @@
-"""The runs of a list, as its page shows them."""
+"""The runs of a list, as its page shows them, and the search that narrows it."""
 
+import asyncio
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Final, assert_never
+from itertools import islice
+from typing import Any, Final, assert_never
+from urllib.parse import urlencode
 
-from plangate.domain.escaping import one_line
+from pydantic import Field, field_validator
+from sqlalchemy import ColumnElement, Row, Select, select
+
+from plangate.domain.audit import Outcome
+from plangate.domain.base import Frozen
+from plangate.domain.people import Identified, identity
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
-from plangate.presentation.words import spelled
-from plangate.records.lists import Sort, Wanted
+from plangate.records.lists import WAITING_STATES
 from plangate.web.gate import Gate
+from plangate.web.index_tables import lines, needs
 from plangate.web.may import may_decide_now
+from plangate.web.run_index import RunIndex, waits_for
 from plangate.web.visitors import Visitor
 
-_PAGE: Final = 50
+PAGE: Final = 50
+MOST_COUNTED: Final = 99
+MOST_PAGES: Final = 10_000
+STATES: Final = (*(one.value for one in Phase if one is not Phase.CLOSED), *(one.value for one in Outcome))
+_SHOWN: Final = [column for column in lines.c if column.name not in ("text", "tools")]
 
 
 class Which(StrEnum):
-    """The lists."""
+    """Which list of runs.
+
+    Attributes:
+        FOR_ME: those that the visitor may decide on now.
+        OPEN: all that have not ended.
+        HELD: those that are held at a step.
+        DONE: those that have ended.
+    """
 
     FOR_ME = "for_me"
     OPEN = "open"
@@ -26,12 +48,57 @@ class Which(StrEnum):
     DONE = "done"
 
 
+class Search(Frozen):
+    """What narrows a list; an empty part does not. ``since`` and ``before`` are days, both included."""
+
+    text: str = Field(default="", max_length=200)
+    requester: str = Field(default="", max_length=200)
+    tool: str = Field(default="", max_length=200)
+    state: str = Field(default="", max_length=200)
+    since: date | None = None
+    before: date | None = None
+    page: int = Field(default=1, ge=1, le=MOST_PAGES)
+
+    @field_validator("since", "before", mode="before")
+    @classmethod
+    def _day(cls, value: object) -> object:
+        """Let what is no day, such as an empty field of a form, narrow nothing."""
+        try:
+            return date.fromisoformat(value) if isinstance(value, str) else value
+        except ValueError:
+            return None
+
+    @field_validator("state")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        """Let a state that there is not narrow nothing."""
+        return value if value in STATES else ""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything narrows the list."""
+        return self.model_copy(update={"page": 1}) != Search()
+
+    def query(self, page: int) -> str:
+        """Return the query of the address of this search, at another page."""
+        named = {
+            "text": self.text,
+            "requester": self.requester,
+            "tool": self.tool,
+            "state": self.state,
+            "since": self.since,
+            "before": self.before,
+            "page": page if page > 1 else "",
+        }
+        return urlencode({name: value for name, value in named.items() if value})
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One run of a list.
 
     Attributes:
-        preview: what its first step does, in its tool's words; the request if there is no plan.
+        preview: what its first step will do.
         more: how many further steps there are.
     """
 
@@ -41,34 +108,148 @@ class Line:
     requester: str
     state: str
     deadline: datetime | None
+    closed_at: datetime | None = None
 
 
-async def listed(gate: Gate, visitor: Visitor, which: Which) -> list[Line]:
-    """Return the runs of a list; at most a page of them."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of a list.
+
+    Attributes:
+        next_page: whether there are more.
+        unread: how many runs are still to be read, so that the list may lack them.
+    """
+
+    lines: tuple[Line, ...]
+    next_page: bool
+    unread: int
+
+
+EVERYTHING: Final = Search()
+
+
+async def listed(
+    gate: Gate, index: RunIndex, visitor: Visitor, which: Which, search: Search = EVERYTHING
+) -> Found:
+    """Return one page of a list.
+
+    Raises:
+        RecordsUnavailable: the database does not answer.
+    """
+    unread = await index.refresh()
+    found = await asyncio.to_thread(_page, index, visitor, which, search)
+    page = found[:PAGE]
+    if which is not Which.DONE:
+        still_open = await gate.still_open([line.workflow_id for line in page])
+        page = [line for line in page if line.workflow_id in still_open]
+    return Found(tuple(page), len(found) > PAGE, unread)
+
+
+async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
+    """Return how many runs each list of open ones has for this visitor, counted up to ``MOST_COUNTED``."""
+    return await asyncio.to_thread(_counts, index, visitor)
+
+
+def _counts(index: RunIndex, visitor: Visitor) -> dict[str, str]:
+    counts = {}
+    for which in (Which.FOR_ME, Which.OPEN, Which.HELD):
+        number = sum(1 for _ in islice(_rows(index, visitor, which, EVERYTHING), MOST_COUNTED + 1))
+        counts[which.value] = f"{MOST_COUNTED}+" if number > MOST_COUNTED else str(number)
+    return counts
+
+
+def _page(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> list[Line]:
+    """Return the lines of a page, and one more if there is one."""
+    skipped = (search.page - 1) * PAGE
+    rows = islice(_rows(index, visitor, which, search), skipped, skipped + PAGE + 1)
+    return [_line(row) for row in rows]
+
+
+def _rows(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> Iterator[Row[Any]]:
+    """Yield the rows of a list in its order, of the runs that this person may see."""
+    query = _narrowed(_of_list(which), search)
+    texts = {row.number: row.text for row in index.read(select(needs))}
+    if which is Which.FOR_ME:
+        helped = [number for number, text in texts.items() if _may_help(text, visitor.identified)]
+        query = query.where(lines.c.needs.in_(helped))
+    known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same, and are of the same people
+    for row in index.rows(query):
+        alike = (row.state, row.needs, row.requester, row.authors, row.approved_by)
+        if alike not in known:
+            status = _status(row, texts)
+            is_theirs = which is not Which.FOR_ME or may_decide_now(status, visitor.identified)
+            known[alike] = is_theirs and visitor.sight.shows(status)
+        if known[alike]:
+            yield row
+
+
+def _of_list(which: Which) -> Select[Any]:
+    query = select(*_SHOWN)
+    soonest = (lines.c.soonest, lines.c.workflow_id)
     match which:
         case Which.FOR_ME:
-            waiting = await gate.waiting(Wanted(waiting=True, sort=Sort.DEADLINE, limit=None), visitor.sight)
-            found = [one for one in waiting if may_decide_now(one, visitor.identified)][:_PAGE]
+            return query.where(lines.c.is_open, lines.c.state.in_(WAITING_STATES)).order_by(*soonest)
         case Which.OPEN:
-            found = await gate.waiting(Wanted(waiting=True, sort=Sort.DEADLINE, limit=_PAGE), visitor.sight)
+            return query.where(lines.c.is_open).order_by(*soonest)
         case Which.HELD:
-            held = Wanted(waiting=True, state=Phase.HELD.value, sort=Sort.DEADLINE, limit=_PAGE)
-            found = await gate.waiting(held, visitor.sight)
+            return query.where(lines.c.is_open, lines.c.state == Phase.HELD.value).order_by(*soonest)
         case Which.DONE:
-            found = await gate.recorded(Wanted(sort=Sort.NEWEST, limit=_PAGE), visitor.sight, ended=True)
+            return query.where(~lines.c.is_open).order_by(lines.c.closed_at.desc(), lines.c.workflow_id)
         case _:
             assert_never(which)
-    return [_line(status) for status in found]
 
 
-def _line(status: Status) -> Line:
-    steps = status.steps
-    first = steps[0].preview or steps[0].tool if steps else status.request
+def _narrowed(query: Select[Any], search: Search) -> Select[Any]:
+    asked: list[ColumnElement[bool]] = []
+    if search.text:
+        asked += [lines.c.text.contains(word, autoescape=True) for word in search.text.casefold().split()]
+    if search.requester:
+        asked.append(lines.c.requester_key == identity(search.requester))
+    if search.tool:
+        asked.append(lines.c.tools.contains(f" {search.tool.strip()} ", autoescape=True))
+    if search.state:
+        asked.append(lines.c.state == search.state)
+    if search.since:
+        asked.append(lines.c.requested_at >= datetime.combine(search.since, time(), UTC))
+    if search.before:
+        asked.append(lines.c.requested_at < datetime.combine(search.before, time(), UTC) + timedelta(days=1))
+    return query.where(*asked)
+
+
+def _may_help(text: str, visitor: Identified) -> bool:
+    """Return whether this person could decide on any run that waits for this."""
+    requirement, still = waits_for(text)
+    parts = {"requirement": requirement, "still_needed": still}
+    nobodys = {"requester": "", "authors": (), "approved_by": ()}
+    return any(may_decide_now(_part(state=state, **parts, **nobodys), visitor) for state in WAITING_STATES)
+
+
+def _status(row: Row[Any], texts: dict[int, str]) -> Status:
+    """Return as much of a run's status as tells who may decide on it."""
+    requirement, still = waits_for(texts[row.needs]) if row.needs in texts else (None, ())
+    return _part(
+        state=row.state,
+        requirement=requirement,
+        still_needed=still,
+        requester=row.requester,
+        authors=tuple(json.loads(row.authors)),
+        approved_by=tuple(json.loads(row.approved_by)),
+        held=row.state == Phase.HELD.value or None,
+    )
+
+
+def _part(**parts: Any) -> Status:
+    """Return a status that has these parts alone."""
+    return Status.model_construct(**parts)
+
+
+def _line(row: Row[Any]) -> Line:
     return Line(
-        workflow_id=status.workflow_id,
-        preview=one_line(first),
-        more=max(0, len(steps) - 1),
-        requester=status.requester,
-        state=spelled(status.state),
-        deadline=status.deadline,
+        workflow_id=row.workflow_id,
+        preview=row.preview,
+        more=row.more,
+        requester=row.requester,
+        state=row.state,
+        deadline=row.deadline,
+        closed_at=row.closed_at,
     )

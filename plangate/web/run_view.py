@@ -1,74 +1,98 @@
 """What the page of a run shows: a view of its checked status, for the template.
 
-Everything that will run is in it, whole. A long text is a fold: shown closed where scripts run, with its
-length beside it, and a plan with a fold that was not opened cannot be approved.
+Everything that will run is in it, whole. A plan with a fold that was not opened cannot be approved.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from pydantic import JsonValue
-
+from plangate.domain.attachments import attachments_in
 from plangate.domain.digest import digest
-from plangate.domain.escaping import hosts_in_letters, is_reordered, one_line
-from plangate.domain.people import Identified
-from plangate.domain.plurals import counted
-from plangate.domain.references import references_in
-from plangate.domain.run import StepState
+from plangate.domain.people import Identified, People, same_person
+from plangate.domain.reads import Read
+from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus
-from plangate.presentation.changes import author_of
-from plangate.presentation.page import leaves
-from plangate.presentation.run_page import decision_words, needed_words
-from plangate.presentation.settlement_words import settlement_words
-from plangate.presentation.step_page import state_word
+from plangate.domain.tool import Receipt
+from plangate.presentation.clock import now
+from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
-from plangate.presentation.words import SUPPLIED, author_words, reference_words, spelled
+from plangate.web.changes_view import Changes, changes_of
+from plangate.web.contacts import contacts_in
 from plangate.web.may import offered
+from plangate.web.values import Note, Value, notes_on, text_of, values_of
+from plangate.web.who_can import Wanted, wanted_of
 
-LONG_LINES: Final = 6
-LONG_CHARACTERS: Final = 400
-_MOST_SHOWN: Final = 300
+IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
+PDF: Final = "application/pdf"
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """One argument or observed value.
+class Beside:
+    """What is known besides a run's own status.
 
     Attributes:
-        name: its path.
-        text: the value, in JSON's notation unless it is a text of several lines.
-        is_block: whether it is such a text, whose line breaks are kept.
-        fold: the name of its fold; empty if it is short.
-        length: how long it is, in words.
-        notes: what to look at: hosts in letters, text that may be drawn in another order.
+        people: the list of people; None without one.
+        known: the recipients and hosts that executed runs reached; None if that is not known.
+        last: the difference to the last executed plan of the same tools, if there is one.
+        last_at: when that one ended.
     """
 
+    people: People | None = None
+    known: Container[str] | None = None
+    last: Changes | None = None
+    last_at: datetime | None = None
+
+
+ALONE: Final = Beside()
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """One attachment of a step; ``is_shown`` says whether a browser can show it."""
+
     name: str
-    text: str
-    is_block: bool
+    media_type: str
+    size: int
+    sha256: str
     fold: str
-    length: str
-    notes: tuple[str, ...]
+    is_shown: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step; ``state`` is empty while it is not begun."""
+    """One step; ``state`` is the name of its state, empty while it is not begun."""
 
     number: int
     tool: str
     preview: str
-    why: str
+    why: Value | None
     state: str
     arguments: tuple[Value, ...]
     observed: tuple[Value, ...]
+    files: tuple[FileView, ...]
+    notes: tuple[Note, ...]
     undoable: bool
     failure: str
-    receipt: str
+    receipt: Receipt | None
+    details: tuple[Value, ...]
     settlement: str
+    settled: str
+    undo: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadView:
+    """What the planner read while it drafted."""
+
+    number: int
+    tool: str
+    arguments: tuple[Value, ...]
+    result: Value
+    kept: int
+    size: int
+    is_cut: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,95 +101,150 @@ class RunView:
 
     Attributes:
         status: as it was checked.
-        state: its state, for people.
         digest: everything that runs, in a line.
-        needs: the approvals that it still needs.
+        marks: what to look at, of all steps.
+        wanted: what the run waits for, and who can give it.
+        is_barred: whether the author of the newest plan may not approve it.
+        words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
         folds: the names of all folds.
     """
 
     status: Status
-    state: str
     digest: str
-    needs: str
-    request: str
-    author: str
-    who_wrote: str
+    marks: tuple[Note, ...]
+    wanted: tuple[Wanted, ...]
+    request: Value | None
+    summary: Value | None
+    is_barred: bool
+    words_of: str
     steps: tuple[StepView, ...]
-    decisions: tuple[tuple[datetime, str, bool, str], ...]
+    reads: tuple[ReadView, ...]
+    changes: tuple[Changes, ...]
+    beside: Beside
+    sums: tuple[str, ...]
     troubles: tuple[str, ...]
     offers: tuple[str, ...]
     folds: tuple[str, ...]
 
 
-def view_of(status: Status, visitor: Identified) -> RunView:
+def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunView:
     """Return what the page of a run shows to a visitor."""
-    steps = tuple(_step(step) for step in status.steps)
-    folds = tuple(value.fold for step in steps for value in (*step.arguments, *step.observed) if value.fold)
+    plan = status.plan
+    known = beside.known if status.state == Phase.IN_REVIEW else None
+    steps = tuple(_step(step, known) for step in status.steps)
+    reads = tuple(_read(number, one) for number, one in enumerate(plan.reads if plan else (), start=1))
+    summary = text_of("summary", plan.summary) if plan else None
+    request = text_of("request", status.request) if status.request else None
+    notes = [*(summary.notes if summary else ()), *(one for step in steps for one in _notes(step))]
     return RunView(
         status=status,
-        state=spelled(status.state),
-        digest=digest(status.plan) if status.plan else "",
-        needs=needed_words(status) if status.requirement else "",
-        request=status.request or SUPPLIED,
-        author=author_of(status),
-        who_wrote=author_words(by_planner=status.planner is not None, editor=one_line(status.author)),
+        digest=digest(plan) if plan else "",
+        marks=tuple(_marks(notes)),
+        wanted=wanted_of(status, beside.people, now()),
+        request=request,
+        summary=summary,
+        is_barred=any(same_person(status.author, one) for one in status.authors),
+        words_of="editor" if status.author else "planner" if status.planner else "requester",
         steps=steps,
-        decisions=tuple(
-            (one.at, decision_words(one), one.accepted and not one.void, one.comment)
-            for one in status.decisions
-        ),
+        reads=reads,
+        changes=changes_of(status),
+        beside=beside,
+        sums=tuple(sum_lines(status.sums)),
         troubles=tuple(troubles(status)),
         offers=tuple(choice.value for choice in offered(status, visitor)),
-        folds=folds,
+        folds=tuple(_folds(request, summary, steps, reads)),
     )
 
 
-def _step(step: StepStatus) -> StepView:
-    seen = step.observation
-    observed: Mapping[str, JsonValue] = (
-        {} if seen is None else seen if isinstance(seen, dict) and seen else {"observed": seen}
+def contacts_of_run(status: Status) -> tuple[str, ...]:
+    """Return every recipient and host that the plan names."""
+    return tuple(dict.fromkeys(one for step in status.steps for one in contacts_in(step.arguments)))
+
+
+def _step(step: StepStatus, known: Container[str] | None) -> StepView:
+    files = tuple(
+        FileView(
+            name=one.name,
+            media_type=one.media_type,
+            size=one.bytes,
+            sha256=one.sha256,
+            fold=f"s{step.number}-file{number}",
+            is_shown=one.media_type in (*IMAGES, PDF),
+        )
+        for number, one in enumerate(attachments_in(step.observation), start=1)
     )
-    references = references_in(step.arguments)
+    seen = {} if files or step.observation is None else step.observation
+    observed = seen if isinstance(seen, dict) else {"observed": seen}
+    preview = step.preview or step.tool
+    receipt = step.receipt
     return StepView(
         number=step.number,
         tool=step.tool,
-        preview=step.preview or step.tool,
-        why=step.why,
-        state="" if step.state is StepState.PENDING and not step.is_begun else _state(step),
-        arguments=tuple(_values(f"s{step.number}-", {**step.arguments, **references})),
-        observed=tuple(_values(f"s{step.number}-seen-", observed)),
+        preview=preview,
+        why=text_of(f"s{step.number}-why", step.why) if step.why else None,
+        state=_state(step),
+        arguments=values_of(f"s{step.number}-", step.arguments, known),
+        observed=values_of(f"s{step.number}-seen-", observed),
+        files=files,
+        notes=tuple(dict.fromkeys(notes_on(preview))),
         undoable=step.undoable,
         failure=step.failure,
-        receipt=step.receipt.summary if step.receipt else "",
-        settlement=settlement_words(step),
+        receipt=receipt,
+        details=values_of("", receipt.details) if receipt else (),
+        settlement=step.settlement.summary if step.settlement else "",
+        settled=step.settlement.state.value if step.settlement else _accepted(step),
+        undo=step.undo.state.value if step.undo else "",
     )
 
 
+def _accepted(step: StepStatus) -> str:
+    is_open = step.state is StepState.DONE and step.receipt is not None and not step.receipt.final
+    return "open" if is_open else ""
+
+
 def _state(step: StepStatus) -> str:
-    return "begun" if step.state is StepState.PENDING else state_word(step.state)
+    if step.state is StepState.PENDING:
+        return "begun" if step.is_begun else ""
+    return step.state.value
 
 
-def _values(prefix: str, values: Mapping[str, Any]) -> Iterator[Value]:
-    """Yield every value that holds no others; ``Any`` stands for JSON and references."""
-    for number, (name, value) in enumerate(leaves("", values), start=1):
-        is_block = isinstance(value, str) and "\n" in value
-        text = str(value) if is_block else _written(value)
-        lines = text.count("\n") + 1
-        is_long = lines > LONG_LINES or len(text) > LONG_CHARACTERS
-        notes = [*hosts_in_letters(_written(value))]
-        if is_reordered(text) or is_reordered(name):
-            notes.append("This has right-to-left letters, and may be drawn in another order.")
-        yield Value(
-            name=name,
-            text=text,
-            is_block=is_block,
-            fold=f"{prefix}{number}" if is_long else "",
-            length=f"{counted(lines, 'line')}, {counted(len(text), 'character')}",
-            notes=tuple(notes),
-        )
+def _read(number: int, read: Read) -> ReadView:
+    return ReadView(
+        number=number,
+        tool=read.tool,
+        arguments=values_of(f"r{number}-", read.arguments),
+        result=text_of(f"r{number}", read.result),
+        kept=read.kept,
+        size=read.size,
+        is_cut=read.is_cut,
+    )
 
 
-def _written(value: Any) -> str:
-    words = reference_words(value) if hasattr(value, "field") else json.dumps(value, ensure_ascii=False)
-    return str(words)
+def _marks(notes: Sequence[Note]) -> Iterator[Note]:
+    """Yield what to look at above all, each once; all new recipients together."""
+    new = list(dict.fromkeys(one.text for one in notes if one.kind == "new"))
+    if new:
+        yield Note("new", ", ".join(new))
+    yield from dict.fromkeys(one for one in notes if one.kind not in ("new", "order"))
+
+
+def _notes(step: StepView) -> Iterator[Note]:
+    yield from step.notes
+    for value in (*step.arguments, *step.observed, *([step.why] if step.why else [])):
+        yield from value.notes
+
+
+def _folds(
+    request: Value | None,
+    summary: Value | None,
+    steps: tuple[StepView, ...],
+    reads: tuple[ReadView, ...],
+) -> Iterator[str]:
+    values = [request, summary]
+    for step in steps:
+        values += [*step.arguments, *step.observed, step.why]
+        yield from (one.fold for one in step.files)
+    for read in reads:
+        values += [*read.arguments, read.result]
+    yield from (value.fold for value in values if value is not None and value.fold)

@@ -22,6 +22,7 @@ from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
 from plangate.web.place import WebPlace, is_loopback
+from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions
 from plangate.web.sight import Sight
@@ -52,6 +53,7 @@ class Web:
     Attributes:
         place: where the server stands.
         gate: reads runs and sends decisions.
+        index: what lists show.
         sessions: who is signed in.
         attempts: which attempts to sign in failed.
         pages: draws templates.
@@ -63,6 +65,7 @@ class Web:
 
     place: WebPlace
     gate: Gate
+    index: RunIndex
     sessions: Sessions
     attempts: Attempts
     pages: Pages

@@ -6,6 +6,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
+from plangate.audit.evidence import bundle_findings, read_bundle
+from plangate.domain.audit import LOOKS_TRAIL
+from plangate.domain.looks import Looked
+from plangate.records.trail import read_trail
 from tests.support.browser import CHROMIUM, launched_browser
 from tests.support.gate import Gate
 from tests.support.inbox import Inbox, open_inbox
@@ -74,3 +78,19 @@ async def test_the_requester_is_not_offered_to_approve(gate: Gate, inbox: Inbox,
     await sign_in(page, inbox, "rita", f"/runs/{status.workflow_id}")
     await expect(page.get_by_role("button", name="Reject")).to_be_visible()
     await expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+async def test_a_copy_of_the_evidence_goes_on_the_record_and_can_be_checked(gate: Gate, inbox: Inbox) -> None:
+    status = await gate.in_review("water the plants")
+    visitor = await inbox.signed_in("dana")
+    answer = await visitor.get(f"/runs/{status.workflow_id}/evidence")
+    await visitor.aclose()
+    named = f'attachment; filename="{status.workflow_id}.evidence.json"'
+    assert answer.headers["content-disposition"] == named
+    bundle = read_bundle(answer.text)
+    findings = list(bundle_findings(bundle, trusted=frozenset(), people=None))
+    assert all(one.is_unsealed for one in findings), findings
+    with gate.database.read() as connection:
+        (look,) = (one.event for one in read_trail(connection, LOOKS_TRAIL))
+    assert isinstance(look, Looked)
+    assert (look.look.what, look.look.by, look.look.subject) == ("exported", "dana", status.workflow_id)

@@ -42,15 +42,26 @@ class Inbox:
 @asynccontextmanager
 async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
     """Serve the inbox of this Plangate for the block, with further settings."""
+
+    async def connected() -> object:
+        return gate.client
+
+    settings = gate.settings.model_copy(update=more)
+    web_gate = WebGate(connected, settings.task_queue, gate.database)  # type: ignore[arg-type]
+    async with serving(settings, web_gate) as inbox:
+        yield inbox
+
+
+@asynccontextmanager
+async def serving(settings: Settings, gate: WebGate) -> AsyncIterator[Inbox]:
+    """Serve the inbox on a free port for the block."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         url = f"http://localhost:{port}"
-        settings = gate.settings.model_copy(
-            update={"web_url": url, "web_address": f"127.0.0.1:{port}", **more}
-        )
+        place = {"web_url": url, "web_address": f"127.0.0.1:{port}"}
         server = uvicorn.Server(
             uvicorn.Config(
-                build_app(settings, _web_gate(gate, settings)),
+                build_app(settings.model_copy(update=place), gate),
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -65,10 +76,3 @@ async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
         finally:
             server.should_exit = True
             await running
-
-
-def _web_gate(gate: Gate, settings: Settings) -> WebGate:
-    async def connected() -> object:
-        return gate.client
-
-    return WebGate(connected, settings.task_queue, gate.database)  # type: ignore[arg-type]

@@ -79,6 +79,9 @@ class Screen:
             case _:
                 assert char.isprintable(), f"the screen does not know {char!r}"
                 size = cell_len(char)
+                if not size and self._column:  # a mark on the character before it
+                    self.lines[self._row].cells[self._column - 1] += char
+                    return
                 if self._column + size > self.width:
                     self.lines[self._row].goes_on = True
                     self._column = 0

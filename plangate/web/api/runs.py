@@ -55,7 +55,8 @@ async def list_runs(
     web: WebDep, visitor: VisitorDep, which: Annotated[Which, Query(alias="list")] = Which.FOR_ME
 ) -> list[RunLine]:
     """List runs: those that you may decide on now, all open ones, the held ones, or those that ended."""
-    return [_line(line) for line in await listed(web.gate, visitor, which)]
+    found = await listed(web.gate, web.index, visitor, which)
+    return [_line(line) for line in found.lines]
 
 
 @router.post("/runs", status_code=HTTPStatus.CREATED)

@@ -7,11 +7,10 @@ from fastapi import APIRouter
 
 from plangate.domain.base import Frozen
 from plangate.domain.status import Status
-from plangate.records.lists import Sort, Wanted
 from plangate.web.api.problems import RESPONSES
 from plangate.web.visitors import VisitorDep, WebDep
 
-_PLANS: Final = 200
+_RUNS: Final = 200
 
 router = APIRouter(prefix="/api/v1", tags=["tools"], responses=RESPONSES)
 
@@ -34,12 +33,11 @@ class ToolSeen(Frozen):
 
 @router.get("/tools")
 async def list_tools(web: WebDep, visitor: VisitorDep) -> list[ToolSeen]:
-    """List the tools of the newest 200 plans that you may see.
+    """List the tools of the plans that you may see, of the newest 200 runs.
 
     The server loads no tools; which of them plans can use, `plangate tools` says beside a worker.
     """
-    wanted = Wanted(sort=Sort.NEWEST, limit=_PLANS)
-    found = await web.gate.recorded(wanted, visitor.sight)
+    found = await web.gate.newest(_RUNS, visitor.sight)
     return await asyncio.to_thread(_seen, found)
 
 

@@ -12,7 +12,8 @@ from plangate.domain.decision import Choice, Decision, Resolution, first_faults,
 from plangate.domain.errors import Refused
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
-from plangate.web.run_view import RunView, view_of
+from plangate.web.run_reader import read_run
+from plangate.web.run_view import RunView
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
 from plangate.web.web_key import attested
 
@@ -24,9 +25,8 @@ async def confirm(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
     """Show once more what is decided, in the plan's own words; nothing is sent yet."""
-    status = await web.gate.status(workflow_id, visitor.sight)
-    view = view_of(status, visitor.identified)
-    decision = _decision(form, status, visitor)
+    view = await read_run(web, visitor, workflow_id)
+    decision = _decision(form, view.status, visitor)
     fault = _not_now(form, view, decision)
     if fault:
         return _refused(request, web, visitor, view, fault)
@@ -38,16 +38,15 @@ async def decide(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
     """Send the decision, and show its verdict."""
-    status = await web.gate.status(workflow_id, visitor.sight)
-    view = view_of(status, visitor.identified)
-    decision = _decision(form, status, visitor)
+    view = await read_run(web, visitor, workflow_id)
+    decision = _decision(form, view.status, visitor)
     fault = _not_now(form, view, decision)
     if fault:
         return _refused(request, web, visitor, view, fault)
     client = await web.gate.client()
-    proven = attested(decision, status, visitor.session, web.key, now())
+    proven = attested(decision, view.status, visitor.session, web.key, now())
     answer = await client.decide(workflow_id, proven)
-    after = view_of(await web.gate.status(workflow_id, visitor.sight), visitor.identified)
+    after = await read_run(web, visitor, workflow_id)
     return web.pages.draw(
         request, "verdict.html", visitor=visitor, run=after, decision=decision, answer=answer
     )

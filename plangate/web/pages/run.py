@@ -10,8 +10,9 @@ from starlette.responses import Response
 from plangate.domain.audit import OUTCOMES
 from plangate.domain.errors import PlangateError
 from plangate.elapsed import elapsed
-from plangate.web.run_view import view_of
-from plangate.web.visitors import RunDep, VisitorDep, WebDep, note_look
+from plangate.web.run_lists import counts_of
+from plangate.web.run_reader import read_run
+from plangate.web.visitors import RunDep, VisitorDep, WebDep
 
 _PAUSE = 1.0  # seconds between two looks at a run
 _LONGEST = 3_600.0  # seconds: a session that has ended sees nothing more soon
@@ -36,6 +37,7 @@ async def changes(
         if before is not None and now != before:
             yield ServerSentEvent(data=status.state, event="changed")
         if status.state in OUTCOMES:
+            yield ServerSentEvent(data=status.state, event="ended")
             return
         before = now
         await asyncio.sleep(_PAUSE)
@@ -44,7 +46,6 @@ async def changes(
 @router.get("/runs/{workflow_id:path}")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show a run: what will happen, what it needs, and every step, whole."""
-    status = await web.gate.status(workflow_id, visitor.sight)
-    await note_look(web, visitor, status)
-    view = view_of(status, visitor.identified)
-    return web.pages.draw(request, "run.html", visitor=visitor, run=view)
+    run = await read_run(web, visitor, workflow_id)
+    counts = await counts_of(web.index, visitor)
+    return web.pages.draw(request, "run.html", visitor=visitor, run=run, counts=counts)

@@ -1,9 +1,12 @@
 // Say that the run has changed, and offer to load the page again: what is being read never changes by itself.
 const state = document.querySelector("[data-changes]");
-if (state) {
+const changed = document.querySelector("[data-changed]");
+if (state && changed) {
   const source = new EventSource(state.dataset.changes);
   source.addEventListener("changed", () => {
     source.close();
-    location.reload();
+    if (document.querySelector(".bar")) changed.hidden = false;
+    else location.reload();
   });
+  source.addEventListener("ended", () => source.close());
 }

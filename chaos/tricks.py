@@ -1,0 +1,34 @@
+"""Every visual trick of the corpus, in the terminal, in Temporal's Web UI and in the inbox."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.domain.escaping import one_line
+from tests.support.tricked_views import check_shown
+from tests.support.visual_tricks import tricks
+
+
+@dataclass(frozen=True)
+class Size:
+    """Every how many-th trick is tried."""
+
+    step: int
+
+
+FULL = Size(step=1)
+QUICK = Size(step=7)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Draw each in every view, and compare what is found there with the text."""
+    del stage
+    tried = list(tricks())[:: size.step]
+    for trick in tried:
+        try:
+            check_shown(trick.text)
+        except AssertionError as error:
+            report.blame(f"{trick.kind}, {one_line(trick.text)[:80]}: {str(error)[:200]}")
+    kinds = Counter(trick.kind for trick in tried)
+    report.figure("tricks", f"{len(tried)}, of {len(kinds)} kinds")

@@ -1,0 +1,41 @@
+"""Whom a step reaches: the recipients of a mail or a payment, and the hosts of calls."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import JsonValue
+
+RECIPIENTS: Final = frozenset({"to", "cc", "bcc", "recipient", "recipients", "payee", "iban"})
+HOSTS: Final = frozenset({"url", "host"})
+_LONGEST: Final = 300
+
+
+def contacts_in(arguments: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    """Return every recipient and host that the arguments of a step name, each once."""
+    return tuple(dict.fromkeys(one for name, value in arguments.items() for one in contacts_of(name, value)))
+
+
+def contacts_of(name: str, value: JsonValue) -> Iterator[str]:
+    """Yield the recipients or hosts of one argument, in one spelling; nothing if it names none."""
+    for text in _texts(value):
+        if name in RECIPIENTS:
+            yield text.strip().casefold()[:_LONGEST]
+        elif name in HOSTS:
+            yield (_host(text) if name == "url" else text.strip().casefold())[:_LONGEST]
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].casefold()
+    except ValueError:
+        return url
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    match value:
+        case str() if value:
+            yield value
+        case list():
+            for item in value:
+                yield from _texts(item)

@@ -1,0 +1,62 @@
+"""The tables of the index of runs: see `plangate.web.run_index`."""
+
+from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, Text
+
+from plangate.records.tables import Moment
+
+metadata = MetaData()
+
+lines = Table(
+    "lines",
+    metadata,
+    Column("workflow_id", String, primary_key=True),
+    # That of the trail that the row was made from.
+    Column("head_hash", String, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("state", String, nullable=False),
+    Column("requester", String, nullable=False),
+    Column("requester_key", String, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("closed_at", Moment),
+    Column("deadline", Moment),
+    # The deadline, or a day far away, since an index helps to sort by what is always there.
+    Column("soonest", Moment, nullable=False),
+    Column("preview", Text, nullable=False),
+    Column("more", Integer, nullable=False),
+    # The tools of the steps in order, each between blanks.
+    Column("tools", Text, nullable=False),
+    Column("authors", Text, nullable=False),
+    Column("approved_by", Text, nullable=False),
+    Column("needs", Integer),
+    # All that is searched, case-folded; the last column, since lists do not read it.
+    Column("text", Text, nullable=False),
+)
+# With the state and what is waited for, so that a list that shows few of many need not look at the others.
+Index("ix_lines_open", lines.c.is_open, lines.c.soonest, lines.c.workflow_id, lines.c.state, lines.c.needs)
+Index("ix_lines_closed", lines.c.is_open, lines.c.closed_at)
+Index("ix_lines_tools", lines.c.tools, lines.c.state, lines.c.closed_at)
+
+# What runs wait for, as JSON: the requirement, and what of it is still needed.
+needs = Table(
+    "needs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("text", Text, nullable=False, unique=True),
+)
+
+# The recipients and hosts that a run has reached.
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("contact", String, primary_key=True),
+    Column("workflow_id", String, primary_key=True),
+)
+Index("ix_contacts_run", contacts.c.workflow_id)
+
+# One row: of which installation the index is, and the newest checkpoint whose runs are in it.
+progress = Table(
+    "progress",
+    metadata,
+    Column("installation", String, primary_key=True),
+    Column("checkpoint", Integer),
+)

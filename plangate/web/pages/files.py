@@ -1,0 +1,82 @@
+"""`/runs/ID/files/SHA-256`: an attachment of a step, shown in a frame that runs and loads nothing.
+
+A file is shown if its bytes are those of the kind that its name says, and it is an image or a PDF. All else
+can only be downloaded. A PDF is never taken for anything else (`nosniff`), and drawn by the viewer of the
+browser, which runs apart from the page. Chromium draws none in a document with the directive `sandbox`, so
+every answer has that but this one; its frame and its policy load nothing all the same.
+"""
+
+import asyncio
+import hashlib
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from plangate.domain.attachments import Attachment, attachments_in
+from plangate.domain.errors import RunNotFound
+from plangate.domain.status import Status
+from plangate.records.attachments import contents_of
+from plangate.records.database import Database
+from plangate.web.run_view import PDF
+from plangate.web.visitors import Visitor, VisitorDep, Web, WebDep, note_look
+
+router = APIRouter()
+
+_BEGINS: Final = {
+    "image/png": (b"\x89PNG\r\n\x1a\n",),
+    "image/jpeg": (b"\xff\xd8\xff",),
+    "image/gif": (b"GIF87a", b"GIF89a"),
+    "image/webp": (b"RIFF",),
+    PDF: (b"%PDF-",),
+}
+_LOADS_NOTHING: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+_FRAMED: Final = {"X-Frame-Options": "SAMEORIGIN", "Content-Security-Policy": _LOADS_NOTHING}
+_SANDBOXED: Final = {**_FRAMED, "Content-Security-Policy": f"sandbox; {_LOADS_NOTHING}"}
+
+
+@router.get("/runs/{workflow_id:path}/files/{sha256}")
+async def show(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
+    """Return an attachment to be shown in a frame."""
+    file, content = await _read(web, visitor, workflow_id, sha256)
+    if content.startswith(_BEGINS.get(file.media_type, ())):
+        policy = _FRAMED if file.media_type == PDF else _SANDBOXED
+        headers = {**policy, "Content-Disposition": "inline"}
+        return Response(content, media_type=file.media_type, headers=headers)
+    words = "This file is not what its name says, or of a kind that is not shown. Download it with care.\n"
+    return Response(words, media_type="text/plain; charset=utf-8", headers=_SANDBOXED)
+
+
+@router.get("/runs/{workflow_id:path}/files/{sha256}/download")
+async def download(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
+    """Return an attachment to be kept as a file."""
+    file, content = await _read(web, visitor, workflow_id, sha256)
+    named = f"attachment; filename*=UTF-8''{quote(file.name.rpartition('/')[2], safe='')}"
+    headers = {**_SANDBOXED, "Content-Disposition": named}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+async def _read(web: Web, visitor: Visitor, workflow_id: str, sha256: str) -> tuple[Attachment, bytes]:
+    """Return an attachment that the run's plan names, and its bytes.
+
+    Raises:
+        RunNotFound: there is no such run, or its plan names no such file that is kept.
+    """
+    status = await web.gate.status(workflow_id, visitor.sight)
+    await note_look(web, visitor, status)
+    named = _named(status, sha256)
+    content = await asyncio.to_thread(_kept, web.gate.database, sha256) if named else None
+    if named is None or content is None or hashlib.sha256(content).hexdigest() != sha256:
+        raise RunNotFound("The plan has no such attachment; open the run again.")
+    return named, content
+
+
+def _named(status: Status, sha256: str) -> Attachment | None:
+    files = (one for step in status.steps for one in attachments_in(step.observation))
+    return next((one for one in files if one.sha256 == sha256), None)
+
+
+def _kept(database: Database, sha256: str) -> bytes | None:
+    with database.read() as connection:
+        return dict(contents_of(connection, (sha256,))).get(sha256)

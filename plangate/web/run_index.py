@@ -1,0 +1,260 @@
+"""What lists of runs show and search, one row for each run, so that no list has to read every trail.
+
+It is made from the trails and can be deleted at any time. A row has the head hash of the trail that it was
+made from. To find what has changed, only the runs are looked at that are not sealed yet, and those of newer
+checkpoints: few, however many runs there are.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, Row, Select, create_engine, delete, event, insert, select, update
+from sqlalchemy.engine import Engine
+
+from plangate.domain.errors import PlangateError, RecordsMissing, StatusContradicts, TrailDamaged
+from plangate.domain.fold import fold
+from plangate.domain.people import identity
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.run import StepState
+from plangate.domain.shown import checked
+from plangate.domain.status import Status, status_of
+from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.records.database import Database
+from plangate.records.lists import IS_A_RUN
+from plangate.records.queries import DAMAGED
+from plangate.records.tables import UNSEALED, checkpoints, runs, seals
+from plangate.records.trail import read_trails
+from plangate.web.contacts import contacts_in
+from plangate.web.index_tables import contacts, lines, metadata, needs, progress
+
+AT_ONCE: Final = 100
+"""Trails that one request reads at most; the rest is read after it."""
+_NAMED_AT_ONCE: Final = 500  # ids in one query
+_LONGEST_TEXT: Final = 20_000  # characters that are searched
+_NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+_PROGRESS: Final = update(progress)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Unread:
+    """The runs whose trails are still to be read, and the checkpoint that has been looked at then."""
+
+    ids: list[str] = field(default_factory=list)
+    checkpoint: int = 0
+
+
+class RunIndex:
+    """Keeps the rows up to date, and reads them.
+
+    Args:
+        database: the records.
+        path: of the index, a SQLite file.
+    """
+
+    def __init__(self, database: Database, path: Path) -> None:
+        self._database = database
+        self._engine = _opened(path)
+        self._unread = _Unread()
+        self._turn = asyncio.Lock()
+        self._begun = 0
+        self._rest: asyncio.Task[None] | None = None
+
+    async def refresh(self) -> int:
+        """Read what has changed since the last call; return how many runs are still unread.
+
+        Raises:
+            RecordsUnavailable: the database does not answer.
+        """
+        before = self._begun
+        async with self._turn:
+            if self._begun == before:  # else another request began after this one came
+                self._begun += 1
+                await asyncio.to_thread(self._read_some)
+        if self._unread.ids and (self._rest is None or self._rest.done()):
+            self._rest = asyncio.create_task(self._read_rest())
+        return len(self._unread.ids)
+
+    def read(self, query: Select[Any]) -> list[Row[Any]]:
+        """Return the rows of a query over the index."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def rows(self, query: Select[Any]) -> Iterator[Row[Any]]:
+        """Yield the rows of a query over the index, without holding all of them."""
+        with self._engine.connect() as connection:
+            yield from connection.execution_options(yield_per=AT_ONCE).execute(query)
+
+    def close(self) -> None:
+        """Stop reading, and close the index."""
+        if self._rest is not None:
+            self._rest.cancel()
+        self._engine.dispose()
+
+    async def _read_rest(self) -> None:
+        with suppress(PlangateError):
+            while self._unread.ids:
+                async with self._turn:
+                    await asyncio.to_thread(self._read_some)
+
+    def _read_some(self) -> None:
+        with suppress(RecordsMissing), self._database.read() as records, self._engine.begin() as index:
+            if not self._unread.ids:
+                self._unread = _moved(records, index, self._database.installation)
+            some, self._unread.ids = self._unread.ids[:AT_ONCE], self._unread.ids[AT_ONCE:]
+            _enter(records, index, some)
+            if not self._unread.ids:
+                number = self._unread.checkpoint
+                index.execute(
+                    _PROGRESS.where(progress.c.checkpoint.is_distinct_from(number)).values(checkpoint=number)
+                )
+
+
+def _opened(path: Path) -> Engine:
+    make_private_folder(path.parent)
+    create_private_file(path)
+    engine = create_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def fast(connection: Any, _: object) -> None:
+        # What is lost with the machine is made again.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")
+
+    metadata.create_all(engine)
+    close_to_others([path])
+    return engine
+
+
+def _moved(records: Connection, index: Connection, installation: str) -> _Unread:
+    """Return the runs whose rows are not those of their trails as they are now."""
+    newest = records.execute(select(checkpoints.c.number).order_by(checkpoints.c.number.desc()).limit(1))
+    number = newest.scalar() or 0
+    known = index.execute(select(progress)).one_or_none()
+    if known is None or known.installation != installation or (known.checkpoint or 0) > number:
+        for table in (lines, contacts, needs, progress):
+            index.execute(delete(table))
+        index.execute(insert(progress).values(installation=installation))
+        known = index.execute(select(progress)).one()
+    heads = select(runs.c.workflow_id, runs.c.head_hash).where(IS_A_RUN)
+    if known.checkpoint is None:
+        order = (runs.c.closed_at.is_not(None), runs.c.deadline, runs.c.workflow_id)
+        found = dict(_pairs(records.execute(heads.order_by(*order))))
+    else:
+        found = dict(_pairs(records.execute(heads.where(UNSEALED))))
+        # The join begins with the few seals; a condition on the runs would look at each of them.
+        newer = heads.join(seals, seals.c.workflow_id == runs.c.workflow_id)
+        found |= dict(_pairs(records.execute(newer.where(seals.c.checkpoint > known.checkpoint))))
+    stale = _stale(index, found)
+    return _Unread([one for one in found if one in stale], number)
+
+
+def _pairs(rows: Iterable[Row[Any]]) -> Iterator[tuple[str, str]]:
+    return ((row.workflow_id, row.head_hash) for row in rows)
+
+
+def _stale(index: Connection, heads: dict[str, str]) -> set[str]:
+    stale = set(heads)
+    ids = list(heads)
+    for start in range(0, len(ids), _NAMED_AT_ONCE):
+        named = lines.c.workflow_id.in_(ids[start : start + _NAMED_AT_ONCE])
+        rows = index.execute(select(lines.c.workflow_id, lines.c.head_hash).where(named))
+        stale -= {row.workflow_id for row in rows if heads[row.workflow_id] == row.head_hash}
+    return stale
+
+
+def _enter(records: Connection, index: Connection, ids: Sequence[str]) -> None:
+    """Make the rows of these runs anew."""
+    if not ids:
+        return
+    found = {row.workflow_id: row for row in records.execute(select(runs).where(runs.c.workflow_id.in_(ids)))}
+    for table in (lines, contacts):
+        index.execute(delete(table).where(table.c.workflow_id.in_(ids)))
+    reached: list[dict[str, str]] = []
+    entered: list[dict[str, Any]] = []
+    for workflow_id, entries in read_trails(records, ids):
+        status = _status(workflow_id, entries)
+        entered.append(_line(index, found[workflow_id], status))
+        reached += [{"contact": one, "workflow_id": workflow_id} for one in _reached(status)]
+    index.execute(insert(lines), entered)
+    if reached:
+        index.execute(insert(contacts), reached)
+
+
+def _status(workflow_id: str, entries: Any) -> Status | None:
+    """Return the checked status of a trail; None, with a log line, if it must not be shown."""
+    try:
+        if isinstance(entries, TrailDamaged):
+            raise entries
+        state = fold(workflow_id, (entry.event for entry in entries))
+        return checked(status_of(state, source="records"), workflow_id=workflow_id)
+    except (StatusContradicts, TrailDamaged) as error:
+        _log.warning("A run is not shown in lists.", action="pending", error=str(error))
+        return None
+
+
+def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, Any]:
+    steps = status.steps if status else ()
+    deadline = status.deadline if status else row.deadline
+    first = (steps[0].preview or steps[0].tool) if steps else status.request if status else ""
+    return {
+        "workflow_id": row.workflow_id,
+        "head_hash": row.head_hash,
+        "is_open": row.closed_at is None,
+        "state": status.state if status else DAMAGED,
+        "requester": row.requester,
+        "requester_key": identity(row.requester),
+        "requested_at": row.opened_at,
+        "closed_at": row.closed_at,
+        "deadline": deadline,
+        "soonest": deadline or _NEVER,
+        "preview": first[:2_000],
+        "more": max(0, len(steps) - 1),
+        "tools": f" {' '.join(step.tool for step in steps)} ",
+        "authors": json.dumps(status.authors if status else ()),
+        "approved_by": json.dumps(status.approved_by if status else ()),
+        "needs": _need(index, status),
+        "text": _searched(status).casefold() if status else "",
+    }
+
+
+def _need(index: Connection, status: Status | None) -> int | None:
+    """Return the number of what the run waits for: many runs wait for the same."""
+    if status is None or status.requirement is None:
+        return None
+    text = json.dumps(
+        [status.requirement.model_dump_json(), [one.model_dump() for one in status.still_needed]]
+    )
+    found = index.execute(select(needs.c.number).where(needs.c.text == text)).scalar()
+    if found is not None:
+        return int(found)
+    return int(index.execute(insert(needs).values(text=text)).inserted_primary_key[0])  # type: ignore[index]
+
+
+def _searched(status: Status) -> str:
+    parts = [status.workflow_id, status.requester, status.request]
+    parts += [status.plan.summary] if status.plan else []
+    for step in status.steps:
+        parts += [step.preview, json.dumps(step.arguments, ensure_ascii=False)]
+    return "\n".join(parts)[:_LONGEST_TEXT]
+
+
+def _reached(status: Status | None) -> set[str]:
+    """Return the recipients and hosts that the run has reached."""
+    steps = status.steps if status else ()
+    return {one for step in steps if step.state is StepState.DONE for one in contacts_in(step.arguments)}
+
+
+@lru_cache(maxsize=1_000)
+def waits_for(text: str) -> tuple[Requirement, tuple[Need, ...]]:
+    """Return a requirement and what of it is still needed, as the index writes them."""
+    requirement, still = json.loads(text)
+    return Requirement.model_validate_json(requirement), tuple(Need(**one) for one in still)

@@ -1,0 +1,32 @@
+"""Times for readers: in UTC, which a script turns into their own zone, and how long it is until then."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from plangate.presentation.clock import now
+from plangate.web.language import Language
+
+_DAYS_AS_HOURS: Final = 4  # shown in hours up to this many days
+_HOUR: Final = 60
+
+
+def utc(when: datetime) -> str:
+    """Return a time as ``2026-12-03 14:05 UTC``: a page without scripts cannot know the reader's zone."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def time_left(words: Language, when: datetime) -> str:
+    """Return how long it is until then, or since: 'in 71 h 59 min', '5 min ago'."""
+    length = when - now()
+    name = "time.in" if length >= timedelta(0) else "time.ago"
+    return words(name, span=_span(words, abs(length)))
+
+
+def _span(words: Language, length: timedelta) -> str:
+    minutes = int(length.total_seconds()) // _HOUR
+    hours, days = minutes // _HOUR, minutes // (24 * _HOUR)
+    if days >= _DAYS_AS_HOURS:
+        return words.count("time.days", days)
+    if hours:
+        return words("time.hours", hours=hours, minutes=minutes % _HOUR)
+    return words("time.minutes", minutes=minutes) if minutes else words("time.now")

@@ -1,0 +1,180 @@
+"""The values of a plan as a page shows them: whole, each in the form that people read best.
+
+A text stands as it is, unless it could be read as another JSON value or has blanks at its ends: then it is in
+JSON's notation, like all that is no text. A long one is a fold: shown closed where scripts run, with its
+length beside it.
+"""
+
+import json
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+from typing import Any, Final
+
+from pydantic import JsonValue
+
+from plangate.domain.escaping import disguised_words, hosts_in_letters, is_reordered
+from plangate.domain.references import references_in
+from plangate.domain.tool import Reference
+from plangate.presentation.page import leaves
+from plangate.presentation.words import reference_words
+from plangate.web.contacts import contacts_of
+
+LONG_LINES: Final = 6
+LONG_CHARACTERS: Final = 400
+
+
+class Form(StrEnum):
+    """How a value is written."""
+
+    TEXT = "text"
+    """A text of one line, as it is."""
+    BLOCK = "block"
+    """A text of several lines, as it is."""
+    LIST = "list"
+    """Texts, a line each."""
+    JSON = "json"
+    """JSON's notation, or the words of a reference."""
+    NONE = "none"
+    """Nothing: an empty list or object, or null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What to look at in a value: ``kind`` names the words of the language file, ``text`` what is meant."""
+
+    kind: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value.
+
+    Attributes:
+        name: its path; empty for a text that stands alone.
+        form: how it is written.
+        items: what is written; of a list one for each text.
+        fold: the name of its fold; empty if it is short.
+        lines: how many lines it has.
+        characters: how many characters it has.
+        notes: what to look at.
+    """
+
+    name: str
+    form: Form
+    items: tuple[str, ...]
+    fold: str = ""
+    lines: int = 1
+    characters: int = 0
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All that is written."""
+        return "\n".join(self.items)
+
+
+class _Texts(tuple[str, ...]):
+    """A list that holds nothing but texts: one value of the page."""
+
+    __slots__ = ()
+
+
+def values_of(
+    prefix: str, values: Mapping[str, JsonValue], known: Container[str] | None = None
+) -> tuple[Value, ...]:
+    """Return every value that holds no others.
+
+    Args:
+        prefix: what the names of their folds begin with.
+        values: the arguments of a step, or what its tool saw.
+        known: the recipients and hosts that were reached before; None to mark none as new.
+    """
+    return tuple(_values(prefix, values, known))
+
+
+def text_of(fold: str, text: str) -> Value:
+    """Return a text that stands alone, such as a summary; ``fold`` names its fold if it is long."""
+    return _value("", text, fold, ())
+
+
+def _values(prefix: str, values: Mapping[str, JsonValue], known: Container[str] | None) -> Iterator[Value]:
+    references = references_in(values)
+    numbers = count(1)
+    for top, whole in values.items():
+        for name, value in leaves("", {top: references.get(top) or _grouped(whole)}):
+            new = [] if known is None else [one for one in _contacts(top, value) if one not in known]
+            notes = [Note("new", ", ".join(new))] if new else []
+            yield _value(name, value, f"{prefix}{next(numbers)}", notes)
+
+
+def _contacts(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, str | _Texts):
+        yield from contacts_of(name, list(value) if isinstance(value, _Texts) else value)
+
+
+def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
+    """Return one value; ``Any`` stands for JSON, a reference or a list of texts."""
+    form, items = _written(value)
+    text = "\n".join(items)
+    lines = text.count("\n") + 1
+    is_long = lines > LONG_LINES or len(text) > LONG_CHARACTERS
+    found = [*notes, *notes_on(text)]
+    if name and is_reordered(name):
+        found.append(Note("order"))
+    return Value(name, form, items, fold if is_long else "", lines, len(text), tuple(dict.fromkeys(found)))
+
+
+def notes_on(text: str) -> Iterator[Note]:
+    """Yield what to look at in a text: hosts and words in letters of others, and the order it is drawn in."""
+    yield from (Note("host", line) for line in hosts_in_letters(text))
+    yield from (Note("letters", line) for line in disguised_words(text))
+    if is_reordered(text):
+        yield Note("order")
+
+
+def _written(value: Any) -> tuple[Form, tuple[str, ...]]:
+    match value:
+        case Reference():
+            return Form.JSON, (reference_words(value),)
+        case _Texts():
+            return Form.LIST, tuple(one if _is_plain(one) else _json(one) for one in value)
+        case None | [] | {}:
+            return Form.NONE, ("",)
+        case str() if "\n" in value:
+            return Form.BLOCK, (value,)
+        case str() if _is_plain(value):
+            return Form.TEXT, (value,)
+        case _:
+            return Form.JSON, (_json(value),)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text can be taken for nothing but itself: it is no JSON, and its ends are seen."""
+    if not text or text != text.strip() or "\n" in text or text[0] in '"[{':
+        return False
+    if text in ("true", "false", "null"):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
+
+
+def _grouped(value: Any) -> Any:
+    match value:
+        case [_, *_] if all(isinstance(one, str) for one in value):
+            return _Texts(value)
+        case list():
+            return [_grouped(one) for one in value]
+        case dict():
+            return {name: _grouped(one) for name, one in value.items()}
+        case _:
+            return value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

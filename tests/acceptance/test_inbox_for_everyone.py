@@ -1,0 +1,191 @@
+"""The inbox is for everyone: by keyboard alone, with a screen reader, in large letters, at night."""
+
+# ruff: noqa: RUF001  these letters are meant
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from plangate.domain.escaping import many_lines, one_line
+from plangate.domain.policy import Requirement
+from plangate.records.database import Database
+from plangate.settings import PROJECT
+from tests.support.browser import CHROMIUM, launched_browser
+from tests.support.inbox import Inbox
+from tests.support.shown_runs import executed, inbox_of_records, plan, put_people, put_run, step
+from tests.support.visual_tricks import tricks
+
+if CHROMIUM is None:
+    pytest.skip(
+        "Whether the inbox is for everyone was not tried, for want of a browser; get one (apt-get install "
+        "chromium) and run the tests again.",
+        allow_module_level=True,
+    )
+AXE = (PROJECT / "tests" / "support" / "axe" / "axe.min.js").read_text(encoding="utf-8")
+PAGES = (
+    "/",
+    "/open?text=x&page=1",
+    "/held",
+    "/done",
+    "/runs/long",
+    "/runs/done",
+    "/runs/long/trail",
+    "/runs/long/proof",
+)
+LONG = "\n".join(f"line {number} of a long text" for number in range(40))
+TEXTS = [one.text for one in tricks() if len(one.text) < 400 and one.text.count("\n") < 6]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched_browser() as launched:
+        yield launched
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def inbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inbox]:
+    folder: Path = tmp_path_factory.mktemp("everyone")
+    database = Database(f"sqlite:///{folder / 'records.db'}")
+    database.migrate()
+    put_people(database)
+    mail = step(
+        "send_email",
+        "Email 1 recipient: kim@xn--80ak6aa92e.com",
+        "why",
+        {"seen": LONG},
+        to=["kim@xn--80ak6aa92e.com"],
+        cc=[],
+        body=LONG,
+    )
+    put_run(database, "long", plan(mail, step(preview="Note pаypal", text="short")), request="Tell Kim")
+    put_run(database, "short", plan(step(preview="Note it", text="short")))
+    done = plan(step(preview="Note it", text="short"))
+    put_run(database, "done", done, *executed(database, "done", done), requirement=Requirement())
+    put_run(
+        database,
+        "tricks",
+        plan(step(preview="Note", **{f"t{number}": text for number, text in enumerate(TEXTS)})),
+    )
+    async with inbox_of_records(database, folder) as served:
+        yield served
+    database.close()
+
+
+async def open_page(browser: Browser, inbox: Inbox, path: str = "/", **more: object) -> Page:
+    context = await browser.new_context(**{"viewport": {"width": 390, "height": 844}, **more})  # type: ignore[arg-type]
+    page = await context.new_page()
+    page.set_default_timeout(30_000)
+    await page.goto(f"{inbox.url}{path}")
+    await page.get_by_label("Your name").or_(page.locator("select")).first.select_option("dana")
+    await page.locator("main button").click()
+    await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_on_any_page(browser: Browser, inbox: Inbox, scheme: str) -> None:
+    page = await open_page(browser, inbox, color_scheme=scheme)
+    for path in PAGES if scheme == "light" else ("/", "/runs/long", "/runs/done"):
+        await page.goto(f"{inbox.url}{path}")
+        await page.evaluate(AXE)
+        found = await page.evaluate(
+            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+        )
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == [], path
+    await page.context.close()
+
+
+async def test_no_page_scrolls_sideways_on_a_phone_at_200_percent(browser: Browser, inbox: Inbox) -> None:
+    page = await open_page(browser, inbox, viewport={"width": 195, "height": 422})
+    for path in (*PAGES, "/runs/tricks"):
+        await page.goto(f"{inbox.url}{path}")
+        wide, room = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide <= room, path
+    await page.context.close()
+
+
+async def test_a_keyboard_is_enough(browser: Browser, inbox: Inbox) -> None:
+    page = await open_page(browser, inbox, viewport={"width": 1200, "height": 800})
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Ask for changes")
+    await page.keyboard.press("?")
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await page.keyboard.press("k")
+    first = await page.locator(".runs a").first.get_attribute("href")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{inbox.url}{first}")
+    await page.goto(f"{inbox.url}/runs/long")
+    await page.keyboard.press("j")
+    await expect(page.get_by_role("region", name="Step 1 of 2")).to_be_focused()
+    await page.get_by_label("Comment").fill("jar? cede")  # typed, and no keys
+    await page.goto(f"{inbox.url}/runs/short")
+    await page.keyboard.press("r")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Reject")
+    await page.context.close()
+
+
+async def test_folds_are_closed_and_the_bar_leads_to_them(browser: Browser, inbox: Inbox) -> None:
+    page = await open_page(browser, inbox, "/runs/long")
+    assert await page.locator("details[data-fold][open]").count() == 0
+    for left in ("2 long texts are not opened yet", "1 long text is not opened yet"):
+        await page.get_by_role("button", name=left).click()
+    await expect(page.locator("[data-folds-left]")).to_be_hidden()
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Confirm")
+    await page.context.close()
+
+
+async def test_a_short_plan_and_its_buttons_are_on_the_first_screen_of_a_phone(
+    browser: Browser, inbox: Inbox
+) -> None:
+    page = await open_page(browser, inbox, "/runs/short")
+    bar, steps = page.locator(".bar"), page.locator("section.step")
+    bar_box, step_box = await bar.bounding_box(), await steps.last.bounding_box()
+    assert bar_box is not None
+    assert step_box is not None
+    assert bar_box["y"] + bar_box["height"] <= 844 + 1
+    assert step_box["y"] + step_box["height"] <= bar_box["y"]
+    for button in await bar.get_by_role("button").all():
+        box = await button.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+    await page.context.close()
+
+
+async def test_times_are_in_the_zone_of_the_reader(browser: Browser, inbox: Inbox) -> None:
+    page = await open_page(browser, inbox, "/runs/short", timezone_id="Asia/Tokyo", locale="en-GB")
+    await expect(page.locator("time").first).to_contain_text("GMT+9")
+    await page.context.close()
+
+
+async def test_without_scripts_nothing_is_folded(browser: Browser, inbox: Inbox) -> None:
+    page = await open_page(browser, inbox, "/runs/long", java_script_enabled=False)
+    await expect(page.get_by_role("region", name="Step 1 of 2")).to_contain_text("line 39 of a long text")
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Confirm")
+    await page.context.close()
+
+
+async def test_a_browser_draws_every_trick_to_the_letter(browser: Browser, inbox: Inbox) -> None:
+    page = await open_page(browser, inbox)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: asked.append(dialog.message))
+    await page.goto(f"{inbox.url}/runs/tricks")
+    shown = await page.eval_on_selector_all(
+        "section.step .values > div",
+        "all => all.map(one => [one.querySelector('dt').innerText,"
+        " (one.querySelector('dd pre') || one.querySelector('dd code, dd .text')).innerText])",
+    )
+    assert len(shown) == len(TEXTS)
+    for name, drawn in shown:
+        text = TEXTS[int(name.removeprefix("t"))]
+        in_json = drawn.startswith('"') and drawn.endswith('"') and drawn != text
+        assert drawn == (one_line(json.dumps(text, ensure_ascii=False)) if in_json else many_lines(text))
+    assert all(url.startswith(inbox.url) for url in asked)
+    await page.context.close()

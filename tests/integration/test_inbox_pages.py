@@ -1,0 +1,284 @@
+"""The pages of the inbox as a browser without scripts gets them, while the Temporal server is away."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest_asyncio
+
+from plangate.domain.attachments import Attachment, observation_of
+from plangate.domain.plan import Plan
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.reads import read_of
+from plangate.domain.seers import Seers
+from plangate.presentation.clock import now
+from plangate.records.attachments import keep
+from plangate.records.database import Database
+from tests.support.drawn_pages import Element, read_html
+from tests.support.inbox import Inbox
+from tests.support.shown_runs import (
+    PEOPLE,
+    append,
+    executed,
+    inbox_of_records,
+    plan,
+    put_people,
+    put_run,
+    step,
+)
+
+FINANCE = Requirement(needs=(Need(role="finance", count=1),))
+LONG = "\n".join(f"line {number}" for number in range(40))
+PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 40
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    opened.migrate()
+    put_people(opened)
+    yield opened
+    opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(database: Database, tmp_path: Path) -> AsyncIterator[Inbox]:
+    async with inbox_of_records(database, tmp_path) as served:
+        yield served
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def dana(inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
+    visitor = await inbox.signed_in("dana")
+    yield visitor
+    await visitor.aclose()
+
+
+def mail(to: str = "kim@example.org", body: str = "Hello", seen: object = None) -> Plan:
+    arguments = {"to": [to], "cc": [], "subject": "Hi", "body": body}
+    return plan(step("send_email", f"Email 1 recipient: {to}", "she asked", seen, **arguments))
+
+
+async def page_of(visitor: httpx.AsyncClient, path: str, status: int = 200) -> Element:
+    answer = await visitor.get(path)
+    assert answer.status_code == status, answer.text
+    return read_html(answer.text)
+
+
+def links_in(page: Element) -> list[str]:
+    return (
+        [one.attributes["href"] or "" for one in page.one("ul", class_="runs").all("a")]
+        if page.all("ul", class_="runs")
+        else []
+    )
+
+
+async def test_the_page_names_who_can_still_approve(database: Database, dana: httpx.AsyncClient) -> None:
+    put_run(database, "one", mail(), requester="kim", requirement=FINANCE)
+    page = await page_of(dana, "/runs/one")
+    assert page.one("h1").text == "one"
+    facts = page.one("dl", class_="facts").text
+    assert "1 approval by finance. Who can give it: danaSummary" in facts
+    assert [one.text for one in page.all("button", name="decision")] == [
+        "Approve",
+        "Reject",
+        "Ask for changes",
+    ]
+
+
+async def test_nothing_is_shown_where_nothing_was_seen_and_none_for_an_empty_list(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    put_run(database, "one", mail(seen={}))
+    region = (await page_of(dana, "/runs/one")).one("section", class_="step")
+    assert "What its tool saw" not in region.text
+    (cc,) = [one for one in region.all("div") if one.all("dt") and one.one("dt").text == "cc"]
+    assert cc.one("dd").text.strip() == "none"
+    assert region.attributes["aria-labelledby"] == "step-1-title"
+
+
+async def test_a_plan_with_a_fold_that_was_not_opened_cannot_be_approved(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    reads = (read_of("look_up", {}, LONG, 4_000),)
+    put_run(database, "one", mail(body=LONG).model_copy(update={"reads": reads}))
+    page = await page_of(dana, "/runs/one")
+    hidden = {
+        one.attributes["name"] or "": one.attributes["value"] for one in page.all("input", type="hidden")
+    }
+    folds = [one.attributes["value"] or "" for one in page.all("input", name="opened")]
+    assert len(folds) == 2
+    assert all("open" in one.attributes for one in page.all("details") if "data-fold" in one.attributes)
+    form = {"form_token": hidden["form_token"], "plan": hidden["plan"], "decision": "approve"}
+    for opened in ([], folds[:1]):
+        answer = await dana.post("/runs/one/confirm", data={**form, "opened": opened})
+        assert answer.status_code == httpx.codes.CONFLICT
+        assert "Open every fold before you approve" in answer.text
+    answer = await dana.post("/runs/one/confirm", data={**form, "opened": folds})
+    assert "You approve exactly this" in answer.text
+
+
+async def test_an_attachment_is_shown_in_a_frame_that_runs_nothing(
+    database: Database, dana: httpx.AsyncClient, inbox: Inbox
+) -> None:
+    contents = {"a.png": PNG, "b.png": b"<script>alert(1)</script>", "c.html": b"<script>alert(2)</script>"}
+    kinds = {"png": "image/png", "html": "text/html"}
+    files = [
+        Attachment(
+            name=name,
+            sha256=hashlib.sha256(content).hexdigest(),
+            bytes=len(content),
+            media_type=kinds[name[2:]],
+        )
+        for name, content in contents.items()
+    ]
+    with database.write() as connection:
+        for content in (*contents.values(), b"of another run"):
+            keep(connection, content)
+    put_run(database, "one", mail(seen=observation_of(files)))
+    page = await page_of(dana, "/runs/one")
+    assert len(page.all("input", name="opened")) == 3
+    for one in files:
+        shown = await dana.get(f"/runs/one/files/{one.sha256}")
+        assert shown.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+        assert shown.headers["x-content-type-options"] == "nosniff"
+        assert shown.headers["content-type"] == (
+            "image/png" if one.name == "a.png" else "text/plain; charset=utf-8"
+        )
+        assert b"<script>" not in shown.content
+        kept = await dana.get(f"/runs/one/files/{one.sha256}/download")
+        assert kept.content == contents[one.name]
+        assert kept.headers["content-type"] == "application/octet-stream"
+        assert kept.headers["content-disposition"] == f"attachment; filename*=UTF-8''{one.name}"
+    other = hashlib.sha256(b"of another run").hexdigest()
+    assert (await dana.get(f"/runs/one/files/{other}")).status_code == httpx.codes.NOT_FOUND
+    async with inbox.visitor() as stranger:
+        answer = await stranger.get(f"/runs/one/files/{files[0].sha256}")
+        assert "Sign in" in answer.text
+
+
+async def test_a_recipient_is_new_until_an_executed_run_has_reached_it(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    put_run(database, "one", mail())
+    assert (
+        "no executed run has reached kim@example.org"
+        in (await page_of(dana, "/runs/one")).one(class_="marks").text
+    )
+    done = mail(body="Hello there")
+    put_run(database, "old", done, *executed(database, "old", done), requirement=Requirement())
+    page = await page_of(dana, "/runs/one")
+    assert page.all(class_="marks") == []
+    compared = page.all("section", class_="changed-since")[0].text
+    assert "Compared with the last executed plan" in compared
+    assert '"Hello there"' in compared
+
+
+async def test_the_trail_is_shown_and_how_to_check_the_evidence(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    put_run(database, "a/b c", mail())
+    page = await page_of(dana, "/runs/a/b%20c/proof")
+    assert "verify-bundle a-b-c.evidence.json" in page.text
+    trail = await page_of(dana, "/runs/a/b%20c/trail")
+    assert len(trail.one("ol", class_="trail").all("li")) == 2
+    # A copy goes on the record first, which needs the Temporal server.
+    answer = await dana.get("/runs/a/b%20c/evidence")
+    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+
+
+async def test_a_run_that_one_may_not_see_is_in_no_list_and_has_no_page(
+    database: Database, dana: httpx.AsyncClient, inbox: Inbox
+) -> None:
+    narrowed = FINANCE.model_copy(update={"seen_by": (Seers(name="private", roles=("audit",)),)})
+    put_run(database, "private", mail(), requester="rita", requirement=narrowed)
+    put_run(database, "for everyone", mail(), requester="kim", requirement=FINANCE)
+    put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')
+    otto = await inbox.signed_in("otto")
+    assert links_in(await page_of(otto, "/open")) == ["/runs/for%20everyone"]
+    assert [one.text for one in (await page_of(otto, "/")).all(class_="count")] == ["0", "1", "0"]
+    for path in ("", "/trail", "/proof", "/evidence", f"/files/{64 * '0'}"):
+        answer = await otto.get(f"/runs/private{path}")
+        assert answer.status_code == httpx.codes.NOT_FOUND
+    await otto.aclose()
+    assert set(links_in(await page_of(dana, "/open"))) == {"/runs/for%20everyone", "/runs/private"}
+
+
+async def test_lists_show_what_is_whose_and_search_finds_it(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    put_run(database, "kims", mail("bo@example.org"), requester="kim", requirement=FINANCE)
+    put_run(database, "danas", mail("cy@example.org"), requester="dana", requirement=FINANCE)
+    done = plan(step("note", "Write a note", text="Grüße 100%"))
+    put_run(database, "done", done, *executed(database, "done", done), requirement=Requirement())
+    assert links_in(await page_of(dana, "/")) == ["/runs/kims"]
+    assert set(links_in(await page_of(dana, "/open"))) == {"/runs/kims", "/runs/danas"}
+    assert links_in(await page_of(dana, "/held")) == []
+    assert links_in(await page_of(dana, "/done")) == ["/runs/done"]
+    tomorrow, today = ((now() + timedelta(days=days)).date().isoformat() for days in (1, 0))
+    for query, found in {
+        "text=CY@example": ["/runs/danas"],
+        "text=cy zoe": [],
+        "text=%25": [],
+        "text=_": [],
+        "requester=DANA": ["/runs/danas"],
+        "tool=send_email&text=bo@": ["/runs/kims"],
+        "tool=note": [],
+        "state=held": [],
+        f"since={tomorrow}": [],
+        f"before={today}&requester=kim": ["/runs/kims"],
+        "since=yesterday&state=no-such&requester=kim": ["/runs/kims"],
+    }.items():
+        assert links_in(await page_of(dana, f"/open?{query}")) == found, query
+    assert links_in(await page_of(dana, "/done?text=grüsse 100%25")) == ["/runs/done"]
+    assert links_in(await page_of(dana, "/done?tool=note&state=executed")) == ["/runs/done"]
+
+
+async def test_a_list_has_pages_and_its_counts_stand_in_the_navigation(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    for number in range(103):
+        at = now() + timedelta(minutes=number)
+        put_run(database, f"run-{number:03}", mail(), deadline=at, requester="kim")
+    page = await page_of(dana, "/?text=email")
+    assert [one.text for one in page.all(class_="count")] == ["99+", "99+", "0"]
+    seen = links_in(page)
+    while page.all("a", rel="next"):
+        page = await page_of(dana, page.one("a", rel="next").attributes["href"] or "")
+        seen += links_in(page)
+    assert seen == [f"/runs/run-{number:03}" for number in range(103)]
+
+
+async def test_a_line_follows_its_run(database: Database, dana: httpx.AsyncClient) -> None:
+    done = mail()
+    assert links_in(await page_of(dana, "/open")) == []
+    put_run(database, "one", done, requirement=Requirement())
+    assert links_in(await page_of(dana, "/open")) == ["/runs/one"]
+    append(database, "one", executed(database, "one", done))
+    assert links_in(await page_of(dana, "/open")) == []
+    assert links_in(await page_of(dana, "/done")) == ["/runs/one"]
+
+
+async def test_a_page_without_scripts_has_times_in_utc(database: Database, dana: httpx.AsyncClient) -> None:
+    put_run(database, "one", mail())
+    time = (await page_of(dana, "/runs/one")).one("time")
+    assert time.text.endswith(" UTC")
+    assert time.attributes["datetime"]
+
+
+async def test_the_pages_speak_german(database: Database, dana: httpx.AsyncClient) -> None:
+    put_run(database, "one", mail())
+    dana.headers["accept-language"] = "de-DE,de;q=0.9,en;q=0.5"
+    page = await page_of(dana, "/runs/one")
+    assert page.one("html").attributes["lang"] == "de"
+    assert [one.text for one in page.all("button", name="decision")][:2] == ["Genehmigen", "Ablehnen"]
+
+
+async def test_the_counts_are_those_of_now_on_every_page(database: Database, dana: httpx.AsyncClient) -> None:
+    done = mail()
+    put_run(database, "one", done, requirement=Requirement())
+    assert [one.text for one in (await page_of(dana, "/runs/one")).all(class_="count")] == ["0", "1", "0"]
+    append(database, "one", executed(database, "one", done))
+    assert [one.text for one in (await page_of(dana, "/runs/one")).all(class_="count")] == ["0", "0", "0"]

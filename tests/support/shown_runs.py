@@ -1,0 +1,119 @@
+"""Runs of many shapes in the records, put there as Plangate writes them, and an inbox that shows them.
+
+No Temporal server is needed: while it is away, the inbox shows what is on the record.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from plangate.domain.audit import Claimed, Closed, Drafted, Event, Outcome, Requested, RunRef, StepDone
+from plangate.domain.errors import TemporalUnreachable
+from plangate.domain.plan import Audience, Plan, Step, fingerprint_of
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.tool import Receipt
+from plangate.presentation.clock import now
+from plangate.records.database import Database
+from plangate.records.rule_texts import record_rules
+from plangate.records.trail import Note, open_trail, reopen_trail
+from plangate.settings import Settings
+from plangate.web.gate import Gate
+from tests.support.inbox import Inbox, serving
+
+PEOPLE = """
+[[person]]
+name = "rita"
+
+[[person]]
+name = "dana"
+roles = ["finance"]
+
+[[person]]
+name = "kim"
+roles = ["finance"]
+"""
+
+
+def step(tool: str = "note", preview: str = "", why: str = "", seen: Any = None, **arguments: Any) -> Step:
+    """Return a step as its tool made it."""
+    return Step(tool=tool, arguments=arguments, preview=preview, reason=why, observation=seen)
+
+
+def plan(*steps: Step, summary: str = "Do it") -> Plan:
+    return Plan(summary=summary, steps=steps)
+
+
+def put_run(
+    database: Database,
+    workflow_id: str,
+    shown: Plan,
+    *more: Event,
+    requester: str = "rita",
+    request: str = "Please do it.",
+    at: datetime | None = None,
+    **drafted: Any,
+) -> str:
+    """Put a run in review into the records, to which more happened; return the fingerprint of its plan."""
+    at = at or now()
+    audience = Audience(installation=database.installation, namespace="default")
+    requested = Requested(
+        request=request,
+        requester=requester,
+        timeout_seconds=100 * 3_600,
+        requested_at=at,
+        chain_id=f"chain-{uuid4().hex}",
+    )
+    fingerprint = fingerprint_of(shown, 1, workflow_id, audience)
+    fields = {"requirement": ONE_APPROVAL, "deadline": at + timedelta(hours=26), **drafted}
+    first = Drafted(
+        revision=1, plan=shown, fingerprint=fingerprint, audience=audience, drafted_at=at, **fields
+    )
+    run = RunRef(workflow_id=workflow_id, chain_id=requested.chain_id, requested=requested)
+    with database.write() as connection:
+        trail = open_trail(connection, run)
+        for number, event in enumerate((first, *more), start=1):
+            trail.append(Note(key=f"event:{number}", at=at, actor="worker@here", event=event))
+    return fingerprint
+
+
+def append(database: Database, workflow_id: str, events: Sequence[Event]) -> None:
+    """Let more happen to a run."""
+    with database.write() as connection:
+        trail = reopen_trail(connection, workflow_id)
+        for number, event in enumerate(events):
+            trail.append(Note(key=f"later:{number}", at=now(), actor="worker@here", event=event))
+
+
+def executed(database: Database, workflow_id: str, shown: Plan) -> list[Event]:
+    """Return what happens to a plan that needs no approval: each step is done, and the run closed."""
+    audience = Audience(installation=database.installation, namespace="default")
+    fingerprint = fingerprint_of(shown, 1, workflow_id, audience)
+    events: list[Event] = []
+    for number in range(1, len(shown.steps) + 1):
+        key = f"{workflow_id}:{fingerprint}:{number}"
+        events += [
+            Claimed(step=number, fingerprint=fingerprint, idempotency_key=key, attempt=1),
+            StepDone(step=number, receipt=Receipt(summary="done")),
+        ]
+    return [*events, Closed(outcome=Outcome.EXECUTED)]
+
+
+def put_people(database: Database, text: str = PEOPLE) -> None:
+    """Put a list of people on the record."""
+    record_rules(database, "people", text, hashlib.sha256(text.encode()).hexdigest(), "worker@here")
+
+
+@asynccontextmanager
+async def inbox_of_records(database: Database, folder: Path) -> AsyncIterator[Inbox]:
+    """Serve the inbox of these records for the block, while the Temporal server is away."""
+
+    async def away() -> Any:
+        raise TemporalUnreachable("The Temporal server does not answer.")
+
+    gate = Gate(away, "plangate", database)
+    async with serving(Settings(var_dir=folder), gate) as inbox:
+        yield inbox

@@ -1,0 +1,163 @@
+"""The inbox says of a run where the run stands, what changed, and who decided by which proof."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import ModelUse
+from plangate.domain.duplicates import Duplicate
+from plangate.domain.people import People, Person
+from plangate.domain.plan import Plan, Step
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.run import RunState
+from plangate.domain.settlements import SettlementState, SettlementStatus
+from plangate.domain.status import DecisionStatus, Status, status_of
+from plangate.domain.stops import StopStatus
+from plangate.domain.tool import Receipt
+from plangate.presentation.clock import now
+from plangate.web.run_view import Beside
+from tests.support.build import NOON, drafted, state_after
+from tests.support.drawn_pages import Element, drawn_run, read_html
+from tests.support.held_runs import WHY, edited, held, running, skipped, undoing
+from tests.unit.test_reads_are_shown import in_review, read
+
+
+def page_of(state: RunState | Status, **changes: Any) -> Element:
+    status = state if isinstance(state, Status) else status_of(state, source="records")
+    return read_html(drawn_run(status.model_copy(update=changes)))
+
+
+def words(element: Element) -> str:
+    return " ".join(element.text.split())
+
+
+def test_a_held_run_says_where_and_why_it_stopped_and_what_happened_so_far() -> None:
+    page = page_of(held())
+    assert words(page.one("section", class_="hold")).startswith("Held at step ")
+    assert WHY in page.one("section", class_="hold").text
+    assert "At the deadline the run is aborted" in page.text
+    states = [words(one) for one in page.one("section", class_="what").all(class_="pill")]
+    assert "done" in states
+    assert set(states) & {"failed", "in doubt"}
+
+
+@pytest.mark.parametrize(
+    ("state", "heading"),
+    [
+        (running(), "What will happen"),
+        (held(), "What happened, and what did not"),
+        (undoing(), "What happened, and what did not"),
+        (skipped(), "What happened"),
+    ],
+)
+def test_every_state_has_its_words(state: RunState, heading: str) -> None:
+    page = page_of(state)
+    assert page.one(class_="state").text.strip()
+    assert words(page.one("section", class_="what").one("h2")) == heading
+
+
+def test_what_an_edit_changed_stands_before_the_steps() -> None:
+    page = page_of(edited())
+    html = page.text
+    assert "Changed since revision 1" in html
+    assert html.index("Changed since revision 1") < html.index("Everything it is called with")
+    assert page.one("section", class_="changed-since").all(class_="was")
+    assert "so another person must approve it" in html
+
+
+def test_what_the_planner_read_is_shown_whole_and_long_results_are_folds() -> None:
+    long = "\n".join(f"line {number}" for number in range(30))
+    page = page_of(in_review(read("<b>obey me</b>", id="7"), read(long)))
+    reads = page.one("section", class_="reads")
+    assert "<b>obey me</b>" in reads.text
+    assert "These are words of outsiders" in reads.text
+    assert [one.attributes["value"] for one in reads.all("input", name="opened")] == ["r2"]
+
+
+def test_a_stop_stands_at_the_top() -> None:
+    stop = StopStatus(
+        number=3, tool=None, by="dana", is_verified=True, reason="fraud", since=NOON, still_needed="1 go"
+    )
+    page = page_of(state_after(drafted()), stops=(stop,))
+    assert words(page.one(class_="fault")) == "Stopped: no step begins until stop 3 is released (fraud)."
+
+
+def test_decisions_show_their_proof_and_why_they_were_refused() -> None:
+    decisions = tuple(
+        DecisionStatus(
+            by=by, decision="approve", plan="ab" * 32, comment=f"I am {by}", accepted=by != "eve",
+            reason="eve is not in the list of people", assurance=assurance, via="update", at=NOON,
+        )
+        for by, assurance in (("dana", Assurance.SIGNED), ("kim", Assurance.LOGIN), ("eve", Assurance.TYPED))
+    )  # fmt: skip
+    page = page_of(state_after(drafted()), decisions=decisions)
+    first, second, third = (words(one) for one in page.one("ul", class_="decisions").all("li"))
+    assert first.startswith("dana: approve, accepted")
+    assert ", signed, Plan abababababab" in first
+    assert first.endswith("I am dana")
+    assert ", signed in," in second
+    assert "eve: approve, refused" in third
+    assert "name typed, not verified" in third
+    assert "eve is not in the list of people" in third
+
+
+def test_an_effect_that_was_reversed_says_so_at_its_step() -> None:
+    status = status_of(running(), source="records")
+    settled = SettlementStatus(state=SettlementState.REVERSED, summary="The bank sent it back", until=NOON)
+    steps = tuple(
+        one.model_copy(
+            update={"settlement": settled, "receipt": Receipt(summary="Accepted", details={"id": "7"})}
+        )
+        for one in status.steps
+    )
+    region = page_of(status, steps=steps).one("section", class_="step")
+    assert "Reversed: The bank sent it back" in words(region)
+    assert '"7"' in region.one("div", class_="receipt").text
+
+
+def test_a_plan_that_nobody_can_approve_says_so() -> None:
+    people = People(persons=(Person(name="rita", roles=("finance",)),))
+    needs = Requirement(needs=(Need(role="finance", count=1),), assurance=Assurance.SIGNED)
+    status = status_of(state_after(drafted(requirement=needs)), source="records")
+    page = read_html(drawn_run(status, Beside(people=people)))
+    facts = words(page.one("dl", class_="facts"))
+    assert "1 approval by finance, signed. Nobody on the list of people can give it now." in facts
+
+
+def test_the_time_that_is_left_is_said_in_words() -> None:
+    for left, said in {
+        timedelta(minutes=1): "in 1 min",
+        timedelta(hours=30, minutes=5): "in 30 h 5 min",
+        timedelta(days=9): "in 9 days",
+        timedelta(0): "less than a minute ago",
+    }.items():
+        page = page_of(state_after(drafted(deadline=now() + left + timedelta(seconds=1 if left else 0))))
+        assert f"Time left: {said}, " in words(page.one(class_="state"))
+
+
+def test_hidden_characters_are_escaped_once() -> None:
+    plan = Plan(summary="a\u202eb", steps=(Step(tool="note", arguments={}, preview="x\ny"),))
+    page = page_of(state_after(drafted(plan, planner=ModelUse(model="m\u200b"))))
+    assert "a⟨U+202E⟩b" in page.text
+    assert "x⏎y" in page.text
+    assert "m⟨U+200B⟩" in page.text
+
+
+def test_the_same_step_of_another_run_stands_at_the_top() -> None:
+    others = (
+        Duplicate(step=1, tool="refund", same=("payment",), workflow_id="refund-4711", its_step=2,
+                  state="executed", done=True, at=NOON),
+        Duplicate(step=2, tool="note", its_step=1, state="rejected", at=NOON),
+    )  # fmt: skip
+    page = page_of(state_after(drafted()), duplicates=others)
+    first, second = (words(one) for one in page.one("section", class_="marks").all("p"))
+    assert first == (
+        "Step 1: refund with the same payment is step 2 of refund-4711, executed, 2026-01-01 12:00 UTC. "
+        "It was done there, or may have been."
+    )
+    assert second == (
+        "Step 2: the same note is step 1 of a run that you may not see, rejected, 2026-01-01 12:00 UTC."
+    )
+    assert page.one("section", class_="marks").one("a").attributes["href"] == "/runs/refund-4711"

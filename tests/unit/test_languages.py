@@ -1,0 +1,98 @@
+"""Every word of the pages stands in every language, and in no template."""
+
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from plangate.web import language
+from plangate.web.language import chosen, languages
+
+FOLDER = Path(language.__file__).parent
+TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
+SCRIPTS = sorted((FOLDER / "static").glob("*.js"))
+NO_WORDS = {
+    "Plangate",
+    "SHA-256",
+    "pip install plangate",
+    "plangate verify-bundle",
+    "--sealer ed25519:…",
+    "UTC",
+}
+OTHERS = [code for code in languages() if code != "en"]
+
+
+def own(code: str) -> Mapping[str, str]:
+    """Return the words that stand in the file of a language."""
+    return language.read_words(FOLDER / "languages" / f"{code}.toml")
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_language_has_the_same_names_and_placeholders_as_english(code: str) -> None:
+    assert own(code).keys() == own("en").keys()
+    differ = [name for name, text in own("en").items() if placeholders(text) != placeholders(own(code)[name])]
+    assert differ == []
+
+
+def test_german_is_no_copy_of_english() -> None:
+    same = {name for name, text in own("en").items() if own("de")[name] == text}
+    assert len(same) < 12
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_has_no_words_of_its_own(template: Path) -> None:
+    plain = re.sub(r"{#.*?#}|{%.*?%}|{{.*?}}", "\n", template.read_text(encoding="utf-8"), flags=re.DOTALL)
+    reader = _Words()
+    reader.feed(plain)
+    words = {text for text in reader.found if re.search(r"[A-Za-z]", text)}
+    assert {text for text in words if text not in NO_WORDS} == set()
+
+
+def test_every_name_that_a_template_asks_for_is_there_and_every_word_is_used() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (*TEMPLATES, *FOLDER.rglob("*.py")))
+    names = set(own("en"))
+    asked = set(re.findall(r'\bt(?:\.count)?\("([a-z_.]+)"', source))
+    bare = {name.removesuffix(".one").removesuffix(".other") for name in names}
+    assert {name for name in asked if not name.endswith((".", "_"))} <= names | bare
+    used = set(re.findall(r'"([a-z_]+(?:\.[a-z_]+)+)"', source))
+    families = {name.rpartition(".")[0] for name in re.findall(r'"([a-z_]+\.[a-z_]*)" ~', source)}
+    families |= set(re.findall(r'"([a-z_]+)\." ~', source))
+    unused = {
+        name
+        for name in bare
+        if name not in used and f"{name}.one" not in used and name.partition(".")[0] not in families
+    }
+    assert unused == set()
+
+
+def test_the_language_is_the_one_that_the_browser_likes_best() -> None:
+    assert chosen("fr, de-CH;q=0.9, en;q=0.8").code == "de"
+    assert chosen("fr, en-GB;q=0.9, de;q=0.8").code == "en"
+    assert chosen("").code == "en"
+    assert chosen("xx;q=abc,,;;q=1").code == "en"
+
+
+class _Words(HTMLParser):
+    """Finds the text and the attributes that people read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.inside = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside = tag
+        self.found += [
+            value or "" for name, value in attrs if name in ("aria-label", "title", "placeholder", "alt")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        if self.inside not in ("script", "style"):
+            self.found += [part.strip(" ·:,.") for part in data.split("\n") if part.strip(" ·():,.-;<>")]

@@ -1,0 +1,86 @@
+"""A value is shown whole, in the form that people read best, and never so that it could be another one."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.web.values import Form, Note, values_of
+
+TEXT = st.text(st.characters(), max_size=40)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def only(value: Any, known: frozenset[str] | None = None, name: str = "value") -> Any:
+    (found,) = values_of("s1-", {name: value}, known)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "items"),
+    [
+        ("kim@example.org", Form.TEXT, ("kim@example.org",)),
+        ("two\nlines", Form.BLOCK, ("two\nlines",)),
+        (["a", "b"], Form.LIST, ("a", "b")),
+        ([], Form.NONE, ("",)),
+        ({}, Form.NONE, ("",)),
+        (None, Form.NONE, ("",)),
+        ("", Form.JSON, ('""',)),
+        ("007", Form.JSON, ('"007"',)),
+        (7, Form.JSON, ("7",)),
+        ("7", Form.JSON, ('"7"',)),
+        ("true", Form.JSON, ('"true"',)),
+        (True, Form.JSON, ("true",)),
+        (" blank", Form.JSON, ('" blank"',)),
+        ([1, 2], Form.JSON, ("[1, 2]",)),
+        (["1", " a"], Form.LIST, ('"1"', '" a"')),
+        ({"from_step": 1, "field": "number"}, Form.JSON, ("the number of step 1",)),
+    ],
+)
+def test_a_value_has_the_form_that_people_read_best(value: Any, form: Form, items: tuple[str, ...]) -> None:
+    shown = only(value)
+    assert (shown.form, shown.items) == (form, items)
+
+
+@given(JSON)
+def test_two_values_that_are_shown_alike_are_the_same(value: Any) -> None:
+    for shown in values_of("", {"value": value}):
+        match shown.form:
+            case Form.TEXT:
+                with pytest.raises(ValueError, match=r".*"):
+                    json.loads(shown.text)
+            case Form.JSON if not shown.text.startswith("the "):
+                json.loads(shown.text)
+            case _:
+                pass
+
+
+def test_a_long_text_is_a_fold_that_says_how_long_it_is() -> None:
+    shown = only("\n".join(f"line {number}" for number in range(30)))
+    assert shown.fold == "s1-1"
+    assert (shown.lines, shown.characters) == (30, 229)
+    assert only("short").fold == ""
+    assert only("x" * 401).fold
+    assert only([f"{number}@example.org" for number in range(20)]).fold
+
+
+def test_every_fold_of_a_step_has_a_name_of_its_own() -> None:
+    long = "x" * 500
+    folds = [one.fold for one in values_of("s1-", {"a": {"b": long, "c": [long, {"d": long}]}, "e": long})]
+    assert len(set(folds)) == 4
+
+
+def test_a_recipient_that_no_run_has_reached_is_marked() -> None:
+    to = ["kim@example.org", "Eve@example.net"]
+    assert only(to, frozenset({"kim@example.org"}), "to").notes == (Note("new", "eve@example.net"),)
+    assert only("https://API.example.org:8080/x", frozenset(), "url").notes == (
+        Note("new", "api.example.org:8080"),
+    )
+    assert only(to, None, "to").notes == ()
+    assert only("Eve", frozenset(), "subject").notes == ()

@@ -1,0 +1,40 @@
+"""No text makes the terminal, Temporal's Web UI or the inbox show something other than what runs."""
+
+import random
+
+import pytest
+
+from plangate.domain.escaping import one_line
+from plangate.web.run_lists import Found, Line, Search
+from tests.support.drawn_pages import drawn, drawn_run, read_html
+from tests.support.tricked_views import check_shown, status_with
+from tests.support.visual_tricks import Trick, tricks
+
+ALL = list(tricks())
+SOME = random.Random(17).sample(ALL, 40)  # `python -m chaos tricks` tries all of them
+
+
+@pytest.mark.parametrize("trick", SOME, ids=lambda one: f"{one.kind} {ALL.index(one)}")
+def test_no_trick_shows_something_other_than_what_runs(trick: Trick) -> None:
+    check_shown(trick.text)
+
+
+def test_no_trick_shows_something_else_in_a_list() -> None:
+    lines = tuple(Line(one.text, one.text, 0, one.text, "in_review", None) for one in ALL)
+    html = drawn(
+        "list.html", which="open", found=Found(lines, False, 0), search=Search(text=ALL[0].text), states=()
+    )
+    links = read_html(html).one("ul", class_="runs").all("a")
+    for trick, link in zip(ALL, links, strict=True):
+        assert [one.text for one in link.all(class_="text")] == [one_line(trick.text)] * 2
+
+
+def test_there_are_many_tricks_of_every_kind() -> None:
+    assert len(ALL) >= 200
+    assert len({one.kind for one in ALL}) == 11
+
+
+@pytest.mark.parametrize("trick", [one for one in ALL if one.kind == "homoglyph"], ids=lambda one: one.text)
+def test_a_word_that_could_be_taken_for_another_is_marked_at_the_top(trick: Trick) -> None:
+    marks = read_html(drawn_run(status_with(f"Pay {trick.text} now"))).one("section", class_="marks")
+    assert "Letters that look alike" in marks.text
