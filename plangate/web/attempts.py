@@ -23,7 +23,7 @@ _attempts = Table(
 )
 
 
-class Kind(StrEnum):
+class AttemptKind(StrEnum):
     """What is counted; the value stands in the database."""
 
     ADDRESS = "address"
@@ -37,8 +37,8 @@ class Kind(StrEnum):
         return MOST[self]
 
 
-MOST: Final = {Kind.ADDRESS: 30, Kind.NAME: 10, Kind.BEGUN: 100, Kind.TOKEN: 100}
-Counted = tuple[Kind, str]
+MOST: Final = {AttemptKind.ADDRESS: 30, AttemptKind.NAME: 10, AttemptKind.BEGUN: 100, AttemptKind.TOKEN: 100}
+Counted = tuple[AttemptKind, str]
 
 
 class Attempts:
@@ -75,7 +75,7 @@ class Attempts:
             connection.execute(insert(_attempts), rows)
 
 
-def _key(kind: Kind, value: str) -> str:
+def _key(kind: AttemptKind, value: str) -> str:
     return hash_of(f"{kind.value} {identity(value)}")
 
 

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection, Row, Select, create_engine, delete, event, insert, select, update
 from sqlalchemy.engine import Engine
 
-from plangate.domain.errors import PlangateError, RecordsMissing, StatusContradicts, TrailDamaged
+from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamaged
 from plangate.domain.fold import fold
 from plangate.domain.people import identity
 from plangate.domain.policy import Need, Requirement
@@ -72,6 +72,7 @@ class RunIndex:
         """Read what has changed since the last call; return how many runs are still unread.
 
         Raises:
+            RecordsMissing: no worker has made the records yet.
             RecordsUnavailable: the database does not answer.
         """
         before = self._begun
@@ -106,7 +107,7 @@ class RunIndex:
                     await asyncio.to_thread(self._read_some)
 
     def _read_some(self) -> None:
-        with suppress(RecordsMissing), self._database.read() as records, self._engine.begin() as index:
+        with self._database.read() as records, self._engine.begin() as index:
             if not self._unread.ids:
                 self._unread = _moved(records, index, self._database.installation)
             some, self._unread.ids = self._unread.ids[:AT_ONCE], self._unread.ids[AT_ONCE:]

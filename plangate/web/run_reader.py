@@ -1,11 +1,12 @@
 """Read what the page of a run shows: its status, and what is known besides it."""
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import select
 
-from plangate.domain.errors import PlangateError
+from plangate.domain.errors import PlangateError, RecordsMissing
 from plangate.domain.run import Phase
 from plangate.domain.status import PreviousPlan, Status
 from plangate.records.database import Database
@@ -28,7 +29,8 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)
-    await web.index.refresh()
+    with suppress(RecordsMissing):  # no worker has taken it up yet
+        await web.index.refresh()
     beside = Beside(people=visitor.people)
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)

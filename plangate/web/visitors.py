@@ -17,7 +17,7 @@ from plangate.domain.people import Identified, People, identify
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.jws import public_of
-from plangate.web.attempts import Attempts, Kind, network_of
+from plangate.web.attempts import AttemptKind, Attempts, network_of
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
@@ -135,7 +135,7 @@ def _note_guess(request: Request) -> None:
     Raises:
         TooMany: there are more, as when they are guessed.
     """
-    web, counted, at = web_of(request), [(Kind.TOKEN, address_of(request))], now()
+    web, counted, at = web_of(request), [(AttemptKind.TOKEN, address_of(request))], now()
     wait = web.attempts.wait(counted, at)
     if wait is not None:
         raise TooMany(wait)

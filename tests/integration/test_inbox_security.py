@@ -26,7 +26,7 @@ from plangate.records.queries import trail_on_record
 from plangate.web import attempts, visitors
 from plangate.web import gate as web_gate
 from plangate.web.app import build_app
-from plangate.web.attempts import Attempts, Kind
+from plangate.web.attempts import AttemptKind, Attempts
 from plangate.web.database import WebDatabase
 from plangate.web.pages import signing_in
 from plangate.web.visitors import own_path
@@ -288,12 +288,12 @@ async def test_signing_in_leads_on_to_this_site_only_and_splits_no_header(inbox:
 async def test_a_guessed_session_lets_no_one_in_and_guessing_is_slowed_down(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(attempts.MOST, Kind.TOKEN, 12)
+    monkeypatch.setitem(attempts.MOST, AttemptKind.TOKEN, 12)
     async with signed_in(inbox, "dana") as dana:
         token = dana.cookies["plangate"]
         assert len(token) >= 43  # 256 random bits
         async with inbox.visitor() as guesser:
-            for number in range(Kind.TOKEN.most):
+            for number in range(AttemptKind.TOKEN.most):
                 guess = token[:-1] + ("A" if token[-1] != "A" else "B") if number == 0 else f"{number:043}"
                 answer = await guesser.get(API, headers={"Cookie": f"plangate={guess}"})
                 assert answer.status_code == httpx.codes.UNAUTHORIZED
@@ -308,7 +308,7 @@ async def test_failed_sign_ins_are_slowed_down_by_address_and_by_name(
 ) -> None:
     list_people(idle_gate)
     async with open_inbox(idle_gate) as inbox, inbox.visitor() as visitor:
-        for _ in range(Kind.NAME.most):
+        for _ in range(AttemptKind.NAME.most):
             assert (await visitor.post("/sign-in", data={"name": "mallory"})).status_code == 422
         waits = await visitor.post("/sign-in", data={"name": "mallory"})
         assert waits.status_code == httpx.codes.TOO_MANY_REQUESTS
@@ -334,13 +334,13 @@ def test_no_address_has_more_failures_within_the_window_than_the_limit(
     let: dict[str, list[int]] = {"a": [], "b": []}
     for second, address in sorted(tries):
         at_that_time = began + timedelta(seconds=second)
-        counted = [(Kind.NAME, address)]
+        counted = [(AttemptKind.NAME, address)]
         if counting.wait(counted, at_that_time) is None:
             counting.note(counted, at_that_time)
             let[address].append(second)
     for seconds in let.values():
         for one in seconds:
-            assert sum(one - 600 < other <= one for other in seconds) <= Kind.NAME.most
+            assert sum(one - 600 < other <= one for other in seconds) <= AttemptKind.NAME.most
     database.close()
 
 

@@ -15,7 +15,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.decision import is_placeholder
 from plangate.domain.escaping import one_line
 from plangate.presentation.clock import now
-from plangate.web.attempts import Kind
+from plangate.web.attempts import AttemptKind
 from plangate.web.claimed import person_of
 from plangate.web.login import RETURN, Login, LoginRefused
 from plangate.web.login import VALID_FOR as LOGIN_VALID_FOR
@@ -55,7 +55,7 @@ async def by_typed_name(
     if not may_type_a_name(request):
         return await _page(request, web, next_page, HTTPStatus.FORBIDDEN, "sign_in.not_here")
     typed = name.strip()
-    counted = [(Kind.ADDRESS, address_of(request)), (Kind.NAME, typed[:_LONGEST_NAME])]
+    counted = [(AttemptKind.ADDRESS, address_of(request)), (AttemptKind.NAME, typed[:_LONGEST_NAME])]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
     if wait is not None:
         return await _wait(request, web, next_page, wait)
@@ -81,7 +81,7 @@ async def begin_login(
 ) -> Response:
     """Send a browser to the provider, by a page: the CSP lets no form lead to another host."""
     login, address = _login(web), address_of(request)
-    counted = [(Kind.ADDRESS, address), (Kind.BEGUN, address)]
+    counted = [(AttemptKind.ADDRESS, address), (AttemptKind.BEGUN, address)]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
     if wait is not None:
         return await _wait(request, web, next_page, wait)
@@ -106,7 +106,7 @@ async def begin_login(
 @router.get(RETURN)
 async def finish_login(request: Request, web: WebDep) -> Response:
     """Take a person back from the provider: it counts once, and only in the browser that began it."""
-    login, counted = _login(web), [(Kind.ADDRESS, address_of(request))]
+    login, counted = _login(web), [(AttemptKind.ADDRESS, address_of(request))]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
     if wait is not None:
         return await _wait(request, web, "/", wait)
