@@ -69,6 +69,7 @@ _COMMANDS: Final = (
         _command("as-of", "people:as_of", "Print the list of people that was in force at a given time."),
         _command("check", "people:check", "Check a list of people: print it, or every fault (exit 2)."),
         _command("confirm", "enrol:confirm", "Let a proposed key count for a person."),
+        _command("invite", "invite:invite", "Print a link by which a person proposes a passkey."),
         _command("revoke-key", "enrol:revoke_key", "End a person's key now, for example of a lost device."),
     ),
     _group(

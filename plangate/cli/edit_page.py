@@ -7,11 +7,11 @@ from typing import assert_never
 from plangate.cli.new_plan import as_plan
 from plangate.domain.digest import digest
 from plangate.domain.escaping import is_reordered
-from plangate.domain.people import same_person
-from plangate.domain.plan import ProposedPlan, struck_steps
+from plangate.domain.plan import ProposedPlan
 from plangate.domain.plan_changes import Kind, StepChange, ValueChange, changes_between
 from plangate.domain.plurals import counted
 from plangate.domain.status import Status
+from plangate.presentation.changes import who_approves
 from plangate.presentation.page import REORDERED, Page, Row
 from plangate.presentation.words import step_name
 
@@ -33,18 +33,8 @@ def edit_page(status: Status, new: ProposedPlan, by: str) -> Page:
         _add_step(page, change, new)
     page.gap()
     page.field("what runs", f"{counted(len(new.steps), 'step')}: {digest(after)}", "bold")
-    page.note(_who_approves(status, new, by), "yellow")
+    page.note(who_approves(status, new, by), "yellow")
     return page
-
-
-def _who_approves(status: Status, new: ProposedPlan, by: str) -> str:
-    assert status.plan is not None
-    barred = any(same_person(by, name) for name in (status.requester, *status.authors))
-    is_kept = status.requirement is not None and status.requirement.strike_keeps_approver
-    void = f" The approval by {' and '.join(status.approved_by)} is void." if status.approved_by else ""
-    if is_kept and not barred and struck_steps(status.plan, new):
-        return f"You only strike steps, so you may still approve the new plan.{void}"
-    return f"You become an author of the new plan, so another person must approve it.{void}"
 
 
 def _add_step(page: Page, change: StepChange, new: ProposedPlan) -> None:

@@ -152,7 +152,9 @@ class Client:
         await start_run(self._client, self._task_queue, request, workflow_id)
         return workflow_id
 
-    async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
+    async def decide(
+        self, workflow_id: str, decision: Decision, *, update_id: str | None = None
+    ) -> DecisionAnswer | None:
         """Send a decision and return its verdict; None if no worker runs, and the decision waits for one.
 
         The answer has ``accepted`` None if a worker took the decision and cannot record it yet; its
@@ -160,6 +162,11 @@ class Client:
 
         The update returns a verdict at once but needs a worker. Without one, the decision goes as a signal,
         which the server keeps. Both may arrive if a worker dies in between: the second is refused.
+
+        Args:
+            workflow_id: of the run.
+            decision: what is decided.
+            update_id: names this decision, so that it has one verdict if it is sent again.
 
         Raises:
             NotAnswered: the worker that took it could not answer.
@@ -171,7 +178,7 @@ class Client:
         message = decision.model_dump(mode="json", exclude_none=True)
         try:
             answer: DecisionAnswer = await self._handle(workflow_id).execute_update(
-                DECIDE, message, result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
+                DECIDE, message, id=update_id, result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
             )
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             if isinstance(error.__cause__, asyncio.CancelledError):

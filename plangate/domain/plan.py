@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 import rfc8785
@@ -179,6 +179,31 @@ def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     if len(numbers) != len(after.steps) or len(numbers) == len(before.steps):
         return None
     return tuple(number for number in range(1, len(before.steps) + 1) if number not in numbers)
+
+
+def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
+    """Return ``plan`` without the steps with these numbers; references name the others by their new numbers.
+
+    Raises:
+        ValueError: there is no such step, none is left, or a step that is left needs the result of one that
+            is not; the message is a clause.
+    """
+    for number in struck:
+        if not 1 <= number <= len(plan.steps):
+            raise ValueError(f"there is no step {number}")
+    numbers: dict[int, int] = {}  # of the steps that are kept, before and after
+    kept: list[ProposedStep] = []
+    for number, step in enumerate(plan.steps, start=1):
+        if number in struck:
+            continue
+        same = _renumbered(step, numbers)
+        if same is None:
+            raise ValueError(f"step {number} needs the result of a step that is struck; strike it, too")
+        kept.append(same)
+        numbers[number] = len(kept)
+    if not kept:
+        raise ValueError("a plan has at least one step; reject it instead")
+    return ProposedPlan(summary=plan.summary, steps=tuple(kept))
 
 
 def is_same_proposal(one: ProposedPlan | ProposedStep, other: ProposedPlan | ProposedStep) -> bool:

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from plangate.domain.escaping import cut, is_reordered
 from plangate.domain.people import same_person
-from plangate.domain.plan import Plan, short
+from plangate.domain.plan import Plan, ProposedPlan, short, struck_steps
 from plangate.domain.plan_changes import (
     Kind,
     PlanChanges,
@@ -41,6 +41,17 @@ def author_of(status: Status) -> str:
         f"revision {one.revision} by {one.by}" for one in status.edits if one.revision < status.revision
     ]
     return "; ".join([*words, *([f"edited before: {', '.join(before)}"] if before else [])])
+
+
+def who_approves(status: Status, new: ProposedPlan, by: str) -> str:
+    """Return who may approve the new plan of an edit by this person, and whose approvals it voids."""
+    assert status.plan is not None
+    barred = any(same_person(by, name) for name in (status.requester, *status.authors))
+    is_kept = status.requirement is not None and status.requirement.strike_keeps_approver
+    void = f" The approval by {' and '.join(status.approved_by)} is void." if status.approved_by else ""
+    if is_kept and not barred and struck_steps(status.plan, new):
+        return f"You only strike steps, so you may still approve the new plan.{void}"
+    return f"You become an author of the new plan, so another person must approve it.{void}"
 
 
 def baseline_of(status: Status) -> PreviousPlan | None:

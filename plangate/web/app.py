@@ -19,14 +19,27 @@ from plangate.settings import Settings
 from plangate.web.api import health, runs, tools
 from plangate.web.api.problems import is_for_machines, problem
 from plangate.web.attempts import Attempts
+from plangate.web.confirmations import Confirmations
 from plangate.web.database import WebDatabase
 from plangate.web.failures import status_of, words_of
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.language import chosen
 from plangate.web.login import Login, provider_of
-from plangate.web.pages import deciding, evidence, files, lists, run, signing_in, trail
+from plangate.web.pages import (
+    deciding,
+    editing,
+    evidence,
+    files,
+    lists,
+    me,
+    resolving,
+    run,
+    signing_in,
+    trail,
+)
 from plangate.web.place import place_of
+from plangate.web.proposals import Proposals
 from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions
@@ -66,17 +79,19 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     )
     provider = provider_of(settings)
     app.state.web = Web(
-        place,
-        gate,
-        index,
-        Sessions(database),
-        Attempts(database),
-        Pages(),
-        web_key(settings.web_key),
+        place=place,
+        gate=gate,
+        index=index,
+        sessions=Sessions(database),
+        attempts=Attempts(database),
+        pages=Pages(),
+        key=web_key(settings.web_key),
+        confirmations=Confirmations(database.engine),
+        proposals=Proposals(database.engine),
         login=Login(provider, place, database) if provider is not None else None,
         proxies=frozenset(settings.web_proxies),
     )
-    for one in (signing_in, lists, deciding, trail, evidence, files, run):
+    for one in (signing_in, me, lists, deciding, editing, resolving, trail, evidence, files, run):
         app.include_router(one.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(runs.router)

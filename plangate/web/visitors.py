@@ -18,10 +18,12 @@ from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.jws import public_of
 from plangate.web.attempts import AttemptKind, Attempts, network_of
+from plangate.web.confirmations import Confirmations
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
 from plangate.web.place import WebPlace, is_loopback
+from plangate.web.proposals import Proposals
 from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions
@@ -58,6 +60,8 @@ class Web:
         attempts: which attempts to sign in failed.
         pages: draws templates.
         key: attests the decisions of people who are logged in.
+        confirmations: decisions that people are asked to confirm.
+        proposals: passkeys that people registered, and invitations.
         login: how people log in; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         looks: the sessions and runs of which a look is on the record.
@@ -70,6 +74,8 @@ class Web:
     attempts: Attempts
     pages: Pages
     key: Ed25519PrivateKey
+    confirmations: Confirmations
+    proposals: Proposals
     login: Login | None = None
     proxies: frozenset[str] = frozenset()
     looks: set[tuple[str, str]] = field(default_factory=set)

@@ -29,7 +29,7 @@ class Inbox:
 
     def visitor(self) -> httpx.AsyncClient:
         """Return somebody's browser without scripts, with cookies of its own."""
-        return httpx.AsyncClient(base_url=self.url, follow_redirects=True, verify=NO_TLS, timeout=30)
+        return httpx.AsyncClient(base_url=self.url, follow_redirects=True, verify=NO_TLS, timeout=60)
 
     async def signed_in(self, name: str) -> httpx.AsyncClient:
         """Return such a browser, signed in by a typed name."""
@@ -40,22 +40,24 @@ class Inbox:
 
 
 @asynccontextmanager
-async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
-    """Serve the inbox of this Plangate for the block, with further settings."""
+async def open_inbox(gate: Gate, free: socket.socket | None = None, **more: object) -> AsyncIterator[Inbox]:
+    """Serve the inbox of this Plangate for the block, on a free port, with further settings."""
 
     async def connected() -> object:
         return gate.client
 
     settings = gate.settings.model_copy(update=more)
     web_gate = WebGate(connected, settings.task_queue, gate.database)  # type: ignore[arg-type]
-    async with serving(settings, web_gate) as inbox:
+    async with serving(settings, web_gate, free) as inbox:
         yield inbox
 
 
 @asynccontextmanager
-async def serving(settings: Settings, gate: WebGate) -> AsyncIterator[Inbox]:
+async def serving(
+    settings: Settings, gate: WebGate, free: socket.socket | None = None
+) -> AsyncIterator[Inbox]:
     """Serve the inbox on a free port for the block."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with free or socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         url = f"http://localhost:{port}"
         place = {"web_url": url, "web_address": f"127.0.0.1:{port}"}

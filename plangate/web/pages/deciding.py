@@ -1,21 +1,30 @@
-"""`/runs/ID/confirm` and `/runs/ID/decide`: one confirmation, then the decision and its verdict."""
+"""`/runs/ID/confirm`, `…/decide` and `…/decided/…`: one confirmation, then the decision and its verdict."""
 
+import asyncio
 from collections.abc import Sequence
-from http import HTTPStatus
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
+from fastapi.responses import RedirectResponse
+from pydantic import JsonValue, ValidationError
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from plangate.domain.decision import Choice, Decision, Resolution, first_faults, wrong_parts
 from plangate.domain.errors import Refused
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
+from plangate.signing.passkeys import Assertion
+from plangate.web.confirmations import Confirmation
+from plangate.web.confirming import ask, show_run
+from plangate.web.edit_view import changes_view
+from plangate.web.passkeys import asserted
+from plangate.web.proving import Way, proven, proving_of
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
+from plangate.web.verdicts import Became, Fate, became_of, send
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
-from plangate.web.web_key import attested
 
 router = APIRouter()
 
@@ -26,46 +35,92 @@ async def confirm(
 ) -> Response:
     """Show once more what is decided, in the plan's own words; nothing is sent yet."""
     view = await read_run(web, visitor, workflow_id)
-    decision = _decision(form, view.status, visitor)
-    fault = _not_now(form, view, decision)
+    status = view.status
+    decision = decision_of(form, status, visitor)
+    fault = not_now(view, decision) or _unread(form, view, decision)
     if fault:
-        return _refused(request, web, visitor, view, fault)
-    return web.pages.draw(request, "confirm.html", visitor=visitor, run=view, decision=decision)
+        return await show_run(request, visitor, view, fault=fault, comment=decision.comment)
+    return await ask(request, visitor, view, decision)
 
 
 @router.post("/runs/{workflow_id:path}/decide")
 async def decide(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Send the decision, and show its verdict."""
+    """Send a confirmed decision, and lead to its verdict; sent again, it is the same decision."""
+    name = text_of(form, "confirmation")
+    one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
+    if one is None or one.has_ended(now()):
+        view = await read_run(web, visitor, workflow_id)
+        return await show_run(request, visitor, view, fault="deciding.ended")
+    if one.sent_at is None:
+        refused = await _send_off(request, web, visitor, form, one)
+        if refused is not None:
+            return refused
+        one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id) or one
+    await send(web.gate, web.confirmations, one)
+    return RedirectResponse(f"/runs/{quote(workflow_id)}/decided/{one.id}", 303)
+
+
+@router.get("/runs/{workflow_id:path}/decided/{name}")
+async def decided(
+    request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str, name: str
+) -> Response:
+    """Show what became of a decision."""
+    one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
+    if one is None or one.sent_at is None:
+        raise HTTPException(404)
+    became = await became_of(web.gate, one)
     view = await read_run(web, visitor, workflow_id)
-    decision = _decision(form, view.status, visitor)
-    fault = _not_now(form, view, decision)
-    if fault:
-        return _refused(request, web, visitor, view, fault)
-    client = await web.gate.client()
-    proven = attested(decision, view.status, visitor.session, web.key, now())
-    answer = await client.decide(workflow_id, proven)
-    after = await read_run(web, visitor, workflow_id)
     return web.pages.draw(
-        request, "verdict.html", visitor=visitor, run=after, decision=decision, answer=answer
+        request,
+        "verdict.html",
+        visitor=visitor,
+        run=view,
+        decision=one.decision,
+        became=became,
+        confirmation=one,
+        replaced=_what_replaced(view.status, one, became),
     )
 
 
-def _decision(form: FormData, status: Status, visitor: Visitor) -> Decision:
+async def _send_off(
+    request: Request, web: Web, visitor: Visitor, form: FormData, one: Confirmation
+) -> Response | None:
+    """Write down that a decision is confirmed, with its proof; return a page if it cannot be."""
+    view = await read_run(web, visitor, one.workflow_id)
+    status = view.status
+    fault = not_now(view, one.decision)
+    if one.session != visitor.session.token_hash:
+        fault = fault or "deciding.ended"
+    if fault:
+        return await show_run(request, visitor, view, fault=fault, comment=one.decision.comment)
+    way = (await proving_of(web, status, one.decision.decision, visitor)).way
+    assertion = asserted(text_of(form, "credential")) if way is Way.PASSKEY else None
+    if way is None or (way is Way.PASSKEY and assertion is None):
+        return await ask(request, visitor, view, one.decision, fault="passkey.not_signed")
+    whole = proven(one, way, web.key, assertion)
+    await asyncio.to_thread(web.confirmations.note_sent, one, whole, now())
+    if isinstance(assertion, Assertion):
+        await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
+    return None
+
+
+def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: JsonValue = None) -> Decision:
     """Return the decision that a form makes, on the plan whose fingerprint it names.
 
     Raises:
         Refused: it lacks a part; the message says which.
     """
-    resolution = _text(form, "resolution")
+    resolution = text_of(form, "resolution")
     is_resolution = bool(resolution) and status.held is not None
     try:
         decision = Decision(
-            decision=Choice(_text(form, "decision")),
+            decision=Choice(text_of(form, "decision")),
             by=visitor.name,
-            plan=_text(form, "plan"),
-            comment=_text(form, "comment").replace("\r\n", "\n"),
+            plan=text_of(form, "plan"),
+            comment=text_of(form, "comment").replace("\r\n", "\n"),
+            new_plan=new_plan,
             step=status.held.step if is_resolution and status.held else None,
             resolution=Resolution(resolution) if is_resolution else None,
             hold=status.held.number if is_resolution and status.held else None,
@@ -74,20 +129,29 @@ def _decision(form: FormData, status: Status, visitor: Visitor) -> Decision:
         raise Refused(f"The decision cannot be sent: {first_faults(error)}.") from None
     except ValueError:
         raise Refused("The form names no decision; open the run again, and decide there.") from None
-    wrong = wrong_parts(decision)
-    if wrong is not None:
-        raise Refused(f"The decision was not sent: {wrong}.")
     return decision
 
 
-def _not_now(form: FormData, view: RunView, decision: Decision) -> str:
+def not_now(view: RunView, decision: Decision) -> str:
     """Return the name of the words that say why this decision cannot be taken on this page; else empty."""
     if decision.plan != view.status.fingerprint:
         return "deciding.replaced"
     if decision.decision.value not in view.offers:
         return "deciding.not_now"
+    if decision.hold is not None and (view.status.held is None or decision.hold != view.status.held.number):
+        return "deciding.not_now"
+    return ""
+
+
+def _unread(form: FormData, view: RunView, decision: Decision) -> str:
+    """Return why a decision cannot be taken yet: a fold was not opened, or a comment is missing."""
     if decision.decision is Choice.APPROVE and _unopened(form, view.folds):
         return "deciding.unopened"
+    if decision.decision is Choice.REQUEST_CHANGES and wrong_parts(decision):
+        return "deciding.say_what"
+    wrong = wrong_parts(decision)
+    if wrong is not None:
+        raise Refused(f"The decision was not sent: {wrong}.")
     return ""
 
 
@@ -96,10 +160,15 @@ def _unopened(form: FormData, folds: Sequence[str]) -> list[str]:
     return [fold for fold in folds if fold not in opened]
 
 
-def _refused(request: Request, web: Web, visitor: Visitor, view: RunView, fault: str) -> Response:
-    return web.pages.draw(request, "run.html", HTTPStatus.CONFLICT, visitor=visitor, run=view, fault=fault)
+def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:
+    """Return what changed, if a refused decision was on the plan before the newest one."""
+    before = status.previous
+    if became.fate is not Fate.REFUSED or before is None or status.plan is None:
+        return None
+    return changes_view(before, status.plan) if before.fingerprint == one.decision.plan else None
 
 
-def _text(form: FormData, name: str) -> str:
+def text_of(form: FormData, name: str) -> str:
+    """Return a field of a form; empty if it is missing or no text."""
     value = form.get(name, "")
     return value if isinstance(value, str) else ""

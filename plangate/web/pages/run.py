@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterable
+from io import BytesIO
+from urllib.parse import quote
 
+import segno
 from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
@@ -10,6 +13,7 @@ from starlette.responses import Response
 from plangate.domain.audit import OUTCOMES
 from plangate.domain.errors import PlangateError
 from plangate.elapsed import elapsed
+from plangate.web.acts import acts_of
 from plangate.web.run_lists import counts_of
 from plangate.web.run_reader import read_run
 from plangate.web.visitors import RunDep, VisitorDep, WebDep
@@ -43,9 +47,19 @@ async def changes(
         await asyncio.sleep(_PAUSE)
 
 
+@router.get("/runs/{workflow_id:path}/link.svg")
+async def link(web: WebDep, _: VisitorDep, workflow_id: str) -> Response:
+    """Draw the address of a run as a QR code; it carries no session."""
+    address = f"{web.place.url}/runs/{quote(workflow_id)}"
+    drawing = BytesIO()
+    segno.make(address, micro=False).save(drawing, kind="svg", scale=4, light="#fff")
+    return Response(drawing.getvalue(), media_type="image/svg+xml")
+
+
 @router.get("/runs/{workflow_id:path}")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show a run: what will happen, what it needs, and every step, whole."""
-    run = await read_run(web, visitor, workflow_id)
+    view = await read_run(web, visitor, workflow_id)
     counts = await counts_of(web.index, visitor)
-    return web.pages.draw(request, "run.html", visitor=visitor, run=run, counts=counts)
+    acts = await acts_of(request, visitor, view)
+    return web.pages.draw(request, "run.html", visitor=visitor, run=view, counts=counts, acts=acts)

@@ -1,0 +1,58 @@
+"""`people invite`: a link by which a person without a login proposes a passkey."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from plangate import settings
+from plangate.cli import console
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.options import AsJson
+from plangate.domain import escaping
+from plangate.policy import people_file
+from plangate.presentation import clock, page
+from plangate.web import place, proposals, sessions
+
+
+def invite(
+    name: Annotated[
+        str, typer.Argument(show_default=False, help="Who is invited, as in the list of people.")
+    ],
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Print a link by which a person proposes a passkey; it works once, for 24 hours.
+
+    Run it where the inbox runs, with the same PLANGATE_VAR_DIR. Send the link to this person alone. A passkey
+    that was proposed counts once its line is in the list of people, or an enroller has confirmed it.
+    """
+    here = console.open_console(as_json=as_json)
+    loaded = here.settings
+    person = _listed(loaded, name)
+    database = sessions.WebDatabase.at(loaded.var_dir / "web.db")
+    try:
+        token = proposals.Proposals(database.engine).invite(person, clock.now())
+    finally:
+        database.close()
+    link = f"{place.place_of(loaded).url}/invitation/{token}"
+    if here.screen.is_json:
+        here.screen.print_json({"person": person, "link": link})
+        return Exit.DONE
+    shown = page.Page()
+    shown.heading(f"An invitation for {person}, for 24 hours")
+    shown.copied("link", link)
+    shown.note("It works once. Send it to them alone; what they propose counts once it is confirmed.")
+    here.screen.show(shown)
+    return Exit.DONE
+
+
+def _listed(loaded: settings.Settings, name: str) -> str:
+    """Return the name as the list of people spells it; as it was typed if this machine has no list."""
+    if loaded.people_file is None:
+        return name
+    person = people_file.read_people(loaded.people_file, is_kept=False).find(name)
+    if person is None or not person.active:
+        raise WrongUsage(f"{escaping.one_line(name)} is not an active person of the list of people.")
+    return person.name

@@ -1,0 +1,83 @@
+"""What a visitor can do on the page of a run, and how they prove it: the part of the page below the plan."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import Request
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import OUTCOMES
+from plangate.domain.decision import Choice
+from plangate.domain.people import same_person
+from plangate.domain.status import GONE, Status
+from plangate.presentation.clock import now
+from plangate.web.proving import Way, proving_of
+from plangate.web.run_view import RunView
+from plangate.web.visitors import Visitor, web_of
+
+_MOST_SHOWN: Final = 500
+_INSIDE_AN_APP: Final = re.compile(
+    r"Slack|Teams|FBAN|FBAV|Instagram|LinkedInApp|Line/|MicroMessenger|Outlook|; wv\)"
+    r"|(?:iPhone|iPad)(?!.*Safari/)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """What a visitor can do with a run.
+
+    Attributes:
+        needs_passkey: whether the visitor's decisions need a passkey here.
+        unproven: the name of the words that say why the visitor cannot prove them here; else empty.
+        may_not_count: whether the visitor has passkeys, and none is known to count.
+        is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.
+        link: the address of the run, without a session.
+        can_withdraw: whether the visitor may withdraw the request.
+        can_strike: whether steps can be struck.
+        cooling_until: until when no step begins, if approvals can still be taken back.
+        comment: what was typed.
+    """
+
+    needs_passkey: bool
+    unproven: str
+    may_not_count: bool
+    is_inside_an_app: bool
+    link: str
+    can_withdraw: bool
+    can_strike: bool
+    cooling_until: datetime | None
+    comment: str = ""
+
+
+async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: str = "") -> Acts:
+    """Return what this visitor can do with the run of a view."""
+    web, status = web_of(request), view.status
+    choices = [Choice(one) for one in view.offers]
+    proofs = [await proving_of(web, status, choice, visitor) for choice in choices]
+    unproven = next((one.least for one in proofs if one.way is None), None)
+    cooling: datetime | None = getattr(status, "cooling_until", None)
+    return Acts(
+        needs_passkey=any(one.way is Way.PASSKEY for one in proofs),
+        unproven="" if unproven is None else _why_unproven(unproven),
+        may_not_count=any(one.way is Way.PASSKEY and not one.passkeys for one in proofs),
+        is_inside_an_app=bool(_INSIDE_AN_APP.search(request.headers.get("user-agent", "")[:_MOST_SHOWN])),
+        link=f"{web.place.url}/runs/{quote(status.workflow_id)}",
+        can_withdraw=can_withdraw(status, visitor.name),
+        can_strike=Choice.EDIT in choices and len(status.steps) > 1,
+        cooling_until=cooling
+        if cooling and cooling > now() and Choice.WITHDRAW_APPROVAL in choices
+        else None,
+        comment=comment,
+    )
+
+
+def _why_unproven(least: Assurance) -> str:
+    return "passkey.none" if least is Assurance.SIGNED else "passkey.no_login"
+
+
+def can_withdraw(status: Status, name: str) -> bool:
+    """Return whether this person may withdraw the request of this run now."""
+    return same_person(status.requester, name) and status.state not in (*OUTCOMES, GONE)

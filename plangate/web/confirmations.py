@@ -1,0 +1,167 @@
+"""Decisions that a page asks a person to confirm, kept by the server for five minutes.
+
+The server keeps what will be signed, so that a page cannot name anything else. A confirmation is noted as
+sent before its decision leaves, and its id is that of the update and of the token: sent again after a crash,
+or by a page that is loaded again, it is the same decision and counts once.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Column, Integer, MetaData, Row, String, Table, Text, delete, insert, select, update
+from sqlalchemy.engine import Engine
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.decision import Decision, DecisionAnswer
+from plangate.domain.plan import Audience
+from plangate.domain.status import Status
+from plangate.signing.decisions import Claims, Subject, claims_for
+from plangate.web.sessions import Session
+
+VALID_FOR: Final = timedelta(minutes=5)
+_SHOWN_FOR: Final = timedelta(days=7)  # how long the page of its verdict can be opened
+_ID_BYTES: Final = 24
+_KEPT: Final = "kept"
+
+_metadata = MetaData()
+_confirmations = Table(
+    "confirmations",
+    _metadata,
+    Column("id_hash", String, primary_key=True),
+    Column("session", String, nullable=False),
+    Column("person", String, nullable=False),
+    Column("workflow_id", String, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("claims", Text, nullable=False),
+    Column("made_at", Integer, nullable=False),  # seconds since 1970, like all times here
+    Column("sent_at", Integer),
+    Column("answer", Text),
+)
+
+
+class Confirmation(Frozen):
+    """One decision that a person is asked to confirm, or has confirmed.
+
+    Attributes:
+        id: its name in the address of its verdict, and the id of the token and of the update.
+        session: the session that made it, and may send it.
+        person: who decides.
+        decision: as it will be sent; with its token once it was sent.
+        claims: what is signed or attested.
+        sent_at: when it was confirmed; None before.
+        answer: its verdict; None as long as it is not known.
+        is_kept: whether the Temporal server kept it, because no worker was running.
+    """
+
+    id: str
+    session: str
+    person: str
+    workflow_id: str
+    decision: Decision
+    claims: Claims
+    made_at: AwareDatetime
+    sent_at: AwareDatetime | None = None
+    answer: DecisionAnswer | None = None
+    is_kept: bool = False
+
+    def has_ended(self, now: datetime) -> bool:
+        """Return whether it can no longer be confirmed."""
+        return self.sent_at is None and now >= self.made_at + VALID_FOR
+
+
+class Confirmations:
+    """Keeps confirmations in the web server's database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        _metadata.create_all(self._engine)
+
+    def make(self, session: Session, decision: Decision, status: Status, now: datetime) -> Confirmation:
+        """Keep a decision on exactly the plan of ``status``, and return its confirmation.
+
+        Raises:
+            ValueError: the new plan of an edit cannot be signed.
+        """
+        assert status.fingerprint is not None
+        name = secrets.token_urlsafe(_ID_BYTES)
+        audience = Audience(installation=status.installation or "", namespace=status.namespace or "")
+        subject = Subject(workflow_id=status.workflow_id, fingerprint=status.fingerprint, audience=audience)
+        made = Confirmation(
+            id=name,
+            session=session.token_hash,
+            person=session.person,
+            workflow_id=status.workflow_id,
+            decision=decision,
+            claims=claims_for(decision, subject, at=now, token_id=name),
+            made_at=now,
+        )
+        at = int(now.timestamp())
+        with self._engine.begin() as connection:
+            too_old = at - int(_SHOWN_FOR.total_seconds())
+            connection.execute(delete(_confirmations).where(_confirmations.c.made_at <= too_old))
+            connection.execute(
+                insert(_confirmations).values(
+                    id_hash=_hash(name),
+                    session=made.session,
+                    person=made.person,
+                    workflow_id=made.workflow_id,
+                    decision=decision.model_dump_json(),
+                    claims=made.claims.model_dump_json(),
+                    made_at=at,
+                )
+            )
+        return made
+
+    def find(self, name: str, person: str, workflow_id: str) -> Confirmation | None:
+        """Return this person's confirmation with that id, if it is one of a decision on that run."""
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                select(_confirmations).where(_confirmations.c.id_hash == _hash(name))
+            ).one_or_none()
+        if row is None or (row.person, row.workflow_id) != (person, workflow_id):
+            return None
+        return _read(name, row)
+
+    def note_sent(self, one: Confirmation, decision: Decision, now: datetime) -> Confirmation:
+        """Write down, before it is sent, that it was confirmed, with its token; the first time counts."""
+        values = {"decision": decision.model_dump_json(), "sent_at": int(now.timestamp())}
+        name = _hash(one.id)
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(_confirmations)
+                .where(_confirmations.c.id_hash == name, _confirmations.c.sent_at.is_(None))
+                .values(values)
+            )
+            row = connection.execute(select(_confirmations).where(_confirmations.c.id_hash == name)).one()
+        return _read(one.id, row)
+
+    def note_answer(self, one: Confirmation, answer: DecisionAnswer | None) -> None:
+        """Write down its verdict; None if the Temporal server keeps it for a worker."""
+        said = _KEPT if answer is None else answer.model_dump_json()
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(_confirmations).where(_confirmations.c.id_hash == _hash(one.id)).values(answer=said)
+            )
+
+
+def _read(name: str, row: Row[Any]) -> Confirmation:
+    """Return a row of the table; ``Any`` stands for its columns."""
+    is_known = row.answer is not None and row.answer != _KEPT
+    return Confirmation(
+        id=name,
+        session=row.session,
+        person=row.person,
+        workflow_id=row.workflow_id,
+        decision=Decision.model_validate_json(row.decision),
+        claims=Claims.model_validate_json(row.claims),
+        made_at=datetime.fromtimestamp(row.made_at, UTC),
+        sent_at=None if row.sent_at is None else datetime.fromtimestamp(row.sent_at, UTC),
+        answer=DecisionAnswer.model_validate_json(row.answer) if is_known else None,
+        is_kept=row.answer == _KEPT,
+    )
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""The page that asks for one confirmation, and names the plan in its own words."""
+
+import asyncio
+from dataclasses import dataclass
+
+from fastapi import Request
+from starlette.responses import Response
+
+from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.errors import Refused
+from plangate.presentation.clock import now
+from plangate.presentation.resolutions import resolution_words
+from plangate.web.acts import acts_of
+from plangate.web.confirmations import Confirmation
+from plangate.web.edit_view import EditView, edit_view
+from plangate.web.passkeys import request_options
+from plangate.web.proving import Way, proving_of
+from plangate.web.run_view import RunView
+from plangate.web.visitors import Visitor, web_of
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the page of a confirmation shows.
+
+    Attributes:
+        confirmation: what is confirmed.
+        way: how it is proved.
+        sign: for a passkey, the options of its ceremony as JSON.
+        resolution: for a resolution, what it will do.
+        edit: for an edit, what it changes.
+    """
+
+    confirmation: Confirmation
+    way: Way
+    sign: str
+    resolution: str
+    edit: EditView | None
+
+
+async def ask(
+    request: Request, visitor: Visitor, view: RunView, decision: Decision, fault: str = ""
+) -> Response:
+    """Return the page that asks to confirm ``decision``, which is kept until then.
+
+    Raises:
+        Refused: it cannot be kept, because its new plan cannot be signed.
+    """
+    web = web_of(request)
+    proving = await proving_of(web, view.status, decision.decision, visitor)
+    if proving.way is None:
+        return await show_run(request, visitor, view, fault="passkey.none", comment=decision.comment)
+    try:
+        kept = await asyncio.to_thread(web.confirmations.make, visitor.session, decision, view.status, now())
+    except ValueError:
+        raise Refused("The new plan has a value that JSON cannot carry, so it cannot be signed.") from None
+    is_signed = proving.way is Way.PASSKEY
+    sign = request_options(kept.claims, web.place, proving.credential_ids) if is_signed else ""
+    asked = Asked(
+        confirmation=kept,
+        way=proving.way,
+        sign=sign,
+        resolution=_resolution_words(view, decision.resolution),
+        edit=edit_view(view.status, decision) if decision.decision is Choice.EDIT else None,
+    )
+    return web.pages.draw(
+        request, "confirm.html", visitor=visitor, run=view, decision=decision, asked=asked, fault=fault
+    )
+
+
+async def show_run(
+    request: Request, visitor: Visitor, view: RunView, *, fault: str, comment: str = "", status: int = 409
+) -> Response:
+    """Return the page of a run with a fault above the plan; what was typed is still there."""
+    acts = await acts_of(request, visitor, view, comment)
+    return web_of(request).pages.draw(
+        request, "run.html", status, visitor=visitor, run=view, acts=acts, fault=fault
+    )
+
+
+def _resolution_words(view: RunView, resolution: Resolution | None) -> str:
+    return resolution_words(view.status).get(resolution, "") if resolution is not None else ""

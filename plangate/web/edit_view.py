@@ -1,0 +1,105 @@
+"""What an edit changes in the plan that is in review, for the page that asks to confirm it."""
+
+from dataclasses import dataclass
+
+from plangate.domain.decision import Decision
+from plangate.domain.digest import digest
+from plangate.domain.plan import Plan, ProposedPlan, struck_steps
+from plangate.domain.plan_changes import PlanChanges, StepChange, ValueChange, changes_between
+from plangate.domain.status import PreviousPlan, Status
+from plangate.presentation.changes import changed_lines, step_change_words, values_of, who_approves
+from plangate.presentation.words import value_words
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedValue:
+    """One changed value: ``lines`` are marked '-' and '+' if it is a text of several lines."""
+
+    name: str
+    before: str
+    after: str
+    lines: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedStep:
+    """One changed step: what became of it, and its changed values."""
+
+    label: str
+    words: str
+    values: tuple[ChangedValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesView:
+    """The difference between two plans."""
+
+    summary: ChangedValue | None
+    steps: tuple[ChangedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EditView:
+    """An edit.
+
+    Attributes:
+        changes: what it changes.
+        struck: the steps that it strikes if it changes nothing else, in the words of their tools.
+        digest: what would run.
+        who_approves: who may approve the new plan.
+    """
+
+    changes: ChangesView
+    struck: tuple[str, ...]
+    digest: str
+    who_approves: str
+
+
+def edit_view(status: Status, decision: Decision) -> EditView:
+    """Return what an edit of the plan of ``status`` changes."""
+    assert status.plan is not None
+    assert status.fingerprint is not None
+    new = ProposedPlan.model_validate(decision.new_plan)
+    after = _as_plan(new)
+    before = PreviousPlan(
+        revision=status.revision, fingerprint=status.fingerprint, plan=_as_plan(status.plan.proposed())
+    )
+    changes = changes_between(before.plan, after)
+    struck = struck_steps(status.plan, new) or ()
+    return EditView(
+        changes=_view(changes, before, after),
+        struck=tuple(status.steps[one - 1].preview or status.steps[one - 1].tool for one in struck),
+        digest=digest(after),
+        who_approves=who_approves(status, new, decision.by),
+    )
+
+
+def changes_view(before: PreviousPlan, after: Plan) -> ChangesView:
+    """Return the difference between a plan and the one that replaced it."""
+    return _view(changes_between(before.plan, after), before, after)
+
+
+def _view(changes: PlanChanges, before: PreviousPlan, after: Plan) -> ChangesView:
+    return ChangesView(
+        summary=_value(changes.summary) if changes.summary else None,
+        steps=tuple(_step(one, before, after) for one in changes.steps),
+    )
+
+
+def _step(change: StepChange, before: PreviousPlan, after: Plan) -> ChangedStep:
+    label, words = step_change_words(change, before, after)
+    return ChangedStep(label, words, tuple(_value(one) for one in values_of(change)))
+
+
+def _value(change: ValueChange) -> ChangedValue:
+    lines = changed_lines(change) or ()
+    return ChangedValue(
+        name=".".join(change.path),
+        before=value_words(change.before) if change.was_there else "(not there)",
+        after=value_words(change.after) if change.is_there else "(not there)",
+        lines=tuple(lines),
+    )
+
+
+def _as_plan(proposed: ProposedPlan) -> Plan:
+    return Plan.model_validate(proposed.model_dump())

@@ -1,0 +1,132 @@
+"""What a person's own page shows: their keys with what counts of them, and delegations."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from plangate.domain.people import Delegation, Key, People, in_force, same_person
+from plangate.signing.public_keys import is_passkey, shown
+from plangate.web.proposals import ProposedKey
+
+
+class KeyState(StrEnum):
+    """Whether a key counts.
+
+    Attributes:
+        PROPOSED: it does not yet: neither the list of people nor an enroller has it.
+        COUNTS: decisions that it signs count.
+        LATER: it counts from a later time on.
+        ENDED: it has ended, or was revoked.
+    """
+
+    PROPOSED = "proposed"
+    COUNTS = "counts"
+    LATER = "later"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """One key of a person.
+
+    Attributes:
+        key_id: its thumbprint.
+        name: what they call it; empty if it was not registered here.
+        public: the line for the list of people.
+        used_at: when it last signed here.
+        until: when it ends or ended, if the list says so.
+    """
+
+    key_id: str
+    name: str
+    public: str
+    is_passkey: bool
+    is_from_here: bool
+    state: KeyState
+    created_at: datetime | None
+    used_at: datetime | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A delegation: ``name`` decides for the person, or the person for ``name``."""
+
+    name: str
+    roles: tuple[str, ...]
+    since: datetime | None
+    until: datetime | None
+    is_now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MyPage:
+    """A person's own page.
+
+    Attributes:
+        has_list: whether there is a list of people; without one no key counts.
+        lent: who decides for them.
+        borrowed: for whom they decide.
+    """
+
+    has_list: bool
+    roles: tuple[str, ...]
+    keys: tuple[OwnKey, ...]
+    lent: tuple[Lent, ...]
+    borrowed: tuple[Lent, ...]
+
+
+def my_page(name: str, people: People | None, proposed: tuple[ProposedKey, ...], now: datetime) -> MyPage:
+    """Return the page of the person with that name.
+
+    Args:
+        name: as the session has it.
+        people: the list of people, with the keys that were enrolled.
+        proposed: the passkeys that they registered on this web server.
+        now: the time.
+    """
+    person = people.find(name) if people is not None else None
+    listed = {key.id: key for key in (person.keys if person else ())}
+    here = {one.key_id: one for one in proposed}
+    keys = [_own_key(one, listed.get(one), here.get(one), now) for one in dict.fromkeys([*here, *listed])]
+    others = [one for one in (people.persons if people else ()) if not same_person(one.name, name)]
+    return MyPage(
+        has_list=people is not None,
+        roles=person.roles if person else (),
+        keys=tuple(keys),
+        lent=tuple(_lent(one.to, one, now) for one in (person.delegates if person else ())),
+        borrowed=tuple(
+            _lent(other.name, one, now)
+            for other in others
+            for one in other.delegates
+            if other.active and same_person(one.to, name)
+        ),
+    )
+
+
+def _own_key(key_id: str, listed: Key | None, here: ProposedKey | None, now: datetime) -> OwnKey:
+    public = shown(listed.x) if listed is not None else here.public if here is not None else ""
+    return OwnKey(
+        key_id=key_id,
+        name=here.name if here is not None else "",
+        public=public,
+        is_passkey=is_passkey(public),
+        is_from_here=here is not None,
+        state=_state(listed, now),
+        created_at=here.created_at if here is not None else listed.valid_from if listed is not None else None,
+        used_at=here.used_at if here is not None else None,
+        until=listed.valid_until if listed is not None else None,
+    )
+
+
+def _state(listed: Key | None, now: datetime) -> KeyState:
+    if listed is None:
+        return KeyState.PROPOSED
+    if in_force(listed, now):
+        return KeyState.COUNTS
+    has_begun = listed.valid_from is None or listed.valid_from <= now
+    return KeyState.ENDED if has_begun else KeyState.LATER
+
+
+def _lent(name: str, one: Delegation, now: datetime) -> Lent:
+    return Lent(name, one.roles, one.valid_from, one.valid_until, in_force(one, now))

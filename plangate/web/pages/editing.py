@@ -1,0 +1,141 @@
+"""`/runs/ID/edit` and `…/strike`: another version of the plan, its difference, then the confirmation."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from plangate.domain.decision import Choice, wrong_parts
+from plangate.domain.errors import Refused
+from plangate.domain.plan import ProposedPlan, is_same_proposal, without_steps
+from plangate.web.confirmations import Confirmation
+from plangate.web.confirming import ask, show_run
+from plangate.web.pages.deciding import decision_of, not_now, text_of
+from plangate.web.plan_form import FormFaults, PlanForm, form_of, json_of, plan_from, plan_in_json
+from plangate.web.run_reader import read_run
+from plangate.web.run_view import RunView
+from plangate.web.verdicts import Fate, became_of
+from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """What the page of an edit holds: fields, or the whole plan as JSON; and the comment."""
+
+    form: PlanForm
+    whole: str | None
+    comment: str
+
+
+@router.get("/runs/{workflow_id:path}/edit")
+async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
+    """Show the form of the plan in review; ``?again=`` names a confirmation whose plan it begins with."""
+    again = request.query_params.get("again", "")
+    view = await read_run(web, visitor, workflow_id)
+    if Choice.EDIT.value not in view.offers or view.status.plan is None:
+        return await show_run(request, visitor, view, fault="deciding.not_now")
+    plan, said, comment = view.status.plan.proposed(), "", ""
+    before = await asyncio.to_thread(web.confirmations.find, again, visitor.name, workflow_id)
+    if before is not None and before.decision.new_plan is not None:
+        plan = ProposedPlan.model_validate(before.decision.new_plan)
+        said, comment = await _why_refused(web, before), before.decision.comment
+    whole = json_of(plan) if request.query_params.get("notation") == "json" else None
+    editor = Editor(form_of(plan, said=said), whole, comment)
+    return _page(request, visitor, view, editor)
+
+
+@router.post("/runs/{workflow_id:path}/edit")
+async def edit(
+    request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
+) -> Response:
+    """Ask to confirm the plan that the form brings, or show it again with what is wrong."""
+    view = await read_run(web, visitor, workflow_id)
+    typed = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    base, whole = _base(typed), typed.get("whole")
+    values = typed if whole is None else None
+    editor = Editor(form_of(base, values), whole, text_of(form, "comment").replace("\r\n", "\n"))
+    try:
+        new = plan_from(base, typed) if whole is None else plan_in_json(whole)
+    except FormFaults as error:
+        return _page(request, visitor, view, replace(editor, form=form_of(base, values, error.faults)))
+    fault = _not_an_edit(view, typed, new)
+    if fault:
+        return _page(request, visitor, view, editor, fault)
+    return await _ask(request, visitor, view, form, new)
+
+
+@router.post("/runs/{workflow_id:path}/strike")
+async def strike(
+    request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
+) -> Response:
+    """Ask to confirm the plan without one step."""
+    view = await read_run(web, visitor, workflow_id)
+    status = view.status
+    if text_of(form, "plan") != status.fingerprint or status.plan is None:
+        return await show_run(request, visitor, view, fault="deciding.replaced")
+    try:
+        new = without_steps(status.plan.proposed(), {int(text_of(form, "strike"))})
+    except ValueError as error:
+        raise Refused(f"Nothing was struck: {error}.") from None
+    return await _ask(request, visitor, view, form, new)
+
+
+async def _ask(
+    request: Request, visitor: Visitor, view: RunView, form: FormData, new: ProposedPlan
+) -> Response:
+    newest = view.status.fingerprint or ""
+    made = FormData([*form.multi_items(), ("decision", Choice.EDIT.value), ("plan", newest)])
+    decision = decision_of(made, view.status, visitor, new.model_dump(mode="json"))
+    fault = not_now(view, decision)
+    wrong = wrong_parts(decision)
+    if fault:
+        return await show_run(request, visitor, view, fault=fault, comment=decision.comment)
+    if wrong is not None:
+        raise Refused(f"The decision was not sent: {wrong}.")
+    return await ask(request, visitor, view, decision)
+
+
+def _page(request: Request, visitor: Visitor, view: RunView, editor: Editor, fault: str = "") -> Response:
+    is_wrong = fault or editor.form.has_faults
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if is_wrong and request.method == "POST" else HTTPStatus.OK
+    return web_of(request).pages.draw(
+        request, "edit.html", status, visitor=visitor, run=view, editor=editor, form=editor.form, fault=fault
+    )
+
+
+async def _why_refused(web: Web, before: Confirmation) -> str:
+    """Return why a worker refused this edit; empty if it was not sent, or not refused."""
+    if before.sent_at is None:
+        return ""
+    became = await became_of(web.gate, before)
+    return became.reason if became.fate is Fate.REFUSED else ""
+
+
+def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> str:
+    """Return the name of the words that say why the new plan cannot be sent as it is; else empty."""
+    status = view.status
+    if typed.get("plan") != status.fingerprint:
+        return "edit.replaced"
+    is_same = status.plan is not None and is_same_proposal(status.plan.proposed(), new)
+    return "edit.same" if is_same else ""
+
+
+def _base(typed: Mapping[str, str]) -> ProposedPlan:
+    """Return the plan that a form was made from.
+
+    Raises:
+        Refused: the form does not have it.
+    """
+    try:
+        return ProposedPlan.model_validate_json(typed.get("base", ""))
+    except ValidationError:
+        raise Refused(
+            "The form is not whole, so nothing was sent; open the run again, and edit there."
+        ) from None

@@ -1,0 +1,196 @@
+"""`/me`: a person's keys and delegations; `/invitation/…`: propose a passkey without being signed in."""
+
+import asyncio
+import secrets
+from http import HTTPStatus
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from plangate.domain.errors import NotAnswered, Refused
+from plangate.domain.escaping import one_line
+from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.presentation.clock import now
+from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
+from plangate.signing.passkeys import passkey_token
+from plangate.web.my_page import MyPage, my_page
+from plangate.web.pages.deciding import text_of
+from plangate.web.passkeys import (
+    Registered,
+    asserted,
+    creation_options,
+    registered,
+    registration_challenges,
+    request_options,
+)
+from plangate.web.proposals import TooManyKeys
+from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
+
+_LONGEST_NAME = 60
+
+router = APIRouter()
+
+
+@router.get("/me")
+async def me(request: Request, web: WebDep, visitor: VisitorDep) -> Response:
+    """Show the person's keys, and who decides for whom."""
+    return await _page(request, web, visitor)
+
+
+@router.post("/me/passkeys")
+async def add(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Propose the passkey that the browser has made."""
+    made = _made(web, form, visitor.session.token_hash)
+    fault = "me.not_made" if made is None else await _keep(web, form, visitor.name, made)
+    if fault:
+        return await _page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault=fault)
+    return RedirectResponse("/me", 303)
+
+
+@router.post("/me/passkeys/forget")
+async def forget(web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Drop a proposed passkey; one that counts goes on to count."""
+    await asyncio.to_thread(web.proposals.forget, visitor.name, text_of(form, "key"))
+    return RedirectResponse("/me", 303)
+
+
+@router.post("/me/passkeys/revoke")
+async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Ask the person to sign that a key of theirs ends now."""
+    key_id = text_of(form, "key")
+    key = next((one for one in (await _mine(web, visitor)).keys if one.key_id == key_id), None)
+    client = await web.gate.client()
+    audience = (await client.what_stands()).audience
+    if key is None or audience is None:
+        raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
+    claims = enrolment_claims(
+        KeyAction.REVOKE,
+        visitor.name,
+        key_id,
+        by=visitor.name,
+        audience=audience,
+        at=now(),
+        token_id=secrets.token_urlsafe(16),
+    )
+    return web.pages.draw(
+        request,
+        "revoke.html",
+        visitor=visitor,
+        key=key,
+        claims=claims.model_dump_json(),
+        sign=request_options(claims, web.place, []),
+    )
+
+
+@router.post("/me/passkeys/revoked")
+async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Send the signed order that a key ends now, and show its verdict."""
+    try:
+        claims = EnrolmentClaims.model_validate_json(text_of(form, "claims"))
+    except ValidationError:
+        raise Refused("The form names no key; open your page again, and revoke it there.") from None
+    assertion = asserted(text_of(form, "credential"))
+    if assertion is None:
+        return await _page(request, web, visitor, HTTPStatus.CONFLICT, fault="passkey.not_signed")
+    order = KeyOrder(
+        action=KeyAction.REVOKE,
+        person=visitor.name,
+        key=claims.key_id,
+        by=visitor.name,
+        signature=passkey_token(claims, assertion),
+    )
+    client = await web.gate.client()
+    answer = await client.order_about_key(order)
+    said = "me.revoking" if answer is None else "me.revoked" if answer.accepted else ""
+    if answer is not None and not said:
+        raise Refused(answer.reason)
+    return await _page(request, web, visitor, done=said)
+
+
+@router.get("/invitation/{token}")
+async def invitation(request: Request, web: WebDep, token: str) -> Response:
+    """Show what an invited person can do: propose one passkey."""
+    return await _invited(request, web, token)
+
+
+@router.post("/invitation/{token}")
+async def accept(request: Request, web: WebDep, token: str) -> Response:
+    """Propose the passkey of an invited person; the invitation is then used up."""
+    form = await request.form()
+    made = _made(web, form, token)
+    if made is None:
+        return await _invited(request, web, token, "me.not_made")
+    person = await asyncio.to_thread(web.proposals.use_invitation, token, now())
+    if person is None:
+        return await _invited(request, web, token)
+    fault = await _keep(web, form, person, made)
+    keys = await asyncio.to_thread(web.proposals.keys_of, person)
+    return web.pages.draw(request, "invitation.html", person=person, made=keys[-1], register="", fault=fault)
+
+
+async def _invited(request: Request, web: Web, token: str, fault: str = "") -> Response:
+    person = await asyncio.to_thread(web.proposals.invited, token, now())
+    if person is None:
+        return web.pages.draw(
+            request, "invitation.html", HTTPStatus.NOT_FOUND, person=None, made=None, register=""
+        )
+    return web.pages.draw(
+        request,
+        "invitation.html",
+        HTTPStatus.UNPROCESSABLE_ENTITY if fault else HTTPStatus.OK,
+        person=person,
+        made=None,
+        register=await _registration(web, person, token),
+        fault=fault,
+        action=f"/invitation/{quote(token)}",
+    )
+
+
+async def _mine(web: Web, visitor: Visitor) -> MyPage:
+    proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
+    return my_page(visitor.name, visitor.people, proposed, now())
+
+
+async def _page(
+    request: Request, web: Web, visitor: Visitor, status: int = 200, *, fault: str = "", done: str = ""
+) -> Response:
+    return web.pages.draw(
+        request,
+        "me.html",
+        status,
+        visitor=visitor,
+        me=await _mine(web, visitor),
+        register=await _registration(web, visitor.name, visitor.session.token_hash),
+        fault=fault,
+        done=done,
+    )
+
+
+async def _registration(web: Web, person: str, subject: str) -> str:
+    """Return the options, as JSON, to make a passkey for a person in a session or by an invitation."""
+    known = await asyncio.to_thread(web.proposals.keys_of, person)
+    challenge = registration_challenges(web.key, subject, now())[0]
+    return creation_options(challenge, person, web.place, [one.credential_id for one in known])
+
+
+def _made(web: Web, form: FormData, subject: str) -> Registered | None:
+    """Return the passkey that a form brings; None if it is none for this session or invitation."""
+    challenges = registration_challenges(web.key, subject, now())
+    try:
+        return registered(text_of(form, "credential"), challenges, web.place)
+    except ValueError:
+        return None
+
+
+async def _keep(web: Web, form: FormData, person: str, made: Registered) -> str:
+    """Propose a passkey; return the name of the words that say why it cannot be, if so."""
+    name = one_line(text_of(form, "name").strip())[:_LONGEST_NAME]
+    try:
+        await asyncio.to_thread(web.proposals.propose, person, name, made, now())
+    except TooManyKeys:
+        return "me.too_many"
+    return ""

@@ -1,0 +1,108 @@
+"""`/runs/ID/resolve` and `…/withdraw`: how a held run goes on, and the end of a request."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from plangate.domain.decision import Choice, Resolution, needed_comment, withdrawal, wrong_parts
+from plangate.domain.errors import Refused
+from plangate.domain.run import StepState
+from plangate.domain.status import Status, StepStatus
+from plangate.presentation.resolutions import resolution_words
+from plangate.presentation.step_page import state_word
+from plangate.web.acts import can_withdraw
+from plangate.web.confirming import ask, show_run
+from plangate.web.pages.deciding import decision_of, not_now, text_of
+from plangate.web.run_reader import read_run
+from plangate.web.run_view import RunView
+from plangate.web.visitors import FormDep, Visitor, VisitorDep, WebDep, web_of
+
+router = APIRouter()
+
+
+@router.get("/runs/{workflow_id:path}/resolve")
+async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
+    """Show what happened and what did not, and what each resolution will do."""
+    view = await read_run(web, visitor, workflow_id)
+    if Choice.RESOLVE.value not in view.offers or view.status.held is None:
+        return await show_run(request, visitor, view, fault="deciding.not_now")
+    return _page(request, visitor, view)
+
+
+@router.post("/runs/{workflow_id:path}/resolve")
+async def resolve(
+    request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
+) -> Response:
+    """Ask to confirm a resolution, or ask for what it lacks; what was typed is still there."""
+    view = await read_run(web, visitor, workflow_id)
+    status = view.status
+    made = FormData([*form.multi_items(), ("decision", Choice.RESOLVE.value)])
+    if status.held is None or text_of(form, "hold") != str(status.held.number):
+        return await show_run(request, visitor, view, fault="deciding.not_now")
+    if text_of(form, "resolution") not in status.held.resolutions:
+        return _page(request, visitor, view, form, "resolve.choose")
+    decision = decision_of(made, status, visitor)
+    fault = not_now(view, decision)
+    if fault:
+        return await show_run(request, visitor, view, fault=fault, comment=decision.comment)
+    if wrong_parts(decision) is not None:
+        if not needed_comment(decision):
+            raise Refused(f"The decision was not sent: {wrong_parts(decision)}.")
+        is_skip = decision.resolution is Resolution.SKIP
+        return _page(request, visitor, view, form, "resolve.say_why" if is_skip else "resolve.say_how")
+    return await ask(request, visitor, view, decision)
+
+
+@router.get("/runs/{workflow_id:path}/withdraw")
+async def ask_to_withdraw(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
+    """Ask the requester to confirm that the run ends; nothing is sent yet."""
+    view = await read_run(web, visitor, workflow_id)
+    if not can_withdraw(view.status, visitor.name):
+        return await show_run(request, visitor, view, fault="deciding.not_now")
+    return web.pages.draw(
+        request, "withdraw.html", visitor=visitor, run=view, happened=_happened(view.status)
+    )
+
+
+@router.post("/runs/{workflow_id:path}/withdraw")
+async def withdraw(
+    request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
+) -> Response:
+    """End the run of the requester; a step that is running is finished first."""
+    view = await read_run(web, visitor, workflow_id)
+    if not can_withdraw(view.status, visitor.name):
+        return await show_run(request, visitor, view, fault="deciding.not_now")
+    client = await web.gate.client()
+    await client.withdraw(workflow_id, withdrawal(visitor.name, text_of(form, "comment")))
+    return RedirectResponse(f"/runs/{quote(workflow_id)}", 303)
+
+
+def _page(
+    request: Request, visitor: Visitor, view: RunView, form: FormData | None = None, fault: str = ""
+) -> Response:
+    return web_of(request).pages.draw(
+        request,
+        "resolve.html",
+        HTTPStatus.UNPROCESSABLE_ENTITY if fault else HTTPStatus.OK,
+        visitor=visitor,
+        run=view,
+        happened=_happened(view.status),
+        ways=[(one.value, words) for one, words in resolution_words(view.status).items()],
+        chosen=text_of(form, "resolution") if form is not None else "",
+        comment=text_of(form, "comment") if form is not None else "",
+        fault=fault,
+    )
+
+
+def _happened(status: Status) -> list[tuple[str, str, StepStatus]]:
+    """Return what each step does and what became of it, for the templates."""
+    return [(step.preview or step.tool, _state(step), step) for step in status.steps]
+
+
+def _state(step: StepStatus) -> str:
+    """Return what became of a step, in a word; empty if it has not begun."""
+    return "" if step.state is StepState.PENDING and not step.is_begun else state_word(step.state)

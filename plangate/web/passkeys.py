@@ -1,0 +1,119 @@
+"""The two ceremonies of passkeys: to sign a decision, and to register a new passkey.
+
+A page carries the options as JSON; `static/passkey.js` hands them to the browser, and returns its answer.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import BaseModel
+
+from plangate.domain.base import Frozen
+from plangate.domain.people import identity
+from plangate.signing.base64url import encoded
+from plangate.signing.cose_keys import passkey_of
+from plangate.signing.passkeys import Assertion, assertion_of, challenge_of
+from plangate.web.place import WebPlace
+
+REGISTERED_WITHIN: Final = timedelta(minutes=10)
+_TIMEOUT: Final = 300_000  # milliseconds that the browser waits for the person
+_ALGORITHMS: Final = (-7, -8, -257)  # ES256, EdDSA, RS256
+_USER_ID_BYTES: Final = 32
+_LONGEST: Final = 20_000  # characters of what a browser returns
+
+
+class Registered(Frozen):
+    """A new passkey: its public key as the list of people has it, and its id on the authenticator."""
+
+    public: str
+    credential_id: str
+
+
+def request_options(claims: BaseModel, place: WebPlace, credential_ids: Sequence[str]) -> str:
+    """Return the options, as JSON, to sign these claims.
+
+    Args:
+        claims: what is signed.
+        place: its host is the RP id.
+        credential_ids: which passkeys may sign; empty for any that the browser finds for this host.
+    """
+    return json.dumps(
+        {
+            "challenge": encoded(challenge_of(claims)),
+            "rpId": place.name,
+            "allowCredentials": [{"type": "public-key", "id": one} for one in credential_ids],
+            "userVerification": "required",
+            "timeout": _TIMEOUT,
+        }
+    )
+
+
+def asserted(said: str) -> Assertion | None:
+    """Return the assertion that a browser returned as JSON; None if it is none."""
+    try:
+        return assertion_of(json.loads(said)) if len(said) <= _LONGEST else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def creation_options(challenge: bytes, person: str, place: WebPlace, known_ids: Sequence[str]) -> str:
+    """Return the options, as JSON, to make a passkey for a person; ``known_ids`` are passkeys they have."""
+    user = hashlib.sha256(identity(person).encode()).digest()[:_USER_ID_BYTES]
+    return json.dumps(
+        {
+            "challenge": encoded(challenge),
+            "rp": {"id": place.name, "name": "Plangate"},
+            "user": {"id": encoded(user), "name": person, "displayName": person},
+            "pubKeyCredParams": [{"type": "public-key", "alg": one} for one in _ALGORITHMS],
+            "excludeCredentials": [{"type": "public-key", "id": one} for one in known_ids],
+            "authenticatorSelection": {"residentKey": "preferred", "userVerification": "required"},
+            "attestation": "none",
+            "timeout": _TIMEOUT,
+        }
+    )
+
+
+def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Registered:
+    """Return the passkey that a browser returned as JSON for one of these challenges.
+
+    Raises:
+        ValueError: it is no new passkey of this place, or its key is of a kind that is not accepted.
+    """
+    from webauthn import verify_registration_response  # noqa: PLC0415  no other page needs it
+    from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415
+    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
+
+    if len(said) > _LONGEST:
+        raise ValueError("the browser's answer is too long")
+    algorithms = [COSEAlgorithmIdentifier(one) for one in _ALGORITHMS]
+    for challenge in challenges:
+        try:
+            made = verify_registration_response(
+                credential=said,
+                expected_challenge=challenge,
+                expected_rp_id=place.name,
+                expected_origin=place.url,
+                require_user_verification=True,
+                supported_pub_key_algs=algorithms,
+            )
+        except (WebAuthnException, ValueError, TypeError, KeyError, RecursionError):
+            continue
+        return Registered(
+            public=passkey_of(made.credential_public_key), credential_id=encoded(made.credential_id)
+        )
+    raise ValueError("the browser's answer is not that of a new passkey")
+
+
+def registration_challenges(own: Ed25519PrivateKey, subject: str, now: datetime) -> tuple[bytes, ...]:
+    """Return the challenges by which ``subject`` (a session, an invitation) may register a passkey now.
+
+    The first is that of a page that is drawn now. They follow from the server's key, so nothing is kept.
+    """
+    period = int(now.timestamp() // REGISTERED_WITHIN.total_seconds())
+    secret = hashlib.sha256(b"plangate-registration" + own.private_bytes_raw()).digest()
+    return tuple(hmac.digest(secret, f"{subject}\n{one}".encode(), "sha256") for one in (period, period - 1))

@@ -1,0 +1,165 @@
+"""Passkeys that people proposed on this web server, and invitations to propose one.
+
+A proposal proves nothing: a key counts once it is in the list of people, or an enroller has confirmed it.
+Invitations are kept as SHA-256, so that a copy of the database lets no one propose a key.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy.engine import Engine
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.people import identity
+from plangate.signing.public_keys import thumbprint_of
+from plangate.web.passkeys import Registered
+
+INVITED_FOR: Final = timedelta(hours=24)
+MOST_KEYS: Final = 20  # that one person can have proposed
+_TOKEN_BYTES: Final = 32
+
+_metadata = MetaData()
+_keys = Table(
+    "proposed_keys",
+    _metadata,
+    Column("key_id", String, primary_key=True),
+    Column("person", String, nullable=False, index=True),  # as `identity` spells it
+    Column("name", String, nullable=False),
+    Column("public", String, nullable=False),
+    Column("credential_id", String, nullable=False),
+    Column("created_at", Integer, nullable=False),  # seconds since 1970, like all times here
+    Column("used_at", Integer),
+)
+_invitations = Table(
+    "invitations",
+    _metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("ends_at", Integer, nullable=False),
+)
+
+
+class ProposedKey(Frozen):
+    """One passkey that was registered here.
+
+    Attributes:
+        key_id: its thumbprint.
+        name: what the person calls it.
+        public: the line for the list of people, ``passkey:…``.
+        credential_id: its id on the authenticator.
+    """
+
+    key_id: str
+    name: str
+    public: str
+    credential_id: str
+    created_at: AwareDatetime
+    used_at: AwareDatetime | None
+
+
+class TooManyKeys(ValueError):
+    """The person has proposed as many keys as one may."""
+
+
+class Proposals:
+    """Keeps proposed keys and invitations in the web server's database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        _metadata.create_all(self._engine)
+
+    def keys_of(self, person: str) -> tuple[ProposedKey, ...]:
+        """Return the passkeys that a person registered here, oldest first."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                select(_keys).where(_keys.c.person == identity(person)).order_by(_keys.c.created_at)
+            ).all()
+        return tuple(
+            ProposedKey(
+                key_id=row.key_id,
+                name=row.name,
+                public=row.public,
+                credential_id=row.credential_id,
+                created_at=datetime.fromtimestamp(row.created_at, UTC),
+                used_at=None if row.used_at is None else datetime.fromtimestamp(row.used_at, UTC),
+            )
+            for row in rows
+        )
+
+    def propose(self, person: str, name: str, made: Registered, now: datetime) -> str:
+        """Keep a new passkey of a person, and return its thumbprint; one that is kept already stays as it is.
+
+        Raises:
+            TooManyKeys: the person has `MOST_KEYS`.
+        """
+        key_id = thumbprint_of(made.public)
+        known = self.keys_of(person)
+        if len(known) >= MOST_KEYS:
+            raise TooManyKeys
+        with self._engine.begin() as connection:
+            if connection.execute(select(_keys).where(_keys.c.key_id == key_id)).first() is None:
+                connection.execute(
+                    insert(_keys).values(
+                        key_id=key_id,
+                        person=identity(person),
+                        name=name,
+                        public=made.public,
+                        credential_id=made.credential_id,
+                        created_at=int(now.timestamp()),
+                    )
+                )
+        return key_id
+
+    def forget(self, person: str, key_id: str) -> None:
+        """Drop a proposal of a person; it changes nothing about a key that counts."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                delete(_keys).where(_keys.c.key_id == key_id, _keys.c.person == identity(person))
+            )
+
+    def note_used(self, person: str, credential_id: str, now: datetime) -> None:
+        """Write down that a passkey of a person has signed."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(_keys)
+                .where(_keys.c.credential_id == credential_id, _keys.c.person == identity(person))
+                .values(used_at=int(now.timestamp()))
+            )
+
+    def invite(self, person: str, now: datetime) -> str:
+        """Return the token of a new invitation for a person; it works once, for `INVITED_FOR`."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        at = int(now.timestamp())
+        with self._engine.begin() as connection:
+            connection.execute(delete(_invitations).where(_invitations.c.ends_at <= at))
+            connection.execute(
+                insert(_invitations).values(
+                    token_hash=_hash(token), person=person, ends_at=at + int(INVITED_FOR.total_seconds())
+                )
+            )
+        return token
+
+    def invited(self, token: str, now: datetime) -> str | None:
+        """Return the person whom an invitation is for; None if it was used, has ended or never was."""
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                select(_invitations).where(_invitations.c.token_hash == _hash(token))
+            ).one_or_none()
+        return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
+
+    def use_invitation(self, token: str, now: datetime) -> str | None:
+        """Use an invitation up, and return the person whom it is for; None as `invited`."""
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                delete(_invitations)
+                .where(_invitations.c.token_hash == _hash(token))
+                .returning(_invitations.c.person, _invitations.c.ends_at)
+            ).one_or_none()
+        return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

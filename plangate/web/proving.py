@@ -1,0 +1,113 @@
+"""How a decision on a page is proved: by nothing but the name, by the login, or by a passkey.
+
+The page asks for the least that the run's rules take. The worker's admission judges the proof, and alone
+counts.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.people import Key, People, in_force
+from plangate.domain.status import Status
+from plangate.presentation.clock import now
+from plangate.signing.jws import public_of
+from plangate.signing.logins import login_token
+from plangate.signing.passkeys import Assertion, passkey_token
+from plangate.signing.public_keys import is_passkey
+from plangate.web.confirmations import Confirmation
+from plangate.web.proposals import ProposedKey
+from plangate.web.visitors import Visitor, Web
+
+
+class Way(StrEnum):
+    """How a decision is proved.
+
+    Attributes:
+        NAME: by the name alone.
+        LOGIN: the web server attests that the person is logged in.
+        PASSKEY: by a passkey of the person's.
+    """
+
+    NAME = "name"
+    LOGIN = "login"
+    PASSKEY = "passkey"
+
+
+@dataclass(frozen=True, slots=True)
+class Proving:
+    """What a decision needs, and how this person can give it here.
+
+    Attributes:
+        least: what the run's rules take.
+        way: how it is given; None if this person cannot give it here.
+        passkeys: the person's passkeys that count.
+        proposed: those that the person registered on this web server.
+    """
+
+    least: Assurance
+    way: Way | None
+    passkeys: tuple[Key, ...]
+    proposed: tuple[ProposedKey, ...]
+
+    @property
+    def credential_ids(self) -> list[str]:
+        """Which passkeys may sign: those that count, if all were registered here; else the browser asks."""
+        ids = {one.key_id: one.credential_id for one in self.proposed}
+        counting = [key.id for key in self.passkeys]
+        return [ids[one] for one in counting] if ids.keys() >= set(counting) else []
+
+
+async def proving_of(web: Web, status: Status, choice: Choice, visitor: Visitor) -> Proving:
+    """Return how this visitor proves such a decision on this run.
+
+    A passkey that was only proposed is offered too: the list of people may have it since a moment ago.
+    """
+    least = _least(status, choice)
+    passkeys = counting_passkeys(visitor.people, visitor.name, now())
+    proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
+    trusted = visitor.people.web.keys if visitor.people is not None else None
+    is_attested = visitor.session.assurance >= Assurance.LOGIN and public_of(web.key) in (trusted or ())
+    if is_attested and least <= Assurance.LOGIN:
+        way: Way | None = Way.LOGIN
+    elif least is Assurance.TYPED:
+        way = Way.NAME
+    else:
+        way = Way.PASSKEY if passkeys or proposed else None
+    return Proving(least, way, passkeys, proposed)
+
+
+def counting_passkeys(people: People | None, name: str, at: datetime) -> tuple[Key, ...]:
+    """Return the passkeys of a person that count now."""
+    person = people.find(name) if people is not None else None
+    return tuple(key for key in (person.keys if person else ()) if is_passkey(key.x) and in_force(key, at))
+
+
+def proven(
+    confirmation: Confirmation, way: Way, own: Ed25519PrivateKey, assertion: Assertion | None
+) -> Decision:
+    """Return the decision of a confirmation with its token; a passkey's needs its assertion."""
+    match way:
+        case Way.NAME:
+            return confirmation.decision
+        case Way.LOGIN:
+            token = login_token(confirmation.claims, own)
+        case Way.PASSKEY:
+            assert assertion is not None
+            token = passkey_token(confirmation.claims, assertion)
+        case _:
+            assert_never(way)
+    return confirmation.decision.model_copy(update={"signature": token})
+
+
+def _least(status: Status, choice: Choice) -> Assurance:
+    requirement = status.requirement
+    if requirement is None:
+        return Assurance.TYPED
+    return requirement.resolving.assurance if choice is Choice.RESOLVE else requirement.assurance

@@ -1,0 +1,109 @@
+"""What became of a decision that was confirmed: its verdict by the answer, else by the record."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from plangate.domain.audit import Decided
+from plangate.domain.decision import Via, update_key
+from plangate.domain.errors import (
+    PlangateError,
+    RecordsMissing,
+    RecordsUnavailable,
+    RunNotFound,
+    TrailDamaged,
+)
+from plangate.domain.review import CLOCK_LEEWAY
+from plangate.records.queries import trail_on_record
+from plangate.web.confirmations import Confirmation, Confirmations
+from plangate.web.gate import Gate
+
+_UNREAD: Final = (RecordsMissing, RecordsUnavailable, RunNotFound, TrailDamaged)
+
+
+class Fate(StrEnum):
+    """What became of a decision.
+
+    Attributes:
+        ACCEPTED: it counts.
+        REFUSED: it does not.
+        KEPT: the Temporal server keeps it until a worker runs.
+        NOT_RECORDED: a worker has it, and cannot record it yet.
+        UNKNOWN: whether it arrived is not known; it can be sent again, and counts once.
+    """
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    KEPT = "kept"
+    NOT_RECORDED = "not_recorded"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """The fate of a decision, and the reason of its verdict."""
+
+    fate: Fate
+    reason: str = ""
+
+
+async def became_of(gate: Gate, one: Confirmation) -> Became:
+    """Return what became of a confirmed decision."""
+    answer = one.answer
+    if answer is not None and answer.accepted is not None:
+        return Became(Fate.ACCEPTED if answer.accepted else Fate.REFUSED, answer.reason)
+    with suppress(*_UNREAD):
+        recorded = await asyncio.to_thread(_recorded, gate, one)
+        if recorded is not None:
+            return recorded
+    if answer is not None:
+        return Became(Fate.NOT_RECORDED, answer.reason)
+    return Became(Fate.KEPT if one.is_kept else Fate.UNKNOWN)
+
+
+async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> Became:
+    """Send a confirmed decision, unless it is known what became of it, and return that.
+
+    It may be sent again and again: its id makes it one decision.
+    """
+    before = await became_of(gate, one)
+    if before.fate in (Fate.ACCEPTED, Fate.REFUSED):
+        return before
+    try:
+        client = await gate.client()
+        answer = await client.decide(one.workflow_id, one.decision, update_id=one.id)
+    except PlangateError:
+        after = await became_of(gate, one)
+        if after.fate is Fate.UNKNOWN:
+            raise
+        return after
+    await asyncio.to_thread(confirmations.note_answer, one, answer)
+    if answer is None:
+        return Became(Fate.KEPT)
+    return await became_of(gate, one.model_copy(update={"answer": answer}))
+
+
+def _recorded(gate: Gate, one: Confirmation) -> Became | None:
+    """Return the verdict on the record; an accepted one, if the decision arrived more than once."""
+    verdicts = [
+        entry.event.verdict
+        for entry in trail_on_record(gate.database, one.workflow_id)
+        if isinstance(entry.event, Decided) and _is_this(entry.event, one)
+    ]
+    best = next((verdict for verdict in verdicts if verdict.accepted), verdicts[0] if verdicts else None)
+    return None if best is None else Became(Fate.ACCEPTED if best.accepted else Fate.REFUSED, best.reason)
+
+
+def _is_this(event: Decided, one: Confirmation) -> bool:
+    arrival = event.arrival
+    if arrival.decision is None:
+        return False
+    if arrival.key.endswith(update_key("", one.id)):
+        return True
+    if one.decision.signature is not None:
+        return arrival.decision.signature == one.decision.signature
+    since = one.sent_at or one.made_at
+    is_later = arrival.received_at >= since - CLOCK_LEEWAY
+    return arrival.via is Via.SIGNAL and is_later and arrival.decision == one.decision

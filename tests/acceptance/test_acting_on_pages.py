@@ -1,0 +1,198 @@
+"""What people do on the pages besides approving: edit, strike, resolve and withdraw; without scripts."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from html import unescape
+from typing import Any
+
+import pytest_asyncio
+
+from plangate.domain.decision import Choice
+from plangate.domain.status import Status
+from plangate.presentation.resolutions import resolution_words
+from tests.support.gate import Gate
+from tests.support.holds import approved, booking_gate, lost
+from tests.support.inbox import Inbox, open_inbox
+from tests.support.plain_browser import PlainBrowser
+
+Enter = Callable[..., Coroutine[Any, Any, PlainBrowser]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(gate: Gate) -> AsyncIterator[Inbox]:
+    async with open_inbox(gate) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def enter(inbox: Inbox) -> AsyncIterator[Enter]:
+    """Return a function that opens a run's page in the browser of a person."""
+    visitors = []
+
+    async def entered(status: Status, name: str = "dana") -> PlainBrowser:
+        visitor = await inbox.signed_in(name)
+        visitors.append(visitor)
+        browser = PlainBrowser(visitor)
+        await browser.open(f"/runs/{status.workflow_id}")
+        return browser
+
+    yield entered
+    for visitor in visitors:
+        await visitor.aclose()
+
+
+async def test_an_edit_is_typed_shown_confirmed_and_then_reviewed_anew(gate: Gate, enter: Enter) -> None:
+    status = await gate.in_review("water the plants", "feed the cat")
+    browser = await enter(status)
+    await browser.press("Edit")
+    await browser.press("See the changes", s2_1="feed the dog", comment="no cat here")
+    assert "feed the cat" in browser.html
+    assert "feed the dog" in browser.html
+    assert "another person must approve it" in browser.html
+    await browser.press("Edit")
+
+    assert "Accepted" in browser.html
+    after = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
+    assert after.plan is not None
+    assert [step.arguments["text"] for step in after.plan.steps] == ["water the plants", "feed the dog"]
+    assert (after.author, after.decisions[-1].comment) == ("dana", "no cat here")
+
+
+async def test_faults_of_an_edit_stand_at_their_fields_and_nothing_typed_is_lost(
+    gate: Gate, enter: Enter
+) -> None:
+    browser = await enter(await gate.in_review("water the plants"))
+    await browser.press("Edit")
+    await browser.press("See the changes", summary="", s1_1="water all of the plants", comment="all")
+    assert browser.status == 422
+    assert 'id="fault-summary"' in browser.html
+    assert "water all of the plants" in browser.html
+    assert ("comment", "all") in browser.read().forms[-1].fields
+
+
+async def test_an_edit_of_a_plan_that_was_replaced_meanwhile_keeps_what_was_typed(
+    gate: Gate, enter: Enter
+) -> None:
+    status = await gate.in_review("water the plants")
+    browser = await enter(status)
+    await browser.press("Edit")
+    await gate.decide(status, "edit", "erik", new_plan=_with_text(status, "water the roses"))
+    await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
+    await browser.press("See the changes", s1_1="water the lawn")
+    assert "replaced while you edited" in browser.html
+    await browser.press("See the changes")
+    assert "water the roses" in browser.html
+    assert "water the lawn" in browser.html
+
+
+async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, enter: Enter) -> None:
+    status = await gate.in_review("water the plants")
+    browser = await enter(status)
+    await browser.open(f"{browser.path}/edit?notation=json")
+    whole = dict(browser.read().forms[-1].fields)["whole"]
+    await browser.press("See the changes", whole=whole[:-2])
+    assert "is not JSON" in browser.html
+    await browser.press("See the changes", whole=whole.replace("water the plants", "water the roses"))
+    assert "water the roses" in browser.html
+    assert "Confirm" in browser.html
+
+
+async def test_a_struck_step_is_named_before_it_is_confirmed(gate: Gate, enter: Enter) -> None:
+    status = await gate.in_review("water the plants", "feed the cat")
+    browser = await enter(status)
+    await browser.press("Strike", which=1)
+    assert "You strike this, and change nothing else" in browser.html
+    assert "feed the cat" in browser.html
+    await browser.press("Strike")
+    after = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
+    assert [step.arguments["text"] for step in after.steps] == ["water the plants"]
+
+
+async def test_a_replaced_plan_is_not_approved_and_the_new_one_is_shown(gate: Gate, enter: Enter) -> None:
+    status = await gate.in_review("water the plants")
+    browser = await enter(status)
+    await browser.press("Approve")
+    await gate.decide(status, "edit", "erik", new_plan=_with_text(status, "water the roses"))
+    await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
+    await browser.press("Approve")
+    assert browser.status == 409
+    assert "This plan was replaced" in browser.html
+    assert "water the roses" in browser.html
+    assert (await gate.api.status(status.workflow_id)).approved_by == ()
+
+
+async def test_a_confirmation_that_is_sent_again_is_one_decision(gate: Gate, enter: Enter) -> None:
+    status = await gate.in_review("water the plants")
+    browser = await enter(status)
+    await browser.press("Approve")
+    form = browser.read().forms[-1]
+    for _ in range(3):
+        assert "Accepted" in (await browser.send(form.action, form.method, form.fields)).text
+    after = await gate.until("executed", status.workflow_id)
+    assert [one.decision for one in after.decisions] == [Choice.APPROVE]
+
+
+async def test_the_requester_withdraws_and_others_are_not_offered_to(gate: Gate, enter: Enter) -> None:
+    status = await gate.in_review("water the plants")
+    assert "Withdraw" not in (await enter(status)).buttons()
+    browser = await enter(status, "rita")
+    await browser.press("Withdraw")
+    assert "You end this run" in browser.html
+    await browser.press("Withdraw", comment="not needed")
+    after = await gate.until("withdrawn", status.workflow_id)
+    assert after.reason == "withdrawn by rita: not needed"
+
+
+async def test_a_held_step_is_resolved_with_its_evidence_after_saying_what_each_choice_does(
+    idle_gate: Gate,
+) -> None:
+    booking_gate(idle_gate).fails_at["flowers"] = lost()
+    async with idle_gate.worker(), open_inbox(idle_gate) as inbox:
+        status = await approved(idle_gate, "seeds", "flowers", "pots")
+        held = await idle_gate.held(status.workflow_id)
+        async with aclosing(await inbox.signed_in("dana")) as visitor:
+            browser = PlainBrowser(visitor)
+            await browser.open(f"/runs/{held.workflow_id}")
+            await browser.press("Resolve")
+            for words in resolution_words(held).values():
+                assert words in unescape(browser.html)
+            await browser.press("Resolve", resolution="mark_done")
+            assert "Write how you know that it happened" in browser.html
+            await browser.press("Resolve", comment="the account shows it")
+            assert "You decide how the run goes on at step 2" in browser.html
+            await browser.press("Resolve")
+            assert "Accepted" in browser.html
+        after = await idle_gate.until("executed", held.workflow_id)
+    assert after.decisions[-1].comment == "the account shows it"
+    idle_gate.database.close()
+
+
+async def test_without_a_worker_a_decision_is_kept_and_its_page_later_shows_the_verdict(
+    idle_gate: Gate,
+) -> None:
+    async with open_inbox(idle_gate) as inbox, aclosing(await inbox.signed_in("dana")) as visitor:
+        async with idle_gate.worker():
+            status = await idle_gate.in_review("water the plants")
+        browser = PlainBrowser(visitor)
+        await browser.open(f"/runs/{status.workflow_id}")
+        await browser.press("Approve")
+        await browser.press("Approve")
+        assert "no worker is running now" in browser.html
+        async with idle_gate.worker():
+            await idle_gate.until("executed", status.workflow_id)
+            await browser.open(browser.path)
+        assert "Accepted" in browser.html
+    idle_gate.database.close()
+
+
+async def test_changes_are_not_asked_for_without_saying_which(gate: Gate, enter: Enter) -> None:
+    browser = await enter(await gate.in_review("water the plants"))
+    await browser.press("Ask for changes")
+    assert "Say in the comment what to change" in browser.html
+
+
+def _with_text(status: Status, text: str) -> dict[str, Any]:
+    assert status.plan is not None
+    plan = status.plan.proposed().model_dump(mode="json")
+    plan["steps"][0]["arguments"]["text"] = text
+    return plan
