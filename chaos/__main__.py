@@ -21,6 +21,7 @@ from chaos import (
     freeze_a_worker,
     fuzz,
     hold,
+    inbox,
     injections,
     kill_the_server,
     kill_the_worker,
@@ -77,6 +78,7 @@ SCENARIOS = {
     "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
     "burst": Scenario(burst.act, burst.FULL, burst.QUICK),
     "hold": Scenario(hold.act, hold.FULL, hold.QUICK),
+    "inbox": Scenario(inbox.act, inbox.FULL, inbox.QUICK),
     # The suite has a sample of its own (tests/workflow/test_prompt_injections.py).
     "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
     "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),

@@ -1,0 +1,249 @@
+"""kill -9 of the web server and of the worker at random moments, while people decide on the pages by passkey.
+
+A person who gets no answer loads the page again, as browsers offer to: the confirmation is sent once more and
+must still be one decision. In the end each page's last word is compared with the record.
+"""
+
+import asyncio
+import json
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from html import unescape
+from random import Random
+
+import httpx
+
+from chaos.crew import WorkerProcess
+from chaos.inspector import inspect
+from chaos.orders import APPROVER, REQUESTER, Order, Place, order
+from chaos.people import insist
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.domain.assurance import Assurance
+from plangate.settings import PROJECT
+from plangate.signing.base64url import decoded
+from tests.support.authenticator import passkey
+from tests.support.plain_browser import PlainBrowser
+
+_PATIENCE = 200.0
+_TOGETHER = 8
+_POLICY = '[default]\nneeds = [{ role = "finance" }]\nassurance = "signed"\n'
+_PEOPLE = f"""\
+[[person]]
+name = "{APPROVER}"
+roles = ["finance"]
+keys = [{{public = "{passkey("chaos").public}"}}]
+
+[[person]]
+name = "{REQUESTER}"
+"""
+_VERDICT = re.compile(r"<h1>(Accepted|Refused|Kept|Not judged yet|Not known)</h1>")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many runs are decided, and how often something is killed meanwhile."""
+
+    runs: int
+    kills: int
+
+
+FULL = Size(runs=200, kills=40)
+QUICK = Size(runs=6, kills=2)
+
+
+@dataclass
+class WebServer:
+    """The web server: one process at a time, always at the same address."""
+
+    stage: Stage
+    port: int
+    processes: list[WorkerProcess] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """What people type."""
+        return f"http://localhost:{self.port}"
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers."""
+        folder = self.stage.folder / "web"
+        folder.mkdir(exist_ok=True)
+        number = len(self.processes) + 1
+        self.processes.append(WorkerProcess(number, folder, self.stage.environment(), PROJECT / "web.py"))
+        async with asyncio.timeout(_PATIENCE), httpx.AsyncClient() as client:
+            while True:
+                self.processes[-1].check()
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"{self.url}/healthz")).is_success:
+                        return
+                await asyncio.sleep(0.05)
+
+    def kill(self) -> None:
+        """Kill the process by SIGKILL."""
+        self.processes[-1].kill()
+
+    def said(self, words: str) -> bool:
+        """Return whether any log has these words."""
+        return any(words in one.log.read_text(errors="replace") for one in self.processes)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Decide all runs, while the web server or the worker is killed again and again."""
+    orders = [
+        order(f"inbox-{one:03}", [Place.OUTBOX], "rejected" if one % 5 == 4 else "executed")
+        for one in range(size.runs)
+    ]
+    async with _web(stage) as web:
+        await stage.hire()
+        await web.start()
+        await asyncio.gather(*(_submitted(stage, one) for one in orders))
+        last: dict[str, str] = {}
+        deciding = asyncio.create_task(_decide_all(web, orders, last))
+        killed = await _kill_meanwhile(stage, web, size.kills, deciding, report)
+        await deciding
+        await inspect(stage, orders, report, patience=_PATIENCE)
+        _compare(stage, orders, last, report)
+        report.expect(not web.said("Traceback"), "a log of the web server holds a traceback")
+    report.figure(
+        "kills", ", ".join(f"{killed.count(what)} of the {what}" for what in ("web server", "worker"))
+    )
+    report.figure("decided on pages", len(last))
+    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+
+
+@asynccontextmanager
+async def _web(stage: Stage) -> AsyncIterator[WebServer]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (stage.folder / "policy.toml").write_text(_POLICY)
+    (stage.folder / "people.toml").write_text(_PEOPLE)
+    stage.settings |= {
+        "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
+        "PLANGATE_WEB_URL": f"http://localhost:{port}",
+        "PLANGATE_POLICY": str(stage.folder / "policy.toml"),
+        "PLANGATE_PEOPLE": str(stage.folder / "people.toml"),
+    }
+    web = WebServer(stage, port)
+    try:
+        yield web
+    finally:
+        if web.processes:
+            web.kill()
+
+
+async def _submitted(stage: Stage, one: Order) -> None:
+    await insist(lambda: stage.submit(one))
+    await stage.until("in_review", one.workflow_id)
+
+
+async def _kill_meanwhile(
+    stage: Stage, web: WebServer, kills: int, deciding: asyncio.Task[None], report: Report
+) -> list[str]:
+    killed = []
+    for number in range(1, kills + 1):
+        await asyncio.wait([deciding], timeout=stage.chance.uniform(0.2, 4))
+        if deciding.done():
+            break
+        is_web = stage.chance.random() < 0.6
+        killed.append("web server" if is_web else "worker")
+        report.say(f"kill {number} of {kills}: the {killed[-1]}")
+        if is_web:
+            web.kill()
+            await web.start()
+        else:
+            stage.worker.kill()
+            await asyncio.sleep(stage.chance.uniform(0, 0.5))
+            await stage.hire()
+    return killed
+
+
+async def _decide_all(web: WebServer, orders: list[Order], last: dict[str, str]) -> None:
+    limit = asyncio.Semaphore(_TOGETHER)
+
+    async def one(each: Order) -> None:
+        async with limit:
+            await asyncio.sleep(Random(each.workflow_id).uniform(0, 0.5))
+            last[each.workflow_id] = await _decided(web, each)
+
+    await asyncio.gather(*map(one, orders))
+
+
+async def _decided(web: WebServer, one: Order) -> str:
+    """Decide on a run's page as a person with a passkey, and return the last word of the page."""
+    button = "Reject" if one.outcome == "rejected" else "Approve"
+    async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
+        browser = PlainBrowser(visitor)
+        await _again_and_again(lambda: _signed_in(visitor))
+        one.decided_at = time.time()
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                await _again_and_again(lambda: _confirmed(web, browser, one.workflow_id, button))
+                while (verdict := _verdict(browser)) in ("Kept", "Not judged yet"):
+                    await asyncio.sleep(0.3)
+                    await _again_and_again(lambda: browser.open(browser.path))
+                if verdict in ("Accepted", "Refused"):
+                    return verdict
+                if verdict == "Not known":
+                    await _again_and_again(lambda: browser.press("Send it again"))
+
+
+async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, button: str) -> None:
+    """Go from the run's page to the verdict; the signed form is sent again until it is answered."""
+    await browser.open(f"/runs/{workflow_id}")
+    await browser.press(button)
+    found = re.search(r'data-sign="([^"]+)"', browser.html)
+    if found is None:
+        raise httpx.ReadError(f"The page asks for no passkey: {browser.html[:200]}")
+    options = json.loads(unescape(found[1]))
+    assertion = passkey("chaos").answer(decoded(options["challenge"]), origin=web.url, rp_id="localhost")
+    credential = json.dumps(
+        {
+            "id": assertion.credential_id,
+            "type": "public-key",
+            "response": {
+                "clientDataJSON": assertion.client_data,
+                "authenticatorData": assertion.authenticator_data,
+                "signature": assertion.signature,
+            },
+        }
+    )
+    await _again_and_again(lambda: browser.press(button, credential=credential))
+
+
+async def _signed_in(visitor: httpx.AsyncClient) -> None:
+    (await visitor.post("/sign-in", data={"name": APPROVER, "next": "/"})).raise_for_status()
+
+
+async def _again_and_again(act: Callable[[], Awaitable[object]]) -> None:
+    """Do what a person does who gets no answer."""
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            try:
+                await act()
+            except httpx.HTTPError:
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+
+def _verdict(browser: PlainBrowser) -> str:
+    found = _VERDICT.search(browser.html)
+    return found[1] if found else ""
+
+
+def _compare(stage: Stage, orders: list[Order], last: dict[str, str], report: Report) -> None:
+    """Compare each page's last word with the record: one decision that counts, signed, and no other."""
+    for one in orders:
+        status = stage.recorded(one.workflow_id)
+        counted = [made for made in status.decisions if made.accepted] if status else []
+        said = last.get(one.workflow_id, "nothing")
+        name = one.workflow_id
+        report.expect(len(counted) == 1, f"{name} has {len(counted)} decisions that count; the page: {said}")
+        report.expect(said == "Accepted", f"the last word of the page of {name} is '{said}'")
+        is_signed = all(made.assurance is Assurance.SIGNED for made in counted)
+        report.expect(is_signed, f"a decision on {name} counts without its signature")
