@@ -5,14 +5,12 @@ must still be one decision. In the end each page's last word is compared with th
 """
 
 import asyncio
-import json
 import re
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from html import unescape
 from random import Random
 
 import httpx
@@ -25,13 +23,12 @@ from chaos.report import Report
 from chaos.stage import Stage
 from plangate.domain.assurance import Assurance
 from plangate.settings import PROJECT
-from plangate.signing.base64url import decoded
 from tests.support.authenticator import passkey
 from tests.support.plain_browser import PlainBrowser
+from tests.support.signing_inbox import POLICY, credential_for
 
 _PATIENCE = 200.0
 _TOGETHER = 8
-_POLICY = '[default]\nneeds = [{ role = "finance" }]\nassurance = "signed"\n'
 _PEOPLE = f"""\
 [[person]]
 name = "{APPROVER}"
@@ -120,12 +117,12 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 async def _web(stage: Stage) -> AsyncIterator[WebServer]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    (stage.folder / "policy.toml").write_text(_POLICY)
+    (stage.folder / "policy.toml").write_text(POLICY)
     (stage.folder / "people.toml").write_text(_PEOPLE)
     stage.settings |= {
         "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
         "PLANGATE_WEB_URL": f"http://localhost:{port}",
-        "PLANGATE_POLICY": str(stage.folder / "policy.toml"),
+        "PLANGATEPOLICY": str(stage.folder / "policy.toml"),
         "PLANGATE_PEOPLE": str(stage.folder / "people.toml"),
     }
     web = WebServer(stage, port)
@@ -196,22 +193,9 @@ async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, bu
     """Go from the run's page to the verdict; the signed form is sent again until it is answered."""
     await browser.open(f"/runs/{workflow_id}")
     await browser.press(button)
-    found = re.search(r'data-sign="([^"]+)"', browser.html)
-    if found is None:
+    if "data-sign" not in browser.html:
         raise httpx.ReadError(f"The page asks for no passkey: {browser.html[:200]}")
-    options = json.loads(unescape(found[1]))
-    assertion = passkey("chaos").answer(decoded(options["challenge"]), origin=web.url, rp_id="localhost")
-    credential = json.dumps(
-        {
-            "id": assertion.credential_id,
-            "type": "public-key",
-            "response": {
-                "clientDataJSON": assertion.client_data,
-                "authenticatorData": assertion.authenticator_data,
-                "signature": assertion.signature,
-            },
-        }
-    )
+    credential = credential_for(browser.html, passkey("chaos"), web.url)
     await _again_and_again(lambda: browser.press(button, credential=credential))
 
 

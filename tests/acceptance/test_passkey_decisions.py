@@ -1,9 +1,7 @@
 """Decisions by passkey in a real browser on a phone's screen, with a virtual authenticator."""
 
 import re
-import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,16 +10,12 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.status import Status
-from plangate.policy.people_file import PeopleFile
-from plangate.policy.people_in_force import people_in_force, trusted_web
-from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
-from plangate.records.rule_texts import record_rules
 from plangate.web.proposals import Proposals
 from plangate.web.sessions import WebDatabase
 from tests.support.browser import CHROMIUM, add_authenticator, launched_browser
 from tests.support.gate import Gate
-from tests.support.inbox import Inbox, open_inbox
+from tests.support.signing_inbox import SigningInbox, signing_inbox
 
 if CHROMIUM is None:
     pytest.skip(
@@ -30,31 +24,6 @@ if CHROMIUM is None:
         allow_module_level=True,
     )
 PHONE = ViewportSize(width=390, height=844)
-POLICY = '[default]\nneeds = [{ role = "finance" }]\nassurance = "signed"\n'
-PEOPLE = """\
-[[person]]
-name = "dana"
-roles = ["finance"]
-keys = [{keys}]
-
-[[person]]
-name = "rita"
-"""
-
-
-@dataclass
-class Desk:
-    """An inbox where plans need a signed approval by finance, and the file of the list of people."""
-
-    gate: Gate
-    inbox: Inbox
-    people: Path
-
-    def enrol(self, *keys: str) -> None:
-        """Put these keys of dana's into the list of people."""
-        self.people.write_text(PEOPLE.format(keys=", ".join(f'{{public = "{key}"}}' for key in keys)))
-        listed = people_in_force(PeopleFile(self.people).people(), trusted_web(self.gate.settings), ())
-        record_rules(self.gate.database, "people", listed.text, listed.hash, "worker@here")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -64,18 +33,9 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def desk(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[Desk]:
-    free = socket.create_server(("127.0.0.1", 0))
-    url = f"http://localhost:{free.getsockname()[1]}"
-    people = tmp_path / "people.toml"
-    people.write_text(PEOPLE.format(keys=""))
-    idle_gate.settings = idle_gate.settings.model_copy(update={"web_url": url})
-    idle_gate.directory, idle_gate.policy = PeopleFile(people), policy_in(POLICY)
-    async with idle_gate.worker(), open_inbox(idle_gate, free) as inbox:
-        opened = Desk(idle_gate, inbox, people)
-        opened.enrol()
+async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
+    async with signing_inbox(idle_gate, tmp_path) as opened:
         yield opened
-    idle_gate.database.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -87,27 +47,27 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await opened.close()
 
 
-async def signed_in(page: Page, desk: Desk, path: str) -> None:
-    await page.goto(f"{desk.inbox.url}{path}")
+async def signed_in(page: Page, inbox: SigningInbox, path: str) -> None:
+    await page.goto(f"{inbox.inbox.url}{path}")
     await page.get_by_label("Choose your name").select_option("dana")
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def with_a_passkey(page: Page, desk: Desk) -> str:
+async def with_a_passkey(page: Page, inbox: SigningInbox) -> str:
     """Let dana propose a passkey, and put it into the list of people."""
-    await signed_in(page, desk, "/me")
+    await signed_in(page, inbox, "/me")
     await page.get_by_label("Name of the passkey").fill("phone")
     await page.get_by_role("button", name="Add a passkey").click()
     line = await page.get_by_text(re.compile("^passkey:")).inner_text()
-    desk.enrol(line)
+    inbox.enrol(line)
     return line
 
 
-async def test_from_the_link_to_the_decision_in_three_taps(page: Page, desk: Desk) -> None:
-    await with_a_passkey(page, desk)
-    status = await desk.gate.in_review("water the plants")
+async def test_from_the_link_to_the_decision_in_three_taps(page: Page, inbox: SigningInbox) -> None:
+    await with_a_passkey(page, inbox)
+    status = await inbox.gate.in_review("water the plants")
     taps = 0
-    await page.goto(f"{desk.inbox.url}/runs/{status.workflow_id}")
+    await page.goto(f"{inbox.inbox.url}/runs/{status.workflow_id}")
     await everything_is_on_screen(page, status)
 
     await page.get_by_role("button", name="Approve").click()
@@ -117,29 +77,29 @@ async def test_from_the_link_to_the_decision_in_three_taps(page: Page, desk: Des
     taps += 2
 
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
-    after = await desk.gate.until("executed", status.workflow_id)
+    after = await inbox.gate.until("executed", status.workflow_id)
     assert taps <= 3
     assert [(one.by, one.assurance) for one in after.decisions] == [("dana", Assurance.SIGNED)]
 
 
-async def test_an_edit_is_signed_with_the_hash_of_its_plan(page: Page, desk: Desk) -> None:
-    await with_a_passkey(page, desk)
-    status = await desk.gate.in_review("water the plants")
-    await page.goto(f"{desk.inbox.url}/runs/{status.workflow_id}/edit")
+async def test_an_edit_is_signed_with_the_hash_of_its_plan(page: Page, inbox: SigningInbox) -> None:
+    await with_a_passkey(page, inbox)
+    status = await inbox.gate.in_review("water the plants")
+    await page.goto(f"{inbox.inbox.url}/runs/{status.workflow_id}/edit")
     await page.get_by_label("text").fill("water the roses")
     await page.get_by_role("button", name="See the changes").click()
     await page.get_by_role("button", name="Edit").click()
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
-    after = await desk.gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
+    after = await inbox.gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
     assert (after.author, after.decisions[-1].assurance) == ("dana", Assurance.SIGNED)
 
 
 async def test_before_the_plan_is_read_a_browser_without_passkeys_says_so_and_how_to_leave_it(
-    page: Page, desk: Desk
+    page: Page, inbox: SigningInbox
 ) -> None:
-    await with_a_passkey(page, desk)
-    status = await desk.gate.in_review("water the plants")
-    address = f"{desk.inbox.url}/runs/{status.workflow_id}"
+    await with_a_passkey(page, inbox)
+    status = await inbox.gate.in_review("water the plants")
+    address = f"{inbox.inbox.url}/runs/{status.workflow_id}"
     await page.goto(address)
     await expect(page.get_by_text("this browser cannot use one")).to_be_hidden()
     await page.add_init_script("delete window.PublicKeyCredential")
@@ -151,29 +111,31 @@ async def test_before_the_plan_is_read_a_browser_without_passkeys_says_so_and_ho
     assert await drawn.evaluate("image => image.naturalWidth") > 0
 
 
-async def test_a_lost_passkey_is_revoked_by_another_and_counts_no_more(page: Page, desk: Desk) -> None:
-    line = await with_a_passkey(page, desk)
-    await page.goto(f"{desk.inbox.url}/me")
+async def test_a_lost_passkey_is_revoked_by_another_and_counts_no_more(
+    page: Page, inbox: SigningInbox
+) -> None:
+    line = await with_a_passkey(page, inbox)
+    await page.goto(f"{inbox.inbox.url}/me")
     await expect(page.get_by_text("Counts")).to_be_visible()
     await page.get_by_role("button", name="Revoke").click()
     await page.get_by_role("button", name="Revoke").click()
     await expect(page.get_by_text("The key is revoked.")).to_be_visible()
-    await page.goto(f"{desk.inbox.url}/me")
+    await page.goto(f"{inbox.inbox.url}/me")
     await expect(page.get_by_text("Revoked, or ended")).to_be_visible()
     await expect(page.get_by_text(line)).to_be_visible()
 
 
 async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
-    page: Page, desk: Desk
+    page: Page, inbox: SigningInbox
 ) -> None:
-    token = Proposals(WebDatabase.at(desk.gate.settings.var_dir / "web.db").engine).invite("dana", now())
-    await page.goto(f"{desk.inbox.url}/invitation/{token}")
+    token = Proposals(WebDatabase.at(inbox.gate.settings.var_dir / "web.db").engine).invite("dana", now())
+    await page.goto(f"{inbox.inbox.url}/invitation/{token}")
     await page.get_by_label("Name of the passkey").fill("phone")
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_text("Your passkey is proposed, dana.")).to_be_visible()
-    await page.goto(f"{desk.inbox.url}/invitation/{token}")
+    await page.goto(f"{inbox.inbox.url}/invitation/{token}")
     await expect(page.get_by_text("This invitation was used")).to_be_visible()
-    await signed_in(page, desk, "/me")
+    await signed_in(page, inbox, "/me")
     await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
 
 

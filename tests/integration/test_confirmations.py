@@ -1,0 +1,130 @@
+"""Confirmations on the pages: by their own session, in time, signed by a passkey as they are."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest_asyncio
+from sqlalchemy import create_engine, text
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.status import Status
+from tests.support.authenticator import PRESENT, passkey
+from tests.support.gate import Gate
+from tests.support.plain_browser import PlainBrowser
+from tests.support.signing_inbox import SigningInbox, credential_for, signing_inbox
+
+DANA = passkey("dana")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
+    async with signing_inbox(idle_gate, tmp_path, DANA.public) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def dana(inbox: SigningInbox) -> AsyncIterator[PlainBrowser]:
+    async with aclosing(await inbox.inbox.signed_in("dana")) as visitor:
+        yield PlainBrowser(visitor)
+
+
+async def asked(inbox: SigningInbox, browser: PlainBrowser, button: str = "Approve") -> Status:
+    """Lead to the page of a confirmation."""
+    status = await inbox.gate.in_review("water the plants")
+    await browser.open(f"/runs/{status.workflow_id}")
+    await browser.press(button)
+    return status
+
+
+async def test_a_signed_confirmation_counts_and_its_trail_has_the_passkey(
+    inbox: SigningInbox, dana: PlainBrowser
+) -> None:
+    status = await asked(inbox, dana)
+    await dana.press("Approve", credential=credential_for(dana.html, DANA, inbox.inbox.url))
+    assert "<h1>Accepted</h1>" in dana.html
+    after = await inbox.gate.until("executed", status.workflow_id)
+    assert after.decisions[0].assurance is Assurance.SIGNED
+    assert after.decisions[0].origin == inbox.inbox.url
+
+
+FORGED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"key": passkey("mallory")}, "none of dana&#39;s passkeys"),
+    ({"origin": "https://evil.example"}, "its passkey was used at https://evil.example"),
+    ({"rp_id": "evil.example"}, "another RP id"),
+    ({"flags": PRESENT}, "did not verify the person"),
+    ({"kind": "webauthn.create"}, "something other than a signature"),
+)
+
+
+async def test_the_worker_refuses_what_a_page_could_forge(inbox: SigningInbox, dana: PlainBrowser) -> None:
+    status = await asked(inbox, dana)
+    for forged, why in FORGED:
+        await dana.open(f"/runs/{status.workflow_id}")
+        await dana.press("Approve")
+        made = {"key": DANA, "origin": inbox.inbox.url, **forged}
+        await dana.press("Approve", credential=credential_for(dana.html, **made))
+        assert "<h1>Refused</h1>" in dana.html
+        assert why in dana.html
+    assert (await inbox.gate.api.status(status.workflow_id)).approved_by == ()
+
+
+async def test_a_signature_of_one_confirmation_is_refused_for_another(
+    inbox: SigningInbox, dana: PlainBrowser
+) -> None:
+    await asked(inbox, dana, "Reject")
+    of_another = credential_for(dana.html, DANA, inbox.inbox.url)
+    await asked(inbox, dana)
+    await dana.press("Approve", credential=of_another)
+    assert "signed another challenge" in dana.html
+
+
+async def test_without_a_signature_nothing_is_sent_and_it_is_asked_for_again(
+    inbox: SigningInbox, dana: PlainBrowser
+) -> None:
+    status = await asked(inbox, dana)
+    for said in ("", "{}", '{"id": 7}', "[" * 10_000):
+        await dana.press("Approve", credential=said)
+        assert "no passkey signed it" in dana.html
+    assert (await inbox.gate.api.status(status.workflow_id)).decisions == ()
+
+
+async def test_a_confirmation_ends_after_five_minutes(inbox: SigningInbox, dana: PlainBrowser) -> None:
+    status = await asked(inbox, dana)
+    engine = create_engine(f"sqlite:///{inbox.gate.settings.var_dir / 'web.db'}")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE confirmations SET made_at = made_at - 301"))
+    engine.dispose()
+    await dana.press("Approve", credential=credential_for(dana.html, DANA, inbox.inbox.url))
+    assert "within five minutes, so nothing was sent" in dana.html
+    assert (await inbox.gate.api.status(status.workflow_id)).decisions == ()
+
+
+async def test_no_other_session_or_person_sends_or_sees_a_confirmation(
+    inbox: SigningInbox, dana: PlainBrowser
+) -> None:
+    status = await asked(inbox, dana)
+    form = dana.read().forms[-1]
+    (name,) = re.findall(r'name="confirmation" value="([^"]+)"', dana.html)
+    credential = credential_for(dana.html, DANA, inbox.inbox.url)
+    for person in ("dana", "rita"):
+        async with aclosing(await inbox.inbox.signed_in(person)) as visitor:
+            other = PlainBrowser(visitor)
+            await other.open(f"/runs/{status.workflow_id}")
+            token = dict(other.read().forms[-1].fields).get("form_token") or _token(other)
+            fields = {"form_token": token, "confirmation": name, "credential": credential}
+            answer = await other.send(form.action, "post", list(fields.items()))
+            assert answer.status_code == httpx.codes.CONFLICT
+    assert (await inbox.gate.api.status(status.workflow_id)).decisions == ()
+    await dana.press("Approve", credential=credential)
+    assert "<h1>Accepted</h1>" in dana.html
+    async with aclosing(await inbox.inbox.signed_in("rita")) as visitor:
+        assert (await visitor.get(dana.path)).status_code == httpx.codes.NOT_FOUND
+
+
+def _token(browser: PlainBrowser) -> str:
+    (*_, token) = re.findall(r'name="form_token" value="([^"]+)"', browser.html)
+    return str(token)
