@@ -3,6 +3,7 @@
 Starts a worker with a dev server in a temporary folder, submits the plan of the quickstart, and writes
 
 - ``review.png``: the run in Temporal's Web UI while it waits for a decision (needs Chromium);
+- ``inbox-*.png``: the way from the plan to the decision by passkey, on a phone;
 - ``held.png``: a run that is held, because a call ended without an answer;
 - ``examples/refund-desk/story.svg``: the second half of ``make example``;
 - ``terminal.svg``: the commands that start, approve and verify the run, with their output;
@@ -15,19 +16,21 @@ import os
 import pty
 import re
 import shutil
+import socket
 import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Error as PlaywrightError
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
@@ -69,6 +72,25 @@ steps:
       subject: Your refund is on its way
       body: The second charge is being refunded.
 """
+INBOX_POLICY: Final = '[default]\nneeds = [{ role = "finance" }]\nassurance = "signed"\n'
+INBOX_PEOPLE: Final = """\
+[[person]]
+name = "dana"
+roles = ["finance"]
+keys = [{keys}]
+
+[[person]]
+name = "rita"
+"""
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+AUTHENTICATOR: Final = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
 SVG: Final = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
@@ -148,14 +170,22 @@ def worker(home: Home) -> Iterator[None]:
             process.wait(PATIENCE)
 
 
-async def photograph(url: str, file: Path, height: int = 1150) -> None:
-    """Open a run in the Web UI and write a picture of its page."""
+@asynccontextmanager
+async def opened_browser() -> AsyncIterator[Browser]:
+    """Run Chromium without a window for the block."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         sys.exit("There is no Chromium; install one, for instance with apt-get install chromium.")
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield browser
+        await browser.close()
+
+
+async def photograph(url: str, file: Path, height: int = 1150) -> None:
+    """Open a run in the Web UI and write a picture of its page."""
+    async with opened_browser() as browser:
         page = await browser.new_page(viewport={"width": 1280, "height": height})
         await page.goto(url)
         await page.get_by_text("User Metadata").click()
@@ -165,7 +195,6 @@ async def photograph(url: str, file: Path, height: int = 1150) -> None:
             await frame.wait_for_selector("main p")
         await asyncio.sleep(1)  # the page settles: frames take their contents' height
         await page.screenshot(path=file)
-        await browser.close()
 
 
 def draw(commands: list[tuple[str, str]], file: Path, *, folds: bool = False) -> None:
@@ -272,6 +301,71 @@ def record_held() -> None:
         bank.shutdown()
 
 
+async def answers(page: Page, url: str) -> bool:
+    """Return whether the inbox answers yet."""
+    try:
+        return (await page.request.get(f"{url}/healthz")).ok
+    except PlaywrightError:
+        return False
+
+
+async def decide_on_a_phone(url: str, home: Home) -> None:
+    """Decide by passkey in the inbox as dana does, and write a picture of each page on the way."""
+    async with opened_browser() as browser:
+        page = await browser.new_page(viewport=PHONE, device_scale_factor=2, color_scheme="light")
+        session = await page.context.new_cdp_session(page)
+        await session.send("WebAuthn.enable")
+        await session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+        async with asyncio.timeout(PATIENCE):
+            while not await answers(page, url):
+                await asyncio.sleep(0.2)
+        await page.goto(f"{url}/me")
+        await page.get_by_label("Choose your name").select_option("dana")
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("Name of the passkey").fill("Dana's phone")
+        await page.get_by_role("button", name="Add a passkey").click()
+        line = await page.get_by_text(re.compile("^passkey:")).inner_text()
+        await page.screenshot(path=HERE / "inbox-passkey.png")
+        (home.folder / "people.toml").write_text(INBOX_PEOPLE.format(keys=f'{{public = "{line}"}}'))
+        await asyncio.sleep(4)  # a list counts once it has not changed for a moment
+        starter = str(PROJECT / "starter.py")
+        for run in ("plan-0", RUN):  # the worker records the list with the first
+            start = ("start", "--plan", "plan.yaml", "--id", run, "--requester", "rita")
+            await asyncio.to_thread(home.typed, starter, *start)
+        await page.goto(f"{url}/runs/{RUN}")
+        await page.screenshot(path=HERE / "inbox-plan.png", full_page=True)
+        await page.get_by_role("button", name="Approve").click()
+        await page.get_by_role("heading", name="Confirm").wait_for()
+        await page.screenshot(path=HERE / "inbox-confirm.png")
+        await page.get_by_role("button", name="Approve").click()
+        await page.get_by_role("heading", name="Accepted").wait_for()
+        await page.screenshot(path=HERE / "inbox-verdict.png")
+
+
+def record_inbox() -> None:
+    """Decide on the quickstart's plan in the inbox, where the rules take signed decisions only."""
+    quickstart = (HERE.parent / "quickstart.md").read_text()
+    (plan,) = re.findall(r"^```yaml\n(.*?)^```", quickstart, re.MULTILINE | re.DOTALL)
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        home = Home(Path(folder))
+        for name, text in (
+            ("plan.yaml", plan),
+            ("people.toml", INBOX_PEOPLE.format(keys="")),
+            ("policy.toml", INBOX_POLICY),
+        ):
+            (home.folder / name).write_text(text)
+        home.environment |= {
+            "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
+            "PLANGATE_WEB_URL": f"http://localhost:{port}",
+            "PLANGATE_PEOPLE": str(home.folder / "people.toml"),
+            "PLANGATE_POLICY": str(home.folder / "policy.toml"),
+        }
+        with worker(home):
+            asyncio.run(decide_on_a_phone(f"http://localhost:{port}", home))
+
+
 def record_refund_desk() -> None:
     """Run the refund desk and draw what it prints from the hold on."""
     desk = PROJECT / "examples" / "refund-desk"
@@ -286,6 +380,7 @@ def main() -> None:
         (HERE / name).write_text(svg)
     record()
     record_held()
+    record_inbox()
     record_refund_desk()
 
 
