@@ -67,7 +67,7 @@ async def test_faults_of_an_edit_stand_at_their_fields_and_nothing_typed_is_lost
     assert browser.status == 422
     assert 'id="fault-summary"' in browser.html
     assert "water all of the plants" in browser.html
-    assert ("comment", "all") in browser.read().forms[-1].fields
+    assert ("comment", "all") in browser.form("comment").fields
 
 
 async def test_an_edit_of_a_plan_that_was_replaced_meanwhile_keeps_what_was_typed(
@@ -89,7 +89,7 @@ async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, enter: Enter) -> N
     status = await gate.in_review("water the plants")
     browser = await enter(status)
     await browser.open(f"{browser.path}/edit?notation=json")
-    whole = dict(browser.read().forms[-1].fields)["whole"]
+    whole = dict(browser.form("whole").fields)["whole"]
     await browser.press("See the changes", whole=whole[:-2])
     assert "is not JSON" in browser.html
     await browser.press("See the changes", whole=whole.replace("water the plants", "water the roses"))
@@ -125,7 +125,7 @@ async def test_a_confirmation_that_is_sent_again_is_one_decision(gate: Gate, ent
     status = await gate.in_review("water the plants")
     browser = await enter(status)
     await browser.press("Approve")
-    form = browser.read().forms[-1]
+    form = browser.form("confirmation")
     for _ in range(3):
         assert "Accepted" in (await browser.send(form.action, form.method, form.fields)).text
     after = await gate.until("executed", status.workflow_id)

@@ -107,14 +107,14 @@ async def test_no_other_session_or_person_sends_or_sees_a_confirmation(
     inbox: SigningInbox, dana: PlainBrowser
 ) -> None:
     status = await asked(inbox, dana)
-    form = dana.read().forms[-1]
+    form = dana.form("confirmation")
     (name,) = re.findall(r'name="confirmation" value="([^"]+)"', dana.html)
     credential = credential_for(dana.html, DANA, inbox.inbox.url)
     for person in ("dana", "rita"):
         async with aclosing(await inbox.inbox.signed_in(person)) as visitor:
             other = PlainBrowser(visitor)
             await other.open(f"/runs/{status.workflow_id}")
-            token = dict(other.read().forms[-1].fields).get("form_token") or _token(other)
+            token = dict(other.form("form_token").fields)["form_token"]
             fields = {"form_token": token, "confirmation": name, "credential": credential}
             answer = await other.send(form.action, "post", list(fields.items()))
             assert answer.status_code == httpx.codes.CONFLICT
@@ -123,8 +123,3 @@ async def test_no_other_session_or_person_sends_or_sees_a_confirmation(
     assert "<h1>Accepted</h1>" in dana.html
     async with aclosing(await inbox.inbox.signed_in("rita")) as visitor:
         assert (await visitor.get(dana.path)).status_code == httpx.codes.NOT_FOUND
-
-
-def _token(browser: PlainBrowser) -> str:
-    (*_, token) = re.findall(r'name="form_token" value="([^"]+)"', browser.html)
-    return str(token)

@@ -129,6 +129,10 @@ class PlainBrowser:
             sent.setdefault(name, []).append(value)
         return await self._visitor.post(path, data=sent)
 
+    def form(self, name: str) -> Form:
+        """Return the form that has a field of that name."""
+        return next(form for form in self.read().forms if any(one == name for one, _ in form.fields))
+
     def buttons(self) -> list[str]:
         return [button.text for button in self.read().buttons]
 
