@@ -41,14 +41,14 @@ class Acts:
         comment: what was typed.
     """
 
-    needs_passkey: bool
-    unproven: str
-    may_not_count: bool
-    is_inside_an_app: bool
-    link: str
-    can_withdraw: bool
-    can_strike: bool
-    cooling_until: datetime | None
+    needs_passkey: bool = False
+    unproven: str = ""
+    may_not_count: bool = False
+    is_inside_an_app: bool = False
+    link: str = ""
+    can_withdraw: bool = False
+    can_strike: bool = False
+    cooling_until: datetime | None = None
     comment: str = ""
 
 
@@ -58,7 +58,7 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
     choices = [Choice(one) for one in view.offers]
     proofs = [await proving_of(web, status, choice, visitor) for choice in choices]
     unproven = next((one.least for one in proofs if one.way is None), None)
-    cooling: datetime | None = getattr(status, "cooling_until", None)
+    cooling = status.cooling_until
     return Acts(
         needs_passkey=any(one.way is Way.PASSKEY for one in proofs),
         unproven="" if unproven is None else _why_unproven(unproven),

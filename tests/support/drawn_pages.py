@@ -10,6 +10,7 @@ from fastapi import Request
 from plangate.domain.assurance import Assurance
 from plangate.domain.people import identify
 from plangate.domain.status import Status
+from plangate.web.acts import Acts
 from plangate.web.html import Pages
 from plangate.web.run_view import ALONE, Beside, view_of
 from plangate.web.sessions import Session
@@ -38,7 +39,7 @@ def drawn(template: str, *, language: str = "en", path: str = "/", name: str = "
 def drawn_run(status: Status, beside: Beside = ALONE, **more: Any) -> str:
     """Return the page of a run as HTML."""
     visitor = identify(None, "dana", datetime.now(UTC))
-    return drawn("run.html", run=view_of(status, visitor, beside), **more)
+    return drawn("run.html", run=view_of(status, visitor, beside), **{"acts": Acts(), **more})
 
 
 class Element:
