@@ -35,6 +35,10 @@ PAGES = (
     "/runs/done",
     "/runs/long/trail",
     "/runs/long/proof",
+    "/runs/short/edit",
+    "/runs/short/edit?notation=json",
+    "/me",
+    "/invitation/used",
 )
 LONG = "\n".join(f"line {number} of a long text" for number in range(40))
 TEXTS = [one.text for one in tricks() if len(one.text) < 400 and one.text.count("\n") < 6]

@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 from plangate.domain.assurance import Assurance
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
+from plangate.settings import PROJECT
 from plangate.web.proposals import Proposals
 from plangate.web.sessions import WebDatabase
 from tests.support.browser import CHROMIUM, add_authenticator, launched_browser
@@ -73,10 +74,12 @@ async def test_from_the_link_to_the_decision_in_three_taps(page: Page, inbox: Si
     await page.get_by_role("button", name="Approve").click()
     taps += 1
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Confirm")
+    await axe_finds_nothing(page)
     await page.get_by_role("button", name="Approve").click()  # the fingerprint follows, which is the third
     taps += 2
 
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
+    await axe_finds_nothing(page)
     after = await inbox.gate.until("executed", status.workflow_id)
     assert taps <= 3
     assert [(one.by, one.assurance) for one in after.decisions] == [("dana", Assurance.SIGNED)]
@@ -137,6 +140,14 @@ async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
     await expect(page.get_by_text("This invitation was used")).to_be_visible()
     await signed_in(page, inbox, "/me")
     await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
+
+
+async def axe_finds_nothing(page: Page) -> None:
+    await page.evaluate((PROJECT / "tests" / "support" / "axe" / "axe.min.js").read_text(encoding="utf-8"))
+    found = await page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
 
 
 async def everything_is_on_screen(page: Page, status: Status) -> None:
