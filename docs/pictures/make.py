@@ -312,7 +312,7 @@ async def answers(page: Page, url: str) -> bool:
 async def decide_on_a_phone(url: str, home: Home) -> None:
     """Decide by passkey in the inbox as dana does, and write a picture of each page on the way."""
     async with opened_browser() as browser:
-        page = await browser.new_page(viewport=PHONE, device_scale_factor=2, color_scheme="light")
+        page = await browser.new_page(viewport=PHONE, color_scheme="light")
         session = await page.context.new_cdp_session(page)
         await session.send("WebAuthn.enable")
         await session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
@@ -329,11 +329,11 @@ async def decide_on_a_phone(url: str, home: Home) -> None:
         (home.folder / "people.toml").write_text(INBOX_PEOPLE.format(keys=f'{{public = "{line}"}}'))
         await asyncio.sleep(4)  # a list counts once it has not changed for a moment
         starter = str(PROJECT / "starter.py")
-        for run in ("plan-0", RUN):  # the worker records the list with the first
-            start = ("start", "--plan", "plan.yaml", "--id", run, "--requester", "rita")
+        for run, plan in (("plan-0", "other.yaml"), (RUN, "plan.yaml")):  # the first records the list
+            start = ("start", "--plan", plan, "--id", run, "--requester", "rita")
             await asyncio.to_thread(home.typed, starter, *start)
         await page.goto(f"{url}/runs/{RUN}")
-        await page.screenshot(path=HERE / "inbox-plan.png", full_page=True)
+        await page.screenshot(path=HERE / "inbox-plan.png")
         await page.get_by_role("button", name="Approve").click()
         await page.get_by_role("heading", name="Confirm").wait_for()
         await page.screenshot(path=HERE / "inbox-confirm.png")
@@ -352,6 +352,7 @@ def record_inbox() -> None:
         home = Home(Path(folder))
         for name, text in (
             ("plan.yaml", plan),
+            ("other.yaml", plan.replace("example.org", "example.com")),
             ("people.toml", INBOX_PEOPLE.format(keys="")),
             ("policy.toml", INBOX_POLICY),
         ):
