@@ -12,8 +12,8 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.settings import PROJECT
+from plangate.web.database import WebDatabase
 from plangate.web.proposals import Proposals
-from plangate.web.sessions import WebDatabase
 from tests.support.browser import CHROMIUM, add_authenticator, launched_browser
 from tests.support.gate import Gate
 from tests.support.signing_inbox import SigningInbox, signing_inbox

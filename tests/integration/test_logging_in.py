@@ -274,7 +274,7 @@ async def test_a_provider_that_others_wrote_lets_people_in(idle_gate: Gate, mock
     list_people(idle_gate)
     async with httpx.AsyncClient(verify=NO_TLS) as operator:
         await operator.put(f"{mock}/users/1234", json=DANA)
-    secret = {"oidc_client_secret": SecretStr("a secret")}
+    secret: dict[str, Any] = {"oidc_client_secret": SecretStr("a secret")}
     async with open_inbox(idle_gate, oidc_issuer=mock, **SETTINGS, **secret) as inbox:
         async with inbox.visitor() as dana:
             page = await dana.post(await begin_login(dana), data={"sub": "1234"})
