@@ -43,14 +43,15 @@ _VERDICT = re.compile(r"<h1>(Accepted|Refused|Kept|Not judged yet|Not known)</h1
 
 @dataclass(frozen=True)
 class Size:
-    """How many runs are decided, and how often something is killed meanwhile."""
+    """How many runs are decided, how often something is killed meanwhile, and the longest time between."""
 
     runs: int
     kills: int
+    pause: float
 
 
-FULL = Size(runs=200, kills=40)
-QUICK = Size(runs=6, kills=2)
+FULL = Size(runs=200, kills=40, pause=4)
+QUICK = Size(runs=6, kills=2, pause=0.8)
 
 
 @dataclass
@@ -101,7 +102,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         await asyncio.gather(*(_submitted(stage, one) for one in orders))
         last: dict[str, str] = {}
         deciding = asyncio.create_task(_decide_all(web, orders, last))
-        killed = await _kill_meanwhile(stage, web, size.kills, deciding, report)
+        killed = await _kill_meanwhile(stage, web, size, deciding, report)
         await deciding
         await inspect(stage, orders, report, patience=_PATIENCE)
         _compare(stage, orders, last, report)
@@ -122,7 +123,7 @@ async def _web(stage: Stage) -> AsyncIterator[WebServer]:
     stage.settings |= {
         "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
         "PLANGATE_WEB_URL": f"http://localhost:{port}",
-        "PLANGATEPOLICY": str(stage.folder / "policy.toml"),
+        "PLANGATE_POLICY": str(stage.folder / "policy.toml"),
         "PLANGATE_PEOPLE": str(stage.folder / "people.toml"),
     }
     web = WebServer(stage, port)
@@ -139,16 +140,16 @@ async def _submitted(stage: Stage, one: Order) -> None:
 
 
 async def _kill_meanwhile(
-    stage: Stage, web: WebServer, kills: int, deciding: asyncio.Task[None], report: Report
+    stage: Stage, web: WebServer, size: Size, deciding: asyncio.Task[None], report: Report
 ) -> list[str]:
     killed = []
-    for number in range(1, kills + 1):
-        await asyncio.wait([deciding], timeout=stage.chance.uniform(0.2, 4))
+    for number in range(1, size.kills + 1):
+        await asyncio.wait([deciding], timeout=stage.chance.uniform(0.1, size.pause))
         if deciding.done():
             break
         is_web = stage.chance.random() < 0.6
         killed.append("web server" if is_web else "worker")
-        report.say(f"kill {number} of {kills}: the {killed[-1]}")
+        report.say(f"kill {number} of {size.kills}: the {killed[-1]}")
         if is_web:
             web.kill()
             await web.start()
