@@ -32,8 +32,10 @@ import tests.support.postgres
 from plangate import __version__
 from plangate.client import Client as PlangateClient
 from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
+from plangate.records.database import Database
 from plangate.settings import PROJECT, Settings
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.search_attributes import KEYS
@@ -313,6 +315,38 @@ def test_neither_temporal_nor_plangate_can_open_the_others_database(fresh_postgr
         ("temporal", "temporal_visibility"),
         ("plangate", "plangate"),
     ]
+
+
+def test_the_inbox_reads_the_records_and_can_write_nothing(fresh_postgres: PostgresServer) -> None:
+    owner, reader = (
+        Database(
+            f"postgresql://{user}:{ENV_EXAMPLE[f'{variable}_DB_PASSWORD']}"
+            f"@127.0.0.1:{fresh_postgres.port}/plangate"
+        )
+        for user, variable in (("plangate", "PLANGATE"), ("plangate_web", "PLANGATE_WEB"))
+    )
+    owner.migrate()
+    assert reader.installation == owner.installation
+    with pytest.raises(RecordsUnavailable, match="takes no writes"), reader.write():
+        pass
+    with psycopg.connect(
+        host="127.0.0.1",
+        port=fresh_postgres.port,
+        user="plangate_web",
+        password=ENV_EXAMPLE["PLANGATE_WEB_DB_PASSWORD"],
+        dbname="plangate",
+        autocommit=True,
+    ) as connection:
+        connection.execute("SET default_transaction_read_only = off")  # the role may; it still has no right
+        for statement in (
+            "DELETE FROM runs",
+            "CREATE TABLE here (id int)",
+            "INSERT INTO rule_texts DEFAULT VALUES",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+    owner.close()
+    reader.close()
 
 
 async def test_the_namespace_is_made_with_its_search_attributes_and_a_second_time_does_no_harm(

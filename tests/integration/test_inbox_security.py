@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
 
 from plangate.domain.audit import LOOKS_TRAIL
+from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.request import PlanRequest
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
@@ -458,6 +459,15 @@ def test_an_address_beyond_this_machine_makes_cookies_that_need_https() -> None:
     object.__setattr__(secure, "place", WebPlace("127.0.0.1", 1, "https://x.example"))
     assert secure.cookie.startswith("__Host-")
     assert secure.login_cookie.startswith("__Host-")
+
+
+def test_the_inbox_cannot_write_to_the_records(idle_gate: Gate) -> None:
+    inbox_records = web_gate.Gate.from_settings(idle_gate.settings).database
+    assert inbox_records.installation == idle_gate.database.installation
+    with pytest.raises(RecordsUnavailable), inbox_records.write() as connection:
+        connection.execute(text("DELETE FROM runs"))
+    inbox_records.close()
+    idle_gate.database.close()
 
 
 async def test_many_who_wait_hold_nothing_up(gate: Gate, inbox: Inbox) -> None:
