@@ -153,6 +153,7 @@ def open_desk() -> Iterator[Desk]:
             "PLANGATE_STRIPE_API_BASE": stripe.url,
             "PLANGATE_STRIPE_API_KEY": KEY,
             "PLANGATE_VAR_DIR": str(folder / "var"),
+            "PLANGATE_WEB_ADDRESS": "off",
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TZ": "UTC",
         }
