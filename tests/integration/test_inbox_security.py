@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from hypothesis import given, strategies
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
+from starlette.requests import Request
 
 from plangate.domain.audit import LOOKS_TRAIL
 from plangate.domain.errors import RecordsUnavailable
@@ -30,7 +32,7 @@ from plangate.web.app import build_app
 from plangate.web.attempts import AttemptKind, Attempts
 from plangate.web.database import WebDatabase
 from plangate.web.pages import signing_in
-from plangate.web.visitors import own_path
+from plangate.web.visitors import address_of, own_path
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.inbox import Inbox, open_inbox
@@ -302,6 +304,29 @@ async def test_a_guessed_session_lets_no_one_in_and_guessing_is_slowed_down(
             assert slowed.status_code == httpx.codes.TOO_MANY_REQUESTS
             assert int(slowed.headers["retry-after"]) > 0
         assert (await dana.get(API, params={"list": "done"})).status_code == httpx.codes.OK
+
+
+def _address(peer: str, forwarded: str, proxies: frozenset[str]) -> str:
+    web = object.__new__(visitors.Web)
+    object.__setattr__(web, "proxies", proxies)
+    scope = {
+        "type": "http",
+        "client": (peer, 1),
+        "headers": [(b"x-forwarded-for", forwarded.encode())],
+        "app": SimpleNamespace(state=SimpleNamespace(web=web)),
+    }
+    return address_of(Request(scope))
+
+
+@given(strategies.lists(strategies.ip_addresses(v=4).map(str), max_size=4))
+def test_a_sender_does_not_choose_the_address_that_is_counted(claimed: list[str]) -> None:
+    proxies = frozenset({"10.0.0.1", "10.0.0.2"})
+    said = ", ".join(claimed)
+    assert _address("192.0.2.7", said, proxies) == "192.0.2.7"
+    through_one = ", ".join([*claimed, "192.0.2.7"])
+    assert _address("10.0.0.1", through_one, proxies) == "192.0.2.7"
+    assert _address("10.0.0.2", f"{through_one}, 10.0.0.1", proxies) == "192.0.2.7"
+    assert _address("2001:db8:1:2::7", said, proxies) == _address("2001:db8:1:2:9::1", said, proxies)
 
 
 async def test_failed_sign_ins_are_slowed_down_by_address_and_by_name(
