@@ -1,5 +1,6 @@
 """Logging in to the inbox at real providers: who is let in, and what proves nothing."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from http.cookiejar import Cookie
@@ -60,6 +61,16 @@ async def form_token(visitor: httpx.AsyncClient) -> str:
     return page.partition('name="form_token" value="')[2].partition('"')[0]
 
 
+async def approve(visitor: httpx.AsyncClient, status: Status) -> httpx.Response:
+    """Approve a run and confirm it; return the page of the verdict."""
+    run, token = f"/runs/{status.workflow_id}", await form_token(visitor)
+    asked = await visitor.post(
+        f"{run}/confirm", data={"form_token": token, "plan": status.fingerprint, "decision": "approve"}
+    )
+    (name,) = re.findall(r'name="confirmation" value="([^"]+)"', asked.text)
+    return await visitor.post(f"{run}/decide", data={"form_token": token, "confirmation": name})
+
+
 async def test_a_person_who_logged_in_decides_with_the_assurance_login(
     idle_gate: Gate, provider: str
 ) -> None:
@@ -72,12 +83,7 @@ async def test_a_person_who_logged_in_decides_with_the_assurance_login(
             page = await log_in(dana, f"/runs/{status.workflow_id}")
             assert page.url.path == f"/runs/{status.workflow_id}"
             assert "Signed in as dana" in page.text
-            decision = {
-                "form_token": await form_token(dana),
-                "plan": status.fingerprint,
-                "decision": "approve",
-            }
-            verdict = await dana.post(f"/runs/{status.workflow_id}/decide", data=decision)
+            verdict = await approve(dana, status)
             assert "Accepted" in verdict.text
         done = await gate.until("executed", status.workflow_id)
     assert [(one.by, one.assurance) for one in done.decisions] == [("dana", "login")]
@@ -91,12 +97,7 @@ async def test_the_key_of_an_unknown_inbox_attests_nothing(idle_gate: Gate, prov
         async with inbox.visitor() as dana:
             answer_next(provider, **DANA)
             await log_in(dana)
-            decision = {
-                "form_token": await form_token(dana),
-                "plan": status.fingerprint,
-                "decision": "approve",
-            }
-            verdict = await dana.post(f"/runs/{status.workflow_id}/decide", data=decision)
+            verdict = await approve(dana, status)
             assert "PLANGATE_WEB_KEYS" in verdict.text
         assert gate.notebook.texts() == []
 
