@@ -40,8 +40,15 @@ class Inbox:
 
 
 @asynccontextmanager
-async def open_inbox(gate: Gate, free: socket.socket | None = None, **more: object) -> AsyncIterator[Inbox]:
+async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
     """Serve the inbox of this Plangate for the block, on a free port, with further settings."""
+    async with open_inbox_on(None, gate, **more) as inbox:
+        yield inbox
+
+
+@asynccontextmanager
+async def open_inbox_on(free: socket.socket | None, gate: Gate, **more: object) -> AsyncIterator[Inbox]:
+    """Do the same on a port that is listened on."""
 
     async def connected() -> object:
         return gate.client

@@ -17,7 +17,7 @@ from plangate.records.rule_texts import record_rules
 from plangate.signing.base64url import decoded
 from tests.support.authenticator import Passkey
 from tests.support.gate import Gate
-from tests.support.inbox import Inbox, open_inbox
+from tests.support.inbox import Inbox, open_inbox_on
 
 POLICY = '[default]\nneeds = [{ role = "finance" }]\nassurance = "signed"\n'
 PEOPLE = """\
@@ -55,7 +55,7 @@ async def signing_inbox(gate: Gate, folder: Path, *keys: str) -> AsyncIterator[S
     people.write_text(PEOPLE.format(keys=""))
     gate.settings = gate.settings.model_copy(update={"web_url": url})
     gate.directory, gate.policy = PeopleFile(people), policy_in(POLICY)
-    async with gate.worker(), open_inbox(gate, free) as inbox:
+    async with gate.worker(), open_inbox_on(free, gate) as inbox:
         opened = SigningInbox(gate, inbox, people)
         opened.enrol(*keys)
         yield opened

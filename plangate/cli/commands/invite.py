@@ -13,7 +13,7 @@ from plangate.cli.options import AsJson
 from plangate.domain import escaping
 from plangate.policy import people_file
 from plangate.presentation import clock, page
-from plangate.web import database as databases
+from plangate.web import database as web_database
 from plangate.web import place, proposals
 
 
@@ -32,7 +32,7 @@ def invite(
     here = console.open_console(as_json=as_json)
     loaded = here.settings
     person = _listed(loaded, name)
-    database = databases.WebDatabase.at(loaded.var_dir / "web.db")
+    database = web_database.WebDatabase.at(loaded.var_dir / "web.db")
     try:
         token = proposals.Proposals(database.engine).invite(person, clock.now())
     finally:
