@@ -17,7 +17,6 @@ from plangate.domain.decision import Choice, Decision
 from plangate.domain.people import Key, People, in_force
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
-from plangate.signing.jws import public_of
 from plangate.signing.logins import login_token
 from plangate.signing.passkeys import Assertion, passkey_token
 from plangate.signing.public_keys import is_passkey
@@ -72,9 +71,8 @@ async def proving_of(web: Web, status: Status, choice: Choice, visitor: Visitor)
     least = _least(status, choice)
     passkeys = counting_passkeys(visitor.people, visitor.name, now())
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
-    trusted = visitor.people.web.keys if visitor.people is not None else None
-    is_attested = visitor.session.assurance >= Assurance.LOGIN and public_of(web.key) in (trusted or ())
-    if is_attested and least <= Assurance.LOGIN:
+    # A login is attested although no worker may trust this server: the refusal says so, and what to set.
+    if visitor.session.assurance >= Assurance.LOGIN and least <= Assurance.LOGIN:
         way: Way | None = Way.LOGIN
     elif least is Assurance.TYPED:
         way = Way.NAME
