@@ -65,8 +65,8 @@ class DefaultEntry(Typed):
     )
     assurance: Proof = Field(
         default=Assurance.TYPED,
-        description='the proof that a decision must have: `"typed"` (default) or `"signed"`; `"login"` is '
-        "reserved",
+        description='the least [proof](#keys-passkeys-and-logins): `"typed"` (default), `"login"` or '
+        '`"signed"`',
     )
     timeout: Seconds | None = Field(
         default=None,

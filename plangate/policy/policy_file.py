@@ -16,7 +16,6 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
 from plangate.domain.delegations import DelegationRules, LendableRole
 from plangate.domain.duplicates import Duplicate
@@ -143,17 +142,22 @@ class FilePolicy:
 
     @property
     def delegation_rules(self) -> DelegationRules:
-        """The roles that people may lend, each with the strongest proof that a rule about it asks for."""
-        asked = [(need.role, rule.assurance) for rule, _ in self.rules for need in rule.needs]
-        asked += [(need.role, self.default.assurance) for need in self.default.needs]
-        asked += [(role, rule.assurance) for rule, _ in self.resolve_rules for role in rule.roles]
-        asked += [(role, self.stop_rules.assurance) for role in self.stop_rules.roles]
-        asked += [(need.role, self.stop_rules.go_assurance) for need in self.stop_rules.go or ()]
+        """The roles that people may lend, each with the strongest proof that an act in it can need.
+
+        Rules that match together add up, so a rule that asks for proof may apply to what another rule needs
+        of any role: the strongest of all rules counts for each.
+        """
+        of_any_plan = [rule.assurance for rule, _ in self.rules]
+        of_any_plan += [rule.assurance for rule, _ in self.resolve_rules]
+        strongest = max([*of_any_plan, self.default.assurance])
+        stops = [(role, self.stop_rules.assurance) for role in self.stop_rules.roles]
+        stops += [(need.role, self.stop_rules.go_assurance) for need in self.stop_rules.go or ()]
+        asked = {
+            name: max([strongest, *(one for role, one in stops if role == name)])
+            for name in self.whole.delegable
+        }
         return DelegationRules(
-            roles=tuple(
-                LendableRole(role=name, assurance=_strongest(name, asked))
-                for name in dict.fromkeys(self.whole.delegable)
-            )
+            roles=tuple(LendableRole(role=name, assurance=proof) for name, proof in asked.items())
         )
 
     @property
@@ -237,10 +241,6 @@ class FilePolicy:
             resolve=tuple(resolve),
             see=tuple(see),
         )
-
-
-def _strongest(role: str, asked: Iterable[tuple[str, Assurance]]) -> Assurance:
-    return max((assurance for name, assurance in asked if name == role), default=Assurance.TYPED)
 
 
 def _narrowing(

@@ -1,25 +1,20 @@
 """The policy as people write it: what it asks of a plan, how it fails closed, every fault with its place."""
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.tools.registry import declarations
 from plangate.domain.assurance import Assurance
-from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import DEFAULT_RULE, Matched, Need, Rule, combined
-from plangate.domain.stops import StopRules
-from plangate.policy.people_file import read_people
-from plangate.policy.policy_file import Explanation, FilePolicy, read_policy
+from plangate.domain.policy import Need, Rule
+from plangate.policy.policy_file import Explanation, FilePolicy, policy_in, read_policy
 from plangate.settings import PROJECT
 from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS
 
@@ -228,106 +223,20 @@ rules_ = st.lists(
 )
 
 
-@given(st.lists(rules_, min_size=1, max_size=4), needs)
-def test_combined_rules_need_the_largest_count_of_each_role(
-    matched: list[list[Rule]], default: list[Need]
-) -> None:
-    fallback = Rule(name=DEFAULT_RULE, needs=tuple(default))
-    got = combined([Matched(rules=tuple(some)) for some in matched], fallback, "")
-    everything = [one for some in matched for one in (some or [fallback])]
-    expected: dict[str, int] = {}
-    for one in everything:
-        for need in one.needs:
-            expected[need.role] = max(expected.get(need.role, 0), need.count)
-    assert {need.role: need.count for need in got.needs} == expected
-    asked = [one.assurance.rank for one in everything if one.needs]
-    assert got.assurance.rank == max(asked, default=0)
+ROLES = st.sampled_from(["finance", "legal"])
+PROOFS = st.sampled_from(["typed", "login", "signed"])
 
 
-@pytest.mark.parametrize(
-    ("plan", "needs_", "rules"),
-    [
-        ("free", "no approval (rule: mail inside the bank)", ("mail inside the bank",)),
-        ("one-approver", "1 approval by service", ("mail to a customer",)),
-        (
-            "two-from-finance",
-            "1 approval by service and 2 approvals by finance, signed",
-            ("mail to a customer", "refund"),
-        ),
-    ],
-)
-def test_the_bank_asks_for_what_its_walk_says(plan: str, needs_: str, rules: tuple[str, ...]) -> None:
-    roles = read_people(BANK / "people.toml").roles()
-    rules_of_bank = read_policy(BANK / "policy.toml", declarations(), roles)
-    raw = yaml.safe_load((BANK / f"{plan}.yaml").read_text())
-    checked = check_plan(raw, declarations(), 20)
-    requirement = rules_of_bank.requirement_for(checked, request="", requester="rita")
-    assert (str(requirement), requirement.rules) == (needs_, rules)
-
-
-def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: Path) -> None:
-    text = (PROJECT / "docs" / "policy.md").read_text()
-    shown = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    *shown_rules, shown_people = shown
-    shown_policy, shown_holds, shown_seers, shown_stops, shown_sums, shown_duplicates = shown_rules
-    mailed = TOOLS | {"send_email": declarations()["send_email"]}
-    path = tmp_path / "policy.toml"
-    path.write_text(shown_policy)
-    assert read_policy(path, mailed, frozenset({"finance", "operations"})).rules
-    path.write_text(shown_holds + shown_policy + shown_stops)
-    policy = read_policy(path, mailed, frozenset({"finance", "operations", "ops"}))
-    assert policy.resolve_rules
-    assert policy.stop_rules != StopRules()
-    path.write_text(shown_seers.replace("pay_salary", "send_email"))
-    assert read_policy(path, mailed, frozenset({"auditor"})).see_rules
-    path.write_text(shown_duplicates)
-    assert read_policy(path, declarations(), frozenset({"finance"})).rules
-    path.write_text(shown_sums)
-    assert read_policy(path, declarations(), frozenset({"finance"})).rules
-    public = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
-    path.write_text(shown_people.replace("ed25519:…", f"ed25519:{public}"))
-    assert read_people(path).find("dana")
-
-
-@pytest.mark.parametrize(
-    "when",
-    [
-        "step.tool == 'http_request' && step.arguments.url.startsWith('https://Pay.example/')",
-        "step.tool == 'http_request' && step.arguments.url.startsWith('https://pay.example:443/')",
-        "step.tool == 'http_request' && step.arguments.url.startsWith('https://bücher.example/')",
-        "step.tool == 'http_request' && step.arguments.headers['Content-Type'] == 'text/plain'",
-        'step.tool == "send_email" && "Dana@example.org" in step.arguments.to',
-        "step.tool == 'send_email' && step.arguments.to.exists(to, to.endsWith('@Payments.example'))",
-    ],
-)
-def test_a_condition_on_a_spelling_that_no_plan_has_is_a_fault(tmp_path: Path, when: str) -> None:
-    path = tmp_path / "policy.toml"
-    path.write_text(rule(when, '[{ role = "anyone" }]'))
-    with pytest.raises(FileInvalid) as raised:
-        read_policy(path, declarations(), None)
-
-    assert "as plans have it: in lower case" in "\n".join(map(str, raised.value.faults))
-
-
-@pytest.mark.parametrize(
-    "when",
-    [
-        "step.tool == 'http_request' && step.arguments.url.startsWith('https://pay.example/Refunds')",
-        "step.tool == 'http_request' && step.arguments.url.matches('(?i)https://pay.example/REFUNDS')",
-        "step.tool == 'send_email' && step.arguments.to.exists(to, to.matches('(?i)@Payments[.]example$'))",
-        "step.tool == 'send_email' && step.arguments.subject.contains('Meet us @ Noon')",
-        "step.tool == 'refund' && step.arguments.to == ['Dana@Example.org']",
-    ],
-)
-def test_a_condition_on_the_spelling_of_plans_or_on_another_tool_is_none(tmp_path: Path, when: str) -> None:
-    path = tmp_path / "policy.toml"
-    path.write_text(rule(when, '[{ role = "anyone" }]'))
-
-    assert read_policy(path, {**TOOLS, **declarations()}, None)
-
-
-def test_texts_that_read_alike_are_one_to_a_condition(tmp_path: Path) -> None:
-    rules = policy(tmp_path, rule("step.arguments.note.contains('u\u0308ber')"))
-
-    assert asked(rules, refund(1, note="\u00fcber")) == {"finance": 1}
-    assert asked(rules, refund(1, note="u\u0308ber")) == {"finance": 1}
+@given(st.lists(st.tuples(ROLES, PROOFS), min_size=1, max_size=4))
+def test_a_role_is_lent_with_the_proof_of_every_plan_that_it_may_decide(rules: list[tuple[str, str]]) -> None:
+    """Rules that match together add up: what one needs of a role, another may want to be signed."""
+    text = 'delegable = ["finance", "legal"]\n' + "".join(
+        f'[[rule]]\nname = "rule {number}"\nwhen = "true"\nneeds = [{{ role = "{role}" }}]\n'
+        f'assurance = "{assurance}"\n'
+        for number, (role, assurance) in enumerate(rules)
+    )
+    made = policy_in(text)
+    lendable = {one.role: one.assurance for one in made.delegation_rules.roles}
+    requirement = explain(made).requirement
+    for need in requirement.needs:
+        assert lendable[need.role] >= requirement.assurance
