@@ -101,22 +101,25 @@ class RunIndex:
         self._engine.dispose()
 
     async def _read_rest(self) -> None:
-        with suppress(PlangateError):
+        with suppress(PlangateError):  # the next request looks again at what is unread
             while self._unread.ids:
                 async with self._turn:
                     await asyncio.to_thread(self._read_some)
 
     def _read_some(self) -> None:
+        """Enter some of the unread runs; what was not committed stays unread."""
         with self._database.read() as records, self._engine.begin() as index:
-            if not self._unread.ids:
-                self._unread = _moved(records, index, self._database.installation)
-            some, self._unread.ids = self._unread.ids[:AT_ONCE], self._unread.ids[AT_ONCE:]
-            _enter(records, index, some)
-            if not self._unread.ids:
-                number = self._unread.checkpoint
+            unread = self._unread
+            if not unread.ids:
+                unread = _moved(records, index, self._database.installation)
+            rest = unread.ids[AT_ONCE:]
+            _enter(records, index, unread.ids[:AT_ONCE])
+            if not rest:
+                number = unread.checkpoint
                 index.execute(
                     _PROGRESS.where(progress.c.checkpoint.is_distinct_from(number)).values(checkpoint=number)
                 )
+        self._unread = _Unread(rest, unread.checkpoint)
 
 
 def _opened(path: Path) -> Engine:
