@@ -14,6 +14,7 @@ from plangate.cli.moments import moment_of
 from plangate.cli.progress import Progress
 from plangate.domain.escaping import one_line
 from plangate.domain.plurals import counted
+from plangate.elapsed import elapsed
 from plangate.files.durable_file import write_parts_for_a_person
 from plangate.presentation.clock import now
 from plangate.presentation.period_page import spanned
@@ -80,8 +81,8 @@ def _wait_for_seal(
     here: Console, database: Database, since: datetime, until: datetime, waiting: Progress
 ) -> None:
     """Wait for the closing checkpoint, as long as one can be expected soon."""
-    ends = time.monotonic() + _SEALED_SOON * here.settings.seal_seconds
-    while time.monotonic() < ends:
+    ends = elapsed() + _SEALED_SOON * here.settings.seal_seconds
+    while elapsed() < ends:
         with database.read() as connection:
             if not unsealed_trails(connection) or PeriodExport(connection, since, until).is_closed:
                 return

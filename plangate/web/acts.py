@@ -21,7 +21,6 @@ from plangate.web.visitors import Visitor, web_of
 _MOST_SHOWN: Final = 500
 _INSIDE_AN_APP: Final = re.compile(
     r"Slack|Teams|FBAN|FBAV|Instagram|LinkedInApp|Line/|MicroMessenger|Outlook|; wv\)"
-    r"|(?:iPhone|iPad)(?!.*Safari/)"
 )
 
 
@@ -63,7 +62,7 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
         needs_passkey=any(one.way is Way.PASSKEY for one in proofs),
         unproven="" if unproven is None else _why_unproven(unproven),
         may_not_count=any(one.way is Way.PASSKEY and not one.passkeys for one in proofs),
-        is_inside_an_app=bool(_INSIDE_AN_APP.search(request.headers.get("user-agent", "")[:_MOST_SHOWN])),
+        is_inside_an_app=_is_inside_an_app(request.headers.get("user-agent", "")[:_MOST_SHOWN]),
         link=f"{web.place.url}/runs/{quote(status.workflow_id)}",
         can_withdraw=can_withdraw(status, visitor.name),
         can_strike=Choice.EDIT in choices and len(status.steps) > 1,
@@ -81,3 +80,9 @@ def _why_unproven(least: Assurance) -> str:
 def can_withdraw(status: Status, name: str) -> bool:
     """Return whether this person may withdraw the request of this run now."""
     return same_person(status.requester, name) and status.state not in (*OUTCOMES, GONE)
+
+
+def _is_inside_an_app(agent: str) -> bool:
+    """Return whether a page is shown inside an app, where passkeys cannot be used."""
+    is_view_of_ios = ("iPhone" in agent or "iPad" in agent) and "Safari/" not in agent
+    return is_view_of_ios or _INSIDE_AN_APP.search(agent) is not None

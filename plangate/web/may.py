@@ -6,8 +6,8 @@ from plangate.domain import policy
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.people import Approver, Identified, same_person
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.run import Phase, StepState
+from plangate.domain.status import Status, StepStatus
 
 
 def may_decide_now(status: Status, identified: Identified) -> bool:
@@ -37,7 +37,7 @@ def offered(status: Status, identified: Identified) -> tuple[Choice, ...]:
     if status.state == Phase.HELD:
         return (Choice.RESOLVE,) if policy.can_resolve(status.requirement, approver, barred) else ()
     has_approved = any(same_person(approver.name, name) for name in status.approved_by)
-    if status.state == Phase.EXECUTING and has_approved and not any(step.is_begun for step in status.steps):
+    if status.state == Phase.EXECUTING and has_approved and not any(map(_has_begun, status.steps)):
         return (Choice.WITHDRAW_APPROVAL,)
     if status.state != Phase.IN_REVIEW:
         return ()
@@ -51,6 +51,10 @@ def offered(status: Status, identified: Identified) -> tuple[Choice, ...]:
     if is_barred or has_role:
         offers += [Choice.REJECT, Choice.REQUEST_CHANGES, Choice.EDIT]
     return tuple(offers)
+
+
+def _has_begun(step: StepStatus) -> bool:
+    return step.is_begun or step.attempt is not None or step.state is not StepState.PENDING
 
 
 def resolutions_for(status: Status) -> tuple[Resolution, ...]:

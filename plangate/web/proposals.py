@@ -64,6 +64,10 @@ class TooManyKeys(ValueError):
     """The person has proposed as many keys as one may."""
 
 
+class KeyOfAnother(ValueError):
+    """Another person has proposed this key."""
+
+
 class Proposals:
     """Keeps proposed keys and invitations in the web server's database."""
 
@@ -94,13 +98,17 @@ class Proposals:
 
         Raises:
             TooManyKeys: the person has `MOST_KEYS`.
+            KeyOfAnother: another person has proposed it.
         """
         key_id = thumbprint_of(made.public)
         known = self.keys_of(person)
         if len(known) >= MOST_KEYS:
             raise TooManyKeys
         with self._engine.begin() as connection:
-            if connection.execute(select(_keys).where(_keys.c.key_id == key_id)).first() is None:
+            kept = connection.execute(select(_keys).where(_keys.c.key_id == key_id)).first()
+            if kept is not None and kept.person != identity(person):
+                raise KeyOfAnother
+            if kept is None:
                 connection.execute(
                     insert(_keys).values(
                         key_id=key_id,

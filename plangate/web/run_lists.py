@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, assert_never
@@ -212,7 +212,7 @@ def _narrowed(query: Select[Any], search: Search) -> Select[Any]:
     if search.since:
         asked.append(lines.c.requested_at >= datetime.combine(search.since, time(), UTC))
     if search.before:
-        asked.append(lines.c.requested_at < datetime.combine(search.before, time(), UTC) + timedelta(days=1))
+        asked.append(lines.c.requested_at <= datetime.combine(search.before, time.max, UTC))
     return query.where(*asked)
 
 

@@ -6,7 +6,6 @@ a page of this origin; the forms carry a token of the session besides (`plangate
 
 from collections.abc import MutableMapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
@@ -120,12 +119,7 @@ def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in ("same-origin", "none"):
         return True
-    return origin is not None and _origin(origin) != _origin(place.url)
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
+    return origin is not None and origin.lower() != place.url.lower()
 
 
 def has_forwarding_header(headers: Headers) -> bool:

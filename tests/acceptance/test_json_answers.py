@@ -55,6 +55,8 @@ OFFLINE = {
     "keys new": ("keys", "new", "dana"),
     "keys list": ("keys", "list"),
     "keys seal": ("keys", "seal"),
+    "keys web": ("keys", "web"),
+    "people invite": ("people", "invite", "gina"),
     "audit show": ("audit", "show", "plan-1"),
     "audit list": ("audit", "list"),
     "audit deciders": ("audit", "deciders"),

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -40,6 +41,7 @@ def examination(sandbox: Path) -> Iterator[Examination]:
 @pytest.fixture(autouse=True)
 def _empty_sandbox(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(sandbox)
+    rmtree(sandbox / "__pycache__", ignore_errors=True)  # Python keeps bytecode beside what it runs
     for path in sandbox.iterdir():
         path.unlink()
 

@@ -505,3 +505,30 @@ async def test_many_who_wait_hold_nothing_up(gate: Gate, inbox: Inbox) -> None:
         assert (await dana.get("/healthz")).status_code == 200
         answers = await asyncio.gather(*waiting)
         assert {one.status_code for one in answers} == {200}
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "://", "http://evil.example", "http://localhost:x"])
+async def test_an_origin_that_is_none_is_refused_as_another_site(inbox: Inbox, origin: str) -> None:
+    async with inbox.visitor() as visitor:
+        for path in ("/sign-in", API):
+            answer = await visitor.post(path, data={"name": "dana"}, headers={"Origin": origin})
+            assert answer.status_code == httpx.codes.FORBIDDEN
+            assert "content-security-policy" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/done?before=9999-12-31", "/?since=0001-01-01&before=9999-12-31", f"/runs/{'x' * 4_000}/link.svg"],
+)
+async def test_no_address_is_too_much_for_a_page(inbox: Inbox, path: str) -> None:
+    async with signed_in(inbox, "dana") as dana:
+        assert (await dana.get(path)).status_code in (httpx.codes.OK, httpx.codes.NOT_FOUND)
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "NaN", "1e400", "123456789012345678901234567890"])
+async def test_a_plan_that_json_cannot_carry_is_refused(inbox: Inbox, value: str) -> None:
+    body = f'{{"plan": {{"summary": "x", "steps": [], "more": [{value}]}}}}'
+    async with signed_in(inbox, "dana") as dana:
+        answer = await dana.post(API, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+        assert answer.headers["content-type"] == "application/problem+json"

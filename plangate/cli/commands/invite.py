@@ -24,10 +24,11 @@ def invite(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Print a link by which a person proposes a passkey; it works once, for 24 hours.
+    """Print a link by which a person proposes a passkey.
 
-    Run it where the inbox runs, with the same PLANGATE_VAR_DIR. Send the link to this person alone. A passkey
-    that was proposed counts once its line is in the list of people, or an enroller has confirmed it.
+    It works once, for 24 hours. Run it where the inbox runs, with the same PLANGATE_VAR_DIR, and send the
+    link to this person alone. A passkey that was proposed counts once its line is in the list of people, or
+    an enroller has confirmed it.
     """
     here = console.open_console(as_json=as_json)
     loaded = here.settings

@@ -2,13 +2,25 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from plangate.domain.decision import MAX_COMMENT, MAX_SIGNATURE, Choice, Resolution
 from plangate.domain.durations import LONGEST_TIMEOUT
+from plangate.domain.plan import uncanonical
 from plangate.domain.request import DEFAULT_TIMEOUT, MAX_REQUEST
 
 _WORDS = Field(strict=False)  # JSON has no enumerations: their words are taken, and nothing else
+
+
+def _canonical(plan: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    fault = next(uncanonical(plan), None)
+    if fault is not None:
+        raise ValueError(str(fault))
+    return plan
+
+
+PlanBody = Annotated[dict[str, JsonValue], AfterValidator(_canonical)]
+"""A plan that is checked later, of values that JSON can carry."""
 
 
 class Body(BaseModel):
@@ -21,7 +33,7 @@ class NewRun(Body):
     """A request: words for the planner, or a ready plan. Its requester is who is signed in."""
 
     request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain words.")
-    plan: dict[str, JsonValue] | None = Field(
+    plan: PlanBody | None = Field(
         default=None, description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}.'
     )
     id: str | None = Field(
@@ -50,7 +62,7 @@ class NewDecision(Body):
         max_length=MAX_SIGNATURE,
         description="A signed token, by a key or a passkey of yours; left out, the session is the proof.",
     )
-    new_plan: dict[str, JsonValue] | None = Field(default=None, description="Of an edit.")
+    new_plan: PlanBody | None = Field(default=None, description="Of an edit.")
     step: int | None = Field(default=None, ge=1, description="Of a resolution: the held step.")
     resolution: Annotated[Resolution, _WORDS] | None = Field(default=None, description="Of a resolution.")
     hold: int | None = Field(

@@ -17,6 +17,7 @@ from plangate.domain.key_orders import KeyAction, KeyOrder
 from plangate.presentation.clock import now
 from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
 from plangate.signing.passkeys import passkey_token
+from plangate.signing.public_keys import thumbprint_of
 from plangate.web.my_page import MyPage, my_page
 from plangate.web.pages.deciding import text_of
 from plangate.web.passkeys import (
@@ -27,7 +28,7 @@ from plangate.web.passkeys import (
     registration_challenges,
     request_options,
 )
-from plangate.web.proposals import TooManyKeys
+from plangate.web.proposals import KeyOfAnother, TooManyKeys
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
 
 _LONGEST_NAME = 60
@@ -124,12 +125,17 @@ async def accept(request: Request, web: WebDep, token: str) -> Response:
     made = _made(web, form, token)
     if made is None:
         return await _invited(request, web, token, "me.not_made")
-    person = await asyncio.to_thread(web.proposals.use_invitation, token, now())
+    person = await asyncio.to_thread(web.proposals.invited, token, now())
     if person is None:
         return await _invited(request, web, token)
     fault = await _keep(web, form, person, made)
+    if fault:  # the invitation can still be used
+        return await _invited(request, web, token, fault)
+    if await asyncio.to_thread(web.proposals.use_invitation, token, now()) is None:
+        await asyncio.to_thread(web.proposals.forget, person, thumbprint_of(made.public))
+        return await _invited(request, web, token)  # it was used meanwhile
     keys = await asyncio.to_thread(web.proposals.keys_of, person)
-    return web.pages.draw(request, "invitation.html", person=person, made=keys[-1], register="", fault=fault)
+    return web.pages.draw(request, "invitation.html", person=person, made=keys[-1], register="", fault="")
 
 
 async def _invited(request: Request, web: Web, token: str, fault: str = "") -> Response:
@@ -193,4 +199,6 @@ async def _keep(web: Web, form: FormData, person: str, made: Registered) -> str:
         await asyncio.to_thread(web.proposals.propose, person, name, made, now())
     except TooManyKeys:
         return "me.too_many"
+    except KeyOfAnother:
+        return "me.of_another"
     return ""

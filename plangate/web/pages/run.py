@@ -16,7 +16,7 @@ from plangate.elapsed import elapsed
 from plangate.web.acts import acts_of
 from plangate.web.run_lists import counts_of
 from plangate.web.run_reader import read_run
-from plangate.web.visitors import RunDep, VisitorDep, WebDep
+from plangate.web.visitors import NotSignedIn, RunDep, VisitorDep, WebDep, visitor_of
 
 _PAUSE = 1.0  # seconds between two looks at a run
 _LONGEST = 3_600.0  # seconds: a session that has ended sees nothing more soon
@@ -26,14 +26,17 @@ router = APIRouter()
 
 @router.get("/runs/{workflow_id:path}/changes", response_class=EventSourceResponse)
 async def changes(
-    web: WebDep, visitor: VisitorDep, workflow_id: str, _: RunDep
+    request: Request, web: WebDep, workflow_id: str, _: RunDep
 ) -> AsyncIterable[ServerSentEvent]:
     """Send an event each time the run changes, until it has ended, for an hour at most."""
     before: object = None
     ends = elapsed() + _LONGEST
     while elapsed() < ends:
         try:
+            visitor = await visitor_of(request)  # who has left the list sees nothing more
             status = await web.gate.status(workflow_id, visitor.sight)
+        except NotSignedIn:
+            return
         except PlangateError:
             await asyncio.sleep(_PAUSE)
             continue
@@ -48,7 +51,7 @@ async def changes(
 
 
 @router.get("/runs/{workflow_id:path}/link.svg")
-async def link(web: WebDep, _: VisitorDep, workflow_id: str) -> Response:
+async def link(web: WebDep, _: RunDep, workflow_id: str) -> Response:
     """Draw the address of a run as a QR code; it carries no session."""
     address = f"{web.place.url}/runs/{quote(workflow_id)}"
     drawing = BytesIO()

@@ -1,4 +1,4 @@
-// Close long texts. A fold counts as opened once it was open, and only then its field is sent with the form.
+// Close long texts. A fold counts as opened once its end was on the screen, and only then its field is sent.
 const folds = [...document.querySelectorAll("details[data-fold]")];
 const left = document.querySelector("[data-folds-left]");
 
@@ -9,6 +9,10 @@ function tell() {
   const words = closed.length === 1 ? left.dataset.one : left.dataset.other;
   left.querySelector("button").textContent = words.replace("{number}", closed.length);
   left.querySelector("button").onclick = () => {
+    if (closed[0].open) {
+      window.scrollBy(0, window.innerHeight / 2);  // on through the text, not past it
+      return;
+    }
     closed[0].open = true;
     closed[0].scrollIntoView({ block: "start" });
     closed[0].querySelector("summary").focus();
@@ -19,9 +23,11 @@ for (const fold of folds) {
   const field = fold.querySelector("input[name=opened]");
   field.disabled = true;
   fold.open = false;
-  fold.addEventListener("toggle", () => {
-    if (fold.open) field.disabled = false;
+  const end = fold.appendChild(document.createElement("span"));
+  end.className = "end";
+  new IntersectionObserver((seen) => {
+    if (fold.open && seen.some((one) => one.isIntersecting)) field.disabled = false;
     tell();
-  });
+  }).observe(end);
 }
 tell();
