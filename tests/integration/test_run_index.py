@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.checkpoints import seal_what_moved
+from plangate.records.trail import read_trails
 from plangate.signing.checkpoints import checkpoint_after
 from plangate.web import run_index
 from plangate.web.index_tables import lines
@@ -29,7 +30,7 @@ async def test_a_fault_of_the_database_leaves_no_sealed_run_out(
         write_down(database, run, note("requested", run.requested))
     with database.write() as connection:
         seal_what_moved(connection, lambda last, seals, at: checkpoint_after(last, seals, at, SEAL_KEY))
-    read, times = run_index.read_trails, iter(range(1, 1_000))
+    read, times = read_trails, iter(range(1, 1_000))
 
     def once_away(*arguments: object) -> object:
         if next(times) == fails_at:

@@ -223,11 +223,11 @@ rules_ = st.lists(
 )
 
 
-ROLES = st.sampled_from(["finance", "legal"])
+NEEDED = st.sampled_from(["finance", "legal"])
 PROOFS = st.sampled_from(["typed", "login", "signed"])
 
 
-@given(st.lists(st.tuples(ROLES, PROOFS), min_size=1, max_size=4))
+@given(st.lists(st.tuples(NEEDED, PROOFS), min_size=1, max_size=4))
 def test_a_role_is_lent_with_the_proof_of_every_plan_that_it_may_decide(rules: list[tuple[str, str]]) -> None:
     """Rules that match together add up: what one needs of a role, another may want to be signed."""
     text = 'delegable = ["finance", "legal"]\n' + "".join(
