@@ -15,14 +15,13 @@ from plangate.domain.decision import Decision
 from plangate.domain.errors import SettingsInvalid, StatusContradicts
 from plangate.domain.escaping import one_line
 from plangate.domain.people import identity
-from plangate.domain.plan import Audience
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status
 from plangate.files.private_files import close_to_others
 from plangate.presentation.clock import now
 from plangate.presentation.program import program
 from plangate.settings import Settings
-from plangate.signing.decisions import Subject, claims_for, sign
+from plangate.signing.decisions import Subject, claims_for, sign, subject_of
 from plangate.signing.jws import PUBLIC_PREFIX
 from plangate.signing.key_files import is_encrypted, key_in, public_half
 
@@ -133,13 +132,13 @@ class KeyChain:
 def _subject(status: Status) -> Subject:
     """Return the subject of a decision on the plan of ``status``, as this machine computes it."""
     wrong = contradiction(status, workflow_id=status.workflow_id)
-    if wrong or status.fingerprint is None or status.installation is None or status.namespace is None:
+    subject = subject_of(status)
+    if wrong or subject is None:
         raise StatusContradicts(
             f"Nothing is signed: {one_line(wrong or 'there is no plan to decide on')}. "
             "Look at the status again."
         )
-    audience = Audience(installation=status.installation, namespace=status.namespace)
-    return Subject(workflow_id=status.workflow_id, fingerprint=status.fingerprint, audience=audience)
+    return subject
 
 
 def _stem_of(name: str) -> str:

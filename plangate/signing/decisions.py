@@ -18,6 +18,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import Identified, Key, People, Person, in_force, same_person
 from plangate.domain.plan import Audience, canonical_json, short
 from plangate.domain.review import CLOCK_LEEWAY
+from plangate.domain.status import Status
 from plangate.signing.jws import kid_of, write_token
 from plangate.signing.logins import attested_by, is_expired, read_login
 from plangate.signing.passkeys import check_ceremony, is_signed_by, read_passkey_token
@@ -35,6 +36,14 @@ class Subject(Frozen):
     workflow_id: str
     fingerprint: str
     audience: Audience
+
+
+def subject_of(status: Status) -> Subject | None:
+    """Return the subject of a decision on the plan of ``status``; None without a plan."""
+    if status.fingerprint is None or status.installation is None or status.namespace is None:
+        return None
+    audience = Audience(installation=status.installation, namespace=status.namespace)
+    return Subject(workflow_id=status.workflow_id, fingerprint=status.fingerprint, audience=audience)
 
 
 def _is_none(value: object) -> bool:

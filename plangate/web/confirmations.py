@@ -5,19 +5,18 @@ sent before its decision leaves, and its id is that of the update and of the tok
 or by a page that is loaded again, it is the same decision and counts once.
 """
 
-import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, Integer, MetaData, Row, String, Table, Text, delete, insert, select, update
+from sqlalchemy import Column, Integer, Row, String, Table, Text, delete, insert, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Decision, DecisionAnswer
-from plangate.domain.plan import Audience
 from plangate.domain.status import Status
-from plangate.signing.decisions import Claims, Subject, claims_for
+from plangate.signing.decisions import Claims, claims_for, subject_of
+from plangate.web.database import METADATA, hash_of
 from plangate.web.sessions import Session
 
 VALID_FOR: Final = timedelta(minutes=5)
@@ -25,10 +24,9 @@ _SHOWN_FOR: Final = timedelta(days=7)  # how long the page of its verdict can be
 _ID_BYTES: Final = 24
 _KEPT: Final = "kept"
 
-_metadata = MetaData()
 _confirmations = Table(
     "confirmations",
-    _metadata,
+    METADATA,
     Column("id_hash", String, primary_key=True),
     Column("session", String, nullable=False),
     Column("person", String, nullable=False),
@@ -76,7 +74,6 @@ class Confirmations:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        _metadata.create_all(self._engine)
 
     def make(self, session: Session, decision: Decision, status: Status, now: datetime) -> Confirmation:
         """Keep a decision on exactly the plan of ``status``, and return its confirmation.
@@ -84,10 +81,9 @@ class Confirmations:
         Raises:
             ValueError: the new plan of an edit cannot be signed.
         """
-        assert status.fingerprint is not None
+        subject = subject_of(status)
+        assert subject is not None  # a status with a plan says where it counts, or is not shown
         name = secrets.token_urlsafe(_ID_BYTES)
-        audience = Audience(installation=status.installation or "", namespace=status.namespace or "")
-        subject = Subject(workflow_id=status.workflow_id, fingerprint=status.fingerprint, audience=audience)
         made = Confirmation(
             id=name,
             session=session.token_hash,
@@ -103,7 +99,7 @@ class Confirmations:
             connection.execute(delete(_confirmations).where(_confirmations.c.made_at <= too_old))
             connection.execute(
                 insert(_confirmations).values(
-                    id_hash=_hash(name),
+                    id_hash=hash_of(name),
                     session=made.session,
                     person=made.person,
                     workflow_id=made.workflow_id,
@@ -118,7 +114,7 @@ class Confirmations:
         """Return this person's confirmation with that id, if it is one of a decision on that run."""
         with self._engine.begin() as connection:
             row = connection.execute(
-                select(_confirmations).where(_confirmations.c.id_hash == _hash(name))
+                select(_confirmations).where(_confirmations.c.id_hash == hash_of(name))
             ).one_or_none()
         if row is None or (row.person, row.workflow_id) != (person, workflow_id):
             return None
@@ -127,7 +123,7 @@ class Confirmations:
     def note_sent(self, one: Confirmation, decision: Decision, now: datetime) -> Confirmation:
         """Write down, before it is sent, that it was confirmed, with its token; the first time counts."""
         values = {"decision": decision.model_dump_json(), "sent_at": int(now.timestamp())}
-        name = _hash(one.id)
+        name = hash_of(one.id)
         with self._engine.begin() as connection:
             connection.execute(
                 update(_confirmations)
@@ -142,7 +138,7 @@ class Confirmations:
         said = _KEPT if answer is None else answer.model_dump_json()
         with self._engine.begin() as connection:
             connection.execute(
-                update(_confirmations).where(_confirmations.c.id_hash == _hash(one.id)).values(answer=said)
+                update(_confirmations).where(_confirmations.c.id_hash == hash_of(one.id)).values(answer=said)
             )
 
 
@@ -161,7 +157,3 @@ def _read(name: str, row: Row[Any]) -> Confirmation:
         answer=DecisionAnswer.model_validate_json(row.answer) if is_known else None,
         is_kept=row.answer == _KEPT,
     )
-
-
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()

@@ -4,27 +4,26 @@ A proposal proves nothing: a key counts once it is in the list of people, or an 
 Invitations are kept as SHA-256, so that a copy of the database lets no one propose a key.
 """
 
-import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Integer, String, Table, delete, insert, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.people import identity
 from plangate.signing.public_keys import thumbprint_of
+from plangate.web.database import METADATA, hash_of
 from plangate.web.passkeys import Registered
 
 INVITED_FOR: Final = timedelta(hours=24)
 MOST_KEYS: Final = 20  # that one person can have proposed
 _TOKEN_BYTES: Final = 32
 
-_metadata = MetaData()
 _keys = Table(
     "proposed_keys",
-    _metadata,
+    METADATA,
     Column("key_id", String, primary_key=True),
     Column("person", String, nullable=False, index=True),  # as `identity` spells it
     Column("name", String, nullable=False),
@@ -35,7 +34,7 @@ _keys = Table(
 )
 _invitations = Table(
     "invitations",
-    _metadata,
+    METADATA,
     Column("token_hash", String, primary_key=True),
     Column("person", String, nullable=False),
     Column("ends_at", Integer, nullable=False),
@@ -73,7 +72,6 @@ class Proposals:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        _metadata.create_all(self._engine)
 
     def keys_of(self, person: str) -> tuple[ProposedKey, ...]:
         """Return the passkeys that a person registered here, oldest first."""
@@ -145,7 +143,7 @@ class Proposals:
             connection.execute(delete(_invitations).where(_invitations.c.ends_at <= at))
             connection.execute(
                 insert(_invitations).values(
-                    token_hash=_hash(token), person=person, ends_at=at + int(INVITED_FOR.total_seconds())
+                    token_hash=hash_of(token), person=person, ends_at=at + int(INVITED_FOR.total_seconds())
                 )
             )
         return token
@@ -154,7 +152,7 @@ class Proposals:
         """Return the person whom an invitation is for; None if it was used, has ended or never was."""
         with self._engine.begin() as connection:
             row = connection.execute(
-                select(_invitations).where(_invitations.c.token_hash == _hash(token))
+                select(_invitations).where(_invitations.c.token_hash == hash_of(token))
             ).one_or_none()
         return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
 
@@ -163,11 +161,7 @@ class Proposals:
         with self._engine.begin() as connection:
             row = connection.execute(
                 delete(_invitations)
-                .where(_invitations.c.token_hash == _hash(token))
+                .where(_invitations.c.token_hash == hash_of(token))
                 .returning(_invitations.c.person, _invitations.c.ends_at)
             ).one_or_none()
         return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

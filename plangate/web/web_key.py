@@ -14,10 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Decision
 from plangate.domain.errors import Refused, SettingsInvalid
-from plangate.domain.plan import Audience
 from plangate.domain.status import Status
 from plangate.files.private_files import close_to_others, make_private_folder
-from plangate.signing.decisions import Subject, claims_for
+from plangate.signing.decisions import claims_for, subject_of
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
 from plangate.signing.key_files import key_in, write_new_key
 from plangate.signing.logins import login_token
@@ -66,15 +65,11 @@ def attested(
     """
     if session.assurance is not Assurance.LOGIN or decision.signature is not None:
         return decision
-    if status.fingerprint is None or status.installation is None or status.namespace is None:
+    subject = subject_of(status)
+    if subject is None:
         raise Refused("There is no plan to decide on yet; open the run again in a moment.")
-    if decision.plan != status.fingerprint:  # another plan may begin with the same digits
+    if decision.plan != subject.fingerprint:  # another plan may begin with the same digits
         raise Refused("The decision names another plan than the one in review, or not its whole fingerprint.")
-    subject = Subject(
-        workflow_id=status.workflow_id,
-        fingerprint=status.fingerprint,
-        audience=Audience(installation=status.installation, namespace=status.namespace),
-    )
     try:
         claims = claims_for(decision, subject, at=now, token_id=secrets.token_urlsafe(_ID_BYTES))
     except ValueError:
