@@ -10,6 +10,7 @@ from plangate.cli.orders import show_verdict
 from plangate.domain.errors import NotAnswered
 from plangate.domain.escaping import one_line
 from plangate.domain.key_orders import KeyAction
+from plangate.domain.stops import StopAnswer
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
@@ -55,7 +56,8 @@ async def _send(here: Console, action: KeyAction, name: str, key: str, by: str) 
             )
         except ValueError:
             raise WrongUsage("A thumbprint has 43 characters; `people check --json` shows it.") from None
-        return show_verdict(here, await session.client.order_about_key(signed_key_order(claims, key, signer)))
+        order = signed_key_order(claims, key, signer)
+        return show_verdict(here, await session.client.order_about_key(order), StopAnswer())
 
 
 async def _is_same(here: Console, name: str, thumbprint: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from plangate.cli.console import Console
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.moments import moment_of
+from plangate.cli.orders import show_verdict
 from plangate.domain.decision import is_placeholder
 from plangate.domain.delegations import (
     MAX_REASON,
@@ -18,12 +19,9 @@ from plangate.domain.delegations import (
     Lending,
 )
 from plangate.domain.durations import read_seconds
-from plangate.domain.errors import Refused
-from plangate.domain.escaping import one_line
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import moment, now
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
 from plangate.signing.delegations import signed_delegation
 
 _KEPT = (
@@ -66,7 +64,7 @@ async def send(here: Console, order: DelegationOrder) -> int:
         if key is not None and audience is not None:
             token_id = secrets.token_urlsafe(16)
             order = signed_delegation(order, key, audience=audience, at=now(), token_id=token_id)
-        return _show_verdict(here, await session.client.delegate(order))
+        return show_verdict(here, await session.client.delegate(order), DelegationAnswer(), _KEPT)
 
 
 async def show_what_is_lent(here: Console) -> int:
@@ -96,20 +94,3 @@ def _ahead(text: str) -> datetime:
         return now() + timedelta(seconds=seconds) if seconds is not None else moment_of(text)
     except OverflowError:
         raise WrongUsage(f"The time {text!r} is too far ahead; name an earlier one.") from None
-
-
-def _show_verdict(here: Console, answer: DelegationAnswer | None) -> int:
-    if answer is None:
-        words = _KEPT.format(program())
-    else:
-        verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
-        words = one_line(f"{verdict}: {answer.reason.rstrip('.')}.")
-    is_refused = answer is not None and answer.accepted is False
-    if here.screen.is_json:
-        known = (answer or DelegationAnswer(reason=words)).model_dump(mode="json", exclude={"audience"})
-        here.screen.print_json(known)
-    elif is_refused:
-        raise Refused(words)
-    else:
-        here.screen.say(words)
-    return Exit.REFUSED if is_refused else Exit.DONE

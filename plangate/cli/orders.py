@@ -1,6 +1,7 @@
 """Orders to stop and to go that are made at a terminal."""
 
 import secrets
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -8,6 +9,7 @@ from plangate.cli.console import Console, Session
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.keyboard import Keyboard
 from plangate.domain.decision import is_placeholder
+from plangate.domain.delegations import DelegationAnswer
 from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import Audience
@@ -18,6 +20,7 @@ from plangate.presentation.program import program
 from plangate.presentation.stops_page import stops_page
 from plangate.signing.stops import signed_order
 
+Answer = TypeVar("Answer", StopAnswer, DelegationAnswer)
 _KEPT = (
     "No worker answered: the order waits at the Temporal server, and is judged as soon as a worker runs. "
     "No step begins without a worker. Check the result with: {} stop --list"
@@ -49,7 +52,7 @@ async def stop(here: Console, order: Order) -> int:
         audience = None
         if here.keys.has(order.by):
             audience = (await session.client.what_stands()).audience
-        return show_verdict(here, await session.client.order(_signed(here, order, audience)))
+        return show_verdict(here, await session.client.order(_signed(here, order, audience)), StopAnswer())
 
 
 async def go(here: Console, order: Order, *, is_named: bool) -> int:
@@ -67,7 +70,9 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
         if not is_named and not await _is_meant(session, standing):
             return Exit.FAILED
         exact = order.model_copy(update={"stop": standing.number})
-        return show_verdict(here, await session.client.order(_signed(here, exact, answer.audience)))
+        return show_verdict(
+            here, await session.client.order(_signed(here, exact, answer.audience)), StopAnswer()
+        )
 
 
 async def show_what_stands(here: Console) -> int:
@@ -118,21 +123,27 @@ def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
     return f"There is no stop {what}; what is stopped: {others}. To release it, {hint}."
 
 
-def show_verdict(here: Console, answer: StopAnswer | None) -> int:
+def show_verdict(here: Console, answer: Answer | None, nothing: Answer, kept: str = _KEPT) -> int:
     """Print what became of an order, and return the exit code.
+
+    Args:
+        here: where it is printed.
+        answer: as it came; None if no worker has judged the order yet.
+        nothing: the answer that says nothing.
+        kept: what to say then, with a place for the program's name.
 
     Raises:
         Refused: it was refused, and the output is not JSON.
     """
     if answer is None:
-        words = _KEPT.format(program())
+        words = kept.format(program())
     else:
         verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
         words = one_line(f"{verdict}: {answer.reason.rstrip('.')}.")
     is_refused = answer is not None and answer.accepted is False
     if here.screen.is_json:
-        known = (answer or StopAnswer(reason=words)).model_dump(mode="json", exclude={"audience"})
-        here.screen.print_json(known)
+        known = answer or nothing.model_copy(update={"reason": words})
+        here.screen.print_json(known.model_dump(mode="json", exclude={"audience"}))
     elif is_refused:
         raise Refused(words)
     else:

@@ -84,15 +84,7 @@ def seal(*, as_json: AsJson = False) -> int:
             f"There is no seal key in {here.settings.seal_key}; a worker makes it when it starts, "
             "on its own host."
         )
-    if here.screen.is_json:
-        here.screen.print_json({"public": jws.PUBLIC_PREFIX + public, "id": jws.key_id(public)})
-        return Exit.DONE
-    shown = page.Page()
-    shown.heading("The key that seals the trail on this host")
-    shown.copied("id", jws.key_id(public))
-    shown.copied("public", jws.PUBLIC_PREFIX + public)
-    here.screen.show(shown)
-    return Exit.DONE
+    return _show_public(here, public, "The key that seals the trail on this host")
 
 
 def web(*, as_json: AsJson = False) -> int:
@@ -107,16 +99,12 @@ def web(*, as_json: AsJson = False) -> int:
             f"There is no key of an inbox in {here.settings.web_key}; the inbox makes it when it starts, "
             "on its own host."
         )
-    if here.screen.is_json:
-        here.screen.print_json({"public": jws.PUBLIC_PREFIX + public, "id": jws.key_id(public)})
-        return Exit.DONE
-    shown = page.Page()
-    shown.heading("The key with which the inbox of this host attests logins")
-    shown.copied("id", jws.key_id(public))
-    shown.copied("public", jws.PUBLIC_PREFIX + public)
-    shown.note("Set it for the workers and for auditors: PLANGATE_WEB_KEYS.")
-    here.screen.show(shown)
-    return Exit.DONE
+    return _show_public(
+        here,
+        public,
+        "The key with which the inbox of this host attests logins",
+        "Set it for the workers and for auditors: PLANGATE_WEB_KEYS.",
+    )
 
 
 def _new_key_page(name: str, public: str, path: Path) -> page.Page:
@@ -141,3 +129,18 @@ def _new_passphrase(here: console.Console) -> bytes:
     if not first or first != second:
         raise WrongUsage("The two passphrases differ, or are empty; try again.")
     return first.encode()
+
+
+def _show_public(here: console.Console, public: str, title: str, note: str = "") -> int:
+    """Print a public key of this host."""
+    if here.screen.is_json:
+        here.screen.print_json({"public": jws.PUBLIC_PREFIX + public, "id": jws.key_id(public)})
+        return Exit.DONE
+    shown = page.Page()
+    shown.heading(title)
+    shown.copied("id", jws.key_id(public))
+    shown.copied("public", jws.PUBLIC_PREFIX + public)
+    if note:
+        shown.note(note)
+    here.screen.show(shown)
+    return Exit.DONE
