@@ -25,7 +25,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.people import Approver, Identified, People
 from plangate.domain.plan import short
-from plangate.domain.revocation import no_proof
+from plangate.domain.revocation import other_standing
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleThen
 from plangate.policy.lent_roles import entries_in, split_kept, still_needed
@@ -201,11 +201,7 @@ def _wrong_verdict(
         return "was accepted, though it cannot be read, or has no sender or list of people"
     if people is None:
         return None  # another finding reports that it is missing
-    at = event.arrival.received_at
-    lost = no_proof(event.approver, people, at)
-    known = people.identify(event.approver.name, at).approver
-    if lost is None and (known is None or known.standings != event.approver.standings):
-        lost = f"{event.approver.name} had other roles"
+    lost = other_standing(event.approver, people, event.arrival.received_at)
     if lost:
         return f"was accepted, though {one_line(lost)}"
     by = LendingRules(rules=event.rules, at=event.judged_at, policy=event.policy)

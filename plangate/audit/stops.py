@@ -25,7 +25,7 @@ from plangate.domain.findings import Finding
 from plangate.domain.people import Approver, Identified, People
 from plangate.domain.plan import Plan, short
 from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.revocation import no_proof
+from plangate.domain.revocation import other_standing
 from plangate.domain.stops import Judging, StandingStops, StopDecided, StopRules, apply, judge
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleThen
@@ -179,11 +179,7 @@ def _not_by_list(event: StopDecided, approver: Approver, people: People | None) 
         return "asks for other releases than its rules and its list of people do"
     if people is None:
         return None
-    at = event.arrival.received_at
-    wrong = no_proof(approver, people, at)
-    known = people.identify(approver.name, at).approver
-    if wrong is None and (known is None or known.standings != approver.standings):
-        wrong = f"{approver.name} had other roles"
+    wrong = other_standing(approver, people, event.arrival.received_at)
     if wrong is None:
         return None
     return (

@@ -104,6 +104,16 @@ def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
     )
 
 
+def other_standing(approver: Approver, people: People, at: datetime) -> str | None:
+    """Return why a list does not support an approver as recorded: no proof by it, or other roles."""
+    lost = no_proof(approver, people, at)
+    if lost:
+        return lost
+    known = people.identify(approver.name, at).approver
+    is_the_same = known is not None and known.standings == approver.standings
+    return None if is_the_same else f"{approver.name} had other roles"
+
+
 def _untrusted_web(approver: Approver, people: People) -> str | None:
     """Object to a login that is attested by a web server that is not, or no longer, trusted."""
     trusted = people.web.keys
