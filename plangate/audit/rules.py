@@ -175,7 +175,7 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
 
 
 def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry of the trail of looks that is none, or has another actor or time than it says."""
+    """Yield every entry that does not belong on the trail of looks, or has another actor or time."""
     latest = None
     for entry in entries:
         event, what = entry.event, None

@@ -6,7 +6,7 @@ list of people has it as if it stood there (`plangate.policy.lent_roles`). What 
 - The policy names the roles that may be lent, by default none.
 - Only a role of one's own is lent: a lent role cannot be lent on.
 - The order needs at least the proof of identity that the rules of the role ask for.
-- It ends by itself, after `LONGEST` at the latest.
+- It ends without an order, after `LONGEST` at the latest.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """Looks: an auditor who reads what is on the record, and every export of it. They have a trail of their own.
 
-What is on that trail is as good as the program that said it: nobody signs a look.
+Looks are not signed: an entry is as reliable as the program that sent it.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def read_look(inputs: Sequence[object]) -> Look:
     """Return the look in a message.
 
     Raises:
-        ValueError: there is none; the message says why.
+        ValueError: it cannot be read; the message says why.
     """
     if len(inputs) != 1:
         raise ValueError(f"expected one JSON object, not {len(inputs)}")

@@ -47,8 +47,8 @@ def may_decide(
 ) -> bool:
     """Return whether this person has a role that can approve the plan, or resolve its run.
 
-    A run that nobody is asked about (it needs no approval, and no rule says who resolves it) can be decided
-    on once it is held.
+    A run that needs no approval, and has no rule that says who resolves it, can be decided on once it is
+    held.
 
     Args:
         requirement: of the plan.

@@ -33,7 +33,7 @@ class Seers(Frozen):
         return ", ".join([*named, *(f"the role {role}" for role in self.roles)])
 
     def is_within(self, other: "Seers") -> bool:
-        """Return whether it lets nobody see whom the other one does not."""
+        """Return whether the other one lets everyone see who may see by this one."""
         parties = set(self.who) - {Party.DECIDERS}
         return parties.issubset(other.who) and set(self.roles).issubset(other.roles)
 

@@ -110,7 +110,7 @@ class ToolDeclaration:
         identifying: the arguments in which two calls that do the same are equal; empty for all of them.
 
     Raises:
-        ValueError: the time limit is out of range, or an identifying argument is none.
+        ValueError: the time limit is out of range, or ``identifying`` names no argument.
     """
 
     name: str

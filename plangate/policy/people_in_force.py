@@ -26,7 +26,7 @@ def trusted_web(settings: Settings) -> TrustedWeb:
     """Return the web servers that the settings trust.
 
     Raises:
-        SettingsInvalid: a key in PLANGATE_WEB_KEYS is none.
+        SettingsInvalid: an entry of PLANGATE_WEB_KEYS is not a public key.
     """
     try:
         keys = frozenset(checked_public(key) for key in settings.web_keys)
