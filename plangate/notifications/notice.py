@@ -1,0 +1,108 @@
+"""What one person is told about one run, and what became of telling them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from plangate.domain.base import AwareDatetime, Frozen
+
+
+class NoticeKind(StrEnum):
+    """What a notice is for."""
+
+    NEEDED = "needed"
+    REMINDER = "reminder"
+    ESCALATED = "escalated"
+    CHANGED = "changed"
+    RELIEVED = "relieved"
+    HELD = "held"
+    OUTCOME = "outcome"
+    STUCK = "stuck"
+    TROUBLE = "trouble"
+
+
+class Facts(Frozen):
+    """What a notice may say. Channels write it in their own form; nothing else reaches a message.
+
+    Attributes:
+        workflow_id: the run; empty for a trouble of the installation.
+        revision: of the plan, from 1; 0 before the first.
+        tools: the plan's tools in order, each once, with the number of its steps.
+        requester: who asked.
+        deadline: until when a person has to decide; None if no one has to.
+        happened: what happened, in our own words: why it is held, how it ended, what is in trouble.
+        done: the steps that were done, in our own words: number and tool.
+        not_done: the steps that were not.
+        details: the previews of the steps; empty unless each rule that demands something allows details.
+        by: who decided, for those who need do nothing more.
+        link: the page of the run in the inbox.
+    """
+
+    workflow_id: str = ""
+    revision: int = 0
+    tools: tuple[tuple[str, int], ...] = ()
+    requester: str = ""
+    deadline: AwareDatetime | None = None
+    happened: str = ""
+    done: tuple[str, ...] = ()
+    not_done: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    by: str = ""
+    link: str = ""
+
+
+class Notice(Frozen):
+    """One event that one person is told about.
+
+    Attributes:
+        person: as the list of people spells the name; a role's own addresses have ``role:NAME``.
+        event: what they are told of, once: unique for this run and person, such as ``needed:1``.
+        due_at: when to send it.
+    """
+
+    person: str
+    kind: NoticeKind
+    event: str
+    due_at: AwareDatetime
+    facts: Facts
+
+
+class Sending(Frozen):
+    """Notices for one address, as one message: one, or several as a digest.
+
+    Attributes:
+        zone: the reader's time zone, an IANA name.
+        is_repeat: whether an earlier attempt may have arrived already, because nothing is on record of it.
+        message_id: the same for each attempt of the same message.
+    """
+
+    address: str
+    person: str
+    notices: tuple[Notice, ...]
+    zone: str = "UTC"
+    is_repeat: bool = False
+    message_id: str = ""
+
+
+class Delivery(StrEnum):
+    """What became of one attempt."""
+
+    SENT = "sent"
+    LATER = "later"
+    REFUSED = "refused"
+
+
+class Attempted(Frozen):
+    """The result of one attempt: ``reason`` in our own words; ``retry_at`` if the server named a time."""
+
+    delivery: Delivery
+    reason: str = ""
+    retry_at: AwareDatetime | None = None
+
+
+class Channel(Protocol):
+    """Sends messages to addresses of some kinds. It makes one attempt, and never raises."""
+
+    async def send(self, sending: Sending, now: datetime) -> Attempted:
+        """Send one message to one address."""
+        ...
