@@ -7,6 +7,7 @@ the trail is the source of truth, not a copy.
 import hashlib
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, RootModel, field_serializer
@@ -25,6 +26,8 @@ from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
 
 FIRST_HASH: Final = "0" * 64
+_REMEMBERED: Final = 256  # events that were read last, as many as a busy worker's runs have
+_SHORT: Final = 10_000  # characters of an event
 RULES_TRAIL: Final = "plangate:rules"
 """The trail that says which policy and list of people were in force, and what became of keys."""
 STOPS_TRAIL: Final = "plangate:stops"
@@ -413,10 +416,19 @@ class AuditEntry(WrittenEntry):
 def read_event(written: str) -> Event:
     """Return the event of an entry.
 
+    A worker reads the trail of a run several times within a second, so short events are remembered.
+
     Raises:
         ValueError: this release does not know it.
     """
+    return _remembered(written) if len(written) <= _SHORT else _read(written)
+
+
+def _read(written: str) -> Event:
     return AnyEvent.model_validate_json(written).root
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_read)
 
 
 def step_key(fingerprint: str, step: int, what: str) -> str:
