@@ -295,6 +295,8 @@ def _slim(decided: Decided) -> Decided:
     if decision is None:
         return decided
     room = MAX_COMMENT if decided.verdict.accepted else _REFUSED_COMMENT
+    if decision.signature is None and decision.new_plan is None and len(decision.comment) <= room:
+        return decided
     slim = decision.model_copy(
         update={"signature": None, "comment": cut(decision.comment, room), "new_plan": None}
     )
