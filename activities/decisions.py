@@ -111,6 +111,30 @@ class Decisions:
         return await self._records.transact(task.opening(), judge_all)
 
 
+class _Following:
+    """A state that follows decisions, once it is looked at: after the last one of a batch, it seldom is."""
+
+    def __init__(self, begin: Callable[[], RunState]) -> None:
+        self._begin = begin
+        self._waiting: list[Decided] = []
+
+    @cached_property
+    def _folded(self) -> RunState:
+        return self._begin()
+
+    @property
+    def state(self) -> RunState:
+        """The state after all decisions so far."""
+        if self._waiting:
+            self._folded = reduce(apply, self._waiting, self._folded)
+            self._waiting.clear()
+        return self._folded
+
+    def follow(self, event: Decided) -> None:
+        """Let this decision be the next one."""
+        self._waiting.append(event)
+
+
 def _log_decided(task: AdmitTask, event: Decided) -> None:
     _log.info(
         "A decision is recorded.",
@@ -141,7 +165,8 @@ class _BatchJudge:
         can_draft: bool,
     ) -> None:
         self._trail = trail
-        self._state = state
+        self._run = _Following(lambda: state)
+        self._recorded = _Following(trail.state)
         self._people = people
         self._audience = audience
         self._plans = plans
@@ -153,16 +178,23 @@ class _BatchJudge:
         """The events on the trail, and those about to be appended."""
         return [*(entry.event for entry in self._trail.entries()), *self._new]
 
-    @cached_property
+    @property
+    def _state(self) -> RunState:
+        """The state that the run reports, after the verdicts so far."""
+        return self._run.state
+
+    @property
     def _record(self) -> RunState:
         """The recorded state, after the verdicts that are about to be appended."""
-        return reduce(apply, self._new, self._trail.state())
+        return self._recorded.state
 
     def judged(self, arrivals: Sequence[Arrival]) -> list[Decided]:
         """Return each arrival with its verdict, judged after the previous ones took effect.
 
         Recorded arrivals keep their verdict: the worker that recorded one may have died before it reported.
         """
+        if self._trail.is_without_decisions:  # it is read anyway, and then it need not be searched
+            self._trail.entries()
         recorded = self._trail.find([arrival.key for arrival in arrivals])
         decided: list[Decided] = []
         for arrival in arrivals:
@@ -172,7 +204,7 @@ class _BatchJudge:
             else:
                 event = self._judge(arrival)
                 self._follow(event)
-            self._state = apply(self._state, self.counted(event))
+            self._run.follow(self.counted(event))
             decided.append(event)
         return decided
 
@@ -199,8 +231,7 @@ class _BatchJudge:
         self._new.append(event)
         if "_events" in self.__dict__:
             self._events.append(event)
-        if "_record" in self.__dict__:
-            self._record = apply(self._record, event)
+        self._recorded.follow(event)
 
     def _judge(self, arrival: Arrival) -> Decided:
         sender = self._sender(arrival)
