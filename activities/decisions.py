@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from typing import Final, assert_never
 
 import structlog
@@ -30,6 +30,7 @@ from plangate.domain.repeats import repeats
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import Phase, RunState, was_taken_back
+from plangate.logs.later import log_later
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import Note, OpenTrail
@@ -76,7 +77,7 @@ class Decisions:
             arrivals = await self._in_time(task)
             decided = await soon(self._records, self._recorded(task, arrivals))
             for event in decided:
-                _log_decided(task, event)
+                log_later(partial(_log_decided, task, event))
             return decided
 
     async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:

@@ -45,6 +45,7 @@ from plangate.domain.plan import Step
 from plangate.domain.references import references_in
 from plangate.domain.tool import STEP_TRIES, Receipt, Reference, ToolArguments, storable
 from plangate.domain.validation import faults_in
+from plangate.logs.later import log_later
 from plangate.records.ledger import EffectState
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
@@ -142,7 +143,7 @@ class Execution:
                 turn.end_soon()
                 with as_application_errors(STEP_TRIES, claim.effect.attempts):
                     claim = await self._act_and_store(attempt, step, claim)
-            attempt.log_result(claim)
+            log_later(partial(attempt.log_result, claim))
             return claim
 
     async def _precondition(self, attempt: StepAttempt, step: Step) -> Precondition:

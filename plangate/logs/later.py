@@ -1,0 +1,15 @@
+"""Write log lines that can wait until an activity has answered.
+
+A line takes 0.3 ms after a pause, in which the run would wait for it (docs/decisions/0021).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+_SECONDS: Final = 0.003  # by then the answer is on its way to the server
+
+
+def log_later(write: Callable[[], None]) -> None:
+    """Call ``write``, which logs, in a moment, in the context of the current activity."""
+    asyncio.get_running_loop().call_later(_SECONDS, write)
