@@ -20,7 +20,7 @@ from plangate.domain.key_orders import KeyDecided
 from plangate.domain.limits import RecentSum
 from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, LostApproval
-from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
+from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_json, fingerprint_of
 from plangate.domain.policy import Requirement
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
@@ -395,7 +395,7 @@ class WrittenEntry(Frozen):
         Raises:
             ValueError: the content has no canonical JSON, so Plangate never wrote it.
         """
-        content: dict[str, str | int] = {
+        content: JsonValue = {
             "workflow_id": self.workflow_id,
             "number": self.number,
             "key": self.key,
@@ -404,7 +404,7 @@ class WrittenEntry(Frozen):
             "written": self.written,
             "previous_hash": self.previous_hash,
         }
-        return hashlib.sha256(canonical_record(content)).hexdigest()
+        return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
 class AuditEntry(WrittenEntry):

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+import rfc8785
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from plangate.domain.drafting import check_plan
@@ -16,7 +17,6 @@ from plangate.domain.plan import (
     Plan,
     Step,
     canonical_json,
-    canonical_record,
     fingerprint_of,
     short,
     uncanonical,
@@ -44,26 +44,35 @@ def test_the_fingerprint_is_sha256_over_the_canonical_json_of_all_that_it_stands
     assert fingerprint_of(PLAN, 1, "w", AUDIENCE) == hashlib.sha256(by_hand.encode()).hexdigest()
 
 
-def _written_by(write: Callable[[Any], bytes], fields: Mapping[str, str | int]) -> bytes | None:
+def _written_by(write: Callable[[Any], bytes], value: object) -> bytes | None:
     try:
-        return write(fields)
+        return write(value)
     except ValueError:
         return None
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(("a", "B", "previous_hash", "workflow_id")),
-        st.text(st.characters(exclude_categories=())) | st.integers(),
-    )
+any_text = st.text(st.characters(exclude_categories=()))
+any_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=2).map(tuple)
+        | st.dictionaries(st.sampled_from(("a", "B", "_", "é", "\U0001f600", "\uff01")) | any_text, inner)
+    ),
+    max_leaves=20,
 )
+
+
+@given(any_values)
 @example({"a": '\x00\x1f\x7f"\\/\b\f\n\r\t\u2028\ud800'})
-@example({"a": 2**53, "B": -(2**53)})
-@example({"a": 2**53 - 1, "B": -(2**53) + 1})
-def test_a_record_is_written_as_canonical_json_and_refused_where_that_is(
-    fields: Mapping[str, str | int],
-) -> None:
-    assert _written_by(canonical_record, fields) == _written_by(canonical_json, fields)
+@example({"a": '\x00\x1f\x7f"\\/\b\f\n\r\t\u2028', "B": [None, True, False, -1, {"": 0}], "": {}})
+@example([2**53, -(2**53)])
+@example([2**53 - 1, -(2**53) + 1])
+@example({1: "a"})
+@example({"a": float("nan")})
+@settings(max_examples=300, deadline=None)
+def test_canonical_json_is_that_of_rfc_8785_and_refused_where_that_is(value: object) -> None:
+    assert _written_by(canonical_json, value) == _written_by(rfc8785.dumps, value)
 
 
 def test_people_are_shown_its_first_twelve_digits() -> None:
