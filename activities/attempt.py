@@ -7,6 +7,7 @@ is recorded once that transaction is committed (`plangate.records.records.Record
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Final, assert_never
 
 import structlog
@@ -123,9 +124,14 @@ class StepAttempt:
             resolution=task.resolution,
         )
         self._holder = _holder(info)
-        self._log = _log.bind(
+
+    @cached_property
+    def _log(self) -> structlog.stdlib.BoundLogger:
+        task = self._task
+        bound: structlog.stdlib.BoundLogger = _log.bind(
             workflow_id=self.run.workflow_id, fingerprint=short(task.fingerprint), step=task.step
         )
+        return bound
 
     @property
     def is_undo(self) -> bool:

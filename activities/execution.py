@@ -139,7 +139,7 @@ class Execution:
             if isinstance(claim, Unready):
                 raise StepUnready(claim.reason)
             if isinstance(claim, Claim):
-                attempt.log_claim(claim)
+                log_later(partial(attempt.log_claim, claim))
                 turn.end_soon()
                 with as_application_errors(STEP_TRIES, claim.effect.attempts):
                     claim = await self._act_and_store(attempt, step, claim)
