@@ -1,5 +1,6 @@
 """Log lines: keys for machines, a sentence for people, and nothing secret or obeyed in either."""
 
+import asyncio
 import io
 import json
 import logging
@@ -14,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from plangate.domain.errors import ToolRefused
+from plangate.logs.later import log_later
 from plangate.logs.redaction import redact, redact_text
 from plangate.logs.setup import _CORE, _OURS, _PlangateHandler, configure_logs
 from plangate.settings import Settings
@@ -348,3 +350,19 @@ def test_a_long_text_is_logged_without_its_middle(lines):
     assert lines.last["message"].endswith(" here.")
     assert lines.last["error"].endswith("ab")
     assert "characters omitted" in lines.last["error"]
+
+
+async def test_a_line_that_can_wait_is_written_after_the_answer_with_its_activity(configure) -> None:
+    lines, written = configure(Lines()), asyncio.Event()
+
+    def write() -> None:
+        log.info("The step is done.")
+        written.set()
+
+    async def act() -> str:
+        log_later(write)
+        return lines.getvalue()
+
+    assert await ActivityEnvironment().run(act) == ""
+    await written.wait()
+    assert lines.last["activity_type"] == "unknown"
