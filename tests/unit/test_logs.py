@@ -361,7 +361,8 @@ async def test_a_line_that_can_wait_is_written_after_the_answer_with_its_activit
 
     async def act() -> str:
         log_later(write)
-        return lines.getvalue()
+        so_far: str = lines.getvalue()
+        return so_far
 
     assert await ActivityEnvironment().run(act) == ""
     await written.wait()
