@@ -9,6 +9,7 @@ from sqlalchemy import select
 from plangate.domain.errors import PlangateError, RecordsMissing
 from plangate.domain.run import Phase
 from plangate.domain.status import PreviousPlan, Status
+from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.web.changes_view import Changes, changes_since_run
@@ -35,6 +36,15 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
     return view_of(status, visitor.identified, beside)
+
+
+async def note_shown(web: Web, visitor: Visitor, view: RunView) -> None:
+    """Write down that a page shows a plan to a person who may decide on it."""
+    status = view.status
+    if view.offers and status.fingerprint:
+        await asyncio.to_thread(
+            web.views.note_shown, visitor.name, status.workflow_id, status.fingerprint, view.folds, now()
+        )
 
 
 def _beside(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Beside:

@@ -20,6 +20,9 @@ NO_WORDS = {
     "pip install plangate",
     "plangate verify-bundle",
     "--sealer ed25519:…",
+    "plangate verify-bundle FILE --sealer ed25519:…",
+    "CSV",
+    "JSON",
     "UTC",
 }
 OTHERS = [code for code in languages() if code != "en"]
