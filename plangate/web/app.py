@@ -31,6 +31,7 @@ from plangate.web.pages import (
     audit,
     deciding,
     editing,
+    enrolling,
     evidence,
     files,
     lists,
@@ -99,7 +100,20 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         login=Login(provider, place, database) if provider is not None else None,
         proxies=frozenset(settings.web_proxies),
     )
-    for one in (signing_in, me, audit, lists, deciding, editing, resolving, trail, evidence, files, run):
+    for one in (
+        signing_in,
+        me,
+        enrolling,
+        audit,
+        lists,
+        deciding,
+        editing,
+        resolving,
+        trail,
+        evidence,
+        files,
+        run,
+    ):
         app.include_router(one.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(runs.router)
