@@ -30,6 +30,8 @@ MOST_COUNTED: Final = 99
 MOST_PAGES: Final = 10_000
 _NAMED_AT_ONCE: Final = 500  # ids in one query
 STATES: Final = (*(one.value for one in Phase if one is not Phase.CLOSED), *(one.value for one in Outcome))
+ALIKE: Final = (lines.c.state, lines.c.needs, lines.c.requester, lines.c.authors, lines.c.approved_by)
+"""What tells who may see a run."""
 _SHOWN: Final = [column for column in lines.c if column.name not in ("text", "tools")]
 
 
@@ -149,6 +151,11 @@ async def listed(
 async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
     """Return how many runs each list of open ones has for this visitor, counted up to ``MOST_COUNTED``."""
     return await asyncio.to_thread(_counts, index, visitor)
+
+
+def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
+    """Return whether a visitor may see the run of a row; ``texts`` are what runs wait for, by number."""
+    return visitor.sight.shows(_status(row, texts))
 
 
 def audited(index: RunIndex, visitor: Visitor, workflow_ids: Sequence[str]) -> frozenset[str]:

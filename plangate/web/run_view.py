@@ -5,7 +5,6 @@ Everything that will run is in it, whole. A plan with a fold that was not opened
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from plangate.domain.attachments import attachments_in
@@ -34,15 +33,16 @@ class Beside:
 
     Attributes:
         people: the list of people; None without one.
-        known: the recipients and hosts that executed runs reached; None if that is not known.
-        last: the difference to the last executed plan of the same tools, if there is one.
-        last_at: when that one ended.
+        known: the recipients and hosts that executed runs reached which the visitor may see; None if that
+            is not known.
+        last: the difference to the last executed plan that is alike, if there is one.
+        is_same_requester: whether that was requested by the same person; else it reached the same.
     """
 
     people: People | None = None
     known: Container[str] | None = None
     last: Changes | None = None
-    last_at: datetime | None = None
+    is_same_requester: bool = False
 
 
 ALONE: Final = Beside()
