@@ -37,6 +37,13 @@ def reached_before(index: RunIndex, visitor: Visitor, wanted: Sequence[str]) -> 
     return frozenset(row.contact for row in rows if shows(visitor, row, texts))
 
 
+def tools_seen(index: RunIndex, visitor: Visitor) -> frozenset[str]:
+    """Return the tools of the runs that this visitor may see."""
+    texts = {row.number: row.text for row in index.read(select(needs))}
+    rows = index.rows(select(lines.c.tools, *ALIKE).distinct())
+    return frozenset(tool for row in rows if shows(visitor, row, texts) for tool in row.tools.split())
+
+
 def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Status | None:
     """Return the newest executed run that is alike and that this visitor may see, if there is one.
 
