@@ -164,7 +164,10 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(PlangateError)
     async def refused(request: Request, error: PlangateError) -> Response:
-        return _error(request, status_of(error), "errors.refused", reason=words_of(error))
+        said = words_of(error)
+        if not is_for_machines(request):  # programs get it as it is
+            said = chosen(request.headers.get("accept-language", "")).said(said)
+        return _error(request, status_of(error), "errors.refused", reason=said)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, _: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
@@ -28,6 +29,7 @@ NO_WORDS = {
 OTHERS = [code for code in languages() if code != "en"]
 
 
+@cache
 def own(code: str) -> Mapping[str, str]:
     """Return the words that stand in the file of a language."""
     return language.read_words(FOLDER / "languages" / f"{code}.toml")
