@@ -7,16 +7,20 @@ last `KEPT_FOR` are kept.
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from sqlalchemy import (
     Column,
+    Connection,
     Float,
     Integer,
     String,
     Table,
     Text,
     UniqueConstraint,
+    create_engine,
     delete,
     func,
     select,
@@ -24,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
 
 from plangate.audit.deciding_times import PlanShown
 from plangate.domain.people import identity
@@ -91,15 +96,33 @@ class Views:
     def shown(self) -> tuple[PlanShown, ...]:
         """Return every view that is kept."""
         with self._engine.begin() as connection:
-            rows = connection.execute(select(_views)).all()
-        return tuple(
-            PlanShown(
-                who=row.person,
-                workflow_id=row.workflow_id,
-                fingerprint=row.fingerprint,
-                at=datetime.fromtimestamp(row.at, UTC),
-                folds=len(json.loads(row.folds)),
-                opened=len(json.loads(row.opened)),
-            )
-            for row in rows
+            return _shown(connection)
+
+
+def views_kept_in(path: Path) -> tuple[PlanShown, ...]:
+    """Return every view in the database of a web server of this machine; none if it cannot be read.
+
+    Nothing is written, and no file is made.
+    """
+    engine = create_engine(f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            return _shown(connection)
+    except DBAPIError:
+        return ()
+    finally:
+        engine.dispose()
+
+
+def _shown(connection: Connection) -> tuple[PlanShown, ...]:
+    return tuple(
+        PlanShown(
+            who=row.person,
+            workflow_id=row.workflow_id,
+            fingerprint=row.fingerprint,
+            at=datetime.fromtimestamp(row.at, UTC),
+            folds=len(json.loads(row.folds)),
+            opened=len(json.loads(row.opened)),
         )
+        for row in connection.execute(select(_views))
+    )
