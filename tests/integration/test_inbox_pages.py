@@ -312,6 +312,9 @@ async def test_the_pages_speak_german(database: Database, dana: httpx.AsyncClien
     page = await page_of(dana, "/runs/one")
     assert page.one("html").attributes["lang"] == "de"
     assert [one.text for one in page.all("button", name="decision")][:2] == ["Genehmigen", "Ablehnen"]
+    preview = page.one("section", class_="what").one("span", class_="text")
+    assert (preview.text, preview.attributes["lang"]) == ("Email 1 recipient: kim@example.org", "en")
+    assert "Der Temporal-Server antwortet nicht." in (await page_of(dana, "/runs/none", 503)).text
 
 
 async def test_the_counts_are_those_of_now_on_every_page(database: Database, dana: httpx.AsyncClient) -> None:
