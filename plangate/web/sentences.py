@@ -12,7 +12,8 @@ pattern stays English, whole: names, comments and the words of tools are never t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +22,39 @@ _LONGEST: Final = 1_500
 _DEEPEST: Final = 4
 _VALUE: Final = re.compile(r"\{(\d)(!?)\}")
 _ENDS: Final = re.compile(r"(?<=[.]) (?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A sentence and its translation.
+
+    Attributes:
+        literals: what stands before, between and after its values.
+        own: the translation.
+        is_strict: whether every value that is translated must be.
+    """
+
+    literals: tuple[str, ...]
+    own: str
+    is_strict: bool
+
+    def values(self, text: str) -> tuple[str, ...] | None:
+        """Return the values of a text, each as short as it can be, but not empty; None if it differs."""
+        first, *between = self.literals
+        if not between:
+            return () if text == first else None
+        last = between.pop()
+        end = len(text) - len(last)
+        if not text.startswith(first) or not text.endswith(last):
+            return None
+        found, start = [], len(first)
+        for literal in between:
+            position = text.find(literal, start + 1, end)
+            if position < 0:
+                return None
+            found.append(text[start:position])
+            start = position + len(literal)
+        return (*found, text[start:end]) if start < end else None
 
 
 class Sentences:
@@ -53,40 +87,31 @@ class Sentences:
 
         It begins with a capital letter if the English does.
         """
-        for pattern, own, is_strict in (*self._said, *(self._parts if depth else ())):
-            match = pattern.fullmatch(text)
-            filled = None if match is None else self._filled(match, own, depth, is_strict=is_strict)
+        for pattern in (*self._said, *(self._parts if depth else ())):
+            values = pattern.values(text)
+            filled = None if values is None else self._filled(values, pattern, depth)
             if filled is not None:
                 return filled
-        if not text[:1].isupper():
+        if not "A" <= text[:1] <= "Z":
             return None
         found = self._matched(text[:1].lower() + text[1:], depth)
         return None if found is None else found[:1].upper() + found[1:]
 
-    def _filled(self, match: re.Match[str], own: str, depth: int, *, is_strict: bool) -> str | None:
-        values: dict[str, str] = {}
-        for named in _VALUE.finditer(own):
-            value = match[int(named[1]) + 1]
+    def _filled(self, values: Sequence[str], pattern: _Pattern, depth: int) -> str | None:
+        filled: dict[str, str] = {}
+        for named in _VALUE.finditer(pattern.own):
+            value = values[int(named[1])]
             translated = self._matched(value, depth + 1) if named[2] and depth < _DEEPEST else None
-            if named[2] and translated is None and is_strict:
+            if named[2] and translated is None and pattern.is_strict:
                 return None
-            values[named[0]] = value if translated is None else translated
-        return _VALUE.sub(lambda named: values[named[0]], own)
-
-
-_Pattern = tuple[re.Pattern[str], str, bool]
+            filled[named[0]] = value if translated is None else translated
+        return _VALUE.sub(lambda named: filled[named[0]], pattern.own)
 
 
 def _patterns(sentences: Mapping[str, str], *, is_strict: bool) -> list[_Pattern]:
-    """Return the patterns of sentences, those that say more first.
-
-    Each value is at least one character, and as short as it can be.
-    """
+    """Return the patterns of sentences, those that say more first."""
     ordered = sorted(sentences.items(), key=lambda one: len(one[0].replace("{}", "")), reverse=True)
-    return [
-        (re.compile("(.+?)".join(map(re.escape, english.split("{}"))), re.DOTALL), own, is_strict)
-        for english, own in ordered
-    ]
+    return [_Pattern(tuple(english.split("{}")), own, is_strict) for english, own in ordered]
 
 
 NO_SENTENCES: Final = Sentences({}, {}, {})
