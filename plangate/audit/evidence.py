@@ -34,7 +34,7 @@ from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.audit.rules import broken_story
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
+from plangate.domain.audit import AuditEntry, Closed, Decided, Drafted, RuleText, WrittenEntry
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.checkpoint import Seal, SealedBy
 from plangate.domain.decision import Resolution
@@ -261,7 +261,14 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
 def with_keys_of(bundle: Bundle, people: People, web: TrustedWeb = ANY_WEB) -> People:
     """Return a trusted list of people with the keys in a bundle that its own enrollers have confirmed."""
     trusting = people.model_copy(update={"web": web})
-    return with_enrolments(trusting, statements_in(bundle.texts))
+    trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
+    return with_enrolments(trusting, statements_in(bundle.texts), _installation_of(trail))
+
+
+def _installation_of(trail: Sequence[AuditEntry]) -> str | None:
+    """Return the installation that the first plan of a run was drafted for; None if there is no plan."""
+    drafted = (one.event for one in trail if isinstance(one.event, Drafted))
+    return next((one.audience.installation for one in drafted), None)
 
 
 def bundle_notes(bundle: Bundle, people: People, now: datetime) -> tuple[Finding, ...]:

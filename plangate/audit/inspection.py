@@ -155,7 +155,7 @@ def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspe
     """Verify one run, the checkpoints that seal it, and the checkpoint that was kept elsewhere."""
     with _tolerant_of_bad_text(connection):
         context = _Context(connection)
-        trust = _with_enrolled_keys(connection, trust)
+        trust = _with_enrolled_keys(connection, trust, context.installation)
         run = _examine_run(workflow_id, trust, context)
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
         kept = compared_with_kept(connection, trust.remembered, trust.where)
@@ -183,7 +183,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     entries = unsealed = 0
     with _tolerant_of_bad_text(connection):
         context = _Context(connection)
-        trust = _with_enrolled_keys(connection, trust)
+        trust = _with_enrolled_keys(connection, trust, context.installation)
         ids = connection.scalars(_IDS).all()
         for done, workflow_id in enumerate(ids):
             progress(done, len(ids))
@@ -296,7 +296,9 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
     notes: tuple[Finding, ...] = ()
     if trust.people and trust.now and not findings:
-        today = with_lent(trust.people, context.accepted_delegations, trust.now)
+        today = with_lent(
+            trust.people, context.accepted_delegations, trust.now, installation=context.installation
+        )
         notes = tuple(revoked_since(workflow_id, trail, today, trust.now))
     sealed_up_to = max((seal.number for seal, _ in sealed), default=0)
     proven = [
@@ -385,13 +387,13 @@ def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
 
-def _with_enrolled_keys(connection: Connection, trust: Trust) -> Trust:
+def _with_enrolled_keys(connection: Connection, trust: Trust, installation: str) -> Trust:
     """Return what is trusted, with the keys on record that the trusted list's own enrollers confirmed."""
     if trust.people is None:
         return trust
     people = trust.people.model_copy(update={"web": trust.web})
     changes = statements_on(_own_trail(connection, RULES_TRAIL))
-    return trust.model_copy(update={"people": with_enrolments(people, changes)})
+    return trust.model_copy(update={"people": with_enrolments(people, changes, installation)})
 
 
 def _own_trail(connection: Connection, name: str) -> list[AuditEntry]:

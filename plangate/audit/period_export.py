@@ -64,6 +64,11 @@ class PeriodExport:
         """How many runs the file has."""
         return len(self._ids)
 
+    @property
+    def workflow_ids(self) -> tuple[str, ...]:
+        """The ids of these runs."""
+        return tuple(self._ids)
+
     def lines(self, progress: Callable[[int, int], None]) -> Iterator[bytes]:
         """Yield the lines; ``progress`` receives the number of runs written and their total.
 

@@ -32,7 +32,7 @@ from plangate.domain.faults import Fault
 from plangate.domain.people import Delegation, People, Person, in_force, same_person
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.signing.delegations import DELEGATION, other_delegation
-from plangate.signing.tokens import verified
+from plangate.signing.tokens import stated_audience, verified
 
 _END_OF_FILE: Final = "\n# The file ends here. Added by a worker: roles that people lent since.\n"
 KEPT_FOR: Final = timedelta(days=7)
@@ -48,7 +48,11 @@ class _Section(Typed):
 
 
 def with_lent(
-    people: People, entries: Sequence[AuditEntry], at: datetime, rules: DelegationRules | None = None
+    people: People,
+    entries: Sequence[AuditEntry],
+    at: datetime,
+    rules: DelegationRules | None = None,
+    installation: str | None = None,
 ) -> People:
     """Return the list by which a worker judges at that time.
 
@@ -58,8 +62,10 @@ def with_lent(
         at: now.
         rules: what the worker's policy lets people lend; None to go by the rules that the entries name. What
             it does not allow does not count, whatever stands on the trail.
+        installation: the id of these records; what was signed for another does not count.
     """
-    counting = still_needed(entries, at, rules)
+    own = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
+    counting = still_needed(own, at, rules)
     if not counting:
         return people
     lent = _applied(people, counting)
@@ -125,6 +131,16 @@ def still_needed(
         elif any(_lends_the_same(one, entry) for one in needed):
             needed.append(entry)
     return tuple(needed)
+
+
+def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
+    """Return whether a token says that it is for another installation; whether it is valid is asked later."""
+    event = entry.event
+    order = event.arrival.order if isinstance(event, DelegationDecided) else None
+    if order is None or order.signature is None:
+        return False
+    audience = stated_audience(order.signature)
+    return audience is not None and audience.partition("/")[0] != installation
 
 
 def _lends_the_same(lend: AuditEntry, end: AuditEntry) -> bool:

@@ -37,7 +37,9 @@ def trusted_web(settings: Settings) -> TrustedWeb:
     return TrustedWeb(origins=frozenset({settings.web_url}), keys=keys)
 
 
-def people_in_force(people: People, web: TrustedWeb, statements: Sequence[KeyStatement]) -> People:
+def people_in_force(
+    people: People, web: TrustedWeb, statements: Sequence[KeyStatement], installation: str | None = None
+) -> People:
     """Return the list by which a worker judges.
 
     Args:
@@ -45,9 +47,10 @@ def people_in_force(people: People, web: TrustedWeb, statements: Sequence[KeySta
         web: the web servers that the worker's settings trust.
         statements: the signed changes of keys that the records have, in their order; what the list does not
             prove is left out, and named in `People.unproven`.
+        installation: the id of these records; changes that were signed for another are left out too.
     """
     trusting = people.model_copy(update={"web": web})
-    enrolled = with_enrolments(trusting, statements)
+    enrolled = with_enrolments(trusting, statements, installation)
     has_passkeys = any(is_passkey(key.x) for person in people.persons for key in person.keys)
     if not people.text or not (web.keys or has_passkeys or enrolled.enrolments):
         return enrolled

@@ -293,6 +293,14 @@ def narrows_seeing(text: str) -> bool:
         return True
 
 
+def roles_that_see(text: str) -> tuple[frozenset[str], ...]:
+    """Return the roles that each rule ``[[see]]`` of a policy's text lets see; empty if it is no TOML."""
+    try:
+        return tuple(frozenset(one.get("roles", ())) for one in tomllib.loads(text).get("see", ()))
+    except (tomllib.TOMLDecodeError, AttributeError, TypeError):
+        return ()
+
+
 def checked_policy(
     text: str, tools: Mapping[str, ToolDeclaration], roles: Collection[str] | None
 ) -> FilePolicy:

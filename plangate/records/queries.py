@@ -260,6 +260,30 @@ def _summary(row: Row[Any], entries: tuple[AuditEntry, ...] | TrailDamaged) -> R
     )
 
 
+def ids_on_record(database: Database, wanted: Wanted) -> list[str]:
+    """Return the ids of the wanted runs by their rows, in their order, of all pages.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        return list(connection.scalars(rows_of(connection, wanted).with_only_columns(runs.c.workflow_id)))
+
+
+def summaries_on_record(database: Database, workflow_ids: Sequence[str]) -> list[RunSummary]:
+    """Return these runs, each in a line, in the given order.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        query = select(runs).where(runs.c.workflow_id.in_(workflow_ids))
+        found = {one.workflow_id: one for one in _summaries(connection, query)}
+    return [found[one] for one in workflow_ids if one in found]
+
+
 def trails_on_record(
     database: Database, wanted: Wanted = ALL
 ) -> Iterator[tuple[AuditEntry, ...] | TrailDamaged]:
@@ -296,7 +320,17 @@ def is_seeing_narrowed(database: Database) -> bool:
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
+    return narrows_seeing(policy_in_force(database))
+
+
+def policy_in_force(database: Database) -> str:
+    """Return the text of the policy that a worker recorded last; empty if there is none.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+    """
     with database.read() as connection:
         now = connection.execute(NOW).scalar_one()
         in_force = in_force_at(connection, "policy", now)
-    return in_force is not None and in_force.text is not None and narrows_seeing(in_force.text.text)
+    return in_force.text.text if in_force is not None and in_force.text is not None else ""

@@ -25,6 +25,7 @@ from plangate.policy.lent_roles import with_lent
 from plangate.policy.people_in_force import people_in_force
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
+from plangate.records.installation import read_installation
 from plangate.records.key_statements import head_of_rules, key_statements
 from plangate.records.lent import DelegationsSeen
 from plangate.records.records import Records
@@ -84,6 +85,7 @@ class RecordedPeople:
         self._recorded: tuple[str, float] | None = None
         self._lendable = lendable
         self._changes: tuple[KeyStatement, ...] = ()
+        self._installation: str | None = None
         self._seen: tuple[str, float] | None = None
         self._known: tuple[People, tuple[KeyStatement, ...], People] | None = None
         self._delegations = DelegationsSeen()
@@ -136,6 +138,7 @@ class RecordedPeople:
     def _look(self, connection: Connection) -> None:
         """Read the changes of keys, if the trail of rules has grown since."""
         head = head_of_rules(connection)
+        self._installation = read_installation(connection)
         if self._seen is None or self._seen[0] != head:
             self._changes = key_statements(connection)
         self._seen = head, elapsed()
@@ -143,7 +146,7 @@ class RecordedPeople:
     def _in_force(self, listed: People, changes: tuple[KeyStatement, ...]) -> People:
         known = self._known
         if known is None or known[0] is not listed or known[1] != changes:
-            people = people_in_force(listed, self._web, changes)
+            people = people_in_force(listed, self._web, changes, self._installation)
             for wrong in people.unproven:
                 _log.error(f"A change of keys in the records does not count: {wrong}.", action="enrolment")
             known = self._known = (listed, changes, people)
@@ -195,7 +198,10 @@ def listed_and_lent(
         TrailDamaged: the trail of delegations is not what was written.
     """
     accepted = (seen or DelegationsSeen()).look(connection)
-    return with_lent(listed, accepted, connection.execute(NOW).scalar_one(), rules) if accepted else listed
+    if not accepted:
+        return listed
+    at = connection.execute(NOW).scalar_one()
+    return with_lent(listed, accepted, at, rules, read_installation(connection))
 
 
 def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:

@@ -149,25 +149,35 @@ def statement_of(order: KeyOrder) -> KeyStatement:
     )
 
 
-def with_enrolments(people: People, statements: Iterable[KeyStatement]) -> People:
+def with_enrolments(
+    people: People, statements: Iterable[KeyStatement], installation: str | None = None
+) -> People:
     """Return the list with the keys that these tokens, in their order, confirm or revoke.
 
-    A token that is not proven by the list changes nothing, and is named in `People.unproven`.
+    A token that is not proven by the list changes nothing, and is named in `People.unproven`; neither does
+    one that was signed for another ``installation``, where that is known.
     """
     for statement in statements:
         try:
-            people = _applied(people, enrolment_in(people, statement))
+            people = _applied(people, enrolment_in(people, statement, installation))
         except ValueError as error:
             people = people.model_copy(update={"unproven": (*people.unproven, str(error))})
     return people
 
 
-def enrolment_in(people: People, statement: KeyStatement) -> Enrolment:
+def enrolment_in(people: People, statement: KeyStatement, installation: str | None = None) -> Enrolment:
     """Return what a token proves by the list of people with the keys that were enrolled before.
 
     Raises:
-        ValueError: it proves nothing; the message says why.
+        ValueError: it proves nothing, or nothing in this installation; the message says why.
     """
+    found = _proven(people, statement)
+    if installation is not None and found.installation != installation:
+        raise ValueError(f"a change of the keys of {found.person} was signed for another installation")
+    return found
+
+
+def _proven(people: People, statement: KeyStatement) -> Enrolment:
     enrolled = {one.key_id for one in people.enrolments if one.public is not None}
     for signer, key in _candidates(people, statement.token):
         claims = _claims_by(statement.token, key, people)

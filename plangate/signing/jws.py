@@ -77,6 +77,19 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
     return claims
 
 
+def unverified_claims(token: str) -> dict[str, Any]:
+    """Return what a token says, without verifying it.
+
+    Raises:
+        ValueError: it is not a token.
+    """
+    try:
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except PyJWTError:
+        raise ValueError(_UNREADABLE) from None
+    return claims
+
+
 def kid_of(token: str) -> str | None:
     """Return the id of the key that ``token`` claims to be signed with; None if it names none.
 

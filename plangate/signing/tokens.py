@@ -152,6 +152,18 @@ def verified(
             assert_never(kind)
 
 
+def stated_audience(token: str) -> str | None:
+    """Return the audience that a token says it is for, without verifying it; None if it cannot be read."""
+    try:
+        if kind_of(token) is Kind.PASSKEY:
+            audience = passkeys.read_passkey_token(token).claims.get("aud")
+        else:
+            audience = jws.unverified_claims(token).get("aud")
+    except ValueError:
+        return None
+    return audience if isinstance(audience, str) else None
+
+
 def moment_of(seconds: int) -> datetime:
     """Return the time of the claim ``iat``."""
     return datetime.fromtimestamp(seconds, UTC)

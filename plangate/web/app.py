@@ -19,6 +19,7 @@ from plangate.settings import Settings
 from plangate.web.api import health, runs, tools
 from plangate.web.api.problems import is_for_machines, problem
 from plangate.web.attempts import Attempts
+from plangate.web.audits import Audits, NotAudited
 from plangate.web.confirmations import Confirmations
 from plangate.web.database import WebDatabase
 from plangate.web.failures import status_of, words_of
@@ -27,8 +28,10 @@ from plangate.web.html import Pages
 from plangate.web.language import chosen
 from plangate.web.login import Login, provider_of
 from plangate.web.pages import (
+    audit,
     deciding,
     editing,
+    enrolling,
     evidence,
     files,
     lists,
@@ -38,11 +41,13 @@ from plangate.web.pages import (
     signing_in,
     trail,
 )
+from plangate.web.pages.audit import SEE_RULE, NotAnAuditor
 from plangate.web.place import place_of
 from plangate.web.proposals import Proposals
 from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions
+from plangate.web.views import Views
 from plangate.web.visitors import FormRefused, NotSignedIn, TooMany, Web, way_to_sign_in, web_of
 from plangate.web.web_key import web_key
 
@@ -58,10 +63,12 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     place = place_of(settings)
     database = WebDatabase.at(settings.var_dir / "web.db")
     index = RunIndex(gate.database, settings.var_dir / "web-lists.db")
+    audits = Audits(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await audits.close()
         index.close()
         gate.close()
         database.close()
@@ -88,10 +95,25 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         key=web_key(settings.web_key),
         confirmations=Confirmations(database.engine),
         proposals=Proposals(database.engine),
+        audits=audits,
+        views=Views(database.engine),
         login=Login(provider, place, database) if provider is not None else None,
         proxies=frozenset(settings.web_proxies),
     )
-    for one in (signing_in, me, lists, deciding, editing, resolving, trail, evidence, files, run):
+    for one in (
+        signing_in,
+        me,
+        enrolling,
+        audit,
+        lists,
+        deciding,
+        editing,
+        resolving,
+        trail,
+        evidence,
+        files,
+        run,
+    ):
         app.include_router(one.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(runs.router)
@@ -125,6 +147,16 @@ def _answer_errors(app: FastAPI) -> None:
     async def too_large(request: Request, _: BodyTooLarge) -> Response:
         return _error(request, 413, "errors.too_large")
 
+    @app.exception_handler(NotAudited)
+    async def not_audited(request: Request, error: NotAudited) -> Response:
+        return _error(request, 503, error.name, **({"reason": error.reason} if error.reason else {}))
+
+    @app.exception_handler(NotAnAuditor)
+    async def no_auditor(request: Request, error: NotAnAuditor) -> Response:
+        pages = web_of(request).pages
+        named = {"visitor": error.visitor, "roles": error.roles, "example": SEE_RULE}
+        return pages.draw(request, "audit_refused.html", 403, **named)
+
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, error: RequestValidationError) -> Response:
         faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
@@ -132,7 +164,10 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(PlangateError)
     async def refused(request: Request, error: PlangateError) -> Response:
-        return _error(request, status_of(error), "errors.refused", reason=words_of(error))
+        said = words_of(error)
+        if not is_for_machines(request):  # programs get it as it is
+            said = chosen(request.headers.get("accept-language", "")).said(said)
+        return _error(request, status_of(error), "errors.refused", reason=said)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, _: Exception) -> Response:

@@ -59,6 +59,11 @@ class Changes:
     summary: ChangedValue | None
     steps: tuple[ChangedStep, ...]
 
+    @property
+    def count(self) -> int:
+        """How many differences it has: each changed value, and each step that is new, struck or moved."""
+        return bool(self.summary) + sum(max(1, len(step.values)) for step in self.steps)
+
 
 def changes_of(status: Status) -> tuple[Changes, ...]:
     """Return what changed since the revision before, and since the last one that people know."""

@@ -25,10 +25,11 @@ from plangate.domain.people import Identified, People
 from plangate.domain.status import Status
 from plangate.elapsed import elapsed
 from plangate.policy.kept_lists import lists_in
+from plangate.policy.policy_file import narrows_seeing, roles_that_see
 from plangate.records.database import Database
 from plangate.records.lists import Sort, Wanted
 from plangate.records.queries import (
-    is_seeing_narrowed,
+    policy_in_force,
     runs_on_record,
     status_on_record,
     statuses_on_record,
@@ -152,13 +153,14 @@ class Gate:
         Raises:
             RecordsUnavailable: the database does not answer.
         """
-        return Sight(identified.approver, await asyncio.to_thread(self._is_narrowed))
+        policy = await asyncio.to_thread(self._policy)
+        return Sight(identified.approver, narrows_seeing(policy), roles_that_see(policy))
 
-    def _is_narrowed(self) -> bool:
+    def _policy(self) -> str:
         try:
-            return is_seeing_narrowed(self.database)
+            return policy_in_force(self.database)
         except RecordsMissing:
-            return False
+            return ""
 
     async def people(self, now: datetime) -> People | None:
         """Return the list of people that a worker recorded last; None if there is none.

@@ -16,7 +16,7 @@ from plangate.presentation.clock import moment
 from plangate.presentation.words import spelled
 from plangate.web.language import chosen
 from plangate.web.security import CONTENT_SECURITY_POLICY
-from plangate.web.times import time_left, utc
+from plangate.web.times import length, time_left, utc
 
 _FOLDER: Final = Path(__file__).parent
 _WITH_FRAMES: Final = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
@@ -36,7 +36,11 @@ class Pages:
             finalize=_visible,
         )
         self._environment.filters.update(line=_on_one_line, moment=moment, spelled=spelled, iso=_iso, utc=utc)
-        self._environment.globals |= {"time_left": time_left, "choices": (*Choice, "withdraw")}
+        self._environment.globals |= {
+            "length": length,
+            "time_left": time_left,
+            "choices": (*Choice, "withdraw"),
+        }
 
     def draw(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page; ``Any`` stands for what a template shows."""

@@ -1,6 +1,7 @@
 """The words of the pages: one TOML file for each language, and every other language falls back to English.
 
-Words about a plan (previews, verdicts, reasons) come from Plangate or from people as they are.
+Words about a plan come as they are from its tools (previews), from its planner and from people. Sentences of
+Plangate's own code are translated by `plangate.web.sentences`.
 """
 
 import tomllib
@@ -10,17 +11,25 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from plangate.web.sentences import NO_SENTENCES, Sentences
+
 _FOLDER: Final = Path(__file__).parent / "languages"
 DEFAULT: Final = "en"
 _MOST_TAGS: Final = 20
+_OF_SENTENCES: Final = ("said", "parts", "joined")
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The words of one language, by their names: ``sign_in.title``."""
+    """The words of one language, by their names: ``sign_in.title``.
+
+    Attributes:
+        said: translates the sentences of Plangate's own code.
+    """
 
     code: str
     words: Mapping[str, str]
+    said: Sentences = NO_SENTENCES
 
     def __call__(self, name: str, /, **values: object) -> str:
         """Return the words with that name, with values in their places.
@@ -41,7 +50,10 @@ def languages() -> Mapping[str, Language]:
     """Return every language by its code."""
     english = read_words(_FOLDER / f"{DEFAULT}.toml")
     found = {path.stem: read_words(path) for path in sorted(_FOLDER.glob("*.toml"))}
-    return {code: Language(code, {**english, **words}) for code, words in found.items()}
+    return {
+        code: Language(code, {**english, **words}, _sentences(_FOLDER / f"{code}.toml"))
+        for code, words in found.items()
+    }
 
 
 def chosen(accepted: str) -> Language:
@@ -67,7 +79,13 @@ def _by_preference(accepted: str) -> Sequence[str]:
 def read_words(path: Path) -> Mapping[str, str]:
     """Return the words of one file, by their names."""
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {f"{table}.{name}": text for table, words in tables.items() for name, text in _flat(words)}
+    words = {table: named for table, named in tables.items() if table not in _OF_SENTENCES}
+    return {f"{table}.{name}": text for table, named in words.items() for name, text in _flat(named)}
+
+
+def _sentences(path: Path) -> Sentences:
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Sentences(*(tables.get(name, {}) for name in _OF_SENTENCES))
 
 
 def _flat(words: Mapping[str, object]) -> Sequence[tuple[str, str]]:

@@ -65,11 +65,13 @@ class MyPage:
 
     Attributes:
         has_list: whether there is a list of people; without one no key counts.
+        is_enroller: whether they confirm the keys of others.
         lent: who decides for them.
         borrowed: for whom they decide.
     """
 
     has_list: bool
+    is_enroller: bool
     roles: tuple[str, ...]
     keys: tuple[OwnKey, ...]
     lent: tuple[Lent, ...]
@@ -92,6 +94,7 @@ def my_page(name: str, people: People | None, proposed: tuple[ProposedKey, ...],
     others = [one for one in (people.persons if people else ()) if not same_person(one.name, name)]
     return MyPage(
         has_list=people is not None,
+        is_enroller=person is not None and person.enroller,
         roles=person.roles if person else (),
         keys=tuple(keys),
         lent=tuple(_lent(one.to, one, now) for one in (person.delegates if person else ())),

@@ -6,9 +6,9 @@ Invitations are kept as SHA-256, so that a copy of the database lets no one prop
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Column, Integer, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Integer, Row, String, Table, delete, insert, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.base import AwareDatetime, Frozen
@@ -79,17 +79,13 @@ class Proposals:
             rows = connection.execute(
                 select(_keys).where(_keys.c.person == identity(person)).order_by(_keys.c.created_at)
             ).all()
-        return tuple(
-            ProposedKey(
-                key_id=row.key_id,
-                name=row.name,
-                public=row.public,
-                credential_id=row.credential_id,
-                created_at=datetime.fromtimestamp(row.created_at, UTC),
-                used_at=None if row.used_at is None else datetime.fromtimestamp(row.used_at, UTC),
-            )
-            for row in rows
-        )
+        return tuple(map(_read, rows))
+
+    def keys(self) -> tuple[tuple[str, ProposedKey], ...]:
+        """Return every passkey that was registered here, oldest first, after its person's folded name."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(select(_keys).order_by(_keys.c.created_at)).all()
+        return tuple((row.person, _read(row)) for row in rows)
 
     def propose(self, person: str, name: str, made: Registered, now: datetime) -> str:
         """Keep a new passkey of a person, and return its thumbprint; one that is kept already stays as it is.
@@ -165,3 +161,15 @@ class Proposals:
                 .returning(_invitations.c.person, _invitations.c.ends_at)
             ).one_or_none()
         return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
+
+
+def _read(row: Row[Any]) -> ProposedKey:
+    """Return a row of the table; ``Any`` stands for its columns."""
+    return ProposedKey(
+        key_id=row.key_id,
+        name=row.name,
+        public=row.public,
+        credential_id=row.credential_id,
+        created_at=datetime.fromtimestamp(row.created_at, UTC),
+        used_at=None if row.used_at is None else datetime.fromtimestamp(row.used_at, UTC),
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
@@ -28,7 +28,10 @@ from plangate.web.visitors import Visitor
 PAGE: Final = 50
 MOST_COUNTED: Final = 99
 MOST_PAGES: Final = 10_000
+_NAMED_AT_ONCE: Final = 500  # ids in one query
 STATES: Final = (*(one.value for one in Phase if one is not Phase.CLOSED), *(one.value for one in Outcome))
+ALIKE: Final = (lines.c.state, lines.c.needs, lines.c.requester, lines.c.authors, lines.c.approved_by)
+"""What tells who may see a run."""
 _SHOWN: Final = [column for column in lines.c if column.name not in ("text", "tools")]
 
 
@@ -148,6 +151,29 @@ async def listed(
 async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
     """Return how many runs each list of open ones has for this visitor, counted up to ``MOST_COUNTED``."""
     return await asyncio.to_thread(_counts, index, visitor)
+
+
+def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
+    """Return whether a visitor may see the run of a row; ``texts`` are what runs wait for, by number."""
+    return visitor.sight.shows(_status(row, texts))
+
+
+def audited(index: RunIndex, visitor: Visitor, workflow_ids: Sequence[str]) -> frozenset[str]:
+    """Return those of these runs that this auditor counts: see `Sight.audits`."""
+    texts = {row.number: row.text for row in index.read(select(needs))}
+    rows = _named(index, workflow_ids)
+    return frozenset(row.workflow_id for row in rows if visitor.sight.audits(_status(row, texts)))
+
+
+def indexed(index: RunIndex, workflow_ids: Sequence[str]) -> frozenset[str]:
+    """Return those of these ids that are runs of the index."""
+    return frozenset(row.workflow_id for row in _named(index, workflow_ids))
+
+
+def _named(index: RunIndex, workflow_ids: Sequence[str]) -> Iterator[Row[Any]]:
+    for start in range(0, len(workflow_ids), _NAMED_AT_ONCE):
+        named = lines.c.workflow_id.in_(workflow_ids[start : start + _NAMED_AT_ONCE])
+        yield from index.read(select(*_SHOWN).where(named))
 
 
 def _counts(index: RunIndex, visitor: Visitor) -> dict[str, str]:

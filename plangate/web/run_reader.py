@@ -2,17 +2,16 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
 
-from sqlalchemy import select
-
-from plangate.domain.errors import PlangateError, RecordsMissing
+from plangate.domain.errors import RecordsMissing
+from plangate.domain.people import same_person
 from plangate.domain.run import Phase
 from plangate.domain.status import PreviousPlan, Status
+from plangate.presentation.clock import now
+from plangate.presentation.disagreements import named_like_tools
 from plangate.records.database import Database
-from plangate.records.queries import status_on_record
-from plangate.web.changes_view import Changes, changes_since_run
-from plangate.web.index_tables import contacts, lines
+from plangate.web.changes_view import changes_since_run
+from plangate.web.earlier_runs import last_alike, reached_before, tools_seen
 from plangate.web.run_index import RunIndex
 from plangate.web.run_view import Beside, RunView, contacts_of_run, view_of
 from plangate.web.visitors import Visitor, Web, note_look
@@ -37,32 +36,25 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     return view_of(status, visitor.identified, beside)
 
 
+async def note_shown(web: Web, visitor: Visitor, view: RunView) -> None:
+    """Write down that a page shows a plan to a person who may decide on it."""
+    status = view.status
+    if view.offers and status.fingerprint:
+        await asyncio.to_thread(
+            web.views.note_shown, visitor.name, status.workflow_id, status.fingerprint, view.folds, now()
+        )
+
+
 def _beside(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Beside:
-    reached = select(contacts.c.contact).where(contacts.c.contact.in_(contacts_of_run(status))).distinct()
-    last, at = _last_executed(database, index, visitor, status)
+    other = last_alike(database, index, visitor, status)
+    last = None
+    if other is not None and other.plan is not None and status.plan is not None:
+        before = PreviousPlan(revision=other.revision, fingerprint=other.fingerprint or "", plan=other.plan)
+        last = changes_since_run(other.workflow_id, before, status.plan)
     return Beside(
         people=visitor.people,
-        known=frozenset(row.contact for row in index.read(reached)),
+        known=reached_before(index, visitor, contacts_of_run(status)),
         last=last,
-        last_at=at,
+        tools=tools_seen(index, visitor) if status.plan and named_like_tools(status.plan.summary) else (),
+        is_same_requester=other is not None and same_person(other.requester, status.requester),
     )
-
-
-def _last_executed(
-    database: Database, index: RunIndex, visitor: Visitor, status: Status
-) -> tuple[Changes | None, datetime | None]:
-    """Return the difference to the last executed plan of the same tools in their order, and when it ended."""
-    assert status.plan is not None
-    same_tools = lines.c.tools == f" {' '.join(step.tool for step in status.steps)} "
-    query = select(lines.c.workflow_id, lines.c.closed_at).where(same_tools, lines.c.state == "executed")
-    for row in index.read(query.order_by(lines.c.closed_at.desc()).limit(1)):
-        try:
-            other = status_on_record(database, row.workflow_id)
-        except PlangateError:  # it can be compared with none that cannot be shown
-            return None, None
-        if other is not None and other.plan is not None and visitor.sight.shows(other):
-            before = PreviousPlan(
-                revision=other.revision, fingerprint=other.fingerprint or "", plan=other.plan
-            )
-            return changes_since_run(other.workflow_id, before, status.plan), row.closed_at
-    return None, None

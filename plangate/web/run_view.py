@@ -3,19 +3,20 @@
 Everything that will run is in it, whole. A plan with a fold that was not opened cannot be approved.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from plangate.domain.attachments import attachments_in
 from plangate.domain.digest import digest
 from plangate.domain.people import Identified, People, same_person
+from plangate.domain.plan import Plan
 from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now
+from plangate.presentation.disagreements import Kind, disagreements
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.web.changes_view import Changes, changes_of
@@ -34,15 +35,18 @@ class Beside:
 
     Attributes:
         people: the list of people; None without one.
-        known: the recipients and hosts that executed runs reached; None if that is not known.
-        last: the difference to the last executed plan of the same tools, if there is one.
-        last_at: when that one ended.
+        known: the recipients and hosts that executed runs reached which the visitor may see; None if that
+            is not known.
+        last: the difference to the last executed plan that is alike, if there is one.
+        tools: the tools of runs that the visitor may see, if the summary may name one.
+        is_same_requester: whether that was requested by the same person; else it reached the same.
     """
 
     people: People | None = None
     known: Container[str] | None = None
     last: Changes | None = None
-    last_at: datetime | None = None
+    is_same_requester: bool = False
+    tools: Collection[str] = ()
 
 
 ALONE: Final = Beside()
@@ -140,7 +144,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     return RunView(
         status=status,
         digest=digest(plan) if plan else "",
-        marks=tuple(_marks(notes)),
+        marks=(*_disagreements(plan, beside), *_marks(notes)),
         wanted=wanted_of(status, beside.people, now()),
         request=request,
         summary=summary,
@@ -227,6 +231,13 @@ def _marks(notes: Sequence[Note]) -> Iterator[Note]:
     if new:
         yield Note("new", ", ".join(new))
     yield from dict.fromkeys(one for one in notes if one.kind not in ("new", "order"))
+
+
+def _disagreements(plan: Plan | None, beside: Beside) -> Iterator[Note]:
+    """Yield where the words of a plan disagree with its steps."""
+    for one in disagreements(plan, beside.tools) if plan is not None else ():
+        against = "_of_nothing" if one.kind is Kind.SUMMARY_AMOUNT and not one.plan else ""
+        yield Note(f"{one.kind.value}{against}", ", ".join(one.said), ", ".join(one.plan), one.step)
 
 
 def _notes(step: StepView) -> Iterator[Note]:

@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from plangate.domain.people import Approver, same_person
+from plangate.domain.policy import ways_of
 from plangate.domain.seeing import may_decide, may_see
 from plangate.domain.status import Status
 
@@ -17,10 +18,24 @@ class Sight:
     Attributes:
         viewer: who they are by the list of people now; None if they are not on it, and see nothing.
         is_narrowed: whether the policy in force has rules that say who may see a run.
+        auditing: the roles that each of these rules names.
     """
 
     viewer: Approver | None
     is_narrowed: bool
+    auditing: tuple[frozenset[str], ...] = ()
+
+    @property
+    def is_auditor(self) -> bool:
+        """Whether every rule of the policy in force lets them see by a role: they may audit the records."""
+        viewer = self.viewer
+        if viewer is None or not self.auditing:
+            return False
+        return all(ways_of(viewer, roles, ()) for roles in self.auditing)
+
+    def audits(self, status: Status) -> bool:
+        """Return whether an auditor counts a run: one that they may see, or that no rule has judged yet."""
+        return self.is_auditor and (status.requirement is None or self.shows(status))
 
     def shows(self, status: Status) -> bool:
         """Return whether this person may see a run."""

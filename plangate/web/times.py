@@ -7,7 +7,8 @@ from plangate.presentation.clock import now
 from plangate.web.language import Language
 
 _DAYS_AS_HOURS: Final = 4  # shown in hours up to this many days
-_HOUR: Final = 60
+_MINUTE: Final = 60  # seconds
+_HOUR: Final = 60  # minutes
 
 
 def utc(when: datetime) -> str:
@@ -17,9 +18,16 @@ def utc(when: datetime) -> str:
 
 def time_left(words: Language, when: datetime) -> str:
     """Return how long it is until then, or since: 'in 71 h 59 min', '5 min ago'."""
-    length = when - now()
-    name = "time.in" if length >= timedelta(0) else "time.ago"
-    return words(name, span=_span(words, abs(length)))
+    left = when - now()
+    name = "time.in" if left >= timedelta(0) else "time.ago"
+    return words(name, span=_span(words, abs(left)))
+
+
+def length(words: Language, seconds: float) -> str:
+    """Return how long something took: '3.2 s' below a minute, then in minutes, hours or days."""
+    if seconds < _MINUTE:
+        return words("time.seconds", seconds=f"{seconds:.1f}")
+    return _span(words, timedelta(seconds=seconds))
 
 
 def _span(words: Language, length: timedelta) -> str:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count
+from itertools import count, groupby
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -23,6 +23,8 @@ from plangate.web.contacts import contacts_of
 
 LONG_LINES: Final = 6
 LONG_CHARACTERS: Final = 400
+MOST_BLANK: Final = 3
+"""Blank lines that may follow each other: what comes after more is easily taken for absent."""
 
 
 class Form(StrEnum):
@@ -42,10 +44,19 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What to look at in a value: ``kind`` names the words of the language file, ``text`` what is meant."""
+    """What to look at in a value.
+
+    Attributes:
+        kind: names the words of the language file.
+        text: what is meant.
+        beside: what it is compared with.
+        step: the number of the step that has it, where the value does not stand there.
+    """
 
     kind: str
     text: str = ""
+    beside: str = ""
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,7 @@ class Value:
         items: what is written; of a list one for each text.
         fold: the name of its fold; empty if it is short.
         lines: how many lines it has.
+        blank: how many of them are blank.
         characters: how many characters it has.
         notes: what to look at.
     """
@@ -67,6 +79,7 @@ class Value:
     items: tuple[str, ...]
     fold: str = ""
     lines: int = 1
+    blank: int = 0
     characters: int = 0
     notes: tuple[Note, ...] = ()
 
@@ -119,12 +132,25 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
     """Return one value; ``Any`` stands for JSON, a reference or a list of texts."""
     form, items = _written(value)
     text = "\n".join(items)
-    lines = text.count("\n") + 1
+    is_blank = [not line.strip() for line in text.split("\n")]
+    lines = len(is_blank)
     is_long = lines > LONG_LINES or len(text) > LONG_CHARACTERS
     found = [*notes, *notes_on(text)]
     if name and is_reordered(name):
         found.append(Note("order"))
-    return Value(name, form, items, fold if is_long else "", lines, len(text), tuple(dict.fromkeys(found)))
+    gap = max((len(list(run)) for blank, run in groupby(is_blank) if blank), default=0)
+    if gap > MOST_BLANK:
+        found.append(Note("gap", str(gap)))
+    return Value(
+        name=name,
+        form=form,
+        items=items,
+        fold=fold if is_long else "",
+        lines=lines,
+        blank=sum(is_blank) if lines > 1 else 0,
+        characters=len(text),
+        notes=tuple(dict.fromkeys(found)),
+    )
 
 
 def notes_on(text: str) -> Iterator[Note]:

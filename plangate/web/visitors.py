@@ -18,6 +18,7 @@ from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.jws import public_of
 from plangate.web.attempts import AttemptKind, Attempts, network_of
+from plangate.web.audits import Audits
 from plangate.web.confirmations import Confirmations
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
@@ -28,6 +29,7 @@ from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions
 from plangate.web.sight import Sight
+from plangate.web.views import Views
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
 
@@ -62,6 +64,8 @@ class Web:
         key: attests the decisions of people who are logged in.
         confirmations: decisions that people are asked to confirm.
         proposals: passkeys that people registered, and invitations.
+        audits: verifications and exports, in processes of their own.
+        views: when a page first showed a plan to a person.
         login: how people log in; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         looks: the sessions and runs of which a look is on the record.
@@ -76,6 +80,8 @@ class Web:
     key: Ed25519PrivateKey
     confirmations: Confirmations
     proposals: Proposals
+    audits: Audits
+    views: Views
     login: Login | None = None
     proxies: frozenset[str] = frozenset()
     looks: set[tuple[str, str]] = field(default_factory=set)

@@ -164,16 +164,54 @@ async def test_a_recipient_is_new_until_an_executed_run_has_reached_it(
 ) -> None:
     put_run(database, "one", mail())
     assert (
-        "no executed run has reached kim@example.org"
+        "no executed run that you may see has reached kim@example.org"
         in (await page_of(dana, "/runs/one")).one(class_="marks").text
     )
     done = mail(body="Hello there")
     put_run(database, "old", done, *executed(database, "old", done), requirement=Requirement())
     page = await page_of(dana, "/runs/one")
     assert page.all(class_="marks") == []
-    compared = page.all("section", class_="changed-since")[0].text
-    assert "Compared with the last executed plan" in compared
-    assert '"Hello there"' in compared
+    (compared,) = page.all("details", class_="changed-since")
+    assert "1 difference to the last executed plan of the same requester" in compared.one("summary").text
+    assert '"Hello there"' in compared.text
+
+
+async def test_a_plan_is_compared_with_the_last_one_of_the_same_requester_or_to_the_same_recipients_alone(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    put_run(database, "one", mail("kim@example.org"))
+
+    async def compared_with(name: str, to: str, requester: str) -> list[str]:
+        done = mail(to)
+        events = executed(database, name, done)
+        put_run(database, name, done, *events, requirement=Requirement(), requester=requester)
+        found = (await page_of(dana, "/runs/one")).all("details", class_="changed-since")
+        return [one.one("summary").text for one in found]
+
+    assert await compared_with("of others to others", "bo@example.org", "kim") == []
+    (said,) = await compared_with("of others to the same", "kim@example.org", "kim")
+    assert "0 differences" in said
+    assert "to the same recipients: of others to the same" in said
+    (said,) = await compared_with("of the same", "bo@example.org", "rita")
+    assert "of the same requester with the same tools: of the same" in said
+
+
+async def test_what_happened_in_a_run_that_one_may_not_see_is_not_told_by_marks_and_comparisons(
+    database: Database, dana: httpx.AsyncClient, inbox: Inbox
+) -> None:
+    put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')
+    put_run(database, "one", mail())
+    done = mail()
+    hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="private", roles=("audit",)),)})
+    put_run(database, "private", done, *executed(database, "private", done), requirement=hidden)
+    otto = await inbox.signed_in("otto")
+    page = await page_of(otto, "/runs/one")
+    assert "no executed run that you may see has reached kim@example.org" in page.text
+    assert "private" not in page.text
+    await otto.aclose()
+    page = await page_of(dana, "/runs/one")
+    assert "no executed run" not in page.text
+    assert "private" in page.one("details", class_="changed-since").text
 
 
 async def test_the_trail_is_shown_and_how_to_check_the_evidence(
@@ -274,6 +312,9 @@ async def test_the_pages_speak_german(database: Database, dana: httpx.AsyncClien
     page = await page_of(dana, "/runs/one")
     assert page.one("html").attributes["lang"] == "de"
     assert [one.text for one in page.all("button", name="decision")][:2] == ["Genehmigen", "Ablehnen"]
+    preview = page.one("section", class_="what").one("span", class_="text")
+    assert (preview.text, preview.attributes["lang"]) == ("Email 1 recipient: kim@example.org", "en")
+    assert "Der Temporal-Server antwortet nicht." in (await page_of(dana, "/runs/none", 503)).text
 
 
 async def test_the_counts_are_those_of_now_on_every_page(database: Database, dana: httpx.AsyncClient) -> None:

@@ -36,10 +36,12 @@ def drawn(template: str, *, language: str = "en", path: str = "/", name: str = "
     return bytes(answer.body).decode()
 
 
-def drawn_run(status: Status, beside: Beside = ALONE, **more: Any) -> str:
+def drawn_run(status: Status, beside: Beside = ALONE, *, language: str = "en", **more: Any) -> str:
     """Return the page of a run as HTML."""
     visitor = identify(None, "dana", datetime.now(UTC))
-    return drawn("run.html", run=view_of(status, visitor, beside), **{"acts": Acts(), **more})
+    return drawn(
+        "run.html", language=language, run=view_of(status, visitor, beside), **{"acts": Acts(), **more}
+    )
 
 
 class Element:

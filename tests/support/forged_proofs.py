@@ -52,7 +52,7 @@ from tests.support.proofs import (
     people_text,
 )
 
-DANA_OLD, DANA_NEW = passkey("dana's old"), passkey("dana's new")
+DANA_OLD, DANA_NEW, CAROL = passkey("dana's old"), passkey("dana's new"), passkey("carol")
 OLD_CAROL = Ed25519PrivateKey.from_private_bytes(b"old carol".ljust(32))
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"stranger".ljust(32))
 
@@ -65,7 +65,7 @@ def list_text() -> str:
         line_of(DANA_OLD, ", until = 2026-10-01"),
         line_of(DANA_NEW, ", from = 2027-01-01"),
     ]
-    old = f"{line_of(CAROLS)}, {line_of(OLD_CAROL, ', until = 2026-10-01')}"
+    old = f"{line_of(CAROLS)}, {line_of(CAROL)}, {line_of(OLD_CAROL, ', until = 2026-10-01')}"
     return people_text(danas=", ".join(keys)).replace(line_of(CAROLS), old)
 
 
@@ -668,6 +668,37 @@ def key_by_a_passkey_for_something_else(case: Case) -> Forgery:
     return _added(case, statement, "not signed with a valid key of anyone")
 
 
+def key_by_a_spoiled_passkey(case: Case) -> Forgery:
+    """Carol's passkey was used elsewhere, without her, or for another key; or it was another's."""
+    claims = _enrolment(case)
+    others = _enrolment(case, key_id=thumbprint_of(GINA.public))
+    ceremonies = [
+        CAROL.answer(challenge_of(claims), origin="https://evil.example.org"),
+        CAROL.answer(challenge_of(claims), rp_id="evil.example.org"),
+        CAROL.answer(challenge_of(claims), flags=0x01),
+        CAROL.answer(challenge_of(claims), kind="webauthn.create"),
+        CAROL.answer(challenge_of(others)),
+        CAROL.answer(challenge_of(case.claims(by="carol"))),
+        MALLORY.answer(challenge_of(claims)),
+    ]
+    token = passkey_token(claims, case.chance.choice(ceremonies))
+    statement = KeyStatement(token=token, public=passkey("mallory's for gina").public)
+    return _added(case, statement, "not signed with a valid key of anyone")
+
+
+def key_exchanged_behind_a_passkey(case: Case) -> Forgery:
+    """Carol confirmed another key on a page; the attacker puts theirs beside the token."""
+    token = CAROL.token(_enrolment(case, key_id=thumbprint_of(GINA.public)))
+    statement = KeyStatement(token=token, public=passkey("mallory's for gina").public)
+    return _added(case, statement, "is not the one that carol confirmed")
+
+
+def key_by_passkey_of_another_installation(case: Case) -> Forgery:
+    claims = _enrolment(case, aud=str(Audience(installation="ab" * 16, namespace="default")))
+    statement = KeyStatement(token=CAROL.token(claims), public=passkey("mallory's for gina").public)
+    return _added(case, statement, "enrolled for another installation")
+
+
 def revocation_as_confirmation(case: Case) -> Forgery:
     claims = _enrolment(case, action=KeyAction.REVOKE)
     return _added(case, _stated(claims, CAROLS), "is not one of gina's")
@@ -718,6 +749,7 @@ OF_RESOLUTIONS: tuple[Attack, ...] = (other_step, other_resolution, other_hold)
 OF_KEYS: tuple[Attack, ...] = (
     key_added_by_no_enroller, key_added_with_an_ended_key, key_exchanged, key_of_another_person,
     key_of_another_installation, key_by_login, key_by_a_passkey_for_something_else,
+    key_by_a_spoiled_passkey, key_exchanged_behind_a_passkey, key_by_passkey_of_another_installation,
     revocation_as_confirmation, key_by_junk,
 )  # fmt: skip
 OF_ROLES: tuple[Attack, ...] = (role_not_lent,)

@@ -22,6 +22,7 @@ from plangate.domain.delegations import (
     read_delegation,
 )
 from plangate.domain.people import Approver, People, Standing
+from plangate.domain.plan import Audience
 from plangate.policy.lent_roles import with_lent
 from plangate.policy.people_file import people_in
 from plangate.signing.delegations import delegation_sender, signed_delegation
@@ -101,7 +102,7 @@ class Story:
 
     def people(self) -> People:
         accepted = [one for one in self.entries if _decided(one).verdict.accepted]
-        return with_lent(self.listed(), accepted, self.at, self.rules)
+        return with_lent(self.listed(), accepted, self.at, self.rules, AUDIENCE.installation)
 
     def differences(self, orders: int) -> Iterator[str]:
         """Tell the story; yield each difference between Plangate and the paper."""
@@ -177,6 +178,12 @@ class Story:
         token = chance.choice([None, *(one.arrival.order.signature for one in earlier if one.arrival.order)])
         if chance.random() < 0.3:
             token = self._proven(order, "wrong").signature
+        elif chance.random() < 0.3:  # they signed it themselves, for another installation
+            there = Audience(installation="ab" * 16, namespace="default")
+            own = KEYS[by]
+            token = signed_delegation(
+                order, own, audience=there, at=self.at, token_id=f"{number:012}"
+            ).signature
         key = public_of(KEYS[chance.choice((by, "eve"))])
         proof = {
             "assurance": Assurance.SIGNED,

@@ -38,10 +38,12 @@ class SigningInbox:
     gate: Gate
     inbox: Inbox
     people: Path
+    enroller: str = ""
 
     def enrol(self, *keys: str) -> None:
         """Put these keys of dana's into the list of people, in place of those before."""
-        self.people.write_text(PEOPLE.format(keys=", ".join(f'{{public = "{key}"}}' for key in keys)))
+        dana = PEOPLE.format(keys=", ".join(f'{{public = "{key}"}}' for key in keys))
+        self.people.write_text(dana + self.enroller)
         listed = people_in_force(PeopleFile(self.people).people(), trusted_web(self.gate.settings), ())
         record_rules(self.gate.database, "people", listed.text, listed.hash, "worker@here")
 

@@ -120,6 +120,18 @@ def test_a_revoked_key_ends_whether_it_was_enrolled_or_stands_in_the_list() -> N
 DAY = timedelta(days=1)
 
 
+@pytest.mark.parametrize("action", ["confirm_key", "revoke_key"])
+def test_what_an_enroller_signed_for_another_installation_changes_nothing(action: str) -> None:
+    name, key = ("gina", GINA) if action == "confirm_key" else ("dana", DANA)
+    said = [stated(action, name, key.public)]
+    here = with_enrolments(LISTED, said, AUDIENCE.installation)
+    assert (len(here.enrolments), here.unproven) == (1, ())
+    elsewhere = with_enrolments(LISTED, said, "ab" * 16)
+    assert (elsewhere.persons, elsewhere.enrolments) == (LISTED.persons, ())
+    assert "signed for another installation" in elsewhere.unproven[0]
+    assert people_in_force(LISTED, WEB, said, "ab" * 16).enrolments == ()
+
+
 def test_no_one_else_revokes_a_key() -> None:
     for signer, by in ((MALLORYS, "mallory"), (MALLORYS, "carol"), (WEB_KEY, "dana")):
         people = with_enrolments(LISTED, [stated("revoke_key", "dana", DANA.public, by=by, signer=signer)])

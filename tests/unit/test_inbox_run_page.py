@@ -23,6 +23,8 @@ from tests.support.drawn_pages import Element, drawn_run, read_html
 from tests.support.held_runs import WHY, edited, held, running, skipped, undoing
 from tests.unit.test_reads_are_shown import in_review, read
 
+NEWLINE = "\n"
+
 
 def page_of(state: RunState | Status, **changes: Any) -> Element:
     status = state if isinstance(state, Status) else status_of(state, source="records")
@@ -161,3 +163,35 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
         "Step 2: the same note is step 1 of a run that you may not see, rejected, 2026-01-01 12:00 UTC."
     )
     assert page.one("section", class_="marks").one("a").attributes["href"] == "/runs/refund-4711"
+
+
+def test_what_a_text_says_of_an_amount_is_marked_above_everything_if_the_plan_has_another() -> None:
+    refund = Step(tool="refund_payment", arguments={"payment": "pi_1", "amount": 42.5, "currency": "EUR"})
+    body = f"You get 425.00 EUR back.{NEWLINE * 9}The rest stays."
+    mail = Step(tool="send_email", arguments={"to": ["ann@example.org"], "subject": "Hi", "body": body})
+    shown = Plan(summary="Refund bob@example.org, see user_id", steps=(refund, mail))
+    marks = words(page_of(state_after(drafted(shown))).one("section", class_="marks"))
+    assert "Step 2 has a text that names 425.00 EUR, and the summary or a step has 42.5 EUR." in marks
+    assert "The summary names bob@example.org, which no step has." in marks
+    assert "A gap of 8 blank lines: read on below it." in marks
+
+
+def test_a_fold_says_how_many_of_its_lines_are_blank() -> None:
+    text = f"one{NEWLINE * 4}two{NEWLINE}{NEWLINE.join('abcdef')}"
+    page = page_of(state_after(drafted(Plan(summary="x", steps=(Step(tool="n", arguments={"t": text}),)))))
+    assert words(page.one("summary")) == "Show all of it: 11 lines, 3 of them blank, 22 characters"
+    assert page.all("section", class_="marks") == []
+
+
+def test_sentences_of_our_own_are_german_on_a_german_page_and_previews_are_marked_as_english() -> None:
+    page = read_html(drawn_run(status_of(held(), source="records"), language="de"))
+    said = page.one("section", class_="hold").one("span", class_="text")
+    assert (said.text, said.attributes.get("lang")) == (WHY, "en")  # the words of a tool
+    refused = DecisionStatus(
+        decision="approve", by="rita", at=NOON, accepted=False, plan="f" * 12, comment="", via="update",
+        reason="rita is the requester; another person must approve",
+    )  # fmt: skip
+    status = status_of(held(), source="records").model_copy(update={"decisions": (refused,)})
+    page = read_html(drawn_run(status, language="de"))
+    assert "rita hat den Vorgang verlangt; eine andere Person muss genehmigen" in page.text
+    assert {one.attributes.get("lang") for one in page.all(class_="preview")[0].all("span")} == {"en"}

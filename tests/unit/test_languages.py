@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
@@ -20,11 +21,15 @@ NO_WORDS = {
     "pip install plangate",
     "plangate verify-bundle",
     "--sealer ed25519:…",
+    "plangate verify-bundle FILE --sealer ed25519:…",
+    "CSV",
+    "JSON",
     "UTC",
 }
 OTHERS = [code for code in languages() if code != "en"]
 
 
+@cache
 def own(code: str) -> Mapping[str, str]:
     """Return the words that stand in the file of a language."""
     return language.read_words(FOLDER / "languages" / f"{code}.toml")

@@ -13,6 +13,7 @@ from plangate.cli.options import AsJson
 from plangate.domain import errors
 from plangate.presentation import table
 from plangate.records import lists, queries
+from plangate.web import views
 
 _MINUTE = 60
 _DAY = 86_400
@@ -30,8 +31,9 @@ def deciders(
 ) -> int:
     """Show who decided how fast.
 
-    The records do not have when a plan was shown, so each time is an upper bound: since the plan was drafted,
-    or since the person's decision before. With --since, runs requested since then.
+    The time is from when the inbox of this machine first showed the plan, where that is known. Else it is an
+    upper bound (≤): since the plan was drafted, or since the person's decision before. With --since, runs
+    requested since then.
     """
     here = console.open_console(as_json=as_json)
     wanted = lists.Wanted(since=moments.moment_of(since) if since else None)
@@ -43,24 +45,28 @@ def deciders(
             if not isinstance(entries, errors.TrailDamaged)
             for one in deciding_times.plans_decided(entries)
         ]
-    found = deciding_times.deciding_times(decided)
+    found = deciding_times.deciding_times(decided, views.views_kept_in(here.settings.var_dir / "web.db"))
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in found])
     elif not found:
         here.screen.say("No decision is recorded.")
     else:
-        rows = [
-            (
-                one.name,
-                str(one.decisions),
-                f"≤ {_words(one.median_seconds)}",
-                f"≥ {one.quick:.0%}",
-            )
-            for one in found
-        ]
         quick = f"under {deciding_times.QUICK_SECONDS:g} s"
-        here.screen.out.print(table.Table(("name", "decisions", "median", quick), rows), crop=False)
+        columns = ("name", "decisions", "median", quick, "never unfolded", "known when shown")
+        here.screen.out.print(table.Table(columns, [_row(one) for one in found]), crop=False)
     return Exit.DONE
+
+
+def _row(one: deciding_times.DecidingTimes) -> tuple[str, ...]:
+    is_known = one.shown == one.decisions
+    return (
+        one.name,
+        str(one.decisions),
+        ("" if is_known else "≤ ") + _words(one.median_seconds),
+        ("" if is_known else "≥ ") + f"{one.quick:.0%}",
+        "" if one.never_unfolded is None else f"{one.never_unfolded:.0%}",
+        f"{one.shown} of {one.decisions}",
+    )
 
 
 def _words(seconds: float) -> str:

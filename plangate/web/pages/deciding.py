@@ -37,6 +37,10 @@ async def confirm(
     view = await read_run(web, visitor, workflow_id)
     status = view.status
     decision = decision_of(form, status, visitor)
+    opened = [str(name) for name in form.getlist("opened")]
+    await asyncio.to_thread(
+        web.views.note_opened, visitor.name, workflow_id, status.fingerprint or "", opened
+    )
     fault = not_now(view, decision) or _unread(form, view, decision)
     if fault:
         return await show_run(request, visitor, view, fault=fault, comment=decision.comment)

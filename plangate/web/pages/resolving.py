@@ -13,7 +13,6 @@ from plangate.domain.errors import Refused
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
 from plangate.presentation.resolutions import resolution_words
-from plangate.presentation.step_page import state_word
 from plangate.web.acts import can_withdraw
 from plangate.web.confirming import ask, show_run
 from plangate.web.pages.deciding import decision_of, not_now, text_of
@@ -104,5 +103,5 @@ def _happened(status: Status) -> list[tuple[str, str, StepStatus]]:
 
 
 def _state(step: StepStatus) -> str:
-    """Return what became of a step, in a word; empty if it has not begun."""
-    return "" if step.state is StepState.PENDING and not step.is_begun else state_word(step.state)
+    """Return the name of what became of a step; empty if it has not begun."""
+    return "" if step.state is StepState.PENDING and not step.is_begun else step.state.value

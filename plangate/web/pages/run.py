@@ -14,11 +14,13 @@ from plangate.domain.audit import OUTCOMES
 from plangate.domain.errors import PlangateError
 from plangate.elapsed import elapsed
 from plangate.web.acts import acts_of
+from plangate.web.pages.deciding import text_of
 from plangate.web.run_lists import counts_of
-from plangate.web.run_reader import read_run
-from plangate.web.visitors import NotSignedIn, RunDep, VisitorDep, WebDep, visitor_of
+from plangate.web.run_reader import note_shown, read_run
+from plangate.web.visitors import FormDep, NotSignedIn, RunDep, VisitorDep, WebDep, visitor_of
 
 _PAUSE = 1.0  # seconds between two looks at a run
+_MOST_FOLDS = 1_000
 _LONGEST = 3_600.0  # seconds: a session that has ended sees nothing more soon
 
 router = APIRouter()
@@ -50,6 +52,16 @@ async def changes(
         await asyncio.sleep(_PAUSE)
 
 
+@router.post("/runs/{workflow_id:path}/opened")
+async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
+    """Write down that a fold of a plan was opened to its end, as the page's script says."""
+    names = [str(name) for name in form.getlist("opened")]
+    await asyncio.to_thread(
+        web.views.note_opened, visitor.name, workflow_id, text_of(form, "plan"), names[:_MOST_FOLDS]
+    )
+    return Response(status_code=204)
+
+
 @router.get("/runs/{workflow_id:path}/link.svg")
 async def link(web: WebDep, _: RunDep, workflow_id: str) -> Response:
     """Draw the address of a run as a QR code; it carries no session."""
@@ -65,4 +77,5 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
     view = await read_run(web, visitor, workflow_id)
     counts = await counts_of(web.index, visitor)
     acts = await acts_of(request, visitor, view)
+    await note_shown(web, visitor, view)
     return web.pages.draw(request, "run.html", visitor=visitor, run=view, counts=counts, acts=acts)

@@ -19,6 +19,16 @@ function tell() {
   };
 }
 
+// Auditors see who never opened what they decided on; nothing waits for this.
+function note(name) {
+  const form = document.getElementById("decide");
+  if (!form || !form.dataset.opened) return;
+  const body = new URLSearchParams({
+    form_token: form.elements.form_token.value, plan: form.elements.plan.value, opened: name,
+  });
+  fetch(form.dataset.opened, { method: "POST", body, keepalive: true }).catch(() => {});
+}
+
 for (const fold of folds) {
   const field = fold.querySelector("input[name=opened]");
   field.disabled = true;
@@ -26,7 +36,10 @@ for (const fold of folds) {
   const end = fold.appendChild(document.createElement("span"));
   end.className = "end";
   new IntersectionObserver((seen) => {
-    if (fold.open && seen.some((one) => one.isIntersecting)) field.disabled = false;
+    if (field.disabled && fold.open && seen.some((one) => one.isIntersecting)) {
+      field.disabled = false;
+      note(field.value);
+    }
     tell();
   }).observe(end);
 }

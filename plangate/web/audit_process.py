@@ -1,0 +1,204 @@
+"""Audit the records in a process of its own, at the lowest priority: no page waits for it.
+
+It reads one `Task` as a line of JSON, works, and writes lines of JSON; an export writes its file after the
+first line. It ends when its standard input closes, as that does when the inbox ends.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final, Literal
+
+from plangate.audit.deciding_times import PlanDecided, plans_decided
+from plangate.audit.inspection import Inspection, Trust, inspect_all
+from plangate.audit.period import MAX_BYTES, MAX_LINE_BYTES
+from plangate.audit.period_export import PeriodExport
+from plangate.domain.base import AwareDatetime, Typed
+from plangate.domain.errors import OperatorError, PlangateError, TrailDamaged
+from plangate.domain.trusted_web import TrustedWeb
+from plangate.elapsed import elapsed
+from plangate.policy.people_file import read_people
+from plangate.presentation.clock import now
+from plangate.records.database import Database
+from plangate.records.lists import Wanted
+from plangate.records.queries import trails_on_record
+from plangate.settings import Settings
+from plangate.signing.checkpoints import kept_checkpoint
+from plangate.signing.jws import checked_public
+from plangate.signing.key_files import public_half
+
+BOOT: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from plangate.web.audit_process import main; main()"
+)
+_LOWEST: Final = 19  # of all priorities
+_PAUSE: Final = 0.2  # seconds between two lines about the progress
+
+
+class Task(Typed):
+    """What to do.
+
+    Attributes:
+        what: verify everything, find who decided when, or write the evidence of a period.
+        records: the URL or path of the records.
+        since: the beginning of the period, or the time since which runs were requested.
+        until: the end of the period.
+        sealers: public lines of the keys that may seal, from the settings.
+        seal_key: the file of the key with which workers of this host seal.
+        people_file: the list of people, if this host has it.
+        web_keys: public lines of the web servers that may attest logins.
+        origins: where passkeys may be used; empty for anywhere.
+        kept: the file with the newest checkpoint that a worker of this host kept.
+    """
+
+    what: Literal["verify", "decided", "export"]
+    records: str
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    sealers: tuple[str, ...] = ()
+    seal_key: Path
+    people_file: Path | None = None
+    web_keys: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    kept: Path
+
+
+class Said(Typed):
+    """A line of its answer.
+
+    Attributes:
+        done: how many runs are verified.
+        of: how many there are.
+        inspection: what was found.
+        is_trusted: whether this host knows who may seal.
+        decided: one plan that was answered.
+        runs: the runs of a period; its file follows.
+        is_closed: whether a checkpoint closes the period.
+        error: why it could not be done.
+        is_end: whether nothing follows.
+    """
+
+    done: int = 0
+    of: int = 0
+    inspection: Inspection | None = None
+    is_trusted: bool = False
+    decided: PlanDecided | None = None
+    runs: tuple[str, ...] | None = None
+    is_closed: bool = False
+    error: str = ""
+    is_end: bool = False
+
+
+def task_of(
+    settings: Settings,
+    what: Literal["verify", "decided", "export"],
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Task:
+    """Return a task over the records of these settings."""
+    return Task(
+        what=what,
+        records=str(settings.records),
+        since=since,
+        until=until,
+        sealers=settings.sealers,
+        seal_key=settings.seal_key,
+        people_file=settings.people_file,
+        web_keys=settings.web_keys,
+        origins=(settings.web_url,) if "web_url" in settings.model_fields_set else (),
+        kept=settings.last_checkpoint,
+    )
+
+
+def main() -> None:
+    """Do what the standard input says, and end the process."""
+    os.nice(_LOWEST)
+    task = Task.model_validate_json(sys.stdin.buffer.readline())
+    Thread(target=_end_with_stdin, daemon=True).start()
+    place = task.records if "://" in task.records else Path(task.records)
+    database = Database(place, reads_only=True)
+    try:
+        _WORK[task.what](database, task)
+    except PlangateError as error:
+        _say(error=str(error))
+    except BrokenPipeError:  # the browser has gone
+        os._exit(1)
+    sys.stdout.flush()
+
+
+def _end_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1_000):
+        pass
+    os._exit(1)
+
+
+def _verify(database: Database, task: Task) -> None:
+    trust = _trust(task)
+    said_at = elapsed() - _PAUSE
+
+    def progress(done: int, of: int) -> None:
+        nonlocal said_at
+        if elapsed() >= said_at + _PAUSE:
+            said_at = elapsed()
+            _say(done=done, of=of)
+
+    with database.read() as connection:
+        inspection = inspect_all(connection, trust, progress)
+    _say(inspection=inspection, is_trusted=bool(trust.sealers), is_end=True)
+
+
+def _trust(task: Task) -> Trust:
+    own = public_half(task.seal_key)
+    try:
+        named = frozenset(checked_public(one) for one in task.sealers)
+        web_keys = frozenset(checked_public(one) for one in task.web_keys)
+    except ValueError as error:
+        raise OperatorError(
+            f"A public key of PLANGATE_SEALERS or PLANGATE_WEB_KEYS {error}; correct it, and start the "
+            "inbox again."
+        ) from None
+    return Trust(
+        sealers=named | ({own} if own else frozenset()),
+        people=read_people(task.people_file) if task.people_file else None,
+        web=TrustedWeb(origins=frozenset(task.origins) if task.origins else None, keys=web_keys or None),
+        now=now(),
+        remembered=kept_checkpoint(task.kept),
+        where=f"in {task.kept.name}",
+    )
+
+
+def _decided(database: Database, task: Task) -> None:
+    for entries in trails_on_record(database, Wanted(since=task.since)):
+        if not isinstance(entries, TrailDamaged):
+            for one in plans_decided(entries):
+                _say(decided=one)
+    _say(is_end=True)
+
+
+def _export(database: Database, task: Task) -> None:
+    assert task.since is not None
+    assert task.until is not None
+    with database.read() as connection:
+        export = PeriodExport(connection, task.since, task.until)
+        _say(runs=export.workflow_ids, is_closed=export.is_closed)
+        size = 0
+        for line in export.lines(lambda _done, _of: None):
+            size += len(line)
+            if size > MAX_BYTES or len(line) > MAX_LINE_BYTES:
+                os._exit(1)  # the file lacks its end, and no one takes it for whole
+            sys.stdout.buffer.write(line)
+
+
+_WORK: Final[dict[str, Callable[[Database, Task], None]]] = {
+    "verify": _verify,
+    "decided": _decided,
+    "export": _export,
+}
+
+
+def _say(**what: Any) -> None:
+    """Write a line; ``Any`` stands for the fields of `Said`."""
+    sys.stdout.buffer.write(Said(**what).model_dump_json(exclude_defaults=True).encode() + b"\n")
+    sys.stdout.buffer.flush()

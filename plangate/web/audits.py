@@ -1,0 +1,201 @@
+"""Audits that the inbox runs, each in a process of its own: at most one verification, and one reading."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import structlog
+from pydantic import ValidationError
+
+from plangate.audit.deciding_times import PlanDecided
+from plangate.audit.inspection import Inspection
+from plangate.presentation.clock import now
+from plangate.settings import PROJECT, Settings
+from plangate.web.audit_process import BOOT, Said, task_of
+
+LONGEST: Final = timedelta(hours=1)
+"""How long an audit may take; the command line sets no limit."""
+_LONGEST_LINE: Final = 64_000_000  # bytes of a line that is read as a whole
+_PIECE: Final = 65_536
+_log = structlog.get_logger(__name__)
+
+
+class NotAudited(Exception):
+    """An audit could not be done: ``name`` is of the words that say why, ``reason`` what its process said."""
+
+    def __init__(self, name: str, reason: str = "") -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Verification:
+    """A verification that runs, or how it ended.
+
+    Attributes:
+        by: who began it.
+        done: how many runs are verified.
+        of: how many there are.
+        ended_at: when it ended; None while it runs.
+        inspection: what it found, once it has ended well.
+        is_trusted: whether this host knows who may seal.
+        fault: why it found nothing.
+    """
+
+    by: str
+    began_at: datetime
+    done: int = 0
+    of: int = 0
+    ended_at: datetime | None = None
+    inspection: Inspection | None = None
+    is_trusted: bool = False
+    fault: NotAudited | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The evidence of a period that is about to be written.
+
+    Attributes:
+        runs: the ids of its runs.
+        is_closed: whether a checkpoint closes the period.
+        pieces: its bytes; they break off with NotAudited if it cannot be written to its end.
+    """
+
+    runs: tuple[str, ...]
+    is_closed: bool
+    pieces: AsyncIterator[bytes]
+
+
+class Audits:
+    """Runs audits of the records of these settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reading = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
+        self.newest: Verification | None = None
+
+    @property
+    def seal_seconds(self) -> int:
+        """How long it is from one seal of the records to the next."""
+        return self._settings.seal_seconds
+
+    @property
+    def is_verifying(self) -> bool:
+        """Whether a verification runs now."""
+        return self._running is not None and not self._running.done()
+
+    def verify(self, by: str) -> None:
+        """Begin to verify everything, unless that runs already."""
+        if not self.is_verifying:
+            self.newest = Verification(by, now())
+            self._running = asyncio.create_task(self._verify(self.newest))
+
+    async def decided(self, since: datetime) -> list[PlanDecided]:
+        """Return every answer to a plan of the runs that were requested since then.
+
+        Raises:
+            NotAudited: another audit reads the records now, or this one failed.
+        """
+        async with self._alone(), self._process("decided", since) as process:
+            return [said.decided async for said in _said_by(process) if said.decided is not None]
+
+    @asynccontextmanager
+    async def export(self, since: datetime, until: datetime) -> AsyncIterator[Evidence]:
+        """Write the evidence of a period, as long as the block takes its pieces.
+
+        Raises:
+            NotAudited: another audit reads the records now, or this one failed.
+        """
+        async with self._alone(), self._process("export", since, until) as process:
+            said = await _next(process)
+            yield Evidence(said.runs or (), said.is_closed, _pieces(process))
+
+    async def close(self) -> None:
+        """End a verification that runs."""
+        if self._running is not None:
+            self._running.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._running
+
+    async def _verify(self, one: Verification) -> None:
+        try:
+            async with self._process("verify") as process:
+                async for said in _said_by(process):
+                    one.done, one.of = said.done or one.done, said.of or one.of
+                    if said.inspection is not None:
+                        one.inspection, one.is_trusted = said.inspection, said.is_trusted
+        except NotAudited as fault:
+            one.fault = fault
+        finally:
+            one.ended_at = now()
+            count = len(one.inspection.findings) if one.inspection else None
+            _log.info("The records were verified.", action="web_verified", findings=count)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        if self._reading.locked():
+            raise NotAudited("audit.busy")
+        async with self._reading:
+            yield
+
+    @asynccontextmanager
+    async def _process(
+        self,
+        what: Literal["verify", "decided", "export"],
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[Process]:
+        """Run the process for the block, for `LONGEST` at most."""
+        task = task_of(self._settings, what, since, until)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", BOOT, str(PROJECT)), stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
+        )
+        try:
+            async with asyncio.timeout(LONGEST.total_seconds()):
+                assert process.stdin is not None
+                process.stdin.write(task.model_dump_json().encode() + b"\n")
+                await process.stdin.drain()
+                yield process
+        except TimeoutError:
+            raise NotAudited("audit.too_long") from None
+        except OSError:  # it ended before it read its task
+            raise NotAudited("audit.ended") from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+
+async def _said_by(process: Process) -> AsyncIterator[Said]:
+    """Yield what a process says, up to its end."""
+    while not (said := await _next(process)).is_end:
+        yield said
+    yield said
+
+
+async def _next(process: Process) -> Said:
+    assert process.stdout is not None
+    try:
+        said = Said.model_validate_json(await process.stdout.readline())
+    except (ValidationError, ValueError):  # it ended, or its line is too long
+        raise NotAudited("audit.ended") from None
+    if said.error:
+        raise NotAudited("audit.failed", said.error)
+    return said
+
+
+async def _pieces(process: Process) -> AsyncIterator[bytes]:
+    assert process.stdout is not None
+    while piece := await process.stdout.read(_PIECE):
+        yield piece
+    if await process.wait() != 0:
+        raise NotAudited("audit.ended")

@@ -1,0 +1,76 @@
+"""What executed runs did that a visitor may see: whom they reached, and the last one that is like a plan."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import select
+
+from plangate.domain.audit import Outcome
+from plangate.domain.errors import PlangateError
+from plangate.domain.people import identity
+from plangate.domain.status import Status
+from plangate.records.database import Database
+from plangate.records.queries import status_on_record
+from plangate.web.index_tables import contacts, lines, needs
+from plangate.web.run_index import RunIndex
+from plangate.web.run_lists import ALIKE, shows
+from plangate.web.run_view import contacts_of_run
+from plangate.web.visitors import Visitor
+
+_MOST: Final = 300
+"""Runs of the same tools among which one alike is looked for, the newest."""
+_LOOKED_AT: Final = 10
+"""Runs alike among which one is looked for that the visitor may see."""
+
+
+def reached_before(index: RunIndex, visitor: Visitor, wanted: Sequence[str]) -> frozenset[str]:
+    """Return those of these recipients and hosts that a run reached which this visitor may see.
+
+    Whether others reached them is not said: that would tell what happened in runs that the visitor may not
+    see.
+    """
+    texts = {row.number: row.text for row in index.read(select(needs))}
+    query = select(contacts.c.contact, *ALIKE).join(lines, lines.c.workflow_id == contacts.c.workflow_id)
+    rows = index.rows(query.where(contacts.c.contact.in_(wanted)).distinct())
+    return frozenset(row.contact for row in rows if shows(visitor, row, texts))
+
+
+def tools_seen(index: RunIndex, visitor: Visitor) -> frozenset[str]:
+    """Return the tools of the runs that this visitor may see."""
+    texts = {row.number: row.text for row in index.read(select(needs))}
+    rows = index.rows(select(lines.c.tools, *ALIKE).distinct())
+    return frozenset(tool for row in rows if shows(visitor, row, texts) for tool in row.tools.split())
+
+
+def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Status | None:
+    """Return the newest executed run that is alike and that this visitor may see, if there is one.
+
+    It has the same tools in the same order, and was requested by the same person, or reached the same
+    recipients and hosts: with others a comparison says little.
+    """
+    for workflow_id in islice(_alike(index, status), _LOOKED_AT):
+        try:
+            other = status_on_record(database, workflow_id)
+        except PlangateError:  # it can be compared with none that cannot be shown
+            continue
+        if other is not None and other.plan is not None and visitor.sight.shows(other):
+            return other
+    return None
+
+
+def _alike(index: RunIndex, status: Status) -> Iterator[str]:
+    """Yield the executed runs that are alike, the newest first."""
+    tools = f" {' '.join(step.tool for step in status.steps)} "
+    named = select(lines.c.workflow_id, lines.c.requester_key)
+    query = named.where(lines.c.tools == tools, lines.c.state == Outcome.EXECUTED.value)
+    rows = index.read(query.order_by(lines.c.closed_at.desc()).limit(_MOST))
+    ids = [row.workflow_id for row in rows]
+    reached: dict[str, set[str]] = defaultdict(set)
+    for row in index.read(select(contacts).where(contacts.c.workflow_id.in_(ids))):
+        reached[row.workflow_id].add(row.contact)
+    wanted, requester = set(contacts_of_run(status)), identity(status.requester)
+    for row in rows:
+        if row.requester_key == requester or (wanted and reached[row.workflow_id] == wanted):
+            yield row.workflow_id

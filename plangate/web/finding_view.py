@@ -1,0 +1,73 @@
+"""What a verification found, as an auditor may see it: a run that they may not see is not named."""
+
+import asyncio
+from dataclasses import dataclass
+
+from plangate.audit.inspection import Inspection
+from plangate.domain.audit import OWN_TRAILS
+from plangate.domain.findings import Finding
+from plangate.web.audited_runs import read_all
+from plangate.web.run_lists import audited, indexed
+from plangate.web.visitors import Visitor, Web
+
+MOST: int = 200
+"""Findings on the page; the command line names all."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundOne:
+    """One finding: of which run, at which entry, and what.
+
+    Attributes:
+        run: its id; empty for the records as a whole.
+        has_page: whether the run has a page.
+    """
+
+    run: str
+    entry: int | None
+    what: str
+    has_page: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFindings:
+    """The findings of a verification.
+
+    Attributes:
+        shown: those that are named.
+        hidden: how many are about runs that this auditor may not see.
+        more: how many more there are.
+        notes: how many approvals were revoked since they were used.
+    """
+
+    shown: tuple[FoundOne, ...] = ()
+    hidden: int = 0
+    more: int = 0
+    notes: tuple[FoundOne, ...] = ()
+
+
+async def shown_findings(web: Web, visitor: Visitor, inspection: Inspection | None) -> ShownFindings:
+    """Return the findings of a verification as this auditor may see them."""
+    if inspection is None or not (inspection.findings or inspection.notes):
+        return ShownFindings()
+    await read_all(web)
+    return await asyncio.to_thread(_shown, web, visitor, inspection)
+
+
+def _shown(web: Web, visitor: Visitor, inspection: Inspection) -> ShownFindings:
+    ids = list({one.workflow_id for one in (*inspection.findings, *inspection.notes)})
+    known = indexed(web.index, ids)
+    hidden = known - audited(web.index, visitor, ids)
+    named = [one for one in inspection.findings if one.workflow_id not in hidden]
+    notes = [one for one in inspection.notes if one.workflow_id not in hidden]
+    return ShownFindings(
+        shown=tuple(_one(one, known) for one in named[:MOST]),
+        hidden=len(inspection.findings) - len(named),
+        more=max(0, len(named) - MOST),
+        notes=tuple(_one(one, known) for one in notes[:MOST]),
+    )
+
+
+def _one(finding: Finding, known: frozenset[str]) -> FoundOne:
+    run = finding.workflow_id
+    return FoundOne(run, finding.entry, finding.what, run in known and run not in OWN_TRAILS)

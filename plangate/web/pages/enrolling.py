@@ -1,0 +1,175 @@
+"""`/enrol`: an enroller compares the thumbprints of proposed keys with their owners, and signs for each."""
+
+import asyncio
+import secrets
+import shlex
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from plangate.domain.errors import NotAnswered, Refused
+from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.domain.people import People, Person, in_force
+from plangate.presentation.clock import now
+from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
+from plangate.signing.passkeys import passkey_token
+from plangate.signing.public_keys import is_passkey
+from plangate.web.pages.deciding import text_of
+from plangate.web.passkeys import asserted, request_options
+from plangate.web.proposals import ProposedKey
+from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Awaiting:
+    """A proposed key that does not count yet, and whose it would be, as the list of people spells it."""
+
+    person: str
+    key: ProposedKey
+
+    def command(self, by: str) -> str:
+        """Return the command that confirms it, ready for a shell."""
+        key, whose, signer = self.key.public, shlex.quote(self.person), shlex.quote(by)
+        return f"plangate people confirm --key {key} --by {signer} -- {whose}"
+
+
+@router.get("/enrol")
+async def show(request: Request, web: WebDep, visitor: VisitorDep) -> Response:
+    """Show the keys that people proposed here and that do not count yet."""
+    return await _page(request, web, visitor)
+
+
+@router.post("/enrol/compare")
+async def compare(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Ask the enroller to compare one thumbprint, and to sign that the key counts."""
+    one = await _chosen(web, visitor, text_of(form, "key"))
+    mine = signing_passkeys(visitor.people, visitor.name)
+    if not mine:
+        return await _page(request, web, visitor, HTTPStatus.CONFLICT)
+    client = await web.gate.client()
+    audience = (await client.what_stands()).audience
+    if audience is None:
+        raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
+    claims = enrolment_claims(
+        KeyAction.CONFIRM,
+        one.person,
+        one.key.public,
+        by=visitor.name,
+        audience=audience,
+        at=now(),
+        token_id=secrets.token_urlsafe(16),
+    )
+    proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
+    known = {key.key_id: key.credential_id for key in proposed}
+    ids = [known[key] for key in mine] if known.keys() >= set(mine) else []
+    return web.pages.draw(
+        request,
+        "enrol_compare.html",
+        visitor=visitor,
+        one=one,
+        claims=claims.model_dump_json(),
+        sign=request_options(claims, web.place, ids),
+    )
+
+
+@router.post("/enrol/confirm")
+async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Send the signed order that a key counts, and show its verdict."""
+    try:
+        claims = EnrolmentClaims.model_validate_json(text_of(form, "claims"))
+    except ValidationError:
+        raise Refused("The form names no key; open the page again, and confirm it there.") from None
+    one = await _chosen(web, visitor, claims.key_id)
+    assertion = asserted(text_of(form, "credential"))
+    if not text_of(form, "same"):
+        return await _page(request, web, visitor, HTTPStatus.CONFLICT, fault="enrol.not_compared")
+    if assertion is None:
+        return await _page(request, web, visitor, HTTPStatus.CONFLICT, fault="passkey.not_signed")
+    order = KeyOrder(
+        action=KeyAction.CONFIRM,
+        person=one.person,
+        key=one.key.public,
+        by=visitor.name,
+        signature=passkey_token(claims, assertion),
+    )
+    client = await web.gate.client()
+    answer = await client.order_about_key(order)
+    if answer is not None and not answer.accepted:
+        raise Refused(answer.reason)
+    await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
+    done = "enrol.kept" if answer is None else "enrol.counts"
+    return await _page(request, web, visitor, sent=one, done=done)
+
+
+def signing_passkeys(people: People | None, name: str) -> list[str]:
+    """Return the thumbprints of an enroller's passkeys that may confirm: those that the list itself has."""
+    person = _enroller(people, name)
+    enrolled = {one.key_id for one in people.enrolments if one.public is not None} if people else set()
+    keys = person.keys if person is not None else ()
+    return [key.id for key in keys if is_passkey(key.x) and in_force(key, now()) and key.id not in enrolled]
+
+
+def is_enroller(people: People | None, name: str) -> bool:
+    """Return whether the list of people names this person as an enroller."""
+    return _enroller(people, name) is not None
+
+
+def _enroller(people: People | None, name: str) -> Person | None:
+    person = people.find(name) if people is not None else None
+    return person if person is not None and person.enroller and person.active else None
+
+
+async def _chosen(web: Web, visitor: Visitor, key_id: str) -> Awaiting:
+    """Return the proposed key with that thumbprint.
+
+    Raises:
+        Refused: the visitor is no enroller, or the key does not wait to be confirmed.
+    """
+    found = [one for one in await _awaiting(web, visitor) if one.key.key_id == key_id]
+    if not found:
+        raise Refused("This key does not wait to be confirmed by you; open the page again.")
+    return found[0]
+
+
+async def _awaiting(web: Web, visitor: Visitor) -> list[Awaiting]:
+    people = visitor.people
+    if people is None or not is_enroller(people, visitor.name):
+        return []
+    known = {key.id for person in people.persons for key in person.keys}
+    found = []
+    for name, key in await asyncio.to_thread(web.proposals.keys):
+        person = people.find(name)
+        if person is not None and person.active and key.key_id not in known:
+            found.append(Awaiting(person.name, key))
+    return found
+
+
+async def _page(
+    request: Request,
+    web: Web,
+    visitor: Visitor,
+    status: int = 200,
+    *,
+    fault: str = "",
+    sent: Awaiting | None = None,
+    done: str = "",
+) -> Response:
+    """Return the page; a key that was just ``sent`` waits no longer, though the list may not have it yet."""
+    if not is_enroller(visitor.people, visitor.name):
+        raise Refused("The list of people does not name you as an enroller; ask whoever keeps it.")
+    return web.pages.draw(
+        request,
+        "enrol.html",
+        status,
+        visitor=visitor,
+        keys=[one for one in await _awaiting(web, visitor) if one != sent],
+        can_sign=bool(signing_passkeys(visitor.people, visitor.name)),
+        fault=fault,
+        done=done,
+        name=sent.person if sent else "",
+    )

@@ -1,0 +1,14 @@
+// Show how far a verification is, and load its result once it has ended.
+const state = document.querySelector("[data-progress]");
+const bar = document.querySelector("progress");
+const source = new EventSource(state.dataset.progress);
+source.addEventListener("progress", (event) => {
+  const { done, of } = JSON.parse(event.data);
+  state.textContent = state.dataset.words.replace("{done}", done).replace("{of}", of);
+  bar.max = of || 1;
+  bar.value = done;
+});
+source.addEventListener("ended", () => {
+  source.close();
+  location.reload();
+});

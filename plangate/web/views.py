@@ -1,0 +1,128 @@
+"""When a page first showed a plan to a person who may decide on it, and which folds they opened to the end.
+
+Only this web server's pages are in it: who read the plan elsewhere is not. The newest `MOST` views of the
+last `KEPT_FOR` are kept.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    delete,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
+
+from plangate.audit.deciding_times import PlanShown
+from plangate.domain.people import identity
+from plangate.web.database import METADATA
+
+KEPT_FOR: Final = timedelta(days=180)
+MOST: Final = 200_000
+
+_views = Table(
+    "views",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("person", String, nullable=False),  # as `identity` spells it
+    Column("workflow_id", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("at", Float, nullable=False, index=True),  # seconds since 1970
+    Column("folds", Text, nullable=False),  # the names of the folds of the page, as JSON
+    Column("opened", Text, nullable=False),  # of those that were opened
+    UniqueConstraint("person", "workflow_id", "fingerprint"),
+)
+
+
+class Views:
+    """Keeps views in the web server's database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def note_shown(
+        self, person: str, workflow_id: str, fingerprint: str, folds: Sequence[str], now: datetime
+    ) -> None:
+        """Write down that a page shows a plan to a person; the first time counts."""
+        at = now.timestamp()
+        with self._engine.begin() as connection:
+            connection.execute(delete(_views).where(_views.c.at < at - KEPT_FOR.total_seconds()))
+            newest = select(func.max(_views.c.number)).scalar_subquery()
+            connection.execute(delete(_views).where(_views.c.number <= newest - MOST))
+            connection.execute(
+                insert(_views)
+                .values(
+                    person=identity(person),
+                    workflow_id=workflow_id,
+                    fingerprint=fingerprint,
+                    at=at,
+                    folds=json.dumps(list(folds)),
+                    opened="[]",
+                )
+                .on_conflict_do_nothing()
+            )
+
+    def note_opened(self, person: str, workflow_id: str, fingerprint: str, opened: Iterable[str]) -> None:
+        """Write down which folds of a plan that was shown a person has opened to the end."""
+        this = (
+            _views.c.person == identity(person),
+            _views.c.workflow_id == workflow_id,
+            _views.c.fingerprint == fingerprint,
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(select(_views.c.folds, _views.c.opened).where(*this)).one_or_none()
+            if row is not None:
+                known = [*json.loads(row.opened), *opened]
+                kept = [one for one in json.loads(row.folds) if one in known]
+                connection.execute(update(_views).where(*this).values(opened=json.dumps(kept)))
+
+    def shown(self) -> tuple[PlanShown, ...]:
+        """Return every view that is kept."""
+        with self._engine.begin() as connection:
+            return _shown(connection)
+
+
+def views_kept_in(path: Path) -> tuple[PlanShown, ...]:
+    """Return every view in the database of a web server of this machine; none if it cannot be read.
+
+    Nothing is written, and no file is made.
+    """
+    engine = create_engine(f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            return _shown(connection)
+    except DBAPIError:
+        return ()
+    finally:
+        engine.dispose()
+
+
+def _shown(connection: Connection) -> tuple[PlanShown, ...]:
+    return tuple(
+        PlanShown(
+            who=row.person,
+            workflow_id=row.workflow_id,
+            fingerprint=row.fingerprint,
+            at=datetime.fromtimestamp(row.at, UTC),
+            folds=len(json.loads(row.folds)),
+            opened=len(json.loads(row.opened)),
+        )
+        for row in connection.execute(select(_views))
+    )

@@ -1,0 +1,110 @@
+"""An enroller confirms another person's passkey on a page, by their own, in a real browser."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from plangate.domain.assurance import Assurance
+from plangate.records.key_statements import key_statements
+from tests.acceptance.test_passkey_decisions import PHONE, axe_finds_nothing
+from tests.support.browser import CHROMIUM, add_authenticator, launched_browser
+from tests.support.gate import Gate
+from tests.support.signing_inbox import SigningInbox, signing_inbox
+
+if CHROMIUM is None:
+    pytest.skip(
+        "Confirming keys on a page was not tried, for want of a browser; get one (apt-get install chromium) "
+        "and run the tests again.",
+        allow_module_level=True,
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched_browser() as launched:
+        yield launched
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
+    async with signing_inbox(idle_gate, tmp_path) as opened:
+        yield opened
+
+
+async def on_a_phone(browser: Browser, inbox: SigningInbox, name: str) -> Page:
+    """Return a phone of this person's, signed in and with a passkey that they have proposed."""
+    context = await browser.new_context(viewport=PHONE)
+    page = await context.new_page()
+    page.set_default_timeout(30_000)
+    await add_authenticator(page)
+    await page.goto(f"{inbox.inbox.url}/me")
+    await page.get_by_label("Choose your name").select_option(name)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Name of the passkey").fill(f"{name}s phone")
+    await page.get_by_role("button", name="Add a passkey").click()
+    await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
+    return page
+
+
+async def test_a_key_that_an_enroller_confirms_on_a_page_signs_decisions(
+    browser: Browser, inbox: SigningInbox
+) -> None:
+    inbox.enroller = '[[person]]\nname = "erin"\nenroller = true\n'
+    inbox.enrol()
+    danas, erins = await on_a_phone(browser, inbox, "dana"), await on_a_phone(browser, inbox, "erin")
+    await erins.goto(f"{inbox.inbox.url}/enrol")
+    await expect(erins.get_by_text("The list of people has no passkey of yours")).to_be_visible()
+    await expect(erins.get_by_text("--by erin -- dana")).to_be_visible()
+
+    await erins.goto(f"{inbox.inbox.url}/me")
+    line = await erins.get_by_text(re.compile("^passkey:")).inner_text()
+    inbox.enroller += f'keys = [{{ public = "{line}" }}]\n'
+    inbox.enrol()
+    read_out = await danas.locator(".thumbprint").inner_text()
+    await erins.get_by_role("link", name="Confirm keys of others").click()
+    await axe_finds_nothing(erins)
+    await erins.get_by_role("button", name="Compare the key of dana").click()
+    assert await erins.locator(".thumbprint").inner_text() == read_out
+    await axe_finds_nothing(erins)
+    await erins.get_by_label("dana read out exactly this to me").check()
+    await erins.get_by_role("button", name="Confirm").click()
+    await expect(erins.get_by_text("The key counts for dana from now on.")).to_be_visible()
+    await expect(erins.get_by_text("No key waits to be confirmed.")).to_be_visible()
+
+    with inbox.gate.database.read() as connection:
+        (statement,) = key_statements(connection)
+    assert statement.token.startswith("passkey.")
+    await danas.goto(f"{inbox.inbox.url}/me")
+    while not await danas.get_by_text("Counts", exact=True).is_visible():
+        await danas.reload()  # a worker reads the list once a second
+    status = await inbox.gate.in_review("water the plants")
+    await danas.goto(f"{inbox.inbox.url}/runs/{status.workflow_id}")
+    await danas.get_by_role("button", name="Approve").click()
+    await danas.get_by_role("button", name="Approve").click()
+    await expect(danas.get_by_role("heading", name="Accepted")).to_be_visible()
+    after = await inbox.gate.until("executed", status.workflow_id)
+    assert [(one.by, one.assurance) for one in after.decisions] == [("dana", Assurance.SIGNED)]
+    await danas.context.close()
+    await erins.context.close()
+
+
+async def test_who_is_no_enroller_sees_no_proposed_keys_and_confirms_none(
+    browser: Browser, inbox: SigningInbox
+) -> None:
+    inbox.enrol()
+    danas = await on_a_phone(browser, inbox, "dana")
+    await danas.goto(f"{inbox.inbox.url}/enrol")
+    await expect(danas.get_by_text("does not name you as an enroller")).to_be_visible()
+    visitor = await inbox.inbox.signed_in("dana")
+    token = re.search(r'form_token" value="([^"]+)"', (await visitor.get("/me")).text)
+    key = re.search(r'name="key" value="([^"]+)"', (await visitor.get("/me")).text)
+    assert token is not None
+    assert key is not None
+    answer = await visitor.post("/enrol/compare", data={"form_token": token[1], "key": key[1]})
+    assert (answer.status_code, "does not wait to be confirmed by you" in answer.text) == (403, True)
+    await visitor.aclose()
+    await danas.context.close()

@@ -1,0 +1,230 @@
+"""The audit pages, over records as Plangate writes them, while the Temporal server is away."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest_asyncio
+from sqlalchemy import update
+
+from plangate.domain.people import identify
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.seers import Seers
+from plangate.policy.people_file import people_in
+from plangate.policy.policy_file import checked_policy, roles_that_see
+from plangate.presentation.clock import now
+from plangate.records.database import Database
+from plangate.records.rule_texts import record_rules
+from plangate.records.tables import audit_entries
+from plangate.web.pages.audit import SEE_RULE
+from plangate.web.sight import Sight
+from tests.support.audit_edits import take_the_guards_off
+from tests.support.drawn_pages import Element, read_html
+from tests.support.inbox import Inbox
+from tests.support.shown_runs import (
+    PEOPLE,
+    executed,
+    inbox_of_records,
+    plan,
+    put_people,
+    put_run,
+    step,
+)
+
+AUDITED = PEOPLE + '[[person]]\nname = "ada"\nroles = ["auditor"]\n'
+NOTE = plan(step("note", "Note it", text="short"))
+HIDDEN = Requirement(
+    needs=(Need(role="finance", count=1),), seen_by=(Seers(name="private", roles=("board",)),)
+)
+
+
+def put_policy(database: Database, text: str = SEE_RULE) -> None:
+    record_rules(database, "policy", text, hashlib.sha256(text.encode()).hexdigest(), "worker@here")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    opened.migrate()
+    put_people(opened, AUDITED)
+    put_policy(opened)
+    yield opened
+    opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(database: Database, tmp_path: Path) -> AsyncIterator[Inbox]:
+    async with inbox_of_records(database, tmp_path) as served:
+        yield served
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ada(inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
+    visitor = await inbox.signed_in("ada")
+    yield visitor
+    await visitor.aclose()
+
+
+async def page_of(visitor: httpx.AsyncClient, path: str, status: int = 200) -> Element:
+    answer = await visitor.get(path)
+    assert answer.status_code == status, answer.text
+    return read_html(answer.text)
+
+
+async def token_of(visitor: httpx.AsyncClient) -> str:
+    page = await page_of(visitor, "/me")
+    return page.all("input", name="form_token")[0].attributes["value"] or ""
+
+
+async def verified(visitor: httpx.AsyncClient, token: str) -> Element:
+    """Verify all records, unless that runs already, and return the page with the result."""
+    started = await visitor.post("/audit/verify", data={"form_token": token})
+    assert started.url.path == "/audit/verify"
+    async with asyncio.timeout(60):
+        while True:
+            page = await page_of(visitor, "/audit/verify")
+            if not page.all("progress"):
+                return page
+            assert page.all("meta", **{"http-equiv": "refresh"})
+            await page_of(visitor, "/open")  # pages answer meanwhile
+            await asyncio.sleep(0.05)
+
+
+async def test_only_people_whom_every_see_rule_names_by_a_role_see_the_page(
+    inbox: Inbox, ada: httpx.AsyncClient
+) -> None:
+    assert "Verify now" in (await page_of(ada, "/audit")).text
+    assert (await page_of(ada, "/")).all("a", href="/audit")
+    dana = await inbox.signed_in("dana")
+    assert not (await page_of(dana, "/")).all("a", href="/audit")
+    for path in (
+        "",
+        "/verify",
+        "/verify/progress",
+        "/runs",
+        "/runs.csv",
+        "/runs.json",
+        "/seals",
+        "/deciders",
+    ):
+        page = await page_of(dana, f"/audit{path}", 403)
+        assert "name these roles: auditor" in page.text
+    token = await token_of(dana)
+    for path in ("verify", "export"):
+        assert (await dana.post(f"/audit/{path}", data={"form_token": token})).status_code == 403
+    await dana.aclose()
+
+
+async def test_a_policy_without_auditors_says_what_to_add_and_that_is_a_policy(
+    database: Database, ada: httpx.AsyncClient
+) -> None:
+    put_policy(database, '[default]\nneeds = [{ role = "finance" }]\n')
+    page = await page_of(ada, "/audit", 403)
+    assert "The policy names no auditors" in page.text
+    added = page.one("pre").text.lstrip("\n")
+    put_policy(database, added)
+    assert "Verify now" in (await page_of(ada, "/audit")).text
+    assert checked_policy(added, {}, {"auditor"}).see_rules
+
+
+def test_who_is_named_by_some_of_the_rules_alone_is_no_auditor() -> None:
+    both = SEE_RULE + SEE_RULE.replace('"auditors"', '"board"').replace('"auditor"', '"board"')
+    known = people_in('[[person]]\nname = "ada"\nroles = ["auditor"]\n')
+    viewer = identify(known, "ada", now()).approver
+    assert Sight(viewer, True, roles_that_see(SEE_RULE)).is_auditor
+    assert not Sight(viewer, True, roles_that_see(both)).is_auditor
+    assert not Sight(None, True, roles_that_see(SEE_RULE)).is_auditor
+    for broken in ("", "not = toml = at all", "see = 3", "[see]\nroles = ['auditor']", "[[see]]\nroles = 3"):
+        assert not Sight(viewer, True, roles_that_see(broken)).is_auditor
+
+
+async def test_sound_records_are_verified_in_the_background_and_once_at_a_time(
+    database: Database, ada: httpx.AsyncClient
+) -> None:
+    for number in range(3):
+        put_run(database, f"run-{number}", NOTE)
+    token = await token_of(ada)
+    pages = await asyncio.gather(*(ada.post("/audit/verify", data={"form_token": token}) for _ in range(3)))
+    began = {read_html(page.text).one("p", class_="about").text for page in pages}
+    assert len(began) == 1
+    page = await verified(ada, token)
+    assert "Nothing was changed." in page.text
+    assert "3 runs" in page.text
+    assert "begun by ada" in page.text
+    assert "Last verified by ada" in (await page_of(ada, "/audit")).text
+
+
+async def test_what_was_changed_is_named_unless_it_is_in_a_run_that_the_auditor_may_not_see(
+    database: Database, ada: httpx.AsyncClient
+) -> None:
+    put_run(database, "one", NOTE)
+    put_run(database, "private", NOTE, requirement=HIDDEN)
+    with database.write() as connection:
+        take_the_guards_off(connection)
+        connection.execute(
+            update(audit_entries)
+            .where(audit_entries.c.workflow_id.in_(("one", "private")), audit_entries.c.number == 1)
+            .values(actor="mallory")
+        )
+    page = await verified(ada, await token_of(ada))
+    assert "The records were changed" in page.text
+    findings = page.one("ul", class_="findings")
+    assert [one.attributes["href"] for one in findings.all("a")] == ["/runs/one"] * len(findings.all("li"))
+    assert "about a run that you may not see" in page.text or "about runs that you may not see" in page.text
+    assert "private" not in page.text
+
+
+async def test_runs_are_listed_narrowed_and_those_of_others_left_out(
+    database: Database, ada: httpx.AsyncClient
+) -> None:
+    put_run(database, "kims", NOTE, requester="kim")
+    put_run(database, "done", NOTE, *executed(database, "done", NOTE), requirement=Requirement())
+    put_run(database, "private", NOTE, requirement=HIDDEN)
+    for number in range(51):
+        put_run(database, f"old-{number:02}", NOTE, requester="dana")
+
+    async def listed(query: str) -> list[str]:
+        found = (await page_of(ada, f"/audit/runs?{query}")).all("ul", class_="runs")
+        return [one.attributes["href"] or "" for one in found[0].all("a")] if found else []
+
+    assert await listed("by=KIM") == ["/runs/kims"]
+    assert await listed("state=executed&since=&settlement=") == ["/runs/done"]
+    assert await listed("state=held") == []
+    assert await listed("since=2999-01-01") == []
+    every = [*(await listed("")), *(await listed("page=2"))]
+    assert len(every) == len(set(every)) == 53
+    assert "/runs/private" not in every
+    # A copy goes on the record first, which needs the Temporal server.
+    for kind in ("csv", "json"):
+        assert (await ada.get(f"/audit/runs.{kind}")).status_code == httpx.codes.SERVICE_UNAVAILABLE
+
+
+async def test_damaged_runs_are_listed_too(database: Database, ada: httpx.AsyncClient) -> None:
+    put_run(database, "one", NOTE)
+    with database.write() as connection:
+        take_the_guards_off(connection)
+        second = (audit_entries.c.workflow_id == "one", audit_entries.c.number == 2)
+        connection.execute(update(audit_entries).where(*second).values(event="{}"))
+    page = await page_of(ada, "/audit/runs?state=damaged")
+    assert "its trail cannot be read" in page.one("ul", class_="runs").text
+
+
+async def test_deciders_without_decisions_and_days_that_are_none(ada: httpx.AsyncClient) -> None:
+    assert "No decision is recorded" in (await page_of(ada, "/audit/deciders?since=yesterday")).text
+    token = await token_of(ada)
+    for since, until in (("", ""), ("2026-02-01", "2026-01-01"), ("2999-01-01", "2999-01-02")):
+        form = {"form_token": token, "since": since, "until": until}
+        answer = await ada.post("/audit/export", data=form)
+        assert (answer.status_code, "Choose a first and a last day" in answer.text) == (422, True)
+
+
+async def test_a_period_with_a_run_that_the_auditor_may_not_see_is_not_exported(
+    database: Database, ada: httpx.AsyncClient
+) -> None:
+    put_run(database, "private", NOTE, requirement=HIDDEN)
+    today = f"{now():%Y-%m-%d}"
+    form = {"form_token": await token_of(ada), "since": today, "until": today}
+    answer = await ada.post("/audit/export", data=form)
+    assert (answer.status_code, "rules of an earlier policy keep from you" in answer.text) == (422, True)

@@ -1,0 +1,140 @@
+"""The sentences of Plangate's own code on pages in other languages: none is stale, and none is forgotten."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from string import Formatter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.web import language
+from plangate.web.language import chosen, languages
+from plangate.web.sentences import Sentences
+from tests.unit.test_languages import FOLDER, OTHERS
+
+ROOT = Path(language.__file__).parents[2]
+TRANSLATED = (
+    "plangate/domain/review.py",
+    "plangate/domain/lifecycle.py",
+    "plangate/domain/revocation.py",
+    "plangate/domain/key_orders.py",
+    "plangate/signing/decisions.py",
+    "plangate/signing/passkeys.py",
+    "plangate/presentation/resolutions.py",
+    "plangate/web/pages/enrolling.py",
+    "plangate/web/pages/me.py",
+)
+"""Files whose whole sentences are translated."""
+NOT_ON_A_PAGE = (
+    "so nothing of it may run", "may not run before", "no accepted resolution tries", "has no step",
+    "it cannot be undone", "nothing of it may be undone", "is not the next one to undo", "is recorded",
+    "no authorized", "no review was open", "had not passed", "is done or skipped", "send one JSON object",
+    "not that of a passkey", "it is no text", "one JSON object in its", "occurs twice", "a placeholder",
+    "plangate people confirm",  # a command
+)  # fmt: skip
+
+
+def tables(code: str) -> dict[str, dict[str, str]]:
+    found = tomllib.loads((FOLDER / "languages" / f"{code}.toml").read_text(encoding="utf-8"))
+    return {name: found.get(name, {}) for name in ("said", "parts", "joined")}
+
+
+PARTS = re.compile(r"value|`[^`]*`|(?<=[.]) ")
+
+
+@cache
+def literals() -> str:
+    """Return every text in the code, one on a line, without stops."""
+    files = [*(ROOT / "plangate").rglob("*.py"), *(ROOT / "workflows").rglob("*.py")]
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in files)
+    return "\n".join(
+        re.sub("[.;:]", "", node.value)
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def sentences_in(path: str) -> Iterator[str]:
+    """Yield what may be a whole sentence in a file: a text with blanks; each value is a word."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "value"
+                for part in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in within | docs:
+            yield node.value
+
+
+def pairs(text: str) -> list[str]:
+    """Return every two words of a text that stand side by side, with no value between."""
+    words = [part.split(" ") for part in text.split("{}")]
+    return [" ".join(run[start : start + 2]) for run in words for start in range(len(run) - 1)]
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_every_sentence_that_is_translated_stands_in_the_code(code: str) -> None:
+    """Most of its words stand there side by side; a sentence may be put together from several texts."""
+    stale = []
+    for english in tables(code)["said"]:
+        found = [one in literals() or one[1:] in literals() for one in pairs(re.sub("[.;:]", "", english))]
+        if len(found) > 3 and sum(found) < len(found) * 3 / 5:
+            stale.append(english)
+    assert stale == []
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_translation_has_each_value_of_its_sentence_once(code: str) -> None:
+    for table in tables(code).values():
+        for english, own in table.items():
+            named = [name for _, name, _, _ in Formatter().parse(own.replace("!}", "}")) if name is not None]
+            assert sorted(named) == [str(number) for number in range(english.count("{}"))] or (
+                set(named) < {str(number) for number in range(english.count("{}"))}
+            ), english
+
+
+@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("path", TRANSLATED)
+def test_no_sentence_that_a_page_shows_is_forgotten(code: str, path: str) -> None:
+    """Each is translated, or is a part of one that is."""
+    languages_own = languages()[code].said
+    known = "\n".join(english.casefold() for table in tables(code).values() for english in table)
+    missing = [
+        one
+        for one in sentences_in(path)
+        if len(one.split()) > 4
+        and not any(part in one for part in NOT_ON_A_PAGE)
+        and languages_own(one) == one
+        and not all(part.strip(" .:;,`").casefold() in known for part in PARTS.split(one))
+    ]
+    assert missing == []
+
+
+def test_what_people_and_tools_say_stays_as_it_is() -> None:
+    said = chosen("de").said
+    assert said("Tom and Jerry") == "Tom and Jerry"
+    assert said("Refund 42.50 EUR of payment pi_1") == "Refund 42.50 EUR of payment pi_1"
+    assert said("Ann and Bob is the requester; another person must approve").startswith("Ann and Bob hat")
+    mixed = "You state that step 1 (note) happened. Something that no pattern knows."
+    assert said(mixed) == mixed
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_translated_or_stays(text: str) -> None:
+    assert isinstance(chosen("de").said(text), str)
+    assert chosen("en").said(text) == text
+
+
+def test_a_long_text_of_words_that_patterns_have_takes_no_time() -> None:
+    text = "'step 1 was x; and now step; it needs with ; until " * 28
+    assert chosen("de").said(text[:1_400]) is not None
+    assert Sentences({"a {} b {} c {} d": "{0}{1}{2}"}, {}, {})("a b c " * 240) is not None
