@@ -26,6 +26,7 @@ from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.language import chosen
 from plangate.web.login import Login, provider_of
+from plangate.web.opened import Opened
 from plangate.web.pages import (
     deciding,
     editing,
@@ -36,6 +37,7 @@ from plangate.web.pages import (
     resolving,
     run,
     signing_in,
+    together,
     trail,
 )
 from plangate.web.place import place_of
@@ -88,10 +90,11 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         key=web_key(settings.web_key),
         confirmations=Confirmations(database.engine),
         proposals=Proposals(database.engine),
+        opened=Opened(database.engine),
         login=Login(provider, place, database) if provider is not None else None,
         proxies=frozenset(settings.web_proxies),
     )
-    for one in (signing_in, me, lists, deciding, editing, resolving, trail, evidence, files, run):
+    for one in (signing_in, me, lists, together, deciding, editing, resolving, trail, evidence, files, run):
         app.include_router(one.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(runs.router)

@@ -10,6 +10,7 @@ from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.errors import Refused
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
+from plangate.signing.passkeys import challenge_of
 from plangate.web.acts import acts_of
 from plangate.web.confirmations import Confirmation
 from plangate.web.edit_view import EditView, edit_view
@@ -54,8 +55,8 @@ async def ask(
         kept = await asyncio.to_thread(web.confirmations.make, visitor.session, decision, view.status, now())
     except ValueError:
         raise Refused("The new plan has a value that JSON cannot carry, so it cannot be signed.") from None
-    is_signed = proving.way is Way.PASSKEY
-    sign = request_options(kept.claims, web.place, proving.credential_ids) if is_signed else ""
+    is_signed, challenge = proving.way is Way.PASSKEY, challenge_of(kept.claims)
+    sign = request_options(challenge, web.place, proving.credential_ids) if is_signed else ""
     asked = Asked(
         confirmation=kept,
         way=proving.way,

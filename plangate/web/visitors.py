@@ -22,6 +22,7 @@ from plangate.web.confirmations import Confirmations
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
+from plangate.web.opened import Opened
 from plangate.web.place import WebPlace, is_loopback
 from plangate.web.proposals import Proposals
 from plangate.web.run_index import RunIndex
@@ -62,6 +63,7 @@ class Web:
         key: attests the decisions of people who are logged in.
         confirmations: decisions that people are asked to confirm.
         proposals: passkeys that people registered, and invitations.
+        opened: which plans were opened to their end.
         login: how people log in; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         looks: the sessions and runs of which a look is on the record.
@@ -76,6 +78,7 @@ class Web:
     key: Ed25519PrivateKey
     confirmations: Confirmations
     proposals: Proposals
+    opened: Opened
     login: Login | None = None
     proxies: frozenset[str] = frozenset()
     looks: set[tuple[str, str]] = field(default_factory=set)
