@@ -24,6 +24,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from activities.checking import Checking
 from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.delegating import Delegating
@@ -139,6 +140,7 @@ def build_worker(
         Stopping(records, people, stop_rules_of(policy), policy_hash_of(policy), tools).judge_order,
         Delegating(records, people, lendable, policy_hash_of(policy)).judge_delegation,
         Looking(records).record_look,
+        Checking(plans).check_plan,
         settling.look_up_settlement,
         settling.record_settlement,
         Holding(records, requiring).hold_run,

@@ -30,6 +30,7 @@ class Asked:
         sign: for a passkey, the options of its ceremony as JSON.
         resolution: for a resolution, what it will do.
         edit: for an edit, what it changes.
+        is_checked: whether a worker's tools have checked its plan.
     """
 
     confirmation: Confirmation
@@ -37,12 +38,27 @@ class Asked:
     sign: str
     resolution: str
     edit: EditView | None
+    is_checked: bool
 
 
 async def ask(
-    request: Request, visitor: Visitor, view: RunView, decision: Decision, fault: str = ""
+    request: Request,
+    visitor: Visitor,
+    view: RunView,
+    decision: Decision,
+    fault: str = "",
+    *,
+    is_checked: bool = True,
 ) -> Response:
     """Return the page that asks to confirm ``decision``, which is kept until then.
+
+    Args:
+        request: of the page.
+        visitor: who decides.
+        view: of the run.
+        decision: as it will be sent.
+        fault: the name of the words about what went wrong before.
+        is_checked: whether a worker's tools have checked the new plan of an edit.
 
     Raises:
         Refused: it cannot be kept, because its new plan cannot be signed.
@@ -63,6 +79,7 @@ async def ask(
         sign=sign,
         resolution=_resolution_words(view, decision.resolution),
         edit=edit_view(view.status, decision) if decision.decision is Choice.EDIT else None,
+        is_checked=is_checked,
     )
     return web.pages.draw(
         request, "confirm.html", visitor=visitor, run=view, decision=decision, asked=asked, fault=fault
