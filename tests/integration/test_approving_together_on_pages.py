@@ -135,9 +135,9 @@ async def test_a_plan_with_folds_counts_as_read_once_each_of_them_was_opened(
             "plan": fingerprint,
         }
         folds = [one.attributes["value"] for one in page.all("input", name="opened")]
-        await dana.post(f"/runs/{name}/opened", data=form)
+        await dana.post(f"/runs/{name}/read", data=form)
         assert "Its rules let you approve" in page.text
-        answer = await dana.post(f"/runs/{name}/opened", data={**form, "opened": folds, "then": "list"})
+        answer = await dana.post(f"/runs/{name}/read", data={**form, "opened": folds, "then": "list"})
         assert answer.url.path == "/"
     assert [sorted(one) for one in await offered(dana)] == [sorted(plans)]
 

@@ -65,8 +65,8 @@ class _Verdict:
     status: Status
 
 
-@router.post("/runs/{workflow_id:path}/opened")
-async def note_opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
+@router.post("/runs/{workflow_id:path}/read")
+async def note_read(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
     """Note that every fold of this plan was opened, so that it may be approved together with others."""
     view = await read_run(web, visitor, workflow_id)
     is_whole = text_of(form, "plan") == view.status.fingerprint and not unopened(form, view.folds)
