@@ -277,7 +277,7 @@ async def _run_connected(
         agreement = WorkerAgreement(
             client,
             database,
-            lambda: facts_of(client, settings.task_queue, rules, tools_hash, web),
+            lambda: facts_of(client, settings.task_queue, rules, tools_hash, web, drafts=planner.has_model),
             lambda: record_both_rules(database, rules, client.identity, web),
         )
         if await finished(agreement.wait_for_own_queue(settings.task_queue), stopping):

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from plangate.domain.attachments import attachments_in
+from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
 from plangate.domain.people import Identified, People, same_person
 from plangate.domain.reads import Read
@@ -37,12 +38,14 @@ class Beside:
         known: the recipients and hosts that executed runs reached; None if that is not known.
         last: the difference to the last executed plan of the same tools, if there is one.
         last_at: when that one ended.
+        may_draft: whether a worker can draft the plan anew; False if every one that runs has no model.
     """
 
     people: People | None = None
     known: Container[str] | None = None
     last: Changes | None = None
     last_at: datetime | None = None
+    may_draft: bool = True
 
 
 ALONE: Final = Beside()
@@ -107,6 +110,7 @@ class RunView:
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
+        cannot_ask: whether they could ask for changes, if a worker could draft the plan anew.
         folds: the names of all folds.
     """
 
@@ -125,6 +129,7 @@ class RunView:
     sums: tuple[str, ...]
     troubles: tuple[str, ...]
     offers: tuple[str, ...]
+    cannot_ask: bool
     folds: tuple[str, ...]
 
 
@@ -137,6 +142,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     summary = text_of("summary", plan.summary) if plan else None
     request = text_of("request", status.request) if status.request else None
     notes = [*(summary.notes if summary else ()), *(one for step in steps for one in _notes(step))]
+    offers = offered(status, visitor)
     return RunView(
         status=status,
         digest=digest(plan) if plan else "",
@@ -152,7 +158,8 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         beside=beside,
         sums=tuple(sum_lines(status.sums)),
         troubles=tuple(troubles(status)),
-        offers=tuple(choice.value for choice in offered(status, visitor)),
+        offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or beside.may_draft),
+        cannot_ask=Choice.REQUEST_CHANGES in offers and not beside.may_draft,
         folds=tuple(_folds(request, summary, steps, reads)),
     )
 
