@@ -21,7 +21,7 @@ _ONCE: Final = RetryPolicy(maximum_attempts=1)
 async def checked_by_worker(client: TemporalClient, task_queue: str, plan: JsonValue) -> PlanChecked | None:
     """Return what the tools of a worker say; None if none answers, or this server starts no such activity."""
     try:
-        return await client.execute_activity(
+        found: PlanChecked = await client.execute_activity(
             CHECK_PLAN,
             plan,
             id=f"check-plan-{secrets.token_hex(6)}",
@@ -33,3 +33,4 @@ async def checked_by_worker(client: TemporalClient, task_queue: str, plan: JsonV
         )
     except (ActivityFailureError, RPCError):
         return None
+    return found

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
+from pydantic import JsonValue
+
 from plangate.domain.plan import canonical_json
 
 FEWEST: Final = 2
@@ -21,7 +23,8 @@ _DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 def list_of(claims: Iterable[bytes]) -> bytes:
     """Return the list of approvals with these claims, each as canonical JSON."""
-    return canonical_json(sorted(hashlib.sha256(one).hexdigest() for one in claims))
+    digests: list[JsonValue] = [*sorted(hashlib.sha256(one).hexdigest() for one in claims)]
+    return canonical_json(digests)
 
 
 def digests_in(listed: bytes) -> tuple[str, ...]:

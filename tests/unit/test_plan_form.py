@@ -198,7 +198,7 @@ def test_a_form_has_a_field_of_its_kind_for_each_value_that_the_tool_takes_with_
 
 
 def test_a_value_that_the_tool_takes_and_the_plan_does_not_have_can_be_added_or_left_out() -> None:
-    before = {"text": "hello", "to": ["a@b"]}
+    before: dict[str, Any] = {"text": "hello", "to": ["a@b"]}
     assert set(fields_of(**before)) >= set(WHOLE) - {"place"}
     assert changed(before, {}) == before
     added = {"kind": "small", "amount": "7", "count": "2", "note": "x", "loud": "true"}
