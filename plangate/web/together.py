@@ -5,11 +5,13 @@ Two plans are of one kind if they have the same tools in the same order. A plan 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from sqlalchemy import select
 
 from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
@@ -19,6 +21,7 @@ from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.records.queries import statuses_on_record
 from plangate.signing.batches import FEWEST, MOST
+from plangate.web.index_tables import lines
 from plangate.web.may import offered
 from plangate.web.run_view import RunView
 from plangate.web.visitors import Visitor, Web
@@ -63,10 +66,9 @@ async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
     opened = await asyncio.to_thread(web.opened.of, visitor.session)
     if len(opened) < FEWEST:
         return ()
-    statuses: Sequence[Status] = ()
+    statuses: list[Status] = []
     with suppress(RecordsMissing):
-        ids = list(dict.fromkeys(opened.values()))
-        statuses = await asyncio.to_thread(statuses_on_record, web.gate.database, ids)
+        statuses = await asyncio.to_thread(_in_review, web, set(opened.values()))
     kinds: dict[tuple[str, ...], list[Status]] = defaultdict(list)
     for status in statuses:
         if status.fingerprint in opened and _is_ready(status, visitor):
@@ -76,6 +78,13 @@ async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
         for tools, found in kinds.items()
         if len(found) >= FEWEST
     )
+
+
+def _in_review(web: Web, workflow_ids: Collection[str]) -> list[Status]:
+    """Return those of these runs that are in review; the index, which knows that, has been refreshed."""
+    query = select(lines.c.workflow_id).where(lines.c.workflow_id.in_(workflow_ids), lines.c.is_open)
+    rows = web.index.read(query.where(lines.c.state == Phase.IN_REVIEW.value))
+    return statuses_on_record(web.gate.database, [row.workflow_id for row in rows])
 
 
 def _is_ready(status: Status, visitor: Visitor) -> bool:
