@@ -73,12 +73,6 @@ class FormField:
     before: JsonValue = None
     fault: str = ""
 
-    @property
-    def is_required(self) -> bool:
-        """Whether it must not be left empty."""
-        may_be_empty = self.kind in (Kind.TEXT, Kind.LONG) and self.rules.fault_in("") is None
-        return self.rules.is_required and not may_be_empty
-
 
 @dataclass(frozen=True, slots=True)
 class _Typed:

@@ -191,7 +191,7 @@ def test_a_form_has_a_field_of_its_kind_for_each_value_that_the_tool_takes_with_
         "place.zip": "text",
         "reason": "text",
     }
-    assert [label for label, field in fields.items() if field.is_required] == ["text", "to"]
+    assert [label for label, field in fields.items() if field.rules.is_required] == ["text", "to"]
     assert fields["text"].rules.help == "what it says"
     assert fields["kind"].rules.help == "how big"
     assert [text for text, _ in fields["kind"].choices] == ["big", "small"]
