@@ -1,7 +1,9 @@
 """Several plans approved at once, as a browser without scripts does it: which may be, and which may not."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import httpx
 import pytest
@@ -14,8 +16,11 @@ from tests.support.drawn_pages import Element, read_html
 from tests.support.gate import Gate
 from tests.support.inbox import open_inbox
 from tests.support.policies import wants
+from tests.support.proofs import DANA
 from tests.support.shown_runs import inbox_of_records, plan, put_people, put_run, step
+from tests.support.signing_inbox import POLICY, SigningInbox, credential_for, signing_inbox
 
+Form: TypeAlias = dict[str, list[str]]
 BATCH = Requirement(needs=(Need(role="finance", count=1),), batch=True)
 LONG = "\n".join(f"line {number}" for number in range(40))
 
@@ -201,3 +206,61 @@ async def test_nothing_is_sent_if_one_of_them_changed_after_it_was_confirmed(man
         assert f"{runs[0].workflow_id} has changed" in answer.text
         assert (await many.api.status(runs[1].workflow_id)).decisions == ()
         await dana.aclose()
+
+
+@asynccontextmanager
+async def by_passkey(gate: Gate, folder: Path) -> AsyncIterator[tuple[SigningInbox, httpx.AsyncClient]]:
+    """Serve an inbox where dana approves by passkey, and sign her in."""
+    policy = f"{POLICY}batch = true\n"
+    async with signing_inbox(gate, folder, DANA.public, policy=policy) as inbox:
+        dana = await inbox.inbox.signed_in("dana")
+        yield inbox, dana
+        await dana.aclose()
+
+
+async def confirmed_by_passkey(
+    inbox: SigningInbox, dana: httpx.AsyncClient, word: str
+) -> tuple[list[str], Form]:
+    """Open three plans and ask to approve them; return the runs, and the form of the confirmation."""
+    runs = [await inbox.gate.in_review(f"{word} {number}") for number in range(3)]
+    await read(dana, *(one.workflow_id for one in runs))
+    answer = await confirmed(dana, [one.fingerprint or "" for one in runs])
+    page = read_html(answer.text)
+    form: Form = {
+        name: [one.attributes["value"] or "" for one in page.all("input", name=name)]
+        for name in ("form_token", "confirmation")
+    }
+    form["form_token"] = form["form_token"][:1]
+    form["credential"] = [credential_for(answer.text, DANA, inbox.inbox.url)]
+    return [one.workflow_id for one in runs], form
+
+
+async def test_a_passkey_signs_all_of_them_or_none(idle_gate: Gate, tmp_path: Path) -> None:
+    async with by_passkey(idle_gate, tmp_path) as (inbox, dana):
+        ids, form = await confirmed_by_passkey(inbox, dana, "first")
+        answer = await dana.post("/together/decide", data={**form, "credential": [""]})
+        assert "no passkey signed it" in answer.text
+        assert "You approve exactly these 3 plans:" in answer.text
+        part = {**form, "confirmation": form["confirmation"][:2]}
+        answer = await dana.post("/together/decide", data=part)
+        assert answer.text.count("its passkey signed another challenge") == 2
+        assert [(await inbox.gate.api.status(one)).state for one in ids] == ["in_review"] * 3
+        _, form = await confirmed_by_passkey(inbox, dana, "then")
+        answer = await dana.post("/together/decide", data=form)
+        assert answer.text.count("Accepted") == 3
+
+
+async def test_no_one_confirms_what_another_person_was_asked(many: Gate) -> None:
+    async with many.worker(), open_inbox(many) as inbox:
+        runs = [await many.in_review(f"text {number}") for number in range(2)]
+        dana, erik = await inbox.signed_in("dana"), await inbox.signed_in("erik")
+        await read(dana, *(one.workflow_id for one in runs))
+        page = read_html((await confirmed(dana, [one.fingerprint or "" for one in runs])).text)
+        names = [one.attributes["value"] for one in page.all("input", name="confirmation")]
+        token = (await page_of(erik, "/me")).all("input", name="form_token")[0].attributes["value"]
+        answer = await erik.post("/together/decide", data={"form_token": token, "confirmation": names})
+        assert answer.status_code == httpx.codes.NOT_FOUND
+        answer = await erik.get("/together/decided", params={"confirmation": names})
+        assert answer.status_code == httpx.codes.NOT_FOUND
+        await dana.aclose()
+        await erik.aclose()

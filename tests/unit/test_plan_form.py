@@ -276,7 +276,7 @@ SCHEMAS = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(STEPS, SCHEMAS)
 def test_whatever_a_schema_says_a_form_that_is_sent_as_it_is_brings_the_same_plan(
     step: ProposedStep, schema: dict[str, Any]
