@@ -24,6 +24,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from activities.checking import Checking
 from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.delegating import Delegating
@@ -139,6 +140,7 @@ def build_worker(
         Stopping(records, people, stop_rules_of(policy), policy_hash_of(policy), tools).judge_order,
         Delegating(records, people, lendable, policy_hash_of(policy)).judge_delegation,
         Looking(records).record_look,
+        Checking(plans).check_plan,
         settling.look_up_settlement,
         settling.record_settlement,
         Holding(records, requiring).hold_run,
@@ -275,7 +277,7 @@ async def _run_connected(
         agreement = WorkerAgreement(
             client,
             database,
-            lambda: facts_of(client, settings.task_queue, rules, tools_hash, web),
+            lambda: facts_of(client, settings.task_queue, rules, tools_hash, web, drafts=planner.has_model),
             lambda: record_both_rules(database, rules, client.identity, web),
         )
         if await finished(agreement.wait_for_own_queue(settings.task_queue), stopping):

@@ -15,7 +15,7 @@ from plangate.domain.base import Frozen
 from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
 from plangate.domain.people import LostApproval, People
-from plangate.domain.policy import Policy, Requirement, asks_for_less, strictest
+from plangate.domain.policy import Policy, Requirement, asks_for_less, strictest, too_weak
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import RunState, StepState
 from plangate.policy.requirements import derived, judged_for, limits_of, sums_for
@@ -100,11 +100,8 @@ def needing_more(
     """Return the event that gives a plan its stricter requirement, with the approvals that it voids."""
     assert state.drafted is not None
     drafted = state.drafted.needing(needing.requirement, needing.recent)
-    weak = tuple(
-        LostApproval(name=one.name, reason=f"{one.name}'s approval is not {needing.requirement.assurance}")
-        for one in state.approvers
-        if one.assurance < needing.requirement.assurance
-    )
+    reasons = {one.name: too_weak(needing.requirement, one) for one in state.approvers}
+    weak = tuple(LostApproval(name=name, reason=reason) for name, reason in reasons.items() if reason)
     lost = lost_approvals(state.model_copy(update={"drafted": drafted}), people, now)
     return Reopened(
         fingerprint=drafted.fingerprint,

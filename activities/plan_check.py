@@ -63,6 +63,11 @@ class PlanCheck:
             if not set(references_in(step.arguments)) & set(names or step.arguments)
         )
 
+    def described(self, plan: Plan) -> dict[str, bytes]:
+        """Return the description of each tool of a plan under its definition."""
+        declared = {step.tool: self._tools[step.tool].declaration for step in plan.steps}
+        return {one.definition(): one.described() for one in declared.values()}
+
     async def with_previews(self, plan: Plan) -> Plan:
         """Return a checked plan with the preview, observation and definition of each step.
 

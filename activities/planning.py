@@ -44,6 +44,7 @@ from plangate.records.likenesses import duplicates_of, enter_likenesses
 from plangate.records.records import Records
 from plangate.records.reservations import with_others
 from plangate.records.rule_texts import RecordedPeople
+from plangate.records.tool_descriptions import keep_descriptions
 from plangate.records.trail import Note, OpenTrail
 
 # How often an unexpected failure is retried; a setting limits the retries of the model's service.
@@ -73,6 +74,7 @@ class Planning:
         self._states = PlannerStates(records)
         self._plans = plans
         self._patience = patience
+        self._described: set[str] = set()
 
     @activity.defn
     async def draft_plan(self, task: DraftTask) -> Drafted:
@@ -149,6 +151,7 @@ class Planning:
             lambda trail: self._record(trail, task, made, listed=listed, audience=audience, now=now()),
         )
         if is_new:
+            self._described.update(step.definition for step in drafted.plan.steps)
             _log_drafted(task, drafted)
         return drafted
 
@@ -257,6 +260,8 @@ class Planning:
             is_first=task.revision == 1,
             is_hidden=bool(requirement.seen_by),
         )
+        described = self._plans.described(plan).items()
+        keep_descriptions(trail.connection, (one for name, one in described if name not in self._described))
         trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))
         return drafted, True
 

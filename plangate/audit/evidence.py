@@ -75,6 +75,7 @@ class SignedDecision(Frozen):
     step: int | None = None
     resolution: Resolution | None = None
     origin: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    batch: int | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class PublicKey(Frozen):

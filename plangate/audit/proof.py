@@ -22,6 +22,7 @@ from plangate.domain.findings import Finding
 from plangate.domain.fold import apply
 from plangate.domain.people import Approver, People, unknown_requester
 from plangate.domain.plan import short
+from plangate.domain.policy import too_weak
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import (
     invalid_key,
@@ -266,8 +267,7 @@ def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...
     if state.drafted is None or event.requirement is None:
         return state, ()
     drafted = state.drafted.needing(event.requirement, event.recent)
-    least = event.requirement.assurance
-    weak = tuple(one.name for one in state.approvers if one.assurance < least)
+    weak = tuple(one.name for one in state.approvers if too_weak(event.requirement, one))
     return state.model_copy(update={"drafted": drafted}), weak
 
 

@@ -37,4 +37,6 @@ def recorded_claims(
         raise ValueError("was recorded with a time or id other than the signed one")
     if proof.origin != approver.origin:
         raise ValueError("was recorded with another place than the one where its passkey was used")
+    if proof.batch != approver.batch:
+        raise ValueError("was recorded as signed with another number of approvals than it was")
     return proof.claims

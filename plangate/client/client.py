@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final, Self
 
 import structlog
+from pydantic import JsonValue
 from temporalio.client import Client as TemporalClient
 from temporalio.client import (
     WorkflowFailureError,
@@ -24,6 +25,7 @@ from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
+from plangate.client.checking import checked_by_worker
 from plangate.client.delegating import ask_what_is_lent, send_delegation
 from plangate.client.looking import record_look
 from plangate.client.offline_status import result_of, status_without_workflow, unreachable
@@ -47,6 +49,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.key_orders import KeyOrder
 from plangate.domain.looks import Look, LookAnswer
 from plangate.domain.plan import Audience, ProposedPlan
+from plangate.domain.plan_checked import PlanChecked
 from plangate.domain.request import PlanRequest
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status, is_open, with_settlements, with_stops
@@ -406,6 +409,10 @@ class Client:
     async def record_look(self, look: Look) -> LookAnswer:
         """Say that a person looks as auditor; see `plangate.client.looking.record_look`."""
         return await record_look(self._client, self._task_queue, look)
+
+    async def checked(self, plan: JsonValue) -> PlanChecked | None:
+        """Return what a worker's tools say of a plan; see `plangate.client.checking.checked_by_worker`."""
+        return await checked_by_worker(self._client, self._task_queue, plan)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a run.

@@ -101,6 +101,7 @@ class Approver(Frozen):
         signed_at: when it was signed or attested, by the signer's clock.
         token_id: the unique id of the signed or attested decision.
         origin: where a passkey was used, as the browser spells it; None for other proofs.
+        batch: how many approvals the passkey signed by the same touch; None if it signed this one alone.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Approver(Frozen):
     signed_at: AwareDatetime | None = None
     token_id: str | None = None
     origin: str | None = Field(default=None, exclude_if=_is_none)
+    batch: int | None = Field(default=None, exclude_if=_is_none)
 
     @property
     def is_signed(self) -> bool:

@@ -240,6 +240,15 @@ def combined(
     )
 
 
+def too_weak(requirement: Requirement, approver: Approver) -> str | None:
+    """Return why an approval is given in a way that a requirement does not take, or None."""
+    if approver.assurance < requirement.assurance:
+        return f"{approver.name}'s approval is not {requirement.assurance}"
+    if approver.batch is not None and not requirement.batch:
+        return f"{approver.name} approved it together with other plans"
+    return None
+
+
 def strictest(one: Requirement, other: Requirement) -> Requirement:
     """Return what meets two requirements that a policy has of the same plan, for different requesters."""
     if one == other:

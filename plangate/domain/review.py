@@ -115,6 +115,10 @@ def _not_proven(state: RunState, decision: Decision, approver: Approver) -> str 
             f"this {what} only; make a key with `starter.py keys new`, and decide with "
             f"`starter.py {decision.decision.replace('_', '-')}`, or paste what `starter.py sign` prints"
         )
+    if approver.batch is not None and decision.decision is not Choice.APPROVE:
+        return "only approvals may be signed together; open the run, and sign this alone"
+    if approver.batch is not None and (requirement is None or not requirement.batch):
+        return "this plan may not be approved together with others; open it, and approve it alone"
     began = state.review_began
     if approver.signed_at and began and approver.signed_at < began - CLOCK_LEEWAY:
         return "it was signed before this review began; look at the plan and sign again"

@@ -33,7 +33,7 @@ class DecisionStatus(Frozen):
     roles were needed. ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a
     valid approval expires. ``step``, ``resolution`` and ``hold`` are those of a resolution. ``key_id`` is the
     thumbprint of the key that proves it, for a login that of the web server; ``origin`` is where a passkey
-    was used.
+    was used, and ``batch`` how many approvals it signed by the same touch.
     """
 
     by: str | None
@@ -54,6 +54,7 @@ class DecisionStatus(Frozen):
     hold: int | None = None
     key_id: str | None = Field(default=None, exclude_if=lambda value: value is None)
     origin: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    batch: int | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class UnreadDecision(Frozen):
@@ -495,6 +496,7 @@ def decision_status(decided: Decided, requirement: Requirement | None) -> Decisi
         hold=decision.hold if decision else None,
         key_id=decided.approver.key_id if decided.approver else None,
         origin=decided.approver.origin if decided.approver else None,
+        batch=decided.approver.batch if decided.approver else None,
     )
 
 

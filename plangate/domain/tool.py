@@ -136,14 +136,27 @@ class ToolDeclaration:
 
     def definition(self) -> str:
         """Return the SHA-256 (64 hex digits) of the name, the description and the argument schema."""
-        return _definition(self.name, self.description, self.arguments)
+        return _definition(self.name, self.description, self.arguments)[1]
+
+    def described(self) -> bytes:
+        """Return what `definition` is the SHA-256 of, as canonical JSON: a `ToolDescription`."""
+        return _definition(self.name, self.description, self.arguments)[0]
+
+
+class ToolDescription(Frozen):
+    """A tool as its definition names it; ``arguments`` is their JSON schema."""
+
+    name: str
+    description: str
+    arguments: dict[str, JsonValue]
 
 
 @lru_cache(maxsize=1_000)
-def _definition(name: str, description: str, arguments: type[ToolArguments]) -> str:
+def _definition(name: str, description: str, arguments: type[ToolArguments]) -> tuple[bytes, str]:
     described: JsonValue = {
         "name": name,
         "description": description,
         "arguments": arguments.model_json_schema(),
     }
-    return hashlib.sha256(canonical_json(described)).hexdigest()
+    written = canonical_json(described)
+    return written, hashlib.sha256(written).hexdigest()

@@ -79,7 +79,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
     for one in story.decisions:
         if one.accepted:
             is_typed = one.assurance is Assurance.TYPED
-            proof = how_proven(one.assurance, one.key_id, one.origin) + (
+            proof = how_proven(one.assurance, one.key_id, one.origin, one.batch) + (
                 ": only a typed name" if is_typed else ""
             )
             said = f"{one.by}, {moment(one.at, with_seconds=True)}, {proof}"

@@ -40,6 +40,7 @@ from plangate.presentation.words import (
     SUPPLIED,
     UNKNOWN_SENDER,
     author_words,
+    by_one_touch,
     proof_words,
     spelled,
     status_command,
@@ -261,7 +262,7 @@ def decision_words(decision: DecisionStatus) -> str:
     who = decision.by or UNKNOWN_SENDER
     plan = f" {short(decision.plan)}" if decision.plan else ""
     delegators = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
-    passkey = f" by passkey at {decision.origin}" if decision.origin else ""
+    passkey = f" by passkey at {decision.origin}{by_one_touch(decision.batch)}" if decision.origin else ""
     proof = "" if decision.assurance is Assurance.TYPED else f" ({decision.assurance}{passkey})"
     how = f" step {decision.step}: {spelled(decision.resolution)}" if decision.resolution else plan
     said = f"{who}{delegators}{proof}: {spelled(decision.decision)}{how}"

@@ -189,7 +189,9 @@ def _key_order(event: KeyDecided) -> str:
 
 
 def _proof(approver: Approver | None) -> str:
-    return "" if approver is None else f", {how_proven(approver.assurance, approver.key_id, approver.origin)}"
+    if approver is None:
+        return ""
+    return f", {how_proven(approver.assurance, approver.key_id, approver.origin, approver.batch)}"
 
 
 def _decision(event: Decided) -> str:

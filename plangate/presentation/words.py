@@ -85,7 +85,14 @@ def must_be_proven(least: Assurance | None) -> str:
     return "need a login in the inbox, or a signature" if least is Assurance.LOGIN else "must be signed"
 
 
-def how_proven(assurance: Assurance, key_id: str | None, origin: str | None = None) -> str:
+def by_one_touch(batch: int | None) -> str:
+    """Return what follows a proof that approved several plans at once; empty for one plan alone."""
+    return "" if batch is None else f", {batch} plans by one touch"
+
+
+def how_proven(
+    assurance: Assurance, key_id: str | None, origin: str | None = None, batch: int | None = None
+) -> str:
     """Return how it is known who decided, with the key that proves it."""
     match assurance:
         case Assurance.TYPED:
@@ -93,7 +100,7 @@ def how_proven(assurance: Assurance, key_id: str | None, origin: str | None = No
         case Assurance.LOGIN:
             return f"logged in, as the web server {key_id} attests"
         case Assurance.SIGNED if origin is not None:
-            return f"signed by passkey {key_id} at {origin}"
+            return f"signed by passkey {key_id} at {origin}{by_one_touch(batch)}"
         case Assurance.SIGNED:
             return f"signed with {key_id}"
         case _:

@@ -1,4 +1,4 @@
-"""The bytes of attachments, each under its SHA-256. They are never changed."""
+"""The bytes of attachments, and of what else plans name, each under its SHA-256. They are never changed."""
 
 import asyncio
 import hashlib

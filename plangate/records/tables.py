@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import (
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -65,6 +66,7 @@ workers = Table(
     Column("tools", String(64), nullable=False),
     Column("web", String(64)),
     Column("seen_at", Moment, nullable=False),
+    Column("drafts", Boolean),
 )
 
 # Each policy and each list of people that a worker ever judged by, under the SHA-256 of its text.

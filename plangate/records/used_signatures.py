@@ -18,6 +18,7 @@ _NO_PROOF: Final = {
     "signed_at": None,
     "token_id": None,
     "origin": None,
+    "batch": None,
 }
 _FIND: Final = Prepared(select(tokens).where(tokens.c.token_id == bindparam("token")))
 _USE: Final = Prepared(insert(tokens))

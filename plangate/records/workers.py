@@ -37,6 +37,7 @@ class WorkerFacts(Frozen):
         people: SHA-256 of its list of people; empty if none is set.
         tools: SHA-256 over the names, argument schemas and retry safety of its tools.
         web: SHA-256 over the web servers that it trusts; None if an older release does not say.
+        drafts: whether it has a planner to draft plans; None if an older release does not say.
     """
 
     worker: str
@@ -46,6 +47,7 @@ class WorkerFacts(Frozen):
     people: str
     tools: str
     web: str | None = None
+    drafts: bool | None = None
 
 
 def report_worker(connection: Connection, facts: WorkerFacts) -> None:
@@ -73,6 +75,11 @@ def running_workers(connection: Connection, namespace: str, task_queue: str) -> 
         .order_by(workers.c.worker)
     )
     return tuple(WorkerFacts(**row._asdict()) for row in rows)
+
+
+def may_draft(running: Sequence[WorkerFacts]) -> bool:
+    """Return whether one of these workers may be able to draft plans; yes, if none runs that says."""
+    return not running or any(one.drafts is not False for one in running)
 
 
 def differences(running: Sequence[WorkerFacts]) -> tuple[str, ...]:

@@ -23,7 +23,16 @@ from plangate.signing.jws import kid_of, write_token
 from plangate.signing.logins import attested_by, is_expired, read_login
 from plangate.signing.passkeys import check_ceremony, is_signed_by, read_passkey_token
 from plangate.signing.public_keys import is_passkey
-from plangate.signing.tokens import Kind, Proof, Signed, Statement, kind_of, moment_of, verified
+from plangate.signing.tokens import (
+    Kind,
+    Proof,
+    Signed,
+    Statement,
+    claims_of_passkey,
+    kind_of,
+    moment_of,
+    verified,
+)
 
 TYPE: Final = "plangate-decision+jwt"
 LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last that Python's dates support
@@ -77,7 +86,7 @@ class Claims(Typed):
         return moment_of(self.iat)
 
 
-DECISION: Final = Statement(typ=TYPE, claims=Claims, what="a decision")
+DECISION: Final = Statement(typ=TYPE, claims=Claims, what="a decision", takes_batches=True)
 """What the token of a decision states."""
 
 
@@ -273,7 +282,7 @@ def _signed_by_passkey(
     """Do as `_signed_by` for a passkey; its token does not name the key, so each of the person's is tried."""
     read = read_passkey_token(token)
     check_ceremony(read, people.web.origins)
-    claims = statement.read(read.claims)
+    claims = claims_of_passkey(read, statement)
     key = next((key for key in person.keys if is_passkey(key.x) and is_signed_by(read, key.x)), None)
     if key is None:
         raise ValueError(
@@ -282,7 +291,7 @@ def _signed_by_passkey(
         )
     if not in_force(key, at):
         raise ValueError(f"it is signed with a passkey of {person.name}'s that is not valid now; add another")
-    return Proof(claims, Kind.PASSKEY, key.x, read.origin), key
+    return Proof(claims, Kind.PASSKEY, key.x, read.origin, read.batch), key
 
 
 def _wrong_time(signed_at: datetime, key: Key | None, at: datetime) -> str | None:

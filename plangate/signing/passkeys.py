@@ -1,10 +1,12 @@
 """Tokens signed by a passkey: ``passkey.CLAIMS.ASSERTION``, both parts base64url.
 
 CLAIMS is the canonical JSON (RFC 8785) of the claims, and the challenge that the passkey signs is the SHA-256
-of exactly these bytes. ASSERTION is the canonical JSON of what the browser returned (`Assertion`). Anyone who
-has the passkey's public key can verify the token, without Plangate and without the server that asked for it:
+of exactly these bytes. ASSERTION is the canonical JSON of what the browser returned (`Assertion`). One
+assertion may approve several plans: ``passkey.CLAIMS.LIST.ASSERTION``, whose challenge is the SHA-256 of LIST
+(`plangate.signing.batches`). Anyone who has the passkey's public key can verify the token, without Plangate
+and without the server that asked for it:
 
-1. Each part has its one spelling.
+1. Each part has its one spelling, and a list the digest of the claims.
 2. The client data is that of ``webauthn.get`` with this challenge, at a trusted origin, not from a frame of
    another site.
 3. The authenticator data is for that origin's RP id, and says that a person was present and was verified.
@@ -15,7 +17,7 @@ Signature counters are not compared: synced passkeys have none, and a token coun
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import canonical_json
 from plangate.domain.trusted_web import relying_party_of
 from plangate.signing.base64url import decoded, encoded
+from plangate.signing.batches import check_batch, digests_in, list_of
 from plangate.signing.cose_keys import cose_of
 
 PREFIX: Final = "passkey."
@@ -63,6 +66,8 @@ class PasskeyToken:
     assertion: Assertion
     origin: str
     """Of the page that asked, as the browser says."""
+    batch: int | None = None
+    """How many approvals the assertion makes; None if it makes this one alone."""
 
 
 def challenge_of(claims: BaseModel) -> bytes:
@@ -70,10 +75,22 @@ def challenge_of(claims: BaseModel) -> bytes:
     return hashlib.sha256(_canonical(claims)).digest()
 
 
-def passkey_token(claims: BaseModel, assertion: Assertion) -> str:
-    """Return the token of claims for whose challenge a passkey made this assertion."""
+def challenge_of_batch(batch: Sequence[BaseModel]) -> bytes:
+    """Return the challenge that a passkey signs once for several approvals with these claims."""
+    return hashlib.sha256(_listed(batch)).digest()
+
+
+def passkey_token(claims: BaseModel, assertion: Assertion, batch: Sequence[BaseModel] = ()) -> str:
+    """Return the token of claims for whose challenge a passkey made this assertion.
+
+    Args:
+        claims: what the token states.
+        assertion: as the browser returned it.
+        batch: the claims of all approvals that it makes, if it makes several.
+    """
     said = canonical_json(assertion.model_dump(mode="json"))
-    return f"{PREFIX}{encoded(_canonical(claims))}.{encoded(said)}"
+    listed = f".{encoded(_listed(batch))}" if batch else ""
+    return f"{PREFIX}{encoded(_canonical(claims))}{listed}.{encoded(said)}"
 
 
 def assertion_of(credential: object) -> Assertion:
@@ -109,20 +126,29 @@ def read_passkey_token(token: str) -> PasskeyToken:
         ValueError: it is malformed, or not written in its one spelling.
     """
     parts = token.removeprefix(PREFIX).split(".")
-    if not is_passkey_token(token) or len(parts) != _PARTS:
+    has_list = len(parts) == _PARTS + 1
+    if not is_passkey_token(token) or not (has_list or len(parts) == _PARTS):
         raise ValueError(_UNREADABLE)
     try:
         said = decoded(parts[0])
         claims = _json_object(said)
-        assertion = Assertion.model_validate(_json_object(decoded(parts[1])))
+        listed = decoded(parts[1]) if has_list else None
+        digests = digests_in(listed) if listed is not None else None
+        assertion = Assertion.model_validate(_json_object(decoded(parts[-1])))
         client = _json_object(decoded(assertion.client_data), is_canonical=False)
         for part in assertion.model_dump().values():
             decoded(part)
         origin = _text(client["origin"])
     except (ValueError, TypeError, KeyError, ValidationError, RecursionError):
         raise ValueError(_UNREADABLE) from None
+    if digests is not None:
+        check_batch(digests, hashlib.sha256(said).hexdigest())
     return PasskeyToken(
-        claims=claims, challenge=hashlib.sha256(said).digest(), assertion=assertion, origin=origin
+        claims=claims,
+        challenge=hashlib.sha256(said if listed is None else listed).digest(),
+        assertion=assertion,
+        origin=origin,
+        batch=None if digests is None else len(digests),
     )
 
 
@@ -201,6 +227,10 @@ def verified(token: str, public: str, origins: Collection[str] | None) -> Passke
 
 def _canonical(claims: BaseModel) -> bytes:
     return canonical_json(claims.model_dump(mode="json"))
+
+
+def _listed(batch: Sequence[BaseModel]) -> bytes:
+    return list_of(map(_canonical, batch))
 
 
 def _text(value: object) -> str:

@@ -64,12 +64,14 @@ class Statement(Generic[Signed]):
         claims: the model of its claims.
         what: as in 'its signature is not that of a decision'.
         takes_logins: whether a login may state it.
+        takes_batches: whether one assertion of a passkey may state several of them.
     """
 
     typ: str
     claims: type[Signed]
     what: str
     takes_logins: bool = True
+    takes_batches: bool = False
 
     def read(self, raw: Mapping[str, JsonValue]) -> Signed:
         """Return the claims of a token.
@@ -93,12 +95,14 @@ class Proof(Generic[Signed]):
         kind: how it was made.
         public_key: the key of the person, or of the web server that attested a login.
         origin: where a passkey was used.
+        batch: how many decisions the same assertion makes; None if it makes this one alone.
     """
 
     claims: Signed
     kind: Kind
     public_key: str
     origin: str | None = None
+    batch: int | None = None
 
     @property
     def frozen(self) -> dict[str, object]:
@@ -110,6 +114,7 @@ class Proof(Generic[Signed]):
             "signed_at": self.claims.signed_at,
             "token_id": self.claims.jti,
             "origin": self.origin,
+            "batch": self.batch,
         }
 
 
@@ -140,7 +145,7 @@ def verified(
     match kind:
         case Kind.PASSKEY:
             read = passkeys.verified(token, public, web.origins)
-            return Proof(statement.read(read.claims), kind, public, read.origin)
+            return Proof(claims_of_passkey(read, statement), kind, public, read.origin, read.batch)
         case Kind.LOGIN:
             if not statement.takes_logins:
                 raise ValueError(f"a login is not enough for {statement.what}")
@@ -162,6 +167,18 @@ def stated_audience(token: str) -> str | None:
     except ValueError:
         return None
     return audience if isinstance(audience, str) else None
+
+
+def claims_of_passkey(read: passkeys.PasskeyToken, statement: Statement[Signed]) -> Signed:
+    """Return the claims of a token by a passkey.
+
+    Raises:
+        ValueError: they are those of something else, or of several where one has to be signed alone.
+    """
+    claims = statement.read(read.claims)
+    if read.batch is not None and not statement.takes_batches:
+        raise ValueError(f"{statement.what} has to be signed alone, not in a list")
+    return claims
 
 
 def moment_of(seconds: int) -> datetime:

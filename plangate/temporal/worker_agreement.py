@@ -99,7 +99,13 @@ def hash_of_web(web: TrustedWeb) -> str:
 
 
 def facts_of(
-    client: Client, task_queue: str, rules: Rules, tools: str, web: TrustedWeb = NO_WEB
+    client: Client,
+    task_queue: str,
+    rules: Rules,
+    tools: str,
+    web: TrustedWeb = NO_WEB,
+    *,
+    drafts: bool | None = None,
 ) -> WorkerFacts:
     """Return what a worker uses now; its list of people may have changed since it started.
 
@@ -109,6 +115,7 @@ def facts_of(
         rules: what it judges by.
         tools: as `hash_of_tools` returns.
         web: the web servers that it trusts.
+        drafts: whether it can draft plans.
 
     Raises:
         DirectoryUnavailable: the list of people cannot be read now.
@@ -122,6 +129,7 @@ def facts_of(
         people=people.hash,
         tools=tools,
         web=hash_of_web(web),
+        drafts=drafts,
     )
 
 

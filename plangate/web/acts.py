@@ -16,6 +16,7 @@ from plangate.domain.status import GONE, Status
 from plangate.presentation.clock import now
 from plangate.web.proving import Way, proving_of
 from plangate.web.run_view import RunView
+from plangate.web.together import may_be_together
 from plangate.web.visitors import Visitor, web_of
 
 _MOST_SHOWN: Final = 500
@@ -38,6 +39,7 @@ class Acts:
         can_strike: whether steps can be struck.
         cooling_until: until when no step begins, if approvals can still be taken back.
         comment: what was typed.
+        is_one_of_many: whether the plan may be approved together with others, once it is opened.
     """
 
     needs_passkey: bool = False
@@ -49,6 +51,7 @@ class Acts:
     can_strike: bool = False
     cooling_until: datetime | None = None
     comment: str = ""
+    is_one_of_many: bool = False
 
 
 async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: str = "") -> Acts:
@@ -70,6 +73,7 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
         if cooling and cooling > now() and Choice.WITHDRAW_APPROVAL in choices
         else None,
         comment=comment,
+        is_one_of_many=may_be_together(view),
     )
 
 

@@ -27,6 +27,7 @@ from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.language import chosen
 from plangate.web.login import Login, provider_of
+from plangate.web.opened import Opened
 from plangate.web.pages import (
     audit,
     deciding,
@@ -39,6 +40,7 @@ from plangate.web.pages import (
     resolving,
     run,
     signing_in,
+    together,
     trail,
 )
 from plangate.web.pages.audit import SEE_RULE, NotAnAuditor
@@ -97,6 +99,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         proposals=Proposals(database.engine),
         audits=audits,
         views=Views(database.engine),
+        opened=Opened(database.engine),
         login=Login(provider, place, database) if provider is not None else None,
         proxies=frozenset(settings.web_proxies),
     )
@@ -106,6 +109,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         enrolling,
         audit,
         lists,
+        together,
         deciding,
         editing,
         resolving,

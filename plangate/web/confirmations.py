@@ -110,13 +110,13 @@ class Confirmations:
             )
         return made
 
-    def find(self, name: str, person: str, workflow_id: str) -> Confirmation | None:
-        """Return this person's confirmation with that id, if it is one of a decision on that run."""
+    def find(self, name: str, person: str, workflow_id: str | None = None) -> Confirmation | None:
+        """Return this person's confirmation with that id, if it is one of a decision on that run, or any."""
         with self._engine.begin() as connection:
             row = connection.execute(
                 select(_confirmations).where(_confirmations.c.id_hash == hash_of(name))
             ).one_or_none()
-        if row is None or (row.person, row.workflow_id) != (person, workflow_id):
+        if row is None or row.person != person or workflow_id not in (None, row.workflow_id):
             return None
         return _read(name, row)
 

@@ -10,6 +10,7 @@ from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.errors import Refused
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
+from plangate.signing.passkeys import challenge_of
 from plangate.web.acts import acts_of
 from plangate.web.confirmations import Confirmation
 from plangate.web.edit_view import EditView, edit_view
@@ -29,6 +30,7 @@ class Asked:
         sign: for a passkey, the options of its ceremony as JSON.
         resolution: for a resolution, what it will do.
         edit: for an edit, what it changes.
+        is_checked: whether a worker's tools have checked its plan.
     """
 
     confirmation: Confirmation
@@ -36,12 +38,27 @@ class Asked:
     sign: str
     resolution: str
     edit: EditView | None
+    is_checked: bool
 
 
 async def ask(
-    request: Request, visitor: Visitor, view: RunView, decision: Decision, fault: str = ""
+    request: Request,
+    visitor: Visitor,
+    view: RunView,
+    decision: Decision,
+    fault: str = "",
+    *,
+    is_checked: bool = True,
 ) -> Response:
     """Return the page that asks to confirm ``decision``, which is kept until then.
+
+    Args:
+        request: of the page.
+        visitor: who decides.
+        view: of the run.
+        decision: as it will be sent.
+        fault: the name of the words about what went wrong before.
+        is_checked: whether a worker's tools have checked the new plan of an edit.
 
     Raises:
         Refused: it cannot be kept, because its new plan cannot be signed.
@@ -54,14 +71,15 @@ async def ask(
         kept = await asyncio.to_thread(web.confirmations.make, visitor.session, decision, view.status, now())
     except ValueError:
         raise Refused("The new plan has a value that JSON cannot carry, so it cannot be signed.") from None
-    is_signed = proving.way is Way.PASSKEY
-    sign = request_options(kept.claims, web.place, proving.credential_ids) if is_signed else ""
+    is_signed, challenge = proving.way is Way.PASSKEY, challenge_of(kept.claims)
+    sign = request_options(challenge, web.place, proving.credential_ids) if is_signed else ""
     asked = Asked(
         confirmation=kept,
         way=proving.way,
         sign=sign,
         resolution=_resolution_words(view, decision.resolution),
         edit=edit_view(view.status, decision) if decision.decision is Choice.EDIT else None,
+        is_checked=is_checked,
     )
     return web.pages.draw(
         request, "confirm.html", visitor=visitor, run=view, decision=decision, asked=asked, fault=fault

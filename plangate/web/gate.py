@@ -35,6 +35,7 @@ from plangate.records.queries import (
     statuses_on_record,
 )
 from plangate.records.rule_texts import in_force_at
+from plangate.records.workers import may_draft, running_workers
 from plangate.settings import Settings
 from plangate.temporal.connection import connect
 from plangate.web.sight import Sight
@@ -161,6 +162,19 @@ class Gate:
             return policy_in_force(self.database)
         except RecordsMissing:
             return ""
+
+    async def may_draft(self, status: Status) -> bool:
+        """Return whether a running worker may be able to draft a plan of this run anew.
+
+        Raises:
+            RecordsUnavailable: the database does not answer.
+        """
+        return await asyncio.to_thread(self._may_draft, status.namespace or "")
+
+    def _may_draft(self, namespace: str) -> bool:
+        with suppress(RecordsMissing), self.database.read() as connection:
+            return may_draft(running_workers(connection, namespace, self._task_queue))
+        return True
 
     async def people(self, now: datetime) -> People | None:
         """Return the list of people that a worker recorded last; None if there is none.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from plangate import __version__
 from plangate.domain.decision import Choice
 from plangate.domain.escaping import many_lines, one_line
-from plangate.presentation.clock import moment
 from plangate.presentation.words import spelled
-from plangate.web.language import chosen
+from plangate.web.hints import on_a_page
+from plangate.web.language import Language, chosen, languages
 from plangate.web.security import CONTENT_SECURITY_POLICY
 from plangate.web.times import length, time_left, utc
 
@@ -27,26 +28,12 @@ class Pages:
     """The templates."""
 
     def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(_FOLDER / "templates"),
-            autoescape=select_autoescape(default=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=_visible,
-        )
-        self._environment.filters.update(line=_on_one_line, moment=moment, spelled=spelled, iso=_iso, utc=utc)
-        self._environment.globals |= {
-            "length": length,
-            "time_left": time_left,
-            "choices": (*Choice, "withdraw"),
-        }
+        self._environments = {code: _environment(words) for code, words in languages().items()}
 
     def draw(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page; ``Any`` stands for what a template shows."""
         language = chosen(request.headers.get("accept-language", ""))
         shared: Mapping[str, Any] = {
-            "t": language,
             "language": language.code,
             "version": __version__,
             "path": request.url.path,
@@ -55,11 +42,33 @@ class Pages:
             "fault": "",
             "form_token": values["visitor"].session.form_token if values.get("visitor") else "",
         }
-        html = self._environment.get_template(template).render({**shared, **values})
+        html = self._environments[language.code].get_template(template).render({**shared, **values})
         headers = {"Content-Language": language.code}
         if template == "run.html":
             headers["Content-Security-Policy"] = _WITH_FRAMES
         return HTMLResponse(html, status, headers=headers)
+
+
+def _environment(words: Language) -> Environment:
+    """Return what draws the templates in one language: pieces that are imported have its words too."""
+    made = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    made.filters.update(
+        line=_on_one_line, spelled=spelled, iso=_iso, utc=utc, on_a_page=partial(on_a_page, words)
+    )
+    made.globals |= {
+        "t": words,
+        "length": length,
+        "time_left": time_left,
+        "choices": (*Choice, "withdraw"),
+    }
+    return made
 
 
 class _Shown(str):

@@ -11,13 +11,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BaseModel
 
 from plangate.domain.base import Frozen
 from plangate.domain.people import identity
 from plangate.signing.base64url import encoded
 from plangate.signing.cose_keys import passkey_of
-from plangate.signing.passkeys import Assertion, assertion_of, challenge_of
+from plangate.signing.passkeys import Assertion, assertion_of
 from plangate.web.place import WebPlace
 
 REGISTERED_WITHIN: Final = timedelta(minutes=10)
@@ -34,17 +33,17 @@ class Registered(Frozen):
     credential_id: str
 
 
-def request_options(claims: BaseModel, place: WebPlace, credential_ids: Sequence[str]) -> str:
-    """Return the options, as JSON, to sign these claims.
+def request_options(challenge: bytes, place: WebPlace, credential_ids: Sequence[str]) -> str:
+    """Return the options, as JSON, to sign a challenge.
 
     Args:
-        claims: what is signed.
+        challenge: that of the claims which are signed.
         place: its host is the RP id.
         credential_ids: which passkeys may sign; empty for any that the browser finds for this host.
     """
     return json.dumps(
         {
-            "challenge": encoded(challenge_of(claims)),
+            "challenge": encoded(challenge),
             "rpId": place.name,
             "allowCredentials": [{"type": "public-key", "id": one} for one in credential_ids],
             "userVerification": "required",

@@ -1,14 +1,13 @@
-"""A plan as a form: one field for each value, typed by its JSON type, and the plan that a form brings back.
+"""A plan as a form: one field for each value that its tools take, and the plan that a form brings back.
 
 The form carries the plan that it was made from, so that a plan that is replaced meanwhile loses nothing of
-what was typed. A text with characters that a page would not show is edited in JSON's notation.
+what was typed.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final, assert_never
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
 
 from pydantic import JsonValue
 
@@ -17,41 +16,12 @@ from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import many_lines
 from plangate.domain.faults import Fault, FaultPath, path_words
 from plangate.domain.plan import ProposedPlan, without_steps
+from plangate.web.form_fields import FormField, LeftOut, argument_fields, field_of, json_value, value_of
+from plangate.web.schemas import Schema
 
-_LONG: Final = 60  # characters, from which on a text gets an area of its own
-
-
-class Kind(StrEnum):
-    """How a value is typed."""
-
-    TEXT = "text"
-    LONG = "long"
-    LINES = "lines"
-    NUMBER = "number"
-    FLAG = "flag"
-    JSON = "json"
-
-
-@dataclass(frozen=True, slots=True)
-class FormField:
-    """One value of a plan.
-
-    Attributes:
-        name: of the field.
-        label: the path of the value, as people read it.
-        path: the same in the plan.
-        text: the value, as it is typed.
-        rows: the height of its area.
-        fault: what is wrong with it; empty if nothing is known to be.
-    """
-
-    name: str
-    label: str
-    path: FaultPath
-    kind: Kind
-    text: str
-    rows: int
-    fault: str = ""
+Schemas: TypeAlias = Mapping[str, Schema]
+"""What tools take, by their names."""
+NO_SCHEMAS: Final[Schemas] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +54,15 @@ class PlanForm:
         fields = [self.summary, *(field for step in self.steps for field in step.fields)]
         return bool(self.faults) or any(field.fault for field in fields)
 
+    def with_faults(self, faults: Iterable[Fault]) -> "PlanForm":
+        """Return the form with these faults above it, as where the whole plan is typed as JSON."""
+        return replace(self, faults=tuple(map(str, faults)))
+
+    def faults_at_fields(self, faults: Iterable[Fault]) -> list[Fault]:
+        """Return faults of the plan that the form brings back, in which struck steps are not counted."""
+        kept = [step.number - 1 for step in self.steps if not step.is_struck]
+        return [_counted(fault, kept) for fault in faults]
+
 
 class FormFaults(Exception):
     """A form brings back no plan; ``faults`` says why, by the paths of the plan that it was made from."""
@@ -94,18 +73,24 @@ class FormFaults(Exception):
 
 
 def form_of(
-    plan: ProposedPlan, typed: Mapping[str, str] | None = None, faults: Sequence[Fault] = (), said: str = ""
+    plan: ProposedPlan,
+    typed: Mapping[str, str] | None = None,
+    faults: Sequence[Fault] = (),
+    said: str = "",
+    *,
+    schemas: Schemas = NO_SCHEMAS,
 ) -> PlanForm:
     """Return the form of a plan.
 
     Args:
         plan: what it is made from.
+        schemas: what its tools take, as far as that is known.
         typed: what its fields hold instead.
         faults: what is wrong, each shown at the field that it belongs to.
         said: why a worker refused the plan, which names values as ``step 1, to``.
     """
     left = list(faults)
-    fields = [_filled(one, typed, left, said) for one in _fields(plan)]
+    fields = [_filled(one, typed, left, said) for one in _fields(plan, schemas)]
     steps = tuple(
         StepForm(
             number=number,
@@ -120,17 +105,19 @@ def form_of(
     return PlanForm(_base(plan), fields[0], steps, tuple(general))
 
 
-def plan_from(base: ProposedPlan, typed: Mapping[str, str]) -> ProposedPlan:
-    """Return the plan that the fields of a form bring back.
+def plan_from(base: ProposedPlan, typed: Mapping[str, str], schemas: Schemas = NO_SCHEMAS) -> ProposedPlan:
+    """Return the plan that the fields of a form bring back, which was made by the same schemas.
 
     Raises:
         FormFaults: they bring none.
     """
     whole: dict[str, Any] = json.loads(_base(base))
     faults: list[Fault] = []
-    for field in _fields(base):
+    for field in _fields(base, schemas):
         try:
-            value = _value(field, typed.get(field.name, field.text))
+            value = value_of(field, typed.get(field.name, field.text))
+        except LeftOut:
+            continue
         except ValueError as error:
             faults.append(Fault(field.path, str(error)))
         else:
@@ -154,7 +141,7 @@ def plan_in_json(text: str) -> ProposedPlan:
         FormFaults: it is none.
     """
     try:
-        return plan_shaped(_json(text))
+        return plan_shaped(json_value(text))
     except PlanInvalid as error:
         raise FormFaults(error.faults) from None
     except ValueError as error:
@@ -167,54 +154,25 @@ def json_of(plan: ProposedPlan) -> str:
     return text if many_lines(text) == text else json.dumps(plan.model_dump(mode="json"), indent=2)
 
 
+def _counted(fault: Fault, kept: Sequence[int]) -> Fault:
+    match fault.path:
+        case ("steps", int(index), *rest) if index < len(kept):
+            return fault._replace(path=("steps", kept[index], *rest))
+        case _:
+            return fault
+
+
 def _base(plan: ProposedPlan) -> str:
     return json.dumps(plan.model_dump(mode="json"))
 
 
-def _fields(plan: ProposedPlan) -> Iterator[FormField]:
-    yield _field("summary", ("summary",), plan.summary)
+def _fields(plan: ProposedPlan, schemas: Schemas) -> Iterator[FormField]:
+    yield field_of("summary", ("summary",), plan.summary)
     for index, step in enumerate(plan.steps):
         at: FaultPath = ("steps", index)
-        for number, (path, value) in enumerate(_leaves((), step.arguments), start=1):
-            yield _field(f"s{index + 1}-{number}", (*at, "arguments", *path), value)
-        yield _field(f"s{index + 1}-why", (*at, "reason"), step.reason)
-
-
-def _leaves(path: FaultPath, values: Mapping[str, JsonValue]) -> Iterator[tuple[FaultPath, JsonValue]]:
-    for name, value in values.items():
-        if isinstance(value, dict) and value and "from_step" not in value:
-            yield from _leaves((*path, name), value)
-        else:
-            yield (*path, name), value
-
-
-def _field(name: str, path: FaultPath, value: JsonValue) -> FormField:
-    kind, text = _typed(value)
-    label = ".".join(map(str, path[3:])) if path[2:3] == ("arguments",) else str(path[-1])
-    return FormField(name, label, path, kind, text, rows=min(20, text.count("\n") + 2 + len(text) // 60))
-
-
-def _typed(value: JsonValue) -> tuple[Kind, str]:
-    match value:
-        case bool():
-            return Kind.FLAG, json.dumps(value)
-        case int() | float():
-            return Kind.NUMBER, json.dumps(value)
-        case str() if _is_visible(value):
-            return (Kind.LONG if "\n" in value or len(value) > _LONG else Kind.TEXT), value
-        case list() if value and all(isinstance(one, str) and _is_line(one) for one in value):
-            return Kind.LINES, "\n".join(map(str, value))
-        case _:
-            text = json.dumps(value, ensure_ascii=False, indent=2)
-            return Kind.JSON, text if _is_visible(text) else json.dumps(value, indent=2)
-
-
-def _is_visible(text: str) -> bool:
-    return many_lines(text) == text and "\r" not in text
-
-
-def _is_line(text: str) -> bool:
-    return bool(text.strip()) and "\n" not in text and _is_visible(text)
+        schema = schemas.get(step.tool, {})
+        yield from argument_fields(f"s{index + 1}-", (*at, "arguments"), step.arguments, schema)
+        yield field_of(f"s{index + 1}-why", (*at, "reason"), step.reason)
 
 
 def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault], said: str) -> FormField:
@@ -227,58 +185,11 @@ def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault]
     at = said.find(named)
     if at >= 0 and said[at + len(named) : at + len(named) + 1] in (":", "["):
         messages.append(said[at:].partition(";")[0])
-    return FormField(field.name, field.label, field.path, field.kind, text, field.rows, "; ".join(messages))
-
-
-def _value(field: FormField, typed: str) -> JsonValue:
-    """Return the value that was typed.
-
-    Raises:
-        ValueError: it is not of its kind; the message reads after the value's name.
-    """
-    text = typed.replace("\r\n", "\n")
-    match field.kind:
-        case Kind.TEXT | Kind.LONG:
-            return text
-        case Kind.LINES:
-            return [line for line in text.split("\n") if line.strip()]
-        case Kind.FLAG:
-            return text == "true"
-        case Kind.NUMBER:
-            value = _json(text)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError("must be a number, such as 42 or 42.50")  # noqa: TRY004  as all of these
-            return value
-        case Kind.JSON:
-            return _json(text)
-        case _:
-            assert_never(field.kind)
-
-
-def _json(text: str) -> JsonValue:
-    """Return a value in JSON's notation.
-
-    Raises:
-        ValueError: it is none; the message reads after the value's name.
-    """
-    try:
-        found: JsonValue = json.loads(text, object_pairs_hook=_each_name_once)
-    except json.JSONDecodeError as error:
-        raise ValueError(f'is not JSON (line {error.lineno}): write a text as "text"') from None
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    return found
-
-
-def _each_name_once(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("has a name twice in one object")
-    return found
+    return replace(field, text=text, fault="; ".join(messages))
 
 
 def _put(whole: Any, path: FaultPath, value: JsonValue) -> None:
-    """Set a value that is there; ``Any`` stands for JSON."""
+    """Set a value whose object is there; ``Any`` stands for JSON."""
     *above, last = path
     for part in above:
         whole = whole[part]

@@ -5,6 +5,7 @@ counts.
 """
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +18,7 @@ from plangate.domain.decision import Choice, Decision
 from plangate.domain.people import Key, People, in_force
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
+from plangate.signing.decisions import Claims
 from plangate.signing.logins import login_token
 from plangate.signing.passkeys import Assertion, passkey_token
 from plangate.signing.public_keys import is_passkey
@@ -87,10 +89,28 @@ def counting_passkeys(people: People | None, name: str, at: datetime) -> tuple[K
     return tuple(key for key in (person.keys if person else ()) if is_passkey(key.x) and in_force(key, at))
 
 
+def strictest_way(ways: Iterable[Way | None]) -> Way | None:
+    """Return the way that proves decisions which each need one of these; None if one cannot be proved."""
+    order = (None, Way.PASSKEY, Way.LOGIN, Way.NAME)
+    return min(ways, key=order.index)
+
+
 def proven(
-    confirmation: Confirmation, way: Way, own: Ed25519PrivateKey, assertion: Assertion | None
+    confirmation: Confirmation,
+    way: Way,
+    own: Ed25519PrivateKey,
+    assertion: Assertion | None,
+    batch: Sequence[Claims] = (),
 ) -> Decision:
-    """Return the decision of a confirmation with its token; a passkey's needs its assertion."""
+    """Return the decision of a confirmation with its token.
+
+    Args:
+        confirmation: as the person confirmed it.
+        way: how it is proved.
+        own: the key of this server, for logins.
+        assertion: of a passkey.
+        batch: the claims of all approvals that the assertion makes, if it makes several.
+    """
     match way:
         case Way.NAME:
             return confirmation.decision
@@ -98,7 +118,7 @@ def proven(
             token = login_token(confirmation.claims, own)
         case Way.PASSKEY:
             assert assertion is not None
-            token = passkey_token(confirmation.claims, assertion)
+            token = passkey_token(confirmation.claims, assertion, batch)
         case _:
             assert_never(way)
     return confirmation.decision.model_copy(update={"signature": token})

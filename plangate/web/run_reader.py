@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.people import same_person
@@ -33,6 +34,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     beside = Beside(people=visitor.people)
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
+        beside = replace(beside, may_draft=await web.gate.may_draft(status))
     return view_of(status, visitor.identified, beside)
 
 

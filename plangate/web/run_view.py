@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from plangate.domain.attachments import attachments_in
+from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
 from plangate.domain.people import Identified, People, same_person
 from plangate.domain.plan import Plan
@@ -40,6 +41,7 @@ class Beside:
         last: the difference to the last executed plan that is alike, if there is one.
         tools: the tools of runs that the visitor may see, if the summary may name one.
         is_same_requester: whether that was requested by the same person; else it reached the same.
+        may_draft: whether a worker can draft the plan anew; False if every one that runs has no model.
     """
 
     people: People | None = None
@@ -47,6 +49,7 @@ class Beside:
     last: Changes | None = None
     is_same_requester: bool = False
     tools: Collection[str] = ()
+    may_draft: bool = True
 
 
 ALONE: Final = Beside()
@@ -111,6 +114,7 @@ class RunView:
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
+        cannot_ask: whether they could ask for changes, if a worker could draft the plan anew.
         folds: the names of all folds.
     """
 
@@ -129,6 +133,7 @@ class RunView:
     sums: tuple[str, ...]
     troubles: tuple[str, ...]
     offers: tuple[str, ...]
+    cannot_ask: bool
     folds: tuple[str, ...]
 
 
@@ -141,6 +146,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     summary = text_of("summary", plan.summary) if plan else None
     request = text_of("request", status.request) if status.request else None
     notes = [*(summary.notes if summary else ()), *(one for step in steps for one in _notes(step))]
+    offers = offered(status, visitor)
     return RunView(
         status=status,
         digest=digest(plan) if plan else "",
@@ -156,7 +162,8 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         beside=beside,
         sums=tuple(sum_lines(status.sums)),
         troubles=tuple(troubles(status)),
-        offers=tuple(choice.value for choice in offered(status, visitor)),
+        offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or beside.may_draft),
+        cannot_ask=Choice.REQUEST_CHANGES in offers and not beside.may_draft,
         folds=tuple(_folds(request, summary, steps, reads)),
     )
 

@@ -23,6 +23,7 @@ from plangate.web.confirmations import Confirmations
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
+from plangate.web.opened import Opened
 from plangate.web.place import WebPlace, is_loopback
 from plangate.web.proposals import Proposals
 from plangate.web.run_index import RunIndex
@@ -66,6 +67,7 @@ class Web:
         proposals: passkeys that people registered, and invitations.
         audits: verifications and exports, in processes of their own.
         views: when a page first showed a plan to a person.
+        opened: which plans were opened to their end.
         login: how people log in; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         looks: the sessions and runs of which a look is on the record.
@@ -82,6 +84,7 @@ class Web:
     proposals: Proposals
     audits: Audits
     views: Views
+    opened: Opened
     login: Login | None = None
     proxies: frozenset[str] = frozenset()
     looks: set[tuple[str, str]] = field(default_factory=set)

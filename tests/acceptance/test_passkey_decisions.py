@@ -89,6 +89,7 @@ async def test_an_edit_is_signed_with_the_hash_of_its_plan(page: Page, inbox: Si
     await with_a_passkey(page, inbox)
     status = await inbox.gate.in_review("water the plants")
     await page.goto(f"{inbox.inbox.url}/runs/{status.workflow_id}/edit")
+    await axe_finds_nothing(page)
     await page.get_by_label("text").fill("water the roses")
     await page.get_by_role("button", name="See the changes").click()
     await page.get_by_role("button", name="Edit").click()

@@ -16,6 +16,7 @@ from plangate.domain.seers import Seers
 from plangate.presentation.clock import now
 from plangate.records.attachments import keep
 from plangate.records.database import Database
+from plangate.records.workers import WorkerFacts, forget_worker, report_worker
 from tests.support.drawn_pages import Element, read_html
 from tests.support.inbox import Inbox
 from tests.support.shown_runs import (
@@ -323,3 +324,34 @@ async def test_the_counts_are_those_of_now_on_every_page(database: Database, dan
     assert [one.text for one in (await page_of(dana, "/runs/one")).all(class_="count")] == ["0", "1", "0"]
     append(database, "one", executed(database, "one", done))
     assert [one.text for one in (await page_of(dana, "/runs/one")).all(class_="count")] == ["0", "0", "0"]
+
+
+async def test_changes_can_be_asked_for_only_where_a_worker_may_draft_and_else_the_page_says_why(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    put_run(database, "one", mail())
+    facts = WorkerFacts(
+        worker="w1", namespace="default", task_queue="plangate", policy="", people="", tools=""
+    )
+    shown = []
+    for running in ((), (None,), (False,), (False, True), (False, None)):
+        for number in range(2):
+            with database.write() as connection:
+                forget_worker(connection, f"w{number}")
+                if number < len(running):
+                    one = facts.model_copy(update={"worker": f"w{number}", "drafts": running[number]})
+                    report_worker(connection, one)
+        page = await page_of(dana, "/runs/one")
+        buttons = [one.text for one in page.all("button", name="decision")]
+        shown.append("Ask for changes" in buttons)
+        assert ("no model is configured, so nothing can draft the plan anew" in page.text) is not shown[-1]
+    assert shown == [True, True, False, True, True]
+    form = {
+        name: (page.all("input", name=name)[0].attributes["value"] or "") for name in ("form_token", "plan")
+    }
+    with database.write() as connection:
+        forget_worker(connection, "w1")
+    answer = await dana.post(
+        "/runs/one/confirm", data={**form, "decision": "request_changes", "comment": "shorter"}
+    )
+    assert answer.status_code == httpx.codes.CONFLICT

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 
 from plangate.signing.base64url import encoded
 from plangate.signing.cose_keys import passkey_of
-from plangate.signing.passkeys import Assertion, challenge_of, passkey_token
+from plangate.signing.passkeys import Assertion, challenge_of, challenge_of_batch, passkey_token
 
 ORIGIN = "https://plangate.example.org"
 RP_ID = "plangate.example.org"
@@ -77,6 +78,11 @@ class Passkey:
 
     def token(self, claims: BaseModel, **ceremony: Any) -> str:
         return passkey_token(claims, self.answer(challenge_of(claims), **ceremony))
+
+    def batch_tokens(self, batch: Sequence[BaseModel], **ceremony: Any) -> list[str]:
+        """Sign several approvals by one touch; return the token of each."""
+        answer = self.answer(challenge_of_batch(batch), **ceremony)
+        return [passkey_token(one, answer, batch) for one in batch]
 
 
 @cache

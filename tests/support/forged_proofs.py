@@ -8,7 +8,7 @@ database, but no key of Dana's, of the web server's or of Carol's, who enrolls.
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -33,7 +33,13 @@ from plangate.signing.enrolment import EnrolmentClaims, KeyStatement, enrolment_
 from plangate.signing.jws import key_id, public_of, write_token
 from plangate.signing.logins import TYPE as LOGIN_TYPE
 from plangate.signing.logins import login_token
-from plangate.signing.passkeys import Assertion, challenge_of, passkey_token, read_passkey_token
+from plangate.signing.passkeys import (
+    Assertion,
+    challenge_of,
+    challenge_of_batch,
+    passkey_token,
+    read_passkey_token,
+)
 from plangate.signing.public_keys import is_passkey, thumbprint_of
 from tests.support.authenticator import ALGORITHMS, ORIGIN, RP_ID, Passkey, passkey
 from tests.support.fakes import notes
@@ -106,6 +112,9 @@ class Case:
         return self.run.decision().model_copy(update={"signature": token, **changes})
 
 
+AS_SIGNED = "as signed"
+
+
 @dataclass(frozen=True)
 class Forgery:
     """A forged decision, and how it would be recorded as accepted.
@@ -120,6 +129,7 @@ class Forgery:
         assurance: that is recorded.
         statements: the changes of keys that the attacker adds to the list.
         is_replay: whether the decision is recorded twice.
+        batch: how many approvals the record says that the same touch signed.
     """
 
     kind: str
@@ -132,13 +142,16 @@ class Forgery:
     assurance: Assurance = Assurance.SIGNED
     statements: tuple[KeyStatement, ...] = ()
     is_replay: bool = False
+    batch: int | str | None = AS_SIGNED
 
     def approver(self) -> Approver:
         """Return the approver as an attacker records it, in agreement with the token as far as they can."""
         known = PEOPLE.identify(self.by, ARRIVED).approver
         standings = self.standings or (known.standings if known else ())
         claims, origin = _read(self.decision.signature or "")
+        batch = _batch_of(self.decision.signature or "") if self.batch == AS_SIGNED else self.batch
         return Approver(
+            batch=batch if isinstance(batch, int) and is_passkey(self.public) else None,
             name=self.by,
             standings=standings,
             assurance=self.assurance,
@@ -175,6 +188,13 @@ def _read(token: str) -> tuple[dict[str, Any], str | None]:
         return made_up, ORIGIN
     is_whole = isinstance(claims.get("iat"), int) and isinstance(claims.get("jti"), str)
     return (claims if is_whole and 0 <= claims["iat"] < 2**33 else made_up), origin
+
+
+def _batch_of(token: str) -> int | None:
+    try:
+        return read_passkey_token(token).batch
+    except ValueError:
+        return None
 
 
 def _forged(case: Case, token: str, *said: str, **more: Any) -> Forgery:
@@ -380,6 +400,107 @@ def another_statement(case: Case) -> Forgery:
 
 def replay(case: Case) -> Forgery:
     return _forged(case, case.token(case.claims()), "used before", is_replay=True)
+
+
+# ---- several approvals by one touch -----------------------------------------------------------------
+
+
+def _others(case: Case, count: int) -> list[Claims]:
+    """Return what Dana approves besides by the same touch: plans of other runs."""
+    plans = [hashlib.sha256(f"{number}".encode()).hexdigest() for number in range(count)]
+    return [case.claims(workflow_id=f"other-{plan[:8]}", fingerprint=plan) for plan in plans]
+
+
+def _listed(case: Case, claims: Claims, digests: Sequence[object]) -> str:
+    """Return a token with this list, which Dana's passkey has signed as it stands."""
+    raw = json.dumps(digests, separators=(",", ":")).encode()
+    head, body, tail = passkey_token(claims, case.dana.answer(hashlib.sha256(raw).digest())).split(".")
+    return f"{head}.{body}.{encoded(raw)}.{tail}"
+
+
+def _digest(claims: Claims) -> str:
+    return challenge_of(claims).hex()
+
+
+def batch_not_allowed(case: Case) -> Forgery:
+    """Dana approves several plans by one touch, and this plan's rules ask for an approval alone."""
+    claims = case.claims()
+    token = case.dana.batch_tokens([claims, *_others(case, case.chance.randint(1, 9))])[0]
+    return _forged(case, token, "may not be approved together", "signed together")
+
+
+def batch_of_another_length(case: Case) -> Forgery:
+    claims = case.claims()
+    others = _others(case, case.chance.choice([0, 10, 11, 40]))
+    return _forged(case, case.dana.batch_tokens([claims, *others])[0], "may be together")
+
+
+def batch_without_this_one(case: Case) -> Forgery:
+    """What Dana signed for other plans stands beside claims for this one."""
+    others = sorted(map(_digest, _others(case, case.chance.randint(2, 10))))
+    return _forged(case, _listed(case, case.claims(), others), "without this one")
+
+
+def batch_with_one_twice(case: Case) -> Forgery:
+    claims = case.claims()
+    digests = sorted([_digest(claims), *map(_digest, _others(case, 3))])
+    digests.insert(case.chance.randrange(4), case.chance.choice(digests))
+    return _forged(case, _listed(case, claims, digests), "twice, or is out of order")
+
+
+def batch_out_of_order(case: Case) -> Forgery:
+    claims = case.claims()
+    digests = sorted([_digest(claims), *map(_digest, _others(case, 3))], reverse=True)
+    return _forged(case, _listed(case, claims, digests), "twice, or is out of order")
+
+
+def batch_of_junk(case: Case) -> Forgery:
+    claims = case.claims()
+    own = _digest(claims)
+    junk: list[object] = [
+        "x", own.upper(), own[:-1], f"{own} ", None, 1, [own], {"digest": own}, "", "\u0430" * 64, "\n" + own,
+    ]  # fmt: skip
+    return _forged(case, _listed(case, claims, [own, case.chance.choice(junk)]), "cannot be read")
+
+
+def batch_that_grew(case: Case) -> Forgery:
+    """Dana signed some approvals, and the attacker adds this one to the list."""
+    claims, others = case.claims(), _others(case, case.chance.randint(2, 9))
+    answer = case.dana.answer(challenge_of_batch(others))
+    return _forged(case, passkey_token(claims, answer, [claims, *others]), "another challenge")
+
+
+def batch_as_one(case: Case) -> Forgery:
+    """The list is left out of the token, or put into that of an approval that was signed alone."""
+    claims = case.claims()
+    batch = [claims, *_others(case, 2)]
+    if case.chance.random() < 0.5:
+        return _forged(
+            case, passkey_token(claims, case.dana.answer(challenge_of_batch(batch))), "another challenge"
+        )
+    alone = case.dana.answer(challenge_of(claims))
+    return _forged(case, passkey_token(claims, alone, batch), "another challenge")
+
+
+def batch_of_another_person(case: Case) -> Forgery:
+    """Mallory signs a list with Dana's approval in it, or Dana one with Mallory's."""
+    if case.chance.random() < 0.5:
+        token = MALLORY.batch_tokens([case.claims(), *_others(case, 2)])[0]
+        public = case.chance.choice([MALLORY.public, case.dana.public])
+        return _forged(case, token, *_MISMATCHES, public=public)
+    claims = case.claims(by="mallory")
+    token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
+    said = ("by none of", "in the name of mallory", "in the name of dana")
+    by = case.chance.choice(["dana", "mallory"])
+    return _forged(case, token, *said, "is not one of mallory's", changes={"by": by}, by=by)
+
+
+def batch_recorded_with_others(case: Case) -> Forgery:
+    """Dana approved several plans together; the record says alone, or with another number of them."""
+    claims = case.claims()
+    token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
+    said = ("with another number of approvals", "may not be approved together", "signed together")
+    return _forged(case, token, *said, batch=case.chance.choice([None, 2, 4]))
 
 
 # ---- malformed tokens -----------------------------------------------------------------------------
@@ -753,4 +874,10 @@ OF_KEYS: tuple[Attack, ...] = (
     revocation_as_confirmation, key_by_junk,
 )  # fmt: skip
 OF_ROLES: tuple[Attack, ...] = (role_not_lent,)
-EVERY = (*OF_PASSKEYS, *OF_LOGINS, *OF_BOTH, *OF_RESOLUTIONS, *OF_KEYS, *OF_ROLES)
+OF_LISTS: tuple[Attack, ...] = (
+    batch_of_another_length, batch_without_this_one, batch_with_one_twice, batch_out_of_order, batch_of_junk,
+    batch_that_grew, batch_as_one, batch_of_another_person,
+)  # fmt: skip
+"""Of approvals of plans that may be approved together with others."""
+OF_BATCHES: tuple[Attack, ...] = (batch_not_allowed, batch_recorded_with_others)
+EVERY = (*OF_PASSKEYS, *OF_LISTS, *OF_BATCHES, *OF_LOGINS, *OF_BOTH, *OF_RESOLUTIONS, *OF_KEYS, *OF_ROLES)

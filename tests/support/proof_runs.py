@@ -162,12 +162,20 @@ class ProofRun:
         trail.append(Note(key=key, at=at, actor=actor, event=event))
 
 
-def proof_run(number: int, choice: Choice, audience: Audience, people: People, least: Assurance) -> ProofRun:
+def proof_run(
+    number: int,
+    choice: Choice,
+    audience: Audience,
+    people: People,
+    least: Assurance,
+    *,
+    batch: bool = False,
+) -> ProofRun:
     plan = check_plan(notes("pay"), {"note": NOTEBOOK.declaration}, 5)
     needs = [Need(role="finance", count=1)]
     if choice in (Choice.WITHDRAW_APPROVAL, Choice.RESOLVE):
         needs.append(Need(role="ops", count=1))
-    requirement = Requirement(needs=tuple(needs), assurance=least)
+    requirement = Requirement(needs=tuple(needs), assurance=least, batch=batch)
     return ProofRun(
         id=f"{choice.value.replace('_', '-')}-{number}", choice=choice, audience=audience, plan=plan,
         requirement=requirement, people=people,

@@ -38,6 +38,7 @@ from tests.support.forged_proofs import (
     LISTED,
     OF_BOTH,
     OF_KEYS,
+    OF_LISTS,
     OF_LOGINS,
     OF_RESOLUTIONS,
     OF_ROLES,
@@ -79,7 +80,7 @@ def attacks(chance: Random, count: int) -> Iterator[tuple[Attack, Choice, Assura
     for number in range(count):
         attack = EVERY[number % len(EVERY)]
         choice = Choice.RESOLVE if attack in OF_RESOLUTIONS else chance.choice(list(Choice))
-        if attack in OF_ROLES:
+        if attack in (*OF_ROLES, *OF_LISTS):
             choice = Choice.APPROVE
         is_either = attack in (*OF_BOTH, *OF_RESOLUTIONS)
         is_login = attack in OF_LOGINS or (is_either and chance.random() < 0.3)
@@ -99,7 +100,7 @@ class Admission:
             self._records, SignalTimes(self._client), self.people, plans, can_draft=True
         )
         self._audience = Audience(installation=database.installation, namespace="default")
-        self._runs: dict[tuple[Choice, Assurance], tuple[ProofRun, int]] = {}
+        self._runs: dict[tuple[Choice, Assurance, bool], tuple[ProofRun, int]] = {}
         self._sent = 0
 
     async def judge(self, count: int) -> Found:
@@ -110,7 +111,7 @@ class Admission:
             if attack is replay:
                 await self._judge_replay(self.new_run(choice, least), found)
                 continue
-            run = self._run(choice, least)
+            run = self._run(choice, least, batch=attack in OF_LISTS)
             case = Case(self._chance, run)
             forgery = attack(case)
             if forgery.statements:
@@ -140,16 +141,16 @@ class Admission:
         if not first.verdict.accepted or second.verdict.accepted:
             found.faults.append(f"replay of {run.id}: {first.verdict}, then {second.verdict}")
 
-    def _run(self, choice: Choice, least: Assurance) -> ProofRun:
-        run, used = self._runs.get((choice, least), (None, _OF_RUN))
+    def _run(self, choice: Choice, least: Assurance, *, batch: bool) -> ProofRun:
+        run, used = self._runs.get((choice, least, batch), (None, _OF_RUN))
         if run is None or used >= _OF_RUN:
-            run, used = self.new_run(choice, least), 0
-        self._runs[choice, least] = run, used + 1
+            run, used = self.new_run(choice, least, batch=batch), 0
+        self._runs[choice, least, batch] = run, used + 1
         return run
 
-    def new_run(self, choice: Choice, least: Assurance) -> ProofRun:
+    def new_run(self, choice: Choice, least: Assurance, *, batch: bool = False) -> ProofRun:
         self._sent += 1
-        run = proof_run(self._sent, choice, self._audience, PEOPLE, least)
+        run = proof_run(self._sent, choice, self._audience, PEOPLE, least, batch=batch)
         with self._database.write() as connection:
             run.begin(connection)
         return run
@@ -241,7 +242,7 @@ def examine(database: Database, chance: Random, count: int) -> Found:
     expected: dict[str, tuple[str, Forgery | None]] = {}
     _put_in_force(database, PEOPLE)
     for number, (attack, choice, least) in enumerate(attacks(chance, count), start=1):
-        run = proof_run(number, choice, audience, PEOPLE, least)
+        run = proof_run(number, choice, audience, PEOPLE, least, batch=attack in OF_LISTS)
         forgery = attack(Case(chance, run))
         if forgery.statements:
             people = people_in(_with_statements(forgery.statements))

@@ -49,14 +49,16 @@ class SigningInbox:
 
 
 @asynccontextmanager
-async def signing_inbox(gate: Gate, folder: Path, *keys: str) -> AsyncIterator[SigningInbox]:
+async def signing_inbox(
+    gate: Gate, folder: Path, *keys: str, policy: str = POLICY
+) -> AsyncIterator[SigningInbox]:
     """Run a worker and the inbox for the block; dana has these keys."""
     free = socket.create_server(("127.0.0.1", 0))
     url = f"http://localhost:{free.getsockname()[1]}"
     people = folder / "people.toml"
     people.write_text(PEOPLE.format(keys=""))
     gate.settings = gate.settings.model_copy(update={"web_url": url})
-    gate.directory, gate.policy = PeopleFile(people), policy_in(POLICY)
+    gate.directory, gate.policy = PeopleFile(people), policy_in(policy)
     async with gate.worker(), open_inbox_on(free, gate) as inbox:
         opened = SigningInbox(gate, inbox, people)
         opened.enrol(*keys)

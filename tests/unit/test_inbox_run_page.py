@@ -17,13 +17,16 @@ from plangate.domain.status import DecisionStatus, Status, status_of
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now
+from plangate.web.language import languages
 from plangate.web.run_view import Beside
+from plangate.web.times import time_left
 from tests.support.build import NOON, drafted, state_after
 from tests.support.drawn_pages import Element, drawn_run, read_html
 from tests.support.held_runs import WHY, edited, held, running, skipped, undoing
 from tests.unit.test_reads_are_shown import in_review, read
 
 NEWLINE = "\n"
+ENGLISH = languages()["en"]
 
 
 def page_of(state: RunState | Status, **changes: Any) -> Element:
@@ -136,7 +139,7 @@ def test_the_time_that_is_left_is_said_in_words() -> None:
         timedelta(0): "less than a minute ago",
     }.items():
         page = page_of(state_after(drafted(deadline=now() + left + timedelta(seconds=1 if left else 0))))
-        assert f"Time left: {said}, " in words(page.one(class_="state"))
+        assert f" UTC ({said})" in words(page.one(class_="state"))
 
 
 def test_hidden_characters_are_escaped_once() -> None:
@@ -155,13 +158,12 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
     )  # fmt: skip
     page = page_of(state_after(drafted()), duplicates=others)
     first, second = (words(one) for one in page.one("section", class_="marks").all("p"))
+    at = f"2026-01-01 12:00 UTC ({time_left(ENGLISH, NOON)})"
     assert first == (
-        "Step 1: refund with the same payment is step 2 of refund-4711, executed, 2026-01-01 12:00 UTC. "
+        f"Step 1: refund with the same payment is step 2 of refund-4711, executed, {at}. "
         "It was done there, or may have been."
     )
-    assert second == (
-        "Step 2: the same note is step 1 of a run that you may not see, rejected, 2026-01-01 12:00 UTC."
-    )
+    assert second == f"Step 2: the same note is step 1 of a run that you may not see, rejected, {at}."
     assert page.one("section", class_="marks").one("a").attributes["href"] == "/runs/refund-4711"
 
 
@@ -195,3 +197,14 @@ def test_sentences_of_our_own_are_german_on_a_german_page_and_previews_are_marke
     page = read_html(drawn_run(status, language="de"))
     assert "rita hat den Vorgang verlangt; eine andere Person muss genehmigen" in page.text
     assert {one.attributes.get("lang") for one in page.all(class_="preview")[0].all("span")} == {"en"}
+
+
+def test_a_refusal_names_the_button_of_the_page() -> None:
+    reason = "step 1 has begun; to stop the remaining steps, withdraw the run: starter.py withdraw plan-1"
+    refused = DecisionStatus(
+        by="dana", decision="withdraw_approval", plan="ab" * 32, comment="", accepted=False, reason=reason,
+        assurance=Assurance.TYPED, via="update", at=NOON,
+    )  # fmt: skip
+    (said,) = page_of(state_after(drafted()), decisions=(refused,)).one("ul", class_="decisions").all("li")
+    assert "withdraw the run by 'Withdraw' on its page" in words(said)
+    assert "starter.py" not in said.text

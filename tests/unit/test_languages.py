@@ -60,6 +60,15 @@ def test_a_template_has_no_words_of_its_own(template: Path) -> None:
     assert {text for text in words if text not in NO_WORDS} == set()
 
 
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_time_has_one_form_on_every_page(template: Path) -> None:
+    source = template.read_text(encoding="utf-8")
+    assert "moment" not in source
+    if template.name != "parts.html":  # which has that form
+        assert "time_left" not in source
+        assert source.count("<time") == source.count("data-countdown")
+
+
 def test_every_name_that_a_template_asks_for_is_there_and_every_word_is_used() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (*TEMPLATES, *FOLDER.rglob("*.py")))
     names = set(own("en"))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from plangate.domain.faults import Fault
 from plangate.domain.plan import ProposedPlan, ProposedStep, is_same_proposal, without_steps
+from plangate.web.form_fields import FormField
 from plangate.web.plan_form import FormFaults, form_of, json_of, plan_from, plan_in_json
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80) | st.sampled_from(
@@ -123,3 +124,180 @@ def test_references_follow_their_step_when_one_before_is_struck() -> None:
         without_steps(plan, {2})
     with pytest.raises(ValueError, match="at least one step"):
         without_steps(plan, {1, 2, 3})
+
+
+# ---- by the schemas of tools ---------------------------------------------------------------------
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "$defs": {
+        "Reference": {"type": "object", "properties": {"from_step": {"type": "integer"}}},
+        "Kind": {"type": "string", "enum": ["big", "small"], "description": "how big"},
+    },
+    "properties": {
+        "text": {"type": "string", "minLength": 1, "maxLength": 5, "description": "what it says"},
+        "to": {"type": "array", "items": {"type": "string", "maxLength": 9}, "minItems": 1, "maxItems": 2},
+        "kind": {"$ref": "#/$defs/Kind"},
+        "amount": {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        "count": {"anyOf": [{"type": "integer", "minimum": 1}, {"$ref": "#/$defs/Reference"}]},
+        "note": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+        "loud": {"type": "boolean"},
+        "place": {"type": "object", "properties": {"city": {"type": "string"}, "zip": {"type": "string"}}},
+    },
+    "required": ["text", "to"],
+}
+WHOLE: dict[str, Any] = {
+    "text": "hello",
+    "to": ["a@b"],
+    "kind": "big",
+    "amount": 42.5,
+    "count": 3,
+    "note": None,
+    "loud": False,
+    "place": {"city": "Ulm"},
+}
+
+
+def fields_of(schema: dict[str, Any] = SCHEMA, **arguments: Any) -> dict[str, FormField]:
+    form = form_of(plan_of(**arguments), schemas={"note": schema})
+    return {field.label: field for field in form.steps[0].fields}
+
+
+def changed(before: dict[str, Any], typed: dict[str, str], schema: dict[str, Any] = SCHEMA) -> Any:
+    """Return the arguments that a form brings back in which these fields, by their labels, were typed."""
+    names = {label: field.name for label, field in fields_of(schema, **before).items()}
+    sent = {names[label]: text for label, text in typed.items()}
+    return dict(plan_from(plan_of(**before), sent, {"note": schema}).steps[0].arguments)
+
+
+def fault_of(before: dict[str, Any], label: str, typed: str, schema: dict[str, Any] = SCHEMA) -> str:
+    with pytest.raises(FormFaults) as refused:
+        changed(before, {label: typed}, schema)
+    return "; ".join(fault.message for fault in refused.value.faults)
+
+
+def test_a_form_has_a_field_of_its_kind_for_each_value_that_the_tool_takes_with_its_words() -> None:
+    fields = fields_of(**WHOLE)
+    assert {label: field.kind.value for label, field in fields.items()} == {
+        "text": "text",
+        "to": "lines",
+        "kind": "choice",
+        "amount": "number",
+        "count": "number",
+        "note": "text",
+        "loud": "flag",
+        "place.city": "text",
+        "place.zip": "text",
+        "reason": "text",
+    }
+    assert [label for label, field in fields.items() if field.rules.is_required] == ["text", "to"]
+    assert fields["text"].rules.help == "what it says"
+    assert fields["kind"].rules.help == "how big"
+    assert [text for text, _ in fields["kind"].choices] == ["big", "small"]
+
+
+def test_a_value_that_the_tool_takes_and_the_plan_does_not_have_can_be_added_or_left_out() -> None:
+    before: dict[str, Any] = {"text": "hello", "to": ["a@b"]}
+    assert set(fields_of(**before)) >= set(WHOLE) - {"place"}
+    assert changed(before, {}) == before
+    added = {"kind": "small", "amount": "7", "count": "2", "note": "x", "loud": "true"}
+    wanted = {**before, "kind": "small", "amount": 7, "count": 2, "note": "x", "loud": True}
+    assert changed(before, added) == wanted
+    assert fault_of({"text": "hello"}, "to", "") == "is required"
+
+
+def test_an_empty_field_is_null_where_the_tool_takes_null() -> None:
+    assert changed({**WHOLE, "note": "x"}, {"note": ""}) == WHOLE
+    assert changed(WHOLE, {"note": "x"}) == {**WHOLE, "note": "x"}
+
+
+@pytest.mark.parametrize(
+    ("label", "typed", "said"),
+    [
+        ("text", "", "must not be empty"),
+        ("text", "too long", "has 8 characters, more than the limit of 5"),
+        ("to", "", "must not be empty"),
+        ("to", "a\nb\nc", "has 3 entries, more than the limit of 2"),
+        ("to", "a@b\nfar-too-long", "has a wrong entry 2, which has 12 characters, more than the limit of 9"),
+        ("kind", "huge", "must be one of: big, small"),
+        ("amount", "0", "must be more than 0"),
+        ("amount", "101", "must be at most 100"),
+        ("count", "0", "must be at least 1"),
+        ("count", "1.5", "must be a whole number"),
+    ],
+)
+def test_a_value_that_the_tool_cannot_take_is_a_fault_of_its_field(label: str, typed: str, said: str) -> None:
+    assert fault_of(WHOLE, label, typed) == said
+
+
+def test_a_value_that_was_not_touched_is_no_fault_although_the_schema_says_otherwise() -> None:
+    before = {"text": "longer than five", "to": [], "kind": "huge", "amount": -1}
+    assert changed(before, {}) == before
+
+
+def test_a_fault_of_the_new_plan_stands_at_the_step_that_it_was_before_others_were_struck() -> None:
+    steps = tuple(ProposedStep(tool="note", arguments={"text": text}) for text in "abc")
+    form = form_of(ProposedPlan(summary="Three", steps=steps), {"strike-2": "yes"})
+    (found,) = form.faults_at_fields([Fault(("steps", 1, "arguments", "text"), "is wrong")])
+    assert found.path == ("steps", 2, "arguments", "text")
+    outside = Fault(("steps", 7), "is wrong")
+    assert form.faults_at_fields([outside]) == [outside]
+
+
+PARTS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {},
+        {"type": "string"},
+        {"type": "string", "enum": ["", " ", "a", "true"]},
+        {"enum": ["a", 1, None]},
+        {"type": "integer", "minimum": 0},
+        {"type": "number"},
+        {"type": "boolean"},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "array"},
+        {"type": "object", "properties": {"a": {"type": "string"}}},
+        {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+        {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/gone"}]},
+        {"$ref": "#/$defs/loop"},
+        {"type": ["string", "null"]},
+        {"enum": "x", "minLength": "x", "anyOf": 3, "description": 7},
+    ]
+)
+SCHEMAS = st.builds(
+    lambda properties, required: {
+        "properties": properties,
+        "required": required,
+        "$defs": {"loop": {"$ref": "#/$defs/loop"}},
+    },
+    st.dictionaries(st.text("abcd_", min_size=1, max_size=2), PARTS, max_size=4),
+    st.lists(st.text("abcd_", min_size=1, max_size=2), max_size=2),
+)
+
+
+@settings(max_examples=60)
+@given(STEPS, SCHEMAS)
+def test_whatever_a_schema_says_a_form_that_is_sent_as_it_is_brings_the_same_plan(
+    step: ProposedStep, schema: dict[str, Any]
+) -> None:
+    plan, schemas = ProposedPlan(summary="One", steps=(step,)), {"note": schema}
+    form = form_of(plan, schemas=schemas)
+    fields = [form.summary, *form.steps[0].fields]
+    sent = {field.name: field.text.replace("\n", "\r\n") for field in fields}
+    missing = {field.path for field in fields if field.rules.is_required and not _is_there(step, field)}
+    if not missing:
+        assert is_same_proposal(plan_from(plan, sent, schemas), plan)
+        return
+    with pytest.raises(FormFaults) as refused:
+        plan_from(plan, sent, schemas)
+    assert {fault.path for fault in refused.value.faults} == missing
+
+
+def _is_there(step: ProposedStep, field: FormField) -> bool:
+    found: Any = step.arguments
+    for name in field.path[3:]:
+        if name not in found:
+            return False
+        found = found[name]
+    return True

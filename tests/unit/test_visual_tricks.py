@@ -6,6 +6,7 @@ import pytest
 
 from plangate.domain.escaping import one_line
 from plangate.web.run_lists import Found, Line, Search
+from plangate.web.together import Together
 from tests.support.drawn_pages import drawn, drawn_run, read_html
 from tests.support.tricked_views import check_shown, status_with
 from tests.support.visual_tricks import Trick, tricks
@@ -22,11 +23,42 @@ def test_no_trick_shows_something_other_than_what_runs(trick: Trick) -> None:
 def test_no_trick_shows_something_else_in_a_list() -> None:
     lines = tuple(Line(one.text, one.text, 0, one.text, "in_review", None) for one in ALL)
     html = drawn(
-        "list.html", which="open", found=Found(lines, False, 0), search=Search(text=ALL[0].text), states=()
+        "list.html",
+        which="open",
+        found=Found(lines, False, 0),
+        search=Search(text=ALL[0].text),
+        states=(),
+        together=(),
+        run="",
     )
     links = read_html(html).one("ul", class_="runs").all("a")
     for trick, link in zip(ALL, links, strict=True):
         assert [one.text for one in link.all(class_="text")] == [one_line(trick.text)] * 2
+
+
+@pytest.mark.parametrize("template", ["together_confirm.html", "list.html"])
+def test_no_trick_shows_something_else_where_several_plans_are_approved_at_once(template: str) -> None:
+    statuses = tuple(status_with(one.text) for one in SOME)
+    together = (Together(("note",), statuses),) if template == "list.html" else ()
+    page = read_html(
+        drawn(
+            template,
+            statuses=statuses,
+            together=together,
+            in_all=SOME[0].text,
+            confirmations=(),
+            sign="",
+            way="name",
+            which="for_me",
+            found=Found((), False, 0),
+            search=Search(),
+            states=(),
+            run="",
+        )
+    )
+    shown = {one.text for one in page.all(class_="text")}
+    for status in statuses:
+        assert {one_line(step.preview) for step in status.steps} <= shown
 
 
 def test_there_are_many_tricks_of_every_kind() -> None:

@@ -202,7 +202,8 @@ async def test_a_state_that_cannot_be_kept_costs_only_the_conversation(idle_gate
         again = await sent_back(idle_gate, await idle_gate.in_review(request="Refund"))
     assert again.steps[0].why == "None Be kinder."
     with idle_gate.database.read() as connection:
-        assert connection.execute(sql("SELECT count(*) FROM attachments")).scalar_one() == 0
+        kept = connection.execute(sql("SELECT sha256 FROM attachments")).scalars().all()
+    assert kept == [again.plan.steps[0].definition if again.plan else ""]  # what its tool takes
 
 
 async def test_a_conversation_with_a_model_goes_on_where_it_was(
@@ -236,5 +237,5 @@ async def test_a_conversation_with_a_model_goes_on_where_it_was(
     assert json.loads(told[-1]["content"])["changes_wanted"] == "Be kinder."
     with idle_gate.database.read() as connection:
         kept = connection.execute(sql("SELECT content FROM attachments")).scalars().all()
-    assert len(kept) == 2
+    assert len(kept) == 2 + 1  # of each draft, and what the tool takes
     assert not any(KEY.encode() in content for content in kept)

@@ -20,7 +20,8 @@ from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.web.api.bodies import NewDecision, NewRun
 from plangate.web.api.problems import RESPONSES
-from plangate.web.run_lists import Line, Which, listed
+from plangate.web.api.wanted import RunsWanted
+from plangate.web.run_lists import Line, listed
 from plangate.web.visitors import VisitorDep, WebDep, note_look
 from plangate.web.web_key import attested
 
@@ -42,6 +43,7 @@ class RunLine(Frozen):
     requester: str
     state: str
     deadline: AwareDatetime | None
+    closed_at: AwareDatetime | None
 
 
 class Submitted(Frozen):
@@ -52,10 +54,13 @@ class Submitted(Frozen):
 
 @router.get("/runs")
 async def list_runs(
-    web: WebDep, visitor: VisitorDep, which: Annotated[Which, Query(alias="list")] = Which.FOR_ME
+    web: WebDep, visitor: VisitorDep, wanted: Annotated[RunsWanted, Query()]
 ) -> list[RunLine]:
-    """List runs: those that you may decide on now, all open ones, the held ones, or those that ended."""
-    found = await listed(web.gate, web.index, visitor, which)
+    """List runs: those that you may decide on now, all open ones, the held ones, or those that ended.
+
+    Open runs come soonest deadline first, ended ones newest first. An empty page is the last one.
+    """
+    found = await listed(web.gate, web.index, visitor, wanted.which, wanted.search)
     return [_line(line) for line in found.lines]
 
 
@@ -163,4 +168,5 @@ def _line(line: Line) -> RunLine:
         requester=line.requester,
         state=line.state,
         deadline=line.deadline,
+        closed_at=line.closed_at,
     )

@@ -4,9 +4,12 @@ import asyncio
 from typing import Final
 
 from fastapi import APIRouter
+from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
 from plangate.domain.status import Status
+from plangate.records.database import Database
+from plangate.records.tool_descriptions import descriptions_of
 from plangate.web.api.problems import RESPONSES
 from plangate.web.visitors import VisitorDep, WebDep
 
@@ -23,12 +26,16 @@ class ToolSeen(Frozen):
         definition: SHA-256 of its name, description and argument schema, as the newest of these plans has it.
         arguments: the names of the arguments that these plans give it.
         plans: in how many of these plans it is.
+        description: what it does, in the words of its author; empty if it is not kept.
+        schema: the JSON schema of its arguments, by that definition; None if it is not kept.
     """
 
     name: str
     definition: str
     arguments: tuple[str, ...]
     plans: int
+    description: str = ""
+    arguments_schema: dict[str, JsonValue] | None = Field(default=None, serialization_alias="schema")
 
 
 @router.get("/tools")
@@ -38,7 +45,20 @@ async def list_tools(web: WebDep, visitor: VisitorDep) -> list[ToolSeen]:
     The server loads no tools; which of them plans can use, `plangate tools` says beside a worker.
     """
     found = await web.gate.newest(_RUNS, visitor.sight)
-    return await asyncio.to_thread(_seen, found)
+    return await asyncio.to_thread(_described, web.gate.database, _seen(found))
+
+
+def _described(database: Database, seen: list[ToolSeen]) -> list[ToolSeen]:
+    """Return the tools with what the records keep of them."""
+    with database.read() as connection:
+        kept = descriptions_of(connection, [one.definition for one in seen])
+    found = ((one, kept.get(one.definition)) for one in seen)
+    return [
+        one.model_copy(update={"description": said.description, "arguments_schema": said.arguments})
+        if said
+        else one
+        for one, said in found
+    ]
 
 
 def _seen(statuses: list[Status]) -> list[ToolSeen]:

@@ -149,7 +149,7 @@ def not_now(view: RunView, decision: Decision) -> str:
 
 def _unread(form: FormData, view: RunView, decision: Decision) -> str:
     """Return why a decision cannot be taken yet: a fold was not opened, or a comment is missing."""
-    if decision.decision is Choice.APPROVE and _unopened(form, view.folds):
+    if decision.decision is Choice.APPROVE and unopened(form, view.folds):
         return "deciding.unopened"
     if decision.decision is Choice.REQUEST_CHANGES and wrong_parts(decision):
         return "deciding.say_what"
@@ -159,7 +159,8 @@ def _unread(form: FormData, view: RunView, decision: Decision) -> str:
     return ""
 
 
-def _unopened(form: FormData, folds: Sequence[str]) -> list[str]:
+def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
+    """Return the folds that were not opened to their end."""
     opened = {str(name) for name in form.getlist("opened")}
     return [fold for fold in folds if fold not in opened]
 

@@ -2,36 +2,50 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from plangate.domain.decision import Choice, wrong_parts
-from plangate.domain.errors import Refused
+from plangate.domain.errors import RecordsMissing, Refused, TemporalUnreachable
 from plangate.domain.plan import ProposedPlan, is_same_proposal, without_steps
+from plangate.records.tool_descriptions import descriptions_of
 from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import ask, show_run
 from plangate.web.pages.deciding import decision_of, not_now, text_of
-from plangate.web.plan_form import FormFaults, PlanForm, form_of, json_of, plan_from, plan_in_json
+from plangate.web.plan_form import FormFaults, PlanForm, Schemas, form_of, json_of, plan_from, plan_in_json
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
 from plangate.web.verdicts import Fate, became_of
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
+
+_NOT_WHOLE: Final = "The form is not whole, so nothing was sent; open the run again, and edit there."
 
 router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """What the page of an edit holds: fields, or the whole plan as JSON; and the comment."""
+    """What the page of an edit holds.
+
+    Attributes:
+        form: the fields.
+        whole: the whole plan as JSON, in place of fields.
+        comment: what was typed besides.
+        definitions: of the tools, by their names, by which the fields were made.
+    """
 
     form: PlanForm
     whole: str | None
     comment: str
+    definitions: Mapping[str, str]
 
 
 @router.get("/runs/{workflow_id:path}/edit")
@@ -47,7 +61,9 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
         plan = ProposedPlan.model_validate(before.decision.new_plan)
         said, comment = await _why_refused(web, before), before.decision.comment
     whole = json_of(plan) if request.query_params.get("notation") == "json" else None
-    editor = Editor(form_of(plan, said=said), whole, comment)
+    definitions = {step.tool: step.definition for step in view.status.plan.steps}
+    schemas = await asyncio.to_thread(_schemas, web, definitions)
+    editor = Editor(form_of(plan, said=said, schemas=schemas), whole, comment, definitions)
     return _page(request, visitor, view, editor)
 
 
@@ -58,17 +74,21 @@ async def edit(
     """Ask to confirm the plan that the form brings, or show it again with what is wrong."""
     view = await read_run(web, visitor, workflow_id)
     typed = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-    base, whole = _base(typed), typed.get("whole")
-    values = typed if whole is None else None
-    editor = Editor(form_of(base, values), whole, text_of(form, "comment").replace("\r\n", "\n"))
+    base, definitions, whole = _base(typed), _definitions(typed), typed.get("whole")
+    schemas = await asyncio.to_thread(_schemas, web, definitions)
+    drawn = partial(form_of, base, typed if whole is None else None, schemas=schemas)
+    comment = text_of(form, "comment").replace("\r\n", "\n")
+    editor = Editor(drawn(), whole, comment, definitions)
     try:
-        new = plan_from(base, typed) if whole is None else plan_in_json(whole)
+        new = plan_from(base, typed, schemas) if whole is None else plan_in_json(whole)
+        fault = _not_an_edit(view, typed, new)
+        if fault:
+            return _page(request, visitor, view, editor, fault)
+        is_checked = await _check(web, new, editor.form)
     except FormFaults as error:
-        return _page(request, visitor, view, replace(editor, form=form_of(base, values, error.faults)))
-    fault = _not_an_edit(view, typed, new)
-    if fault:
-        return _page(request, visitor, view, editor, fault)
-    return await _ask(request, visitor, view, form, new)
+        faulty = drawn(error.faults) if whole is None else editor.form.with_faults(error.faults)
+        return _page(request, visitor, view, replace(editor, form=faulty))
+    return await _ask(request, visitor, view, form, new, is_checked=is_checked)
 
 
 @router.post("/runs/{workflow_id:path}/strike")
@@ -88,7 +108,13 @@ async def strike(
 
 
 async def _ask(
-    request: Request, visitor: Visitor, view: RunView, form: FormData, new: ProposedPlan
+    request: Request,
+    visitor: Visitor,
+    view: RunView,
+    form: FormData,
+    new: ProposedPlan,
+    *,
+    is_checked: bool = True,
 ) -> Response:
     newest = view.status.fingerprint or ""
     made = FormData([*form.multi_items(), ("decision", Choice.EDIT.value), ("plan", newest)])
@@ -99,7 +125,31 @@ async def _ask(
         return await show_run(request, visitor, view, fault=fault, comment=decision.comment)
     if wrong is not None:
         raise Refused(f"The decision was not sent: {wrong}.")
-    return await ask(request, visitor, view, decision)
+    return await ask(request, visitor, view, decision, is_checked=is_checked)
+
+
+async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
+    """Have a worker's tools check the plan that a form brings back; return whether one did.
+
+    Raises:
+        FormFaults: they could not take it.
+    """
+    try:
+        client = await web.gate.client()
+    except TemporalUnreachable:
+        return False
+    checked = await client.checked(new.model_dump(mode="json"))
+    if checked is not None and checked.faults:
+        raise FormFaults(form.faults_at_fields(checked.faults))
+    return checked is not None
+
+
+def _schemas(web: Web, definitions: Mapping[str, str]) -> Schemas:
+    """Return what tools take, by the definitions that plans name; without those that are not kept."""
+    with suppress(RecordsMissing), web.gate.database.read() as connection:
+        found = descriptions_of(connection, [one for one in definitions.values() if one])
+        return {tool: found[one].arguments for tool, one in definitions.items() if one in found}
+    return {}
 
 
 def _page(request: Request, visitor: Visitor, view: RunView, editor: Editor, fault: str = "") -> Response:
@@ -127,6 +177,18 @@ def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> 
     return "edit.same" if is_same else ""
 
 
+def _definitions(typed: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the definitions of the tools by which a form was made.
+
+    Raises:
+        Refused: the form does not have them.
+    """
+    try:
+        return TypeAdapter(dict[str, str]).validate_json(typed.get("definitions", ""))
+    except ValidationError:
+        raise Refused(_NOT_WHOLE) from None
+
+
 def _base(typed: Mapping[str, str]) -> ProposedPlan:
     """Return the plan that a form was made from.
 
@@ -136,6 +198,4 @@ def _base(typed: Mapping[str, str]) -> ProposedPlan:
     try:
         return ProposedPlan.model_validate_json(typed.get("base", ""))
     except ValidationError:
-        raise Refused(
-            "The form is not whole, so nothing was sent; open the run again, and edit there."
-        ) from None
+        raise Refused(_NOT_WHOLE) from None

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from plangate.web.run_lists import STATES, Search, Which, counts_of, listed
+from plangate.web.run_lists import EVERYTHING, STATES, Search, Which, counts_of, listed
+from plangate.web.together import ready_together
 from plangate.web.visitors import Visitor, VisitorDep, Web, WebDep
 
 router = APIRouter()
@@ -16,36 +17,50 @@ SearchDep = Annotated[Search, Query()]
 @router.get("/")
 async def for_me(request: Request, web: WebDep, visitor: VisitorDep, search: SearchDep) -> Response:
     """Show what this person may decide now."""
-    return await _page(request, web, visitor, Which.FOR_ME, search)
+    return await draw_list(request, web, visitor, Which.FOR_ME, search)
 
 
 @router.get("/open")
 async def all_open(request: Request, web: WebDep, visitor: VisitorDep, search: SearchDep) -> Response:
     """Show all runs that are open."""
-    return await _page(request, web, visitor, Which.OPEN, search)
+    return await draw_list(request, web, visitor, Which.OPEN, search)
 
 
 @router.get("/held")
 async def held(request: Request, web: WebDep, visitor: VisitorDep, search: SearchDep) -> Response:
     """Show the runs that are held at a step."""
-    return await _page(request, web, visitor, Which.HELD, search)
+    return await draw_list(request, web, visitor, Which.HELD, search)
 
 
 @router.get("/done")
 async def done(request: Request, web: WebDep, visitor: VisitorDep, search: SearchDep) -> Response:
     """Show the runs that have ended."""
-    return await _page(request, web, visitor, Which.DONE, search)
+    return await draw_list(request, web, visitor, Which.DONE, search)
 
 
-async def _page(request: Request, web: Web, visitor: Visitor, which: Which, search: Search) -> Response:
+async def draw_list(
+    request: Request,
+    web: Web,
+    visitor: Visitor,
+    which: Which,
+    search: Search = EVERYTHING,
+    *,
+    status: int = 200,
+    **more: str,
+) -> Response:
+    """Return the page of a list; with a fault, which may be about a ``run``, that stands above it."""
     found = await listed(web.gate, web.index, visitor, which, search)
+    together = await ready_together(web, visitor) if which is Which.FOR_ME else ()
     return web.pages.draw(
         request,
         "list.html",
+        status,
+        together=together,
         visitor=visitor,
         which=which.value,
         found=found,
         search=search,
         states=STATES,
         counts=await counts_of(web.index, visitor),
+        **{"run": "", **more},
     )

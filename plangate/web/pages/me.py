@@ -16,7 +16,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.key_orders import KeyAction, KeyOrder
 from plangate.presentation.clock import now
 from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
-from plangate.signing.passkeys import passkey_token
+from plangate.signing.passkeys import challenge_of, passkey_token
 from plangate.signing.public_keys import thumbprint_of
 from plangate.web.my_page import MyPage, my_page
 from plangate.web.pages.deciding import text_of
@@ -83,7 +83,7 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
         visitor=visitor,
         key=key,
         claims=claims.model_dump_json(),
-        sign=request_options(claims, web.place, []),
+        sign=request_options(challenge_of(claims), web.place, []),
     )
 
 

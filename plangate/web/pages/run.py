@@ -13,10 +13,12 @@ from starlette.responses import Response
 from plangate.domain.audit import OUTCOMES
 from plangate.domain.errors import PlangateError
 from plangate.elapsed import elapsed
+from plangate.presentation.clock import now
 from plangate.web.acts import acts_of
 from plangate.web.pages.deciding import text_of
 from plangate.web.run_lists import counts_of
 from plangate.web.run_reader import note_shown, read_run
+from plangate.web.together import may_be_together
 from plangate.web.visitors import FormDep, NotSignedIn, RunDep, VisitorDep, WebDep, visitor_of
 
 _PAUSE = 1.0  # seconds between two looks at a run
@@ -42,13 +44,13 @@ async def changes(
         except PlangateError:
             await asyncio.sleep(_PAUSE)
             continue
-        now = (status.state, status.fingerprint, len(status.decisions), [one.state for one in status.steps])
-        if before is not None and now != before:
+        seen = (status.state, status.fingerprint, len(status.decisions), [one.state for one in status.steps])
+        if before is not None and seen != before:
             yield ServerSentEvent(data=status.state, event="changed")
         if status.state in OUTCOMES:
             yield ServerSentEvent(data=status.state, event="ended")
             return
-        before = now
+        before = seen
         await asyncio.sleep(_PAUSE)
 
 
@@ -75,6 +77,10 @@ async def link(web: WebDep, _: RunDep, workflow_id: str) -> Response:
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show a run: what will happen, what it needs, and every step, whole."""
     view = await read_run(web, visitor, workflow_id)
+    if may_be_together(view) and not view.folds:
+        await asyncio.to_thread(
+            web.opened.note, visitor.session, workflow_id, view.status.fingerprint or "", now()
+        )
     counts = await counts_of(web.index, visitor)
     acts = await acts_of(request, visitor, view)
     await note_shown(web, visitor, view)

@@ -2,8 +2,21 @@
 const folds = [...document.querySelectorAll("details[data-fold]")];
 const left = document.querySelector("[data-folds-left]");
 
+const read = document.querySelector("[data-read]");
+let isToldRead = false;
+
+// Once every fold was read, the plan may be approved together with others.
+async function tellRead() {
+  if (!read || isToldRead) return;
+  isToldRead = true;
+  const body = new URLSearchParams(new FormData(document.getElementById("decide")));
+  const answer = await fetch(read.dataset.read, { method: "POST", body, redirect: "error" });
+  isToldRead = answer.ok;
+}
+
 function tell() {
   const closed = folds.filter((fold) => fold.querySelector("input[name=opened]").disabled);
+  if (closed.length === 0) tellRead().catch(() => { isToldRead = false; });
   if (!left) return;
   left.hidden = closed.length === 0;
   const words = closed.length === 1 ? left.dataset.one : left.dataset.other;

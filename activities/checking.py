@@ -1,0 +1,28 @@
+"""The activity that checks a plan by the tools of this worker; it decides and records nothing.
+
+It is no part of a run: a program that loads no tools starts it alone, before a person confirms an edit.
+"""
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.plan_check import PlanCheck
+from plangate.domain.errors import PlanInvalid
+from plangate.domain.plan_checked import PlanChecked
+from plangate.temporal.contract import CHECK_PLAN
+
+
+class Checking:
+    """Checks plans."""
+
+    def __init__(self, plans: PlanCheck) -> None:
+        self._plans = plans
+
+    @activity.defn(name=CHECK_PLAN)
+    async def check_plan(self, plan: JsonValue) -> PlanChecked:
+        """Return what is wrong with a plan as it is proposed."""
+        try:
+            self._plans.check(plan)
+        except PlanInvalid as error:
+            return PlanChecked(faults=error.faults)
+        return PlanChecked()

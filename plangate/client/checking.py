@@ -1,0 +1,36 @@
+"""Ask a worker what its tools say of a plan, before a person confirms it."""
+
+import secrets
+from datetime import timedelta
+from typing import Final
+
+from pydantic import JsonValue
+from temporalio.client import ActivityFailureError
+from temporalio.client import Client as TemporalClient
+from temporalio.common import Priority, RetryPolicy
+from temporalio.service import RPCError
+
+from plangate.domain.plan_checked import PlanChecked
+from plangate.temporal.contract import CHECK_PLAN
+
+_WITHIN: Final = timedelta(seconds=3)
+_FIRST: Final = Priority(priority_key=1)  # a person waits for it
+_ONCE: Final = RetryPolicy(maximum_attempts=1)
+
+
+async def checked_by_worker(client: TemporalClient, task_queue: str, plan: JsonValue) -> PlanChecked | None:
+    """Return what the tools of a worker say; None if none answers, or this server starts no such activity."""
+    try:
+        found: PlanChecked = await client.execute_activity(
+            CHECK_PLAN,
+            plan,
+            id=f"check-plan-{secrets.token_hex(6)}",
+            task_queue=task_queue,
+            result_type=PlanChecked,
+            schedule_to_close_timeout=_WITHIN,
+            retry_policy=_ONCE,
+            priority=_FIRST,
+        )
+    except (ActivityFailureError, RPCError):
+        return None
+    return found

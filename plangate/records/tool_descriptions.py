@@ -1,0 +1,31 @@
+"""What the tools of plans take, under the definitions that the plans name: for programs that load no tools.
+
+A description is kept when a plan is drafted with it, and never changed. Its SHA-256 is the definition, so
+that what is read can be believed.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from plangate.domain.tool import ToolDescription
+from plangate.records.attachments import contents_of, keep
+
+
+def keep_descriptions(connection: Connection, described: Iterable[bytes]) -> None:
+    """Keep descriptions as `plangate.domain.tool.ToolDeclaration.described` writes them."""
+    for one in described:
+        keep(connection, one)
+
+
+def descriptions_of(connection: Connection, definitions: Collection[str]) -> Mapping[str, ToolDescription]:
+    """Return each description that is kept under one of these definitions, unchanged."""
+    found: dict[str, ToolDescription] = {}
+    for definition, content in contents_of(connection, definitions):
+        if hashlib.sha256(content).hexdigest() == definition:
+            with suppress(ValidationError):
+                found[definition] = ToolDescription.model_validate_json(content)
+    return found

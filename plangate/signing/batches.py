@@ -1,0 +1,57 @@
+"""The list of approvals that one touch of a passkey signs.
+
+It is the canonical JSON of the SHA-256 (64 hex digits) of the claims of each approval, 2 to 10 of them, in
+ascending order. Each approval has a token of its own, with its own claims and the whole list. So it can be
+verified without the others, and says nothing about them but how many they are.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Final
+
+from pydantic import JsonValue
+
+from plangate.domain.plan import canonical_json
+
+FEWEST: Final = 2
+MOST: Final = 10
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+
+
+def list_of(claims: Iterable[bytes]) -> bytes:
+    """Return the list of approvals with these claims, each as canonical JSON."""
+    digests: list[JsonValue] = [*sorted(hashlib.sha256(one).hexdigest() for one in claims)]
+    return canonical_json(digests)
+
+
+def digests_in(listed: bytes) -> tuple[str, ...]:
+    """Return the digests of a list; it may still be too long, or lack the approval that comes with it.
+
+    Raises:
+        ValueError: it is no list of digests in its one spelling.
+    """
+    found = json.loads(listed.decode())
+    if not isinstance(found, list) or canonical_json(found) != listed:
+        raise ValueError("it is not one list in its one spelling")
+    if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in found):
+        raise ValueError("it lists something other than SHA-256 digests")
+    return tuple(found)
+
+
+def check_batch(digests: Sequence[str], own: str) -> None:
+    """Check the list that comes with an approval; ``own`` is the digest of its claims.
+
+    Raises:
+        ValueError: it has too few, too many, one twice, or not this one; the message says which.
+    """
+    if not FEWEST <= len(digests) <= MOST:
+        raise ValueError(
+            f"its passkey signed a list of {len(digests)} approvals, and {FEWEST} to {MOST} may be together"
+        )
+    if any(one >= other for one, other in pairwise(digests)):
+        raise ValueError("its passkey signed a list that has an approval twice, or is out of order")
+    if own not in digests:
+        raise ValueError("its passkey signed a list of approvals without this one")

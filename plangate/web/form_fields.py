@@ -1,0 +1,258 @@
+"""One value of a plan as a field of a form: as its tool's schema says, else as the value itself is.
+
+A text with characters that a page would not show is edited in JSON's notation.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, assert_never
+
+from pydantic import JsonValue
+
+from plangate.domain.escaping import many_lines
+from plangate.domain.faults import FaultPath
+from plangate.web.schemas import Rules, Schema, choices_of, rules_for, takes_lines
+
+_LONG: Final = 60  # characters, from which on a text gets an area of its own
+_MOST_ROWS: Final = 20
+_FREE: Final = Rules()
+
+
+class Kind(StrEnum):
+    """How a value is typed."""
+
+    TEXT = "text"
+    LONG = "long"
+    LINES = "lines"
+    NUMBER = "number"
+    FLAG = "flag"
+    CHOICE = "choice"
+    JSON = "json"
+
+
+class Blank(StrEnum):
+    """What a field that is left empty stands for."""
+
+    ITSELF = "itself"
+    NULL = "null"
+    LEFT_OUT = "left_out"
+
+
+class LeftOut(Exception):
+    """A field was left empty, and its value is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One value of a plan.
+
+    Attributes:
+        name: of the field.
+        label: the path of the value, as people read it.
+        path: the same in the plan.
+        text: the value, as it is typed.
+        rows: the height of its area.
+        rules: what the schema of its tool says of it.
+        choices: what it may be, each with its text, if it is chosen from a list.
+        blank: what it stands for if it is empty.
+        before: the value in the plan; None if it is not there.
+        fault: what is wrong with it; empty if nothing is known to be.
+    """
+
+    name: str
+    label: str
+    path: FaultPath
+    kind: Kind
+    text: str
+    rows: int
+    rules: Rules = _FREE
+    choices: tuple[tuple[str, JsonValue], ...] = ()
+    blank: Blank = Blank.ITSELF
+    before: JsonValue = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    kind: Kind
+    text: str
+    choices: tuple[tuple[str, JsonValue], ...] = ()
+    blank: Blank = Blank.ITSELF
+
+
+def field_of(
+    name: str, path: FaultPath, value: JsonValue, rules: Rules = _FREE, *, is_there: bool = True
+) -> FormField:
+    """Return the field of one value of a plan, or of one that may be added to it."""
+    typed = _typed(value, rules, is_there=is_there)
+    text = typed.text
+    return FormField(
+        name=name,
+        label=".".join(map(str, path[3:])) if path[2:3] == ("arguments",) else str(path[-1]),
+        path=path,
+        kind=typed.kind,
+        text=text,
+        rows=min(_MOST_ROWS, text.count("\n") + 2 + len(text) // _LONG),
+        rules=rules,
+        choices=typed.choices,
+        blank=typed.blank,
+        before=value,
+    )
+
+
+def argument_fields(
+    name: str, at: FaultPath, arguments: Mapping[str, JsonValue], schema: Schema
+) -> Iterator[FormField]:
+    """Yield the fields of a step's arguments, and then of those that its tool takes besides.
+
+    Args:
+        name: what their names begin with.
+        at: the path of the arguments.
+        arguments: of the step.
+        schema: of the tool's arguments; empty if it is not known.
+    """
+    found = _leaves(at, arguments, schema, schema)
+    for number, (path, value, rules, is_there) in enumerate(found, start=1):
+        yield field_of(f"{name}{number}", path, value, rules, is_there=is_there)
+
+
+def value_of(field: FormField, typed: str) -> JsonValue:
+    """Return the value that was typed.
+
+    Raises:
+        LeftOut: it is empty, and its value is not there.
+        ValueError: it is not as it has to be; the message reads after the value's name.
+    """
+    text = typed.replace("\r\n", "\n")
+    if field.blank is not Blank.ITSELF and not text.strip():
+        if field.blank is Blank.LEFT_OUT and field.rules.is_required:
+            raise ValueError("is required")
+        if field.blank is Blank.LEFT_OUT:
+            raise LeftOut
+        return None
+    value = _parsed(field, text)
+    fault = field.rules.fault_in(value) if value != field.before else None
+    if fault is not None:
+        raise ValueError(fault)
+    return value
+
+
+def json_value(text: str) -> JsonValue:
+    """Return a value in JSON's notation.
+
+    Raises:
+        ValueError: it is none; the message reads after the value's name.
+    """
+    try:
+        found: JsonValue = json.loads(text, object_pairs_hook=_each_name_once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f'is not JSON (line {error.lineno}): write a text as "text"') from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    return found
+
+
+def _leaves(
+    path: FaultPath, values: Mapping[str, JsonValue], schema: Schema, root: Schema
+) -> Iterator[tuple[FaultPath, JsonValue, Rules, bool]]:
+    """Yield each value, and each that the schema has besides: its path, its rules, whether it is there."""
+    known = dict(rules_for(schema, root))
+    others = sorted((one for one in known if one not in values), key=lambda one: not known[one].is_required)
+    for name in (*values, *others):
+        rules, value = known.get(name, _FREE), values.get(name)
+        if isinstance(value, dict) and value and "from_step" not in value:
+            yield from _leaves((*path, name), value, rules.way_of(value, is_there=True), root)
+        else:
+            yield (*path, name), value, rules, name in values
+
+
+def _typed(value: JsonValue, rules: Rules, *, is_there: bool) -> _Typed:
+    """Return how a value is typed: by its schema where it fits that, and else by its own type."""
+    way = rules.way_of(value, is_there=is_there)
+    blank = Blank.LEFT_OUT if not is_there else Blank.NULL if rules.takes_null else Blank.ITSELF
+    kind = _kind_of(way)
+    if not is_there or (value is None and blank is Blank.NULL and kind is not Kind.JSON):
+        return _Typed(kind, "", choices_of(way), blank)
+    if blank is Blank.NULL and value in ("", []):  # empty means null there
+        return _Typed(Kind.JSON, json.dumps(value))
+    choices = choices_of(way)
+    text = next((text for text, one in choices if type(one) is type(value) and one == value), None)
+    if text is not None:
+        return _Typed(Kind.CHOICE, text, choices, blank)
+    if value == [] and takes_lines(way):
+        return _Typed(Kind.LINES, "")
+    kind, written = _as_it_is(value)
+    return _Typed(kind, written, blank=Blank.ITSELF if kind is Kind.JSON else blank)
+
+
+def _kind_of(way: Schema) -> Kind:
+    """Return how a value that is not there is typed."""
+    if choices_of(way):
+        return Kind.CHOICE
+    match way.get("type"):
+        case "string":
+            return Kind.TEXT
+        case "integer" | "number":
+            return Kind.NUMBER
+        case "boolean":
+            return Kind.FLAG
+        case "array" if takes_lines(way):
+            return Kind.LINES
+        case _:
+            return Kind.JSON
+
+
+def _as_it_is(value: JsonValue) -> tuple[Kind, str]:
+    match value:
+        case bool():
+            return Kind.FLAG, json.dumps(value)
+        case int() | float():
+            return Kind.NUMBER, json.dumps(value)
+        case str() if _is_visible(value):
+            return (Kind.LONG if "\n" in value or len(value) > _LONG else Kind.TEXT), value
+        case list() if value and all(isinstance(one, str) and _is_line(one) for one in value):
+            return Kind.LINES, "\n".join(map(str, value))
+        case _:
+            text = json.dumps(value, ensure_ascii=False, indent=2)
+            return Kind.JSON, text if _is_visible(text) else json.dumps(value, indent=2)
+
+
+def _is_visible(text: str) -> bool:
+    return many_lines(text) == text and "\r" not in text
+
+
+def _is_line(text: str) -> bool:
+    return bool(text.strip()) and "\n" not in text and _is_visible(text)
+
+
+def _parsed(field: FormField, text: str) -> JsonValue:
+    match field.kind:
+        case Kind.TEXT | Kind.LONG:
+            return text
+        case Kind.LINES:
+            return [line for line in text.split("\n") if line.strip()]
+        case Kind.FLAG:
+            return text == "true"
+        case Kind.CHOICE:
+            for one, value in field.choices:
+                if one == text:
+                    return value
+            raise ValueError(f"must be one of: {', '.join(one for one, _ in field.choices)}")
+        case Kind.NUMBER:
+            value = json_value(text)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError("must be a number, such as 42 or 42.50")  # noqa: TRY004  as all of these
+            return value
+        case Kind.JSON:
+            return json_value(text)
+        case _:
+            assert_never(field.kind)
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("has a name twice in one object")
+    return found

@@ -1,0 +1,39 @@
+"""What a refusal says to do, on a page: the page's button in place of a command.
+
+Verdicts are on the record in words that hold everywhere, and some name a command of the command line. Their
+sentences stay as they are, in English; the button has the name that it has on the page.
+"""
+
+import re
+from typing import Final
+
+from plangate.web.language import Language
+
+_SIGN: Final = (
+    r"make a key with `starter\.py keys new`, and decide with `starter\.py [a-z-]+`, "
+    r"or paste what `starter\.py sign` prints"
+)
+_ADD: Final = (
+    r"(add the public line that `starter\.py keys list` prints to the list of people"
+    r"|create one with `starter\.py keys new`, and add its public line to the list of people"
+    r"|make a key with `starter\.py keys new`)"
+)
+_HINTS: Final = (
+    (
+        r"withdraw the run: starter\.py withdraw \S+",
+        "withdraw the run by '{}' on its page",
+        "deciding.withdraw",
+    ),
+    (r"resolve it: starter\.py resolve \S+", "resolve it by '{}' on its page", "deciding.resolve"),
+    (_SIGN, "open it again, and sign with a passkey; '{}' adds one", "me.title"),
+    (r"sign with `starter\.py sign`", "open the plan again, and press '{}' there", "deciding.approve"),
+    (_ADD, "add a passkey on '{}', and have it confirmed", "me.title"),
+)
+_COMPILED: Final = tuple((re.compile(pattern), said, name) for pattern, said, name in _HINTS)
+
+
+def on_a_page(words: Language, reason: str) -> str:
+    """Return a reason with the page's own buttons in place of commands."""
+    for pattern, said, name in _COMPILED:
+        reason = pattern.sub(said.format(words(name)).replace("\\", r"\\"), reason)
+    return reason

@@ -1,0 +1,45 @@
+"""Which plans a session has opened, to the end of every fold: only these may be approved several at once."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Column, Integer, String, Table, delete, insert, select
+from sqlalchemy.engine import Engine
+
+from plangate.web.database import METADATA
+from plangate.web.sessions import LONGEST, Session
+
+_MOST: Final = 100
+
+_opened = Table(
+    "opened",
+    METADATA,
+    Column("session", String, primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("workflow_id", String, nullable=False),
+    Column("at", Integer, nullable=False),  # seconds since 1970
+)
+
+
+class Opened:
+    """Keeps them in the web server's database, as long as a session may last."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def note(self, session: Session, workflow_id: str, fingerprint: str, now: datetime) -> None:
+        """Note that a session has opened the whole plan with that fingerprint."""
+        at = int(now.timestamp())
+        too_old = at - int(LONGEST.total_seconds())
+        this = {"session": session.token_hash, "fingerprint": fingerprint}
+        with self._engine.begin() as connection:
+            connection.execute(delete(_opened).where(_opened.c.at <= too_old))
+            connection.execute(delete(_opened).filter_by(**this))
+            connection.execute(insert(_opened).values(**this, workflow_id=workflow_id, at=at))
+
+    def of(self, session: Session) -> dict[str, str]:
+        """Return the run of each plan that a session has opened, by fingerprint, the newest first."""
+        query = select(_opened.c.fingerprint, _opened.c.workflow_id).filter_by(session=session.token_hash)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query.order_by(_opened.c.at.desc()).limit(_MOST))
+            return {row.fingerprint: row.workflow_id for row in rows}

@@ -1,0 +1,247 @@
+"""`/together/…`: several plans of one kind are approved by one touch; each gets its own decision.
+
+Each is checked as its own page checks it. With a passkey one assertion signs all of them; a login or a typed
+name makes single decisions, which are confirmed on one page.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import PlangateError
+from plangate.domain.status import Status
+from plangate.presentation.clock import now
+from plangate.signing.batches import FEWEST, MOST
+from plangate.signing.passkeys import challenge_of_batch
+from plangate.web.confirmations import Confirmation
+from plangate.web.pages.deciding import not_now, text_of, unopened
+from plangate.web.pages.lists import draw_list
+from plangate.web.passkeys import asserted, request_options
+from plangate.web.proving import Way, proven, proving_of, strictest_way
+from plangate.web.run_lists import Which
+from plangate.web.run_reader import read_run
+from plangate.web.run_view import RunView
+from plangate.web.together import digest_of, kind_of, may_be_together
+from plangate.web.verdicts import Became, Fate, became_of, send
+from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
+
+router = APIRouter()
+
+
+class _NotTogether(Exception):
+    """These plans cannot be approved by one touch now; ``words`` names the words that say why."""
+
+    def __init__(self, words: str, run: str = "") -> None:
+        super().__init__(words)
+        self.words, self.run = words, run
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """One plan that is to be approved, and how."""
+
+    view: RunView
+    decision: Decision
+
+    @property
+    def status(self) -> Status:
+        return self.view.status
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What became of one approval."""
+
+    confirmation: Confirmation
+    became: Became
+    status: Status
+
+
+@router.post("/runs/{workflow_id:path}/read")
+async def note_read(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
+    """Note that every fold of this plan was opened, so that it may be approved together with others."""
+    view = await read_run(web, visitor, workflow_id)
+    is_whole = text_of(form, "plan") == view.status.fingerprint and not unopened(form, view.folds)
+    if is_whole and may_be_together(view):
+        await asyncio.to_thread(
+            web.opened.note, visitor.session, workflow_id, view.status.fingerprint or "", now()
+        )
+    return RedirectResponse("/", 303) if text_of(form, "then") == "list" else Response(status_code=204)
+
+
+@router.post("/together/confirm")
+async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Show once more what is approved, each plan in its own words; nothing is sent yet."""
+    try:
+        chosen = await _chosen(web, visitor, form)
+        way = await _way(web, visitor, chosen)
+    except _NotTogether as error:
+        return await _list_again(request, web, visitor, error)
+    made = [
+        await asyncio.to_thread(web.confirmations.make, visitor.session, one.decision, one.status, now())
+        for one in chosen
+    ]
+    return await _ask(request, visitor, chosen, made, way=way)
+
+
+@router.post("/together/decide")
+async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Send the confirmed approvals, and lead to their verdicts; sent again, they are the same decisions."""
+    found = await _confirmations(web, visitor, form.getlist("confirmation"))
+    try:
+        if any(one.sent_at is None for one in found):
+            refused = await _send_off(request, web, visitor, form, found)
+            if refused is not None:
+                return refused
+            found = await _confirmations(web, visitor, form.getlist("confirmation"))
+    except _NotTogether as error:
+        return await _list_again(request, web, visitor, error)
+    sent = await asyncio.gather(
+        *(send(web.gate, web.confirmations, one) for one in found), return_exceptions=True
+    )
+    for one in sent:  # where nothing is known of one, its verdict says so
+        if isinstance(one, BaseException) and not isinstance(one, PlangateError):
+            raise one
+    named = urlencode([("confirmation", one.id) for one in found])
+    return RedirectResponse(f"/together/decided?{named}", 303)
+
+
+@router.get("/together/decided")
+async def decided(request: Request, web: WebDep, visitor: VisitorDep) -> Response:
+    """Show what became of each approval."""
+    found = await _confirmations(web, visitor, request.query_params.getlist("confirmation"))
+    if any(one.sent_at is None for one in found):
+        raise HTTPException(404)
+    verdicts = [await _verdict(web, visitor, one) for one in found]
+    return web.pages.draw(
+        request,
+        "together_decided.html",
+        visitor=visitor,
+        verdicts=verdicts,
+        is_unknown=any(one.became.fate is Fate.UNKNOWN for one in verdicts),
+    )
+
+
+async def _chosen(web: Web, visitor: Visitor, form: FormData) -> list[_Chosen]:
+    """Return the plans whose fingerprints a form lists, checked as they are now.
+
+    Raises:
+        _NotTogether: they are too few or too many, or one of them cannot be approved so.
+    """
+    opened = await asyncio.to_thread(web.opened.of, visitor.session)
+    named = list(dict.fromkeys(str(one) for one in form.getlist("plan")))
+    if not FEWEST <= len(named) <= MOST:
+        raise _NotTogether("together.fewest" if len(named) < FEWEST else "together.most")
+    if not all(one in opened for one in named):
+        raise _NotTogether("together.not_opened")
+    chosen = []
+    for fingerprint in named:
+        view = await read_run(web, visitor, opened[fingerprint])
+        decision = Decision(decision=Choice.APPROVE, by=visitor.name, plan=fingerprint)
+        chosen.append(_Chosen(view, decision))
+    _check(chosen)
+    return chosen
+
+
+def _check(chosen: Sequence[_Chosen]) -> None:
+    for one in chosen:
+        if not_now(one.view, one.decision) or not may_be_together(one.view):
+            raise _NotTogether("together.changed", one.status.workflow_id)
+    if len({kind_of(one.status) for one in chosen}) > 1:
+        raise _NotTogether("together.kinds")
+
+
+async def _way(web: Web, visitor: Visitor, chosen: Sequence[_Chosen]) -> Way:
+    proofs = [await proving_of(web, one.status, Choice.APPROVE, visitor) for one in chosen]
+    way = strictest_way(one.way for one in proofs)
+    if way is None:
+        raise _NotTogether("passkey.none")
+    return way
+
+
+async def _ask(
+    request: Request,
+    visitor: Visitor,
+    chosen: Sequence[_Chosen],
+    made: Sequence[Confirmation],
+    *,
+    way: Way,
+    fault: str = "",
+) -> Response:
+    web, sign = web_of(request), ""
+    if way is Way.PASSKEY:
+        proving = await proving_of(web, chosen[0].status, Choice.APPROVE, visitor)
+        challenge = challenge_of_batch([one.claims for one in made])
+        sign = request_options(challenge, web.place, proving.credential_ids)
+    return web.pages.draw(
+        request,
+        "together_confirm.html",
+        visitor=visitor,
+        statuses=[one.status for one in chosen],
+        in_all=digest_of(one.status for one in chosen),
+        confirmations=made,
+        sign=sign,
+        way=way,
+        fault=fault,
+    )
+
+
+async def _send_off(
+    request: Request, web: Web, visitor: Visitor, form: FormData, found: Sequence[Confirmation]
+) -> Response | None:
+    """Write down that the approvals are confirmed, each with its proof; return a page if they cannot be.
+
+    Raises:
+        _NotTogether: one of them cannot be approved so any more.
+    """
+    if any(one.session != visitor.session.token_hash or one.has_ended(now()) for one in found):
+        raise _NotTogether("deciding.ended")
+    waiting = [one for one in found if one.sent_at is None]  # the rest was sent before a crash
+    chosen = [_Chosen(await read_run(web, visitor, one.workflow_id), one.decision) for one in waiting]
+    _check(chosen)
+    way = await _way(web, visitor, chosen)
+    assertion = asserted(text_of(form, "credential")) if way is Way.PASSKEY else None
+    if way is Way.PASSKEY and assertion is None:
+        return await _ask(request, visitor, chosen, found, way=way, fault="passkey.not_signed")
+    batch = [one.claims for one in found]
+    for one in waiting:
+        whole = proven(one, way, web.key, assertion, batch)
+        await asyncio.to_thread(web.confirmations.note_sent, one, whole, now())
+    if assertion is not None:
+        await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
+    return None
+
+
+async def _confirmations(web: Web, visitor: Visitor, names: Sequence[object]) -> list[Confirmation]:
+    """Return this person's confirmations with these ids, each an approval.
+
+    Raises:
+        HTTPException: one is missing, or they are more than one touch approves.
+    """
+    found = [
+        await asyncio.to_thread(web.confirmations.find, str(name), visitor.name)
+        for name in dict.fromkeys(names)
+    ][: MOST + 1]
+    approvals = [one for one in found if one is not None and one.decision.decision is Choice.APPROVE]
+    if len(approvals) != len(found) or not FEWEST <= len(found) <= MOST:
+        raise HTTPException(404)
+    return approvals
+
+
+async def _verdict(web: Web, visitor: Visitor, one: Confirmation) -> _Verdict:
+    became = await became_of(web.gate, one)
+    return _Verdict(one, became, await web.gate.status(one.workflow_id, visitor.sight))
+
+
+async def _list_again(request: Request, web: Web, visitor: Visitor, why: _NotTogether) -> Response:
+    return await draw_list(
+        request, web, visitor, Which.FOR_ME, path="/", fault=why.words, run=why.run, status=409
+    )

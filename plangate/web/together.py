@@ -1,0 +1,100 @@
+"""Which plans a person may approve by one touch: opened to the end, of one kind, where the rules allow it.
+
+Two plans are of one kind if they have the same tools in the same order. A plan with a mark is approved alone.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import select
+
+from plangate.domain.decision import Choice
+from plangate.domain.digest import digest
+from plangate.domain.errors import RecordsMissing
+from plangate.domain.plan import Plan
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.records.queries import statuses_on_record
+from plangate.signing.batches import FEWEST, MOST
+from plangate.web.index_tables import lines
+from plangate.web.may import offered
+from plangate.web.run_view import RunView
+from plangate.web.visitors import Visitor, Web
+
+_NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Plans of one kind that a person may approve by one touch, the soonest deadline first."""
+
+    tools: tuple[str, ...]
+    statuses: tuple[Status, ...]
+
+
+def may_be_together(view: RunView) -> bool:
+    """Return whether this visitor may approve this plan together with others, once they have opened it."""
+    has_marks = bool(view.marks or view.status.duplicates)
+    return not has_marks and Choice.APPROVE.value in view.offers and _is_allowed(view.status)
+
+
+def kind_of(status: Status) -> tuple[str, ...]:
+    """Return the tools of a plan in their order."""
+    return tuple(step.tool for step in status.steps)
+
+
+def digest_of(statuses: Iterable[Status]) -> str:
+    """Return in a line what all these plans do."""
+    plans = [status.plan for status in statuses if status.plan is not None]
+    steps = tuple(step for plan in plans for step in plan.steps)
+    return digest(Plan(summary=plans[0].summary, steps=steps)) if plans else ""
+
+
+async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
+    """Return what this visitor may approve by one touch now; at most ten plans of each kind.
+
+    Marks are looked at when a plan is opened, and again before it is approved.
+
+    Raises:
+        RecordsUnavailable: the database does not answer.
+    """
+    opened = await asyncio.to_thread(web.opened.of, visitor.session)
+    if len(opened) < FEWEST:
+        return ()
+    statuses: list[Status] = []
+    with suppress(RecordsMissing):
+        statuses = await asyncio.to_thread(_in_review, web, set(opened.values()))
+    kinds: dict[tuple[str, ...], list[Status]] = defaultdict(list)
+    for status in statuses:
+        if status.fingerprint in opened and _is_ready(status, visitor):
+            kinds[kind_of(status)].append(status)
+    return tuple(
+        Together(tools, tuple(sorted(found, key=_soonest)[:MOST]))
+        for tools, found in kinds.items()
+        if len(found) >= FEWEST
+    )
+
+
+def _in_review(web: Web, workflow_ids: Collection[str]) -> list[Status]:
+    """Return those of these runs that are in review; the index, which knows that, has been refreshed."""
+    query = select(lines.c.workflow_id).where(lines.c.workflow_id.in_(workflow_ids), lines.c.is_open)
+    rows = web.index.read(query.where(lines.c.state == Phase.IN_REVIEW.value))
+    return statuses_on_record(web.gate.database, [row.workflow_id for row in rows])
+
+
+def _is_ready(status: Status, visitor: Visitor) -> bool:
+    may_approve = Choice.APPROVE in offered(status, visitor.identified)
+    return may_approve and _is_allowed(status) and visitor.sight.shows(status)
+
+
+def _is_allowed(status: Status) -> bool:
+    return status.state == Phase.IN_REVIEW and status.requirement is not None and status.requirement.batch
+
+
+def _soonest(status: Status) -> tuple[datetime, str]:
+    return status.deadline or _NEVER, status.workflow_id

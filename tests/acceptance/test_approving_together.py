@@ -1,0 +1,118 @@
+"""Several plans approved by one touch, in a real browser, with a virtual authenticator."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, ViewportSize, expect
+
+from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
+from plangate.audit.judged_by import rules_named
+from plangate.domain.assurance import Assurance
+from plangate.policy.people_file import read_people
+from plangate.policy.people_in_force import trusted_web
+from plangate.records.rule_texts import texts_of
+from plangate.records.trail import read_trail
+from plangate.settings import PROJECT
+from tests.support.browser import CHROMIUM, add_authenticator, launched_browser
+from tests.support.gate import Gate
+from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
+
+if CHROMIUM is None:
+    pytest.skip(
+        "Approving several plans by one touch was not tried, for want of a browser; get one (apt-get install "
+        "chromium) and run the tests again.",
+        allow_module_level=True,
+    )
+PHONE = ViewportSize(width=390, height=844)
+LONG = "\n".join(f"line {number}" for number in range(60))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched_browser() as launched:
+        yield launched
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
+    async with signing_inbox(idle_gate, tmp_path, policy=f"{POLICY}batch = true\n") as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser, inbox: SigningInbox) -> AsyncIterator[Page]:
+    """Open a phone of dana's, whose passkey is in the list of people."""
+    opened = await browser.new_page(viewport=PHONE)
+    opened.set_default_timeout(30_000)
+    await add_authenticator(opened)
+    await opened.goto(f"{inbox.inbox.url}/me")
+    await opened.get_by_label("Choose your name").select_option("dana")
+    await opened.get_by_role("button", name="Sign in").click()
+    await opened.get_by_label("Name of the passkey").fill("phone")
+    await opened.get_by_role("button", name="Add a passkey").click()
+    inbox.enrol(await opened.get_by_text(re.compile("^passkey:")).inner_text())
+    yield opened
+    await opened.close()
+
+
+async def test_one_touch_approves_the_plans_that_were_read_each_on_its_own_trail(
+    page: Page, inbox: SigningInbox
+) -> None:
+    gate = inbox.gate
+    runs = [await gate.in_review(text) for text in ("water the plants", f"feed the cat\n{LONG}", "call Kim")]
+    for one in runs:
+        await page.goto(f"{inbox.inbox.url}/runs/{one.workflow_id}")
+        await expect(page.get_by_text("approve this plan together with others")).to_be_visible()
+    await page.goto(inbox.inbox.url)
+    region = page.get_by_role("region", name="Approve 2 plans together")  # one has a fold that was not read
+    await expect(region).to_be_visible()
+
+    await page.goto(f"{inbox.inbox.url}/runs/{runs[1].workflow_id}")
+    async with page.expect_response(re.compile("/read$")):
+        await page.get_by_role("button", name="1 long text is not opened yet").click()
+        await page.locator("details[data-fold] .end").scroll_into_view_if_needed()
+    await page.goto(inbox.inbox.url)
+    region = page.get_by_role("region", name="Approve 3 plans together")
+    await axe_finds_nothing(page)
+    await region.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_text("You approve exactly these 3 plans:")).to_be_visible()
+    for text in ("water the plants", "feed the cat", "call Kim"):
+        await expect(page.get_by_role("list").get_by_text(text)).to_be_visible()
+    await axe_finds_nothing(page)
+    await page.get_by_role("button", name="Approve").click()  # the fingerprint follows, once
+
+    await expect(page.get_by_role("heading", name="What became of your approvals")).to_be_visible()
+    await expect(page.get_by_text("Accepted")).to_have_count(3)
+    await axe_finds_nothing(page)
+    for one in runs:
+        after = await gate.until("executed", one.workflow_id)
+        assert [(said.by, said.assurance, said.batch) for said in after.decisions] == [
+            ("dana", Assurance.SIGNED, 3)
+        ]
+        assert findings(inbox, one.workflow_id) == []
+        await page.goto(f"{inbox.inbox.url}/runs/{one.workflow_id}")
+        await expect(page.get_by_text("signed, one of 3 plans by one touch")).to_be_visible()
+
+
+def findings(inbox: SigningInbox, workflow_id: str) -> list[str]:
+    """Return what an auditor finds in the evidence of this one run, by the list and the inbox's address."""
+    gate = inbox.gate
+    with gate.database.read() as connection:
+        entries = read_trail(connection, workflow_id)
+        made = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
+    bundle = read_bundle(made.model_dump_json())
+    found = bundle_findings(
+        bundle, trusted=frozenset(), people=read_people(inbox.people), web=trusted_web(gate.settings)
+    )
+    return [str(one) for one in found if not one.is_unsealed]
+
+
+async def axe_finds_nothing(page: Page) -> None:
+    await page.evaluate((PROJECT / "tests" / "support" / "axe" / "axe.min.js").read_text(encoding="utf-8"))
+    found = await page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []

@@ -1,0 +1,127 @@
+"""Several approvals that a passkey signs by one touch: each counts once, for its own plan, and by itself."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
+from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.judged_by import rules_named
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import Decided
+from plangate.domain.decision import Choice
+from plangate.domain.findings import Finding
+from plangate.domain.people import Approver, Standing
+from plangate.domain.policy import Need, Requirement, too_weak
+from plangate.records.database import Database
+from plangate.records.rule_texts import texts_of
+from plangate.records.trail import read_trail
+from plangate.signing.batches import FEWEST, MOST, check_batch, digests_in, list_of
+from tests.support.authenticator import ORIGIN
+from tests.support.forged_proofs import LISTED, Case, Forgery
+from tests.support.proof_runs import ARRIVED, ProofRun
+from tests.support.proof_trials import Admission
+from tests.support.proofs import DANA, WEB
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    return database
+
+
+def signed_together(admission: Admission, count: int) -> list[tuple[ProofRun, Forgery]]:
+    """Return so many runs that wait, with an approval of each that one touch signed."""
+    runs = [admission.new_run(Choice.APPROVE, Assurance.SIGNED, batch=True) for _ in range(count)]
+    cases = [Case(Random(number), run) for number, run in enumerate(runs)]
+    tokens = DANA.batch_tokens([case.claims() for case in cases])
+    return [
+        (case.run, Forgery("", case.decision(token), (), ""))
+        for case, token in zip(cases, tokens, strict=True)
+    ]
+
+
+def found(findings: Iterable[Finding]) -> list[str]:
+    """Return what is found, besides that these runs have no policy which lets them be approved together."""
+    return [str(one) for one in findings if not one.is_unsealed and "without a policy" not in one.what]
+
+
+async def sent(admission: Admission, run: ProofRun, one: Forgery, minutes: int = 0) -> Decided:
+    return await admission.admit(run, one, at=ARRIVED + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize("count", [FEWEST, MOST])
+async def test_each_plan_gets_its_own_decision_that_an_auditor_can_check_alone(
+    database: Database, count: int
+) -> None:
+    admission = Admission(database, Random(1))
+    for run, one in signed_together(admission, count):
+        decided = await sent(admission, run, one)
+        assert decided.verdict.accepted, decided.verdict
+        assert decided.approver is not None
+        assert (decided.approver.batch, decided.approver.origin) == (count, ORIGIN)
+        with database.read() as connection:
+            entries = read_trail(connection, run.id)
+            made = bundle_of(run.id, entries, (), texts_of(connection, rules_named(entries)))
+        bundle = read_bundle(made.model_dump_json())
+        assert found(bundle_findings(bundle, trusted=frozenset(), people=LISTED, web=WEB)) == []
+    with database.read() as connection:
+        report = inspect_all(connection, Trust(people=LISTED, web=WEB), lambda *_: None)
+    assert found(report.findings) == []
+
+
+async def test_an_approval_counts_for_no_other_plan_of_the_same_touch(database: Database) -> None:
+    admission = Admission(database, Random(2))
+    (first, of_first), (second, of_second) = signed_together(admission, 2)
+    swapped = Forgery("", of_first.decision.model_copy(update={"plan": second.fingerprint}), (), "")
+    assert "it is signed for the run" in (await sent(admission, second, swapped)).verdict.reason
+    assert (await sent(admission, first, of_first)).verdict.accepted
+    assert (await sent(admission, second, of_second)).verdict.accepted
+
+
+async def test_an_approval_that_was_taken_back_cannot_be_sent_again(database: Database) -> None:
+    admission = Admission(database, Random(3))
+    (run, one), _ = signed_together(admission, 2)
+    assert (await sent(admission, run, one)).verdict.accepted
+    assert not (await sent(admission, run, one, minutes=1)).verdict.accepted
+
+
+@pytest.mark.parametrize("choice", [one for one in Choice if one is not Choice.APPROVE])
+async def test_nothing_but_approvals_is_signed_together(database: Database, choice: Choice) -> None:
+    admission = Admission(database, Random(4))
+    run = admission.new_run(choice, Assurance.SIGNED, batch=True)
+    case = Case(Random(5), run)
+    token = case.dana.batch_tokens([case.claims(), case.claims()])[0]
+    decided = await sent(admission, run, Forgery("", case.decision(token), (), ""))
+    assert (
+        decided.verdict.reason == "only approvals may be signed together; open the run, and sign this alone"
+    )
+
+
+@given(st.lists(st.binary(max_size=20), max_size=12), st.integers(0, 12))
+@settings(max_examples=200)
+def test_a_list_is_taken_if_it_has_two_to_ten_approvals_each_once_and_this_one(
+    claims: list[bytes], which: int
+) -> None:
+    digests = digests_in(list_of(claims))
+    own = digests[which % len(digests)] if digests and which else "0" * 64
+    is_right = FEWEST <= len(claims) <= MOST and len({*claims}) == len(claims) and own in digests
+    try:
+        check_batch(digests, own)
+    except ValueError:
+        assert not is_right
+    else:
+        assert is_right
+
+
+def test_an_approval_together_with_others_is_lost_once_a_plan_needs_one_alone() -> None:
+    dana = Approver(name="dana", standings=(Standing(person="dana", roles=("finance",)),), batch=3)
+    needs = (Need(role="finance", count=1),)
+    assert too_weak(Requirement(needs=needs, batch=True), dana) is None
+    assert too_weak(Requirement(needs=needs), dana) == "dana approved it together with other plans"

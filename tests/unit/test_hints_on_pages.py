@@ -1,0 +1,66 @@
+"""A page names its own buttons: no command of the command line stands in a refusal on it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import plangate
+from plangate.web.hints import on_a_page
+from plangate.web.language import languages
+
+FOLDER = Path(plangate.__file__).parent
+ENGLISH = languages()["en"]
+FOR_OPERATORS = ("audit verify", "keys` printed", "keys seal")
+"""Commands that no button stands for: those who run Plangate verify the records, and edit lists of keys."""
+
+
+def _text(node: ast.AST) -> str:
+    """Return the text of a literal, with what it is filled with as one word."""
+    match node:
+        case ast.Constant(value=str() as text):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part) or "filled" for part in parts)
+        case _:
+            return ""
+
+
+def said() -> list[str]:
+    """Return every text of the rules, records and signatures that names a command."""
+    found = []
+    for folder in ("domain", "signing", "records", "client"):
+        for path in sorted((FOLDER / folder).rglob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            inner = {
+                part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values
+            }
+            texts = [_text(node) for node in ast.walk(tree) if node not in inner]
+            found += [text for text in texts if "starter.py " in text]
+    return [text for text in found if not any(one in text for one in FOR_OPERATORS)]
+
+
+@pytest.mark.parametrize("text", said())
+@pytest.mark.parametrize("code", ["en", "de"])
+def test_no_refusal_on_a_page_names_a_command(text: str, code: str) -> None:
+    shown = on_a_page(languages()[code], text)
+    assert "starter.py" not in shown
+    assert "`" not in shown
+
+
+def test_some_refusals_name_commands() -> None:
+    assert len(said()) >= 5
+
+
+def test_the_button_has_the_name_that_it_has_on_the_page() -> None:
+    reason = "step 1 has begun; to stop the remaining steps, withdraw the run: starter.py withdraw plan-1"
+    german = languages()["de"]
+    assert on_a_page(ENGLISH, reason).endswith("withdraw the run by 'Withdraw' on its page")
+    assert on_a_page(german, reason).endswith(
+        f"withdraw the run by '{german('deciding.withdraw')}' on its page"
+    )
+
+
+def test_what_names_no_command_stays_as_it_is() -> None:
+    for text in ("approved; the plan runs now", "", r"a \1 of `python starter.py`"):
+        assert on_a_page(ENGLISH, text) == text
