@@ -22,7 +22,7 @@ from activities.tasks import DraftTask, KeepTask
 from activities.waiting import soon
 from plangate.domain.audit import Drafted, ModelUse, Reopened
 from plangate.domain.base import Frozen
-from plangate.domain.deadlines import reopened_deadline, review_time
+from plangate.domain.deadlines import reopened_deadline, review_deadline
 from plangate.domain.errors import (
     DirectoryUnavailable,
     DraftUnusable,
@@ -38,6 +38,7 @@ from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_s
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.seers import together
+from plangate.policy.public_holidays import facts_at
 from plangate.policy.requirements import demanded_of, judged_for
 from plangate.records.attachments import keep
 from plangate.records.likenesses import duplicates_of, enter_likenesses
@@ -233,6 +234,7 @@ class Planning:
         if state.drafted:  # its page shows the plans before it too
             seen_by = together(state.drafted.requirement.seen_by, requirement.seen_by)
             requirement = requirement.model_copy(update={"seen_by": seen_by})
+        facts = facts_at(requirement, now)
         drafted = Drafted(
             revision=task.revision,
             plan=plan,
@@ -240,7 +242,7 @@ class Planning:
             audience=audience,
             requirement=requirement,
             drafted_at=now,
-            deadline=now + review_time(requested, requirement),
+            deadline=review_deadline(requested, requirement, now, facts),
             planner=made.planner,
             requester=listed,
             author=author,
@@ -248,6 +250,7 @@ class Planning:
             state=keep(trail.connection, made.state) if made.state is not None else "",
             recent=recent,
             duplicates=duplicates,
+            facts=facts,
         )
         enter_likenesses(
             trail.connection,
@@ -267,11 +270,13 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
     if state.edit is None or state.drafted is None or not is_meant or trail.is_closed:
         return state
     at = max(task.at, trail.entries()[-1].at)
+    facts = facts_at(state.drafted.requirement, at)
     event = Reopened(
         fingerprint=state.drafted.fingerprint,
         edit=f"the edit by {state.edit.by} could not be drafted: {task.reason}",
         reopened_at=at,
-        deadline=reopened_deadline(state.drafted, at),
+        deadline=reopened_deadline(state.requested, state.drafted, at, facts),
+        facts=facts,
     )
     trail.append(Note(key=f"reopened:{at.isoformat()}", at=at, actor=this_worker(), event=event))
     return trail.state()

@@ -5,12 +5,13 @@ the plan names that one; else by the recorded text of the policy that it names, 
 when the plan was made.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from plangate.audit.checkpoint_times import SLOW_WRITE
 from plangate.audit.rules_in_force import OTHER_WORKERS, RuleHistory
 from plangate.domain.audit import Drafted, Requested
+from plangate.domain.calendars import Facts
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import NotApproved
 from plangate.domain.limits import RecentSum
@@ -24,7 +25,8 @@ from plangate.records.trail import OpenTrail
 
 _REMEMBERED: Final = 10_000  # plans
 
-_Sound = tuple[Requested, str, Requirement, str, timedelta, tuple[RecentSum, ...], tuple[Duplicate, ...]]
+_Dates = tuple[datetime, datetime, tuple[Facts, ...]]
+_Sound = tuple[Requested, str, Requirement, str, _Dates, tuple[RecentSum, ...], tuple[Duplicate, ...]]
 
 
 class Requiring:
@@ -58,7 +60,8 @@ class Requiring:
         requested = trail.state().requested
         assert requested is not None
         key: _Sound = (
-            *(requested, drafted.fingerprint, drafted.requirement, drafted.requester, drafted.review_time),
+            *(requested, drafted.fingerprint, drafted.requirement, drafted.requester),
+            (drafted.drafted_at, drafted.deadline, drafted.facts),
             drafted.recent,
             drafted.duplicates,
         )
