@@ -152,7 +152,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         beside=beside,
         sums=tuple(sum_lines(status.sums)),
         troubles=tuple(troubles(status)),
-        offers=tuple(choice.value for choice in offered(status, visitor)),
+        offers=tuple(choice.value for choice in offered(status, visitor, now())),
         folds=tuple(_folds(request, summary, steps, reads)),
     )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from plangate.domain import policy
 from plangate.domain.assurance import Assurance
+from plangate.domain.escalation import standing_in
 from plangate.domain.people import ANYONE, Approver, People, same_person
 from plangate.domain.policy import Need
 from plangate.domain.run import Phase
@@ -44,7 +45,7 @@ def _approval(status: Status, need: Need, people: People | None, now: datetime) 
         one.name
         for one in _approvers(people, now)
         if not any(same_person(one.name, name) for name in status.approved_by)
-        and policy.ways_of(one, {need.role}, _barred(status))
+        and policy.ways_of(standing_in(one, status.reliefs, now), {need.role}, _barred(status))
     ]
     roles = () if need.role == ANYONE else (need.role,)
     return Wanted(need.count, roles, None if people is None else tuple(able))
