@@ -4,7 +4,7 @@ CPython's header folding loses spaces in long non-ASCII subjects, differently in
 therefore composed here, in the plainest form of RFC 5322 and RFC 2047: an encoded word holds whole characters
 only, and the fold between two encoded words is not part of the text. A mail with attachments is
 multipart/mixed: its text, then each file in base64. The bytes about to be sent are parsed by `email.parser`
-and compared with the approved mail. Standard library only.
+and compared with the approved mail.
 """
 
 import base64
@@ -17,6 +17,8 @@ from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 from typing import Final
 from urllib.parse import quote
+
+from plangate.domain.errors import ToolRefused
 
 _HEADERS: Final = (
     "From", "To", "Cc", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type",
@@ -53,6 +55,11 @@ class Letter:
     date: str
     message_id: str
     files: tuple[AttachedFile, ...] = ()
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Everyone who receives it: ``to``, then ``cc``."""
+        return (*self.to, *self.cc)
 
 
 def composed(letter: Letter) -> bytes:
@@ -152,6 +159,22 @@ def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") ->
         return "a dot at the start of a line is not doubled"
     sent = b"\r\n".join(line.removeprefix(b".") for line in lines)
     return None if sent == content else difference(sent, letter)
+
+
+def refuse_difference(difference: str | None) -> None:
+    """Raise if the bytes of a mail differ from what they should say.
+
+    Args:
+        difference: names the part that differs; None if nothing does.
+
+    Raises:
+        ToolRefused: they differ.
+    """
+    if difference:
+        raise ToolRefused(
+            f"The mail about to be sent differs from the one that was approved ({difference}); nothing was "
+            "sent. This is a bug in Plangate or its mail library: report it."
+        )
 
 
 def _listed(addresses: tuple[str, ...]) -> str:
