@@ -3,8 +3,10 @@
 from datetime import datetime
 
 from plangate.notifications.apprise_channel import AppriseChannel
+from plangate.notifications.in_thread import Attempts
 from plangate.notifications.mail import SCHEME, MailChannel
-from plangate.notifications.notice import Attempted, Sending
+from plangate.notifications.notice import Attempted, Channel, Sending
+from plangate.notifications.webhook import SCHEMES, WebhookChannel
 from plangate.settings import Settings
 
 
@@ -17,11 +19,12 @@ class Channels:
         Raises:
             SettingsInvalid: the sender or the server of mails cannot be used.
         """
-        self._mail = MailChannel(settings)
-        self._apprise = AppriseChannel(settings)
+        attempts = Attempts()
+        self._by_scheme: dict[str, Channel] = {SCHEME: MailChannel(settings)}
+        self._by_scheme |= dict.fromkeys(SCHEMES, WebhookChannel(settings, attempts))
+        self._otherwise = AppriseChannel(settings, attempts)
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:
         """Send one message to one address."""
-        if sending.address.partition(":")[0].lower() == SCHEME:
-            return await self._mail.send(sending, now)
-        return await self._apprise.send(sending, now)
+        scheme = sending.address.partition(":")[0].lower()
+        return await self._by_scheme.get(scheme, self._otherwise).send(sending, now)

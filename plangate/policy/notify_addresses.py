@@ -16,7 +16,7 @@ _LONGEST: Final = 1_000
 _MAIL: Final = "mailto:"
 _PLAIN_MAIL: Final = re.compile(r"[A-Za-z0-9_+=&'~#$*/.-]+@[^\s@/?#,;:<>()\[\]\\\"%!]+")
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[!-~]+)")
-_VARIABLE: Final = re.compile(r"\$\{([^{}]*)\}")
+VARIABLE: Final = re.compile(r"\$\{([^{}]*)\}")
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 # What Plangate itself reads: such a value must never become part of an address.
 _OWN: Final = ("PLANGATE_", "TEMPORAL_", "OPENAI_", "AWS_", "PG")
@@ -27,12 +27,12 @@ _OPEN: Final = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "ntfy
 def _address(text: str) -> str:
     if len(text) > _LONGEST:
         raise ValueError(f"is longer than {_LONGEST:,} characters")
-    for name in _VARIABLE.findall(text):
+    for name in VARIABLE.findall(text):
         if not _NAME.fullmatch(name):
             raise ValueError(f"names the variable {name!r}; use capitals, digits and _")
         if name.startswith(_OWN):
             raise ValueError(f"names {name}, a secret that is not for addresses; use another variable")
-    if "${" in _VARIABLE.sub("", text):
+    if "${" in VARIABLE.sub("", text):
         raise ValueError("has '${' without a name and '}'; write a variable as ${NAME}")
     if text.lower().startswith(_MAIL) and not text.lower().startswith(f"{_MAIL}//"):
         if not _PLAIN_MAIL.fullmatch(text[len(_MAIL) :]):
@@ -48,9 +48,12 @@ def _url(text: str) -> str:
     scheme, host = found["scheme"], found["rest"].split("/", 1)[0]
     if scheme in ("mailto", "mailtos"):
         raise ValueError("is mail by another server; write mailto:dana@example.org and set PLANGATE_SMTP_URL")
-    if "@" in host and not _VARIABLE.search(host.rpartition("@")[0]):
+    target = text.partition("?")[0]
+    if "," in target or target.count("#") > 1:
+        raise ValueError("names several recipients; write one address for each")
+    if "@" in host and not VARIABLE.search(host.rpartition("@")[0]):
         raise ValueError("has a user or a token in it; put it in a variable and write ${NAME}")
-    if scheme not in _OPEN and not _VARIABLE.search(text):
+    if scheme not in _OPEN and not VARIABLE.search(text):
         raise ValueError("has its secret in it; put that in a variable of the environment and write ${NAME}")
     return text
 
@@ -61,9 +64,4 @@ NotifyAddress = Annotated[str, AfterValidator(_address)]
 
 def variables_in(address: str) -> tuple[str, ...]:
     """Return the names of the variables that an address refers to."""
-    return tuple(dict.fromkeys(_VARIABLE.findall(address)))
-
-
-def filled_in(address: str, values: dict[str, str]) -> str:
-    """Return the address with the value of each variable: a secret from here on."""
-    return _VARIABLE.sub(lambda found: values[found[1]], address)
+    return tuple(dict.fromkeys(VARIABLE.findall(address)))
