@@ -49,7 +49,10 @@ class Delegation(Frozen):
 
 
 class Person(Frozen):
-    """One person in the directory; an ``enroller`` confirms and revokes the keys of others."""
+    """One person in the directory; an ``enroller`` confirms and revokes the keys of others.
+
+    ``notify`` are the addresses to which notices go; empty for ``mail``.
+    """
 
     name: str
     roles: tuple[str, ...] = ()
@@ -58,6 +61,14 @@ class Person(Frozen):
     active: bool = True
     delegates: tuple[Delegation, ...] = ()
     enroller: bool = False
+    notify: tuple[str, ...] = ()
+
+
+class Role(Frozen):
+    """What the list of people says of a role; ``notify`` are its own addresses, such as a channel."""
+
+    name: str
+    notify: tuple[str, ...] = ()
 
 
 class Enrolment(Frozen):
@@ -170,6 +181,7 @@ class People(Frozen):
         web: the web servers that may attest logins and at which passkeys are used.
         enrolments: the changes of keys that count besides what the list says, in their order.
         unproven: what is wrong with changes of keys that the text has, and that do not count.
+        described_roles: the roles of which the list says more than who has them.
     """
 
     persons: tuple[Person, ...] = ()
@@ -178,6 +190,7 @@ class People(Frozen):
     web: TrustedWeb = Field(default=TrustedWeb(), exclude=True)
     enrolments: tuple[Enrolment, ...] = Field(default=(), exclude=True)
     unproven: tuple[str, ...] = Field(default=(), exclude=True)
+    described_roles: tuple[Role, ...] = Field(default=(), exclude=True)
 
     def roles(self) -> frozenset[str]:
         """Return every role that an active person has."""

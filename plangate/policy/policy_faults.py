@@ -42,9 +42,12 @@ def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[F
         if named.count(role) > 1:
             yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
         yield from faults_of_role(role, in_needs, known)
-    others = rule.timeout_seconds or rule.approval_valid_for or rule.cooling_seconds or rule.batch
-    if (others or rule.assurance > Assurance.TYPED) and not rule.needs:
-        without = "assurance, timeout, approval_valid_for, settle and batch have no effect"
+    others = (
+        *(rule.timeout_seconds, rule.approval_valid_for, rule.cooling_seconds),
+        *(rule.batch, rule.notify_details),
+    )
+    if (any(others) or rule.assurance > Assurance.TYPED) and not rule.needs:
+        without = "assurance, timeout, approval_valid_for, settle, batch and notify_details have no effect"
         yield Fault(at, f"needs no approval, so {without}; remove them")
 
 

@@ -458,4 +458,5 @@ def _as_rule(entry: DefaultEntry, name: str) -> Rule:
         approval_valid_for=entry.approval_valid_for,
         cooling_seconds=entry.settle,
         batch=entry.batch,
+        notify_details=entry.notify_details,
     )
