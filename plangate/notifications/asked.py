@@ -9,7 +9,8 @@ from plangate.domain.people import same_person
 from plangate.domain.policy import Requirement, missing
 from plangate.domain.run import Phase, RunState
 from plangate.domain.who_can import able_to_approve, able_to_resolve
-from plangate.notifications.audience import ROLE, Audience
+from plangate.notifications.addresses import ROLE
+from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind
 
 ASKS = frozenset({NoticeKind.NEEDED, NoticeKind.CHANGED, NoticeKind.ESCALATED, NoticeKind.HELD})

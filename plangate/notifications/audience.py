@@ -11,9 +11,7 @@ from plangate.domain.people import Approver, People, identity
 from plangate.domain.run import RunState
 from plangate.domain.seeing import may_see
 from plangate.domain.who_can import approvers_now
-
-ROLE = "role:"
-"""Before the name of a role, where a notice goes to the role's own addresses."""
+from plangate.notifications.addresses import ROLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def audience_of(
         addresses_of: the addresses of a person or a role by that list.
     """
     known = approvers_now(people, now)
-    described = getattr(people, "described_roles", ())
+    described = people.described_roles if people is not None else ()
     roles = frozenset(one.name for one in described if one.notify)
     names = [*(one.name for one in known), *(ROLE + one for one in sorted(roles))]
     all_of_it = [

@@ -98,4 +98,4 @@ def with_steps(facts: Facts, run: RunState) -> Facts:
 
 def _is_open(requirement: Requirement) -> bool:
     """Return whether messages may show what the steps do."""
-    return bool(getattr(requirement, "notify_details", False))
+    return requirement.notify_details

@@ -1,11 +1,12 @@
 """Who can be told, by the records: the list of people and the rules that a worker recorded last."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
 
-from plangate.domain.people import People
+from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
 from plangate.records.in_force import rules_now
 from plangate.records.key_statements import head_of_rules
@@ -39,12 +40,7 @@ class Readers:
                 operators=self._operators,
                 is_narrowed=rules.is_narrowed,
                 inbox=self._inbox,
-                addresses_of=lambda name: _addresses_of(rules.people, name),
+                addresses_of=partial(addresses_of, rules.people),
             )
             kept = self._kept = (head, now, audience)
         return kept[2]
-
-
-def _addresses_of(people: People | None, name: str) -> tuple[str, ...]:
-    person = people.find(name) if people is not None else None
-    return (f"mailto:{person.mail}",) if person is not None and person.mail else ()

@@ -9,7 +9,6 @@ from plangate.domain.decision import Choice
 from plangate.records.database import Database
 from plangate.records.notifier_turn import HELD_FOR
 from tests.support.notices import PEOPLE, PostOffice, Telling, closed, decided
-from tests.support.shown_runs import put_people
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling
     telling.put("one")
     await telling.told()
     erin = '[[person]]\nname = "erin"\nmail = "erin@example.org"\nroles = ["finance"]\n'
-    put_people(telling.database, PEOPLE + erin)
+    telling.list_people(PEOPLE + erin)
     assert await telling.told() == ["erin needed"]
     telling.now += timedelta(hours=1)
     assert await telling.told() == []

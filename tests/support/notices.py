@@ -1,4 +1,4 @@
-"""A Plangate that sends notices, without Temporal: runs move in the records, and a post office gets messages."""
+"""A Plangate that sends notices, without Temporal: runs move in the records, a post office gets messages."""
 
 import asyncio
 from collections.abc import Callable
@@ -69,8 +69,13 @@ class Telling:
     now: datetime = field(default_factory=machine_time)
 
     def __post_init__(self) -> None:
-        put_people(self.database, PEOPLE)
+        self.list_people(PEOPLE)
         self.notifier = self.another()
+
+    def list_people(self, text: str) -> None:
+        """Put a list of people on the record, and go on after that."""
+        put_people(self.database, text)
+        self.now = max(self.now, machine_time()) + timedelta(seconds=1)
 
     def another(self) -> Notifier:
         """Return the notifier of another process."""
