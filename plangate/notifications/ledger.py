@@ -151,11 +151,27 @@ class Ledger:
             look = self._follower.look(connection, turn, audience, again) if is_free else Look()
         self._report_damaged(look)
         if not is_free:
-            self._stand_by(audience)
-            return HandedOut((), now, is_mine=False)
+            return self.stand_by()
         if not (due or self._results or self._troubles or self._is_stale() or look.moves(turn)):
             return HandedOut((), now, has_more=look.has_more)
         return self._written(look, audience, busy, room)
+
+    def stand_by(self) -> HandedOut:
+        """Note what is left, and enter the troubles of this process, for another one to send.
+
+        Raises:
+            RecordsUnavailable: the database did not answer; that is done with the next call.
+        """
+        with self._database.read() as connection:
+            now = self._clock(connection)
+            audience = self._audience(connection, now)
+        if self._results or self._troubles:
+            with self._database.write() as connection:
+                noted = self._noted(connection)
+                told = self._enter_troubles(connection, audience, now)
+            self._drop(noted)
+            self._forget_troubles(told)
+        return HandedOut((), now, is_mine=False)
 
     def note(self, results: Iterable[Result]) -> None:
         """Note what became of attempts; if the database does not answer, with the next call.
@@ -244,16 +260,6 @@ class Ledger:
     def _drop(self, noted: int) -> None:
         for _ in range(noted):
             self._results.popleft()
-
-    def _stand_by(self, audience: Audience) -> None:
-        """Note what is left, and enter the troubles of this process, while another one sends."""
-        if not (self._results or self._troubles):
-            return
-        with self._database.write() as connection:
-            noted = self._noted(connection)
-            told = self._enter_troubles(connection, audience, self._clock(connection))
-        self._drop(noted)
-        self._forget_troubles(told)
 
     def _report_damaged(self, look: Look) -> None:
         for why in look.damaged:

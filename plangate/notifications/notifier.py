@@ -35,6 +35,8 @@ class Notifier:
     Args:
         ledger: the records.
         channel: sends one message to one address.
+        sends: whether it ever takes the turn; else it only tells operators what is reported to it, through
+            the one that has the turn.
         look_every: seconds between two looks at the records.
         answers_within: seconds after which an attempt is ended.
     """
@@ -44,11 +46,13 @@ class Notifier:
         ledger: Ledger,
         channel: Channel,
         *,
+        sends: bool = True,
         look_every: float = LOOK_EVERY,
         answers_within: float = ANSWERS_WITHIN,
     ) -> None:
         self._ledger = ledger
         self._channel = channel
+        self._sends = sends
         self._look_every = look_every
         self._answers_within = answers_within
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -78,6 +82,8 @@ class Notifier:
             RecordsMissing: no worker has made the records yet.
             RecordsUnavailable: the database did not answer; nothing is lost.
         """
+        if not self._sends:
+            return await asyncio.to_thread(self._ledger.stand_by)
         room = TOGETHER - len(self._under_way)
         handed_out = await asyncio.to_thread(self._ledger.hand_out, list(self._under_way), room)
         for message in handed_out.messages:
