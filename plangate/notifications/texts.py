@@ -6,7 +6,7 @@ typed. Everything else that a person, a model or a server may have worded passes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
@@ -34,14 +34,27 @@ _REPEATED: Final = "This message may have reached you before: it is sent again b
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How much a message may list: notices of a digest, and lines of each list."""
+    """How much a message may have.
+
+    Attributes:
+        notices: of a digest.
+        lines: of each list.
+        whole: characters of the plain text; a longer one lists less. Services split or refuse longer ones.
+    """
 
     notices: int
     lines: int
+    whole: int
+
+    def halved(self) -> "Lengths | None":
+        """Return the same with half the lists; None if there is nothing left to leave out."""
+        if self.notices == self.lines == 1:
+            return None
+        return Lengths(max(1, self.notices // 2), max(1, self.lines // 2), self.whole)
 
 
-MAIL: Final = Lengths(notices=25, lines=25)
-CHAT: Final = Lengths(notices=6, lines=8)
+MAIL: Final = Lengths(notices=25, lines=25, whole=50_000)
+CHAT: Final = Lengths(notices=6, lines=8, whole=1_500)
 
 
 def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL) -> Message:
@@ -53,6 +66,14 @@ def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL
         inbox: the address of the list of runs.
         lengths: how much it may list.
     """
+    message = _message(sending, now, inbox, lengths)
+    while len(message.text) > lengths.whole and (shorter := lengths.halved()):
+        lengths = shorter
+        message = _message(sending, now, inbox, lengths)
+    return message
+
+
+def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> Message:
     if len(sending.notices) == 1:
         notice = sending.notices[0]
         subject = _subject(notice, sending.zone, now)
@@ -83,7 +104,10 @@ def _digest(
         subject = counted(len(notices), "notice")
     parts = [Part(f"{subject}.", link=_link(inbox), action="Open the inbox")]
     shown = notices[: lengths.notices]
-    parts += [_part(one, sending.zone, now, Lengths(1, 3), is_one_of_many=True) for one in shown]
+    parts += [
+        _part(one, sending.zone, now, replace(lengths, lines=min(3, lengths.lines)), is_one_of_many=True)
+        for one in shown
+    ]
     if len(shown) < len(notices):
         parts.append(Part(f"{counted(len(notices) - len(shown), 'more notice')}: see the inbox."))
     return subject, parts, [_ON_THE_PAGE] if waiting else []
