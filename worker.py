@@ -270,7 +270,7 @@ async def _run_connected(
             policy=rules.policy,
             directory=rules.directory,
         )
-        notifier = notifier_of(settings, database)
+        notifier = notifier_of(settings, database, sends=settings.notices == "on")
         sealing = Sealing(
             database,
             seal_key(settings.seal_key),

@@ -70,7 +70,8 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
         for at in _reminded_at(run, ask, now, is_told=is_told):
             before = int((run.deadline - at).total_seconds()) if run.deadline else 0
             name = f"reminded:{ask.key}:{run.deadline:%Y%m%dT%H%M%S}:{before}"
-            yield notice.model_copy(update={"kind": NoticeKind.REMINDER, "event": name, "due_at": at})
+            kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
+            yield notice.model_copy(update={"kind": kind, "event": name, "due_at": at})
 
 
 def _reminded_at(run: RunState, ask: Ask, now: datetime, *, is_told: bool) -> Sequence[datetime]:
@@ -89,7 +90,7 @@ def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> It
     if run.phase is Phase.DRAFTING:
         return
     still = {ask.person for ask in asks}
-    said = {"by": decided_by(run), "happened": ended_because(run)}
+    said = {"by": decided_by(run), "happened": ended_because(run), "deadline": None}
     facts = facts_of(run, audience).model_copy(update=said)
     last = {one.person: one.event for one in followed.told if one.is_sent and one.kind in _ASKED}
     for person, event in last.items():

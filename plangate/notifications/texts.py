@@ -140,6 +140,8 @@ def _subject(notice: Notice, zone: str, now: datetime) -> str:
             return f"Cannot be approved any more: {steps}{by}"
         case NoticeKind.TROUBLE:
             return "Plangate needs an operator"
+        case NoticeKind.TEST:
+            return "A test of your notices"
 
 
 def _part(
@@ -187,6 +189,8 @@ def _opening(notice: Notice) -> str:
             return f"This plan cannot be approved any more as it is: {steps}"
         case NoticeKind.TROUBLE:
             return "Something is wrong that only an operator can put right"
+        case NoticeKind.TEST:
+            return "This is a test: notices for you arrive here"
 
 
 def _steps(facts: Facts) -> str:

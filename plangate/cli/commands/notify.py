@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import console, environment
+from plangate import settings
+from plangate.cli import console
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson
 from plangate.domain import escaping
@@ -21,13 +22,13 @@ def run() -> int:
 
     Set PLANGATE_NOTICES=off for the workers. Of several processes one sends, and the others stand by.
     """
-    loaded = console.settings.load_settings()
+    loaded = settings.load_settings()
     setup.configure_logs(loaded)
     asyncio.run(running.run_alone(loaded))
     return Exit.DONE
 
 
-def test(
+def try_one(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The person, or a role as role:NAME.")],
     *,
     as_json: AsJson = False,
