@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
-from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.elapsed import elapsed
 from plangate.notifications.audience import Audience
 from plangate.notifications.follower import Follower, Look, entry_of
@@ -191,7 +191,7 @@ class Ledger:
                 noted = self._noted(connection)
                 leave_turn(connection, self._holder, self._clock(connection))
             self._drop(noted)
-        except RecordsUnavailable:
+        except (RecordsMissing, RecordsUnavailable):
             pass  # the turn ends by its time, and what was not noted is sent again
 
     def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> HandedOut:

@@ -21,8 +21,8 @@ from plangate.records.notices import DeliveryState
 
 TOGETHER: Final = 20
 """Messages that are under way at once."""
-ANSWERS_WITHIN: Final = 60.0
-"""Seconds after which an attempt is ended."""
+ANSWERS_WITHIN: Final = 240.0
+"""Seconds after which an attempt is ended; channels have shorter limits of their own."""
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the records."""
 _END_WITHIN: Final = 5.0
@@ -129,21 +129,17 @@ class Notifier:
         """Make one attempt; no results if another process may have the turn."""
         if not self._ledger.is_surely_mine:
             return ()
-        is_unknown = False
         try:
             async with asyncio.timeout(self._answers_within):
                 attempted = await self._channel.send(sending_of(message), now)
         except TimeoutError:
-            is_unknown = True
-            attempted = Attempted(
-                delivery=Delivery.LATER, reason=f"no answer within {self._answers_within:g} seconds"
-            )
+            said = f"no answer within {self._answers_within:g} seconds"
+            attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
         except Exception as error:  # noqa: BLE001  a channel never raises; if one does, it is tried again
             _log.exception("A message could not be sent.", action="notice", person=message.person)
-            attempted = Attempted(delivery=Delivery.LATER, reason=f"an error: {type(error).__name__}")
+            said = f"an error: {type(error).__name__}"
+            attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
         results = results_of(message, attempted, now, _chance(message))
-        if is_unknown:
-            results = tuple(one.model_copy(update={"is_repeat": True}) for one in results)
         _log_results(message, attempted, results)
         return results
 

@@ -16,7 +16,7 @@ Reader = tuple[str, str]
 MOST_ALONE: Final = 5
 """More than so many notices for one address go as one message."""
 TRIED_FOR: Final = timedelta(days=1)
-_FIRST_PAUSE: Final = timedelta(seconds=30)
+_FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 
@@ -102,21 +102,19 @@ def results_of(message: Message, attempted: Attempted, now: datetime, chance: fl
 def _result(part: Due, attempted: Attempted, now: datetime, chance: float) -> Result:
     match attempted.delivery:
         case Delivery.SENT:
-            return Result(id=part.id, state=DeliveryState.SENT, is_repeat=part.is_repeat)
+            reason = attempted.reason
+            return Result(id=part.id, state=DeliveryState.SENT, reason=reason, is_repeat=part.is_repeat)
         case Delivery.REFUSED:
             return Result(id=part.id, state=DeliveryState.REFUSED, reason=attempted.reason)
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(part.attempts, 20)) * (0.5 + chance)
     next_at = max(now + pause, attempted.retry_at or now)
-    if next_at > (part.tried_at or now) + TRIED_FOR:
-        return Result(
-            id=part.id, state=DeliveryState.GIVEN_UP, reason=attempted.reason, is_repeat=part.is_repeat
-        )
+    is_over = next_at > (part.tried_at or now) + TRIED_FOR
     return Result(
         id=part.id,
-        state=DeliveryState.WAITING,
+        state=DeliveryState.GIVEN_UP if is_over else DeliveryState.WAITING,
         reason=attempted.reason,
         next_at=next_at,
-        is_repeat=part.is_repeat,
+        is_repeat=part.is_repeat or attempted.is_in_doubt,
     )
 
 

@@ -32,11 +32,11 @@ class Tried(Frozen):
         """Return it in one sentence."""
         match self.result:
             case Delivery.SENT:
-                return f"{self.address} took the notice for {one_line(self.person)}."
+                return f"{self.address}: {_clause(self.reason, 'took the notice')}."
             case Delivery.LATER:
-                return f"{self.address} does not take it now: {_clause(self.reason)}; notices are tried again."
+                return f"{self.address} does not take it now: {_clause(self.reason)}; it is tried again."
             case Delivery.REFUSED:
-                return f"{self.address} refused it: {_clause(self.reason)}; notices are not tried again."
+                return f"{self.address} refused it: {_clause(self.reason)}; it is not tried again."
 
 
 async def try_addresses(
@@ -92,5 +92,5 @@ async def try_addresses(
     )
 
 
-def _clause(reason: str) -> str:
-    return reason.rstrip(".") or "it gave no reason"
+def _clause(reason: str, otherwise: str = "it gave no reason") -> str:
+    return reason.rstrip(".") or otherwise
