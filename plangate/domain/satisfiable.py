@@ -5,7 +5,7 @@ lent to them, with a key if it has to be signed, and not away. A person who is a
 nobody can count on it. What no one can give before the deadline is told at once, not at the deadline.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, assert_never
@@ -84,97 +84,94 @@ def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ..
 
     Empty if it can, if it waits for no one, and without a list, where any name may decide.
     """
-    if people is None or run.drafted is None:
-        return ()
-    requirement = run.drafted.requirement
-    if run.phase is Phase.IN_REVIEW:
-        return unmet_approvals(requirement, run.approvers, run.barred, people, at=at, until=run.deadline)
-    if run.phase is Phase.HELD:
-        return unmet_resolution(requirement, run.barred, people, at=at, until=run.deadline)
-    return ()
+    return Deciders(people, at).unmet(run) if people is not None else ()
 
 
-def unmet_approvals(
-    requirement: Requirement,
-    approvers: Sequence[Approver],
-    barred: Sequence[str],
-    people: People,
-    *,
-    at: datetime,
-    until: datetime | None,
-) -> tuple[Unmet, ...]:
-    """Return which of the approvals that are still needed the people of the list cannot give now.
+class Deciders:
+    """The people of a list at one time, who are looked at once for many runs."""
 
-    Args:
-        requirement: of the plan.
-        approvers: who approved so far.
-        barred: the requester and the authors.
-        people: the list of people.
-        at: now.
-        until: the deadline; a person who is back before it can still approve then.
-    """
-    asked = _Asked(people, barred, requirement.assurance, [one.name for one in approvers])
-    roles = [need.role for need in requirement.needs]
-
-    def lacking(when: datetime) -> tuple[policy.Need, ...]:
-        more = _a_few(asked.able(at, when), roles, barred, sum(need.count for need in requirement.needs))
-        return policy.missing(requirement, [*approvers, *more], barred)
-
-    wanted = {need.role: need for need in policy.missing(requirement, approvers, barred)}
-    possible = _first(asked.moments(at, until), lambda when: not lacking(when))
-    return tuple(
-        Unmet(
-            what=str(wanted.get(need.role, need)),
-            able=tuple(one.name for one in asked.able(at, at) if policy.ways_of(one, [need.role], barred)),
-            hindered=tuple(asked.hindered((need.role,), at)),
-            possible_from=possible,
-        )
-        for need in lacking(at)
-    )
-
-
-def unmet_resolution(
-    requirement: Requirement,
-    barred: Sequence[str],
-    people: People,
-    *,
-    at: datetime,
-    until: datetime | None,
-) -> tuple[Unmet, ...]:
-    """Return the resolution of a held run, if no one of the list can give it now. Arguments as above."""
-    resolving = requirement.resolving
-    asked = _Asked(people, barred, resolving.assurance, ())
-
-    def is_able(when: datetime) -> bool:
-        return any(policy.can_resolve(requirement, one, barred) for one in asked.able(at, when))
-
-    if is_able(at):
-        return ()
-    roles = [role for group in resolving.any_of for role in group]
-    return (
-        Unmet(
-            what=f"a resolution by {resolving}",
-            hindered=tuple(asked.hindered(roles, at)),
-            possible_from=_first(asked.moments(at, until), is_able),
-        ),
-    )
-
-
-class _Asked:
-    """The people of the list who could decide, but for those who did."""
-
-    def __init__(
-        self, people: People, barred: Sequence[str], assurance: Assurance, decided: Sequence[str]
-    ) -> None:
+    def __init__(self, people: People, at: datetime) -> None:
         self._people = people
-        self._barred = barred
-        self._assurance = assurance
-        done = {identity(name) for name in decided}
-        self._persons = [one for one in people.persons if identity(one.name) not in done]
+        self._at = at
         self._lenders = tuple(one for one in people.persons if one.delegates)
-        self._known: dict[datetime, dict[str, Approver]] = {}
+        self._able: dict[tuple[datetime, Assurance], dict[str, Approver]] = {}
 
-    def moments(self, at: datetime, until: datetime | None) -> list[datetime]:
+    def unmet(self, run: RunState) -> tuple[Unmet, ...]:
+        """Return what the run waits for and cannot get."""
+        if run.drafted is None:
+            return ()
+        requirement = run.drafted.requirement
+        if run.phase is Phase.IN_REVIEW:
+            return self.unmet_approvals(requirement, run.approvers, run.barred, run.deadline)
+        if run.phase is Phase.HELD:
+            return self.unmet_resolution(requirement, run.barred, run.deadline)
+        return ()
+
+    def unmet_approvals(
+        self,
+        requirement: Requirement,
+        approvers: Sequence[Approver],
+        barred: Sequence[str],
+        until: datetime | None,
+    ) -> tuple[Unmet, ...]:
+        """Return which of the approvals that are still needed no one can give now.
+
+        Args:
+            requirement: of the plan.
+            approvers: who approved so far.
+            barred: the requester and the authors.
+            until: the deadline; a person who is back before it can still approve then.
+        """
+        roles = [need.role for need in requirement.needs]
+        enough = sum(need.count for need in requirement.needs)
+        done = {identity(one.name) for one in approvers}
+
+        def able(when: datetime) -> list[Approver]:
+            found = self._able_until(when, requirement.assurance)
+            return [one for one in found if identity(one.name) not in done]
+
+        def lacks(when: datetime) -> tuple[policy.Need, ...]:
+            return policy.missing(
+                requirement, [*approvers, *_a_few(able(when), roles, barred, enough)], barred
+            )
+
+        lacking = lacks(self._at)
+        if not lacking:
+            return ()
+        wanted = {need.role: need for need in policy.missing(requirement, approvers, barred)}
+        possible = _first(self._moments(until), lambda when: not lacks(when))
+        return tuple(
+            Unmet(
+                what=str(wanted.get(need.role, need)),
+                able=tuple(one.name for one in able(self._at) if policy.ways_of(one, [need.role], barred)),
+                hindered=tuple(self._hindered([need.role], requirement.assurance, barred, done)),
+                possible_from=possible,
+            )
+            for need in lacking
+        )
+
+    def unmet_resolution(
+        self, requirement: Requirement, barred: Sequence[str], until: datetime | None
+    ) -> tuple[Unmet, ...]:
+        """Return the resolution of a held run, if no one can give it now; arguments as for approvals."""
+        resolving = requirement.resolving
+
+        def is_possible(when: datetime) -> bool:
+            able = self._able_until(when, resolving.assurance)
+            return any(policy.can_resolve(requirement, one, barred) for one in able)
+
+        if is_possible(self._at):
+            return ()
+        roles = [role for group in resolving.any_of for role in group]
+        return (
+            Unmet(
+                what=f"a resolution by {resolving}",
+                hindered=tuple(self._hindered(roles, resolving.assurance, barred, set())),
+                possible_from=_first(self._moments(until), is_possible),
+            ),
+        )
+
+    def _moments(self, until: datetime | None) -> list[datetime]:
         """Return when the answer may change for the better, in order: ends of absences, begins of rights."""
         times = {
             time
@@ -184,49 +181,48 @@ class _Asked:
                 *(one.valid_from for one in person.keys),
                 *(one.valid_from for one in person.delegates),
             )
-            if time is not None and time > at and (until is None or time < until)
+            if time is not None and time > self._at and (until is None or time < until)
         }
         return sorted(times)[:_MOMENTS]
 
-    def able(self, at: datetime, when: datetime) -> list[Approver]:
-        """Return who could decide at some time from ``at`` to ``when``, with all that they then could."""
-        merged: dict[str, Approver] = {}
-        for time in (at, *(one for one in self.moments(at, None) if one <= when)):
-            for name, approver in self._able_at(time).items():
+    def _able_until(self, when: datetime, assurance: Assurance) -> list[Approver]:
+        """Return who could decide at some time from now to ``when``, with all that they then could."""
+        now = self._able_at(self._at, assurance)
+        merged = dict(now)
+        for time in (one for one in (self._moments(None) if when > self._at else ()) if one <= when):
+            for name, approver in self._able_at(time, assurance).items():
                 before = merged[name].standings if name in merged else ()
                 standings = tuple(dict.fromkeys((*before, *approver.standings)))
                 merged[name] = approver.model_copy(update={"standings": standings})
         return list(merged.values())
 
-    def hindered(self, roles: Sequence[str], at: datetime) -> Iterator[Hindered]:
-        """Yield who has one of the roles and cannot decide now, with the reason."""
-        for person in self._persons:
-            approver = self._identified(person.model_copy(update={"active": True}), at)
-            if approver is None or not policy.ways_of(approver, roles, ()):
-                continue
-            why = self._why_not(person, approver, roles, at)
-            if why is not None:
-                until = away_until(person, at) if why is Why.AWAY else None
-                yield Hindered(name=person.name, why=why, until=until)
-
-    def _why_not(self, person: Person, approver: Approver, roles: Sequence[str], at: datetime) -> Why | None:
-        if not person.active:
-            return Why.INACTIVE
-        if not policy.ways_of(approver, roles, self._barred):
-            return Why.BARRED
-        if self._proof(person, at) < self._assurance:
-            return Why.NO_KEY
-        return Why.AWAY if away_until(person, at) is not None else None
-
-    def _able_at(self, at: datetime) -> dict[str, Approver]:
-        if at not in self._known:
-            self._known[at] = {
-                person.name: approver.model_copy(update={"assurance": self._assurance})
-                for person in self._persons
-                if away_until(person, at) is None and self._proof(person, at) >= self._assurance
+    def _able_at(self, at: datetime, assurance: Assurance) -> dict[str, Approver]:
+        if (at, assurance) not in self._able:
+            self._able[at, assurance] = {
+                person.name: approver.model_copy(update={"assurance": assurance})
+                for person in self._people.persons
+                if away_until(person, at) is None and self._proof(person, at) >= assurance
                 if (approver := self._identified(person, at)) is not None
             }
-        return self._known[at]
+        return self._able[at, assurance]
+
+    def _hindered(
+        self, roles: Sequence[str], assurance: Assurance, barred: Sequence[str], done: Container[str]
+    ) -> Iterator[Hindered]:
+        """Yield who has one of the roles and cannot decide now, with the reason."""
+        for person in self._people.persons:
+            approver = self._identified(person.model_copy(update={"active": True}), self._at)
+            if identity(person.name) in done or not approver or not policy.ways_of(approver, roles, ()):
+                continue
+            until = away_until(person, self._at)
+            if not person.active:
+                yield Hindered(name=person.name, why=Why.INACTIVE)
+            elif not policy.ways_of(approver, roles, barred):
+                yield Hindered(name=person.name, why=Why.BARRED)
+            elif self._proof(person, self._at) < assurance:
+                yield Hindered(name=person.name, why=Why.NO_KEY)
+            elif until is not None:
+                yield Hindered(name=person.name, why=Why.AWAY, until=until)
 
     def _identified(self, person: Person, at: datetime) -> Approver | None:
         """Return the same as the list does, which looks at everyone to find who lends."""

@@ -17,6 +17,7 @@ from plangate.domain.plan import Plan, short
 from plangate.domain.plan_changes import Before, plan_before
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState, UndoProgress
+from plangate.domain.satisfiable import Unmet
 from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of
 from plangate.domain.standing_approvals import approval_of, counts_until, void_because
 from plangate.domain.stops import StopStatus
@@ -178,7 +179,8 @@ class Status(Frozen):
     approvals that are missing; ``lost`` are those that were no longer valid when a step was to begin, so
     that the plan is in review again since ``reopened_at``, as it is if an edit could not be drafted
     (``edit_failed`` says why); ``revoked`` are those that the recorded list of
-    people no longer supports; ``unread`` are decisions without a verdict. The fingerprint is that of
+    people no longer supports; ``unmet`` is what it waits for and no one of that list can give;
+    ``unread`` are decisions without a verdict. The fingerprint is that of
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
     if the records can be read.
@@ -215,6 +217,7 @@ class Status(Frozen):
     reopened_at: AwareDatetime | None = None
     edit_failed: str = ""
     revoked: tuple[LostApproval, ...] = ()
+    unmet: tuple[Unmet, ...] = Field(default=(), exclude_if=lambda value: not value)
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
     refusals_not_listed: int

@@ -21,7 +21,7 @@ from plangate.domain.people import (
     Standing,
 )
 from plangate.domain.policy import Need, Requirement, Resolvers
-from plangate.domain.satisfiable import unmet_approvals, unmet_resolution
+from plangate.domain.satisfiable import Deciders
 from plangate.domain.trusted_web import TrustedWeb
 from tests.support.build import NOON
 
@@ -45,7 +45,7 @@ def away(days: float, to: str = "") -> tuple[Absence, ...]:
 def said(requirement: Requirement, *persons: Person, approved: tuple[str, ...] = ()) -> list[str]:
     people = People(persons=persons)
     approvers = [one for name in approved if (one := people.identify(name, NOON).approver) is not None]
-    found = unmet_approvals(requirement, approvers, BARRED, people, at=NOON, until=DEADLINE)
+    found = Deciders(people, NOON).unmet_approvals(requirement, approvers, BARRED, DEADLINE)
     return [str(one) for one in found]
 
 
@@ -108,16 +108,16 @@ def test_a_plan_that_is_to_be_signed_needs_people_with_keys() -> None:
     login = wants(("finance", 1), assurance=Assurance.LOGIN)
     assert said(login, finance("dana")) != []
     web = People(persons=(finance("dana"),), web=TrustedWeb(keys=frozenset({"k"})))
-    assert unmet_approvals(login, (), BARRED, web, at=NOON, until=None) == ()
+    assert Deciders(web, NOON).unmet_approvals(login, (), BARRED, None) == ()
 
 
 def test_a_hold_that_no_one_can_resolve_is_found() -> None:
     requirement = Requirement(resolvers=Resolvers(any_of=(("finance",), ("ops",))))
     alone = People(persons=(finance("dana"), Person(name="olga", roles=("ops",))))
-    (one,) = unmet_resolution(requirement, BARRED, alone, at=NOON, until=DEADLINE)
+    (one,) = Deciders(alone, NOON).unmet_resolution(requirement, BARRED, DEADLINE)
     assert str(one) == "a resolution by finance and ops: no one could"
     both = People(persons=(*alone.persons, Person(name="ada", roles=("ops", "finance"))))
-    assert unmet_resolution(requirement, BARRED, both, at=NOON, until=DEADLINE) == ()
+    assert Deciders(both, NOON).unmet_resolution(requirement, BARRED, DEADLINE) == ()
 
 
 NAMES: Final = ("rita", "dana", "bob", "erik", "olga")
@@ -191,7 +191,7 @@ def could_be_met(requirement: Requirement, people: People, times: list[datetime]
 )
 def test_it_agrees_with_trying_every_person_at_every_half_day(people: People, needs: dict[str, int]) -> None:
     requirement = wants(*needs.items())
-    found = unmet_approvals(requirement, (), BARRED, people, at=NOON, until=DEADLINE)
+    found = Deciders(people, NOON).unmet_approvals(requirement, (), BARRED, DEADLINE)
     assert bool(found) is not could_be_met(requirement, people, [NOON])
     later = [NOON + half * DAY / 2 for half in range(6)]
     firsts = [n for n in range(len(later)) if could_be_met(requirement, people, later[: n + 1])]
@@ -205,4 +205,4 @@ def test_what_one_approved_already_is_not_asked_of_them_again(people: People, na
     approver = Approver(name=name, standings=(Standing(person=name, roles=("finance",)),))
     requirement = wants(("finance", 1))
     assert policy.satisfied(requirement, (approver,), BARRED)
-    assert unmet_approvals(requirement, (approver,), BARRED, people, at=NOON, until=DEADLINE) == ()
+    assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), BARRED, DEADLINE) == ()
