@@ -33,6 +33,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     └── OperatorError            the operator fixes the configuration
         ├── SettingsInvalid
         ├── FileInvalid          a policy or a list of people; carries every fault with its place
+        ├── NoWorkingTime        a calendar never has working time, or its zone or country is unknown
         ├── ToolInvalid          a tool's author fixes it; names file and line
         ├── PlannerInvalid       a planner's author fixes it; names file and line
         ├── RecordsMissing
@@ -201,6 +202,10 @@ class FileInvalid(OperatorError):
         self.faults = tuple(faults)
         listed = "; ".join(map(str, self.faults))
         super().__init__(f"{path} cannot be used ({counted(len(self.faults), 'fault')}): {listed}")
+
+
+class NoWorkingTime(OperatorError):
+    """A calendar has too little working time, or this system does not know its zone or country."""
 
 
 class ToolInvalid(OperatorError):

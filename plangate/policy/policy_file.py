@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from plangate.domain.base import Frozen
+from plangate.domain.calendars import Calendar
 from plangate.domain.delegations import DelegationRules, LendableRole
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
@@ -38,6 +39,8 @@ from plangate.domain.seers import Seers
 from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
+from plangate.policy.calendars_file import TABLE as CALENDARS
+from plangate.policy.calendars_file import read_calendars
 from plangate.policy.conditions import Condition, RecentOf, Unclear
 from plangate.policy.policy_entries import DefaultEntry, ResolveEntry, RuleEntry, SeeEntry, WholePolicy
 from plangate.policy.policy_faults import (
@@ -117,6 +120,7 @@ class FilePolicy:
         see: Rules[Seers] = MappingProxyType({}),
         whole: WholePolicy | None = None,
         stop_rules: StopRules | None = None,
+        calendars: Mapping[str, Calendar] = MappingProxyType({}),
     ) -> None:
         self._rules = rules
         self._resolve = resolve
@@ -127,6 +131,7 @@ class FilePolicy:
         self.default = default
         self.whole = whole or WholePolicy()
         self.stop_rules = stop_rules or StopRules()
+        self.calendars = calendars
         self.text = text
         self.policy_hash = hashlib.sha256(text.encode()).hexdigest()
 
@@ -316,8 +321,9 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     document = parse_toml(path, raw)
     people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
     faults = unknown_names(
-        document, ("rule", "resolve", "see", "default", *_OF_ALL, *STOP_TABLES), {"person": people}
+        document, ("rule", "resolve", "see", "default", CALENDARS, *_OF_ALL, *STOP_TABLES), {"person": people}
     )
+    calendars = read_calendars(document, raw, faults)
     names: set[str] = set()
 
     def rules_in(table: str, read: _Read[AnyRule]) -> dict[str, tuple[AnyRule, Condition]]:
@@ -349,7 +355,15 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
         raise FileInvalid(str(path), faults)
     tools = known.tools if known else None
     return FilePolicy(
-        rules, default, tools, raw.decode(), resolve=resolve, see=see, whole=whole, stop_rules=stop_rules
+        rules,
+        default,
+        tools,
+        raw.decode(),
+        resolve=resolve,
+        see=see,
+        whole=whole,
+        stop_rules=stop_rules,
+        calendars=calendars,
     )
 
 
