@@ -19,6 +19,7 @@ from plangate.domain.policy import Policy, Requirement, asks_for_less, strictest
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import RunState, StepState
 from plangate.policy.requirements import derived, judged_for, limits_of, sums_for
+from plangate.policy.starting import starts_of
 from plangate.records.reservations import Reservation, lock_tools, reserved_steps, with_others
 from plangate.records.trail import OpenTrail
 
@@ -112,7 +113,8 @@ def needing_more(
         lost=(*weak, *(one for one in lost if one.name not in {other.name for other in weak})),
         people=people.hash if people else "",
         reopened_at=now,
-        deadline=reopened_deadline(drafted, now),
+        deadline=(deadline := reopened_deadline(drafted, now)),
+        starts=starts_of(needing.requirement, now, deadline, drafted.plan.not_before),
         requirement=needing.requirement,
         recent=needing.recent,
     )

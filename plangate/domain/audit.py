@@ -21,6 +21,7 @@ from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement
+from plangate.domain.start_times import StartTimes
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
 
@@ -97,7 +98,8 @@ class Drafted(Frozen):
     are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
     SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
     ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
-    other runs that were the same at that moment.
+    other runs that were the same at that moment. ``starts`` are the times in which its steps may begin, if a
+    rule has a window or a freeze.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -115,6 +117,7 @@ class Drafted(Frozen):
     state: str = Field(default="", exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
     duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=_is_unset)
+    starts: StartTimes | None = Field(default=None, exclude_if=_is_unset)
 
     @property
     def review_time(self) -> timedelta:
@@ -163,7 +166,8 @@ class Reopened(Frozen):
     longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
     were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
     Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
-    what it needs from now on. Its execution continues if its approvals are enough for that.
+    what it needs from now on. Its execution continues if its approvals are enough for that. ``starts`` are as
+    in `Drafted`, from now on.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -176,6 +180,7 @@ class Reopened(Frozen):
     deadline: AwareDatetime
     requirement: Requirement | None = Field(default=None, exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
+    starts: StartTimes | None = Field(default=None, exclude_if=_is_unset)
 
 
 class Claimed(Frozen):

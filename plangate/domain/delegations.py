@@ -410,16 +410,19 @@ def _read(inputs: Sequence[object]) -> DelegationOrder:
 
 
 def _wrong_parts(order: DelegationOrder) -> str | None:
+    to, roles, until = bool(order.to), bool(order.roles), order.until is not None
     match order.action:
         case DelegationAction.LIST:
             return 'a list takes nothing but {"action": "list"}'
-        case DelegationAction.LEND if not order.to or not order.roles or order.until is None:
-            return 'to lend takes "to", "roles" and "until"'
-        case DelegationAction.END if not order.to or order.roles or order.until is not None:
-            return 'an end takes "to", no "roles" and no "until": it takes back all that was lent to them'
-        case DelegationAction.AWAY if order.roles or order.until is None:
-            return 'an absence takes "until", may take "to", and no "roles": an order to lend takes those'
-        case DelegationAction.BACK if order.to or order.roles or order.until is not None:
-            return 'to be back takes no "to", no "roles" and no "until"'
+        case DelegationAction.LEND:
+            return None if to and roles and until else 'to lend takes "to", "roles" and "until"'
+        case DelegationAction.END:
+            is_end = to and not roles and not until
+            return None if is_end else 'an end takes "to" alone: it takes back all that was lent to them'
+        case DelegationAction.AWAY:
+            is_absence = until and not roles
+            return None if is_absence else 'an absence takes "until" and may take "to", and no "roles"'
+        case DelegationAction.BACK:
+            return 'to be back takes no "to", "roles" or "until"' if to or roles or until else None
         case _:
-            return None
+            assert_never(order.action)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
+from plangate.domain.calendars import Calendar
 from plangate.domain.decision import Resolution
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.limits import RecentSum
@@ -87,6 +88,8 @@ class Requirement(Frozen):
         cooling_seconds: how long after the last approval the first step may not begin; None for no time.
         batch: whether it may be approved together with other plans of one kind, by one touch on a page.
         seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
+        windows: the calendars in whose working time steps may begin; all of them count.
+        freezes: the calendars in whose working time no step begins.
     """
 
     needs: tuple[Need, ...] = ()
@@ -101,6 +104,8 @@ class Requirement(Frozen):
     cooling_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     batch: bool = Field(default=False, exclude_if=lambda value: not value)
     seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
+    windows: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
+    freezes: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -138,6 +143,8 @@ class Rule(Frozen):
     approval_valid_for: int | None = None
     cooling_seconds: int | None = None
     batch: bool = False
+    window: Calendar | None = None
+    freezes: tuple[Calendar, ...] = ()
 
 
 class ResolveRule(Frozen):
@@ -214,7 +221,8 @@ def combined(
 ) -> Requirement:
     """Combine the rules that matched each step, and what the policy says of every plan.
 
-    Per role the largest count, the shortest times but the longest to cool off, the strongest proof. A step
+    Per role the largest count, the shortest times but the longest to cool off, the strongest proof, every
+    window and every freeze. A step
     that nothing matched gets ``default``; a plan is free only if no rule that matched any step demands
     anything, and is approved together with others only if each rule that demands something allows that.
     """
@@ -237,6 +245,8 @@ def combined(
         cooling_seconds=_most_seconds(rule.cooling_seconds for rule in demanding),
         batch=bool(demanding) and all(rule.batch for rule in demanding),
         seen_by=together(*(one.see for one in matched)),
+        windows=_each_once(rule.window for rule in demanding),
+        freezes=_each_once(one for rule in demanding for one in rule.freezes),
     )
 
 
@@ -262,6 +272,8 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
         cooling_seconds=_most_seconds((one.cooling_seconds, other.cooling_seconds)),
         batch=any(part.needs for part in demanding) and all(part.batch for part in demanding),
         seen_by=together(one.seen_by, other.seen_by),
+        windows=_each_once((*one.windows, *other.windows)),
+        freezes=_each_once((*one.freezes, *other.freezes)),
     )
 
 
@@ -341,10 +353,24 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return "that people who struck steps do not approve"
     if requirement.batch and not demanded.batch:
         return "that it is approved alone, not together with others"
+    times = _begins_at_more_times(requirement, demanded)
+    if times is not None:
+        return times
     seers = missing_seers(requirement.seen_by, demanded.seen_by)
     if seers is not None:
         return f"that only {seers} may see it"
     return _resolved_by_more(requirement.resolving, demanded.resolving)
+
+
+def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> str | None:
+    """Return what is missing if steps may begin when the demanded requirement does not let them."""
+    for window in demanded.windows:
+        if window not in requirement.windows:
+            return f"that steps begin in the window {window.name} only"
+    for freeze in demanded.freezes:
+        if freeze not in requirement.freezes:
+            return f"that no step begins in the freeze {freeze.name}"
+    return None
 
 
 def _resolved_by_more(resolving: Resolvers, demanded: Resolvers) -> str | None:
@@ -468,6 +494,10 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
 def _placeholder_approver(number: int, role: str) -> Approver:
     name = f"\0{number}"  # no person can have this name
     return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), assurance=max(Assurance))
+
+
+def _each_once(calendars: Iterable[Calendar | None]) -> tuple[Calendar, ...]:
+    return tuple(dict.fromkeys(one for one in calendars if one is not None))
 
 
 def _most_seconds(values: Iterable[int | None]) -> int | None:

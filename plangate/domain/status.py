@@ -1,6 +1,7 @@
 """The status of a run, as the query, the command line and ``--json`` show it."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import Field, JsonValue
@@ -20,6 +21,7 @@ from plangate.domain.run import Phase, RunState, StepState, UndoProgress
 from plangate.domain.satisfiable import Unmet
 from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of
 from plangate.domain.standing_approvals import approval_of, counts_until, void_because
+from plangate.domain.start_times import Beginning
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
 
@@ -185,7 +187,8 @@ class Status(Frozen):
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
     if the records can be read.
     ``cooling_until`` is until when no step of the approved plan may begin, so that approvals can be taken
-    back; it may be past.
+    back; it may be past. ``beginning`` says when the next step of the newest plan may begin once it is
+    approved, if not at any time.
     ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
@@ -225,6 +228,7 @@ class Status(Frozen):
     unread_not_listed: int = 0
     deadline: AwareDatetime | None
     cooling_until: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    beginning: Beginning | None = Field(default=None, exclude_if=lambda value: value is None)
     planner: ModelUse | None
     steps: tuple[StepStatus, ...]
     workers_differ: tuple[str, ...] = ()
@@ -241,6 +245,20 @@ class Status(Frozen):
     duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=lambda value: not value)
     needs_more: bool = False
     source: str
+
+    def waits_until(self, at: datetime) -> datetime | None:
+        """Return until when the approved plan waits for its next step to be allowed; None if it does not."""
+        if self.state != Phase.EXECUTING or self.beginning is None:
+            return None
+        first = self.beginning.first(at)
+        return first if first is not None and first > at else None
+
+    def begins(self, at: datetime) -> datetime | None:
+        """Return when it begins at the earliest, while it is not approved; None if it may at once."""
+        if self.state != Phase.IN_REVIEW or self.beginning is None:
+            return None
+        first = self.beginning.first(at)
+        return first if first is not None and first > at else None
 
 
 class RunResult(Frozen):
@@ -289,6 +307,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         refusals_not_listed=state.refusals_not_kept,
         deadline=state.deadline,
         cooling_until=state.cooling_until,
+        beginning=_beginning(state),
         planner=drafted.planner if drafted else None,
         steps=_steps(state),
         unrecorded=unrecorded,
@@ -303,6 +322,11 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         needs_more=state.reopened is not None and state.reopened.requirement is not None,
         source=source,
     )
+
+
+def _beginning(state: RunState) -> Beginning | None:
+    is_open = state.phase in (Phase.IN_REVIEW, Phase.EXECUTING, Phase.HELD)
+    return state.beginning if is_open and not state.beginning.is_free else None
 
 
 def with_step_attempt(status: Status, attempt: Attempt) -> Status:

@@ -43,8 +43,9 @@ def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[F
             yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
         yield from faults_of_role(role, in_needs, known)
     others = rule.timeout_seconds or rule.approval_valid_for or rule.cooling_seconds or rule.batch
-    if (others or rule.assurance > Assurance.TYPED) and not rule.needs:
-        without = "assurance, timeout, approval_valid_for, settle and batch have no effect"
+    has_times = rule.window is not None or bool(rule.freezes)
+    if (others or has_times or rule.assurance > Assurance.TYPED) and not rule.needs:
+        without = "assurance, timeout, approval_valid_for, settle, window, freeze and batch have no effect"
         yield Fault(at, f"needs no approval, so {without}; remove them")
 
 

@@ -40,7 +40,7 @@ from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
 from plangate.policy.calendars_file import TABLE as CALENDARS
-from plangate.policy.calendars_file import read_calendars
+from plangate.policy.calendars_file import faults_of_calendar, read_calendars
 from plangate.policy.conditions import Condition, RecentOf, Unclear
 from plangate.policy.policy_entries import DefaultEntry, ResolveEntry, RuleEntry, SeeEntry, WholePolicy
 from plangate.policy.policy_faults import (
@@ -336,9 +336,10 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
                 found.update({rule.name: (rule, condition)} if condition else {})
         return found
 
-    rules, resolve = rules_in("rule", _rule), rules_in("resolve", _resolve_rule)
+    rule = partial(_rule, calendars=calendars)
+    rules, resolve = rules_in("rule", rule), rules_in("resolve", _resolve_rule)
     see = rules_in("see", _see_rule)
-    default = _default(document.get("default"), faults)
+    default = _default(document.get("default"), faults, calendars)
     faults += faults_of_rule(default, _DEFAULT, known)
     faults += faults_of_times([default, *(rule for rule, _ in rules.values())])
     whole = _whole(document, faults)
@@ -391,13 +392,20 @@ def _condition(when: object, of: FaultPath, known: Known | None, faults: list[Fa
     return condition
 
 
-def _rule(entry: dict[str, Any], at: FaultPath, known: Known | None, faults: list[Fault]) -> Rule | None:
+def _rule(
+    entry: dict[str, Any],
+    at: FaultPath,
+    known: Known | None,
+    faults: list[Fault],
+    *,
+    calendars: Mapping[str, Calendar],
+) -> Rule | None:
     try:
         typed = RuleEntry.model_validate(_without_misplaced(entry, at, faults))
     except ValidationError as error:
         faults += faults_in(error, at)
         return None
-    rule = _as_rule(typed, typed.name)
+    rule = _as_rule(typed, typed.name, at, calendars, faults)
     faults += faults_of_rule(rule, at, known)
     return rule
 
@@ -452,7 +460,7 @@ def _without_misplaced(entry: object, at: FaultPath, faults: list[Fault]) -> obj
     return {name: value for name, value in entry.items() if name not in misplaced}
 
 
-def _default(entry: object, faults: list[Fault]) -> Rule:
+def _default(entry: object, faults: list[Fault], calendars: Mapping[str, Calendar]) -> Rule:
     if entry is None:
         return Rule(name=DEFAULT_RULE, needs=ONE_APPROVAL.needs)
     try:
@@ -460,10 +468,19 @@ def _default(entry: object, faults: list[Fault]) -> Rule:
     except ValidationError as error:
         faults += faults_in(error, _DEFAULT)
         return Rule(name=DEFAULT_RULE, needs=ONE_APPROVAL.needs)
-    return _as_rule(typed, DEFAULT_RULE)
+    return _as_rule(typed, DEFAULT_RULE, _DEFAULT, calendars, faults)
 
 
-def _as_rule(entry: DefaultEntry, name: str) -> Rule:
+def _as_rule(
+    entry: DefaultEntry,
+    name: str,
+    at: FaultPath,
+    calendars: Mapping[str, Calendar],
+    faults: list[Fault],
+) -> Rule:
+    faults += faults_of_calendar(entry.window or "", (*at, "window"), calendars)
+    for freeze in entry.freeze:
+        faults += faults_of_calendar(freeze, (*at, "freeze"), calendars)
     return Rule(
         name=name,
         needs=tuple(Need(role=need.role, count=need.count) for need in entry.needs),
@@ -472,4 +489,6 @@ def _as_rule(entry: DefaultEntry, name: str) -> Rule:
         approval_valid_for=entry.approval_valid_for,
         cooling_seconds=entry.settle,
         batch=entry.batch,
+        window=calendars.get(entry.window or ""),
+        freezes=tuple(calendars[one] for one in dict.fromkeys(entry.freeze) if one in calendars),
     )
