@@ -68,6 +68,7 @@ from plangate.domain.run import (
 from plangate.domain.starting import why_too_early, why_too_late
 from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
+from plangate.policy.public_holidays import facts_at
 from plangate.policy.starting import starts_of
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
 from plangate.records.stops import StopsSeen
@@ -376,13 +377,15 @@ class StepAttempt:
         if not lost or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
             return None
         assert state.drafted is not None
+        facts = facts_at(state.drafted.requirement, now)
         event = Reopened(
             fingerprint=self._task.fingerprint,
             step=self._task.step,
             lost=lost,
             people=people.hash if people else "",
             reopened_at=now,
-            deadline=(deadline := reopened_deadline(state.drafted, now)),
+            deadline=(deadline := reopened_deadline(state.requested, state.drafted, now, facts)),
+            facts=facts,
             starts=starts_of(state.drafted.requirement, now, deadline, state.drafted.plan.not_before),
         )
         return self._reopen(trail, event)

@@ -22,7 +22,7 @@ from activities.tasks import DraftTask, KeepTask
 from activities.waiting import soon
 from plangate.domain.audit import Drafted, ModelUse, Reopened
 from plangate.domain.base import Frozen
-from plangate.domain.deadlines import reopened_deadline, review_time
+from plangate.domain.deadlines import reopened_deadline, review_deadline
 from plangate.domain.errors import (
     DirectoryUnavailable,
     DraftUnusable,
@@ -40,6 +40,7 @@ from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.seers import together
 from plangate.domain.starting import FARTHEST
+from plangate.policy.public_holidays import facts_at
 from plangate.policy.requirements import demanded_of, judged_for
 from plangate.policy.starting import starts_of
 from plangate.records.attachments import keep
@@ -237,7 +238,8 @@ class Planning:
         if state.drafted:  # its page shows the plans before it too
             seen_by = together(state.drafted.requirement.seen_by, requirement.seen_by)
             requirement = requirement.model_copy(update={"seen_by": seen_by})
-        deadline = now + review_time(requested, requirement)
+        facts = facts_at(requirement, now)
+        deadline = review_deadline(requested, requirement, now, facts)
         starts = starts_of(requirement, now, deadline, plan.not_before)
         if starts is not None and not starts.spans:
             raise PlanInvalid(
@@ -259,6 +261,7 @@ class Planning:
             recent=recent,
             duplicates=duplicates,
             starts=starts,
+            facts=facts,
         )
         enter_likenesses(
             trail.connection,
@@ -278,11 +281,13 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
     if state.edit is None or state.drafted is None or not is_meant or trail.is_closed:
         return state
     at = max(task.at, trail.entries()[-1].at)
+    facts = facts_at(state.drafted.requirement, at)
     event = Reopened(
         fingerprint=state.drafted.fingerprint,
         edit=f"the edit by {state.edit.by} could not be drafted: {task.reason}",
         reopened_at=at,
-        deadline=(deadline := reopened_deadline(state.drafted, at)),
+        deadline=(deadline := reopened_deadline(state.requested, state.drafted, at, facts)),
+        facts=facts,
         starts=starts_of(state.drafted.requirement, at, deadline, state.drafted.plan.not_before),
     )
     trail.append(Note(key=f"reopened:{at.isoformat()}", at=at, actor=this_worker(), event=event))

@@ -6,12 +6,13 @@ when the plan was made.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from plangate.audit.checkpoint_times import SLOW_WRITE
 from plangate.audit.rules_in_force import OTHER_WORKERS, RuleHistory
 from plangate.domain.audit import Drafted, Requested
+from plangate.domain.calendars import Facts
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import NotApproved
 from plangate.domain.limits import RecentSum
@@ -27,13 +28,14 @@ from plangate.records.trail import OpenTrail
 
 _REMEMBERED: Final = 10_000  # plans
 
+_Dates = tuple[datetime, datetime, tuple[Facts, ...]]
 _Times = tuple[StartTimes | None, datetime, datetime]
 _Sound = tuple[
     Requested,
     str,
     Requirement,
     str,
-    timedelta,
+    _Dates,
     tuple[RecentSum, ...],
     tuple[Duplicate, ...],
     tuple[_Times, ...],
@@ -71,7 +73,8 @@ class Requiring:
         requested = trail.state().requested
         assert requested is not None
         key: _Sound = (
-            *(requested, drafted.fingerprint, drafted.requirement, drafted.requester, drafted.review_time),
+            *(requested, drafted.fingerprint, drafted.requirement, drafted.requester),
+            (drafted.drafted_at, drafted.deadline, drafted.facts),
             drafted.recent,
             drafted.duplicates,
             tuple(_times(trail, drafted)),

@@ -376,10 +376,12 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
             return f"asks for less than the plan needed before: {less}"
         if asks_for_less(drafted.requirement, event.requirement) is None:
             return "reopens the review for a requirement that asks for no more"
+    if drafted and event.requirement is not None:
+        drafted = drafted.needing(event.requirement, event.recent)
     wrong_times = wrong_start_times(event, drafted) if drafted else None
     if wrong_times:
         return wrong_times
-    if drafted and exceeds_first_review(event, drafted):
+    if drafted and exceeds_first_review(event, drafted, state.requested):
         return "reopens the review for longer than the first time"
     strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}
     if strangers:

@@ -23,6 +23,7 @@ from plangate.domain.errors import NoWorkingTime
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LONGEST_SEARCH: Final = timedelta(days=800)
 _DAY: Final = timedelta(days=1)
+_FARTHEST: Final = 24 * 3600 - 1  # seconds from UTC
 _STEP: Final = timedelta(hours=12)  # no zone changes its offset twice in that time
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
@@ -57,7 +58,7 @@ class Offset(Frozen):
     """How far the clocks of a zone are ahead of UTC, from a moment on."""
 
     since: AwareDatetime
-    seconds: int
+    seconds: int = Field(ge=-_FARTHEST, le=_FARTHEST)
 
 
 class Facts(Frozen):
@@ -68,7 +69,7 @@ class Facts(Frozen):
 
     calendar: str
     holidays: tuple[date, ...] = Field(default=(), exclude_if=lambda value: not value)
-    offsets: tuple[Offset, ...]
+    offsets: tuple[Offset, ...] = Field(min_length=1)
 
 
 class Calendar(Frozen):
@@ -99,8 +100,9 @@ class Calendar(Frozen):
     offsets: tuple[Offset, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def frozen(self, facts: Facts) -> "Calendar":
-        """Return it as a function of these facts alone."""
-        return self.model_copy(update={"holidays": facts.holidays, "offsets": facts.offsets})
+        """Return it as a function of these facts alone; without a country it has no public holidays."""
+        holidays = facts.holidays if self.country else ()
+        return self.model_copy(update={"holidays": holidays, "offsets": facts.offsets})
 
     def facts(self, begin: datetime, until: datetime) -> Facts:
         """Return what it knows of its zone and country for this time and a day before and after it."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import count as counting
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -17,17 +17,22 @@ from plangate.domain.base import Frozen
 from plangate.domain.calendars import Calendar
 from plangate.domain.decision import Resolution
 from plangate.domain.duplicates import Duplicate
+from plangate.domain.escalation import Escalation, Relief, escalations_for_all, too_early
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
 from plangate.domain.seers import Seers, missing_seers, together
+from plangate.domain.working_time import WorkingTime
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
 HOLD_SECONDS: Final = 72 * 3600
 LONGEST_COOLING: Final = 24 * 3600
 _MOST_LOOKS: Final = 4_000  # a third of a second of CPU time, during which it blocks the run
+
+
+Part = TypeVar("Part", WorkingTime, Calendar)
 
 
 class Need(Frozen):
@@ -40,6 +45,15 @@ class Need(Frozen):
         """Return it in words."""
         who = "anyone but the requester" if self.role == ANYONE else self.role
         return f"{counted(self.count, 'approval')} by {who}"
+
+
+def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
+    """Return needs in words, each with the roles that may give it later, and from when."""
+    spelled = []
+    for need in needs:
+        later = "".join(f" ({one})" for one in reliefs if one.role == need.role)
+        spelled.append(f"{need}{later}")
+    return " and ".join(spelled)
 
 
 class Resolvers(Frozen):
@@ -80,6 +94,7 @@ class Requirement(Frozen):
         assurance: the proof of identity that a decision must have.
         approval_valid_for: seconds after which an approval is too old for a step to start.
         timeout_seconds: time limit of a review, if a rule sets one; the request may set a shorter one.
+        working: its time limits in working time; the one that ends first counts.
         rules: the rules that demand this, or that exempted the plan.
         policy_hash: SHA-256 of the policy file; empty if there is none.
         resolvers: who may resolve a held run, if a rule says so; default: see `resolving`.
@@ -90,6 +105,8 @@ class Requirement(Frozen):
         seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
         windows: the calendars in whose working time steps may begin; all of them count.
         freezes: the calendars in whose working time no step begins.
+        escalations: the roles that may approve, too, once a review has lasted for some time.
+        remind: how many seconds before the deadline those are reminded who can still approve.
     """
 
     needs: tuple[Need, ...] = ()
@@ -106,6 +123,9 @@ class Requirement(Frozen):
     seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
     windows: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
     freezes: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
+    working: tuple[WorkingTime, ...] = Field(default=(), exclude_if=lambda value: not value)
+    escalations: tuple[Escalation, ...] = Field(default=(), exclude_if=lambda value: not value)
+    remind: tuple[int, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -121,6 +141,11 @@ class Requirement(Frozen):
         """
         found = self.resolvers or Resolvers(any_of=(approving_roles(self.needs),))
         return found.model_copy(update={"assurance": max(found.assurance, self.assurance)})
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The roles of those who may approve, now or later; none if it is free."""
+        return tuple(dict.fromkeys([*_roles(self.needs), *(one.to for one in self.escalations)]))
 
     @property
     def longest_hold(self) -> int:
@@ -145,6 +170,9 @@ class Rule(Frozen):
     batch: bool = False
     window: Calendar | None = None
     freezes: tuple[Calendar, ...] = ()
+    working: WorkingTime | None = None
+    escalations: tuple[Escalation, ...] = ()
+    remind: tuple[int, ...] = ()
 
 
 class ResolveRule(Frozen):
@@ -221,8 +249,8 @@ def combined(
 ) -> Requirement:
     """Combine the rules that matched each step, and what the policy says of every plan.
 
-    Per role the largest count, the shortest times but the longest to cool off, the strongest proof, every
-    window and every freeze. A step
+    Per role the largest count, the shortest times but the longest to cool off, the strongest proof, only the
+    escalations that each rule allows which needs the role, all reminders, windows and freezes. A step
     that nothing matched gets ``default``; a plan is free only if no rule that matched any step demands
     anything, and is approved together with others only if each rule that demands something allows that.
     """
@@ -245,8 +273,11 @@ def combined(
         cooling_seconds=_most_seconds(rule.cooling_seconds for rule in demanding),
         batch=bool(demanding) and all(rule.batch for rule in demanding),
         seen_by=together(*(one.see for one in matched)),
-        windows=_each_once(rule.window for rule in demanding),
-        freezes=_each_once(one for rule in demanding for one in rule.freezes),
+        working=_each_once((rule.working,) for rule in demanding if rule.working),
+        escalations=escalations_for_all((_roles(rule.needs), rule.escalations) for rule in demanding),
+        remind=_reminders(rule.remind for rule in demanding),
+        windows=_each_once((rule.window,) for rule in demanding),
+        freezes=_each_once(rule.freezes for rule in demanding),
     )
 
 
@@ -272,8 +303,11 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
         cooling_seconds=_most_seconds((one.cooling_seconds, other.cooling_seconds)),
         batch=any(part.needs for part in demanding) and all(part.batch for part in demanding),
         seen_by=together(one.seen_by, other.seen_by),
-        windows=_each_once((*one.windows, *other.windows)),
-        freezes=_each_once((*one.freezes, *other.freezes)),
+        working=_each_once((one.working, other.working)),
+        escalations=escalations_for_all((_roles(part.needs), part.escalations) for part in demanding),
+        remind=_reminders((one.remind, other.remind)),
+        windows=_each_once((one.windows, other.windows)),
+        freezes=_each_once((one.freezes, other.freezes)),
     )
 
 
@@ -341,12 +375,9 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return f"{counted(needed, 'approval')} in all"
     if requirement.assurance < demanded.assurance:
         return f'the assurance "{demanded.assurance}"'
-    if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):
-        return f"approvals that are no older than {demanded.approval_valid_for} seconds"
-    if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
-        return f"a review of at most {demanded.timeout_seconds} seconds"
-    if (requirement.cooling_seconds or 0) < (demanded.cooling_seconds or 0):
-        return f"{demanded.cooling_seconds} seconds between the last approval and the first step"
+    times = _allows_other_times(requirement, demanded)
+    if times is not None:
+        return times
     if requirement.longest_hold > demanded.longest_hold:
         return f"a hold of at most {demanded.longest_hold} seconds"
     if requirement.strike_keeps_approver and not demanded.strike_keeps_approver:
@@ -370,6 +401,25 @@ def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> st
     for freeze in demanded.freezes:
         if freeze not in requirement.freezes:
             return f"that no step begins in the freeze {freeze.name}"
+    return None
+
+
+def _allows_other_times(requirement: Requirement, demanded: Requirement) -> str | None:
+    """Return what is missing if its approvals or its review may take longer, or more people approve later."""
+    if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):
+        return f"approvals that are no older than {demanded.approval_valid_for} seconds"
+    if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
+        return f"a review of at most {demanded.timeout_seconds} seconds"
+    for limit in demanded.working:
+        if limit not in requirement.working:
+            return f"a review of at most {limit}"
+    early = too_early(requirement.escalations, demanded.escalations, _roles(demanded.needs))
+    if early is not None:
+        return f"no approval by {early.to} for {early.role} after {early.after_seconds} seconds already"
+    if not set(requirement.remind).issuperset(demanded.remind):
+        return "each of its reminders"
+    if (requirement.cooling_seconds or 0) < (demanded.cooling_seconds or 0):
+        return f"{demanded.cooling_seconds} seconds between the last approval and the first step"
     return None
 
 
@@ -496,8 +546,16 @@ def _placeholder_approver(number: int, role: str) -> Approver:
     return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), assurance=max(Assurance))
 
 
-def _each_once(calendars: Iterable[Calendar | None]) -> tuple[Calendar, ...]:
-    return tuple(dict.fromkeys(one for one in calendars if one is not None))
+def _roles(needs: Iterable[Need]) -> list[str]:
+    return [need.role for need in needs]
+
+
+def _each_once(parts: Iterable[Iterable[Part | None]]) -> tuple[Part, ...]:
+    return tuple(dict.fromkeys(one for part in parts for one in part if one is not None))
+
+
+def _reminders(parts: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    return tuple(sorted({seconds for part in parts for seconds in part}, reverse=True))
 
 
 def _most_seconds(values: Iterable[int | None]) -> int | None:

@@ -11,6 +11,7 @@ from plangate.domain.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Choice, Resolution
 from plangate.domain.duplicates import Duplicate
+from plangate.domain.escalation import Relief
 from plangate.domain.lifecycle import possible_resolutions
 from plangate.domain.limits import RecentSum, written
 from plangate.domain.people import Approver, LostApproval
@@ -178,7 +179,8 @@ class Status(Frozen):
     """Everything that is known about a run; ``source`` says where the answer comes from.
 
     ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the
-    approvals that are missing; ``lost`` are those that were no longer valid when a step was to begin, so
+    approvals that are missing, and ``reliefs`` says from when which other roles may give them, too; ``lost``
+    are those that were no longer valid when a step was to begin, so
     that the plan is in review again since ``reopened_at``, as it is if an edit could not be drafted
     (``edit_failed`` says why); ``revoked`` are those that the recorded list of
     people no longer supports; ``unmet`` is what it waits for and no one of that list can give;
@@ -216,6 +218,7 @@ class Status(Frozen):
     approved_by: tuple[str, ...]
     unverified: tuple[str, ...] = ()
     still_needed: tuple[Need, ...] = ()
+    reliefs: tuple[Relief, ...] = Field(default=(), exclude_if=lambda value: not value)
     lost: tuple[LostApproval, ...] = ()
     reopened_at: AwareDatetime | None = None
     edit_failed: str = ""
@@ -299,6 +302,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         approved_by=_names(state),
         unverified=_unverified(state),
         still_needed=_still_needed(state),
+        reliefs=state.reliefs,
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
         reopened_at=state.reopened.reopened_at if state.reopened else None,
         edit_failed=state.reopened.edit if state.reopened else "",
@@ -418,7 +422,7 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
     """Return the delegators whose roles the approver needed; empty if their own roles were enough."""
     if approver is None or requirement is None:
         return ()
-    demanded = {need.role for need in requirement.needs}
+    demanded = set(requirement.asked)
     named = [standing.person for standing in approver.standings if demanded.intersection(standing.roles)]
     return () if approver.name in named else tuple(named)
 
@@ -426,7 +430,7 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
 def _still_needed(state: RunState) -> tuple[Need, ...]:
     if state.drafted is None or state.phase is not Phase.IN_REVIEW:
         return ()
-    return missing(state.drafted.requirement, state.approvers, state.barred)
+    return missing(state.drafted.requirement, state.counting, state.barred)
 
 
 def _sums(drafted: Drafted | None) -> tuple[SumStatus, ...]:

@@ -21,6 +21,7 @@ from plangate.domain.calendars import Calendar
 from plangate.domain.delegations import DelegationRules, LendableRole
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
+from plangate.domain.escalation import Escalation
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.limits import Limit, RecentSum, recent_sum
 from plangate.domain.people import ANYONE
@@ -39,10 +40,18 @@ from plangate.domain.seers import Seers
 from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
+from plangate.domain.working_time import WorkingTime
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import faults_of_calendar, read_calendars
 from plangate.policy.conditions import Condition, RecentOf, Unclear
-from plangate.policy.policy_entries import DefaultEntry, ResolveEntry, RuleEntry, SeeEntry, WholePolicy
+from plangate.policy.policy_entries import (
+    DefaultEntry,
+    ResolveEntry,
+    RuleEntry,
+    SeeEntry,
+    WholePolicy,
+    WorkingTimeEntry,
+)
 from plangate.policy.policy_faults import (
     Known,
     faults_of_condition,
@@ -481,14 +490,30 @@ def _as_rule(
     faults += faults_of_calendar(entry.window or "", (*at, "window"), calendars)
     for freeze in entry.freeze:
         faults += faults_of_calendar(freeze, (*at, "freeze"), calendars)
+    faults += faults_of_calendar(entry.calendar or "", (*at, "calendar"), calendars)
+    if entry.escalate and not entry.needs:
+        faults.append(Fault((*at, "escalate"), "has no effect on what needs no approval; remove it"))
+    working, calendar = None, calendars.get(entry.calendar or "")
+    if isinstance(entry.timeout, WorkingTimeEntry):
+        if calendar is not None:
+            working = WorkingTime(days=entry.timeout.days, hours=entry.timeout.hours, calendar=calendar)
+        elif entry.calendar is None:
+            faults.append(Fault((*at, "timeout"), "counts working time; name the calendar for it"))
     return Rule(
         name=name,
         needs=tuple(Need(role=need.role, count=need.count) for need in entry.needs),
         assurance=entry.assurance,
-        timeout_seconds=entry.timeout,
+        timeout_seconds=entry.timeout if isinstance(entry.timeout, int) else None,
         approval_valid_for=entry.approval_valid_for,
         cooling_seconds=entry.settle,
         batch=entry.batch,
         window=calendars.get(entry.window or ""),
         freezes=tuple(calendars[one] for one in dict.fromkeys(entry.freeze) if one in calendars),
+        working=working,
+        escalations=tuple(
+            Escalation(role=need.role, after_seconds=one.after, to=one.to)
+            for need in entry.needs
+            for one in entry.escalate
+        ),
+        remind=tuple(dict.fromkeys(entry.remind)),
     )

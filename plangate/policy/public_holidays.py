@@ -8,8 +8,10 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from types import ModuleType
 
-from plangate.domain.calendars import LONGEST_SEARCH, Calendar
+from plangate.domain.calendars import LONGEST_SEARCH, Calendar, Facts
 from plangate.domain.errors import NoWorkingTime
+from plangate.domain.policy import Requirement
+from plangate.domain.working_time import facts_for
 
 _BEFORE = timedelta(days=35)  # a reminder may be due before the review began
 
@@ -30,6 +32,16 @@ def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
         if first <= day <= last
     ]
     return calendar.model_copy(update={"holidays": tuple(days)})
+
+
+def facts_at(requirement: Requirement, at: datetime) -> tuple[Facts, ...]:
+    """Return the facts by which the limits of a review that begins at ``at`` are counted.
+
+    Raises:
+        NoWorkingTime: the holidays or the zone of a calendar are not known here.
+    """
+    limits = requirement.working
+    return facts_for(limits, at, [with_holidays(limit.calendar, at) for limit in limits])
 
 
 def fault_of_country(country: str, region: str) -> str | None:

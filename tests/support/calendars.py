@@ -33,6 +33,7 @@ def calendar_by(chance: random.Random, near: date, zone: str) -> Calendar:
     return Calendar(
         name="some",
         zone=zone,
+        country="XX",
         weekdays=tuple(sorted(chance.sample(range(7), chance.randint(1, 7)))),
         hours=_hours(chance),
         days_off=tuple(sorted(off)),
