@@ -61,6 +61,7 @@ _COMMANDS: Final = (
     _command("go", "stop:go", "Release a stop, so that steps begin again."),
     _command("serve", "serve:serve", "Run the inbox until Ctrl-C or SIGTERM."),
     _command("delegate", "delegate:delegate", "Lend some of your roles to another person for a time."),
+    _command("away", "away:away", "Say until when you are away: your messages go to others meanwhile."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
     _command("check-tool", "check_tool:check_tool", "Check the promises of a tool by killing its process."),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),

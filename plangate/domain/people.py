@@ -48,6 +48,20 @@ class Delegation(Frozen):
     valid_until: AwareDatetime | None = None
 
 
+class Absence(Frozen):
+    """A time in which a person is away: what is sent to them goes to others (`plangate.domain.absence`).
+
+    Attributes:
+        to: who gets it; empty for those to whom the person has lent roles.
+        reason: why, for those who see it.
+    """
+
+    since: AwareDatetime
+    until: AwareDatetime
+    to: str = ""
+    reason: str = ""
+
+
 class Person(Frozen):
     """One person in the directory; an ``enroller`` confirms and revokes the keys of others.
 
@@ -62,6 +76,7 @@ class Person(Frozen):
     delegates: tuple[Delegation, ...] = ()
     enroller: bool = False
     notify: tuple[str, ...] = ()
+    absences: tuple[Absence, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
 class Role(Frozen):
