@@ -20,6 +20,7 @@ from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import RunState, StepState
 from plangate.policy.public_holidays import facts_at
 from plangate.policy.requirements import derived, judged_for, limits_of, sums_for
+from plangate.policy.starting import starts_of
 from plangate.records.reservations import Reservation, lock_tools, reserved_steps, with_others
 from plangate.records.trail import OpenTrail
 
@@ -114,8 +115,9 @@ def needing_more(
         lost=(*weak, *(one for one in lost if one.name not in {other.name for other in weak})),
         people=people.hash if people else "",
         reopened_at=now,
-        deadline=reopened_deadline(state.requested, drafted, now, facts),
+        deadline=(deadline := reopened_deadline(state.requested, drafted, now, facts)),
         facts=facts,
+        starts=starts_of(needing.requirement, now, deadline, drafted.plan.not_before),
         requirement=needing.requirement,
         recent=needing.recent,
     )

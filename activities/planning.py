@@ -32,14 +32,17 @@ from plangate.domain.errors import (
     RequestInvalid,
     WorkerStopping,
 )
+from plangate.domain.faults import Fault
 from plangate.domain.limits import sums_wanted
 from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.seers import together
+from plangate.domain.starting import FARTHEST
 from plangate.policy.public_holidays import facts_at
 from plangate.policy.requirements import demanded_of, judged_for
+from plangate.policy.starting import starts_of
 from plangate.records.attachments import keep
 from plangate.records.likenesses import duplicates_of, enter_likenesses
 from plangate.records.records import Records
@@ -211,6 +214,7 @@ class Planning:
         plan = made.plan
         if state.edit and state.drafted:  # an edit changes the steps, not what the planner read for them
             plan = plan.model_copy(update={"reads": state.drafted.plan.reads})
+        _check_beginning(plan, now)
         fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id, audience)
         people = judged_for(requested, requester=listed, author=author)
         recent = with_others(
@@ -235,6 +239,12 @@ class Planning:
             seen_by = together(state.drafted.requirement.seen_by, requirement.seen_by)
             requirement = requirement.model_copy(update={"seen_by": seen_by})
         facts = facts_at(requirement, now)
+        deadline = review_deadline(requested, requirement, now, facts)
+        starts = starts_of(requirement, now, deadline, plan.not_before)
+        if starts is not None and not starts.spans:
+            raise PlanInvalid(
+                [Fault((), "could never begin: its rules leave no time for it; change their windows")]
+            )
         drafted = Drafted(
             revision=task.revision,
             plan=plan,
@@ -242,7 +252,7 @@ class Planning:
             audience=audience,
             requirement=requirement,
             drafted_at=now,
-            deadline=review_deadline(requested, requirement, now, facts),
+            deadline=deadline,
             planner=made.planner,
             requester=listed,
             author=author,
@@ -250,6 +260,7 @@ class Planning:
             state=keep(trail.connection, made.state) if made.state is not None else "",
             recent=recent,
             duplicates=duplicates,
+            starts=starts,
             facts=facts,
         )
         enter_likenesses(
@@ -275,11 +286,23 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
         fingerprint=state.drafted.fingerprint,
         edit=f"the edit by {state.edit.by} could not be drafted: {task.reason}",
         reopened_at=at,
-        deadline=reopened_deadline(state.requested, state.drafted, at, facts),
+        deadline=(deadline := reopened_deadline(state.requested, state.drafted, at, facts)),
         facts=facts,
+        starts=starts_of(state.drafted.requirement, at, deadline, state.drafted.plan.not_before),
     )
     trail.append(Note(key=f"reopened:{at.isoformat()}", at=at, actor=this_worker(), event=event))
     return trail.state()
+
+
+def _check_beginning(plan: Plan, now: datetime) -> None:
+    """Object to a plan that begins in years, which is a mistake in its date.
+
+    Raises:
+        PlanInvalid: it does.
+    """
+    if plan.not_before is not None and plan.not_before > now + FARTHEST:
+        fault = Fault(("not_before",), f"is more than {FARTHEST.days} days ahead; name an earlier time")
+        raise PlanInvalid([fault])
 
 
 def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement
+from plangate.domain.start_times import StartTimes
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
 from plangate.domain.working_time import end_of
@@ -100,7 +101,8 @@ class Drafted(Frozen):
     SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
     ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
     other runs that were the same at that moment. ``facts`` are those by which the deadline was worked out, if
-    a rule counts working time.
+    a rule counts working time. ``starts`` are the times in which its steps may begin, if a rule has a window
+    or a freeze.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -118,6 +120,7 @@ class Drafted(Frozen):
     state: str = Field(default="", exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
     duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=_is_unset)
+    starts: StartTimes | None = Field(default=None, exclude_if=_is_unset)
     facts: tuple[Facts, ...] = Field(default=(), exclude_if=_is_unset)
 
     @property
@@ -168,8 +171,8 @@ class Reopened(Frozen):
     longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
     were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
     Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
-    what it needs from now on. Its execution continues if its approvals are enough for that. ``facts`` are as
-    in `Drafted`.
+    what it needs from now on. Its execution continues if its approvals are enough for that. ``facts`` and
+    ``starts`` are as in `Drafted`.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -182,6 +185,7 @@ class Reopened(Frozen):
     deadline: AwareDatetime
     requirement: Requirement | None = Field(default=None, exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
+    starts: StartTimes | None = Field(default=None, exclude_if=_is_unset)
     facts: tuple[Facts, ...] = Field(default=(), exclude_if=_is_unset)
 
 

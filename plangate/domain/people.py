@@ -48,8 +48,25 @@ class Delegation(Frozen):
     valid_until: AwareDatetime | None = None
 
 
+class Absence(Frozen):
+    """A time in which a person is away: what is sent to them goes to others (`plangate.domain.absence`).
+
+    Attributes:
+        to: who gets it; empty for those to whom the person has lent roles.
+        reason: why, for those who see it.
+    """
+
+    since: AwareDatetime
+    until: AwareDatetime
+    to: str = ""
+    reason: str = ""
+
+
 class Person(Frozen):
-    """One person in the directory; an ``enroller`` confirms and revokes the keys of others."""
+    """One person in the directory; an ``enroller`` confirms and revokes the keys of others.
+
+    ``notify`` are the addresses to which notices go; empty for ``mail``.
+    """
 
     name: str
     roles: tuple[str, ...] = ()
@@ -58,6 +75,15 @@ class Person(Frozen):
     active: bool = True
     delegates: tuple[Delegation, ...] = ()
     enroller: bool = False
+    notify: tuple[str, ...] = ()
+    absences: tuple[Absence, ...] = Field(default=(), exclude_if=lambda value: not value)
+
+
+class Role(Frozen):
+    """What the list of people says of a role; ``notify`` are its own addresses, such as a channel."""
+
+    name: str
+    notify: tuple[str, ...] = ()
 
 
 class Enrolment(Frozen):
@@ -170,6 +196,7 @@ class People(Frozen):
         web: the web servers that may attest logins and at which passkeys are used.
         enrolments: the changes of keys that count besides what the list says, in their order.
         unproven: what is wrong with changes of keys that the text has, and that do not count.
+        described_roles: the roles of which the list says more than who has them.
     """
 
     persons: tuple[Person, ...] = ()
@@ -178,6 +205,7 @@ class People(Frozen):
     web: TrustedWeb = Field(default=TrustedWeb(), exclude=True)
     enrolments: tuple[Enrolment, ...] = Field(default=(), exclude=True)
     unproven: tuple[str, ...] = Field(default=(), exclude=True)
+    described_roles: tuple[Role, ...] = Field(default=(), exclude=True)
 
     def roles(self) -> frozenset[str]:
         """Return every role that an active person has."""

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import count as counting
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
+from plangate.domain.calendars import Calendar
 from plangate.domain.decision import Resolution
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.escalation import Escalation, Relief, escalations_for_all, too_early
@@ -29,6 +30,9 @@ DEFAULT_RULE: Final = "default"
 HOLD_SECONDS: Final = 72 * 3600
 LONGEST_COOLING: Final = 24 * 3600
 _MOST_LOOKS: Final = 4_000  # a third of a second of CPU time, during which it blocks the run
+
+
+Part = TypeVar("Part", WorkingTime, Calendar)
 
 
 class Need(Frozen):
@@ -98,7 +102,10 @@ class Requirement(Frozen):
         strike_keeps_approver: whether a person who only struck steps may still approve.
         cooling_seconds: how long after the last approval the first step may not begin; None for no time.
         batch: whether it may be approved together with other plans of one kind, by one touch on a page.
+        notify_details: whether notices may have the previews of its steps.
         seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
+        windows: the calendars in whose working time steps may begin; all of them count.
+        freezes: the calendars in whose working time no step begins.
         escalations: the roles that may approve, too, once a review has lasted for some time.
         remind: how many seconds before the deadline those are reminded who can still approve.
     """
@@ -114,7 +121,10 @@ class Requirement(Frozen):
     strike_keeps_approver: bool = Field(default=False, exclude_if=lambda value: not value)
     cooling_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     batch: bool = Field(default=False, exclude_if=lambda value: not value)
+    notify_details: bool = Field(default=False, exclude_if=lambda value: not value)
     seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
+    windows: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
+    freezes: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
     working: tuple[WorkingTime, ...] = Field(default=(), exclude_if=lambda value: not value)
     escalations: tuple[Escalation, ...] = Field(default=(), exclude_if=lambda value: not value)
     remind: tuple[int, ...] = Field(default=(), exclude_if=lambda value: not value)
@@ -160,6 +170,9 @@ class Rule(Frozen):
     approval_valid_for: int | None = None
     cooling_seconds: int | None = None
     batch: bool = False
+    notify_details: bool = False
+    window: Calendar | None = None
+    freezes: tuple[Calendar, ...] = ()
     working: WorkingTime | None = None
     escalations: tuple[Escalation, ...] = ()
     remind: tuple[int, ...] = ()
@@ -240,9 +253,10 @@ def combined(
     """Combine the rules that matched each step, and what the policy says of every plan.
 
     Per role the largest count, the shortest times but the longest to cool off, the strongest proof, only the
-    escalations that each rule allows which needs the role, and all reminders. A step
+    escalations that each rule allows which needs the role, all reminders, windows and freezes. A step
     that nothing matched gets ``default``; a plan is free only if no rule that matched any step demands
-    anything, and is approved together with others only if each rule that demands something allows that.
+    anything, and is approved together with others, or has its details in notices, only if each rule that
+    demands something allows that.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
@@ -262,10 +276,13 @@ def combined(
         strike_keeps_approver=strike_keeps_approver,
         cooling_seconds=_most_seconds(rule.cooling_seconds for rule in demanding),
         batch=bool(demanding) and all(rule.batch for rule in demanding),
+        notify_details=bool(demanding) and all(rule.notify_details for rule in demanding),
         seen_by=together(*(one.see for one in matched)),
         working=_each_once((rule.working,) for rule in demanding if rule.working),
         escalations=escalations_for_all((_roles(rule.needs), rule.escalations) for rule in demanding),
         remind=_reminders(rule.remind for rule in demanding),
+        windows=_each_once((rule.window,) for rule in demanding),
+        freezes=_each_once(rule.freezes for rule in demanding),
     )
 
 
@@ -290,10 +307,14 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
         strike_keeps_approver=one.strike_keeps_approver and other.strike_keeps_approver,
         cooling_seconds=_most_seconds((one.cooling_seconds, other.cooling_seconds)),
         batch=any(part.needs for part in demanding) and all(part.batch for part in demanding),
+        notify_details=any(part.needs for part in demanding)
+        and all(part.notify_details for part in demanding),
         seen_by=together(one.seen_by, other.seen_by),
         working=_each_once((one.working, other.working)),
         escalations=escalations_for_all((_roles(part.needs), part.escalations) for part in demanding),
         remind=_reminders((one.remind, other.remind)),
+        windows=_each_once((one.windows, other.windows)),
+        freezes=_each_once((one.freezes, other.freezes)),
     )
 
 
@@ -370,10 +391,26 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return "that people who struck steps do not approve"
     if requirement.batch and not demanded.batch:
         return "that it is approved alone, not together with others"
+    if requirement.notify_details and not demanded.notify_details:
+        return "that notices do not tell what its steps do"
+    times = _begins_at_more_times(requirement, demanded)
+    if times is not None:
+        return times
     seers = missing_seers(requirement.seen_by, demanded.seen_by)
     if seers is not None:
         return f"that only {seers} may see it"
     return _resolved_by_more(requirement.resolving, demanded.resolving)
+
+
+def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> str | None:
+    """Return what is missing if steps may begin when the demanded requirement does not let them."""
+    for window in demanded.windows:
+        if window not in requirement.windows:
+            return f"that steps begin in the window {window.name} only"
+    for freeze in demanded.freezes:
+        if freeze not in requirement.freezes:
+            return f"that no step begins in the freeze {freeze.name}"
+    return None
 
 
 def _allows_other_times(requirement: Requirement, demanded: Requirement) -> str | None:
@@ -522,7 +559,7 @@ def _roles(needs: Iterable[Need]) -> list[str]:
     return [need.role for need in needs]
 
 
-def _each_once(parts: Iterable[Iterable[WorkingTime | None]]) -> tuple[WorkingTime, ...]:
+def _each_once(parts: Iterable[Iterable[Part | None]]) -> tuple[Part, ...]:
     return tuple(dict.fromkeys(one for part in parts for one in part if one is not None))
 
 

@@ -20,6 +20,7 @@ from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Need, Requirement, can_resolve, spelled_needs
 from plangate.domain.run import Phase, RunState, StepState, next_undo
+from plangate.domain.starting import why_too_late
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)
 """How far a signer's clock may be off."""
@@ -217,11 +218,13 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
     match after.phase:
         case Phase.EXECUTING | Phase.UNDOING if state.phase is Phase.HELD:
             return _resolved_message(arrival)
-        case Phase.EXECUTING if after.cooling_left(arrival.received_at):
+        case Phase.EXECUTING if after.waits_until(arrival.received_at):
             return (
-                f"approved; the plan runs at {after.cooling_until:%Y-%m-%d %H:%M:%S} UTC, and until then the "
-                "approval can be taken back"
+                f"approved; the plan runs at {after.waits_until(arrival.received_at):%Y-%m-%d %H:%M:%S} UTC, "
+                "and until then the approval can be taken back"
             )
+        case Phase.EXECUTING if after.beginning.first(arrival.received_at) is None:
+            return f"approved, but {why_too_late(after)}"
         case Phase.EXECUTING:
             return "approved; the plan runs now"
         case Phase.DRAFTING:

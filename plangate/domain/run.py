@@ -23,6 +23,7 @@ from plangate.domain.escalation import Relief, reliefs_of, standing_in
 from plangate.domain.people import Approver
 from plangate.domain.plan import Step, idempotency_key
 from plangate.domain.plan_changes import Before
+from plangate.domain.start_times import Beginning
 from plangate.domain.tool import Receipt
 
 
@@ -288,10 +289,27 @@ class RunState(Frozen):
             return None
         return max(approval.at for approval in self.approvals) + timedelta(seconds=seconds)
 
-    def cooling_left(self, at: datetime) -> timedelta:
-        """Return how long from ``at`` no step may begin; zero if one may."""
-        until = self.cooling_until
-        return max(timedelta(), until - at) if until else timedelta()
+    @property
+    def beginning(self) -> Beginning:
+        """What decides when the next step of the newest plan may begin; approvals aside."""
+        if self.drafted is None:
+            return Beginning()
+        again = self.reopened.starts if self.reopened is not None else None
+        starts = again if again is not None else self.drafted.starts
+        requirement = self.drafted.requirement
+        has_times = starts is not None or bool(requirement.windows or requirement.freezes)
+        return Beginning(
+            not_before=self.drafted.plan.not_before,
+            cooling_until=self.cooling_until,
+            spans=(starts.spans if starts is not None else ()) if has_times else None,
+        )
+
+    def waits_until(self, at: datetime) -> datetime | None:
+        """Return until when the approved plan waits for its next step to be allowed; None if it does not."""
+        if self.phase is not Phase.EXECUTING:
+            return None
+        first = self.beginning.first(at)
+        return first if first is not None and first > at else None
 
     @property
     def next_hold(self) -> int:

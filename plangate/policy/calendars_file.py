@@ -60,8 +60,7 @@ class CalendarEntry(Typed):
     zone: Zone = Field(description="the time zone, as IANA names it: `Europe/Berlin`")
     weekdays: list[Annotated[int, BeforeValidator(_weekday)]] = Field(
         default_factory=lambda: [0, 1, 2, 3, 4],
-        min_length=1,
-        description="the days on which people work. Default: `mon` to `fri`",
+        description="the days on which people work; empty for `extra_days` alone. Default: `mon` to `fri`",
     )
     hours: list[Annotated[Hours, BeforeValidator(_hours)]] | None = Field(
         default=None,
@@ -139,6 +138,8 @@ def _calendar(entry: CalendarEntry) -> Calendar:
 
 def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[Fault]:
     faults = []
+    if not calendar.weekdays and not calendar.extra_days:
+        faults.append(Fault((*at, "weekdays"), "are none, and there are no extra_days; name some"))
     if _overlap(calendar.hours):
         faults.append(Fault((*at, "hours"), "overlap; write each hour of a day once"))
     both = set(calendar.days_off) & set(calendar.extra_days)

@@ -27,6 +27,10 @@ def _cooling(value: object) -> int:
     return seconds
 
 
+def _names(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 def _resolution(value: object) -> Resolution:
     if value not in list(Resolution):
         raise ValueError(f"must be one of: {', '.join(Resolution)}")
@@ -122,9 +126,21 @@ class DefaultEntry(Typed):
         description="how long after the last approval no step begins, so that it can be taken back; at most "
         "`24h`",
     )
+    window: Name | None = Field(
+        default=None,
+        description="the [calendar](#when-it-runs) in whose working time steps begin. Default: at any time",
+    )
+    freeze: Annotated[list[Name], BeforeValidator(_names)] = Field(
+        default_factory=list,
+        description="a [calendar](#when-it-runs), or a list of them, in whose working time no step begins",
+    )
     batch: bool = Field(
         default=False,
         description="whether such plans may be approved several at once, by one touch. Default: `false`",
+    )
+    notify_details: bool = Field(
+        default=False,
+        description="whether [notices](howto-notices.md) may say what the steps do. Default: `false`",
     )
 
 

@@ -487,6 +487,9 @@ def _as_rule(
     calendars: Mapping[str, Calendar],
     faults: list[Fault],
 ) -> Rule:
+    faults += faults_of_calendar(entry.window or "", (*at, "window"), calendars)
+    for freeze in entry.freeze:
+        faults += faults_of_calendar(freeze, (*at, "freeze"), calendars)
     faults += faults_of_calendar(entry.calendar or "", (*at, "calendar"), calendars)
     if entry.escalate and not entry.needs:
         faults.append(Fault((*at, "escalate"), "has no effect on what needs no approval; remove it"))
@@ -504,6 +507,9 @@ def _as_rule(
         approval_valid_for=entry.approval_valid_for,
         cooling_seconds=entry.settle,
         batch=entry.batch,
+        notify_details=entry.notify_details,
+        window=calendars.get(entry.window or ""),
+        freezes=tuple(calendars[one] for one in dict.fromkeys(entry.freeze) if one in calendars),
         working=working,
         escalations=tuple(
             Escalation(role=need.role, after_seconds=one.after, to=one.to)

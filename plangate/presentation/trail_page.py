@@ -169,11 +169,12 @@ def _order(event: StopDecided) -> str:
 
 def _delegation(event: DelegationDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an order to lend that cannot be read"
+    said = "an order to lend, or about an absence, that cannot be read"
     if order is not None:
         until = f" until {moment(order.until)}" if order.until else ""
         roles = f" {', '.join(order.roles)}" if order.roles else ""
-        said = f"{order.action}{roles} to {order.to}{until}"
+        to = f" to {order.to}" if order.to else ""
+        said = f"{order.action}{roles}{to}{until}"
         said += f" ({cut(order.reason, _LONGEST)})" if order.reason else ""
     result = "accepted" if verdict.accepted else "refused"
     return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"

@@ -15,6 +15,7 @@ from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Receipt
+from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
@@ -22,7 +23,6 @@ from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
 from plangate.web.may import offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
-from plangate.web.who_can import Wanted, wanted_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"

@@ -13,6 +13,7 @@ from tests.support.bank_tool import Bank, transfers
 from tests.support.gate import Gate
 from tests.support.holds import account, in_review, lost, refused, resolve
 from tests.support.policies import one_approval, wants
+from tests.workflow.test_planners_in_runs import planned_by, sent_back
 from tests.workflow.test_stale_approvals import VALID, stale_behind_step_one
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
 
@@ -29,6 +30,13 @@ async def approved_by_update(gate: Gate) -> str:
     status = await gate.in_review("one")
     await gate.decide(status)
     return await _ended(gate, status.workflow_id)
+
+
+async def drafted_from_reads(gate: Gate) -> str:
+    first = await gate.in_review(request="one")
+    second = await sent_back(gate, first)
+    await gate.decide(second)
+    return await _ended(gate, second.workflow_id)
 
 
 async def rejected(gate: Gate) -> str:
@@ -335,6 +343,7 @@ PATHS: tuple[Path, ...] = (
     approved_by_update,
     rejected,
     changed_then_approved,
+    drafted_from_reads,
     expired,
     reopened_then_approved,
     taken_back_while_cooling_off,
@@ -379,3 +388,6 @@ POLICIES: Mapping[Path, Policy] = {
     struck_then_approved: wants(("anyone", 1), strike_keeps_approver=True),
 }
 """The policy of the worker that walks a path, where it has one."""
+
+PREPARED: Mapping[Path, Callable[[Gate], object]] = {drafted_from_reads: planned_by}
+"""What a gate needs before its worker starts, to walk a path."""

@@ -13,7 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from plangate.testing.server import start_temporal
 from tests.replay import recordings
-from tests.replay.paths import PATHS, POLICIES
+from tests.replay.paths import PATHS, POLICIES, PREPARED
 from tests.support.bank_tool import Bank
 from tests.support.gate import build_gate
 from tests.support.holds import booking_gate
@@ -40,6 +40,7 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
         gate.policy = POLICIES.get(path)
         booking_gate(gate)
         gate.tools["transfer"] = Bank(gate.settings.var_dir)
+        PREPARED.get(path, lambda _: None)(gate)
         async with gate.worker():
             workflow_id = await path(gate)
             history = await gate.handle(workflow_id).fetch_history()

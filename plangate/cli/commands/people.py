@@ -5,7 +5,7 @@ from __future__ import annotations
 from plangate.cli import console, origin, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, MaybeFile, When
-from plangate.domain import errors, plurals
+from plangate.domain import absence, errors, plurals
 from plangate.domain import people as domain
 from plangate.policy import people_file
 from plangate.presentation import clock, page
@@ -49,6 +49,9 @@ def _page_of(people: domain.People) -> page.Page:
         roles = ", ".join(person.roles) or "no role"
         active = "" if person.active else "; not active"
         shown.field(person.name, f"{roles}; {keys}{active}", width=width)
+        gone = absence.absence_of(person, at)
+        if gone is not None:
+            shown.note(f"away until {clock.moment(gone.until)}", indent=4)
         for lent in person.delegates:
             when = "active now" if domain.in_force(lent, at) else "not active now"
             shown.note(f"{lent.to} may act as {', '.join(lent.roles)} ({when})", indent=4)

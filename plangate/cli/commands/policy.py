@@ -151,6 +151,8 @@ def _needs_of(rule: domain.Rule) -> str:
         parts.append(f"begins {cooling} after the last approval")
     if rule.batch:
         parts.append("may be approved together with others")
+    if rule.notify_details:
+        parts.append("notices tell what the steps do")
     return ", ".join(parts)
 
 
@@ -204,6 +206,8 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
         shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
     if requirement.batch:
         shown.field("approved", "alone, or together with other plans of one kind")
+    if requirement.notify_details:
+        shown.field("notices", "tell what the steps do")
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")
