@@ -156,9 +156,7 @@ def faults_of_zone(zone: str, at: FaultPath) -> list[Fault]:
     """Return the fault of a time zone that this system does not know."""
     if is_zone(zone):
         return []
-    return [
-        Fault((*at, "zone"), f"{zone!r} is no time zone that is known here; write it like Europe/Berlin")
-    ]
+    return [Fault((*at, "zone"), f"{zone!r} is no time zone that is known here; write it like Europe/Berlin")]
 
 
 def _unknown(entry: CalendarEntry, at: FaultPath) -> list[Fault]:

@@ -81,7 +81,7 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
         ('zone = "Europe/Munich"', "is no time zone that is known here"),
         ('zone = "../etc/passwd"', "zone:"),
         ("zone = 1", "zone:"),
-        ("weekdays = []", "at least 1"),
+        ("weekdays = []", "weekdays: are none"),
         ('weekdays = ["monday"]', "must be one of: mon, tue"),
         ("hours = []", "at least 1"),
         ('hours = ["9-17"]', "must be text such as '09:00-17:30'"),
