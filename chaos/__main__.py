@@ -16,6 +16,7 @@ from rich.table import Table
 from chaos import (
     api,
     burst,
+    calendars,
     delegations,
     flood,
     freeze_a_worker,
@@ -88,6 +89,8 @@ SCENARIOS = {
         notices.postgres, notices.FULL, notices.QUICK, in_suite=False, on_postgres=True
     ),
     "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
+    # The suite has a sample of its own (tests/unit/test_time_stories.py).
+    "calendars": Scenario(calendars.act, calendars.FULL, calendars.QUICK, in_suite=False),
     # The suite has a sample of its own (tests/unit/test_delegations.py).
     "delegations": Scenario(delegations.act, delegations.FULL, delegations.QUICK, in_suite=False),
     # The suite has a sample of its own (tests/unit/test_period.py).

@@ -1,0 +1,40 @@
+"""Thousands of random reviews with calendars, escalations, windows, freezes and absences, by the minute.
+
+They need no server: the domain is told each story, and so is a naive reading (`tests.support.time_stories`).
+Time alone must never approve anything.
+"""
+
+from dataclasses import dataclass
+
+from chaos.report import Report
+from chaos.stage import Stage
+from tests.support.calendars import difference
+from tests.support.time_stories import differences
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many reviews, and how many calendars alone."""
+
+    stories: int
+    calendars: int
+
+
+FULL = Size(stories=5_000, calendars=1_000)
+QUICK = Size(stories=20, calendars=20)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Tell them all; each difference from the naive reading is a fault."""
+    first = stage.chance.randrange(10**6)
+    for number in range(size.stories):
+        if number % 500 == 0:
+            report.say(f"{number} of {size.stories} reviews")
+        for fault in differences(first + number):
+            report.blame(fault)
+    for number in range(size.calendars):
+        found = difference(first + number)
+        if found:
+            report.blame(found)
+    report.figure("reviews", size.stories)
+    report.figure("calendars", size.calendars)
