@@ -210,9 +210,9 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
     for limit in requirement.working:
         shown.field("within", str(limit))
-    for one in requirement.escalations:
-        after = durations.spoken(timedelta(seconds=one.after_seconds))
-        shown.field("or", f"after {after}, {one.to} instead of {one.role}")
+    for later in requirement.escalations:
+        after = durations.spoken(timedelta(seconds=later.after_seconds))
+        shown.field("or", f"after {after}, {later.to} instead of {later.role}")
     if requirement.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
         shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
