@@ -280,7 +280,7 @@ class Ledger:
                 )
             )
             for what, happened in troubles.items()
-            for person in audience.operators
+            for person in _in_place_of(audience.operators, audience)
         ]
         if entries:
             kept = Entering(now=now, keep_until=now + KEPT_FOR)
@@ -291,3 +291,8 @@ class Ledger:
         with self._lock:
             for what in told:
                 self._troubles.pop(what, None)
+
+
+def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:
+    """Return who is told in place of these people: others, where they are away."""
+    return list(dict.fromkeys(person for name in names for person in audience.instead(None, name)))
