@@ -21,6 +21,7 @@ class Due(Frozen):
     Attributes:
         id: of the delivery.
         due_at: when it was to be sent first.
+        next_at: when it may be sent; later than that if it waited for others, or for its hour.
         attempts: how many there were.
         tried_at: when the first one began; None before it.
         is_repeat: whether one of them may have arrived.
@@ -36,6 +37,7 @@ class Due(Frozen):
     entered_at: AwareDatetime
     address: str
     due_at: AwareDatetime
+    next_at: AwareDatetime
     attempts: int
     tried_at: AwareDatetime | None
     is_repeat: bool
@@ -175,7 +177,7 @@ def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple
 
 def _joined() -> Select[Any]:
     of_notice = ("workflow_id", "event", "kind", "facts", "entered_at")
-    of_delivery = ("id", "person", "address", "due_at", "attempts", "tried_at", "is_repeat", "message_id")
+    of_delivery = [one for one in Due.model_fields if one not in of_notice]
     return select(
         *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery)
     ).join_from(deliveries, notices, deliveries.c.notice == notices.c.id)

@@ -1,13 +1,19 @@
 """Each person is told once for each event, whatever process tells them."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice
+from plangate.notifications.ledger import Pace
+from plangate.notifications.notice import Attempted, Delivery
 from plangate.records.database import Database
+from plangate.records.deliveries import undelivered
 from plangate.records.notifier_turn import HELD_FOR
+from plangate.records.tables import notices
 from tests.support.notices import PEOPLE, PostOffice, Telling, closed, decided
 
 
@@ -79,3 +85,131 @@ async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling
     assert await telling.told() == ["erin needed"]
     telling.now += timedelta(hours=1)
     assert await telling.told() == []
+
+
+async def test_a_slow_address_holds_up_no_one_else(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    post.holds_up["mailto:dana@example.org"] = asyncio.Event()
+    fingerprint = telling.put("one")
+    await telling.notifier.step()
+    telling.happens("one", decided("kim", fingerprint), closed())
+    while len(post.sent) < 2:
+        await telling.notifier.step()
+        await asyncio.sleep(0)
+    assert [one.person for one in post.sent] == ["kim", "rita"]
+    post.holds_up["mailto:dana@example.org"].set()
+    await telling.notifier.settle()
+    assert await telling.told() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
+
+
+async def test_many_notices_for_one_address_go_as_one_message(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    for number in range(8):
+        telling.put(f"run-{number}")
+    handed_out = await telling.notifier.step()
+    await telling.notifier.settle()
+    assert {one.person: len(one.notices) for one in post.sent} == {"dana": 8, "kim": 8}
+    assert len(handed_out.messages) == 2
+
+
+async def test_notices_are_gathered_for_as_long_as_the_setting_says(
+    database: Database, post: PostOffice
+) -> None:
+    telling = Telling(database, post, Pace(gather=timedelta(minutes=5)))
+    await telling.told()
+    telling.put("one")
+    assert await telling.told() == []
+    telling.now += timedelta(minutes=4)
+    telling.put("two")
+    assert await telling.told() == []
+    telling.now += timedelta(minutes=1)
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    told = {notice.facts.workflow_id for one in post.sent if one.person == "dana" for notice in one.notices}
+    assert told == {"one", "two"}
+
+
+async def test_what_is_more_than_an_hour_allows_comes_as_one_message(
+    database: Database, post: PostOffice
+) -> None:
+    telling = Telling(database, post, Pace(per_hour=3))
+    await telling.told()
+    for number in range(6):
+        telling.put(f"run-{number}")
+        telling.now += timedelta(minutes=1)
+        await telling.notifier.step()
+        await telling.notifier.settle()
+    assert [len(one.notices) for one in post.sent if one.person == "dana"] == [1, 1, 1]
+    post.sent.clear()
+    telling.now += timedelta(minutes=55)
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    assert [len(one.notices) for one in post.sent if one.person == "dana"] == [3]
+
+
+async def test_a_message_is_tried_for_a_day_and_then_shown_as_not_delivered(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    telling.put("one")
+    post.answers = lambda sending: Attempted(
+        delivery=Delivery.REFUSED if sending.person == "kim" else Delivery.LATER, reason="it is full"
+    )
+    tries = 0
+    while tries < 100:
+        await telling.notifier.step()
+        await telling.notifier.settle()
+        await telling.notifier.step()
+        tries += len(post.sent)
+        post.sent.clear()
+        with telling.database.read() as connection:
+            left = undelivered(connection)
+        if {one.state.value for one in left} == {"refused", "given_up"}:
+            break
+        telling.now += timedelta(minutes=10)
+    assert sorted((one.person, one.state.value, one.reason) for one in left) == [
+        ("dana", "given_up", "it is full"),
+        ("kim", "refused", "it is full"),
+    ]
+    assert 20 < tries < 80
+
+
+async def test_a_server_that_names_a_time_is_asked_at_that_time(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    telling.put("one")
+    at = telling.now + timedelta(hours=2)
+    post.answers = lambda _: Attempted(delivery=Delivery.LATER, retry_at=at, is_in_doubt=True)
+    assert await telling.told() == ["dana needed", "kim needed"]
+    post.answers = lambda _: Attempted(delivery=Delivery.SENT)
+    telling.now = at - timedelta(seconds=1)
+    assert await telling.told() == []
+    telling.now = at
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    assert [one.is_repeat for one in post.sent] == [True, True]
+
+
+async def test_operators_hear_of_a_trouble_once_a_day(telling: Telling) -> None:
+    standing_by = telling.another()
+    await telling.told(telling.notifier)
+    for notifier in (standing_by, standing_by, telling.notifier):
+        notifier.report_trouble("sealing", "The disk is full.")
+        await notifier.step()
+    await telling.notifier.settle()
+    assert await telling.told() == ["olga trouble"]
+    telling.now += timedelta(days=1)
+    telling.notifier.report_trouble("sealing", "The disk is full.")
+    assert await telling.told() == ["olga trouble"]
+
+
+async def test_notices_are_removed_long_after_the_end(telling: Telling) -> None:
+    fingerprint = telling.put("one")
+    await telling.told()
+    telling.happens("one", decided("dana", fingerprint), closed())
+    assert await telling.told() == ["kim relieved", "rita outcome"]
+    telling.now += timedelta(days=91)
+    assert await telling.told(telling.another()) == []
+    with telling.database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(notices)) == 0
+    telling.seal()
+    assert await telling.told(telling.another()) == []
