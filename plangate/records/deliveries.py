@@ -152,11 +152,17 @@ def postpone(connection: Connection, ids: Sequence[int], until: datetime) -> Non
     connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(next_at=until))
 
 
-def send_again(connection: Connection, now: datetime) -> int:
-    """Let what a process was sending when it ended be sent once more, marked; return how many."""
-    left = update(deliveries).where(deliveries.c.state == DeliveryState.SENDING)
-    values = {"state": DeliveryState.WAITING, "is_repeat": 1, "next_at": now}
-    return connection.execute(left.values(**values)).rowcount
+def being_sent(connection: Connection) -> tuple[int, ...]:
+    """Return what is noted as being sent."""
+    query = select(deliveries.c.id).where(deliveries.c.state == DeliveryState.SENDING)
+    return tuple(connection.scalars(query))
+
+
+def send_after_all(connection: Connection, ids: Sequence[int], now: datetime, *, is_repeat: bool) -> None:
+    """Let these wait again; marked if they may have been sent."""
+    values: dict[str, Any] = {"state": DeliveryState.WAITING, "next_at": now}
+    values |= {"is_repeat": 1} if is_repeat else {}
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
 
 
 def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple[Undelivered, ...]:

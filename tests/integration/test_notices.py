@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -15,6 +16,7 @@ from plangate.records.deliveries import undelivered
 from plangate.records.notifier_turn import HELD_FOR
 from plangate.records.tables import notices
 from tests.support.notices import PEOPLE, PostOffice, Telling, closed, decided
+from tests.support.shown_runs import inbox_of_records
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ async def test_a_slow_address_holds_up_no_one_else(telling: Telling, post: PostO
     while len(post.sent) < 2:
         await telling.notifier.step()
         await asyncio.sleep(0)
-    assert [one.person for one in post.sent] == ["kim", "rita"]
+    assert sorted(one.person for one in post.sent) == ["kim", "rita"]
     post.holds_up["mailto:dana@example.org"].set()
     await telling.notifier.settle()
     assert await telling.told() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
@@ -151,7 +153,7 @@ async def test_a_message_is_tried_for_a_day_and_then_shown_as_not_delivered(
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()
-    telling.put("one")
+    telling.put("one", deadline=telling.now + timedelta(days=3))
     post.answers = lambda sending: Attempted(
         delivery=Delivery.REFUSED if sending.person == "kim" else Delivery.LATER, reason="it is full"
     )
@@ -159,7 +161,6 @@ async def test_a_message_is_tried_for_a_day_and_then_shown_as_not_delivered(
     while tries < 100:
         await telling.notifier.step()
         await telling.notifier.settle()
-        await telling.notifier.step()
         tries += len(post.sent)
         post.sent.clear()
         with telling.database.read() as connection:
@@ -187,6 +188,33 @@ async def test_a_server_that_names_a_time_is_asked_at_that_time(telling: Telling
     await telling.notifier.step()
     await telling.notifier.settle()
     assert [one.is_repeat for one in post.sent] == [True, True]
+
+
+async def test_what_is_handed_out_and_not_sent_is_handed_out_again_without_a_mark(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    telling.put("one")
+    for message in telling.ledger.hand_out([], room=2).messages:
+        telling.ledger.give_back(message)
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", False), ("kim", False)}
+
+
+async def test_the_requester_and_operators_see_on_the_page_whom_no_message_reached(
+    telling: Telling, post: PostOffice, tmp_path: Path
+) -> None:
+    telling.put("one")
+    post.answers = lambda _: Attempted(delivery=Delivery.REFUSED, reason="<b>full</b>")
+    await telling.told()
+    async with inbox_of_records(telling.database, tmp_path) as inbox:
+        for name, is_shown in {"rita": True, "olga": True, "dana": False}.items():
+            visitor = await inbox.signed_in(name)
+            page = (await visitor.get("/runs/one")).text
+            await visitor.aclose()
+            assert ("dana could not be told that they are needed, at dana@example.org" in page) is is_shown
+            assert "<b>full" not in page
 
 
 async def test_operators_hear_of_a_trouble_once_a_day(telling: Telling) -> None:
