@@ -94,13 +94,15 @@ def _sent(url: str, address: str, message: Message, now: datetime, *, is_warning
     plugin.socket_connect_timeout = CONNECT_SECONDS
     plugin.socket_read_timeout = READ_SECONDS
     plugin.retry, plugin.redirects, plugin.interpret_emojis = 0, False, False
+    # Text is escaped for those that take nothing else, and a link in it is then no link any more.
+    is_markdown = plugin.notify_format in (apprise.NotifyFormat.MARKDOWN, (apprise.NotifyFormat.MARKDOWN,))
     one = apprise.Apprise(asset=asset)
     one.add(plugin)
     result = one.notify(
         title=message.subject,
-        body=message.text,
+        body=message.markdown if is_markdown else message.text,
         notify_type=apprise.NotifyType.WARNING if is_warning else apprise.NotifyType.INFO,
-        body_format=apprise.NotifyFormat.TEXT,
+        body_format=apprise.NotifyFormat.MARKDOWN if is_markdown else apprise.NotifyFormat.TEXT,
         log_level=logging.DEBUG,
     )
     last = [attempt for each in result for attempt in each.attempts][-1:]

@@ -15,11 +15,11 @@ _WIDE: Final = 0xFEE0  # from "!" to its full-width form
 _ALWAYS: Final = {ord(char): ord(char) + _WIDE for char in "@<>`*~[]|\\"}
 _DOT: Final = "\u2024"
 # A dot before a letter may be one of a host, a "_" at the edge of a word emphasis, ":word:" an emoji,
-# "&word" an entity, "#word" a channel, "://" an address, "!word" a command.
+# "&word" an entity, "#word" a channel, "://" and "word:" an address, "!word" a command.
 _SOMETIMES: Final = (
-    (re.compile(r"(?<=\w)\.(?=[^\W\d_])"), _DOT),
+    (re.compile(r"(?<=[\w-])\.(?=[^\W\d_])"), _DOT),
     (re.compile(r"(?<![^\W_])_|_(?![^\W_])"), "\uff3f"),
-    (re.compile(r":(?=//|[\w+-]+:)"), "\uff1a"),
+    (re.compile(r":(?=//|[\w+-]+:)|(?<=[^\W\d_]):(?=\S)"), "\uff1a"),
     (re.compile(r"&(?=[\w#])"), "\uff06"),
     (re.compile(r"#(?=[^\W\d_])"), "\uff03"),
     (re.compile(r"!(?=\w)"), "\uff01"),

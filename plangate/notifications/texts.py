@@ -14,13 +14,13 @@ from urllib.parse import quote
 from plangate.domain.plurals import counted
 from plangate.notifications.html_part import html_of
 from plangate.notifications.inert import inert
-from plangate.notifications.message import Message, Part, plain_of
+from plangate.notifications.message import Message, Part, markdown_of, plain_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, whole
 
 _MOST_TOOLS: Final = 5
 _LONGEST_TOOL: Final = 60
-_HAPPENED: Final = 500
+_SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
 _IN_LINKS: Final = "-._~:/?#[]@!$&'()*+,;=%"
 _UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;"}
@@ -39,22 +39,25 @@ class Lengths:
     Attributes:
         notices: of a digest.
         lines: of each list.
+        text: characters of each text that a person may have typed.
         whole: characters of the plain text; a longer one lists less. Services split or refuse longer ones.
     """
 
     notices: int
     lines: int
+    text: int
     whole: int
 
     def halved(self) -> "Lengths | None":
-        """Return the same with half the lists; None if there is nothing left to leave out."""
-        if self.notices == self.lines == 1:
+        """Return the same with half of each; None if there is nothing left to leave out."""
+        if self.notices == self.lines == 1 and self.text == _SHORTEST:
             return None
-        return Lengths(max(1, self.notices // 2), max(1, self.lines // 2), self.whole)
+        text = max(_SHORTEST, self.text // 2)
+        return Lengths(max(1, self.notices // 2), max(1, self.lines // 2), text, self.whole)
 
 
-MAIL: Final = Lengths(notices=25, lines=25, whole=50_000)
-CHAT: Final = Lengths(notices=6, lines=8, whole=1_500)
+MAIL: Final = Lengths(notices=25, lines=25, text=200, whole=50_000)
+CHAT: Final = Lengths(notices=6, lines=8, text=200, whole=1_500)
 
 
 def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL) -> Message:
@@ -83,7 +86,12 @@ def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> M
         subject, parts, closing = _digest(sending, now, inbox, lengths)
     if sending.is_repeat:
         subject, closing = f"(sent again) {subject}", [*closing, _REPEATED]
-    return Message(subject, plain_of(parts, closing), html_of(subject, parts, closing))
+    return Message(
+        subject,
+        text=plain_of(parts, closing),
+        html=html_of(subject, parts, closing),
+        markdown=markdown_of(parts, closing),
+    )
 
 
 def _digest(
@@ -148,18 +156,18 @@ def _part(
     facts = notice.facts
     fields: list[tuple[str, str]] = []
     if facts.happened:
-        fields.append(("What happened", inert(facts.happened, _HAPPENED)))
+        fields.append(("What happened", inert(facts.happened, 2 * lengths.text)))
     if facts.by:
-        fields.append(("Decided by", inert(facts.by)))
+        fields.append(("Decided by", inert(facts.by, lengths.text)))
     if facts.requester:
-        fields.append(("Asked by", inert(facts.requester)))
+        fields.append(("Asked by", inert(facts.requester, lengths.text)))
     if facts.deadline:
         fields.append(("Decide by", whole(facts.deadline, zone, now)))
     listed = (("Steps", facts.details), ("Done", facts.done), ("Not done", facts.not_done))
     return Part(
         f"{_subject(notice, zone, now) if is_one_of_many else _opening(notice)}.",
         fields=tuple(fields),
-        lists=tuple((label, _lines(lines, lengths.lines)) for label, lines in listed if lines),
+        lists=tuple((label, _lines(lines, lengths)) for label, lines in listed if lines),
         link=_link(facts.link),
         action="Look and decide" if notice.kind in _DECIDING or facts.deadline else "Look at it",
     )
@@ -209,8 +217,8 @@ def _done(facts: Facts) -> str:
     return f"{len(facts.done)} done of {_steps(facts)}"
 
 
-def _lines(lines: Sequence[str], most: int) -> tuple[str, ...]:
-    shown = tuple(inert(line) for line in lines[:most])
+def _lines(lines: Sequence[str], lengths: Lengths) -> tuple[str, ...]:
+    shown = tuple(inert(line, lengths.text) for line in lines[: lengths.lines])
     more = len(lines) - len(shown)
     return (*shown, f"and {more} more, on the page") if more > 0 else shown
 

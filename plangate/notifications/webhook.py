@@ -21,7 +21,7 @@ from plangate.notifications.http_answers import attempted
 from plangate.notifications.in_thread import Attempts
 from plangate.notifications.message import Message
 from plangate.notifications.notice import Attempted, Delivery, Notice, Sending
-from plangate.notifications.secret_urls import MissingVariable, filled_in
+from plangate.notifications.secret_urls import MissingVariable, as_part, filled_in
 from plangate.notifications.texts import CHAT, written
 from plangate.settings import Settings
 
@@ -54,7 +54,7 @@ class WebhookChannel:
     async def send(self, sending: Sending, now: datetime) -> Attempted:
         """Post one message to one address."""
         try:
-            target = target_of(filled_in(sending.address))
+            target = target_of(filled_in(sending.address, as_part))
         except (MissingVariable, WebhookInvalid) as error:
             said = f"The address {sending.address} {error}."
             return Attempted(delivery=Delivery.REFUSED, reason=said)
