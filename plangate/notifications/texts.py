@@ -7,7 +7,7 @@ typed. Everything else that a person, a model or a server may have worded passes
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -28,6 +28,7 @@ _UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;"
 _DECIDING: Final = frozenset(
     {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED}
 )
+_WAITING: Final = _DECIDING | {NoticeKind.HELD}
 _ON_THE_PAGE: Final = "You decide on the page, after you sign in. Without a decision nothing is approved."
 _REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
 
@@ -40,7 +41,7 @@ class Lengths:
         notices: of a digest.
         lines: of each list.
         text: characters of each text that a person may have typed.
-        whole: characters of the plain text; a longer one lists less. Services split or refuse longer ones.
+        whole: characters of subject and plain text. Services split or refuse longer messages.
     """
 
     notices: int
@@ -49,15 +50,16 @@ class Lengths:
     whole: int
 
     def halved(self) -> "Lengths | None":
-        """Return the same with half of each; None if there is nothing left to leave out."""
-        if self.notices == self.lines == 1 and self.text == _SHORTEST:
+        """Return the same with shorter texts, then with fewer; None if nothing is left to leave out."""
+        if self.text > _SHORTEST:
+            return replace(self, text=max(_SHORTEST, self.text // 2))
+        if self.notices == self.lines == 1:
             return None
-        text = max(_SHORTEST, self.text // 2)
-        return Lengths(max(1, self.notices // 2), max(1, self.lines // 2), text, self.whole)
+        return replace(self, notices=max(1, self.notices // 2), lines=max(1, self.lines // 2))
 
 
 MAIL: Final = Lengths(notices=25, lines=25, text=200, whole=50_000)
-CHAT: Final = Lengths(notices=6, lines=8, text=200, whole=1_500)
+CHAT: Final = Lengths(notices=6, lines=8, text=200, whole=1_900)
 
 
 def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL) -> Message:
@@ -70,7 +72,7 @@ def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL
         lengths: how much it may list.
     """
     message = _message(sending, now, inbox, lengths)
-    while len(message.text) > lengths.whole and (shorter := lengths.halved()):
+    while len(message.subject + message.text) > lengths.whole and (shorter := lengths.halved()):
         lengths = shorter
         message = _message(sending, now, inbox, lengths)
     return message
@@ -81,7 +83,7 @@ def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> M
         notice = sending.notices[0]
         subject = _subject(notice, sending.zone, now)
         parts = [_part(notice, sending.zone, now, lengths)]
-        closing = [_ON_THE_PAGE] if notice.facts.deadline else []
+        closing = [_ON_THE_PAGE] if notice.kind in _DECIDING else []
     else:
         subject, parts, closing = _digest(sending, now, inbox, lengths)
     if sending.is_repeat:
@@ -98,13 +100,13 @@ def _digest(
     sending: Sending, now: datetime, inbox: str, lengths: Lengths
 ) -> tuple[str, list[Part], list[str]]:
     """Return subject, parts and closing lines of several notices, those with the first deadline first."""
-    notices = sorted(
-        sending.notices, key=lambda one: one.facts.deadline or datetime.max.replace(tzinfo=now.tzinfo)
-    )
-    waiting = [one for one in notices if one.facts.deadline is not None]
-    if waiting and waiting[0].facts.deadline is not None:
-        by = brief(waiting[0].facts.deadline, sending.zone, now)
-        first = f", by {by}" if len(waiting) == 1 else f", the first by {by}"
+    notices = sorted(sending.notices, key=_urgency)
+    waiting = [one for one in notices if one.kind in _DECIDING]
+    if waiting:
+        first = ""
+        if waiting[0].facts.deadline is not None:
+            by = brief(waiting[0].facts.deadline, sending.zone, now)
+            first = f", by {by}" if len(waiting) == 1 else f", the first by {by}"
         subject = f"{counted(len(waiting), 'decision')} of yours {_are(len(waiting))} needed{first}"
         if len(waiting) < len(notices):
             subject += f", and {counted(len(notices) - len(waiting), 'other notice')}"
@@ -112,13 +114,16 @@ def _digest(
         subject = counted(len(notices), "notice")
     parts = [Part(f"{subject}.", link=_link(inbox), action="Open the inbox")]
     shown = notices[: lengths.notices]
-    parts += [
-        _part(one, sending.zone, now, replace(lengths, lines=min(3, lengths.lines)), is_one_of_many=True)
-        for one in shown
-    ]
+    parts += [_part(one, sending.zone, now, lengths, is_one_of_many=True) for one in shown]
     if len(shown) < len(notices):
         parts.append(Part(f"{counted(len(notices) - len(shown), 'more notice')}: see the inbox."))
     return subject, parts, [_ON_THE_PAGE] if waiting else []
+
+
+def _urgency(notice: Notice) -> tuple[int, datetime]:
+    """Sort what a person has to decide first, by its deadline."""
+    never = datetime.max.replace(tzinfo=UTC)
+    return notice.kind not in _DECIDING, notice.facts.deadline or never
 
 
 def _are(count: int) -> str:
@@ -128,7 +133,7 @@ def _are(count: int) -> str:
 def _subject(notice: Notice, zone: str, now: datetime) -> str:
     facts = notice.facts
     steps = _steps(facts)
-    by = f", by {brief(facts.deadline, zone, now)}" if facts.deadline else ""
+    by = f", by {brief(facts.deadline, zone, now)}" if facts.deadline and notice.kind in _WAITING else ""
     match notice.kind:
         case NoticeKind.NEEDED:
             return f"Your approval is needed: {steps}{by}"
@@ -141,13 +146,15 @@ def _subject(notice: Notice, zone: str, now: datetime) -> str:
         case NoticeKind.RELIEVED:
             return f"Nothing more to do: {steps}"
         case NoticeKind.HELD:
-            return f"A run is held{' and needs your decision' if by else ''}: {steps}{by}"
+            return f"A run is held: {steps}{', to be resolved' if by else ''}{by}"
         case NoticeKind.OUTCOME:
             return f"Your request has ended: {_done(facts)}"
         case NoticeKind.STUCK:
-            return f"Cannot be approved any more: {steps}{by}"
+            return f"Cannot be approved any more: {steps}"
         case NoticeKind.TROUBLE:
             return "Plangate needs an operator"
+        case NoticeKind.TEST:
+            return "A test of your notices"
 
 
 def _part(
@@ -161,15 +168,18 @@ def _part(
         fields.append(("Decided by", inert(facts.by, lengths.text)))
     if facts.requester:
         fields.append(("Asked by", inert(facts.requester, lengths.text)))
-    if facts.deadline:
-        fields.append(("Decide by", whole(facts.deadline, zone, now)))
+    if facts.deadline and notice.kind in _WAITING:
+        label = "To be resolved by" if notice.kind is NoticeKind.HELD else "Decide by"
+        fields.append((label, whole(facts.deadline, zone, now)))
     listed = (("Steps", facts.details), ("Done", facts.done), ("Not done", facts.not_done))
     return Part(
         f"{_subject(notice, zone, now) if is_one_of_many else _opening(notice)}.",
         fields=tuple(fields),
-        lists=tuple((label, _lines(lines, lengths)) for label, lines in listed if lines),
+        lists=tuple(
+            (label, _lines(lines, lengths)) for label, lines in listed if lines and not is_one_of_many
+        ),
         link=_link(facts.link),
-        action="Look and decide" if notice.kind in _DECIDING or facts.deadline else "Look at it",
+        action="Look and decide" if notice.kind in _DECIDING else "Look at it",
     )
 
 
@@ -195,6 +205,8 @@ def _opening(notice: Notice) -> str:
             return f"This plan cannot be approved any more as it is: {steps}"
         case NoticeKind.TROUBLE:
             return "Something is wrong that only an operator can put right"
+        case NoticeKind.TEST:
+            return "This is a test: notices for you arrive here"
 
 
 def _steps(facts: Facts) -> str:

@@ -55,7 +55,7 @@ CHAT_MARKUP: Final = (
     ":fire:", ":white_check_mark: approved", "${SLACK_HOOK}", "{{app_title}}", "%0A", "\\n", "<b>", "</b>", "<pre>", "&amp;",
 )  # fmt: skip
 _LABELS: Final = re.compile(
-    r"(?:- )?(?:What happened|Decided by|Asked by|Decide by|Steps|Done|Not done|Look and decide|Look at it"
+    r"(?:- )?(?:What happened|Decided by|Asked by|Decide by|To be resolved by|Steps|Done|Not done|Look and decide|Look at it"
     r"|Open the inbox):|(?:- )?• |\[(?:Look and decide|Look at it|Open the inbox)\]\("
 )
 _INTERPRETED: Final = {
@@ -134,7 +134,7 @@ class Shape:
 def check_links(found: list[str]) -> None:
     """Fail if a link leads anywhere but to the inbox."""
     for one in found:
-        assert one.startswith(_PLACE), f"a link leads to {one[:80]!r}"
+        assert one == INBOX or one.startswith(_PLACE), f"a link leads to {one[:80]!r}"
 
 
 def shape_of_mail(raw: bytes) -> Shape:
@@ -223,7 +223,10 @@ def shape_of(received: Received) -> Shape:
         assert re.search(r"&(?!amp;|lt;|gt;)", title + body) is None, "a lone &"
         title, body = unescape(title), unescape(body)
     if received.service == "google chat":
-        title, body = title.replace("\\_", "_"), body.replace("\\_", "_")
+        title, body = (
+            title.replace("\\_", "_"),
+            re.sub(r"<(https://[^|>]+)\|([^>]+)>", r"[\2](\1)", body.replace("\\_", "_")),
+        )
     return _framed(frame, f"{title}\n{body}")
 
 

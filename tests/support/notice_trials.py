@@ -23,7 +23,7 @@ from tests.support.notice_texts import (
 from tests.support.visual_tricks import Trick
 
 CHANNELS: Final = ("mail", *ADDRESSES)
-_DIGEST: Final = (NoticeKind.NEEDED, NoticeKind.HELD, NoticeKind.OUTCOME)
+_DIGEST: Final = (NoticeKind.NEEDED, NoticeKind.OUTCOME)
 FORMS: Final = (*((kind,) for kind in NoticeKind), _DIGEST)
 
 
