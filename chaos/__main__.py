@@ -28,6 +28,7 @@ from chaos import (
     limits,
     lose_the_database,
     mcp,
+    notice_faults,
     notice_texts,
     outage,
     payments,
@@ -83,7 +84,8 @@ SCENARIOS = {
     # The suite has a sample of its own (tests/workflow/test_prompt_injections.py).
     "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
     "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
-    # The suite has a sample of its own (tests/integration/test_notice_channels.py).
+    # The suite has samples of its own (tests/integration/test_notice_channels.py).
+    "notice-faults": Scenario(notice_faults.act, notice_faults.FULL, notice_faults.QUICK, in_suite=False),
     "notice-texts": Scenario(notice_texts.act, notice_texts.FULL, notice_texts.QUICK, in_suite=False),
     "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
     # The suite has a sample of its own (tests/unit/test_delegations.py).

@@ -6,6 +6,7 @@ from plangate.notifications.apprise_channel import AppriseChannel
 from plangate.notifications.in_thread import Attempts
 from plangate.notifications.mail import SCHEME, MailChannel
 from plangate.notifications.notice import Attempted, Channel, Sending
+from plangate.notifications.patience import PATIENCE, Patience
 from plangate.notifications.webhook import SCHEMES, WebhookChannel
 from plangate.settings import Settings
 
@@ -13,14 +14,14 @@ from plangate.settings import Settings
 class Channels:
     """All channels; implements `plangate.notifications.notice.Channel`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, patience: Patience = PATIENCE) -> None:
         """Read the settings.
 
         Raises:
             SettingsInvalid: the sender or the server of mails cannot be used.
         """
-        attempts = Attempts()
-        self._by_scheme: dict[str, Channel] = {SCHEME: MailChannel(settings)}
+        attempts = Attempts(patience)
+        self._by_scheme: dict[str, Channel] = {SCHEME: MailChannel(settings, patience)}
         self._by_scheme |= dict.fromkeys(SCHEMES, WebhookChannel(settings, attempts))
         self._otherwise = AppriseChannel(settings, attempts)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import quote
 
+from plangate.notifications.notice import Attempted, Delivery
 from plangate.policy.notify_addresses import VARIABLE, variables_in
 from plangate.settings import variable_of_environment
 
@@ -11,9 +12,14 @@ class MissingVariable(ValueError):
     """A variable is not set; the message begins with a verb."""
 
 
+def not_set(address: str, error: MissingVariable) -> Attempted:
+    """Return what a missing variable means: another process may have it, and an operator can set it."""
+    return Attempted(delivery=Delivery.LATER, reason=f"The address {address} {error}.")
+
+
 def as_part(value: str) -> str:
-    """Return a value as a part of a URL, with its slashes."""
-    return quote(value, safe="/")
+    """Return a value as one part of a URL."""
+    return quote(value, safe="")
 
 
 def filled_in(address: str, written: Callable[[str], str] = str) -> str:
