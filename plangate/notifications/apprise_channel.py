@@ -86,14 +86,19 @@ class AppriseChannel:
 
         return await self._attempts.make(sending.address, attempt)
 
+    def objection(self, address: str) -> str:
+        """Return why an address cannot be used, beginning with a verb; empty if that does not show yet."""
+        try:
+            url = filled_in(address)
+        except MissingVariable as error:
+            return str(error)
+        with _logs_kept_back():
+            return _objection(_plugin(url))
+
 
 def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: float) -> Attempted:
     address = sending.address
-    with _loading:
-        import apprise  # noqa: PLC0415  a quarter of a second, and only where a notice goes by it
-
-        asset = _asset()
-        plugin = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+    plugin = _plugin(url)
     wrong = _objection(plugin)
     if plugin is None or wrong:
         return Attempted(delivery=Delivery.REFUSED, reason=f"The address {address} {wrong}.")
@@ -101,10 +106,12 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
     plugin.redirects = plugin.interpret_emojis = False
     # Without parent and handlers, but for the one that captures.
     plugin.logger = logging.Logger("apprise", logging.DEBUG)  # noqa: LOG001
+    import apprise  # noqa: PLC0415
+
     # Text is escaped for those that take nothing else, and a link in it is then no link any more.
     is_markdown = plugin.notify_format in (apprise.NotifyFormat.MARKDOWN, (apprise.NotifyFormat.MARKDOWN,))
     is_warning = any(notice.kind in _WARNINGS for notice in sending.notices)
-    one = apprise.Apprise(asset=asset)
+    one = apprise.Apprise(asset=plugin.asset)
     one.add(plugin)
     result = one.notify(
         title=message.subject,
@@ -117,6 +124,14 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
     if last and last[0]:  # not the result: a URL can say that a failure does not matter
         return Attempted(delivery=Delivery.SENT)
     return _failed(address, [entry.message for attempt in last for entry in attempt.logs], now)
+
+
+def _plugin(url: str) -> "apprise.NotifyBase | None":
+    """Return the service of a URL; None if Apprise finds none."""
+    with _loading:
+        import apprise  # noqa: PLC0415  a quarter of a second, and only where a notice goes by it
+
+        return apprise.Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
 
 
 def _objection(plugin: "apprise.NotifyBase | None") -> str:

@@ -79,6 +79,14 @@ class MailChannel:
             return _attempted(error, to)
         return Attempted(delivery=Delivery.SENT)
 
+    def objection(self, address: str) -> str:
+        """Return why an address cannot be used, beginning with a verb; empty if it can."""
+        try:
+            one_address(address.removeprefix(f"{SCHEME}:"))
+        except ValueError as error:
+            return str(error)
+        return ""
+
     def _letter(self, sending: Sending, to: str, message: Message, now: datetime) -> Letter:
         host = self._sender.rpartition("@")[2]
         runs = {notice.facts.workflow_id for notice in sending.notices}

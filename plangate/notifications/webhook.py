@@ -64,6 +64,14 @@ class WebhookChannel:
             sending.address, lambda: _posted(target, body, sending.address, now, self._attempts.patience.wait)
         )
 
+    def objection(self, address: str) -> str:
+        """Return why an address cannot be used, beginning with a verb; empty if that does not show yet."""
+        try:
+            target_of(filled_in(address, as_part))
+        except (MissingVariable, WebhookInvalid) as error:
+            return str(error)
+        return ""
+
 
 def target_of(url: str) -> Target:
     """Read ``jsons://USER:PASSWORD@HOST:PORT/PATH?+Header=value&-parameter=value``.
