@@ -23,7 +23,7 @@ _LONGEST_TOOL: Final = 60
 _SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
 _IN_LINKS: Final = "-._~:/?#[]@!$&'()*+,;=%"
-_UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;"}
+_UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;@"}
 
 _DECIDING: Final = frozenset(
     {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED}

@@ -89,7 +89,7 @@ def test_an_outcome_says_what_was_done_and_what_was_not():
 def test_details_are_shown_only_where_the_facts_have_them():
     detail = "Refund 42.50 EUR of pi_17 to ana@example.org"
     text = written(to_dana(notice(details=(detail,))), NOW, INBOX).text
-    assert "Steps:\n• Refund 42.50 EUR of pi_17 to ana＠example․org\n" in text  # noqa: RUF001
+    assert "Steps:\n• Refund 42.50 EUR of pi_17 to ana@ example․org\n" in text  # noqa: RUF001
     assert "Steps:" not in written(to_dana(notice()), NOW, INBOX).text
 
 
