@@ -45,10 +45,8 @@ async def test_what_could_not_be_delivered_is_listed_and_part_of_the_status(
     telling: Telling, typed: Typed
 ) -> None:
     telling.put("one")
-    telling.post.answers = lambda one: Attempted(
-        delivery=Delivery.REFUSED if one.person == "dana" else Delivery.SENT,
-        reason="There is no such mailbox.",
-    )
+    refused = Attempted(delivery=Delivery.REFUSED, reason="There is no such mailbox.")
+    telling.post.answers = lambda one: refused if one.person == "dana" else SENT
     await telling.told()
     said = "dana could not be told that they are needed, at dana@example.org: There is no such mailbox."
     assert f"one: {said}" in typed("notify", "failures").out
