@@ -16,7 +16,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.escalation import Relief, standing_in
 from plangate.domain.escaping import one_line
-from plangate.domain.people import Approver, People, Person, identity, in_force, same_person
+from plangate.domain.people import ANYONE, Approver, People, Person, identity, in_force, same_person
 from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
 
@@ -61,12 +61,16 @@ class Unmet(Frozen):
 
     Attributes:
         what: what is needed, in words.
+        count: how many approvals; 0 for a resolution.
+        roles: the roles of which one is needed; empty for any person.
         able: who could give a part of it.
         hindered: who has the role, and why they cannot.
         possible_from: when enough people are back, if that is before the deadline; None for never.
     """
 
     what: str
+    count: int = 0
+    roles: tuple[str, ...] = ()
     able: tuple[str, ...] = ()
     hindered: tuple[Hindered, ...] = ()
     possible_from: AwareDatetime | None = None
@@ -151,6 +155,8 @@ class Deciders:
         return tuple(
             Unmet(
                 what=str(wanted.get(need.role, need)),
+                count=wanted.get(need.role, need).count,
+                roles=_named([need.role]),
                 able=tuple(one.name for one in able(self._at) if policy.ways_of(one, [need.role], barred)),
                 hindered=tuple(
                     self._hindered(
@@ -181,6 +187,7 @@ class Deciders:
         return (
             Unmet(
                 what=f"a resolution by {resolving}",
+                roles=_named(roles),
                 hindered=tuple(self._hindered(roles, resolving.assurance, barred, set())),
                 possible_from=_first(self._moments(until), is_possible),
             ),
@@ -269,6 +276,10 @@ def _a_few(
                 continue
         few.append(one)
     return few
+
+
+def _named(roles: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(role for role in roles if role != ANYONE))
 
 
 def _first(times: Iterable[datetime], holds: Callable[[datetime], bool]) -> datetime | None:

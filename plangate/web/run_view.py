@@ -124,6 +124,7 @@ class RunView:
         digest: everything that runs, in a line.
         marks: what to look at, of all steps.
         wanted: what the run waits for, and who can give it.
+        troubles: what delays the run, but for what no one can give: the status has that.
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
@@ -173,7 +174,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         beside=beside,
         sums=tuple(sum_lines(status.sums)),
         times=_times(status),
-        troubles=tuple(troubles(status)),
+        troubles=tuple(troubles(status.model_copy(update={"unmet": ()}))),
         offers=tuple(choice.value for choice in offered(status, visitor)),
         folds=tuple(_folds(request, summary, steps, reads)),
     )
