@@ -27,8 +27,17 @@ def _command(name: str, function: str, help_line: str, *, needs_application: boo
     return LazyCommand(name, f"{_HERE}.{function}", help_line, needs_application=needs_application)
 
 
-def _group(name: str, help_line: str, *commands: LazyCommand) -> TyperGroup:
-    return TyperGroup(name=name, help=help_line, commands=commands, rich_markup_mode=None)
+def _group(name: str, help_line: str, *commands: LazyCommand, alone: LazyCommand | None = None) -> TyperGroup:
+    """Return a group of commands; without a further word, it is the command ``alone``."""
+    callback = None if alone is None else alone.act
+    return TyperGroup(
+        name=name,
+        help=help_line,
+        commands=commands,
+        rich_markup_mode=None,
+        callback=callback,
+        invoke_without_command=alone is not None,
+    )
 
 
 _VERIFY_BUNDLE: Final = _command("verify-bundle", "verify_bundle:verify_bundle", "Verify a bundle offline.")
@@ -72,6 +81,13 @@ _COMMANDS: Final = (
         _command("confirm", "enrol:confirm", "Let a proposed key count for a person."),
         _command("invite", "invite:invite", "Print a link by which a person proposes a passkey."),
         _command("revoke-key", "enrol:revoke_key", "End a person's key now, for example of a lost device."),
+    ),
+    _group(
+        "notify",
+        "Send notices where the workers do not; try an address; list what was not delivered.",
+        _command("test", "notify:try_one", "Send one notice to a person now, and say what happened."),
+        _command("failures", "notify:failed", "List the notices that could not be delivered."),
+        alone=_command("run", "notify:run", "Send notices until Ctrl-C or SIGTERM."),
     ),
     _group(
         "keys",

@@ -102,6 +102,7 @@ class Requirement(Frozen):
         strike_keeps_approver: whether a person who only struck steps may still approve.
         cooling_seconds: how long after the last approval the first step may not begin; None for no time.
         batch: whether it may be approved together with other plans of one kind, by one touch on a page.
+        notify_details: whether notices may have the previews of its steps.
         seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
         windows: the calendars in whose working time steps may begin; all of them count.
         freezes: the calendars in whose working time no step begins.
@@ -120,6 +121,7 @@ class Requirement(Frozen):
     strike_keeps_approver: bool = Field(default=False, exclude_if=lambda value: not value)
     cooling_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     batch: bool = Field(default=False, exclude_if=lambda value: not value)
+    notify_details: bool = Field(default=False, exclude_if=lambda value: not value)
     seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
     windows: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
     freezes: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
@@ -168,6 +170,7 @@ class Rule(Frozen):
     approval_valid_for: int | None = None
     cooling_seconds: int | None = None
     batch: bool = False
+    notify_details: bool = False
     window: Calendar | None = None
     freezes: tuple[Calendar, ...] = ()
     working: WorkingTime | None = None
@@ -252,7 +255,8 @@ def combined(
     Per role the largest count, the shortest times but the longest to cool off, the strongest proof, only the
     escalations that each rule allows which needs the role, all reminders, windows and freezes. A step
     that nothing matched gets ``default``; a plan is free only if no rule that matched any step demands
-    anything, and is approved together with others only if each rule that demands something allows that.
+    anything, and is approved together with others, or has its details in notices, only if each rule that
+    demands something allows that.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
@@ -272,6 +276,7 @@ def combined(
         strike_keeps_approver=strike_keeps_approver,
         cooling_seconds=_most_seconds(rule.cooling_seconds for rule in demanding),
         batch=bool(demanding) and all(rule.batch for rule in demanding),
+        notify_details=bool(demanding) and all(rule.notify_details for rule in demanding),
         seen_by=together(*(one.see for one in matched)),
         working=_each_once((rule.working,) for rule in demanding if rule.working),
         escalations=escalations_for_all((_roles(rule.needs), rule.escalations) for rule in demanding),
@@ -302,6 +307,8 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
         strike_keeps_approver=one.strike_keeps_approver and other.strike_keeps_approver,
         cooling_seconds=_most_seconds((one.cooling_seconds, other.cooling_seconds)),
         batch=any(part.needs for part in demanding) and all(part.batch for part in demanding),
+        notify_details=any(part.needs for part in demanding)
+        and all(part.notify_details for part in demanding),
         seen_by=together(one.seen_by, other.seen_by),
         working=_each_once((one.working, other.working)),
         escalations=escalations_for_all((_roles(part.needs), part.escalations) for part in demanding),
@@ -384,6 +391,8 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return "that people who struck steps do not approve"
     if requirement.batch and not demanded.batch:
         return "that it is approved alone, not together with others"
+    if requirement.notify_details and not demanded.notify_details:
+        return "that notices do not tell what its steps do"
     times = _begins_at_more_times(requirement, demanded)
     if times is not None:
         return times

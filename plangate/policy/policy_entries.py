@@ -138,6 +138,10 @@ class DefaultEntry(Typed):
         default=False,
         description="whether such plans may be approved several at once, by one touch. Default: `false`",
     )
+    notify_details: bool = Field(
+        default=False,
+        description="whether [notices](howto-notices.md) may say what the steps do. Default: `false`",
+    )
 
 
 class RuleEntry(DefaultEntry):

@@ -332,7 +332,7 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     faults = unknown_names(
         document, ("rule", "resolve", "see", "default", CALENDARS, *_OF_ALL, *STOP_TABLES), {"person": people}
     )
-    calendars = read_calendars(document, raw, faults)
+    calendars = read_calendars(document, raw, faults, is_kept=known is None)
     names: set[str] = set()
 
     def rules_in(table: str, read: _Read[AnyRule]) -> dict[str, tuple[AnyRule, Condition]]:
@@ -507,6 +507,7 @@ def _as_rule(
         approval_valid_for=entry.approval_valid_for,
         cooling_seconds=entry.settle,
         batch=entry.batch,
+        notify_details=entry.notify_details,
         window=calendars.get(entry.window or ""),
         freezes=tuple(calendars[one] for one in dict.fromkeys(entry.freeze) if one in calendars),
         working=working,

@@ -147,7 +147,7 @@ def _heading(state: RunState, status: Status) -> str:
                 return drafting
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {state.drafted.requirement}.{_may_not(status)}{_sums(status)}"
+                f"Needs {state.drafted.requirement}.{_later(state)}{_may_not(status)}{_sums(status)}"
                 f"{_so_far(state, state.drafted)}{_again(state)}{_times(state)}"
             )
         case Phase.EXECUTING:
@@ -248,6 +248,11 @@ def _again(state: RunState) -> str:
     )
 
 
+def _later(state: RunState) -> str:
+    """Return who may approve, too, from when on."""
+    return "".join(f" For {one.role}, {one}." for one in state.reliefs)
+
+
 def _sums(status: Status) -> str:
     """Return the sums over time, each on a line."""
     lines = (markdown_code(cut(line, _ROOM_FOR_LINE)) for line in sum_lines(status.sums))
@@ -258,7 +263,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
     """Return what is still needed, and who approved, when, and until when it counts."""
     if not state.approvals:
         return ""
-    still = " and ".join(map(str, missing(drafted.requirement, state.approvers, state.barred)))
+    still = " and ".join(map(str, missing(drafted.requirement, state.counting, state.barred)))
     lines: list[str] = []
     room = _ROOM_FOR_APPROVALS
     for approval in state.approvals:

@@ -13,6 +13,7 @@ from plangate.domain.digest import digest
 from plangate.domain.escaping import cut
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
+from plangate.domain.policy import spelled_needs
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
 from plangate.presentation.changes import add_all_changes, author_of
@@ -134,7 +135,8 @@ def plan_page(status: Status, now: datetime) -> Page:
     if status.state == Phase.IN_REVIEW:
         page.field("may not", barred_words(status))
     if status.still_needed and status.approved_by:
-        page.field("still needed", needed_words(status), "bold yellow")
+        page.field("still needed", _needed(status), "bold yellow")
+    add_reliefs(page, status, now)
     for line in sum_lines(status.sums):
         page.field("in all", line)
     for label, words in when_it_runs(status, now):
@@ -143,7 +145,7 @@ def plan_page(status: Status, now: datetime) -> Page:
     if status.changes_asked and status.revision > 1:
         page.words("changes", status.changes_asked)
     if status.deadline and status.state == Phase.IN_REVIEW:
-        page.field("deadline", f"{moment(status.deadline)}, {from_now(status.deadline, now)}")
+        page.field("deadline", f"{moment(status.deadline)}, {from_now(status.deadline, now)}{_by(status)}")
     add_all_changes(page, status, _exact(status))
     for step in status.steps:
         add_step(page, step, len(status.steps), _exact(status))
@@ -241,7 +243,15 @@ def needed_words(status: Status) -> str:
     """Return the approvals that the plan still lacks; the whole requirement if that is not known."""
     if not status.still_needed or status.requirement is None:
         return str(status.requirement)
-    return " and ".join(map(str, status.still_needed)) + status.requirement.proof_words
+    return spelled_needs(status.still_needed, status.reliefs) + status.requirement.proof_words
+
+
+def add_reliefs(page: Page, status: Status, now: datetime) -> None:
+    """Add who may approve, too, from when on."""
+    for role, at in dict.fromkeys((one.to, one.at) for one in status.reliefs):
+        instead = " and ".join(one.role for one in status.reliefs if (one.to, one.at) == (role, at))
+        when = "since" if at <= now else "from"
+        page.field("or", f"{when} {moment(at)}, {from_now(at, now)}, {role} (instead of {instead})")
 
 
 def waits_for(status: Status, viewer: str) -> str:
@@ -289,6 +299,16 @@ def _approvers(status: Status) -> str:
     return ", ".join(
         name + proof_words(verified=name not in status.unverified) for name in status.approved_by
     )
+
+
+def _needed(status: Status) -> str:
+    """Return the approvals that the plan still lacks; the page says apart who may give them later."""
+    return needed_words(status.model_copy(update={"reliefs": ()}))
+
+
+def _by(status: Status) -> str:
+    limits = status.requirement.working if status.requirement else ()
+    return f"; {' or '.join(map(str, limits))}" if limits else ""
 
 
 def _for_how_long(status: Status) -> str:

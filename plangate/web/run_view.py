@@ -16,6 +16,7 @@ from plangate.domain.run import Phase, StepState
 from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Receipt
+from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
@@ -23,7 +24,6 @@ from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
 from plangate.web.may import offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
-from plangate.web.who_can import Wanted, wanted_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
@@ -175,7 +175,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         sums=tuple(sum_lines(status.sums)),
         times=_times(status),
         troubles=tuple(troubles(status.model_copy(update={"unmet": ()}))),
-        offers=tuple(choice.value for choice in offered(status, visitor)),
+        offers=tuple(choice.value for choice in offered(status, visitor, now())),
         folds=tuple(_folds(request, summary, steps, reads)),
     )
 

@@ -15,7 +15,7 @@ from tests.support.program import PATIENCE, Home, Typed
 
 HEAVY = ("temporalio", "sqlalchemy", "alembic", "structlog", "autogen_core", "openai", "yaml")
 APPLICATION = ("workflows", "activities", "worker", "starter", "tests")
-MOST_MEGABYTES = 60
+MOST_MEGABYTES = 55
 DECIDES = """
 import asyncio, sys
 from plangate.client import Choice, Client, Decision

@@ -6,16 +6,22 @@ from datetime import date, timedelta
 
 from plangate.domain.calendars import Calendar
 from plangate.domain.errors import NoModel, ToolError, ToolRefused
+from plangate.domain.escalation import Escalation
+from plangate.domain.people import Directory
 from plangate.domain.policy import Policy
 from plangate.domain.stops import StopAnswer
+from plangate.domain.working_time import WorkingTime
 from plangate.presentation.clock import now
 from plangate.temporal.contract import DELEGATION_TYPE, LOOK_TYPE, STATUS, STOP_TYPE
 from tests.support.account_tool import bookings
 from tests.support.bank_tool import Bank, transfers
+from tests.support.clock import until_passed
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.holds import account, in_review, lost, refused, resolve
 from tests.support.policies import one_approval, wants
+from tests.support.sealed_records import Everybody
+from tests.workflow.test_planners_in_runs import planned_by, sent_back
 from tests.workflow.test_stale_approvals import VALID, stale_behind_step_one
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
 
@@ -35,6 +41,13 @@ async def approved_by_update(gate: Gate) -> str:
     status = await gate.in_review("one")
     await gate.decide(status)
     return await _ended(gate, status.workflow_id)
+
+
+async def drafted_from_reads(gate: Gate) -> str:
+    first = await gate.in_review(request="one")
+    second = await sent_back(gate, first)
+    await gate.decide(second)
+    return await _ended(gate, second.workflow_id)
 
 
 async def rejected(gate: Gate) -> str:
@@ -247,6 +260,21 @@ async def struck_then_approved(gate: Gate) -> str:
     return await _ended(gate, first.workflow_id)
 
 
+async def escalated_then_approved(gate: Gate) -> str:
+    status = await gate.in_review("one")
+    early = await gate.decide(status, by="erik")
+    assert not early.accepted
+    await until_passed(status.reliefs[0].at)
+    await gate.signal(status, by="erik")
+    return await _ended(gate, status.workflow_id)
+
+
+async def approved_in_working_time(gate: Gate) -> str:
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    return await _ended(gate, status.workflow_id)
+
+
 async def junk_then_approved(gate: Gate) -> str:
     status = await gate.in_review("one")
     handle = gate.handle(status.workflow_id)
@@ -366,6 +394,7 @@ PATHS: tuple[Path, ...] = (
     approved_by_update,
     rejected,
     changed_then_approved,
+    drafted_from_reads,
     expired,
     reopened_then_approved,
     taken_back_while_cooling_off,
@@ -392,6 +421,8 @@ PATHS: tuple[Path, ...] = (
     edited_then_approved,
     edit_not_drafted_then_approved,
     struck_then_approved,
+    escalated_then_approved,
+    approved_in_working_time,
     junk_then_approved,
     waited_for_the_records,
     stop_order,
@@ -404,6 +435,7 @@ PATHS: tuple[Path, ...] = (
     look_up_that_goes_on,
 )
 
+_OFFICE = Calendar(name="office", zone="Europe/Berlin", country="DE", region="BY")
 POLICIES: Mapping[Path, Policy] = {
     reopened_then_approved: one_approval(valid_for=VALID),
     held_then_reopened: one_approval(valid_for=timedelta(seconds=1)),
@@ -412,5 +444,15 @@ POLICIES: Mapping[Path, Policy] = {
     waited_for_its_moment: wants(("anyone", 1), windows=(EVERY_DAY,), freezes=(NEW_YEAR,)),
     withdrawn_while_cooling_off: wants(("anyone", 1), cooling_seconds=60),
     struck_then_approved: wants(("anyone", 1), strike_keeps_approver=True),
+    escalated_then_approved: wants(
+        ("finance", 1), escalations=(Escalation(role="finance", after_seconds=2, to="ops"),)
+    ),
+    approved_in_working_time: wants(("anyone", 1), working=(WorkingTime(days=2, calendar=_OFFICE),)),
 }
 """The policy of the worker that walks a path, where it has one."""
+
+PEOPLE: Mapping[Path, Directory] = {escalated_then_approved: Everybody()}
+"""The list of people of the worker that walks a path, where it has one."""
+
+PREPARED: Mapping[Path, Callable[[Gate], object]] = {drafted_from_reads: planned_by}
+"""What a gate needs before its worker starts, to walk a path."""

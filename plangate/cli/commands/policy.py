@@ -154,6 +154,8 @@ def _needs_of(rule: domain.Rule) -> str:
     parts += [f"no step begins {start_times.calendar_words(one)} ({one.name})" for one in rule.freezes]
     if rule.batch:
         parts.append("may be approved together with others")
+    if rule.notify_details:
+        parts.append("notices tell what the steps do")
     return ", ".join(parts)
 
 
@@ -211,6 +213,8 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
         shown.field("freeze", f"no step begins {start_times.calendar_words(freeze)} ({freeze.name})")
     if requirement.batch:
         shown.field("approved", "alone, or together with other plans of one kind")
+    if requirement.notify_details:
+        shown.field("notices", "tell what the steps do")
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")

@@ -1,14 +1,15 @@
 """Who can still give what a run waits for, by name, from the list of people as it is now."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from plangate.domain import policy
 from plangate.domain.absence import away_until, stand_ins
 from plangate.domain.assurance import Assurance
+from plangate.domain.escalation import standing_in
 from plangate.domain.people import ANYONE, Approver, People, same_person
-from plangate.domain.policy import Need
+from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 
@@ -44,33 +45,27 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
     requirement = status.requirement
     if requirement is None:
         return ()
+    known = approvers_now(people, now)
+    barred = (status.requester, *status.authors)
     if status.state == Phase.HELD:
-        return tuple(_resolution(status, roles, people, now) for roles in requirement.resolving.any_of)
+        able = able_to_resolve(requirement, known, barred)
+        return tuple(
+            _wanted(0, tuple(role for role in roles if role != ANYONE), able, people, now)
+            for roles in requirement.resolving.any_of
+        )
     if status.state != Phase.IN_REVIEW:
         return ()
-    return tuple(_approval(status, need, people, now) for need in status.still_needed)
-
-
-def _approval(status: Status, need: Need, people: People | None, now: datetime) -> Wanted:
-    able = [
-        one.name
-        for one in _approvers(people, now)
-        if not any(same_person(one.name, name) for name in status.approved_by)
-        and policy.ways_of(one, {need.role}, _barred(status))
-    ]
-    roles = () if need.role == ANYONE else (need.role,)
-    return _wanted(need.count, roles, able, people, now)
-
-
-def _resolution(status: Status, roles: tuple[str, ...], people: People | None, now: datetime) -> Wanted:
-    assert status.requirement is not None
-    able = [
-        one.name
-        for one in _approvers(people, now)
-        if policy.can_resolve(status.requirement, one, _barred(status))
-    ]
-    named = tuple(role for role in roles if role != ANYONE)
-    return _wanted(0, named, able, people, now)
+    known = tuple(standing_in(one, status.reliefs, now) for one in known)
+    return tuple(
+        _wanted(
+            need.count,
+            () if need.role == ANYONE else (need.role,),
+            able_to_approve([need], known, barred, status.approved_by),
+            people,
+            now,
+        )
+        for need in status.still_needed
+    )
 
 
 def _wanted(
@@ -87,12 +82,26 @@ def _wanted(
     return Wanted(count, roles, tuple(able), gone)
 
 
-def _approvers(people: People | None, now: datetime) -> Iterator[Approver]:
-    for person in people.persons if people is not None else ():
-        approver = people.identify(person.name, now).approver if people is not None else None
-        if approver is not None:
-            yield approver.model_copy(update={"assurance": Assurance.SIGNED})
+def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
+    """Return each active person with all that they may do now, whatever proof of identity it takes."""
+    found = (people.identify(person.name, now).approver for person in people.persons) if people else ()
+    return tuple(one.model_copy(update={"assurance": Assurance.SIGNED}) for one in found if one is not None)
 
 
-def _barred(status: Status) -> tuple[str, ...]:
-    return (status.requester, *status.authors)
+def able_to_approve(
+    needs: Iterable[Need], known: Iterable[Approver], barred: Sequence[str], approved_by: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the people whose approval can still count for one of these needs."""
+    roles = {need.role for need in needs}
+    return tuple(
+        one.name
+        for one in known
+        if not any(same_person(one.name, name) for name in approved_by) and policy.ways_of(one, roles, barred)
+    )
+
+
+def able_to_resolve(
+    requirement: Requirement, known: Iterable[Approver], barred: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the people who may resolve the held run."""
+    return tuple(one.name for one in known if policy.can_resolve(requirement, one, barred))

@@ -1,0 +1,91 @@
+"""Who can be told, as of now: the people and what they may do, the operators, and where the inbox is."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from plangate.domain.people import Approver, People, identity
+from plangate.domain.run import RunState
+from plangate.domain.seeing import may_see
+from plangate.domain.who_can import approvers_now
+from plangate.notifications.addresses import ROLE
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The people who may be told, at one moment.
+
+    Attributes:
+        known: the active people with all that they may do now.
+        operators: those of them who are told about troubles.
+        roles: the roles that have addresses of their own.
+        is_narrowed: whether the policy in force has rules that say who may see a run.
+        inbox: the address of the inbox, without a slash at its end.
+        addresses_of: the addresses of a person, or of a role as ``role:NAME``.
+        key: changes whenever one of the others does.
+    """
+
+    known: tuple[Approver, ...]
+    operators: tuple[str, ...]
+    roles: frozenset[str]
+    is_narrowed: bool
+    inbox: str
+    addresses_of: Callable[[str], Sequence[str]]
+    key: str
+
+    def approver(self, name: str) -> Approver | None:
+        """Return the person of that name, in any spelling; None if they are not on the list now."""
+        wanted = identity(name)
+        return next((one for one in self.known if identity(one.name) == wanted), None)
+
+    def may_see(self, run: RunState, name: str) -> bool:
+        """Return whether this person may see the run; a role's addresses are those of all who have it."""
+        if name.startswith(ROLE):
+            return True
+        return may_see(run, self.approver(name), is_narrowed=self.is_narrowed)
+
+    def link(self, workflow_id: str) -> str:
+        """Return the address of a run's page."""
+        return f"{self.inbox}/runs/{quote(workflow_id, safe='')}"
+
+
+def audience_of(
+    people: People | None,
+    now: datetime,
+    *,
+    operators: str,
+    is_narrowed: bool,
+    inbox: str,
+    addresses_of: Callable[[str], Sequence[str]],
+) -> Audience:
+    """Return who can be told by this list of people.
+
+    Args:
+        people: the list in force; None without one, and then no one can be told.
+        now: the time, by which delegations count.
+        operators: the role of those who are told about troubles.
+        is_narrowed: whether the policy in force has rules that say who may see a run.
+        inbox: the address of the inbox.
+        addresses_of: the addresses of a person or a role by that list.
+    """
+    known = approvers_now(people, now)
+    described = people.described_roles if people is not None else ()
+    roles = frozenset(one.name for one in described if one.notify)
+    names = [*(one.name for one in known), *(ROLE + one for one in sorted(roles))]
+    all_of_it = [
+        [one.model_dump(mode="json") for one in known],
+        [[name, list(addresses_of(name))] for name in names],
+        [operators, is_narrowed, inbox],
+    ]
+    return Audience(
+        known=known,
+        operators=tuple(one.name for one in known if operators in one.standings[0].roles),
+        roles=roles,
+        is_narrowed=is_narrowed,
+        inbox=inbox,
+        addresses_of=addresses_of,
+        key=hashlib.sha256(json.dumps(all_of_it).encode()).hexdigest(),
+    )

@@ -1,0 +1,131 @@
+"""Which notices a run calls for now: a pure function of its state, the people, and what they were told.
+
+Each event has a name, under which a person is told once. ``asked:KEY:N`` asks for something in the review or
+hold KEY, for the N-th time after ``relieved:KEY:N`` said that there is nothing to do any more.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from plangate.domain.people import same_person
+from plangate.domain.run import Phase, RunState
+from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, reminders_of
+from plangate.notifications.audience import Audience
+from plangate.notifications.facts import decided_by, ended_because, facts_of, held_because, with_steps
+from plangate.notifications.notice import Notice, NoticeKind
+from plangate.records.notices import Told
+
+_ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A run as it was followed.
+
+    Attributes:
+        run: its state by its trail.
+        moved_at: when its last entry was made.
+        ended_at: when it ended; None while it is open.
+        told: what was entered about it before.
+    """
+
+    run: RunState
+    moved_at: datetime
+    ended_at: datetime | None = None
+    told: Sequence[Told] = ()
+
+    def times(self, kind: NoticeKind, person: str, key: str) -> int:
+        """Return how often this person got a notice of this kind in a review or hold."""
+        return sum(
+            one.is_sent and one.kind == kind and same_person(one.person, person) and _key_in(one.event) == key
+            for one in self.told
+        )
+
+
+def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[Notice, ...]:
+    """Return every notice that the run calls for now, those included that were sent already.
+
+    A notice that is not among them, and was not sent yet, is to be cancelled.
+    """
+    asks = asked_now(followed.run, audience)
+    return (
+        *_asks(followed, asks, audience, now),
+        *_relieved(followed, asks, audience),
+        *_outcome(followed, audience),
+    )
+
+
+def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
+    run = followed.run
+    if run.deadline is not None and run.deadline <= now:
+        return
+    facts = facts_of(run, audience).model_copy(update={"happened": held_because(run)})
+    for ask in asks:
+        event = f"asked:{ask.key}:{followed.times(NoticeKind.RELIEVED, ask.person, ask.key)}"
+        notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=facts)
+        yield notice
+        is_told = any(one.is_sent and (one.person, one.event) == (ask.person, event) for one in followed.told)
+        for at in _reminded_at(run, ask, now, is_told=is_told):
+            before = int((run.deadline - at).total_seconds()) if run.deadline else 0
+            name = f"reminded:{ask.key}:{run.deadline:%Y%m%dT%H%M%S}:{before}"
+            kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
+            yield notice.model_copy(update={"kind": kind, "event": name, "due_at": at})
+
+
+def _reminded_at(run: RunState, ask: Ask, now: datetime, *, is_told: bool) -> Sequence[datetime]:
+    """Return when the person is still to be reminded; of the times that have passed, the last alone."""
+    if run.drafted is None or run.deadline is None:
+        return ()
+    deadline = run.deadline
+    times = sorted(deadline - before for before in reminders_of(run.drafted.requirement))
+    passed = [one for one in times if ask.at < one <= now]
+    return [*(passed[-1:] if is_told else ()), *(one for one in times if one > max(now, ask.at))]
+
+
+def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> Iterator[Notice]:
+    """Yield a notice to each who was asked, is asked no longer, and did not decide themselves."""
+    run = followed.run
+    if run.phase is Phase.DRAFTING:
+        return
+    still = {ask.person for ask in asks}
+    said = {"by": decided_by(run), "happened": ended_because(run), "deadline": None}
+    facts = facts_of(run, audience).model_copy(update=said)
+    last = {one.person: one.event for one in followed.told if one.is_sent and one.kind in _ASKED}
+    for person, event in last.items():
+        key = _key_in(event)
+        if person in still or has_decided(run, person, key) or not audience.may_see(run, person):
+            continue
+        asked = [one.event for one in followed.told if one.person == person and one.is_sent]
+        number = max((_number_in(one) for one in asked if one.startswith(f"asked:{key}:")), default=0)
+        yield Notice(
+            person=person,
+            kind=NoticeKind.RELIEVED,
+            event=f"relieved:{key}:{number}",
+            due_at=followed.moved_at,
+            facts=facts,
+        )
+
+
+def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
+    run = followed.run
+    requester = audience.approver(run.requester)
+    if run.closed is None or requester is None or not audience.may_see(run, requester.name):
+        return
+    said = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "by": decided_by(run)})
+    yield Notice(
+        person=requester.name,
+        kind=NoticeKind.OUTCOME,
+        event="outcome",
+        due_at=followed.moved_at,
+        facts=with_steps(said, run),
+    )
+
+
+def _key_in(event: str) -> str:
+    return event.split(":")[1] if ":" in event else ""
+
+
+def _number_in(event: str) -> int:
+    return int(event.rpartition(":")[2])
