@@ -64,7 +64,7 @@ def test_a_worker_killed_while_a_plan_waits(
     (folder / "jots_of_mine.py").write_text(TOOL)
     (folder / "people.toml").write_text(PEOPLE)
     (folder / "policy.toml").write_text(POLICY)
-    settings = {
+    settings: dict[str, str | None] = {
         "PLANGATE_TOOLS": "jots_of_mine",
         "PLANGATE_PEOPLE": str(folder / "people.toml"),
         "PLANGATE_POLICY": str(folder / "policy.toml"),

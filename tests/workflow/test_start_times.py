@@ -101,7 +101,7 @@ async def test_an_approval_that_is_too_old_at_the_start_is_asked_for_again(idle_
     """It is judged when the step begins, not when it was given."""
     gate = idle_gate
     begin = opens_in(gate, hours=5, lasts=3)
-    gate.policy = wants(("anyone", 1), windows=gate.policy.requirement.windows, approval_valid_for=2 * 3600)
+    gate.policy = wants(("anyone", 1), windows=(daily(begin, 3),), approval_valid_for=2 * 3600)
     async with gate.worker():
         status = await approved(gate, "one")
         await until_moment(gate, status, begin)
