@@ -16,6 +16,7 @@ from rich.table import Table
 from chaos import (
     api,
     burst,
+    calendars,
     delegations,
     flood,
     freeze_a_worker,
@@ -93,6 +94,8 @@ SCENARIOS = {
     "notice-faults": Scenario(notice_faults.act, notice_faults.FULL, notice_faults.QUICK, in_suite=False),
     "notice-texts": Scenario(notice_texts.act, notice_texts.FULL, notice_texts.QUICK, in_suite=False),
     "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
+    # The suite has a sample of its own (tests/unit/test_time_stories.py).
+    "calendars": Scenario(calendars.act, calendars.FULL, calendars.QUICK, in_suite=False),
     # The suite has a sample of its own (tests/unit/test_delegations.py).
     "delegations": Scenario(delegations.act, delegations.FULL, delegations.QUICK, in_suite=False),
     # The suite has a sample of its own (tests/unit/test_period.py).

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from plangate.domain.base import Typed
 from plangate.domain.calendars import WEEKDAYS, Calendar, Hours, is_zone
@@ -16,7 +16,7 @@ from plangate.policy.public_holidays import fault_of_country
 from plangate.policy.toml_file import Name, places, tables
 
 TABLE: Final = "calendar"
-_MOST_DAYS: Final = 2_000
+_MOST_DAYS: Final = 500
 _YEARS: Final = range(1970, 2101)
 _LONGEST_REST: Final = timedelta(days=366)
 _HOURS: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
@@ -47,13 +47,7 @@ def _hours(value: object) -> Hours:
     return Hours(begin=time(int(found[1]), int(found[2])), end=end)
 
 
-def _zone(value: object) -> str:
-    if not isinstance(value, str) or not is_zone(value):
-        raise ValueError("must be a time zone as IANA names it, such as 'Europe/Berlin'")
-    return value
-
-
-Zone = Annotated[str, BeforeValidator(_zone)]
+Zone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+/-]*$", max_length=100)]
 _Day = Annotated[date, BeforeValidator(_day)]
 
 
@@ -90,10 +84,18 @@ class CalendarEntry(Typed):
     )
 
 
-def read_calendars(document: Mapping[str, Any], raw: bytes, faults: list[Fault]) -> dict[str, Calendar]:
-    """Return the calendars of a file by name, or add their faults; ``Any`` stands for TOML.
+def read_calendars(
+    document: Mapping[str, Any], raw: bytes, faults: list[Fault], *, is_kept: bool = False
+) -> dict[str, Calendar]:
+    """Return the calendars of a file by name, or add their faults.
 
     Public holidays are not among their days off yet: see `plangate.policy.public_holidays`.
+
+    Args:
+        document: the file as TOML, for which ``Any`` stands.
+        raw: the file.
+        faults: to which each fault is added.
+        is_kept: whether the records kept it: then this system need not know its zones and countries.
     """
     found: dict[str, Calendar] = {}
     where = places(raw, TABLE)
@@ -109,6 +111,7 @@ def read_calendars(document: Mapping[str, Any], raw: bytes, faults: list[Fault])
             faults.append(Fault((*at, "name"), "is also the name of another calendar; choose another"))
         calendar = _calendar(typed)
         faults += _faults_of(typed, calendar, at)
+        faults += [] if is_kept else _unknown(typed, at)
         found[typed.name] = calendar
     return found
 
@@ -146,10 +149,19 @@ def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[
         faults.append(Fault((*at, "days_off"), "leave no working day for more than a year; remove some"))
     if entry.region and not entry.country:
         faults.append(Fault((*at, "region"), "needs a country; add it, or remove the region"))
-    elif entry.country:
-        wrong = fault_of_country(entry.country, entry.region)
-        faults += [Fault((*at, "country"), wrong)] if wrong else []
     return faults
+
+
+def faults_of_zone(zone: str, at: FaultPath) -> list[Fault]:
+    """Return the fault of a time zone that this system does not know."""
+    if is_zone(zone):
+        return []
+    return [Fault((*at, "zone"), f"{zone!r} is no time zone that is known here; write it like Europe/Berlin")]
+
+
+def _unknown(entry: CalendarEntry, at: FaultPath) -> list[Fault]:
+    wrong = fault_of_country(entry.country, entry.region) if entry.country else None
+    return faults_of_zone(entry.zone, at) + ([Fault((*at, "country"), wrong)] if wrong else [])
 
 
 def _overlap(hours: Sequence[Hours]) -> bool:

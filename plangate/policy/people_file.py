@@ -5,7 +5,7 @@ The text that the records keep has more than the file: ``[web]``, the web server
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,12 +13,15 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 from plangate.domain.base import AwareDatetime, Typed
+from plangate.domain.calendars import Calendar
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, Role, identity
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.domain.validation import faults_in
+from plangate.policy.calendars_file import TABLE as CALENDARS
+from plangate.policy.calendars_file import Zone, faults_of_calendar, faults_of_zone, read_calendars
 from plangate.policy.lent_roles import read_lent, split_kept
 from plangate.policy.notify_addresses import MAX_ADDRESSES, NotifyAddress
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
@@ -85,6 +88,8 @@ class _PersonEntry(Typed):
     keys: list[_KeyEntry] = Field(default=[])
     delegates: list[_DelegationEntry] = Field(default=[])
     notify: list[NotifyAddress] = Field(default=[], max_length=MAX_ADDRESSES)
+    calendar: Name | None = None
+    zone: Zone | None = None
 
 
 class _RoleEntry(Typed):
@@ -92,6 +97,7 @@ class _RoleEntry(Typed):
 
     name: RoleName
     notify: list[NotifyAddress] = Field(default=[], max_length=MAX_ADDRESSES)
+    calendar: Name | None = None
 
 
 class PeopleFile:
@@ -154,7 +160,7 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
     policy = "this is a policy, and belongs in PLANGATE_POLICY"
     added = "the worker adds it to the list that the records keep; remove it"
     elsewhere = {"rule": policy, "default": policy, **dict.fromkeys((*_ADDED, "delegation"), added)}
-    faults = unknown_names(document, ("person", "role", *(_ADDED if is_kept else ())), elsewhere)
+    faults = unknown_names(document, ("person", "role", CALENDARS, *(_ADDED if is_kept else ())), elsewhere)
     where = places(raw, "person")
     persons: dict[int, Person] = {}
     labels: dict[int, str] = {}
@@ -165,7 +171,9 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
         if person is not None:
             persons[index] = person
     roles = _roles(document, places(raw, "role"), faults)
+    calendars = read_calendars(document, raw, faults, is_kept=is_kept)
     faults += _faults_among(persons, labels)
+    faults += _faults_of_times(persons, labels, roles, calendars, is_kept=is_kept)
     if not persons and not faults:
         faults.append(Fault((), "lists no one; write at least one person, under [[person]]"))
     if faults:
@@ -179,6 +187,7 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
         hash=hashlib.sha256(raw).hexdigest(),
         web=web,
         described_roles=roles,
+        calendars=tuple(calendars.values()),
     )
     return with_enrolments(written, statements)
 
@@ -234,6 +243,8 @@ def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person
         active=typed.active,
         enroller=typed.enroller,
         notify=tuple(typed.notify),
+        calendar=typed.calendar or "",
+        zone=typed.zone or "",
         keys=tuple(keys),
         delegates=tuple(
             Delegation(
@@ -256,8 +267,27 @@ def _roles(document: dict[str, Any], where: Mapping[int, str], faults: list[Faul
             continue
         if typed.name in roles:
             faults.append(Fault((at, "name"), "is described twice; write one [[role]] for it"))
-        roles[typed.name] = Role(name=typed.name, notify=tuple(typed.notify))
+        roles[typed.name] = Role(name=typed.name, notify=tuple(typed.notify), calendar=typed.calendar or "")
     return tuple(roles.values())
+
+
+def _faults_of_times(
+    persons: Mapping[int, Person],
+    labels: Mapping[int, str],
+    roles: Iterable[Role],
+    calendars: Mapping[str, Calendar],
+    *,
+    is_kept: bool,
+) -> list[Fault]:
+    """Return the faults of the calendars and zones that people and roles name."""
+    faults: list[Fault] = []
+    for index, person in persons.items():
+        at = (labels[index],)
+        faults += faults_of_calendar(person.calendar, (*at, "calendar"), calendars)
+        faults += [] if is_kept or not person.zone else faults_of_zone(person.zone, at)
+    for role in roles:
+        faults += faults_of_calendar(role.calendar, (f"role {role.name!r}", "calendar"), calendars)
+    return faults
 
 
 def _faults_among(persons: Mapping[int, Person], labels: Mapping[int, str]) -> list[Fault]:

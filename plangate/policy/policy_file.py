@@ -332,7 +332,7 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     faults = unknown_names(
         document, ("rule", "resolve", "see", "default", CALENDARS, *_OF_ALL, *STOP_TABLES), {"person": people}
     )
-    calendars = read_calendars(document, raw, faults)
+    calendars = read_calendars(document, raw, faults, is_kept=known is None)
     names: set[str] = set()
 
     def rules_in(table: str, read: _Read[AnyRule]) -> dict[str, tuple[AnyRule, Condition]]:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, Row, Select, create_engine, delete, event, insert, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, Select, create_engine, delete, event, insert, inspect, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamaged
+from plangate.domain.escalation import Relief
 from plangate.domain.fold import fold
 from plangate.domain.people import identity
 from plangate.domain.policy import Need, Requirement
@@ -39,6 +41,7 @@ AT_ONCE: Final = 100
 _NAMED_AT_ONCE: Final = 500  # ids in one query
 _LONGEST_TEXT: Final = 20_000  # characters that are searched
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+_RELIEFS: Final = TypeAdapter(tuple[Relief, ...])
 _PROGRESS: Final = update(progress)
 _log = structlog.get_logger(__name__)
 
@@ -132,6 +135,9 @@ def _opened(path: Path) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
 
+    known = [column["name"] for column in inspect(engine).get_columns("lines")] if path.stat().st_size else []
+    if known and known != lines.c.keys():  # an older release made it
+        metadata.drop_all(engine)
     metadata.create_all(engine)
     close_to_others([path])
     return engine
@@ -216,6 +222,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
         "authors": json.dumps(status.authors if status else ()),
         "approved_by": json.dumps(status.approved_by if status else ()),
         "needs": _need(index, status),
+        "reliefs": _RELIEFS.dump_json(status.reliefs if status else ()).decode(),
         "text": _searched(status).casefold() if status else "",
     }
 
@@ -245,6 +252,11 @@ def _reached(status: Status | None) -> set[str]:
     """Return the recipients and hosts that the run has reached."""
     steps = status.steps if status else ()
     return {one for step in steps if step.state is StepState.DONE for one in contacts_in(step.arguments)}
+
+
+def reliefs_in(text: str) -> tuple[Relief, ...]:
+    """Return from when which other roles may approve, as the index writes it."""
+    return _RELIEFS.validate_json(text)
 
 
 @lru_cache(maxsize=1_000)

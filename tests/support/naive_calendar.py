@@ -15,19 +15,30 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
 
+class Walls:
+    """What the clock of a zone shows in each minute of a time."""
+
+    def __init__(self, zone: str, begin: datetime, until: datetime) -> None:
+        self.begin, known = begin, ZoneInfo(zone)
+        count = int((until - begin) / MINUTE)
+        self.shown = [(begin + n * MINUTE).astimezone(known).replace(tzinfo=None) for n in range(count)]
+        self.latest = list(accumulate(self.shown, max))
+        self.still_to_come = list(accumulate(reversed(self.shown), min))[::-1]
+
+
 class NaiveCalendar:
-    """The minutes from ``begin`` up to ``until``: what the clock shows, and whether people work.
+    """The minutes of a time: what the clock shows, and whether people work.
 
     What begins at a time of day begins with the first minute that is not earlier by the clock; what ends
     then ends with the last one that is earlier.
     """
 
-    def __init__(self, calendar: Calendar, begin: datetime, until: datetime) -> None:
-        self.begin, zone = begin, ZoneInfo(calendar.zone)
-        count = int((until - begin) / MINUTE)
-        self.walls = [(begin + n * MINUTE).astimezone(zone).replace(tzinfo=None) for n in range(count)]
-        self._latest = list(accumulate(self.walls, max))
-        self._still_to_come = list(accumulate(reversed(self.walls), min))[::-1]
+    def __init__(
+        self, calendar: Calendar, begin: datetime, until: datetime, walls: Walls | None = None
+    ) -> None:
+        walls = walls or Walls(calendar.zone, begin, until)
+        self.begin, self.walls = begin, walls.shown
+        self._latest, self._still_to_come, count = walls.latest, walls.still_to_come, len(walls.shown)
         self.shifts: dict[date, list[range]] = {}
         day = self.walls[0].date() - DAY
         while day <= self.walls[-1].date() + DAY:

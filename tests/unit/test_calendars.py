@@ -10,7 +10,7 @@ from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.errors import FileInvalid, NoWorkingTime
 from plangate.domain.faults import Fault
 from plangate.policy.calendars_file import read_calendars
-from plangate.policy.policy_file import policy_in
+from plangate.policy.policy_file import checked_policy, policy_in
 from plangate.policy.public_holidays import with_holidays
 from tests.support.calendars import difference
 
@@ -78,10 +78,10 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('zone = "Europe/Munich"', "must be a time zone as IANA names it"),
-        ('zone = "../etc/passwd"', "must be a time zone as IANA names it"),
-        ("zone = 1", "must be a time zone as IANA names it"),
-        ("weekdays = []", "at least 1"),
+        ('zone = "Europe/Munich"', "is no time zone that is known here"),
+        ('zone = "../etc/passwd"', "zone:"),
+        ("zone = 1", "zone:"),
+        ("weekdays = []", "weekdays: are none"),
         ('weekdays = ["monday"]', "must be one of: mon, tue"),
         ("hours = []", "at least 1"),
         ('hours = ["9-17"]', "must be text such as '09:00-17:30'"),
@@ -102,7 +102,7 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
 def test_a_fault_of_a_calendar_says_where_and_what_to_do(line: str, message: str) -> None:
     zone = "" if line.startswith("zone") else 'zone = "Europe/Berlin"'
     with pytest.raises(FileInvalid, match=r"calendar 'munich' \(line 1\)") as error:
-        policy_in(f'[[calendar]]\nname = "munich"\n{zone}\n{line}\n[default]\nneeds = []')
+        checked_policy(f'[[calendar]]\nname = "munich"\n{zone}\n{line}\n[default]\nneeds = []', {}, None)
     assert message in str(error.value)
 
 
@@ -111,6 +111,11 @@ def test_days_off_that_leave_no_working_day_for_a_year_are_a_fault() -> None:
     days = ", ".join(map(str, mondays))
     _, faults = _read(f'[[calendar]]\nname = "x"\nzone = "UTC"\nweekdays = ["mon"]\ndays_off = [{days}]')
     assert "leave no working day for more than a year" in str(faults[0])
+
+
+def test_a_kept_text_is_read_although_its_zone_and_country_are_not_known_here() -> None:
+    policy = policy_in('[[calendar]]\nname = "x"\nzone = "Moon/Base"\ncountry = "XX"\n[default]\nneeds = []')
+    assert policy.calendars["x"].zone == "Moon/Base"
 
 
 def test_two_calendars_of_one_name_are_a_fault() -> None:
