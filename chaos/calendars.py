@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from chaos.report import Report
 from chaos.stage import Stage
 from tests.support.calendars import difference
+from tests.support.start_stories import difference as begins_elsewhere
 from tests.support.time_stories import differences
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many reviews, and how many calendars alone."""
+    """How many reviews, and how many calendars, windows and freezes alone."""
 
     stories: int
     calendars: int
@@ -33,8 +34,8 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         for fault in differences(first + number):
             report.blame(fault)
     for number in range(size.calendars):
-        found = difference(first + number)
-        if found:
-            report.blame(found)
+        for found in (difference(first + number), begins_elsewhere(first + number)):
+            if found:
+                report.blame(found)
     report.figure("reviews", size.stories)
     report.figure("calendars", size.calendars)

@@ -14,8 +14,9 @@ from plangate.domain import policy
 from plangate.domain.absence import away_until
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.escalation import Relief, standing_in
 from plangate.domain.escaping import one_line
-from plangate.domain.people import Approver, People, Person, identity, in_force, same_person
+from plangate.domain.people import ANYONE, Approver, People, Person, identity, in_force, same_person
 from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
 
@@ -60,12 +61,16 @@ class Unmet(Frozen):
 
     Attributes:
         what: what is needed, in words.
+        count: how many approvals; 0 for a resolution.
+        roles: the roles of which one is needed; empty for any person.
         able: who could give a part of it.
         hindered: who has the role, and why they cannot.
         possible_from: when enough people are back, if that is before the deadline; None for never.
     """
 
     what: str
+    count: int = 0
+    roles: tuple[str, ...] = ()
     able: tuple[str, ...] = ()
     hindered: tuple[Hindered, ...] = ()
     possible_from: AwareDatetime | None = None
@@ -102,7 +107,9 @@ class Deciders:
             return ()
         requirement = run.drafted.requirement
         if run.phase is Phase.IN_REVIEW:
-            return self.unmet_approvals(requirement, run.approvers, run.barred, run.deadline)
+            return self.unmet_approvals(
+                requirement, run.approvers, run.barred, run.deadline, reliefs=run.reliefs
+            )
         if run.phase is Phase.HELD:
             return self.unmet_resolution(requirement, run.barred, run.deadline)
         return ()
@@ -113,6 +120,8 @@ class Deciders:
         approvers: Sequence[Approver],
         barred: Sequence[str],
         until: datetime | None,
+        *,
+        reliefs: Sequence[Relief] = (),
     ) -> tuple[Unmet, ...]:
         """Return which of the approvals that are still needed no one can give now.
 
@@ -121,6 +130,7 @@ class Deciders:
             approvers: who approved so far.
             barred: the requester and the authors.
             until: the deadline; a person who is back before it can still approve then.
+            reliefs: the roles that may approve, too, from a moment on.
         """
         roles = [need.role for need in requirement.needs]
         enough = sum(need.count for need in requirement.needs)
@@ -128,7 +138,7 @@ class Deciders:
 
         def able(when: datetime) -> list[Approver]:
             found = self._able_until(when, requirement.assurance)
-            return [one for one in found if identity(one.name) not in done]
+            return [standing_in(one, reliefs, when) for one in found if identity(one.name) not in done]
 
         def lacks(when: datetime) -> tuple[policy.Need, ...]:
             return policy.missing(
@@ -139,12 +149,23 @@ class Deciders:
         if not lacking:
             return ()
         wanted = {need.role: need for need in policy.missing(requirement, approvers, barred)}
-        possible = _first(self._moments(until), lambda when: not lacks(when))
+        later = [one.at for one in reliefs if one.at > self._at and (until is None or one.at < until)]
+        possible = _first(sorted([*self._moments(until), *later]), lambda when: not lacks(when))
+        begun = [one for one in reliefs if one.at <= self._at]
         return tuple(
             Unmet(
                 what=str(wanted.get(need.role, need)),
+                count=wanted.get(need.role, need).count,
+                roles=_named([need.role]),
                 able=tuple(one.name for one in able(self._at) if policy.ways_of(one, [need.role], barred)),
-                hindered=tuple(self._hindered([need.role], requirement.assurance, barred, done)),
+                hindered=tuple(
+                    self._hindered(
+                        [need.role, *(one.to for one in begun if one.role == need.role)],
+                        requirement.assurance,
+                        barred,
+                        done,
+                    )
+                ),
                 possible_from=possible,
             )
             for need in lacking
@@ -166,6 +187,7 @@ class Deciders:
         return (
             Unmet(
                 what=f"a resolution by {resolving}",
+                roles=_named(roles),
                 hindered=tuple(self._hindered(roles, resolving.assurance, barred, set())),
                 possible_from=_first(self._moments(until), is_possible),
             ),
@@ -254,6 +276,10 @@ def _a_few(
                 continue
         few.append(one)
     return few
+
+
+def _named(roles: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(role for role in roles if role != ANYONE))
 
 
 def _first(times: Iterable[datetime], holds: Callable[[datetime], bool]) -> datetime | None:

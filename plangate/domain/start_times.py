@@ -6,7 +6,7 @@ which waits, by the claim of a step, and by the auditor.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from pydantic import Field
@@ -19,6 +19,7 @@ AFTER_DEADLINE: Final = timedelta(days=35)
 LATEST_FIRST: Final = timedelta(days=370)
 """How far ahead the first such time may be."""
 MOST_SPANS: Final = 400
+_MOST_NAMED: Final = 3
 
 
 class StartSpan(Frozen):
@@ -107,9 +108,21 @@ def start_times(
 
 def calendar_words(calendar: Calendar) -> str:
     """Return the working time of a calendar in words, such as ``Mon-Fri 09:00-17:00 Europe/Berlin``."""
-    days = _weekday_words(calendar.weekdays)
+    days = _weekday_words(calendar.weekdays) or "on " + _day_words(calendar.extra_days)
     hours = ", ".join(map(str, calendar.hours))
-    return " ".join(part for part in (days, hours, calendar.zone) if part)
+    words = " ".join(part for part in (days, hours, calendar.zone) if part)
+    if calendar.country:
+        words += f", but not on holidays of {'-'.join(filter(None, (calendar.country, calendar.region)))}"
+    if calendar.days_off:
+        words += f", but not on {_day_words(calendar.days_off)}"
+    if calendar.weekdays and calendar.extra_days:
+        words += f", and on {_day_words(calendar.extra_days)}"
+    return words
+
+
+def _day_words(days: Sequence[date]) -> str:
+    more = len(days) - _MOST_NAMED
+    return ", ".join([*map(str, days[:_MOST_NAMED]), *([f"and {more} more days"] if more > 0 else [])])
 
 
 def _free(

@@ -263,6 +263,11 @@ class Status(Frozen):
         first = self.beginning.first(at)
         return first if first is not None and first > at else None
 
+    def runs_never(self, at: datetime) -> bool:
+        """Return whether no step of the open plan may begin any more."""
+        is_open = self.state in (Phase.IN_REVIEW, Phase.EXECUTING)
+        return is_open and self.beginning is not None and self.beginning.first(at) is None
+
 
 class RunResult(Frozen):
     """What the workflow returns: the outcome, the newest plan, the receipts, who approved.

@@ -5,12 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from plangate.domain import policy
+from plangate.domain.absence import away_until, stand_ins
 from plangate.domain.assurance import Assurance
 from plangate.domain.escalation import standing_in
 from plangate.domain.people import ANYONE, Approver, People, same_person
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A person who is away, until when, and who decides for them meanwhile."""
+
+    name: str
+    until: datetime
+    stand_ins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +31,13 @@ class Wanted:
         count: how many approvals; 0 for the resolution of a held step.
         roles: the roles of which one is needed; empty for any person.
         names: the people who can give it; None without a list of people.
+        away: those of them who are away.
     """
 
     count: int
     roles: tuple[str, ...]
     names: tuple[str, ...] | None
+    away: tuple[Gone, ...] = ()
 
 
 def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wanted, ...]:
@@ -38,20 +50,36 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
     if status.state == Phase.HELD:
         able = able_to_resolve(requirement, known, barred)
         return tuple(
-            Wanted(0, tuple(role for role in roles if role != ANYONE), None if people is None else able)
+            _wanted(0, tuple(role for role in roles if role != ANYONE), able, people, now)
             for roles in requirement.resolving.any_of
         )
     if status.state != Phase.IN_REVIEW:
         return ()
     known = tuple(standing_in(one, status.reliefs, now) for one in known)
     return tuple(
-        Wanted(
+        _wanted(
             need.count,
             () if need.role == ANYONE else (need.role,),
-            None if people is None else able_to_approve([need], known, barred, status.approved_by),
+            able_to_approve([need], known, barred, status.approved_by),
+            people,
+            now,
         )
         for need in status.still_needed
     )
+
+
+def _wanted(
+    count: int, roles: tuple[str, ...], able: Sequence[str], people: People | None, now: datetime
+) -> Wanted:
+    if people is None:
+        return Wanted(count, roles, None)
+    persons = [person for name in able if (person := people.find(name)) is not None]
+    gone = tuple(
+        Gone(person.name, until, stand_ins(person, people, now))
+        for person in persons
+        if (until := away_until(person, now)) is not None
+    )
+    return Wanted(count, roles, tuple(able), gone)
 
 
 def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:

@@ -27,11 +27,12 @@ from plangate.records.deliveries import (
     Due,
     Result,
     begin_sending,
+    being_sent,
     due_now,
     messages_since,
     note_results,
     postpone,
-    send_again,
+    send_after_all,
 )
 from plangate.records.notices import KEPT_FOR, Entering, enter_more, remove_old
 from plangate.records.notifier_turn import HELD_FOR, leave_turn, take_turn, turn_now
@@ -110,6 +111,7 @@ class Ledger:
         self._removed: float | None = None
         self._judged: dict[str, datetime] = {}
         self._results: deque[Result] = deque()
+        self._under_way: set[int] = set()
         self._troubles: dict[str, str] = {}
         self._lock = Lock()
 
@@ -152,7 +154,8 @@ class Ledger:
         self._report_damaged(look)
         if not is_free:
             return self.stand_by()
-        if not (due or self._results or self._troubles or self._is_stale() or look.moves(turn)):
+        is_left = self._results or self._troubles
+        if not (due or is_left or self._is_stale() or look.moves(turn)):
             return HandedOut((), now, has_more=look.has_more)
         return self._written(look, audience, busy, room)
 
@@ -184,6 +187,12 @@ class Ledger:
             noted = self._noted(connection)
         self._drop(noted)
 
+    def give_back(self, message: Message) -> None:
+        """Hand a message out again later: nothing of it was sent."""
+        with self._lock:
+            self._under_way -= {part.id for part in message.parts}
+        self._renewed = None  # so that it is looked at with the next call
+
     def leave(self) -> None:
         """Let another process take the turn at once."""
         try:
@@ -204,8 +213,7 @@ class Ledger:
                 self._renewed = None
                 return HandedOut((), now, is_mine=False)
             noted = self._noted(connection)
-            if before.holder != self._holder and send_again(connection, now):
-                _log.info("Messages that were under way are sent again.", action="notices_repeat")
+            self._take_up(connection, now, is_mine=before.holder == self._holder)
             change = self._follower.enter(connection, look, turn, audience, now)
             told = self._enter_troubles(connection, audience, now)
             is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
@@ -214,6 +222,8 @@ class Ledger:
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
         self._drop(noted)
+        with self._lock:
+            self._under_way |= {part.id for message in messages for part in message.parts}
         self._forget_troubles(told)
         self._follower.keep(look)
         if change.entered or change.cancelled:
@@ -240,6 +250,18 @@ class Ledger:
             begin_sending(connection, [part.id for part in message.parts], message.message_id, now)
         return begun
 
+    def _take_up(self, connection: Connection, now: datetime, *, is_mine: bool) -> None:
+        """Let what is noted as being sent, and is not, be sent: once more if another process had the turn.
+
+        If this one had it, the answer to the commit was lost that handed it out, or it was given back.
+        """
+        with self._lock:
+            under_way = frozenset(self._under_way) if is_mine else frozenset()
+        left = [one for one in being_sent(connection) if one not in under_way]
+        if left:
+            send_after_all(connection, left, now, is_repeat=not is_mine)
+            _log.info("Messages are taken up.", action="notices_taken_up", count=len(left), again=not is_mine)
+
     def _to_judge(self, due: Sequence[Due], now: datetime) -> list[str]:
         """Return the runs of notices that have waited, to be judged before these are sent."""
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
@@ -258,8 +280,9 @@ class Ledger:
         return len(results)
 
     def _drop(self, noted: int) -> None:
-        for _ in range(noted):
-            self._results.popleft()
+        with self._lock:
+            for _ in range(noted):
+                self._under_way.discard(self._results.popleft().id)
 
     def _report_damaged(self, look: Look) -> None:
         for why in look.damaged:
@@ -280,7 +303,7 @@ class Ledger:
                 )
             )
             for what, happened in troubles.items()
-            for person in audience.operators
+            for person in _in_place_of(audience.operators, audience)
         ]
         if entries:
             kept = Entering(now=now, keep_until=now + KEPT_FOR)
@@ -291,3 +314,8 @@ class Ledger:
         with self._lock:
             for what in told:
                 self._troubles.pop(what, None)
+
+
+def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:
+    """Return who is told in place of these people: others, where they are away."""
+    return list(dict.fromkeys(person for name in names for person in audience.instead(None, name)))

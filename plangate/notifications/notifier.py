@@ -126,8 +126,9 @@ class Notifier:
             self._ended.set()
 
     async def _tried(self, message: Message, now: datetime) -> tuple[Result, ...]:
-        """Make one attempt; no results if another process may have the turn."""
+        """Make one attempt; no results, and no attempt, if another process may have the turn."""
         if not self._ledger.is_surely_mine:
+            self._ledger.give_back(message)
             return ()
         try:
             async with asyncio.timeout(self._answers_within):

@@ -32,11 +32,13 @@ from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.presentation.reads_page import add_reads, reads_words
 from plangate.presentation.settlement_words import add_settlements, reversed_steps
+from plangate.presentation.start_words import begins_words, can_take_back, when_it_runs
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.stops_page import add_stop
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.presentation.words import (
+    APPROVED_AND_WAITING,
     NO_LONGER_COUNTS,
     SUPPLIED,
     UNKNOWN_SENDER,
@@ -67,7 +69,7 @@ def is_over(status: Status) -> bool:
 def run_page(status: Status, now: datetime) -> Page:
     """Return the whole page of a run."""
     page = Page()
-    page.heading(_title(status), _style(status))
+    page.heading(_title(status, now), _style(status))
     add_settlements(page, status.state, status.steps)
     if status.reason:
         page.field("because", status.reason)
@@ -76,7 +78,7 @@ def run_page(status: Status, now: datetime) -> Page:
         page.field("TWICE?", line, "bold red")
     for stop in status.stops:
         add_stop(page, stop)
-    _add_cooling(page, status, now)
+    _add_beginning(page, status, now)
     add_hold(page, status, now)
     if status.state == Phase.UNDOING:
         page.field("now", UNDOING, "bold yellow")
@@ -99,13 +101,14 @@ def run_page(status: Status, now: datetime) -> Page:
     return page
 
 
-def _add_cooling(page: Page, status: Status, now: datetime) -> None:
-    """Add until when approvals can be taken back, and how."""
-    until = status.cooling_until
-    if until is None or until <= now:
+def _add_beginning(page: Page, status: Status, now: datetime) -> None:
+    """Add until when an approved plan waits, and how approvals can be taken back."""
+    begins = begins_words(status, now)
+    if not begins:
         return
-    begins = f"at {moment(until, with_seconds=True)}, {from_now(until, now)}"
     page.field("begins", begins, "bold yellow")
+    if not can_take_back(status, now):
+        return
     page.note("Until then those who approved can take their approval back:", "", indent=4)
     page.command(f"{program()} withdraw-approval {shlex.quote(status.workflow_id)} --by YOUR-NAME", indent=6)
 
@@ -136,6 +139,8 @@ def plan_page(status: Status, now: datetime) -> Page:
     add_reliefs(page, status, now)
     for line in sum_lines(status.sums):
         page.field("in all", line)
+    for label, words in when_it_runs(status, now):
+        page.field(label, words, "bold" if label == "runs" else "")
     _add_approvals(page, status)
     if status.changes_asked and status.revision > 1:
         page.words("changes", status.changes_asked)
@@ -178,7 +183,7 @@ def _add_approvals(page: Page, status: Status) -> None:
 def outcome_page(status: Status) -> Page:
     """Return how a run ended: outcome, receipts, who approved."""
     page = Page()
-    page.heading(_title(status), _style(status))
+    page.heading(_title(status, None), _style(status))
     add_settlements(page, status.state, status.steps)
     if status.reason:
         page.field("because", status.reason)
@@ -203,7 +208,7 @@ def _add_taking_up(page: Page, status: Status) -> None:
         page.command(f"{program()} start --from {shlex.quote(status.workflow_id)}")
 
 
-def _title(status: Status) -> str:
+def _title(status: Status, now: datetime | None) -> str:
     """Return the id and the state, and what the outcome does not show: steps skipped or reversed."""
     is_executed = status.state == Outcome.EXECUTED
     skipped = [str(step.number) for step in status.steps if step.state is StepState.SKIPPED and is_executed]
@@ -211,7 +216,9 @@ def _title(status: Status) -> str:
     parts = [_which(skipped, "skipped")] if skipped else []
     parts += [_which(gone, "reversed")] if gone else []
     but = f", {'but' if is_executed else 'and'} {' and '.join(parts)}" if parts else ""
-    return f"{status.workflow_id}  {spelled(status.state)}{but}"
+    waits = now is not None and status.waits_until(now) is not None
+    state = APPROVED_AND_WAITING if waits else spelled(status.state)
+    return f"{status.workflow_id}  {state}{but}"
 
 
 def _which(steps: list[str], what: str) -> str:

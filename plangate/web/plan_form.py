@@ -75,13 +75,14 @@ class PlanForm:
 
     base: str
     summary: FormField
+    not_before: FormField
     steps: tuple[StepForm, ...]
     faults: tuple[str, ...] = ()
 
     @property
     def has_faults(self) -> bool:
         """Whether anything is known to be wrong."""
-        fields = [self.summary, *(field for step in self.steps for field in step.fields)]
+        fields = [self.summary, self.not_before, *(field for step in self.steps for field in step.fields)]
         return bool(self.faults) or any(field.fault for field in fields)
 
 
@@ -117,7 +118,7 @@ def form_of(
     )
     is_placed = any(field.fault for field in fields)
     general = [str(fault) for fault in left] + ([said] if said and not is_placed else [])
-    return PlanForm(_base(plan), fields[0], steps, tuple(general))
+    return PlanForm(_base(plan), fields[0], fields[1], steps, tuple(general))
 
 
 def plan_from(base: ProposedPlan, typed: Mapping[str, str]) -> ProposedPlan:
@@ -135,6 +136,8 @@ def plan_from(base: ProposedPlan, typed: Mapping[str, str]) -> ProposedPlan:
             faults.append(Fault(field.path, str(error)))
         else:
             _put(whole, field.path, value)
+    if not str(whole["not_before"]).strip():
+        del whole["not_before"]
     if faults:
         raise FormFaults(faults)
     struck = {number for number in range(1, len(base.steps) + 1) if f"strike-{number}" in typed}
@@ -173,6 +176,8 @@ def _base(plan: ProposedPlan) -> str:
 
 def _fields(plan: ProposedPlan) -> Iterator[FormField]:
     yield _field("summary", ("summary",), plan.summary)
+    begins = plan.not_before.isoformat() if plan.not_before else ""
+    yield _field("not_before", ("not_before",), begins)
     for index, step in enumerate(plan.steps):
         at: FaultPath = ("steps", index)
         for number, (path, value) in enumerate(_leaves((), step.arguments), start=1):
@@ -278,7 +283,7 @@ def _each_name_once(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 
 
 def _put(whole: Any, path: FaultPath, value: JsonValue) -> None:
-    """Set a value that is there; ``Any`` stands for JSON."""
+    """Set a value; ``Any`` stands for JSON."""
     *above, last = path
     for part in above:
         whole = whole[part]

@@ -13,6 +13,7 @@ from plangate.domain.digest import digest
 from plangate.domain.people import Identified, People, same_person
 from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
+from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Receipt
 from plangate.domain.who_can import Wanted, wanted_of
@@ -37,12 +38,14 @@ class Beside:
         known: the recipients and hosts that executed runs reached; None if that is not known.
         last: the difference to the last executed plan of the same tools, if there is one.
         last_at: when that one ended.
+        not_told: what could not be delivered, for those who may know.
     """
 
     people: People | None = None
     known: Container[str] | None = None
     last: Changes | None = None
     last_at: datetime | None = None
+    not_told: tuple[str, ...] = ()
 
 
 ALONE: Final = Beside()
@@ -96,6 +99,25 @@ class ReadView:
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """When the plan runs.
+
+    Attributes:
+        first: when it begins at the earliest, while it is in review; None if at once.
+        waits_until: until when the approved plan waits; None if it does not.
+        is_never: whether no time is left.
+        windows: each window's name and its times.
+        freezes: each freeze's name and its times.
+    """
+
+    first: datetime | None
+    waits_until: datetime | None
+    is_never: bool
+    windows: tuple[tuple[str, str], ...]
+    freezes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """The page of a run.
 
@@ -104,6 +126,7 @@ class RunView:
         digest: everything that runs, in a line.
         marks: what to look at, of all steps.
         wanted: what the run waits for, and who can give it.
+        troubles: what delays the run, but for what no one can give: the status has that.
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
@@ -123,6 +146,7 @@ class RunView:
     changes: tuple[Changes, ...]
     beside: Beside
     sums: tuple[str, ...]
+    times: Times
     troubles: tuple[str, ...]
     offers: tuple[str, ...]
     folds: tuple[str, ...]
@@ -151,9 +175,21 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         changes=changes_of(status),
         beside=beside,
         sums=tuple(sum_lines(status.sums)),
-        troubles=tuple(troubles(status)),
+        times=_times(status),
+        troubles=tuple(troubles(status.model_copy(update={"unmet": ()}))),
         offers=tuple(choice.value for choice in offered(status, visitor, now())),
         folds=tuple(_folds(request, summary, steps, reads)),
+    )
+
+
+def _times(status: Status) -> Times:
+    at, requirement = now(), status.requirement
+    return Times(
+        first=status.begins(at),
+        waits_until=status.waits_until(at),
+        is_never=status.runs_never(at),
+        windows=tuple((one.name, calendar_words(one)) for one in requirement.windows) if requirement else (),
+        freezes=tuple((one.name, calendar_words(one)) for one in requirement.freezes) if requirement else (),
     )
 
 

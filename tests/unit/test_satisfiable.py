@@ -5,11 +5,12 @@ from itertools import permutations, product
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plangate.domain import policy
 from plangate.domain.assurance import Assurance
+from plangate.domain.escalation import Relief
 from plangate.domain.people import (
     ANYONE,
     Absence,
@@ -185,6 +186,7 @@ def could_be_met(requirement: Requirement, people: People, times: list[datetime]
     return False
 
 
+@settings(max_examples=60)
 @given(
     persons(),
     st.dictionaries(st.sampled_from((*ROLES, ANYONE)), st.integers(1, 2), min_size=1, max_size=2),
@@ -200,9 +202,22 @@ def test_it_agrees_with_trying_every_person_at_every_half_day(people: People, ne
         assert {one.possible_from for one in found} == {expected}
 
 
+@settings(max_examples=25)
 @given(persons(), st.sampled_from(NAMES[1:]))
 def test_what_one_approved_already_is_not_asked_of_them_again(people: People, name: str) -> None:
     approver = Approver(name=name, standings=(Standing(person=name, roles=("finance",)),))
     requirement = wants(("finance", 1))
     assert policy.satisfied(requirement, (approver,), BARRED)
     assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), BARRED, DEADLINE) == ()
+
+
+def test_a_role_that_may_stand_in_later_makes_it_possible_from_then_on() -> None:
+    people = People(persons=(finance("dana", absences=away(9)), Person(name="cfo", roles=("head",))))
+    later = Relief(role="finance", to="head", at=NOON + DAY)
+    asked = Deciders(people, NOON).unmet_approvals
+    (one,) = asked(wants(("finance", 1)), (), BARRED, DEADLINE, reliefs=(later,))
+    assert one.possible_from == NOON + DAY
+    begun = later.model_copy(update={"at": NOON})
+    assert asked(wants(("finance", 1)), (), BARRED, DEADLINE, reliefs=(begun,)) == ()
+    (never,) = asked(wants(("finance", 1)), (), BARRED, NOON + DAY, reliefs=(later,))
+    assert never.possible_from is None

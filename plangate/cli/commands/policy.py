@@ -11,7 +11,7 @@ import typer
 from plangate.cli import application, console, origin, plan_file, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, MaybeFile, Requester, When
-from plangate.domain import assurance, drafting, errors, limits, people, plurals
+from plangate.domain import assurance, drafting, errors, limits, people, plurals, start_times
 from plangate.domain import policy as domain
 from plangate.policy import people_file, policy_file
 from plangate.presentation import durations, page, words
@@ -156,6 +156,9 @@ def _needs_of(rule: domain.Rule) -> str:
     if rule.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=rule.cooling_seconds))
         parts.append(f"begins {cooling} after the last approval")
+    if rule.window is not None:
+        parts.append(f"steps begin {start_times.calendar_words(rule.window)} ({rule.window.name})")
+    parts += [f"no step begins {start_times.calendar_words(one)} ({one.name})" for one in rule.freezes]
     if rule.batch:
         parts.append("may be approved together with others")
     if rule.notify_details:
@@ -216,6 +219,10 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
     if requirement.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
         shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
+    for window in requirement.windows:
+        shown.field("window", f"steps begin {start_times.calendar_words(window)} ({window.name})")
+    for freeze in requirement.freezes:
+        shown.field("freeze", f"no step begins {start_times.calendar_words(freeze)} ({freeze.name})")
     if requirement.batch:
         shown.field("approved", "alone, or together with other plans of one kind")
     if requirement.notify_details:
