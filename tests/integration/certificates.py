@@ -29,7 +29,12 @@ def certificate_for(name: str, folder: Path, *others: str) -> Certificate:
         [
             *("-keyout", key, "-out", certificate, "-subj", f"/CN={name}"),
             *("-CA", authority, "-CAkey", authority_key),
-            *("-addext", f"subjectAltName={','.join(f'DNS:{one}' for one in (name, *others))}", "-addext", "basicConstraints=CA:FALSE"),
+            *(
+                "-addext",
+                f"subjectAltName={','.join(f'DNS:{one}' for one in (name, *others))}",
+                "-addext",
+                "basicConstraints=CA:FALSE",
+            ),
         ],
     ):
         subprocess.run([*new, "-days", "2", *map(str, command)], check=True, capture_output=True)
