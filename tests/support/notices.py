@@ -27,6 +27,7 @@ from tests.support.sealed_records import SEAL_KEY
 from tests.support.shown_runs import plan, put_people, put_run, step
 
 FINANCE = Requirement(needs=(Need(role="finance", count=1),))
+OPERATOR = Requirement(needs=(Need(role="operator", count=1),))
 TWO = Requirement(needs=(Need(role="finance", count=2),))
 MAIL = plan(step("send_email", "Email 1 recipient: kim@example.org", to=["kim@example.org"]))
 PEOPLE = "".join(
