@@ -57,7 +57,7 @@ class CalendarEntry(Typed):
     model_config = ConfigDict(strict=True)
 
     name: Name = Field(description="by which rules, roles and people refer to it")
-    zone: Zone = Field(description="the time zone, as IANA names it: `Europe/Berlin`")
+    zone: Zone = Field(description="the time zone, as IANA names it")
     weekdays: list[Annotated[int, BeforeValidator(_weekday)]] = Field(
         default_factory=lambda: [0, 1, 2, 3, 4],
         description="the days on which people work; empty for `extra_days` alone. Default: `mon` to `fri`",
@@ -66,8 +66,7 @@ class CalendarEntry(Typed):
         default=None,
         min_length=1,
         max_length=24,
-        description="when on such a day, such as `09:00-12:00`; hours that end earlier than they begin cross "
-        "midnight. Default: the whole day",
+        description="when on such a day: `09:00-12:00`; `22:00-06:00` crosses midnight. Default: all day",
     )
     country: str = Field(
         default="",

@@ -98,8 +98,8 @@ class DefaultEntry(Typed):
     )
     timeout: Annotated[int | WorkingTimeEntry, BeforeValidator(_limit)] | None = Field(
         default=None,
-        description="how long the review may take, such as `4h`, or in [working time](#working-time): `2 "
-        "working days`, `6 working hours`; the shortest counts, including the request's own",
+        description="how long the review may take: `4h`, `2 working days` or `6 working hours`; the shortest "
+        "counts",
     )
     calendar: Name | None = Field(
         default=None, description="the [calendar](#working-time) by which its working time is counted"
@@ -113,8 +113,7 @@ class DefaultEntry(Typed):
     escalate: list[EscalateEntry] = Field(
         default_factory=list,
         max_length=MOST_ESCALATIONS,
-        description="the roles that may approve, too, once the review has lasted for a time: "
-        '`[{ after = "24h", to = "head-of-finance" }]`; see [escalation](#escalation)',
+        description="which roles may approve, too, after how much of the review; see [escalation](#escalation)",
     )
     approval_valid_for: Seconds | None = Field(
         default=None,

@@ -7,6 +7,7 @@ zones of the standard library, and nothing else: no calendar, no deadline, no re
 import random
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from functools import cached_property
 
 from plangate.domain.absence import away_until, told_instead
 from plangate.domain.audit import Drafted, Outcome
@@ -47,7 +48,6 @@ class TimeStory:
         self.zone = chance.choice(ZONES)
         self.began = moment_by(chance, self.zone)
         self._minutes: dict[str, NaiveCalendar] = {}
-        self.walls = Walls(self.zone, self.began - _BACK, self.began + _AHEAD)
         near = self.began.date()
         self.limit, self.reader = self._calendar("limit", near), self._calendar("reader", near)
         self.windows = tuple(self._calendar(f"w{n}", near) for n in range(chance.choice((0, 0, 1, 2))))
@@ -85,6 +85,10 @@ class TimeStory:
             for _ in range(self.chance.randint(2, 8))
         ]
         return sorted((max(minute, 0), self.chance.choice((*NAMES, "rita"))) for minute in minutes)
+
+    @cached_property
+    def walls(self) -> Walls:
+        return Walls(self.zone, self.began - _BACK, self.began + _AHEAD)
 
     # ---- the naive reading ----------------------------------------------------------------------
 

@@ -143,6 +143,13 @@ def _needs_of(rule: domain.Rule) -> str:
         parts.append(str(rule.assurance))
     if rule.timeout_seconds:
         parts.append(f"within {durations.spoken(timedelta(seconds=rule.timeout_seconds))}")
+    if rule.working:
+        parts.append(f"within {rule.working}")
+    for to, after in dict.fromkeys((one.to, one.after_seconds) for one in rule.escalations):
+        parts.append(f"after {durations.spoken(timedelta(seconds=after))} also by {to}")
+    if rule.remind:
+        before = " and ".join(durations.spoken(timedelta(seconds=one)) for one in rule.remind)
+        parts.append(f"reminders {before} before the deadline")
     if rule.approval_valid_for:
         valid = durations.spoken(timedelta(seconds=rule.approval_valid_for))
         parts.append(f"each approval valid for {valid}")
@@ -204,6 +211,11 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             elif one.sees:
                 effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
+    for limit in requirement.working:
+        shown.field("within", str(limit))
+    for one in requirement.escalations:
+        after = durations.spoken(timedelta(seconds=one.after_seconds))
+        shown.field("or", f"after {after}, {one.to} instead of {one.role}")
     if requirement.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
         shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
