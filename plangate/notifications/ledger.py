@@ -6,7 +6,7 @@ killed is handed out once more by the next one, marked as a repeat.
 
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
@@ -220,7 +220,7 @@ class Ledger:
             told = self._enter_troubles(connection, audience, now)
             is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
             removed = remove_old(connection, now) if is_time else 0
-            messages = () if is_outdated else self._begun(connection, now, busy, room)
+            messages = () if is_outdated else self._begun(connection, audience, busy, room)
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
         self._drop(noted)
@@ -234,9 +234,10 @@ class Ledger:
         return HandedOut(messages, now, has_more=has_more)
 
     def _begun(
-        self, connection: Connection, now: datetime, busy: Collection[str], room: int
+        self, connection: Connection, audience: Audience, busy: Collection[str], room: int
     ) -> tuple[Message, ...]:
         """Note what is sent now as being sent: one message for each address."""
+        now = self._clock(connection)
         due = due_now(connection, now, busy)
         if not due:
             return ()
@@ -247,7 +248,7 @@ class Ledger:
             postpone(connection, postponed.ids, postponed.until)
         by_address: dict[str, Message] = {}
         for message in found.messages:
-            by_address.setdefault(message.address, message)
+            by_address.setdefault(message.address, replace(message, zone=audience.zone_of(message.person)))
         begun = tuple(by_address.values())[:room]
         for message in begun:
             begin_sending(connection, [part.id for part in message.parts], message.message_id, now)

@@ -6,14 +6,19 @@ from datetime import datetime, timedelta
 import pytest
 
 from plangate.audit.rules import broken_story
-from plangate.domain.audit import Held
+from plangate.domain.audit import Held, RunRef
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.errors import ToolRefused
 from plangate.domain.people import People, Person
+from plangate.domain.start_times import StartSpan
 from plangate.domain.status import Status
+from plangate.policy.policy_file import policy_in
+from plangate.policy.starting import starts_of
 from plangate.presentation.clock import now
 from tests.support.gate import Gate
 from tests.support.policies import wants
+from tests.support.sealed_records import Everybody
+from tests.workflow.test_the_requirement_is_derived_again import asked, begun, examined, planned, put_there
 from workflows.plan_approval import PlanApproval
 
 HOUR = timedelta(hours=1)
@@ -234,3 +239,50 @@ async def test_a_plan_that_could_never_begin_is_refused_at_once(idle_gate: Gate)
         result = await gate.result(await gate.submit("one"))
         assert result.outcome == "failed"
         assert "could never begin: its rules leave no time for it" in result.reason
+
+
+WINDOWED = policy_in(
+    """
+[[calendar]]
+name = "year-end"
+zone = "Europe/Berlin"
+weekdays = []
+extra_days = [2099-12-31]
+
+[default]
+needs = [{ role = "finance" }]
+window = "year-end"
+freeze = "year-end"
+"""
+)
+
+
+@pytest.mark.parametrize("has_times", [True, False])
+async def test_start_times_that_someone_put_into_the_records_let_nothing_begin(
+    idle_gate: Gate, has_times: bool
+) -> None:
+    """The window of this policy never opens; the record says that it is always open, or nothing of it."""
+    gate = idle_gate
+    gate.policy, gate.directory = WINDOWED, Everybody()
+    ref = await begun(gate)
+    at = requested_of(ref)
+    requirement = asked(WINDOWED, planned(gate))
+    made = starts_of(requirement, at, at + timedelta(minutes=5), None)
+    assert made is not None
+    assert made.spans == ()
+    open_all_day = made.model_copy(update={"spans": (StartSpan(since=at, until=at + DAY),)})
+    starts = {"starts": open_all_day if has_times else None}
+    put_there(gate, ref, requirement, requester="rita", **starts)
+    async with gate.worker():
+        result = await gate.result(ref.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("failed", [])
+    words = "has other start times than its rules give" if has_times else "lacks the times in which its steps"
+    assert words in result.reason
+    records, bundle = examined(gate, ref.workflow_id)
+    assert any(words in one for one in records)
+    assert any(words in one for one in bundle)
+
+
+def requested_of(ref: RunRef) -> datetime:
+    assert ref.requested is not None
+    return ref.requested.requested_at
