@@ -155,6 +155,7 @@ class Ledger:
             return self.stand_by()
         is_left = self._results or self._troubles
         if not (due or is_left or self._is_stale() or look.moves(turn)):
+            self._follower.keep(look)
             return HandedOut((), now, has_more=look.has_more)
         return self._written(look, audience, busy, room)
 

@@ -18,6 +18,7 @@ from plangate.records.notifier_turn import HELD_FOR
 from plangate.records.tables import notices
 from tests.support.notices import FINANCE, OPERATOR, PEOPLE, SENT, PostOffice, Telling, closed, decided
 from tests.support.shown_runs import inbox_of_records
+from tests.support.waiting_runs import put_waiting
 
 
 @pytest.fixture
@@ -79,6 +80,18 @@ async def test_a_killed_notifier_is_replaced_and_what_it_sent_is_sent_again_as_a
     post.told()
     assert await telling.told(next_one) == []
     del killed
+
+
+async def test_without_a_list_of_people_nothing_is_read_again_and_again(
+    database: Database, post: PostOffice
+) -> None:
+    telling = Telling(database, post, people="")
+    await telling.told()
+    put_waiting(database, 250)
+    steps = [(await telling.notifier.step()).has_more for _ in range(3)]
+    assert steps == [False, False, False]
+    telling.list_people(PEOPLE)
+    assert (await telling.notifier.step()).has_more
 
 
 async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling) -> None:

@@ -68,9 +68,11 @@ class Telling:
     post: PostOffice
     pace: Pace = field(default_factory=Pace)
     now: datetime = field(default_factory=machine_time)
+    people: str = PEOPLE
 
     def __post_init__(self) -> None:
-        self.list_people(PEOPLE)
+        if self.people:
+            self.list_people(self.people)
         self.notifier = self.another()
 
     def list_people(self, text: str) -> None:
