@@ -32,7 +32,10 @@ from plangate.domain.audit import Decided
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.run import Phase
 from plangate.notifications.notice import NoticeKind
+from plangate.records.checkpoints import unsealed_trails
+from plangate.records.moved import newest_number
 from plangate.records.notices import DeliveryState
+from plangate.records.notifier_turn import turn_now
 from plangate.records.tables import deliveries, notices
 from plangate.settings import PROJECT
 from tests.support.postgres import PostgresServer
@@ -239,9 +242,12 @@ async def _quiet(stage: Stage) -> None:
 
 
 def _count_unsent(stage: Stage) -> int:
+    """Return how many notices are to be sent, and how many runs or checkpoints are still to be followed."""
     unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
     with stage.database.read() as connection:
-        return connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
+        waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
+        followed = turn_now(connection).checkpoint or 0
+        return waiting + len(unsealed_trails(connection)) + newest_number(connection) - followed
 
 
 def _rows(stage: Stage) -> dict[str, list[Any]]:

@@ -34,6 +34,8 @@ _LIBRARIES: Final = (
     "urllib3.util.retry",
 )
 _STATUS: Final = re.compile(r"\berror=([1-5][0-9]{2})(?:[0-9]{2})?\b|\(([1-5][0-9]{2})\)")
+_FAULTS: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
+_FROM_OUTSIDE: Final = ("Response Details", "Socket Exception")
 _RETRY_AFTER: Final = re.compile(r'"retry_after"\s*:\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)')
 _ERROR_CODE: Final = re.compile(r'"error"\s*:\s*"([a-z_]{1,60})"')
 _OK: Final = 200
@@ -123,7 +125,7 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
     last = [attempt for each in result for attempt in each.attempts][-1:]
     if last and last[0]:  # not the result: a URL can say that a failure does not matter
         return Attempted(delivery=Delivery.SENT)
-    return _failed(address, [entry.message for attempt in last for entry in attempt.logs], now)
+    return _failed(address, [(entry.level, entry.message) for attempt in last for entry in attempt.logs], now)
 
 
 def _plugin(url: str) -> "apprise.NotifyBase | None":
@@ -165,10 +167,13 @@ def _asset() -> "apprise.AppriseAsset":
     )
 
 
-def _failed(address: str, lines: list[str], now: datetime) -> Attempted:
-    """Return what log lines say of a failure; none of their text is passed on."""
-    text = "\n".join(lines)
-    found = _STATUS.search("\n".join(line for line in lines if not line.startswith("Response Details")))
+def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attempted:
+    """Return what log lines say of a failure; none of their text is passed on.
+
+    The message itself is among them, and what people typed in it must not decide: see `_FROM_OUTSIDE`.
+    """
+    found = _STATUS.search("\n".join(line for level, line in lines if level in _FAULTS))
+    text = "\n".join(line for _, line in lines if line.startswith(_FROM_OUTSIDE))
     status = int(found[1] or found[2]) if found else None
     after = _RETRY_AFTER.search(text)
     if status == _OK:

@@ -1,13 +1,12 @@
 """Who is asked for something now: to approve a plan in review, or to resolve a held run."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.escalation import standing_in
 from plangate.domain.people import same_person
-from plangate.domain.policy import Requirement, missing
+from plangate.domain.policy import missing
 from plangate.domain.run import Phase, RunState
 from plangate.domain.who_can import able_to_approve, able_to_resolve
 from plangate.notifications.addresses import ROLE
@@ -66,11 +65,6 @@ def key_of(run: RunState) -> str:
         return f"hold{run.next_hold}"
     revision = str(run.drafted.revision if run.drafted else 0)
     return revision + (f".{run.reopened.reopened_at:%Y%m%dT%H%M%S}" if run.reopened else "")
-
-
-def reminders_of(requirement: Requirement) -> tuple[timedelta, ...]:
-    """Return how long before the deadline people are reminded."""
-    return tuple(timedelta(seconds=one) for one in requirement.remind)
 
 
 def has_decided(run: RunState, person: str, key: str) -> bool:

@@ -3,17 +3,24 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
+import structlog
+
 from plangate.domain.absence import told_instead
+from plangate.domain.calendars import Calendar
+from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import Approver, People, identity
 from plangate.domain.run import RunState
 from plangate.domain.satisfiable import Deciders
 from plangate.domain.seeing import may_see
 from plangate.domain.who_can import approvers_now
 from plangate.notifications.addresses import ROLE
+from plangate.policy.public_holidays import with_holidays
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class Audience:
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
         key: changes whenever someone else can do something, or is to be told instead of another.
         deciders: says what no one can give.
+        calendars: the working times that were asked for.
     """
 
     people: People | None
@@ -43,6 +51,7 @@ class Audience:
     addresses_of: Callable[[str], Sequence[str]]
     key: str
     deciders: Deciders | None
+    calendars: dict[str, Calendar | None] = field(default_factory=dict)
 
     def approver(self, name: str) -> Approver | None:
         """Return the person of that name, in any spelling; None if they are not on the list now."""
@@ -64,6 +73,23 @@ class Audience:
             return run is None or self.may_see(run, other)
 
         return told_instead(name, self.people, self.now, may_be_told)
+
+    def working_time_of(self, name: str) -> Calendar | None:
+        """Return when this person works; None if they may be reminded at any time, or it is not known."""
+        if self.people is None or not self.people.calendars:
+            return None
+        if name not in self.calendars:
+            found = self.people.working_time_of(name)
+            try:
+                self.calendars[name] = with_holidays(found, self.now) if found is not None else None
+            except NoWorkingTime as error:
+                _log.warning("Reminders come at any time.", action="notices", person=name, error=str(error))
+                self.calendars[name] = None
+        return self.calendars[name]
+
+    def zone_of(self, name: str) -> str:
+        """Return the time zone of this person; UTC if it is not known."""
+        return self.people.zone_of(name) if self.people is not None else "UTC"
 
     def unmet(self, run: RunState) -> tuple[str, ...]:
         """Return what the run waits for and no one can give any more, in words."""

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from plangate.domain.people import same_person
+from plangate.domain.reminders import reminders
 from plangate.domain.run import Phase, RunState
-from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, key_of, reminders_of
+from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, key_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import decided_by, ended_because, facts_of, held_because, with_steps
 from plangate.notifications.notice import Notice, NoticeKind
@@ -69,21 +70,23 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
         notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
         yield notice
         is_told = any(one.is_sent and (one.person, one.event) == (ask.person, event) for one in followed.told)
-        for at in _reminded_at(run, ask, now, is_told=is_told):
+        for at in _reminded_at(run, ask, audience, now, is_told=is_told):
             before = int((run.deadline - at).total_seconds()) if run.deadline else 0
             name = f"reminded:{ask.key}:{run.deadline:%Y%m%dT%H%M%S}:{before}"
             kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
             yield notice.model_copy(update={"kind": kind, "event": name, "due_at": at})
 
 
-def _reminded_at(run: RunState, ask: Ask, now: datetime, *, is_told: bool) -> Sequence[datetime]:
+def _reminded_at(
+    run: RunState, ask: Ask, audience: Audience, now: datetime, *, is_told: bool
+) -> Sequence[datetime]:
     """Return when the person is still to be reminded; of the times that have passed, the last alone."""
-    if run.drafted is None or run.deadline is None:
+    remind = run.drafted.requirement.remind if run.drafted else ()
+    if not remind or run.deadline is None:
         return ()
-    deadline = run.deadline
-    times = sorted(deadline - before for before in reminders_of(run.drafted.requirement))
-    passed = [one for one in times if ask.at < one <= now]
-    return [*(passed[-1:] if is_told else ()), *(one for one in times if one > max(now, ask.at))]
+    times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
+    passed = [one for one in times if one <= now]
+    return [*(passed[-1:] if is_told else ()), *(one for one in times if one > now)]
 
 
 def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> Iterator[Notice]:

@@ -32,16 +32,17 @@ _PARTED: Final = (
     re.compile(r"(@(?=\S)|#(?=[^\W\d_])|!(?=\w)|&(?=[\w#])|:(?=//|[\w+-]+:)|(?<=[^\W\d_]):(?=\S))"),
     r"\1 ",
 )
+_HALF_A_MARK: Final = re.compile(r"⟨[^⟩]*\Z")
 
 
 def inert(text: str, limit: int = LONGEST) -> str:
-    """Return ``text`` on one line, of about ``limit`` characters at most, without anything to interpret.
+    """Return ``text`` on one line, cut at ``limit`` characters, without anything to interpret.
 
     What is hidden is drawn, as `one_line` does; an empty text is ``(empty)``.
     """
     shown = one_line(text[: limit + 1]).strip()
-    if len(text) > limit:
-        shown = f"{one_line(text[:limit]).strip()}…"
+    if len(shown) > limit:
+        shown = f"{_HALF_A_MARK.sub('', shown[:limit]).strip()}…"
     shown = shown.translate(_ALIKE)
     for pattern, other in (_DOT, _EDGE, _PARTED):
         shown = pattern.sub(other, shown)

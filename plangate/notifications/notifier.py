@@ -159,6 +159,7 @@ def sending_of(message: Message) -> Sending:
         address=message.address,
         person=message.person,
         notices=tuple(map(_notice_of, message.parts)),
+        zone=message.zone,
         is_repeat=message.is_repeat,
         message_id=message.message_id,
     )

@@ -22,12 +22,16 @@ _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What goes to one address of a person as one message; its ``message_id`` stays for each attempt."""
+    """What goes to one address of a person as one message; its ``message_id`` stays for each attempt.
+
+    ``zone`` is the reader's time zone.
+    """
 
     person: str
     address: str
     message_id: str
     parts: tuple[Due, ...]
+    zone: str = "UTC"
 
     @property
     def is_repeat(self) -> bool:

@@ -11,12 +11,14 @@ from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery
+from plangate.notifications.outgoing import results_of
 from plangate.records.database import Database
 from plangate.records.deliveries import undelivered
 from plangate.records.notifier_turn import HELD_FOR
 from plangate.records.tables import notices
-from tests.support.notices import PEOPLE, PostOffice, Telling, closed, decided
+from tests.support.notices import FINANCE, OPERATOR, PEOPLE, SENT, PostOffice, Telling, closed, decided
 from tests.support.shown_runs import inbox_of_records
+from tests.support.waiting_runs import put_waiting
 
 
 @pytest.fixture
@@ -71,12 +73,25 @@ async def test_a_killed_notifier_is_replaced_and_what_it_sent_is_sent_again_as_a
     next_one = telling.another()
     assert await telling.told(next_one) == []
     telling.now += HELD_FOR
-    handed_out = await next_one.step()
+    while (await next_one.step()).has_more:
+        await next_one.settle()
     await next_one.settle()
     assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", True), ("kim", False)}
     post.told()
     assert await telling.told(next_one) == []
     del killed
+
+
+async def test_without_a_list_of_people_nothing_is_read_again_and_again(
+    database: Database, post: PostOffice
+) -> None:
+    telling = Telling(database, post, people="")
+    await telling.told()
+    put_waiting(database, 250)
+    steps = [(await telling.notifier.step()).has_more for _ in range(3)]
+    assert steps == [False, False, False]
+    telling.list_people(PEOPLE)
+    assert (await telling.notifier.step()).has_more
 
 
 async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling) -> None:
@@ -197,9 +212,23 @@ async def test_what_is_handed_out_and_not_sent_is_handed_out_again_without_a_mar
     telling.put("one")
     for message in telling.ledger.hand_out([], room=2).messages:
         telling.ledger.give_back(message)
-    await telling.notifier.step()
+    while (await telling.notifier.step()).has_more:
+        await telling.notifier.settle()
     await telling.notifier.settle()
     assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", False), ("kim", False)}
+
+
+async def test_results_that_come_at_once_are_each_noted(telling: Telling) -> None:
+    for number in range(20):
+        telling.put(f"run-{number:02}", requirement=OPERATOR if number % 2 else FINANCE)
+    for _ in range(4):
+        handed_out = telling.ledger.hand_out([], room=100)
+        results = [results_of(one, SENT, telling.now, 0.5) for one in handed_out.messages]
+        await asyncio.gather(*(asyncio.to_thread(telling.ledger.note, one) for one in results))
+    for _ in range(2):
+        telling.now += HELD_FOR
+        assert telling.ledger.hand_out([], room=100).messages == ()
+    assert await telling.told() == []
 
 
 async def test_the_requester_and_operators_see_on_the_page_whom_no_message_reached(

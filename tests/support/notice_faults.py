@@ -19,6 +19,8 @@ from tests.support.notice_services import SECRETS, Running
 from tests.support.notice_texts import INBOX, NOW, notice_with
 
 SHORT: Final = Patience(envelope=0.4, reply=0.4, wait=0.4, whole=1.0)
+MISLEADING: Final = '(404) error=410, RemoteDisconnected "retry_after": 9 "error": "token_revoked"'
+"""What a person may be called, and a reader of log lines must not take for an answer."""
 RECIPIENT: Final = "dana@example.org"
 _SENT, _LATER, _REFUSED = Delivery.SENT, Delivery.LATER, Delivery.REFUSED
 
@@ -125,9 +127,9 @@ def settings_for(var_dir: object, smtp: str | None = None) -> Settings:
     return Settings(var_dir=str(var_dir), web_url=INBOX, smtp_url=url, mail_from="gate@example.org")
 
 
-def sending_to(address: str) -> Sending:
-    """Return one notice for an address."""
-    notice = notice_with("rita", NoticeKind.NEEDED, has_details=False)
+def sending_to(address: str, name: str = "rita") -> Sending:
+    """Return one notice for an address, whose requester is called ``name``."""
+    notice = notice_with(name, NoticeKind.NEEDED, has_details=False)
     return Sending(address=address, person="dana", notices=(notice,), zone="UTC", message_id="plangate.1")
 
 
@@ -156,7 +158,7 @@ async def check_service(running: Running, service: str, fault: ServiceFault, var
     running.server.heal()
     running.server.plan(fault.fault, times=None)
     channels = Channels(settings_for(var_dir), SHORT if isinstance(fault.fault, Slow) else PATIENCE)
-    check(await channels.send(sending_to(running.addresses[service]), NOW), fault.means(service))
+    check(await channels.send(sending_to(running.addresses[service], MISLEADING), NOW), fault.means(service))
 
 
 async def check_revoked(running: Running, service: str, var_dir: object) -> None:

@@ -223,6 +223,8 @@ def shape_of(received: Received) -> Shape:
         assert re.search(r"&(?!amp;|lt;|gt;)", title + body) is None, "a lone &"
         title, body = unescape(title), unescape(body)
     if received.service == "google chat":
+        assert re.search(r"&(?!amp;|lt;|gt;)", title + body) is None, "a lone &"
+        title, body = title.replace("&amp;", "&"), body.replace("&amp;", "&")
         title, body = (
             title.replace("\\_", "_"),
             re.sub(r"<(https://[^|>]+)\|([^>]+)>", r"[\2](\1)", body.replace("\\_", "_")),

@@ -123,7 +123,7 @@ def test_every_command_and_option_of_the_starter_that_a_document_names_exists() 
     for document, match in named(r"(?:starter\.py|^plangate) ([a-z][a-z-]*)(.*)$"):
         name, rest = match.groups()
         if name in groups:
-            word, rest = [*rest.split(maxsplit=1), ""][:2]
+            word, rest = [*rest.split(maxsplit=1), "", ""][:2]
             name = f"{name} {word}".strip()
         if name == "notify":  # it runs without a further word
             continue

@@ -1,12 +1,13 @@
 """Which notices a run calls for: a function of its trail, the people, and what they were told before."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plangate.domain.audit import Closed, Event, Held, Outcome, Reopened, StepInDoubt
+from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.escalation import Escalation
 from plangate.domain.people import Absence, LostApproval, People, Person
@@ -139,6 +140,21 @@ def test_reminders_come_before_the_deadline_and_only_the_last_that_is_due() -> N
         DEADLINE - timedelta(minutes=15)
     ]
     assert due(plan, now=DEADLINE) == []
+
+
+def test_a_reminder_at_night_comes_in_the_last_working_hour_before() -> None:
+    office = Calendar(name="office", zone="Europe/Berlin", hours=(Hours(begin=time(9), end=time(17)),))
+    persons = tuple(
+        one.model_copy(update={"calendar": "office"}) if one.name == "dana" else one for one in LIST.persons
+    )
+    people = LIST.model_copy(update={"persons": persons, "calendars": (office,)})
+    deadline = NOON + timedelta(days=1, hours=18)
+    plan = drafted(requirement=FINANCE.model_copy(update={"remind": (36_000,)}), deadline=deadline)
+    found = {one.person: one.due_at for one in due(plan, people=people) if one.kind is NoticeKind.REMINDER}
+    assert found == {
+        "kim": deadline - timedelta(hours=10),
+        "dana": NOON + timedelta(days=1, hours=3),  # 16:00 in Berlin; kim's is at 21:00 there
+    }
 
 
 def test_another_role_is_asked_when_its_time_comes() -> None:
