@@ -29,6 +29,8 @@ from chaos import (
     limits,
     lose_the_database,
     mcp,
+    notice_faults,
+    notice_texts,
     notices,
     outage,
     payments,
@@ -88,6 +90,9 @@ SCENARIOS = {
     "notices-postgres": Scenario(
         notices.postgres, notices.FULL, notices.QUICK, in_suite=False, on_postgres=True
     ),
+    # The suite has samples of its own (tests/integration/test_notice_channels.py).
+    "notice-faults": Scenario(notice_faults.act, notice_faults.FULL, notice_faults.QUICK, in_suite=False),
+    "notice-texts": Scenario(notice_texts.act, notice_texts.FULL, notice_texts.QUICK, in_suite=False),
     "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
     # The suite has a sample of its own (tests/unit/test_time_stories.py).
     "calendars": Scenario(calendars.act, calendars.FULL, calendars.QUICK, in_suite=False),

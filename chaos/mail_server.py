@@ -24,7 +24,8 @@ class Keeper:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Keep one mail."""
         del server, session
-        mail = _PARSER.parsebytes(envelope.content or b"")
+        content = envelope.content or b""
+        mail = _PARSER.parsebytes(content.encode() if isinstance(content, str) else content)
         kept = {
             "to": envelope.rcpt_tos,
             "id": mail["Message-ID"],

@@ -32,7 +32,10 @@ from plangate.domain.audit import Decided
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.run import Phase
 from plangate.notifications.notice import NoticeKind
+from plangate.records.checkpoints import unsealed_trails
+from plangate.records.moved import newest_number
 from plangate.records.notices import DeliveryState
+from plangate.records.notifier_turn import turn_now
 from plangate.records.tables import deliveries, notices
 from plangate.settings import PROJECT
 from tests.support.postgres import PostgresServer
@@ -239,14 +242,19 @@ async def _quiet(stage: Stage) -> None:
 
 
 def _count_unsent(stage: Stage) -> int:
+    """Return how many notices are to be sent, and how many runs or checkpoints are still to be followed."""
     unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
     with stage.database.read() as connection:
-        return connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
+        waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
+        followed = turn_now(connection).checkpoint or 0
+        return waiting + len(unsealed_trails(connection)) + newest_number(connection) - followed
 
 
 def _rows(stage: Stage) -> dict[str, list[Any]]:
+    of_notice = ("workflow_id", "person", "kind")
+    of_delivery = ("state", "message_id", "is_repeat")
     query = select(
-        notices.c.workflow_id, notices.c.person, notices.c.kind, deliveries.c.state, deliveries.c.message_id
+        *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery)
     ).join_from(notices, deliveries)
     found: dict[str, list[Any]] = defaultdict(list)
     with stage.database.read() as connection:
@@ -297,7 +305,7 @@ def _compare(stage: Stage, orders: Sequence[Order], mails: Sequence[dict[str, An
 
 def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[str], report: Report) -> None:
     sent = Counter((row.person, row.kind) for row in rows if row.state == DeliveryState.SENT)
-    dropped = {row.person for row in rows if row.state == DeliveryState.CANCELLED}
+    in_doubt = {row.person for row in rows if row.state == DeliveryState.CANCELLED and row.is_repeat}
     for (person, kind), count in sent.items():
         counts[kind] += count
         report.expect(count == 1, f"{name}: {person} was told {kind} {count} times")
@@ -310,10 +318,12 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
         is_asked = sent[person, NoticeKind.NEEDED]
         if not is_asked:
             counts["decided before they were asked" if decided else "missed asks"] += 1
-        relieved = sent[person, NoticeKind.RELIEVED]
+        relieved, expected = sent[person, NoticeKind.RELIEVED], is_asked if person != APPROVER else 0
+        if person in in_doubt:  # it may have arrived, and was not needed again
+            counts["asks in doubt"] += 1
+            continue
         report.expect(
-            relieved == (is_asked if person != APPROVER else 0),
-            f"{name}: {person} was asked {is_asked} times and relieved {relieved} times, {dropped}",
+            relieved == expected, f"{name}: {person} was asked {is_asked} times, relieved {relieved}"
         )
 
 

@@ -1,12 +1,12 @@
 """Who is asked for something now: to approve a plan in review, or to resolve a held run."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Decision
+from plangate.domain.escalation import standing_in
 from plangate.domain.people import same_person
-from plangate.domain.policy import Requirement, missing
+from plangate.domain.policy import missing
 from plangate.domain.run import Phase, RunState
 from plangate.domain.who_can import able_to_approve, able_to_resolve
 from plangate.notifications.addresses import ROLE
@@ -24,16 +24,21 @@ class Ask(Frozen):
         person: their name, or a role's as ``role:NAME``.
         key: which review or hold this is about; part of the event's name.
         at: from when they are asked.
+        instead_of: the person who is away and for whom they get it; empty if it is their own.
     """
 
     person: str
     kind: NoticeKind
     key: str
     at: AwareDatetime
+    instead_of: str = ""
 
 
 def asked_now(run: RunState, audience: Audience) -> tuple[Ask, ...]:
-    """Return everyone who can still give what the run waits for, and may see it."""
+    """Return everyone who can give what the run waits for, now or later, and may see it.
+
+    Where one of them is away, those are asked who get their messages.
+    """
     if run.drafted is None:
         return ()
     if run.phase is Phase.IN_REVIEW:
@@ -42,7 +47,16 @@ def asked_now(run: RunState, audience: Audience) -> tuple[Ask, ...]:
         found = _asked_to_resolve(run, audience)
     else:
         return ()
-    return tuple(one for one in found if audience.may_see(run, one.person))
+    asks = [one for one in found if audience.may_see(run, one.person)]
+    present: dict[str, Ask] = {}
+    for ask in asks:
+        if audience.instead(run, ask.person) == (ask.person,):
+            present[ask.person] = ask
+    for ask in asks:
+        for person in audience.instead(run, ask.person):
+            own = ask.model_copy(update={"person": person, "instead_of": ask.person})
+            present.setdefault(person, own)
+    return tuple(present.values())
 
 
 def key_of(run: RunState) -> str:
@@ -51,11 +65,6 @@ def key_of(run: RunState) -> str:
         return f"hold{run.next_hold}"
     revision = str(run.drafted.revision if run.drafted else 0)
     return revision + (f".{run.reopened.reopened_at:%Y%m%dT%H%M%S}" if run.reopened else "")
-
-
-def reminders_of(requirement: Requirement) -> tuple[timedelta, ...]:
-    """Return how long before the deadline people are reminded."""
-    return tuple(timedelta(seconds=one) for one in getattr(requirement, "remind", ()))
 
 
 def has_decided(run: RunState, person: str, key: str) -> bool:
@@ -83,13 +92,24 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:
     assert run.drafted is not None
     key, began = key_of(run), run.review_began or run.drafted.drafted_at
     approved_by = [one.name for one in run.approvers]
-    still = missing(run.drafted.requirement, run.approvers, run.barred)
-    for name in able_to_approve(still, audience.known, run.barred, approved_by):
+    still = missing(run.drafted.requirement, run.counting, run.barred)
+    able = able_to_approve(still, audience.known, run.barred, approved_by)
+    for name in able:
         kind = NoticeKind.CHANGED if _gave_before(run, name) else NoticeKind.NEEDED
         yield Ask(person=name, kind=kind, key=key, at=began)
-    for need in still:
-        if need.role in audience.roles:
-            yield Ask(person=ROLE + need.role, kind=NoticeKind.NEEDED, key=key, at=began)
+    roles = {need.role: began for need in still}
+    asked = set(able)
+    for relief in sorted(run.reliefs, key=lambda one: one.at):
+        later = [standing_in(one, [relief], relief.at) for one in audience.known if one.name not in asked]
+        for name in able_to_approve(still, later, run.barred, approved_by):
+            asked.add(name)
+            yield Ask(person=name, kind=NoticeKind.ESCALATED, key=key, at=relief.at)
+        if relief.role in roles:
+            roles.setdefault(relief.to, relief.at)
+    for role, at in roles.items():
+        if role in audience.roles:
+            kind = NoticeKind.NEEDED if at == began else NoticeKind.ESCALATED
+            yield Ask(person=ROLE + role, kind=kind, key=key, at=at)
 
 
 def _asked_to_resolve(run: RunState, audience: Audience) -> Iterator[Ask]:

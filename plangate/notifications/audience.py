@@ -3,15 +3,24 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
+import structlog
+
+from plangate.domain.absence import told_instead
+from plangate.domain.calendars import Calendar
+from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import Approver, People, identity
 from plangate.domain.run import RunState
+from plangate.domain.satisfiable import Deciders
 from plangate.domain.seeing import may_see
 from plangate.domain.who_can import approvers_now
 from plangate.notifications.addresses import ROLE
+from plangate.policy.public_holidays import with_holidays
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +28,21 @@ class Audience:
     """The people who may be told, at one moment.
 
     Attributes:
+        people: the list of people; None without one.
+        now: the moment.
         known: the active people with all that they may do now.
         operators: those of them who are told about troubles.
         roles: the roles that have addresses of their own.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox, without a slash at its end.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
-        key: changes whenever one of the others does.
+        key: changes whenever someone else can do something, or is to be told instead of another.
+        deciders: says what no one can give.
+        calendars: the working times that were asked for.
     """
 
+    people: People | None
+    now: datetime
     known: tuple[Approver, ...]
     operators: tuple[str, ...]
     roles: frozenset[str]
@@ -35,6 +50,8 @@ class Audience:
     inbox: str
     addresses_of: Callable[[str], Sequence[str]]
     key: str
+    deciders: Deciders | None
+    calendars: dict[str, Calendar | None] = field(default_factory=dict)
 
     def approver(self, name: str) -> Approver | None:
         """Return the person of that name, in any spelling; None if they are not on the list now."""
@@ -46,6 +63,37 @@ class Audience:
         if name.startswith(ROLE):
             return True
         return may_see(run, self.approver(name), is_narrowed=self.is_narrowed)
+
+    def instead(self, run: RunState | None, name: str) -> tuple[str, ...]:
+        """Return who gets what is for this person: they themselves, or others while they are away."""
+        if self.people is None or name.startswith(ROLE):
+            return (name,)
+
+        def may_be_told(other: str) -> bool:
+            return run is None or self.may_see(run, other)
+
+        return told_instead(name, self.people, self.now, may_be_told)
+
+    def working_time_of(self, name: str) -> Calendar | None:
+        """Return when this person works; None if they may be reminded at any time, or it is not known."""
+        if self.people is None or not self.people.calendars:
+            return None
+        if name not in self.calendars:
+            found = self.people.working_time_of(name)
+            try:
+                self.calendars[name] = with_holidays(found, self.now) if found is not None else None
+            except NoWorkingTime as error:
+                _log.warning("Reminders come at any time.", action="notices", person=name, error=str(error))
+                self.calendars[name] = None
+        return self.calendars[name]
+
+    def zone_of(self, name: str) -> str:
+        """Return the time zone of this person; UTC if it is not known."""
+        return self.people.zone_of(name) if self.people is not None else "UTC"
+
+    def unmet(self, run: RunState) -> tuple[str, ...]:
+        """Return what the run waits for and no one can give any more, in words."""
+        return tuple(map(str, self.deciders.unmet(run))) if self.deciders is not None else ()
 
     def link(self, workflow_id: str) -> str:
         """Return the address of a run's page."""
@@ -78,9 +126,13 @@ def audience_of(
     all_of_it = [
         [one.model_dump(mode="json") for one in known],
         [[name, list(addresses_of(name))] for name in names],
+        [[one.name, list(told_instead(one.name, people, now))] for one in known] if people else [],
         [operators, is_narrowed, inbox],
     ]
     return Audience(
+        people=people,
+        now=now,
+        deciders=Deciders(people, now) if people is not None else None,
         known=known,
         operators=tuple(one.name for one in known if operators in one.standings[0].roles),
         roles=roles,

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from plangate.domain.people import same_person
+from plangate.domain.reminders import reminders
 from plangate.domain.run import Phase, RunState
-from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, reminders_of
+from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, key_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import decided_by, ended_because, facts_of, held_because, with_steps
 from plangate.notifications.notice import Notice, NoticeKind
@@ -53,6 +54,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     return (
         *_asks(followed, asks, audience, now),
         *_relieved(followed, asks, audience),
+        *_stuck(followed, audience, now),
         *_outcome(followed, audience),
     )
 
@@ -61,27 +63,30 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
     run = followed.run
     if run.deadline is not None and run.deadline <= now:
         return
-    facts = facts_of(run, audience).model_copy(update={"happened": held_because(run)})
+    facts = facts_of(run, audience)
     for ask in asks:
         event = f"asked:{ask.key}:{followed.times(NoticeKind.RELIEVED, ask.person, ask.key)}"
-        notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=facts)
+        said = facts.model_copy(update={"happened": _happened(run, ask)})
+        notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
         yield notice
         is_told = any(one.is_sent and (one.person, one.event) == (ask.person, event) for one in followed.told)
-        for at in _reminded_at(run, ask, now, is_told=is_told):
+        for at in _reminded_at(run, ask, audience, now, is_told=is_told):
             before = int((run.deadline - at).total_seconds()) if run.deadline else 0
             name = f"reminded:{ask.key}:{run.deadline:%Y%m%dT%H%M%S}:{before}"
             kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
             yield notice.model_copy(update={"kind": kind, "event": name, "due_at": at})
 
 
-def _reminded_at(run: RunState, ask: Ask, now: datetime, *, is_told: bool) -> Sequence[datetime]:
+def _reminded_at(
+    run: RunState, ask: Ask, audience: Audience, now: datetime, *, is_told: bool
+) -> Sequence[datetime]:
     """Return when the person is still to be reminded; of the times that have passed, the last alone."""
-    if run.drafted is None or run.deadline is None:
+    remind = run.drafted.requirement.remind if run.drafted else ()
+    if not remind or run.deadline is None:
         return ()
-    deadline = run.deadline
-    times = sorted(deadline - before for before in reminders_of(run.drafted.requirement))
-    passed = [one for one in times if ask.at < one <= now]
-    return [*(passed[-1:] if is_told else ()), *(one for one in times if one > max(now, ask.at))]
+    times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
+    passed = [one for one in times if one <= now]
+    return [*(passed[-1:] if is_told else ()), *(one for one in times if one > now)]
 
 
 def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> Iterator[Notice]:
@@ -108,19 +113,48 @@ def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> It
         )
 
 
+def _stuck(followed: Followed, audience: Audience, now: datetime) -> Iterator[Notice]:
+    """Yield what no one can give any more, to the requester and the operators, once for each review."""
+    run = followed.run
+    if run.phase not in (Phase.IN_REVIEW, Phase.HELD) or (run.deadline is not None and run.deadline <= now):
+        return
+    unmet = audience.unmet(run)
+    if not unmet:
+        return
+    facts = facts_of(run, audience).model_copy(update={"happened": "; ".join(unmet)})
+    requester = audience.approver(run.requester)
+    names = [*([requester.name] if requester is not None else []), *audience.operators]
+    told = dict.fromkeys(person for name in names for person in audience.instead(run, name))
+    for person in told:
+        if audience.may_see(run, person):
+            event = f"stuck:{key_of(run)}"
+            yield Notice(
+                person=person, kind=NoticeKind.STUCK, event=event, due_at=followed.moved_at, facts=facts
+            )
+
+
 def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
+    """Yield how the run ended, to the requester, or to those who get their messages."""
     run = followed.run
     requester = audience.approver(run.requester)
     if run.closed is None or requester is None or not audience.may_see(run, requester.name):
         return
     said = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "by": decided_by(run)})
-    yield Notice(
-        person=requester.name,
-        kind=NoticeKind.OUTCOME,
-        event="outcome",
-        due_at=followed.moved_at,
-        facts=with_steps(said, run),
-    )
+    told = [one.person for one in followed.told if one.kind == NoticeKind.OUTCOME and one.is_sent]
+    for person in told or audience.instead(run, requester.name):
+        yield Notice(
+            person=person,
+            kind=NoticeKind.OUTCOME,
+            event="outcome",
+            due_at=followed.moved_at,
+            facts=with_steps(said, run),
+        )
+
+
+def _happened(run: RunState, ask: Ask) -> str:
+    parts = [held_because(run)] if run.held is not None else []
+    parts += [f"you get this because {ask.instead_of} is away"] if ask.instead_of else []
+    return "; ".join(parts)
 
 
 def _key_in(event: str) -> str:

@@ -3,9 +3,11 @@
 from typing import Final
 
 from plangate.domain.base import Frozen
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.notifications.notice import NoticeKind
-from plangate.records.deliveries import Undelivered
+from plangate.records.database import Database
+from plangate.records.deliveries import Undelivered, undelivered
 from plangate.records.notices import DeliveryState
 
 _WHAT: Final[dict[str, str]] = {
@@ -54,6 +56,15 @@ def not_told(one: Undelivered) -> NotTold:
         reason=cut(one_line(one.reason), _LONGEST_REASON),
         attempts=one.attempts,
     )
+
+
+def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
+    """Return what could not be delivered about a run, or is tried again; none if that cannot be read."""
+    try:
+        with database.read() as connection:
+            return tuple(map(not_told, undelivered(connection, workflow_id)))
+    except (RecordsMissing, RecordsUnavailable):
+        return ()
 
 
 def shown_address(address: str) -> str:

@@ -92,24 +92,24 @@ class Follower:
             again: more runs to look at.
         """
         is_changed = turn.audience != audience.key
-        sweeping = is_changed or turn.swept_to is not None
+        is_sweeping = is_changed or turn.swept_to is not None
         moved = moved_since(connection, turn.checkpoint or 0)
         if turn.checkpoint is None:
             self._known |= moved.heads
         new = {one: head for one, head in moved.heads.items() if self._known.get(one) != head}
-        ids = list(new)[:AT_ONCE]
+        has_anyone = bool(audience.known or (turn.audience and is_changed) or turn.swept_to)
+        ids = list(new)[: AT_ONCE if has_anyone else len(new)]
         checkpoint = moved.checkpoint if len(ids) == len(new) else None
         if checkpoint is not None:  # what is sealed by now is not asked about again
             self._known = {one: head for one, head in self._known.items() if one in moved.heads}
         swept_to, swept = turn.swept_to, []
-        if sweeping:
+        if is_sweeping:
             after = "" if is_changed else turn.swept_to or ""
             swept = _open_after(connection, after)
             swept_to = swept[-1] if len(swept) == AT_ONCE else None
-        has_anyone = audience.known or (turn.audience and is_changed) or turn.swept_to
         wanted = dict.fromkeys([*ids, *swept, *again]) if has_anyone else ()
         followed, damaged = _read(connection, list(wanted))
-        return Look(followed, {one: new[one] for one in ids}, checkpoint, swept_to, sweeping, damaged)
+        return Look(followed, {one: new[one] for one in ids}, checkpoint, swept_to, is_sweeping, damaged)
 
     def enter(
         self, connection: Connection, look: Look, turn: Turn, audience: Audience, now: datetime

@@ -14,8 +14,8 @@ _BUTTON: Final = (
     "display:inline-block;padding:14px 24px;border-radius:8px;background:#1d4ed8;color:#ffffff;"
     "font-weight:600;text-decoration:none"
 )
-_SMALL: Final = "margin:4px 0 16px;font-size:13px;color:#6b7280"
-_LABEL: Final = "color:#6b7280"
+_SMALL: Final = "margin:4px 0 16px;font-size:13px;opacity:.7"
+_LABEL: Final = "opacity:.7"
 _SENTENCE: Final = "margin:0 0 16px;font-size:18px;font-weight:600"
 
 

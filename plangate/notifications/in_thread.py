@@ -8,18 +8,16 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final
 
 from plangate.notifications.notice import Attempted, Delivery
-
-LIMIT_SECONDS: Final = 30.0
+from plangate.notifications.patience import PATIENCE, Patience
 
 
 class Attempts:
-    """Attempts in threads; ``limit`` is how many seconds one may take."""
+    """Attempts in threads, each with the same patience."""
 
-    def __init__(self, limit: float = LIMIT_SECONDS) -> None:
-        self._limit = limit
+    def __init__(self, patience: Patience = PATIENCE) -> None:
+        self.patience = patience
         self._overdue: dict[str, Future[Attempted]] = {}
 
     async def make(self, address: str, attempt: Callable[[], Attempted]) -> Attempted:
@@ -31,11 +29,12 @@ class Attempts:
         self._overdue.pop(address, None)
         outcome = _begun(address, attempt)
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(self.patience.whole):
                 return await asyncio.wrap_future(outcome)
         except TimeoutError:
             self._overdue[address] = outcome
-            said = f"{address} did not answer within {self._limit:g} seconds; the message may have arrived."
+            limit = f"{self.patience.whole:g} seconds"
+            said = f"{address} did not answer within {limit}; the message may have arrived."
             return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
 
 

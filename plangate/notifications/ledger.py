@@ -5,9 +5,8 @@ killed is handed out once more by the next one, marked as a repeat.
 """
 
 import secrets
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
@@ -27,11 +26,12 @@ from plangate.records.deliveries import (
     Due,
     Result,
     begin_sending,
+    being_sent,
     due_now,
     messages_since,
     note_results,
     postpone,
-    send_again,
+    send_after_all,
 )
 from plangate.records.notices import KEPT_FOR, Entering, enter_more, remove_old
 from plangate.records.notifier_turn import HELD_FOR, leave_turn, take_turn, turn_now
@@ -109,7 +109,8 @@ class Ledger:
         self._renewed: float | None = None
         self._removed: float | None = None
         self._judged: dict[str, datetime] = {}
-        self._results: deque[Result] = deque()
+        self._results: dict[int, Result] = {}
+        self._under_way: set[int] = set()
         self._troubles: dict[str, str] = {}
         self._lock = Lock()
 
@@ -152,7 +153,9 @@ class Ledger:
         self._report_damaged(look)
         if not is_free:
             return self.stand_by()
-        if not (due or self._results or self._troubles or self._is_stale() or look.moves(turn)):
+        is_left = self._results or self._troubles
+        if not (due or is_left or self._is_stale() or look.moves(turn)):
+            self._follower.keep(look)
             return HandedOut((), now, has_more=look.has_more)
         return self._written(look, audience, busy, room)
 
@@ -179,10 +182,17 @@ class Ledger:
         Raises:
             RecordsUnavailable: the database did not answer.
         """
-        self._results.extend(results)
+        with self._lock:
+            self._results |= {one.id: one for one in results}
         with self._database.write() as connection:
             noted = self._noted(connection)
         self._drop(noted)
+
+    def give_back(self, message: Message) -> None:
+        """Hand a message out again later: nothing of it was sent."""
+        with self._lock:
+            self._under_way -= {part.id for part in message.parts}
+        self._renewed = None  # so that it is looked at with the next call
 
     def leave(self) -> None:
         """Let another process take the turn at once."""
@@ -204,26 +214,31 @@ class Ledger:
                 self._renewed = None
                 return HandedOut((), now, is_mine=False)
             noted = self._noted(connection)
-            if before.holder != self._holder and send_again(connection, now):
-                _log.info("Messages that were under way are sent again.", action="notices_repeat")
+            is_outdated = self._take_up(connection, now, is_mine=before.holder == self._holder)
+            if is_outdated:
+                look = Look()
             change = self._follower.enter(connection, look, turn, audience, now)
             told = self._enter_troubles(connection, audience, now)
             is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
             removed = remove_old(connection, now) if is_time else 0
-            messages = self._begun(connection, now, busy, room)
+            messages = () if is_outdated else self._begun(connection, audience, busy, room)
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
         self._drop(noted)
+        with self._lock:
+            self._under_way |= {part.id for message in messages for part in message.parts}
         self._forget_troubles(told)
         self._follower.keep(look)
         if change.entered or change.cancelled:
             _log.debug("Notices were entered.", action="notices", **change.model_dump())
-        return HandedOut(messages, now, has_more=look.has_more or len(messages) == room > 0)
+        has_more = is_outdated or look.has_more or len(messages) == room > 0
+        return HandedOut(messages, now, has_more=has_more)
 
     def _begun(
-        self, connection: Connection, now: datetime, busy: Collection[str], room: int
+        self, connection: Connection, audience: Audience, busy: Collection[str], room: int
     ) -> tuple[Message, ...]:
         """Note what is sent now as being sent: one message for each address."""
+        now = self._clock(connection)
         due = due_now(connection, now, busy)
         if not due:
             return ()
@@ -234,11 +249,25 @@ class Ledger:
             postpone(connection, postponed.ids, postponed.until)
         by_address: dict[str, Message] = {}
         for message in found.messages:
-            by_address.setdefault(message.address, message)
+            by_address.setdefault(message.address, replace(message, zone=audience.zone_of(message.person)))
         begun = tuple(by_address.values())[:room]
         for message in begun:
             begin_sending(connection, [part.id for part in message.parts], message.message_id, now)
         return begun
+
+    def _take_up(self, connection: Connection, now: datetime, *, is_mine: bool) -> bool:
+        """Let what is noted as being sent, and is not, be sent: once more if another process had the turn.
+
+        If this one had it, the answer to the commit was lost that handed it out, or it was given back.
+        Return whether there was any: what was read before of who was told is outdated then.
+        """
+        with self._lock:
+            under_way = frozenset(self._under_way) if is_mine else frozenset()
+        left = [one for one in being_sent(connection) if one not in under_way]
+        if left:
+            send_after_all(connection, left, now, is_repeat=not is_mine)
+            _log.info("Messages are taken up.", action="notices_taken_up", count=len(left), again=not is_mine)
+        return bool(left)
 
     def _to_judge(self, due: Sequence[Due], now: datetime) -> list[str]:
         """Return the runs of notices that have waited, to be judged before these are sent."""
@@ -251,15 +280,21 @@ class Ledger:
     def _is_stale(self) -> bool:
         return self._renewed is None or elapsed() - self._renewed >= _RENEW_AFTER
 
-    def _noted(self, connection: Connection) -> int:
-        results = list(self._results)
+    def _noted(self, connection: Connection) -> dict[int, Result]:
+        """Note all results that there are; call `_drop` with them after the commit."""
+        with self._lock:
+            results = dict(self._results)
         if results:
-            note_results(connection, results, self._clock(connection))
-        return len(results)
+            note_results(connection, results.values(), self._clock(connection))
+        return results
 
-    def _drop(self, noted: int) -> None:
-        for _ in range(noted):
-            self._results.popleft()
+    def _drop(self, noted: Mapping[int, Result]) -> None:
+        """Forget results that are noted; another thread may have noted them, too."""
+        with self._lock:
+            for one, result in noted.items():
+                if self._results.get(one) is result:
+                    del self._results[one]
+                    self._under_way.discard(one)
 
     def _report_damaged(self, look: Look) -> None:
         for why in look.damaged:
@@ -280,7 +315,7 @@ class Ledger:
                 )
             )
             for what, happened in troubles.items()
-            for person in audience.operators
+            for person in _in_place_of(audience.operators, audience)
         ]
         if entries:
             kept = Entering(now=now, keep_until=now + KEPT_FOR)
@@ -291,3 +326,8 @@ class Ledger:
         with self._lock:
             for what in told:
                 self._troubles.pop(what, None)
+
+
+def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:
+    """Return who is told in place of these people: others, where they are away."""
+    return list(dict.fromkeys(person for name in names for person in audience.instead(None, name)))

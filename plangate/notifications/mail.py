@@ -18,12 +18,11 @@ from plangate.mail.failures import ContentRefused, RecipientsRefused
 from plangate.mail.wire import Letter, composed, difference, refuse_difference
 from plangate.notifications.message import Message
 from plangate.notifications.notice import Attempted, Delivery, Sending
+from plangate.notifications.patience import PATIENCE, Patience
 from plangate.notifications.texts import written
 from plangate.settings import Settings
 
 SCHEME: Final = "mailto"
-ENVELOPE_SECONDS: Final = 60
-REPLY_SECONDS: Final = 120
 # RFC 3463: the class of a reply, in our words.
 _REASONS: Final = {
     "5.1.1": "there is no such mailbox",
@@ -42,7 +41,7 @@ _BY_CODE: Final = {"550": "there is no such mailbox, or the server does not allo
 class MailChannel:
     """Sends notices as mails."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, patience: Patience = PATIENCE) -> None:
         """Read the settings.
 
         Raises:
@@ -59,7 +58,7 @@ class MailChannel:
             from plangate.mail.smtp import SmtpServer  # noqa: PLC0415  the library, only where a server is set
 
             self._server = SmtpServer.from_url(
-                settings.smtp_url, envelope_seconds=ENVELOPE_SECONDS, reply_seconds=REPLY_SECONDS
+                settings.smtp_url, envelope_seconds=patience.envelope, reply_seconds=patience.reply
             )
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:
@@ -79,6 +78,14 @@ class MailChannel:
         except ToolError as error:
             return _attempted(error, to)
         return Attempted(delivery=Delivery.SENT)
+
+    def objection(self, address: str) -> str:
+        """Return why an address cannot be used, beginning with a verb; empty if it can."""
+        try:
+            one_address(address.removeprefix(f"{SCHEME}:"))
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def _letter(self, sending: Sending, to: str, message: Message, now: datetime) -> Letter:
         host = self._sender.rpartition("@")[2]

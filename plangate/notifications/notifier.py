@@ -126,8 +126,9 @@ class Notifier:
             self._ended.set()
 
     async def _tried(self, message: Message, now: datetime) -> tuple[Result, ...]:
-        """Make one attempt; no results if another process may have the turn."""
+        """Make one attempt; no results, and no attempt, if another process may have the turn."""
         if not self._ledger.is_surely_mine:
+            self._ledger.give_back(message)
             return ()
         try:
             async with asyncio.timeout(self._answers_within):
@@ -158,6 +159,7 @@ def sending_of(message: Message) -> Sending:
         address=message.address,
         person=message.person,
         notices=tuple(map(_notice_of, message.parts)),
+        zone=message.zone,
         is_repeat=message.is_repeat,
         message_id=message.message_id,
     )

@@ -22,12 +22,16 @@ _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What goes to one address of a person as one message; its ``message_id`` stays for each attempt."""
+    """What goes to one address of a person as one message; its ``message_id`` stays for each attempt.
+
+    ``zone`` is the reader's time zone.
+    """
 
     person: str
     address: str
     message_id: str
     parts: tuple[Due, ...]
+    zone: str = "UTC"
 
     @property
     def is_repeat(self) -> bool:
@@ -57,7 +61,7 @@ def outgoing(
     """Return which messages go out now.
 
     One that was tried before goes again as it was. Of the others, several for one address go one by one if
-    they are few; as one message if they are many, or more than the hour leaves room for.
+    they are few; as one message if they are many, more than the hour leaves room for, or waited for that.
 
     Args:
         due: what is to be sent.
@@ -80,7 +84,7 @@ def outgoing(
         if room <= 0:
             until = (times[0] if times else now) + HOUR
             postponed.append(Postponed(tuple(part.id for part in new), max(until, now + _FIRST_PAUSE)))
-        elif len(new) > min(room, MOST_ALONE):
+        elif len(new) > min(room, MOST_ALONE) or any(part.next_at > part.due_at for part in new):
             messages.append(Message(*reader, _name_of(mark, new), tuple(new)))
         else:
             messages += [Message(*reader, _name_of(mark, [part]), (part,)) for part in new]

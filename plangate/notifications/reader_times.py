@@ -1,6 +1,6 @@
 """Times as the reader of a message has them: in their zone, with the day of the week."""
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -14,14 +14,14 @@ _LONG: Final = timedelta(days=3)
 
 def whole(when: datetime, zone: str, now: datetime) -> str:
     """Return ``Friday, 27 November 2026, 14:00 CET (in 3 hours 20 minutes)``."""
-    local = when.astimezone(_zone(zone))
+    local = _local(when, zone)
     day = f"{_DAYS[local.weekday()]}, {local.day} {_MONTHS[local.month - 1]} {local.year}"
     return f"{day}, {local:%H:%M} {_zone_name(local)} ({distance(when, now)})"
 
 
 def brief(when: datetime, zone: str, now: datetime) -> str:
     """Return ``14:00`` for a time of the reader's own day, else ``Fri 27 Nov, 14:00``."""
-    local, today = when.astimezone(_zone(zone)), now.astimezone(_zone(zone))
+    local, today = _local(when, zone), _local(now, zone)
     if local.date() == today.date():
         return f"{local:%H:%M}"
     year = "" if local.year == today.year else f" {local.year}"
@@ -45,11 +45,12 @@ def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}" if count else ""
 
 
-def _zone(name: str) -> tzinfo:
+def _local(when: datetime, zone: str) -> datetime:
+    """Return a time in the zone; in UTC if there is no such zone, or the calendar ends between the two."""
     try:
-        return ZoneInfo(name)
-    except (OSError, KeyError, ValueError):  # no such zone, or no name of one
-        return UTC
+        return when.astimezone(ZoneInfo(zone))
+    except (OSError, KeyError, ValueError, OverflowError):
+        return when.astimezone(UTC)
 
 
 def _zone_name(local: datetime) -> str:

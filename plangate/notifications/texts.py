@@ -7,27 +7,28 @@ typed. Everything else that a person, a model or a server may have worded passes
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
 from plangate.domain.plurals import counted
 from plangate.notifications.html_part import html_of
 from plangate.notifications.inert import inert
-from plangate.notifications.message import Message, Part, plain_of
+from plangate.notifications.message import Message, Part, markdown_of, plain_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, whole
 
 _MOST_TOOLS: Final = 5
 _LONGEST_TOOL: Final = 60
-_HAPPENED: Final = 500
+_SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
 _IN_LINKS: Final = "-._~:/?#[]@!$&'()*+,;=%"
-_UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;"}
+_UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;@"}
 
 _DECIDING: Final = frozenset(
     {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED}
 )
+_WAITING: Final = _DECIDING | {NoticeKind.HELD}
 _ON_THE_PAGE: Final = "You decide on the page, after you sign in. Without a decision nothing is approved."
 _REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
 
@@ -39,22 +40,26 @@ class Lengths:
     Attributes:
         notices: of a digest.
         lines: of each list.
-        whole: characters of the plain text; a longer one lists less. Services split or refuse longer ones.
+        text: characters of each text that a person may have typed.
+        whole: characters of subject and plain text. Services split or refuse longer messages.
     """
 
     notices: int
     lines: int
+    text: int
     whole: int
 
     def halved(self) -> "Lengths | None":
-        """Return the same with half the lists; None if there is nothing left to leave out."""
+        """Return the same with shorter texts, then with fewer; None if nothing is left to leave out."""
+        if self.text > _SHORTEST:
+            return replace(self, text=max(_SHORTEST, self.text // 2))
         if self.notices == self.lines == 1:
             return None
-        return Lengths(max(1, self.notices // 2), max(1, self.lines // 2), self.whole)
+        return replace(self, notices=max(1, self.notices // 2), lines=max(1, self.lines // 2))
 
 
-MAIL: Final = Lengths(notices=25, lines=25, whole=50_000)
-CHAT: Final = Lengths(notices=6, lines=8, whole=1_500)
+MAIL: Final = Lengths(notices=25, lines=25, text=200, whole=50_000)
+CHAT: Final = Lengths(notices=6, lines=8, text=200, whole=1_900)
 
 
 def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL) -> Message:
@@ -67,7 +72,7 @@ def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL
         lengths: how much it may list.
     """
     message = _message(sending, now, inbox, lengths)
-    while len(message.text) > lengths.whole and (shorter := lengths.halved()):
+    while len(message.subject + message.text) > lengths.whole and (shorter := lengths.halved()):
         lengths = shorter
         message = _message(sending, now, inbox, lengths)
     return message
@@ -78,25 +83,30 @@ def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> M
         notice = sending.notices[0]
         subject = _subject(notice, sending.zone, now)
         parts = [_part(notice, sending.zone, now, lengths)]
-        closing = [_ON_THE_PAGE] if notice.facts.deadline else []
+        closing = [_ON_THE_PAGE] if notice.kind in _DECIDING else []
     else:
         subject, parts, closing = _digest(sending, now, inbox, lengths)
     if sending.is_repeat:
         subject, closing = f"(sent again) {subject}", [*closing, _REPEATED]
-    return Message(subject, plain_of(parts, closing), html_of(subject, parts, closing))
+    return Message(
+        subject,
+        text=plain_of(parts, closing),
+        html=html_of(subject, parts, closing),
+        markdown=markdown_of(parts, closing),
+    )
 
 
 def _digest(
     sending: Sending, now: datetime, inbox: str, lengths: Lengths
 ) -> tuple[str, list[Part], list[str]]:
     """Return subject, parts and closing lines of several notices, those with the first deadline first."""
-    notices = sorted(
-        sending.notices, key=lambda one: one.facts.deadline or datetime.max.replace(tzinfo=now.tzinfo)
-    )
-    waiting = [one for one in notices if one.facts.deadline is not None]
-    if waiting and waiting[0].facts.deadline is not None:
-        by = brief(waiting[0].facts.deadline, sending.zone, now)
-        first = f", by {by}" if len(waiting) == 1 else f", the first by {by}"
+    notices = sorted(sending.notices, key=_urgency)
+    waiting = [one for one in notices if one.kind in _DECIDING]
+    if waiting:
+        first = ""
+        if waiting[0].facts.deadline is not None:
+            by = brief(waiting[0].facts.deadline, sending.zone, now)
+            first = f", by {by}" if len(waiting) == 1 else f", the first by {by}"
         subject = f"{counted(len(waiting), 'decision')} of yours {_are(len(waiting))} needed{first}"
         if len(waiting) < len(notices):
             subject += f", and {counted(len(notices) - len(waiting), 'other notice')}"
@@ -104,13 +114,16 @@ def _digest(
         subject = counted(len(notices), "notice")
     parts = [Part(f"{subject}.", link=_link(inbox), action="Open the inbox")]
     shown = notices[: lengths.notices]
-    parts += [
-        _part(one, sending.zone, now, replace(lengths, lines=min(3, lengths.lines)), is_one_of_many=True)
-        for one in shown
-    ]
+    parts += [_part(one, sending.zone, now, lengths, is_one_of_many=True) for one in shown]
     if len(shown) < len(notices):
         parts.append(Part(f"{counted(len(notices) - len(shown), 'more notice')}: see the inbox."))
     return subject, parts, [_ON_THE_PAGE] if waiting else []
+
+
+def _urgency(notice: Notice) -> tuple[int, datetime]:
+    """Sort what a person has to decide first, by its deadline."""
+    never = datetime.max.replace(tzinfo=UTC)
+    return notice.kind not in _DECIDING, notice.facts.deadline or never
 
 
 def _are(count: int) -> str:
@@ -120,7 +133,7 @@ def _are(count: int) -> str:
 def _subject(notice: Notice, zone: str, now: datetime) -> str:
     facts = notice.facts
     steps = _steps(facts)
-    by = f", by {brief(facts.deadline, zone, now)}" if facts.deadline else ""
+    by = f", by {brief(facts.deadline, zone, now)}" if facts.deadline and notice.kind in _WAITING else ""
     match notice.kind:
         case NoticeKind.NEEDED:
             return f"Your approval is needed: {steps}{by}"
@@ -133,11 +146,11 @@ def _subject(notice: Notice, zone: str, now: datetime) -> str:
         case NoticeKind.RELIEVED:
             return f"Nothing more to do: {steps}"
         case NoticeKind.HELD:
-            return f"A run is held{' and needs your decision' if by else ''}: {steps}{by}"
+            return f"A run is held: {steps}{', to be resolved' if by else ''}{by}"
         case NoticeKind.OUTCOME:
             return f"Your request has ended: {_done(facts)}"
         case NoticeKind.STUCK:
-            return f"Cannot be approved any more: {steps}{by}"
+            return f"Cannot be approved any more: {steps}"
         case NoticeKind.TROUBLE:
             return "Plangate needs an operator"
         case NoticeKind.TEST:
@@ -150,20 +163,23 @@ def _part(
     facts = notice.facts
     fields: list[tuple[str, str]] = []
     if facts.happened:
-        fields.append(("What happened", inert(facts.happened, _HAPPENED)))
+        fields.append(("What happened", inert(facts.happened, 2 * lengths.text)))
     if facts.by:
-        fields.append(("Decided by", inert(facts.by)))
+        fields.append(("Decided by", inert(facts.by, lengths.text)))
     if facts.requester:
-        fields.append(("Asked by", inert(facts.requester)))
-    if facts.deadline:
-        fields.append(("Decide by", whole(facts.deadline, zone, now)))
+        fields.append(("Asked by", inert(facts.requester, lengths.text)))
+    if facts.deadline and notice.kind in _WAITING:
+        label = "To be resolved by" if notice.kind is NoticeKind.HELD else "Decide by"
+        fields.append((label, whole(facts.deadline, zone, now)))
     listed = (("Steps", facts.details), ("Done", facts.done), ("Not done", facts.not_done))
     return Part(
         f"{_subject(notice, zone, now) if is_one_of_many else _opening(notice)}.",
         fields=tuple(fields),
-        lists=tuple((label, _lines(lines, lengths.lines)) for label, lines in listed if lines),
+        lists=tuple(
+            (label, _lines(lines, lengths)) for label, lines in listed if lines and not is_one_of_many
+        ),
         link=_link(facts.link),
-        action="Look and decide" if notice.kind in _DECIDING or facts.deadline else "Look at it",
+        action="Look and decide" if notice.kind in _DECIDING else "Look at it",
     )
 
 
@@ -213,8 +229,8 @@ def _done(facts: Facts) -> str:
     return f"{len(facts.done)} done of {_steps(facts)}"
 
 
-def _lines(lines: Sequence[str], most: int) -> tuple[str, ...]:
-    shown = tuple(inert(line) for line in lines[:most])
+def _lines(lines: Sequence[str], lengths: Lengths) -> tuple[str, ...]:
+    shown = tuple(inert(line, lengths.text) for line in lines[: lengths.lines])
     more = len(lines) - len(shown)
     return (*shown, f"and {more} more, on the page") if more > 0 else shown
 

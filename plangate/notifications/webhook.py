@@ -21,12 +21,11 @@ from plangate.notifications.http_answers import attempted
 from plangate.notifications.in_thread import Attempts
 from plangate.notifications.message import Message
 from plangate.notifications.notice import Attempted, Delivery, Notice, Sending
-from plangate.notifications.secret_urls import MissingVariable, filled_in
+from plangate.notifications.secret_urls import MissingVariable, as_part, filled_in, not_set
 from plangate.notifications.texts import CHAT, written
 from plangate.settings import Settings
 
 SCHEMES: Final = frozenset({"json", "jsons"})
-_SECONDS: Final = 10  # for each wait: to connect, and between two parts of the answer
 _VERSION: Final = "1.0"
 _HEADER: Final = "+"
 _PARAMETER: Final = "-"
@@ -54,12 +53,24 @@ class WebhookChannel:
     async def send(self, sending: Sending, now: datetime) -> Attempted:
         """Post one message to one address."""
         try:
-            target = target_of(filled_in(sending.address))
-        except (MissingVariable, WebhookInvalid) as error:
+            target = target_of(filled_in(sending.address, as_part))
+        except MissingVariable as error:
+            return not_set(sending.address, error)
+        except WebhookInvalid as error:
             said = f"The address {sending.address} {error}."
             return Attempted(delivery=Delivery.REFUSED, reason=said)
         body = json.dumps(payload(sending, written(sending, now, self._inbox, CHAT))).encode()
-        return await self._attempts.make(sending.address, lambda: _posted(target, body, sending.address, now))
+        return await self._attempts.make(
+            sending.address, lambda: _posted(target, body, sending.address, now, self._attempts.patience.wait)
+        )
+
+    def objection(self, address: str) -> str:
+        """Return why an address cannot be used, beginning with a verb; empty if that does not show yet."""
+        try:
+            target_of(filled_in(address, as_part))
+        except (MissingVariable, WebhookInvalid) as error:
+            return str(error)
+        return ""
 
 
 def target_of(url: str) -> Target:
@@ -72,9 +83,9 @@ def target_of(url: str) -> Target:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise WebhookInvalid("is not a URL") from None
+        raise WebhookInvalid("is no URL of a webhook") from None
     if not host or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
-        raise WebhookInvalid("is not a URL of a webhook")
+        raise WebhookInvalid("is no URL of a webhook")
     headers, parameters = {"User-Agent": "Plangate", "Content-Type": "application/json"}, []
     for item in filter(None, parts.query.split("&")):
         name, _, value = (unquote(part) for part in item[1:].partition("="))
@@ -127,11 +138,11 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Return None, so that the redirect is an answer like any other."""
 
 
-def _posted(target: Target, body: bytes, address: str, now: datetime) -> Attempted:
+def _posted(target: Target, body: bytes, address: str, now: datetime, wait: float) -> Attempted:
     opener = urllib.request.build_opener(_NoRedirects)
     request = urllib.request.Request(target.url, body, dict(target.headers), method="POST")  # noqa: S310
     try:
-        with opener.open(request, timeout=_SECONDS) as answer:
+        with opener.open(request, timeout=wait) as answer:
             return attempted(address, answer.status, now)
     except urllib.error.HTTPError as error:
         with error:

@@ -21,6 +21,7 @@ class Due(Frozen):
     Attributes:
         id: of the delivery.
         due_at: when it was to be sent first.
+        next_at: when it may be sent; later than that if it waited for others, or for its hour.
         attempts: how many there were.
         tried_at: when the first one began; None before it.
         is_repeat: whether one of them may have arrived.
@@ -36,6 +37,7 @@ class Due(Frozen):
     entered_at: AwareDatetime
     address: str
     due_at: AwareDatetime
+    next_at: AwareDatetime
     attempts: int
     tried_at: AwareDatetime | None
     is_repeat: bool
@@ -150,11 +152,17 @@ def postpone(connection: Connection, ids: Sequence[int], until: datetime) -> Non
     connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(next_at=until))
 
 
-def send_again(connection: Connection, now: datetime) -> int:
-    """Let what a process was sending when it ended be sent once more, marked; return how many."""
-    left = update(deliveries).where(deliveries.c.state == DeliveryState.SENDING)
-    values = {"state": DeliveryState.WAITING, "is_repeat": 1, "next_at": now}
-    return connection.execute(left.values(**values)).rowcount
+def being_sent(connection: Connection) -> tuple[int, ...]:
+    """Return what is noted as being sent."""
+    query = select(deliveries.c.id).where(deliveries.c.state == DeliveryState.SENDING)
+    return tuple(connection.scalars(query))
+
+
+def send_after_all(connection: Connection, ids: Sequence[int], now: datetime, *, is_repeat: bool) -> None:
+    """Let these wait again; marked if they may have been sent."""
+    values: dict[str, Any] = {"state": DeliveryState.WAITING, "next_at": now}
+    values |= {"is_repeat": 1} if is_repeat else {}
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
 
 
 def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple[Undelivered, ...]:
@@ -175,7 +183,7 @@ def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple
 
 def _joined() -> Select[Any]:
     of_notice = ("workflow_id", "event", "kind", "facts", "entered_at")
-    of_delivery = ("id", "person", "address", "due_at", "attempts", "tried_at", "is_repeat", "message_id")
+    of_delivery = [one for one in Due.model_fields if one not in of_notice]
     return select(
         *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery)
     ).join_from(deliveries, notices, deliveries.c.notice == notices.c.id)

@@ -90,6 +90,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         proposals=Proposals(database.engine),
         login=Login(provider, place, database) if provider is not None else None,
         proxies=frozenset(settings.web_proxies),
+        operators=settings.operators,
     )
     for one in (signing_in, me, lists, deciding, editing, resolving, trail, evidence, files, run):
         app.include_router(one.router, include_in_schema=False)

@@ -2,13 +2,16 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
 
 from plangate.domain.errors import PlangateError, RecordsMissing
+from plangate.domain.people import same_person
 from plangate.domain.run import Phase
 from plangate.domain.status import PreviousPlan, Status
+from plangate.notifications.failures import not_told_about
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.web.changes_view import Changes, changes_since_run
@@ -34,7 +37,17 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     beside = Beside(people=visitor.people)
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
+    if _may_know_who_was_not_told(web, visitor, status):
+        found = await asyncio.to_thread(not_told_about, web.gate.database, workflow_id)
+        beside = replace(beside, not_told=tuple(map(str, found)))
     return view_of(status, visitor.identified, beside)
+
+
+def _may_know_who_was_not_told(web: Web, visitor: Visitor, status: Status) -> bool:
+    """Return whether the page shows what could not be delivered: to the requester, and to operators."""
+    viewer = visitor.identified.approver
+    is_operator = viewer is not None and web.operators in viewer.roles()
+    return is_operator or same_person(visitor.name, status.requester)
 
 
 def _beside(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Beside:

@@ -38,12 +38,14 @@ class Beside:
         known: the recipients and hosts that executed runs reached; None if that is not known.
         last: the difference to the last executed plan of the same tools, if there is one.
         last_at: when that one ended.
+        not_told: what could not be delivered, for those who may know.
     """
 
     people: People | None = None
     known: Container[str] | None = None
     last: Changes | None = None
     last_at: datetime | None = None
+    not_told: tuple[str, ...] = ()
 
 
 ALONE: Final = Beside()

@@ -64,6 +64,7 @@ class Web:
         proposals: passkeys that people registered, and invitations.
         login: how people log in; None if no provider is set.
         proxies: the addresses of the proxies before this server.
+        operators: the role of the people who are told when something is wrong.
         looks: the sessions and runs of which a look is on the record.
     """
 
@@ -78,6 +79,7 @@ class Web:
     proposals: Proposals
     login: Login | None = None
     proxies: frozenset[str] = frozenset()
+    operators: str = "operator"
     looks: set[tuple[str, str]] = field(default_factory=set)
 
     @property

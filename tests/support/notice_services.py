@@ -1,4 +1,4 @@
-"""Chat services that speak the protocols of Slack, Telegram, Teams, Discord, Mattermost, Google Chat and ntfy.
+"""Chat services that speak the protocols of Slack, Telegram, Teams, Discord, Google Chat, Mattermost, ntfy.
 
 Apprise has the hosts of most of them in its source. They are reached by a proxy that ends TLS itself, with a
 certificate of the test's own authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` say so, and nothing of
@@ -19,6 +19,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
 
+import apprise
 import pytest
 
 from tests.integration.certificates import certificate_for
@@ -54,6 +55,7 @@ _VARIABLES: Final = {
     "TEAMS": f"{TEAMS}/{TEAMS_SIGNATURE}", "NTFY": NTFY, "DISCORD": DISCORD, "MATTERMOST": MATTERMOST,
     "GOOGLE": GOOGLE, "HOOK": "Bearer hook-1234",
 }  # fmt: skip
+SECRETS: Final = (*_VARIABLES.values(), TEAMS_SIGNATURE, "hook-1234")
 _TELEGRAM_TAGS: Final = frozenset(
     {
         "b",
@@ -297,6 +299,7 @@ class Running:
 def running_services(folder: Path) -> Iterator[Running]:
     """Run the services, and let this process reach them by its environment."""
     services = NoticeServices()
+    apprise.Apprise.instantiate(f"slack://{SLACK_HOOK}")  # loads all plugins, so that no test waits for that
     certificate = certificate_for(HOSTS[0], folder, *HOSTS[1:])
     with FaultyServer(answer=services) as server, pytest.MonkeyPatch.context() as patched:
         local = server.url.removeprefix("http://")

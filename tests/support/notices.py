@@ -27,6 +27,7 @@ from tests.support.sealed_records import SEAL_KEY
 from tests.support.shown_runs import plan, put_people, put_run, step
 
 FINANCE = Requirement(needs=(Need(role="finance", count=1),))
+OPERATOR = Requirement(needs=(Need(role="operator", count=1),))
 TWO = Requirement(needs=(Need(role="finance", count=2),))
 MAIL = plan(step("send_email", "Email 1 recipient: kim@example.org", to=["kim@example.org"]))
 PEOPLE = "".join(
@@ -67,9 +68,11 @@ class Telling:
     post: PostOffice
     pace: Pace = field(default_factory=Pace)
     now: datetime = field(default_factory=machine_time)
+    people: str = PEOPLE
 
     def __post_init__(self) -> None:
-        self.list_people(PEOPLE)
+        if self.people:
+            self.list_people(self.people)
         self.notifier = self.another()
 
     def list_people(self, text: str) -> None:

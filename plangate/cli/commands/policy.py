@@ -199,12 +199,12 @@ def _resolving(rule: domain.ResolveRule) -> str:
 
 
 def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
-    """Add within which time it is approved, by whom later, and when it runs."""
+    """Add until when it is approved, by whom later, and when its steps begin."""
     for limit in requirement.working:
         shown.field("within", str(limit))
-    for one in requirement.escalations:
-        after = durations.spoken(timedelta(seconds=one.after_seconds))
-        shown.field("or", f"after {after}, {one.to} instead of {one.role}")
+    for later in requirement.escalations:
+        after = durations.spoken(timedelta(seconds=later.after_seconds))
+        shown.field("or", f"after {after}, {later.to} instead of {later.role}")
     if requirement.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
         shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
