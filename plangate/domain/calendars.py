@@ -22,6 +22,9 @@ from plangate.domain.errors import NoWorkingTime
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LONGEST_SEARCH: Final = timedelta(days=800)
+MOST_DAYS: Final = 500
+MOST_HOURS: Final = 24
+_MOST_OFFSETS: Final = 24
 _DAY: Final = timedelta(days=1)
 _FARTHEST: Final = 24 * 3600 - 1  # seconds from UTC
 _STEP: Final = timedelta(hours=12)  # no zone changes its offset twice in that time
@@ -68,8 +71,8 @@ class Facts(Frozen):
     """
 
     calendar: str
-    holidays: tuple[date, ...] = Field(default=(), exclude_if=lambda value: not value)
-    offsets: tuple[Offset, ...] = Field(min_length=1)
+    holidays: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS, exclude_if=lambda value: not value)
+    offsets: tuple[Offset, ...] = Field(min_length=1, max_length=_MOST_OFFSETS)
 
 
 class Calendar(Frozen):
@@ -90,14 +93,16 @@ class Calendar(Frozen):
 
     name: str
     zone: str
-    weekdays: tuple[int, ...] = (0, 1, 2, 3, 4)
-    hours: tuple[Hours, ...] = ()
-    days_off: tuple[date, ...] = ()
-    extra_days: tuple[date, ...] = ()
+    weekdays: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), max_length=7)
+    hours: tuple[Hours, ...] = Field(default=(), max_length=MOST_HOURS)
+    days_off: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS)
+    extra_days: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS)
     country: str = ""
     region: str = ""
-    holidays: tuple[date, ...] = Field(default=(), exclude_if=lambda value: not value)
-    offsets: tuple[Offset, ...] = Field(default=(), exclude_if=lambda value: not value)
+    holidays: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS, exclude_if=lambda value: not value)
+    offsets: tuple[Offset, ...] = Field(
+        default=(), max_length=_MOST_OFFSETS, exclude_if=lambda value: not value
+    )
 
     def frozen(self, facts: Facts) -> "Calendar":
         """Return it as a function of these facts alone; without a country it has no public holidays."""
@@ -201,7 +206,7 @@ class Calendar(Frozen):
             day = today + timedelta(days=number)
             days -= any(begin < end for begin, end in self._shift(day))
             if not days:
-                return self._first(datetime.combine(day, time()) + into)
+                return _first(datetime.combine(day, time()) + into, self._periods(day.year))
         raise self._none_after(at)
 
     def _spans_from(self, at: datetime) -> Span:
@@ -223,26 +228,9 @@ class Calendar(Frozen):
         """Return the working hours that begin on that day."""
         if not self.works_on(day):
             return ()
+        periods = self._periods(day.year)
         walls = (hours.on(day) for hours in self.hours or _WHOLE_DAY)
-        return [(self._first(begin), self._end(end)) for begin, end in walls]
-
-    def _first(self, wall: datetime) -> datetime:
-        """Return the first moment at which the clock shows this local time or a later one."""
-        moment = _LAST
-        for since, until, offset in self._periods(wall.year):
-            moment = max(since, _utc(wall) - offset)
-            if moment < until:
-                break
-        return moment
-
-    def _end(self, wall: datetime) -> datetime:
-        """Return the moment after the last one at which the clock shows an earlier local time."""
-        moment = _FIRST
-        for since, until, offset in reversed(self._periods(wall.year)):
-            moment = min(until, _utc(wall) - offset)
-            if moment > since:
-                break
-        return moment
+        return [(_first(begin, periods), _end(end, periods)) for begin, end in walls]
 
     def _periods(self, year: int) -> tuple[_Period, ...]:
         return _periods(self.offsets) if self.offsets else _periods_of(self.zone, year)
@@ -299,6 +287,26 @@ def _periods(offsets: tuple[Offset, ...]) -> tuple[_Period, ...]:
         (begin, end, timedelta(seconds=one.seconds))
         for begin, end, one in zip(begins, ends, offsets, strict=True)
     )
+
+
+def _first(wall: datetime, periods: Sequence[_Period]) -> datetime:
+    """Return the first moment at which the clock shows this local time or a later one."""
+    moment = _LAST
+    for since, until, offset in periods:
+        moment = max(since, _utc(wall) - offset)
+        if moment < until:
+            break
+    return moment
+
+
+def _end(wall: datetime, periods: Sequence[_Period]) -> datetime:
+    """Return the moment after the last one at which the clock shows an earlier local time."""
+    moment = _FIRST
+    for since, until, offset in reversed(periods):
+        moment = min(until, _utc(wall) - offset)
+        if moment > since:
+            break
+    return moment
 
 
 def _utc(wall: datetime) -> datetime:

@@ -30,9 +30,9 @@ def review_deadline(
         began: when the review begins.
         facts: those by which its limits in working time are counted.
     """
-    own = requested.timeout_seconds
-    is_chosen = own != DEFAULT_TIMEOUT.total_seconds() or not requirement.working
-    limits = [LONGEST_TIMEOUT] + ([timedelta(seconds=own)] if is_chosen else [])
+    limits = [LONGEST_TIMEOUT]
+    if _has_own_time(requested, requirement):
+        limits.append(timedelta(seconds=requested.timeout_seconds))
     if requirement.timeout_seconds is not None:
         limits.append(timedelta(seconds=requirement.timeout_seconds))
     return min([began + min(limits), *(end_of(limit, began, facts) for limit in requirement.working)])
@@ -64,9 +64,10 @@ def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:
     """Return whether a plan's review takes longer than was requested; without a request, any does."""
     if requested is None:
         return drafted.review_time > timedelta()
-    return drafted.deadline > review_deadline(
-        requested, drafted.requirement, drafted.drafted_at, drafted.facts
-    )
+    if _has_own_time(requested, drafted.requirement):
+        return drafted.review_time > timedelta(seconds=requested.timeout_seconds)
+    ends = (end_of(one, drafted.drafted_at, drafted.facts) for one in drafted.requirement.working)
+    return drafted.review_time > LONGEST_TIMEOUT or any(drafted.deadline > end for end in ends)
 
 
 def exceeds_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
@@ -86,3 +87,8 @@ def exceeds_first_review(reopened: Reopened, drafted: Drafted, requested: Reques
     ``drafted`` is the plan with the requirement that it has from then on.
     """
     return reopened.deadline > reopened_deadline(requested, drafted, reopened.reopened_at, reopened.facts)
+
+
+def _has_own_time(requested: Requested, requirement: Requirement) -> bool:
+    """Return whether the time of the request counts: the default does not beside limits in working time."""
+    return not requirement.working or requested.timeout_seconds != DEFAULT_TIMEOUT.total_seconds()

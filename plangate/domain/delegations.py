@@ -20,6 +20,7 @@ from typing import Annotated, Final, Literal, TypeVar, assert_never
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from plangate.domain.absence import stand_ins
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.decision import (
@@ -219,7 +220,7 @@ def judge(
     objection = _objection(before, arrival, sender, people, by)
     order, said = arrival.order, objection or ""
     if objection is None and order is not None:
-        said = _acceptance(order, sender)
+        said = _acceptance(order, sender, people, by.at)
     return DelegationDecided(
         arrival=arrival,
         verdict=Verdict(accepted=objection is None, reason=said),
@@ -369,16 +370,20 @@ def _unproven(role: str, assurance: Assurance) -> str:
     return f"the rules about the role {role} ask for the assurance {assurance}, so lending it does too{how}"
 
 
-def _acceptance(order: DelegationOrder, sender: Identified) -> str:
+def _acceptance(order: DelegationOrder, sender: Identified, people: People | None, at: datetime) -> str:
     by = sender.approver.name if sender.approver else order.by
     if order.action is DelegationAction.BACK:
         return f"{by} is back, and gets their own messages again"
     if order.action is DelegationAction.END or order.until is None:
         return f"{order.to} may no longer act for {by} by what {by} lent; approvals so given no longer hold"
     if order.action is DelegationAction.AWAY:
-        who = order.to or f"those to whom {by} has lent roles"
-        until = f"{order.until:%Y-%m-%d %H:%M} UTC"
-        return f"{by} is away until {until}; messages go to {who}, and no right to decide goes with them"
+        until = f"{by} is away until {order.until:%Y-%m-%d %H:%M} UTC"
+        person = people.find(by) if people is not None else None
+        lent_to = stand_ins(person, people, at) if person is not None and people is not None else ()
+        if not order.to and not lent_to:
+            return f"{until}; no one is named and no role is lent, so messages still go to {by}"
+        who = order.to or " and ".join(lent_to)
+        return f"{until}; messages go to {who}, and no right to decide goes with them"
     return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"
 
 

@@ -6,11 +6,12 @@ nor the proof that each needs, and the requester and the authors of a plan still
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import Field
 
 from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.durations import LONGEST_TIMEOUT
 from plangate.domain.people import Approver, Standing
 
 
@@ -18,8 +19,15 @@ class Escalation(Frozen):
     """From ``after_seconds`` of a review on, people with the role ``to`` may approve what needs ``role``."""
 
     role: str
-    after_seconds: int = Field(ge=1)
+    after_seconds: int = Field(ge=1, le=int(LONGEST_TIMEOUT.total_seconds()))
     to: str
+
+    def begins(self, began: datetime) -> datetime:
+        """Return from when on in a review that began at that time."""
+        try:
+            return began + timedelta(seconds=self.after_seconds)
+        except OverflowError:  # beyond the years that a calendar has
+            return datetime.max.replace(tzinfo=UTC)
 
 
 class Relief(Frozen):
@@ -38,10 +46,7 @@ def reliefs_of(escalations: Iterable[Escalation], began: datetime | None) -> tup
     """Return the escalations of a review that began at that time, in their order."""
     if began is None:
         return ()
-    return tuple(
-        Relief(role=one.role, to=one.to, at=began + timedelta(seconds=one.after_seconds))
-        for one in escalations
-    )
+    return tuple(Relief(role=one.role, to=one.to, at=one.begins(began)) for one in escalations)
 
 
 def standing_in(approver: Approver, reliefs: Sequence[Relief], at: datetime) -> Approver:

@@ -146,10 +146,14 @@ def _frozen(calendar: Calendar, facts: dict[str, Facts]) -> Calendar:
 
 
 def _both(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
+    first = 0
     for since, until in some:
-        for begin, end in others:
-            if max(since, begin) < min(until, end):
-                yield max(since, begin), min(until, end)
+        while first < len(others) and others[first][1] <= since:
+            first += 1
+        for begin, end in others[first:]:
+            if begin >= until:
+                break
+            yield max(since, begin), min(until, end)
 
 
 def _without(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:

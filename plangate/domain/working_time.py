@@ -85,4 +85,9 @@ def facts_for(
 def end_of(limit: WorkingTime, at: datetime, facts: Iterable[Facts]) -> datetime:
     """Return when a limit is over that begins at ``at``, by these facts; at once if they lack its own."""
     own = next((one for one in facts if one.calendar == limit.calendar.name), None)
-    return at if own is None else limit.after(at, limit.calendar.frozen(own))
+    if own is None:
+        return at
+    try:
+        return limit.after(at, limit.calendar.frozen(own))
+    except OverflowError:  # beyond the years that a calendar has
+        return at

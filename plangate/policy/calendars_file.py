@@ -9,14 +9,13 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from plangate.domain.base import Typed
-from plangate.domain.calendars import WEEKDAYS, Calendar, Hours, is_zone
+from plangate.domain.calendars import MOST_DAYS, MOST_HOURS, WEEKDAYS, Calendar, Hours, is_zone
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.validation import faults_in
 from plangate.policy.public_holidays import fault_of_country
 from plangate.policy.toml_file import Name, places, tables
 
 TABLE: Final = "calendar"
-_MOST_DAYS: Final = 500
 _YEARS: Final = range(1970, 2101)
 _LONGEST_REST: Final = timedelta(days=366)
 _HOURS: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
@@ -65,7 +64,7 @@ class CalendarEntry(Typed):
     hours: list[Annotated[Hours, BeforeValidator(_hours)]] | None = Field(
         default=None,
         min_length=1,
-        max_length=24,
+        max_length=MOST_HOURS,
         description="when on such a day: `09:00-12:00`; `22:00-06:00` crosses midnight. Default: all day",
     )
     country: str = Field(
@@ -74,11 +73,11 @@ class CalendarEntry(Typed):
     )
     region: str = Field(default="", description="the part of the country, by its ISO 3166 code: `BY`")
     days_off: list[_Day] = Field(
-        default_factory=list, max_length=_MOST_DAYS, description="more days off: `[2026-12-24]`"
+        default_factory=list, max_length=MOST_DAYS, description="more days off: `[2026-12-24]`"
     )
     extra_days: list[_Day] = Field(
         default_factory=list,
-        max_length=_MOST_DAYS,
+        max_length=MOST_DAYS,
         description="days on which people work although it is a holiday or not one of the weekdays",
     )
 
@@ -174,9 +173,11 @@ def _rests_too_long(calendar: Calendar) -> bool:
     """Return whether its own days off leave no working day for more than a year."""
     if not calendar.days_off:
         return False
+    off, extra = set(calendar.days_off), set(calendar.extra_days)
     rest, day = timedelta(), calendar.days_off[0]
     while day <= calendar.days_off[-1]:
-        rest = timedelta() if calendar.works_on(day) else rest + timedelta(days=1)
+        works = day in extra or (day.weekday() in calendar.weekdays and day not in off)
+        rest = timedelta() if works else rest + timedelta(days=1)
         if rest > _LONGEST_REST:
             return True
         day += timedelta(days=1)

@@ -113,7 +113,7 @@ class DefaultEntry(Typed):
     escalate: list[EscalateEntry] = Field(
         default_factory=list,
         max_length=MOST_ESCALATIONS,
-        description="which roles may approve, too, after how much of the review; see [escalation](#escalation)",
+        description="which roles may approve, too, after how much of a review; see [escalation](#escalation)",
     )
     approval_valid_for: Seconds | None = Field(
         default=None,

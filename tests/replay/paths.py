@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from plangate.domain.calendars import Calendar
 from plangate.domain.errors import NoModel, ToolError, ToolRefused
 from plangate.domain.escalation import Escalation
-from plangate.domain.people import Directory
 from plangate.domain.policy import Policy
 from plangate.domain.stops import StopAnswer
 from plangate.domain.working_time import WorkingTime
@@ -451,8 +450,13 @@ POLICIES: Mapping[Path, Policy] = {
 }
 """The policy of the worker that walks a path, where it has one."""
 
-PEOPLE: Mapping[Path, Directory] = {escalated_then_approved: Everybody()}
-"""The list of people of the worker that walks a path, where it has one."""
 
-PREPARED: Mapping[Path, Callable[[Gate], object]] = {drafted_from_reads: planned_by}
+def _listed(gate: Gate) -> None:
+    gate.directory = Everybody()
+
+
+PREPARED: Mapping[Path, Callable[[Gate], object]] = {
+    drafted_from_reads: planned_by,
+    escalated_then_approved: _listed,
+}
 """What a gate needs before its worker starts, to walk a path."""

@@ -13,7 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from plangate.testing.server import start_temporal
 from tests.replay import recordings
-from tests.replay.paths import PATHS, PEOPLE, POLICIES, PREPARED
+from tests.replay.paths import PATHS, POLICIES, PREPARED
 from tests.support.bank_tool import Bank
 from tests.support.gate import build_gate
 from tests.support.holds import booking_gate
@@ -37,7 +37,7 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
     path = next(path for path in PATHS if path.__name__ == name)
     with tempfile.TemporaryDirectory() as folder:
         gate = build_gate(env, Path(folder), f"record-{name}")
-        gate.policy, gate.directory = POLICIES.get(path), PEOPLE.get(path)
+        gate.policy = POLICIES.get(path)
         booking_gate(gate)
         gate.tools["transfer"] = Bank(gate.settings.var_dir)
         PREPARED.get(path, lambda _: None)(gate)

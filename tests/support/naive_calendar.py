@@ -13,6 +13,7 @@ from plangate.domain.calendars import Calendar
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
+_STEP = 15  # minutes: clocks are changed at a full quarter of an hour only
 
 
 class Walls:
@@ -20,8 +21,11 @@ class Walls:
 
     def __init__(self, zone: str, begin: datetime, until: datetime) -> None:
         self.begin, known = begin, ZoneInfo(zone)
-        count = int((until - begin) / MINUTE)
-        self.shown = [(begin + n * MINUTE).astimezone(known).replace(tzinfo=None) for n in range(count)]
+        count, start = int((until - begin) / MINUTE), begin - begin.minute % _STEP * MINUTE
+        steps = range(count // _STEP + 2)
+        looks = [(start + n * _STEP * MINUTE).astimezone(known).replace(tzinfo=None) for n in steps]
+        minutes = [look + n * MINUTE for look in looks for n in range(_STEP)]
+        self.shown = minutes[begin.minute % _STEP :][:count]
         self.latest = list(accumulate(self.shown, max))
         self.still_to_come = list(accumulate(reversed(self.shown), min))[::-1]
 

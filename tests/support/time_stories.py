@@ -171,10 +171,10 @@ class TimeStory:
         return self.began + minute * MINUTE
 
     def requirement(self) -> Requirement:
-        working = ()
+        working: tuple[WorkingTime, ...] = ()
         if self.working:
             kind, count = self.working
-            working = (WorkingTime(**{kind: count}, calendar=self.limit),)  # type: ignore[arg-type]
+            working = (WorkingTime(**{kind: count}, calendar=self.limit),)
         return Requirement(
             needs=tuple(Need(role=role, count=count) for role, count in self.needs.items()),
             timeout_seconds=self.timeout * 60 if self.timeout else None,

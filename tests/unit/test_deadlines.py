@@ -1,11 +1,12 @@
 """A review takes no longer than the request and the policy allow, and a reopened one as long as the first."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.audit import Reopened
+from plangate.domain.calendars import Calendar, Facts, Offset
 from plangate.domain.deadlines import (
     exceeds_first_review,
     exceeds_request,
@@ -13,8 +14,10 @@ from plangate.domain.deadlines import (
     reopened_deadline,
     review_deadline,
 )
-from plangate.domain.policy import Requirement
-from tests.support.build import NOON, PLAN, drafted, requested
+from plangate.domain.escalation import Escalation
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.working_time import WorkingTime
+from tests.support.build import NOON, PLAN, drafted, requested, state_after
 
 SECONDS = st.integers(1, 365 * 24 * 3600)
 
@@ -51,3 +54,20 @@ def test_a_reopened_review_takes_as_long_as_the_first_one(first: int, later: int
     assert not exceeds_first_review(event, plan, asked)
     longer = event.model_copy(update={"deadline": deadline + timedelta(seconds=more)})
     assert exceeds_first_review(longer, plan, asked)
+
+
+def test_a_date_at_the_end_of_the_calendar_is_judged_without_an_error() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    limit = WorkingTime(days=2, calendar=Calendar(name="office", zone="UTC"))
+    facts = (Facts(calendar="office", offsets=(Offset(since=NOON, seconds=0),)),)
+    requirement = Requirement(
+        needs=(Need(role="finance", count=1),),
+        working=(limit,),
+        escalations=(Escalation(role="finance", after_seconds=60, to="board"),),
+    )
+    plan = drafted(PLAN).model_copy(
+        update={"requirement": requirement, "drafted_at": last, "deadline": last, "facts": facts}
+    )
+    assert not exceeds_request(plan, requested(timeout_seconds=259_200))
+    assert exceeds_requirement(plan, requirement) is None
+    assert state_after(plan).reliefs[0].at == last

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plangate.audit.rules import broken_story
 from plangate.domain.audit import Decided, Reopened
-from plangate.domain.decision import Arrival, Verdict
+from plangate.domain.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escalation import Escalation
 from plangate.domain.fold import apply
@@ -21,9 +21,13 @@ from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_see
 from plangate.domain.seers import Party, Seers
 from plangate.domain.status import status_of
+from plangate.domain.who_can import wanted_of
 from plangate.policy.policy_file import policy_in
+from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
+from plangate.web.may import may_decide_now, offered
 from tests.support.build import DEADLINE, NOON, arrival, chained, drafted, requested, state_after
+from tests.support.drawn_pages import drawn_run, read_html
 from tests.unit.test_run_page import printed
 
 HALF = timedelta(minutes=30)
@@ -240,6 +244,27 @@ def test_the_page_shows_from_the_beginning_who_may_approve_later() -> None:
     assert "since 1 Jan 12:30 UTC, 5 min ago, board" in printed(
         run_page(status, NOON + timedelta(minutes=35))
     )
+
+
+def test_markdown_and_the_inbox_say_it_too() -> None:
+    state = state_after(drafted(requirement=FINANCE))
+    page = details_page(state)
+    assert "For finance, from Thu 2026-01-01 12:30 UTC also by board." in page
+    inbox = " ".join(read_html(drawn_run(status_of(state, "records"))).text.split())
+    assert "For finance, from 2026-01-01 12:30 UTC on also by board." in inbox
+
+
+def test_a_list_has_the_run_for_who_may_approve_from_that_moment_on() -> None:
+    status = status_of(state_after(drafted(requirement=FINANCE)), "records")
+    beth = identify(PEOPLE, "beth", NOON)
+    assert not may_decide_now(status, beth, NOON)
+    assert may_decide_now(status, beth, NOON + HALF)
+    assert Choice.APPROVE in offered(status, beth, NOON + HALF)
+    assert offered(status, beth, NOON) == ()
+    (wanted,) = wanted_of(status, PEOPLE, NOON + HALF)
+    assert wanted.names == ("dana", "beth", "bill")
+    (wanted,) = wanted_of(status, PEOPLE, NOON)
+    assert wanted.names == ("dana",)
 
 
 def test_who_may_approve_later_may_see_the_run_from_the_beginning() -> None:

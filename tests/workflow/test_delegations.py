@@ -386,6 +386,7 @@ async def test_who_is_away_is_in_the_list_until_they_are_back_and_lends_nothing_
         answer = await sent(lending, signed(lending, leaving(to="erik", reason="on leave")))
         assert answer.accepted, answer.reason
         assert [(one.by, one.to) for one in answer.away] == [("dana", "erik")]
+        assert "messages go to erik, and no right to decide goes with them" in answer.reason
         people = await listed_now(lending)
         assert told_instead("dana", people, now()) == ("erik",)
         assert not (await lending.decide(status, by="erik")).accepted

@@ -198,6 +198,22 @@ def _resolving(rule: domain.ResolveRule) -> str:
     return f"{resolvers}{chosen}"
 
 
+def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
+    """Add until when it is approved, by whom later, and when its steps begin."""
+    for limit in requirement.working:
+        shown.field("within", str(limit))
+    for later in requirement.escalations:
+        after = durations.spoken(timedelta(seconds=later.after_seconds))
+        shown.field("or", f"after {after}, {later.to} instead of {later.role}")
+    if requirement.cooling_seconds:
+        cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
+        shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
+    for window in requirement.windows:
+        shown.field("window", f"steps begin {start_times.calendar_words(window)} ({window.name})")
+    for freeze in requirement.freezes:
+        shown.field("freeze", f"no step begins {start_times.calendar_words(freeze)} ({freeze.name})")
+
+
 def _explained(explanation: policy_file.Explanation) -> page.Page:
     shown = page.Page()
     requirement = explanation.requirement
@@ -211,18 +227,7 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             elif one.sees:
                 effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
-    for limit in requirement.working:
-        shown.field("within", str(limit))
-    for one in requirement.escalations:
-        after = durations.spoken(timedelta(seconds=one.after_seconds))
-        shown.field("or", f"after {after}, {one.to} instead of {one.role}")
-    if requirement.cooling_seconds:
-        cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
-        shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
-    for window in requirement.windows:
-        shown.field("window", f"steps begin {start_times.calendar_words(window)} ({window.name})")
-    for freeze in requirement.freezes:
-        shown.field("freeze", f"no step begins {start_times.calendar_words(freeze)} ({freeze.name})")
+    _add_times(shown, requirement)
     if requirement.batch:
         shown.field("approved", "alone, or together with other plans of one kind")
     if requirement.notify_details:

@@ -34,8 +34,9 @@ class NewRun(Body):
 
     request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain words.")
     plan: PlanBody | None = Field(
-        default=None, description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. With '
-        '"not_before", a time with its zone, it does not begin earlier.'
+        default=None,
+        description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. With '
+        '"not_before", a time with its zone, it does not begin earlier.',
     )
     id: str | None = Field(
         default=None,
