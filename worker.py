@@ -54,6 +54,7 @@ from plangate.domain.policy import OneApproval, Policy
 from plangate.domain.tool import ToolDeclaration
 from plangate.files.private_files import is_open_to_others
 from plangate.logs.setup import configure_logs, temporal_runtime
+from plangate.notifications.running import notifier_of
 from plangate.policy.people_in_force import trusted_web
 from plangate.policy.rules import Rules, delegation_rules_of, policy_hash_of, read_rules, stop_rules_of
 from plangate.process_end import end_process
@@ -271,8 +272,13 @@ async def _run_connected(
             policy=rules.policy,
             directory=rules.directory,
         )
+        notifier = notifier_of(settings, database, sends=settings.notices == "on")
         sealing = Sealing(
-            database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
+            database,
+            seal_key(settings.seal_key),
+            settings.last_checkpoint,
+            settings.seal_seconds,
+            notifier.report_trouble,
         )
         agreement = WorkerAgreement(
             client,
@@ -282,6 +288,7 @@ async def _run_connected(
         )
         if await finished(agreement.wait_for_own_queue(settings.task_queue), stopping):
             async with (
+                in_background(notifier.keep_notifying()),
                 in_background(sealing.keep_sealing()),
                 in_background(agreement.keep_comparing(settings.task_queue)),
             ):

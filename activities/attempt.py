@@ -66,8 +66,11 @@ from plangate.domain.run import (
     key_of,
     was_taken_back,
 )
+from plangate.domain.starting import why_too_early, why_too_late
 from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
+from plangate.policy.public_holidays import facts_at
+from plangate.policy.starting import starts_of
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
 from plangate.records.stops import StopsSeen
 from plangate.records.trail import Note, OpenTrail
@@ -178,7 +181,7 @@ class StepAttempt:
             InDoubt: an earlier attempt left the step in doubt.
             NotApproved: the record does not allow this step.
             StepStopped: people have stopped every step, or those of this tool.
-            StepTooEarly: approvals can still be taken back.
+            StepTooEarly: no step may begin yet.
             StillBegun: a newer attempt holds the claim, or soon will.
         """
         trail.check()
@@ -203,10 +206,9 @@ class StepAttempt:
                 return instead
             people_hash = people.hash if isinstance(people, People) else ""
         self._authorise(state)
-        if is_beginning and isinstance(people, People):
-            revoked = lost_resolution(state, people, self._clock.now())
-            if revoked is not None:
-                return self._append_unready(trail, revoked, found)
+        no_longer = self._may_no_longer_begin(state, people) if is_beginning else None
+        if no_longer is not None:
+            return self._append_unready(trail, no_longer, found)
         earlier, arguments = _earlier(found), self._task.plan.steps[step - 1].arguments
         try:
             resolved = resolve_references(arguments, state.steps)
@@ -371,7 +373,7 @@ class StepAttempt:
             return None
         reopened = self._reopened(trail, state, people)
         if reopened is None and state.fingerprint == task.fingerprint:
-            self._wait_while_it_cools_off(state)
+            self._wait_while_it_is_too_early(state)
         return reopened
 
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
@@ -381,13 +383,16 @@ class StepAttempt:
         if not lost or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
             return None
         assert state.drafted is not None
+        facts = facts_at(state.drafted.requirement, now)
         event = Reopened(
             fingerprint=self._task.fingerprint,
             step=self._task.step,
             lost=lost,
             people=people.hash if people else "",
             reopened_at=now,
-            deadline=reopened_deadline(state.drafted, now),
+            deadline=(deadline := reopened_deadline(state.requested, state.drafted, now, facts)),
+            facts=facts,
+            starts=starts_of(state.drafted.requirement, now, deadline, state.drafted.plan.not_before),
         )
         return self._reopen(trail, event)
 
@@ -460,19 +465,25 @@ class StepAttempt:
         if key_of(state, task.step, undo=task.undo) != self._key:
             raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
 
-    def _wait_while_it_cools_off(self, state: RunState) -> None:
-        """Let no step begin while approvals can be taken back: the run waited by the server's timer.
+    def _wait_while_it_is_too_early(self, state: RunState) -> None:
+        """Let no step begin before its time: the run waited by the server's timer.
 
         Raises:
-            StepTooEarly: they still can, by the record.
+            StepTooEarly: its time has not come, by the record.
         """
-        left = state.cooling_left(self._clock.now())
-        if left:
-            raise StepTooEarly(
-                f"Approvals can be taken back until {state.cooling_until:%Y-%m-%d %H:%M:%S} UTC; nothing was "
-                "done.",
-                left,
-            )
+        now = self._clock.now()
+        first = state.waits_until(now)
+        if first is not None:
+            raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
+
+    def _may_no_longer_begin(
+        self, state: RunState, people: People | DirectoryUnavailable | None
+    ) -> str | None:
+        """Return why a step may not begin any more: no time is left, or its resolution no longer counts."""
+        now = self._clock.now()
+        if not self._task.undo and state.beginning.first(now) is None:
+            return f"{_sentence(why_too_late(state))}."
+        return lost_resolution(state, people, now) if isinstance(people, People) else None
 
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
         """Record why the step does not begin. An effect in doubt stays in doubt."""
@@ -622,3 +633,7 @@ def _is_newer(holder: str, than: str) -> bool:
     *theirs, their_start, _ = holder.split(":")
     *ours, our_start, _ = than.split(":")
     return theirs == ours and int(their_start) > int(our_start)
+
+
+def _sentence(clause: str) -> str:
+    return clause[:1].upper() + clause[1:]

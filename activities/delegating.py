@@ -18,6 +18,7 @@ from plangate.domain.delegations import (
     DelegationRules,
     LendingRules,
     asks_what_is_lent,
+    away_after,
     judge,
     lent_after,
     read_delegation,
@@ -64,7 +65,7 @@ class Delegating:
 
     @activity.defn
     async def judge_delegation(self, task: DelegationTask) -> DelegationAnswer:
-        """Record the order with its verdict, and return it with what is lent now.
+        """Record the order with its verdict, and return it with what is lent and who is away now.
 
         A question is answered, and not recorded.
 
@@ -87,6 +88,7 @@ class Delegating:
                 accepted=decided.verdict.accepted if decided else None,
                 reason=decided.verdict.reason if decided else "",
                 lent=standing(lent_after(decisions_in(entries)), task.at),
+                away=standing(away_after(decisions_in(entries)), task.at),
             )
 
     async def _recorded(
@@ -100,7 +102,7 @@ class Delegating:
             sender = delegation_sender(order, audience=audience, people=people, at=arrival.received_at)
         return await self._records.write(
             lambda connection: enter_delegation(
-                connection, arrival, sender, lambda lent, known: judge(lent, arrival, known, people, by)
+                connection, arrival, sender, lambda before, known: judge(before, arrival, known, people, by)
             ),
             receipt=True,
         )
@@ -109,7 +111,7 @@ class Delegating:
 def _log_decided(decided: DelegationDecided) -> None:
     order = decided.arrival.order
     _log.info(
-        "An order to lend roles is recorded.",
+        "An order to lend roles, or about an absence, is recorded.",
         action="delegation_decided",
         order=order.action.value if order else None,
         accepted=decided.verdict.accepted,

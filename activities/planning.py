@@ -22,7 +22,7 @@ from activities.tasks import DraftTask, KeepTask
 from activities.waiting import soon
 from plangate.domain.audit import Drafted, ModelUse, Reopened
 from plangate.domain.base import Frozen
-from plangate.domain.deadlines import reopened_deadline, review_time
+from plangate.domain.deadlines import reopened_deadline, review_deadline
 from plangate.domain.errors import (
     DirectoryUnavailable,
     DraftUnusable,
@@ -32,13 +32,17 @@ from plangate.domain.errors import (
     RequestInvalid,
     WorkerStopping,
 )
+from plangate.domain.faults import Fault
 from plangate.domain.limits import sums_wanted
 from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.seers import together
+from plangate.domain.starting import FARTHEST
+from plangate.policy.public_holidays import facts_at
 from plangate.policy.requirements import demanded_of, judged_for
+from plangate.policy.starting import starts_of
 from plangate.records.attachments import keep
 from plangate.records.likenesses import duplicates_of, enter_likenesses
 from plangate.records.records import Records
@@ -213,6 +217,7 @@ class Planning:
         plan = made.plan
         if state.edit and state.drafted:  # an edit changes the steps, not what the planner read for them
             plan = plan.model_copy(update={"reads": state.drafted.plan.reads})
+        _check_beginning(plan, now)
         fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id, audience)
         people = judged_for(requested, requester=listed, author=author)
         recent = with_others(
@@ -236,6 +241,13 @@ class Planning:
         if state.drafted:  # its page shows the plans before it too
             seen_by = together(state.drafted.requirement.seen_by, requirement.seen_by)
             requirement = requirement.model_copy(update={"seen_by": seen_by})
+        facts = facts_at(requirement, now)
+        deadline = review_deadline(requested, requirement, now, facts)
+        starts = starts_of(requirement, now, deadline, plan.not_before)
+        if starts is not None and not starts.spans:
+            raise PlanInvalid(
+                [Fault((), "could never begin: its rules leave no time for it; change their windows")]
+            )
         drafted = Drafted(
             revision=task.revision,
             plan=plan,
@@ -243,7 +255,7 @@ class Planning:
             audience=audience,
             requirement=requirement,
             drafted_at=now,
-            deadline=now + review_time(requested, requirement),
+            deadline=deadline,
             planner=made.planner,
             requester=listed,
             author=author,
@@ -251,6 +263,8 @@ class Planning:
             state=keep(trail.connection, made.state) if made.state is not None else "",
             recent=recent,
             duplicates=duplicates,
+            starts=starts,
+            facts=facts,
         )
         enter_likenesses(
             trail.connection,
@@ -272,14 +286,28 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
     if state.edit is None or state.drafted is None or not is_meant or trail.is_closed:
         return state
     at = max(task.at, trail.entries()[-1].at)
+    facts = facts_at(state.drafted.requirement, at)
     event = Reopened(
         fingerprint=state.drafted.fingerprint,
         edit=f"the edit by {state.edit.by} could not be drafted: {task.reason}",
         reopened_at=at,
-        deadline=reopened_deadline(state.drafted, at),
+        deadline=(deadline := reopened_deadline(state.requested, state.drafted, at, facts)),
+        facts=facts,
+        starts=starts_of(state.drafted.requirement, at, deadline, state.drafted.plan.not_before),
     )
     trail.append(Note(key=f"reopened:{at.isoformat()}", at=at, actor=this_worker(), event=event))
     return trail.state()
+
+
+def _check_beginning(plan: Plan, now: datetime) -> None:
+    """Object to a plan that begins in years, which is a mistake in its date.
+
+    Raises:
+        PlanInvalid: it does.
+    """
+    if plan.not_before is not None and plan.not_before > now + FARTHEST:
+        fault = Fault(("not_before",), f"is more than {FARTHEST.days} days ahead; name an earlier time")
+        raise PlanInvalid([fault])
 
 
 def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:

@@ -5,18 +5,22 @@ the plan names that one; else by the recorded text of the policy that it names, 
 when the plan was made.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 from plangate.audit.checkpoint_times import SLOW_WRITE
 from plangate.audit.rules_in_force import OTHER_WORKERS, RuleHistory
 from plangate.domain.audit import Drafted, Requested
+from plangate.domain.calendars import Facts
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import NotApproved
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Policy, Requirement
+from plangate.domain.start_times import StartTimes
+from plangate.domain.starting import wrong_start_times
 from plangate.policy.requirements import derived, limits_of, policy_named, wrong_requirement
 from plangate.policy.rules import policy_hash_of
 from plangate.records.rule_texts import texts_of
@@ -24,7 +28,18 @@ from plangate.records.trail import OpenTrail
 
 _REMEMBERED: Final = 10_000  # plans
 
-_Sound = tuple[Requested, str, Requirement, str, timedelta, tuple[RecentSum, ...], tuple[Duplicate, ...]]
+_Dates = tuple[datetime, datetime, tuple[Facts, ...]]
+_Times = tuple[StartTimes | None, datetime, datetime]
+_Sound = tuple[
+    Requested,
+    str,
+    Requirement,
+    str,
+    _Dates,
+    tuple[RecentSum, ...],
+    tuple[Duplicate, ...],
+    tuple[_Times, ...],
+]
 
 
 class Requiring:
@@ -58,9 +73,11 @@ class Requiring:
         requested = trail.state().requested
         assert requested is not None
         key: _Sound = (
-            *(requested, drafted.fingerprint, drafted.requirement, drafted.requester, drafted.review_time),
+            *(requested, drafted.fingerprint, drafted.requirement, drafted.requester),
+            (drafted.drafted_at, drafted.deadline, drafted.facts),
             drafted.recent,
             drafted.duplicates,
+            tuple(_times(trail, drafted)),
         )
         if key in self._sound:
             return drafted
@@ -83,6 +100,12 @@ class Requiring:
             return "has a fingerprint that is not that of its plan"
         if drafted.requester and not same_person(drafted.requester, requested.requester):
             return "names another requester than the request"
+        reopened = trail.state().reopened
+        other_times = wrong_start_times(drafted)
+        if reopened is not None and not other_times:
+            other_times = wrong_start_times(reopened, trail.state().drafted)
+        if other_times:
+            return other_times
         name = drafted.requirement.policy_hash
         own = derived(self.policy, drafted, requested)
         if own.policy_hash == name:
@@ -94,3 +117,11 @@ class Requiring:
         slack = OTHER_WORKERS if name else SLOW_WRITE
         other = RuleHistory(trail.connection).not_its_policy(name, made, slack)
         return other or wrong_requirement(drafted, derived(policy, drafted, requested))
+
+
+def _times(trail: OpenTrail, drafted: Drafted) -> Iterator[_Times]:
+    """Yield by which times its steps may begin, and the review for which they were worked out."""
+    yield drafted.starts, drafted.drafted_at, drafted.deadline
+    reopened = trail.state().reopened
+    if reopened is not None:
+        yield reopened.starts, reopened.reopened_at, reopened.deadline

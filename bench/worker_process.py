@@ -24,6 +24,7 @@ from bench.bare import Bare, do_nothing, hand_over_plan
 from bench.noop import NoOp
 from plangate.audit.sealing import Sealing
 from plangate.logs.setup import configure_logs, temporal_runtime
+from plangate.notifications.running import notifier_of
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings
@@ -48,7 +49,8 @@ async def _serve(variant: str, address: str, settings: Settings) -> None:
         sealing = Sealing(
             database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
         )
-        async with in_background(sealing.keep_sealing()):
+        notifier = notifier_of(settings, database)
+        async with in_background(notifier.keep_notifying()), in_background(sealing.keep_sealing()):
             await _answer()
         database.close()
 

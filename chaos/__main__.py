@@ -16,6 +16,7 @@ from rich.table import Table
 from chaos import (
     api,
     burst,
+    calendars,
     delegations,
     flood,
     freeze_a_worker,
@@ -28,6 +29,9 @@ from chaos import (
     limits,
     lose_the_database,
     mcp,
+    notice_faults,
+    notice_texts,
+    notices,
     outage,
     payments,
     periods,
@@ -82,7 +86,16 @@ SCENARIOS = {
     # The suite has a sample of its own (tests/workflow/test_prompt_injections.py).
     "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
     "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
+    "notices": Scenario(notices.sqlite, notices.FULL, notices.QUICK),
+    "notices-postgres": Scenario(
+        notices.postgres, notices.FULL, notices.QUICK, in_suite=False, on_postgres=True
+    ),
+    # The suite has samples of its own (tests/integration/test_notice_channels.py).
+    "notice-faults": Scenario(notice_faults.act, notice_faults.FULL, notice_faults.QUICK, in_suite=False),
+    "notice-texts": Scenario(notice_texts.act, notice_texts.FULL, notice_texts.QUICK, in_suite=False),
     "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
+    # The suite has a sample of its own (tests/unit/test_time_stories.py).
+    "calendars": Scenario(calendars.act, calendars.FULL, calendars.QUICK, in_suite=False),
     # The suite has a sample of its own (tests/unit/test_delegations.py).
     "delegations": Scenario(delegations.act, delegations.FULL, delegations.QUICK, in_suite=False),
     # The suite has a sample of its own (tests/unit/test_period.py).

@@ -219,6 +219,27 @@ class Settings(BaseSettings):
         description="the claim that says who logged in: email is a person's mail, any other their name",
     )
 
+    notices: Literal["on", "off"] = Field(
+        default="on", description="whether workers send notices; off: `plangate notify` alone does"
+    )
+    notice_digest: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="seconds for which notices to one address are gathered into one message; 0: none",
+    )
+    notices_per_hour: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="how many messages a person gets in an hour at most; what is more comes as one",
+    )
+    operators: str = Field(
+        default="operator",
+        pattern=r"^[!-~]{1,100}$",
+        description="the role of the people who are told when something is wrong with the installation",
+    )
+
     worker_build_id: str | None = Field(
         default=None, description="turns on worker versioning, with AUTO_UPGRADE"
     )

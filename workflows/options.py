@@ -124,4 +124,5 @@ LISTED_UNRECORDED: Final = 5
 # How many bytes of admissions are reported to the server at once: a quarter of its limit (4 MB).
 REPORT_BYTES: Final = 1_000_000
 # The shortest timer there is: it ends a workflow task and begins another.
+LONGEST_SLEEP: Final = timedelta(days=30)  # then it is looked again whether a step may begin
 SHORTEST: Final = timedelta(milliseconds=1)

@@ -60,6 +60,7 @@ with workflow.unsafe.imports_passed_through():
         unsettled_steps,
     )
     from plangate.domain.settlements import SettlementState, settlement_id
+    from plangate.domain.starting import ran_out_of_time, why_too_late
     from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.presentation.markdown import details_page
     from plangate.temporal.contract import WORKFLOW_TYPE
@@ -342,25 +343,24 @@ class PlanApproval:
             if self._may_continue_as_new():
                 await self._continue_as_new()
                 continue
-            if self._state.cooling_left(
-                workflow.now()
-            ):  # never true of a plan from before there was such a time
-                await self._cool_off()
-                continue
             step = next_step(self._state)
             if step is None:  # the last one was skipped, or marked as done
                 self._end(Outcome.EXECUTED, executed_because(self._state))
+            elif self._state.waits_until(workflow.now()):  # never of a plan from before there was such a time
+                await self._wait_to_begin()
+            elif ran_out_of_time(self._state, workflow.now()):
+                self._end(Outcome.EXPIRED, why_too_late(self._state))
             else:
                 await self._execute_step(drafted, step)
 
-    async def _cool_off(self) -> None:
-        """Wait until the first step may begin, an approval is taken back, or the run is withdrawn."""
-        now = workflow.now()
-        timer = asyncio.create_task(
-            workflow.sleep(
-                self._state.cooling_left(now), summary="approved; approvals can still be taken back"
-            )
+    async def _wait_to_begin(self) -> None:
+        """Wait until the next step may begin, an approval is taken back, or the run is withdrawn."""
+        left = min(self._state.beginning.wait(workflow.now()), options.LONGEST_SLEEP)
+        is_cooling = self._state.beginning.cooling_until is not None
+        summary = (
+            "approved; approvals can still be taken back" if is_cooling else "approved; not yet time to begin"
         )
+        timer = asyncio.create_task(workflow.sleep(left, summary=summary))
         await self._unless_it_grows(
             lambda: (
                 self._state.phase is not Phase.EXECUTING

@@ -4,6 +4,7 @@ Starts a worker with a dev server in a temporary folder, submits the plan of the
 
 - ``review.png``: the run in Temporal's Web UI while it waits for a decision (needs Chromium);
 - ``inbox-*.png``: the way from the plan to the decision by passkey, on a phone;
+- ``notice-mail.png``: the mail that tells of a plan, on a phone;
 - ``held.png``: a run that is held, because a call ended without an answer;
 - ``examples/refund-desk/story.svg``: the second half of ``make example``;
 - ``terminal.svg``: the commands that start, approve and verify the run, with their output;
@@ -25,6 +26,9 @@ import threading
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from email import policy
+from email.parser import BytesParser
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -34,6 +38,10 @@ from playwright.async_api import Error as PlaywrightError
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
+
+from plangate.notifications.channels import Channels
+from plangate.notifications.notice import Facts, Notice, NoticeKind, Sending
+from plangate.settings import Settings
 
 HERE: Final = Path(__file__).resolve().parent
 PROJECT: Final = HERE.parent.parent
@@ -367,6 +375,39 @@ def record_inbox() -> None:
             asyncio.run(decide_on_a_phone(f"http://localhost:{port}", home))
 
 
+async def show_mail(mail: bytes, path: Path) -> None:
+    """Write a picture of a mail's HTML part, as a phone draws it without loading anything."""
+    html = BytesParser(policy=policy.default).parsebytes(mail).get_body(("html",))
+    assert html is not None
+    async with opened_browser() as browser:
+        page = await browser.new_page(viewport=PHONE, color_scheme="light")
+        await page.context.set_offline(True)
+        await page.set_content(html.get_content())
+        await page.screenshot(path=path)
+
+
+def record_notice() -> None:
+    """Write the mail that tells Dana of the quickstart's plan, and draw it."""
+    now = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
+    facts = Facts(
+        workflow_id=RUN,
+        revision=1,
+        tools=(("refund_payment", 1), ("create_ticket", 1), ("send_email", 1)),
+        requester="rita",
+        deadline=now + timedelta(hours=4),
+        link=f"https://gate.example.org/runs/{RUN}",
+    )
+    needed = Notice(person="dana", kind=NoticeKind.NEEDED, event="needed:1", due_at=now, facts=facts)
+    sending = Sending(
+        address="mailto:dana@example.org", person="dana", notices=(needed,), zone="Europe/Berlin"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        channels = Channels(Settings(var_dir=Path(folder), smtp_url=None))
+        asyncio.run(channels.send(sending, now))
+        (mail,) = (Path(folder) / "outbox").glob("*.eml")
+        asyncio.run(show_mail(mail.read_bytes(), HERE / "notice-mail.png"))
+
+
 def record_refund_desk() -> None:
     """Run the refund desk and draw what it prints from the hold on."""
     desk = PROJECT / "examples" / "refund-desk"
@@ -382,6 +423,7 @@ def main() -> None:
     record()
     record_held()
     record_inbox()
+    record_notice()
     record_refund_desk()
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from plangate.audit.dates import TWO_CLOCKS
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInForce, RuleText
-from plangate.domain.delegations import DelegationDecided, DelegationRules, LendingRules, judge, lent_after
+from plangate.domain.delegations import DelegationDecided, DelegationRules, LendingRules, judge
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
@@ -205,5 +205,5 @@ def _wrong_verdict(
     if lost:
         return f"was accepted, though {one_line(lost)}"
     by = LendingRules(rules=event.rules, at=event.judged_at, policy=event.policy)
-    again = judge(lent_after(before), event.arrival, Identified(approver=event.approver), people, by)
+    again = judge(before, event.arrival, Identified(approver=event.approver), people, by)
     return None if again.verdict.accepted else f"was accepted, though {one_line(again.verdict.reason)}"

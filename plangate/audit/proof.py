@@ -217,7 +217,7 @@ def _without_role(event: Decided, state: RunState, people: People, at: datetime)
     if _choice(event) is Choice.RESOLVE:
         demanded = {role for roles in requirement.resolving.any_of for role in roles}
     else:
-        demanded = {need.role for need in requirement.needs}
+        demanded = set(requirement.asked)
     return unfounded_standing(event.approver, people, at, demanded, state.barred)
 
 

@@ -85,6 +85,7 @@ from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of
 from plangate.domain.seers import missing_seers
+from plangate.domain.starting import why_too_early, why_too_late, wrong_start_times
 from plangate.domain.stops import StopDecided
 
 
@@ -261,6 +262,9 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         return (
             f"calls {one_line(event.requester)} the requester, and {one_line(state.requester)} asked for it"
         )
+    wrong_times = wrong_start_times(event)
+    if wrong_times:
+        return wrong_times
     if exceeds_request(event, state.requested):
         return "allows a longer review than was requested"
     before = state.drafted.requirement.seen_by if state.drafted else ()
@@ -292,9 +296,9 @@ def _wrong_author(state: RunState, event: Drafted) -> str | None:
         sent = plan_shaped(state.edit.plan)
     except PlanInvalid:
         return "carries out an edit that brought no plan"
-    if sent.summary != event.plan.summary or [(one.tool, one.reason) for one in sent.steps] != [
-        (one.tool, one.reason) for one in event.plan.steps
-    ]:
+    if (sent.summary, sent.not_before) != (event.plan.summary, event.plan.not_before) or [
+        (one.tool, one.reason) for one in sent.steps
+    ] != [(one.tool, one.reason) for one in event.plan.steps]:
         return "is not the plan that the edit brought"
     return None
 
@@ -372,7 +376,12 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
             return f"asks for less than the plan needed before: {less}"
         if asks_for_less(drafted.requirement, event.requirement) is None:
             return "reopens the review for a requirement that asks for no more"
-    if drafted and exceeds_first_review(event, drafted):
+    if drafted and event.requirement is not None:
+        drafted = drafted.needing(event.requirement, event.recent)
+    wrong_times = wrong_start_times(event, drafted) if drafted else None
+    if wrong_times:
+        return wrong_times
+    if drafted and exceeds_first_review(event, drafted, state.requested):
         return "reopens the review for longer than the first time"
     strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}
     if strangers:
@@ -410,10 +419,11 @@ def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -
 def _begun_too_early(state: RunState, entry: AuditEntry, begin: Container[int]) -> str | None:
     if not isinstance(entry.event, Claimed) or entry.event.undo or entry.number not in begin:
         return None
-    if not state.cooling_left(entry.at):
+    first = state.beginning.first(entry.at)
+    if first == entry.at:  # without an allowance: the claim was compared by the same clock
         return None
-    until = f"{state.cooling_until:%Y-%m-%d %H:%M:%S} UTC"
-    return f"a step began while approvals could be taken back, until {until}"
+    why = why_too_late(state) if first is None else why_too_early(state, entry.at)
+    return f"a step began although {why}"
 
 
 def _resolved(state: RunState, step: int) -> dict[str, JsonValue] | None:

@@ -5,7 +5,7 @@ outside the records: restoring an older state of the records, checkpoints includ
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,8 @@ from plangate.records.database import Database
 from plangate.signing.checkpoints import checkpoint_after, kept_checkpoint
 
 _ACTION: Final = "sealing"
+_REPORTED_AFTER: Final = 6
+"""Attempts in a row that the database does not answer, which may be a restart of it."""
 _NOT_SEALED: Final = "The trails could not be sealed; Plangate tries again."
 _log = structlog.get_logger(__name__)
 
@@ -33,14 +35,24 @@ class Sealing:
         key: signs the checkpoints.
         kept: the file for the newest checkpoint.
         every: the interval in seconds.
+        report: is called with what is in trouble and what happened, to be told to operators.
     """
 
-    def __init__(self, database: Database, key: Ed25519PrivateKey, kept: Path, every: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        key: Ed25519PrivateKey,
+        kept: Path,
+        every: float,
+        report: Callable[[str, str], None] = lambda _what, _happened: None,
+    ) -> None:
         self._database = database
         self._key = key
         self._kept = kept
         self._every = every
         self._reported = False
+        self._tell = report
+        self._failed = 0
 
     async def keep_sealing(self) -> None:
         """Seal at intervals until cancelled, then a last time."""
@@ -70,13 +82,21 @@ class Sealing:
         try:
             while True:
                 sealed = self.seal()
+                self._failed = 0
                 if sealed is None:
                     return
                 _log.debug("The trails were sealed.", action=_ACTION, checkpoint=sealed.number)
-        except (RecordsUnavailable, OSError) as error:
+        except RecordsUnavailable as error:
             _log.warning(_NOT_SEALED, action=_ACTION, error=str(error))
-        except Exception:  # noqa: BLE001  no error may end the sealing
+            self._failed += 1
+            if self._failed == _REPORTED_AFTER:
+                self._tell(_ACTION, f"The trails could not be sealed {self._failed} times in a row: {error}")
+        except OSError as error:
+            _log.warning(_NOT_SEALED, action=_ACTION, error=str(error))
+            self._tell(_ACTION, f"The newest checkpoint could not be kept on a worker's disk: {error}")
+        except Exception as error:  # noqa: BLE001  no error may end the sealing
             _log.exception(_NOT_SEALED, action=_ACTION)
+            self._tell(_ACTION, f"The trails could not be sealed: {type(error).__name__}")
 
     def _may_replace_kept(self) -> bool:
         """Return whether the records still contain the kept checkpoint; if not, log it once."""
@@ -99,6 +119,7 @@ class Sealing:
         if not self._reported:
             self._reported = True
             _log.error(what, action=_ACTION)
+            self._tell("checkpoint", what)
         return False
 
     def _sign(self, last: Checkpoint | None, seals: Sequence[Seal], at: datetime) -> Checkpoint:

@@ -27,8 +27,17 @@ def _command(name: str, function: str, help_line: str, *, needs_application: boo
     return LazyCommand(name, f"{_HERE}.{function}", help_line, needs_application=needs_application)
 
 
-def _group(name: str, help_line: str, *commands: LazyCommand) -> TyperGroup:
-    return TyperGroup(name=name, help=help_line, commands=commands, rich_markup_mode=None)
+def _group(name: str, help_line: str, *commands: LazyCommand, alone: LazyCommand | None = None) -> TyperGroup:
+    """Return a group of commands; without a further word, it is the command ``alone``."""
+    callback = None if alone is None else alone.act
+    return TyperGroup(
+        name=name,
+        help=help_line,
+        commands=commands,
+        rich_markup_mode=None,
+        callback=callback,
+        invoke_without_command=alone is not None,
+    )
 
 
 _VERIFY_BUNDLE: Final = _command("verify-bundle", "verify_bundle:verify_bundle", "Verify a bundle offline.")
@@ -52,6 +61,7 @@ _COMMANDS: Final = (
     _command("go", "stop:go", "Release a stop, so that steps begin again."),
     _command("serve", "serve:serve", "Run the inbox until Ctrl-C or SIGTERM."),
     _command("delegate", "delegate:delegate", "Lend some of your roles to another person for a time."),
+    _command("away", "away:away", "Say until when you are away: your messages go to others meanwhile."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
     _command("check-tool", "check_tool:check_tool", "Check the promises of a tool by killing its process."),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),
@@ -71,6 +81,13 @@ _COMMANDS: Final = (
         _command("confirm", "enrol:confirm", "Let a proposed key count for a person."),
         _command("invite", "invite:invite", "Print a link by which a person proposes a passkey."),
         _command("revoke-key", "enrol:revoke_key", "End a person's key now, for example of a lost device."),
+    ),
+    _group(
+        "notify",
+        "Send notices where the workers do not; try an address; list what was not delivered.",
+        _command("test", "notify:try_one", "Send one notice to a person now, and say what happened."),
+        _command("failures", "notify:failed", "List the notices that could not be delivered."),
+        alone=_command("run", "notify:run", "Send notices until Ctrl-C or SIGTERM."),
     ),
     _group(
         "keys",

@@ -27,8 +27,9 @@ def edit_page(status: Status, new: ProposedPlan, by: str) -> Page:
     page = Page()
     page.gap()
     page.heading(f"Your changes to plan {status.short_fingerprint}, revision {status.revision}")
-    if changes.summary:
-        _add_value(page, changes.summary, indent=2)
+    for value in (changes.summary, changes.not_before):
+        if value is not None:
+            _add_value(page, value, indent=2)
     for change in changes.steps:
         _add_step(page, change, new)
     page.gap()

@@ -45,14 +45,22 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> TyperCommand:
         """Import the command's function and return the command that its parameters make."""
-        module, _, function = self._where.partition(":")
-        with _running_modules_when_used():
-            found = getattr(import_module(module), function)
+        found = self._function()
         app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         app.command(self.name)(_postponed(found))
         command = get_command(app)
         assert isinstance(command, TyperCommand)
         return command
+
+    def act(self) -> Act:
+        """Import a command that takes no options, and return what it does."""
+        return partial(self._function())
+
+    def _function(self) -> Callable[..., int]:
+        module, _, function = self._where.partition(":")
+        with _running_modules_when_used():
+            found: Callable[..., int] = getattr(import_module(module), function)
+        return found
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Parse ``args`` as the command does. ``Any`` stands for Typer's own copy of Click.

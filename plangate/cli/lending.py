@@ -1,4 +1,4 @@
-"""Orders to lend roles that are made at a terminal."""
+"""Orders to lend roles, and about absences, that are made at a terminal."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from plangate.domain.decision import is_placeholder
 from plangate.domain.delegations import (
     MAX_REASON,
     MAX_ROLES,
+    Away,
     DelegationAction,
     DelegationAnswer,
     DelegationOrder,
@@ -26,7 +27,7 @@ from plangate.signing.delegations import signed_delegation
 
 _KEPT = (
     "No worker answered: the order waits at the Temporal server, and is judged as soon as a worker runs. "
-    "Check the result with: {} delegate --list"
+    "Check the result with: {{}} {}"
 )
 _NAME = "must be a name of the list of people, with 1 to 100 visible characters."
 _WRONG = {
@@ -45,8 +46,9 @@ def made_order(
     Raises:
         WrongUsage: a part of it is malformed.
     """
+    is_open = action in (DelegationAction.AWAY, DelegationAction.BACK)
     for option, name in (("by", by), ("to", to)):
-        if is_placeholder(name):
+        if is_placeholder(name) and not (is_open and option == "to" and not name):
             raise WrongUsage(_WRONG[option])
     named = tuple(role.strip() for role in roles.split(",")) if roles is not None else ()
     ends = _ahead(until) if until is not None else None
@@ -56,15 +58,20 @@ def made_order(
         raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
 
 
-async def send(here: Console, order: DelegationOrder) -> int:
-    """Send an order, signed if its sender has a key here."""
+async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate --list") -> int:
+    """Send an order, signed if its sender has a key here.
+
+    ``shown_by`` is the command that shows what became of it.
+    """
     async with here.connected() as session:
         key = here.keys.key_of(order.by) if here.keys.has(order.by) else None
         audience = (await session.client.what_is_lent()).audience if key is not None else None
         if key is not None and audience is not None:
             token_id = secrets.token_urlsafe(16)
             order = signed_delegation(order, key, audience=audience, at=now(), token_id=token_id)
-        return show_verdict(here, await session.client.delegate(order), DelegationAnswer(), _KEPT)
+        return show_verdict(
+            here, await session.client.delegate(order), DelegationAnswer(), _KEPT.format(shown_by)
+        )
 
 
 async def show_what_is_lent(here: Console) -> int:
@@ -78,6 +85,28 @@ async def show_what_is_lent(here: Console) -> int:
     else:
         here.screen.show(_lent_page(answer.lent))
     return Exit.DONE
+
+
+async def show_who_is_away(here: Console) -> int:
+    """Print who is away by the trail."""
+    async with here.connected() as session:
+        answer = await session.client.what_is_lent()
+    if here.screen.is_json:
+        here.screen.print_json([one.model_dump(mode="json") for one in answer.away])
+    elif not answer.away:
+        here.screen.say("No one is away.")
+    else:
+        here.screen.show(_away_page(answer.away))
+    return Exit.DONE
+
+
+def _away_page(away: tuple[Away, ...]) -> Page:
+    page = Page()
+    for one in away:
+        page.field(one.by, f"is away until {moment(one.until)}")
+        page.note(f"messages go to {one.to or 'those to whom they have lent roles'}", indent=4)
+        page.note(f"since {moment(one.since)}" + (f": {one.reason}" if one.reason else ""), indent=4)
+    return page
 
 
 def _lent_page(lent: tuple[Lending, ...]) -> Page:

@@ -20,7 +20,8 @@ _INDENT: Final = "  "
 
 def yaml_of(plan: ProposedPlan, header: list[str], step_notes: list[str]) -> str:
     """Return ``plan`` as YAML below the lines of ``header``, each step below its note, as comments."""
-    lines = [*_comments(header), "", f"summary: {_scalar(plan.summary, 1)}", "steps:"]
+    begins = [f'not_before: "{plan.not_before.isoformat()}"'] if plan.not_before else []
+    lines = [*_comments(header), "", f"summary: {_scalar(plan.summary, 1)}", *begins, "steps:"]
     for step, note in zip(plan.steps, step_notes, strict=True):
         lines += [*_comments([note], _INDENT), f"{_INDENT}- tool: {_name(step.tool)}"]
         lines += [*_member("arguments", step.arguments, 2), *_member("reason", step.reason, 2), ""]

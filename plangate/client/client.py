@@ -58,7 +58,7 @@ from plangate.logs.setup import leave_logs_to_the_application
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
 from plangate.records.queries import (
-    revoked_on_record,
+    by_people_on_record,
     settlements_on_record,
     status_on_record,
     stops_on_record,
@@ -250,11 +250,11 @@ class Client:
         return await asyncio.to_thread(self._with_what_is_recorded, status)
 
     def _with_what_is_recorded(self, status: Status) -> Status:
-        """Add what only the records know: revoked approvals, how the workers differ, and settlements."""
+        """Add what only the records know: what follows from the list of people, settlements, and more."""
         known: dict[str, object] = {"workers_differ": self._workers_differ()}
-        if self._database is not None and status.source == "workflow" and status.approved_by:
+        if self._database is not None and status.source == "workflow" and status.state not in OUTCOMES:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
-                known["revoked"] = revoked_on_record(self._database, status.workflow_id)
+                known |= by_people_on_record(self._database, status.workflow_id)
         status = status.model_copy(update=known)
         if self._database is not None and status.source == "workflow":
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.calendars import Facts
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.duplicates import Duplicate
@@ -22,8 +23,10 @@ from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_json, fingerprint_of
 from plangate.domain.policy import Requirement
+from plangate.domain.start_times import StartTimes
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
+from plangate.domain.working_time import end_of
 
 FIRST_HASH: Final = "0" * 64
 _REMEMBERED: Final = 256  # events that were read last, as many as a busy worker's runs have
@@ -100,7 +103,9 @@ class Drafted(Frozen):
     are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
     SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
     ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
-    other runs that were the same at that moment.
+    other runs that were the same at that moment. ``facts`` are those by which the deadline was worked out, if
+    a rule counts working time. ``starts`` are the times in which its steps may begin, if a rule has a window
+    or a freeze.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -118,6 +123,8 @@ class Drafted(Frozen):
     state: str = Field(default="", exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
     duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=_is_unset)
+    starts: StartTimes | None = Field(default=None, exclude_if=_is_unset)
+    facts: tuple[Facts, ...] = Field(default=(), exclude_if=_is_unset)
 
     @property
     def review_time(self) -> timedelta:
@@ -129,11 +136,12 @@ class Drafted(Frozen):
         longest = self.review_time
         if requirement.timeout_seconds is not None:
             longest = min(longest, timedelta(seconds=requirement.timeout_seconds))
+        ends = [end_of(limit, self.drafted_at, self.facts) for limit in requirement.working]
         return self.model_copy(
             update={
                 "requirement": requirement,
                 "recent": recent,
-                "deadline": self.drafted_at + longest,
+                "deadline": min([self.drafted_at + longest, *ends]),
             }
         )
 
@@ -166,7 +174,8 @@ class Reopened(Frozen):
     longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
     were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
     Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
-    what it needs from now on. Its execution continues if its approvals are enough for that.
+    what it needs from now on. Its execution continues if its approvals are enough for that. ``facts`` and
+    ``starts`` are as in `Drafted`.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -179,6 +188,8 @@ class Reopened(Frozen):
     deadline: AwareDatetime
     requirement: Requirement | None = Field(default=None, exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
+    starts: StartTimes | None = Field(default=None, exclude_if=_is_unset)
+    facts: tuple[Facts, ...] = Field(default=(), exclude_if=_is_unset)
 
 
 class Claimed(Frozen):

@@ -1,22 +1,26 @@
-"""Delegations on the trail: a person lends some of their roles for a time, or takes them back.
+"""Delegations and absences on the trail: a person lends roles for a time, or says until when they are away.
 
-`judge` says whether an order is accepted, `lent_after` what is lent after the accepted ones. From then on the
-list of people has it as if it stood there (`plangate.policy.lent_roles`). What keeps it narrow:
+`judge` says whether an order is accepted, `lent_after` and `away_after` what follows from the accepted ones.
+From then on the list of people has it as if it stood there (`plangate.policy.lent_roles`). What keeps it
+narrow:
 
 - The policy names the roles that may be lent, by default none.
 - Only a role of one's own is lent: a lent role cannot be lent on.
 - The order needs at least the proof of identity that the rules of the role ask for.
 - It ends without an order, after `LONGEST` at the latest.
+
+An absence moves messages only, so a typed name is enough for it, and no rule names who may say it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar, assert_never
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from plangate.domain.absence import stand_ins
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.decision import (
@@ -28,13 +32,15 @@ from plangate.domain.decision import (
     is_placeholder,
 )
 from plangate.domain.escaping import one_line
-from plangate.domain.people import ANYONE, Approver, Identified, People, same_person
+from plangate.domain.people import ANYONE, Absence, Approver, Identified, People, same_person
 from plangate.domain.plan import Audience
 
 LONGEST: Final = timedelta(days=90)
 SIGNED_WITHIN: Final = timedelta(minutes=10)
 """How long after it was signed an order must have reached the Temporal server."""
 MAX_ROLES: Final = 20
+Timed = TypeVar("Timed", "Lending", "Away")
+"""What holds for a time."""
 MAX_REASON: Final = 1_000
 _HOW: Final = (
     'send one JSON object such as {"action": "lend", "by": "dana", "to": "bob", "roles": ["finance"], '
@@ -43,26 +49,28 @@ _HOW: Final = (
 
 
 class DelegationAction(StrEnum):
-    """What an order asks for; ``list`` only asks what is lent."""
+    """What an order asks for; ``list`` only asks what is lent and who is away."""
 
     LEND = "lend"
     END = "end"
+    AWAY = "away"
+    BACK = "back"
     LIST = "list"
 
 
 class DelegationOrder(Typed):
-    """One person's order: to lend roles of their own, or to take back what they lent to a person.
+    """One person's order: to lend roles of their own, to take them back, or that they are away, or back.
 
     Attributes:
-        to: who may act for the sender.
-        roles: those that are lent; none in an order to end.
-        until: when it ends; None in an order to end.
+        to: who may act for the sender, or gets their messages; empty for those to whom they have lent roles.
+        roles: those that are lent; none in other orders.
+        until: when what is lent ends, or the absence; None in an order that ends it.
         reason: why, for those who see it.
     """
 
     action: DelegationAction
     by: PersonName
-    to: PersonName
+    to: PersonName | Literal[""] = ""
     roles: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
         default=(), max_length=MAX_ROLES
     )
@@ -72,7 +80,7 @@ class DelegationOrder(Typed):
 
 
 class DelegationArrival(Frozen):
-    """One message that was sent as an order to lend, readable or not.
+    """One message that was sent as an order of this kind, readable or not.
 
     Attributes:
         key: identifies this arrival.
@@ -106,11 +114,11 @@ class DelegationRules(Frozen):
 
 
 class DelegationDecided(Frozen):
-    """An order to lend or to end with its verdict. Only in the trail of delegations.
+    """An order with its verdict. Only in the trail of delegations.
 
     Attributes:
         approver: the sender as known at that moment, if at all.
-        judged_at: when it was judged, by the server's clock: what it lends counts from then on.
+        judged_at: when it was judged, by the server's clock: what it says counts from then on.
         rules: what the policy lets people lend.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
@@ -142,8 +150,19 @@ class Lending(Frozen):
         return f"{one_line(self.to)} may act for {one_line(self.by)} as {', '.join(self.roles)} until {until}"
 
 
+class Away(Absence):
+    """The absence of one person, by an order of theirs."""
+
+    by: str
+
+    def __str__(self) -> str:
+        """Return it in one clause."""
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC"
+        return f"{one_line(self.by)} is away until {until}"
+
+
 class DelegationAnswer(Frozen):
-    """The result of an order: the verdict, and what is lent now.
+    """The result of an order: the verdict, what is lent now, and who is away now.
 
     ``accepted`` is None if it was only asked what is lent, or without a verdict yet: ``reason`` says why.
     ``audience`` is the installation and namespace that an order is signed for.
@@ -152,6 +171,7 @@ class DelegationAnswer(Frozen):
     accepted: bool | None = None
     reason: str = ""
     lent: tuple[Lending, ...] = ()
+    away: tuple[Away, ...] = ()
     audience: Audience | None = None
 
 
@@ -182,7 +202,7 @@ class LendingRules:
 
 
 def judge(
-    lent: Sequence[Lending],
+    before: Sequence[DelegationDecided],
     arrival: DelegationArrival,
     sender: Identified,
     people: People | None,
@@ -191,16 +211,16 @@ def judge(
     """Return the order with its verdict.
 
     Args:
-        lent: what was lent before.
+        before: the orders before it, in their order.
         arrival: the order.
         sender: who sent it, by the list of people and the signature.
         people: the list of people.
         by: the rules and the time.
     """
-    objection = _objection(lent, arrival, sender, people, by)
+    objection = _objection(before, arrival, sender, people, by)
     order, said = arrival.order, objection or ""
     if objection is None and order is not None:
-        said = _acceptance(order, sender)
+        said = _acceptance(order, sender, people, by.at)
     return DelegationDecided(
         arrival=arrival,
         verdict=Verdict(accepted=objection is None, reason=said),
@@ -238,13 +258,40 @@ def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
     return tuple(lent)
 
 
-def standing(lent: Iterable[Lending], at: AwareDatetime) -> tuple[Lending, ...]:
-    """Return what is lent at that time."""
+def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
+    """Return the absences by these decisions, in their order; also what is over by now.
+
+    A person is away by their last order alone: a new one ends the absence before it.
+    """
+    away: list[Away] = []
+    for decision in decisions:
+        order, approver = decision.arrival.order, decision.approver
+        if not decision.verdict.accepted or order is None or approver is None:
+            continue
+        if order.action in (DelegationAction.AWAY, DelegationAction.BACK):
+            away = [
+                _ended(one, decision.judged_at) if same_person(one.by, approver.name) else one for one in away
+            ]
+        if order.action is DelegationAction.AWAY and order.until is not None:
+            away.append(
+                Away(
+                    by=approver.name,
+                    since=decision.judged_at,
+                    until=order.until,
+                    to=order.to,
+                    reason=order.reason,
+                )
+            )
+    return tuple(away)
+
+
+def standing(lent: Iterable[Timed], at: AwareDatetime) -> tuple[Timed, ...]:
+    """Return what of this is in force at that time: lent, or away."""
     return tuple(one for one in lent if one.since <= at < one.until)
 
 
 def _objection(
-    lent: Sequence[Lending],
+    before: Sequence[DelegationDecided],
     arrival: DelegationArrival,
     sender: Identified,
     people: People | None,
@@ -254,17 +301,28 @@ def _objection(
     if order is None:
         return arrival.fault
     if people is None:
-        return "there is no list of people, so no one has roles to lend; set PLANGATE_PEOPLE"
+        return "there is no list of people, so no one has roles to lend or is away; set PLANGATE_PEOPLE"
     if approver is None or sender.objection:
         return sender.objection or f"{order.by} is not known"
     signed_at = approver.signed_at
     if signed_at is not None and signed_at < arrival.received_at - SIGNED_WITHIN:
         return "it was signed too long before it arrived; sign it again"
-    if order.action is DelegationAction.END:
-        if any(_is_between(one, approver.name, order.to) for one in standing(lent, by.at)):
-            return None
-        return f"{approver.name} has lent nothing to {order.to} that could be taken back"
-    return _may_not_take(order, approver, people) or _may_not_lend(order, approver, by)
+    match order.action:
+        case DelegationAction.END:
+            if any(_is_between(one, approver.name, order.to) for one in standing(lent_after(before), by.at)):
+                return None
+            return f"{approver.name} has lent nothing to {order.to} that could be taken back"
+        case DelegationAction.BACK:
+            now = standing(away_after(before), by.at)
+            is_away = any(same_person(one.by, approver.name) for one in now)
+            return None if is_away else f"{approver.name} is not away"
+        case DelegationAction.AWAY:
+            no_one = _may_not_take(order, approver, people) if order.to else None
+            return no_one or _wrong_end(order, by.at)
+        case DelegationAction.LEND | DelegationAction.LIST:
+            return _may_not_take(order, approver, people) or _may_not_lend(order, approver, by)
+        case _:
+            assert_never(order.action)
 
 
 def _may_not_take(order: DelegationOrder, approver: Approver, people: People) -> str | None:
@@ -274,15 +332,22 @@ def _may_not_take(order: DelegationOrder, approver: Approver, people: People) ->
     if not person.active:
         return f"{person.name} is no longer active"
     if same_person(person.name, approver.name):
-        return "no one lends a role to themselves; name another person"
+        return "no one stands in for themselves; name another person"
+    return None
+
+
+def _wrong_end(order: DelegationOrder, at: datetime) -> str | None:
+    if order.until is None or order.until <= at:
+        return '"until" has passed; name a later time'
+    if order.until > at + LONGEST:
+        return f'"until" is more than {LONGEST.days} days ahead; name an earlier time'
     return None
 
 
 def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) -> str | None:
-    if order.until is None or order.until <= by.at:
-        return '"until" has passed; name a later time'
-    if order.until > by.at + LONGEST:
-        return f'"until" is more than {LONGEST.days} days ahead; name an earlier time'
+    wrong_end = _wrong_end(order, by.at)
+    if wrong_end:
+        return wrong_end
     own = {role for one in approver.standings if same_person(one.person, approver.name) for role in one.roles}
     for role in order.roles:
         if role == ANYONE:
@@ -305,10 +370,20 @@ def _unproven(role: str, assurance: Assurance) -> str:
     return f"the rules about the role {role} ask for the assurance {assurance}, so lending it does too{how}"
 
 
-def _acceptance(order: DelegationOrder, sender: Identified) -> str:
+def _acceptance(order: DelegationOrder, sender: Identified, people: People | None, at: datetime) -> str:
     by = sender.approver.name if sender.approver else order.by
+    if order.action is DelegationAction.BACK:
+        return f"{by} is back, and gets their own messages again"
     if order.action is DelegationAction.END or order.until is None:
         return f"{order.to} may no longer act for {by} by what {by} lent; approvals so given no longer hold"
+    if order.action is DelegationAction.AWAY:
+        until = f"{by} is away until {order.until:%Y-%m-%d %H:%M} UTC"
+        person = people.find(by) if people is not None else None
+        lent_to = stand_ins(person, people, at) if person is not None and people is not None else ()
+        if not order.to and not lent_to:
+            return f"{until}; no one is named and no role is lent, so messages still go to {by}"
+        who = order.to or " and ".join(lent_to)
+        return f"{until}; messages go to {who}, and no right to decide goes with them"
     return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"
 
 
@@ -316,7 +391,7 @@ def _is_between(one: Lending, by: str, to: str) -> bool:
     return same_person(one.by, by) and same_person(one.to, to)
 
 
-def _ended(one: Lending, at: datetime) -> Lending:
+def _ended(one: Timed, at: datetime) -> Timed:
     return one if one.until <= at else one.model_copy(update={"until": max(at, one.since)})
 
 
@@ -331,12 +406,28 @@ def _read(inputs: Sequence[object]) -> DelegationOrder:
     except ValidationError as error:
         raise ValueError(first_faults(error)) from None
     for name in (order.by, order.to):
-        if is_placeholder(name):
+        if name and is_placeholder(name):
             raise ValueError(f"a name is only a placeholder, {name}; put the real one in its place")
-    if order.action is DelegationAction.LIST:
-        raise ValueError('a list takes nothing but {"action": "list"}')
-    if order.action is DelegationAction.LEND and (not order.roles or order.until is None):
-        raise ValueError('to lend takes "roles" and "until"')
-    if order.action is DelegationAction.END and (order.roles or order.until is not None):
-        raise ValueError('an end takes no "roles" and no "until": it takes back all that was lent to them')
+    wrong = _wrong_parts(order)
+    if wrong is not None:
+        raise ValueError(wrong)
     return order
+
+
+def _wrong_parts(order: DelegationOrder) -> str | None:
+    to, roles, until = bool(order.to), bool(order.roles), order.until is not None
+    match order.action:
+        case DelegationAction.LIST:
+            return 'a list takes nothing but {"action": "list"}'
+        case DelegationAction.LEND:
+            return None if to and roles and until else 'to lend takes "to", "roles" and "until"'
+        case DelegationAction.END:
+            is_end = to and not roles and not until
+            return None if is_end else 'an end takes "to" alone: it takes back all that was lent to them'
+        case DelegationAction.AWAY:
+            is_absence = until and not roles
+            return None if is_absence else 'an absence takes "until" and may take "to", and no "roles"'
+        case DelegationAction.BACK:
+            return 'to be back takes no "to", "roles" or "until"' if to or roles or until else None
+        case _:
+            assert_never(order.action)

@@ -54,7 +54,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
         ]
     if faults:
         raise PlanInvalid(faults)
-    checked = Plan(summary=proposed.summary, steps=tuple(steps))
+    checked = Plan(summary=proposed.summary, not_before=proposed.not_before, steps=tuple(steps))
     size = _size_of(checked)
     if size > MAX_PLAN_BYTES:
         raise PlanInvalid([Fault((), f"has {size:,} bytes, more than the limit of {MAX_PLAN_BYTES:,}")])

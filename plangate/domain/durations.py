@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Final
 
 HOW_TO_WRITE: Final = "write it like 72h, 30m, 45s, 7d or 1h30m"
+DEFAULT_TIMEOUT: Final = timedelta(hours=72)
+"""How long a review may take if the request says nothing."""
 LONGEST_TIMEOUT: Final = timedelta(days=365)
 """The longest time that a review may take or an approval may count; the shortest is one second."""
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")

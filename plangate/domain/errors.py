@@ -25,7 +25,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── InDoubt                  a person must look at what the step did
     ├── NotAnswered              the sender starts a worker and looks again
     ├── StepStopped              transient: the step waits until people release the stop
-    ├── StepTooEarly             transient: approvals can still be taken back
+    ├── StepTooEarly             transient: approvals can still be taken back, or it is not yet time
     ├── WorkerStopping           transient: another worker takes over
     ├── RecordsUnavailable       transient: the operator looks at the database
     │   └── OtherRecords         transient: a worker with the run's own records takes over
@@ -33,6 +33,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     └── OperatorError            the operator fixes the configuration
         ├── SettingsInvalid
         ├── FileInvalid          a policy or a list of people; carries every fault with its place
+        ├── NoWorkingTime        a calendar never has working time, or its zone or country is unknown
         ├── ToolInvalid          a tool's author fixes it; names file and line
         ├── PlannerInvalid       a planner's author fixes it; names file and line
         ├── RecordsMissing
@@ -162,7 +163,7 @@ class StepStopped(PlangateError):
 
 
 class StepTooEarly(PlangateError):
-    """Approvals can still be taken back, so the step does not begin yet; ``again`` is for how long."""
+    """A step does not begin yet; ``again`` is for how long."""
 
     def __init__(self, said: str, again: timedelta) -> None:
         super().__init__(said)
@@ -201,6 +202,10 @@ class FileInvalid(OperatorError):
         self.faults = tuple(faults)
         listed = "; ".join(map(str, self.faults))
         super().__init__(f"{path} cannot be used ({counted(len(self.faults), 'fault')}): {listed}")
+
+
+class NoWorkingTime(OperatorError):
+    """A calendar has too little working time, or this system does not know its zone or country."""
 
 
 class ToolInvalid(OperatorError):

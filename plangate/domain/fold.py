@@ -252,7 +252,9 @@ def _approve(state: RunState, decided: Decided) -> RunState:
     approver = decided.approver
     if approver is None or any(same_person(approver.name, one.name) for one in state.approvers):
         return state
-    approval = Approval(approver=approver, at=decided.arrival.received_at)
+    is_timed = bool(state.drafted and state.drafted.requirement.escalations)
+    began = state.review_began if is_timed else None
+    approval = Approval(approver=approver, at=decided.arrival.received_at, began=began)
     after = _with(state, approvals=(*state.approvals, approval))
     return _with(after, phase=Phase.EXECUTING) if after.is_approved else after
 

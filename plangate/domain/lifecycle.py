@@ -33,6 +33,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import short
 from plangate.domain.plan_changes import changes_between, in_short, plan_before
 from plangate.domain.run import Phase, RunState, StepState, next_undo
+from plangate.domain.starting import ran_out_of_time
 
 _LONGEST_PART: Final = 400
 _LONGEST_LIST: Final = 9_000
@@ -108,6 +109,8 @@ def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
             return None if is_executed else "not every step is done or skipped"
         case Outcome.REJECTED:
             return None if was_rejected(record) else "no authorized rejection is recorded"
+        case Outcome.EXPIRED if ran_out_of_time(record, at):
+            return None
         case Outcome.EXPIRED:
             if record.review_deadline is None:
                 return "no review was open"
@@ -246,9 +249,10 @@ def _step_tried_again_in_doubt(state: RunState) -> int:
 
 def _approved_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del decision
-    if state.cooling_left(received_at):
+    first = state.waits_until(received_at)
+    if first is not None:
         return (
-            f"the plan is already approved, and can begin at {state.cooling_until:%Y-%m-%d %H:%M:%S} UTC; "
+            f"the plan is already approved, and can begin at {first:%Y-%m-%d %H:%M:%S} UTC; "
             "until then those who approved can take their approval back"
         )
     return "the plan is already approved and is being executed"

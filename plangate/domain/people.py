@@ -14,6 +14,7 @@ from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.calendars import Calendar
 from plangate.domain.trusted_web import TrustedWeb
 
 ANYONE: Final = "anyone"
@@ -48,8 +49,26 @@ class Delegation(Frozen):
     valid_until: AwareDatetime | None = None
 
 
+class Absence(Frozen):
+    """A time in which a person is away: what is sent to them goes to others (`plangate.domain.absence`).
+
+    Attributes:
+        to: who gets it; empty for those to whom the person has lent roles.
+        reason: why, for those who see it.
+    """
+
+    since: AwareDatetime
+    until: AwareDatetime
+    to: str = ""
+    reason: str = ""
+
+
 class Person(Frozen):
-    """One person in the directory; an ``enroller`` confirms and revokes the keys of others."""
+    """One person in the directory; an ``enroller`` confirms and revokes the keys of others.
+
+    ``notify`` are the addresses to which notices go; empty for ``mail``. ``calendar`` names their working
+    time, and ``zone`` is their time zone; see `People.working_time_of`.
+    """
 
     name: str
     roles: tuple[str, ...] = ()
@@ -58,6 +77,21 @@ class Person(Frozen):
     active: bool = True
     delegates: tuple[Delegation, ...] = ()
     enroller: bool = False
+    notify: tuple[str, ...] = ()
+    absences: tuple[Absence, ...] = Field(default=(), exclude_if=lambda value: not value)
+    calendar: str = Field(default="", exclude_if=lambda value: not value)
+    zone: str = Field(default="", exclude_if=lambda value: not value)
+
+
+class Role(Frozen):
+    """What the list of people says of a role.
+
+    ``notify`` are its own addresses, such as a channel; ``calendar`` names the working time of its people.
+    """
+
+    name: str
+    notify: tuple[str, ...] = ()
+    calendar: str = ""
 
 
 class Enrolment(Frozen):
@@ -172,6 +206,8 @@ class People(Frozen):
         web: the web servers that may attest logins and at which passkeys are used.
         enrolments: the changes of keys that count besides what the list says, in their order.
         unproven: what is wrong with changes of keys that the text has, and that do not count.
+        described_roles: the roles of which the list says more than who has them.
+        calendars: the calendars that people and roles name, without public holidays.
     """
 
     persons: tuple[Person, ...] = ()
@@ -180,6 +216,8 @@ class People(Frozen):
     web: TrustedWeb = Field(default=TrustedWeb(), exclude=True)
     enrolments: tuple[Enrolment, ...] = Field(default=(), exclude=True)
     unproven: tuple[str, ...] = Field(default=(), exclude=True)
+    described_roles: tuple[Role, ...] = Field(default=(), exclude=True)
+    calendars: tuple[Calendar, ...] = Field(default=(), exclude=True)
 
     def roles(self) -> frozenset[str]:
         """Return every role that an active person has."""
@@ -188,6 +226,28 @@ class People(Frozen):
     def find(self, name: str) -> Person | None:
         """Return the person with that name, in any spelling of it."""
         return next((person for person in self.persons if same_person(person.name, name)), None)
+
+    def working_time_of(self, name: str) -> Calendar | None:
+        """Return the calendar of a person, else that of their first role that has one, in their own zone.
+
+        Its public holidays are still to be added. None if they may be reminded at any time.
+        """
+        person = self.find(name)
+        if person is None:
+            return None
+        of_roles = {role.name: role.calendar for role in self.described_roles}
+        names = [person.calendar, *(of_roles.get(role, "") for role in person.roles)]
+        wanted = next((one for one in names if one), "")
+        found = next((one for one in self.calendars if one.name == wanted), None)
+        if found is None or not person.zone:
+            return found
+        return found.model_copy(update={"zone": person.zone})
+
+    def zone_of(self, name: str) -> str:
+        """Return the time zone of a person: their own, else that of their working time, else UTC."""
+        person, calendar = self.find(name), self.working_time_of(name)
+        own = person.zone if person is not None else ""
+        return own or (calendar.zone if calendar is not None else "UTC")
 
     def identify(self, name: str, at: AwareDatetime) -> Identified:
         """Return the person called ``name`` at that time, with the names they may act in."""

@@ -5,12 +5,13 @@ import json
 import math
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final
+from datetime import UTC, datetime
+from typing import Annotated, Final
 
 import rfc8785
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
-from plangate.domain.base import Frozen, Typed
+from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.escaping import cut
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.reads import Read
@@ -38,6 +39,26 @@ _PLAIN: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=
 
 def _is_empty(text: str) -> bool:
     return not text
+
+
+def _moment(value: object) -> object:
+    """Read a moment as people type it; its one spelling is in UTC."""
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        at = None
+    if at is None and value is None:
+        return None
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        raise ValueError("must be a time with its zone, such as 2026-11-30T09:00:00+01:00")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too far away; name another time") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+"""A moment that people type; all spellings of it are one."""
 
 
 class ProposedStep(Typed):
@@ -71,25 +92,35 @@ class Step(ProposedStep):
 
 
 class ProposedPlan(Typed):
-    """A summary and ordered steps, as a planner or a person proposes them: the content of a plan file."""
+    """A summary and ordered steps, as a planner or a person proposes them: the content of a plan file.
+
+    ``not_before`` is when the first step may begin at the earliest.
+    """
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
+    not_before: Moment | None = Field(default=None, exclude_if=lambda value: value is None)
     steps: tuple[ProposedStep, ...] = Field(min_length=1)
 
 
 class Plan(Typed):
     """A summary and ordered steps. Two plans are the same if their fingerprints are.
 
-    ``reads`` is what the planner read while it drafted, left out of the plan's JSON if it read nothing.
+    ``reads`` is what the planner read while it drafted, left out of the plan's JSON if it read nothing; and
+    so is ``not_before``, when the first step may begin at the earliest, if it is not set.
     """
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
+    not_before: Moment | None = Field(default=None, exclude_if=lambda value: value is None)
     steps: tuple[Step, ...] = Field(min_length=1)
     reads: tuple[Read, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def proposed(self) -> ProposedPlan:
         """Return the plan without what was read for it and what its tools added."""
-        return ProposedPlan(summary=self.summary, steps=tuple(step.proposed() for step in self.steps))
+        return ProposedPlan(
+            summary=self.summary,
+            not_before=self.not_before,
+            steps=tuple(step.proposed() for step in self.steps),
+        )
 
 
 class Audience(Frozen):
@@ -166,9 +197,9 @@ def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     """Return the numbers of the steps of ``before`` that ``after`` leaves out, if it changes nothing else.
 
     A reference to a step has to name that step by its new number. None if anything else changes: the summary,
-    a step, or the order; and if a step refers to one that was struck.
+    when it may begin, a step, or the order; and if a step refers to one that was struck.
     """
-    if after.summary != before.summary:
+    if after.summary != before.summary or after.not_before != before.not_before:
         return None
     numbers: dict[int, int] = {}  # of the steps that are kept, before and after
     for number, step in enumerate(before.steps, start=1):
@@ -202,7 +233,7 @@ def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
         numbers[number] = len(kept)
     if not kept:
         raise ValueError("a plan has at least one step; reject it instead")
-    return ProposedPlan(summary=plan.summary, steps=tuple(kept))
+    return plan.model_copy(update={"steps": tuple(kept)})
 
 
 def is_same_proposal(one: ProposedPlan | ProposedStep, other: ProposedPlan | ProposedStep) -> bool:

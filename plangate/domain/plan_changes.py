@@ -8,12 +8,12 @@ its number. From both, `plan_before` makes the whole plan again, whose fingerpri
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
-from plangate.domain.plan import Plan, ProposedStep, Step
+from plangate.domain.plan import Moment, Plan, ProposedStep, Step
 from plangate.domain.reads import Read
 
 _MOST_NAMED: Final = 5
@@ -27,6 +27,7 @@ class Before(Frozen):
         revision: of the replaced plan.
         fingerprint: of the replaced plan.
         summary: None if the newest plan has the same.
+        not_before: None if the newest plan has the same; empty if this one had none.
         steps: in order; a number is that of the same step in the newest plan.
         reads: None if the newest plan has the same.
     """
@@ -34,6 +35,7 @@ class Before(Frozen):
     revision: int
     fingerprint: str
     summary: str | None = None
+    not_before: Moment | Literal[""] | None = Field(default=None, exclude_if=lambda value: value is None)
     steps: tuple[int | Step, ...]
     reads: tuple[Read, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
 
@@ -84,13 +86,14 @@ class StepChange:
 
 @dataclass(frozen=True, slots=True)
 class PlanChanges:
-    """The difference between two plans: the summary, and the steps in the order of the newest plan."""
+    """The difference between two plans: the summary, when it may begin, the steps as in the newest plan."""
 
     summary: ValueChange | None
     steps: tuple[StepChange, ...]
+    not_before: ValueChange | None = None
 
     def __bool__(self) -> bool:
-        return self.summary is not None or bool(self.steps)
+        return self.summary is not None or self.not_before is not None or bool(self.steps)
 
 
 def kept_baseline(
@@ -114,7 +117,15 @@ def kept_before(revision: int, fingerprint: str, replaced: Plan, newest: Plan) -
     kept = [numbers.get(step.model_dump_json(), step) for step in replaced.steps]
     summary = None if replaced.summary == newest.summary else replaced.summary
     reads = None if replaced.reads == newest.reads else replaced.reads
-    return Before(revision=revision, fingerprint=fingerprint, summary=summary, steps=tuple(kept), reads=reads)
+    not_before = None if replaced.not_before == newest.not_before else replaced.not_before or ""
+    return Before(
+        revision=revision,
+        fingerprint=fingerprint,
+        summary=summary,
+        not_before=not_before,
+        steps=tuple(kept),
+        reads=reads,
+    )
 
 
 def plan_before(before: Before, newest: Plan) -> Plan:
@@ -127,7 +138,9 @@ def plan_before(before: Before, newest: Plan) -> Plan:
         raise IndexError("the replaced plan names a step that the newest one does not have")
     steps = tuple(newest.steps[one - 1] if isinstance(one, int) else one for one in before.steps)
     summary = newest.summary if before.summary is None else before.summary
-    return Plan(summary=summary, steps=steps, reads=newest.reads if before.reads is None else before.reads)
+    not_before = newest.not_before if before.not_before is None else before.not_before or None
+    reads = newest.reads if before.reads is None else before.reads
+    return Plan(summary=summary, not_before=not_before, steps=steps, reads=reads)
 
 
 def changes_between(before: Plan, after: Plan) -> PlanChanges:
@@ -147,12 +160,19 @@ def changes_between(before: Plan, after: Plan) -> PlanChanges:
             changed += [(new, 1, one)] if one else []
     changed.sort(key=lambda one: one[:2])
     summary = _value_change(("summary",), before.summary, after.summary)
-    return PlanChanges(summary, tuple(one for _, _, one in changed))
+    not_before = next(_value_changes((), _beginning(before), _beginning(after)), None)
+    return PlanChanges(summary, tuple(one for _, _, one in changed), not_before)
+
+
+def _beginning(plan: Plan) -> dict[str, JsonValue]:
+    """Return when a plan may begin, as JSON; empty if at any time."""
+    return {"not_before": f"{plan.not_before:%Y-%m-%d %H:%M:%S} UTC"} if plan.not_before else {}
 
 
 def in_short(changes: PlanChanges) -> str:
     """Return in a few words what changed: 'step 2 struck', 'the summary changed, steps 1 and 3 changed'."""
     parts = ["the summary changed"] if changes.summary else []
+    parts += ["when it may begin changed"] if changes.not_before else []
     for kind in (Kind.CHANGED, Kind.STRUCK, Kind.NEW, Kind.MOVED):
         numbers = [one.after if kind is Kind.NEW else one.before for one in changes.steps if one.kind is kind]
         if len(numbers) > _MOST_NAMED:

@@ -8,25 +8,31 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import count as counting
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
+from plangate.domain.calendars import Calendar
 from plangate.domain.decision import Resolution
 from plangate.domain.duplicates import Duplicate
+from plangate.domain.escalation import Escalation, Relief, escalations_for_all, too_early
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
 from plangate.domain.seers import Seers, missing_seers, together
+from plangate.domain.working_time import WorkingTime
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
 HOLD_SECONDS: Final = 72 * 3600
 LONGEST_COOLING: Final = 24 * 3600
 _MOST_LOOKS: Final = 4_000  # a third of a second of CPU time, during which it blocks the run
+
+
+Part = TypeVar("Part", WorkingTime, Calendar)
 
 
 class Need(Frozen):
@@ -39,6 +45,15 @@ class Need(Frozen):
         """Return it in words."""
         who = "anyone but the requester" if self.role == ANYONE else self.role
         return f"{counted(self.count, 'approval')} by {who}"
+
+
+def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
+    """Return needs in words, each with the roles that may give it later, and from when."""
+    spelled = []
+    for need in needs:
+        later = "".join(f" ({one})" for one in reliefs if one.role == need.role)
+        spelled.append(f"{need}{later}")
+    return " and ".join(spelled)
 
 
 class Resolvers(Frozen):
@@ -79,6 +94,7 @@ class Requirement(Frozen):
         assurance: the proof of identity that a decision must have.
         approval_valid_for: seconds after which an approval is too old for a step to start.
         timeout_seconds: time limit of a review, if a rule sets one; the request may set a shorter one.
+        working: its time limits in working time; the one that ends first counts.
         rules: the rules that demand this, or that exempted the plan.
         policy_hash: SHA-256 of the policy file; empty if there is none.
         resolvers: who may resolve a held run, if a rule says so; default: see `resolving`.
@@ -86,7 +102,12 @@ class Requirement(Frozen):
         strike_keeps_approver: whether a person who only struck steps may still approve.
         cooling_seconds: how long after the last approval the first step may not begin; None for no time.
         batch: whether it may be approved together with other plans of one kind, by one touch on a page.
+        notify_details: whether notices may have the previews of its steps.
         seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
+        windows: the calendars in whose working time steps may begin; all of them count.
+        freezes: the calendars in whose working time no step begins.
+        escalations: the roles that may approve, too, once a review has lasted for some time.
+        remind: how many seconds before the deadline those are reminded who can still approve.
     """
 
     needs: tuple[Need, ...] = ()
@@ -100,7 +121,13 @@ class Requirement(Frozen):
     strike_keeps_approver: bool = Field(default=False, exclude_if=lambda value: not value)
     cooling_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     batch: bool = Field(default=False, exclude_if=lambda value: not value)
+    notify_details: bool = Field(default=False, exclude_if=lambda value: not value)
     seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
+    windows: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
+    freezes: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
+    working: tuple[WorkingTime, ...] = Field(default=(), exclude_if=lambda value: not value)
+    escalations: tuple[Escalation, ...] = Field(default=(), exclude_if=lambda value: not value)
+    remind: tuple[int, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -116,6 +143,11 @@ class Requirement(Frozen):
         """
         found = self.resolvers or Resolvers(any_of=(approving_roles(self.needs),))
         return found.model_copy(update={"assurance": max(found.assurance, self.assurance)})
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The roles of those who may approve, now or later; none if it is free."""
+        return tuple(dict.fromkeys([*_roles(self.needs), *(one.to for one in self.escalations)]))
 
     @property
     def longest_hold(self) -> int:
@@ -138,6 +170,12 @@ class Rule(Frozen):
     approval_valid_for: int | None = None
     cooling_seconds: int | None = None
     batch: bool = False
+    notify_details: bool = False
+    window: Calendar | None = None
+    freezes: tuple[Calendar, ...] = ()
+    working: WorkingTime | None = None
+    escalations: tuple[Escalation, ...] = ()
+    remind: tuple[int, ...] = ()
 
 
 class ResolveRule(Frozen):
@@ -214,9 +252,11 @@ def combined(
 ) -> Requirement:
     """Combine the rules that matched each step, and what the policy says of every plan.
 
-    Per role the largest count, the shortest times but the longest to cool off, the strongest proof. A step
+    Per role the largest count, the shortest times but the longest to cool off, the strongest proof, only the
+    escalations that each rule allows which needs the role, all reminders, windows and freezes. A step
     that nothing matched gets ``default``; a plan is free only if no rule that matched any step demands
-    anything, and is approved together with others only if each rule that demands something allows that.
+    anything, and is approved together with others, or has its details in notices, only if each rule that
+    demands something allows that.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
@@ -236,7 +276,13 @@ def combined(
         strike_keeps_approver=strike_keeps_approver,
         cooling_seconds=_most_seconds(rule.cooling_seconds for rule in demanding),
         batch=bool(demanding) and all(rule.batch for rule in demanding),
+        notify_details=bool(demanding) and all(rule.notify_details for rule in demanding),
         seen_by=together(*(one.see for one in matched)),
+        working=_each_once((rule.working,) for rule in demanding if rule.working),
+        escalations=escalations_for_all((_roles(rule.needs), rule.escalations) for rule in demanding),
+        remind=_reminders(rule.remind for rule in demanding),
+        windows=_each_once((rule.window,) for rule in demanding),
+        freezes=_each_once(rule.freezes for rule in demanding),
     )
 
 
@@ -270,7 +316,14 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
         strike_keeps_approver=one.strike_keeps_approver and other.strike_keeps_approver,
         cooling_seconds=_most_seconds((one.cooling_seconds, other.cooling_seconds)),
         batch=any(part.needs for part in demanding) and all(part.batch for part in demanding),
+        notify_details=any(part.needs for part in demanding)
+        and all(part.notify_details for part in demanding),
         seen_by=together(one.seen_by, other.seen_by),
+        working=_each_once((one.working, other.working)),
+        escalations=escalations_for_all((_roles(part.needs), part.escalations) for part in demanding),
+        remind=_reminders((one.remind, other.remind)),
+        windows=_each_once((one.windows, other.windows)),
+        freezes=_each_once((one.freezes, other.freezes)),
     )
 
 
@@ -338,22 +391,54 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return f"{counted(needed, 'approval')} in all"
     if requirement.assurance < demanded.assurance:
         return f'the assurance "{demanded.assurance}"'
-    if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):
-        return f"approvals that are no older than {demanded.approval_valid_for} seconds"
-    if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
-        return f"a review of at most {demanded.timeout_seconds} seconds"
-    if (requirement.cooling_seconds or 0) < (demanded.cooling_seconds or 0):
-        return f"{demanded.cooling_seconds} seconds between the last approval and the first step"
+    times = _allows_other_times(requirement, demanded)
+    if times is not None:
+        return times
     if requirement.longest_hold > demanded.longest_hold:
         return f"a hold of at most {demanded.longest_hold} seconds"
     if requirement.strike_keeps_approver and not demanded.strike_keeps_approver:
         return "that people who struck steps do not approve"
     if requirement.batch and not demanded.batch:
         return "that it is approved alone, not together with others"
+    if requirement.notify_details and not demanded.notify_details:
+        return "that notices do not tell what its steps do"
+    times = _begins_at_more_times(requirement, demanded)
+    if times is not None:
+        return times
     seers = missing_seers(requirement.seen_by, demanded.seen_by)
     if seers is not None:
         return f"that only {seers} may see it"
     return _resolved_by_more(requirement.resolving, demanded.resolving)
+
+
+def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> str | None:
+    """Return what is missing if steps may begin when the demanded requirement does not let them."""
+    for window in demanded.windows:
+        if window not in requirement.windows:
+            return f"that steps begin in the window {window.name} only"
+    for freeze in demanded.freezes:
+        if freeze not in requirement.freezes:
+            return f"that no step begins in the freeze {freeze.name}"
+    return None
+
+
+def _allows_other_times(requirement: Requirement, demanded: Requirement) -> str | None:
+    """Return what is missing if its approvals or its review may take longer, or more people approve later."""
+    if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):
+        return f"approvals that are no older than {demanded.approval_valid_for} seconds"
+    if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
+        return f"a review of at most {demanded.timeout_seconds} seconds"
+    for limit in demanded.working:
+        if limit not in requirement.working:
+            return f"a review of at most {limit}"
+    early = too_early(requirement.escalations, demanded.escalations, _roles(demanded.needs))
+    if early is not None:
+        return f"no approval by {early.to} for {early.role} after {early.after_seconds} seconds already"
+    if not set(requirement.remind).issuperset(demanded.remind):
+        return "each of its reminders"
+    if (requirement.cooling_seconds or 0) < (demanded.cooling_seconds or 0):
+        return f"{demanded.cooling_seconds} seconds between the last approval and the first step"
+    return None
 
 
 def _resolved_by_more(resolving: Resolvers, demanded: Resolvers) -> str | None:
@@ -477,6 +562,18 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
 def _placeholder_approver(number: int, role: str) -> Approver:
     name = f"\0{number}"  # no person can have this name
     return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), assurance=max(Assurance))
+
+
+def _roles(needs: Iterable[Need]) -> list[str]:
+    return [need.role for need in needs]
+
+
+def _each_once(parts: Iterable[Iterable[Part | None]]) -> tuple[Part, ...]:
+    return tuple(dict.fromkeys(one for part in parts for one in part if one is not None))
+
+
+def _reminders(parts: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    return tuple(sorted({seconds for part in parts for seconds in part}, reverse=True))
 
 
 def _most_seconds(values: Iterable[int | None]) -> int | None:

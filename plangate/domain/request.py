@@ -11,14 +11,13 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.base import Typed
 from plangate.domain.decision import PersonName
-from plangate.domain.durations import LONGEST_TIMEOUT
+from plangate.domain.durations import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_PLAN_BYTES, MAX_RAW_PLAN_BYTES
 from plangate.domain.validation import faults_in
 
 MAX_REQUEST: Final = 20_000
-DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any request that a record can hold."""
 _BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # the clocks of Temporal's hosts may differ by this much

@@ -13,12 +13,14 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, wrong_parts
 from plangate.domain.errors import NotApproved
+from plangate.domain.escalation import standing_in
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
-from plangate.domain.policy import Need, Requirement, can_resolve
+from plangate.domain.policy import Need, Requirement, can_resolve, spelled_needs
 from plangate.domain.run import Phase, RunState, StepState, next_undo
+from plangate.domain.starting import why_too_late
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)
 """How far a signer's clock may be off."""
@@ -85,7 +87,8 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
         return not_now
     if sender.approver is None or sender.objection:
         return sender.objection or f"{decision.by} is not known"
-    return _not_proven(state, decision, sender.approver) or _may_not_decide(state, decision, sender.approver)
+    able = standing_in(sender.approver, state.reliefs, arrival.received_at)
+    return _not_proven(state, decision, sender.approver) or _may_not_decide(state, decision, able)
 
 
 def _approved_before(state: RunState, decision: Decision) -> str | None:
@@ -162,14 +165,14 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:
     """Object if this person's approval would meet no part of the requirement that is still unmet."""
     assert state.drafted is not None
-    requirement, before = state.drafted.requirement, state.approvers
+    requirement, before = state.drafted.requirement, state.counting
     if policy.covered(requirement, (*before, approver), state.barred) > policy.covered(
         requirement, before, state.barred
     ):
         return None
     return _has_no_required_role(state, approver) or (
         f"{approver.name}'s approval adds nothing to the approvals so far; "
-        f"still needed: {_spelled(policy.missing(requirement, before, state.barred))}"
+        f"still needed: {_spelled(state, policy.missing(requirement, before, state.barred))}"
     )
 
 
@@ -185,7 +188,8 @@ def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
     requirement = state.drafted.requirement
     if policy.covered(requirement, (approver,), state.barred):
         return None
-    return f"{approver.name} has no role that can decide on this plan; it needs {_spelled(requirement.needs)}"
+    needs = _spelled(state, requirement.needs)
+    return f"{approver.name} has no role that can decide on this plan; it needs {needs}"
 
 
 def _resolved_message(arrival: Arrival) -> str:
@@ -207,8 +211,8 @@ def _resolved_message(arrival: Arrival) -> str:
             assert_never(decision.resolution)
 
 
-def _spelled(needs: Iterable[Need]) -> str:
-    return " and ".join(map(str, needs))
+def _spelled(state: RunState, needs: Iterable[Need]) -> str:
+    return spelled_needs(needs, state.reliefs)
 
 
 def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -> str:
@@ -218,11 +222,13 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
     match after.phase:
         case Phase.EXECUTING | Phase.UNDOING if state.phase is Phase.HELD:
             return _resolved_message(arrival)
-        case Phase.EXECUTING if after.cooling_left(arrival.received_at):
+        case Phase.EXECUTING if after.waits_until(arrival.received_at):
             return (
-                f"approved; the plan runs at {after.cooling_until:%Y-%m-%d %H:%M:%S} UTC, and until then the "
-                "approval can be taken back"
+                f"approved; the plan runs at {after.waits_until(arrival.received_at):%Y-%m-%d %H:%M:%S} UTC, "
+                "and until then the approval can be taken back"
             )
+        case Phase.EXECUTING if after.beginning.first(arrival.received_at) is None:
+            return f"approved, but {why_too_late(after)}"
         case Phase.EXECUTING:
             return "approved; the plan runs now"
         case Phase.DRAFTING:
@@ -233,8 +239,8 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
             return f"the run ends: {after.state}"
         case Phase.IN_REVIEW:
             assert state.drafted is not None
-            still = policy.missing(state.drafted.requirement, after.approvers, state.barred)
+            still = policy.missing(state.drafted.requirement, after.counting, state.barred)
             done = "approved" if len(after.approvals) > len(state.approvals) else "approval withdrawn"
-            return f"{done}; still needed: {_spelled(still)}"
+            return f"{done}; still needed: {_spelled(after, still)}"
         case _:
             assert_never(after.phase)

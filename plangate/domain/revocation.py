@@ -11,9 +11,10 @@ from plangate.domain import policy
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision
+from plangate.domain.escalation import reliefs_of
 from plangate.domain.people import Approver, LostApproval, People, Standing, in_force, same_person
 from plangate.domain.policy import Requirement, can_resolve
-from plangate.domain.run import RunState
+from plangate.domain.run import Approval, RunState
 from plangate.domain.standing_approvals import given_at
 
 _TAKEN_BACK = "repeats an approval that was withdrawn, and may be a replay of it"
@@ -49,30 +50,34 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
     if people is None:
         return tuple(lost)
     stale = {one.name for one in lost}
-    kept: list[Approver] = []
-    for approver in state.approvers:
+    kept: list[Approval] = []
+    for approval in state.approvals:
+        approver = approval.approver
         reason = no_proof(approver, people, at)
         if approver.name in stale:
             continue
         if reason:
             lost.append(LostApproval(name=approver.name, reason=reason))
         else:
-            kept.append(approver)
+            kept.append(approval)
     return (*lost, *_lost_roles(state, state.drafted.requirement, kept, people, at))
 
 
 def _lost_roles(
-    state: RunState, requirement: Requirement, approvers: Sequence[Approver], people: People, at: datetime
+    state: RunState, requirement: Requirement, approvals: Sequence[Approval], people: People, at: datetime
 ) -> Iterator[LostApproval]:
     """Yield the approvals whose approver lost the role, unless the requirement is met without it."""
-    left = [_narrowed(approver, people, at) for approver in approvers]
-    demanded = [need.role for need in requirement.needs]
-    if policy.covered(requirement, left, state.barred) == len(approvers):
+    left = [state.as_received(_narrowed(one.approver, people, at), one) for one in approvals]
+    if policy.covered(requirement, left, state.barred) == len(approvals):
         return
-    for approver in approvers:
-        lacking = unfounded_standing(approver, people, at, demanded, state.barred)
+    for one in approvals:
+        begun = [
+            relief.to for relief in reliefs_of(requirement.escalations, one.began) if one.at >= relief.at
+        ]
+        demanded = [*(need.role for need in requirement.needs), *begun]
+        lacking = unfounded_standing(one.approver, people, at, demanded, state.barred)
         if lacking:
-            yield LostApproval(name=approver.name, reason=lacking)
+            yield LostApproval(name=one.approver.name, reason=lacking)
 
 
 def lost_resolution(state: RunState, people: People | None, at: datetime) -> str | None:

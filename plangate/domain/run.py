@@ -19,9 +19,11 @@ from plangate.domain.audit import (
 )
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Resolution
+from plangate.domain.escalation import Relief, reliefs_of, standing_in
 from plangate.domain.people import Approver
 from plangate.domain.plan import Step, idempotency_key
 from plangate.domain.plan_changes import Before
+from plangate.domain.start_times import Beginning
 from plangate.domain.tool import Receipt
 
 
@@ -129,10 +131,15 @@ class Edit(Frozen):
 
 
 class Approval(Frozen):
-    """An accepted approval of the plan in review. ``at`` is when it was received."""
+    """An accepted approval of the plan in review. ``at`` is when it was received.
+
+    ``began`` is when the review began in which it was received, if its time matters: if others may approve
+    later.
+    """
 
     approver: Approver
     at: AwareDatetime
+    began: AwareDatetime | None = Field(default=None, exclude_if=_is_none)
 
 
 class Resolved(Frozen):
@@ -222,6 +229,23 @@ class RunState(Frozen):
         return tuple(approval.approver for approval in self.approvals)
 
     @property
+    def counting(self) -> tuple[Approver, ...]:
+        """The people who have approved, each with the roles for which their approval counts by its time."""
+        return tuple(self.as_received(one.approver, one) for one in self.approvals)
+
+    @property
+    def reliefs(self) -> tuple[Relief, ...]:
+        """From when which other roles may approve the plan in review, too."""
+        if self.drafted is None or self.phase is not Phase.IN_REVIEW:
+            return ()
+        return reliefs_of(self.drafted.requirement.escalations, self.review_began)
+
+    def as_received(self, approver: Approver, approval: Approval) -> Approver:
+        """Return a person with the roles, too, in which they could approve when this was received."""
+        escalations = self.drafted.requirement.escalations if self.drafted else ()
+        return standing_in(approver, reliefs_of(escalations, approval.began), approval.at)
+
+    @property
     def barred(self) -> tuple[str, ...]:
         """The people who may not approve the newest plan: the requester and those who edited it."""
         return (self.requester, *self.authors)
@@ -251,7 +275,7 @@ class RunState(Frozen):
     def is_approved(self) -> bool:
         """Whether the approvals so far meet what the newest plan requires."""
         return self.drafted is not None and policy.satisfied(
-            self.drafted.requirement, self.approvers, self.barred
+            self.drafted.requirement, self.counting, self.barred
         )
 
     @property
@@ -265,10 +289,27 @@ class RunState(Frozen):
             return None
         return max(approval.at for approval in self.approvals) + timedelta(seconds=seconds)
 
-    def cooling_left(self, at: datetime) -> timedelta:
-        """Return how long from ``at`` no step may begin; zero if one may."""
-        until = self.cooling_until
-        return max(timedelta(), until - at) if until else timedelta()
+    @property
+    def beginning(self) -> Beginning:
+        """What decides when the next step of the newest plan may begin; approvals aside."""
+        if self.drafted is None:
+            return Beginning()
+        again = self.reopened.starts if self.reopened is not None else None
+        starts = again if again is not None else self.drafted.starts
+        requirement = self.drafted.requirement
+        has_times = starts is not None or bool(requirement.windows or requirement.freezes)
+        return Beginning(
+            not_before=self.drafted.plan.not_before,
+            cooling_until=self.cooling_until,
+            spans=(starts.spans if starts is not None else ()) if has_times else None,
+        )
+
+    def waits_until(self, at: datetime) -> datetime | None:
+        """Return until when the approved plan waits for its next step to be allowed; None if it does not."""
+        if self.phase is not Phase.EXECUTING:
+            return None
+        first = self.beginning.first(at)
+        return first if first is not None and first > at else None
 
     @property
     def next_hold(self) -> int:

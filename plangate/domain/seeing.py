@@ -56,7 +56,7 @@ def may_decide(
         barred: the requester and the authors, who neither approve nor resolve.
         is_held: whether the run waits for a resolution.
     """
-    if ways_of(viewer, [need.role for need in requirement.needs], barred):
+    if ways_of(viewer, requirement.asked, barred):
         return True
     is_asked = is_held or bool(requirement.needs) or requirement.resolvers is not None
     return is_asked and can_resolve(requirement, viewer, barred)

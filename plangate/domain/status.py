@@ -1,6 +1,7 @@
 """The status of a run, as the query, the command line and ``--json`` show it."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import Field, JsonValue
@@ -10,6 +11,7 @@ from plangate.domain.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Choice, Resolution
 from plangate.domain.duplicates import Duplicate
+from plangate.domain.escalation import Relief
 from plangate.domain.lifecycle import possible_resolutions
 from plangate.domain.limits import RecentSum, written
 from plangate.domain.people import Approver, LostApproval
@@ -17,8 +19,10 @@ from plangate.domain.plan import Plan, short
 from plangate.domain.plan_changes import Before, plan_before
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState, UndoProgress
+from plangate.domain.satisfiable import Unmet
 from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of
 from plangate.domain.standing_approvals import approval_of, counts_until, void_because
+from plangate.domain.start_times import Beginning
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
 
@@ -176,15 +180,18 @@ class Status(Frozen):
     """Everything that is known about a run; ``source`` says where the answer comes from.
 
     ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the
-    approvals that are missing; ``lost`` are those that were no longer valid when a step was to begin, so
+    approvals that are missing, and ``reliefs`` says from when which other roles may give them, too; ``lost``
+    are those that were no longer valid when a step was to begin, so
     that the plan is in review again since ``reopened_at``, as it is if an edit could not be drafted
     (``edit_failed`` says why); ``revoked`` are those that the recorded list of
-    people no longer supports; ``unread`` are decisions without a verdict. The fingerprint is that of
+    people no longer supports; ``unmet`` is what it waits for and no one of that list can give;
+    ``unread`` are decisions without a verdict. The fingerprint is that of
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
     if the records can be read.
     ``cooling_until`` is until when no step of the approved plan may begin, so that approvals can be taken
-    back; it may be past.
+    back; it may be past. ``beginning`` says when the next step of the newest plan may begin once it is
+    approved, if not at any time.
     ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
@@ -212,10 +219,12 @@ class Status(Frozen):
     approved_by: tuple[str, ...]
     unverified: tuple[str, ...] = ()
     still_needed: tuple[Need, ...] = ()
+    reliefs: tuple[Relief, ...] = Field(default=(), exclude_if=lambda value: not value)
     lost: tuple[LostApproval, ...] = ()
     reopened_at: AwareDatetime | None = None
     edit_failed: str = ""
     revoked: tuple[LostApproval, ...] = ()
+    unmet: tuple[Unmet, ...] = Field(default=(), exclude_if=lambda value: not value)
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
     refusals_not_listed: int
@@ -223,6 +232,7 @@ class Status(Frozen):
     unread_not_listed: int = 0
     deadline: AwareDatetime | None
     cooling_until: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    beginning: Beginning | None = Field(default=None, exclude_if=lambda value: value is None)
     planner: ModelUse | None
     steps: tuple[StepStatus, ...]
     workers_differ: tuple[str, ...] = ()
@@ -239,6 +249,25 @@ class Status(Frozen):
     duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=lambda value: not value)
     needs_more: bool = False
     source: str
+
+    def waits_until(self, at: datetime) -> datetime | None:
+        """Return until when the approved plan waits for its next step to be allowed; None if it does not."""
+        if self.state != Phase.EXECUTING or self.beginning is None:
+            return None
+        first = self.beginning.first(at)
+        return first if first is not None and first > at else None
+
+    def begins(self, at: datetime) -> datetime | None:
+        """Return when it begins at the earliest, while it is not approved; None if it may at once."""
+        if self.state != Phase.IN_REVIEW or self.beginning is None:
+            return None
+        first = self.beginning.first(at)
+        return first if first is not None and first > at else None
+
+    def runs_never(self, at: datetime) -> bool:
+        """Return whether no step of the open plan may begin any more."""
+        is_open = self.state in (Phase.IN_REVIEW, Phase.EXECUTING)
+        return is_open and self.beginning is not None and self.beginning.first(at) is None
 
 
 class RunResult(Frozen):
@@ -279,6 +308,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         approved_by=_names(state),
         unverified=_unverified(state),
         still_needed=_still_needed(state),
+        reliefs=state.reliefs,
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
         reopened_at=state.reopened.reopened_at if state.reopened else None,
         edit_failed=state.reopened.edit if state.reopened else "",
@@ -287,6 +317,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         refusals_not_listed=state.refusals_not_kept,
         deadline=state.deadline,
         cooling_until=state.cooling_until,
+        beginning=_beginning(state),
         planner=drafted.planner if drafted else None,
         steps=_steps(state),
         unrecorded=unrecorded,
@@ -301,6 +332,11 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         needs_more=state.reopened is not None and state.reopened.requirement is not None,
         source=source,
     )
+
+
+def _beginning(state: RunState) -> Beginning | None:
+    is_open = state.phase in (Phase.IN_REVIEW, Phase.EXECUTING, Phase.HELD)
+    return state.beginning if is_open and not state.beginning.is_free else None
 
 
 def with_step_attempt(status: Status, attempt: Attempt) -> Status:
@@ -392,7 +428,7 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
     """Return the delegators whose roles the approver needed; empty if their own roles were enough."""
     if approver is None or requirement is None:
         return ()
-    demanded = {need.role for need in requirement.needs}
+    demanded = set(requirement.asked)
     named = [standing.person for standing in approver.standings if demanded.intersection(standing.roles)]
     return () if approver.name in named else tuple(named)
 
@@ -400,7 +436,7 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
 def _still_needed(state: RunState) -> tuple[Need, ...]:
     if state.drafted is None or state.phase is not Phase.IN_REVIEW:
         return ()
-    return missing(state.drafted.requirement, state.approvers, state.barred)
+    return missing(state.drafted.requirement, state.counting, state.barred)
 
 
 def _sums(drafted: Drafted | None) -> tuple[SumStatus, ...]:

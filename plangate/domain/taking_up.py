@@ -70,7 +70,11 @@ def remainder_of(status: Status) -> Remainder:
     numbers = {step.number: number for number, step in enumerate(left, start=1)}
     steps = tuple(_taken_up(step, status, numbers) for step in left)
     summary = f"The rest of {status.workflow_id} ({_numbers(left)} of {len(status.steps)}): "
-    plan = ProposedPlan(summary=cut(summary + status.plan.summary, MAX_SUMMARY), steps=steps)
+    plan = ProposedPlan(
+        summary=cut(summary + status.plan.summary, MAX_SUMMARY),
+        not_before=status.plan.not_before,
+        steps=steps,
+    )
     return Remainder(plan=plan, request=cut(_request(status, left), MAX_REQUEST))
 
 

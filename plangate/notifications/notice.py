@@ -19,6 +19,7 @@ class NoticeKind(StrEnum):
     OUTCOME = "outcome"
     STUCK = "stuck"
     TROUBLE = "trouble"
+    TEST = "test"
 
 
 class Facts(Frozen):
@@ -93,11 +94,18 @@ class Delivery(StrEnum):
 
 
 class Attempted(Frozen):
-    """The result of one attempt: ``reason`` in our own words; ``retry_at`` if the server named a time."""
+    """The result of one attempt.
+
+    Attributes:
+        reason: in our own words, without secrets.
+        retry_at: when to try again, if the server named a time.
+        is_in_doubt: whether the message may have arrived, so that the next attempt is a repeat.
+    """
 
     delivery: Delivery
     reason: str = ""
     retry_at: AwareDatetime | None = None
+    is_in_doubt: bool = False
 
 
 class Channel(Protocol):

@@ -1,4 +1,4 @@
-"""The list of people with the roles that people lent since, by the trail of delegations.
+"""The list of people with what people ordered since by the trail of delegations: lent roles and absences.
 
 The two are one text: the list as the file has it, a line that says where it ends, and the entries of the
 trail that count. So one SHA-256 names all that a decision was judged by, and an evidence bundle has all that
@@ -20,16 +20,18 @@ from plangate.domain.audit import AuditEntry, WrittenEntry, read_event
 from plangate.domain.base import Typed
 from plangate.domain.delegations import (
     LONGEST,
+    Away,
     DelegationAction,
     DelegationDecided,
     DelegationRules,
     Lending,
+    away_after,
     lent_after,
 )
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault
-from plangate.domain.people import Delegation, People, Person, in_force, same_person
+from plangate.domain.people import Absence, Delegation, People, Person, in_force, same_person
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.signing.delegations import DELEGATION, other_delegation
 from plangate.signing.tokens import stated_audience, verified
@@ -116,19 +118,19 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
 def still_needed(
     entries: Sequence[AuditEntry], at: datetime, rules: DelegationRules | None
 ) -> tuple[AuditEntry, ...]:
-    """Return the entries that lend something by these rules, or end it, that is not over for long."""
+    """Return the entries that by these rules say something that is not over for long, or end it."""
     needed: list[AuditEntry] = []
     for entry in entries:
         event = entry.event
         if not isinstance(event, DelegationDecided) or event.arrival.order is None:
             continue
-        if event.arrival.order.action is DelegationAction.LEND:
-            later = [one for one in entries if one.number > entry.number]
-            ended = next(iter(lent_after(_decisions([entry, *later]))), None)
-            is_over = ended is None or ended.until + KEPT_FOR <= at
+        action = event.arrival.order.action
+        if action in (DelegationAction.LEND, DelegationAction.AWAY):
+            ends = _ends(entry, entries)
+            is_over = ends is None or ends + KEPT_FOR <= at
             if not is_over and (rules is None or _allows(rules, event)):
                 needed.append(entry)
-        elif any(_lends_the_same(one, entry) for one in needed):
+        elif any(_is_ended_by(one, entry) for one in needed):
             needed.append(entry)
     return tuple(needed)
 
@@ -143,17 +145,30 @@ def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
     return audience is not None and audience.partition("/")[0] != installation
 
 
-def _lends_the_same(lend: AuditEntry, end: AuditEntry) -> bool:
-    one, other = lend.event, end.event
+def _ends(entry: AuditEntry, entries: Sequence[AuditEntry]) -> datetime | None:
+    """Return when what an order lends is over, or its absence, by it and the orders after it."""
+    together = _decisions([entry, *(one for one in entries if one.number > entry.number)])
+    first = next(iter(lent_after(together[:1])), None)
+    own = (lent_after if first is not None else away_after)(together)
+    return own[0].until if own else None
+
+
+def _is_ended_by(begin: AuditEntry, end: AuditEntry) -> bool:
+    one, other = begin.event, end.event
     if not isinstance(one, DelegationDecided) or not isinstance(other, DelegationDecided):
         return False
-    lent, ended = one.arrival.order, other.arrival.order
-    return bool(lent and ended and same_person(lent.by, ended.by) and same_person(lent.to, ended.to))
+    begun, ended = one.arrival.order, other.arrival.order
+    if begun is None or ended is None or not same_person(begun.by, ended.by):
+        return False
+    if ended.action is DelegationAction.BACK:
+        return begun.action is DelegationAction.AWAY
+    return begun.action is DelegationAction.LEND and same_person(begun.to, ended.to)
 
 
 def _applied(people: People, entries: Iterable[AuditEntry]) -> People:
-    lent = lent_after(one for one in _decisions(entries) if _proven(one, people))
-    persons = tuple(_lending(person, lent) for person in people.persons)
+    proven = [one for one in _decisions(entries) if _proven(one, people)]
+    lent, away = lent_after(proven), away_after(proven)
+    persons = tuple(_absent(_lending(person, lent), away) for person in people.persons)
     return people.model_copy(update={"persons": persons})
 
 
@@ -178,7 +193,7 @@ def _proven(decision: DelegationDecided, people: People) -> bool:
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None or not same_person(order.by, approver.name):
         return False
-    if order.action is DelegationAction.LEND:
+    if order.action in (DelegationAction.LEND, DelegationAction.AWAY):
         if not _allows(decision.rules, decision):
             return False
         if order.until is None or order.until > decision.judged_at + LONGEST:
@@ -224,6 +239,16 @@ def _lending(person: Person, lent: Iterable[Lending]) -> Person:
         if same_person(one.by, person.name) and roles and one.since < one.until:
             more.append(Delegation(to=one.to, roles=roles, valid_from=one.since, valid_until=one.until))
     return person.model_copy(update={"delegates": (*person.delegates, *more)}) if more else person
+
+
+def _absent(person: Person, away: Iterable[Away]) -> Person:
+    """Return a person with their absences."""
+    own = [
+        Absence(since=one.since, until=one.until, to=one.to, reason=one.reason)
+        for one in away
+        if same_person(one.by, person.name) and one.since < one.until
+    ]
+    return person.model_copy(update={"absences": (*person.absences, *own)}) if own else person
 
 
 def _table(entry: AuditEntry) -> str:

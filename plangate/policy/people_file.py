@@ -1,11 +1,11 @@
-"""Read the list of people, a TOML file: names, roles, public keys, delegations.
+"""Read the list of people, a TOML file: names, roles, addresses, public keys, delegations.
 
 The text that the records keep has more than the file: ``[web]``, the web servers that were trusted, and each
 ``[[enrolment]]``, a signed change of keys (`plangate.policy.people_in_force` adds them).
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,13 +13,17 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 from plangate.domain.base import AwareDatetime, Typed
+from plangate.domain.calendars import Calendar
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.people import ANYONE, Delegation, Key, People, Person, identity
+from plangate.domain.people import ANYONE, Delegation, Key, People, Person, Role, identity
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.domain.validation import faults_in
+from plangate.policy.calendars_file import TABLE as CALENDARS
+from plangate.policy.calendars_file import Zone, faults_of_calendar, faults_of_zone, read_calendars
 from plangate.policy.lent_roles import read_lent, split_kept
+from plangate.policy.notify_addresses import MAX_ADDRESSES, NotifyAddress
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
 from plangate.signing.enrolment import KeyStatement, with_enrolments
@@ -83,6 +87,17 @@ class _PersonEntry(Typed):
     active: bool = True
     keys: list[_KeyEntry] = Field(default=[])
     delegates: list[_DelegationEntry] = Field(default=[])
+    notify: list[NotifyAddress] = Field(default=[], max_length=MAX_ADDRESSES)
+    calendar: Name | None = None
+    zone: Zone | None = None
+
+
+class _RoleEntry(Typed):
+    model_config = ConfigDict(strict=True)
+
+    name: RoleName
+    notify: list[NotifyAddress] = Field(default=[], max_length=MAX_ADDRESSES)
+    calendar: Name | None = None
 
 
 class PeopleFile:
@@ -145,7 +160,7 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
     policy = "this is a policy, and belongs in PLANGATE_POLICY"
     added = "the worker adds it to the list that the records keep; remove it"
     elsewhere = {"rule": policy, "default": policy, **dict.fromkeys((*_ADDED, "delegation"), added)}
-    faults = unknown_names(document, ("person", *(_ADDED if is_kept else ())), elsewhere)
+    faults = unknown_names(document, ("person", "role", CALENDARS, *(_ADDED if is_kept else ())), elsewhere)
     where = places(raw, "person")
     persons: dict[int, Person] = {}
     labels: dict[int, str] = {}
@@ -155,7 +170,10 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
         person = _person(entry, (labels[index],), faults)
         if person is not None:
             persons[index] = person
+    roles = _roles(document, places(raw, "role"), faults)
+    calendars = read_calendars(document, raw, faults, is_kept=is_kept)
     faults += _faults_among(persons, labels)
+    faults += _faults_of_times(persons, labels, roles, calendars, is_kept=is_kept)
     if not persons and not faults:
         faults.append(Fault((), "lists no one; write at least one person, under [[person]]"))
     if faults:
@@ -164,7 +182,12 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
     if faults:
         raise FileInvalid(str(path), faults)
     written = People(
-        persons=tuple(persons.values()), text=raw.decode(), hash=hashlib.sha256(raw).hexdigest(), web=web
+        persons=tuple(persons.values()),
+        text=raw.decode(),
+        hash=hashlib.sha256(raw).hexdigest(),
+        web=web,
+        described_roles=roles,
+        calendars=tuple(calendars.values()),
     )
     return with_enrolments(written, statements)
 
@@ -219,6 +242,9 @@ def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person
         mail=typed.mail,
         active=typed.active,
         enroller=typed.enroller,
+        notify=tuple(typed.notify),
+        calendar=typed.calendar or "",
+        zone=typed.zone or "",
         keys=tuple(keys),
         delegates=tuple(
             Delegation(
@@ -227,6 +253,41 @@ def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person
             for one in typed.delegates
         ),
     )
+
+
+def _roles(document: dict[str, Any], where: Mapping[int, str], faults: list[Fault]) -> tuple[Role, ...]:
+    """Return what the file says of roles; ``Any`` stands for TOML."""
+    roles: dict[str, Role] = {}
+    for index, entry in enumerate(tables(document, "role", faults)):
+        at = f"role {str(entry.get('name', index + 1))[:_TEXT_OF_NAME]!r} ({where.get(index, 'in a list')})"
+        try:
+            typed = _RoleEntry.model_validate(entry)
+        except ValidationError as error:
+            faults += faults_in(error, (at,))
+            continue
+        if typed.name in roles:
+            faults.append(Fault((at, "name"), "is described twice; write one [[role]] for it"))
+        roles[typed.name] = Role(name=typed.name, notify=tuple(typed.notify), calendar=typed.calendar or "")
+    return tuple(roles.values())
+
+
+def _faults_of_times(
+    persons: Mapping[int, Person],
+    labels: Mapping[int, str],
+    roles: Iterable[Role],
+    calendars: Mapping[str, Calendar],
+    *,
+    is_kept: bool,
+) -> list[Fault]:
+    """Return the faults of the calendars and zones that people and roles name."""
+    faults: list[Fault] = []
+    for index, person in persons.items():
+        at = (labels[index],)
+        faults += faults_of_calendar(person.calendar, (*at, "calendar"), calendars)
+        faults += [] if is_kept or not person.zone else faults_of_zone(person.zone, at)
+    for role in roles:
+        faults += faults_of_calendar(role.calendar, (f"role {role.name!r}", "calendar"), calendars)
+    return faults
 
 
 def _faults_among(persons: Mapping[int, Person], labels: Mapping[int, str]) -> list[Fault]:

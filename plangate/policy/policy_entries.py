@@ -10,6 +10,7 @@ from plangate.domain.decision import Resolution
 from plangate.domain.durations import read_timeout
 from plangate.domain.policy import LONGEST_COOLING, MAX_COUNT
 from plangate.domain.seers import Party
+from plangate.domain.working_time import read_working
 from plangate.policy.toml_file import Name
 
 
@@ -26,6 +27,10 @@ def _cooling(value: object) -> int:
     return seconds
 
 
+def _names(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 def _resolution(value: object) -> Resolution:
     if value not in list(Resolution):
         raise ValueError(f"must be one of: {', '.join(Resolution)}")
@@ -38,11 +43,34 @@ def _party(value: object) -> Party:
     return Party(str(value))
 
 
+MOST_REMINDERS: Final = 5
+MOST_ESCALATIONS: Final = 5
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Proof = Annotated[Assurance, BeforeValidator(read_assurance)]
 When = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 _CONDITION: Final = "a condition in [CEL](https://cel.dev), evaluated for each step"
 _NAME: Final = "its unique name, which is recorded"
+
+
+class WorkingTimeEntry(Typed):
+    """A time limit in working time: days or hours."""
+
+    days: int = 0
+    hours: int = 0
+
+
+def _limit(value: object) -> int | WorkingTimeEntry:
+    working = read_working(value) if isinstance(value, str) else None
+    return WorkingTimeEntry(days=working[0], hours=working[1]) if working else _seconds(value)
+
+
+class EscalateEntry(Typed):
+    """One item of ``escalate``."""
+
+    model_config = ConfigDict(strict=True)
+
+    after: Seconds
+    to: Name
 
 
 class NeedEntry(Typed):
@@ -68,9 +96,24 @@ class DefaultEntry(Typed):
         description='the least [proof](#keys-passkeys-and-logins): `"typed"` (default), `"login"` or '
         '`"signed"`',
     )
-    timeout: Seconds | None = Field(
+    timeout: Annotated[int | WorkingTimeEntry, BeforeValidator(_limit)] | None = Field(
         default=None,
-        description="how long the review may take; the shortest counts, including the request's own",
+        description="how long the review may take: `4h`, `2 working days` or `6 working hours`; the shortest "
+        "counts",
+    )
+    calendar: Name | None = Field(
+        default=None, description="the [calendar](#working-time) by which its working time is counted"
+    )
+    remind: list[Seconds] = Field(
+        default_factory=list,
+        max_length=MOST_REMINDERS,
+        description="how long before the deadline those are reminded who can still approve: "
+        '`["24h", "2h"]`. Default: never',
+    )
+    escalate: list[EscalateEntry] = Field(
+        default_factory=list,
+        max_length=MOST_ESCALATIONS,
+        description="which roles may approve, too, after how much of a review; see [escalation](#escalation)",
     )
     approval_valid_for: Seconds | None = Field(
         default=None,
@@ -82,9 +125,21 @@ class DefaultEntry(Typed):
         description="how long after the last approval no step begins, so that it can be taken back; at most "
         "`24h`",
     )
+    window: Name | None = Field(
+        default=None,
+        description="the [calendar](#when-it-runs) in whose working time steps begin. Default: at any time",
+    )
+    freeze: Annotated[list[Name], BeforeValidator(_names)] = Field(
+        default_factory=list,
+        description="a [calendar](#when-it-runs), or a list of them, in whose working time no step begins",
+    )
     batch: bool = Field(
         default=False,
         description="whether such plans may be approved several at once, by one touch. Default: `false`",
+    )
+    notify_details: bool = Field(
+        default=False,
+        description="whether [notices](howto-notices.md) may say what the steps do. Default: `false`",
     )
 
 

@@ -42,10 +42,35 @@ def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[F
         if named.count(role) > 1:
             yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
         yield from faults_of_role(role, in_needs, known)
-    others = rule.timeout_seconds or rule.approval_valid_for or rule.cooling_seconds or rule.batch
-    if (others or rule.assurance > Assurance.TYPED) and not rule.needs:
-        without = "assurance, timeout, approval_valid_for, settle and batch have no effect"
+    yield from _faults_of_escalations(rule, at, known)
+    yield from _faults_of_reminders(rule, at)
+    of_review = (rule.timeout_seconds, rule.working, rule.remind, rule.approval_valid_for)
+    of_consent = (rule.batch, rule.notify_details)
+    of_beginning = (rule.cooling_seconds, rule.window, rule.freezes)
+    if (any((*of_review, *of_consent, *of_beginning)) or rule.assurance > Assurance.TYPED) and not rule.needs:
+        without = (
+            "assurance, timeout, remind, approval_valid_for, settle, window, freeze, batch and "
+            "notify_details have no effect"
+        )
         yield Fault(at, f"needs no approval, so {without}; remove them")
+
+
+def _faults_of_escalations(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[Fault]:
+    at = (*at, "escalate")
+    for role in dict.fromkeys(one.to for one in rule.escalations):
+        if role == ANYONE:
+            yield Fault(at, f"{ANYONE} would be everyone but the requester; name a role")
+        yield from faults_of_role(role, at, known)
+    for one in rule.escalations:
+        if one.role in (ANYONE, one.to):
+            yield Fault(at, f"{one.to} may approve from the beginning already, for {one.role}; remove it")
+        if rule.timeout_seconds is not None and one.after_seconds >= rule.timeout_seconds:
+            yield Fault(at, f"to {one.to} begins no earlier than the review ends; make after shorter")
+
+
+def _faults_of_reminders(rule: Rule, at: FaultPath) -> Iterator[Fault]:
+    if rule.timeout_seconds is not None and any(one >= rule.timeout_seconds for one in rule.remind):
+        yield Fault((*at, "remind"), "has a reminder that would come before the review begins; shorten it")
 
 
 def faults_of_times(rules: Iterable[Rule]) -> Iterator[Fault]:

@@ -17,9 +17,11 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from plangate.domain.base import Frozen
+from plangate.domain.calendars import Calendar
 from plangate.domain.delegations import DelegationRules, LendableRole
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
+from plangate.domain.escalation import Escalation
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.limits import Limit, RecentSum, recent_sum
 from plangate.domain.people import ANYONE
@@ -38,8 +40,18 @@ from plangate.domain.seers import Seers
 from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
+from plangate.domain.working_time import WorkingTime
+from plangate.policy.calendars_file import TABLE as CALENDARS
+from plangate.policy.calendars_file import faults_of_calendar, read_calendars
 from plangate.policy.conditions import Condition, RecentOf, Unclear
-from plangate.policy.policy_entries import DefaultEntry, ResolveEntry, RuleEntry, SeeEntry, WholePolicy
+from plangate.policy.policy_entries import (
+    DefaultEntry,
+    ResolveEntry,
+    RuleEntry,
+    SeeEntry,
+    WholePolicy,
+    WorkingTimeEntry,
+)
 from plangate.policy.policy_faults import (
     Known,
     faults_of_condition,
@@ -117,6 +129,7 @@ class FilePolicy:
         see: Rules[Seers] = MappingProxyType({}),
         whole: WholePolicy | None = None,
         stop_rules: StopRules | None = None,
+        calendars: Mapping[str, Calendar] = MappingProxyType({}),
     ) -> None:
         self._rules = rules
         self._resolve = resolve
@@ -127,6 +140,7 @@ class FilePolicy:
         self.default = default
         self.whole = whole or WholePolicy()
         self.stop_rules = stop_rules or StopRules()
+        self.calendars = calendars
         self.text = text
         self.policy_hash = hashlib.sha256(text.encode()).hexdigest()
 
@@ -324,8 +338,9 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     document = parse_toml(path, raw)
     people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
     faults = unknown_names(
-        document, ("rule", "resolve", "see", "default", *_OF_ALL, *STOP_TABLES), {"person": people}
+        document, ("rule", "resolve", "see", "default", CALENDARS, *_OF_ALL, *STOP_TABLES), {"person": people}
     )
+    calendars = read_calendars(document, raw, faults, is_kept=known is None)
     names: set[str] = set()
 
     def rules_in(table: str, read: _Read[AnyRule]) -> dict[str, tuple[AnyRule, Condition]]:
@@ -338,9 +353,10 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
                 found.update({rule.name: (rule, condition)} if condition else {})
         return found
 
-    rules, resolve = rules_in("rule", _rule), rules_in("resolve", _resolve_rule)
+    rule = partial(_rule, calendars=calendars)
+    rules, resolve = rules_in("rule", rule), rules_in("resolve", _resolve_rule)
     see = rules_in("see", _see_rule)
-    default = _default(document.get("default"), faults)
+    default = _default(document.get("default"), faults, calendars)
     faults += faults_of_rule(default, _DEFAULT, known)
     faults += faults_of_times([default, *(rule for rule, _ in rules.values())])
     whole = _whole(document, faults)
@@ -357,7 +373,15 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
         raise FileInvalid(str(path), faults)
     tools = known.tools if known else None
     return FilePolicy(
-        rules, default, tools, raw.decode(), resolve=resolve, see=see, whole=whole, stop_rules=stop_rules
+        rules,
+        default,
+        tools,
+        raw.decode(),
+        resolve=resolve,
+        see=see,
+        whole=whole,
+        stop_rules=stop_rules,
+        calendars=calendars,
     )
 
 
@@ -385,13 +409,20 @@ def _condition(when: object, of: FaultPath, known: Known | None, faults: list[Fa
     return condition
 
 
-def _rule(entry: dict[str, Any], at: FaultPath, known: Known | None, faults: list[Fault]) -> Rule | None:
+def _rule(
+    entry: dict[str, Any],
+    at: FaultPath,
+    known: Known | None,
+    faults: list[Fault],
+    *,
+    calendars: Mapping[str, Calendar],
+) -> Rule | None:
     try:
         typed = RuleEntry.model_validate(_without_misplaced(entry, at, faults))
     except ValidationError as error:
         faults += faults_in(error, at)
         return None
-    rule = _as_rule(typed, typed.name)
+    rule = _as_rule(typed, typed.name, at, calendars, faults)
     faults += faults_of_rule(rule, at, known)
     return rule
 
@@ -446,7 +477,7 @@ def _without_misplaced(entry: object, at: FaultPath, faults: list[Fault]) -> obj
     return {name: value for name, value in entry.items() if name not in misplaced}
 
 
-def _default(entry: object, faults: list[Fault]) -> Rule:
+def _default(entry: object, faults: list[Fault], calendars: Mapping[str, Calendar]) -> Rule:
     if entry is None:
         return Rule(name=DEFAULT_RULE, needs=ONE_APPROVAL.needs)
     try:
@@ -454,16 +485,44 @@ def _default(entry: object, faults: list[Fault]) -> Rule:
     except ValidationError as error:
         faults += faults_in(error, _DEFAULT)
         return Rule(name=DEFAULT_RULE, needs=ONE_APPROVAL.needs)
-    return _as_rule(typed, DEFAULT_RULE)
+    return _as_rule(typed, DEFAULT_RULE, _DEFAULT, calendars, faults)
 
 
-def _as_rule(entry: DefaultEntry, name: str) -> Rule:
+def _as_rule(
+    entry: DefaultEntry,
+    name: str,
+    at: FaultPath,
+    calendars: Mapping[str, Calendar],
+    faults: list[Fault],
+) -> Rule:
+    faults += faults_of_calendar(entry.window or "", (*at, "window"), calendars)
+    for freeze in entry.freeze:
+        faults += faults_of_calendar(freeze, (*at, "freeze"), calendars)
+    faults += faults_of_calendar(entry.calendar or "", (*at, "calendar"), calendars)
+    if entry.escalate and not entry.needs:
+        faults.append(Fault((*at, "escalate"), "has no effect on what needs no approval; remove it"))
+    working, calendar = None, calendars.get(entry.calendar or "")
+    if isinstance(entry.timeout, WorkingTimeEntry):
+        if calendar is not None:
+            working = WorkingTime(days=entry.timeout.days, hours=entry.timeout.hours, calendar=calendar)
+        elif entry.calendar is None:
+            faults.append(Fault((*at, "timeout"), "counts working time; name the calendar for it"))
     return Rule(
         name=name,
         needs=tuple(Need(role=need.role, count=need.count) for need in entry.needs),
         assurance=entry.assurance,
-        timeout_seconds=entry.timeout,
+        timeout_seconds=entry.timeout if isinstance(entry.timeout, int) else None,
         approval_valid_for=entry.approval_valid_for,
         cooling_seconds=entry.settle,
         batch=entry.batch,
+        notify_details=entry.notify_details,
+        window=calendars.get(entry.window or ""),
+        freezes=tuple(calendars[one] for one in dict.fromkeys(entry.freeze) if one in calendars),
+        working=working,
+        escalations=tuple(
+            Escalation(role=need.role, after_seconds=one.after, to=one.to)
+            for need in entry.needs
+            for one in entry.escalate
+        ),
+        remind=tuple(dict.fromkeys(entry.remind)),
     )

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from plangate.policy.calendars_file import CalendarEntry
 from plangate.policy.policy_entries import ResolveEntry, RuleEntry, SeeEntry, WholePolicy
 from plangate.policy.policy_input import FIELDS, FUNCTIONS, PolicyInput
 
@@ -19,6 +20,7 @@ _TABLES: Final[dict[str, type[BaseModel]]] = {
     "RuleEntry": RuleEntry,
     "ResolveEntry": ResolveEntry,
     "SeeEntry": SeeEntry,
+    "CalendarEntry": CalendarEntry,
     "WholePolicy": WholePolicy,
 }
 _FIRST: Final = ("name", "when", "who", "roles")

@@ -87,8 +87,11 @@ def limits_of(policy: Policy) -> tuple[Limit, ...]:
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
     """Return what is wrong if a plan on the record asks for less than was ``demanded``."""
     wanted = asks_for_less(drafted.requirement, demanded)
-    if wanted is None and exceeds_requirement(drafted, demanded):
-        wanted = f"a review of at most {demanded.timeout_seconds} seconds"
+    longest = exceeds_requirement(drafted, demanded)
+    if wanted is None and longest is not None:
+        wanted = f"a review of at most {longest}"
+    if wanted is None and not set(demanded.working).issuperset(drafted.requirement.working):
+        wanted = "no working time that its rules do not count"
     if wanted is None:
         return None
     name = demanded.policy_hash

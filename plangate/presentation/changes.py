@@ -81,8 +81,9 @@ def add_changes(
     changes = changes_between(before.plan, plan)
     if not changes:
         page.note("nothing", "", indent + 2)
-    if changes.summary is not None:
-        _add_value(page, changes.summary, indent + 2)
+    for one in (changes.summary, changes.not_before):
+        if one is not None:
+            _add_value(page, one, indent + 2)
     for step in changes.steps:
         label, words = step_change_words(step, before, plan)
         page.field(label, words, indent=indent + 2)

@@ -24,6 +24,7 @@ from plangate.domain.policy import missing
 from plangate.domain.references import references_in
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.standing_approvals import counts_until, void_because
+from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, Unrecorded, status_of, step_at_work
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.held_page import UNDOING, barred_words, is_partly_done
@@ -146,11 +147,11 @@ def _heading(state: RunState, status: Status) -> str:
                 return drafting
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {state.drafted.requirement}.{_may_not(status)}{_sums(status)}"
-                f"{_so_far(state, state.drafted)}{_again(state)}"
+                f"Needs {state.drafted.requirement}.{_later(state)}{_may_not(status)}{_sums(status)}"
+                f"{_so_far(state, state.drafted)}{_again(state)}{_times(state)}"
             )
         case Phase.EXECUTING:
-            return f"### Approved, being executed{_cooling(state)}"
+            return f"### Approved, being executed{_waiting(state)}"
         case Phase.HELD:
             return hold_part(status)
         case Phase.UNDOING:
@@ -175,14 +176,31 @@ def _duplicates(status: Status) -> list[str]:
     return ["\n".join(shown)] if shown else []
 
 
-def _cooling(state: RunState) -> str:
+def _waiting(state: RunState) -> str:
     """Say from when on a step begins; the page has no clock, so it says so afterwards too."""
-    if state.cooling_until is None or any(step.state is not StepState.PENDING for step in state.steps):
-        return ""
+    if not state.approvals or any(step.state is not StepState.PENDING for step in state.steps):
+        return _times(state)
+    first = state.waits_until(max(approval.at for approval in state.approvals))
+    if first is None:
+        return _times(state)
     return (
-        f"\nNo step begins before {state.cooling_until:%Y-%m-%d %H:%M:%S} UTC. Until then "
-        "`withdraw_approval` takes your own approval back."
+        f"\nNo step begins before {first:%Y-%m-%d %H:%M:%S} UTC. Until then "
+        f"`withdraw_approval` takes your own approval back.{_times(state)}"
     )
+
+
+def _times(state: RunState) -> str:
+    """Say when the plan runs, if not at any time."""
+    drafted = state.drafted
+    if drafted is None:
+        return ""
+    lines = []
+    if drafted.plan.not_before is not None:
+        lines.append(f"Not before {drafted.plan.not_before:%Y-%m-%d %H:%M:%S} UTC.")
+    windows, freezes = drafted.requirement.windows, drafted.requirement.freezes
+    lines += [f"Steps begin {calendar_words(one)} ({plain(one.name)})." for one in windows]
+    lines += [f"No step begins {calendar_words(one)} ({plain(one.name)})." for one in freezes]
+    return "".join(f"\n{line}" for line in lines)
 
 
 def _may_not(status: Status) -> str:
@@ -230,6 +248,11 @@ def _again(state: RunState) -> str:
     )
 
 
+def _later(state: RunState) -> str:
+    """Return who may approve, too, from when on."""
+    return "".join(f" For {one.role}, {one}." for one in state.reliefs)
+
+
 def _sums(status: Status) -> str:
     """Return the sums over time, each on a line."""
     lines = (markdown_code(cut(line, _ROOM_FOR_LINE)) for line in sum_lines(status.sums))
@@ -240,7 +263,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
     """Return what is still needed, and who approved, when, and until when it counts."""
     if not state.approvals:
         return ""
-    still = " and ".join(map(str, missing(drafted.requirement, state.approvers, state.barred)))
+    still = " and ".join(map(str, missing(drafted.requirement, state.counting, state.barred)))
     lines: list[str] = []
     room = _ROOM_FOR_APPROVALS
     for approval in state.approvals:

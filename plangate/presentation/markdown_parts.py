@@ -64,7 +64,7 @@ def _changes_since(before: PreviousPlan, status: Status, room: int) -> str:
     plan = status.plan
     assert plan is not None
     changes = changes_between(before.plan, plan)
-    lines = [_value_line(changes.summary)] if changes.summary else []
+    lines = [_value_line(one) for one in (changes.summary, changes.not_before) if one is not None]
     for step in changes.steps:
         label, words = step_change_words(step, before, plan)
         lines.append(f"**{label}:** {markdown_code(words)}")

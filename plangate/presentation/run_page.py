@@ -13,6 +13,7 @@ from plangate.domain.digest import digest
 from plangate.domain.escaping import cut
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
+from plangate.domain.policy import spelled_needs
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
 from plangate.presentation.changes import add_all_changes, author_of
@@ -31,11 +32,13 @@ from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.presentation.reads_page import add_reads, reads_words
 from plangate.presentation.settlement_words import add_settlements, reversed_steps
+from plangate.presentation.start_words import begins_words, can_take_back, when_it_runs
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.stops_page import add_stop
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.presentation.words import (
+    APPROVED_AND_WAITING,
     NO_LONGER_COUNTS,
     SUPPLIED,
     UNKNOWN_SENDER,
@@ -67,7 +70,7 @@ def is_over(status: Status) -> bool:
 def run_page(status: Status, now: datetime) -> Page:
     """Return the whole page of a run."""
     page = Page()
-    page.heading(_title(status), _style(status))
+    page.heading(_title(status, now), _style(status))
     add_settlements(page, status.state, status.steps)
     if status.reason:
         page.field("because", status.reason)
@@ -76,7 +79,7 @@ def run_page(status: Status, now: datetime) -> Page:
         page.field("TWICE?", line, "bold red")
     for stop in status.stops:
         add_stop(page, stop)
-    _add_cooling(page, status, now)
+    _add_beginning(page, status, now)
     add_hold(page, status, now)
     if status.state == Phase.UNDOING:
         page.field("now", UNDOING, "bold yellow")
@@ -99,13 +102,14 @@ def run_page(status: Status, now: datetime) -> Page:
     return page
 
 
-def _add_cooling(page: Page, status: Status, now: datetime) -> None:
-    """Add until when approvals can be taken back, and how."""
-    until = status.cooling_until
-    if until is None or until <= now:
+def _add_beginning(page: Page, status: Status, now: datetime) -> None:
+    """Add until when an approved plan waits, and how approvals can be taken back."""
+    begins = begins_words(status, now)
+    if not begins:
         return
-    begins = f"at {moment(until, with_seconds=True)}, {from_now(until, now)}"
     page.field("begins", begins, "bold yellow")
+    if not can_take_back(status, now):
+        return
     page.note("Until then those who approved can take their approval back:", "", indent=4)
     page.command(f"{program()} withdraw-approval {shlex.quote(status.workflow_id)} --by YOUR-NAME", indent=6)
 
@@ -132,14 +136,17 @@ def plan_page(status: Status, now: datetime) -> Page:
     if status.state == Phase.IN_REVIEW:
         page.field("may not", barred_words(status))
     if status.still_needed and status.approved_by:
-        page.field("still needed", needed_words(status), "bold yellow")
+        page.field("still needed", _needed(status), "bold yellow")
+    add_reliefs(page, status, now)
     for line in sum_lines(status.sums):
         page.field("in all", line)
+    for label, words in when_it_runs(status, now):
+        page.field(label, words, "bold" if label == "runs" else "")
     _add_approvals(page, status)
     if status.changes_asked and status.revision > 1:
         page.words("changes", status.changes_asked)
     if status.deadline and status.state == Phase.IN_REVIEW:
-        page.field("deadline", f"{moment(status.deadline)}, {from_now(status.deadline, now)}")
+        page.field("deadline", f"{moment(status.deadline)}, {from_now(status.deadline, now)}{_by(status)}")
     add_all_changes(page, status, _exact(status))
     for step in status.steps:
         add_step(page, step, len(status.steps), _exact(status))
@@ -177,7 +184,7 @@ def _add_approvals(page: Page, status: Status) -> None:
 def outcome_page(status: Status) -> Page:
     """Return how a run ended: outcome, receipts, who approved."""
     page = Page()
-    page.heading(_title(status), _style(status))
+    page.heading(_title(status, None), _style(status))
     add_settlements(page, status.state, status.steps)
     if status.reason:
         page.field("because", status.reason)
@@ -202,7 +209,7 @@ def _add_taking_up(page: Page, status: Status) -> None:
         page.command(f"{program()} start --from {shlex.quote(status.workflow_id)}")
 
 
-def _title(status: Status) -> str:
+def _title(status: Status, now: datetime | None) -> str:
     """Return the id and the state, and what the outcome does not show: steps skipped or reversed."""
     is_executed = status.state == Outcome.EXECUTED
     skipped = [str(step.number) for step in status.steps if step.state is StepState.SKIPPED and is_executed]
@@ -210,7 +217,9 @@ def _title(status: Status) -> str:
     parts = [_which(skipped, "skipped")] if skipped else []
     parts += [_which(gone, "reversed")] if gone else []
     but = f", {'but' if is_executed else 'and'} {' and '.join(parts)}" if parts else ""
-    return f"{status.workflow_id}  {spelled(status.state)}{but}"
+    waits = now is not None and status.waits_until(now) is not None
+    state = APPROVED_AND_WAITING if waits else spelled(status.state)
+    return f"{status.workflow_id}  {state}{but}"
 
 
 def _which(steps: list[str], what: str) -> str:
@@ -235,7 +244,15 @@ def needed_words(status: Status) -> str:
     """Return the approvals that the plan still lacks; the whole requirement if that is not known."""
     if not status.still_needed or status.requirement is None:
         return str(status.requirement)
-    return " and ".join(map(str, status.still_needed)) + status.requirement.proof_words
+    return spelled_needs(status.still_needed, status.reliefs) + status.requirement.proof_words
+
+
+def add_reliefs(page: Page, status: Status, now: datetime) -> None:
+    """Add who may approve, too, from when on."""
+    for role, at in dict.fromkeys((one.to, one.at) for one in status.reliefs):
+        instead = " and ".join(one.role for one in status.reliefs if (one.to, one.at) == (role, at))
+        when = "since" if at <= now else "from"
+        page.field("or", f"{when} {moment(at)}, {from_now(at, now)}, {role} (instead of {instead})")
 
 
 def waits_for(status: Status, viewer: str) -> str:
@@ -283,6 +300,16 @@ def _approvers(status: Status) -> str:
     return ", ".join(
         name + proof_words(verified=name not in status.unverified) for name in status.approved_by
     )
+
+
+def _needed(status: Status) -> str:
+    """Return the approvals that the plan still lacks; the page says apart who may give them later."""
+    return needed_words(status.model_copy(update={"reliefs": ()}))
+
+
+def _by(status: Status) -> str:
+    limits = status.requirement.working if status.requirement else ()
+    return f"; {' or '.join(map(str, limits))}" if limits else ""
 
 
 def _for_how_long(status: Status) -> str:

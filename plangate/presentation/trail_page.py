@@ -25,6 +25,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.delegations import DelegationDecided
+from plangate.domain.escalation import reliefs_of
 from plangate.domain.escaping import cut
 from plangate.domain.key_orders import KeyAction, KeyDecided
 from plangate.domain.looks import Looked
@@ -91,7 +92,7 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return (
                 f"plan {short(event.fingerprint)}, revision {event.revision}, {author}"
                 f"{counted(len(event.plan.steps), 'step')}: {cut(event.plan.summary, _LONGEST)}; "
-                f"needs {'; '.join([str(event.requirement), *sum_lines(event.recent)])}"
+                f"needs {'; '.join([str(event.requirement), *_later(event), *sum_lines(event.recent)])}"
             )
         case Decided():
             return _decision(event)
@@ -168,11 +169,12 @@ def _order(event: StopDecided) -> str:
 
 def _delegation(event: DelegationDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an order to lend that cannot be read"
+    said = "an order to lend, or about an absence, that cannot be read"
     if order is not None:
         until = f" until {moment(order.until)}" if order.until else ""
         roles = f" {', '.join(order.roles)}" if order.roles else ""
-        said = f"{order.action}{roles} to {order.to}{until}"
+        to = f" to {order.to}" if order.to else ""
+        said = f"{order.action}{roles}{to}{until}"
         said += f" ({cut(order.reason, _LONGEST)})" if order.reason else ""
     result = "accepted" if verdict.accepted else "refused"
     return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"
@@ -192,6 +194,14 @@ def _proof(approver: Approver | None) -> str:
     if approver is None:
         return ""
     return f", {how_proven(approver.assurance, approver.key_id, approver.origin, approver.batch)}"
+
+
+def _later(drafted: Drafted) -> list[str]:
+    """Return who may approve, too, from when on, and the deadline if it was worked out in working time."""
+    reliefs = reliefs_of(drafted.requirement.escalations, drafted.drafted_at)
+    later = [f"for {one.role}, from {moment(one.at)} also by {one.to}" for one in reliefs]
+    limits = " or ".join(map(str, drafted.requirement.working))
+    return later + ([f"until {moment(drafted.deadline)} ({limits})"] if limits else [])
 
 
 def _decision(event: Decided) -> str:

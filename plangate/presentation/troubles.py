@@ -17,6 +17,8 @@ def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
     """Yield each of these sentences after its cause, which stays the same from one attempt to the next."""
     if status.unrecorded is not None:
         yield status.unrecorded.cause, _unrecorded(status.unrecorded)
+    for one in status.unmet:
+        yield one.what, f"Needs {one}."
     if status.drafting is not None:
         said = _lost_draft(status) or f"The draft of revision {status.revision + 1} {_tried(status.drafting)}"
         yield status.drafting.paused or status.drafting.last_error, said

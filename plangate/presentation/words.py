@@ -18,6 +18,7 @@ from plangate.presentation.program import program
 UNKNOWN_SENDER: Final = "unknown sender"
 NO_LONGER_COUNTS: Final = "no longer counts"
 SUPPLIED: Final = "plan supplied by the requester"
+APPROVED_AND_WAITING: Final = "approved, waits to begin"
 
 
 def spelled(word: str) -> str:

@@ -1,10 +1,10 @@
-"""Enter an order to lend, or to end, into the trail of delegations, with its verdict."""
+"""Enter an order into the trail of delegations, with its verdict."""
 
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-from plangate.domain.delegations import DelegationArrival, DelegationDecided, Lending, lent_after
+from plangate.domain.delegations import DelegationArrival, DelegationDecided
 from plangate.domain.people import Identified
 from plangate.records.lent import decisions_in
 from plangate.records.rule_texts import times_before
@@ -12,7 +12,7 @@ from plangate.records.tables import NOW
 from plangate.records.trail import Note, open_delegations_trail
 from plangate.records.used_signatures import use_token
 
-Judge = Callable[[Sequence[Lending], Identified], DelegationDecided]
+Judge = Callable[[Sequence[DelegationDecided], Identified], DelegationDecided]
 
 
 def enter_delegation(
@@ -30,7 +30,7 @@ def enter_delegation(
     known = trail.find([arrival.key]).get(arrival.key)
     if known is not None and isinstance(known.event, DelegationDecided):
         return known.event
-    event = judge(lent_after(decisions_in(trail.entries())), use_token(trail, arrival.key, sender))
+    event = judge(decisions_in(trail.entries()), use_token(trail, arrival.key, sender))
     at = max([now, *times_before(connection, trail)])
     trail.append(Note(key=arrival.key, at=at, actor=actor, event=event))
     return event

@@ -13,9 +13,10 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
-from plangate.domain.people import LostApproval
+from plangate.domain.people import People
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState
+from plangate.domain.satisfiable import Deciders, unmet
 from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of, worst_of
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of, with_stops
@@ -45,13 +46,13 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
     try:
         with database.read() as connection:
             state = read_state(connection, workflow_id)
-            revoked = _revoked(connection, state)
+            known = _by_people(connection, state)
             stops = shown(standing_stops(connection))
     except RecordsMissing:
         return None
     if state.requested is None:
         return None
-    status = status_of(state, source="records").model_copy(update={"revoked": revoked})
+    status = status_of(state, source="records").model_copy(update=known)
     return checked(with_stops(status, stops), workflow_id=workflow_id)
 
 
@@ -81,10 +82,10 @@ def settlements_on_record(database: Database, workflow_id: str) -> dict[int, Set
     return {number: one for number, one in found if one is not None}
 
 
-def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApproval, ...]:
-    """Return the approvals of an open plan that are no longer valid.
+def by_people_on_record(database: Database, workflow_id: str) -> dict[str, object]:
+    """Return the fields of an open run's status that follow from the list of people in force.
 
-    They are checked against the newest list of people that a worker has recorded.
+    These are the approvals that are no longer valid, and what no one can give: ``revoked`` and ``unmet``.
 
     Raises:
         RecordsMissing: there are no records.
@@ -92,16 +93,29 @@ def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApprova
         TrailDamaged: its entries cannot be read.
     """
     with database.read() as connection:
-        return _revoked(connection, read_state(connection, workflow_id))
+        return _by_people(connection, read_state(connection, workflow_id))
 
 
-def _revoked(connection: Connection, state: RunState) -> tuple[LostApproval, ...]:
-    if not state.approvals or state.claimed or state.phase is Phase.CLOSED:
-        return ()
+def _by_people(connection: Connection, state: RunState) -> dict[str, object]:
+    if state.phase is Phase.CLOSED:
+        return {}
     now = connection.execute(NOW).scalar_one()
+    people = _people_in_force(connection, now)
+    may_lose = state.approvals and not state.claimed
+    revoked = lost_approvals(state, people, now) if may_lose else ()
+    return {"revoked": revoked, "unmet": unmet(state, people, now)}
+
+
+def _people_in_force(connection: Connection, now: datetime) -> People | None:
+    """Return the newest list of people that a worker has recorded."""
     in_force = in_force_at(connection, "people", now)
-    people = lists_in((in_force.text,))(in_force.text.hash) if in_force and in_force.text else None
-    return lost_approvals(state, people, now)
+    return lists_in((in_force.text,))(in_force.text.hash) if in_force and in_force.text else None
+
+
+def _deciders(connection: Connection) -> Deciders | None:
+    now = connection.execute(NOW).scalar_one()
+    people = _people_in_force(connection, now)
+    return Deciders(people, now) if people is not None else None
 
 
 def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Status]:
@@ -155,21 +169,26 @@ def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[
         RecordsUnavailable: the database does not answer.
     """
     with database.read() as connection:
-        return [status for one in _folded(read_trails(connection, workflow_ids)) if (status := _shown(one))]
+        deciders = _deciders(connection)
+        states = _folded(read_trails(connection, workflow_ids))
+        return [status for one in states if (status := _shown(one, deciders))]
 
 
 def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
     """Yield the runs that are in the wanted state according to their trails, whatever their rows say."""
+    deciders = _deciders(connection)
     for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
         for state in _folded(read_trails(connection, [row.workflow_id for row in rows])):
-            if wanted.takes(state.state) and (status := _shown(state)):
+            if wanted.takes(state.state) and (status := _shown(state, deciders)):
                 yield status
 
 
-def _shown(state: RunState) -> Status | None:
+def _shown(state: RunState, deciders: Deciders | None) -> Status | None:
     """Return a run's status for a list; None, with a log line, if it must not be shown."""
+    known = {"unmet": deciders.unmet(state)} if deciders is not None else {}
     try:
-        return checked(status_of(state, source="records"), workflow_id=state.workflow_id)
+        status = status_of(state, source="records").model_copy(update=known)
+        return checked(status, workflow_id=state.workflow_id)
     except StatusContradicts as error:
         _log.warning("A run is left out of the list.", action="pending", error=str(error))
         return None

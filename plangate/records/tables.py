@@ -114,6 +114,9 @@ runs = Table(
 )
 # The runs that wait for a person, soonest deadline first.
 Index("ix_runs_state_deadline", runs.c.state, runs.c.deadline)
+# The runs that have not ended, in order.
+IS_OPEN = runs.c.closed_at.is_(None)
+Index("ix_runs_open", runs.c.workflow_id, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
 # What the next checkpoint has to seal: few rows at any time, however many runs there are.
 UNSEALED = runs.c.entry_count > runs.c.sealed_count
 Index("ix_runs_unsealed", runs.c.workflow_id, sqlite_where=UNSEALED, postgresql_where=UNSEALED)
@@ -214,4 +217,62 @@ seals = Table(
     Column("number", Integer, primary_key=True),
     Column("hash", String(64), nullable=False),
     Column("checkpoint", Integer, ForeignKey("checkpoints.number"), nullable=False, index=True),
+)
+
+# Who is told what about which run, once: see `plangate.records.notices`.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # Empty for a trouble of the installation.
+    Column("workflow_id", String(1000), nullable=False),
+    Column("person", String(1000), nullable=False),
+    Column("event", String(255), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("entered_at", Moment, nullable=False),
+    # When it may be removed; None while its run is open.
+    Column("keep_until", Moment, index=True),
+    UniqueConstraint("workflow_id", "person", "event"),
+)
+
+# What became of telling it, one row for each address of the person.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("notice", Integer, ForeignKey("notices.id"), nullable=False, index=True),
+    Column("person", String(1000), nullable=False),
+    # As the list of people has it: secrets are named in it, not written out. Empty if they have none.
+    Column("address", String(2000), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("due_at", Moment, nullable=False),
+    # When it is tried next, at the earliest.
+    Column("next_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("tried_at", Moment),
+    Column("ended_at", Moment),
+    # 1 if an earlier attempt may have arrived of which no result is on record.
+    Column("is_repeat", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    # The same for all that went, or is to go, as one message; empty before the first attempt.
+    Column("message_id", String(255), nullable=False),
+    Index("ix_deliveries_due", "state", "next_at"),
+    Index("ix_deliveries_address", "address", "state", "due_at"),
+    Index("ix_deliveries_ended", "person", "ended_at"),
+)
+
+# One row: the process that sends notices now, and up to where the trails have been followed.
+notifier = Table(
+    "notifier",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", String(255), nullable=False),
+    Column("held_until", Moment, nullable=False),
+    # The newest checkpoint whose runs have been looked at; None before the first look.
+    Column("checkpoint", Integer),
+    # What the list of people, the policy and the time say of who can do what, and up to which open run each
+    # was looked at again since that changed; None if all were.
+    Column("audience", String(64), nullable=False),
+    Column("swept_to", String(1000)),
 )

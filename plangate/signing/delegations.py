@@ -13,6 +13,7 @@ from plangate.domain.people import Identified, People, identify, same_person
 from plangate.domain.plan import Audience
 from plangate.signing.decisions import LAST_SECOND, another_audience, identified
 from plangate.signing.jws import write_token
+from plangate.signing.logins import login_token
 from plangate.signing.tokens import Statement, moment_of
 
 TYPE: Final = "plangate-delegation+jwt"
@@ -45,7 +46,21 @@ def signed_delegation(
     order: DelegationOrder, key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
 ) -> DelegationOrder:
     """Return ``order`` signed with ``key``."""
-    claims = DelegationClaims(
+    claims = _claims(order, audience, at, token_id)
+    return order.model_copy(update={"signature": write_token(claims.model_dump(mode="json"), key, TYPE)})
+
+
+def attested_delegation(
+    order: DelegationOrder, web_key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
+) -> DelegationOrder:
+    """Return ``order`` with the word of a web server that its sender is logged in there."""
+    return order.model_copy(
+        update={"signature": login_token(_claims(order, audience, at, token_id), web_key)}
+    )
+
+
+def _claims(order: DelegationOrder, audience: Audience, at: datetime, token_id: str) -> DelegationClaims:
+    return DelegationClaims(
         aud=str(audience),
         action=order.action,
         to=order.to,
@@ -56,7 +71,6 @@ def signed_delegation(
         iat=int(at.timestamp()),
         jti=token_id,
     )
-    return order.model_copy(update={"signature": write_token(claims.model_dump(mode="json"), key, TYPE)})
 
 
 def delegation_sender(

@@ -37,7 +37,8 @@ class Acts:
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.
         can_strike: whether steps can be struck.
-        cooling_until: until when no step begins, if approvals can still be taken back.
+        cooling_until: until when no step begins, if the visitor can still take their approval back.
+        begins_at: until when no step begins, for other visitors.
         comment: what was typed.
         is_one_of_many: whether the plan may be approved together with others, once it is opened.
     """
@@ -50,6 +51,7 @@ class Acts:
     can_withdraw: bool = False
     can_strike: bool = False
     cooling_until: datetime | None = None
+    begins_at: datetime | None = None
     comment: str = ""
     is_one_of_many: bool = False
 
@@ -60,7 +62,8 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
     choices = [Choice(one) for one in view.offers]
     proofs = [await proving_of(web, status, choice, visitor) for choice in choices]
     unproven = next((one.least for one in proofs if one.way is None), None)
-    cooling = status.cooling_until
+    waits = status.waits_until(now())
+    can_take_back = Choice.WITHDRAW_APPROVAL in choices
     return Acts(
         needs_passkey=any(one.way is Way.PASSKEY for one in proofs),
         unproven="" if unproven is None else _why_unproven(unproven),
@@ -69,9 +72,8 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
         link=f"{web.place.url}/runs/{quote(status.workflow_id)}",
         can_withdraw=can_withdraw(status, visitor.name),
         can_strike=Choice.EDIT in choices and len(status.steps) > 1,
-        cooling_until=cooling
-        if cooling and cooling > now() and Choice.WITHDRAW_APPROVAL in choices
-        else None,
+        cooling_until=waits if can_take_back else None,
+        begins_at=None if can_take_back else waits,
         comment=comment,
         is_one_of_many=may_be_together(view),
     )

@@ -102,6 +102,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         opened=Opened(database.engine),
         login=Login(provider, place, database) if provider is not None else None,
         proxies=frozenset(settings.web_proxies),
+        operators=settings.operators,
     )
     for one in (
         signing_in,

@@ -58,6 +58,7 @@ class Changes:
     plan: str
     summary: ChangedValue | None
     steps: tuple[ChangedStep, ...]
+    not_before: ChangedValue | None = None
 
     @property
     def count(self) -> int:
@@ -87,6 +88,7 @@ def _changes(before: Plan, after: Plan, *, revision: int = 0, run: str = "", pla
         plan=plan,
         summary=_value(found.summary) if found.summary else None,
         steps=tuple(_step(one, before, after) for one in found.steps),
+        not_before=_value(found.not_before) if found.not_before else None,
     )
 
 

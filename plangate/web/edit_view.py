@@ -36,6 +36,7 @@ class ChangesView:
 
     summary: ChangedValue | None
     steps: tuple[ChangedStep, ...]
+    not_before: ChangedValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def _view(changes: PlanChanges, before: PreviousPlan, after: Plan) -> ChangesVie
     return ChangesView(
         summary=_value(changes.summary) if changes.summary else None,
         steps=tuple(_step(one, before, after) for one in changes.steps),
+        not_before=_value(changes.not_before) if changes.not_before else None,
     )
 
 

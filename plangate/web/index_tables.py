@@ -28,6 +28,8 @@ lines = Table(
     Column("authors", Text, nullable=False),
     Column("approved_by", Text, nullable=False),
     Column("needs", Integer),
+    # From when which other roles may approve, too, as JSON.
+    Column("reliefs", Text, nullable=False),
     # All that is searched, case-folded; the last column, since lists do not read it.
     Column("text", Text, nullable=False),
 )

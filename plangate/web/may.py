@@ -1,20 +1,22 @@
 """Which decisions a page offers to a person. The worker's admission judges again, and alone counts."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from plangate.domain import policy
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Resolution
+from plangate.domain.escalation import standing_in
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus
 
 
-def may_decide_now(status: Status, identified: Identified) -> bool:
+def may_decide_now(status: Status, identified: Identified, now: datetime) -> bool:
     """Return whether this person's approval or resolution would help this run on now.
 
-    Of the status it reads the state, the requirement, what is still needed, and who asked, edited and
-    approved.
+    Of the status it reads the state, the requirement, what is still needed and from when which other roles
+    may give it, and who asked, edited and approved.
     """
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:
@@ -23,10 +25,11 @@ def may_decide_now(status: Status, identified: Identified) -> bool:
     if status.state == Phase.HELD:
         return policy.can_resolve(status.requirement, approver, barred)
     has_approved = any(same_person(approver.name, name) for name in status.approved_by)
-    return status.state == Phase.IN_REVIEW and not has_approved and _helps(status, approver, barred)
+    able = standing_in(approver, status.reliefs, now)
+    return status.state == Phase.IN_REVIEW and not has_approved and _helps(status, able, barred)
 
 
-def offered(status: Status, identified: Identified) -> tuple[Choice, ...]:
+def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choice, ...]:
     """Return the decisions that this person may take on this run now, in the order of their buttons."""
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:
@@ -41,6 +44,7 @@ def offered(status: Status, identified: Identified) -> tuple[Choice, ...]:
         return (Choice.WITHDRAW_APPROVAL,)
     if status.state != Phase.IN_REVIEW:
         return ()
+    approver = standing_in(approver, status.reliefs, now)
     is_barred = any(same_person(approver.name, one) for one in barred)
     has_role = bool(policy.covered(status.requirement, (approver,), barred))
     offers: list[Choice] = []

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from plangate.domain.people import Delegation, Key, People, in_force, same_person
+from plangate.domain.absence import absence_of
+from plangate.domain.people import Absence, Delegation, Key, People, in_force, same_person
 from plangate.signing.public_keys import is_passkey, shown
 from plangate.web.proposals import ProposedKey
 
@@ -68,6 +69,8 @@ class MyPage:
         is_enroller: whether they confirm the keys of others.
         lent: who decides for them.
         borrowed: for whom they decide.
+        away: the absence that they are in; None if they are here.
+        others: the people who could get their messages.
     """
 
     has_list: bool
@@ -76,6 +79,8 @@ class MyPage:
     keys: tuple[OwnKey, ...]
     lent: tuple[Lent, ...]
     borrowed: tuple[Lent, ...]
+    away: Absence | None
+    others: tuple[str, ...]
 
 
 def my_page(name: str, people: People | None, proposed: tuple[ProposedKey, ...], now: datetime) -> MyPage:
@@ -104,6 +109,8 @@ def my_page(name: str, people: People | None, proposed: tuple[ProposedKey, ...],
             for one in other.delegates
             if other.active and same_person(one.to, name)
         ),
+        away=absence_of(person, now) if person is not None else None,
+        others=tuple(one.name for one in others if one.active),
     )
 
 

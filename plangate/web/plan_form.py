@@ -45,13 +45,14 @@ class PlanForm:
 
     base: str
     summary: FormField
+    not_before: FormField
     steps: tuple[StepForm, ...]
     faults: tuple[str, ...] = ()
 
     @property
     def has_faults(self) -> bool:
         """Whether anything is known to be wrong."""
-        fields = [self.summary, *(field for step in self.steps for field in step.fields)]
+        fields = [self.summary, self.not_before, *(field for step in self.steps for field in step.fields)]
         return bool(self.faults) or any(field.fault for field in fields)
 
     def with_faults(self, faults: Iterable[Fault]) -> "PlanForm":
@@ -102,7 +103,7 @@ def form_of(
     )
     is_placed = any(field.fault for field in fields)
     general = [str(fault) for fault in left] + ([said] if said and not is_placed else [])
-    return PlanForm(_base(plan), fields[0], steps, tuple(general))
+    return PlanForm(_base(plan), fields[0], fields[1], steps, tuple(general))
 
 
 def plan_from(base: ProposedPlan, typed: Mapping[str, str], schemas: Schemas = NO_SCHEMAS) -> ProposedPlan:
@@ -122,6 +123,8 @@ def plan_from(base: ProposedPlan, typed: Mapping[str, str], schemas: Schemas = N
             faults.append(Fault(field.path, str(error)))
         else:
             _put(whole, field.path, value)
+    if not str(whole["not_before"]).strip():
+        del whole["not_before"]
     if faults:
         raise FormFaults(faults)
     struck = {number for number in range(1, len(base.steps) + 1) if f"strike-{number}" in typed}
@@ -168,6 +171,8 @@ def _base(plan: ProposedPlan) -> str:
 
 def _fields(plan: ProposedPlan, schemas: Schemas) -> Iterator[FormField]:
     yield field_of("summary", ("summary",), plan.summary)
+    begins = plan.not_before.isoformat() if plan.not_before else ""
+    yield field_of("not_before", ("not_before",), begins)
     for index, step in enumerate(plan.steps):
         at: FaultPath = ("steps", index)
         schema = schemas.get(step.tool, {})

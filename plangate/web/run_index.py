@@ -1,13 +1,12 @@
 """What lists of runs show and search, one row for each run, so that no list has to read every trail.
 
 It is made from the trails and can be deleted at any time. A row has the head hash of the trail that it was
-made from. To find what has changed, only the runs are looked at that are not sealed yet, and those of newer
-checkpoints: few, however many runs there are.
+made from. What has changed is found by `plangate.records.moved`.
 """
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, Row, Select, create_engine, delete, event, insert, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, Select, create_engine, delete, event, insert, inspect, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamaged
+from plangate.domain.escalation import Relief
 from plangate.domain.fold import fold
 from plangate.domain.people import identity
 from plangate.domain.policy import Need, Requirement
@@ -28,9 +29,9 @@ from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
 from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
 from plangate.records.database import Database
-from plangate.records.lists import IS_A_RUN
+from plangate.records.moved import HEADS, heads_in, moved_since, newest_number
 from plangate.records.queries import DAMAGED
-from plangate.records.tables import UNSEALED, checkpoints, runs, seals
+from plangate.records.tables import runs
 from plangate.records.trail import read_trails
 from plangate.web.contacts import contacts_in
 from plangate.web.index_tables import contacts, lines, metadata, needs, progress
@@ -40,6 +41,7 @@ AT_ONCE: Final = 100
 _NAMED_AT_ONCE: Final = 500  # ids in one query
 _LONGEST_TEXT: Final = 20_000  # characters that are searched
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+_RELIEFS: Final = TypeAdapter(tuple[Relief, ...])
 _PROGRESS: Final = update(progress)
 _log = structlog.get_logger(__name__)
 
@@ -133,6 +135,9 @@ def _opened(path: Path) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
 
+    known = [column["name"] for column in inspect(engine).get_columns("lines")] if path.stat().st_size else []
+    if known and known != lines.c.keys():  # an older release made it
+        metadata.drop_all(engine)
     metadata.create_all(engine)
     close_to_others([path])
     return engine
@@ -140,29 +145,20 @@ def _opened(path: Path) -> Engine:
 
 def _moved(records: Connection, index: Connection, installation: str) -> _Unread:
     """Return the runs whose rows are not those of their trails as they are now."""
-    newest = records.execute(select(checkpoints.c.number).order_by(checkpoints.c.number.desc()).limit(1))
-    number = newest.scalar() or 0
+    number = newest_number(records)
     known = index.execute(select(progress)).one_or_none()
     if known is None or known.installation != installation or (known.checkpoint or 0) > number:
         for table in (lines, contacts, needs, progress):
             index.execute(delete(table))
         index.execute(insert(progress).values(installation=installation))
         known = index.execute(select(progress)).one()
-    heads = select(runs.c.workflow_id, runs.c.head_hash).where(IS_A_RUN)
     if known.checkpoint is None:
         order = (runs.c.closed_at.is_not(None), runs.c.deadline, runs.c.workflow_id)
-        found = dict(_pairs(records.execute(heads.order_by(*order))))
+        found = heads_in(records.execute(HEADS.order_by(*order)))
     else:
-        found = dict(_pairs(records.execute(heads.where(UNSEALED))))
-        # The join begins with the few seals; a condition on the runs would look at each of them.
-        newer = heads.join(seals, seals.c.workflow_id == runs.c.workflow_id)
-        found |= dict(_pairs(records.execute(newer.where(seals.c.checkpoint > known.checkpoint))))
+        found = moved_since(records, known.checkpoint).heads
     stale = _stale(index, found)
     return _Unread([one for one in found if one in stale], number)
-
-
-def _pairs(rows: Iterable[Row[Any]]) -> Iterator[tuple[str, str]]:
-    return ((row.workflow_id, row.head_hash) for row in rows)
 
 
 def _stale(index: Connection, heads: dict[str, str]) -> set[str]:
@@ -226,6 +222,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
         "authors": json.dumps(status.authors if status else ()),
         "approved_by": json.dumps(status.approved_by if status else ()),
         "needs": _need(index, status),
+        "reliefs": _RELIEFS.dump_json(status.reliefs if status else ()).decode(),
         "text": _searched(status).casefold() if status else "",
     }
 
@@ -255,6 +252,11 @@ def _reached(status: Status | None) -> set[str]:
     """Return the recipients and hosts that the run has reached."""
     steps = status.steps if status else ()
     return {one for step in steps if step.state is StepState.DONE for one in contacts_in(step.arguments)}
+
+
+def reliefs_in(text: str) -> tuple[Relief, ...]:
+    """Return from when which other roles may approve, as the index writes it."""
+    return _RELIEFS.validate_json(text)
 
 
 @lru_cache(maxsize=1_000)

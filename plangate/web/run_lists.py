@@ -15,18 +15,21 @@ from sqlalchemy import ColumnElement, Row, Select, select
 
 from plangate.domain.audit import Outcome
 from plangate.domain.base import Frozen
+from plangate.domain.escalation import reliefs_of
 from plangate.domain.people import Identified, identity
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
+from plangate.presentation.clock import now
 from plangate.records.lists import WAITING_STATES
 from plangate.web.gate import Gate
 from plangate.web.index_tables import lines, needs
 from plangate.web.may import may_decide_now
-from plangate.web.run_index import RunIndex, waits_for
+from plangate.web.run_index import RunIndex, reliefs_in, waits_for
 from plangate.web.visitors import Visitor
 
 PAGE: Final = 50
 MOST_COUNTED: Final = 99
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_PAGES: Final = 10_000
 _NAMED_AT_ONCE: Final = 500  # ids in one query
 STATES: Final = (*(one.value for one in Phase if one is not Phase.CLOSED), *(one.value for one in Outcome))
@@ -200,10 +203,10 @@ def _rows(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> It
         query = query.where(lines.c.needs.in_(helped))
     known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same, and are of the same people
     for row in index.rows(query):
-        alike = (row.state, row.needs, row.requester, row.authors, row.approved_by)
+        alike = (row.state, row.needs, row.requester, row.authors, row.approved_by, row.reliefs)
         if alike not in known:
             status = _status(row, texts)
-            is_theirs = which is not Which.FOR_ME or may_decide_now(status, visitor.identified)
+            is_theirs = which is not Which.FOR_ME or may_decide_now(status, visitor.identified, now())
             known[alike] = is_theirs and visitor.sight.shows(status)
         if known[alike]:
             yield row
@@ -243,11 +246,14 @@ def _narrowed(query: Select[Any], search: Search) -> Select[Any]:
 
 
 def _may_help(text: str, visitor: Identified) -> bool:
-    """Return whether this person could decide on any run that waits for this."""
+    """Return whether this person could decide, now or later, on any run that waits for this."""
     requirement, still = waits_for(text)
-    parts = {"requirement": requirement, "still_needed": still}
+    reliefs = reliefs_of(requirement.escalations, _LONG_AGO)
+    parts = {"requirement": requirement, "still_needed": still, "reliefs": reliefs}
     nobodys = {"requester": "", "authors": (), "approved_by": ()}
-    return any(may_decide_now(_part(state=state, **parts, **nobodys), visitor) for state in WAITING_STATES)
+    return any(
+        may_decide_now(_part(state=state, **parts, **nobodys), visitor, now()) for state in WAITING_STATES
+    )
 
 
 def _status(row: Row[Any], texts: dict[int, str]) -> Status:
@@ -257,6 +263,7 @@ def _status(row: Row[Any], texts: dict[int, str]) -> Status:
         state=row.state,
         requirement=requirement,
         still_needed=still,
+        reliefs=reliefs_in(row.reliefs),
         requester=row.requester,
         authors=tuple(json.loads(row.authors)),
         approved_by=tuple(json.loads(row.approved_by)),

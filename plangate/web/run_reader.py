@@ -8,6 +8,7 @@ from plangate.domain.errors import RecordsMissing
 from plangate.domain.people import same_person
 from plangate.domain.run import Phase
 from plangate.domain.status import PreviousPlan, Status
+from plangate.notifications.failures import not_told_about
 from plangate.presentation.clock import now
 from plangate.presentation.disagreements import named_like_tools
 from plangate.records.database import Database
@@ -35,6 +36,9 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
         beside = replace(beside, may_draft=await web.gate.may_draft(status))
+    if _may_know_who_was_not_told(web, visitor, status):
+        found = await asyncio.to_thread(not_told_about, web.gate.database, workflow_id)
+        beside = replace(beside, not_told=tuple(map(str, found)))
     return view_of(status, visitor.identified, beside)
 
 
@@ -45,6 +49,13 @@ async def note_shown(web: Web, visitor: Visitor, view: RunView) -> None:
         await asyncio.to_thread(
             web.views.note_shown, visitor.name, status.workflow_id, status.fingerprint, view.folds, now()
         )
+
+
+def _may_know_who_was_not_told(web: Web, visitor: Visitor, status: Status) -> bool:
+    """Return whether the page shows what could not be delivered: to the requester, and to operators."""
+    viewer = visitor.identified.approver
+    is_operator = viewer is not None and web.operators in viewer.roles()
+    return is_operator or same_person(visitor.name, status.requester)
 
 
 def _beside(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Beside:

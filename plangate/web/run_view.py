@@ -5,6 +5,7 @@ Everything that will run is in it, whole. A plan with a fold that was not opened
 
 from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from plangate.domain.attachments import attachments_in
@@ -14,8 +15,10 @@ from plangate.domain.people import Identified, People, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
+from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Receipt
+from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
 from plangate.presentation.disagreements import Kind, disagreements
 from plangate.presentation.sums import sum_lines
@@ -24,7 +27,6 @@ from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
 from plangate.web.may import offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
-from plangate.web.who_can import Wanted, wanted_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
@@ -42,6 +44,7 @@ class Beside:
         tools: the tools of runs that the visitor may see, if the summary may name one.
         is_same_requester: whether that was requested by the same person; else it reached the same.
         may_draft: whether a worker can draft the plan anew; False if every one that runs has no model.
+        not_told: what could not be delivered, for those who may know.
     """
 
     people: People | None = None
@@ -50,6 +53,7 @@ class Beside:
     is_same_requester: bool = False
     tools: Collection[str] = ()
     may_draft: bool = True
+    not_told: tuple[str, ...] = ()
 
 
 ALONE: Final = Beside()
@@ -103,6 +107,25 @@ class ReadView:
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """When the plan runs.
+
+    Attributes:
+        first: when it begins at the earliest, while it is in review; None if at once.
+        waits_until: until when the approved plan waits; None if it does not.
+        is_never: whether no time is left.
+        windows: each window's name and its times.
+        freezes: each freeze's name and its times.
+    """
+
+    first: datetime | None
+    waits_until: datetime | None
+    is_never: bool
+    windows: tuple[tuple[str, str], ...]
+    freezes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """The page of a run.
 
@@ -111,6 +134,7 @@ class RunView:
         digest: everything that runs, in a line.
         marks: what to look at, of all steps.
         wanted: what the run waits for, and who can give it.
+        troubles: what delays the run, but for what no one can give: the status has that.
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
@@ -131,6 +155,7 @@ class RunView:
     changes: tuple[Changes, ...]
     beside: Beside
     sums: tuple[str, ...]
+    times: Times
     troubles: tuple[str, ...]
     offers: tuple[str, ...]
     cannot_ask: bool
@@ -146,7 +171,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     summary = text_of("summary", plan.summary) if plan else None
     request = text_of("request", status.request) if status.request else None
     notes = [*(summary.notes if summary else ()), *(one for step in steps for one in _notes(step))]
-    offers = offered(status, visitor)
+    offers = offered(status, visitor, now())
     return RunView(
         status=status,
         digest=digest(plan) if plan else "",
@@ -161,10 +186,22 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         changes=changes_of(status),
         beside=beside,
         sums=tuple(sum_lines(status.sums)),
-        troubles=tuple(troubles(status)),
+        times=_times(status),
+        troubles=tuple(troubles(status.model_copy(update={"unmet": ()}))),
         offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or beside.may_draft),
         cannot_ask=Choice.REQUEST_CHANGES in offers and not beside.may_draft,
         folds=tuple(_folds(request, summary, steps, reads)),
+    )
+
+
+def _times(status: Status) -> Times:
+    at, requirement = now(), status.requirement
+    return Times(
+        first=status.begins(at),
+        waits_until=status.waits_until(at),
+        is_never=status.runs_never(at),
+        windows=tuple((one.name, calendar_words(one)) for one in requirement.windows) if requirement else (),
+        freezes=tuple((one.name, calendar_words(one)) for one in requirement.freezes) if requirement else (),
     )
 
 

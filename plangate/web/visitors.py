@@ -70,6 +70,7 @@ class Web:
         opened: which plans were opened to their end.
         login: how people log in; None if no provider is set.
         proxies: the addresses of the proxies before this server.
+        operators: the role of the people who are told when something is wrong.
         looks: the sessions and runs of which a look is on the record.
     """
 
@@ -87,6 +88,7 @@ class Web:
     opened: Opened
     login: Login | None = None
     proxies: frozenset[str] = frozenset()
+    operators: str = "operator"
     looks: set[tuple[str, str]] = field(default_factory=set)
 
     @property

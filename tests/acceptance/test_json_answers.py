@@ -52,6 +52,8 @@ OFFLINE = {
     "people revoke-key": ("people", "revoke-key", "gina", *BY, "--key", KEY),
     "people check": ("people", "check", "/nosuch.toml"),
     "check-tool": ("check-tool", "nowhere:refund"),
+    "notify test": ("notify", "test", "dana"),
+    "notify failures": ("notify", "failures"),
     "keys new": ("keys", "new", "dana"),
     "keys list": ("keys", "list"),
     "keys seal": ("keys", "seal"),

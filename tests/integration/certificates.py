@@ -17,8 +17,9 @@ class Certificate:
     client: ssl.SSLContext
 
 
-def certificate_for(name: str, folder: Path) -> Certificate:
-    """Return a fresh certificate for ``name``, signed by a fresh authority (``authority.pem``)."""
+def certificate_for(name: str, folder: Path, *others: str) -> Certificate:
+    """Return a fresh certificate for these names, signed by a fresh authority (``authority.pem``)."""
+    names = ",".join(f"DNS:{one}" for one in (name, *others))
     if shutil.which("openssl") is None:
         pytest.skip("no openssl on this machine to make a certificate with")
     authority, authority_key = folder / "authority.pem", folder / "authority-key.pem"
@@ -29,7 +30,7 @@ def certificate_for(name: str, folder: Path) -> Certificate:
         [
             *("-keyout", key, "-out", certificate, "-subj", f"/CN={name}"),
             *("-CA", authority, "-CAkey", authority_key),
-            *("-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=CA:FALSE"),
+            *("-addext", f"subjectAltName={names}", "-addext", "basicConstraints=CA:FALSE"),
         ],
     ):
         subprocess.run([*new, "-days", "2", *map(str, command)], check=True, capture_output=True)

@@ -20,15 +20,16 @@ from pydantic import SecretStr, ValidationError
 
 from activities.acting import Earlier, act_once
 from activities.tools.email import outbox
-from activities.tools.email import smtp as smtp_delivery
 from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.outbox import Outbox
-from activities.tools.email.smtp import MEANINGS, SmtpServer, error_for
+from activities.tools.email.smtp import SmtpDelivery
 from activities.tools.email.tool import SendEmail
 from plangate.domain.drafting import complete
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.files import durable_file
+from plangate.mail import smtp as smtp_delivery
+from plangate.mail.smtp import MEANINGS, SmtpServer, error_for
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, Happened, Unknown, arguments_for
 from tests.integration.certificates import certificate_for
@@ -88,7 +89,7 @@ async def scripted_server(
 
 
 def tool(port: int, **options: Any) -> SendEmail:
-    return SendEmail(SmtpServer("127.0.0.1", port, **options), SENDER)
+    return SendEmail(SmtpDelivery(SmtpServer("127.0.0.1", port, **options)), SENDER)
 
 
 def read(content: object) -> EmailMessage:
@@ -352,7 +353,9 @@ async def test_starttls_is_used_when_it_is_offered(tmp_path):
     certificate = certificate_for("localhost", tmp_path)
     postbox = Postbox()
     async with mail_server(postbox, tls_context=certificate.server) as port:
-        await SendEmail(SmtpServer("localhost", port, trust=certificate.client), SENDER).act(MAIL, KEY)
+        await SendEmail(SmtpDelivery(SmtpServer("localhost", port, trust=certificate.client)), SENDER).act(
+            MAIL, KEY
+        )
 
     assert postbox.tls == [True]
 
@@ -362,7 +365,7 @@ async def test_a_server_with_a_certificate_that_nobody_vouches_for_gets_nothing(
     postbox = Postbox()
     async with mail_server(postbox, tls_context=certificate.server) as port:
         with pytest.raises(ToolUnavailable, match="certificate"):
-            await SendEmail(SmtpServer("localhost", port), SENDER).act(MAIL, KEY)
+            await SendEmail(SmtpDelivery(SmtpServer("localhost", port)), SENDER).act(MAIL, KEY)
 
     assert postbox.mails == []
 
@@ -400,9 +403,9 @@ async def test_a_password_is_not_sent_unencrypted_to_another_machine():
             postbox, host="127.0.0.2", authenticator=only_dana, auth_require_tls=False
         ) as port:
             with pytest.raises(ToolRefused, match="STARTTLS"):
-                await SendEmail(SmtpServer("127.0.0.2", port, username="dana", password="x"), SENDER).act(
-                    MAIL, KEY
-                )
+                await SendEmail(
+                    SmtpDelivery(SmtpServer("127.0.0.2", port, username="dana", password="x")), SENDER
+                ).act(MAIL, KEY)
     except OSError:
         pytest.skip("this machine has no second loopback address")
 
@@ -566,14 +569,16 @@ async def test_a_mail_by_smtps_goes_to_a_server_whose_certificate_the_authority_
     port = server.sockets[0].getsockname()[1]
     async with server:
         options: dict[str, Any] = {"implicit_tls": True, "trust": certificate.client}
-        await SendEmail(SmtpServer("localhost", port, **options), SENDER).act(MAIL, KEY)
+        await SendEmail(SmtpDelivery(SmtpServer("localhost", port, **options)), SENDER).act(MAIL, KEY)
         with pytest.raises(ToolUnavailable, match="certificate"):
-            await SendEmail(SmtpServer("127.0.0.1", port, **options), SENDER).act(MAIL, KEY)
+            await SendEmail(SmtpDelivery(SmtpServer("127.0.0.1", port, **options)), SENDER).act(MAIL, KEY)
         with pytest.raises(ToolUnavailable, match="certificate"):
-            await SendEmail(SmtpServer("localhost", port, implicit_tls=True), SENDER).act(MAIL, KEY)
+            await SendEmail(SmtpDelivery(SmtpServer("localhost", port, implicit_tls=True)), SENDER).act(
+                MAIL, KEY
+            )
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         url = SecretStr(f"smtps://localhost:{port}")
-        await SendEmail(SmtpServer.from_url(url), SENDER).act(MAIL, KEY)
+        await SendEmail(SmtpDelivery.from_url(url), SENDER).act(MAIL, KEY)
 
     assert len(postbox.mails) == 2
 
@@ -583,7 +588,7 @@ async def test_starttls_by_the_url_is_required_without_a_login_too():
     async with mail_server(postbox) as port:
         url = SecretStr(f"smtp+starttls://127.0.0.1:{port}")
         with pytest.raises(ToolRefused, match="STARTTLS"):
-            await SendEmail(SmtpServer.from_url(url), SENDER).act(MAIL, KEY)
+            await SendEmail(SmtpDelivery.from_url(url), SENDER).act(MAIL, KEY)
 
     assert postbox.mails == []
 

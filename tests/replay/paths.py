@@ -2,20 +2,30 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 
+from plangate.domain.calendars import Calendar
 from plangate.domain.errors import NoModel, ToolError, ToolRefused
+from plangate.domain.escalation import Escalation
 from plangate.domain.policy import Policy
 from plangate.domain.stops import StopAnswer
+from plangate.domain.working_time import WorkingTime
+from plangate.presentation.clock import now
 from plangate.temporal.contract import DELEGATION_TYPE, LOOK_TYPE, STATUS, STOP_TYPE
 from tests.support.account_tool import bookings
 from tests.support.bank_tool import Bank, transfers
+from tests.support.clock import until_passed
+from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.holds import account, in_review, lost, refused, resolve
 from tests.support.policies import one_approval, wants
+from tests.support.sealed_records import Everybody
 from tests.workflow.test_planners_in_runs import planned_by, sent_back
 from tests.workflow.test_stale_approvals import VALID, stale_behind_step_one
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
+
+EVERY_DAY = Calendar(name="every-day", zone="Europe/Berlin", weekdays=tuple(range(7)))
+NEW_YEAR = Calendar(name="new-year", zone="Europe/Berlin", weekdays=(), extra_days=(date(2027, 1, 1),))
 
 Path = Callable[[Gate], Awaitable[str]]
 
@@ -48,7 +58,7 @@ async def rejected(gate: Gate) -> str:
 async def changed_then_approved(gate: Gate) -> str:
     first = await gate.in_review(request="one")
     await gate.signal(first, "request_changes", comment="two")
-    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    second = await gate.until("in_review", first.workflow_id, lambda one: one.revision == 2)
     await gate.decide(second)
     return await _ended(gate, first.workflow_id)
 
@@ -78,6 +88,24 @@ async def withdrawn_while_cooling_off(gate: Gate) -> str:
     await gate.signal(status)
     await gate.until("executing", status.workflow_id)
     await gate.api.withdraw(status.workflow_id, "by rita")
+    return await _ended(gate, status.workflow_id)
+
+
+async def waited_for_its_moment(gate: Gate) -> str:
+    """By the plan and by a window: between the two steps and the approval nothing else happens."""
+    plan = {**notes("one", "two"), "not_before": (now() + timedelta(seconds=2)).isoformat()}
+    status = await gate.in_review(plan=plan)
+    await gate.signal(status)
+    return await _ended(gate, status.workflow_id)
+
+
+async def taken_back_while_it_waited(gate: Gate) -> str:
+    plan = {**notes("one"), "not_before": (now() + timedelta(hours=1)).isoformat()}
+    status = await gate.in_review(plan=plan)
+    await gate.signal(status)
+    await gate.until("executing", status.workflow_id)
+    await gate.decide(status, "withdraw_approval")
+    await gate.decide(await gate.until("in_review", status.workflow_id), "reject", by="erik", comment="no")
     return await _ended(gate, status.workflow_id)
 
 
@@ -208,7 +236,7 @@ async def executed_with_a_reference(gate: Gate) -> str:
 async def edited_then_approved(gate: Gate) -> str:
     first = await in_review(gate, "1", "2")
     await gate.signal(first, "edit", by="erik", new_plan=bookings("1", "other"))
-    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    second = await gate.until("in_review", first.workflow_id, lambda one: one.revision == 2)
     await gate.decide(second)
     return await _ended(gate, first.workflow_id)
 
@@ -226,9 +254,24 @@ async def struck_then_approved(gate: Gate) -> str:
     first = await in_review(gate, "1", "2")
     struck = {**bookings("1"), "summary": bookings("1", "2")["summary"]}
     await gate.decide(first, "edit", new_plan=struck)
-    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    second = await gate.until("in_review", first.workflow_id, lambda one: one.revision == 2)
     await gate.signal(second)
     return await _ended(gate, first.workflow_id)
+
+
+async def escalated_then_approved(gate: Gate) -> str:
+    status = await gate.in_review("one")
+    early = await gate.decide(status, by="erik")
+    assert not early.accepted
+    await until_passed(status.reliefs[0].at)
+    await gate.signal(status, by="erik")
+    return await _ended(gate, status.workflow_id)
+
+
+async def approved_in_working_time(gate: Gate) -> str:
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    return await _ended(gate, status.workflow_id)
 
 
 async def junk_then_approved(gate: Gate) -> str:
@@ -311,6 +354,13 @@ async def delegation_order(gate: Gate) -> str:
     return await _ended(gate, handle.id)
 
 
+async def absence_order(gate: Gate) -> str:
+    queue = gate.settings.task_queue
+    order = {"action": "away", "by": "dana", "until": "2027-01-10T00:00:00Z"}
+    handle = await gate.client.start_workflow(DELEGATION_TYPE, order, id=f"lend-{queue}", task_queue=queue)
+    return await _ended(gate, handle.id)
+
+
 async def look_recorded(gate: Gate) -> str:
     look = {"what": "exported", "by": "ada", "subject": "plan-1"}
     queue = gate.settings.task_queue
@@ -348,6 +398,8 @@ PATHS: tuple[Path, ...] = (
     reopened_then_approved,
     taken_back_while_cooling_off,
     withdrawn_while_cooling_off,
+    waited_for_its_moment,
+    taken_back_while_it_waited,
     withdrawn_in_review,
     withdrawn_while_drafting,
     withdrawn_while_executing,
@@ -368,26 +420,43 @@ PATHS: tuple[Path, ...] = (
     edited_then_approved,
     edit_not_drafted_then_approved,
     struck_then_approved,
+    escalated_then_approved,
+    approved_in_working_time,
     junk_then_approved,
     waited_for_the_records,
     stop_order,
     stop_order_that_waited_for_the_records,
     delegation_order,
+    absence_order,
     look_recorded,
     started_with_nonsense,
     accepted_then_looked_up,
     look_up_that_goes_on,
 )
 
+_OFFICE = Calendar(name="office", zone="Europe/Berlin", country="DE", region="BY")
 POLICIES: Mapping[Path, Policy] = {
     reopened_then_approved: one_approval(valid_for=VALID),
     held_then_reopened: one_approval(valid_for=timedelta(seconds=1)),
     held_until_the_deadline: wants(("anyone", 1), hold_seconds=1),
     taken_back_while_cooling_off: wants(("anyone", 1), cooling_seconds=2),
+    waited_for_its_moment: wants(("anyone", 1), windows=(EVERY_DAY,), freezes=(NEW_YEAR,)),
     withdrawn_while_cooling_off: wants(("anyone", 1), cooling_seconds=60),
     struck_then_approved: wants(("anyone", 1), strike_keeps_approver=True),
+    escalated_then_approved: wants(
+        ("finance", 1), escalations=(Escalation(role="finance", after_seconds=2, to="ops"),)
+    ),
+    approved_in_working_time: wants(("anyone", 1), working=(WorkingTime(days=2, calendar=_OFFICE),)),
 }
 """The policy of the worker that walks a path, where it has one."""
 
-PREPARED: Mapping[Path, Callable[[Gate], object]] = {drafted_from_reads: planned_by}
+
+def _listed(gate: Gate) -> None:
+    gate.directory = Everybody()
+
+
+PREPARED: Mapping[Path, Callable[[Gate], object]] = {
+    drafted_from_reads: planned_by,
+    escalated_then_approved: _listed,
+}
 """What a gate needs before its worker starts, to walk a path."""

@@ -418,7 +418,7 @@ def edit_made_up_to_gain_time(chance: Random) -> tuple[Story, str]:
         story.edited()
     drafted = story.state.drafted
     assert drafted is not None
-    deadline = reopened_deadline(drafted, story.now)
+    deadline = reopened_deadline(story.state.requested, drafted, story.now)
     why = "the edit by anna could not be drafted: so"
     story.add(Reopened(fingerprint=drafted.fingerprint, edit=why, reopened_at=story.now, deadline=deadline))
     return story, "gives up an edit that was not to be drafted"

@@ -1,4 +1,4 @@
-"""Random lending, by people and by forgers, against a model so naive that it can be checked by reading."""
+"""Random lending, and absences, by people and by forgers, against a model that can be checked by reading."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from random import Random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from plangate.domain.absence import told_instead
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, entry_after
 from plangate.domain.decision import Verdict
@@ -18,7 +19,6 @@ from plangate.domain.delegations import (
     LendableRole,
     LendingRules,
     judge,
-    lent_after,
     read_delegation,
 )
 from plangate.domain.people import Approver, People, Standing
@@ -39,11 +39,12 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Naive:
-    """Who lends what to whom, as a person would keep it on paper."""
+    """Who lends what to whom, and who is away, as a person would keep it on paper."""
 
     own: dict[str, set[str]]
     delegable: dict[str, bool]  # whether it has to be signed
     papers: list[tuple[str, str, tuple[str, ...], datetime, datetime]] = field(default_factory=list)
+    gone: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
 
     def lend(self, order: DelegationOrder, at: datetime, proof: str) -> bool:
         by, to, roles, until = order.by, order.to, order.roles, order.until
@@ -60,6 +61,41 @@ class Naive:
         standing = [one for one in self.papers if one[:2] == (by, to) and one[3] <= at < one[4]]
         self.papers = [(*one[:4], at) if one in standing else one for one in self.papers]
         return bool(standing)
+
+    def leave(self, by: str, to: str, at: datetime, until: datetime, proof: str) -> bool:
+        known = set(self.own) - {"eve"}
+        fits = by in known and (not to or (to in known and to != by)) and at < until <= at + LONGEST
+        if fits and proof != "wrong":
+            self.come_back(by, at)
+            self.gone.append((by, to, at, until))
+            return True
+        return False
+
+    def come_back(self, by: str, at: datetime) -> bool:
+        gone = [one for one in self.gone if one[0] == by and one[2] <= at < one[3]]
+        self.gone = [(*one[:3], at) if one in gone else one for one in self.gone]
+        return bool(gone)
+
+    def hears_for(self, name: str, at: datetime) -> set[str]:
+        """Return who gets a message for a person, by walking from the absent to those instead of them."""
+        found, seen, walk = set(), set(), [name]
+        while walk:
+            one = walk.pop()
+            if one in seen:
+                continue
+            seen.add(one)
+            now = [gone for gone in self.gone if gone[0] == one and gone[2] <= at < gone[3]]
+            if not now:
+                found.add(one)
+            elif now[-1][1]:
+                walk.append(now[-1][1])
+            else:
+                walk += [
+                    to
+                    for by, to, roles, since, until in self.papers
+                    if by == one and since <= at < until and set(roles) & self.own[by]
+                ]
+        return found or {name}
 
     def acts_for(self, name: str, at: datetime) -> set[tuple[str, str]]:
         """Return the borrowed roles of a person: whose, and which."""
@@ -108,8 +144,10 @@ class Story:
         """Tell the story; yield each difference between Plangate and the paper."""
         for number in range(orders):
             self.at += timedelta(hours=self.chance.choice((1, 7, 50, 500)))
-            what = self.chance.choices(("lend", "end", "forge", "leave"), weights=(5, 2, 3, 1))[0]
-            if what == "leave":
+            what = self.chance.choices(
+                ("lend", "end", "away", "back", "forge", "lose"), weights=(5, 2, 3, 1, 3, 1)
+            )[0]
+            if what == "lose":
                 self.naive.own[self.chance.choice(NAMES[:3])].discard(self.chance.choice(ROLES))
             elif what == "forge":
                 self._forge(number)
@@ -132,6 +170,10 @@ class Story:
             to, roles = chance.choice([name for name in NAMES[:3] if name != by]), (role,)
         days = chance.choices((-1, 1, 9, 40, 89, 91), weights=(1, 2, 4, 4, 1, 1))[0]
         until: datetime | None = self.at + days * DAY
+        if action in ("away", "back"):
+            by = chance.choice(NAMES[:3]) if chance.random() < 0.8 else by
+            to, roles = (chance.choice(("", to)), ()) if action == "away" else ("", ())
+            until = until if action == "away" else None
         if action == "end":
             roles, until = (), None
             if self.naive.papers and chance.random() < 0.7:
@@ -143,6 +185,11 @@ class Story:
         self._append(decided)
         if action == "lend":
             expected = self.naive.lend(order, self.at, proof)
+        elif action == "away":
+            assert until is not None
+            expected = self.naive.leave(by, to, self.at, until, proof)
+        elif action == "back":
+            expected = by != "eve" and proof != "wrong" and self.naive.come_back(by, self.at)
         else:
             expected = by != "eve" and proof != "wrong" and self.naive.end(by, to, self.at)
             if (by, to) in self.forged:
@@ -164,7 +211,7 @@ class Story:
         assert arrival.order is not None
         sender = delegation_sender(arrival.order, audience=AUDIENCE, people=people, at=self.at)
         by = LendingRules(rules=self.rules, at=self.at)
-        return judge(lent_after(map(_decided, self.entries)), arrival, sender, people, by)
+        return judge(list(map(_decided, self.entries)), arrival, sender, people, by)
 
     def _forge(self, number: int) -> None:
         """Put an accepted order on the trail that no one gave, hashes and all, without the keys of others."""
@@ -227,6 +274,10 @@ class Story:
             for at in (self.at, self.at + DAY, self.at + 20 * DAY):
                 known = people.identify(name, at).approver
                 assert known is not None
+                told = set(told_instead(name, people, at))
+                wanted = self.naive.hears_for(name, at)
+                if told != wanted:
+                    yield f"after {number} ({what}) {told} get what is for {name}, not {wanted}"
                 has = _borrowed(known.standings[1:])
                 if has != self.naive.acts_for(name, at):
                     yield f"after {number} ({what}) {name} acts as {has}, not {self.naive.acts_for(name, at)}"

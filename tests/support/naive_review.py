@@ -13,6 +13,7 @@ from itertools import product
 from random import Random
 
 from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.escalation import Escalation
 from plangate.domain.fold import fold
 from plangate.domain.people import ANYONE, Delegation, People, Person
 from plangate.domain.plan import Plan, Step, fingerprint_of
@@ -62,11 +63,13 @@ class Case:
     needs: dict[str, int]
     valid_hours: int | None
     said: list[Said]
+    later: list[tuple[str, int, str]]
+    """From which hour on which role may approve what needs another one: (needed, hour, role)."""
 
 
 def case_of(chance: Random) -> Case:
     """Make up people, demands and decisions."""
-    return Case(
+    case = Case(
         humans={name: _human(chance) for name in NAMES},
         needs={
             role: chance.choice([1, 1, 2])
@@ -74,7 +77,13 @@ def case_of(chance: Random) -> Case:
         },
         valid_hours=chance.choice([None, None, 2, 5]),
         said=sorted((_said(chance) for _ in range(chance.randint(3, 8))), key=lambda one: one.hour),
+        later=[],
     )
+    relieved = [role for role in case.needs if role != ANYONE] if chance.random() < 1 / 2 else []
+    for role in relieved:
+        to = chance.choice([one for one in ROLES if one != role])
+        case.later.append((role, chance.choice([1, 2, 5, 9]), to))
+    return case
 
 
 def _human(chance: Random) -> Human:
@@ -109,6 +118,16 @@ def _said(chance: Random) -> Said:
 
 def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
     """Return every (person, role) that `by` can stand for at that hour; the requester has no stand-in."""
+    return with_later(case, own_capacities(case, by, hour), hour)
+
+
+def with_later(case: Case, found: list[tuple[str, str]], hour: int) -> list[tuple[str, str]]:
+    """Return these, and what people with such roles may approve at that hour, too."""
+    later = [(role, to) for role, begins, to in case.later if begins <= hour]
+    return found + [(name, role) for role, to in later for name, own in found if own == to]
+
+
+def own_capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
     human = case.humans.get(by)
     if human is None or not human.active or by == "rita":
         return []
@@ -195,6 +214,9 @@ def in_review(case: Case) -> RunState:
     requirement = Requirement(
         needs=tuple(Need(role=role, count=count) for role, count in case.needs.items()),
         approval_valid_for=case.valid_hours * 3600 if case.valid_hours else None,
+        escalations=tuple(
+            Escalation(role=role, after_seconds=hour * 3600, to=to) for role, hour, to in case.later
+        ),
     )
     drafts = (drafted(PLAN, revision, requirement=requirement, deadline=DEADLINE) for revision in (1, 2))
     return fold(RUN, (requested(requester="RITA "), *drafts))

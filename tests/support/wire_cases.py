@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import h11
 
-from activities.tools.email import wire as mail_wire
 from activities.tools.http import wire as http_wire
 from activities.tools.http.headers import one_spelling
 from activities.tools.http.url import one_url
+from plangate.mail import wire as mail_wire
 
 SCRIPTS = {
     "Latin": (0x20, 0x7F), "Latin Extended": (0xA0, 0x250), "Greek": (0x370, 0x400),

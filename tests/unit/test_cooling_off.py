@@ -55,8 +55,8 @@ def test_it_counts_from_the_last_approval_in_whatever_order_they_are_judged() ->
         state = approved_at(*order)
         assert state.phase is Phase.EXECUTING
         assert state.cooling_until == NOON + timedelta(hours=1, minutes=7)
-        assert state.cooling_left(NOON + timedelta(minutes=37)) == timedelta(minutes=30)
-        assert state.cooling_left(NOON + timedelta(hours=2)) == timedelta()
+        assert state.beginning.wait(NOON + timedelta(minutes=37)) == timedelta(minutes=30)
+        assert state.beginning.wait(NOON + timedelta(hours=2)) == timedelta()
 
 
 def test_without_such_a_rule_there_is_none_and_nothing_is_written_of_it() -> None:
@@ -88,7 +88,10 @@ def test_the_longest_of_the_rules_counts_and_not_that_of_a_rule_that_demands_not
         (rule("true", more="settle = '0s'"), "is not between 1 second"),
         (rule("true", more="settle = '25h'"), "is longer than 24 hours"),
         (rule("true", more="settle = 60"), "must be text such as '4h'"),
-        (rule("true", "[]", more="settle = '60s'"), "approval_valid_for, settle and batch have no effect"),
+        (
+            rule("true", "[]", more="settle = '60s'"),
+            "settle, window, freeze, batch and notify_details have no effect",
+        ),
         (rule("true", more="settle = '30m'\napproval_valid_for = '30m'"), "no step could begin"),
         (
             rule("true", name="slow", more="settle = '1h'")
@@ -140,7 +143,7 @@ def test_an_auditor_finds_each_step_that_began_too_early_and_no_other(seconds: i
     )
     found = [one.what for one in broken_story(RUN, [*trail, claim])]
     is_early = timedelta(seconds=waited) < timedelta(seconds=seconds)
-    assert ["while approvals could be taken back" in one for one in found] == [True] * is_early
+    assert ["although approvals can be taken back" in one for one in found] == [True] * is_early
 
 
 def test_the_web_ui_says_when_a_step_may_begin_and_no_longer_once_one_is_done() -> None:

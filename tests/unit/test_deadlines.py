@@ -1,20 +1,23 @@
 """A review takes no longer than the request and the policy allow, and a reopened one as long as the first."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.audit import Reopened
+from plangate.domain.calendars import Calendar, Facts, Offset
 from plangate.domain.deadlines import (
     exceeds_first_review,
     exceeds_request,
     exceeds_requirement,
     reopened_deadline,
-    review_time,
+    review_deadline,
 )
-from plangate.domain.policy import Requirement
-from tests.support.build import NOON, PLAN, drafted, requested
+from plangate.domain.escalation import Escalation
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.working_time import WorkingTime
+from tests.support.build import NOON, PLAN, drafted, requested, state_after
 
 SECONDS = st.integers(1, 365 * 24 * 3600)
 
@@ -24,7 +27,7 @@ def test_the_shorter_of_both_limits_counts_and_a_longer_review_exceeds_it(
     asked: int, allowed: int | None, more: int
 ) -> None:
     requirement = Requirement(needs=(), timeout_seconds=allowed)
-    length = review_time(requested(timeout_seconds=asked), requirement)
+    length = review_deadline(requested(timeout_seconds=asked), requirement, NOON) - NOON
     assert length == timedelta(seconds=min(asked, allowed or asked))
     plan = drafted(PLAN).model_copy(update={"drafted_at": NOON, "deadline": NOON + length})
     assert not exceeds_request(plan, requested(timeout_seconds=asked))
@@ -32,7 +35,7 @@ def test_the_shorter_of_both_limits_counts_and_a_longer_review_exceeds_it(
     longer = plan.model_copy(update={"deadline": plan.deadline + timedelta(seconds=more)})
     over = length + timedelta(seconds=more)
     assert exceeds_request(longer, requested(timeout_seconds=asked)) == (over > timedelta(seconds=asked))
-    assert exceeds_requirement(longer, requirement) == (
+    assert bool(exceeds_requirement(longer, requirement)) == (
         allowed is not None and over > timedelta(seconds=allowed)
     )
     assert exceeds_request(plan, None)
@@ -42,11 +45,29 @@ def test_the_shorter_of_both_limits_counts_and_a_longer_review_exceeds_it(
 def test_a_reopened_review_takes_as_long_as_the_first_one(first: int, later: int, more: int) -> None:
     plan = drafted(PLAN).model_copy(update={"drafted_at": NOON, "deadline": NOON + timedelta(seconds=first)})
     at = NOON + timedelta(seconds=later)
-    deadline = reopened_deadline(plan, at)
+    asked = requested(timeout_seconds=first)
+    deadline = reopened_deadline(asked, plan, at)
     assert deadline - at == timedelta(seconds=first)
     event = Reopened(
         fingerprint=plan.fingerprint, step=1, lost=(), people="", reopened_at=at, deadline=deadline
     )
-    assert not exceeds_first_review(event, plan)
+    assert not exceeds_first_review(event, plan, asked)
     longer = event.model_copy(update={"deadline": deadline + timedelta(seconds=more)})
-    assert exceeds_first_review(longer, plan)
+    assert exceeds_first_review(longer, plan, asked)
+
+
+def test_a_date_at_the_end_of_the_calendar_is_judged_without_an_error() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    limit = WorkingTime(days=2, calendar=Calendar(name="office", zone="UTC"))
+    facts = (Facts(calendar="office", offsets=(Offset(since=NOON, seconds=0),)),)
+    requirement = Requirement(
+        needs=(Need(role="finance", count=1),),
+        working=(limit,),
+        escalations=(Escalation(role="finance", after_seconds=60, to="board"),),
+    )
+    plan = drafted(PLAN).model_copy(
+        update={"requirement": requirement, "drafted_at": last, "deadline": last, "facts": facts}
+    )
+    assert not exceeds_request(plan, requested(timeout_seconds=259_200))
+    assert exceeds_requirement(plan, requirement) is None
+    assert state_after(plan).reliefs[0].at == last

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
-from plangate.policy.people_file import PeopleFile, read_people
+from plangate.policy.people_file import PeopleFile, people_in, read_people
 from tests.support.build import NOON
 
 PUBLIC = "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
@@ -129,3 +129,66 @@ def test_the_file_is_looked_at_for_every_question(tmp_path: Path) -> None:
         directory.people()
     write(path, 'name = "dana"')
     assert directory.people().find("dana") is not None
+
+
+HOURS = """
+[[calendar]]
+name = "munich"
+zone = "Europe/Berlin"
+hours = ["09:00-17:00"]
+
+[[calendar]]
+name = "night"
+zone = "UTC"
+hours = ["22:00-06:00"]
+
+[[role]]
+name = "finance"
+calendar = "munich"
+
+[[person]]
+name = "dana"
+roles = ["ops", "finance"]
+
+[[person]]
+name = "erik"
+roles = ["finance"]
+calendar = "night"
+
+[[person]]
+name = "fred"
+roles = ["finance"]
+zone = "America/New_York"
+
+[[person]]
+name = "gina"
+"""
+
+
+def test_a_person_works_by_their_own_calendar_else_by_that_of_a_role_and_in_their_own_zone() -> None:
+    people = people_in(HOURS)
+    found = {one.name: people.working_time_of(one.name) for one in people.persons}
+    assert {name: (one.name, one.zone) if one else None for name, one in found.items()} == {
+        "dana": ("munich", "Europe/Berlin"),
+        "erik": ("night", "UTC"),
+        "fred": ("munich", "America/New_York"),
+        "gina": None,
+    }
+    assert [people.zone_of(name) for name in ("dana", "fred", "gina", "nobody")] == [
+        *("Europe/Berlin", "America/New_York", "UTC", "UTC")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('[[person]]\nname = "x"\ncalendar = "mars"', "'mars' is no calendar of this file"),
+        ('[[role]]\nname = "ops"\ncalendar = "mars"', "'mars' is no calendar of this file"),
+        ('[[person]]\nname = "x"\nzone = "Mars/Base"', "no time zone that is known here"),
+    ],
+)
+def test_a_calendar_or_a_zone_that_does_not_exist_is_a_fault(tmp_path: Path, more: str, message: str) -> None:
+    path = tmp_path / "people.toml"
+    path.write_text(f"{HOURS}\n{more}\n")
+    with pytest.raises(FileInvalid, match=message):
+        read_people(path, is_kept=False)

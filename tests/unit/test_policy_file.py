@@ -166,7 +166,10 @@ def test_every_fault_is_listed_with_its_rule_and_its_place(tmp_path: Path) -> No
         "no active person has the role cfo; roles that people have: finance, ops",
         ".needs[0].count: must be at least 1",
         ".needs[0].cuont: unknown field; remove it",
-        "needs no approval, so assurance, timeout, approval_valid_for, settle and batch have no effect",
+        (
+            "needs no approval, so assurance, timeout, remind, approval_valid_for, settle, window, freeze, "
+            "batch and notify_details have no effect"
+        ),
         ".timeout: 'soon' cannot be read",
         '.assurance: must be "typed", "login" or "signed"',
         ".name: is reserved for [default]",

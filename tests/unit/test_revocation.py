@@ -17,7 +17,16 @@ from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import Phase, RunState, is_behind
 from tests.support.build import DEADLINE, NOON, accepts, arrival, decide, drafted, requested, state_after
-from tests.support.naive_review import Case, arrival_of, at, capacities, case_of, in_review, people_of
+from tests.support.naive_review import (
+    Case,
+    arrival_of,
+    at,
+    case_of,
+    in_review,
+    own_capacities,
+    people_of,
+    with_later,
+)
 from tests.support.senders import sender_of
 from tests.support.times import times
 from tests.unit.test_markdown import decided
@@ -26,14 +35,14 @@ from tests.unit.test_markdown import in_review as a_review
 TWO = Requirement(needs=(Need(role="anyone", count=2),))
 
 
-def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, str]]]]]:
-    """Judge all approvals of a case; return who approved, and in whose names and roles, then."""
+def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, str]], int]]]:
+    """Judge all approvals of a case; return who approved, in whose names and roles, and in which hour."""
     state, people = in_review(case), people_of(case)
     ways = []
     for number, said in enumerate(one for one in case.said if one.choice is Choice.APPROVE):
         event = judge(state, arrival_of(said, number), sender_of(arrival_of(said, number), people))
         if event.verdict.accepted:
-            ways.append((said.by, capacities(case, said.by, said.hour)))
+            ways.append((said.by, own_capacities(case, said.by, said.hour), said.hour))
         state = apply(state, event)
     return state, ways
 
@@ -65,7 +74,10 @@ def test_approvals_are_lost_as_the_naive_rule_says() -> None:
         before.valid_hours = None
         state, ways = approved_by(before)
         after.needs = before.needs
-        left = {by: [way for way in had if way in capacities(after, by, hour)] for by, had in ways}
+        left = {
+            by: with_later(before, [way for way in had if way in own_capacities(after, by, hour)], then)
+            for by, had, then in ways
+        }
         gone = {by for by in left if not after.humans[by].active}
         kept = [left[by] for by in left if by not in gone]
         lost = {one.name.strip().lower() for one in lost_approvals(state, people_of(after), at(hour))}
@@ -74,8 +86,8 @@ def test_approvals_are_lost_as_the_naive_rule_says() -> None:
             assert lost == gone, drawn
         else:
             assert lost > gone, drawn
-            still = [had for by, had in ways if by not in lost]
-            assert can_all_count(before.needs, [list(had) for had in still]), drawn
+            still = [with_later(before, had, then) for by, had, then in ways if by not in lost]
+            assert can_all_count(before.needs, still), drawn
         seen["approved"] += bool(ways)
         seen["gone"] += bool(gone)
         seen["lost a role"] += bool(lost - gone)

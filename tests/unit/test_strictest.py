@@ -56,29 +56,37 @@ def test_no_resolution_that_only_one_allows_is_left() -> None:
 
 
 BATCHES = st.tuples(st.booleans(), st.booleans()).map(
-    lambda one: Requirement(needs=(Need(role="finance", count=1),) * one[0], batch=all(one))
+    lambda one: Requirement(
+        needs=(Need(role="finance", count=1),) * one[0], batch=all(one), notify_details=all(one)
+    )
 )
 
 
 @given(BATCHES, BATCHES)
-def test_plans_are_approved_together_only_if_all_that_demand_approvals_allow_it(
+def test_plans_are_approved_together_or_detailed_only_if_all_that_demand_approvals_allow_it(
     one: Requirement, other: Requirement
 ) -> None:
     both = strictest(one, other)
     demanding = [part for part in (one, other) if part.needs]
     assert both.batch is (bool(demanding) and all(part.batch for part in demanding))
+    assert both.notify_details is both.batch
     assert all(asks_for_less(both, part) is None for part in demanding)
     assert "batch" not in Requirement().model_dump_json()
+    assert "notify_details" not in Requirement().model_dump_json()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=4))
-def test_rules_that_match_allow_it_together_if_each_that_demands_approvals_does(
+def test_rules_that_match_allow_either_if_each_that_demands_approvals_does(
     rules: list[tuple[bool, bool]],
 ) -> None:
     matched = [
-        Matched(rules=(Rule(name=str(number), needs=FINANCE.needs * demands, batch=allows),))
+        Matched(
+            rules=(
+                Rule(name=str(number), needs=FINANCE.needs * demands, batch=allows, notify_details=allows),
+            )
+        )
         for number, (demands, allows) in enumerate(rules)
     ]
     found = combined(matched, Rule(name="default"), "p")
     asked = [allows for demands, allows in rules if demands]
-    assert found.batch is (bool(asked) and all(asked))
+    assert found.batch is found.notify_details is (bool(asked) and all(asked))

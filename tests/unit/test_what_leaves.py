@@ -20,11 +20,11 @@ import h11
 import idna
 import pytest
 
-from activities.tools.email.wire import composed, difference_on_the_wire
-from activities.tools.email.wire import difference as mail_difference
 from activities.tools.http import addresses
 from activities.tools.http.addresses import is_public
 from activities.tools.http.wire import difference, is_whole
+from plangate.mail.wire import composed, difference_on_the_wire
+from plangate.mail.wire import difference as mail_difference
 from tests.support import wire_cases
 from tests.support.times import times
 

@@ -189,7 +189,7 @@ async def test_the_worker_that_claims_looks_at_the_record_and_waits_if_the_run_d
         assert drafted is not None
         await run._execute_step(drafted, 1)  # noqa: SLF001
 
-    monkeypatch.setattr(PlanApproval, "_cool_off", impatient)
+    monkeypatch.setattr(PlanApproval, "_wait_to_begin", impatient)
     async with gate.worker():
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted

@@ -13,6 +13,7 @@ from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.kept_texts import texts_judged_by
 from plangate.client.delegating import ask_what_is_lent, send_delegation
+from plangate.domain.absence import told_instead
 from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, Decided, RuleText, read_event
 from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationOrder
 from plangate.domain.errors import DirectoryUnavailable
@@ -169,11 +170,11 @@ async def test_a_role_that_was_taken_back_no_longer_holds(lending: Gate) -> None
         (order(), False, "ask for the assurance signed, so lending it does too"),
         (order(days=-1), True, '"until" has passed'),
         (order(days=91), True, "more than 90 days ahead"),
-        (order(to="dana"), True, "no one lends a role to themselves"),
+        (order(to="dana"), True, "no one stands in for themselves"),
         (order(to="mallory"), True, "mallory is not in the list of people"),
         (order(by="mallory"), False, "mallory is not in the list of people"),
         (order(by="fred"), False, "fred does not have the role finance"),
-        (order(roles=()), False, 'to lend takes "roles" and "until"'),
+        (order(roles=()), False, 'to lend takes "to", "roles" and "until"'),
         (order(by="YOUR-NAME"), False, "is only a placeholder"),
     ],
 )
@@ -355,3 +356,88 @@ async def test_while_the_trail_of_delegations_is_damaged_no_one_is_known_and_it_
         )
     with pytest.raises(DirectoryUnavailable, match="audit verify plangate:delegations"):
         await people.people(anew=True)
+
+
+def leaving(by: str = "dana", to: str = "", days: float = 7, **more: object) -> DelegationOrder:
+    until = now() + timedelta(days=days)
+    return DelegationOrder.model_validate(
+        {"action": DelegationAction.AWAY, "by": by, "to": to, "until": until, **more}
+    )
+
+
+def returning(by: str = "dana") -> DelegationOrder:
+    return DelegationOrder(action=DelegationAction.BACK, by=by)
+
+
+async def listed_now(gate: Gate) -> People:
+    with gate.database.read() as connection:
+        listed = in_force_at(connection, "people", now())
+    assert listed is not None
+    assert listed.text is not None
+    return people_in(listed.text.text)
+
+
+async def test_who_is_away_is_in_the_list_until_they_are_back_and_lends_nothing_by_that(
+    lending: Gate,
+) -> None:
+    async with lending.worker():
+        status = await lending.in_review("signed one")
+        assert status.unmet == ()
+        answer = await sent(lending, signed(lending, leaving(to="erik", reason="on leave")))
+        assert answer.accepted, answer.reason
+        assert [(one.by, one.to) for one in answer.away] == [("dana", "erik")]
+        assert "messages go to erik, and no right to decide goes with them" in answer.reason
+        people = await listed_now(lending)
+        assert told_instead("dana", people, now()) == ("erik",)
+        assert not (await lending.decide(status, by="erik")).accepted
+        hindered = await lending.until("in_review", status.workflow_id, lambda one: bool(one.unmet))
+        (unmet,) = hindered.unmet
+        assert "no one could (dana is away until" in str(unmet)
+        await lent(lending)
+        await lending.until("in_review", status.workflow_id, lambda one: not one.unmet)
+        assert (await by_erik(lending, status))[0]
+        back = await sent(lending, returning())
+        assert (back.accepted, back.away) == (True, ())
+        assert told_instead("dana", await listed_now(lending), now()) == ("dana",)
+        again = await sent(lending, returning())
+        assert (again.accepted, again.reason) == (False, "dana is not away")
+        sealing(lending).seal()
+    assert inspected(lending).findings == ()
+    assert found_in(exported(lending, status.workflow_id)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "reason"),
+    [
+        (leaving(days=-1), '"until" has passed'),
+        (leaving(days=91), "more than 90 days ahead"),
+        (leaving(to="dana"), "no one stands in for themselves"),
+        (leaving(to="mallory"), "mallory is not in the list of people"),
+        (leaving(by="mallory"), "mallory is not in the list of people"),
+        (leaving(until=None), 'an absence takes "until"'),
+        (leaving(roles=("finance",)), 'and no "roles"'),
+        (returning().model_copy(update={"to": "erik"}), 'to be back takes no "to"'),
+    ],
+)
+async def test_an_absence_that_cannot_be_is_refused_with_the_reason(
+    lending: Gate, one: DelegationOrder, reason: str
+) -> None:
+    async with lending.worker():
+        answer = await sent(lending, one)
+    assert answer.accepted is False
+    assert reason in answer.reason
+
+
+async def test_an_absence_that_no_one_could_order_is_found(lending: Gate) -> None:
+    async with lending.worker():
+        assert (await sent(lending, leaving(to="erik"))).accepted
+        sealing(lending).seal()
+    with lending.database.write() as connection:
+        take_the_guards_off(connection)
+        rows = trail_of(connection, DELEGATIONS_TRAIL)
+        event = json.loads(rows[0]["event"])
+        event["arrival"]["order"]["to"] = "mallory"
+        rows[0]["event"] = json.dumps(event, separators=(",", ":"))
+        write_anew(connection, DELEGATIONS_TRAIL, rows)
+    found = " ".join(one.what for one in inspected(lending).findings)
+    assert "was accepted, though mallory is not in the list of people" in found

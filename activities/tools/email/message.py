@@ -20,10 +20,9 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationInfo
 
 from activities.tools.control_characters import control_character
 from activities.tools.email.attachments import MAX_FILES, MAX_PATH, one_name
-from activities.tools.email.wire import AttachedFile, Letter, composed, difference
-from activities.tools.host_names import one_host
-from plangate.domain.errors import ToolRefused
 from plangate.domain.tool import Receipt, Reference, ToolArguments
+from plangate.mail.address import MAX_ADDRESS, one_address
+from plangate.mail.wire import AttachedFile, Letter, composed, difference, refuse_difference
 from plangate.tool import EffectStatus
 
 MAX_RECIPIENTS: Final = 50
@@ -31,35 +30,7 @@ MAX_SUBJECT: Final = 200
 MAX_BODY: Final = 100_000
 MAX_CITED: Final = 100
 
-_ATOM: Final = r"[A-Za-z0-9_+=&'~#$*/-]+"
-_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ADDRESS: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
-_MAX_NAME: Final = 64
-_MAX_ADDRESS: Final = 254
 _ENCODED_WORD: Final = re.compile(r"=\?[^?]*\?[^?]*\?[^?]*\?=")
-
-
-def one_address(text: str) -> str:
-    """Return the one spelling of a plain address.
-
-    Raises:
-        ValueError: it is not a plain address; the message says why.
-    """
-    name, at, host = text.rpartition("@")
-    if at and not host.isascii() and not any(char.isspace() for char in host):
-        text = f"{name}@{one_host(host)}"
-    foreign = next((char for char in text if not char.isascii()), None)
-    if foreign is not None:
-        raise ValueError(
-            f"contains U+{ord(foreign):04X}, which is not ASCII and can look like another letter; "
-            "use an address whose part before the @ is ASCII"
-        )
-    text = text.lower()
-    if not _ADDRESS.fullmatch(text) or text.index("@") > _MAX_NAME or len(text) > _MAX_ADDRESS:
-        raise ValueError(
-            "is not a plain address such as dana@example.org; remove display names, brackets and spaces"
-        )
-    return f"{text.rpartition('@')[0]}@{one_host(text.rpartition('@')[2])}"
 
 
 def _plain_subject(text: str) -> str:
@@ -120,7 +91,7 @@ def _is_empty(value: object) -> bool:
 
 
 FileName = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(one_name)]
-Address = Annotated[str, Field(max_length=_MAX_ADDRESS), AfterValidator(one_address)]
+Address = Annotated[str, Field(max_length=MAX_ADDRESS), AfterValidator(one_address)]
 
 
 class SendEmailArguments(ToolArguments):
@@ -175,7 +146,7 @@ class Mail:
     @property
     def recipients(self) -> tuple[str, ...]:
         """Everyone who receives it: ``to``, then ``cc``."""
-        return (*self.letter.to, *self.letter.cc)
+        return self.letter.recipients
 
 
 def compose(
@@ -201,22 +172,6 @@ def compose(
     content = composed(letter)
     refuse_difference(difference(content, letter))
     return Mail(name=name, letter=letter, content=content)
-
-
-def refuse_difference(difference: str | None) -> None:
-    """Raise if the bytes of a mail differ from what was approved.
-
-    Args:
-        difference: names the part that differs; None if nothing does.
-
-    Raises:
-        ToolRefused: they differ.
-    """
-    if difference:
-        raise ToolRefused(
-            f"The mail about to be sent differs from the one that was approved ({difference}); nothing was "
-            "sent. This is a bug in Plangate or its mail library: report it."
-        )
 
 
 class Delivery(Protocol):

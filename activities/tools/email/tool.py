@@ -16,14 +16,15 @@ from typing import ClassVar, Final, Self
 from pydantic import JsonValue
 
 from activities.tools.email.attachments import MAX_BYTES, SETTING, AttachmentsFolder, media_type_of
-from activities.tools.email.message import Delivery, Mail, SendEmailArguments, SentMail, compose, one_address
+from activities.tools.email.message import Delivery, Mail, SendEmailArguments, SentMail, compose
 from activities.tools.email.outbox import Outbox
-from activities.tools.email.wire import AttachedFile
 from plangate.domain.attachments import Attachment, attachments_in, observation_of
 from plangate.domain.errors import RecordsUnavailable, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
 from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt, RetrySafety, ToolDeclaration
+from plangate.mail.address import one_address
+from plangate.mail.wire import AttachedFile
 from plangate.settings import Settings
 from plangate.tool import Blobs, EffectStatus, same_observation
 
@@ -42,7 +43,7 @@ class SendEmail:
         identifying=("to", "cc", "subject"),
         # True under any setting: an outbox knows what it began, but a mail server cannot be asked.
         retry_safety=RetrySafety.UNKNOWABLE,
-        # 5 minutes to connect, 5 for the envelope, 10 for the last reply (see smtp.py), 1 in reserve.
+        # 5 minutes to connect, 5 for the envelope, 10 for the last reply (see plangate.mail), 1 in reserve.
         seconds=21 * 60,
         receipt=SentMail,
     )
@@ -76,9 +77,9 @@ class SendEmail:
         if settings.smtp_url is None:
             return cls(Outbox(settings.outbox), sender, folder)
         # The command line reads declarations without loading the vendor's library.
-        from activities.tools.email.smtp import SmtpServer  # noqa: PLC0415
+        from activities.tools.email.smtp import SmtpDelivery  # noqa: PLC0415
 
-        return cls(SmtpServer.from_url(settings.smtp_url), sender, folder)
+        return cls(SmtpDelivery.from_url(settings.smtp_url), sender, folder)
 
     def with_blobs(self, blobs: Blobs) -> "SendEmail":
         """Return the tool with a place to keep attachments."""

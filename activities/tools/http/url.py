@@ -20,11 +20,10 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from activities.tools.host_names import one_host
+from plangate.host_names import one_host
 
 MAX_URL: Final = 4_000
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
 _HOST: Final = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]%]+)"
 _PORT: Final = r"(?::(?P<port>[0-9]{1,5}))?"
 _AUTHORITY: Final = re.compile(_HOST + _PORT)

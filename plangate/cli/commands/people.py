@@ -5,10 +5,11 @@ from __future__ import annotations
 from plangate.cli import console, origin, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, MaybeFile, When
-from plangate.domain import errors, plurals
+from plangate.domain import absence, errors, plurals
 from plangate.domain import people as domain
 from plangate.policy import people_file
 from plangate.presentation import clock, page
+from plangate.settings import Settings
 
 
 def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
@@ -25,7 +26,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
     if here.screen.is_json:
         here.screen.print_json({**source.as_json(), **people.model_dump(mode="json")})
         return Exit.DONE
-    shown = _page_of(people)
+    shown = _page_of(people, here.settings)
     shown.gap()
     source.add_to(shown)
     here.screen.show(shown)
@@ -37,7 +38,17 @@ def as_of(when: When, *, as_json: AsJson = False) -> int:
     return rule_files.show_as_of(console.open_console(as_json=as_json), "people", when)
 
 
-def _page_of(people: domain.People) -> page.Page:
+def _unusable(people: domain.People, settings: Settings) -> list[tuple[str, str, str]]:
+    """Return the addresses that cannot be used, where the libraries that send are installed."""
+    try:
+        from plangate.notifications.channels import Channels  # noqa: PLC0415
+
+        return list(Channels(settings).objections(people))
+    except ImportError:
+        return []
+
+
+def _page_of(people: domain.People, settings: Settings) -> page.Page:
     shown = page.Page()
     shown.heading(f"This list can be used: {plurals.counted(len(people.persons), 'person', 'people')}.")
     at = clock.now()
@@ -49,7 +60,16 @@ def _page_of(people: domain.People) -> page.Page:
         roles = ", ".join(person.roles) or "no role"
         active = "" if person.active else "; not active"
         shown.field(person.name, f"{roles}; {keys}{active}", width=width)
+        gone = absence.absence_of(person, at)
+        if gone is not None:
+            shown.note(f"away until {clock.moment(gone.until)}", indent=4)
         for lent in person.delegates:
             when = "active now" if domain.in_force(lent, at) else "not active now"
             shown.note(f"{lent.to} may act as {', '.join(lent.roles)} ({when})", indent=4)
+        for address in person.notify:
+            shown.note(f"notices go to {address}", indent=4)
+    for role in people.described_roles:
+        shown.note(f"notices for the role {role.name} go to {' and '.join(role.notify) or 'no address'}")
+    for name, address, wrong in _unusable(people, settings):
+        shown.note(f"no notice reaches {name} at {address}: it {wrong}", "yellow")
     return shown

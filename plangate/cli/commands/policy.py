@@ -11,7 +11,7 @@ import typer
 from plangate.cli import application, console, origin, plan_file, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, MaybeFile, Requester, When
-from plangate.domain import assurance, drafting, errors, limits, people, plurals
+from plangate.domain import assurance, drafting, errors, limits, people, plurals, start_times
 from plangate.domain import policy as domain
 from plangate.policy import people_file, policy_file
 from plangate.presentation import durations, page, words
@@ -143,14 +143,26 @@ def _needs_of(rule: domain.Rule) -> str:
         parts.append(str(rule.assurance))
     if rule.timeout_seconds:
         parts.append(f"within {durations.spoken(timedelta(seconds=rule.timeout_seconds))}")
+    if rule.working:
+        parts.append(f"within {rule.working}")
+    for to, after in dict.fromkeys((one.to, one.after_seconds) for one in rule.escalations):
+        parts.append(f"after {durations.spoken(timedelta(seconds=after))} also by {to}")
+    if rule.remind:
+        before = " and ".join(durations.spoken(timedelta(seconds=one)) for one in rule.remind)
+        parts.append(f"reminders {before} before the deadline")
     if rule.approval_valid_for:
         valid = durations.spoken(timedelta(seconds=rule.approval_valid_for))
         parts.append(f"each approval valid for {valid}")
     if rule.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=rule.cooling_seconds))
         parts.append(f"begins {cooling} after the last approval")
+    if rule.window is not None:
+        parts.append(f"steps begin {start_times.calendar_words(rule.window)} ({rule.window.name})")
+    parts += [f"no step begins {start_times.calendar_words(one)} ({one.name})" for one in rule.freezes]
     if rule.batch:
         parts.append("may be approved together with others")
+    if rule.notify_details:
+        parts.append("notices tell what the steps do")
     return ", ".join(parts)
 
 
@@ -186,6 +198,22 @@ def _resolving(rule: domain.ResolveRule) -> str:
     return f"{resolvers}{chosen}"
 
 
+def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
+    """Add until when it is approved, by whom later, and when its steps begin."""
+    for limit in requirement.working:
+        shown.field("within", str(limit))
+    for later in requirement.escalations:
+        after = durations.spoken(timedelta(seconds=later.after_seconds))
+        shown.field("or", f"after {after}, {later.to} instead of {later.role}")
+    if requirement.cooling_seconds:
+        cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
+        shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
+    for window in requirement.windows:
+        shown.field("window", f"steps begin {start_times.calendar_words(window)} ({window.name})")
+    for freeze in requirement.freezes:
+        shown.field("freeze", f"no step begins {start_times.calendar_words(freeze)} ({freeze.name})")
+
+
 def _explained(explanation: policy_file.Explanation) -> page.Page:
     shown = page.Page()
     requirement = explanation.requirement
@@ -199,11 +227,11 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             elif one.sees:
                 effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
-    if requirement.cooling_seconds:
-        cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
-        shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
+    _add_times(shown, requirement)
     if requirement.batch:
         shown.field("approved", "alone, or together with other plans of one kind")
+    if requirement.notify_details:
+        shown.field("notices", "tell what the steps do")
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")

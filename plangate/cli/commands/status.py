@@ -9,8 +9,11 @@ from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, RunId
 from plangate.domain import errors, run
 from plangate.domain import status as statuses
-from plangate.presentation import clock, deciding_page, run_page
+from plangate.notifications import failures
+from plangate.presentation import clock, deciding_page, program, run_page
 from plangate.records import queries
+
+_MOST_NOT_TOLD = 5
 
 
 def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
@@ -20,10 +23,17 @@ def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     """
     here = console.open_console(as_json=as_json)
     found, access = asyncio.run(_found(here, workflow_id))
+    with here.records() as database:
+        not_told = failures.not_told_about(database, workflow_id)
     if here.screen.is_json:
-        here.screen.print_json(found.model_dump(mode="json"))
+        shown = {"not_told": [one.model_dump(mode="json") for one in not_told]} if not_told else {}
+        here.screen.print_json(found.model_dump(mode="json") | shown)
         return Exit.DONE
     here.screen.show(run_page.run_page(found, clock.now()))
+    for one in not_told[:_MOST_NOT_TOLD]:
+        here.screen.say(str(one))
+    if len(not_told) > _MOST_NOT_TOLD:
+        here.screen.say(f"{len(not_told) - _MOST_NOT_TOLD} more: {program.program()} notify failures")
     waits = found.state in (run.Phase.IN_REVIEW, run.Phase.HELD)
     if waits or not (access.is_open or run_page.is_over(found)):
         here.screen.show(deciding_page.deciding_page(found, access, here.user, signs=here.keys.has_any))

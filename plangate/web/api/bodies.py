@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from plangate.domain.decision import MAX_COMMENT, MAX_SIGNATURE, Choice, Resolution
-from plangate.domain.durations import LONGEST_TIMEOUT
+from plangate.domain.durations import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 from plangate.domain.plan import uncanonical
-from plangate.domain.request import DEFAULT_TIMEOUT, MAX_REQUEST
+from plangate.domain.request import MAX_REQUEST
 
 _WORDS = Field(strict=False)  # JSON has no enumerations: their words are taken, and nothing else
 
@@ -34,7 +34,9 @@ class NewRun(Body):
 
     request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain words.")
     plan: PlanBody | None = Field(
-        default=None, description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}.'
+        default=None,
+        description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. With '
+        '"not_before", a time with its zone, it does not begin earlier.',
     )
     id: str | None = Field(
         default=None,

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -11,10 +12,14 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from plangate.domain.assurance import Assurance
+from plangate.domain.decision import first_faults
+from plangate.domain.delegations import DelegationAction, DelegationOrder
 from plangate.domain.errors import NotAnswered, Refused
 from plangate.domain.escaping import one_line
 from plangate.domain.key_orders import KeyAction, KeyOrder
 from plangate.presentation.clock import now
+from plangate.signing.delegations import attested_delegation
 from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
 from plangate.signing.passkeys import challenge_of, passkey_token
 from plangate.signing.public_keys import thumbprint_of
@@ -110,6 +115,59 @@ async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
     if answer is not None and not said:
         raise Refused(answer.reason)
     return await _page(request, web, visitor, done=said)
+
+
+@router.post("/me/away")
+async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Send the person's order that they are away, and show their page with it."""
+    until = _moment_in(text_of(form, "until_utc")) or _moment_in(text_of(form, "until"))
+    if until is None:
+        return await _page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
+    try:
+        order = DelegationOrder(
+            action=DelegationAction.AWAY,
+            by=visitor.name,
+            to=text_of(form, "to"),
+            until=until,
+            reason=text_of(form, "reason"),
+        )
+    except ValidationError as error:
+        raise Refused(f"This absence cannot be sent: {first_faults(error)}.") from None
+    return await _ordered(request, web, visitor, order)
+
+
+@router.post("/me/back")
+async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Send the person's order that they are back."""
+    del form
+    order = DelegationOrder(action=DelegationAction.BACK, by=visitor.name)
+    return await _ordered(request, web, visitor, order)
+
+
+async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
+    """Send an order about an absence, attested if this server's word counts, and show its verdict."""
+    client = await web.gate.client()
+    people = visitor.people
+    if visitor.session.assurance is Assurance.LOGIN and people is not None and web.is_trusted_by(people):
+        audience = (await client.what_is_lent()).audience
+        if audience is not None:
+            token_id = secrets.token_urlsafe(16)
+            order = attested_delegation(order, web.key, audience=audience, at=now(), token_id=token_id)
+    answer = await client.delegate(order)
+    if answer is not None and answer.accepted is False:
+        raise Refused(f"{answer.reason.rstrip('.')}.")
+    if answer is None or answer.accepted is None:
+        return await _page(request, web, visitor, done="away.kept")
+    return RedirectResponse("/me", 303)
+
+
+def _moment_in(text: str) -> datetime | None:
+    """Return the moment that a form brings; without a zone it is in UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 @router.get("/invitation/{token}")

@@ -1,10 +1,18 @@
 // Count the seconds down until a time; a person who cannot see that change has the time itself.
+// More than a day away, the time says more than a count of its minutes.
+const DAY = 24 * 60 * 60;
 for (const time of document.querySelectorAll("time[data-countdown]")) {
   const until = new Date(time.dateTime).getTime();
-  time.title = time.textContent;
+  const said = time.textContent;
+  time.title = said;
   const draw = () => {
     const left = Math.max(0, Math.round((until - Date.now()) / 1000));
-    time.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+    const hours = Math.floor(left / 3600);
+    const minutes = Math.floor(left / 60) % 60;
+    const seconds = String(left % 60).padStart(2, "0");
+    const short = `${minutes}:${seconds}`;
+    const long = `${hours}:${String(minutes).padStart(2, "0")}:${seconds}`;
+    time.textContent = left > DAY ? said : hours ? long : short;
     if (left === 0) clearInterval(ticking);
   };
   const ticking = setInterval(draw, 1000);

@@ -3,8 +3,8 @@
 CPython's header folding loses spaces in long non-ASCII subjects, differently in each version. Headers are
 therefore composed here, in the plainest form of RFC 5322 and RFC 2047: an encoded word holds whole characters
 only, and the fold between two encoded words is not part of the text. A mail with attachments is
-multipart/mixed: its text, then each file in base64. The bytes about to be sent are parsed by `email.parser`
-and compared with the approved mail. Standard library only.
+multipart/mixed: its text, then each file in base64. One with HTML is multipart/alternative: text, then HTML.
+The bytes about to be sent are parsed by `email.parser` and compared with the approved mail.
 """
 
 import base64
@@ -17,6 +17,8 @@ from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 from typing import Final
 from urllib.parse import quote
+
+from plangate.domain.errors import ToolRefused
 
 _HEADERS: Final = (
     "From", "To", "Cc", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type",
@@ -43,7 +45,12 @@ class AttachedFile:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """The content of a mail: plain addresses, a one-line subject, a body whose lines end with LF, files."""
+    """The content of a mail: plain addresses, a one-line subject, a body whose lines end with LF, files.
+
+    Attributes:
+        html: the same content as HTML; only in a mail without files.
+        fields: more headers, each with a value in ASCII on one line, whose folds are at its blanks.
+    """
 
     sender: str
     to: tuple[str, ...]
@@ -53,6 +60,13 @@ class Letter:
     date: str
     message_id: str
     files: tuple[AttachedFile, ...] = ()
+    html: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Everyone who receives it: ``to``, then ``cc``."""
+        return (*self.to, *self.cc)
 
 
 def composed(letter: Letter) -> bytes:
@@ -61,27 +75,36 @@ def composed(letter: Letter) -> bytes:
     if letter.cc:
         headers.append(("Cc", _listed(letter.cc)))
     headers += [("Subject", _subject(letter.subject)), ("Date", letter.date)]
-    headers += [("Message-ID", letter.message_id), ("MIME-Version", "1.0")]
+    headers += [("Message-ID", letter.message_id)]
+    headers += [(name, value.replace(" ", "\r\n ")) for name, value in letter.fields]
+    headers += [("MIME-Version", "1.0")]
+    assert not (letter.html and letter.files)
     parts = [_text(letter.body), *map(_file, letter.files)]
+    if letter.html:
+        parts.append(_text(letter.html, "html"))
     if len(parts) == 1:
         own, content = parts[0]
         return _head([*headers, *own]) + content
     # No base64 has a "_"; no text knows the digest, which depends on the fingerprint of the plan.
     boundary = f"=_{hashlib.sha256(letter.message_id.encode()).hexdigest()[:40]}"
-    headers += [("Content-Type", f'multipart/mixed;\r\n boundary="{boundary}"')]
+    headers += [("Content-Type", f'{_whole_type(letter)};\r\n boundary="{boundary}"')]
     line = f"--{boundary}".encode("ascii")
     whole = b"".join(line + b"\r\n" + _head(own) + content + b"\r\n" for own, content in parts)
     return _head(headers) + whole + line + b"--\r\n"
 
 
-def _text(body: str) -> tuple[list[tuple[str, str]], bytes]:
+def _whole_type(letter: Letter) -> str:
+    return "multipart/alternative" if letter.html else "multipart/mixed"
+
+
+def _text(body: str, kind: str = "plain") -> tuple[list[tuple[str, str]], bytes]:
     """Return the headers and the lines of a text."""
-    content = body if body.endswith("\n") else body + "\n"
+    content = _ended(body)
     if _is_plain(content):
         encoding, lines = "7bit", content.encode("ascii").replace(b"\n", b"\r\n")
     else:
         encoding, lines = "base64", _base64(content.replace("\n", "\r\n").encode())
-    return [("Content-Type", "text/plain; charset=utf-8"), ("Content-Transfer-Encoding", encoding)], lines
+    return [("Content-Type", f"text/{kind}; charset=utf-8"), ("Content-Transfer-Encoding", encoding)], lines
 
 
 def _file(file: AttachedFile) -> tuple[list[tuple[str, str]], bytes]:
@@ -110,19 +133,23 @@ def difference(content: bytes, letter: Letter) -> str | None:
     if not content.isascii() or _LONE.search(content):
         return "its bytes are not ASCII, or a line does not end with CRLF"
     read = BytesParser(policy=policy.default).parsebytes(content)
-    left_out = {"" if letter.cc else "Cc", "Content-Transfer-Encoding" if letter.files else ""}
-    expected = sorted(name for name in _HEADERS if name not in left_out)
+    has_parts = bool(letter.files or letter.html)
+    left_out = {"" if letter.cc else "Cc", "Content-Transfer-Encoding" if has_parts else ""}
+    named = (*_HEADERS, *(name for name, _ in letter.fields))
+    expected = sorted(name for name in named if name not in left_out)
     if sorted(read.keys()) != expected or read.defects:
         return "its headers"
     text: MIMEPart = read
+    html: list[MIMEPart] = []
     files: list[MIMEPart] = []
-    if letter.files:
-        if read.get_content_type() != "multipart/mixed" or read.preamble or read.epilogue:
+    if has_parts:
+        if read.get_content_type() != _whole_type(letter) or read.preamble or read.epilogue:
             return "its parts"
         text, *files = read.iter_parts()
         if set(text.keys()) != _OF_ONE_PART or text.defects:
             return "its parts"
-    if text.is_multipart() or len(files) != len(letter.files):
+        html, files = (files, []) if letter.html else ([], files)
+    if text.is_multipart() or len(files) != len(letter.files) or len(html) != bool(letter.html):
         return "its parts"
     said: dict[str, tuple[object, object]] = {
         "the sender": (_addresses(read, "From"), (letter.sender,)),
@@ -131,8 +158,11 @@ def difference(content: bytes, letter: Letter) -> str | None:
         "the subject": (str(read["Subject"]), letter.subject),
         "the date": (str(read["Date"]), letter.date),
         "the Message-ID": (str(read["Message-ID"]).strip(), letter.message_id),
-        "the body": (_body(text), letter.body if letter.body.endswith("\n") else letter.body + "\n"),
+        "the body": (_body(text), _ended(letter.body)),
     }
+    said |= {name: (" ".join(str(read[name]).split()), value) for name, value in letter.fields}
+    if html:
+        said["the HTML"] = (_html(html[0]), _ended(letter.html))
     said |= {
         f"the attachment {file.name!r}": (_read_file(part), file)
         for part, file in zip(files, letter.files, strict=True)
@@ -152,6 +182,22 @@ def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") ->
         return "a dot at the start of a line is not doubled"
     sent = b"\r\n".join(line.removeprefix(b".") for line in lines)
     return None if sent == content else difference(sent, letter)
+
+
+def refuse_difference(difference: str | None) -> None:
+    """Raise if the bytes of a mail differ from what they should say.
+
+    Args:
+        difference: names the part that differs; None if nothing does.
+
+    Raises:
+        ToolRefused: they differ.
+    """
+    if difference:
+        raise ToolRefused(
+            f"The mail about to be sent differs from the one that was approved ({difference}); nothing was "
+            "sent. This is a bug in Plangate or its mail library: report it."
+        )
 
 
 def _listed(addresses: tuple[str, ...]) -> str:
@@ -191,6 +237,17 @@ def _read_file(part: MIMEPart) -> AttachedFile | None:
     return AttachedFile(part.get_filename() or "", part.get_content_type(), content)
 
 
+def _ended(body: str) -> str:
+    return body if body.endswith("\n") else body + "\n"
+
+
 def _body(read: MIMEPart) -> str:
     content: str = read.get_content()
     return content.replace("\r\n", "\n")
+
+
+def _html(read: MIMEPart) -> str | None:
+    """Return the HTML that a mail program finds in a part, or None if it finds something else."""
+    if set(read.keys()) != _OF_ONE_PART or read.defects or read.get_content_type() != "text/html":
+        return None
+    return _body(read)

@@ -1,0 +1,221 @@
+"""How long it takes from a request to its message, with few and with many open runs, and 100 people.
+
+The runs are put into the records as Plangate writes them and sealed as a worker seals them; 100,000 more may
+have ended. Then new ones arrive one by one, and a channel notes when the message of each comes. Only the
+records and the notifier take part: what a worker takes for the draft is measured by `make bench`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import event, update
+
+from plangate.audit.sealing import Sealing
+from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
+from plangate.domain.plan import Audience, fingerprint_of
+from plangate.domain.policy import Need, Requirement
+from plangate.notifications.ledger import Ledger, Pace
+from plangate.notifications.notice import Attempted, Delivery, NoticeKind, Sending
+from plangate.notifications.notifier import Notifier
+from plangate.notifications.readers import Readers
+from plangate.presentation.clock import now
+from plangate.process_end import end_process
+from plangate.records.database import Database
+from plangate.records.notices import DeliveryState
+from plangate.records.rule_texts import record_rules
+from plangate.records.tables import deliveries
+from plangate.records.trail import Note, open_trail
+from plangate.signing.checkpoints import seal_key
+from tests.support.waiting_runs import PLAN
+
+RATIO: Final = 1.5
+SECONDS: Final = 5.0
+_PEOPLE: Final = 100
+_ROLES: Final = 20  # so that five people are asked for each run
+_TOGETHER: Final = 1_000
+
+
+@dataclass
+class Watch:
+    """A channel that notes when each run's first message came."""
+
+    came: dict[str, float] = field(default_factory=dict)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, sending: Sending, at: datetime) -> Attempted:
+        """Note the time."""
+        del at
+        for notice in sending.notices:
+            if notice.kind is NoticeKind.NEEDED:
+                self.came.setdefault(notice.facts.workflow_id, perf_counter())
+        self.arrived.set()
+        return Attempted(delivery=Delivery.SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured at one size.
+
+    Attributes:
+        seconds: from a request to its message, sorted.
+        first: seconds until the notices about all open runs are entered.
+        idle: milliseconds of the database's time in a look that finds nothing.
+    """
+
+    seconds: list[float]
+    first: float
+    idle: float
+
+
+def _put(database: Database, count: int, prefix: str, *, ended: bool = False) -> None:
+    audience = Audience(installation=database.installation, namespace="default")
+    for start in range(0, count, _TOGETHER):
+        with database.write() as connection:
+            for number in range(start, min(count, start + _TOGETHER)):
+                name, at = f"{prefix}-{number:06}", now()
+                requested = Requested(
+                    request=f"Tell Kim, {number}",
+                    requester="requester",
+                    timeout_seconds=3_600,
+                    requested_at=at,
+                    chain_id=f"chain-{name}",
+                )
+                drafted = Drafted(
+                    revision=1,
+                    plan=PLAN,
+                    fingerprint=fingerprint_of(PLAN, 1, name, audience),
+                    audience=audience,
+                    requirement=Requirement(needs=(Need(role=f"role-{number % _ROLES}", count=1),)),
+                    drafted_at=at,
+                    deadline=at + timedelta(days=30),
+                )
+                run = RunRef(workflow_id=name, chain_id=requested.chain_id, requested=requested)
+                notes = [Note(key="drafted:1", at=at, actor="worker@here", event=drafted)]
+                if ended:
+                    end = Closed(outcome=Outcome.WITHDRAWN)
+                    notes.append(Note(key="closed", at=at, actor="worker@here", event=end))
+                open_trail(connection, run).append(*notes)
+
+
+def _list_people(database: Database) -> None:
+    people = '[[person]]\nname = "requester"\n\n' + "".join(
+        f'[[person]]\nname = "person {number}"\nmail = "p{number}@example.org"\n'
+        f'roles = ["role-{number % _ROLES}"]\n\n'
+        for number in range(_PEOPLE)
+    )
+    record_rules(database, "people", people, hashlib.sha256(people.encode()).hexdigest(), "worker@here")
+
+
+@contextlib.contextmanager
+def _query_time(database: Database) -> Iterator[list[float]]:
+    """Collect the seconds that each statement took."""
+    took: list[float] = []
+    begun: list[float] = []
+    engine = database._engine  # noqa: SLF001  only the bench asks how long statements take
+
+    def before(*_: Any) -> None:
+        begun.append(perf_counter())
+
+    def after(*_: Any) -> None:
+        took.append(perf_counter() - begun.pop())
+
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "after_cursor_execute", after)
+    yield took
+    event.remove(engine, "before_cursor_execute", before)
+    event.remove(engine, "after_cursor_execute", after)
+
+
+async def measure(opened: int, ended: int, times: int, var_dir: Path) -> Figures:
+    """Return what was measured with so many open and ended runs."""
+    database = Database(f"sqlite:///{var_dir / 'records.db'}")
+    database.migrate()
+    _list_people(database)
+    _put(database, ended, "ended", ended=True)
+    _put(database, opened, "open")
+    sealing = Sealing(database, seal_key(var_dir / "seal.pem"), var_dir / "last-checkpoint.json", 10)
+    while sealing.seal() is not None:
+        pass
+    watch = Watch()
+    readers = Readers("operator", "http://localhost:8088")
+    begun = perf_counter()
+    entering = Ledger(database, readers, Pace(gather=timedelta(days=1)))
+    while (await asyncio.to_thread(entering.hand_out, [], 1)).has_more:
+        pass
+    entering.leave()
+    first = perf_counter() - begun
+    _send_all(database)
+    notifier = Notifier(Ledger(database, readers, Pace(per_hour=1_000_000)), watch)
+    await notifier.step()
+    idle = []
+    for _ in range(times):
+        with _query_time(database) as took:
+            await notifier.step()
+        idle.append(sum(took) * 1_000)
+    running = asyncio.create_task(notifier.keep_notifying())
+    seconds = [await _one(database, watch, f"new-{number}") for number in range(times)]
+    running.cancel()
+    await asyncio.wait([running])
+    database.close()
+    return Figures(sorted(seconds), first, median(idle))
+
+
+def _send_all(database: Database) -> None:
+    """Let what is entered be sent, some hours ago."""
+    sent = {"state": DeliveryState.SENT, "ended_at": now() - timedelta(hours=3), "message_id": "before"}
+    with database.write() as connection:
+        connection.execute(update(deliveries).values(**sent))
+
+
+async def _one(database: Database, watch: Watch, name: str) -> float:
+    asked = perf_counter()
+    await asyncio.to_thread(_put, database, 1, name)
+    while f"{name}-000000" not in watch.came:
+        watch.arrived.clear()
+        await asyncio.wait_for(watch.arrived.wait(), 60)
+    await asyncio.sleep(0.37)  # so that the looks do not keep step with the requests
+    return watch.came[f"{name}-000000"] - asked
+
+
+def main() -> int:
+    """Measure, and end with 1 where it takes too long, or too much longer with many runs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.notices", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--few", type=int, default=200, help="how many runs are few (default: 200)")
+    parser.add_argument("--many", type=int, default=20_000, help="how many are many (default: 20000)")
+    parser.add_argument("--ended", type=int, default=0, help="how many ended, beside the many (default: 0)")
+    parser.add_argument("--times", type=int, default=31, help="how often each is measured (default: 31)")
+    options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    figures = []
+    for opened, ended in ((options.few, 0), (options.many, options.ended)):
+        with tempfile.TemporaryDirectory(prefix="bench-notices-") as folder:
+            found = asyncio.run(measure(opened, ended, options.times, Path(folder)))
+        figures.append(found)
+        print(
+            f"{opened} open, {ended} ended: from request to message {median(found.seconds):.2f} s "
+            f"({found.seconds[0]:.2f} to {found.seconds[-1]:.2f}); a look that finds nothing "
+            f"{found.idle:.2f} ms of queries; what was open at the start entered in {found.first:.0f} s",
+            flush=True,
+        )
+    few, many = figures
+    ratio, idle = median(many.seconds) / median(few.seconds), many.idle / few.idle
+    print(f"ratio: {ratio:.2f}; of the queries {idle:.2f}")
+    return 0 if max(ratio, idle) <= RATIO and median(many.seconds) <= SECONDS else 1
+
+
+if __name__ == "__main__":
+    end_process(main())

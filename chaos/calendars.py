@@ -1,0 +1,41 @@
+"""Thousands of random reviews with calendars, escalations, windows, freezes and absences, by the minute.
+
+They need no server: the domain is told each story, and so is a naive reading (`tests.support.time_stories`).
+Time alone must never approve anything.
+"""
+
+from dataclasses import dataclass
+
+from chaos.report import Report
+from chaos.stage import Stage
+from tests.support.calendars import difference
+from tests.support.start_stories import difference as begins_elsewhere
+from tests.support.time_stories import differences
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many reviews, and how many calendars, windows and freezes alone."""
+
+    stories: int
+    calendars: int
+
+
+FULL = Size(stories=5_000, calendars=1_000)
+QUICK = Size(stories=20, calendars=20)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Tell them all; each difference from the naive reading is a fault."""
+    first = stage.chance.randrange(10**6)
+    for number in range(size.stories):
+        if number % 500 == 0:
+            report.say(f"{number} of {size.stories} reviews")
+        for fault in differences(first + number):
+            report.blame(fault)
+    for number in range(size.calendars):
+        for found in (difference(first + number), begins_elsewhere(first + number)):
+            if found:
+                report.blame(found)
+    report.figure("reviews", size.stories)
+    report.figure("calendars", size.calendars)

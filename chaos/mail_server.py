@@ -1,0 +1,51 @@
+"""A mail server as a process of its own: it keeps each mail before it says that it has it."""
+
+import asyncio
+import json
+import os
+import sys
+from email import policy
+from email.parser import BytesParser
+from pathlib import Path
+from random import Random
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+_PARSER = BytesParser(policy=policy.default)
+
+
+class Keeper:
+    """Writes one line for each mail; it then takes its time to answer, so that it may be killed meanwhile."""
+
+    def __init__(self, path: Path, chance: Random) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._chance = chance
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Keep one mail."""
+        del server, session
+        content = envelope.content or b""
+        mail = _PARSER.parsebytes(content.encode() if isinstance(content, str) else content)
+        kept = {
+            "to": envelope.rcpt_tos,
+            "id": mail["Message-ID"],
+            "subject": mail["Subject"],
+        }
+        self._file.write(json.dumps(kept) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        await asyncio.sleep(self._chance.uniform(0, 0.05))
+        return "250 kept"
+
+
+async def serve(port: int, path: Path) -> None:
+    """Serve until killed."""
+    keeper = Keeper(path, Random(port))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(keeper, enable_SMTPUTF8=True), "127.0.0.1", port)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,33 @@
+"""Every fault of a mail server and of each chat service, for one notice: the right class each."""
+
+from dataclasses import dataclass
+
+from chaos.report import Report
+from chaos.stage import Stage
+from tests.support.notice_faults import all_checks
+from tests.support.notice_services import ADDRESSES, running_services
+
+
+@dataclass(frozen=True)
+class Size:
+    """Which services."""
+
+    services: tuple[str, ...]
+
+
+FULL = Size(tuple(ADDRESSES))
+QUICK = Size(("slack hook", "webhook"))
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Let every fault meet one notice."""
+    folder = stage.folder / "notices"
+    folder.mkdir()
+    with running_services(folder) as running:
+        checks = all_checks(running, size.services, folder)
+        for name, check in checks.items():
+            try:
+                await check()
+            except AssertionError as error:
+                report.blame(f"{name}: {str(error)[:200]}")
+    report.figure("faults", f"{len(checks)}, at mail and {len(size.services)} services")

@@ -1,0 +1,39 @@
+"""Every hostile text in every field of a notice, by every channel, to services that speak the protocols."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.domain.escaping import one_line
+from tests.support.notice_services import running_services
+from tests.support.notice_trials import TextTrials, cases
+
+
+@dataclass(frozen=True)
+class Size:
+    """Every how many-th case is tried."""
+
+    step: int
+
+
+FULL = Size(step=1)
+QUICK = Size(step=37)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Send each, and compare what arrives with the message of a harmless text."""
+    tried = cases(stage.chance.randrange(10**6))[:: size.step]
+    folder = stage.folder / "notices"
+    folder.mkdir()
+    with running_services(folder) as running:
+        trials = TextTrials(running, folder)
+        for case in tried:
+            try:
+                await trials.check(case)
+            except AssertionError as error:
+                where = f"{case.channel}, {'+'.join(case.kinds)}, {case.trick.kind}"
+                report.blame(f"{where}, {one_line(case.trick.text)[:60]}: {str(error)[:200]}")
+    report.figure("hostile texts", f"{len(tried)}, by {len({case.channel for case in tried})} channels")
+    kinds = Counter(case.trick.kind for case in tried)
+    report.figure("kinds", ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))

@@ -1,0 +1,333 @@
+"""kill -9 of notifier, workers, database and mail server at random moments, while 500 plans are decided.
+
+In the end the mails that the server keeps are compared with the ledger, and the ledger with the trails: each
+person was told once for each event, a mail that came twice is marked, and no one was left out.
+"""
+
+import asyncio
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from chaos.inspector import inspect
+from chaos.losses import postgres_killed, sqlite_locked
+from chaos.orders import APPROVER, REQUESTER, Order, Place, order
+from chaos.people import by_signal, insist
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.domain.audit import Decided
+from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.run import Phase
+from plangate.notifications.notice import NoticeKind
+from plangate.records.checkpoints import unsealed_trails
+from plangate.records.moved import newest_number
+from plangate.records.notices import DeliveryState
+from plangate.records.notifier_turn import turn_now
+from plangate.records.tables import deliveries, notices
+from plangate.settings import PROJECT
+from tests.support.postgres import PostgresServer
+
+_PATIENCE = 300.0
+_OTHERS = ("erin", "finn")
+_PEOPLE = "".join(
+    f'[[person]]\nname = "{name}"\nmail = "{name}@example.org"\nroles = [{roles}]\n\n'
+    for name, roles in {
+        APPROVER: '"finance"',
+        **dict.fromkeys(_OTHERS, '"finance"'),
+        REQUESTER: "",
+        "olga": '"operator"',
+    }.items()
+)
+_POLICY = '[default]\nneeds = [{ role = "finance" }]\n'
+_TOGETHER = 25
+_WORKERS = 2
+_LOOKS = 4  # half-seconds in a row
+_LEFT_OPEN = 10  # every tenth run is decided by no one before the end
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many plans arrive, within how many seconds, and how often something is killed meanwhile."""
+
+    runs: int
+    seconds: float
+    kills: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What of the database is lost, and for the length of which block."""
+
+    what: str
+    lose: Callable[[], AbstractAsyncContextManager[None]]
+
+
+FULL = Size(runs=500, seconds=240, kills=40)
+QUICK = Size(runs=6, seconds=1.5, kills=2)
+MEDIUM = Size(runs=120, seconds=60, kills=15)
+
+
+@dataclass
+class Post:
+    """The mail server and a notifier of its own, as processes."""
+
+    stage: Stage
+    port: int
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> Path:
+        """Where the server keeps the mails."""
+        return self.stage.folder / "mails.jsonl"
+
+    def start(self, what: str) -> None:
+        """Start the mail server, or the notifier."""
+        command = {
+            "mail server": ["-m", "chaos.mail_server", str(self.port), str(self.kept)],
+            "notifier": [str(PROJECT / "starter.py"), "notify"],
+        }[what]
+        with (self.stage.folder / f"{what.replace(' ', '-')}.log").open("ab") as log:
+            self.processes[what] = subprocess.Popen(
+                [sys.executable, *command], cwd=PROJECT, env=self.stage.environment(), stdout=log, stderr=log
+            )
+
+    def kill(self, what: str) -> None:
+        """Kill one of them by SIGKILL."""
+        self.processes[what].send_signal(signal.SIGKILL)
+        self.processes[what].wait()
+
+    def mails(self) -> list[dict[str, Any]]:
+        """Return what the server has kept."""
+        lines = self.kept.read_text().splitlines() if self.kept.exists() else []
+        return [json.loads(line) for line in lines]
+
+
+async def sqlite(stage: Stage, report: Report, size: Size) -> None:
+    """With records in SQLite, whose lock is taken from time to time."""
+    await _act(stage, report, size, Loss("the lock of SQLite", partial(sqlite_locked, stage)))
+
+
+async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
+    """With records in PostgreSQL, which is killed from time to time."""
+    await _act(stage, report, size, Loss("PostgreSQL", partial(postgres_killed, database)))
+
+
+async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
+    orders = [
+        order(f"told-{one:03}", [Place.VENDOR], "rejected" if one % 7 == 6 else "executed")
+        for one in range(size.runs)
+    ]
+    left = orders[_LEFT_OPEN // 2 :: _LEFT_OPEN]
+    async with _post(stage) as post:
+        for _ in range(_WORKERS):
+            await stage.hire()
+        living = asyncio.create_task(_all_live(stage, orders, left, size))
+        killed: Counter[str] = Counter()
+        for number in range(1, size.kills + 1):
+            longest = 2 * size.seconds / size.kills
+            await asyncio.wait([living], timeout=stage.chance.uniform(0.3, longest))
+            whats = ["a worker", "all who send", "the notifier", "the mail server", loss.what]
+            what = stage.chance.choice(whats)
+            killed[what] += 1
+            report.say(f"kill {number} of {size.kills}: {what}")
+            await _kill(stage, post, what, loss)
+        await living
+        await _quiet(stage)
+        _expect_asked(stage, left, report)
+        await _each(left, lambda one: _decide(stage, one))
+        await inspect(stage, orders, report, patience=_PATIENCE)
+        await _quiet(stage)
+        _compare(stage, orders, post.mails(), report)
+    report.figure("kills", ", ".join(f"{count} of {what}" for what, count in killed.most_common()))
+    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+
+
+@asynccontextmanager
+async def _post(stage: Stage) -> AsyncIterator[Post]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (stage.folder / "policy.toml").write_text(_POLICY)
+    (stage.folder / "people.toml").write_text(_PEOPLE)
+    stage.settings |= {
+        "PLANGATE_POLICY": str(stage.folder / "policy.toml"),
+        "PLANGATE_PEOPLE": str(stage.folder / "people.toml"),
+        "PLANGATE_SMTP_URL": f"smtp://127.0.0.1:{port}",
+        "PLANGATE_NOTICES_PER_HOUR": "10000",
+    }
+    post = Post(stage, port)
+    post.start("mail server")
+    post.start("notifier")
+    try:
+        yield post
+    finally:
+        for what in post.processes:
+            post.kill(what)
+
+
+async def _all_live(stage: Stage, orders: Sequence[Order], left: Sequence[Order], size: Size) -> None:
+    times = {one.workflow_id: stage.chance.uniform(0, size.seconds) for one in orders}
+    waits = {one.workflow_id: stage.chance.uniform(0, 12) for one in orders}
+    limit = asyncio.Semaphore(_TOGETHER)
+
+    async def live(one: Order) -> None:
+        await asyncio.sleep(times[one.workflow_id])
+        async with limit:
+            await insist(lambda: stage.submit(one))
+            await stage.until("in_review", one.workflow_id)
+        if one not in left:
+            await asyncio.sleep(waits[one.workflow_id])
+            await _decide(stage, one)
+
+    await asyncio.gather(*map(live, orders))
+
+
+async def _decide(stage: Stage, one: Order) -> None:
+    status = await stage.until("in_review", one.workflow_id)
+    one.decided_at = time.time()
+    await insist(lambda: by_signal(stage, one, status))
+    one.acknowledged = True
+
+
+async def _each(orders: Sequence[Order], act: Callable[[Order], Awaitable[None]]) -> None:
+    await asyncio.gather(*map(act, orders))
+
+
+async def _kill(stage: Stage, post: Post, what: str, loss: Loss) -> None:
+    """Kill something for a moment, and start it again."""
+    pause = stage.chance.uniform(0.1, 3)
+    if what == loss.what:
+        async with loss.lose():
+            await asyncio.sleep(pause)
+        return
+    if what == "the mail server":
+        post.kill("mail server")
+        await asyncio.sleep(pause)
+        post.start("mail server")
+    if what in ("the notifier", "all who send"):
+        post.kill("notifier")
+    if what in ("a worker", "all who send"):
+        alive = [one for one in stage.workers if one.is_alive]
+        for one in alive if what == "all who send" else alive[:1]:
+            one.kill()
+    await asyncio.sleep(pause / 2)
+    if what in ("the notifier", "all who send"):
+        post.start("notifier")
+    while sum(one.is_alive for one in stage.workers) < _WORKERS:
+        await stage.hire()
+
+
+async def _quiet(stage: Stage) -> None:
+    """Wait until everything is told, for two seconds."""
+    async with asyncio.timeout(_PATIENCE):
+        quiet = 0
+        while quiet < 4:
+            await asyncio.sleep(0.5)
+            try:
+                quiet = quiet + 1 if await asyncio.to_thread(_count_unsent, stage) == 0 else 0
+            except RecordsUnavailable:
+                quiet = 0
+
+
+def _count_unsent(stage: Stage) -> int:
+    """Return how many notices are to be sent, and how many runs or checkpoints are still to be followed."""
+    unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
+    with stage.database.read() as connection:
+        waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
+        followed = turn_now(connection).checkpoint or 0
+        return waiting + len(unsealed_trails(connection)) + newest_number(connection) - followed
+
+
+def _rows(stage: Stage) -> dict[str, list[Any]]:
+    of_notice = ("workflow_id", "person", "kind")
+    of_delivery = ("state", "message_id", "is_repeat")
+    query = select(
+        *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery)
+    ).join_from(notices, deliveries)
+    found: dict[str, list[Any]] = defaultdict(list)
+    with stage.database.read() as connection:
+        for row in connection.execute(query):
+            found[row.workflow_id].append(row)
+    return found
+
+
+def _expect_asked(stage: Stage, left: Sequence[Order], report: Report) -> None:
+    """See that everyone was asked about the runs that no one decided."""
+    rows = _rows(stage)
+    for one in left:
+        status = stage.recorded(one.workflow_id)
+        assert status is not None
+        assert status.state == Phase.IN_REVIEW
+        told = [row.person for row in rows[one.workflow_id] if row.state == DeliveryState.SENT]
+        report.expect(
+            sorted(told) == sorted((APPROVER, *_OTHERS)), f"{one.workflow_id} waits, and {told} were asked"
+        )
+
+
+def _compare(stage: Stage, orders: Sequence[Order], mails: Sequence[dict[str, Any]], report: Report) -> None:
+    rows = _rows(stage)
+    counts: Counter[str] = Counter()
+    for one in orders:
+        _compare_run(stage, one.workflow_id, rows[one.workflow_id], counts, report)
+    arrived: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for mail in mails:
+        arrived[mail["id"]].append(mail)
+    wanted = {
+        _mail_id(row): row.message_id
+        for some in rows.values()
+        for row in some
+        if row.state == DeliveryState.SENT
+    }
+    missed = wanted.keys() - arrived.keys()
+    report.expect(not missed, f"{len(missed)} messages are noted as sent, and never arrived")
+    twice = 0
+    for name, same in arrived.items():
+        unmarked = [mail for mail in same if not mail["subject"].startswith("(sent again)")]
+        twice += len(same) > 1
+        report.expect(len(unmarked) <= 1, f"{name} came {len(unmarked)} times without a mark")
+    lost = {kind: count for kind, count in counts.items() if kind.startswith("missed")}
+    report.expect(not lost, f"people were not told: {lost}")
+    report.figure("told", ", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
+    report.figure("messages", f"{len(arrived)}, {twice} of them more than once, marked")
+
+
+def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[str], report: Report) -> None:
+    sent = Counter((row.person, row.kind) for row in rows if row.state == DeliveryState.SENT)
+    in_doubt = {row.person for row in rows if row.state == DeliveryState.CANCELLED and row.is_repeat}
+    for (person, kind), count in sent.items():
+        counts[kind] += count
+        report.expect(count == 1, f"{name}: {person} was told {kind} {count} times")
+    failed = [row for row in rows if row.state in (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)]
+    report.expect(not failed, f"{name}: {len(failed)} deliveries failed")
+    decided = [entry for entry in stage.trail(name) if isinstance(entry.event, Decided)]
+    if not sent[REQUESTER, NoticeKind.OUTCOME]:
+        counts["missed outcomes"] += 1
+    for person in (APPROVER, *_OTHERS):
+        is_asked = sent[person, NoticeKind.NEEDED]
+        if not is_asked:
+            counts["decided before they were asked" if decided else "missed asks"] += 1
+        relieved, expected = sent[person, NoticeKind.RELIEVED], is_asked if person != APPROVER else 0
+        if person in in_doubt:  # it may have arrived, and was not needed again
+            counts["asks in doubt"] += 1
+            continue
+        report.expect(
+            relieved == expected, f"{name}: {person} was asked {is_asked} times, relieved {relieved}"
+        )
+
+
+def _mail_id(row: Any) -> str:
+    """Return the Message-ID of a message, as the mails have it."""
+    name = "\0".join(("mail", f"{row.person}@example.org", row.message_id))
+    return f"<{hashlib.sha256(name.encode()).hexdigest()[:40]}@localhost>"

@@ -1,0 +1,65 @@
+"""`away`: say until when you are away, so that your messages go to others; and that you are back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from plangate.cli import console, lending
+from plangate.cli.exits import WrongUsage
+from plangate.cli.options import AsJson
+from plangate.domain import delegations
+
+
+def away(
+    *,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="TIME",
+            show_default=False,
+            help="When you are back: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 "
+            "days.",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="NAME",
+            show_default=False,
+            help="Who gets your messages; default: those to whom you have lent roles.",
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Why.")] = "",
+    back: Annotated[bool, typer.Option("--back", help="Say that you are back.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show who is away now; say nothing.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Say until when you are away: your messages go to others meanwhile.
+
+    It ends without an order. No right to decide goes with it: lend your roles for that, with delegate. You
+    can still decide, and a message goes only to people who may see its run.
+
+    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    """
+    here = console.open_console(as_json=as_json)
+    if list_all:
+        if any((by, until, to, reason, back)):
+            raise WrongUsage("--list goes alone: it shows who is away.")
+        return asyncio.run(lending.show_who_is_away(here))
+    if by is None:
+        raise WrongUsage("Say who is away, with --by; --list shows who is.")
+    if back and (until is not None or to is not None):
+        raise WrongUsage("--back ends your absence; leave out --until and --to.")
+    if not back and until is None:
+        raise WrongUsage("Say until when you are away, with --until; --back says that you are back.")
+    action = delegations.DelegationAction.BACK if back else delegations.DelegationAction.AWAY
+    order = lending.made_order(action, by=by, to=to or "", roles=None, until=until, reason=reason)
+    return asyncio.run(lending.send(here, order, "away --list"))

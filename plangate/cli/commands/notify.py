@@ -1,0 +1,66 @@
+"""`notify`: run the notices alone, send one to try an address, and list what could not be delivered."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from plangate import settings
+from plangate.cli import console
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.options import AsJson
+from plangate.domain import escaping
+from plangate.logs import setup
+from plangate.notifications import failures, running, trying
+from plangate.records import deliveries
+
+
+def run() -> int:
+    """Send notices until Ctrl-C or SIGTERM, where the workers do not.
+
+    Set PLANGATE_NOTICES=off for the workers. Of several processes one sends, and the others stand by.
+    """
+    loaded = settings.load_settings()
+    setup.configure_logs(loaded)
+    asyncio.run(running.run_alone(loaded))
+    return Exit.DONE
+
+
+def try_one(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The person, or a role as role:NAME.")],
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Send one notice to each address of a person or a role, now, and say what happened.
+
+    Exit 1: an address did not take it.
+    """
+    here = console.open_console(as_json=as_json)
+    with here.records() as database:
+        found = asyncio.run(trying.try_addresses(here.settings, database, name))
+    if not found:
+        raise WrongUsage(
+            f"{escaping.one_line(name)} has no address in the list of people that the workers use; give them "
+            "mail or notify there, and wait 30 seconds."
+        )
+    if here.screen.is_json:
+        here.screen.print_json([one.model_dump(mode="json") for one in found])
+    for one in found:
+        here.screen.say(str(one))
+    return Exit.DONE if all(one.is_sent for one in found) else Exit.FAILED
+
+
+def failed(*, as_json: AsJson = False) -> int:
+    """List the notices that could not be delivered, or are tried again, the newest first."""
+    here = console.open_console(as_json=as_json)
+    with here.records() as database, database.read() as connection:
+        found = [failures.not_told(one) for one in deliveries.undelivered(connection)]
+    if here.screen.is_json:
+        here.screen.print_json([one.model_dump(mode="json") for one in found])
+    elif not found:
+        here.screen.say("Every notice was delivered, or is still to be sent.")
+    for one in found:
+        here.screen.say(f"{one.run}: {one}" if one.run else str(one))
+    return Exit.DONE

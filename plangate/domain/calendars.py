@@ -1,0 +1,313 @@
+"""Working time: when people work, by their zone, their week, their hours and their days off.
+
+A time of day means the clock on the wall. Where the clock is put forward, what begins or ends in the missing
+hour does so when it is put forward; where it is put back, what begins in the repeated hour begins the first
+time, and what ends in it ends the second time.
+
+The law of a zone and the public holidays of a country change. What they say at one moment can be frozen
+(`Facts`); then all of this is a pure function of the calendar and its facts, for an auditor too.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.errors import NoWorkingTime
+
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+LONGEST_SEARCH: Final = timedelta(days=800)
+MOST_DAYS: Final = 500
+MOST_HOURS: Final = 24
+_MOST_OFFSETS: Final = 24
+_DAY: Final = timedelta(days=1)
+_FARTHEST: Final = 24 * 3600 - 1  # seconds from UTC
+_STEP: Final = timedelta(hours=12)  # no zone changes its offset twice in that time
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+_STEPS_BACK: Final = tuple(timedelta(days=days) for days in (8, 64, 800))
+
+Span = tuple[datetime, datetime]
+"""From a moment up to another, without it."""
+_Period = tuple[datetime, datetime, timedelta]
+"""From a moment up to another, without it: how far the clocks are ahead of UTC."""
+
+
+class Hours(Frozen):
+    """Working hours by the clock on the wall; those that end no later than they begin cross midnight."""
+
+    begin: time
+    end: time
+
+    def on(self, day: date) -> tuple[datetime, datetime]:
+        """Return the local times, without a zone, at which they begin and end on that day."""
+        crosses = self.end <= self.begin
+        return datetime.combine(day, self.begin), datetime.combine(day + _DAY if crosses else day, self.end)
+
+    def __str__(self) -> str:
+        """Return them as a calendar spells them."""
+        return f"{self.begin:%H:%M}-{self.end:%H:%M}"
+
+
+_WHOLE_DAY: Final = (Hours(begin=time(), end=time()),)
+
+
+class Offset(Frozen):
+    """How far the clocks of a zone are ahead of UTC, from a moment on."""
+
+    since: AwareDatetime
+    seconds: int = Field(ge=-_FARTHEST, le=_FARTHEST)
+
+
+class Facts(Frozen):
+    """What a country and a zone said of a calendar for a time: its public holidays and its offsets.
+
+    The first offset also counts before its moment.
+    """
+
+    calendar: str
+    holidays: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS, exclude_if=lambda value: not value)
+    offsets: tuple[Offset, ...] = Field(min_length=1, max_length=_MOST_OFFSETS)
+
+
+class Calendar(Frozen):
+    """The working time of people.
+
+    Attributes:
+        name: by which rules, roles and people refer to it.
+        zone: the time zone, as IANA names it.
+        weekdays: the days on which people work; 0 is Monday.
+        hours: when on such a day, in their order; empty for the whole day.
+        days_off: days on which nobody works.
+        extra_days: days on which people work although it is a day off.
+        country: whose public holidays are days off, as ISO 3166 names it; empty for none.
+        region: which part of the country.
+        holidays: the public holidays, as far as they are known.
+        offsets: the offsets of the zone, if they are frozen; empty to ask the zone.
+    """
+
+    name: str
+    zone: str
+    weekdays: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), max_length=7)
+    hours: tuple[Hours, ...] = Field(default=(), max_length=MOST_HOURS)
+    days_off: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS)
+    extra_days: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS)
+    country: str = ""
+    region: str = ""
+    holidays: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS, exclude_if=lambda value: not value)
+    offsets: tuple[Offset, ...] = Field(
+        default=(), max_length=_MOST_OFFSETS, exclude_if=lambda value: not value
+    )
+
+    def frozen(self, facts: Facts) -> "Calendar":
+        """Return it as a function of these facts alone; without a country it has no public holidays."""
+        holidays = facts.holidays if self.country else ()
+        return self.model_copy(update={"holidays": holidays, "offsets": facts.offsets})
+
+    def facts(self, begin: datetime, until: datetime) -> Facts:
+        """Return what it knows of its zone and country for this time and a day before and after it."""
+        first, last = begin - _DAY, until + _DAY
+        known = self.offsets or tuple(
+            one for year in range(first.year, last.year + 1) for one in offsets_of(self.zone, year)
+        )
+        running = [one for one in known if one.since <= last]
+        past = sum(one.since <= first for one in running)
+        kept = running[max(past - 1, 0) :]
+        differing = kept[:1] + [new for old, new in pairwise(kept) if new.seconds != old.seconds]
+        days = (first.date() - _DAY, last.date() + _DAY)
+        return Facts(
+            calendar=self.name,
+            holidays=tuple(day for day in self.holidays if days[0] <= day <= days[1]),
+            offsets=tuple(differing),
+        )
+
+    def local(self, at: datetime) -> datetime:
+        """Return what the clock on the wall shows then, without a zone."""
+        at = at.astimezone(UTC)
+        offset = next(offset for _, until, offset in self._periods(at.year) if at < until)
+        return at.replace(tzinfo=None) + offset
+
+    def works_on(self, day: date) -> bool:
+        """Return whether people work on that day at all."""
+        if day in self.extra_days:
+            return True
+        return day.weekday() in self.weekdays and day not in self.days_off and day not in self.holidays
+
+    def is_working(self, at: datetime) -> bool:
+        """Return whether people work at that moment."""
+        day = self.local(at).date()
+        return any(begin <= at < end for one in (day - _DAY, day) for begin, end in self._shift(one))
+
+    def spans(self, begin: datetime, until: datetime) -> Iterator[Span]:
+        """Yield the working time from ``begin`` up to ``until``, without touching spans."""
+        last: Span | None = None
+        for start, end in self._shifts(self.local(begin).date() - _DAY, self.local(until).date() + _DAY):
+            span = max(start, begin), min(end, until)
+            if span[0] >= span[1]:
+                continue
+            if last is not None and span[0] <= last[1]:
+                last = last[0], max(last[1], span[1])
+                continue
+            if last is not None:
+                yield last
+            last = span
+        if last is not None:
+            yield last
+
+    def next_working(self, at: datetime) -> datetime:
+        """Return the first moment from ``at`` on at which people work.
+
+        Raises:
+            NoWorkingTime: there is none for `LONGEST_SEARCH`.
+        """
+        return self._spans_from(at)[0]
+
+    def last_working(self, at: datetime) -> Span | None:
+        """Return the working time just before ``at``, as far as it has passed; None if there is none."""
+        found: list[Span] = []
+        for back in _STEPS_BACK:
+            found = list(self.spans(at - back, at))
+            if found and found[-1][0] > at - back:
+                break
+        return found[-1] if found else None
+
+    def add_working(self, at: datetime, *, days: int = 0, hours: int = 0) -> datetime:
+        """Return the moment that is so many working days and then working hours after ``at``.
+
+        What is outside working time counts as the next moment of it. Days keep the time of day; hours
+        count every hour of working time.
+
+        Raises:
+            NoWorkingTime: there is not that much within `LONGEST_SEARCH`.
+        """
+        if days:
+            at = self._add_days(self.next_working(at), days)
+        left = timedelta(hours=hours)
+        if not left:
+            return at if days else self.next_working(at)
+        for begin, end in self.spans(at, at + LONGEST_SEARCH):
+            if end - begin >= left:
+                return begin + left
+            left -= end - begin
+        raise self._none_after(at)
+
+    def _add_days(self, at: datetime, days: int) -> datetime:
+        wall = self.local(at)
+        today = wall.date()
+        if not any(begin <= at < end for begin, end in self._shift(today)):
+            today -= _DAY  # the night before
+        into = wall - datetime.combine(today, time())
+        for number in range(1, LONGEST_SEARCH.days):
+            day = today + timedelta(days=number)
+            days -= any(begin < end for begin, end in self._shift(day))
+            if not days:
+                return _first(datetime.combine(day, time()) + into, self._periods(day.year))
+        raise self._none_after(at)
+
+    def _spans_from(self, at: datetime) -> Span:
+        for span in self.spans(at, at + LONGEST_SEARCH):
+            return span
+        raise self._none_after(at)
+
+    def _none_after(self, at: datetime) -> NoWorkingTime:
+        return NoWorkingTime(
+            f"The calendar {self.name} has too little working time in the {LONGEST_SEARCH.days} days after "
+            f"{at:%Y-%m-%d}; correct its days off."
+        )
+
+    def _shifts(self, first: date, last: date) -> Iterator[Span]:
+        for number in range((last - first).days + 1):
+            yield from self._shift(first + timedelta(days=number))
+
+    def _shift(self, day: date) -> Sequence[Span]:
+        """Return the working hours that begin on that day."""
+        if not self.works_on(day):
+            return ()
+        periods = self._periods(day.year)
+        walls = (hours.on(day) for hours in self.hours or _WHOLE_DAY)
+        return [(_first(begin, periods), _end(end, periods)) for begin, end in walls]
+
+    def _periods(self, year: int) -> tuple[_Period, ...]:
+        return _periods(self.offsets) if self.offsets else _periods_of(self.zone, year)
+
+
+def is_zone(name: str) -> bool:
+    """Return whether this system knows a time zone of that name."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def offsets_of(zone: str, year: int) -> tuple[Offset, ...]:
+    """Return the offsets of a zone in a year, and in some days before and after it.
+
+    Raises:
+        NoWorkingTime: this system does not know the zone.
+    """
+    if not is_zone(zone):
+        raise NoWorkingTime(f"This system does not know the time zone {zone}; install the package tzdata.")
+    known = ZoneInfo(zone)
+
+    def seconds(at: datetime) -> int:
+        return int((at.astimezone(known).utcoffset() or timedelta()).total_seconds())
+
+    at, until = datetime(year, 1, 1, tzinfo=UTC) - 4 * _DAY, datetime(year + 1, 1, 1, tzinfo=UTC) + 4 * _DAY
+    found = [Offset(since=at, seconds=seconds(at))]
+    while at < until:
+        low, high = at, at + _STEP
+        at = high
+        if seconds(high) == found[-1].seconds:
+            continue
+        while high - low > timedelta(seconds=1):
+            middle = low + (high - low) // 2
+            low, high = (middle, high) if seconds(middle) == found[-1].seconds else (low, middle)
+        moment = high.replace(microsecond=0)
+        found.append(Offset(since=moment, seconds=seconds(moment)))
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _periods_of(zone: str, year: int) -> tuple[_Period, ...]:
+    return _periods(offsets_of(zone, year))
+
+
+@lru_cache(maxsize=256)
+def _periods(offsets: tuple[Offset, ...]) -> tuple[_Period, ...]:
+    ends = [*(one.since for one in offsets[1:]), _LAST]
+    begins = [_FIRST, *(one.since for one in offsets[1:])]
+    return tuple(
+        (begin, end, timedelta(seconds=one.seconds))
+        for begin, end, one in zip(begins, ends, offsets, strict=True)
+    )
+
+
+def _first(wall: datetime, periods: Sequence[_Period]) -> datetime:
+    """Return the first moment at which the clock shows this local time or a later one."""
+    moment = _LAST
+    for since, until, offset in periods:
+        moment = max(since, _utc(wall) - offset)
+        if moment < until:
+            break
+    return moment
+
+
+def _end(wall: datetime, periods: Sequence[_Period]) -> datetime:
+    """Return the moment after the last one at which the clock shows an earlier local time."""
+    moment = _FIRST
+    for since, until, offset in reversed(periods):
+        moment = min(until, _utc(wall) - offset)
+        if moment > since:
+            break
+    return moment
+
+
+def _utc(wall: datetime) -> datetime:
+    return wall.replace(tzinfo=UTC)

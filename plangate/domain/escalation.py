@@ -1,0 +1,105 @@
+"""Escalation: a role that may give an approval, too, once a review has lasted for some time.
+
+It is part of the frozen requirement. Each approval is judged by the time at which it was received, counted
+from the moment at which the review began or was reopened. It changes neither how many approvals are needed
+nor the proof that each needs, and the requester and the authors of a plan still approve nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from pydantic import Field
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.durations import LONGEST_TIMEOUT
+from plangate.domain.people import Approver, Standing
+
+
+class Escalation(Frozen):
+    """From ``after_seconds`` of a review on, people with the role ``to`` may approve what needs ``role``."""
+
+    role: str
+    after_seconds: int = Field(ge=1, le=int(LONGEST_TIMEOUT.total_seconds()))
+    to: str
+
+    def begins(self, began: datetime) -> datetime:
+        """Return from when on in a review that began at that time."""
+        try:
+            return began + timedelta(seconds=self.after_seconds)
+        except OverflowError:  # beyond the years that a calendar has
+            return datetime.max.replace(tzinfo=UTC)
+
+
+class Relief(Frozen):
+    """An escalation of one review: from ``at`` on, people with the role ``to`` may approve, too."""
+
+    role: str
+    to: str
+    at: AwareDatetime
+
+    def __str__(self) -> str:
+        """Return it in words, in the middle of a sentence."""
+        return f"from {self.at:%a %Y-%m-%d %H:%M} UTC also by {self.to}"
+
+
+def reliefs_of(escalations: Iterable[Escalation], began: datetime | None) -> tuple[Relief, ...]:
+    """Return the escalations of a review that began at that time, in their order."""
+    if began is None:
+        return ()
+    return tuple(Relief(role=one.role, to=one.to, at=one.begins(began)) for one in escalations)
+
+
+def standing_in(approver: Approver, reliefs: Sequence[Relief], at: datetime) -> Approver:
+    """Return a person with the roles, too, in which they may approve at that time."""
+    begun = [one for one in reliefs if at >= one.at]
+    if not begun:
+        return approver
+    standings = tuple(_with_more(one, begun) for one in approver.standings)
+    return approver.model_copy(update={"standings": standings})
+
+
+def _with_more(standing: Standing, reliefs: Iterable[Relief]) -> Standing:
+    more = [one.role for one in reliefs if one.to in standing.roles]
+    return standing.model_copy(update={"roles": tuple(dict.fromkeys((*standing.roles, *more)))})
+
+
+def escalations_for_all(
+    parts: Iterable[tuple[Iterable[str], Sequence[Escalation]]],
+) -> tuple[Escalation, ...]:
+    """Return the escalations that each part allows which needs the role, after the longest of their times.
+
+    Each part is the roles that are needed, and its escalations: what one rule leaves to a role alone,
+    another rule does not give to others.
+    """
+    allowed: dict[str, dict[str, int]] = {}
+    for roles, escalations in parts:
+        for role in roles:
+            own = _times(escalations, role)
+            before = allowed.get(role)
+            both = own if before is None else {to: max(own[to], before[to]) for to in before if to in own}
+            allowed[role] = both
+    return tuple(
+        Escalation(role=role, after_seconds=after, to=to)
+        for role, times in allowed.items()
+        for to, after in times.items()
+    )
+
+
+def too_early(
+    escalations: Sequence[Escalation], demanded: Sequence[Escalation], roles: Iterable[str]
+) -> Escalation | None:
+    """Return an escalation for one of these roles that the demanded ones do not have, or only later."""
+    times: Mapping[str, Mapping[str, int]] = {role: _times(demanded, role) for role in roles}
+    for one in escalations:
+        if one.role in times and one.after_seconds < times[one.role].get(one.to, one.after_seconds + 1):
+            return one
+    return None
+
+
+def _times(escalations: Iterable[Escalation], role: str) -> dict[str, int]:
+    """Return after how many seconds which role may approve what needs this one; the earliest counts."""
+    found: dict[str, int] = {}
+    for one in escalations:
+        if one.role == role:
+            found[one.to] = min(one.after_seconds, found.get(one.to, one.after_seconds))
+    return found

@@ -1,0 +1,295 @@
+"""Whether the approvals that a plan still lacks, or the resolution of a held run, can be given at all.
+
+It asks who of the list of people could: active, not the requester or an author, with the role of their own or
+lent to them, with a key if it has to be signed, and not away. A person who is away may still decide, but
+nobody can count on it. What no one can give before the deadline is told at once, not at the deadline.
+"""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, assert_never
+
+from plangate.domain import policy
+from plangate.domain.absence import away_until
+from plangate.domain.assurance import Assurance
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.escalation import Relief, standing_in
+from plangate.domain.escaping import one_line
+from plangate.domain.people import ANYONE, Approver, People, Person, identity, in_force, same_person
+from plangate.domain.policy import Requirement
+from plangate.domain.run import Phase, RunState
+
+_NAMED: Final = 3
+_MOMENTS: Final = 50  # at which it is looked whether enough people are back
+
+
+class Why(StrEnum):
+    """Why a person who has the role cannot give what is needed."""
+
+    AWAY = "away"
+    NO_KEY = "no_key"
+    INACTIVE = "inactive"
+    BARRED = "barred"
+
+
+class Hindered(Frozen):
+    """A person who has the role and cannot give what is needed; ``until`` says how long they are away."""
+
+    name: str
+    why: Why
+    until: AwareDatetime | None = None
+
+    def __str__(self) -> str:
+        """Return it in one clause."""
+        name = one_line(self.name)
+        match self.why:
+            case Why.AWAY:
+                return f"{name} is away until {_moment(self.until)}"
+            case Why.NO_KEY:
+                return f"{name} has no key to sign with"
+            case Why.INACTIVE:
+                return f"{name} is no longer active"
+            case Why.BARRED:
+                return f"{name} requested or edited the plan"
+            case _:
+                assert_never(self.why)
+
+
+class Unmet(Frozen):
+    """What a run needs and cannot get now.
+
+    Attributes:
+        what: what is needed, in words.
+        count: how many approvals; 0 for a resolution.
+        roles: the roles of which one is needed; empty for any person.
+        able: who could give a part of it.
+        hindered: who has the role, and why they cannot.
+        possible_from: when enough people are back, if that is before the deadline; None for never.
+    """
+
+    what: str
+    count: int = 0
+    roles: tuple[str, ...] = ()
+    able: tuple[str, ...] = ()
+    hindered: tuple[Hindered, ...] = ()
+    possible_from: AwareDatetime | None = None
+
+    def __str__(self) -> str:
+        """Return it in one sentence without a full stop."""
+        able = _listed([one_line(name) for name in self.able])
+        who = f"only {able} could" if able else "no one could"
+        why = f" ({_listed(list(map(str, self.hindered)))})" if self.hindered else ""
+        when = f", and not before {_moment(self.possible_from)}" if self.possible_from else ""
+        return f"{self.what}: {who}{why}{when}"
+
+
+def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ...]:
+    """Return what the run waits for and cannot get from anyone of the list now.
+
+    Empty if it can, if it waits for no one, and without a list, where any name may decide.
+    """
+    return Deciders(people, at).unmet(run) if people is not None else ()
+
+
+class Deciders:
+    """The people of a list at one time, who are looked at once for many runs."""
+
+    def __init__(self, people: People, at: datetime) -> None:
+        self._people = people
+        self._at = at
+        self._lenders = tuple(one for one in people.persons if one.delegates)
+        self._able: dict[tuple[datetime, Assurance], dict[str, Approver]] = {}
+
+    def unmet(self, run: RunState) -> tuple[Unmet, ...]:
+        """Return what the run waits for and cannot get."""
+        if run.drafted is None:
+            return ()
+        requirement = run.drafted.requirement
+        if run.phase is Phase.IN_REVIEW:
+            return self.unmet_approvals(
+                requirement, run.approvers, run.barred, run.deadline, reliefs=run.reliefs
+            )
+        if run.phase is Phase.HELD:
+            return self.unmet_resolution(requirement, run.barred, run.deadline)
+        return ()
+
+    def unmet_approvals(
+        self,
+        requirement: Requirement,
+        approvers: Sequence[Approver],
+        barred: Sequence[str],
+        until: datetime | None,
+        *,
+        reliefs: Sequence[Relief] = (),
+    ) -> tuple[Unmet, ...]:
+        """Return which of the approvals that are still needed no one can give now.
+
+        Args:
+            requirement: of the plan.
+            approvers: who approved so far.
+            barred: the requester and the authors.
+            until: the deadline; a person who is back before it can still approve then.
+            reliefs: the roles that may approve, too, from a moment on.
+        """
+        roles = [need.role for need in requirement.needs]
+        enough = sum(need.count for need in requirement.needs)
+        done = {identity(one.name) for one in approvers}
+
+        def able(when: datetime) -> list[Approver]:
+            found = self._able_until(when, requirement.assurance)
+            return [standing_in(one, reliefs, when) for one in found if identity(one.name) not in done]
+
+        def lacks(when: datetime) -> tuple[policy.Need, ...]:
+            return policy.missing(
+                requirement, [*approvers, *_a_few(able(when), roles, barred, enough)], barred
+            )
+
+        lacking = lacks(self._at)
+        if not lacking:
+            return ()
+        wanted = {need.role: need for need in policy.missing(requirement, approvers, barred)}
+        later = [one.at for one in reliefs if one.at > self._at and (until is None or one.at < until)]
+        possible = _first(sorted([*self._moments(until), *later]), lambda when: not lacks(when))
+        begun = [one for one in reliefs if one.at <= self._at]
+        return tuple(
+            Unmet(
+                what=str(wanted.get(need.role, need)),
+                count=wanted.get(need.role, need).count,
+                roles=_named([need.role]),
+                able=tuple(one.name for one in able(self._at) if policy.ways_of(one, [need.role], barred)),
+                hindered=tuple(
+                    self._hindered(
+                        [need.role, *(one.to for one in begun if one.role == need.role)],
+                        requirement.assurance,
+                        barred,
+                        done,
+                    )
+                ),
+                possible_from=possible,
+            )
+            for need in lacking
+        )
+
+    def unmet_resolution(
+        self, requirement: Requirement, barred: Sequence[str], until: datetime | None
+    ) -> tuple[Unmet, ...]:
+        """Return the resolution of a held run, if no one can give it now; arguments as for approvals."""
+        resolving = requirement.resolving
+
+        def is_possible(when: datetime) -> bool:
+            able = self._able_until(when, resolving.assurance)
+            return any(policy.can_resolve(requirement, one, barred) for one in able)
+
+        if is_possible(self._at):
+            return ()
+        roles = [role for group in resolving.any_of for role in group]
+        return (
+            Unmet(
+                what=f"a resolution by {resolving}",
+                roles=_named(roles),
+                hindered=tuple(self._hindered(roles, resolving.assurance, barred, set())),
+                possible_from=_first(self._moments(until), is_possible),
+            ),
+        )
+
+    def _moments(self, until: datetime | None) -> list[datetime]:
+        """Return when the answer may change for the better, in order: ends of absences, begins of rights."""
+        times = {
+            time
+            for person in self._people.persons
+            for time in (
+                *(one.until for one in person.absences),
+                *(one.valid_from for one in person.keys),
+                *(one.valid_from for one in person.delegates),
+            )
+            if time is not None and time > self._at and (until is None or time < until)
+        }
+        return sorted(times)[:_MOMENTS]
+
+    def _able_until(self, when: datetime, assurance: Assurance) -> list[Approver]:
+        """Return who could decide at some time from now to ``when``, with all that they then could."""
+        now = self._able_at(self._at, assurance)
+        merged = dict(now)
+        for time in (one for one in (self._moments(None) if when > self._at else ()) if one <= when):
+            for name, approver in self._able_at(time, assurance).items():
+                before = merged[name].standings if name in merged else ()
+                standings = tuple(dict.fromkeys((*before, *approver.standings)))
+                merged[name] = approver.model_copy(update={"standings": standings})
+        return list(merged.values())
+
+    def _able_at(self, at: datetime, assurance: Assurance) -> dict[str, Approver]:
+        if (at, assurance) not in self._able:
+            self._able[at, assurance] = {
+                person.name: approver.model_copy(update={"assurance": assurance})
+                for person in self._people.persons
+                if away_until(person, at) is None and self._proof(person, at) >= assurance
+                if (approver := self._identified(person, at)) is not None
+            }
+        return self._able[at, assurance]
+
+    def _hindered(
+        self, roles: Sequence[str], assurance: Assurance, barred: Sequence[str], done: Container[str]
+    ) -> Iterator[Hindered]:
+        """Yield who has one of the roles and cannot decide now, with the reason."""
+        for person in self._people.persons:
+            approver = self._identified(person.model_copy(update={"active": True}), self._at)
+            if identity(person.name) in done or not approver or not policy.ways_of(approver, roles, ()):
+                continue
+            until = away_until(person, self._at)
+            if not person.active:
+                yield Hindered(name=person.name, why=Why.INACTIVE)
+            elif not policy.ways_of(approver, roles, barred):
+                yield Hindered(name=person.name, why=Why.BARRED)
+            elif self._proof(person, self._at) < assurance:
+                yield Hindered(name=person.name, why=Why.NO_KEY)
+            elif until is not None:
+                yield Hindered(name=person.name, why=Why.AWAY, until=until)
+
+    def _identified(self, person: Person, at: datetime) -> Approver | None:
+        """Return the same as the list does, which looks at everyone to find who lends."""
+        few = self._people.model_copy(update={"persons": (person, *self._lenders)})
+        return few.identify(person.name, at).approver
+
+    def _proof(self, person: Person, at: datetime) -> Assurance:
+        """Return the strongest proof of identity that the person can give at that time."""
+        if any(in_force(key, at) for key in person.keys):
+            return Assurance.SIGNED
+        web = self._people.web.keys
+        return Assurance.LOGIN if web is None or web else Assurance.TYPED
+
+
+def _a_few(
+    able: Sequence[Approver], roles: Sequence[str], barred: Sequence[str], enough: int
+) -> list[Approver]:
+    """Leave out people who add nothing: those without a role, and of many who are alike all but enough."""
+    alike: dict[tuple[str, ...], int] = {}
+    few = []
+    for one in able:
+        ways = policy.ways_of(one, roles, barred)
+        if not ways:
+            continue
+        if all(same_person(person, one.name) for person, _ in ways):
+            kind = tuple(sorted({role for _, role in ways}))
+            alike[kind] = alike.get(kind, 0) + 1
+            if alike[kind] > enough:
+                continue
+        few.append(one)
+    return few
+
+
+def _named(roles: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(role for role in roles if role != ANYONE))
+
+
+def _first(times: Iterable[datetime], holds: Callable[[datetime], bool]) -> datetime | None:
+    return next((time for time in times if holds(time)), None)
+
+
+def _moment(at: datetime | None) -> str:
+    return f"{at:%a %Y-%m-%d %H:%M} UTC" if at is not None else "?"
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = len(words) - _NAMED
+    return ", ".join([*words[:_NAMED], *([f"and {more} more"] if more > 0 else [])])

@@ -1,0 +1,175 @@
+"""When steps may begin: not before a moment, and only inside windows and outside freezes.
+
+A rule names calendars; what they say is worked out once, by the activity that opens the review, as spans of
+time that are recorded with the plan (`StartTimes`). From then on only moments are compared: by the workflow,
+which waits, by the claim of a step, and by the auditor.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from pydantic import Field
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
+
+AFTER_DEADLINE: Final = timedelta(days=35)
+"""How long after the deadline of a review it is worked out when steps may begin."""
+LATEST_FIRST: Final = timedelta(days=370)
+"""How far ahead the first such time may be."""
+MOST_SPANS: Final = 400
+_MOST_NAMED: Final = 3
+
+
+class StartSpan(Frozen):
+    """A time in which steps may begin, from ``since`` up to ``until``, without it."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+
+
+class StartTimes(Frozen):
+    """The times in which steps may begin, in their order; after the last one none begins.
+
+    Attributes:
+        spans: those times; empty for none.
+        facts: what the calendars knew of their zones and countries when this was worked out.
+    """
+
+    spans: tuple[StartSpan, ...] = Field(max_length=MOST_SPANS)
+    facts: tuple[Facts, ...]
+
+
+class Beginning(Frozen):
+    """What decides when the next step of an approved plan may begin.
+
+    Attributes:
+        not_before: the moment that the plan names.
+        cooling_until: until when approvals can be taken back.
+        spans: the times in which a step may begin; None for any time.
+    """
+
+    not_before: AwareDatetime | None = None
+    cooling_until: AwareDatetime | None = None
+    spans: tuple[StartSpan, ...] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a step may begin at any time."""
+        return self.not_before is None and self.cooling_until is None and self.spans is None
+
+    def first(self, at: datetime) -> datetime | None:
+        """Return the first moment from ``at`` on at which a step may begin; None if there is none."""
+        at = max([at, *(one for one in (self.not_before, self.cooling_until) if one is not None)])
+        if self.spans is None:
+            return at
+        span = next((one for one in self.spans if at < one.until), None)
+        return max(at, span.since) if span is not None else None
+
+    def wait(self, at: datetime) -> timedelta:
+        """Return how long from ``at`` no step may begin; zero if one may, and if none may any more."""
+        first = self.first(at)
+        return first - at if first is not None else timedelta()
+
+    @property
+    def end(self) -> datetime | None:
+        """When the last time ends in which a step may begin; None if there is no such end."""
+        return self.spans[-1].until if self.spans else None
+
+
+def end_of_search(begin: datetime, deadline: datetime, not_before: datetime | None) -> datetime:
+    """Return up to when it is worked out when steps may begin."""
+    return max([begin, deadline, *([not_before] if not_before else [])]) + AFTER_DEADLINE
+
+
+def start_times(
+    windows: Sequence[Calendar],
+    freezes: Sequence[Calendar],
+    facts: Sequence[Facts],
+    begin: datetime,
+    until: datetime,
+) -> tuple[StartSpan, ...]:
+    """Return when steps may begin: in the working time of every window, and in that of no freeze.
+
+    Args:
+        windows: the calendars of the windows.
+        freezes: the calendars of the freezes.
+        facts: of all these calendars, by their names: the public holidays and the offsets of the zones.
+        begin: when the review begins.
+        until: up to when; if there is no such time, it is looked for up to `LATEST_FIRST` after ``begin``.
+    """
+    known = {one.calendar: one for one in facts}
+    found = _free(windows, freezes, known, begin, until) or _free(
+        windows, freezes, known, begin, max(until, begin + LATEST_FIRST)
+    )
+    return tuple(StartSpan(since=since, until=end) for since, end in found[:MOST_SPANS])
+
+
+def calendar_words(calendar: Calendar) -> str:
+    """Return the working time of a calendar in words, such as ``Mon-Fri 09:00-17:00 Europe/Berlin``."""
+    days = _weekday_words(calendar.weekdays) or "on " + _day_words(calendar.extra_days)
+    hours = ", ".join(map(str, calendar.hours))
+    words = " ".join(part for part in (days, hours, calendar.zone) if part)
+    if calendar.country:
+        words += f", but not on holidays of {'-'.join(filter(None, (calendar.country, calendar.region)))}"
+    if calendar.days_off:
+        words += f", but not on {_day_words(calendar.days_off)}"
+    if calendar.weekdays and calendar.extra_days:
+        words += f", and on {_day_words(calendar.extra_days)}"
+    return words
+
+
+def _day_words(days: Sequence[date]) -> str:
+    more = len(days) - _MOST_NAMED
+    return ", ".join([*map(str, days[:_MOST_NAMED]), *([f"and {more} more days"] if more > 0 else [])])
+
+
+def _free(
+    windows: Sequence[Calendar],
+    freezes: Sequence[Calendar],
+    facts: dict[str, Facts],
+    begin: datetime,
+    until: datetime,
+) -> list[Span]:
+    free: list[Span] = [(begin, until)]
+    for one in windows:
+        free = list(_both(free, list(_frozen(one, facts).spans(begin, until))))
+    for one in freezes:
+        free = list(_without(free, list(_frozen(one, facts).spans(begin, until))))
+    return free
+
+
+def _frozen(calendar: Calendar, facts: dict[str, Facts]) -> Calendar:
+    known = facts.get(calendar.name)
+    return calendar.frozen(known) if known is not None else calendar
+
+
+def _both(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
+    first = 0
+    for since, until in some:
+        while first < len(others) and others[first][1] <= since:
+            first += 1
+        for begin, end in others[first:]:
+            if begin >= until:
+                break
+            yield max(since, begin), min(until, end)
+
+
+def _without(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
+    for since, until in some:
+        left = since
+        for begin, end in others:
+            if end <= left or begin >= until:
+                continue
+            if left < begin:
+                yield left, begin
+            left = max(left, end)
+        if left < until:
+            yield left, until
+
+
+def _weekday_words(days: Sequence[int]) -> str:
+    names = [WEEKDAYS[day].capitalize() for day in days]
+    is_row = len(days) > 1 and list(days) == list(range(days[0], days[-1] + 1))
+    return f"{names[0]}-{names[-1]}" if is_row else ", ".join(names)

@@ -1,0 +1,76 @@
+"""Whether a step may begin now, by the state of its run; and whether recorded start times are the right ones.
+
+`plangate.domain.start_times` works them out; `RunState.beginning` has those that count.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from plangate.domain.audit import Drafted, Reopened
+from plangate.domain.calendars import Calendar
+from plangate.domain.policy import Requirement
+from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.start_times import end_of_search, start_times
+
+FARTHEST: Final = timedelta(days=366)
+"""How far ahead a plan may say that it begins."""
+
+
+def why_too_early(state: RunState, at: datetime) -> str:
+    """Return why no step may begin at that time yet, in a clause; empty if one may, or never."""
+    first, beginning = state.beginning.first(at), state.beginning
+    if first is None or first <= at:
+        return ""
+    if beginning.cooling_until is not None and at < beginning.cooling_until:
+        return f"approvals can be taken back until {_moment(beginning.cooling_until)}"
+    if beginning.not_before is not None and at < beginning.not_before:
+        return f"the plan does not begin before {_moment(beginning.not_before)}"
+    return f"by its rules no step begins before {_moment(first)}"
+
+
+def why_too_late(state: RunState) -> str:
+    """Return why no step may begin any more, in a clause."""
+    end = state.beginning.end
+    by = ", ".join(one.name for one in _calendars(state.drafted.requirement)) if state.drafted else ""
+    when = f"after {_moment(end)}" if end is not None else "at any time"
+    return f"no step may begin {when}, by the windows and freezes of its rules ({by})"
+
+
+def ran_out_of_time(state: RunState, at: datetime) -> bool:
+    """Return whether nothing of an approved plan was begun, and no step may begin any more."""
+    is_untouched = not state.claimed and not state.resolutions
+    is_untouched = is_untouched and all(one.state is StepState.PENDING for one in state.steps)
+    return state.phase is Phase.EXECUTING and is_untouched and state.beginning.first(at) is None
+
+
+def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None) -> str | None:
+    """Return what is wrong with the start times of a review, worked out again by the facts that it names.
+
+    Args:
+        event: the event that opened the review.
+        drafted: its plan, if the review was opened again.
+    """
+    plan, began = (event.plan, event.drafted_at) if isinstance(event, Drafted) else (None, event.reopened_at)
+    if plan is None:
+        assert drafted is not None
+        plan = drafted.plan
+    requirement = event.requirement or (drafted.requirement if drafted else None)
+    assert requirement is not None
+    if not _calendars(requirement):
+        return "has start times, and no rule asks for any" if event.starts is not None else None
+    if event.starts is None:
+        return "lacks the times in which its steps may begin"
+    named = {one.name for one in _calendars(requirement)}
+    if {one.calendar for one in event.starts.facts} != named:
+        return "has start times by other calendars than those of its rules"
+    until = end_of_search(began, event.deadline, plan.not_before)
+    spans = start_times(requirement.windows, requirement.freezes, event.starts.facts, began, until)
+    return None if spans == event.starts.spans else "has other start times than its rules give"
+
+
+def _calendars(requirement: Requirement) -> tuple[Calendar, ...]:
+    return (*requirement.windows, *requirement.freezes)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,107 @@
+"""Who can still give what a run waits for, by name, from the list of people as it is now."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from plangate.domain import policy
+from plangate.domain.absence import away_until, stand_ins
+from plangate.domain.assurance import Assurance
+from plangate.domain.escalation import standing_in
+from plangate.domain.people import ANYONE, Approver, People, same_person
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A person who is away, until when, and who decides for them meanwhile."""
+
+    name: str
+    until: datetime
+    stand_ins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Something that a run waits for.
+
+    Attributes:
+        count: how many approvals; 0 for the resolution of a held step.
+        roles: the roles of which one is needed; empty for any person.
+        names: the people who can give it; None without a list of people.
+        away: those of them who are away.
+    """
+
+    count: int
+    roles: tuple[str, ...]
+    names: tuple[str, ...] | None
+    away: tuple[Gone, ...] = ()
+
+
+def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wanted, ...]:
+    """Return what the run waits for, and who can give it."""
+    requirement = status.requirement
+    if requirement is None:
+        return ()
+    known = approvers_now(people, now)
+    barred = (status.requester, *status.authors)
+    if status.state == Phase.HELD:
+        able = able_to_resolve(requirement, known, barred)
+        return tuple(
+            _wanted(0, tuple(role for role in roles if role != ANYONE), able, people, now)
+            for roles in requirement.resolving.any_of
+        )
+    if status.state != Phase.IN_REVIEW:
+        return ()
+    known = tuple(standing_in(one, status.reliefs, now) for one in known)
+    return tuple(
+        _wanted(
+            need.count,
+            () if need.role == ANYONE else (need.role,),
+            able_to_approve([need], known, barred, status.approved_by),
+            people,
+            now,
+        )
+        for need in status.still_needed
+    )
+
+
+def _wanted(
+    count: int, roles: tuple[str, ...], able: Sequence[str], people: People | None, now: datetime
+) -> Wanted:
+    if people is None:
+        return Wanted(count, roles, None)
+    persons = [person for name in able if (person := people.find(name)) is not None]
+    gone = tuple(
+        Gone(person.name, until, stand_ins(person, people, now))
+        for person in persons
+        if (until := away_until(person, now)) is not None
+    )
+    return Wanted(count, roles, tuple(able), gone)
+
+
+def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
+    """Return each active person with all that they may do now, whatever proof of identity it takes."""
+    found = (people.identify(person.name, now).approver for person in people.persons) if people else ()
+    return tuple(one.model_copy(update={"assurance": Assurance.SIGNED}) for one in found if one is not None)
+
+
+def able_to_approve(
+    needs: Iterable[Need], known: Iterable[Approver], barred: Sequence[str], approved_by: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the people whose approval can still count for one of these needs."""
+    roles = {need.role for need in needs}
+    return tuple(
+        one.name
+        for one in known
+        if not any(same_person(one.name, name) for name in approved_by) and policy.ways_of(one, roles, barred)
+    )
+
+
+def able_to_resolve(
+    requirement: Requirement, known: Iterable[Approver], barred: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the people who may resolve the held run."""
+    return tuple(one.name for one in known if policy.can_resolve(requirement, one, barred))

@@ -1,0 +1,93 @@
+"""Time limits that count working time only: a limit as a rule has it, and what it makes of a review.
+
+A review's limits are counted by its own facts (`plangate.domain.calendars.Facts`), which are recorded with
+it: neither a new law of a zone nor another holiday moves a deadline, nor the judgment of one.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from pydantic import Field, model_validator
+
+from plangate.domain.base import Frozen
+from plangate.domain.calendars import Calendar, Facts
+from plangate.domain.durations import LONGEST_TIMEOUT
+from plangate.domain.errors import NoWorkingTime
+from plangate.domain.plurals import counted
+
+MOST_DAYS: Final = 250
+MOST_HOURS: Final = 2_000
+_WORKING: Final = re.compile(r"\s*([0-9]{1,6})\s+working\s+(day|hour)s?\s*", re.IGNORECASE)
+
+
+class WorkingTime(Frozen):
+    """So many working days, or so many working hours, of a calendar."""
+
+    days: int = Field(default=0, ge=0, le=MOST_DAYS, exclude_if=lambda value: not value)
+    hours: int = Field(default=0, ge=0, le=MOST_HOURS, exclude_if=lambda value: not value)
+    calendar: Calendar
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "WorkingTime":
+        if bool(self.days) == bool(self.hours):
+            raise ValueError("either days or hours")
+        return self
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        amount = counted(self.days, "working day") if self.days else counted(self.hours, "working hour")
+        return f"{amount} ({self.calendar.name})"
+
+    def after(self, at: datetime, calendar: Calendar) -> datetime:
+        """Return when it is over that begins at ``at``; at the latest when no review takes longer."""
+        latest = at + LONGEST_TIMEOUT
+        try:
+            return min(calendar.add_working(at, days=self.days, hours=self.hours), latest)
+        except NoWorkingTime:
+            return latest
+
+
+def read_working(text: str) -> tuple[int, int] | None:
+    """Return how many working days, or working hours, ``text`` means; None if it means neither.
+
+    Raises:
+        ValueError: it is none, or more than a limit may be.
+    """
+    found = _WORKING.fullmatch(text)
+    if found is None:
+        return None
+    count, is_days = int(found[1]), found[2].lower() == "day"
+    most = MOST_DAYS if is_days else MOST_HOURS
+    if not 1 <= count <= most:
+        raise ValueError(f"{text!r} is not between 1 and {most} working {'days' if is_days else 'hours'}")
+    return (count, 0) if is_days else (0, count)
+
+
+def facts_for(
+    limits: Iterable[WorkingTime], at: datetime, calendars: Sequence[Calendar]
+) -> tuple[Facts, ...]:
+    """Return the facts by which these limits are counted from ``at`` on.
+
+    Args:
+        limits: those of the requirement.
+        at: when the review begins.
+        calendars: the calendar of each, with its public holidays.
+    """
+    last: dict[Calendar, datetime] = {}
+    for limit, calendar in zip(limits, calendars, strict=True):
+        end = limit.after(at, calendar)
+        last[calendar] = max(end, last.get(calendar, end))
+    return tuple(calendar.facts(at, end) for calendar, end in last.items())
+
+
+def end_of(limit: WorkingTime, at: datetime, facts: Iterable[Facts]) -> datetime:
+    """Return when a limit is over that begins at ``at``, by these facts; at once if they lack its own."""
+    own = next((one for one in facts if one.calendar == limit.calendar.name), None)
+    if own is None:
+        return at
+    try:
+        return limit.after(at, limit.calendar.frozen(own))
+    except OverflowError:  # beyond the years that a calendar has
+        return at

@@ -1,0 +1,39 @@
+"""Give a mail address its one spelling, or refuse it.
+
+A reader must be able to see where a mail goes. An address is therefore a plain ``name@host``: no display
+name, no quoting, no routing characters (``%``, ``!``). It is in lower case, with the host in A-labels.
+"""
+
+import re
+from typing import Final
+
+from plangate.host_names import one_host
+
+MAX_ADDRESS: Final = 254
+_ATOM: Final = r"[A-Za-z0-9_+=&'~#$*/-]+"
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
+_MAX_NAME: Final = 64
+
+
+def one_address(text: str) -> str:
+    """Return the one spelling of a plain address.
+
+    Raises:
+        ValueError: it is not a plain address; the message says why.
+    """
+    name, at, host = text.rpartition("@")
+    if at and not host.isascii() and not any(char.isspace() for char in host):
+        text = f"{name}@{one_host(host)}"
+    foreign = next((char for char in text if not char.isascii()), None)
+    if foreign is not None:
+        raise ValueError(
+            f"contains U+{ord(foreign):04X}, which is not ASCII and can look like another letter; "
+            "use an address whose part before the @ is ASCII"
+        )
+    text = text.lower()
+    if not _ADDRESS.fullmatch(text) or text.index("@") > _MAX_NAME or len(text) > MAX_ADDRESS:
+        raise ValueError(
+            "is not a plain address such as dana@example.org; remove display names, brackets and spaces"
+        )
+    return f"{text.rpartition('@')[0]}@{one_host(text.rpartition('@')[2])}"

@@ -1,0 +1,27 @@
+"""Which part of a mail a server refused for good; no retry of the same mail can succeed."""
+
+from plangate.domain.errors import ToolRefused
+
+
+class RecipientsRefused(ToolRefused):
+    """The server refused every recipient.
+
+    Attributes:
+        reply: its reply to the first: ``550 no such user``.
+    """
+
+    def __init__(self, said: str, reply: str) -> None:
+        super().__init__(said)
+        self.reply = reply
+
+
+class ContentRefused(ToolRefused):
+    """The server accepted the recipients, and refused the mail itself.
+
+    Attributes:
+        reply: its reply: ``554 spam``.
+    """
+
+    def __init__(self, said: str, reply: str) -> None:
+        super().__init__(said)
+        self.reply = reply

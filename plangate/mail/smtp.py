@@ -1,0 +1,317 @@
+"""Send mail over SMTP, and classify each failure. The only importer of aiosmtplib.
+
+Before the command DATA nothing can have been sent, whatever fails. After it, only the server's final reply
+can confirm that nothing was sent; without a reply the mail is in doubt.
+
+If the server defers a recipient (4xx), nothing is sent to anyone, and all are tried again. If it refuses some
+permanently (5xx), the others get the mail, and `Accepted` names those who did not: to send it again would
+send it twice to the others. If it refuses all, nothing is sent. What the library writes (the envelope,
+then the mail with its dots doubled) is compared with the letter before it is sent.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import unquote
+
+import aiosmtplib
+from aiosmtplib import errors as smtp
+from pydantic import SecretStr
+
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+from plangate.mail.failures import ContentRefused, RecipientsRefused
+from plangate.mail.wire import Letter, difference_on_the_wire, refuse_difference
+
+# As RFC 5321 (4.5.3.2) recommends: five minutes for each command, ten for the reply that ends the mail, since
+# a server may scan the mail first. Connecting has the limit of one command, and so has the envelope: if one
+# times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so that a
+# failure carries the server's own reply.
+ENVELOPE_SECONDS: Final = 300
+REPLY_SECONDS: Final = 600
+CONNECT_SECONDS: Final = 60
+GOODBYE_SECONDS: Final = 1
+_STARTTLS: Final = "smtp+starttls"
+_PORTS: Final = {"smtp": 25, "smtps": 465, _STARTTLS: 587}
+_SUBMISSION_PORT: Final = 587
+_LAST_PORT: Final = 65_535
+# Everything before the last @ is user and password.
+_URL: Final = re.compile(
+    r"(?P<scheme>smtps|smtp(?:\+starttls)?)://"
+    r"(?:(?P<user>[^:/?#]*)(?::(?P<password>.*))?@)?"
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>\w(?:[\w.-]*[\w.])?))"
+    r"(?::(?P<port>[0-9]{1,5}))?/?",
+    re.IGNORECASE | re.DOTALL,
+)
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a failure means before and after DATA; None means that the reply code decides."""
+
+    before: type[ToolError] | None
+    after: type[ToolError] | None = EffectUnknown
+
+
+_BY_REPLY: Final = Meaning(before=None)
+_LATER: Final = Meaning(before=ToolUnavailable)
+_NEVER: Final = Meaning(before=ToolRefused)
+
+MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
+    # The connection.
+    smtp.SMTPConnectError: _LATER,
+    smtp.SMTPConnectTimeoutError: _LATER,
+    smtp.SMTPServerDisconnected: _LATER,
+    smtp.SMTPTimeoutError: _LATER,
+    smtp.SMTPReadTimeoutError: _LATER,
+    # What the server replied.
+    smtp.SMTPConnectResponseError: _BY_REPLY,
+    smtp.SMTPHeloError: _BY_REPLY,
+    smtp.SMTPAuthenticationError: _BY_REPLY,
+    smtp.SMTPSenderRefused: _BY_REPLY,
+    smtp.SMTPRecipientRefused: _BY_REPLY,
+    smtp.SMTPDataError: Meaning(before=None, after=None),
+    smtp.SMTPResponseException: Meaning(before=None, after=None),
+    # What the server does not support (STARTTLS, AUTH), for which the library has no class of its own.
+    smtp.SMTPNotSupported: _NEVER,
+    smtp.SMTPRecipientsRefused: _NEVER,
+    smtp.SMTPException: _NEVER,
+    # From below the library: sockets, TLS, names that cannot be encoded.
+    ssl.SSLError: _LATER,
+    OSError: _LATER,
+    ValueError: _NEVER,
+}
+
+
+def error_for(error: Exception, server: str, *, data_begun: bool) -> ToolError:
+    """Return the tool error for a failure of the library."""
+    meaning = next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
+    kind = meaning.after if data_begun else meaning.before
+    if kind is None:
+        kind = _kind_of_reply(error, unclear=EffectUnknown if data_begun else ToolUnavailable)
+    said = cut(one_line(_said(error)), 200)
+    if kind is EffectUnknown:
+        return EffectUnknown(f"The mail was handed to {server}, which did not confirm the outcome ({said}).")
+    if kind is ToolRefused:
+        sentence = f"The mail server {server} refused the mail ({said}); nothing was sent."
+        return ContentRefused(sentence, said) if data_begun else ToolRefused(sentence)
+    return ToolUnavailable(f"The mail server {server} cannot take the mail now ({said}); nothing was sent.")
+
+
+def _kind_of_reply(error: Exception, unclear: type[ToolError]) -> type[ToolError]:
+    match getattr(error, "code", 0) // 100:
+        case 4:
+            return ToolUnavailable
+        case 5:
+            return ToolRefused
+        case _:  # not a reply that the standard allows here
+            return unclear
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, smtp.SMTPResponseException):
+        return f"{error.code} {error.message}"
+    return str(error) or type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the server said to a mail that it took.
+
+    Attributes:
+        reply: its last reply.
+        refused: the recipients whom it refused permanently, each with the reply.
+    """
+
+    reply: str
+    refused: Mapping[str, str]
+
+
+class SmtpServer:
+    """A mail server with its credentials; ``name`` is its host and port."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        implicit_tls: bool = False,
+        requires_tls: bool = False,
+        username: str | None = None,
+        password: str | None = None,
+        trust: ssl.SSLContext | None = None,
+        envelope_seconds: float = ENVELOPE_SECONDS,
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> None:
+        self.name = f"{host}:{port}"
+        self._host = host
+        self._port = port
+        self._implicit_tls = implicit_tls
+        self._requires_tls = requires_tls
+        self._username = username
+        self._password = password
+        self._trust = trust
+        self._envelope_seconds = envelope_seconds
+        self._reply_seconds = reply_seconds
+
+    @classmethod
+    def from_url(
+        cls,
+        url: SecretStr,
+        *,
+        envelope_seconds: float = ENVELOPE_SECONDS,
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> Self:
+        """Read the server from ``smtp://USER:PASSWORD@HOST:PORT``, ``smtps://`` or ``smtp+starttls://``.
+
+        The default port is 465 for smtps, 587 for smtp+starttls and for smtp with a user, and 25 for smtp
+        without one.
+
+        Raises:
+            SettingsInvalid: it is not such a URL. The message omits it, because it contains a password.
+        """
+        # Not urllib: to a URL parser a # or ? in a password ends the host, and mail would go elsewhere.
+        match = _URL.fullmatch(url.get_secret_value().strip())
+        if match is None:
+            raise _unusable()
+        scheme, host = match["scheme"].lower(), (match["address"] or match["name"]).lower()
+        username = unquote(match["user"]) if match["user"] else None
+        default = _SUBMISSION_PORT if username is not None and scheme == "smtp" else _PORTS[scheme]
+        port = int(match["port"] or default)
+        if not 0 < port <= _LAST_PORT:
+            raise _unusable()
+        return cls(
+            host,
+            port,
+            implicit_tls=scheme == "smtps",
+            requires_tls=scheme == _STARTTLS,
+            username=username,
+            password=unquote(match["password"]) if match["password"] else None,
+            envelope_seconds=envelope_seconds,
+            reply_seconds=reply_seconds,
+        )
+
+    async def send(self, letter: Letter, content: bytes) -> Accepted:
+        """Send a letter, composed as ``content``, to all recipients whom the server does not refuse for good.
+
+        Raises:
+            ToolUnavailable: nothing was sent, and a retry may succeed.
+            ToolRefused: nothing was sent; `RecipientsRefused` and `ContentRefused` say what was refused,
+                any other names the server, the login or the sender.
+            EffectUnknown: it may have been sent.
+        """
+        client = self._client()
+        data_begun = False
+        try:
+            async with asyncio.timeout(self._envelope_seconds):
+                await client.connect(timeout=CONNECT_SECONDS)
+            with _checked(client, letter, content):
+                async with asyncio.timeout(self._envelope_seconds):
+                    refused = await self._name_envelope(client, letter)
+                data_begun = True
+                async with asyncio.timeout(self._reply_seconds):
+                    reply = await client.data(content)
+        except ToolRefused:
+            client.close()  # without QUIT, which in the middle of a mail would be one of its lines
+            raise
+        except (smtp.SMTPException, OSError, ValueError) as error:
+            raise error_for(error, self.name, data_begun=data_begun) from error
+        finally:
+            await _leave(client)
+        return Accepted(cut(one_line(f"{reply.code} {reply.message}"), 200), refused)
+
+    def _client(self) -> aiosmtplib.SMTP:
+        # Require STARTTLS for a password, so that removing its offer from the greeting cannot expose it.
+        has_secret = self._username is not None and self._host not in _LOOPBACK
+        needs_tls = self._requires_tls or has_secret
+        return aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            use_tls=self._implicit_tls,
+            start_tls=True if needs_tls and not self._implicit_tls else None,
+            username=self._username,
+            password=self._password,
+            timeout=None,  # each phase has its own
+            tls_context=self._trust,
+        )
+
+    async def _name_envelope(self, client: aiosmtplib.SMTP, letter: Letter) -> dict[str, str]:
+        """Send MAIL FROM and RCPT TO; return those refused permanently, each with the server's reply.
+
+        Raises:
+            ToolUnavailable: a recipient is deferred.
+            RecipientsRefused: all are refused permanently.
+        """
+        await client.mail(letter.sender)
+        put_off: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        for recipient in letter.recipients:
+            try:
+                await client.rcpt(recipient)
+            except smtp.SMTPRecipientRefused as error:
+                is_for_good = _kind_of_reply(error, ToolUnavailable) is ToolRefused
+                (refused if is_for_good else put_off)[recipient] = cut(one_line(_said(error)), 100)
+        if len(refused) == len(letter.recipients):
+            sentence = f"The mail server {self.name} refused {named(refused)}; nothing was sent."
+            raise RecipientsRefused(sentence, next(iter(refused.values())))
+        if put_off:
+            raise ToolUnavailable(
+                f"The mail server {self.name} cannot take {named(put_off)} now; nothing was sent to any "
+                "recipient."
+            )
+        return refused
+
+
+def named(replies: Mapping[str, str]) -> str:
+    """Return recipients, each with the reply to it."""
+    return ", ".join(f"{recipient} ({reply})" for recipient, reply in replies.items())
+
+
+@contextmanager
+def _checked(client: aiosmtplib.SMTP, letter: Letter, content: bytes) -> Iterator[None]:
+    """Compare the envelope and the mail with the letter before the library writes them.
+
+    Raises:
+        ToolRefused: within the block, if they differ.
+    """
+    protocol = client.protocol
+    assert protocol is not None
+    write = protocol.write
+    envelope = [f"MAIL FROM:<{letter.sender}>", *(f"RCPT TO:<{one}>" for one in letter.recipients), "DATA"]
+    lines = [f"{line}\r\n".encode("ascii") for line in envelope]
+    written: list[bytes] = []
+
+    def checked(data: bytes) -> None:
+        if written or not data.startswith((b"EHLO ", b"HELO ")):  # EHLO, if any, comes first
+            if written == lines:
+                refuse_difference(difference_on_the_wire(data, letter, content))
+            elif [data] != lines[len(written) :][:1]:
+                refuse_difference("the envelope")
+            written.append(data)
+        write(data)
+
+    setattr(protocol, "write", checked)  # noqa: B010  mypy rejects assigning to a method
+    try:
+        yield
+    finally:
+        del protocol.write
+
+
+async def _leave(client: aiosmtplib.SMTP) -> None:
+    """Send QUIT and wait briefly: a failure here changes nothing."""
+    with suppress(smtp.SMTPException, OSError):
+        if client.is_connected:
+            await client.quit(timeout=GOODBYE_SECONDS)
+    client.close()
+
+
+def _unusable() -> SettingsInvalid:
+    return SettingsInvalid(
+        "The setting PLANGATE_SMTP_URL cannot be used: write smtp://USER:PASSWORD@HOST:PORT, smtps://… or "
+        "smtp+starttls://…, with special characters percent-encoded."
+    )

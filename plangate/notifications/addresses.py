@@ -1,0 +1,26 @@
+"""To which addresses notices for a person or a role go."""
+
+from typing import Final
+
+from plangate.domain.people import People
+
+ROLE: Final = "role:"
+"""Before the name of a role, where a person or a role may be meant."""
+
+
+def addresses_of(people: People | None, person_or_role: str) -> tuple[str, ...]:
+    """Return the addresses of a person, by default their mail, or a role's own (``role:NAME``).
+
+    None of them for one who is not in the list or not active any more. Secrets stay references.
+    """
+    if people is None:
+        return ()
+    if person_or_role.startswith(ROLE):
+        name = person_or_role.removeprefix(ROLE)
+        own = next((role.notify for role in people.described_roles if role.name == name), ())
+        return tuple(dict.fromkeys(own))
+    person = people.find(person_or_role)
+    if person is None or not person.active:
+        return ()
+    by_mail = (f"mailto:{person.mail}",) if person.mail else ()
+    return tuple(dict.fromkeys(person.notify or by_mail))

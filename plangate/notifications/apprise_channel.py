@@ -1,0 +1,208 @@
+"""Send a notice by Apprise: Slack, Teams, Telegram, ntfy and many more. The only importer of apprise.
+
+Apprise returns whether a message went out, and no reason. Its log lines have one, and secrets too: each call
+has a logger of its own, which is read here for the status of HTTP, and nothing else is logged meanwhile. Each
+call has an object of its own for one URL with one recipient, because a URL with two counts as failed if one
+of them fails.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from plangate.notifications.http_answers import attempted
+from plangate.notifications.in_thread import Attempts
+from plangate.notifications.message import Message
+from plangate.notifications.notice import Attempted, Delivery, NoticeKind, Sending
+from plangate.notifications.secret_urls import MissingVariable, filled_in, not_set
+from plangate.notifications.texts import CHAT, written
+from plangate.settings import Settings
+
+if TYPE_CHECKING:
+    import apprise
+
+_LIBRARIES: Final = (
+    "apprise",
+    "urllib3",
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.util.retry",
+)
+_STATUS: Final = re.compile(r"\berror=([1-5][0-9]{2})(?:[0-9]{2})?\b|\(([1-5][0-9]{2})\)")
+_FAULTS: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
+_FROM_OUTSIDE: Final = ("Response Details", "Socket Exception")
+_RETRY_AFTER: Final = re.compile(r'"retry_after"\s*:\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)')
+_ERROR_CODE: Final = re.compile(r'"error"\s*:\s*"([a-z_]{1,60})"')
+_OK: Final = 200
+# Slack answers 200 and says in the body what is wrong; these last.
+_LASTING: Final = frozenset(
+    {
+        *("channel_not_found", "not_in_channel", "is_archived", "user_not_found", "no_permission"),
+        *("invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"),
+        *("missing_scope", "org_login_required", "ekm_access_denied", "team_access_not_granted"),
+    }
+)
+_WARNINGS: Final = frozenset({NoticeKind.HELD, NoticeKind.STUCK, NoticeKind.TROUBLE})
+_UNREACHED: Final = (
+    ("CERTIFICATE_VERIFY_FAILED", "shows a certificate that is not trusted"),
+    ("SSLError", "does not speak TLS as it should"),
+    ("NameResolutionError", "has a host that has no address"),
+    ("ConnectTimeout", "cannot be reached in time"),
+    ("NewConnectionError", "refuses the connection, or cannot be reached"),
+    ("ProxyError", "cannot be reached by the proxy"),
+)
+_CUT: Final = (
+    "RemoteDisconnected",
+    "ConnectionReset",
+    "Connection aborted",
+    "Read timed out",
+    "IncompleteRead",
+)
+_loading = threading.Lock()
+_sending = ContextVar("sending", default=False)  # Apprise calls in threads, with the context of ours
+
+
+class AppriseChannel:
+    """Sends notices by Apprise."""
+
+    def __init__(self, settings: Settings, attempts: Attempts) -> None:
+        self._inbox = settings.web_url
+        self._attempts = attempts
+
+    async def send(self, sending: Sending, now: datetime) -> Attempted:
+        """Send one message to one address."""
+        try:
+            url = filled_in(sending.address)
+        except MissingVariable as error:
+            return not_set(sending.address, error)
+        message = written(sending, now, self._inbox, CHAT)
+
+        def attempt() -> Attempted:
+            with _logs_kept_back():
+                return _sent(url, sending, message, now, self._attempts.patience.wait)
+
+        return await self._attempts.make(sending.address, attempt)
+
+    def objection(self, address: str) -> str:
+        """Return why an address cannot be used, beginning with a verb; empty if that does not show yet."""
+        try:
+            url = filled_in(address)
+        except MissingVariable as error:
+            return str(error)
+        with _logs_kept_back():
+            return _objection(_plugin(url))
+
+
+def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: float) -> Attempted:
+    address = sending.address
+    plugin = _plugin(url)
+    wrong = _objection(plugin)
+    if plugin is None or wrong:
+        return Attempted(delivery=Delivery.REFUSED, reason=f"The address {address} {wrong}.")
+    plugin.socket_connect_timeout = plugin.socket_read_timeout = wait
+    plugin.redirects = plugin.interpret_emojis = False
+    # Without parent and handlers, but for the one that captures.
+    plugin.logger = logging.Logger("apprise", logging.DEBUG)  # noqa: LOG001
+    import apprise  # noqa: PLC0415
+
+    # Text is escaped for those that take nothing else, and a link in it is then no link any more.
+    is_markdown = plugin.notify_format in (apprise.NotifyFormat.MARKDOWN, (apprise.NotifyFormat.MARKDOWN,))
+    is_warning = any(notice.kind in _WARNINGS for notice in sending.notices)
+    one = apprise.Apprise(asset=plugin.asset)
+    one.add(plugin)
+    result = one.notify(
+        title=message.subject,
+        body=message.markdown if is_markdown else message.text,
+        notify_type=apprise.NotifyType.WARNING if is_warning else apprise.NotifyType.INFO,
+        body_format=apprise.NotifyFormat.MARKDOWN if is_markdown else apprise.NotifyFormat.TEXT,
+        log_level=logging.DEBUG,
+    )
+    last = [attempt for each in result for attempt in each.attempts][-1:]
+    if last and last[0]:  # not the result: a URL can say that a failure does not matter
+        return Attempted(delivery=Delivery.SENT)
+    return _failed(address, [(entry.level, entry.message) for attempt in last for entry in attempt.logs], now)
+
+
+def _plugin(url: str) -> "apprise.NotifyBase | None":
+    """Return the service of a URL; None if Apprise finds none."""
+    with _loading:
+        import apprise  # noqa: PLC0415  a quarter of a second, and only where a notice goes by it
+
+        return apprise.Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
+
+
+def _objection(plugin: "apprise.NotifyBase | None") -> str:
+    """Return why a service cannot be used, beginning with a verb; empty if it can."""
+    if plugin is None:
+        return "is no URL of a service that Apprise knows, or its secret has another form"
+    if not plugin.verify_certificate:
+        return "turns the check of certificates off; remove verify=no"
+    plugin.retry = 0
+    if hasattr(plugin, "batch"):
+        plugin.batch = False  # else all recipients of one request count as one
+    return f"names {len(plugin)} recipients; write one address for each" if len(plugin) > 1 else ""
+
+
+def _asset() -> "apprise.AppriseAsset":
+    import apprise  # noqa: PLC0415
+
+    return apprise.AppriseAsset(
+        app_id="Plangate",
+        app_desc="Plangate",
+        app_url="",
+        image_url_mask="",  # no picture from elsewhere
+        image_url_logo="",
+        async_mode=False,
+        service_timeout=0,  # else it calls in a pool of few threads, and those that hang fill it
+        allow_templates=False,  # no file of this machine becomes part of a message
+        interpret_emojis=False,
+        secure_logging=True,
+        storage_mode=apprise.PersistentStoreMode.MEMORY,
+        http_redirects=False,
+    )
+
+
+def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attempted:
+    """Return what log lines say of a failure; none of their text is passed on.
+
+    The message itself is among them, and what people typed in it must not decide: see `_FROM_OUTSIDE`.
+    """
+    found = _STATUS.search("\n".join(line for level, line in lines if level in _FAULTS))
+    text = "\n".join(line for _, line in lines if line.startswith(_FROM_OUTSIDE))
+    status = int(found[1] or found[2]) if found else None
+    after = _RETRY_AFTER.search(text)
+    if status == _OK:
+        code = _ERROR_CODE.search(text)
+        named = code[1] if code else "no reason"
+        is_lasting = code is not None and code[1] in _LASTING
+        said = f"{address} did not take the message ({named})."
+        return Attempted(delivery=Delivery.REFUSED if is_lasting else Delivery.LATER, reason=said)
+    if status is not None:
+        return attempted(address, status, now, after[1] if after else "")
+    is_cut = any(sign in text for sign in _CUT)  # also within a ProxyError
+    for sign, words in _UNREACHED:
+        if sign in text and not is_cut:
+            return Attempted(delivery=Delivery.LATER, reason=f"{address} {words}.")
+    said = f"{address} did not answer; the message may have arrived."
+    return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
+
+
+@contextmanager
+def _logs_kept_back() -> Iterator[None]:
+    """Drop what the libraries log in this thread."""
+    for name in _LIBRARIES:
+        logging.getLogger(name).addFilter(_is_of_others)  # once, however often it is added
+    token = _sending.set(True)
+    try:
+        yield
+    finally:
+        _sending.reset(token)
+
+
+def _is_of_others(_: logging.LogRecord) -> bool:
+    return not _sending.get()

@@ -1,0 +1,145 @@
+"""Who is asked for something now: to approve a plan in review, or to resolve a held run."""
+
+from collections.abc import Iterator
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.escalation import standing_in
+from plangate.domain.people import same_person
+from plangate.domain.policy import missing
+from plangate.domain.run import Phase, RunState
+from plangate.domain.who_can import able_to_approve, able_to_resolve
+from plangate.notifications.addresses import ROLE
+from plangate.notifications.audience import Audience
+from plangate.notifications.notice import NoticeKind
+
+ASKS = frozenset({NoticeKind.NEEDED, NoticeKind.CHANGED, NoticeKind.ESCALATED, NoticeKind.HELD})
+"""The kinds of notices that ask for something."""
+
+
+class Ask(Frozen):
+    """One person who is asked.
+
+    Attributes:
+        person: their name, or a role's as ``role:NAME``.
+        key: which review or hold this is about; part of the event's name.
+        at: from when they are asked.
+        instead_of: the person who is away and for whom they get it; empty if it is their own.
+    """
+
+    person: str
+    kind: NoticeKind
+    key: str
+    at: AwareDatetime
+    instead_of: str = ""
+
+
+def asked_now(run: RunState, audience: Audience) -> tuple[Ask, ...]:
+    """Return everyone who can give what the run waits for, now or later, and may see it.
+
+    Where one of them is away, those are asked who get their messages.
+    """
+    if run.drafted is None:
+        return ()
+    if run.phase is Phase.IN_REVIEW:
+        found = _asked_to_approve(run, audience)
+    elif run.phase is Phase.HELD:
+        found = _asked_to_resolve(run, audience)
+    else:
+        return ()
+    asks = [one for one in found if audience.may_see(run, one.person)]
+    present: dict[str, Ask] = {}
+    for ask in asks:
+        if audience.instead(run, ask.person) == (ask.person,):
+            present[ask.person] = ask
+    for ask in asks:
+        for person in audience.instead(run, ask.person):
+            own = ask.model_copy(update={"person": person, "instead_of": ask.person})
+            present.setdefault(person, own)
+    return tuple(present.values())
+
+
+def key_of(run: RunState) -> str:
+    """Return the name of the review or the hold that the run is in; it is never used again."""
+    if run.held is not None:
+        return f"hold{run.next_hold}"
+    revision = str(run.drafted.revision if run.drafted else 0)
+    return revision + (f".{run.reopened.reopened_at:%Y%m%dT%H%M%S}" if run.reopened else "")
+
+
+def has_decided(run: RunState, person: str, key: str) -> bool:
+    """Return whether this person decided in the review, or the hold, of that key."""
+    number, _, _ = key.removeprefix("hold").partition(".")
+    accepted = (one.arrival.decision for one in run.decisions if one.verdict.accepted)
+    return any(
+        decision is not None
+        and same_person(decision.by, person)
+        and _is_about(run, decision, int(number), is_hold=key.startswith("hold"))
+        for decision in accepted
+    )
+
+
+def _is_about(run: RunState, decision: Decision, number: int, *, is_hold: bool) -> bool:
+    if is_hold:
+        return decision.decision is Choice.RESOLVE and decision.hold in (None, number)
+    fingerprints = (*run.replaced, run.fingerprint)
+    return decision.decision is not Choice.RESOLVE and (
+        0 < number <= len(fingerprints) and decision.names(fingerprints[number - 1])
+    )
+
+
+def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:
+    assert run.drafted is not None
+    key, began = key_of(run), run.review_began or run.drafted.drafted_at
+    approved_by = [one.name for one in run.approvers]
+    still = missing(run.drafted.requirement, run.counting, run.barred)
+    known = audience.with_a_role(need.role for need in still)
+    able = able_to_approve(still, known, run.barred, approved_by)
+    for name in able:
+        kind = NoticeKind.CHANGED if _gave_before(run, name) else NoticeKind.NEEDED
+        yield Ask(person=name, kind=kind, key=key, at=began)
+    roles = {need.role: began for need in still}
+    asked = set(able)
+    for relief in sorted(run.reliefs, key=lambda one: one.at):
+        more = (one for one in audience.with_a_role([relief.to]) if one.name not in asked)
+        later = [standing_in(one, [relief], relief.at) for one in more]
+        for name in able_to_approve(still, later, run.barred, approved_by):
+            asked.add(name)
+            yield Ask(person=name, kind=NoticeKind.ESCALATED, key=key, at=relief.at)
+        if relief.role in roles:
+            roles.setdefault(relief.to, relief.at)
+    for role, at in roles.items():
+        if role in audience.roles:
+            kind = NoticeKind.NEEDED if at == began else NoticeKind.ESCALATED
+            yield Ask(person=ROLE + role, kind=kind, key=key, at=at)
+
+
+def _asked_to_resolve(run: RunState, audience: Audience) -> Iterator[Ask]:
+    assert run.drafted is not None
+    assert run.held is not None
+    key, at, requirement = key_of(run), run.held.held_at, run.drafted.requirement
+    known = audience.with_a_role(role for roles in requirement.resolving.any_of for role in roles)
+    for name in able_to_resolve(requirement, known, run.barred):
+        yield Ask(person=name, kind=NoticeKind.HELD, key=key, at=at)
+    groups = requirement.resolving.any_of
+    for role in groups[0] if len(groups) == 1 else ():
+        if role in audience.roles:
+            yield Ask(person=ROLE + role, kind=NoticeKind.HELD, key=key, at=at)
+
+
+def _gave_before(run: RunState, name: str) -> bool:
+    """Return whether an approval of this person was voided: by a new revision, an edit, or its age."""
+    if run.reopened is not None and any(same_person(one.name, name) for one in run.reopened.lost):
+        return True
+    standing = None
+    for decided in run.decisions:
+        decision = decided.arrival.decision
+        if decided.verdict.accepted and decision is not None and same_person(decision.by, name):
+            if decision.decision is Choice.APPROVE:
+                standing = decision
+            elif decision.decision is Choice.WITHDRAW_APPROVAL:
+                standing = None
+    if standing is None:
+        return False
+    is_of_this_plan = standing.names(run.fingerprint)
+    return not is_of_this_plan or run.reopened is not None

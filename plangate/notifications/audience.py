@@ -1,0 +1,157 @@
+"""Who can be told, as of now: the people and what they may do, the operators, and where the inbox is."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote
+
+import structlog
+
+from plangate.domain.absence import told_instead
+from plangate.domain.calendars import Calendar
+from plangate.domain.errors import NoWorkingTime
+from plangate.domain.people import Approver, People, identity
+from plangate.domain.run import RunState
+from plangate.domain.satisfiable import Deciders
+from plangate.domain.seeing import may_see
+from plangate.domain.who_can import approvers_now
+from plangate.notifications.addresses import ROLE
+from plangate.policy.public_holidays import with_holidays
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The people who may be told, at one moment.
+
+    Attributes:
+        people: the list of people; None without one.
+        now: the moment.
+        known: the active people with all that they may do now.
+        operators: those of them who are told about troubles.
+        roles: the roles that have addresses of their own.
+        is_narrowed: whether the policy in force has rules that say who may see a run.
+        inbox: the address of the inbox, without a slash at its end.
+        addresses_of: the addresses of a person, or of a role as ``role:NAME``.
+        key: changes whenever someone else can do something, or is to be told instead of another.
+        deciders: says what no one can give.
+        away: the people for whom others get messages.
+        roles_of: the roles of each of the known, their own and lent ones.
+        by_name: the known by the form that all spellings of a name share.
+        calendars: the working times that were asked for.
+    """
+
+    people: People | None
+    now: datetime
+    known: tuple[Approver, ...]
+    operators: tuple[str, ...]
+    roles: frozenset[str]
+    is_narrowed: bool
+    inbox: str
+    addresses_of: Callable[[str], Sequence[str]]
+    key: str
+    deciders: Deciders | None
+    away: frozenset[str]
+    roles_of: Mapping[str, frozenset[str]]
+    by_name: Mapping[str, Approver]
+    calendars: dict[str, Calendar | None] = field(default_factory=dict)
+
+    def approver(self, name: str) -> Approver | None:
+        """Return the person of that name, in any spelling; None if they are not on the list now."""
+        return self.by_name.get(identity(name))
+
+    def may_see(self, run: RunState, name: str) -> bool:
+        """Return whether this person may see the run; a role's addresses are those of all who have it."""
+        if name.startswith(ROLE):
+            return True
+        return may_see(run, self.approver(name), is_narrowed=self.is_narrowed)
+
+    def with_a_role(self, roles: Iterable[str]) -> tuple[Approver, ...]:
+        """Return those who have one of these roles, their own or a lent one."""
+        wanted = frozenset(roles)
+        return tuple(one for one in self.known if wanted & self.roles_of[one.name])
+
+    def instead(self, run: RunState | None, name: str) -> tuple[str, ...]:
+        """Return who gets what is for this person: they themselves, or others while they are away."""
+        if self.people is None or name not in self.away:
+            return (name,)
+
+        def may_be_told(other: str) -> bool:
+            return run is None or self.may_see(run, other)
+
+        return told_instead(name, self.people, self.now, may_be_told)
+
+    def working_time_of(self, name: str) -> Calendar | None:
+        """Return when this person works; None if they may be reminded at any time, or it is not known."""
+        if self.people is None or not self.people.calendars:
+            return None
+        if name not in self.calendars:
+            found = self.people.working_time_of(name)
+            try:
+                self.calendars[name] = with_holidays(found, self.now) if found is not None else None
+            except NoWorkingTime as error:
+                _log.warning("Reminders come at any time.", action="notices", person=name, error=str(error))
+                self.calendars[name] = None
+        return self.calendars[name]
+
+    def zone_of(self, name: str) -> str:
+        """Return the time zone of this person; UTC if it is not known."""
+        return self.people.zone_of(name) if self.people is not None else "UTC"
+
+    def unmet(self, run: RunState) -> tuple[str, ...]:
+        """Return what the run waits for and no one can give any more, in words."""
+        return tuple(map(str, self.deciders.unmet(run))) if self.deciders is not None else ()
+
+    def link(self, workflow_id: str) -> str:
+        """Return the address of a run's page."""
+        return f"{self.inbox}/runs/{quote(workflow_id, safe='')}"
+
+
+def audience_of(
+    people: People | None,
+    now: datetime,
+    *,
+    operators: str,
+    is_narrowed: bool,
+    inbox: str,
+    addresses_of: Callable[[str], Sequence[str]],
+) -> Audience:
+    """Return who can be told by this list of people.
+
+    Args:
+        people: the list in force; None without one, and then no one can be told.
+        now: the time, by which delegations count.
+        operators: the role of those who are told about troubles.
+        is_narrowed: whether the policy in force has rules that say who may see a run.
+        inbox: the address of the inbox.
+        addresses_of: the addresses of a person or a role by that list.
+    """
+    known = approvers_now(people, now)
+    described = people.described_roles if people is not None else ()
+    roles = frozenset(one.name for one in described if one.notify)
+    names = [*(one.name for one in known), *(ROLE + one for one in sorted(roles))]
+    instead = {one.name: told_instead(one.name, people, now) for one in known} if people is not None else {}
+    all_of_it = [
+        [one.model_dump(mode="json") for one in known],
+        [[name, list(addresses_of(name))] for name in names],
+        [[name, list(others)] for name, others in instead.items()],
+        [operators, is_narrowed, inbox],
+    ]
+    return Audience(
+        people=people,
+        now=now,
+        away=frozenset(name for name, others in instead.items() if others != (name,)),
+        roles_of={one.name: one.roles() for one in known},
+        by_name={identity(one.name): one for one in known},
+        deciders=Deciders(people, now) if people is not None else None,
+        known=known,
+        operators=tuple(one.name for one in known if operators in one.standings[0].roles),
+        roles=roles,
+        is_narrowed=is_narrowed,
+        inbox=inbox,
+        addresses_of=addresses_of,
+        key=hashlib.sha256(json.dumps(all_of_it).encode()).hexdigest(),
+    )

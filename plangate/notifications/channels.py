@@ -1,0 +1,52 @@
+"""Pick the channel of an address by its scheme."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from plangate.domain.people import People
+from plangate.notifications.addresses import ROLE, addresses_of
+from plangate.notifications.apprise_channel import AppriseChannel
+from plangate.notifications.in_thread import Attempts
+from plangate.notifications.mail import SCHEME, MailChannel
+from plangate.notifications.notice import Attempted, Sending
+from plangate.notifications.patience import PATIENCE, Patience
+from plangate.notifications.webhook import SCHEMES, WebhookChannel
+from plangate.settings import Settings
+
+
+class Channels:
+    """All channels; implements `plangate.notifications.notice.Channel`."""
+
+    def __init__(self, settings: Settings, patience: Patience = PATIENCE) -> None:
+        """Read the settings.
+
+        Raises:
+            SettingsInvalid: the sender or the server of mails cannot be used.
+        """
+        attempts = Attempts(patience)
+        self._mail = MailChannel(settings, patience)
+        self._webhooks = WebhookChannel(settings, attempts)
+        self._apprise = AppriseChannel(settings, attempts)
+
+    async def send(self, sending: Sending, now: datetime) -> Attempted:
+        """Send one message to one address."""
+        return await self._for(sending.address).send(sending, now)
+
+    def objections(self, people: People) -> Iterator[tuple[str, str, str]]:
+        """Yield each person or role, an address of theirs that cannot be used, and why.
+
+        What only the server can tell is not found. The first call loads Apprise, which takes a moment.
+        """
+        names = [person.name for person in people.persons]
+        names += [f"{ROLE}{role.name}" for role in people.described_roles]
+        for name in names:
+            for address in addresses_of(people, name):
+                wrong = self._for(address).objection(address)
+                if wrong:
+                    yield name, address, wrong
+
+    def _for(self, address: str) -> MailChannel | WebhookChannel | AppriseChannel:
+        scheme = address.partition(":")[0].lower()
+        if scheme == SCHEME:
+            return self._mail
+        return self._webhooks if scheme in SCHEMES else self._apprise

@@ -1,0 +1,181 @@
+"""Which notices a run calls for now: a pure function of its state, the people, and what they were told.
+
+Each event has a name, under which a person is told once. ``asked:KEY:N`` asks for something in the review or
+hold KEY, for the N-th time after ``relieved:KEY:N`` said that there is nothing to do any more.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.people import same_person
+from plangate.domain.reminders import reminders
+from plangate.domain.run import Phase, RunState
+from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, key_of
+from plangate.notifications.audience import Audience
+from plangate.notifications.facts import decided_by, ended_because, facts_of, held_because, with_steps
+from plangate.notifications.notice import Notice, NoticeKind
+from plangate.records.notices import Told
+
+_ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A run as it was followed.
+
+    Attributes:
+        run: its state by its trail.
+        moved_at: when its last entry was made.
+        ended_at: when it ended; None while it is open.
+        told: what was entered about it before.
+    """
+
+    run: RunState
+    moved_at: datetime
+    ended_at: datetime | None = None
+    told: Sequence[Told] = ()
+
+    def times(self, kind: NoticeKind, person: str, key: str) -> int:
+        """Return how often this person got a notice of this kind in a review or hold."""
+        return sum(
+            one.is_sent and one.kind == kind and same_person(one.person, person) and _key_in(one.event) == key
+            for one in self.told
+        )
+
+
+def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[Notice, ...]:
+    """Return every notice that the run calls for now, those included that were sent already.
+
+    A notice that is not among them, and was not sent yet, is to be cancelled.
+    """
+    asks = asked_now(followed.run, audience)
+    return (
+        *_asks(followed, asks, audience, now),
+        *_relieved(followed, asks, audience),
+        *_stuck(followed, asks, audience, now),
+        *_outcome(followed, audience),
+    )
+
+
+def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
+    run = followed.run
+    if run.deadline is not None and run.deadline <= now:
+        return
+    facts = facts_of(run, audience)
+    for ask in asks:
+        event = f"asked:{ask.key}:{followed.times(NoticeKind.RELIEVED, ask.person, ask.key)}"
+        said = facts.model_copy(update={"happened": _happened(run, ask)})
+        notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
+        yield notice
+        is_told = any(one.is_sent and (one.person, one.event) == (ask.person, event) for one in followed.told)
+        for at in _reminded_at(run, ask, audience, now, is_told=is_told):
+            before = int((run.deadline - at).total_seconds()) if run.deadline else 0
+            name = f"reminded:{ask.key}:{run.deadline:%Y%m%dT%H%M%S}:{before}"
+            kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
+            yield notice.model_copy(update={"kind": kind, "event": name, "due_at": at})
+
+
+def _reminded_at(
+    run: RunState, ask: Ask, audience: Audience, now: datetime, *, is_told: bool
+) -> Sequence[datetime]:
+    """Return when the person is still to be reminded; of the times that have passed, the last alone."""
+    remind = run.drafted.requirement.remind if run.drafted else ()
+    if not remind or run.deadline is None:
+        return ()
+    times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
+    passed = [one for one in times if one <= now]
+    return [*(passed[-1:] if is_told else ()), *(one for one in times if one > now)]
+
+
+def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> Iterator[Notice]:
+    """Yield a notice to each who was asked, is asked no longer, and did not decide themselves."""
+    run = followed.run
+    if run.phase is Phase.DRAFTING:
+        return
+    still = {ask.person for ask in asks}
+    said = {"by": decided_by(run), "happened": ended_because(run), "deadline": None}
+    facts = facts_of(run, audience).model_copy(update=said)
+    last = {one.person: one.event for one in followed.told if one.is_sent and one.kind in _ASKED}
+    for person, event in last.items():
+        key = _key_in(event)
+        if person in still or has_decided(run, person, key) or not audience.may_see(run, person):
+            continue
+        asked = [one.event for one in followed.told if one.person == person and one.is_sent]
+        number = max((_number_in(one) for one in asked if one.startswith(f"asked:{key}:")), default=0)
+        yield Notice(
+            person=person,
+            kind=NoticeKind.RELIEVED,
+            event=f"relieved:{key}:{number}",
+            due_at=followed.moved_at,
+            facts=facts,
+        )
+
+
+def _stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
+    """Yield what no one can give any more, to the requester and the operators, once for each review."""
+    run = followed.run
+    if run.phase not in (Phase.IN_REVIEW, Phase.HELD) or (run.deadline is not None and run.deadline <= now):
+        return
+    unmet = () if _has_enough(run, asks, audience) else audience.unmet(run)
+    if not unmet:
+        return
+    facts = facts_of(run, audience).model_copy(update={"happened": "; ".join(unmet)})
+    requester = audience.approver(run.requester)
+    names = [*([requester.name] if requester is not None else []), *audience.operators]
+    told = dict.fromkeys(person for name in names for person in audience.instead(run, name))
+    for person in told:
+        if audience.may_see(run, person):
+            event = f"stuck:{key_of(run)}"
+            yield Notice(
+                person=person, kind=NoticeKind.STUCK, event=event, due_at=followed.moved_at, facts=facts
+            )
+
+
+def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
+    """Return whether so many are there that what the run waits for can surely be given; a quick look."""
+    assert run.drafted is not None
+    requirement = run.drafted.requirement
+    needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
+    there = {one.person for one in asks if not one.instead_of and one.kind is not NoticeKind.ESCALATED}
+    if needs_key or run.phase is Phase.HELD:
+        return not needs_key and any(one in audience.roles_of for one in there)
+    wanted = sum(need.count for need in requirement.needs)
+    return all(
+        sum(one.name in there for one in audience.with_a_role([need.role])) >= wanted
+        for need in requirement.needs
+    )
+
+
+def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
+    """Yield how the run ended, to the requester, or to those who get their messages."""
+    run = followed.run
+    requester = audience.approver(run.requester)
+    if run.closed is None or requester is None or not audience.may_see(run, requester.name):
+        return
+    said = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "by": decided_by(run)})
+    told = [one.person for one in followed.told if one.kind == NoticeKind.OUTCOME and one.is_sent]
+    for person in told or audience.instead(run, requester.name):
+        yield Notice(
+            person=person,
+            kind=NoticeKind.OUTCOME,
+            event="outcome",
+            due_at=followed.moved_at,
+            facts=with_steps(said, run),
+        )
+
+
+def _happened(run: RunState, ask: Ask) -> str:
+    parts = [held_because(run)] if run.held is not None else []
+    parts += [f"you get this because {ask.instead_of} is away"] if ask.instead_of else []
+    return "; ".join(parts)
+
+
+def _key_in(event: str) -> str:
+    return event.split(":")[1] if ":" in event else ""
+
+
+def _number_in(event: str) -> int:
+    return int(event.rpartition(":")[2])

@@ -1,0 +1,73 @@
+"""What could not be delivered, in words that show no secret."""
+
+from typing import Final
+
+from plangate.domain.base import Frozen
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable
+from plangate.domain.escaping import cut, one_line
+from plangate.notifications.notice import NoticeKind
+from plangate.records.database import Database
+from plangate.records.deliveries import Undelivered, undelivered
+from plangate.records.notices import DeliveryState
+
+_WHAT: Final[dict[str, str]] = {
+    NoticeKind.NEEDED: "that they are needed",
+    NoticeKind.REMINDER: "a reminder",
+    NoticeKind.ESCALATED: "that they are needed now",
+    NoticeKind.CHANGED: "that they are needed again",
+    NoticeKind.RELIEVED: "that nothing is left to do",
+    NoticeKind.HELD: "that the run is held",
+    NoticeKind.OUTCOME: "how it ended",
+    NoticeKind.STUCK: "that no one can approve it",
+    NoticeKind.TROUBLE: "a trouble of the installation",
+}
+_LONGEST_REASON: Final = 300
+
+
+class NotTold(Frozen):
+    """One notice that did not arrive, as people and programs read it."""
+
+    person: str
+    run: str
+    kind: str
+    address: str
+    state: str
+    reason: str
+    attempts: int
+
+    def __str__(self) -> str:
+        """Return it in one sentence."""
+        is_tried = self.state == DeliveryState.WAITING
+        verb = "has not been told yet" if is_tried else "could not be told"
+        why = f": {self.reason.rstrip('.')}" if self.reason else ""
+        again = "; it is tried again" if is_tried else ""
+        what = _WHAT.get(self.kind, self.kind)
+        return f"{one_line(self.person)} {verb} {what}, at {self.address}{why}{again}."
+
+
+def not_told(one: Undelivered) -> NotTold:
+    """Return a failure as it is shown."""
+    return NotTold(
+        person=one.person,
+        run=one.workflow_id,
+        kind=one.kind,
+        address=shown_address(one.address),
+        state=one.state.value,
+        reason=cut(one_line(one.reason), _LONGEST_REASON),
+        attempts=one.attempts,
+    )
+
+
+def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
+    """Return what could not be delivered about a run, or is tried again; none if that cannot be read."""
+    try:
+        with database.read() as connection:
+            return tuple(map(not_told, undelivered(connection, workflow_id)))
+    except (RecordsMissing, RecordsUnavailable):
+        return ()
+
+
+def shown_address(address: str) -> str:
+    """Return a mail address as it is; of any other only the kind, since the rest may hold a secret."""
+    kind, _, rest = address.partition(":")
+    return one_line(rest) if kind == "mailto" else f"{one_line(kind)}://…"

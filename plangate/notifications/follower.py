@@ -1,0 +1,183 @@
+"""Follow the trails: enter the notices that the runs call for, and cancel those that they no longer call for.
+
+Two things make a run be looked at: it moved (`plangate.records.moved`), or who can do what changed. Then all
+open runs are looked at again, some at a time. The cursor moves in the transaction that has the notices.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, select
+
+from plangate.domain.audit import AuditEntry, Closed
+from plangate.domain.errors import StatusContradicts, TrailDamaged
+from plangate.domain.fold import fold
+from plangate.domain.shown import checked
+from plangate.domain.status import status_of
+from plangate.notifications.audience import Audience
+from plangate.notifications.due import Followed, notices_due
+from plangate.notifications.notice import Notice
+from plangate.records.lists import IS_A_RUN
+from plangate.records.moved import moved_since
+from plangate.records.notices import KEPT_FOR, Change, Entering, Entry, Told, bring_up_to_date, told_about
+from plangate.records.notifier_turn import Turn, move_cursor, move_sweep
+from plangate.records.tables import IS_OPEN, runs
+from plangate.records.trail import read_trails
+
+AT_ONCE: Final = 100
+"""Runs that are looked at in one transaction."""
+_TOLD_WITHIN: Final = KEPT_FOR / 2
+"""After this time the end of a run is told no more: the notices about it may be removed already."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the records found.
+
+    Attributes:
+        followed: the runs to bring up to date.
+        heads: the head hashes of those that moved.
+        checkpoint: up to which everything is followed once these are entered; None if more runs moved.
+        swept_to: up to which open run the audience of now was looked at; None if to the last.
+        is_sweeping: whether the sweep goes on with this look.
+        damaged: the runs that cannot be read, each with the reason.
+    """
+
+    followed: tuple[Followed, ...] = ()
+    heads: dict[str, str] = field(default_factory=dict)
+    checkpoint: int | None = None
+    swept_to: str | None = None
+    is_sweeping: bool = False
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more to look at now."""
+        return self.checkpoint is None or self.swept_to is not None
+
+    def moves(self, turn: Turn) -> bool:
+        """Return whether there is something to enter, or to note."""
+        return bool(self.followed) or self.is_sweeping or self.checkpoint not in (None, turn.checkpoint)
+
+
+class Follower:
+    """Looks at the runs, and enters their notices.
+
+    Args:
+        gather: how long a notice waits for others to the same address.
+    """
+
+    def __init__(self, gather: timedelta) -> None:
+        self._gather = gather
+        self._known: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Look at every run again that is not sealed; another process may have entered what it called for."""
+        self._known.clear()
+
+    def look(self, connection: Connection, turn: Turn, audience: Audience, again: Sequence[str] = ()) -> Look:
+        """Read the runs that are to be looked at now, some of them at a time.
+
+        Before the first look at these records only the open runs are looked at: what ended before is not
+        told.
+
+        Args:
+            connection: sees one consistent state of the records.
+            turn: of this process.
+            audience: who can be told.
+            again: more runs to look at.
+        """
+        is_changed = turn.audience != audience.key
+        is_sweeping = is_changed or turn.swept_to is not None
+        moved = moved_since(connection, turn.checkpoint or 0)
+        if turn.checkpoint is None:
+            self._known |= moved.heads
+        new = {one: head for one, head in moved.heads.items() if self._known.get(one) != head}
+        has_anyone = bool(audience.known or (turn.audience and is_changed) or turn.swept_to)
+        ids = list(new)[: AT_ONCE if has_anyone else len(new)]
+        checkpoint = moved.checkpoint if len(ids) == len(new) else None
+        if checkpoint is not None:  # what is sealed by now is not asked about again
+            self._known = {one: head for one, head in self._known.items() if one in moved.heads}
+        swept_to, swept = turn.swept_to, []
+        if is_sweeping:
+            after = "" if is_changed else turn.swept_to or ""
+            swept = _open_after(connection, after)
+            swept_to = swept[-1] if len(swept) == AT_ONCE else None
+        wanted = dict.fromkeys([*ids, *swept, *again]) if has_anyone else ()
+        followed, damaged = _read(connection, list(wanted))
+        return Look(followed, {one: new[one] for one in ids}, checkpoint, swept_to, is_sweeping, damaged)
+
+    def enter(
+        self, connection: Connection, look: Look, turn: Turn, audience: Audience, now: datetime
+    ) -> Change:
+        """Enter what the runs of a look call for, and move the cursor; call `keep` after the commit."""
+        told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]
+        wanted = {
+            one.run.workflow_id: (
+                [entry_of(notice) for notice in notices_due(one, audience, now)],
+                None if one.ended_at is None else one.ended_at + KEPT_FOR,
+            )
+            for one in told
+        }
+        entering = Entering(now=now, gather=self._gather)
+        change = bring_up_to_date(connection, wanted, audience.addresses_of, entering)
+        if look.checkpoint is not None and look.checkpoint != turn.checkpoint:
+            move_cursor(connection, look.checkpoint)
+        if look.is_sweeping:
+            move_sweep(connection, audience.key, look.swept_to)
+        return change
+
+    def keep(self, look: Look) -> None:
+        """Remember what was entered, so that it is not looked at again."""
+        self._known |= look.heads
+
+
+def entry_of(notice: Notice) -> Entry:
+    """Return a notice as the records keep it."""
+    return Entry(
+        person=notice.person,
+        event=notice.event,
+        kind=notice.kind.value,
+        due_at=notice.due_at,
+        facts=notice.facts.model_dump_json(exclude_defaults=True),
+    )
+
+
+def _open_after(connection: Connection, workflow_id: str) -> list[str]:
+    query = select(runs.c.workflow_id).where(IS_OPEN, IS_A_RUN, runs.c.workflow_id > workflow_id)
+    return list(connection.scalars(query.order_by(runs.c.workflow_id).limit(AT_ONCE)))
+
+
+def _read(connection: Connection, ids: Sequence[str]) -> tuple[tuple[Followed, ...], tuple[str, ...]]:
+    if not ids:
+        return (), ()
+    told = told_about(connection, ids)
+    found, damaged = [], []
+    for workflow_id, entries in read_trails(connection, ids):
+        if isinstance(entries, TrailDamaged):
+            damaged.append(str(entries))
+            continue
+        if not entries:
+            continue
+        try:
+            found.append(_followed(workflow_id, entries, told[workflow_id]))
+        except StatusContradicts as error:
+            damaged.append(str(error))
+    return tuple(found), tuple(damaged)
+
+
+def _followed(workflow_id: str, entries: Sequence[AuditEntry], told: Sequence[Told]) -> Followed:
+    """Return a run as it is by its trail.
+
+    Raises:
+        StatusContradicts: its plan is not the one that its fingerprint names.
+    """
+    run = fold(workflow_id, (entry.event for entry in entries))
+    checked(status_of(run, source="records"), workflow_id=workflow_id)
+    moved_at = entries[-1].at
+    closed_at = next((entry.at for entry in entries if isinstance(entry.event, Closed)), moved_at)
+    return Followed(run, moved_at, closed_at if run.closed else None, told)

@@ -1,0 +1,62 @@
+"""What the answer of a chat service or a webhook means for the message, by its status.
+
+A service that does not know the address any more, or does not allow us to write to it, refuses: to repeat
+the message changes nothing. One that is overloaded or broken may take it later.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from plangate.notifications.notice import Attempted, Delivery
+
+_SUCCESS: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
+_CLIENT: Final = range(400, 500)
+# Not because of the address or the message: a time-out, a conflict, too early, too many.
+_TRANSIENT: Final = frozenset({408, 409, 423, 425, 429})
+_WORDS: Final = {
+    401: "does not accept the token",
+    403: "does not allow messages from us",
+    404: "does not know this address any more",
+    408: "timed out",
+    410: "has revoked this address",
+    413: "finds the message too long",
+    429: "has had too many messages",
+}
+_LONGEST_PAUSE: Final = timedelta(days=1)
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
+
+
+def attempted(address: str, status: int, now: datetime, retry_after: str = "") -> Attempted:
+    """Return what an answer with this status means.
+
+    Args:
+        address: as the list of people has it, so without secrets.
+        status: of HTTP.
+        now: the current time.
+        retry_after: the header of that name, or the seconds that a service says elsewhere.
+    """
+    if status in _SUCCESS:
+        return Attempted(delivery=Delivery.SENT)
+    if status in _REDIRECTS:
+        said = f"{address} redirects elsewhere ({status}), which is not followed; name the new address."
+        return Attempted(delivery=Delivery.REFUSED, reason=said)
+    if status in _CLIENT and status not in _TRANSIENT:
+        said = f"{address} {_WORDS.get(status, 'refuses the message')} ({status})."
+        return Attempted(delivery=Delivery.REFUSED, reason=said)
+    said = f"{address} {_WORDS.get(status, 'cannot take the message now')} ({status})."
+    return Attempted(delivery=Delivery.LATER, reason=said, retry_at=_moment(retry_after.strip(), now))
+
+
+def _moment(retry_after: str, now: datetime) -> datetime | None:
+    """Read seconds, or a date; None for neither. A service cannot ask for more than a day."""
+    if _SECONDS.fullmatch(retry_after):
+        return now + min(timedelta(seconds=float(retry_after)), _LONGEST_PAUSE)
+    try:
+        when = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return min(max(when, now), now + _LONGEST_PAUSE)

@@ -1,0 +1,53 @@
+"""Make one blocking attempt in a thread of its own, and wait for it no longer than its limit.
+
+A thread cannot be stopped: one that still runs at the limit may have sent its message. Until it ends, no
+other attempt for the same address begins, so that an address that never answers holds one thread, not many.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from plangate.notifications.notice import Attempted, Delivery
+from plangate.notifications.patience import PATIENCE, Patience
+
+
+class Attempts:
+    """Attempts in threads, each with the same patience."""
+
+    def __init__(self, patience: Patience = PATIENCE) -> None:
+        self.patience = patience
+        self._overdue: dict[str, Future[Attempted]] = {}
+
+    async def make(self, address: str, attempt: Callable[[], Attempted]) -> Attempted:
+        """Return what became of the attempt; never raises what it raised."""
+        overdue = self._overdue.get(address)
+        if overdue is not None and not overdue.done():
+            said = f"{address} has not answered an earlier attempt yet."
+            return Attempted(delivery=Delivery.LATER, reason=said)
+        self._overdue.pop(address, None)
+        outcome = _begun(address, attempt)
+        try:
+            async with asyncio.timeout(self.patience.whole):
+                return await asyncio.wrap_future(outcome)
+        except TimeoutError:
+            self._overdue[address] = outcome
+            limit = f"{self.patience.whole:g} seconds"
+            said = f"{address} did not answer within {limit}; the message may have arrived."
+            return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
+
+
+def _begun(address: str, attempt: Callable[[], Attempted]) -> Future[Attempted]:
+    outcome: Future[Attempted] = Future()
+    outcome.set_running_or_notify_cancel()  # nothing can cancel it from here on
+
+    def work() -> None:
+        try:
+            outcome.set_result(attempt())
+        except Exception as error:  # noqa: BLE001  a channel never raises; a library's text may have secrets
+            said = f"{address} cannot be used: the library failed with {type(error).__name__}."
+            outcome.set_result(Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True))
+
+    threading.Thread(target=work, name="notice", daemon=True).start()
+    return outcome

@@ -1,0 +1,49 @@
+"""Make text that people or models wrote inert in every channel: no links, no mentions, no markup.
+
+Each channel escapes text in its own way, and the clients behind it turn addresses into links and names into
+mentions all the same. What any of them interprets is therefore parted by a blank (``@ channel``), or a
+character is drawn as one that looks alike and that common fonts have, such as the dot of ``evil.example``.
+"""
+
+import re
+from typing import Final
+
+from plangate.domain.escaping import one_line
+
+LONGEST: Final = 200
+_ALIKE: Final = str.maketrans(
+    {
+        "<": "\u2039",
+        ">": "\u203a",
+        "`": "'",
+        "*": "\u2217",
+        "~": "\u223c",
+        "|": "\u00a6",
+        "\\": "\u2216",
+        "[": "(",
+        "]": ")",
+    }
+)
+# A dot before a letter may be one of a host, and a "_" at the edge of a word emphasis. "@word" is a mention,
+# "#word" a channel, "!word" a command, "&word" an entity, ":word:" an emoji, "://" and "word:" an address.
+_DOT: Final = (re.compile(r"(?<=[\w-])\.(?=[^\W\d_])"), "\u2024")
+_EDGE: Final = (re.compile(r"(?<![^\W_])_|_(?![^\W_])"), "\u2017")
+_PARTED: Final = (
+    re.compile(r"(@(?=\S)|#(?=[^\W\d_])|!(?=\w)|&(?=[\w#])|:(?=//|[\w+-]+:)|(?<=[^\W\d_]):(?=\S))"),
+    r"\1 ",
+)
+_HALF_A_MARK: Final = re.compile(r"⟨[^⟩]*\Z")
+
+
+def inert(text: str, limit: int = LONGEST) -> str:
+    """Return ``text`` on one line, cut at ``limit`` characters, without anything to interpret.
+
+    What is hidden is drawn, as `one_line` does; an empty text is ``(empty)``.
+    """
+    shown = one_line(text[: limit + 1]).strip()
+    if len(shown) > limit:
+        shown = f"{_HALF_A_MARK.sub('', shown[:limit]).strip()}…"
+    shown = shown.translate(_ALIKE)
+    for pattern, other in (_DOT, _EDGE, _PARTED):
+        shown = pattern.sub(other, shown)
+    return shown or "(empty)"

@@ -1,0 +1,332 @@
+"""What a process that sends notices does with the records: takes its turn, follows, hands out, notes.
+
+A message is handed out in the transaction that notes it as being sent. What a process was sending when it was
+killed is handed out once more by the next one, marked as a repeat.
+"""
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable
+from plangate.elapsed import elapsed
+from plangate.notifications.audience import Audience
+from plangate.notifications.follower import Follower, Look, entry_of
+from plangate.notifications.notice import Facts, Notice, NoticeKind
+from plangate.notifications.outgoing import HOUR, Message, outgoing
+from plangate.presentation.clock import now as machine_time
+from plangate.records.database import Database
+from plangate.records.deliveries import (
+    Due,
+    Result,
+    begin_sending,
+    being_sent,
+    due_now,
+    messages_since,
+    note_results,
+    postpone,
+    send_after_all,
+)
+from plangate.records.notices import enter_more, remove_old
+from plangate.records.notifier_turn import HELD_FOR, leave_turn, take_turn, turn_now
+from plangate.records.tables import NOW
+
+_RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
+_SPARE: Final = 2.0  # seconds of the turn that must be left when a message is begun
+_JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
+_REMOVE_EVERY: Final = 3_600.0
+_log = structlog.get_logger(__name__)
+
+Clock = Callable[[Connection], datetime]
+AudienceNow = Callable[[Connection, datetime], Audience]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many messages a person gets.
+
+    Attributes:
+        per_hour: at most, at one address.
+        gather: how long a notice waits for others to go with it.
+    """
+
+    per_hour: int = 20
+    gather: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """What is to be sent now.
+
+    Attributes:
+        messages: noted as being sent.
+        now: the time.
+        has_more: whether there is more to do at once.
+        is_mine: whether this process has the turn.
+    """
+
+    messages: tuple[Message, ...]
+    now: datetime
+    has_more: bool = False
+    is_mine: bool = True
+
+
+def time_here(connection: Connection) -> datetime:
+    """Return the time by the one clock that all workers share: the database's, or this machine's.
+
+    SQLite is on this machine, and its own clock has whole seconds.
+    """
+    if connection.dialect.name == "sqlite":
+        return machine_time()
+    return connection.execute(NOW).scalar_one()
+
+
+class Ledger:
+    """The records as one process that sends notices uses them.
+
+    Args:
+        database: the records.
+        audience: returns who can be told now.
+        pace: how many messages a person gets.
+        clock: returns the time.
+    """
+
+    def __init__(
+        self, database: Database, audience: AudienceNow, pace: Pace, clock: Clock = time_here
+    ) -> None:
+        self._database = database
+        self._audience = audience
+        self._pace = pace
+        self._clock = clock
+        self._holder = secrets.token_hex(8)
+        self._follower = Follower(pace.gather)
+        self._renewed: float | None = None
+        self._removed: float | None = None
+        self._judged: dict[str, datetime] = {}
+        self._results: dict[int, Result] = {}
+        self._under_way: set[int] = set()
+        self._troubles: dict[str, str] = {}
+        self._lock = Lock()
+
+    @property
+    def is_surely_mine(self) -> bool:
+        """Whether no other process can have taken the turn: else nothing more may be sent."""
+        left = HELD_FOR.total_seconds() - _SPARE
+        return self._renewed is not None and elapsed() - self._renewed < left
+
+    def report_trouble(self, what: str, happened: str) -> None:
+        """Tell the operators about a trouble, once a day for each; any thread may call it.
+
+        Args:
+            what: names the trouble, such as ``sealing``.
+            happened: in our own words.
+        """
+        with self._lock:
+            self._troubles.setdefault(what, happened)
+
+    def hand_out(self, busy: Collection[str], room: int) -> HandedOut:
+        """Follow what moved, and return what is to be sent now.
+
+        Args:
+            busy: the addresses to which a message is under way.
+            room: how many messages may be begun.
+
+        Raises:
+            RecordsUnavailable: the database did not answer; nothing was handed out.
+        """
+        with self._database.read() as connection:
+            now, turn = self._clock(connection), turn_now(connection)
+            is_free = turn.holder == self._holder or turn.held_until <= now
+            audience = self._audience(connection, now)
+            if turn.holder != self._holder:
+                self._renewed = None
+                self._follower.forget()
+            due = due_now(connection, now, busy) if is_free else ()
+            again = self._to_judge(due, now)
+            look = self._follower.look(connection, turn, audience, again) if is_free else Look()
+        self._report_damaged(look)
+        if not is_free:
+            return self.stand_by()
+        is_left = self._results or self._troubles
+        if not (due or is_left or self._is_stale() or look.moves(turn)):
+            self._follower.keep(look)
+            return HandedOut((), now, has_more=look.has_more)
+        return self._written(look, audience, busy, room)
+
+    def stand_by(self) -> HandedOut:
+        """Note what is left, and enter the troubles of this process, for another one to send.
+
+        Raises:
+            RecordsUnavailable: the database did not answer; that is done with the next call.
+        """
+        with self._database.read() as connection:
+            now = self._clock(connection)
+            audience = self._audience(connection, now)
+        if self._results or self._troubles:
+            with self._database.write() as connection:
+                noted = self._noted(connection)
+                told = self._enter_troubles(connection, audience, now)
+            self._drop(noted)
+            self._forget_troubles(told)
+        return HandedOut((), now, is_mine=False)
+
+    def note(self, results: Iterable[Result]) -> None:
+        """Note what became of attempts; if the database does not answer, with the next call.
+
+        Raises:
+            RecordsUnavailable: the database did not answer.
+        """
+        with self._lock:
+            self._results |= {one.id: one for one in results}
+        with self._database.write() as connection:
+            noted = self._noted(connection)
+        self._drop(noted)
+
+    def give_back(self, message: Message) -> None:
+        """Hand a message out again later: nothing of it was sent."""
+        with self._lock:
+            self._under_way -= {part.id for part in message.parts}
+        self._renewed = None  # so that it is looked at with the next call
+
+    def leave(self) -> None:
+        """Let another process take the turn at once."""
+        try:
+            with self._database.write() as connection:
+                noted = self._noted(connection)
+                leave_turn(connection, self._holder, self._clock(connection))
+            self._drop(noted)
+        except (RecordsMissing, RecordsUnavailable):
+            pass  # the turn ends by its time, and what was not noted is sent again
+
+    def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> HandedOut:
+        began = elapsed()
+        with self._database.write() as connection:
+            now = self._clock(connection)
+            before = turn_now(connection)
+            turn = take_turn(connection, self._holder, now)
+            if turn is None:
+                self._renewed = None
+                return HandedOut((), now, is_mine=False)
+            noted = self._noted(connection)
+            is_outdated = self._take_up(connection, now, is_mine=before.holder == self._holder)
+            if is_outdated:
+                look = Look()
+            change = self._follower.enter(connection, look, turn, audience, now)
+            told = self._enter_troubles(connection, audience, now)
+            is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
+            removed = remove_old(connection, now) if is_time else 0
+            messages = () if is_outdated else self._begun(connection, audience, busy, room)
+        self._renewed = began
+        self._removed = began if is_time and not removed else self._removed
+        self._drop(noted)
+        with self._lock:
+            self._under_way |= {part.id for message in messages for part in message.parts}
+        self._forget_troubles(told)
+        self._follower.keep(look)
+        if change.entered or change.cancelled:
+            _log.debug("Notices were entered.", action="notices", **change.model_dump())
+        has_more = is_outdated or look.has_more or len(messages) == room > 0
+        return HandedOut(messages, now, has_more=has_more)
+
+    def _begun(
+        self, connection: Connection, audience: Audience, busy: Collection[str], room: int
+    ) -> tuple[Message, ...]:
+        """Note what is sent now as being sent: one message for each address."""
+        now = self._clock(connection)
+        due = due_now(connection, now, busy)
+        if not due:
+            return ()
+        sent = messages_since(connection, {one.person for one in due}, now - HOUR)
+        mark = self._database.installation
+        found = outgoing(due, sent, now, per_hour=self._pace.per_hour, mark=mark)
+        for postponed in found.postponed:
+            postpone(connection, postponed.ids, postponed.until)
+        by_address: dict[str, Message] = {}
+        for message in found.messages:
+            by_address.setdefault(message.address, replace(message, zone=audience.zone_of(message.person)))
+        begun = tuple(by_address.values())[:room]
+        for message in begun:
+            begin_sending(connection, [part.id for part in message.parts], message.message_id, now)
+        return begun
+
+    def _take_up(self, connection: Connection, now: datetime, *, is_mine: bool) -> bool:
+        """Let what is noted as being sent, and is not, be sent: once more if another process had the turn.
+
+        If this one had it, the answer to the commit was lost that handed it out, or it was given back.
+        Return whether there was any: what was read before of who was told is outdated then.
+        """
+        with self._lock:
+            under_way = frozenset(self._under_way) if is_mine else frozenset()
+        left = [one for one in being_sent(connection) if one not in under_way]
+        if left:
+            send_after_all(connection, left, now, is_repeat=not is_mine)
+            _log.info("Messages are taken up.", action="notices_taken_up", count=len(left), again=not is_mine)
+        return bool(left)
+
+    def _to_judge(self, due: Sequence[Due], now: datetime) -> list[str]:
+        """Return the runs of notices that have waited, to be judged before these are sent."""
+        self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
+        old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR and one.workflow_id}
+        again = sorted(old - self._judged.keys())
+        self._judged |= dict.fromkeys(again, now)
+        return again
+
+    def _is_stale(self) -> bool:
+        return self._renewed is None or elapsed() - self._renewed >= _RENEW_AFTER
+
+    def _noted(self, connection: Connection) -> dict[int, Result]:
+        """Note all results that there are; call `_drop` with them after the commit."""
+        with self._lock:
+            results = dict(self._results)
+        if results:
+            note_results(connection, results.values(), self._clock(connection))
+        return results
+
+    def _drop(self, noted: Mapping[int, Result]) -> None:
+        """Forget results that are noted; another thread may have noted them, too."""
+        with self._lock:
+            for one, result in noted.items():
+                if self._results.get(one) is result:
+                    del self._results[one]
+                    self._under_way.discard(one)
+
+    def _report_damaged(self, look: Look) -> None:
+        for why in look.damaged:
+            _log.error("No one is told about a run.", action="notices", error=why)
+            self.report_trouble("trail", why)
+
+    def _enter_troubles(self, connection: Connection, audience: Audience, now: datetime) -> list[str]:
+        with self._lock:
+            troubles = dict(self._troubles)
+        entries = [
+            entry_of(
+                Notice(
+                    person=person,
+                    kind=NoticeKind.TROUBLE,
+                    event=f"{what}:{now:%Y-%m-%d}",
+                    due_at=now,
+                    facts=Facts(happened=happened, link=f"{audience.inbox}/audit"),
+                )
+            )
+            for what, happened in troubles.items()
+            for person in _in_place_of(audience.operators, audience)
+        ]
+        if entries:
+            enter_more(connection, entries, audience.addresses_of, now)
+        return list(troubles)
+
+    def _forget_troubles(self, told: Iterable[str]) -> None:
+        with self._lock:
+            for what in told:
+                self._troubles.pop(what, None)
+
+
+def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:
+    """Return who is told in place of these people: others, where they are away."""
+    return list(dict.fromkeys(person for name in names for person in audience.instead(None, name)))

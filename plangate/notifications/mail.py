@@ -1,0 +1,144 @@
+"""Send a notice as a mail, to one recipient: over SMTP, or into the outbox if no server is set.
+
+One run is one thread for each reader: its mails refer to one Message-ID that none of them has. A server that
+refuses the recipient or the mail refuses this address. One that refuses the login, the sender or encryption
+is for an operator to put right, so the mail is tried again later.
+"""
+
+import asyncio
+import hashlib
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Final
+
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError
+from plangate.files.durable_file import write_over
+from plangate.mail.address import one_address
+from plangate.mail.failures import ContentRefused, RecipientsRefused
+from plangate.mail.wire import Letter, composed, difference, refuse_difference
+from plangate.notifications.message import Message
+from plangate.notifications.notice import Attempted, Delivery, Sending
+from plangate.notifications.patience import PATIENCE, Patience
+from plangate.notifications.texts import written
+from plangate.settings import Settings
+
+SCHEME: Final = "mailto"
+# RFC 3463: the class of a reply, in our words.
+_REASONS: Final = {
+    "5.1.1": "there is no such mailbox",
+    "5.1.2": "there is no such host",
+    "5.1.6": "the mailbox has moved",
+    "5.2.1": "the mailbox is disabled",
+    "5.2.2": "the mailbox is full",
+    "5.2.3": "the mail is too long for it",
+    "5.4.1": "the server does not take mail for it",
+    "5.7.1": "the server does not allow mail to it",
+    "5.7.26": "the server cannot tell that the mail is from us",
+}
+_BY_CODE: Final = {"550": "there is no such mailbox, or the server does not allow mail to it"}
+
+
+class MailChannel:
+    """Sends notices as mails."""
+
+    def __init__(self, settings: Settings, patience: Patience = PATIENCE) -> None:
+        """Read the settings.
+
+        Raises:
+            SettingsInvalid: the sender or the server's address cannot be used.
+        """
+        try:
+            self._sender = one_address(settings.mail_from)
+        except ValueError as error:
+            raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
+        self._inbox = settings.web_url
+        self._outbox = settings.outbox
+        self._server = None
+        if settings.smtp_url is not None:
+            from plangate.mail.smtp import SmtpServer  # noqa: PLC0415  the library, only where a server is set
+
+            self._server = SmtpServer.from_url(
+                settings.smtp_url, envelope_seconds=patience.envelope, reply_seconds=patience.reply
+            )
+
+    async def send(self, sending: Sending, now: datetime) -> Attempted:
+        """Send one mail to one address."""
+        typed = sending.address.removeprefix(f"{SCHEME}:")
+        try:
+            to = one_address(typed)
+        except ValueError as error:
+            return Attempted(delivery=Delivery.REFUSED, reason=f"The address {typed!r} {error}.")
+        letter = self._letter(sending, to, written(sending, now, self._inbox), now)
+        content = composed(letter)
+        try:
+            refuse_difference(difference(content, letter))
+            if self._server is None:
+                return await asyncio.to_thread(self._put, letter, content)
+            await self._server.send(letter, content)
+        except ToolError as error:
+            return _attempted(error, to)
+        return Attempted(delivery=Delivery.SENT)
+
+    def objection(self, address: str) -> str:
+        """Return why an address cannot be used, beginning with a verb; empty if it can."""
+        try:
+            one_address(address.removeprefix(f"{SCHEME}:"))
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _letter(self, sending: Sending, to: str, message: Message, now: datetime) -> Letter:
+        host = self._sender.rpartition("@")[2]
+        runs = {notice.facts.workflow_id for notice in sending.notices}
+        events = (f"{one.facts.workflow_id} {one.event}" for one in sending.notices)
+        own = sending.message_id or "\n".join(events)
+        thread = f"<{_digest('thread', to, *runs)}@{host}>" if len(runs) == 1 else ""
+        return Letter(
+            sender=self._sender,
+            to=(to,),
+            cc=(),
+            subject=message.subject,
+            body=message.text,
+            date=format_datetime(now),
+            message_id=f"<{_digest('mail', to, own)}@{host}>",
+            html=message.html,
+            fields=(
+                *((("In-Reply-To", thread), ("References", thread)) if thread else ()),
+                ("Auto-Submitted", "auto-generated"),
+                ("X-Auto-Response-Suppress", "All"),
+                ("List-Id", f"Plangate <notices.plangate.{host}>"),
+            ),
+        )
+
+    def _put(self, letter: Letter, content: bytes) -> Attempted:
+        path = self._outbox / f"{letter.message_id[1:].partition('@')[0]}.eml"
+        try:
+            write_over(path, content)
+        except OSError as error:
+            reason = f"The outbox {self._outbox} cannot be written to ({error.strerror})."
+            return Attempted(delivery=Delivery.LATER, reason=reason)
+        said = f"only put into the outbox, as {path.name}: no mail server is set, so it reached no one"
+        return Attempted(delivery=Delivery.SENT, reason=said)
+
+
+def _attempted(error: ToolError, to: str) -> Attempted:
+    match error:
+        case RecipientsRefused(reply=reply):
+            said = f"The mail server refuses {to}: {_reason(reply)} ({reply})."
+            return Attempted(delivery=Delivery.REFUSED, reason=said)
+        case ContentRefused(reply=reply):
+            said = f"The mail server refuses this mail to {to}: {_reason(reply)} ({reply})."
+            return Attempted(delivery=Delivery.REFUSED, reason=said)
+        case EffectUnknown():
+            return Attempted(delivery=Delivery.LATER, reason=str(error), is_in_doubt=True)
+        case _:  # the server, the connection, the login or the sender
+            return Attempted(delivery=Delivery.LATER, reason=str(error))
+
+
+def _reason(reply: str) -> str:
+    code, _, rest = reply.partition(" ")
+    return _REASONS.get(rest.partition(" ")[0]) or _BY_CODE.get(code) or "for good"
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:40]

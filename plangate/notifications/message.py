@@ -1,0 +1,59 @@
+"""A written message, and its plain text and Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: a subject of one line, and the same content as plain text, as HTML and as Markdown."""
+
+    subject: str
+    text: str
+    html: str
+    markdown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a message says of one run: a sentence, fields, lists, and the link with what it is for.
+
+    Its texts are ready to be drawn: nothing in them is hidden or interpreted.
+    """
+
+    sentence: str
+    fields: tuple[tuple[str, str], ...] = ()
+    lists: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    link: str = ""
+    action: str = ""
+
+
+def plain_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
+    """Return the plain text of a message."""
+    blocks = [line for part in parts for line in _blocks(part)]
+    return "\n\n".join([*blocks, *closing]) + "\n"
+
+
+def markdown_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
+    """Return the message as Markdown; nothing in its texts needs to be escaped."""
+    blocks: list[str] = []
+    for part in parts:
+        blocks.append(part.sentence)
+        if part.fields:
+            blocks.append("\n".join(f"- {label}: {value}" for label, value in part.fields))
+        for label, lines in part.lists:
+            blocks += [f"{label}:", "\n".join(f"- • {line}" for line in lines)]
+        if part.link:
+            blocks.append(f"[{part.action}]({part.link})")
+    return "\n\n".join([*blocks, *closing]) + "\n"
+
+
+def _blocks(part: Part) -> list[str]:
+    blocks = [part.sentence]
+    if part.fields:
+        blocks.append("\n".join(f"{label}: {value}" for label, value in part.fields))
+    for label, lines in part.lists:
+        blocks.append("\n".join([f"{label}:", *(f"• {line}" for line in lines)]))
+    if part.link:
+        blocks.append(f"{part.action}:\n{part.link}")
+    return blocks

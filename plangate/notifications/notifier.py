@@ -1,0 +1,197 @@
+"""Send the notices of an installation: of all its processes, one at a time works, and the others stand by.
+
+Each address has at most one message under way, and there are several at once, so that a slow address holds up
+no one else.
+"""
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable
+from plangate.notifications.ledger import HandedOut, Ledger
+from plangate.notifications.notice import Attempted, Channel, Delivery, Facts, Notice, NoticeKind, Sending
+from plangate.notifications.outgoing import Message, results_of
+from plangate.records.deliveries import Due, Result
+from plangate.records.notices import DeliveryState
+
+TOGETHER: Final = 20
+"""Messages that are under way at once."""
+ANSWERS_WITHIN: Final = 240.0
+"""Seconds after which an attempt is ended; channels have shorter limits of their own."""
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the records."""
+_END_WITHIN: Final = 5.0
+_log = structlog.get_logger(__name__)
+
+
+class Notifier:
+    """Enters and sends notices while it has the turn.
+
+    Args:
+        ledger: the records.
+        channel: sends one message to one address.
+        sends: whether it ever takes the turn; else it only tells operators what is reported to it, through
+            the one that has the turn.
+        look_every: seconds between two looks at the records.
+        answers_within: seconds after which an attempt is ended.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        channel: Channel,
+        *,
+        sends: bool = True,
+        look_every: float = LOOK_EVERY,
+        answers_within: float = ANSWERS_WITHIN,
+    ) -> None:
+        self._ledger = ledger
+        self._channel = channel
+        self._sends = sends
+        self._look_every = look_every
+        self._answers_within = answers_within
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._ended = asyncio.Event()
+        self._last_error = ""
+
+    def report_trouble(self, what: str, happened: str) -> None:
+        """Tell the operators about a trouble: see `Ledger.report_trouble`."""
+        self._ledger.report_trouble(what, happened)
+
+    async def keep_notifying(self) -> None:
+        """Enter and send notices until cancelled; then let another process take the turn."""
+        try:
+            while True:
+                self._ended.clear()
+                if not await self._tried_step():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._look_every):
+                            await self._ended.wait()
+        finally:
+            await self._stop()
+
+    async def step(self) -> HandedOut:
+        """Do what is to be done now, and begin to send.
+
+        Raises:
+            RecordsMissing: no worker has made the records yet.
+            RecordsUnavailable: the database did not answer; nothing is lost.
+        """
+        if not self._sends:
+            return await asyncio.to_thread(self._ledger.stand_by)
+        room = TOGETHER - len(self._under_way)
+        handed_out = await asyncio.to_thread(self._ledger.hand_out, list(self._under_way), room)
+        for message in handed_out.messages:
+            task = asyncio.create_task(self._deliver(message, handed_out.now))
+            self._under_way[message.address] = task
+        return handed_out
+
+    async def settle(self) -> None:
+        """Wait until no message is under way."""
+        while self._under_way:
+            await asyncio.wait(list(self._under_way.values()))
+
+    async def _tried_step(self) -> bool:
+        """Do a step; return whether the next is to follow at once."""
+        try:
+            handed_out = await self.step()
+        except (RecordsUnavailable, RecordsMissing) as error:
+            self._warn("Notices wait for the records.", str(error))
+            return False
+        except Exception as error:  # noqa: BLE001  no error may end the notices
+            self._warn("Notices could not be sent; Plangate tries again.", repr(error))
+            return False
+        self._last_error = ""
+        return handed_out.has_more and len(self._under_way) < TOGETHER
+
+    def _warn(self, what: str, error: str) -> None:
+        if error != self._last_error:
+            _log.warning(what, action="notices", error=error)
+        self._last_error = error
+
+    async def _deliver(self, message: Message, now: datetime) -> None:
+        try:
+            results = await self._tried(message, now)
+            if results:
+                await asyncio.to_thread(self._ledger.note, results)
+        except RecordsUnavailable:
+            pass  # it is noted with the next step
+        finally:
+            self._under_way.pop(message.address, None)
+            self._ended.set()
+
+    async def _tried(self, message: Message, now: datetime) -> tuple[Result, ...]:
+        """Make one attempt; no results, and no attempt, if another process may have the turn."""
+        if not self._ledger.is_surely_mine:
+            self._ledger.give_back(message)
+            return ()
+        try:
+            async with asyncio.timeout(self._answers_within):
+                attempted = await self._channel.send(sending_of(message), now)
+        except TimeoutError:
+            said = f"no answer within {self._answers_within:g} seconds"
+            attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
+        except Exception as error:  # noqa: BLE001  a channel never raises; if one does, it is tried again
+            _log.exception("A message could not be sent.", action="notice", person=message.person)
+            said = f"an error: {type(error).__name__}"
+            attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
+        results = results_of(message, attempted, now, _chance(message))
+        _log_results(message, attempted, results)
+        return results
+
+    async def _stop(self) -> None:
+        tasks = list(self._under_way.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=_END_WITHIN)
+        for task in tasks:
+            task.cancel()
+        await asyncio.to_thread(self._ledger.leave)
+
+
+def sending_of(message: Message) -> Sending:
+    """Return a message as channels take it."""
+    return Sending(
+        address=message.address,
+        person=message.person,
+        notices=tuple(map(_notice_of, message.parts)),
+        zone=message.zone,
+        is_repeat=message.is_repeat,
+        message_id=message.message_id,
+    )
+
+
+def _notice_of(due: Due) -> Notice:
+    return Notice(
+        person=due.person,
+        kind=NoticeKind(due.kind),
+        event=due.event,
+        due_at=due.due_at,
+        facts=Facts.model_validate_json(due.facts),
+    )
+
+
+def _chance(message: Message) -> float:
+    """Return a number from 0 to 1 that differs from message to message and from attempt to attempt."""
+    name = f"{message.message_id}:{message.parts[0].attempts}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
+
+
+def _log_results(message: Message, attempted: Attempted, results: tuple[Result, ...]) -> None:
+    about = {
+        "person": message.person,
+        "kinds": sorted({part.kind for part in message.parts}),
+        "runs": len({part.workflow_id for part in message.parts}),
+    }
+    match results[0].state:
+        case DeliveryState.SENT:
+            _log.info("A message was sent.", action="notice_sent", **about)
+        case DeliveryState.WAITING:
+            _log.info("A message is sent later.", action="notice_later", reason=attempted.reason, **about)
+        case state:
+            what = "was refused" if state is DeliveryState.REFUSED else "could not be sent for a day"
+            _log.warning(f"A message {what}.", action="notice_failed", reason=attempted.reason, **about)

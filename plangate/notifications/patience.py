@@ -1,0 +1,23 @@
+"""How long a channel waits for a server, in seconds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The limits of one attempt.
+
+    Attributes:
+        envelope: for a mail server to connect, and to take sender and recipient.
+        reply: for its reply to the mail; it may scan it first. Without one the mail may have been sent.
+        wait: for a chat service to connect, and between two parts of its answer.
+        whole: for all of an attempt with a chat service.
+    """
+
+    envelope: float = 60.0
+    reply: float = 120.0
+    wait: float = 10.0
+    whole: float = 30.0
+
+
+PATIENCE = Patience()

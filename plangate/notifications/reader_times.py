@@ -1,0 +1,62 @@
+"""Times as the reader of a message has them: in their zone, with the day of the week."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
+_LONG: Final = timedelta(days=3)
+
+
+def whole(when: datetime, zone: str, now: datetime) -> str:
+    """Return ``Friday, 27 November 2026, 14:00 CET (in 3 hours 20 minutes)``."""
+    local = _local(when, zone)
+    day = f"{_DAYS[local.weekday()]}, {local.day} {_MONTHS[local.month - 1]} {local.year}"
+    return f"{day}, {local:%H:%M} {_zone_name(local)} ({distance(when, now)})"
+
+
+def brief(when: datetime, zone: str, now: datetime) -> str:
+    """Return ``14:00`` for a time of the reader's own day, else ``Fri 27 Nov, 14:00``."""
+    local, today = _local(when, zone), _local(now, zone)
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    year = "" if local.year == today.year else f" {local.year}"
+    return f"{_DAYS[local.weekday()][:3]} {local.day} {_MONTHS[local.month - 1][:3]}{year}, {local:%H:%M}"
+
+
+def distance(when: datetime, now: datetime) -> str:
+    """Return ``in 3 hours 20 minutes``, ``in 4 days`` or ``over``."""
+    left = when - now
+    if left <= timedelta(0):
+        return "over"
+    minutes = max(1, left // timedelta(minutes=1))
+    hours, days = minutes // 60, minutes // (24 * 60)
+    if left >= _LONG:
+        return f"in {days} days"
+    parts = [_counted(hours, "hour"), _counted(minutes % 60, "minute")]
+    return "in " + " ".join(part for part in parts if part)
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}{'' if count == 1 else 's'}" if count else ""
+
+
+def _local(when: datetime, zone: str) -> datetime:
+    """Return a time in the zone; in UTC if there is no such zone, or the calendar ends between the two."""
+    try:
+        return when.astimezone(ZoneInfo(zone))
+    except (OSError, KeyError, ValueError, OverflowError):
+        return when.astimezone(UTC)
+
+
+def _zone_name(local: datetime) -> str:
+    """Return the zone's short name, or its offset from UTC if it has none in letters."""
+    name = local.tzname() or ""
+    if name.isascii() and name.isalpha():
+        return name
+    minutes = (local.utcoffset() or timedelta(0)) // timedelta(minutes=1)
+    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"

@@ -1,0 +1,46 @@
+"""Who can be told, by the records: the list of people and the rules that a worker recorded last."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from plangate.notifications.addresses import addresses_of
+from plangate.notifications.audience import Audience, audience_of
+from plangate.records.in_force import rules_now
+from plangate.records.key_statements import head_of_rules
+
+_LOOK_AGAIN: Final = timedelta(seconds=15)
+"""Within which a role that is lent for a time, or an absence, begins and ends."""
+
+
+class Readers:
+    """Returns the audience of now, and keeps it for some seconds.
+
+    Args:
+        operators: the role of those who are told about troubles.
+        inbox: the address of the inbox that people type.
+    """
+
+    def __init__(self, operators: str, inbox: str) -> None:
+        self._operators = operators
+        self._inbox = inbox.rstrip("/")
+        self._kept: tuple[str, datetime, Audience] | None = None
+
+    def __call__(self, connection: Connection, now: datetime) -> Audience:
+        """Return who can be told now."""
+        head = head_of_rules(connection)
+        kept = self._kept
+        if kept is None or kept[0] != head or not kept[1] <= now < kept[1] + _LOOK_AGAIN:
+            rules = rules_now(connection, now)
+            audience = audience_of(
+                rules.people,
+                now,
+                operators=self._operators,
+                is_narrowed=rules.is_narrowed,
+                inbox=self._inbox,
+                addresses_of=partial(addresses_of, rules.people),
+            )
+            kept = self._kept = (head, now, audience)
+        return kept[2]

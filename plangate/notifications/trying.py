@@ -1,0 +1,96 @@
+"""Send one notice now, to try the addresses of a person or a role; nothing of it is kept."""
+
+import asyncio
+import secrets
+
+from plangate.domain.base import Frozen
+from plangate.domain.escaping import one_line
+from plangate.notifications.addresses import addresses_of
+from plangate.notifications.channels import Channels
+from plangate.notifications.failures import shown_address
+from plangate.notifications.ledger import time_here
+from plangate.notifications.notice import Channel, Delivery, Facts, Notice, NoticeKind, Sending
+from plangate.records.database import Database
+from plangate.records.in_force import rules_now
+from plangate.settings import Settings
+
+
+class Tried(Frozen):
+    """What became of the attempt at one address, which is shown without secrets."""
+
+    person: str
+    address: str
+    result: Delivery
+    reason: str
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the address took it."""
+        return self.result is Delivery.SENT
+
+    def __str__(self) -> str:
+        """Return it in one sentence."""
+        match self.result:
+            case Delivery.SENT:
+                return f"{self.address}: {_clause(self.reason, 'took the notice')}."
+            case Delivery.LATER:
+                return f"{self.address} does not take it now: {_clause(self.reason)}; it is tried again."
+            case Delivery.REFUSED:
+                return f"{self.address} refused it: {_clause(self.reason)}; it is not tried again."
+
+
+async def try_addresses(
+    settings: Settings, database: Database, name: str, channel: Channel | None = None
+) -> tuple[Tried, ...]:
+    """Send a notice to each address that the list of people in force has for a person or a role.
+
+    Args:
+        settings: of mails.
+        database: the records.
+        name: of the person, or ``role:NAME``.
+        channel: sends it; None for the real ones.
+
+    Returns:
+        What became of each attempt; none if there is no address.
+
+    Raises:
+        RecordsMissing: no worker has made the records yet.
+        RecordsUnavailable: the database does not answer.
+        SettingsInvalid: a setting of mails cannot be used.
+    """
+    with database.read() as connection:
+        now = time_here(connection)
+        people = rules_now(connection, now).people
+    person = people.find(name) if people is not None else None
+    spelled = person.name if person is not None else name
+    notice = Notice(
+        person=spelled,
+        kind=NoticeKind.TEST,
+        event=f"test:{secrets.token_hex(8)}",
+        due_at=now,
+        facts=Facts(link=settings.web_url),
+    )
+    sendings = [
+        Sending(
+            address=address,
+            person=spelled,
+            notices=(notice,),
+            message_id=f"{database.installation}.{secrets.token_hex(8)}",
+        )
+        for address in addresses_of(people, spelled)
+    ]
+    through = channel or Channels(settings)
+    attempts = await asyncio.gather(*(through.send(one, now) for one in sendings))
+    return tuple(
+        Tried(
+            person=spelled,
+            address=shown_address(sending.address),
+            result=one.delivery,
+            reason=one_line(one.reason),
+        )
+        for sending, one in zip(sendings, attempts, strict=True)
+    )
+
+
+def _clause(reason: str, otherwise: str = "it gave no reason") -> str:
+    return reason.rstrip(".") or otherwise

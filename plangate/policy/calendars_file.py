@@ -1,0 +1,184 @@
+"""Read the tables ``[[calendar]]``, which a policy file and a list of people may have."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from plangate.domain.base import Typed
+from plangate.domain.calendars import MOST_DAYS, MOST_HOURS, WEEKDAYS, Calendar, Hours, is_zone
+from plangate.domain.faults import Fault, FaultPath
+from plangate.domain.validation import faults_in
+from plangate.policy.public_holidays import fault_of_country
+from plangate.policy.toml_file import Name, places, tables
+
+TABLE: Final = "calendar"
+_YEARS: Final = range(1970, 2101)
+_LONGEST_REST: Final = timedelta(days=366)
+_HOURS: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
+_TEXT_OF_NAME: Final = 60
+
+
+def _day(value: object) -> date:
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise ValueError("must be a date without quotes, such as 2026-12-24")  # noqa: TRY004  a fault
+    if value.year not in _YEARS:
+        raise ValueError(f"must be between the years {_YEARS[0]} and {_YEARS[-1]}")
+    return value
+
+
+def _weekday(value: object) -> int:
+    if value not in WEEKDAYS:
+        raise ValueError(f"must be one of: {', '.join(WEEKDAYS)}")
+    return WEEKDAYS.index(str(value))
+
+
+def _hours(value: object) -> Hours:
+    found = _HOURS.fullmatch(value) if isinstance(value, str) else None
+    if found is None or (found[3] == "24" and found[4] != "00"):
+        raise ValueError("must be text such as '09:00-17:30'; the last minute of a day ends at 24:00")
+    if found[0][:5] == found[0][6:]:
+        raise ValueError("must not end when it begins; write 00:00-24:00 for the whole day")
+    end = time(int(found[3]) % 24, int(found[4]))
+    return Hours(begin=time(int(found[1]), int(found[2])), end=end)
+
+
+Zone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+/-]*$", max_length=100)]
+_Day = Annotated[date, BeforeValidator(_day)]
+
+
+class CalendarEntry(Typed):
+    """A table ``[[calendar]]``."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Name = Field(description="by which rules, roles and people refer to it")
+    zone: Zone = Field(description="the time zone, as IANA names it")
+    weekdays: list[Annotated[int, BeforeValidator(_weekday)]] = Field(
+        default_factory=lambda: [0, 1, 2, 3, 4],
+        description="the days on which people work; empty for `extra_days` alone. Default: `mon` to `fri`",
+    )
+    hours: list[Annotated[Hours, BeforeValidator(_hours)]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_HOURS,
+        description="when on such a day: `09:00-12:00`; `22:00-06:00` crosses midnight. Default: all day",
+    )
+    country: str = Field(
+        default="",
+        description="whose public holidays are days off, by its ISO 3166 code: `DE`. Default: none",
+    )
+    region: str = Field(default="", description="the part of the country, by its ISO 3166 code: `BY`")
+    days_off: list[_Day] = Field(
+        default_factory=list, max_length=MOST_DAYS, description="more days off: `[2026-12-24]`"
+    )
+    extra_days: list[_Day] = Field(
+        default_factory=list,
+        max_length=MOST_DAYS,
+        description="days on which people work although it is a holiday or not one of the weekdays",
+    )
+
+
+def read_calendars(
+    document: Mapping[str, Any], raw: bytes, faults: list[Fault], *, is_kept: bool = False
+) -> dict[str, Calendar]:
+    """Return the calendars of a file by name, or add their faults.
+
+    Public holidays are not among their days off yet: see `plangate.policy.public_holidays`.
+
+    Args:
+        document: the file as TOML, for which ``Any`` stands.
+        raw: the file.
+        faults: to which each fault is added.
+        is_kept: whether the records kept it: then this system need not know its zones and countries.
+    """
+    found: dict[str, Calendar] = {}
+    where = places(raw, TABLE)
+    for index, entry in enumerate(tables(document, TABLE, faults)):
+        name = str(entry.get("name", index + 1))[:_TEXT_OF_NAME]
+        at: FaultPath = (f"{TABLE} {name!r} ({where.get(index, 'in a list')})",)
+        try:
+            typed = CalendarEntry.model_validate(entry)
+        except ValidationError as error:
+            faults += faults_in(error, at)
+            continue
+        if typed.name in found:
+            faults.append(Fault((*at, "name"), "is also the name of another calendar; choose another"))
+        calendar = _calendar(typed)
+        faults += _faults_of(typed, calendar, at)
+        faults += [] if is_kept else _unknown(typed, at)
+        found[typed.name] = calendar
+    return found
+
+
+def faults_of_calendar(name: str, at: FaultPath, calendars: Mapping[str, Calendar]) -> list[Fault]:
+    """Return the fault of a reference to a calendar that the file does not have."""
+    if not name or name in calendars:
+        return []
+    return [Fault(at, f"{name!r} is no calendar of this file; add it under [[{TABLE}]]")]
+
+
+def _calendar(entry: CalendarEntry) -> Calendar:
+    return Calendar(
+        name=entry.name,
+        zone=entry.zone,
+        weekdays=tuple(sorted(set(entry.weekdays))),
+        hours=tuple(sorted(entry.hours or (), key=lambda one: one.begin)),
+        days_off=tuple(sorted(set(entry.days_off))),
+        extra_days=tuple(sorted(set(entry.extra_days))),
+        country=entry.country,
+        region=entry.region,
+    )
+
+
+def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[Fault]:
+    faults = []
+    if not calendar.weekdays and not calendar.extra_days:
+        faults.append(Fault((*at, "weekdays"), "are none, and there are no extra_days; name some"))
+    if _overlap(calendar.hours):
+        faults.append(Fault((*at, "hours"), "overlap; write each hour of a day once"))
+    both = set(calendar.days_off) & set(calendar.extra_days)
+    if both:
+        faults.append(Fault((*at, "extra_days"), f"{min(both)} is also in days_off; remove one of them"))
+    if _rests_too_long(calendar):
+        faults.append(Fault((*at, "days_off"), "leave no working day for more than a year; remove some"))
+    if entry.region and not entry.country:
+        faults.append(Fault((*at, "region"), "needs a country; add it, or remove the region"))
+    return faults
+
+
+def faults_of_zone(zone: str, at: FaultPath) -> list[Fault]:
+    """Return the fault of a time zone that this system does not know."""
+    if is_zone(zone):
+        return []
+    return [Fault((*at, "zone"), f"{zone!r} is no time zone that is known here; write it like Europe/Berlin")]
+
+
+def _unknown(entry: CalendarEntry, at: FaultPath) -> list[Fault]:
+    wrong = fault_of_country(entry.country, entry.region) if entry.country else None
+    return faults_of_zone(entry.zone, at) + ([Fault((*at, "country"), wrong)] if wrong else [])
+
+
+def _overlap(hours: Sequence[Hours]) -> bool:
+    """Return whether working hours of one day, or of two days that follow each other, overlap."""
+    day = date(_YEARS[0], 1, 1)
+    both = [one.on(day) for one in hours] + [one.on(day + timedelta(days=1)) for one in hours]
+    return any(later[0] < earlier[1] for earlier, later in pairwise(both))
+
+
+def _rests_too_long(calendar: Calendar) -> bool:
+    """Return whether its own days off leave no working day for more than a year."""
+    if not calendar.days_off:
+        return False
+    off, extra = set(calendar.days_off), set(calendar.extra_days)
+    rest, day = timedelta(), calendar.days_off[0]
+    while day <= calendar.days_off[-1]:
+        works = day in extra or (day.weekday() in calendar.weekdays and day not in off)
+        rest = timedelta() if works else rest + timedelta(days=1)
+        if rest > _LONGEST_REST:
+            return True
+        day += timedelta(days=1)
+    return False

@@ -1,0 +1,67 @@
+"""Check an address to which notices go, as it is written in the list of people.
+
+``mailto:dana@example.org`` is mail, by the server of ``PLANGATE_SMTP_URL``. Any other address is a URL of
+Apprise, such as ``slack://${SLACK_TOKEN}/#approvals``. The list is kept with the records and shown to
+auditors, so it holds no secret: ``${NAME}`` stands for a variable in the environment of the process that
+sends. What is wrong whatever the variables are is found here; the rest shows when a notice is sent.
+"""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+MAX_ADDRESSES: Final = 10
+_LONGEST: Final = 1_000
+_MAIL: Final = "mailto:"
+_PLAIN_MAIL: Final = re.compile(r"[A-Za-z0-9_+=&'~#$*/.-]+@[^\s@/?#,;:<>()\[\]\\\"%!]+")
+_URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[!-~]+)")
+VARIABLE: Final = re.compile(r"\$\{([^{}]*)\}")
+_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
+# What Plangate itself reads: such a value must never become part of an address.
+_OWN: Final = ("PLANGATE_", "TEMPORAL_", "OPENAI_", "AWS_", "PG")
+# A host and a path may be all that these have.
+_OPEN: Final = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys"})
+
+
+def _address(text: str) -> str:
+    if len(text) > _LONGEST:
+        raise ValueError(f"is longer than {_LONGEST:,} characters")
+    for name in VARIABLE.findall(text):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"names the variable {name!r}; use capitals, digits and _")
+        if name.startswith(_OWN):
+            raise ValueError(f"names {name}, a secret that is not for addresses; use another variable")
+    if "${" in VARIABLE.sub("", text):
+        raise ValueError("has '${' without a name and '}'; write a variable as ${NAME}")
+    if text.lower().startswith(_MAIL) and not text.lower().startswith(f"{_MAIL}//"):
+        if not _PLAIN_MAIL.fullmatch(text[len(_MAIL) :]):
+            raise ValueError("is not one plain address; write it like mailto:dana@example.org")
+        return _MAIL + text[len(_MAIL) :]
+    return _url(text)
+
+
+def _url(text: str) -> str:
+    found = _URL.fullmatch(text)
+    if found is None:
+        raise ValueError("is not an address; write mailto:dana@example.org, or a URL of Apprise")
+    scheme, host = found["scheme"], found["rest"].split("/", 1)[0]
+    if scheme in ("mailto", "mailtos"):
+        raise ValueError("is mail by another server; write mailto:dana@example.org and set PLANGATE_SMTP_URL")
+    target = text.partition("?")[0]
+    if "," in target or target.count("#") > 1:
+        raise ValueError("names several recipients; write one address for each")
+    if "@" in host and not VARIABLE.search(host.rpartition("@")[0]):
+        raise ValueError("has a user or a token in it; put it in a variable and write ${NAME}")
+    if scheme not in _OPEN and not VARIABLE.search(text):
+        raise ValueError("has its secret in it; put that in a variable of the environment and write ${NAME}")
+    return text
+
+
+NotifyAddress = Annotated[str, AfterValidator(_address)]
+"""One address of a person or a role."""
+
+
+def variables_in(address: str) -> tuple[str, ...]:
+    """Return the names of the variables that an address refers to."""
+    return tuple(dict.fromkeys(VARIABLE.findall(address)))

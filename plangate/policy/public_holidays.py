@@ -1,0 +1,77 @@
+"""The public holidays of countries and their regions, by the package ``holidays``.
+
+It is imported only where a calendar names a country. What it says of the time of a review is recorded with
+the plan (`plangate.domain.calendars.Facts`), so judging that again needs no package.
+"""
+
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from types import ModuleType
+
+from plangate.domain.calendars import LONGEST_SEARCH, Calendar, Facts
+from plangate.domain.errors import NoWorkingTime
+from plangate.domain.policy import Requirement
+from plangate.domain.working_time import facts_for
+
+_BEFORE = timedelta(days=35)  # a reminder may be due before the review began
+
+
+def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
+    """Return a calendar with its public holidays from shortly before ``at`` on, as far as it looks ahead.
+
+    Raises:
+        NoWorkingTime: the package ``holidays`` is missing, or does not know the country.
+    """
+    if not calendar.country:
+        return calendar
+    first, last = (at - _BEFORE).date(), (at + LONGEST_SEARCH).date()
+    days = [
+        day
+        for year in range(first.year, last.year + 1)
+        for day in _holidays(calendar.country, calendar.region, year)
+        if first <= day <= last
+    ]
+    return calendar.model_copy(update={"holidays": tuple(days)})
+
+
+def facts_at(requirement: Requirement, at: datetime) -> tuple[Facts, ...]:
+    """Return the facts by which the limits of a review that begins at ``at`` are counted.
+
+    Raises:
+        NoWorkingTime: the holidays or the zone of a calendar are not known here.
+    """
+    limits = requirement.working
+    return facts_for(limits, at, [with_holidays(limit.calendar, at) for limit in limits])
+
+
+def fault_of_country(country: str, region: str) -> str | None:
+    """Return what is wrong with a country and its region; None if nothing, or if the package is missing."""
+    package = _package()
+    if package is None:
+        return None
+    regions = package.list_supported_countries().get(country)
+    if regions is None:
+        return f"no holidays are known of {country!r}; write its ISO 3166 code, such as DE"
+    if region and region not in regions:
+        known = f"; known are {', '.join(regions)}" if regions else ""
+        return f"no holidays are known of the region {region!r} of {country}{known}"
+    return None
+
+
+@lru_cache(maxsize=256)
+def _holidays(country: str, region: str, year: int) -> tuple[date, ...]:
+    package = _package()
+    if package is None:
+        raise NoWorkingTime(f"The holidays of {country} need the package holidays; install plangate[worker].")
+    try:
+        return tuple(sorted(package.country_holidays(country, subdiv=region or None, years=year)))
+    except NotImplementedError as error:
+        raise NoWorkingTime(f"The holidays of {country} {region} are not known: {error}.") from error
+
+
+def _package() -> ModuleType | None:
+    try:
+        import holidays  # noqa: PLC0415  not in the base package, and slow to import
+    except ImportError:
+        return None
+    return holidays

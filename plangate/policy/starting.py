@@ -1,0 +1,36 @@
+"""Work out when the steps of a plan may begin, as its review opens: by the calendars of its rules."""
+
+from datetime import datetime
+
+from plangate.domain.calendars import Calendar, Facts
+from plangate.domain.policy import Requirement
+from plangate.domain.start_times import LATEST_FIRST, StartTimes, end_of_search, start_times
+from plangate.policy.public_holidays import with_holidays
+
+
+def starts_of(
+    requirement: Requirement, began: datetime, deadline: datetime, not_before: datetime | None
+) -> StartTimes | None:
+    """Return when steps may begin; None if no rule has a window or a freeze.
+
+    Args:
+        requirement: of the plan.
+        began: when the review begins.
+        deadline: when it ends.
+        not_before: when the plan may begin at the earliest, if it says so.
+
+    Raises:
+        NoWorkingTime: the zone or the holidays of a calendar are not known on this system.
+    """
+    calendars = dict.fromkeys((*requirement.windows, *requirement.freezes))
+    if not calendars:
+        return None
+    until = end_of_search(began, deadline, not_before)
+    last = max(until, began + LATEST_FIRST)
+    facts = tuple(_facts(one, began, last) for one in calendars)
+    spans = start_times(requirement.windows, requirement.freezes, facts, began, until)
+    return StartTimes(spans=spans, facts=facts)
+
+
+def _facts(calendar: Calendar, begin: datetime, until: datetime) -> Facts:
+    return with_holidays(calendar, begin).facts(begin, until)

@@ -1,0 +1,40 @@
+"""When a plan runs, in words: not before a moment, in which windows, outside which freezes; when first."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from plangate.domain.run import StepState
+from plangate.domain.start_times import calendar_words
+from plangate.domain.status import Status
+from plangate.presentation.clock import moment
+from plangate.presentation.durations import from_now
+
+
+def when_it_runs(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield a label and words for each thing that decides when the plan runs; none if it runs at any time."""
+    if status.plan is not None and status.plan.not_before is not None:
+        yield "not before", f"{moment(status.plan.not_before)}, which the plan names"
+    if status.requirement is not None:
+        for one in status.requirement.windows:
+            yield "window", f"steps begin {calendar_words(one)} ({one.name})"
+        for one in status.requirement.freezes:
+            yield "freeze", f"no step begins {calendar_words(one)} ({one.name})"
+    first = status.begins(now)
+    if first is not None:
+        yield "runs", f"at the earliest {moment(first)}, {from_now(first, now)}"
+    elif status.runs_never(now):
+        yield "runs", "never: none of these times is left"
+
+
+def begins_words(status: Status, now: datetime) -> str:
+    """Return when the approved plan begins or goes on, if it waits for that; else empty."""
+    until = status.waits_until(now)
+    if until is None:
+        return ""
+    return f"at {moment(until, with_seconds=True)}, {from_now(until, now)}"
+
+
+def can_take_back(status: Status, now: datetime) -> bool:
+    """Return whether approvals can be taken back while the plan waits, as far as its status shows."""
+    untouched = all(step.state is StepState.PENDING and not step.is_begun for step in status.steps)
+    return bool(status.approved_by) and status.waits_until(now) is not None and untouched

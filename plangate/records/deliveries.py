@@ -1,0 +1,189 @@
+"""Deliveries: which notices are to be sent now, and what became of each attempt."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, and_, func, or_, select, update
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.records.notices import DeliveryState
+from plangate.records.tables import deliveries, notices
+
+AT_ONCE: Final = 500
+_WAITS: Final = deliveries.c.state == DeliveryState.WAITING
+_UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
+
+
+class Due(Frozen):
+    """One notice for one address, as the records have it.
+
+    Attributes:
+        id: of the delivery.
+        due_at: when it was to be sent first.
+        next_at: when it may be sent; later than that if it waited for others, or for its hour.
+        attempts: how many there were.
+        tried_at: when the first one began; None before it.
+        is_repeat: whether one of them may have arrived.
+        message_id: of the message that it is part of; empty before the first attempt.
+    """
+
+    id: int
+    workflow_id: str
+    person: str
+    event: str
+    kind: str
+    facts: str
+    entered_at: AwareDatetime
+    address: str
+    due_at: AwareDatetime
+    next_at: AwareDatetime
+    attempts: int
+    tried_at: AwareDatetime | None
+    is_repeat: bool
+    message_id: str
+
+
+class Result(Frozen):
+    """What became of an attempt: the new state, why, and when the next attempt is if there is one."""
+
+    id: int
+    state: DeliveryState
+    reason: str = ""
+    next_at: AwareDatetime | None = None
+    is_repeat: bool = False
+
+
+class Undelivered(Frozen):
+    """A notice that did not arrive; ``state`` waiting if it is still tried."""
+
+    workflow_id: str
+    person: str
+    kind: str
+    address: str
+    state: DeliveryState
+    reason: str
+    attempts: int
+    next_at: AwareDatetime
+    ended_at: AwareDatetime | None
+
+
+def due_now(connection: Connection, now: datetime, busy: Collection[str]) -> tuple[Due, ...]:
+    """Return what is to be sent now, ordered by when it was due.
+
+    For each address to which something is to be sent, that is also what waits for others to go with it.
+
+    Args:
+        connection: to the records.
+        now: the time.
+        busy: addresses to which a message is under way: what is due for them waits.
+    """
+    first = (
+        select(deliveries.c.address)
+        .where(_WAITS, deliveries.c.next_at <= now, deliveries.c.address.not_in(list(busy)))
+        .order_by(deliveries.c.next_at)
+        .limit(AT_ONCE)
+    )
+    addresses = list(dict.fromkeys(connection.scalars(first)))
+    if not addresses:
+        return ()
+    goes = or_(deliveries.c.next_at <= now, and_(deliveries.c.due_at <= now, deliveries.c.message_id == ""))
+    query = _joined().where(_WAITS, deliveries.c.address.in_(addresses), deliveries.c.due_at <= now, goes)
+    rows = connection.execute(query.order_by(deliveries.c.due_at, deliveries.c.id).limit(AT_ONCE * 4))
+    return tuple(Due(**row._asdict()) for row in rows)
+
+
+def messages_since(
+    connection: Connection, people: Iterable[str], since: datetime
+) -> dict[tuple[str, str], list[datetime]]:
+    """Return when messages were sent to each address of these people since then, the oldest first."""
+    query = (
+        select(
+            deliveries.c.person,
+            deliveries.c.address,
+            func.min(deliveries.c.ended_at, type_=deliveries.c.ended_at.type).label("at"),
+        )
+        .where(
+            deliveries.c.person.in_(set(people)),
+            deliveries.c.ended_at > since,
+            deliveries.c.state == DeliveryState.SENT,
+        )
+        .group_by(deliveries.c.person, deliveries.c.address, deliveries.c.message_id)
+    )
+    found: dict[tuple[str, str], list[datetime]] = {}
+    for row in connection.execute(query):
+        found.setdefault((row.person, row.address), []).append(row.at)
+    return {reader: sorted(times) for reader, times in found.items()}
+
+
+def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, now: datetime) -> None:
+    """Note that these are being sent as one message, before that begins."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(ids))
+        .values(
+            state=DeliveryState.SENDING,
+            message_id=message_id,
+            attempts=deliveries.c.attempts + 1,
+            tried_at=func.coalesce(deliveries.c.tried_at, now, type_=deliveries.c.tried_at.type),
+        )
+    )
+
+
+def note_results(connection: Connection, results: Iterable[Result], now: datetime) -> None:
+    """Note what became of attempts."""
+    for one in results:
+        is_over = one.state is not DeliveryState.WAITING
+        values: dict[str, Any] = {
+            "state": one.state,
+            "reason": one.reason,
+            "ended_at": now if is_over else None,
+            "is_repeat": int(one.is_repeat),
+        }
+        if one.next_at is not None:
+            values["next_at"] = one.next_at
+        under_way = (DeliveryState.SENDING, DeliveryState.WAITING)
+        ended = update(deliveries).where(deliveries.c.id == one.id, deliveries.c.state.in_(under_way))
+        connection.execute(ended.values(**values))
+
+
+def postpone(connection: Connection, ids: Sequence[int], until: datetime) -> None:
+    """Let these wait until then."""
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(next_at=until))
+
+
+def being_sent(connection: Connection) -> tuple[int, ...]:
+    """Return what is noted as being sent."""
+    query = select(deliveries.c.id).where(deliveries.c.state == DeliveryState.SENDING)
+    return tuple(connection.scalars(query))
+
+
+def send_after_all(connection: Connection, ids: Sequence[int], now: datetime, *, is_repeat: bool) -> None:
+    """Let these wait again; marked if they may have been sent."""
+    values: dict[str, Any] = {"state": DeliveryState.WAITING, "next_at": now}
+    values |= {"is_repeat": 1} if is_repeat else {}
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
+
+
+def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple[Undelivered, ...]:
+    """Return what did not arrive, the newest first: refused, given up, or tried again."""
+    columns = [notices.c.workflow_id, notices.c.kind]
+    names = ("person", "address", "state", "reason", "attempts", "next_at", "ended_at")
+    query = (
+        select(*columns, *(deliveries.c[name] for name in names))
+        .join_from(deliveries, notices, deliveries.c.notice == notices.c.id)
+        .where(or_(deliveries.c.state.in_(_UNDELIVERED), and_(_WAITS, deliveries.c.attempts > 0)))
+        .order_by(deliveries.c.id.desc())
+        .limit(AT_ONCE)
+    )
+    if workflow_id is not None:
+        query = query.where(notices.c.workflow_id == workflow_id)
+    return tuple(Undelivered(**row._asdict()) for row in connection.execute(query))
+
+
+def _joined() -> Select[Any]:
+    of_notice = ("workflow_id", "event", "kind", "facts", "entered_at")
+    of_delivery = [one for one in Due.model_fields if one not in of_notice]
+    return select(
+        *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery)
+    ).join_from(deliveries, notices, deliveries.c.notice == notices.c.id)

@@ -1,0 +1,28 @@
+"""The list of people by which the workers judge now, and whether their policy narrows who may see runs."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from plangate.domain.base import Frozen
+from plangate.domain.people import People
+from plangate.policy.kept_lists import lists_in
+from plangate.policy.policy_file import narrows_seeing
+from plangate.records.rule_texts import in_force_at
+
+
+class RulesNow(Frozen):
+    """The rules that a worker recorded last; no people without a list."""
+
+    people: People | None
+    is_narrowed: bool
+
+
+def rules_now(connection: Connection, now: datetime) -> RulesNow:
+    """Return the rules in force."""
+    listed, policy = in_force_at(connection, "people", now), in_force_at(connection, "policy", now)
+    text = listed.text if listed is not None else None
+    return RulesNow(
+        people=lists_in((text,))(text.hash) if text is not None else None,
+        is_narrowed=policy is not None and policy.text is not None and narrows_seeing(policy.text.text),
+    )

@@ -1,0 +1,54 @@
+"""Which runs have moved since a checkpoint, for readers that follow the trails from outside.
+
+A run that moved is not sealed yet, or a newer checkpoint has sealed it. Both are few at any time and both
+have an index, so that no query grows with the runs that are open or closed (docs/decisions/0071).
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from plangate.domain.base import Frozen
+from plangate.records.lists import IS_A_RUN
+from plangate.records.tables import UNSEALED, checkpoints, runs, seals
+
+HEADS = select(runs.c.workflow_id, runs.c.head_hash).where(IS_A_RUN)
+
+
+class Moved(Frozen):
+    """What has moved.
+
+    Attributes:
+        heads: the head hash of each run that may have moved; a reader leaves out those that it knows.
+        checkpoint: the newest, up to which a reader has followed once it has read these runs; 0 before the
+            first.
+    """
+
+    heads: dict[str, str]
+    checkpoint: int
+
+
+def moved_since(connection: Connection, checkpoint: int) -> Moved:
+    """Return the runs that moved since a reader had followed up to this checkpoint.
+
+    Args:
+        connection: sees one consistent state of the records.
+        checkpoint: that the reader had followed to.
+    """
+    found = heads_in(connection.execute(HEADS.where(UNSEALED)))
+    # The join begins with the few seals; a condition on the runs would look at each of them.
+    newer = HEADS.join(seals, seals.c.workflow_id == runs.c.workflow_id)
+    found |= heads_in(connection.execute(newer.where(seals.c.checkpoint > checkpoint)))
+    return Moved(heads=found, checkpoint=newest_number(connection))
+
+
+def newest_number(connection: Connection) -> int:
+    """Return the number of the newest checkpoint; 0 before the first."""
+    newest = connection.execute(select(checkpoints.c.number).order_by(checkpoints.c.number.desc()).limit(1))
+    return newest.scalar() or 0
+
+
+def heads_in(rows: Iterable[Row[Any]]) -> dict[str, str]:
+    """Return the head hashes in the rows of `HEADS`, by the ids of the runs."""
+    return {row.workflow_id: row.head_hash for row in rows}

@@ -1,0 +1,263 @@
+"""The ledger of notices: what each person is told about a run, once for each event.
+
+All workers share it. Its rows are written in the transaction that moves the cursor, so that no end of a
+process loses a notice or makes a second one.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.records.tables import deliveries, notices
+
+KEPT_FOR: Final = timedelta(days=90)
+"""How long notices are kept after the end of their run."""
+_REMOVED_AT_ONCE: Final = 500
+
+AddressesOf = Callable[[str], Sequence[str]]
+
+
+class DeliveryState(StrEnum):
+    """What became of telling one notice to one address."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    REFUSED = "refused"
+    GIVEN_UP = "given_up"
+    CANCELLED = "cancelled"
+
+
+_ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
+
+
+class Entry(Frozen):
+    """A notice as it is entered; ``facts`` is JSON that the records do not read."""
+
+    person: str
+    event: str
+    kind: str
+    due_at: AwareDatetime
+    facts: str
+
+
+class Told(Frozen):
+    """What a person was told about a run, or is to be told; ``is_sent`` if it may have arrived."""
+
+    person: str
+    event: str
+    kind: str
+    is_sent: bool
+
+
+class Entering(Frozen):
+    """When new notices are sent: ``gather`` is how long each waits for others to the same address."""
+
+    now: AwareDatetime
+    gather: timedelta = timedelta()
+
+
+class _New(NamedTuple):
+    """A notice that is not entered yet, and until when it is kept; None while its run is open."""
+
+    workflow_id: str
+    keep_until: datetime | None
+    entry: Entry
+
+
+class Change(Frozen):
+    """What `bring_up_to_date` did: how many notices it entered, and deliveries it cancelled."""
+
+    entered: int = 0
+    cancelled: int = 0
+
+
+def told_about(connection: Connection, workflow_ids: Sequence[str]) -> dict[str, tuple[Told, ...]]:
+    """Return what people were told, or are to be told, about each of these runs, in order."""
+    found: dict[str, list[Told]] = defaultdict(list)
+    for rows in _by_notice(connection, workflow_ids).values():
+        first = rows[0]
+        told = Told(
+            person=first.person,
+            event=first.event,
+            kind=first.kind,
+            is_sent=any(row.state in _ARRIVED or row.is_repeat for row in rows),
+        )
+        found[first.workflow_id].append(told)
+    return {workflow_id: tuple(found[workflow_id]) for workflow_id in workflow_ids}
+
+
+def bring_up_to_date(
+    connection: Connection,
+    wanted: Mapping[str, tuple[Sequence[Entry], AwareDatetime | None]],
+    addresses_of: AddressesOf,
+    entering: Entering,
+) -> Change:
+    """Enter the notices that runs call for now, and cancel those that they no longer call for.
+
+    What was sent stays as it is. A notice that was cancelled and is wanted again is sent after all; one that
+    waits gets its newest facts and time, and goes to the addresses that the person has now.
+
+    Args:
+        connection: to the records.
+        wanted: for each run its notices, and until when they are kept; None while it is open.
+        addresses_of: the addresses of a person.
+        entering: when the notices are sent.
+    """
+    known: dict[str, dict[tuple[str, str], list[Any]]] = defaultdict(dict)
+    for rows in _by_notice(connection, list(wanted)).values():
+        known[rows[0].workflow_id][rows[0].person, rows[0].event] = rows
+    new: list[_New] = []
+    dropped: list[int] = []
+    for workflow_id, (entries, keep_until) in wanted.items():
+        asked, told = {(one.person, one.event): one for one in entries}, known[workflow_id]
+        dropped += [row.delivery for key, rows in told.items() if key not in asked for row in _waiting(rows)]
+        new += [_New(workflow_id, keep_until, one) for key, one in asked.items() if key not in told]
+        for key in asked.keys() & told.keys():
+            _refresh(connection, told[key], asked[key], addresses_of(key[0]), entering)
+        if keep_until is not None and any(rows[0].keep_until is None for rows in told.values()):
+            ended = update(notices).where(
+                notices.c.workflow_id == workflow_id, notices.c.keep_until.is_(None)
+            )
+            connection.execute(ended.values(keep_until=keep_until))
+    _cancel(connection, dropped, entering.now)
+    return Change(entered=_enter(connection, new, addresses_of, entering), cancelled=len(dropped))
+
+
+def enter_more(
+    connection: Connection,
+    wanted: Sequence[Entry],
+    addresses_of: AddressesOf,
+    now: datetime,
+) -> int:
+    """Enter those of these notices that are not entered yet, which are about no run; return how many."""
+    events = {one.event for one in wanted}
+    query = select(notices.c.person, notices.c.event).where(
+        notices.c.workflow_id == "", notices.c.event.in_(events)
+    )
+    known = {(row.person, row.event) for row in connection.execute(query)}
+    new = [_New("", now + KEPT_FOR, one) for one in wanted if (one.person, one.event) not in known]
+    return _enter(connection, new, addresses_of, Entering(now=now))
+
+
+def remove_old(connection: Connection, now: datetime) -> int:
+    """Remove some of the notices that are kept no longer; return how many."""
+    old = select(notices.c.id).where(notices.c.keep_until <= now).limit(_REMOVED_AT_ONCE)
+    ids = connection.scalars(old).all()
+    if ids:
+        connection.execute(delete(deliveries).where(deliveries.c.notice.in_(ids)))
+        connection.execute(delete(notices).where(notices.c.id.in_(ids)))
+    return len(ids)
+
+
+def _by_notice(connection: Connection, workflow_ids: Sequence[str]) -> Mapping[int, list[Any]]:
+    query = (
+        select(
+            notices.c.id.label("notice"),
+            *(notices.c[name] for name in ("workflow_id", "person", "event", "kind", "facts", "keep_until")),
+            deliveries.c.id.label("delivery"),
+            *(deliveries.c[name] for name in ("address", "state", "due_at", "is_repeat", "attempts")),
+        )
+        .join_from(notices, deliveries, deliveries.c.notice == notices.c.id)
+        .where(notices.c.workflow_id.in_(workflow_ids))
+        .order_by(notices.c.id, deliveries.c.id)
+    )
+    found: dict[int, list[Any]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.notice].append(row)
+    return found
+
+
+def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesOf, entering: Entering) -> int:
+    """Enter new notices; a person without an address gets none before they have one."""
+    reached = [(one, found) for one in new if (found := tuple(dict.fromkeys(addresses_of(one.entry.person))))]
+    if not reached:
+        return 0
+    ids = connection.scalars(
+        insert(notices).returning(notices.c.id, sort_by_parameter_order=True),
+        [
+            {
+                "workflow_id": one.workflow_id,
+                "keep_until": one.keep_until,
+                "entered_at": entering.now,
+                **one.entry.model_dump(exclude={"due_at"}),
+            }
+            for one, _ in reached
+        ],
+    ).all()
+    connection.execute(
+        insert(deliveries),
+        [
+            _delivery(notice, one.entry, address, entering)
+            for notice, (one, addresses) in zip(ids, reached, strict=True)
+            for address in addresses
+        ],
+    )
+    return len(ids)
+
+
+def _delivery(notice: int, one: Entry, address: str, entering: Entering) -> dict[str, object]:
+    return {
+        "notice": notice,
+        "person": one.person,
+        "address": address,
+        "state": DeliveryState.WAITING,
+        "due_at": one.due_at,
+        "next_at": one.due_at + entering.gather,
+        "attempts": 0,
+        "is_repeat": 0,
+        "reason": "",
+        "message_id": "",
+    }
+
+
+def _refresh(
+    connection: Connection, rows: Sequence[Row[Any]], one: Entry, addresses: Sequence[str], entering: Entering
+) -> None:
+    """Bring a known notice up to date, unless it arrived somewhere."""
+    if any(row.state in _ARRIVED or row.is_repeat for row in rows):
+        return
+    if rows[0].facts != one.facts:
+        changed = update(notices).where(notices.c.id == rows[0].notice)
+        connection.execute(changed.values(facts=one.facts, kind=one.kind))
+    left = [row.delivery for row in _waiting(rows) if row.address not in addresses]
+    _cancel(connection, left, entering.now)
+    again = [
+        row.delivery
+        for row in rows
+        if row.address in addresses
+        and (
+            row.state == DeliveryState.CANCELLED
+            or (row.state == DeliveryState.WAITING and not row.attempts and row.due_at != one.due_at)
+        )
+    ]
+    if again:
+        revived = update(deliveries).where(deliveries.c.id.in_(again))
+        due = {"due_at": one.due_at, "next_at": one.due_at + entering.gather, "reason": "", "ended_at": None}
+        connection.execute(revived.values(state=DeliveryState.WAITING, **due))
+    known = {row.address for row in rows}
+    more = [address for address in dict.fromkeys(addresses) if address not in known]
+    if more:
+        made = [_delivery(rows[0].notice, one, address, entering) for address in more]
+        connection.execute(insert(deliveries), made)
+
+
+def _waiting(rows: Iterable[Row[Any]]) -> list[Row[Any]]:
+    return [row for row in rows if row.state == DeliveryState.WAITING]
+
+
+_CANCEL: Final = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("one"))
+    .values(state=DeliveryState.CANCELLED, ended_at=bindparam("now"))
+)
+
+
+def _cancel(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    if ids:
+        connection.execute(_CANCEL, [{"one": one, "now": now} for one in ids])

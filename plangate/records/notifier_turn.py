@@ -1,0 +1,80 @@
+"""Which process sends notices, and up to where it has followed the trails.
+
+One works at a time; it renews its turn every few seconds, and another takes it over when it does not.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.records.tables import notifier
+
+HELD_FOR: Final = timedelta(seconds=8)
+"""How long a turn lasts without being renewed: after a kill -9, the time until another takes it over."""
+
+
+class TurnLost(Exception):
+    """Another process has the turn: nothing may be written."""
+
+
+class Turn(Frozen):
+    """The turn of one process.
+
+    Attributes:
+        holder: its id.
+        held_until: until when no other may take it.
+        checkpoint: the newest checkpoint that was followed; None before the first look at these records.
+        audience: which list of people and rules the notices were judged by last.
+        swept_to: the last of the open runs that was judged by it; None if all were.
+    """
+
+    holder: str
+    held_until: AwareDatetime
+    checkpoint: int | None = None
+    audience: str = ""
+    swept_to: str | None = None
+
+
+def turn_now(connection: Connection) -> Turn:
+    """Return who has the turn, or had it last."""
+    row = connection.execute(_ROW).one()
+    return Turn(**row._asdict())
+
+
+def take_turn(connection: Connection, holder: str, now: datetime) -> Turn | None:
+    """Take the turn, or renew it; None if another process has it.
+
+    Call it first in every transaction that writes notices: it waits for what the other process has begun.
+    """
+    before = turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
+    if before.holder != holder and before.held_until > now:
+        return None
+    held = {"holder": holder, "held_until": now + HELD_FOR}
+    connection.execute(update(notifier).values(**held))
+    return before.model_copy(update=held)
+
+
+def leave_turn(connection: Connection, holder: str, now: datetime) -> None:
+    """Let another process take the turn at once."""
+    connection.execute(update(notifier).where(notifier.c.holder == holder).values(held_until=now))
+
+
+def move_cursor(connection: Connection, checkpoint: int) -> None:
+    """Note that all runs up to this checkpoint have been followed."""
+    connection.execute(update(notifier).values(checkpoint=checkpoint))
+
+
+def move_sweep(connection: Connection, audience: str, swept_to: str | None) -> None:
+    """Note up to which open run the notices were judged by the audience of now; None for all."""
+    connection.execute(update(notifier).values(audience=audience, swept_to=swept_to))
+
+
+_ROW: Final = select(
+    *(notifier.c[name] for name in ("holder", "held_until", "checkpoint", "audience", "swept_to"))
+)
+
+
+def _locked(connection: Connection) -> Turn:
+    return Turn(**connection.execute(_ROW.with_for_update()).one()._asdict())

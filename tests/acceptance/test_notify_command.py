@@ -1,0 +1,58 @@
+"""`notify test` and `notify failures`, and what `status` says of people whom no message reached."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plangate.notifications.notice import Attempted, Delivery
+from tests.support.fresh_records import fresh_records
+from tests.support.notices import SENT, PostOffice, Telling
+from tests.support.program import Home, Typed
+
+
+@pytest.fixture
+def telling(tmp_path: Path) -> Telling:
+    return Telling(fresh_records(tmp_path / "records.db"), PostOffice())
+
+
+@pytest.fixture
+def typed(telling: Telling, tmp_path: Path, typing: Callable[[Home], Typed]) -> Typed:
+    telling.database.close()
+    return typing(Home(tmp_path, {"TEMPORAL_ADDRESS": "127.0.0.1:9", "TEMPORAL_CONFIG_FILE": "/dev/null"}))
+
+
+def test_a_test_notice_goes_to_every_address_of_a_person(tmp_path: Path, typed: Typed) -> None:
+    ended = typed("notify", "test", "DANA")
+    assert ended.code == 0
+    assert "dana@example.org: only put into the outbox" in ended.out
+    assert len(list((tmp_path / "outbox").glob("*.eml"))) == 1
+    ended = typed("notify", "test", "nobody")
+    assert ended.code == 2
+    assert "nobody has no address" in ended.err
+
+
+def test_a_test_notice_that_no_server_takes_ends_with_1(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANGATE_SMTP_URL", "smtp://127.0.0.1:9")
+    ended = typed("notify", "test", "dana", "--json")
+    assert (ended.code, json.loads(ended.out)[0]["result"]) == (1, "later")
+
+
+async def test_what_could_not_be_delivered_is_listed_and_part_of_the_status(
+    telling: Telling, typed: Typed
+) -> None:
+    telling.put("one")
+    refused = Attempted(delivery=Delivery.REFUSED, reason="There is no such mailbox.")
+    telling.post.answers = lambda one: refused if one.person == "dana" else SENT
+    await telling.told()
+    said = "dana could not be told that they are needed, at dana@example.org: There is no such mailbox."
+    assert f"one: {said}" in typed("notify", "failures").out
+    listed = json.loads(typed("notify", "failures", "--json").out)
+    assert [(one["person"], one["run"]) for one in listed] == [("dana", "one")]
+
+
+def test_nothing_is_listed_while_nothing_failed(typed: Typed) -> None:
+    assert "Every notice was delivered" in typed("notify", "failures").out

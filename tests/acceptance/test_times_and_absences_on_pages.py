@@ -1,0 +1,173 @@
+"""On the pages: when a plan runs, that it waits, and that people are away; without scripts."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+import pytest_asyncio
+
+from plangate.domain.calendars import Calendar
+from plangate.domain.people import People
+from plangate.domain.plan import Plan
+from plangate.domain.policy import Requirement
+from plangate.policy.people_file import people_in
+from plangate.presentation.clock import now
+from tests.support.fakes import notes
+from tests.support.gate import Gate
+from tests.support.inbox import Inbox, open_inbox
+from tests.support.plain_browser import PlainBrowser
+from tests.support.policies import wants
+
+Enter = Callable[..., Coroutine[Any, Any, PlainBrowser]]
+PEOPLE = """
+[[person]]
+name = "rita"
+[[person]]
+name = "dana"
+roles = ["finance"]
+delegates = [{ to = "erik", roles = ["finance"] }]
+[[person]]
+name = "erik"
+[[person]]
+name = "kim"
+roles = ["finance"]
+"""
+
+
+class Changing:
+    """A policy with one requirement, which a test may change while a worker runs."""
+
+    def __init__(self) -> None:
+        self.requirement = wants(("finance", 1)).requirement
+
+    def requirement_for(self, plan: Plan, **_: object) -> Requirement:
+        del plan
+        return self.requirement
+
+
+POLICY = Changing()
+
+
+class Listed:
+    def people(self) -> People:
+        return people_in(PEOPLE)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(idle_gate: Gate) -> AsyncIterator[Inbox]:
+    """Plans need an approval by finance."""
+    gate = idle_gate
+    gate.directory = Listed()
+    gate.policy = POLICY
+    POLICY.requirement = wants(("finance", 1)).requirement
+    async with gate.worker(), open_inbox(gate) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def enter(inbox: Inbox) -> AsyncIterator[Enter]:
+    visitors = []
+
+    async def entered(path: str, name: str = "dana", language: str = "en") -> PlainBrowser:
+        visitor = await inbox.signed_in(name)
+        visitor.headers["accept-language"] = language
+        visitors.append(visitor)
+        browser = PlainBrowser(visitor)
+        await browser.open(path)
+        return browser
+
+    yield entered
+    for visitor in visitors:
+        await visitor.aclose()
+
+
+async def test_a_person_says_that_they_are_away_and_that_they_are_back(idle_gate: Gate, enter: Enter) -> None:
+    status = await idle_gate.in_review("one")
+    mine = await enter("/me")
+    assert "No right to decide goes with it" in mine.html
+    until = now() + timedelta(days=3)
+    await mine.press("I am away", until=f"{until:%Y-%m-%dT%H:%M}", to="erik", reason="on leave")
+    assert "You are away until" in mine.html
+    assert f"{until:%Y-%m-%d %H:%M} UTC" in mine.html
+    assert "Your messages go to erik." in mine.html
+    seen = await idle_gate.until("in_review", status.workflow_id)
+    page = await enter(f"/runs/{seen.workflow_id}", "erik")
+    assert "dana is away until" in page.html
+    assert "erik may decide for dana" in page.html
+    german = await enter(f"/runs/{seen.workflow_id}", "erik", "de")
+    assert "dana ist abwesend bis" in german.html
+    await mine.press("I am back")
+    assert "I am away" in mine.html
+    assert "You are away until" not in mine.html
+
+
+async def test_an_absence_that_cannot_be_is_refused_with_the_reason(idle_gate: Gate, enter: Enter) -> None:
+    await idle_gate.in_review("one")
+    mine = await enter("/me")
+    past = f"{now() - timedelta(days=1):%Y-%m-%dT%H:%M}"
+    await mine.press("I am away", until=past)
+    assert "has passed; name a later time" in mine.html.replace("&#34;", '"')
+    again = await enter("/me")
+    await again.press("I am away", until="soon")
+    assert (again.status, "Say when you are back." in again.html) == (422, True)
+
+
+async def test_what_no_one_can_give_is_said_in_the_language_of_the_reader(
+    idle_gate: Gate, enter: Enter
+) -> None:
+    POLICY.requirement = wants(("finance", 3)).requirement
+    status = await idle_gate.in_review("one")
+    seen = await idle_gate.until("in_review", status.workflow_id, lambda one: bool(one.unmet))
+    page = await enter(f"/runs/{seen.workflow_id}")
+    assert "only dana, erik, kim could" in page.html  # one of them, because erik would act for dana
+    german = await enter(f"/runs/{seen.workflow_id}", "dana", "de")
+    assert "könnte sie geben" in german.html
+
+
+async def test_a_plan_that_names_a_moment_shows_it_is_edited_and_waits(idle_gate: Gate, enter: Enter) -> None:
+    gate = idle_gate
+    later = (now() + timedelta(days=3)).replace(second=0, microsecond=0)
+    plan = {**notes("one"), "not_before": later.isoformat()}
+    status = await gate.until("in_review", await gate.submit(plan=plan))
+    page = await enter(f"/runs/{status.workflow_id}")
+    assert "not before" in page.html
+    assert f"{later:%Y-%m-%d %H:%M} UTC" in page.html
+    await page.press("Edit")
+    assert later.isoformat() in page.html
+    sooner = later - timedelta(days=1)
+    await page.press("See the changes", not_before=f"{sooner:%Y-%m-%dT%H:%M:%S}")
+    assert (page.status, "must be a time with its zone" in page.html) == (422, True)
+    await page.press("See the changes", not_before=f"{sooner:%Y-%m-%dT%H:%M:%S}+00:00")
+    assert f"{sooner:%Y-%m-%d %H:%M:%S} UTC" in page.html
+    await page.press("Edit")
+    after = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
+    assert after.plan is not None
+    assert after.plan.not_before == sooner
+    assert after.fingerprint != status.fingerprint
+    assert (await gate.decide(after, by="kim")).accepted
+    waiting = await gate.until("executing", status.workflow_id)
+    assert waiting.waits_until(now()) == sooner
+    shown = await enter(f"/runs/{status.workflow_id}", "kim")
+    assert "approved, waits to begin" in shown.html
+    assert "take your approval back, until:" in shown.html
+    other = await enter(f"/runs/{status.workflow_id}", "rita", "de")
+    assert "genehmigt, wartet auf den Beginn" in other.html
+    assert "Der nächste Schritt beginnt frühestens:" in other.html
+    await gate.api.withdraw(status.workflow_id, "by rita")
+    await gate.result(status.workflow_id)
+
+
+async def test_a_window_and_a_freeze_are_shown_as_dates(idle_gate: Gate, enter: Enter) -> None:
+    gate = idle_gate
+    days = tuple((now() + timedelta(days=number)).date() for number in range(3))
+    window = Calendar(name="office", zone="UTC", weekdays=tuple(range(7)))
+    freeze = Calendar(name="close", zone="UTC", weekdays=(), extra_days=days)
+    POLICY.requirement = wants(("finance", 1), windows=(window,), freezes=(freeze,)).requirement
+    status = await gate.in_review("one")
+    page = await enter(f"/runs/{status.workflow_id}")
+    assert "Steps begin only in the window office: Mon-Sun UTC." in page.html
+    assert f"No step begins in the freeze close: on {days[0]}, {days[1]}, {days[2]} UTC." in page.html
+    first = days[2] + timedelta(days=1)
+    assert f'at the earliest <strong><time datetime="{first}T00:00:00' in page.html
+    german = await enter(f"/runs/{status.workflow_id}", "dana", "de")
+    assert "Kein Schritt beginnt in der Sperrzeit close" in german.html

@@ -1,0 +1,272 @@
+"""Each person is told once for each event, whatever process tells them."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from plangate.domain.audit import Outcome
+from plangate.domain.decision import Choice
+from plangate.notifications.ledger import Pace
+from plangate.notifications.notice import Attempted, Delivery
+from plangate.notifications.outgoing import results_of
+from plangate.records.database import Database
+from plangate.records.deliveries import undelivered
+from plangate.records.notifier_turn import HELD_FOR
+from plangate.records.tables import notices
+from tests.support.notices import FINANCE, OPERATOR, PEOPLE, SENT, PostOffice, Telling, closed, decided
+from tests.support.shown_runs import inbox_of_records
+from tests.support.waiting_runs import put_waiting
+
+
+@pytest.fixture
+def post() -> PostOffice:
+    return PostOffice()
+
+
+@pytest.fixture
+def telling(database: Database, post: PostOffice) -> Telling:
+    return Telling(database, post)
+
+
+async def test_everyone_who_can_decide_is_told_once(telling: Telling) -> None:
+    await telling.told()
+    telling.put("one")
+    assert await telling.told() == ["dana needed", "kim needed"]
+    telling.seal()
+    assert await telling.told() == []
+
+
+async def test_the_other_is_relieved_and_the_requester_hears_the_outcome(telling: Telling) -> None:
+    fingerprint = telling.put("one")
+    await telling.told()
+    telling.happens("one", decided("dana", fingerprint), closed())
+    assert await telling.told() == ["kim relieved", "rita outcome"]
+
+
+async def test_who_decided_before_the_message_went_gets_none(telling: Telling) -> None:
+    await telling.told()
+    fingerprint = telling.put("one")
+    telling.happens("one", decided("dana", fingerprint, Choice.REJECT), closed(Outcome.REJECTED))
+    assert await telling.told() == ["rita outcome"]
+
+
+async def test_runs_that_ended_before_the_first_start_are_not_told(telling: Telling) -> None:
+    fingerprint = telling.put("old")
+    telling.happens("old", decided("dana", fingerprint), closed())
+    telling.seal()
+    telling.put("open")
+    assert await telling.told() == ["dana needed", "kim needed"]
+
+
+async def test_a_killed_notifier_is_replaced_and_what_it_sent_is_sent_again_as_a_repeat(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    telling.put("one")
+    killed = telling.another()
+    telling.now += HELD_FOR
+    handed_out = telling.ledger.hand_out([], room=1)  # and it dies
+    assert len(handed_out.messages) == 1
+    next_one = telling.another()
+    assert await telling.told(next_one) == []
+    telling.now += HELD_FOR
+    while (await next_one.step()).has_more:
+        await next_one.settle()
+    await next_one.settle()
+    assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", True), ("kim", False)}
+    post.told()
+    assert await telling.told(next_one) == []
+    del killed
+
+
+async def test_without_a_list_of_people_nothing_is_read_again_and_again(
+    database: Database, post: PostOffice
+) -> None:
+    telling = Telling(database, post, people="")
+    await telling.told()
+    put_waiting(database, 250)
+    steps = [(await telling.notifier.step()).has_more for _ in range(3)]
+    assert steps == [False, False, False]
+    telling.list_people(PEOPLE)
+    assert (await telling.notifier.step()).has_more
+
+
+async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling) -> None:
+    telling.put("one")
+    await telling.told()
+    erin = '[[person]]\nname = "erin"\nmail = "erin@example.org"\nroles = ["finance"]\n'
+    telling.list_people(PEOPLE + erin)
+    assert await telling.told() == ["erin needed"]
+    telling.now += timedelta(hours=1)
+    assert await telling.told() == []
+
+
+async def test_a_slow_address_holds_up_no_one_else(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    post.holds_up["mailto:dana@example.org"] = asyncio.Event()
+    fingerprint = telling.put("one")
+    await telling.notifier.step()
+    telling.happens("one", decided("kim", fingerprint), closed())
+    while len(post.sent) < 2:
+        await telling.notifier.step()
+        await asyncio.sleep(0)
+    assert sorted(one.person for one in post.sent) == ["kim", "rita"]
+    post.holds_up["mailto:dana@example.org"].set()
+    await telling.notifier.settle()
+    assert await telling.told() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
+
+
+async def test_many_notices_for_one_address_go_as_one_message(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    for number in range(8):
+        telling.put(f"run-{number}")
+    handed_out = await telling.notifier.step()
+    await telling.notifier.settle()
+    assert {one.person: len(one.notices) for one in post.sent} == {"dana": 8, "kim": 8}
+    assert len(handed_out.messages) == 2
+
+
+async def test_notices_are_gathered_for_as_long_as_the_setting_says(
+    database: Database, post: PostOffice
+) -> None:
+    telling = Telling(database, post, Pace(gather=timedelta(minutes=5)))
+    await telling.told()
+    telling.put("one")
+    assert await telling.told() == []
+    telling.now += timedelta(minutes=4)
+    telling.put("two")
+    assert await telling.told() == []
+    telling.now += timedelta(minutes=1)
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    told = {notice.facts.workflow_id for one in post.sent if one.person == "dana" for notice in one.notices}
+    assert told == {"one", "two"}
+
+
+async def test_what_is_more_than_an_hour_allows_comes_as_one_message(
+    database: Database, post: PostOffice
+) -> None:
+    telling = Telling(database, post, Pace(per_hour=3))
+    await telling.told()
+    for number in range(6):
+        telling.put(f"run-{number}")
+        telling.now += timedelta(minutes=1)
+        await telling.notifier.step()
+        await telling.notifier.settle()
+    assert [len(one.notices) for one in post.sent if one.person == "dana"] == [1, 1, 1]
+    post.sent.clear()
+    telling.now += timedelta(minutes=55)
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    assert [len(one.notices) for one in post.sent if one.person == "dana"] == [3]
+
+
+async def test_a_message_is_tried_for_a_day_and_then_shown_as_not_delivered(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    telling.put("one", deadline=telling.now + timedelta(days=3))
+    post.answers = lambda sending: Attempted(
+        delivery=Delivery.REFUSED if sending.person == "kim" else Delivery.LATER, reason="it is full"
+    )
+    tries = 0
+    while tries < 100:
+        await telling.notifier.step()
+        await telling.notifier.settle()
+        tries += len(post.sent)
+        post.sent.clear()
+        with telling.database.read() as connection:
+            left = undelivered(connection)
+        if {one.state.value for one in left} == {"refused", "given_up"}:
+            break
+        telling.now += timedelta(minutes=10)
+    assert sorted((one.person, one.state.value, one.reason) for one in left) == [
+        ("dana", "given_up", "it is full"),
+        ("kim", "refused", "it is full"),
+    ]
+    assert 20 < tries < 80
+
+
+async def test_a_server_that_names_a_time_is_asked_at_that_time(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    telling.put("one")
+    at = telling.now + timedelta(hours=2)
+    post.answers = lambda _: Attempted(delivery=Delivery.LATER, retry_at=at, is_in_doubt=True)
+    assert await telling.told() == ["dana needed", "kim needed"]
+    post.answers = lambda _: Attempted(delivery=Delivery.SENT)
+    telling.now = at - timedelta(seconds=1)
+    assert await telling.told() == []
+    telling.now = at
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    assert [one.is_repeat for one in post.sent] == [True, True]
+
+
+async def test_what_is_handed_out_and_not_sent_is_handed_out_again_without_a_mark(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    telling.put("one")
+    for message in telling.ledger.hand_out([], room=2).messages:
+        telling.ledger.give_back(message)
+    while (await telling.notifier.step()).has_more:
+        await telling.notifier.settle()
+    await telling.notifier.settle()
+    assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", False), ("kim", False)}
+
+
+async def test_results_that_come_at_once_are_each_noted(telling: Telling) -> None:
+    for number in range(20):
+        telling.put(f"run-{number:02}", requirement=OPERATOR if number % 2 else FINANCE)
+    for _ in range(4):
+        handed_out = telling.ledger.hand_out([], room=100)
+        results = [results_of(one, SENT, telling.now, 0.5) for one in handed_out.messages]
+        await asyncio.gather(*(asyncio.to_thread(telling.ledger.note, one) for one in results))
+    for _ in range(2):
+        telling.now += HELD_FOR
+        assert telling.ledger.hand_out([], room=100).messages == ()
+    assert await telling.told() == []
+
+
+async def test_the_requester_and_operators_see_on_the_page_whom_no_message_reached(
+    telling: Telling, post: PostOffice, tmp_path: Path
+) -> None:
+    telling.put("one")
+    post.answers = lambda _: Attempted(delivery=Delivery.REFUSED, reason="<b>full</b>")
+    await telling.told()
+    async with inbox_of_records(telling.database, tmp_path) as inbox:
+        for name, is_shown in {"rita": True, "olga": True, "dana": False}.items():
+            visitor = await inbox.signed_in(name)
+            page = (await visitor.get("/runs/one")).text
+            await visitor.aclose()
+            assert ("dana could not be told that they are needed, at dana@example.org" in page) is is_shown
+            assert "<b>full" not in page
+
+
+async def test_operators_hear_of_a_trouble_once_a_day(telling: Telling) -> None:
+    standing_by = telling.another()
+    await telling.told(telling.notifier)
+    for notifier in (standing_by, standing_by, telling.notifier):
+        notifier.report_trouble("sealing", "The disk is full.")
+        await notifier.step()
+    await telling.notifier.settle()
+    assert await telling.told() == ["olga trouble"]
+    telling.now += timedelta(days=1)
+    telling.notifier.report_trouble("sealing", "The disk is full.")
+    assert await telling.told() == ["olga trouble"]
+
+
+async def test_notices_are_removed_long_after_the_end(telling: Telling) -> None:
+    fingerprint = telling.put("one")
+    await telling.told()
+    telling.happens("one", decided("dana", fingerprint), closed())
+    assert await telling.told() == ["kim relieved", "rita outcome"]
+    telling.now += timedelta(days=91)
+    assert await telling.told(telling.another()) == []
+    with telling.database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(notices)) == 0
+    telling.seal()
+    assert await telling.told(telling.another()) == []

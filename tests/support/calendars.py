@@ -1,0 +1,97 @@
+"""Calendars by chance, near the moments at which clocks are changed and years end."""
+
+import random
+from datetime import UTC, date, datetime, time, timedelta
+
+from plangate.domain.calendars import Calendar, Hours, offsets_of
+from tests.support.naive_calendar import naive_around
+
+# Forward by an hour, by half an hour, at midnight, a whole day left out, backwards in winter, never.
+ZONES = (
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "America/Santiago",
+    "Africa/Cairo",
+    "Asia/Beirut",
+    "Pacific/Apia",
+    "Asia/Kolkata",
+    "Africa/Casablanca",
+    "Europe/Dublin",
+    "Pacific/Chatham",
+    "UTC",
+)
+_WIDTH = 16
+_YEARS = (2011, 2023, 2024, 2026, 2027)
+
+
+def calendar_by(chance: random.Random, near: date, zone: str) -> Calendar:
+    """Return a calendar with some working time in each week, but perhaps not in the next ones."""
+    days = [near + timedelta(days=number) for number in range(-9, 20)]
+    off = set(chance.sample(days, chance.choice((0, 1, 3, 8))))
+    extra = set(chance.sample(days, chance.choice((0, 0, 1, 2)))) - off
+    return Calendar(
+        name="some",
+        zone=zone,
+        country="XX",
+        weekdays=tuple(sorted(chance.sample(range(7), chance.randint(1, 7)))),
+        hours=_hours(chance),
+        days_off=tuple(sorted(off)),
+        extra_days=tuple(sorted(extra)),
+        holidays=tuple(sorted(chance.sample(days, chance.choice((0, 2))))),
+    )
+
+
+def _hours(chance: random.Random) -> tuple[Hours, ...]:
+    kind = chance.randrange(5)
+    if kind == 0:
+        return ()
+    if kind == 1:
+        return (Hours(begin=time(9), end=time(17)),)
+    if kind == 2:
+        return (Hours(begin=time(22), end=time(6)),)
+    quarters = sorted(chance.sample(range(96), 2 * chance.randint(1, 3)))
+    spans = list(zip(quarters[::2], quarters[1::2], strict=True))
+    return tuple(Hours(begin=_time(begin), end=_time(end)) for begin, end in spans)
+
+
+def _time(quarter: int) -> time:
+    return time(quarter // 4, quarter % 4 * 15)
+
+
+def moment_by(chance: random.Random, zone: str) -> datetime:
+    """Return a full minute, mostly near a change of clocks or the end of a year."""
+    year = chance.choice(_YEARS)
+    changes = [one.since for one in offsets_of(zone, year)[1:] if one.since.year == year]
+    turn = datetime(year, 12, 31, 23, tzinfo=UTC)
+    about = chance.choice([*changes, *changes, turn, datetime(year, chance.randint(1, 12), 15, tzinfo=UTC)])
+    return about + timedelta(minutes=chance.randint(-4 * 1440, 2 * 1440))
+
+
+def difference(seed: int) -> str | None:
+    """Return where a calendar by chance differs from its naive reading; None if nowhere."""
+    chance = random.Random(seed)
+    zone = chance.choice(ZONES)
+    at = moment_by(chance, zone)
+    calendar = calendar_by(chance, at.date(), zone)
+    naive = naive_around(calendar, at, _WIDTH)
+    until = at + timedelta(minutes=chance.randint(1, 5 * 1440))
+    days, hours = chance.randint(1, 2), chance.randint(1, 12)
+    frozen = calendar.frozen(calendar.facts(at - timedelta(days=_WIDTH), at + timedelta(days=_WIDTH)))
+    for which, one in (("live", calendar), ("frozen", frozen)):
+        same = {
+            "spans": (list(one.spans(at, until)), naive.spans(at, until)),
+            "is_working": (one.is_working(at), naive.working[naive.number(at)]),
+            "local": (one.local(at), naive.walls[naive.number(at)]),
+        }
+        try:
+            same["next_working"] = one.next_working(at), naive.next_working(at)
+            same["add_hours"] = one.add_working(at, hours=hours), naive.add_hours(at, hours)
+            same["add_days"] = one.add_working(at, days=days), naive.add_days(at, days)
+            same["last_working"] = one.last_working(at), naive.last_working(at)
+        except (ValueError, IndexError, KeyError):
+            pass  # the naive calendar is too short for one that seldom has working time
+        for what, (found, expected) in same.items():
+            if found != expected:
+                return f"seed {seed}: {which} {what} of {calendar!r} at {at}: {found}, naively {expected}"
+    return None

@@ -1,0 +1,126 @@
+"""A calendar as one would read it without thinking of speed: a list of all its minutes.
+
+Only the standard library's zones are shared with `plangate.domain.calendars`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import accumulate
+from zoneinfo import ZoneInfo
+
+from plangate.domain.calendars import Calendar
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+_STEP = 15  # minutes: clocks are changed at a full quarter of an hour only
+
+
+class Walls:
+    """What the clock of a zone shows in each minute of a time."""
+
+    def __init__(self, zone: str, begin: datetime, until: datetime) -> None:
+        self.begin, known = begin, ZoneInfo(zone)
+        count, start = int((until - begin) / MINUTE), begin - begin.minute % _STEP * MINUTE
+        steps = range(count // _STEP + 2)
+        looks = [(start + n * _STEP * MINUTE).astimezone(known).replace(tzinfo=None) for n in steps]
+        minutes = [look + n * MINUTE for look in looks for n in range(_STEP)]
+        self.shown = minutes[begin.minute % _STEP :][:count]
+        self.latest = list(accumulate(self.shown, max))
+        self.still_to_come = list(accumulate(reversed(self.shown), min))[::-1]
+
+
+class NaiveCalendar:
+    """The minutes of a time: what the clock shows, and whether people work.
+
+    What begins at a time of day begins with the first minute that is not earlier by the clock; what ends
+    then ends with the last one that is earlier.
+    """
+
+    def __init__(
+        self, calendar: Calendar, begin: datetime, until: datetime, walls: Walls | None = None
+    ) -> None:
+        walls = walls or Walls(calendar.zone, begin, until)
+        self.begin, self.walls = begin, walls.shown
+        self._latest, self._still_to_come, count = walls.latest, walls.still_to_come, len(walls.shown)
+        self.shifts: dict[date, list[range]] = {}
+        day = self.walls[0].date() - DAY
+        while day <= self.walls[-1].date() + DAY:
+            self.shifts[day] = [one for one in self._shifts(calendar, day) if one]
+            day += DAY
+        self.working = [False] * count
+        for shift in self.shifts.values():
+            for one in shift:
+                for number in one:
+                    self.working[number] = True
+
+    def _shifts(self, calendar: Calendar, day: date) -> Iterator[range]:
+        is_off = day in (*calendar.days_off, *calendar.holidays) or day.weekday() not in calendar.weekdays
+        if is_off and day not in calendar.extra_days:
+            return
+        for hours in calendar.hours or (None,):
+            first, last = (hours.begin, hours.end) if hours else (time(), time())
+            begin, end = datetime.combine(day, first), datetime.combine(day, last)
+            yield range(self.first(begin), self._end(end if end > begin else end + DAY))
+
+    def first(self, wall: datetime) -> int:
+        """Return the first minute that is not earlier by the clock."""
+        return bisect_left(self._latest, wall)
+
+    def _end(self, wall: datetime) -> int:
+        """Return the minute after the last one that is earlier by the clock."""
+        return bisect_left(self._still_to_come, wall)
+
+    def at(self, number: int) -> datetime:
+        return self.begin + number * MINUTE
+
+    def number(self, at: datetime) -> int:
+        return int((at - self.begin) / MINUTE)
+
+    def next_working(self, at: datetime) -> datetime:
+        return self.at(self.working.index(True, self.number(at)))
+
+    def last_working(self, at: datetime) -> tuple[datetime, datetime]:
+        end = self.number(at)
+        while not self.working[end - 1]:
+            end -= 1
+            if not end:
+                raise IndexError("there may be some before")
+        begin = end
+        while self.working[begin - 1]:
+            begin -= 1
+            if not begin:
+                raise IndexError("it may have begun before")
+        return self.at(begin), self.at(end)
+
+    def add_hours(self, at: datetime, hours: int) -> datetime:
+        left, number = hours * 60, self.number(at)
+        while left:
+            left -= self.working[number]
+            number += 1
+        return self.at(number)
+
+    def add_days(self, at: datetime, days: int) -> datetime:
+        number = self.number(self.next_working(at))
+        today = max(day for day, shift in self.shifts.items() if any(number in one for one in shift))
+        into, day = self.walls[number] - datetime.combine(today, time()), today
+        while days:
+            day += DAY
+            days -= bool(self.shifts[day])
+        return self.at(self.first(datetime.combine(day, time()) + into))
+
+    def spans(self, begin: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
+        found: list[tuple[datetime, datetime]] = []
+        for number in range(self.number(begin), self.number(until)):
+            if not self.working[number]:
+                continue
+            if found and found[-1][1] == self.at(number):
+                found[-1] = found[-1][0], self.at(number + 1)
+            else:
+                found.append((self.at(number), self.at(number + 1)))
+        return found
+
+
+def naive_around(calendar: Calendar, at: datetime, days: int) -> NaiveCalendar:
+    """Return the minutes of some days before and after a moment."""
+    return NaiveCalendar(calendar, at - days * DAY, at + days * DAY)

@@ -1,0 +1,233 @@
+"""The fault matrix of notices: what goes wrong at a mail server or a chat service, and what it must mean."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from pydantic import SecretStr
+
+from plangate.notifications.channels import Channels
+from plangate.notifications.notice import Attempted, Delivery, NoticeKind, Sending
+from plangate.notifications.patience import PATIENCE, Patience
+from plangate.settings import Settings
+from tests.support.faulty_server import Answer, Cut, Dropped, Fault, Says, Slow, too_many
+from tests.support.notice_services import SECRETS, Running
+from tests.support.notice_texts import INBOX, NOW, notice_with
+
+SHORT: Final = Patience(envelope=0.4, reply=0.4, wait=0.4, whole=1.0)
+MISLEADING: Final = '(404) error=410, RemoteDisconnected "retry_after": 9 "error": "token_revoked"'
+"""What a person may be called, and a reader of log lines must not take for an answer."""
+RECIPIENT: Final = "dana@example.org"
+_SENT, _LATER, _REFUSED = Delivery.SENT, Delivery.LATER, Delivery.REFUSED
+
+
+@dataclass(frozen=True)
+class Meant:
+    """What a fault must mean: the class, words of the reason, whether in doubt, and when to try again."""
+
+    delivery: Delivery
+    says: str = ""
+    is_in_doubt: bool = False
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class MailFault:
+    """What a mail server answers at one stage: a reply, or None to hang up, or "" to say nothing."""
+
+    stage: str
+    reply: str | None
+    meant: Meant
+
+
+MAIL_FAULTS: Final[Mapping[str, MailFault]] = {
+    "takes it": MailFault("", None, Meant(_SENT)),
+    "no such mailbox": MailFault("RCPT", "550 5.1.1 unknown", Meant(_REFUSED, f"{RECIPIENT}: there is no")),
+    "bounced without a class": MailFault("RCPT", "550 no", Meant(_REFUSED, RECIPIENT)),
+    "mailbox full": MailFault("RCPT", "552 5.2.2 full", Meant(_REFUSED, "the mailbox is full")),
+    "greylisted": MailFault("RCPT", "451 4.7.1 try again in 300 seconds", Meant(_LATER, "451")),
+    "mailbox busy": MailFault("RCPT", "450 4.2.1 busy", Meant(_LATER, "450")),
+    "content refused": MailFault(".", "554 5.7.1 spam", Meant(_REFUSED, f"this mail to {RECIPIENT}")),
+    "content too long": MailFault(".", "552 5.2.3 too long", Meant(_REFUSED, "too long")),
+    "no room": MailFault(".", "452 4.3.1 out of storage", Meant(_LATER, "452")),
+    "sender refused": MailFault("MAIL", "550 5.7.1 not you", Meant(_LATER, "550")),
+    "sender put off": MailFault("MAIL", "421 4.3.2 closing", Meant(_LATER, "421")),
+    "closed for us": MailFault("greeting", "554 5.7.1 blocked", Meant(_LATER, "554")),
+    "too busy": MailFault("greeting", "421 4.3.2 busy", Meant(_LATER, "421")),
+    "no greeting": MailFault("greeting", "", Meant(_LATER)),
+    "hangs up at once": MailFault("greeting", None, Meant(_LATER)),
+    "hangs up at the recipient": MailFault("RCPT", None, Meant(_LATER)),
+    "silent at the recipient": MailFault("RCPT", "", Meant(_LATER)),
+    "hangs up after the mail": MailFault(".", None, Meant(_LATER, "did not confirm", is_in_doubt=True)),
+    "silent after the mail": MailFault(".", "", Meant(_LATER, "did not confirm", is_in_doubt=True)),
+    "talks nonsense": MailFault(".", "hello", Meant(_LATER, is_in_doubt=True)),
+}
+
+
+@dataclass(frozen=True)
+class ServiceFault:
+    """What a chat service does, and what that must mean; some mean another thing for one service."""
+
+    fault: Fault
+    meant: Meant
+    for_one: Mapping[str, Meant]
+
+    def means(self, service: str) -> Meant:
+        return self.for_one.get(service, self.meant)
+
+
+def _of(fault: Fault, meant: Meant, **for_one: Meant) -> ServiceFault:
+    return ServiceFault(fault, meant, {name.replace("_", " "): one for name, one in for_one.items()})
+
+
+def _says(status: int, meant: Meant, body: object = None, **for_one: Meant) -> ServiceFault:
+    return _of(Says(answer=Answer(status, body if body is not None else {})), meant, **for_one)
+
+
+_IN_DOUBT: Final = Meant(_LATER, "may have arrived", is_in_doubt=True)
+_SEVEN: Final = timedelta(seconds=7)
+SERVICE_FAULTS: Final[Mapping[str, ServiceFault]] = {
+    "bad request": _says(400, Meant(_REFUSED, "(400)")),
+    "unauthorized": _says(401, Meant(_REFUSED, "does not accept the token")),
+    "forbidden": _says(403, Meant(_REFUSED, "does not allow")),
+    "not found": _says(404, Meant(_REFUSED, "does not know this address")),
+    "gone": _says(410, Meant(_REFUSED, "has revoked")),
+    "too long": _says(413, Meant(_REFUSED, "too long")),
+    "time-out": _says(408, Meant(_LATER, "(408)")),
+    "moved": _of(Says(answer=Answer(302, {}, {"Location": "/hook"})), Meant(_REFUSED, "redirects")),
+    "server error": _says(500, Meant(_LATER, "(500)")),
+    "bad gateway": _says(502, Meant(_LATER, "(502)")),
+    "unavailable": _says(503, Meant(_LATER, "(503)")),
+    "too many": _of(
+        too_many("7"), Meant(_LATER, "too many"), webhook=Meant(_LATER, "too many", after=_SEVEN)
+    ),
+    "too many, as the body says": _of(
+        Says(answer=Answer(429, {"ok": False, "parameters": {"retry_after": 7}})),
+        Meant(_LATER, "too many", after=_SEVEN),
+        webhook=Meant(_LATER, "too many"),
+    ),
+    "too many, until a date": _of(
+        too_many("Thu, 26 Nov 2026 09:00:07 GMT"),
+        Meant(_LATER, "too many"),
+        webhook=Meant(_LATER, "too many", after=_SEVEN),
+    ),
+    "slow": _of(Slow(seconds=5), _IN_DOUBT),
+    "cut in the answer": _of(Cut(), _IN_DOUBT, webhook=Meant(_SENT)),  # its status has come
+    "dropped": _of(Dropped(), _IN_DOUBT),
+}
+
+
+def settings_for(var_dir: object, smtp: str | None = None) -> Settings:
+    """Return the settings of the channels under test."""
+    url = SecretStr(smtp) if smtp else None
+    return Settings(var_dir=str(var_dir), web_url=INBOX, smtp_url=url, mail_from="gate@example.org")
+
+
+def sending_to(address: str, name: str = "rita") -> Sending:
+    """Return one notice for an address, whose requester is called ``name``."""
+    notice = notice_with(name, NoticeKind.NEEDED, has_details=False)
+    return Sending(address=address, person="dana", notices=(notice,), zone="UTC", message_id="plangate.1")
+
+
+def check(attempted: Attempted, meant: Meant) -> None:
+    """Fail if an attempt ended otherwise than it must, or if its reason has a secret."""
+    assert attempted.delivery is meant.delivery, f"{attempted.delivery}: {attempted.reason}"
+    assert meant.says in attempted.reason, attempted.reason
+    assert attempted.is_in_doubt is meant.is_in_doubt, f"in doubt: {attempted.is_in_doubt}"
+    assert attempted.retry_at == (NOW + meant.after if meant.after else None), attempted.retry_at
+    if meant.delivery is not _SENT:
+        assert attempted.reason.endswith("."), "the reason is no sentence"
+    for secret in SECRETS:
+        assert secret not in attempted.reason, "the reason has a secret"
+
+
+async def check_mail(fault: MailFault, var_dir: object) -> None:
+    """Send one notice to a mail server with this fault."""
+    async with mail_server(fault) as port:
+        patience = PATIENCE if fault.reply else SHORT
+        channels = Channels(settings_for(var_dir, f"smtp://127.0.0.1:{port}"), patience)
+        check(await channels.send(sending_to(f"mailto:{RECIPIENT}"), NOW), fault.meant)
+
+
+async def check_service(running: Running, service: str, fault: ServiceFault, var_dir: object) -> None:
+    """Send one notice to a chat service with this fault."""
+    running.server.heal()
+    running.server.plan(fault.fault, times=None)
+    channels = Channels(settings_for(var_dir), SHORT if isinstance(fault.fault, Slow) else PATIENCE)
+    check(await channels.send(sending_to(running.addresses[service], MISLEADING), NOW), fault.means(service))
+
+
+async def check_revoked(running: Running, service: str, var_dir: object) -> None:
+    """Send one notice to a chat service that does not know the address any more."""
+    running.server.heal()
+    running.services.revoked.add(service)
+    try:
+        channels = Channels(settings_for(var_dir))
+        check(await channels.send(sending_to(running.addresses[service]), NOW), Meant(_REFUSED))
+    finally:
+        running.services.revoked.discard(service)
+
+
+@asynccontextmanager
+async def mail_server(fault: MailFault, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Run a mail server with this fault; yields its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await _talk(reader, writer, fault)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client has gone
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: MailFault) -> None:
+    async def say(stage: str, usual: str) -> bool:
+        """Reply, and return whether the conversation goes on."""
+        reply = fault.reply if stage == fault.stage else usual
+        if reply is None:
+            return False
+        if reply:
+            writer.write(f"{reply}\r\n".encode())
+            await writer.drain()
+        return True
+
+    if not await say("greeting", "220 mail.test"):
+        return
+    while line := (await reader.readline()).decode():
+        stage = line.split(":")[0].split(" ")[0].strip()
+        usual = {"EHLO": "250 mail.test", "DATA": "354 go on", "QUIT": "221 bye"}.get(stage, "250 ok")
+        if not await say(stage, usual):
+            return
+        if stage == "DATA":
+            await reader.readuntil(b"\r\n.\r\n")
+            if not await say(".", "250 queued"):
+                return
+
+
+Checking = Callable[[], Awaitable[None]]
+
+
+def all_checks(running: Running, services: tuple[str, ...], var_dir: object) -> dict[str, Checking]:
+    """Return every fault with its check, by a name."""
+    checks: dict[str, Checking] = {}
+    for name, mail in MAIL_FAULTS.items():
+        checks[f"mail: {name}"] = lambda mail=mail: check_mail(mail, var_dir)  # type: ignore[misc]
+    for service in services:
+        checks[f"{service}: revoked"] = lambda service=service: check_revoked(running, service, var_dir)  # type: ignore[misc]
+        for name, fault in SERVICE_FAULTS.items():
+            checks[f"{service}: {name}"] = lambda service=service, fault=fault: check_service(  # type: ignore[misc]
+                running, service, fault, var_dir
+            )
+    return checks

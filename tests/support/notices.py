@@ -1,0 +1,139 @@
+"""A Plangate that sends notices, without Temporal: runs move in the records, a post office gets messages."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from plangate.domain.audit import Closed, Decided, Event, Outcome
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.plan import Plan
+from plangate.domain.policy import Need, Requirement
+from plangate.notifications.ledger import Ledger, Pace
+from plangate.notifications.notice import Attempted, Delivery, Sending
+from plangate.notifications.notifier import Notifier
+from plangate.notifications.readers import Readers
+from plangate.presentation.clock import now as machine_time
+from plangate.records.checkpoints import seal_what_moved
+from plangate.records.database import Database
+from plangate.records.trail import Note, reopen_trail
+from plangate.signing.checkpoints import checkpoint_after
+from tests.support.build import NOON
+from tests.support.sealed_records import SEAL_KEY
+from tests.support.shown_runs import plan, put_people, put_run, step
+
+FINANCE = Requirement(needs=(Need(role="finance", count=1),))
+OPERATOR = Requirement(needs=(Need(role="operator", count=1),))
+TWO = Requirement(needs=(Need(role="finance", count=2),))
+MAIL = plan(step("send_email", "Email 1 recipient: kim@example.org", to=["kim@example.org"]))
+PEOPLE = "".join(
+    f'[[person]]\nname = "{name}"\nmail = "{name}@example.org"\nroles = [{roles}]\n\n'
+    for name, roles in {"rita": "", "dana": '"finance"', "kim": '"finance"', "olga": '"operator"'}.items()
+)
+SENT = Attempted(delivery=Delivery.SENT)
+
+
+@dataclass
+class PostOffice:
+    """A channel that keeps what it gets, and answers as it is told."""
+
+    sent: list[Sending] = field(default_factory=list)
+    answers: Callable[[Sending], Attempted] = lambda _sending: SENT
+    holds_up: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    async def send(self, sending: Sending, now: datetime) -> Attempted:
+        """Keep a message, once its address is no longer held up."""
+        del now
+        if sending.address in self.holds_up:
+            await self.holds_up[sending.address].wait()
+        self.sent.append(sending)
+        return self.answers(sending)
+
+    def told(self) -> list[str]:
+        """Return who was told what, and forget it."""
+        found = [f"{one.person} {notice.kind}" for one in self.sent for notice in one.notices]
+        self.sent.clear()
+        return sorted(found)
+
+
+@dataclass
+class Telling:
+    """Records, a notifier over them, and its clock."""
+
+    database: Database
+    post: PostOffice
+    pace: Pace = field(default_factory=Pace)
+    now: datetime = field(default_factory=machine_time)
+    people: str = PEOPLE
+
+    def __post_init__(self) -> None:
+        if self.people:
+            self.list_people(self.people)
+        self.notifier = self.another()
+
+    def list_people(self, text: str) -> None:
+        """Put a list of people on the record, and go on after that."""
+        put_people(self.database, text)
+        self.now = max(self.now, machine_time()) + timedelta(seconds=1)
+
+    def another(self) -> Notifier:
+        """Return the notifier of another process."""
+
+        def clock(_: Connection) -> datetime:
+            return self.now
+
+        self.ledger = Ledger(self.database, Readers("operator", "http://inbox"), self.pace, clock)
+        return Notifier(self.ledger, self.post)
+
+    async def told(self, notifier: Notifier | None = None) -> list[str]:
+        """Let everything be done that is to be done now; return who was told what."""
+        working = notifier or self.notifier
+        while True:
+            handed_out = await working.step()
+            await working.settle()
+            if not (handed_out.messages or handed_out.has_more):
+                return self.post.told()
+
+    def put(self, name: str, shown: Plan = MAIL, **more: Any) -> str:
+        """Put a run in review into the records; return its fingerprint."""
+        fields = {"requirement": FINANCE, "deadline": self.now + timedelta(days=1), **more}
+        return put_run(self.database, name, shown, at=self.now, **fields)
+
+    def happens(self, name: str, *events: Event) -> None:
+        """Let more happen to a run."""
+        with self.database.write() as connection:
+            trail = reopen_trail(connection, name)
+            for event in events:
+                key = f"later:{len(trail.entries())}"
+                trail.append(Note(key=key, at=self.now, actor="worker@here", event=event))
+
+    def seal(self) -> None:
+        """Seal what moved."""
+        with self.database.write() as connection:
+            seal_what_moved(connection, lambda last, seals, at: checkpoint_after(last, seals, at, SEAL_KEY))
+
+
+def decided(by: str, fingerprint: str, what: Choice = Choice.APPROVE, **more: Any) -> Decided:
+    """Return an accepted decision of someone with the role finance."""
+    decision = Decision(decision=what, by=by, plan=fingerprint, comment="so be it", **more)
+    standing = Standing(person=by, roles=("finance", ANYONE))
+    return Decided(
+        arrival=Arrival(
+            key=f"{what}:{by}:{fingerprint[:8]}:{len(more)}",
+            name=what,
+            via=Via.SIGNAL,
+            received_at=NOON,
+            decision=decision,
+        ),
+        verdict=Verdict(accepted=True, reason=""),
+        approver=Approver(name=by, standings=(standing,)),
+    )
+
+
+def closed(outcome: Outcome = Outcome.EXECUTED) -> Closed:
+    """Return the end of a run."""
+    return Closed(outcome=outcome)

@@ -1,0 +1,132 @@
+"""Working time: zones, days off, hours, and what changes in them (`plangate.domain.calendars`)."""
+
+import random
+import tomllib
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+
+from plangate.domain.calendars import Calendar, Hours
+from plangate.domain.errors import FileInvalid, NoWorkingTime
+from plangate.domain.faults import Fault
+from plangate.policy.calendars_file import read_calendars
+from plangate.policy.policy_file import checked_policy, policy_in
+from plangate.policy.public_holidays import with_holidays
+from tests.support.calendars import difference
+
+MUNICH = """
+[[calendar]]
+name = "munich"
+zone = "Europe/Berlin"
+country = "DE"
+region = "BY"
+hours = ["09:00-12:00", "13:00-17:00"]
+days_off = [2026-12-24]
+extra_days = [2026-12-19]
+"""
+
+
+def _read(text: str) -> tuple[dict[str, Calendar], list[Fault]]:
+    faults: list[Fault] = []
+    return read_calendars(tomllib.loads(text), text.encode(), faults), faults
+
+
+def _munich(at: datetime) -> Calendar:
+    calendars, faults = _read(MUNICH)
+    assert not faults
+    return with_holidays(calendars["munich"], at)
+
+
+def test_two_working_days_keep_the_time_of_day_and_leave_out_holidays() -> None:
+    at = datetime(2026, 12, 23, 14, tzinfo=UTC)
+    assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 29, 14, tzinfo=UTC)
+
+
+def test_what_begins_at_the_weekend_counts_from_monday_morning() -> None:
+    at = datetime(2026, 11, 28, 14, tzinfo=UTC)
+    assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 2, 8, tzinfo=UTC)
+
+
+def test_working_hours_leave_out_the_lunch_break_and_the_night() -> None:
+    at = datetime(2026, 11, 27, 14, tzinfo=UTC)  # 15:00 in Munich
+    assert _munich(at).add_working(at, hours=6) == datetime(2026, 11, 30, 13, tzinfo=UTC)
+
+
+def test_an_extra_day_is_worked_although_it_is_a_saturday() -> None:
+    at = datetime(2026, 12, 18, 15, tzinfo=UTC)
+    assert _munich(at).add_working(at, days=1) == datetime(2026, 12, 19, 15, tzinfo=UTC)
+
+
+def test_a_night_shift_lasts_an_hour_less_or_more_when_the_clocks_change() -> None:
+    night = Calendar(name="night", zone="Europe/Berlin", hours=(Hours(begin=time(22), end=time(6)),))
+    night = night.model_copy(update={"weekdays": tuple(range(7))})
+
+    def length(day: datetime) -> timedelta:
+        begin, end = next(night.spans(day.replace(hour=18), day.replace(hour=18) + timedelta(hours=20)))
+        return end - begin
+
+    assert length(datetime(2026, 3, 28, tzinfo=UTC)) == timedelta(hours=7)
+    assert length(datetime(2026, 10, 24, tzinfo=UTC)) == timedelta(hours=9)
+    assert length(datetime(2026, 11, 24, tzinfo=UTC)) == timedelta(hours=8)
+
+
+def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
+    first = random.Random(18).randrange(10**6)
+    assert [found for seed in range(first, first + 12) if (found := difference(seed))] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('zone = "Europe/Munich"', "is no time zone that is known here"),
+        ('zone = "../etc/passwd"', "zone:"),
+        ("zone = 1", "zone:"),
+        ("weekdays = []", "weekdays: are none"),
+        ('weekdays = ["monday"]', "must be one of: mon, tue"),
+        ("hours = []", "at least 1"),
+        ('hours = ["9-17"]', "must be text such as '09:00-17:30'"),
+        ('hours = ["09:00-24:30"]', "must be text such as"),
+        ('hours = ["09:00-09:00"]', "must not end when it begins"),
+        ('hours = ["09:00-12:00", "11:00-15:00"]', "overlap"),
+        ('hours = ["22:00-06:00", "05:00-07:00"]', "overlap"),
+        ('days_off = ["2026-12-24"]', "must be a date without quotes"),
+        ("days_off = [2026-12-24T10:00:00]", "must be a date without quotes"),
+        ("days_off = [0001-01-01]", "must be between the years 1970 and 2100"),
+        ("days_off = [2026-12-24]\nextra_days = [2026-12-24]", "is also in days_off"),
+        ('region = "BY"', "needs a country"),
+        ('country = "XX"', "write its ISO 3166 code"),
+        ('country = "DE"\nregion = "XX"', "known are BB, BE"),
+        ('holiday = "x"', "unknown field"),
+    ],
+)
+def test_a_fault_of_a_calendar_says_where_and_what_to_do(line: str, message: str) -> None:
+    zone = "" if line.startswith("zone") else 'zone = "Europe/Berlin"'
+    with pytest.raises(FileInvalid, match=r"calendar 'munich' \(line 1\)") as error:
+        checked_policy(f'[[calendar]]\nname = "munich"\n{zone}\n{line}\n[default]\nneeds = []', {}, None)
+    assert message in str(error.value)
+
+
+def test_days_off_that_leave_no_working_day_for_a_year_are_a_fault() -> None:
+    mondays = [date(2026, 11, 30) + timedelta(weeks=number) for number in range(60)]
+    days = ", ".join(map(str, mondays))
+    _, faults = _read(f'[[calendar]]\nname = "x"\nzone = "UTC"\nweekdays = ["mon"]\ndays_off = [{days}]')
+    assert "leave no working day for more than a year" in str(faults[0])
+
+
+def test_a_kept_text_is_read_although_its_zone_and_country_are_not_known_here() -> None:
+    policy = policy_in('[[calendar]]\nname = "x"\nzone = "Moon/Base"\ncountry = "XX"\n[default]\nneeds = []')
+    assert policy.calendars["x"].zone == "Moon/Base"
+
+
+def test_two_calendars_of_one_name_are_a_fault() -> None:
+    _, faults = _read(MUNICH + MUNICH)
+    assert "is also the name of another calendar" in str(faults[0])
+
+
+def test_the_search_for_working_time_ends() -> None:
+    never = Calendar(name="never", zone="UTC", weekdays=(), days_off=())
+    with pytest.raises(NoWorkingTime, match="too little working time"):
+        never.next_working(datetime(2026, 1, 1, tzinfo=UTC))
+    with pytest.raises(NoWorkingTime, match="too little working time"):
+        never.add_working(datetime(2026, 1, 1, tzinfo=UTC), hours=1)
+    assert never.last_working(datetime(2026, 1, 1, tzinfo=UTC)) is None

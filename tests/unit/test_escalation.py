@@ -1,0 +1,296 @@
+"""Once a review has lasted for some time, another role may give its approvals, too; nothing else changes."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.audit.rules import broken_story
+from plangate.domain.audit import Decided, Reopened
+from plangate.domain.decision import Arrival, Choice, Verdict
+from plangate.domain.errors import FileInvalid
+from plangate.domain.escalation import Escalation
+from plangate.domain.fold import apply
+from plangate.domain.people import People, Person, identify
+from plangate.domain.policy import Matched as Step
+from plangate.domain.policy import Need, Requirement, Rule, asks_for_less, combined, strictest
+from plangate.domain.review import judge
+from plangate.domain.revocation import lost_approvals
+from plangate.domain.run import Phase, RunState
+from plangate.domain.seeing import may_see
+from plangate.domain.seers import Party, Seers
+from plangate.domain.status import status_of
+from plangate.domain.who_can import wanted_of
+from plangate.policy.policy_file import policy_in
+from plangate.presentation.markdown import details_page
+from plangate.presentation.run_page import run_page
+from plangate.web.may import may_decide_now, offered
+from tests.support.build import DEADLINE, NOON, arrival, chained, drafted, requested, state_after
+from tests.support.drawn_pages import drawn_run, read_html
+from tests.unit.test_run_page import printed
+
+HALF = timedelta(minutes=30)
+LATER = Escalation(role="finance", after_seconds=1800, to="board")
+FINANCE = Requirement(needs=(Need(role="finance", count=1),), escalations=(LATER,))
+TWO = FINANCE.model_copy(update={"needs": (Need(role="finance", count=2),)})
+PEOPLE = People(
+    persons=(
+        Person(name="rita", roles=("finance", "board")),
+        Person(name="dana", roles=("finance",)),
+        Person(name="beth", roles=("board",)),
+        Person(name="bill", roles=("board",)),
+        Person(name="erik", roles=("ops",)),
+    )
+)
+
+
+def judged(state: RunState, one: Arrival) -> Decided:
+    assert one.decision is not None
+    return judge(state, one, identify(PEOPLE, one.decision.by, one.received_at))
+
+
+def approve(state: RunState, by: str, at: datetime) -> tuple[RunState, Verdict]:
+    decided = judged(state, arrival(by=by, at=at))
+    return apply(state, decided), decided.verdict
+
+
+def test_the_other_role_may_approve_from_that_moment_on_and_not_before() -> None:
+    state = state_after(drafted(requirement=FINANCE))
+    before, verdict = approve(state, "beth", NOON + HALF - timedelta(microseconds=1))
+    assert before.phase is Phase.IN_REVIEW
+    assert verdict.reason == (
+        "beth has no role that can decide on this plan; it needs 1 approval by finance "
+        "(from Thu 2026-01-01 12:30 UTC also by board)"
+    )
+    after, verdict = approve(state, "beth", NOON + HALF)
+    assert verdict.accepted
+    assert after.phase is Phase.EXECUTING
+    (approval,) = after.approvals
+    assert approval.approver.standings[0].roles == ("board", "anyone")
+
+
+def test_the_time_of_receipt_counts_not_that_of_the_judgment_before_it() -> None:
+    state = state_after(drafted(requirement=TWO))
+    state, _ = approve(state, "beth", NOON + HALF)
+    state, verdict = approve(state, "bill", NOON + HALF - timedelta(seconds=1))
+    assert not verdict.accepted
+    assert state.phase is Phase.IN_REVIEW
+
+
+def test_as_many_approvals_are_needed_and_each_person_counts_once() -> None:
+    state, late = state_after(drafted(requirement=TWO)), NOON + HALF
+    state, verdict = approve(state, "beth", late)
+    assert verdict.reason.startswith("approved; still needed: 1 approval by finance")
+    again, verdict = approve(state, "beth", late + timedelta(seconds=1))
+    assert not verdict.accepted
+    done, _ = approve(again, "dana", late)
+    assert done.phase is Phase.EXECUTING
+
+
+def test_the_requester_does_not_approve_by_another_role_either() -> None:
+    state = state_after(drafted(requirement=FINANCE))
+    _, verdict = approve(state, "rita", NOON + HALF)
+    assert verdict.reason == "rita is the requester; another person must approve"
+
+
+def test_who_may_approve_later_may_reject_and_edit_later_and_resolve_never() -> None:
+    state = state_after(drafted(requirement=FINANCE))
+    assert not judged(state, arrival("reject", "beth", at=NOON)).verdict.accepted
+    assert judged(state, arrival("reject", "beth", at=NOON + HALF)).verdict.accepted
+    assert FINANCE.resolving.any_of == (("finance",),)
+
+
+def test_a_reopened_review_counts_from_its_reopening_and_earlier_approvals_stay() -> None:
+    state = state_after(drafted(requirement=TWO))
+    state, _ = approve(state, "beth", NOON + HALF)
+    state, _ = approve(state, "dana", NOON + HALF)
+    later = NOON + timedelta(minutes=40)
+    lost = lost_approvals(state, without("dana"), later)
+    assert [one.name for one in lost] == ["dana"]
+    event = Reopened(
+        fingerprint=state.fingerprint or "", step=1, lost=lost, reopened_at=later, deadline=DEADLINE + HALF
+    )
+    state = apply(state, event)
+    assert [one.name for one in state.approvers] == ["beth"]
+    assert state.reliefs[0].at == later + HALF
+    _, verdict = approve(state, "bill", later + timedelta(minutes=1))
+    assert not verdict.accepted
+    state, verdict = approve(state, "bill", later + HALF)
+    assert verdict.accepted
+    assert state.phase is Phase.EXECUTING
+
+
+def without(name: str) -> People:
+    return People(persons=tuple(one for one in PEOPLE.persons if one.name != name))
+
+
+def test_an_approval_by_the_other_role_is_lost_with_that_role() -> None:
+    state, _ = approve(state_after(drafted(requirement=FINANCE)), "beth", NOON + HALF)
+    left = People(persons=(Person(name="beth", roles=("ops",)),))
+    assert [one.reason for one in lost_approvals(state, left, DEADLINE)] == [
+        "beth does not have the role board"
+    ]
+    assert lost_approvals(state, PEOPLE, DEADLINE) == ()
+
+
+def test_time_alone_approves_nothing() -> None:
+    state = state_after(drafted(requirement=FINANCE))
+    state, _ = approve(state, "erik", NOON)
+    assert not state.is_approved
+    assert state.phase is Phase.IN_REVIEW  # and no event of the clock can change that
+
+
+def test_an_auditor_finds_an_approval_that_came_too_early_for_its_role() -> None:
+    opened = requested(), drafted(requirement=FINANCE)
+    state, at = state_after(opened[1]), NOON + HALF
+    good = judged(state, arrival(by="beth", at=at))
+    assert not list(broken_story("plan-1", chained([*opened, good], at=NOON)[:2]))
+    (found,) = _found([*opened, good], at)
+    assert not found
+    early = good.model_copy(update={"arrival": arrival(by="beth", at=at - timedelta(seconds=1))})
+    (found,) = _found([*opened, early], at - timedelta(seconds=1))
+    assert "was accepted, though beth has no role that can decide on this plan" in found
+
+
+def _found(events: list[object], at: datetime) -> list[str]:
+    entries = chained(events)  # type: ignore[arg-type]
+    entries[-1] = entries[-1].model_copy(update={"at": at})
+    return [" ".join(one.what for one in broken_story("plan-1", entries))]
+
+
+# ---- rules that meet ----------------------------------------------------------------------------
+
+
+def rule(*roles: str, name: str = "one", later: tuple[Escalation, ...] = ()) -> Rule:
+    return Rule(name=name, needs=tuple(Need(role=role, count=1) for role in roles), escalations=later)
+
+
+def both(one: Rule, other: Rule) -> tuple[Escalation, ...]:
+    return combined([Step(rules=(one, other))], one, "").escalations
+
+
+def test_what_one_rule_leaves_to_a_role_alone_another_rule_gives_to_no_other_role() -> None:
+    assert both(rule("finance", later=(LATER,)), rule("finance")) == ()
+    assert both(rule("finance", later=(LATER,)), rule("ops")) == (LATER,)
+
+
+def test_the_longest_time_of_all_rules_counts() -> None:
+    longer = LATER.model_copy(update={"after_seconds": 7200})
+    assert both(rule("finance", later=(LATER,)), rule("finance", later=(longer,))) == (longer,)
+
+
+ROLES = ("finance", "ops", "board")
+ESCALATIONS = st.lists(
+    st.builds(
+        Escalation,
+        role=st.sampled_from(ROLES),
+        after_seconds=st.integers(1, 4),
+        to=st.sampled_from(ROLES),
+    ),
+    max_size=4,
+)
+
+
+@st.composite
+def requirements(draw: st.DrawFn) -> Requirement:
+    roles = draw(st.lists(st.sampled_from(ROLES), unique=True, max_size=3))
+    return Requirement(
+        needs=tuple(Need(role=role, count=draw(st.integers(1, 2))) for role in roles),
+        escalations=tuple(one for one in draw(ESCALATIONS) if one.role in roles),
+        remind=tuple(draw(st.lists(st.integers(1, 3), unique=True))),
+    )
+
+
+@given(one=requirements(), other=requirements())
+def test_the_strictest_of_two_requirements_asks_for_no_less_than_either(
+    one: Requirement, other: Requirement
+) -> None:
+    found = strictest(one, other)
+    for part in (one, other):
+        assert asks_for_less(found, part) is None, (found, part)
+
+
+@given(one=requirements(), other=requirements(), roles=st.sets(st.sampled_from(ROLES)), at=st.integers(0, 5))
+def test_nobody_can_give_by_both_rules_what_they_could_not_give_by_each(
+    one: Requirement, other: Requirement, roles: set[str], at: int
+) -> None:
+    def fills(requirement: Requirement, role: str) -> bool:
+        later = [e.to for e in requirement.escalations if e.role == role and e.after_seconds <= at]
+        return role in roles or any(to in roles for to in later)
+
+    together = strictest(one, other)
+    for part in (one, other):
+        for need in part.needs:
+            assert not fills(together, need.role) or fills(part, need.role)
+
+
+def test_a_forged_escalation_is_less_than_the_policy_asks_for() -> None:
+    plain = FINANCE.model_copy(update={"escalations": ()})
+    assert asks_for_less(FINANCE, plain) == "no approval by board for finance after 1800 seconds already"
+    earlier = FINANCE.model_copy(update={"escalations": (LATER.model_copy(update={"after_seconds": 1}),)})
+    assert asks_for_less(earlier, FINANCE) == "no approval by board for finance after 1 seconds already"
+    assert asks_for_less(plain, FINANCE) is None
+
+
+# ---- what people see ----------------------------------------------------------------------------
+
+
+def test_the_page_shows_from_the_beginning_who_may_approve_later() -> None:
+    status = status_of(state_after(drafted(requirement=FINANCE)), "records")
+    assert [(one.role, one.to, one.at) for one in status.reliefs] == [("finance", "board", NOON + HALF)]
+    page = printed(run_page(status, NOON))
+    assert "from 1 Jan 12:30 UTC, in 30 min, board (instead of finance)" in page
+    assert "since 1 Jan 12:30 UTC, 5 min ago, board" in printed(
+        run_page(status, NOON + timedelta(minutes=35))
+    )
+
+
+def test_markdown_and_the_inbox_say_it_too() -> None:
+    state = state_after(drafted(requirement=FINANCE))
+    page = details_page(state)
+    assert "For finance, from Thu 2026-01-01 12:30 UTC also by board." in page
+    inbox = " ".join(read_html(drawn_run(status_of(state, "records"))).text.split())
+    assert "For finance, from 2026-01-01 12:30 UTC on also by board." in inbox
+
+
+def test_a_list_has_the_run_for_who_may_approve_from_that_moment_on() -> None:
+    status = status_of(state_after(drafted(requirement=FINANCE)), "records")
+    beth = identify(PEOPLE, "beth", NOON)
+    assert not may_decide_now(status, beth, NOON)
+    assert may_decide_now(status, beth, NOON + HALF)
+    assert Choice.APPROVE in offered(status, beth, NOON + HALF)
+    assert offered(status, beth, NOON) == ()
+    (wanted,) = wanted_of(status, PEOPLE, NOON + HALF)
+    assert wanted.names == ("dana", "beth", "bill")
+    (wanted,) = wanted_of(status, PEOPLE, NOON)
+    assert wanted.names == ("dana",)
+
+
+def test_who_may_approve_later_may_see_the_run_from_the_beginning() -> None:
+    seen_by = (Seers(name="few", who=(Party.DECIDERS,)),)
+    state = state_after(drafted(requirement=FINANCE.model_copy(update={"seen_by": seen_by})))
+    beth, erik = (identify(PEOPLE, name, NOON).approver for name in ("beth", "erik"))
+    assert may_see(state, beth)
+    assert not may_see(state, erik)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('escalate = [{ after = "24h", to = "anyone" }]', "anyone would be everyone but the requester"),
+        ('escalate = [{ after = "24h", to = "finance" }]', "may approve from the beginning already"),
+        ('escalate = [{ after = "0s", to = "board" }]', "is not between 1 second and 365 days"),
+        ('escalate = [{ after = "2 working days", to = "board" }]', "cannot be read"),
+        ('timeout = "1h"\nescalate = [{ after = "1h", to = "board" }]', "no earlier than the review ends"),
+        ('timeout = "1h"\nremind = ["1h"]', "would come before the review begins"),
+        ('timeout = "2 working days"', "name the calendar for it"),
+        ('timeout = "2 working days"\ncalendar = "x"', "is no calendar of this file"),
+        ('timeout = "0 working hours"\ncalendar = "x"', "is not between 1 and 2000 working hours"),
+        ('timeout = "3 working weeks"', "cannot be read"),
+    ],
+)
+def test_a_fault_of_a_rules_times_says_what_to_do(line: str, message: str) -> None:
+    with pytest.raises(FileInvalid) as error:
+        policy_in(f'[default]\nneeds = [{{ role = "finance" }}]\n{line}')
+    assert message in str(error.value)

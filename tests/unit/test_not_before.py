@@ -1,0 +1,121 @@
+"""The moment before which a plan does not begin: in files, forms, differences and on pages."""
+
+from datetime import date, datetime, time, timedelta
+
+import pytest
+
+from plangate.cli.plan_yaml import yaml_of
+from plangate.domain.calendars import Calendar, Hours
+from plangate.domain.plan import Plan, ProposedPlan, struck_steps, without_steps
+from plangate.domain.plan_changes import changes_between, in_short, kept_before, plan_before
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.start_times import calendar_words
+from plangate.domain.status import Status, status_of
+from plangate.policy.starting import starts_of
+from plangate.presentation.lists import pending_table
+from plangate.presentation.markdown import details_page
+from plangate.presentation.run_page import run_page
+from plangate.web.plan_form import FormFaults, form_of, plan_from
+from tests.support.build import DEADLINE, HOUR, NOON, PLAN, arrival, decide, drafted, state_after
+from tests.unit.test_plan_yaml import read
+from tests.unit.test_run_page import printed
+
+LATER = NOON + timedelta(days=3)
+OFFICE = Calendar(name="office", zone="Europe/Berlin", hours=(Hours(begin=time(9), end=time(17)),))
+CLOSE = Calendar(name="close", zone="Europe/Berlin", weekdays=(), extra_days=(date(2026, 1, 2),))
+TWO = ProposedPlan.model_validate(
+    {
+        "summary": "s",
+        "not_before": LATER.isoformat(),
+        "steps": [{"tool": "t", "arguments": {"n": number}} for number in (1, 2)],
+    }
+)
+
+
+def plan(not_before: datetime | None) -> Plan:
+    return PLAN.model_copy(update={"not_before": not_before})
+
+
+def test_it_is_in_the_text_that_an_editor_opens_and_read_back() -> None:
+    text = yaml_of(TWO, header=[], step_notes=["", ""])
+    assert 'not_before: "2026-01-04T12:00:00+00:00"' in text
+    assert ProposedPlan.model_validate(read(text)) == TWO
+
+
+def test_a_form_keeps_it_changes_it_and_takes_it_away() -> None:
+    assert plan_from(TWO, {}) == TWO
+    sooner = plan_from(TWO, {"not_before": "2026-01-03T13:00:00+01:00"})
+    assert sooner.not_before == LATER - timedelta(days=1)
+    assert plan_from(TWO, {"not_before": "  "}).not_before is None
+    with pytest.raises(FormFaults, match="must be a time with its zone"):
+        plan_from(TWO, {"not_before": "tomorrow"})
+    assert form_of(plan_from(TWO, {"not_before": ""})).not_before.text == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, LATER), (LATER, None), (LATER, LATER + HOUR), (LATER, LATER), (None, None)]
+)
+def test_a_difference_has_it_and_the_plan_before_is_made_again(
+    before: datetime | None, after: datetime | None
+) -> None:
+    old, new = plan(before), plan(after)
+    found = changes_between(old, new)
+    assert bool(found) is (before != after)
+    assert in_short(found) == ("when it may begin changed" if before != after else "")
+    kept = kept_before(1, "f" * 64, old, new)
+    assert plan_before(type(kept).model_validate_json(kept.model_dump_json()), new) == old
+
+
+def test_who_strikes_a_step_leaves_it_as_it_is() -> None:
+    old = Plan.model_validate(TWO.model_dump())
+    left = without_steps(TWO, {2})
+    assert left.not_before == LATER
+    assert struck_steps(old, left) == (2,)
+    assert struck_steps(old, left.model_copy(update={"not_before": None})) is None
+
+
+def in_review(requirement: Requirement | None = None) -> Status:
+    needs = requirement or Requirement(needs=(Need(role="anyone", count=1),))
+    starts = starts_of(needs, NOON, DEADLINE, LATER)
+    return status_of(state_after(drafted(plan(LATER), requirement=needs, starts=starts)), "records")
+
+
+def test_the_pages_show_it_as_a_date_before_the_decision_and_that_the_run_waits_after_it() -> None:
+    shown = printed(run_page(in_review(), NOON))
+    assert "not before" in shown
+    assert "4 Jan 12:00 UTC" in shown
+    assert "at the earliest 4 Jan 12:00 UTC, in 72 h" in shown
+    listed = " ".join(printed(pending_table([in_review()], NOON), width=300).split())
+    assert "runs at the earliest in 72 h" in listed
+    state = decide(state_after(drafted(plan(LATER))), arrival(plan=drafted(plan(LATER)).fingerprint))
+    waiting = status_of(state, "records")
+    shown = printed(run_page(waiting, NOON))
+    assert "approved, waits to begin" in shown
+    assert "can take their approval back" in shown
+    assert "No step begins before 2026-01-04 12:00:00 UTC" in details_page(state)
+    assert "Not before 2026-01-04 12:00:00 UTC." in details_page(state)
+    assert "approved, waits to begin" not in printed(run_page(waiting, LATER))
+
+
+def test_the_pages_show_windows_and_freezes_and_when_no_time_is_left() -> None:
+    needs = Requirement(needs=(Need(role="anyone", count=1),), windows=(OFFICE,), freezes=(CLOSE,))
+    shown = " ".join(printed(run_page(in_review(needs), NOON)).split())
+    assert "steps begin Mon-Fri 09:00-17:00 Europe/Berlin (office)" in shown
+    assert "no step begins on 2026-01-02 Europe/Berlin (close)" in shown
+    assert "at the earliest 5 Jan 08:00 UTC" in shown
+    assert "never: none of these times is left" in printed(
+        run_page(in_review(needs), NOON + timedelta(days=99))
+    )
+    state = state_after(drafted(requirement=needs))
+    assert "Steps begin Mon-Fri 09:00-17:00 Europe/Berlin (office)." in details_page(state)
+
+
+def test_the_words_of_a_calendar_name_its_exceptions() -> None:
+    bank = OFFICE.model_copy(
+        update={"country": "DE", "region": "BY", "days_off": (date(2026, 12, 24),), "weekdays": (0, 1, 5)}
+    )
+    assert calendar_words(bank) == (
+        "Mon, Tue, Sat 09:00-17:00 Europe/Berlin, but not on holidays of DE-BY, but not on 2026-12-24"
+    )
+    many = CLOSE.model_copy(update={"extra_days": tuple(date(2026, 12, day) for day in range(24, 32))})
+    assert calendar_words(many) == "on 2026-12-24, 2026-12-25, 2026-12-26, and 5 more days Europe/Berlin"

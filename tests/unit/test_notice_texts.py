@@ -1,0 +1,231 @@
+"""What a notice says: what to do, about which tools, until when, and nothing that anyone could hide in it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.notifications.inert import inert
+from plangate.notifications.notice import Facts, Notice, NoticeKind, Sending
+from plangate.notifications.reader_times import brief, distance, whole
+from plangate.notifications.texts import CHAT, written
+from tests.support.notice_texts import INBOX, NOW, shape_of_text
+
+BERLIN = "Europe/Berlin"
+FACTS = Facts(
+    workflow_id="refund-4711",
+    revision=1,
+    tools=(("refund_payment", 1), ("create_ticket", 1), ("send_email", 1)),
+    requester="rita",
+    deadline=NOW + timedelta(hours=4),
+    link=f"{INBOX}/runs/refund-4711",
+)
+
+
+def notice(kind: NoticeKind = NoticeKind.NEEDED, **facts: object) -> Notice:
+    return Notice(
+        person="dana", kind=kind, event=f"{kind}:1", due_at=NOW, facts=FACTS.model_copy(update=facts)
+    )
+
+
+def to_dana(*notices: Notice, **more: object) -> Sending:
+    return Sending(address="mailto:d@example.org", person="dana", notices=notices, zone=BERLIN, **more)
+
+
+def test_the_first_notice_reads_as_a_sentence_of_what_to_do():
+    message = written(to_dana(notice()), NOW, INBOX)
+
+    assert message.subject == (
+        "Your approval is needed: 3 steps (refund_payment, create_ticket, send_email), by 14:00"
+    )
+    assert message.text == (
+        "Your approval is needed for 3 steps (refund_payment, create_ticket, send_email).\n\n"
+        "Asked by: rita\n"
+        "Decide by: Thursday, 26 November 2026, 14:00 CET (in 4 hours)\n\n"
+        "Look and decide:\n"
+        "https://gate.example.org/runs/refund-4711\n\n"
+        "You decide on the page, after you sign in. Without a decision nothing is approved.\n"
+    )
+
+
+STEPS = "3 steps (refund_payment, create_ticket, send_email)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [
+        (NoticeKind.NEEDED, f"Your approval is needed: {STEPS}, by 14:00"),
+        (NoticeKind.REMINDER, f"Reminder: your approval is needed: {STEPS}, by 14:00"),
+        (NoticeKind.ESCALATED, f"Escalated to you: your approval is needed: {STEPS}, by 14:00"),
+        (NoticeKind.CHANGED, f"The plan changed, please look again: {STEPS}, by 14:00"),
+        (NoticeKind.RELIEVED, f"Nothing more to do: {STEPS}"),
+        (NoticeKind.HELD, f"A run is held: {STEPS}, to be resolved, by 14:00"),
+        (NoticeKind.OUTCOME, f"Your request has ended: 2 done of {STEPS}"),
+        (NoticeKind.STUCK, f"Cannot be approved any more: {STEPS}"),
+        (NoticeKind.TROUBLE, "Plangate needs an operator"),
+        (NoticeKind.TEST, "A test of your notices"),
+    ],
+)
+def test_each_kind_says_in_the_subject_what_it_is_for(kind, subject):
+    message = written(to_dana(notice(kind, done=("step 1: a", "step 2: b"))), NOW, INBOX)
+    assert message.subject == subject
+    asks = kind in (NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED)
+    assert ("You decide on the page" in message.text) is asks
+    assert ("by 14:00" in message.subject) is (asks or kind is NoticeKind.HELD)
+
+
+def test_an_outcome_says_what_was_done_and_what_was_not():
+    ended = notice(
+        NoticeKind.OUTCOME, happened="it failed", done=("step 1: refund_payment",), not_done=("step 2: x",)
+    )
+    text = written(to_dana(ended), NOW, INBOX).text
+    assert "What happened: it failed\n" in text
+    assert "Done:\n• step 1: refund_payment\n\nNot done:\n• step 2: x\n" in text
+    nothing = written(to_dana(notice(NoticeKind.OUTCOME)), NOW, INBOX)
+    assert nothing.subject == f"Your request has ended: nothing was done of {STEPS}"
+
+
+def test_details_are_shown_only_where_the_facts_have_them():
+    detail = "Refund 42.50 EUR of pi_17 to ana@example.org"
+    text = written(to_dana(notice(details=(detail,))), NOW, INBOX).text
+    assert "Steps:\n• Refund 42.50 EUR of pi_17 to ana@ example․org\n" in text  # noqa: RUF001
+    assert "Steps:" not in written(to_dana(notice()), NOW, INBOX).text
+
+
+def test_a_repeat_is_marked_in_subject_and_text():
+    message = written(to_dana(notice(), is_repeat=True), NOW, INBOX)
+    assert message.subject.startswith("(sent again) Your approval is needed")
+    assert "may have reached you before" in message.text
+    assert "may have reached you before" in message.html
+
+
+def test_a_digest_begins_with_what_is_to_be_decided_first():
+    later = notice(deadline=NOW + timedelta(days=1), link=f"{INBOX}/runs/later")
+    soon = notice(NoticeKind.REMINDER, link=f"{INBOX}/runs/soon")
+    done = notice(NoticeKind.OUTCOME, link=f"{INBOX}/runs/done")
+    message = written(to_dana(done, later, soon), NOW, INBOX)
+
+    assert message.subject == ("2 decisions of yours are needed, the first by 14:00, and 1 other notice")
+    places = [message.text.index(f"/runs/{name}") for name in ("soon", "later", "done")]
+    assert places == sorted(places)
+    assert f"Open the inbox:\n{INBOX}\n" in message.text
+
+
+def test_a_summary_of_very_many_says_how_many_it_does_not_list():
+    message = written(to_dana(*[notice() for _ in range(500)]), NOW, INBOX)
+    assert message.subject == "500 decisions of yours are needed, the first by 14:00"
+    assert message.text.count("Look and decide:") == 25
+    assert "475 more notices: see the inbox." in message.text
+
+
+@given(
+    st.integers(1, 40),
+    st.lists(st.text(max_size=300), max_size=20).map(tuple),
+    st.text(max_size=600),
+    st.sampled_from(NoticeKind),
+)
+def test_a_message_for_a_chat_is_never_longer_than_the_shortest_service_allows(count, lines, text, kind):
+    facts = {"requester": text, "happened": text, "done": lines, "not_done": lines, "details": lines}
+    message = written(to_dana(*[notice(kind, **facts)] * count), NOW, INBOX, CHAT)
+    assert len(message.subject + message.text) <= 2_000
+    assert "\n" not in message.subject
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        (BERLIN, "Thursday, 26 November 2026, 14:00 CET (in 4 hours)"),
+        ("UTC", "Thursday, 26 November 2026, 13:00 UTC (in 4 hours)"),
+        ("America/Los_Angeles", "Thursday, 26 November 2026, 05:00 PST (in 4 hours)"),
+        ("Asia/Kathmandu", "Thursday, 26 November 2026, 18:45 UTC+05:45 (in 4 hours)"),
+        ("Pacific/Kiritimati", "Friday, 27 November 2026, 03:00 UTC+14:00 (in 4 hours)"),
+        ("No/Where", "Thursday, 26 November 2026, 13:00 UTC (in 4 hours)"),
+        ("../../etc/passwd", "Thursday, 26 November 2026, 13:00 UTC (in 4 hours)"),
+        ("", "Thursday, 26 November 2026, 13:00 UTC (in 4 hours)"),
+    ],
+)
+def test_a_deadline_is_in_the_readers_zone(zone, said):
+    assert whole(NOW + timedelta(hours=4), zone, NOW) == said
+
+
+@pytest.mark.parametrize(
+    ("now", "when", "said"),
+    [
+        (NOW, NOW + timedelta(hours=4), "14:00"),
+        (NOW, NOW + timedelta(hours=15), "Fri 27 Nov, 01:00"),
+        (NOW, NOW + timedelta(days=60), "Mon 25 Jan 2027, 10:00"),
+        # The night in which an hour comes twice: 02:30 summer time, and 02:30 winter time.
+        (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "02:30"),
+        (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "02:30"),
+    ],
+)
+def test_a_subject_has_the_day_only_if_it_is_another(now, when, said):
+    assert brief(when, BERLIN, now) == said
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (timedelta(seconds=-1), "over"),
+        (timedelta(seconds=20), "in 1 minute"),
+        (timedelta(minutes=61), "in 1 hour 1 minute"),
+        (timedelta(hours=71, minutes=59), "in 71 hours 59 minutes"),
+        (timedelta(days=3, hours=2), "in 3 days"),
+    ],
+)
+def test_how_long_it_is_from_now_is_said_in_words(left, said):
+    assert distance(NOW + left, NOW) == said
+
+
+def test_the_hour_that_comes_twice_has_the_name_of_its_time():
+    first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
+    assert "02:30 CEST" in whole(first, BERLIN, first)
+    assert "02:30 CET" in whole(second, BERLIN, first)
+
+
+@pytest.mark.parametrize("deadline", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+def test_the_end_of_the_calendar_is_no_reason_to_fail(deadline):
+    for zone in (BERLIN, "Pacific/Kiritimati", "America/Los_Angeles"):
+        written(Sending(address="", person="", notices=(notice(deadline=deadline),), zone=zone), NOW, INBOX)
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "", "//x", "gate.example.org", "https://" + "x" * 3000]
+)
+def test_what_is_no_address_of_a_page_is_no_link(link):
+    message = written(to_dana(notice(link=link)), NOW, INBOX)
+    assert "Look and decide" not in message.text
+    assert "<a " not in message.html
+
+
+@given(st.text(max_size=400))
+def test_inert_text_is_short_on_one_line_and_interpreted_by_no_client(text):
+    shown = inert(text, 100)
+    shape = shape_of_text(f"Asked by: {shown}")  # it never begins a line
+    assert shape.interpreted == ()
+    assert shape.links == 0
+    assert shown.strip() == shown != ""
+    assert "\n" not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("@here", "<!channel>", "*b*", "evil.example", "http://evil", "_i_", ":fire:", "&lt;", "mailto:e"),
+        *("# h", "a|b", "~x", "x\\y", "[a](b)"),
+    ],
+)
+def test_the_tokenizer_of_the_tests_finds_what_is_not_inert(text):
+    try:
+        found = shape_of_text(text).interpreted
+    except AssertionError:  # a link that leads elsewhere
+        return
+    assert found
+
+
+@pytest.mark.parametrize(
+    "name", ["rita", "J. Smith", "Dana (Finance)", "O'Brien", "Zoë", "王芳", "a_b", "42.50 EUR", "12:30"]
+)
+def test_ordinary_text_stays_as_it_is(name):
+    assert inert(name) == name

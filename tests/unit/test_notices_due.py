@@ -1,0 +1,268 @@
+"""Which notices a run calls for: a function of its trail, the people, and what they were told before."""
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plangate.domain.audit import Closed, Event, Held, Outcome, Reopened, StepInDoubt
+from plangate.domain.calendars import Calendar, Hours
+from plangate.domain.decision import Choice, Resolution
+from plangate.domain.escalation import Escalation
+from plangate.domain.people import Absence, LostApproval, People, Person
+from plangate.domain.policy import Need, Requirement, Resolvers
+from plangate.domain.seers import Seers
+from plangate.notifications.addresses import addresses_of
+from plangate.notifications.audience import Audience, audience_of
+from plangate.notifications.due import Followed, notices_due
+from plangate.notifications.notice import Notice, NoticeKind
+from plangate.records.notices import Told
+from tests.support.build import DEADLINE, HOUR, NOON, done, drafted, requested, state_after
+from tests.support.notices import decided
+
+FINANCE = Requirement(needs=(Need(role="finance", count=1),))
+TWO = Requirement(needs=(Need(role="finance", count=2),))
+LIST = People(
+    persons=tuple(
+        Person(name=name, roles=roles, mail=f"{name}@example.org")
+        for name, roles in {
+            "rita": (),
+            "dana": ("finance",),
+            "kim": ("finance",),
+            "head": ("boss",),
+            "olga": ("operator",),
+        }.items()
+    )
+)
+
+
+def audience(people: People = LIST, now: datetime = NOON, *, is_narrowed: bool = False) -> Audience:
+    return audience_of(
+        people,
+        now,
+        operators="operator",
+        is_narrowed=is_narrowed,
+        inbox="https://inbox",
+        addresses_of=lambda name: addresses_of(people, name),
+    )
+
+
+def due(
+    *events: Event,
+    told: Sequence[Told] = (),
+    now: datetime = NOON,
+    people: People = LIST,
+    is_narrowed: bool = False,
+) -> list[Notice]:
+    run = state_after(requested(), *events)
+    ended_at = NOON if run.closed else None
+    followed = Followed(run, NOON, ended_at, told)
+    return list(notices_due(followed, audience(people, now, is_narrowed=is_narrowed), now))
+
+
+def said(notices: Sequence[Notice]) -> list[str]:
+    return sorted(f"{one.person} {one.kind}" for one in notices)
+
+
+def sent(notices: Sequence[Notice], before: Sequence[Told] = ()) -> list[Told]:
+    """Return what people were told once these are sent that are due."""
+    told = [
+        Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
+        for one in notices
+        if one.due_at <= NOON
+    ]
+    known = {(one.person, one.event) for one in before}
+    return [*before, *(one for one in told if (one.person, one.event) not in known)]
+
+
+PLAN = drafted(requirement=FINANCE)
+
+
+def test_neither_the_requester_nor_an_author_is_asked() -> None:
+    people = LIST.model_copy(update={"persons": (*LIST.persons, Person(name="Rita B", roles=("finance",)))})
+    assert said(due(drafted(requirement=FINANCE, author="kim"), people=people)) == [
+        "Rita B needed",
+        "dana needed",
+    ]
+
+
+def test_who_gave_one_of_two_approvals_is_not_asked_again() -> None:
+    first = drafted(requirement=TWO)
+    told = sent(due(first))
+    found = due(first, decided("dana", first.fingerprint), told=told)
+    assert said(found) == ["kim needed"]
+    assert {one.event for one in found} == {one.event for one in told}
+
+
+def test_a_new_revision_that_voids_an_approval_says_so_to_who_gave_it() -> None:
+    first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
+    approved = (first, decided("dana", first.fingerprint))
+    told = sent(due(*approved), sent(due(first)))
+    asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
+    assert said(due(*approved, asked, told=told)) == []
+    assert said(due(*approved, asked, second, told=told)) == ["dana changed", "kim needed"]
+
+
+def test_an_approval_that_got_too_old_is_asked_for_again() -> None:
+    ended = (PLAN, decided("dana", PLAN.fingerprint))
+    told = sent(due(*ended, told=sent(due(PLAN))), sent(due(PLAN)))
+    lost = LostApproval(name="dana", reason="is too old")
+    again = Reopened(fingerprint=PLAN.fingerprint, step=1, lost=(lost,), reopened_at=NOON, deadline=DEADLINE)
+    assert said(due(*ended, again, told=told)) == ["dana changed", "kim needed"]
+
+
+def test_who_was_relieved_is_asked_again_when_the_approval_is_taken_back() -> None:
+    approved = (PLAN, decided("dana", PLAN.fingerprint))
+    told = sent(due(PLAN))
+    told = sent(due(*approved, told=told), told)
+    assert [one.kind for one in told if one.person == "kim"] == ["needed", "relieved"]
+    back = decided("dana", PLAN.fingerprint, Choice.WITHDRAW_APPROVAL)
+    found = due(*approved, back, told=told)
+    new = [one for one in found if (one.person, one.event) not in {(t.person, t.event) for t in told}]
+    assert said(new) == ["kim needed"]
+
+
+def test_who_was_not_told_yet_is_not_relieved() -> None:
+    waiting = [one.model_copy(update={"is_sent": False}) for one in sent(due(PLAN))]
+    found = due(PLAN, decided("dana", PLAN.fingerprint), told=waiting)
+    assert said(found) == []
+
+
+def test_reminders_come_before_the_deadline_and_only_the_last_that_is_due() -> None:
+    reminding = FINANCE.model_copy(update={"remind": (1800, 900, 7200)})
+    plan = drafted(requirement=reminding)
+    first = due(plan)
+    times = sorted(one.due_at for one in first if one.kind is NoticeKind.REMINDER and one.person == "dana")
+    assert times == [DEADLINE - timedelta(minutes=30), DEADLINE - timedelta(minutes=15)]
+    late = due(plan, told=sent(first), now=DEADLINE - timedelta(minutes=5))
+    assert [one.due_at for one in late if one.kind is NoticeKind.REMINDER and one.person == "dana"] == [
+        DEADLINE - timedelta(minutes=15)
+    ]
+    assert due(plan, now=DEADLINE) == []
+
+
+def test_a_reminder_at_night_comes_in_the_last_working_hour_before() -> None:
+    office = Calendar(name="office", zone="Europe/Berlin", hours=(Hours(begin=time(9), end=time(17)),))
+    persons = tuple(
+        one.model_copy(update={"calendar": "office"}) if one.name == "dana" else one for one in LIST.persons
+    )
+    people = LIST.model_copy(update={"persons": persons, "calendars": (office,)})
+    deadline = NOON + timedelta(days=1, hours=18)
+    plan = drafted(requirement=FINANCE.model_copy(update={"remind": (36_000,)}), deadline=deadline)
+    found = {one.person: one.due_at for one in due(plan, people=people) if one.kind is NoticeKind.REMINDER}
+    assert found == {
+        "kim": deadline - timedelta(hours=10),
+        "dana": NOON + timedelta(days=1, hours=3),  # 16:00 in Berlin; kim's is at 21:00 there
+    }
+
+
+def test_another_role_is_asked_when_its_time_comes() -> None:
+    stands_in = Escalation(role="finance", after_seconds=600, to="boss")
+    found = due(drafted(requirement=FINANCE.model_copy(update={"escalations": (stands_in,)})))
+    escalated = [one for one in found if one.kind is NoticeKind.ESCALATED]
+    assert said(found) == ["dana needed", "head escalated", "kim needed"]
+    assert [one.due_at for one in escalated] == [NOON + timedelta(minutes=10)]
+
+
+def test_who_is_away_is_told_when_they_are_back_and_another_meanwhile() -> None:
+    away = Absence(since=NOON - HOUR, until=NOON + HOUR / 2, to="head")
+    persons = tuple(
+        one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in LIST.persons
+    )
+    people = LIST.model_copy(update={"persons": persons})
+    first = due(PLAN, people=people)
+    assert said(first) == ["head needed", "kim needed"]
+    assert "dana is away" in next(one.facts.happened for one in first if one.person == "head")
+    told = sent(first)
+    assert said(due(PLAN, people=people, told=told, now=NOON + HOUR / 2)) == [
+        "dana needed",
+        "head relieved",
+        "kim needed",
+    ]
+
+
+def test_those_are_asked_to_resolve_who_may() -> None:
+    requirement = FINANCE.model_copy(update={"resolvers": Resolvers(any_of=(("boss",),))})
+    plan = drafted(requirement=requirement)
+    held = (
+        plan,
+        decided("dana", plan.fingerprint),
+        StepInDoubt(step=1, reason="cut off at 4,000 EUR"),
+        Held(number=1, step=1, fingerprint=plan.fingerprint, why="secret", held_at=NOON, deadline=DEADLINE),
+    )
+    found = due(*held)
+    assert said(found) == ["head held"]
+    assert found[0].facts.happened == (
+        "step 1, t, is in doubt: it was begun, and it is not known whether it happened"
+    )
+    resolved = decided("boss2", plan.fingerprint, Choice.RESOLVE, step=1, resolution=Resolution.RETRY, hold=1)
+    assert said(due(*held, resolved, told=sent(found))) == ["head relieved"]
+
+
+def test_the_requester_hears_what_was_done_and_what_was_not() -> None:
+    ended = (
+        PLAN,
+        decided("dana", PLAN.fingerprint),
+        done(1),
+        Closed(outcome=Outcome.FAILED, reason="secret"),
+    )
+    outcome = next(one for one in due(*ended) if one.kind is NoticeKind.OUTCOME)
+    assert outcome.person == "rita"
+    assert (outcome.facts.done, outcome.facts.not_done) == (("step 1: t",), ("step 2: t (not begun)",))
+    assert "secret" not in outcome.facts.model_dump_json()
+
+
+def test_a_rule_that_no_one_can_satisfy_is_told_at_once() -> None:
+    left = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
+    assert said(due(PLAN, people=left)) == ["olga stuck", "rita stuck"]
+
+
+def test_only_those_are_told_who_may_see_the_run() -> None:
+    hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="few", roles=("nobody",)),)})
+    ended = (drafted(requirement=hidden), Closed(outcome=Outcome.EXPIRED))
+    assert said(due(drafted(requirement=hidden), is_narrowed=True)) == ["dana needed", "kim needed"]
+    assert said(due(*ended, is_narrowed=True)) == []
+
+
+EVENTS = st.lists(
+    st.sampled_from(["approve dana", "approve kim", "back dana", "back kim", "redraft", "close"]), max_size=8
+)
+
+
+@settings(max_examples=60)
+@given(EVENTS, st.lists(st.booleans(), min_size=8, max_size=8))
+def test_whatever_happens_no_one_is_left_with_a_wrong_word(happenings: list[str], sends: list[bool]) -> None:
+    """The last word that a person got is true at the end: asked if they are needed, else relieved."""
+    events: list[Event] = [drafted(requirement=TWO)]
+    told = sent(due(*events))
+    for number, (what, is_sent) in enumerate(zip(happenings, sends, strict=False)):
+        run = state_after(requested(), *events)
+        if run.closed is not None:
+            break
+        verb, _, name = what.partition(" ")
+        if verb == "redraft":
+            events.append(drafted(revision=run.next_revision, requirement=TWO))
+        elif verb == "close":
+            events.append(Closed(outcome=Outcome.WITHDRAWN))
+        else:
+            choice = Choice.APPROVE if verb == "approve" else Choice.WITHDRAW_APPROVAL
+            event = decided(name, run.fingerprint or "", choice)
+            key = event.arrival.key + str(number)
+            events.append(event.model_copy(update={"arrival": event.arrival.model_copy(update={"key": key})}))
+        if is_sent:
+            told = sent(due(*events, told=told), told)
+    told = sent(due(*events, told=told), told)
+    calls = due(*events, told=told)
+    assert {(one.person, one.event) for one in calls} <= {(one.person, one.event) for one in told}
+    names = [(one.person, one.event) for one in told]
+    assert len(names) == len(set(names))
+    run = state_after(requested(), *events)
+    for person in ("dana", "kim"):
+        words = [one.kind for one in told if one.person == person]
+        is_needed = (
+            run.closed is None and not run.is_approved and person not in [a.name for a in run.approvers]
+        )
+        took_back = any(one.startswith(f"back {person}") for one in happenings)
+        if is_needed and not took_back:
+            assert words[-1] in ("needed", "changed")

@@ -1,0 +1,223 @@
+"""A rule that no one of the list can satisfy is found at once, with who could and why they cannot."""
+
+from datetime import datetime, timedelta
+from itertools import permutations, product
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plangate.domain import policy
+from plangate.domain.assurance import Assurance
+from plangate.domain.escalation import Relief
+from plangate.domain.people import (
+    ANYONE,
+    Absence,
+    Approver,
+    Delegation,
+    Key,
+    People,
+    Person,
+    Standing,
+)
+from plangate.domain.policy import Need, Requirement, Resolvers
+from plangate.domain.satisfiable import Deciders
+from plangate.domain.trusted_web import TrustedWeb
+from tests.support.build import NOON
+
+DAY = timedelta(days=1)
+DEADLINE = NOON + 3 * DAY
+BARRED = ("rita",)
+
+
+def wants(*needs: tuple[str, int], assurance: Assurance = Assurance.TYPED) -> Requirement:
+    return Requirement(needs=tuple(Need(role=r, count=n) for r, n in needs), assurance=assurance)
+
+
+def finance(name: str, **more: object) -> Person:
+    return Person.model_validate({"name": name, "roles": ("finance",), **more})
+
+
+def away(days: float, to: str = "") -> tuple[Absence, ...]:
+    return (Absence(since=NOON - DAY, until=NOON + days * DAY, to=to),)
+
+
+def said(requirement: Requirement, *persons: Person, approved: tuple[str, ...] = ()) -> list[str]:
+    people = People(persons=persons)
+    approvers = [one for name in approved if (one := people.identify(name, NOON).approver) is not None]
+    found = Deciders(people, NOON).unmet_approvals(requirement, approvers, BARRED, DEADLINE)
+    return [str(one) for one in found]
+
+
+def test_what_enough_people_can_give_is_not_named() -> None:
+    assert said(wants(("finance", 2)), finance("dana"), finance("bob")) == []
+    assert said(wants(("finance", 2)), finance("dana"), finance("bob"), approved=("dana",)) == []
+    assert said(wants((ANYONE, 1)), finance("dana"), finance("rita")) == []
+
+
+@pytest.mark.parametrize(
+    ("persons", "words"),
+    [
+        ([], "1 approval by finance: no one could"),
+        ([finance("rita")], "1 approval by finance: no one could (rita requested or edited the plan)"),
+        ([finance("dana", active=False)], "1 approval by finance: no one could (dana is no longer active)"),
+        (
+            [finance("dana", absences=away(9))],
+            "1 approval by finance: no one could (dana is away until Sat 2026-01-10 12:00 UTC)",
+        ),
+        (
+            [finance("dana", absences=away(2))],
+            (
+                "1 approval by finance: no one could (dana is away until Sat 2026-01-03 12:00 UTC), "
+                "and not before Sat 2026-01-03 12:00 UTC"
+            ),
+        ),
+    ],
+)
+def test_why_no_one_can_give_it_is_said(persons: list[Person], words: str) -> None:
+    assert said(wants(("finance", 1)), *persons) == [words]
+
+
+def test_too_few_with_the_role_are_named() -> None:
+    assert said(wants(("finance", 2)), finance("dana")) == ["2 approvals by finance: only dana could"]
+    one_is_away = said(wants(("finance", 2)), finance("dana"), finance("bob", absences=away(9)))
+    assert one_is_away[0].startswith("2 approvals by finance: only dana could (bob is away")
+
+
+def test_one_person_with_two_roles_is_not_enough_for_both() -> None:
+    both = Person(name="dana", roles=("finance", "ops"))
+    assert len(said(wants(("finance", 1), ("ops", 1)), both)) == 2
+    assert said(wants(("finance", 1), ("ops", 1)), both, finance("bob")) == []
+
+
+def test_those_to_whom_a_role_is_lent_count_for_who_is_away() -> None:
+    lent = (Delegation(to="bob", roles=("finance",), valid_until=NOON + DAY),)
+    dana = finance("dana", absences=away(9), delegates=lent)
+    assert said(wants(("finance", 1)), dana, Person(name="bob")) == []
+    ended = dana.model_copy(update={"delegates": (lent[0].model_copy(update={"valid_until": NOON}),)})
+    assert said(wants(("finance", 1)), ended, Person(name="bob")) != []
+
+
+def test_a_plan_that_is_to_be_signed_needs_people_with_keys() -> None:
+    signed = wants(("finance", 1), assurance=Assurance.SIGNED)
+    key = Key(id="k", x="x", valid_until=NOON)
+    assert "dana has no key to sign with" in said(signed, finance("dana"))[0]
+    assert "dana has no key to sign with" in said(signed, finance("dana", keys=(key,)))[0]
+    lasting = key.model_copy(update={"valid_until": None})
+    assert said(signed, finance("dana", keys=(lasting,))) == []
+    login = wants(("finance", 1), assurance=Assurance.LOGIN)
+    assert said(login, finance("dana")) != []
+    web = People(persons=(finance("dana"),), web=TrustedWeb(keys=frozenset({"k"})))
+    assert Deciders(web, NOON).unmet_approvals(login, (), BARRED, None) == ()
+
+
+def test_a_hold_that_no_one_can_resolve_is_found() -> None:
+    requirement = Requirement(resolvers=Resolvers(any_of=(("finance",), ("ops",))))
+    alone = People(persons=(finance("dana"), Person(name="olga", roles=("ops",))))
+    (one,) = Deciders(alone, NOON).unmet_resolution(requirement, BARRED, DEADLINE)
+    assert str(one) == "a resolution by finance and ops: no one could"
+    both = People(persons=(*alone.persons, Person(name="ada", roles=("ops", "finance"))))
+    assert Deciders(both, NOON).unmet_resolution(requirement, BARRED, DEADLINE) == ()
+
+
+NAMES: Final = ("rita", "dana", "bob", "erik", "olga")
+ROLES: Final = ("finance", "ops")
+MOMENTS = st.integers(min_value=-4, max_value=8).map(lambda half: NOON + half * DAY / 2)
+
+
+@st.composite
+def persons(draw: st.DrawFn) -> People:
+    def absence() -> Absence:
+        since, until = sorted((draw(MOMENTS), draw(MOMENTS)))
+        return Absence(since=since, until=until)
+
+    def lent() -> Delegation:
+        to, roles = draw(st.sampled_from(NAMES)), draw(st.lists(st.sampled_from(ROLES), min_size=1))
+        return Delegation(
+            to=to, roles=tuple(roles), valid_from=draw(st.none() | MOMENTS), valid_until=draw(MOMENTS)
+        )
+
+    return People(
+        persons=tuple(
+            Person(
+                name=name,
+                roles=tuple(draw(st.lists(st.sampled_from(ROLES), unique=True))),
+                active=draw(st.sampled_from((True, True, True, False))),
+                absences=tuple(absence() for _ in range(draw(st.integers(0, 2)))),
+                delegates=tuple(lent() for _ in range(draw(st.integers(0, 1)))),
+            )
+            for name in NAMES
+        )
+    )
+
+
+def counts(people: People, name: str, at: datetime) -> list[tuple[str, str]]:
+    """Return for whom and with which role a person could approve at that moment, read naively."""
+    by_name = {one.name: one for one in people.persons}
+    person = by_name[name]
+    is_away = any(one.since <= at < one.until for one in person.absences)
+    if not person.active or is_away or name in BARRED:
+        return []
+    ways = [(name, role) for role in (*person.roles, ANYONE)]
+    for other in by_name.values():
+        for one in other.delegates:
+            lasts = (one.valid_from is None or one.valid_from <= at) and (
+                one.valid_until is None or at < one.valid_until
+            )
+            if other.active and one.to == name and lasts and other.name not in (name, *BARRED):
+                ways += [(other.name, role) for role in one.roles if role in other.roles]
+    return ways
+
+
+def could_be_met(requirement: Requirement, people: People, times: list[datetime]) -> bool:
+    """Try every choice of who approves for which need, at any of these times."""
+    places = [need.role for need in requirement.needs for _ in range(need.count)]
+    able = {name: {way for at in times for way in counts(people, name, at)} for name in NAMES}
+    for names in permutations(NAMES, len(places)):
+        for acting in product(
+            *(
+                [person for person, role in able[name] if role == place]
+                for name, place in zip(names, places, strict=True)
+            )
+        ):
+            if len(set(acting)) == len(acting):
+                return True
+    return False
+
+
+@settings(max_examples=60)
+@given(
+    persons(),
+    st.dictionaries(st.sampled_from((*ROLES, ANYONE)), st.integers(1, 2), min_size=1, max_size=2),
+)
+def test_it_agrees_with_trying_every_person_at_every_half_day(people: People, needs: dict[str, int]) -> None:
+    requirement = wants(*needs.items())
+    found = Deciders(people, NOON).unmet_approvals(requirement, (), BARRED, DEADLINE)
+    assert bool(found) is not could_be_met(requirement, people, [NOON])
+    later = [NOON + half * DAY / 2 for half in range(6)]
+    firsts = [n for n in range(len(later)) if could_be_met(requirement, people, later[: n + 1])]
+    if found:
+        expected = later[firsts[0]] if firsts else None
+        assert {one.possible_from for one in found} == {expected}
+
+
+@settings(max_examples=25)
+@given(persons(), st.sampled_from(NAMES[1:]))
+def test_what_one_approved_already_is_not_asked_of_them_again(people: People, name: str) -> None:
+    approver = Approver(name=name, standings=(Standing(person=name, roles=("finance",)),))
+    requirement = wants(("finance", 1))
+    assert policy.satisfied(requirement, (approver,), BARRED)
+    assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), BARRED, DEADLINE) == ()
+
+
+def test_a_role_that_may_stand_in_later_makes_it_possible_from_then_on() -> None:
+    people = People(persons=(finance("dana", absences=away(9)), Person(name="cfo", roles=("head",))))
+    later = Relief(role="finance", to="head", at=NOON + DAY)
+    asked = Deciders(people, NOON).unmet_approvals
+    (one,) = asked(wants(("finance", 1)), (), BARRED, DEADLINE, reliefs=(later,))
+    assert one.possible_from == NOON + DAY
+    begun = later.model_copy(update={"at": NOON})
+    assert asked(wants(("finance", 1)), (), BARRED, DEADLINE, reliefs=(begun,)) == ()
+    (never,) = asked(wants(("finance", 1)), (), BARRED, NOON + DAY, reliefs=(later,))
+    assert never.possible_from is None

@@ -1,0 +1,251 @@
+"""When steps may begin: by the plan, by windows and freezes; compared with a list of all minutes."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plangate.audit.rules import broken_story
+from plangate.domain.audit import Claimed, Drafted, Outcome, entry_after
+from plangate.domain.calendars import Calendar, Hours
+from plangate.domain.lifecycle import may_end
+from plangate.domain.plan import Plan, ProposedPlan, fingerprint_of
+from plangate.domain.policy import Need, Requirement, asks_for_less, strictest
+from plangate.domain.run import Phase, RunState, key_of
+from plangate.domain.start_times import Beginning, StartSpan, StartTimes, calendar_words
+from plangate.domain.starting import ran_out_of_time, wrong_start_times
+from plangate.policy.starting import starts_of
+from tests.support.build import (
+    DEADLINE,
+    HOUR,
+    NOON,
+    PLAN,
+    RUN,
+    after,
+    arrival,
+    chained,
+    decide,
+    drafted,
+    requested,
+    state_after,
+)
+from tests.support.fakes import AUDIENCE
+from tests.support.start_stories import difference
+from tests.support.times import times
+from tests.unit.test_policy_file import explain, faults, policy, rule
+
+OFFICE = Calendar(name="office", zone="Europe/Berlin", hours=(Hours(begin=time(9), end=time(17)),))
+NIGHTS = Calendar(name="nights", zone="UTC", weekdays=(5,), hours=(Hours(begin=time(22), end=time(4)),))
+YEAR_END = Calendar(name="year-end", zone="Europe/Berlin", weekdays=(), extra_days=(date(2026, 1, 2),))
+CALENDARS = """
+[[calendar]]
+name = "office"
+zone = "Europe/Berlin"
+hours = ["09:00-17:00"]
+[[calendar]]
+name = "year-end"
+zone = "Europe/Berlin"
+weekdays = []
+extra_days = [2026-01-02]
+"""
+
+
+def wants(*windows: Calendar, freezes: tuple[Calendar, ...] = ()) -> Requirement:
+    return Requirement(needs=(Need(role="anyone", count=1),), windows=windows, freezes=freezes)
+
+
+def waiting(requirement: Requirement, **plan: Any) -> Drafted:
+    made = PLAN.model_copy(update=plan)
+    starts = starts_of(requirement, NOON, DEADLINE, made.not_before)
+    return drafted(plan=made, requirement=requirement, starts=starts)
+
+
+def approved(one: Drafted, at: datetime = NOON) -> RunState:
+    return decide(state_after(one), arrival(plan=one.fingerprint, at=at))
+
+
+@pytest.mark.parametrize("seed", range(times(20)))
+def test_a_step_may_begin_at_the_minutes_of_the_list_and_at_no_other(seed: int) -> None:
+    """A seeded sample; `python -m chaos calendars` compares thousands."""
+    assert difference(seed) is None
+
+
+def test_a_plan_that_names_a_moment_waits_for_it() -> None:
+    later = NOON + timedelta(days=3)
+    state = approved(waiting(Requirement(needs=(Need(role="anyone", count=1),)), not_before=later))
+    assert (state.phase, state.waits_until(NOON)) == (Phase.EXECUTING, later)
+    assert state.waits_until(later) is None
+
+
+def test_in_a_window_and_out_of_a_freeze_a_step_may_begin() -> None:
+    """Noon in UTC is 13:00 in Berlin, on a Thursday; the Friday is frozen."""
+    state = approved(waiting(wants(OFFICE, freezes=(YEAR_END,))))
+    assert state.waits_until(NOON) is None
+    monday = datetime(2026, 1, 5, 8, tzinfo=UTC)
+    assert state.waits_until(NOON + 5 * HOUR) == monday
+    assert state.waits_until(datetime(2026, 1, 2, 12, tzinfo=UTC)) == monday
+
+
+def test_two_windows_both_count() -> None:
+    state = approved(waiting(wants(OFFICE, NIGHTS)))
+    assert state.beginning.spans == ()
+    assert state.waits_until(NOON) is None
+    assert state.beginning.first(NOON) is None
+
+
+def test_after_the_last_time_nothing_of_it_may_begin_and_it_expires() -> None:
+    state = approved(waiting(wants(OFFICE)))
+    end = state.beginning.end
+    assert end is not None
+    assert DEADLINE + timedelta(days=30) < end < DEADLINE + timedelta(days=36)
+    assert not ran_out_of_time(state, end - HOUR)
+    assert ran_out_of_time(state, end)
+    assert may_end(state, Outcome.EXPIRED, end) is None
+    assert not ran_out_of_time(after(state, claimed(state)), end)
+
+
+def test_without_its_times_on_the_record_a_plan_with_a_window_never_begins() -> None:
+    bare = drafted(requirement=wants(OFFICE))
+    assert approved(bare).beginning.first(NOON) is None
+    assert wrong_start_times(bare) == "lacks the times in which its steps may begin"
+
+
+def claimed(state: RunState) -> Claimed:
+    return Claimed(
+        step=1, idempotency_key=key_of(state, 1, undo=False), fingerprint=state.fingerprint or "", attempt=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (NOON, ""),
+        (NOON + 5 * HOUR, "although by its rules no step begins before 2026-01-02 08:00"),
+        (NOON + timedelta(days=60), "although no step may begin after"),
+    ],
+)
+def test_an_auditor_finds_a_step_that_began_outside_its_times(at: datetime, words: str) -> None:
+    one = waiting(wants(OFFICE))
+    state = approved(one)
+    trail = chained([requested(), one, *state.decisions])
+    claim = entry_after(
+        trail[-1].hash, workflow_id=RUN, number=4, key="claim", at=at, actor="w@h", event=claimed(state)
+    )
+    found = [what.what for what in broken_story(RUN, [*trail, claim])]
+    assert any(words in what for what in found) if words else found == []
+
+
+def test_an_auditor_finds_a_step_that_began_before_the_moment_that_its_plan_names() -> None:
+    later = NOON + timedelta(days=3)
+    one = waiting(Requirement(needs=(Need(role="anyone", count=1),)), not_before=later)
+    state = approved(one)
+    trail = chained([requested(), one, *state.decisions])
+    claim = entry_after(
+        trail[-1].hash, workflow_id=RUN, number=4, key="c", at=NOON, actor="w@h", event=claimed(state)
+    )
+    (found,) = broken_story(RUN, [*trail, claim])
+    assert found.what == "a step began although the plan does not begin before 2026-01-04 12:00:00 UTC"
+
+
+def wider(one: StartTimes) -> StartTimes:
+    first = StartSpan(since=NOON, until=one.spans[-1].until)
+    return one.model_copy(update={"spans": (first,)})
+
+
+def of_another(one: StartTimes) -> StartTimes:
+    return one.model_copy(update={"facts": ()})
+
+
+def of_none(_: StartTimes) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (wider, "has other start times than its rules give"),
+        (of_another, "has start times by other calendars"),
+        (of_none, "lacks the times in which its steps may begin"),
+    ],
+)
+def test_an_auditor_works_the_times_out_again(change: Any, words: str) -> None:
+    one = waiting(wants(OFFICE))
+    assert wrong_start_times(one) is None
+    found = list(
+        broken_story(RUN, chained([requested(), one.model_copy(update={"starts": change(one.starts)})]))
+    )
+    assert [words in each.what for each in found] == [True]
+    free = drafted(starts=one.starts)
+    assert wrong_start_times(free) == "has start times, and no rule asks for any"
+
+
+def test_the_moment_is_part_of_the_fingerprint_in_one_spelling() -> None:
+    def of(text: str | None) -> str:
+        plan = {"summary": "s", "steps": [{"tool": "t", "arguments": {}}], "not_before": text}
+        made = Plan.model_validate(ProposedPlan.model_validate(plan).model_dump())
+        return fingerprint_of(made, 1, RUN, AUDIENCE)
+
+    assert of("2026-11-30T09:00:00+01:00") == of("2026-11-30T08:00:00Z") != of("2026-11-30T09:00:00Z")
+    assert of(None) != of("2026-11-30T08:00:00Z")
+    assert "not_before" not in PLAN.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-30", "2026-11-30T09:00:00", "soon", 5, "0001-01-01T00:00:00+23:00"]
+)
+def test_a_moment_without_a_zone_is_refused_with_an_example(text: object) -> None:
+    with pytest.raises(ValueError, match=r"2026-11-30T09:00:00\+01:00|too far away"):
+        ProposedPlan.model_validate(
+            {"summary": "s", "steps": [{"tool": "t", "arguments": {}}], "not_before": text}
+        )
+
+
+def test_rules_name_calendars_and_all_that_match_count(tmp_path: Path) -> None:
+    rules = policy(
+        tmp_path,
+        CALENDARS
+        + rule("true", name="one", more="window = 'office'")
+        + rule("true", name="two", more="freeze = 'year-end'")
+        + rule("true", name="three", more="freeze = ['year-end', 'office']"),
+    )
+    found = explain(rules).requirement
+    assert [one.name for one in found.windows] == ["office"]
+    assert [one.name for one in found.freezes] == ["year-end", "office"]
+    assert calendar_words(found.windows[0]) == "Mon-Fri 09:00-17:00 Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (rule("true", more="window = 'office'"), "'office' is no calendar of this file"),
+        (rule("true", more="freeze = 'office'"), "'office' is no calendar of this file"),
+        (
+            CALENDARS + rule("true", "[]", more="window = 'office'"),
+            "window, freeze, batch and notify_details",
+        ),
+        (
+            '[[calendar]]\nname = "no"\nzone = "UTC"\nweekdays = []\n' + rule("true", more="window = 'no'"),
+            "are none, and there are no extra_days",
+        ),
+    ],
+)
+def test_a_fault_is_named(tmp_path: Path, text: str, said: str) -> None:
+    assert said in faults(tmp_path, text)
+
+
+def test_two_requirements_together_ask_for_no_less_than_each() -> None:
+    one, other = wants(OFFICE), wants(NIGHTS, freezes=(YEAR_END,))
+    both = strictest(one, other)
+    assert asks_for_less(both, one) is None
+    assert asks_for_less(both, other) is None
+    assert asks_for_less(one, other) == "that steps begin in the window nights only"
+    assert asks_for_less(wants(NIGHTS), other) == "that no step begins in the freeze year-end"
+
+
+def test_cooling_off_and_a_window_both_count() -> None:
+    until = datetime(2026, 1, 1, 16, 30, tzinfo=UTC)
+    starts = starts_of(wants(OFFICE), NOON, DEADLINE, None)
+    assert starts is not None
+    both = Beginning(cooling_until=until, spans=starts.spans)
+    assert both.first(NOON) == datetime(2026, 1, 2, 8, tzinfo=UTC)

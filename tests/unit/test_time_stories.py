@@ -1,0 +1,116 @@
+"""Reviews with calendars, escalations, windows, freezes and absences agree with a reading by the minute.
+
+`python -m chaos calendars` tells thousands of them.
+"""
+
+import struct
+import zoneinfo
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from plangate.domain import calendars
+from plangate.domain.calendars import Calendar, Hours
+from plangate.domain.deadlines import exceeds_request, review_deadline
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.reminders import remind_at, reminders
+from plangate.domain.working_time import WorkingTime, facts_for
+from tests.support.build import drafted, requested
+from tests.support.time_stories import TimeStory, differences
+from tests.support.times import times
+
+HOUR = timedelta(hours=1)
+OFFICE = Calendar(name="office", zone="Europe/Berlin")
+TWO_DAYS = Requirement(
+    needs=(Need(role="finance", count=1),), working=(WorkingTime(days=2, calendar=OFFICE),)
+)
+
+
+@pytest.mark.parametrize("seed", [Random(18 + number).randrange(10**6) for number in range(times(8))])
+def test_a_review_by_chance_goes_as_a_reading_by_the_minute_says(seed: int) -> None:
+    assert differences(seed) == []
+
+
+def test_the_stories_have_what_they_are_about() -> None:
+    stories = [TimeStory(seed) for seed in range(12)]
+    for name in ("windows", "freezes", "later", "working", "remind"):
+        assert any(getattr(one, name) for one in stories), name
+    assert any(any(one.away.values()) for one in stories)
+
+
+# ---- a law that changes -------------------------------------------------------------------------
+
+
+def zone_file(rule: str) -> bytes:
+    """Return the compiled file of a zone with one rule, as POSIX writes it (RFC 9636)."""
+    header = b"TZif2" + bytes(15) + struct.pack(">6L", 0, 0, 0, 0, 1, 4)
+    block = struct.pack(">lbb", 3600, 0, 0) + b"CET\0"
+    return header + block + header + block + f"\n{rule}\n".encode()
+
+
+@pytest.fixture
+def law(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Put a law of the zone Plan/Gate in force, as another release of the time zones does."""
+
+    def put(rule: str) -> None:
+        (tmp_path / "Plan").mkdir(exist_ok=True)
+        (tmp_path / "Plan" / "Gate").write_bytes(zone_file(rule))
+        forget()
+
+    def forget() -> None:
+        zoneinfo.ZoneInfo.clear_cache()
+        for one in (calendars.offsets_of, calendars._periods_of):  # noqa: SLF001
+            one.cache_clear()
+
+    before = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath(to=[str(tmp_path)])
+    yield put
+    zoneinfo.reset_tzpath(to=before)
+    forget()
+
+
+def test_a_recorded_deadline_does_not_move_with_the_law_of_its_zone(law: Callable[[str], None]) -> None:
+    began, asked = datetime(2027, 3, 26, 13, tzinfo=UTC), requested(timeout_seconds=72 * 3600)
+    limit = TWO_DAYS.working[0].model_copy(
+        update={"calendar": OFFICE.model_copy(update={"zone": "Plan/Gate"})}
+    )
+    requirement = TWO_DAYS.model_copy(update={"working": (limit,)})
+
+    law("CET-1CEST,M3.5.0,M10.5.0/3")
+    facts = facts_for([limit], began, [limit.calendar])
+    deadline = review_deadline(asked, requirement, began, facts)
+    plan = drafted(requirement=requirement, drafted_at=began, deadline=deadline, facts=facts)
+    assert deadline == datetime(2027, 3, 30, 12, tzinfo=UTC)
+
+    law("CET-1")  # the country gives up summer time
+    again = facts_for([limit], began, [limit.calendar])
+    assert review_deadline(asked, requirement, began, again) == deadline + HOUR
+    assert review_deadline(asked, requirement, began, facts) == deadline
+    assert not exceeds_request(plan, asked)
+    late = plan.model_copy(update={"deadline": deadline + timedelta(seconds=1)})
+    assert exceeds_request(late, asked)
+
+
+# ---- reminders ----------------------------------------------------------------------------------
+
+DAY_SHIFT = Calendar(name="day", zone="UTC", hours=(Hours(begin=time(9), end=time(17)),))
+MONDAY = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def test_a_reminder_outside_working_time_comes_in_the_last_hour_of_it_before() -> None:
+    assert remind_at(MONDAY, 24 * 3600, DAY_SHIFT) == datetime(2026, 11, 27, 16, tzinfo=UTC)
+    assert remind_at(MONDAY, 7200, DAY_SHIFT) == MONDAY - 2 * HOUR
+    assert remind_at(MONDAY, 24 * 3600) == MONDAY - 24 * HOUR
+
+
+def test_reminders_are_in_order_each_once_and_none_before_the_review() -> None:
+    found = reminders(MONDAY - 70 * HOUR, MONDAY, (7200, 24 * 3600, 25 * 3600, 90 * 3600), DAY_SHIFT)
+    assert found == (datetime(2026, 11, 27, 16, tzinfo=UTC), MONDAY - 2 * HOUR)
+
+
+def test_who_never_works_is_reminded_all_the_same() -> None:
+    never = Calendar(name="never", zone="UTC", weekdays=())
+    assert remind_at(MONDAY, 3600, never) == MONDAY - HOUR

@@ -1,0 +1,288 @@
+"""An approved plan waits for its moment, its window and the end of a freeze; meanwhile people can stop it."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+
+from plangate.audit.rules import broken_story
+from plangate.domain.audit import Held, RunRef
+from plangate.domain.calendars import Calendar, Hours
+from plangate.domain.errors import ToolRefused
+from plangate.domain.people import People, Person
+from plangate.domain.start_times import StartSpan
+from plangate.domain.status import Status
+from plangate.policy.policy_file import policy_in
+from plangate.policy.starting import starts_of
+from plangate.presentation.clock import now
+from tests.support.gate import Gate
+from tests.support.policies import wants
+from tests.support.sealed_records import Everybody
+from tests.workflow.test_the_requirement_is_derived_again import asked, begun, examined, planned, put_there
+from workflows.plan_approval import PlanApproval
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+EVERY_DAY = tuple(range(7))
+
+
+def daily(begin: datetime, hours: int, name: str = "daily") -> Calendar:
+    """Return a calendar of some hours of every day, from this time of day on."""
+    begin = begin.replace(second=0, microsecond=0)
+    span = Hours(begin=begin.time(), end=(begin + hours * HOUR).time())
+    return Calendar(name=name, zone="UTC", weekdays=EVERY_DAY, hours=(span,))
+
+
+async def time_of(gate: Gate, status: Status) -> datetime:
+    """Return the time by the clock of this run, which the server sets ahead."""
+    return await gate.env.get_current_time(gate.handle(status.workflow_id))
+
+
+def opens_in(gate: Gate, hours: int, lasts: int = 2) -> datetime:
+    """Give the gate a policy with a window that begins in so many hours; return when."""
+    begin = now().replace(second=0, microsecond=0) + hours * HOUR
+    gate.policy = wants(("anyone", 1), windows=(daily(begin, lasts),))
+    return begin
+
+
+async def approved(gate: Gate, *texts: str, by: str = "dana", **more: timedelta) -> Status:
+    status = await gate.in_review(*texts, **more)
+    answer = await gate.decide(status, by=by)
+    assert answer.accepted, answer.reason
+    assert "until then the approval can be taken back" in answer.reason
+    return await gate.until("executing", status.workflow_id)
+
+
+async def over(gate: Gate, status: Status, after: timedelta) -> None:
+    await gate.env.fast_forward(gate.handle(status.workflow_id), after)
+
+
+async def until_moment(gate: Gate, status: Status, moment: datetime) -> None:
+    await over(gate, status, max(timedelta(), moment - await time_of(gate, status)) + timedelta(seconds=1))
+
+
+def broken(gate: Gate, status: Status) -> list[str]:
+    return [one.what for one in broken_story(status.workflow_id, gate.api.trail(status.workflow_id))]
+
+
+def kinds(gate: Gate, status: Status) -> list[str]:
+    return [entry.event.kind for entry in gate.api.trail(status.workflow_id)]
+
+
+async def test_a_step_begins_when_its_window_does_and_a_worker_may_die_meanwhile(idle_gate: Gate) -> None:
+    gate = idle_gate
+    begin = opens_in(gate, hours=5)
+    async with gate.worker():
+        status = await approved(gate, "one", "two")
+        assert status.waits_until(await time_of(gate, status)) == begin
+    async with gate.worker():
+        await over(gate, status, 3 * HOUR)
+        await asyncio.sleep(0.1)
+        assert gate.notebook.texts() == []
+        assert kinds(gate, status) == ["requested", "drafted", "decided"]
+        await until_moment(gate, status, begin)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert not broken(gate, status)
+
+
+async def test_an_approval_is_taken_back_and_the_run_withdrawn_while_it_waits(idle_gate: Gate) -> None:
+    gate = idle_gate
+    begin = opens_in(gate, hours=5)
+    async with gate.worker():
+        status = await approved(gate, "one")
+        assert (await gate.decide(status, "withdraw_approval")).accepted
+        again = await gate.until("in_review", status.workflow_id)
+        assert (await gate.decide(again, by="erik")).accepted
+        await gate.until("executing", status.workflow_id)
+        refused = await gate.decide(again, "reject", by="dana")
+        assert f"can begin at {begin:%Y-%m-%d %H:%M:%S} UTC" in refused.reason
+        await gate.api.withdraw(status.workflow_id, "by rita")
+        assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
+        assert gate.notebook.texts() == []
+    assert not broken(gate, status)
+
+
+async def test_an_approval_that_is_too_old_at_the_start_is_asked_for_again(idle_gate: Gate) -> None:
+    """It is judged when the step begins, not when it was given."""
+    gate = idle_gate
+    begin = opens_in(gate, hours=5, lasts=3)
+    gate.policy = wants(("anyone", 1), windows=(daily(begin, 3),), approval_valid_for=2 * 3600)
+    async with gate.worker():
+        status = await approved(gate, "one")
+        await until_moment(gate, status, begin)
+        reopened = await gate.until("in_review", status.workflow_id)
+        assert [one.reason for one in reopened.lost] == ["dana's approval is too old"]
+        assert (await gate.decide(reopened, by="dana", comment="still fine")).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert not broken(gate, status)
+
+
+async def test_who_has_left_meanwhile_has_not_approved(idle_gate: Gate) -> None:
+    gate = idle_gate
+
+    class Listed:
+        gone = False
+
+        def people(self) -> People:
+            names = ("rita", "erik", *(() if self.gone else ("dana",)))
+            return People(persons=tuple(Person(name=name) for name in names))
+
+    begin = opens_in(gate, hours=5)
+    gate.directory = listed = Listed()
+    async with gate.worker():
+        status = await approved(gate, "one")
+        listed.gone = True
+        await until_moment(gate, status, begin)
+        reopened = await gate.until("in_review", status.workflow_id)
+        assert "dana is not in the list of people" in reopened.lost[0].reason
+        assert gate.notebook.texts() == []
+
+
+async def test_a_retry_waits_for_the_window_too(idle_gate: Gate) -> None:
+    """The worker that claims looks at the record, also if its clock has passed the end of the window."""
+    gate = idle_gate
+    begin = now() - timedelta(minutes=30)
+    gate.policy = wants(("anyone", 1), windows=(daily(begin, 2),))
+    gate.notebook.failures = [ToolRefused("There is no such page.")]
+    async with gate.worker():
+        status = await gate.in_review("one")
+        assert (await gate.decide(status)).accepted
+        held = await gate.held(status.workflow_id)
+        await over(gate, held, 4 * HOUR)
+        assert (await gate.resolve(status.workflow_id, "retry")).accepted
+        waiting = await gate.until("executing", status.workflow_id)
+        first = waiting.waits_until(await time_of(gate, status))
+        assert first is not None
+        assert (first.hour, first.minute) == (begin.hour, begin.minute)
+        assert gate.notebook.texts() == []
+        await until_moment(gate, status, first)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert not broken(gate, status)
+
+
+async def test_the_claim_waits_although_the_run_does_not(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = idle_gate
+    begin = opens_in(gate, hours=5)
+
+    async def impatient(run: PlanApproval) -> None:
+        drafted = run._state.drafted  # noqa: SLF001  the run itself is to be made impatient
+        assert drafted is not None
+        await run._execute_step(drafted, 1)  # noqa: SLF001
+
+    monkeypatch.setattr(PlanApproval, "_wait_to_begin", impatient)
+    async with gate.worker():
+        status = await gate.in_review("one")
+        assert (await gate.decide(status)).accepted
+        waiting = await gate.until("executing", status.workflow_id, lambda one: bool(one.steps[0].last_error))
+        expected = f"By its rules no step begins before {begin:%Y-%m-%d %H:%M}"
+        assert expected in waiting.steps[0].last_error
+        assert gate.notebook.texts() == []
+        await gate.api.withdraw(status.workflow_id, "by rita")
+        assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
+
+
+async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: Gate) -> None:
+    """The freeze covers all that comes after the next hours, so that no other time is left."""
+    gate = idle_gate
+    today = now()
+    days = tuple((today + number * DAY).date() for number in range(1, 400))
+    frozen = Calendar(name="freeze", zone="UTC", weekdays=(), extra_days=days)
+    window = daily(today - HOUR, 2, "once")
+    gate.policy = wants(("anyone", 1), windows=(window,), freezes=(frozen,))
+    async with gate.worker():
+        status = await gate.in_review("one", timeout=30 * DAY)
+        await over(gate, status, 2 * DAY)
+        answer = await gate.decide(status)
+        assert "no step may begin after" in answer.reason
+        result = await gate.result(status.workflow_id)
+        assert (result.outcome, gate.notebook.texts()) == ("expired", [])
+        assert "by the windows and freezes of its rules (once, freeze)" in result.reason
+    assert not broken(gate, status)
+
+
+async def test_what_was_begun_is_held_if_no_time_is_left_for_the_rest(idle_gate: Gate) -> None:
+    gate = idle_gate
+    today = now()
+    days = tuple((today + number * DAY).date() for number in range(1, 400))
+    frozen = Calendar(name="freeze", zone="UTC", weekdays=(), extra_days=days)
+    gate.policy = wants(("anyone", 1), freezes=(frozen,))
+    gate.notebook.failures = [ToolRefused("There is no such page.")]
+    async with gate.worker():
+        status = await gate.in_review("one")
+        assert (await gate.decide(status)).accepted
+        held = await gate.held(status.workflow_id)
+        await over(gate, held, 2 * DAY)
+        assert (await gate.resolve(status.workflow_id, "retry")).accepted
+        again = await gate.until(
+            "held", status.workflow_id, lambda one: bool(one.held and one.held.number == 2)
+        )
+        assert again.held is not None
+        assert "No step may begin after" in again.held.why
+        assert gate.notebook.texts() == []
+        assert (await gate.resolve(status.workflow_id, "abort")).accepted
+        await gate.result(status.workflow_id)
+    events = [one.event for one in gate.api.trail(status.workflow_id)]
+    assert [one.step for one in events if isinstance(one, Held)] == [1, 1]
+    assert not broken(gate, status)
+
+
+async def test_a_plan_that_could_never_begin_is_refused_at_once(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy = wants(
+        ("anyone", 1),
+        windows=(daily(now(), 2),),
+        freezes=(Calendar(name="all", zone="UTC", weekdays=EVERY_DAY),),
+    )
+    async with gate.worker():
+        result = await gate.result(await gate.submit("one"))
+        assert result.outcome == "failed"
+        assert "could never begin: its rules leave no time for it" in result.reason
+
+
+WINDOWED = policy_in(
+    """
+[[calendar]]
+name = "year-end"
+zone = "Europe/Berlin"
+weekdays = []
+extra_days = [2099-12-31]
+
+[default]
+needs = [{ role = "finance" }]
+window = "year-end"
+freeze = "year-end"
+"""
+)
+
+
+@pytest.mark.parametrize("has_times", [True, False])
+async def test_start_times_that_someone_put_into_the_records_let_nothing_begin(
+    idle_gate: Gate, has_times: bool
+) -> None:
+    """The window of this policy never opens; the record says that it is always open, or nothing of it."""
+    gate = idle_gate
+    gate.policy, gate.directory = WINDOWED, Everybody()
+    ref = await begun(gate)
+    at = requested_of(ref)
+    requirement = asked(WINDOWED, planned(gate))
+    made = starts_of(requirement, at, at + timedelta(minutes=5), None)
+    assert made is not None
+    assert made.spans == ()
+    open_all_day = made.model_copy(update={"spans": (StartSpan(since=at, until=at + DAY),)})
+    starts = {"starts": open_all_day if has_times else None}
+    put_there(gate, ref, requirement, requester="rita", **starts)
+    async with gate.worker():
+        result = await gate.result(ref.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("failed", [])
+    words = "has other start times than its rules give" if has_times else "lacks the times in which its steps"
+    assert words in result.reason
+    records, bundle = examined(gate, ref.workflow_id)
+    assert any(words in one for one in records)
+    assert any(words in one for one in bundle)
+
+
+def requested_of(ref: RunRef) -> datetime:
+    assert ref.requested is not None
+    return ref.requested.requested_at
