@@ -19,6 +19,7 @@ from plangate.domain.errors import RecordsMissing
 from plangate.domain.plan import Plan
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
+from plangate.presentation.clock import now
 from plangate.records.queries import statuses_on_record
 from plangate.signing.batches import FEWEST, MOST
 from plangate.web.index_tables import lines
@@ -88,7 +89,7 @@ def _in_review(web: Web, workflow_ids: Collection[str]) -> list[Status]:
 
 
 def _is_ready(status: Status, visitor: Visitor) -> bool:
-    may_approve = Choice.APPROVE in offered(status, visitor.identified)
+    may_approve = Choice.APPROVE in offered(status, visitor.identified, now())
     return may_approve and _is_allowed(status) and visitor.sight.shows(status)
 
 
