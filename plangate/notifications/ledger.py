@@ -270,10 +270,15 @@ class Ledger:
         return bool(left)
 
     def _to_judge(self, due: Sequence[Due], now: datetime) -> list[str]:
-        """Return the runs of notices that have waited, to be judged before these are sent."""
+        """Return the runs to judge again before notices about them are sent.
+
+        Those are the runs of notices that have waited, or were tried, while the run may have moved; and of
+        those that relieve someone: the message that asked them may have failed meanwhile.
+        """
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
-        old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR and one.workflow_id}
-        again = sorted(old - self._judged.keys())
+        old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}
+        moved = {one.workflow_id for one in due if one.attempts or one.kind == NoticeKind.RELIEVED}
+        again = sorted((moved | (old - self._judged.keys())) - {""})
         self._judged |= dict.fromkeys(again, now)
         return again
 

@@ -119,6 +119,26 @@ async def test_a_slow_address_holds_up_no_one_else(telling: Telling, post: PostO
     assert await telling.told() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
 
 
+async def test_who_was_being_told_in_vain_when_others_decided_gets_no_message_at_all(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    for name in ("dana", "kim"):
+        post.holds_up[f"mailto:{name}@example.org"] = asyncio.Event()
+    post.answers = lambda _: Attempted(delivery=Delivery.LATER)
+    fingerprint = telling.put("one")
+    await telling.notifier.step()
+    telling.happens("one", decided("kim", fingerprint), closed())
+    await telling.notifier.step()
+    for held in post.holds_up.values():
+        held.set()
+    await telling.notifier.settle()
+    assert [one for one in post.told() if not one.startswith("rita")] == ["dana needed", "kim needed"]
+    post.answers = lambda _: Attempted(delivery=Delivery.SENT)
+    telling.now += timedelta(minutes=1)
+    assert await telling.told() == ["rita outcome"]
+
+
 async def test_many_notices_for_one_address_go_as_one_message(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     for number in range(8):
