@@ -5,6 +5,7 @@ killed is handed out once more by the next one, marked as a repeat.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,6 +38,8 @@ from plangate.records.notices import enter_more, remove_old
 from plangate.records.notifier_turn import HELD_FOR, leave_turn, take_turn, turn_now
 from plangate.records.tables import NOW
 
+OF_A_SCHEME: Final = 20
+"""Messages under way at once to addresses of one scheme: a service that does not answer takes no more."""
 _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # seconds of the turn that must be left when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
@@ -75,6 +78,16 @@ class HandedOut:
     now: datetime
     has_more: bool = False
     is_mine: bool = True
+
+
+def scheme_of(address: str) -> str:
+    """Return what an address is: ``mailto``, ``slack``."""
+    return address.partition(":")[0]
+
+
+def _full(busy: Collection[str]) -> list[str]:
+    """Return the schemes of which enough messages are under way."""
+    return [scheme for scheme, count in Counter(map(scheme_of, busy)).items() if count >= OF_A_SCHEME]
 
 
 def time_here(connection: Connection) -> datetime:
@@ -147,7 +160,7 @@ class Ledger:
             if turn.holder != self._holder:
                 self._renewed = None
                 self._follower.forget()
-            due = due_now(connection, now, busy) if is_free else ()
+            due = due_now(connection, now, busy, _full(busy)) if is_free else ()
             again = self._to_judge(due, now)
             look = self._follower.look(connection, turn, audience, again) if is_free else Look()
         self._report_damaged(look)
@@ -237,9 +250,10 @@ class Ledger:
     def _begun(
         self, connection: Connection, audience: Audience, busy: Collection[str], room: int
     ) -> tuple[Message, ...]:
-        """Note what is sent now as being sent: one message for each address."""
+        """Note what is sent now as being sent: one for each address, and not too many for each scheme."""
         now = self._clock(connection)
-        due = due_now(connection, now, busy)
+        under_way = Counter(map(scheme_of, busy))
+        due = due_now(connection, now, busy, _full(busy))
         if not due:
             return ()
         sent = messages_since(connection, {one.person for one in due}, now - HOUR)
@@ -249,7 +263,10 @@ class Ledger:
             postpone(connection, postponed.ids, postponed.until)
         by_address: dict[str, Message] = {}
         for message in found.messages:
-            by_address.setdefault(message.address, replace(message, zone=audience.zone_of(message.person)))
+            scheme = scheme_of(message.address)
+            if message.address not in by_address and under_way[scheme] < OF_A_SCHEME:
+                by_address[message.address] = replace(message, zone=audience.zone_of(message.person))
+                under_way[scheme] += 1
         begun = tuple(by_address.values())[:room]
         for message in begun:
             begin_sending(connection, [part.id for part in message.parts], message.message_id, now)

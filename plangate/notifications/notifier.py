@@ -1,7 +1,7 @@
 """Send the notices of an installation: of all its processes, one at a time works, and the others stand by.
 
-Each address has at most one message under way, and there are several at once, so that a slow address holds up
-no one else.
+Each address has at most one message under way, and each scheme a share: a slow address holds up no one else,
+and a service that does not answer only messages of its kind.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from plangate.notifications.outgoing import Message, results_of
 from plangate.records.deliveries import Due, Result
 from plangate.records.notices import DeliveryState
 
-TOGETHER: Final = 20
-"""Messages that are under way at once."""
+TOGETHER: Final = 200
+"""Messages that are under way at once, of all schemes."""
 ANSWERS_WITHIN: Final = 240.0
 """Seconds after which an attempt is ended; channels have shorter limits of their own."""
 LOOK_EVERY: Final = 1.0

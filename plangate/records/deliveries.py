@@ -68,7 +68,9 @@ class Undelivered(Frozen):
     ended_at: AwareDatetime | None
 
 
-def due_now(connection: Connection, now: datetime, busy: Collection[str]) -> tuple[Due, ...]:
+def due_now(
+    connection: Connection, now: datetime, busy: Collection[str], full: Collection[str] = ()
+) -> tuple[Due, ...]:
     """Return what is to be sent now, ordered by when it was due.
 
     For each address to which something is to be sent, that is also what waits for others to go with it.
@@ -77,10 +79,12 @@ def due_now(connection: Connection, now: datetime, busy: Collection[str]) -> tup
         connection: to the records.
         now: the time.
         busy: addresses to which a message is under way: what is due for them waits.
+        full: schemes of addresses that wait, because enough messages to such are under way.
     """
+    others = [~deliveries.c.address.startswith(f"{scheme}:", autoescape=True) for scheme in full]
     first = (
         select(deliveries.c.address)
-        .where(_WAITS, deliveries.c.next_at <= now, deliveries.c.address.not_in(list(busy)))
+        .where(_WAITS, deliveries.c.next_at <= now, deliveries.c.address.not_in(list(busy)), *others)
         .order_by(deliveries.c.next_at)
         .limit(AT_ONCE)
     )

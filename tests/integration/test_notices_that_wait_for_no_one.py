@@ -1,0 +1,40 @@
+"""No message waits behind a service that does not answer: the notifier with the real channels."""
+
+import asyncio
+from pathlib import Path
+
+from plangate.notifications.channels import Channels
+from plangate.notifications.ledger import OF_A_SCHEME
+from plangate.notifications.notifier import TOGETHER, Notifier
+from plangate.records.database import Database
+from tests.support.faulty_server import Answer, Drips, FaultyServer
+from tests.support.notice_faults import settings_for
+from tests.support.notices import PostOffice, Telling
+
+_MANY = TOGETHER + 5
+
+
+async def test_a_service_that_never_answers_holds_up_no_other(database: Database, tmp_path: Path) -> None:
+    telling = Telling(database, PostOffice())
+    with FaultyServer(answer=lambda _: Answer(200, "x" * 500)) as hanging, FaultyServer() as quick:
+        hanging.plan(Drips(pause=0.5), times=None)
+        place, good = (one.url.removeprefix("http://") for one in (hanging, quick))
+        telling.list_people(
+            '[[person]]\nname = "rita"\n'
+            + "".join(
+                f'[[person]]\nname = "p{n:03}"\nroles = ["finance"]\nnotify = ["ntfy://{place}/t{n}"]\n'
+                for n in range(_MANY)
+            )
+            + f'[[person]]\nname = "zoe"\nroles = ["finance"]\nnotify = ["json://{good}/hook"]\n'
+        )
+        notifier = Notifier(telling.ledger, Channels(settings_for(tmp_path)))
+        await notifier.step()
+        telling.put("one")
+        notifying = asyncio.create_task(notifier.keep_notifying())
+        async with asyncio.timeout(20):  # the others are waited for 30 seconds each
+            while not quick.count("POST", "/hook"):
+                await asyncio.sleep(0.02)
+        assert hanging.count() <= OF_A_SCHEME
+        hanging.stop()
+        notifying.cancel()
+        await asyncio.gather(notifying, return_exceptions=True)
