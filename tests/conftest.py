@@ -1,7 +1,9 @@
 """One real Temporal server for all tests; a fresh Plangate for each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import gc
+import os
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,9 +19,22 @@ from plangate.testing.server import start_temporal
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
 
+# Temporal servers are written in Go, which collects garbage at each doubling of so small a heap.
+os.environ.setdefault("GOGC", "400")
 # How long an example takes says only what else the machine is doing.
 settings.register_profile("plangate", deadline=None)
 settings.load_profile("plangate")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Never look for garbage among the modules and the tests: they are all in use until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
