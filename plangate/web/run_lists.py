@@ -158,14 +158,14 @@ async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
 
 def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
     """Return whether a visitor may see the run of a row; ``texts`` are what runs wait for, by number."""
-    return visitor.sight.shows(_status(row, texts))
+    return visitor.sight.shows(_seen(row, texts))
 
 
 def audited(index: RunIndex, visitor: Visitor, workflow_ids: Sequence[str]) -> frozenset[str]:
     """Return those of these runs that this auditor counts: see `Sight.audits`."""
     texts = {row.number: row.text for row in index.read(select(needs))}
     rows = _named(index, workflow_ids)
-    return frozenset(row.workflow_id for row in rows if visitor.sight.audits(_status(row, texts)))
+    return frozenset(row.workflow_id for row in rows if visitor.sight.audits(_seen(row, texts)))
 
 
 def indexed(index: RunIndex, workflow_ids: Sequence[str]) -> frozenset[str]:
@@ -257,13 +257,17 @@ def _may_help(text: str, visitor: Identified) -> bool:
 
 
 def _status(row: Row[Any], texts: dict[int, str]) -> Status:
-    """Return as much of a run's status as tells who may decide on it."""
+    """Return as much of a run's status as tells who may decide on it now."""
+    return _seen(row, texts).model_copy(update={"reliefs": reliefs_in(row.reliefs)})
+
+
+def _seen(row: Row[Any], texts: dict[int, str]) -> Status:
+    """Return as much of a run's status as tells who may see it."""
     requirement, still = waits_for(texts[row.needs]) if row.needs in texts else (None, ())
     return _part(
         state=row.state,
         requirement=requirement,
         still_needed=still,
-        reliefs=reliefs_in(row.reliefs),
         requester=row.requester,
         authors=tuple(json.loads(row.authors)),
         approved_by=tuple(json.loads(row.approved_by)),
