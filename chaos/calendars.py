@@ -28,14 +28,20 @@ QUICK = Size(stories=20, calendars=20)
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Tell them all; each difference from the naive reading is a fault."""
     first = stage.chance.randrange(10**6)
-    for number in range(size.stories):
-        if number % 500 == 0:
-            report.say(f"{number} of {size.stories} reviews")
-        for fault in differences(first + number):
+    told = seed = 0
+    while told < size.stories:
+        found_in_review = differences(first + seed)
+        seed += 1
+        if found_in_review is None:
+            continue
+        told += 1
+        if told % 500 == 0:
+            report.say(f"{told} of {size.stories} reviews")
+        for fault in found_in_review:
             report.blame(fault)
     for number in range(size.calendars):
         for found in (difference(first + number), begins_elsewhere(first + number)):
             if found:
                 report.blame(found)
-    report.figure("reviews", size.stories)
+    report.figure("reviews", told)
     report.figure("calendars", size.calendars)

@@ -210,13 +210,16 @@ class TimeStory:
         )
 
 
-def differences(seed: int) -> list[str]:
-    """Return where Plangate and the naive reading of a story differ."""
+def differences(seed: int) -> list[str] | None:
+    """Return where Plangate and the naive reading of a story differ; None if it cannot be told to the end.
+
+    Then the minutes are too few for calendars that seldom have working time.
+    """
     story = TimeStory(seed)
     try:
         return [f"seed {seed}: {one}" for one in _differences(story)]
     except (IndexError, ValueError, KeyError):
-        return []  # the minutes are too few for calendars that seldom have working time
+        return None
 
 
 def _differences(story: TimeStory) -> Iterator[str]:
