@@ -93,14 +93,16 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:
     key, began = key_of(run), run.review_began or run.drafted.drafted_at
     approved_by = [one.name for one in run.approvers]
     still = missing(run.drafted.requirement, run.counting, run.barred)
-    able = able_to_approve(still, audience.known, run.barred, approved_by)
+    known = audience.with_a_role(need.role for need in still)
+    able = able_to_approve(still, known, run.barred, approved_by)
     for name in able:
         kind = NoticeKind.CHANGED if _gave_before(run, name) else NoticeKind.NEEDED
         yield Ask(person=name, kind=kind, key=key, at=began)
     roles = {need.role: began for need in still}
     asked = set(able)
     for relief in sorted(run.reliefs, key=lambda one: one.at):
-        later = [standing_in(one, [relief], relief.at) for one in audience.known if one.name not in asked]
+        more = (one for one in audience.with_a_role([relief.to]) if one.name not in asked)
+        later = [standing_in(one, [relief], relief.at) for one in more]
         for name in able_to_approve(still, later, run.barred, approved_by):
             asked.add(name)
             yield Ask(person=name, kind=NoticeKind.ESCALATED, key=key, at=relief.at)
@@ -116,7 +118,8 @@ def _asked_to_resolve(run: RunState, audience: Audience) -> Iterator[Ask]:
     assert run.drafted is not None
     assert run.held is not None
     key, at, requirement = key_of(run), run.held.held_at, run.drafted.requirement
-    for name in able_to_resolve(requirement, audience.known, run.barred):
+    known = audience.with_a_role(role for roles in requirement.resolving.any_of for role in roles)
+    for name in able_to_resolve(requirement, known, run.barred):
         yield Ask(person=name, kind=NoticeKind.HELD, key=key, at=at)
     groups = requirement.resolving.any_of
     for role in groups[0] if len(groups) == 1 else ():

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
@@ -38,6 +38,9 @@ class Audience:
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
         key: changes whenever someone else can do something, or is to be told instead of another.
         deciders: says what no one can give.
+        away: the people for whom others get messages.
+        roles_of: the roles of each of the known, their own and lent ones.
+        by_name: the known by the form that all spellings of a name share.
         calendars: the working times that were asked for.
     """
 
@@ -51,12 +54,14 @@ class Audience:
     addresses_of: Callable[[str], Sequence[str]]
     key: str
     deciders: Deciders | None
+    away: frozenset[str]
+    roles_of: Mapping[str, frozenset[str]]
+    by_name: Mapping[str, Approver]
     calendars: dict[str, Calendar | None] = field(default_factory=dict)
 
     def approver(self, name: str) -> Approver | None:
         """Return the person of that name, in any spelling; None if they are not on the list now."""
-        wanted = identity(name)
-        return next((one for one in self.known if identity(one.name) == wanted), None)
+        return self.by_name.get(identity(name))
 
     def may_see(self, run: RunState, name: str) -> bool:
         """Return whether this person may see the run; a role's addresses are those of all who have it."""
@@ -64,9 +69,14 @@ class Audience:
             return True
         return may_see(run, self.approver(name), is_narrowed=self.is_narrowed)
 
+    def with_a_role(self, roles: Iterable[str]) -> tuple[Approver, ...]:
+        """Return those who have one of these roles, their own or a lent one."""
+        wanted = frozenset(roles)
+        return tuple(one for one in self.known if wanted & self.roles_of[one.name])
+
     def instead(self, run: RunState | None, name: str) -> tuple[str, ...]:
         """Return who gets what is for this person: they themselves, or others while they are away."""
-        if self.people is None or name.startswith(ROLE):
+        if self.people is None or name not in self.away:
             return (name,)
 
         def may_be_told(other: str) -> bool:
@@ -123,15 +133,19 @@ def audience_of(
     described = people.described_roles if people is not None else ()
     roles = frozenset(one.name for one in described if one.notify)
     names = [*(one.name for one in known), *(ROLE + one for one in sorted(roles))]
+    instead = {one.name: told_instead(one.name, people, now) for one in known} if people is not None else {}
     all_of_it = [
         [one.model_dump(mode="json") for one in known],
         [[name, list(addresses_of(name))] for name in names],
-        [[one.name, list(told_instead(one.name, people, now))] for one in known] if people else [],
+        [[name, list(others)] for name, others in instead.items()],
         [operators, is_narrowed, inbox],
     ]
     return Audience(
         people=people,
         now=now,
+        away=frozenset(name for name, others in instead.items() if others != (name,)),
+        roles_of={one.name: one.roles() for one in known},
+        by_name={identity(one.name): one for one in known},
         deciders=Deciders(people, now) if people is not None else None,
         known=known,
         operators=tuple(one.name for one in known if operators in one.standings[0].roles),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.people import same_person
 from plangate.domain.reminders import reminders
 from plangate.domain.run import Phase, RunState
@@ -54,7 +55,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     return (
         *_asks(followed, asks, audience, now),
         *_relieved(followed, asks, audience),
-        *_stuck(followed, audience, now),
+        *_stuck(followed, asks, audience, now),
         *_outcome(followed, audience),
     )
 
@@ -113,12 +114,12 @@ def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> It
         )
 
 
-def _stuck(followed: Followed, audience: Audience, now: datetime) -> Iterator[Notice]:
+def _stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
     """Yield what no one can give any more, to the requester and the operators, once for each review."""
     run = followed.run
     if run.phase not in (Phase.IN_REVIEW, Phase.HELD) or (run.deadline is not None and run.deadline <= now):
         return
-    unmet = audience.unmet(run)
+    unmet = () if _has_enough(run, asks, audience) else audience.unmet(run)
     if not unmet:
         return
     facts = facts_of(run, audience).model_copy(update={"happened": "; ".join(unmet)})
@@ -131,6 +132,21 @@ def _stuck(followed: Followed, audience: Audience, now: datetime) -> Iterator[No
             yield Notice(
                 person=person, kind=NoticeKind.STUCK, event=event, due_at=followed.moved_at, facts=facts
             )
+
+
+def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
+    """Return whether so many are there that what the run waits for can surely be given; a quick look."""
+    assert run.drafted is not None
+    requirement = run.drafted.requirement
+    needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
+    there = {one.person for one in asks if not one.instead_of and one.kind is not NoticeKind.ESCALATED}
+    if needs_key or run.phase is Phase.HELD:
+        return not needs_key and any(one in audience.roles_of for one in there)
+    wanted = sum(need.count for need in requirement.needs)
+    return all(
+        sum(one.name in there for one in audience.with_a_role([need.role])) >= wanted
+        for need in requirement.needs
+    )
 
 
 def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:

@@ -115,25 +115,21 @@ class Follower:
         self, connection: Connection, look: Look, turn: Turn, audience: Audience, now: datetime
     ) -> Change:
         """Enter what the runs of a look call for, and move the cursor; call `keep` after the commit."""
-        entered = cancelled = 0
-        for one in look.followed:
-            if one.ended_at is not None and one.ended_at < now - _TOLD_WITHIN:
-                continue
-            keep_until = None if one.ended_at is None else one.ended_at + KEPT_FOR
-            change = bring_up_to_date(
-                connection,
-                one.run.workflow_id,
+        told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]
+        wanted = {
+            one.run.workflow_id: (
                 [entry_of(notice) for notice in notices_due(one, audience, now)],
-                audience.addresses_of,
-                Entering(now=now, gather=self._gather, keep_until=keep_until),
+                None if one.ended_at is None else one.ended_at + KEPT_FOR,
             )
-            entered += change.entered
-            cancelled += change.cancelled
+            for one in told
+        }
+        entering = Entering(now=now, gather=self._gather)
+        change = bring_up_to_date(connection, wanted, audience.addresses_of, entering)
         if look.checkpoint is not None and look.checkpoint != turn.checkpoint:
             move_cursor(connection, look.checkpoint)
         if look.is_sweeping:
             move_sweep(connection, audience.key, look.swept_to)
-        return Change(entered=entered, cancelled=cancelled)
+        return change
 
     def keep(self, look: Look) -> None:
         """Remember what was entered, so that it is not looked at again."""

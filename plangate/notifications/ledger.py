@@ -33,7 +33,7 @@ from plangate.records.deliveries import (
     postpone,
     send_after_all,
 )
-from plangate.records.notices import KEPT_FOR, Entering, enter_more, remove_old
+from plangate.records.notices import enter_more, remove_old
 from plangate.records.notifier_turn import HELD_FOR, leave_turn, take_turn, turn_now
 from plangate.records.tables import NOW
 
@@ -318,8 +318,7 @@ class Ledger:
             for person in _in_place_of(audience.operators, audience)
         ]
         if entries:
-            kept = Entering(now=now, keep_until=now + KEPT_FOR)
-            enter_more(connection, "", entries, audience.addresses_of, kept)
+            enter_more(connection, entries, audience.addresses_of, now)
         return list(troubles)
 
     def _forget_troubles(self, told: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
@@ -56,17 +56,18 @@ class Told(Frozen):
 
 
 class Entering(Frozen):
-    """When new notices are sent, and how long they are kept.
-
-    Attributes:
-        now: the time.
-        gather: how long a notice waits for others to the same address.
-        keep_until: when the notices may be removed; None while the run is open.
-    """
+    """When new notices are sent: ``gather`` is how long each waits for others to the same address."""
 
     now: AwareDatetime
     gather: timedelta = timedelta()
-    keep_until: AwareDatetime | None = None
+
+
+class _New(NamedTuple):
+    """A notice that is not entered yet, and until when it is kept; None while its run is open."""
+
+    workflow_id: str
+    keep_until: datetime | None
+    entry: Entry
 
 
 class Change(Frozen):
@@ -93,46 +94,55 @@ def told_about(connection: Connection, workflow_ids: Sequence[str]) -> dict[str,
 
 def bring_up_to_date(
     connection: Connection,
-    workflow_id: str,
-    wanted: Sequence[Entry],
+    wanted: Mapping[str, tuple[Sequence[Entry], AwareDatetime | None]],
     addresses_of: AddressesOf,
     entering: Entering,
 ) -> Change:
-    """Enter the notices that a run calls for now, and cancel those that it no longer calls for.
+    """Enter the notices that runs call for now, and cancel those that they no longer call for.
 
     What was sent stays as it is. A notice that was cancelled and is wanted again is sent after all; one that
     waits gets its newest facts and time, and goes to the addresses that the person has now.
+
+    Args:
+        connection: to the records.
+        wanted: for each run its notices, and until when they are kept; None while it is open.
+        addresses_of: the addresses of a person.
+        entering: when the notices are sent.
     """
-    known = {(rows[0].person, rows[0].event): rows for rows in _by_notice(connection, [workflow_id]).values()}
-    asked = {(one.person, one.event): one for one in wanted}
-    dropped = [row.delivery for key, rows in known.items() if key not in asked for row in _waiting(rows)]
+    known: dict[str, dict[tuple[str, str], list[Any]]] = defaultdict(dict)
+    for rows in _by_notice(connection, list(wanted)).values():
+        known[rows[0].workflow_id][rows[0].person, rows[0].event] = rows
+    new: list[_New] = []
+    dropped: list[int] = []
+    for workflow_id, (entries, keep_until) in wanted.items():
+        asked, told = {(one.person, one.event): one for one in entries}, known[workflow_id]
+        dropped += [row.delivery for key, rows in told.items() if key not in asked for row in _waiting(rows)]
+        new += [_New(workflow_id, keep_until, one) for key, one in asked.items() if key not in told]
+        for key in asked.keys() & told.keys():
+            _refresh(connection, told[key], asked[key], addresses_of(key[0]), entering)
+        if keep_until is not None and any(rows[0].keep_until is None for rows in told.values()):
+            ended = update(notices).where(
+                notices.c.workflow_id == workflow_id, notices.c.keep_until.is_(None)
+            )
+            connection.execute(ended.values(keep_until=keep_until))
     _cancel(connection, dropped, entering.now)
-    new = [one for key, one in asked.items() if key not in known]
-    entered = _enter(connection, workflow_id, new, addresses_of, entering)
-    for key, one in asked.items():
-        if key in known:
-            _refresh(connection, known[key], one, addresses_of(one.person), entering)
-    if entering.keep_until is not None:
-        ended = update(notices).where(notices.c.workflow_id == workflow_id, notices.c.keep_until.is_(None))
-        connection.execute(ended.values(keep_until=entering.keep_until))
-    return Change(entered=entered, cancelled=len(dropped))
+    return Change(entered=_enter(connection, new, addresses_of, entering), cancelled=len(dropped))
 
 
 def enter_more(
     connection: Connection,
-    workflow_id: str,
     wanted: Sequence[Entry],
     addresses_of: AddressesOf,
-    entering: Entering,
+    now: datetime,
 ) -> int:
-    """Enter those of these notices that are not entered yet, beside all others; return how many."""
+    """Enter those of these notices that are not entered yet, which are about no run; return how many."""
     events = {one.event for one in wanted}
     query = select(notices.c.person, notices.c.event).where(
-        notices.c.workflow_id == workflow_id, notices.c.event.in_(events)
+        notices.c.workflow_id == "", notices.c.event.in_(events)
     )
     known = {(row.person, row.event) for row in connection.execute(query)}
-    new = [one for one in wanted if (one.person, one.event) not in known]
-    return _enter(connection, workflow_id, new, addresses_of, entering)
+    new = [_New("", now + KEPT_FOR, one) for one in wanted if (one.person, one.event) not in known]
+    return _enter(connection, new, addresses_of, Entering(now=now))
 
 
 def remove_old(connection: Connection, now: datetime) -> int:
@@ -149,7 +159,7 @@ def _by_notice(connection: Connection, workflow_ids: Sequence[str]) -> Mapping[i
     query = (
         select(
             notices.c.id.label("notice"),
-            *(notices.c[name] for name in ("workflow_id", "person", "event", "kind", "facts")),
+            *(notices.c[name] for name in ("workflow_id", "person", "event", "kind", "facts", "keep_until")),
             deliveries.c.id.label("delivery"),
             *(deliveries.c[name] for name in ("address", "state", "due_at", "is_repeat", "attempts")),
         )
@@ -163,27 +173,19 @@ def _by_notice(connection: Connection, workflow_ids: Sequence[str]) -> Mapping[i
     return found
 
 
-def _enter(
-    connection: Connection,
-    workflow_id: str,
-    new: Iterable[Entry],
-    addresses_of: AddressesOf,
-    entering: Entering,
-) -> int:
+def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesOf, entering: Entering) -> int:
     """Enter new notices; a person without an address gets none before they have one."""
-    reached = [
-        (one, addresses) for one in new if (addresses := tuple(dict.fromkeys(addresses_of(one.person))))
-    ]
+    reached = [(one, found) for one in new if (found := tuple(dict.fromkeys(addresses_of(one.entry.person))))]
     if not reached:
         return 0
     ids = connection.scalars(
         insert(notices).returning(notices.c.id, sort_by_parameter_order=True),
         [
             {
-                "workflow_id": workflow_id,
-                "keep_until": entering.keep_until,
+                "workflow_id": one.workflow_id,
+                "keep_until": one.keep_until,
                 "entered_at": entering.now,
-                **one.model_dump(exclude={"due_at"}),
+                **one.entry.model_dump(exclude={"due_at"}),
             }
             for one, _ in reached
         ],
@@ -191,7 +193,7 @@ def _enter(
     connection.execute(
         insert(deliveries),
         [
-            _delivery(notice, one, address, entering)
+            _delivery(notice, one.entry, address, entering)
             for notice, (one, addresses) in zip(ids, reached, strict=True)
             for address in addresses
         ],
