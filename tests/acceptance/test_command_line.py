@@ -35,6 +35,7 @@ COMMANDS = (
     "start",
     "status",
     "pending",
+    "away",
     "approve",
     "withdraw-approval",
     "reject",

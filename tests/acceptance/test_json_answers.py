@@ -36,6 +36,7 @@ WORDS = {
     "stop": ("stop", *BY, "--reason", "a leak"),
     "go": ("go", *BY, "--stop", "1"),
     "delegate": ("delegate", *BY, "--to", "erik", "--roles", "finance", "--until", "14d"),
+    "away": ("away", *BY, "--until", "14d"),
     "withdraw": ("withdraw", "plan-1"),
     "sign": ("sign", "plan-1", "approve", *BY, *PREFIX),
     "watch": ("watch", "plan-1"),

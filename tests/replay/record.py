@@ -40,7 +40,9 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
         gate.policy = POLICIES.get(path)
         booking_gate(gate)
         gate.tools["transfer"] = Bank(gate.settings.var_dir)
-        PREPARED.get(path, lambda _: None)(gate)
+        prepare = PREPARED.get(path)
+        if prepare is not None:
+            prepare(gate)
         async with gate.worker():
             workflow_id = await path(gate)
             history = await gate.handle(workflow_id).fetch_history()

@@ -14,6 +14,7 @@ from plangate.audit.judged_by import rules_named
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInForce, RunRef
 from plangate.domain.drafting import check_plan
+from plangate.domain.escalation import Escalation
 from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement, Resolvers
 from plangate.domain.request import PlanRequest
@@ -157,6 +158,12 @@ SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
     "any resolution": (
         lambda one: one.model_copy(update={"resolvers": Resolvers(any_of=(("ops",),))}),
         "no resolution 'skip'",
+    ),
+    "another role stands in": (
+        lambda one: one.model_copy(
+            update={"escalations": (Escalation(role="finance", after_seconds=1, to="ops"),)}
+        ),
+        "no approval by ops for finance after 1 seconds already",
     ),
     "strikers approve": (
         lambda one: one.model_copy(update={"strike_keeps_approver": True}),

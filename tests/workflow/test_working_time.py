@@ -155,7 +155,12 @@ async def test_a_reopened_review_has_two_working_days_from_its_reopening(timed_g
         assert event.deadline == again.deadline == naive_deadline(began, event.reopened_at)
         assert again.reliefs[0].at == event.reopened_at + HOURS
         await gate.api.withdraw(status.workflow_id, "by rita")
-    assert found(gate, trail(gate, status)) == []
+    entries = list(trail(gate, status))
+    assert found(gate, entries) == []
+    index = next(number for number, one in enumerate(entries) if isinstance(one.event, Reopened))
+    longer = event.model_copy(update={"deadline": event.deadline + timedelta(hours=1)})
+    entries[index] = entries[index].model_copy(update={"event": longer})
+    assert "reopens the review for longer than the first time" in found(gate, entries)
 
 
 FORGED = {
