@@ -237,6 +237,7 @@ class Settings(BaseSettings):
     operators: str = Field(
         default="operator",
         pattern=r"^[!-~]{1,100}$",
+        examples=["operator"],
         description="the role of the people who are told when something is wrong with the installation",
     )
 

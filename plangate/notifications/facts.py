@@ -23,6 +23,7 @@ _ENDED: Final = {
 }
 _STANDS: Final = {
     StepState.PENDING: "not begun",
+    StepState.DONE: "done",
     StepState.FAILED: "failed",
     StepState.IN_DOUBT: "in doubt",
     StepState.SKIPPED: "skipped",

@@ -187,11 +187,11 @@ def _log_results(message: Message, attempted: Attempted, results: tuple[Result, 
         "kinds": sorted({part.kind for part in message.parts}),
         "runs": len({part.workflow_id for part in message.parts}),
     }
-    match results[0].state:
-        case DeliveryState.SENT:
-            _log.info("A message was sent.", action="notice_sent", **about)
-        case DeliveryState.WAITING:
-            _log.info("A message is sent later.", action="notice_later", reason=attempted.reason, **about)
-        case state:
-            what = "was refused" if state is DeliveryState.REFUSED else "could not be sent for a day"
-            _log.warning(f"A message {what}.", action="notice_failed", reason=attempted.reason, **about)
+    state, reason = results[0].state, attempted.reason
+    if state is DeliveryState.SENT:
+        _log.info("A message was sent.", action="notice_sent", **about)
+    elif state is DeliveryState.WAITING:
+        _log.info("A message is sent later.", action="notice_later", reason=reason, **about)
+    else:
+        what = "was refused" if state is DeliveryState.REFUSED else "could not be sent for a day"
+        _log.warning(f"A message {what}.", action="notice_failed", reason=reason, **about)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from plangate.notifications.notice import Attempted, Delivery
 from plangate.records.deliveries import Due, Result
@@ -104,22 +104,32 @@ def results_of(message: Message, attempted: Attempted, now: datetime, chance: fl
 
 
 def _result(part: Due, attempted: Attempted, now: datetime, chance: float) -> Result:
-    match attempted.delivery:
-        case Delivery.SENT:
-            reason = attempted.reason
-            return Result(id=part.id, state=DeliveryState.SENT, reason=reason, is_repeat=part.is_repeat)
-        case Delivery.REFUSED:
-            return Result(id=part.id, state=DeliveryState.REFUSED, reason=attempted.reason)
-    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(part.attempts, 20)) * (0.5 + chance)
-    next_at = max(now + pause, attempted.retry_at or now)
-    is_over = next_at > (part.tried_at or now) + TRIED_FOR
+    state, next_at = _after(part, attempted, now, chance)
     return Result(
         id=part.id,
-        state=DeliveryState.GIVEN_UP if is_over else DeliveryState.WAITING,
+        state=state,
         reason=attempted.reason,
         next_at=next_at,
         is_repeat=part.is_repeat or attempted.is_in_doubt,
     )
+
+
+def _after(
+    part: Due, attempted: Attempted, now: datetime, chance: float
+) -> tuple[DeliveryState, datetime | None]:
+    """Return the state after an attempt, and when the next one is."""
+    match attempted.delivery:
+        case Delivery.SENT:
+            return DeliveryState.SENT, None
+        case Delivery.REFUSED:
+            return DeliveryState.REFUSED, None
+        case Delivery.LATER:
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(part.attempts, 20)) * (0.5 + chance)
+            next_at = max(now + pause, attempted.retry_at or now)
+            is_over = next_at > (part.tried_at or now) + TRIED_FOR
+            return DeliveryState.GIVEN_UP if is_over else DeliveryState.WAITING, next_at
+        case _:
+            assert_never(attempted.delivery)
 
 
 def _by_reader(due: Sequence[Due]) -> dict[Reader, list[Due]]:

@@ -8,7 +8,7 @@ typed. Everything else that a person, a model or a server may have worded passes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import quote
 
 from plangate.domain.plurals import counted
@@ -155,6 +155,8 @@ def _subject(notice: Notice, zone: str, now: datetime) -> str:
             return "Plangate needs an operator"
         case NoticeKind.TEST:
             return "A test of your notices"
+        case _:
+            assert_never(notice.kind)
 
 
 def _part(
@@ -207,6 +209,8 @@ def _opening(notice: Notice) -> str:
             return "Something is wrong that only an operator can put right"
         case NoticeKind.TEST:
             return "This is a test: notices for you arrive here"
+        case _:
+            assert_never(notice.kind)
 
 
 def _steps(facts: Facts) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from typing import assert_never
 
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
@@ -37,6 +38,8 @@ class Tried(Frozen):
                 return f"{self.address} does not take it now: {_clause(self.reason)}; it is tried again."
             case Delivery.REFUSED:
                 return f"{self.address} refused it: {_clause(self.reason)}; it is not tried again."
+            case _:
+                assert_never(self.result)
 
 
 async def try_addresses(
