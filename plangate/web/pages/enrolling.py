@@ -15,7 +15,7 @@ from plangate.domain.key_orders import KeyAction, KeyOrder
 from plangate.domain.people import People, Person, in_force
 from plangate.presentation.clock import now
 from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
-from plangate.signing.passkeys import passkey_token
+from plangate.signing.passkeys import challenge_of, passkey_token
 from plangate.signing.public_keys import is_passkey
 from plangate.web.pages.deciding import text_of
 from plangate.web.passkeys import asserted, request_options
@@ -73,7 +73,7 @@ async def compare(request: Request, web: WebDep, visitor: VisitorDep, form: Form
         visitor=visitor,
         one=one,
         claims=claims.model_dump_json(),
-        sign=request_options(claims, web.place, ids),
+        sign=request_options(challenge_of(claims), web.place, ids),
     )
 
 
