@@ -76,7 +76,7 @@ class Loss:
 
 
 FULL = Size(runs=500, seconds=240, kills=40)
-QUICK = Size(runs=6, seconds=1.5, kills=2)
+QUICK = Size(runs=4, seconds=1, kills=1)
 MEDIUM = Size(runs=120, seconds=60, kills=15)
 
 

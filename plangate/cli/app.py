@@ -84,7 +84,7 @@ _COMMANDS: Final = (
     ),
     _group(
         "notify",
-        "Send notices where the workers do not; try an address; list what was not delivered.",
+        "Send notices; try an address; list what did not arrive.",
         _command("test", "notify:try_one", "Send one notice to a person now, and say what happened."),
         _command("failures", "notify:failed", "List the notices that could not be delivered."),
         alone=_command("run", "notify:run", "Send notices until Ctrl-C or SIGTERM."),

@@ -33,9 +33,9 @@ def try_one(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Send one notice to each address of a person or a role, now, and say what happened.
+    """Send one notice to a person now, and say what happened.
 
-    Exit 1: an address did not take it.
+    It goes to each of their addresses. Exit 1: one did not take it.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database:
@@ -53,7 +53,10 @@ def try_one(
 
 
 def failed(*, as_json: AsJson = False) -> int:
-    """List the notices that could not be delivered, or are tried again, the newest first."""
+    """List the notices that could not be delivered.
+
+    The newest comes first; those that are tried again are among them.
+    """
     here = console.open_console(as_json=as_json)
     with here.records() as database, database.read() as connection:
         found = [failures.not_told(one) for one in deliveries.undelivered(connection)]
