@@ -35,6 +35,11 @@ async def start_temporal() -> WorkflowEnvironment:
             "history.transferProcessorEnsureCloseBeforeDelete=false",
             "--dynamic-config-value",
             "history.visibilityProcessorEnsureCloseBeforeDelete=false",
+            # As the embedded server does, for the reasons that `plangate.temporal.dev_server` gives.
+            "--dynamic-config-value",
+            "history.transferProcessorMaxPollRPS=1000",
+            "--dynamic-config-value",
+            "system.forceSearchAttributesCacheRefreshOnRead=false",
             *(word for key in KEYS for word in ("--search-attribute", f"{key.name}=Keyword")),
             "--log-level",
             "error",
