@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +19,8 @@ from plangate.testing.server import start_temporal
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
 
+# Temporal servers are written in Go, which collects garbage at each doubling of so small a heap.
+os.environ.setdefault("GOGC", "400")
 # How long an example takes says only what else the machine is doing.
 settings.register_profile("plangate", deadline=None)
 settings.load_profile("plangate")
