@@ -129,7 +129,7 @@ async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Calla
         with _records(scenario) as database:
             url = database.new_database() if database else None
             act = partial(scenario.act, database=database) if database else scenario.act
-            async with stage(folder, server, seed=seed, records_url=url, model=model) as set_up:
+            async with stage(folder, server, seed=seed, records_url=url, model=model, forks=quick) as set_up:
                 await act(set_up, report, size)
     except Exception as error:  # noqa: BLE001  the other scenarios are to be seen too
         report.blame(f"{type(error).__name__}: {error}")

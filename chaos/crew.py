@@ -1,16 +1,45 @@
 """The workers of the scenarios: `worker.py` as a process, which can be frozen or run out of disk."""
 
 import asyncio
+import os
 import resource
 import signal
+import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from plangate.cli.demo import worker_process
+from plangate.settings import PROJECT
+from tests.support.forked import fork
 
 
 class WorkerProcess(worker_process.WorkerProcess):
-    """One ``worker.py`` with a log of its own."""
+    """One ``worker.py`` with a log of its own.
+
+    Args:
+        is_forked: whether it is forked from a process that has its modules (`tests.support.forked`), which
+            saves the greatest part of its start.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        folder: Path,
+        environment: Mapping[str, str],
+        program: Path = PROJECT / "worker.py",
+        *,
+        is_forked: bool = False,
+    ) -> None:
+        if not is_forked:
+            super().__init__(number, folder, environment, program)
+            return
+        self.log = folder / f"worker-{number}.log"
+        with self.log.open("wb") as log, Path(os.devnull).open("rb") as nothing:
+            files = nothing.fileno(), log.fileno(), log.fileno()
+            process = fork(program, environment=environment, files=files, session="own")
+        self._process = cast("subprocess.Popen[bytes]", process)
 
     @property
     def is_alive(self) -> bool:

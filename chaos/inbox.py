@@ -72,7 +72,7 @@ class WebServer:
         folder = self.stage.folder / "web"
         folder.mkdir(exist_ok=True)
         number = len(self.processes) + 1
-        self.processes.append(WorkerProcess(number, folder, self.stage.environment(), PROJECT / "web.py"))
+        self.processes.append(self.stage.process(number, folder, PROJECT / "web.py"))
         async with asyncio.timeout(_PATIENCE), httpx.AsyncClient() as client:
             while True:
                 self.processes[-1].check()

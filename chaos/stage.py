@@ -46,6 +46,7 @@ class Stage:
     till: Desk
     chance: Random
     settings: dict[str, str]
+    forks: bool = False  # whether its workers have their modules from the beginning
     program: Path = PROJECT / "worker.py"
     workers: list[WorkerProcess] = field(default_factory=list)
 
@@ -72,10 +73,14 @@ class Stage:
     async def hire(self, *, wait: bool = True) -> WorkerProcess:
         """Start a worker; unless told otherwise, wait until it takes work."""
         number = len(self.workers) + 1
-        self.workers.append(WorkerProcess(number, self.folder, self.environment(), self.program))
+        self.workers.append(self.process(number, self.folder, self.program))
         if wait:
             await self.worker.ready()
         return self.worker
+
+    def process(self, number: int, folder: Path, program: Path) -> WorkerProcess:
+        """Start a program of this stage, with its log in this folder."""
+        return WorkerProcess(number, folder, self.environment(), program, is_forked=self.forks)
 
     def handle(self, workflow_id: str) -> WorkflowHandle[object, object]:
         """Return the run's handle."""
@@ -154,7 +159,13 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, server: Server, *, seed: int, records_url: str | None = None, model: Path | None = None
+    folder: Path,
+    server: Server,
+    *,
+    seed: int,
+    records_url: str | None = None,
+    model: Path | None = None,
+    forks: bool = False,
 ) -> AsyncIterator[Stage]:
     """Set everything up but a worker, and take it down again, whatever happens."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +190,7 @@ async def stage(
     database = Database(url)
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
     api = PlangateClient(client, TASK_QUEUE, database)
-    set_up = Stage(folder, server, address, client, database, api, vendor, till, chance, settings)
+    set_up = Stage(folder, server, address, client, database, api, vendor, till, chance, settings, forks)
     try:
         yield set_up
     finally:

@@ -36,11 +36,11 @@ def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path:
     )
     keys = {"PLANGATE_KEYS_DIR": str(tmp_path / "keys" / "mine")}
     with worker(home):
-        started = home.starter("start", "--plan", str(plan), "--id", "one", "--requester", "rita", "--json")
+        started = home.forked("start", "--plan", str(plan), "--id", "one", "--requester", "rita", "--json")
         assert started.code == 0, started.err
-        while (status := home.starter("status", "one", "--json").json)["state"] != "in_review":
+        while (status := home.forked("status", "one", "--json").json)["state"] != "in_review":
             pass
-        approved = home.starter("approve", "one", "--by", "dana", "--plan", status["fingerprint"])
+        approved = home.forked("approve", "one", "--by", "dana", "--plan", status["fingerprint"])
         assert approved.code == 0, approved.err
         var = tmp_path / "what? #100% ä" / "var"
         while not list(var.glob("outbox/*.eml")):
@@ -48,13 +48,13 @@ def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path:
         names = {path.name for path in var.iterdir()}
         assert {"records.db", "records.db-wal", "records.db-shm", "temporal.db", "seal.pem"} <= names
         assert open_to_others(tmp_path / "what? #100% ä") == {}
-    assert home.starter("keys", "new", "名" * 100, changes=keys).code == 0
-    listed = home.starter("keys", "list", "--json", changes=keys).json
+    assert home.forked("keys", "new", "名" * 100, changes=keys).code == 0
+    listed = home.forked("keys", "list", "--json", changes=keys).json
     assert [key["name"] for key in listed] == ["名" * 100]
     assert open_to_others(tmp_path / "keys") == {}
-    refused = home.starter("audit", "export", "one", "--output", "/dev/null")
+    refused = home.forked("audit", "export", "one", "--output", "/dev/null")
     assert (refused.code, "it is a device" in refused.sentence) == (2, True)
-    exported = home.starter("audit", "export", "one", "--output", str(tmp_path / "bundle.json"))
+    exported = home.forked("audit", "export", "one", "--output", str(tmp_path / "bundle.json"))
     assert exported.code == 0, exported.err
     assert stat.S_IMODE((tmp_path / "bundle.json").stat().st_mode) == 0o600
 

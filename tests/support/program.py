@@ -4,10 +4,8 @@ import codecs
 import fcntl
 import json
 import os
-import pty
 import re
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -16,10 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic, sleep
 from typing import Any
 
 from plangate.settings import PROJECT, environment_with
+from tests.support.forked import Forked, fork
 
 PATIENCE = 45.0
 OTHERS = ("TEMPORAL_", "PLANGATE_", "OPENAI_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTEST")
@@ -85,6 +85,17 @@ class Home:
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
+    def forked(self, *words: str, changes: Mapping[str, str | None] | None = None) -> Ended:
+        """Run ``starter.py`` with these words in a process that has its modules already."""
+        with TemporaryFile() as nothing, TemporaryFile() as out, TemporaryFile() as err:
+            files = nothing.fileno(), out.fileno(), err.fileno()
+            environment = self.environment(changes)
+            process = fork(PROJECT / "starter.py", *words, environment=environment, files=files)
+            code = process.wait(PATIENCE)
+            out.seek(0)
+            err.seek(0)
+            return Ended(code, out.read().decode(), err.read().decode())
+
     def start(
         self, *words: str, changes: Mapping[str, str | None] | None = None, folder: Path = PROJECT
     ) -> subprocess.Popen[bytes]:
@@ -102,11 +113,15 @@ class Home:
 
 
 @contextmanager
-def worker(home: Home, folder: Path = PROJECT) -> Iterator[subprocess.Popen[bytes]]:
+def worker(home: Home, folder: Path = PROJECT) -> Iterator[Forked]:
     """Run a worker, started in ``folder``, with the embedded server of this home."""
     log = home.var_dir / "programs.log"
-    said = log.stat().st_size if log.exists() else 0
-    process = home.start(str(PROJECT / "worker.py"), "--dev", folder=folder)
+    home.var_dir.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file, Path(os.devnull).open() as nothing:
+        said = file.tell()
+        files = nothing.fileno(), file.fileno(), file.fileno()
+        program = PROJECT / "worker.py"
+        process = fork(program, "--dev", environment=home.environment(), files=files, folder=folder)
     try:
         ends = monotonic() + PATIENCE
         while b'"action": "ready"' not in log.read_bytes()[said:]:
@@ -133,12 +148,12 @@ class Terminal:
         self.written = ""
         self._read_to = 0
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
-        self._process, self._file = pty.fork()
-        if self._process == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
-            environment = home.environment({"TERM": "xterm-256color"})
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore Ctrl-C
-            os.execve(sys.executable, [sys.executable, program, *words], environment)
+        self._file, screen = os.openpty()
+        fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+        environment = home.environment({"TERM": "xterm-256color"})
+        files = screen, screen, screen
+        self._process = fork(Path(program), *words, environment=environment, files=files, session="terminal")
+        os.close(screen)
 
     def sees(self, text: str) -> str:
         """Wait until ``text`` appears after what was seen before; return everything in between."""
@@ -159,14 +174,11 @@ class Terminal:
         ends = monotonic() + PATIENCE
         while self._read(ends):
             pass
-        _, status = os.waitpid(self._process, 0)
-        self._process = 0
-        return os.waitstatus_to_exitcode(status)
+        return self._process.wait(PATIENCE)
 
     def close(self) -> None:
-        if self._process:
-            os.kill(self._process, signal.SIGKILL)
-            os.waitpid(self._process, 0)
+        self._process.kill()
+        self._process.wait()
         os.close(self._file)
 
     def _read(self, ends: float) -> bool:

@@ -160,11 +160,11 @@ async def test_a_plan_that_was_changed_in_the_database_is_not_shown(idle_gate: G
         idle_gate.settings.var_dir, {"TEMPORAL_ADDRESS": "127.0.0.1:1", "PLANGATE_KEYS_DIR": "keys"}
     )
     for options in ((), ("--json",)):
-        ended = await asyncio.to_thread(server_away.starter, "status", honest.workflow_id, *options)
+        ended = await asyncio.to_thread(server_away.forked, "status", honest.workflow_id, *options)
         assert (ended.code, "has the fingerprint" in ended.err) == (3, True), ended
         assert "hello" not in ended.out
     for options in ((), ("--json",)):
-        ended = await asyncio.to_thread(server_away.starter, "pending", *options)
+        ended = await asyncio.to_thread(server_away.forked, "pending", *options)
         assert (ended.code, "hello" in ended.out, "left out of the list" in ended.err) == (0, False, True)
 
 
@@ -208,7 +208,7 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
     home = a_terminal_of(idle_gate, keys)
     names = {"ID": honest.workflow_id, "PRINT": honest.fingerprint or ""}
     async with impostor(idle_gate, harmless):
-        ended = await asyncio.to_thread(home.starter, *(names.get(word, word) for word in words))
+        ended = await asyncio.to_thread(home.forked, *(names.get(word, word) for word in words))
     assert ended.code == 3, ended
     assert "its parts contradict each other" in ended.sentence
     assert "hello" not in ended.out
@@ -226,16 +226,16 @@ async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(
         home = a_terminal_of(idle_gate, keys)
         for words in (("approve", honest.workflow_id), ("sign", honest.workflow_id, "approve")):
             short = (*words, "--by", "dana", "--plan", honest.short_fingerprint or "")
-            refused = await asyncio.to_thread(home.starter, *short)
+            refused = await asyncio.to_thread(home.forked, *short)
             assert (refused.code, "names the whole plan: give all 64 digits" in refused.sentence) == (2, True)
         assert (await idle_gate.api.status(honest.workflow_id)).decisions == ()
         whole = ("approve", honest.workflow_id, "--by", "dana", "--plan", honest.fingerprint or "")
         signing = ("sign", honest.workflow_id, "approve", *whole[2:])
-        signed = await asyncio.to_thread(home.starter, *signing, changes={"PATH": os.defpath})
+        signed = await asyncio.to_thread(home.forked, *signing, changes={"PATH": os.defpath})
         program, *rest = shlex.split(signed.err.splitlines()[-1])
         assert rest[:2] == ["workflow", "signal"]
         assert os.access(PROJECT / program, os.X_OK)  # where `temporal` alone would not be found
-        accepted = await asyncio.to_thread(home.starter, *whole)
+        accepted = await asyncio.to_thread(home.forked, *whole)
         assert accepted.code == 0, accepted.err
 
 

@@ -1,0 +1,206 @@
+"""The programs of this project, forked from a process that has imported all that they import.
+
+Python takes more than a second of CPU to import what a command or a worker needs, and the suite starts some
+hundred. All else is as for `python worker.py`: a process of its own with its own environment, folder and
+files, in which the program runs from its first line. Whoever tests a start, or what it imports, starts the
+program itself.
+"""
+
+import atexit
+import fcntl
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, Final, Literal, NoReturn
+
+from plangate.cli import commands
+from plangate.settings import PROJECT
+
+Session = Literal["ours", "own", "terminal"]
+_LOADED: Final = (
+    "worker",
+    "starter",
+    "plangate.web.app",
+    "alembic.command",
+    "alembic.config",
+    "httpcore",
+    "rich.live",
+)
+
+_MESSAGE = 1 << 20
+_LAST_FILE = 1024
+
+
+class Forked:
+    """What the tests use of `subprocess.Popen`, for such a process."""
+
+    def __init__(self, pid: int, ended: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = ended
+
+    def poll(self) -> int | None:
+        """Return the exit code, minus the signal, or None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, at most ``timeout`` seconds; return the exit code."""
+        if self.returncode is None:
+            if not select.select([self._ended], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            self.returncode = int(self._ended.recv(16))
+            self._ended.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def fork(
+    program: Path,
+    *words: str,
+    environment: Mapping[str, str],
+    files: tuple[int, int, int],
+    folder: Path = PROJECT,
+    session: Session = "ours",
+) -> Forked:
+    """Start ``python PROGRAM WORDS`` with these three files, in this folder.
+
+    Args:
+        session: ``"own"`` is out of reach of our Ctrl-C; ``"terminal"`` has that of the first file, too.
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    order = {
+        "words": [str(program), *words],
+        "environment": dict(environment),
+        "folder": str(folder),
+        "umask": umask,
+        "session": session,
+    }
+    ended, told = socket.socketpair()
+    with told:
+        socket.send_fds(_template(), [json.dumps(order).encode()], [*files, told.fileno()])
+    return Forked(int(ended.recv(16)), ended)
+
+
+@cache
+def _template() -> socket.socket:
+    """Start the process that has imported everything; it ends with this one."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with its:
+        command = [sys.executable, "-c", f"from {__name__} import serve; serve({its.fileno()})"]
+        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, pass_fds=[its.fileno()])
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def serve(file: int) -> None:
+    """Fork a program for each order, and tell its process id and how it ended, until nobody can order."""
+    for name in (*_LOADED, *(f"{commands.__name__}.{one.name}" for one in iter_modules(commands.__path__))):
+        import_module(name)
+    gc.collect()
+    gc.freeze()
+    orders = socket.socket(fileno=file)
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    running: dict[int, socket.socket] = {}
+    while True:
+        ready, _, _ = select.select([orders, woken], [], [])
+        if woken in ready:
+            woken.recv(_MESSAGE)
+            _tell_ends(running)
+        if orders in ready:
+            message, files, _, _ = socket.recv_fds(orders, _MESSAGE, 4)
+            if not message:
+                return
+            pid = os.fork()
+            if pid == 0:
+                _become(json.loads(message), files[:3])
+            for each in files[:3]:
+                os.close(each)
+            running[pid] = socket.socket(fileno=files[3])
+            running[pid].send(str(pid).encode())
+
+
+def _tell_ends(running: dict[int, socket.socket]) -> None:
+    for pid in list(running):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with running.pop(pid) as told, suppress(BrokenPipeError):
+                told.send(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
+    """Be the program of this order, in a process that was just forked."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+        os.closerange(3, _LAST_FILE)
+        if order["session"] != "ours":
+            os.setsid()
+        if order["session"] == "terminal":
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        os.umask(order["umask"])
+        os.chdir(order["folder"])
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        time.tzset()
+        sys.argv = order["words"]
+        sys.path[0] = str(Path(sys.argv[0]).parent)
+        _open_streams(line_buffering=order["session"] == "terminal")
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # noqa: BLE001  as Python does where nobody catches it
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _open_streams(*, line_buffering: bool) -> None:
+    """Open the three streams as Python does at its start."""
+    old_in, old_out, old_err = sys.stdin, sys.stdout, sys.stderr
+    sys.stdin = os.fdopen(0, encoding=old_in.encoding, errors=old_in.errors, closefd=False)
+    for name, old, by_line in (("stdout", old_out, line_buffering), ("stderr", old_err, True)):
+        stream = os.fdopen(old.fileno(), "w", encoding=old.encoding, errors=old.errors, closefd=False)
+        stream.reconfigure(line_buffering=by_line)
+        setattr(sys, name, stream)
