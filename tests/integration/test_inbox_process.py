@@ -17,6 +17,7 @@ import pytest
 from plangate.settings import PROJECT, Settings
 from plangate.web import beside
 from plangate.web.web_key import public_line, web_key
+from tests.support.forked import Forked
 from tests.support.inbox import NO_TLS
 from tests.support.program import PATIENCE, Home
 
@@ -41,8 +42,8 @@ def home(tmp_path: Path) -> Home:
 
 
 @contextmanager
-def inbox(home: Home) -> Iterator[subprocess.Popen[bytes]]:
-    process = home.start(str(PROJECT / "web.py"))
+def inbox(home: Home) -> Iterator[Forked]:
+    process = home.start_forked("web.py")
     try:
         ends = monotonic() + PATIENCE
         while monotonic() < ends:
@@ -116,12 +117,9 @@ def test_an_address_in_use_is_said_in_one_sentence(home: Home) -> None:
 def test_a_setting_that_cannot_be_used_is_said_in_one_sentence(
     home: Home, variables: dict[str, str], words: str
 ) -> None:
-    ended = subprocess.run(
-        [sys.executable, str(PROJECT / "web.py")],
-        env=home.environment(variables), capture_output=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
-    assert ended.returncode != 0
-    (line,) = ended.stderr.decode().splitlines()
+    ended = home.forked(program="web.py", changes=variables)
+    assert ended.code != 0
+    (line,) = ended.err.splitlines()
     assert words in line
 
 

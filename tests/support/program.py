@@ -85,16 +85,26 @@ class Home:
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def forked(self, *words: str, changes: Mapping[str, str | None] | None = None) -> Ended:
-        """Run ``starter.py`` with these words in a process that has its modules already."""
+    def forked(
+        self, *words: str, changes: Mapping[str, str | None] | None = None, program: str = "starter.py"
+    ) -> Ended:
+        """Run a program, by default ``starter.py``, in a process that has its modules already."""
         with TemporaryFile() as nothing, TemporaryFile() as out, TemporaryFile() as err:
             files = nothing.fileno(), out.fileno(), err.fileno()
-            environment = self.environment(changes)
-            process = fork(PROJECT / "starter.py", *words, environment=environment, files=files)
+            process = fork(PROJECT / program, *words, environment=self.environment(changes), files=files)
             code = process.wait(PATIENCE)
             out.seek(0)
             err.seek(0)
             return Ended(code, out.read().decode(), err.read().decode())
+
+    def start_forked(self, program: str, *words: str, folder: Path = PROJECT) -> Forked:
+        """Start a program in such a process, its output into the file that `start` writes to."""
+        self.var_dir.mkdir(parents=True, exist_ok=True)
+        log = self.var_dir / "programs.log"
+        with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
+            files = nothing.fileno(), file.fileno(), file.fileno()
+            environment = self.environment()
+            return fork(PROJECT / program, *words, environment=environment, files=files, folder=folder)
 
     def start(
         self, *words: str, changes: Mapping[str, str | None] | None = None, folder: Path = PROJECT
@@ -116,12 +126,8 @@ class Home:
 def worker(home: Home, folder: Path = PROJECT) -> Iterator[Forked]:
     """Run a worker, started in ``folder``, with the embedded server of this home."""
     log = home.var_dir / "programs.log"
-    home.var_dir.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file, Path(os.devnull).open() as nothing:
-        said = file.tell()
-        files = nothing.fileno(), file.fileno(), file.fileno()
-        program = PROJECT / "worker.py"
-        process = fork(program, "--dev", environment=home.environment(), files=files, folder=folder)
+    said = log.stat().st_size if log.exists() else 0
+    process = home.start_forked("worker.py", "--dev", folder=folder)
     try:
         ends = monotonic() + PATIENCE
         while b'"action": "ready"' not in log.read_bytes()[said:]:
