@@ -91,7 +91,8 @@ def fork(
     """Start ``python PROGRAM WORDS`` with these three files, in this folder.
 
     Args:
-        session: ``"own"`` is out of reach of our Ctrl-C; ``"terminal"`` has that of the first file, too.
+        session: ``"own"`` is out of reach of our Ctrl-C; ``"terminal"`` is one too, at the terminal that the
+            first file is.
     """
     umask = os.umask(0)
     os.umask(umask)
@@ -102,7 +103,7 @@ def fork(
         "umask": umask,
         "session": session,
     }
-    ended, told = socket.socketpair()
+    ended, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # two messages stay two
     with told:
         socket.send_fds(_template(), [json.dumps(order).encode()], [*files, told.fileno()])
     return Forked(int(ended.recv(16)), ended)
