@@ -83,7 +83,6 @@ async def act_once(
     earlier: Earlier,
     *,
     unmet: str | None = None,
-    has_precondition: bool = False,
     timed: Timed = untimed,
 ) -> Receipt:
     """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
@@ -95,7 +94,6 @@ async def act_once(
         earlier: what is known of the effect of earlier attempts.
         unmet: why the precondition does not hold now, if a person ruled the effect out: nothing may be done,
             but the tool may know that it happened after all.
-        has_precondition: whether an earlier attempt that did nothing has to begin again, by the precondition.
         timed: what the tool's answer means, by the time since the act.
 
     Raises:
@@ -121,9 +119,8 @@ async def act_once(
                 return await _act(tool, arguments, key, timed)
             raise EffectUnknown(reason)
         case DidNotHappen() | NotFound():
-            # The world may have changed meanwhile, and the time of the next act has to be known.
-            is_anew = has_precondition or isinstance(status, NotFound)
-            if is_anew and earlier is Earlier.BEGUN:
+            # Meanwhile its window may have ended, an approval been revoked, or the world changed.
+            if earlier is Earlier.BEGUN:
                 said = "An earlier attempt did nothing, so the step begins anew."
                 raise ToolUnavailable(said, after=timedelta())  # nothing has to be waited for
             return await _act(tool, arguments, key, timed)

@@ -91,6 +91,8 @@ class Claim(Frozen):
         arguments: of the step, with the values of its references.
         receipt: of the step, if it is to be undone.
         unmet: why nothing may be done, although the effect may have happened.
+        barred: why what an earlier attempt began must not be repeated now; empty if it may be.
+        is_unjudged: whether that is so because the list of people cannot be read.
     """
 
     effect: Effect
@@ -99,6 +101,8 @@ class Claim(Frozen):
     arguments: dict[str, JsonValue]
     receipt: Receipt | None = None
     unmet: str | None = None
+    barred: str = ""
+    is_unjudged: bool = False
 
 
 class Unready(Frozen):
@@ -173,8 +177,8 @@ class StepAttempt:
         the recorded state if the record has left the execution and the run has not. ``precondition`` gets the
         receipts of this run, and returns why the step must not begin, or None.
 
-        An effect that was begun before is not checked against the list of people again: it began while the
-        approvals were valid.
+        The claim of an effect that was begun before is taken over at any time, to ask the tool what became of
+        it. The step may act again only if it could begin now, too; else the claim is `barred` from that.
 
         Raises:
             DirectoryUnavailable: the list of people cannot be read; no step begins until it can.
@@ -204,8 +208,10 @@ class StepAttempt:
             instead = self._instead_of_beginning(trail, state, people)
             if instead is not None:
                 return instead
-            people_hash = people.hash if isinstance(people, People) else ""
         self._authorise(state)
+        barred = "" if is_beginning else self._barred(state, people)
+        if not barred and isinstance(people, People):
+            people_hash = people.hash
         no_longer = self._may_no_longer_begin(state, people) if is_beginning else None
         if no_longer is not None:
             return self._append_unready(trail, no_longer, found)
@@ -222,7 +228,7 @@ class StepAttempt:
             return recent
         effect = claim_effect(trail, found, self._new_claim())
         claimed_at = self._append_claim(
-            trail, effect, people_hash, resolved, stops=stops.number, recent=recent
+            trail, effect, people_hash, resolved, stops=stops.number, recent=recent, asks_only=bool(barred)
         )
         return Claim(
             effect=effect,
@@ -231,6 +237,8 @@ class StepAttempt:
             arguments={**arguments, **resolved},
             receipt=state.steps[step - 1].receipt if self._task.undo else None,
             unmet=unmet,
+            barred=barred,
+            is_unjudged=isinstance(people, DirectoryUnavailable),
         )
 
     def is_unclaimed(self, trail: OpenTrail) -> bool:
@@ -485,6 +493,21 @@ class StepAttempt:
             return f"{_sentence(why_too_late(state))}."
         return lost_resolution(state, people, now) if isinstance(people, People) else None
 
+    def _barred(self, state: RunState, people: People | DirectoryUnavailable | None) -> str:
+        """Return why what an earlier attempt began must not be repeated now; empty if it may be."""
+        why: str | None
+        if isinstance(people, DirectoryUnavailable):
+            why = str(people)
+        elif self._task.undo:
+            why = self._may_no_longer_begin(state, people)
+        else:
+            now = self._clock.now()
+            lost = [f"{one.reason}." for one in lost_approvals(state, people, now)]
+            early = why_too_early(state, now)
+            why = next(iter(lost), None) or (f"{_sentence(early)}." if early else None)
+            why = why or self._may_no_longer_begin(state, people)
+        return f"An earlier attempt may have done it, and it must not be repeated now. {why}" if why else ""
+
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
         """Record why the step does not begin. An effect in doubt stays in doubt."""
         step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
@@ -504,6 +527,7 @@ class StepAttempt:
         *,
         stops: int,
         recent: tuple[RecentSum, ...],
+        asks_only: bool,
     ) -> datetime:
         """Record the claim; return when it was made."""
         event = Claimed(
@@ -516,6 +540,7 @@ class StepAttempt:
             resolved=resolved,
             stops=stops,
             recent=recent,
+            asks_only=asks_only,
         )
         (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
         if entry.event != event:

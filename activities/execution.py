@@ -238,7 +238,6 @@ class Execution:
             claim.effect.idempotency_key,
             claim.earlier,
             unmet=claim.unmet,
-            has_precondition=claim.receipt is None and self._was_observed(step),
             timed=partial(_timed, attempt, claim, timedelta(seconds=tool.declaration.seconds)),
         )
 
@@ -277,11 +276,14 @@ def _timed(
     """Return what a tool's answer means, by the time since the act (docs/decisions/0057).
 
     Raises:
-        StillBegun: there is no trace, but it may still happen, or be listed; the next attempt looks again.
+        StillBegun: there is no trace, but it may still happen, or be listed; or it is not known now whether it
+            may be repeated. The next attempt looks again.
     """
     if isinstance(found, Repeatable):
         if found.within is None or attempt.age(claim) < found.within:
-            return found
+            if claim.barred and claim.is_unjudged:
+                raise StillBegun(claim.barred)
+            return Unknown(claim.barred) if claim.barred else found
         if isinstance(found.later, Unknown):
             return found.later
         found = found.later

@@ -1,8 +1,8 @@
-"""Which claims begin a step, so that its approvals are checked again.
+"""Which claims let a step act, so that its times and its approvals are checked again.
 
-A step that has begun continues even if its approvals are lost: stopping in the middle would leave its effect
-in doubt. A claim after a released one, or after a hold, begins the step again. An undo needs no approval, but
-it too begins only while the resolution that asks for it is valid.
+Each claim does, save one that takes over a claim without a result and says that it only asks the tool what
+became of that. After a released claim, or a hold, there is nothing to ask: the step begins again. An undo needs
+no approval, but it too begins only while the resolution that asks for it is valid.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ SLOW_CLAIM: Final = timedelta(minutes=1)
 
 
 def beginnings(trail: Sequence[AuditEntry]) -> frozenset[int]:
-    """Return the numbers of the entries that begin a step or its undo, or begin it again."""
+    """Return the numbers of the entries after which a step or its undo may act."""
     return frozenset(_beginnings(trail))
 
 
@@ -46,8 +46,8 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
     begun: set[tuple[int, bool]] = set()
     for entry in trail:
         match entry.event:
-            case Claimed(step=step, undo=undo):
-                if (step, undo) not in begun:
+            case Claimed(step=step, undo=undo, asks_only=asks_only):
+                if not asks_only or (step, undo) not in begun:
                     yield entry.number
                 begun.add((step, undo))
             case Released(step=step, undo=undo) | StepFailed(step=step, undo=undo):

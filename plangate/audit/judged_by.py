@@ -111,7 +111,7 @@ def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry,
     """Yield each accepted decision and each beginning of a step that names no list of people.
 
     The flag says whether there was a list, by the run itself: an earlier entry names one, or has what only a
-    list can give. A step that had begun before is left out: its approvals are not checked again.
+    list can give. A claim that only asks what became of an earlier one is left out: it checks nothing.
     """
     begin = beginnings(trail)
     is_listed = False

@@ -195,8 +195,8 @@ class Reopened(Frozen):
 class Claimed(Frozen):
     """A step is about to act. ``people`` is the SHA-256 of the list by which its approvals were checked.
 
-    It is empty without a list, and if the step had already begun: then nothing was checked. ``undo``: the
-    step's effect is about to be undone. ``resolved`` has the values of the arguments that are references.
+    It is empty without a list, and if the attempt only asks what became of an earlier one (``asks_only``),
+    because the step could not begin then. ``undo``: the step's effect is about to be undone. ``resolved`` has the values of the arguments that are references.
     ``stops`` is the last entry of the trail of stops that was looked at; 0 if nothing was ever stopped.
     ``recent`` are the sums over time, if the claim reserved what the plan adds to them.
     """
@@ -211,6 +211,7 @@ class Claimed(Frozen):
     resolved: dict[str, JsonValue] = Field(default_factory=dict, exclude_if=_is_unset)
     stops: int = Field(default=0, exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
+    asks_only: bool = Field(default=False, exclude_if=_is_unset)
 
 
 class StepDone(Frozen):

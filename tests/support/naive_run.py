@@ -238,7 +238,7 @@ class NaiveRun:
                     return "failed" if self.remembers else "in_doubt"
                 if not self.remembers and begun:
                     return "in_doubt"
-                if begun and watches:  # it did nothing, and begins anew
+                if begun:  # it did nothing, and begins anew
                     begun = ruled_out = False
                     continue
             ruled_out = False
