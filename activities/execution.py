@@ -276,7 +276,7 @@ def _timed(
     """Return what a tool's answer means, by the time since the act (docs/decisions/0057).
 
     Raises:
-        StillBegun: there is no trace, but it may still happen, or be listed; or it is not known now whether it
+        StillBegun: there is no trace, but it may still happen, or be listed; or nobody can say now whether it
             may be repeated. The next attempt looks again.
     """
     if isinstance(found, Repeatable):

@@ -39,6 +39,7 @@ from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_s
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.seers import together
+from plangate.domain.start_times import AFTER_DEADLINE, MOST_SPANS, StartTimes
 from plangate.domain.starting import FARTHEST
 from plangate.policy.public_holidays import facts_at
 from plangate.policy.requirements import demanded_of, judged_for
@@ -244,10 +245,7 @@ class Planning:
         facts = facts_at(requirement, now)
         deadline = review_deadline(requested, requirement, now, facts)
         starts = starts_of(requirement, now, deadline, plan.not_before)
-        if starts is not None and not starts.spans:
-            raise PlanInvalid(
-                [Fault((), "could never begin: its rules leave no time for it; change their windows")]
-            )
+        _check_start_times(starts)
         drafted = Drafted(
             revision=task.revision,
             plan=plan,
@@ -308,6 +306,25 @@ def _check_beginning(plan: Plan, now: datetime) -> None:
     if plan.not_before is not None and plan.not_before > now + FARTHEST:
         fault = Fault(("not_before",), f"is more than {FARTHEST.days} days ahead; name an earlier time")
         raise PlanInvalid([fault])
+
+
+def _check_start_times(starts: StartTimes | None) -> None:
+    """Object to a plan that would be approved in vain.
+
+    Raises:
+        PlanInvalid: no time is left for it, or it has so many that later ones would not be on the record.
+    """
+    if starts is None:
+        return
+    if not starts.spans:
+        fault = "could never begin: its rules leave no time for it; change their windows"
+        raise PlanInvalid([Fault((), fault)])
+    if len(starts.spans) >= MOST_SPANS:
+        often = (
+            f"has too many times to begin, {MOST_SPANS} or more until {AFTER_DEADLINE.days} days after its "
+            "review; ask for a shorter review, or give its rules fewer, longer windows"
+        )
+        raise PlanInvalid([Fault((), often)])
 
 
 def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:

@@ -195,10 +195,11 @@ class Reopened(Frozen):
 class Claimed(Frozen):
     """A step is about to act. ``people`` is the SHA-256 of the list by which its approvals were checked.
 
-    It is empty without a list, and if the attempt only asks what became of an earlier one (``asks_only``),
-    because the step could not begin then. ``undo``: the step's effect is about to be undone. ``resolved`` has the values of the arguments that are references.
-    ``stops`` is the last entry of the trail of stops that was looked at; 0 if nothing was ever stopped.
-    ``recent`` are the sums over time, if the claim reserved what the plan adds to them.
+    It is empty without a list, and if the attempt only asks what became of an earlier one (``asks_only``):
+    the step could not begin then. ``undo``: the step's effect is about to be undone. ``resolved`` has the
+    values of the arguments that are references. ``stops`` is the last entry of the trail of stops that was
+    looked at; 0 if nothing was ever stopped. ``recent`` are the sums over time, if the claim reserved what
+    the plan adds to them.
     """
 
     kind: Literal["claimed"] = "claimed"

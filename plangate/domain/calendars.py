@@ -112,9 +112,9 @@ class Calendar(Frozen):
     def facts(self, begin: datetime, until: datetime) -> Facts:
         """Return what it knows of its zone and country for this time and a day before and after it."""
         first, last = begin - _DAY, until + _DAY
-        known = self.offsets or tuple(
-            one for year in range(first.year, last.year + 1) for one in offsets_of(self.zone, year)
-        )
+        # The years overlap by some days, in which a zone may change its offset.
+        years = (offsets_of(self.zone, year) for year in range(first.year, last.year + 1))
+        known = self.offsets or tuple(sorted({one for year in years for one in year}, key=_since))
         running = [one for one in known if one.since <= last]
         past = sum(one.since <= first for one in running)
         kept = running[max(past - 1, 0) :]
@@ -234,6 +234,10 @@ class Calendar(Frozen):
 
     def _periods(self, year: int) -> tuple[_Period, ...]:
         return _periods(self.offsets) if self.offsets else _periods_of(self.zone, year)
+
+
+def _since(one: Offset) -> datetime:
+    return one.since
 
 
 def is_zone(name: str) -> bool:

@@ -7,7 +7,7 @@ which waits, by the claim of a step, and by the auditor.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import Field
 
@@ -17,8 +17,9 @@ from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
 AFTER_DEADLINE: Final = timedelta(days=35)
 """How long after the deadline of a review it is worked out when steps may begin."""
 LATEST_FIRST: Final = timedelta(days=370)
-"""How far ahead the first such time may be."""
-MOST_SPANS: Final = 400
+"""How far ahead the first such time may be, from the review or from the moment that the plan names."""
+MOST_SPANS: Final = 1_000
+_MOST_BEFORE: Final = 400
 _MOST_NAMED: Final = 3
 
 
@@ -78,17 +79,41 @@ class Beginning(Frozen):
         return self.spans[-1].until if self.spans else None
 
 
-def end_of_search(begin: datetime, deadline: datetime, not_before: datetime | None) -> datetime:
-    """Return up to when it is worked out when steps may begin."""
-    return max([begin, deadline, *([not_before] if not_before else [])]) + AFTER_DEADLINE
+class Search(NamedTuple):
+    """For which time it is worked out when steps may begin.
+
+    Attributes:
+        begin: when a step could begin at the earliest.
+        until: up to when.
+        needed: from when on there has to be such a time, however late the plan is approved.
+        last: up to when it is looked for if there is none until then.
+    """
+
+    begin: datetime
+    until: datetime
+    needed: datetime
+    last: datetime
+
+
+def search_of(
+    began: datetime, deadline: datetime, not_before: datetime | None, cooling_seconds: int | None
+) -> Search:
+    """Return for which time it is worked out when the steps of a plan may begin.
+
+    Args:
+        began: when the review begins.
+        deadline: when it ends.
+        not_before: when the plan may begin at the earliest, if it says so.
+        cooling_seconds: how long after the last approval no step begins, if so.
+    """
+    begin = max(began, not_before) if not_before else began
+    until = max(begin, deadline) + AFTER_DEADLINE
+    needed = max(begin, deadline + timedelta(seconds=cooling_seconds or 0))
+    return Search(begin, until, needed, max(until, begin + LATEST_FIRST))
 
 
 def start_times(
-    windows: Sequence[Calendar],
-    freezes: Sequence[Calendar],
-    facts: Sequence[Facts],
-    begin: datetime,
-    until: datetime,
+    windows: Sequence[Calendar], freezes: Sequence[Calendar], facts: Sequence[Facts], search: Search
 ) -> tuple[StartSpan, ...]:
     """Return when steps may begin: in the working time of every window, and in that of no freeze.
 
@@ -96,14 +121,32 @@ def start_times(
         windows: the calendars of the windows.
         freezes: the calendars of the freezes.
         facts: of all these calendars, by their names: the public holidays and the offsets of the zones.
-        begin: when the review begins.
-        until: up to when; if there is no such time, it is looked for up to `LATEST_FIRST` after ``begin``.
+        search: for which time. Only the first `MOST_SPANS` are returned.
     """
     known = {one.calendar: one for one in facts}
-    found = _free(windows, freezes, known, begin, until) or _free(
-        windows, freezes, known, begin, max(until, begin + LATEST_FIRST)
+    found = _free(windows, freezes, known, search.begin, search.until)
+    if not found or found[-1][1] <= search.needed:
+        later = _free(windows, freezes, known, search.begin, search.last)
+        first = next((since for since, end in later if end > search.needed), None)
+        if first is not None:
+            until = max(first, search.needed) + AFTER_DEADLINE
+            found = [(since, min(end, until)) for since, end in later if since < until]
+    return _spans(found[:MOST_SPANS])
+
+
+def start_times_before(
+    windows: Sequence[Calendar],
+    freezes: Sequence[Calendar],
+    facts: Sequence[Facts],
+    search: Search,
+    began: datetime,
+) -> tuple[StartSpan, ...]:
+    """Return what the first releases recorded: from the begin of the review on, whatever its plan says."""
+    known = {one.calendar: one for one in facts}
+    found = _free(windows, freezes, known, began, search.until) or _free(
+        windows, freezes, known, began, max(search.until, began + LATEST_FIRST)
     )
-    return tuple(StartSpan(since=since, until=end) for since, end in found[:MOST_SPANS])
+    return _spans(found[:_MOST_BEFORE])
 
 
 def calendar_words(calendar: Calendar) -> str:
@@ -123,6 +166,10 @@ def calendar_words(calendar: Calendar) -> str:
 def _day_words(days: Sequence[date]) -> str:
     more = len(days) - _MOST_NAMED
     return ", ".join([*map(str, days[:_MOST_NAMED]), *([f"and {more} more days"] if more > 0 else [])])
+
+
+def _spans(found: Sequence[Span]) -> tuple[StartSpan, ...]:
+    return tuple(StartSpan(since=since, until=end) for since, end in found)
 
 
 def _free(

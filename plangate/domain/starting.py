@@ -10,7 +10,7 @@ from plangate.domain.audit import Drafted, Reopened
 from plangate.domain.calendars import Calendar
 from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState, StepState
-from plangate.domain.start_times import end_of_search, start_times
+from plangate.domain.start_times import search_of, start_times, start_times_before
 
 FARTHEST: Final = timedelta(days=366)
 """How far ahead a plan may say that it begins."""
@@ -63,9 +63,10 @@ def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None)
     named = {one.name for one in _calendars(requirement)}
     if {one.calendar for one in event.starts.facts} != named:
         return "has start times by other calendars than those of its rules"
-    until = end_of_search(began, event.deadline, plan.not_before)
-    spans = start_times(requirement.windows, requirement.freezes, event.starts.facts, began, until)
-    return None if spans == event.starts.spans else "has other start times than its rules give"
+    search = search_of(began, event.deadline, plan.not_before, requirement.cooling_seconds)
+    given = requirement.windows, requirement.freezes, event.starts.facts, search
+    is_right = event.starts.spans in (start_times(*given), start_times_before(*given, began))
+    return None if is_right else "has other start times than its rules give"
 
 
 def _calendars(requirement: Requirement) -> tuple[Calendar, ...]:

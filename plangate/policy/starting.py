@@ -4,7 +4,7 @@ from datetime import datetime
 
 from plangate.domain.calendars import Calendar, Facts
 from plangate.domain.policy import Requirement
-from plangate.domain.start_times import LATEST_FIRST, StartTimes, end_of_search, start_times
+from plangate.domain.start_times import Search, StartTimes, search_of, start_times
 from plangate.policy.public_holidays import with_holidays
 
 
@@ -25,12 +25,11 @@ def starts_of(
     calendars = dict.fromkeys((*requirement.windows, *requirement.freezes))
     if not calendars:
         return None
-    until = end_of_search(began, deadline, not_before)
-    last = max(until, began + LATEST_FIRST)
-    facts = tuple(_facts(one, began, last) for one in calendars)
-    spans = start_times(requirement.windows, requirement.freezes, facts, began, until)
+    search = search_of(began, deadline, not_before, requirement.cooling_seconds)
+    facts = tuple(_facts(one, search) for one in calendars)
+    spans = start_times(requirement.windows, requirement.freezes, facts, search)
     return StartTimes(spans=spans, facts=facts)
 
 
-def _facts(calendar: Calendar, begin: datetime, until: datetime) -> Facts:
-    return with_holidays(calendar, begin).facts(begin, until)
+def _facts(calendar: Calendar, search: Search) -> Facts:
+    return with_holidays(calendar, search.begin).facts(search.begin, search.last)
