@@ -10,6 +10,7 @@ from chaos.report import Report
 from chaos.stage import Stage
 from tests.support.calendars import difference
 from tests.support.start_stories import difference as begins_elsewhere
+from tests.support.start_stories import late_difference
 from tests.support.time_stories import differences
 
 
@@ -40,7 +41,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         for fault in found_in_review:
             report.blame(fault)
     for number in range(size.calendars):
-        for found in (difference(first + number), begins_elsewhere(first + number)):
+        for found in (one(first + number) for one in (difference, begins_elsewhere, late_difference)):
             if found:
                 report.blame(found)
     report.figure("reviews", told)

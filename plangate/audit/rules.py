@@ -13,8 +13,8 @@ entries may come from the records or from a bundle.
 - A review is reopened only after an edit, or while its plan is being executed, for approvals that were
   counted; and for no longer than the first time.
 - A claim has its plan's idempotency key and the next attempt number, and `authorise` allows it. If the step
-  may act after it (`plangate.audit.claims`), the step could begin then; no approval was too old, and none could
-  still be taken back.
+  may act after it (`plangate.audit.claims`), the step could begin then; no approval was too old, and none
+  could still be taken back.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
 - An edited plan names its author, and is the plan of the edit. An accepted edit or resolution that changes

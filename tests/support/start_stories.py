@@ -1,14 +1,17 @@
 """Windows, freezes and plans that name a moment, by chance, against a list of all minutes."""
 
 import random
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
 
-from plangate.domain.calendars import Calendar
-from plangate.domain.start_times import Beginning, start_times
+from plangate.domain.calendars import Calendar, Hours
+from plangate.domain.start_times import LATEST_FIRST, Beginning, Search, search_of, start_times
 from tests.support.calendars import ZONES, calendar_by, moment_by
 from tests.support.naive_calendar import MINUTE, NaiveCalendar
 
 _DAY = timedelta(days=1)
+_CHUNK = 3  # days that are listed at once
+_SHIFTS = tuple(Hours(begin=time(hour), end=time(hour + 3)) for hour in (6, 10, 14))
 
 
 class StartStory:
@@ -34,18 +37,22 @@ class StartStory:
         made = [calendar_by(self.chance, near, zone) for zone in zones]
         return [one.model_copy(update={"name": f"{kind}{n}", "country": "XX"}) for n, one in enumerate(made)]
 
+    def search(self) -> Search:
+        """Return for which time the times are worked out."""
+        begin = max(self.begin, self.not_before or self.begin)
+        return Search(begin, self.until, self.begin, self.begin + LATEST_FIRST)
+
     def beginning(self) -> Beginning:
         """Return what Plangate makes of it, by frozen facts alone."""
-        days = timedelta(days=400)
+        search = self.search()
         every = (*self.windows, *self.freezes)
-        facts = [one.facts(self.begin - _DAY, self.begin + days) for one in every]
+        facts = [one.facts(search.begin, search.last) for one in every]
         bare = {one.name: one.model_copy(update={"holidays": ()}) for one in every}
         spans = start_times(
             [bare[one.name] for one in self.windows],
             [bare[one.name] for one in self.freezes],
             facts,
-            self.begin,
-            self.until,
+            search,
         )
         return Beginning(not_before=self.not_before, cooling_until=self.cooling_until, spans=spans)
 
@@ -89,3 +96,69 @@ def difference(seed: int) -> str | None:
 
 def _moment(story: StartStory, number: int) -> datetime:
     return story.begin + number * MINUTE
+
+
+class LateStory(StartStory):
+    """A plan that is approved at some time of its review, with a moment far ahead, shifts, or few days."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        chance = self.chance
+        self.deadline = self.begin + timedelta(minutes=chance.randint(60, chance.choice((3, 30, 150)) * 1440))
+        self.approved = self.begin + chance.random() * (self.deadline - self.begin)
+        self.approved = self.approved.replace(second=0, microsecond=0)
+        far = self.begin + timedelta(minutes=chance.randint(0, 360 * 1440))
+        self.not_before = chance.choice((None, far, far))
+        self.cooling = chance.choice((None, 600, 86_400))
+        self.cooling_until = self.approved + timedelta(seconds=self.cooling) if self.cooling else None
+        self.windows = tuple(map(self._rarer, self.windows))
+
+    def _rarer(self, one: Calendar) -> Calendar:
+        if self.chance.random() < 1 / 4:
+            return one
+        if self.chance.random() < 1 / 2:
+            return one.model_copy(update={"weekdays": tuple(range(7)), "hours": _SHIFTS})
+        days = sorted(self.begin.date() + n * _DAY for n in self.chance.sample(range(500), 4))
+        return one.model_copy(update={"weekdays": (), "extra_days": tuple(days), "days_off": ()})
+
+    def search(self) -> Search:
+        """Return for which time the times are worked out."""
+        return search_of(self.begin, self.deadline, self.not_before, self.cooling)
+
+    def first(self) -> datetime | None:
+        """Return the first minute from the approval on in which a step may begin; None if there is none."""
+        moments = (self.approved, self.not_before, self.cooling_until)
+        at, last = max(one for one in moments if one is not None), self.search().last
+        while at < last:
+            for number, allowed in enumerate(self._minutes(at)):
+                if allowed and at + number * MINUTE < last:
+                    return at + number * MINUTE
+            at += _CHUNK * _DAY
+        return None
+
+    def _minutes(self, at: datetime) -> Iterator[bool]:
+        if any(not _may_work(one, at) for one in self.windows):
+            return iter(())
+        lists = []
+        for calendars, is_window in ((self.windows, True), (self.freezes, False)):
+            for one in calendars:
+                naive = NaiveCalendar(one, at - 2 * _DAY, at + (_CHUNK + 2) * _DAY)
+                first = naive.number(at)
+                works = naive.working[first : first + _CHUNK * 1440]
+                lists.append([now is is_window for now in works])
+        return (all(each) for each in zip(*lists, strict=True))
+
+
+def _may_work(calendar: Calendar, at: datetime) -> bool:
+    """Return whether a day around this chunk is one of the calendar, so that its minutes are to be listed."""
+    days = [at.date() + number * _DAY for number in range(-2, _CHUNK + 3)]
+    return any(day.weekday() in calendar.weekdays or day in calendar.extra_days for day in days)
+
+
+def late_difference(seed: int) -> str | None:
+    """Return when Plangate lets the plan begin at another minute than the list; None if it does not."""
+    story = LateStory(seed)
+    found, expected = story.beginning().first(story.approved), story.first()
+    if found == expected:
+        return None
+    return f"seed {seed}: approved at {story.approved}, it begins at {found}, naively at {expected}"

@@ -1,0 +1,164 @@
+"""A worker dies right behind its claim; the next attempt comes when the step could no longer begin."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from activities.attempt import Claim
+from activities.heartbeat import ServerClock
+from plangate.domain.audit import Claimed
+from plangate.domain.people import People, Person
+from plangate.domain.status import Status
+from plangate.presentation.clock import now
+from plangate.tool import EffectStatus, Repeatable
+from tests.support.gate import Gate
+from tests.support.policies import wants
+from tests.support.transactions import hook_transactions
+from tests.workflow.test_start_times import broken, daily, kinds
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Killed:
+    """Lets the first attempt die behind its claim; three hours later, dana may have left."""
+
+    leaves: bool = False
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def people(self) -> People:
+        gone = self.leaves and bool(self.ahead)
+        return People(
+            persons=tuple(Person(name=name) for name in ("rita", "erik", *(() if gone else ("dana",))))
+        )
+
+    def patch(self, patch: pytest.MonkeyPatch) -> None:
+        real = ServerClock.now
+        patch.setattr(ServerClock, "now", lambda clock: real(clock) + self.ahead)
+        hook_transactions(patch, "execute_step", after=self._die)
+
+    async def _die(self, result: object, is_receipt: bool) -> None:
+        del is_receipt
+        if isinstance(result, Claim) and not self.ahead:
+            self.ahead = 3 * HOUR
+            raise RuntimeError("killed behind the claim")
+
+
+async def repeatable(*_: object) -> EffectStatus:
+    return Repeatable()
+
+
+def until_now(gate: Gate, **more: int) -> None:
+    """Let steps begin from half an hour ago for an hour of every day."""
+    gate.policy = wants(("anyone", 1), windows=(daily(now() - HOUR / 2, 1),), **more)
+
+
+async def approved(gate: Gate) -> Status:
+    status = await gate.in_review("one")
+    assert (await gate.decide(status)).accepted
+    return status
+
+
+async def test_it_waits_for_the_next_window_if_nothing_had_happened(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, killed = idle_gate, Killed()
+    until_now(gate)
+    gate.notebook.remembers = True
+    killed.patch(monkeypatch)
+    async with gate.worker():
+        status = await approved(gate)
+        waiting = await gate.until(
+            "executing", status.workflow_id, lambda one: "no step begins before" in one.steps[0].last_error
+        )
+        assert "By its rules no step begins before" in waiting.steps[0].last_error
+        assert gate.notebook.texts() == []
+        await gate.api.withdraw(status.workflow_id, "by rita")
+        await gate.result(status.workflow_id)
+    assert kinds(gate, status)[3:6] == ["claimed", "claimed", "released"]
+    assert not broken(gate, status)
+
+
+async def test_it_is_in_doubt_if_it_could_only_be_repeated(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, killed = idle_gate, Killed()
+    until_now(gate)
+    monkeypatch.setattr(gate.notebook, "find_out", repeatable)
+    killed.patch(monkeypatch)
+    async with gate.worker():
+        status = await approved(gate)
+        held = await gate.held(status.workflow_id)
+        assert held.held is not None
+        assert "must not be repeated now. By its rules no step begins before" in held.held.why
+        assert gate.notebook.texts() == []
+        await gate.api.withdraw(status.workflow_id, "by rita")
+        await gate.result(status.workflow_id)
+    claims = [one.event for one in gate.api.trail(status.workflow_id) if isinstance(one.event, Claimed)]
+    assert [one.asks_only for one in claims] == [False, True]
+    assert not broken(gate, status)
+
+
+async def test_it_is_repeated_while_it_could_begin(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, killed = idle_gate, Killed()
+    gate.directory = killed
+    monkeypatch.setattr(gate.notebook, "find_out", repeatable)
+    killed.patch(monkeypatch)
+    async with gate.worker():
+        status = await approved(gate)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert gate.notebook.texts() == ["one"]
+    claims = [one.event for one in gate.api.trail(status.workflow_id) if isinstance(one.event, Claimed)]
+    assert [one.asks_only for one in claims] == [False, False]
+    assert not broken(gate, status)
+
+
+async def test_what_had_happened_is_done(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool is asked at any time; this worker dies behind the act."""
+    gate, killed = idle_gate, Killed()
+    until_now(gate)
+    gate.notebook.remembers = True
+    act = gate.notebook.act
+
+    async def die(*arguments: object) -> object:
+        await act(*arguments)  # type: ignore[arg-type]
+        killed.ahead = 3 * HOUR
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(ServerClock, "now", lambda clock, real=ServerClock.now: real(clock) + killed.ahead)
+    monkeypatch.setattr(gate.notebook, "act", die)
+    async with gate.worker():
+        status = await approved(gate)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert gate.notebook.texts() == ["one"]
+    assert not broken(gate, status)
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("may_repeat", [True, False])
+async def test_an_approval_that_was_lost_meanwhile_is_asked_for_again(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, leaves: bool, may_repeat: bool
+) -> None:
+    gate, killed = idle_gate, Killed(leaves=leaves)
+    gate.directory = killed
+    gate.policy = wants(("anyone", 1), approval_valid_for=None if leaves else 2 * 3600)
+    gate.notebook.remembers = True
+    if may_repeat:
+        monkeypatch.setattr(gate.notebook, "find_out", repeatable)
+    killed.patch(monkeypatch)
+    why = "dana is not in the list of people" if leaves else "dana's approval is too old"
+    async with gate.worker():
+        status = await approved(gate)
+        if may_repeat:
+            held = await gate.held(status.workflow_id)
+            assert held.held is not None
+            assert f"must not be repeated now. {why}" in held.held.why
+        else:
+            again = await gate.until("in_review", status.workflow_id, lambda one: bool(one.lost))
+            assert [one.reason for one in again.lost] == [why]
+        assert gate.notebook.texts() == []
+        await gate.api.withdraw(status.workflow_id, "by rita")
+        await gate.result(status.workflow_id)
+    assert not broken(gate, status)
