@@ -130,3 +130,17 @@ def test_the_search_for_working_time_ends() -> None:
     with pytest.raises(NoWorkingTime, match="too little working time"):
         never.add_working(datetime(2026, 1, 1, tzinfo=UTC), hours=1)
     assert never.last_working(datetime(2026, 1, 1, tzinfo=UTC)) is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "year"), [("Africa/Casablanca", 2029), ("Africa/El_Aaiun", 2029), ("Pacific/Apia", 2011)]
+)
+def test_facts_of_a_zone_that_changes_its_offset_around_new_year(zone: str, year: int) -> None:
+    calendar = Calendar(name="c", zone=zone, hours=(Hours(begin=time(9), end=time(17)),))
+    begin = datetime(year, 12, 20, tzinfo=UTC)
+    facts = calendar.facts(begin, begin + timedelta(days=40))
+    since = [one.since for one in facts.offsets]
+    assert since == sorted(set(since))
+    assert list(calendar.frozen(facts).spans(begin, begin + timedelta(days=40))) == list(
+        calendar.spans(begin, begin + timedelta(days=40))
+    )

@@ -1,7 +1,7 @@
 """An approved plan waits for its moment, its window and the end of a freeze; meanwhile people can stop it."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 
@@ -239,6 +239,19 @@ async def test_a_plan_that_could_never_begin_is_refused_at_once(idle_gate: Gate)
         result = await gate.result(await gate.submit("one"))
         assert result.outcome == "failed"
         assert "could never begin: its rules leave no time for it" in result.reason
+
+
+async def test_a_plan_with_more_start_times_than_are_recorded_is_refused_at_once(idle_gate: Gate) -> None:
+    gate = idle_gate
+    hours = tuple(Hours(begin=time(hour), end=time(hour, 50)) for hour in range(24))
+    gate.policy = wants(
+        ("anyone", 1), windows=(Calendar(name="hourly", zone="UTC", weekdays=EVERY_DAY, hours=hours),)
+    )
+    async with gate.worker():
+        result = await gate.result(await gate.submit("one", timeout=30 * DAY))
+        assert result.outcome == "failed"
+        assert "has too many times to begin" in result.reason
+        assert "ask for a shorter review" in result.reason
 
 
 WINDOWED = policy_in(
