@@ -95,20 +95,24 @@ def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
 
 
 @pytest.mark.parametrize(
-    ("before", "is_found"),
+    ("before", "asks_only", "is_found"),
     [
-        ((), True),
-        ((claim(people=AFTER),), False),  # the step had begun: nobody looks at the list again
-        ((claim(people=AFTER), Released(step=1, attempt=1, reason="no")), True),
-        ((claim(people=AFTER), StepFailed(step=1, reason="no")), True),
+        ((), False, True),
+        ((), True, True),
+        ((claim(people=AFTER),), False, True),
+        ((claim(people=AFTER),), True, False),  # it does nothing: nobody looks at the list
+        ((claim(people=AFTER), Released(step=1, attempt=1, reason="no")), True, True),
+        ((claim(people=AFTER), StepFailed(step=1, reason="no")), True, True),
     ],
 )
 @pytest.mark.parametrize("attempt", [1, 2])
-def test_a_step_that_begins_names_the_list_of_then(
-    before: tuple[Event, ...], attempt: int, *, is_found: bool
+def test_a_step_that_may_act_names_the_list_of_then(
+    before: tuple[Event, ...], asks_only: bool, attempt: int, *, is_found: bool
 ) -> None:
     case = sound(Random(1))
-    trail = written([*opening(case.requirement), *case.decided, *before, claim(attempt=attempt)])
+    trail = written(
+        [*opening(case.requirement), *case.decided, *before, claim(attempt=attempt, asks_only=asks_only)]
+    )
     findings = list(unproven(RUN, trail, Lists(then=case.lists)))
     assert [one.entry for one in findings] == ([len(trail)] if is_found else [])
 
