@@ -215,7 +215,7 @@ class StepAttempt:
         no_longer = self._may_no_longer_begin(state, people) if is_beginning else None
         if no_longer is not None:
             return self._append_unready(trail, no_longer, found)
-        earlier, arguments = _earlier(found), self._task.plan.steps[step - 1].arguments
+        earlier, arguments = _earlier(trail, found), self._task.plan.steps[step - 1].arguments
         try:
             resolved = resolve_references(arguments, state.steps)
             unmet = precondition(_receipts(state)) if is_beginning else None
@@ -598,8 +598,8 @@ class StepAttempt:
         return Note(key=key, at=self._clock.now(), actor=this_worker(), event=event)
 
 
-def _earlier(found: Effect | None) -> Earlier:
-    """Return what the ledger says of the effect of earlier attempts."""
+def _earlier(trail: OpenTrail, found: Effect | None) -> Earlier:
+    """Return what the records say of the effect of earlier attempts."""
     if found is None:
         return Earlier.NOTHING
     match found.state:
@@ -607,10 +607,27 @@ def _earlier(found: Effect | None) -> Earlier:
             return Earlier.BEGUN
         case EffectState.IN_DOUBT:
             return Earlier.RULED_OUT
+        case EffectState.RELEASED if _was_taken_over(trail, found.idempotency_key):
+            return Earlier.RULED_OUT
         case EffectState.RELEASED | EffectState.DONE:
             return Earlier.NOTHING
         case _:
             assert_never(found.state)
+
+
+def _was_taken_over(trail: OpenTrail, key: str) -> bool:
+    """Return whether the last claim to be given up had taken over another one.
+
+    The attempt of that other one may have been slow, not dead, and may have acted since: the tool is asked.
+    """
+    claims, was_taken_over = 0, False
+    for entry in trail.entries():
+        event = entry.event
+        if isinstance(event, Claimed) and event.idempotency_key == key:
+            claims += 1
+        elif isinstance(event, Released | StepInDoubt | Held) and claims:
+            claims, was_taken_over = 0, claims > 1
+    return was_taken_over
 
 
 def _began_at(trail: OpenTrail, key: str) -> datetime:
