@@ -300,15 +300,15 @@ async def test_an_attempt_that_was_taken_for_dead_does_not_take_the_step_from_a_
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_an_attempt_whose_step_was_done_by_another_one_meanwhile_returns_its_receipt(
-    gate: Gate,
-) -> None:
+async def test_a_slow_attempt_that_was_taken_over_acts_and_its_effect_is_found(gate: Gate) -> None:
+    """The other attempt saw no effect yet, and released the claim; the next one asks again before it acts."""
     gate.tools["note"] = gate.notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
     gate.notebook.gate.clear()
     status = await gate.in_review("one", "two")
     await gate.signal(status)
     await gate.notebook.entered.wait()
-    await _attempt_elsewhere(gate, status, started=timedelta(seconds=1))
+    with pytest.raises(ApplicationError, match="begins anew"):
+        await _attempt_elsewhere(gate, status, started=timedelta(seconds=1))
     gate.notebook.gate.set()
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one", "two"]
