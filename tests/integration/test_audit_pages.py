@@ -250,7 +250,7 @@ async def test_no_date_of_a_form_or_query_is_too_much_for_any_page(
     token = await token_of(ada)
     (other := tmp_path / "other").mkdir()
     for method, path in routes(Settings(var_dir=other)):
-        if path.endswith(("/changes", "/progress", "sign-out")):
+        if path.endswith(("/changes", "/progress", "/verify", "/sign-out")):
             continue
         address = re.sub(r"\{.*?\}", "one", path)
         for first, last in ((day, day), ("0001-01-01", day)):
@@ -259,7 +259,8 @@ async def test_no_date_of_a_form_or_query_is_too_much_for_any_page(
                 answer = await ada.get(address, params=dates)
             else:
                 answer = await ada.post(address, data={"form_token": token, **dates})
-            assert answer.status_code in (200, 400, 403, 404, 409, 415, 422, 503), (path, dates, answer.text)
+            is_away = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE  # the Temporal server
+            assert answer.status_code < 500 or is_away, (path, dates, answer.text)
 
 
 def _lose_the_role(database: Database) -> None:

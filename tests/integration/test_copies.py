@@ -122,7 +122,8 @@ async def test_other_audits_wait_for_no_download_and_only_some_exports_wait_to_b
         await audits.export(*period)
     for one in made:
         lines = (await taken(one.copy.read())).splitlines(keepends=True)
-        assert examined(lines)[0].totals.runs == 8
+        check, findings = examined(lines)
+        assert (check.totals.runs > 0, findings) == (True, [])
         one.copy.close()
     again = await audits.export(*period)
     again.copy.close()
