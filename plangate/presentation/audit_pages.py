@@ -29,6 +29,7 @@ def values_of(summary: RunSummary) -> list[str]:
     for name in COLUMNS:
         value = plain[name]
         text = "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+        text = text.replace("\r", "\n")  # csv does not quote a lone carriage return, which ends a line
         cells.append(f"'{text}" if text.startswith(_FORMULA) else text)
     return cells
 

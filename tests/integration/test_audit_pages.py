@@ -254,8 +254,8 @@ async def test_no_date_of_a_form_or_query_is_too_much_for_a_page(
             await ada.get(path, params=dates)
             for path in ("/", "/open", "/done", "/audit/runs", "/audit/deciders", "/api/v1/runs")
         ]
-        for path in ("/audit/export", "/me/away"):
-            answers.append(await ada.post(path, data={"form_token": token, "to": "dana", **dates}))
+        form = {"form_token": token, "to": "dana", **dates}
+        answers += [await ada.post(path, data=form) for path in ("/audit/export", "/me/away")]
         for answer in answers:
             is_away = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE  # the Temporal server
             assert answer.status_code < 500 or is_away, (answer.url, dates, answer.text)
