@@ -19,7 +19,7 @@ COLUMNS: Final = (
     "approved_by", "unverified", "accepted", "refused", "entries", "last_hash",
     "settlement",
 )  # fmt: skip
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last: = + - @ in full width
 
 
 def values_of(summary: RunSummary) -> list[str]:
@@ -29,6 +29,7 @@ def values_of(summary: RunSummary) -> list[str]:
     for name in COLUMNS:
         value = plain[name]
         text = "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+        text = text.replace("\r", "\n")  # csv does not quote a lone carriage return, which ends a line
         cells.append(f"'{text}" if text.startswith(_FORMULA) else text)
     return cells
 

@@ -17,9 +17,12 @@ from plangate.audit.inspection import Inspection
 from plangate.presentation.clock import now
 from plangate.settings import PROJECT, Settings
 from plangate.web.audit_process import BOOT, Said, task_of
+from plangate.web.copies import Copy
 
 LONGEST: Final = timedelta(hours=1)
 """How long an audit may take; the command line sets no limit."""
+MOST_COPIES: Final = 4
+"""Exports that are downloaded at a time; each takes room on the disk until then."""
 _LONGEST_LINE: Final = 64_000_000  # bytes of a line that is read as a whole
 _PIECE: Final = 65_536
 _log = structlog.get_logger(__name__)
@@ -57,6 +60,11 @@ class Verification:
     is_trusted: bool = False
     fault: NotAudited | None = None
 
+    @property
+    def percent(self) -> int:
+        """How much is verified; a count of runs would count those that an auditor may not see."""
+        return self.done * 100 // self.of if self.of else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -65,12 +73,12 @@ class Evidence:
     Attributes:
         runs: the ids of its runs.
         is_closed: whether a checkpoint closes the period.
-        pieces: its bytes; they break off with NotAudited if it cannot be written to its end.
+        copy: its bytes; they break off with NotAudited if it cannot be written to its end.
     """
 
     runs: tuple[str, ...]
     is_closed: bool
-    pieces: AsyncIterator[bytes]
+    copy: Copy
 
 
 class Audits:
@@ -80,6 +88,7 @@ class Audits:
         self._settings = settings
         self._reading = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
+        self._copies: list[Copy] = []
         self.newest: Verification | None = None
 
     @property
@@ -107,16 +116,28 @@ class Audits:
         async with self._alone(), self._process("decided", since) as process:
             return [said.decided async for said in _said_by(process) if said.decided is not None]
 
-    @asynccontextmanager
-    async def export(self, since: datetime, until: datetime) -> AsyncIterator[Evidence]:
-        """Write the evidence of a period, as long as the block takes its pieces.
+    async def export(self, since: datetime, until: datetime) -> Evidence:
+        """Begin to write the evidence of a period; other audits wait for the writing, not for a download.
 
         Raises:
-            NotAudited: another audit reads the records now, or this one failed.
+            NotAudited: another audit reads the records now, too much is downloaded, or this one failed.
         """
-        async with self._alone(), self._process("export", since, until) as process:
-            said = await _next(process)
-            yield Evidence(said.runs or (), said.is_closed, _pieces(process))
+        self._copies = [one for one in self._copies if not one.is_closed]
+        if len(self._copies) >= MOST_COPIES:
+            raise NotAudited("audit.busy")
+        copy = Copy(self._settings.var_dir)
+        self._copies.append(copy)
+        said: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
+        writing = copy.fill(self._export(since, until, copy, said))
+        try:
+            await asyncio.wait((said, writing), return_when=asyncio.FIRST_COMPLETED)
+            if not said.done():
+                await writing  # it failed
+            first = said.result()
+        except BaseException:
+            copy.close()
+            raise
+        return Evidence(first.runs or (), first.is_closed, copy)
 
     async def close(self) -> None:
         """End a verification that runs."""
@@ -124,6 +145,14 @@ class Audits:
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running
+
+    async def _export(
+        self, since: datetime, until: datetime, copy: Copy, said: "asyncio.Future[Said]"
+    ) -> None:
+        async with self._alone(), self._process("export", since, until) as process:
+            said.set_result(await _next(process))
+            async for piece in _pieces(process):
+                await copy.add(piece)
 
     async def _verify(self, one: Verification) -> None:
         try:

@@ -25,6 +25,7 @@ from plangate.web.database import WebDatabase
 from plangate.web.pages.audit import SEE_RULE
 from plangate.web.views import KEPT_FOR, Views, views_kept_in
 from tests.acceptance.test_passkey_decisions import PHONE, axe_finds_nothing
+from tests.integration.test_audit_pages import HIDDEN, NOTE
 from tests.support.browser import CHROMIUM, launched_browser
 from tests.support.build import NOON
 from tests.support.drawn_pages import read_html
@@ -33,6 +34,7 @@ from tests.support.inbox import Inbox, open_inbox
 from tests.support.periods import TRUSTED, RecordedHours, some_hours
 from tests.support.plain_browser import PlainBrowser
 from tests.support.sealed_records import people
+from tests.support.shown_runs import put_run
 
 PEOPLE = people().text + '[[person]]\nname = "ada"\nroles = ["auditor"]\n'
 POLICY = SEE_RULE + '[default]\nneeds = [{ role = "finance" }]\n'
@@ -107,6 +109,24 @@ async def test_a_period_and_the_list_of_runs_are_copied_and_the_copies_are_on_re
         ("ada", "the list of runs as JSON (state=executed)"),
     ]
     await visitor.aclose()
+
+
+async def test_a_hidden_run_that_comes_while_an_export_waits_for_its_seal_stops_it(
+    idle_gate: Gate, inbox: Inbox
+) -> None:
+    ada = await inbox.signed_in("ada")
+    browser = PlainBrowser(ada)
+    await browser.open("/audit")
+    day = f"{NOON:%Y-%m-%d}"
+    form = dict(browser.form("since").fields) | {"since": day, "until": day}
+    exporting = asyncio.create_task(ada.post("/audit/export", data=form))
+    while not looks(idle_gate):
+        await asyncio.sleep(0.02)
+    put_run(idle_gate.database, "private", NOTE, requirement=HIDDEN, at=NOON + timedelta(hours=2))
+    async with sealing(idle_gate):
+        answer = await exporting
+    assert (answer.status_code, "keep from you" in answer.text) == (422, True)
+    await ada.aclose()
 
 
 async def test_who_decided_how_fast_is_known_from_when_the_page_showed_the_plan(

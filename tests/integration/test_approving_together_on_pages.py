@@ -11,7 +11,10 @@ import pytest_asyncio
 
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement
+from plangate.presentation.clock import now
 from plangate.records.database import Database
+from plangate.web.confirmations import VALID_FOR
+from plangate.web.pages import together
 from tests.support.drawn_pages import Element, read_html
 from tests.support.gate import Gate
 from tests.support.inbox import open_inbox
@@ -133,18 +136,18 @@ async def test_a_plan_with_folds_counts_as_read_once_each_of_them_was_opened(
     plans = [put(database, name, note(f"{name}\n{LONG}")) for name in ("one", "two")]
     await read(dana, "one", "two")
     assert await offered(dana) == []
-    for name, fingerprint in zip(("one", "two"), plans, strict=True):
-        page = await page_of(dana, f"/runs/{name}")
-        form = {
-            "form_token": page.all("input", name="form_token")[0].attributes["value"],
-            "plan": fingerprint,
-        }
-        folds = [one.attributes["value"] for one in page.all("input", name="opened")]
-        await dana.post(f"/runs/{name}/read", data=form)
-        assert "Its rules let you approve" in page.text
-        answer = await dana.post(f"/runs/{name}/read", data={**form, "opened": folds, "then": "list"})
-        assert answer.url.path == "/"
-    assert await offered(dana) == [sorted(plans)]
+    for opens in (False, True):
+        for name, fingerprint in zip(("one", "two"), plans, strict=True):
+            page = await page_of(dana, f"/runs/{name}")
+            assert "Its rules let you approve" in page.text
+            form = {
+                "form_token": page.all("input", name="form_token")[0].attributes["value"],
+                "plan": fingerprint,
+                "opened": [one.attributes["value"] for one in page.all("input", name="opened") if opens],
+                "then": "list",
+            }
+            assert (await dana.post(f"/runs/{name}/read", data=form)).url.path == "/"
+        assert await offered(dana) == ([sorted(plans)] if opens else [])
 
 
 async def test_what_another_session_opened_is_not_offered_here(
@@ -157,6 +160,44 @@ async def test_what_another_session_opened_is_not_offered_here(
         await other.post("/sign-in", data=token)
         assert await offered(other) == []
         assert (await confirmed(other, plans)).status_code == httpx.codes.CONFLICT
+
+
+async def asked(visitor: httpx.AsyncClient, plans: Sequence[str]) -> dict[str, list[str | None]]:
+    """Ask to approve these plans, and return the form of the confirmation."""
+    page = read_html((await confirmed(visitor, plans)).text)
+    form = {
+        name: [one.attributes["value"] for one in page.all("input", name=name)]
+        for name in ("form_token", "confirmation")
+    }
+    return {**form, "form_token": form["form_token"][:1]}
+
+
+async def test_a_mark_that_came_after_the_confirmation_was_shown_stops_all_of_them(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    shown = plan(step("note", "Note it", text="text"), summary="Note it and send_sms")
+    plans = [put(database, "one", shown), put(database, "two", note("text"))]
+    await read(dana, "one", "two")
+    form = await asked(dana, plans)
+    put(database, "sms", note("text", "send_sms"))  # now the summary names a tool that its steps lack
+    answer = await dana.post("/together/decide", data=form)
+    assert (answer.status_code, "one has changed" in answer.text) == (409, True), answer.text
+
+
+async def test_a_confirmation_counts_in_the_session_that_was_asked_and_for_five_minutes(
+    database: Database, dana: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = [put(database, f"one-{number}", note(f"text {number}")) for number in range(2)]
+    await read(dana, "one-0", "one-1")
+    form = await asked(dana, plans)
+    async with httpx.AsyncClient(base_url=dana.base_url, follow_redirects=True, verify=False) as other:
+        await other.post("/sign-in", data={"name": "dana", "next": "/"})
+        token = (await page_of(other, "/me")).all("input", name="form_token")[0].attributes["value"]
+        elsewhere = await other.post("/together/decide", data={**form, "form_token": token})
+    monkeypatch.setattr(together, "now", lambda: now() + VALID_FOR)
+    late = await dana.post("/together/decide", data=form)
+    for answer in (elsewhere, late):
+        assert (answer.status_code, "five minutes" in answer.text) == (409, True), answer.text
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
+import pytest
 import pytest_asyncio
+from fastapi.sse import EventSourceResponse
 from sqlalchemy import update
 
 from plangate.domain.people import identify
@@ -18,6 +21,8 @@ from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules
 from plangate.records.tables import audit_entries
+from plangate.settings import Settings
+from plangate.web import audits
 from plangate.web.pages.audit import SEE_RULE
 from plangate.web.sight import Sight
 from tests.support.audit_edits import take_the_guards_off
@@ -32,9 +37,13 @@ from tests.support.shown_runs import (
     put_run,
     step,
 )
+from tests.support.web_routes import all_routes
 
 AUDITED = PEOPLE + '[[person]]\nname = "ada"\nroles = ["auditor"]\n'
 NOTE = plan(step("note", "Note it", text="short"))
+AUDITORS = Requirement(
+    needs=(Need(role="finance", count=1),), seen_by=(Seers(name="auditors", roles=("auditor",)),)
+)
 HIDDEN = Requirement(
     needs=(Need(role="finance", count=1),), seen_by=(Seers(name="private", roles=("board",)),)
 )
@@ -151,7 +160,7 @@ async def test_sound_records_are_verified_in_the_background_and_once_at_a_time(
     assert len(began) == 1
     page = await verified(ada, token)
     assert "Nothing was changed." in page.text
-    assert "3 runs" in page.text
+    assert "all runs and entries" in page.text
     assert "begun by ada" in page.text
     assert "Last verified by ada" in (await page_of(ada, "/audit")).text
 
@@ -228,3 +237,91 @@ async def test_a_period_with_a_run_that_the_auditor_may_not_see_is_not_exported(
     form = {"form_token": await token_of(ada), "since": today, "until": today}
     answer = await ada.post("/audit/export", data=form)
     assert (answer.status_code, "rules of an earlier policy keep from you" in answer.text) == (422, True)
+
+
+DAYS = ("0001-01-01", "9999-12-31", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", "\0")
+
+
+@pytest.mark.parametrize("day", DAYS)
+async def test_no_date_of_a_form_or_query_is_too_much_for_a_page(
+    database: Database, ada: httpx.AsyncClient, day: str
+) -> None:
+    put_run(database, "one", NOTE)
+    token = await token_of(ada)
+    for first, last in ((day, day), ("0001-01-01", day)):
+        dates = {"since": first, "from": first, "before": last, "until": last}
+        answers = [
+            await ada.get(path, params=dates)
+            for path in ("/", "/open", "/done", "/audit/runs", "/audit/deciders", "/api/v1/runs")
+        ]
+        form = {"form_token": token, "to": "dana", **dates}
+        answers += [await ada.post(path, data=form) for path in ("/audit/export", "/me/away")]
+        for answer in answers:
+            is_away = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE  # the Temporal server
+            assert answer.status_code < 500 or is_away, (answer.url, dates, answer.text)
+
+
+def _lose_the_role(database: Database) -> None:
+    put_people(database, AUDITED.replace('roles = ["auditor"]', ""))
+
+
+def _leave_the_list(database: Database) -> None:
+    put_people(database, PEOPLE)
+
+
+STREAMS = ("/audit/verify/progress", "/runs/{workflow_id:path}/changes")
+
+
+@pytest.mark.parametrize("path", STREAMS)
+@pytest.mark.parametrize("happens", [None, _lose_the_role, _leave_the_list])
+async def test_a_stream_ends_once_its_reader_signs_out_or_may_not_see_it_any_more(
+    database: Database,
+    ada: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    happens: Callable[[Database], None] | None,
+) -> None:
+    monkeypatch.setattr(audits, "BOOT", "import sys; sys.stdin.read()")  # an audit that goes on and on
+    put_run(database, "one", NOTE, requirement=AUDITORS)
+    token = await token_of(ada)
+    await ada.post("/audit/verify", data={"form_token": token})
+    async with (
+        asyncio.timeout(20),
+        ada.stream("GET", path.replace("{workflow_id:path}", "one")) as stream,
+    ):
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        if happens is None:
+            await ada.post("/sign-out", data={"form_token": token})
+        else:
+            happens(database)
+        lines = [line async for line in stream.aiter_lines()]
+    assert "event: ended" not in lines
+
+
+def test_no_other_page_is_a_stream(tmp_path: Path) -> None:
+    found = [
+        one.path
+        for one in all_routes(Settings(var_dir=tmp_path))
+        if getattr(one, "response_class", None) is EventSourceResponse
+    ]
+    assert sorted(found) == sorted(STREAMS)
+
+
+async def test_no_count_on_an_audit_page_counts_runs_that_the_auditor_may_not_see(
+    database: Database, ada: httpx.AsyncClient
+) -> None:
+    token = await token_of(ada)
+    put_run(database, "one", NOTE)
+
+    async def shown() -> list[str]:
+        await verified(ada, token)
+        pages = [
+            (await page_of(ada, f"/audit{path}")).text
+            for path in ("", "/verify", "/runs", "/seals", "/deciders")
+        ]
+        return [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", one) for one in pages]
+
+    before = await shown()
+    for number in range(3):
+        put_run(database, f"private-{number}", NOTE, requirement=HIDDEN)
+    assert await shown() == before

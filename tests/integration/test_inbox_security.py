@@ -2,19 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI
 from hypothesis import given, strategies
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
@@ -28,7 +26,6 @@ from plangate.presentation.clock import now
 from plangate.records.queries import trail_on_record
 from plangate.web import attempts, visitors
 from plangate.web import gate as web_gate
-from plangate.web.app import build_app
 from plangate.web.attempts import AttemptKind, Attempts
 from plangate.web.database import WebDatabase
 from plangate.web.pages import signing_in
@@ -37,6 +34,7 @@ from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.inbox import Inbox, open_inbox
 from tests.support.logins import list_people
+from tests.support.web_routes import routes as routes_of
 
 API = "/api/v1/runs"
 SEEN_BY_RITA = """
@@ -102,24 +100,7 @@ async def form_token(visitor: httpx.AsyncClient) -> str:
 
 def routes(folder: Path, gate: Gate) -> list[tuple[str, str]]:
     """Return each method and path of the application."""
-    settings = gate.settings.model_copy(update={"var_dir": folder})
-    app = build_app(settings, web_gate.Gate.from_settings(settings))
-    inner = getattr(app, "_app")  # noqa: B009  what is behind the guard
-    assert isinstance(inner, FastAPI)
-    return [
-        (method, route.path)
-        for route in _flat(inner.routes)
-        for method in sorted(route.methods or ())
-        if method != "HEAD"
-    ]
-
-
-def _flat(found: list[Any]) -> Iterator[Any]:
-    for one in found:
-        if hasattr(one, "methods"):
-            yield one
-        elif hasattr(one, "original_router"):  # how FastAPI keeps a router that was included
-            yield from _flat(one.original_router.routes)
+    return routes_of(gate.settings.model_copy(update={"var_dir": folder}))
 
 
 def at(path: str, workflow_id: str) -> str:

@@ -20,11 +20,13 @@ from plangate.signing.enrolment import (
     KeyStatement,
     enrolment_claims,
     statement_of,
+    verify_key_order,
     with_enrolments,
 )
 from plangate.signing.jws import PUBLIC_PREFIX, public_of, write_token
 from plangate.signing.logins import TYPE as LOGIN_TYPE
 from plangate.signing.public_keys import thumbprint_of
+from plangate.web.pages.enrolling import signing_passkeys
 from tests.support.authenticator import Passkey, passkey
 from tests.support.fakes import AUDIENCE
 from tests.support.proofs import (
@@ -93,6 +95,42 @@ def test_an_enrolled_key_enrolls_no_other() -> None:
     people = with_enrolments(LISTED, [first, second])
     assert person(people, "gina").keys == ()
     assert people.unproven == ("a key of gina is confirmed by carol, with a key that may not enroll others",)
+
+
+def test_an_enrolled_key_is_not_offered_to_sign_for_others() -> None:
+    listed, enrolled = passkey("carol"), passkey("carols phone")
+    text = people_text().replace(line_of(CAROLS), f"{line_of(CAROLS)}, {line_of(listed)}")
+    people = with_enrolments(people_in(text), [stated("confirm_key", "carol", enrolled.public)])
+    assert thumbprint_of(enrolled.public) in {key.id for key in person(people, "carol").keys}
+    assert signing_passkeys(people, "carol") == [thumbprint_of(listed.public)]
+
+
+@pytest.mark.parametrize("action", KeyAction)
+def test_an_order_about_a_key_is_signed_alone(action: KeyAction) -> None:
+    text = people_text().replace(line_of(CAROLS), line_of(passkey("carol")))
+    people = people_in(text).model_copy(update={"web": WEB})
+    orders = [
+        key_order(action, whose, key.public, AUDIENCE, signer=passkey("carol"), at=AT)
+        for whose, key in (("gina", GINA), ("erik", passkey("eriks phone")))
+    ]
+    batch = [
+        enrolment_claims(
+            action,
+            order.person,
+            order.key,
+            by="carol",
+            audience=AUDIENCE,
+            at=AT,
+            token_id=f"0123456789-{number}",
+        )
+        for number, order in enumerate(orders)
+    ]
+    for order, token in zip(orders, passkey("carol").batch_tokens(batch), strict=True):
+        said = order.model_copy(update={"signature": token})
+        assert verify_key_order(order, audience=AUDIENCE, people=people, at=AT).objection == ""
+        refused = verify_key_order(said, audience=AUDIENCE, people=people, at=AT)
+        assert "has to be signed alone" in refused.objection
+        assert keys_of(with_enrolments(people, [statement_of(said)])) == keys_of(people)
 
 
 def test_a_key_that_the_list_has_is_not_enrolled_even_if_it_has_ended() -> None:

@@ -1,8 +1,7 @@
 """`/audit`, for auditors: verify the records, list runs and seals, who decided how fast, export a period."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -14,6 +13,7 @@ from starlette.responses import Response
 
 from plangate.audit.deciding_times import QUICK_SECONDS, deciding_times
 from plangate.audit.period_export import PeriodExport
+from plangate.domain.errors import PlangateError
 from plangate.domain.looks import Look, Way
 from plangate.domain.settlements import SettlementState
 from plangate.elapsed import elapsed
@@ -21,7 +21,7 @@ from plangate.presentation.clock import now
 from plangate.presentation.period_page import spanned
 from plangate.records.checkpoints import checkpoint_of, last_checkpoint
 from plangate.records.database import Database
-from plangate.signing.checkpoints import claims_of, sealed_at
+from plangate.signing.checkpoints import sealed_at
 from plangate.signing.jws import PUBLIC_PREFIX
 from plangate.web.audited_runs import (
     AUDITED_STATES,
@@ -32,13 +32,14 @@ from plangate.web.audited_runs import (
     audited_page,
     read_all,
 )
-from plangate.web.audits import Evidence
+from plangate.web.copies import Download
 from plangate.web.finding_view import shown_findings
 from plangate.web.pages.deciding import text_of
 from plangate.web.run_lists import audited
 from plangate.web.visitors import (
     FormDep,
     NotSignedIn,
+    TooMany,
     Visitor,
     VisitorDep,
     Web,
@@ -120,16 +121,16 @@ async def verification(request: Request, web: WebDep, visitor: AuditorDep) -> Re
 @router.get("/audit/verify/progress", response_class=EventSourceResponse)
 async def progress(request: Request, web: WebDep, _: AuditorDep) -> AsyncIterable[ServerSentEvent]:
     """Send how far the verification is, and that it has ended."""
-    before: tuple[int, int] | None = None
-    while web.audits.is_verifying and (newest := web.audits.newest) is not None:
-        with suppress(NotSignedIn):
-            if not (await visitor_of(request)).sight.is_auditor:
-                return
-        if (newest.done, newest.of) != before:
-            before = newest.done, newest.of
-            yield ServerSentEvent(data={"done": newest.done, "of": newest.of}, event="progress")
+    before: int | None = None
+    while await _may_go_on(request):
+        newest = web.audits.newest
+        if newest is None or not web.audits.is_verifying:
+            yield ServerSentEvent(data="", event="ended")
+            return
+        if newest.percent != before:
+            before = newest.percent
+            yield ServerSentEvent(data={"percent": before}, event="progress")
         await asyncio.sleep(_PAUSE)
-    yield ServerSentEvent(data="", event="ended")
 
 
 @router.get("/audit/runs")
@@ -200,20 +201,34 @@ async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormD
     if first is None or last is None or first > last or first > at.date():
         return await _overview(request, web, visitor, "audit.no_period")
     since = datetime.combine(first, time(), UTC)
-    until = min(datetime.combine(last, time(), UTC) + timedelta(days=1), at)
+    until = at if last >= at.date() else datetime.combine(last + timedelta(days=1), time(), UTC)
     await read_all(web)
     if await _has_hidden(web, visitor, await asyncio.to_thread(_ids, web.gate.database, since, until)):
         return await _overview(request, web, visitor, "audit.hidden_runs")
     await _note_copy(web, visitor, f"all runs {spanned(since, until)}")
     await _wait_for_seal(web, since, until)
-    parts = _parts(web, since, until)
-    evidence = await anext(parts)
-    assert isinstance(evidence, Evidence)
-    if await _has_hidden(web, visitor, evidence.runs):  # one that came meanwhile
-        await parts.aclose()
+    evidence = await web.audits.export(since, until)
+    try:
+        is_hidden = await _has_hidden(web, visitor, evidence.runs)  # one that came meanwhile
+    except BaseException:
+        evidence.copy.close()
+        raise
+    if is_hidden:
+        evidence.copy.close()
         return await _overview(request, web, visitor, "audit.hidden_runs")
     open_end = "" if evidence.is_closed else ".not-sealed-at-its-end"
-    return _file(_bytes_of(parts), f"plangate-{first}-to-{last}{open_end}.jsonl", "application/jsonl")
+    return Download(evidence.copy, f"plangate-{first}-to-{last}{open_end}.jsonl", "application/jsonl")
+
+
+async def _may_go_on(request: Request) -> bool:
+    """Return whether the visitor is still signed in, on the list and an auditor, once that can be known."""
+    while True:
+        try:
+            return (await visitor_of(request)).sight.is_auditor
+        except (NotSignedIn, TooMany):
+            return False
+        except PlangateError:  # the records do not answer now
+            await asyncio.sleep(_PAUSE)
 
 
 async def _overview(request: Request, web: Web, visitor: Visitor, fault: str = "") -> Response:
@@ -230,20 +245,6 @@ async def _overview(request: Request, web: Web, visitor: Visitor, fault: str = "
         until=today,
         fault=fault,
     )
-
-
-async def _parts(web: Web, since: datetime, until: datetime) -> AsyncGenerator[Evidence | bytes, None]:
-    """Yield what the evidence is of, then its bytes."""
-    async with web.audits.export(since, until) as evidence:
-        yield evidence
-        async for piece in evidence.pieces:
-            yield piece
-
-
-async def _bytes_of(parts: AsyncIterator[Evidence | bytes]) -> AsyncIterator[bytes]:
-    async for part in parts:
-        assert isinstance(part, bytes)
-        yield part
 
 
 async def _has_hidden(web: Web, visitor: Visitor, ids: tuple[str, ...]) -> bool:
@@ -274,24 +275,23 @@ async def _note_copy(web: Web, visitor: Visitor, subject: str) -> None:
     await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=subject))
 
 
-def _file(content: AsyncIterator[str] | AsyncIterator[bytes], name: str, media_type: str) -> Response:
+def _file(content: AsyncIterator[str], name: str, media_type: str) -> Response:
     named = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(content, media_type=media_type, headers=named)
 
 
-def _seals(database: Database, before: int | None) -> list[tuple[int, datetime | None, int, str]]:
-    """Return number, time, count of runs and key of some checkpoints, the newest first."""
-    found: list[tuple[int, datetime | None, int, str]] = []
+def _seals(database: Database, before: int | None) -> list[tuple[int, datetime | None, str]]:
+    """Return number, time and key of some checkpoints, the newest first."""
+    found: list[tuple[int, datetime | None, str]] = []
     with database.read() as connection:
         newest = last_checkpoint(connection)
         last = min(newest.number if newest else 0, (before or newest.number + 1 if newest else 1) - 1)
         for number in range(last, max(0, last - SEALS), -1):
             one = checkpoint_of(connection, number)
             if one is None:
-                found.append((number, None, 0, ""))
+                found.append((number, None, ""))
                 continue
-            at = sealed_at(one)
-            found.append((number, at, claims_of(one).runs if at else 0, PUBLIC_PREFIX + one.public_key))
+            found.append((number, sealed_at(one), PUBLIC_PREFIX + one.public_key))
     return found
 
 

@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
 from plangate.domain.audit import OUTCOMES
-from plangate.domain.errors import PlangateError
+from plangate.domain.errors import PlangateError, RunNotFound
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.web.acts import acts_of
@@ -19,7 +19,7 @@ from plangate.web.pages.deciding import text_of
 from plangate.web.run_lists import counts_of
 from plangate.web.run_reader import note_shown, read_run
 from plangate.web.together import may_be_together
-from plangate.web.visitors import FormDep, NotSignedIn, RunDep, VisitorDep, WebDep, visitor_of
+from plangate.web.visitors import FormDep, NotSignedIn, RunDep, TooMany, VisitorDep, WebDep, visitor_of
 
 _PAUSE = 1.0  # seconds between two looks at a run
 _MOST_FOLDS = 1_000
@@ -39,7 +39,7 @@ async def changes(
         try:
             visitor = await visitor_of(request)  # who has left the list sees nothing more
             status = await web.gate.status(workflow_id, visitor.sight)
-        except NotSignedIn:
+        except (NotSignedIn, TooMany, RunNotFound):
             return
         except PlangateError:
             await asyncio.sleep(_PAUSE)

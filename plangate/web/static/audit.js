@@ -3,10 +3,9 @@ const state = document.querySelector("[data-progress]");
 const bar = document.querySelector("progress");
 const source = new EventSource(state.dataset.progress);
 source.addEventListener("progress", (event) => {
-  const { done, of } = JSON.parse(event.data);
-  state.textContent = state.dataset.words.replace("{done}", done).replace("{of}", of);
-  bar.max = of || 1;
-  bar.value = done;
+  const { percent } = JSON.parse(event.data);
+  state.textContent = state.dataset.words.replace("{percent}", percent);
+  bar.value = percent;
 });
 source.addEventListener("ended", () => {
   source.close();

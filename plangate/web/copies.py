@@ -1,0 +1,107 @@
+"""A large file that is made at one speed and downloaded at another: who makes it waits for no one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from os import SEEK_END
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import Any, Final
+
+import structlog
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+LONGEST: Final = 3_600.0
+"""Seconds that a download may take."""
+_PIECE: Final = 65_536
+_log = structlog.get_logger(__name__)
+
+
+class Copy:
+    """A file without a name: one task adds to it, and `read` follows, as fast as its reader is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = TemporaryFile(dir=folder)  # noqa: SIM115  `close` closes it
+        self._one_at_a_time = Lock()
+        self._size = 0
+        self._grown = asyncio.Event()
+        self._adding: asyncio.Future[None] | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was dropped."""
+        return self._file.closed
+
+    def fill(self, adding: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+        """Begin what adds the pieces; a fault of it reaches the reader."""
+        self._adding = asyncio.create_task(adding)
+        self._adding.add_done_callback(self._end)
+        return self._adding
+
+    async def add(self, piece: bytes) -> None:
+        """Write the next piece."""
+        await asyncio.to_thread(self._write, piece)
+        self._size += len(piece)
+        self._grown.set()
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """Yield the bytes, up to the end or to the fault of what adds them."""
+        assert self._adding is not None
+        at, is_whole = 0, False
+        while not is_whole:
+            self._grown.clear()
+            is_whole = self._adding.done()
+            while at < self._size:
+                piece = await asyncio.to_thread(self._read, at)
+                at += len(piece)
+                yield piece
+            if not is_whole:
+                await self._grown.wait()
+        await self._adding
+
+    def close(self) -> None:
+        """End what still adds to it, and drop the file."""
+        if self._adding is not None:
+            self._adding.cancel()
+        with self._one_at_a_time:
+            self._file.close()
+
+    def _write(self, piece: bytes) -> None:
+        with self._one_at_a_time:
+            self._file.seek(0, SEEK_END)
+            self._file.write(piece)
+
+    def _read(self, at: int) -> bytes:
+        with self._one_at_a_time:
+            self._file.seek(at)
+            return self._file.read(min(_PIECE, self._size - at))
+
+    def _end(self, adding: asyncio.Future[None]) -> None:
+        if not adding.cancelled():
+            adding.exception()  # no one has to read it
+        self._grown.set()
+
+
+class Download(StreamingResponse):
+    """Sends a copy, for `LONGEST` seconds at most; one that breaks off lacks its end."""
+
+    def __init__(self, copy: Copy, name: str, media_type: str) -> None:
+        named = {"Content-Disposition": f'attachment; filename="{name}"'}
+        super().__init__(copy.read(), media_type=media_type, headers=named)
+        self._copy = copy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, and drop it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._copy.close()
+
+    async def stream_response(self, send: Send) -> None:
+        """Send it in time, or break off."""
+        try:
+            async with asyncio.timeout(LONGEST):
+                await super().stream_response(send)
+        except TimeoutError:
+            _log.warning("A download took too long, and was ended.", action="web_download_ended")

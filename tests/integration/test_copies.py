@@ -1,0 +1,134 @@
+"""Large files that are made at one speed and downloaded at another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+from starlette.types import Message
+
+from plangate.records.database import Database
+from plangate.settings import Settings
+from plangate.web import audits as web_audits
+from plangate.web import copies
+from plangate.web.audits import Audits, Evidence, NotAudited
+from plangate.web.copies import Copy, Download
+from tests.support.build import NOON
+from tests.support.periods import SINCE, UNTIL, examined, some_hours
+
+SCOPE = {"type": "http", "asgi": {"spec_version": "2.3"}}
+
+
+async def taken(pieces: AsyncIterator[bytes]) -> bytes:
+    return b"".join([one async for one in pieces])
+
+
+async def adding(copy: Copy, pieces: list[bytes], chance: Random) -> None:
+    for piece in pieces:
+        await copy.add(piece)
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_reader_gets_the_bytes_in_order_however_slow_or_fast_they_come(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = Random(seed)
+    pieces = [chance.randbytes(chance.choice((0, 1, 1_000, 200_000))) for _ in range(chance.randint(0, 30))]
+    copy = Copy(tmp_path)
+    filling = copy.fill(adding(copy, pieces, chance))
+    if chance.random() < 0.5:
+        await filling
+    found = b""
+    async for piece in copy.read():
+        found += piece
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+    assert found == b"".join(pieces)
+    copy.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_fault_of_the_maker_reaches_the_reader_after_what_was_made(tmp_path: Path) -> None:
+    async def make(copy: Copy) -> None:
+        await copy.add(b"some")
+        raise NotAudited("audit.ended")
+
+    copy = Copy(tmp_path)
+    copy.fill(make(copy))
+    read = copy.read()
+    assert await anext(read) == b"some"
+    with pytest.raises(NotAudited):
+        await anext(read)
+    copy.close()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_a_download_that_is_not_read_ends_and_its_maker_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    monkeypatch.setattr(copies, "LONGEST", 60 if leaves else 0.05)
+    left, sent = asyncio.Event(), list[Message]()
+
+    async def make(copy: Copy) -> None:
+        while True:
+            await copy.add(b"x")
+
+    async def receive() -> Message:
+        if not leaves:
+            await asyncio.Event().wait()
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        left.set()
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()  # the browser takes nothing more
+
+    copy = Copy(tmp_path)
+    filling = copy.fill(make(copy))
+    async with asyncio.timeout(10):
+        await Download(copy, "name", "text/plain")(SCOPE, receive, send)
+        with suppress(asyncio.CancelledError):
+            await filling
+    assert copy.is_closed
+    assert filling.cancelled()
+    assert all(message.get("more_body", True) for message in sent)  # no one takes it for whole
+
+
+async def test_other_audits_wait_for_no_download_and_only_some_exports_wait_to_be_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_audits, "MOST_COPIES", 2)
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    some_hours(database)
+    audits = Audits(Settings(var_dir=tmp_path))
+    period = SINCE, UNTIL
+    both = await asyncio.gather(audits.export(*period), audits.export(*period), return_exceptions=True)
+    assert {type(one) for one in both} == {Evidence, NotAudited}
+    made = [one for one in both if isinstance(one, Evidence)]
+    while len(made) < 2:
+        with suppress(NotAudited):  # the one before is still being written
+            made.append(await audits.export(*period))
+        await asyncio.sleep(0.05)
+    while True:
+        with suppress(NotAudited):
+            assert await audits.decided(NOON) != []
+            break
+        await asyncio.sleep(0.05)
+    with pytest.raises(NotAudited, match=r"audit\.busy"):
+        await audits.export(*period)
+    for one in made:
+        lines = (await taken(one.copy.read())).splitlines(keepends=True)
+        check, findings = examined(lines)
+        assert (check.totals.runs > 0, findings) == (True, [])
+        one.copy.close()
+    again = await audits.export(*period)
+    again.copy.close()
+    await audits.close()
+    database.close()
