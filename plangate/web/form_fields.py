@@ -175,7 +175,7 @@ def _typed(value: JsonValue, rules: Rules, *, is_there: bool) -> _Typed:
     kind = _kind_of(way)
     if not is_there or (value is None and blank is Blank.NULL and kind is not Kind.JSON):
         return _Typed(kind, "", choices_of(way), blank)
-    if blank is Blank.NULL and value in ("", []):  # empty means null there
+    if blank is Blank.NULL and (value == [] or (isinstance(value, str) and not value.strip())):  # null there
         return _Typed(Kind.JSON, json.dumps(value))
     choices = choices_of(way)
     text = next((text for text, one in choices if type(one) is type(value) and one == value), None)

@@ -60,7 +60,12 @@ def _environment(words: Language) -> Environment:
         finalize=_visible,
     )
     made.filters.update(
-        line=_on_one_line, spelled=spelled, iso=_iso, utc=utc, on_a_page=partial(on_a_page, words)
+        line=_on_one_line,
+        exact=_exact,
+        spelled=spelled,
+        iso=_iso,
+        utc=utc,
+        on_a_page=partial(on_a_page, words),
     )
     made.globals |= {
         "t": words,
@@ -72,7 +77,7 @@ def _environment(words: Language) -> Environment:
 
 
 class _Shown(str):
-    """A text in which hidden characters are visible already."""
+    """A text that is printed as it is: hidden characters are visible in it already, or are sent back."""
 
     __slots__ = ()
 
@@ -85,6 +90,11 @@ def _visible(value: object) -> object:
 def _on_one_line(text: str) -> str:
     """Return a text whose line breaks are visible too."""
     return _Shown(one_line(text))
+
+
+def _exact(value: object) -> object:
+    """Return what a control of a form sends back as it is: made visible, it would come back as other text."""
+    return _Shown(value) if type(value) is str else value
 
 
 def _iso(when: datetime) -> str:

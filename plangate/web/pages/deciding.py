@@ -123,7 +123,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
             decision=Choice(text_of(form, "decision")),
             by=visitor.name,
             plan=text_of(form, "plan"),
-            comment=text_of(form, "comment").replace("\r\n", "\n"),
+            comment=text_of(form, "comment"),
             new_plan=new_plan,
             step=status.held.step if is_resolution and status.held else None,
             resolution=Resolution(resolution) if is_resolution else None,
