@@ -28,9 +28,11 @@ from tests.support.drawn_pages import drawn, read_html
 
 TEMPLATES: Final = sorted((Path(plangate.web.__file__).parent / "templates").glob("*.html"))
 VIEW: Final = view_of(status_of(state_after(drafted()), source="records"), identify(None, "dana", now()))
-LINES: Final = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20) | st.sampled_from(
-    ["Grüße, Köln", "Здравствуйте", "שלום 100", "مرحبا", "送金のお願い", "नमस्ते", "❤️ 👩‍💻", "\ttab\tstop", " ends ", "⟨U+000D⟩", ""]
-)  # fmt: skip
+SCRIPTS: Final = (
+    *("Grüße, Köln", "Здравствуйте", "שלום 100", "مرحبا", "送金のお願い", "नमस्ते", "❤️ 👩\u200d💻"),
+    *("\ttab\tstop", " ends ", "⟨U+000D⟩", "no\xa0break", ""),
+)
+LINES: Final = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20) | st.sampled_from(SCRIPTS)
 TEXTS: Final = st.lists(LINES, min_size=1, max_size=6).map("\n".join)
 
 
