@@ -123,6 +123,32 @@ async def test_a_plan_with_a_fold_that_was_not_opened_cannot_be_approved(
     assert "You approve exactly this" in answer.text
 
 
+async def test_the_last_page_before_an_approval_shows_every_short_text_that_no_preview_shows(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    letter = step(
+        "send_email",
+        "Email 1 recipient: kim@example.org",
+        "of her",
+        to=["kim@example.org"],
+        body="You owe nothing.",
+    )
+    long = step("note", "Note it", text=LONG, mark="seen")
+    fingerprint = put_run(database, "one", plan(letter, long, step("note", "Note 'abcd'", text="abcd")))
+    form = (await page_of(dana, "/runs/one")).one("form", id="decide")
+    token = form.one("input", name="form_token").attributes["value"]
+    sent = {"form_token": token, "plan": fingerprint, "decision": "approve"}
+    opened = [one.attributes["value"] for one in form.all("input", name="opened")]
+    answer = await dana.post("/runs/one/confirm", data={**sent, "opened": opened})
+    page = read_html(answer.text).one("main")
+    steps = [" ".join(one.text.split()) for one in page.all("section", class_="step")]
+    assert [one.split(":")[0] for one in steps] == ["Step 1 of 3", "Step 2 of 3"]
+    assert "You owe nothing." in steps[0]
+    assert "of her" in steps[0]
+    assert steps[1].endswith("mark seen")
+    assert "line 7" not in page.text  # it was opened to its end
+
+
 async def test_an_attachment_is_shown_in_a_frame_that_runs_nothing(
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
