@@ -18,7 +18,8 @@ from plangate.presentation.clock import now
 from plangate.web.run_view import RunView, StepView
 from plangate.web.values import Form, Value
 
-_TELLING: Final = 4
+_DECIMAL: Final = re.compile(r"-?\d+\.\d+")
+_TELLING: Final = 3
 """Characters from which on a text in a preview can be taken for that value."""
 
 
@@ -83,5 +84,7 @@ def _left(step: StepView) -> Iterator[Value]:
 
 
 def _is_in(preview: str, text: str) -> bool:
-    """Return whether a preview has a text as a whole word or several."""
-    return len(text) >= _TELLING and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", preview) is not None
+    """Return whether a preview has a text as whole words, or a number with more zeros behind its point."""
+    zeros = "0*" if _DECIMAL.fullmatch(text) else ""
+    is_long = len(text) >= _TELLING
+    return is_long and re.search(rf"(?<![\w.,]){re.escape(text)}{zeros}(?!\w)", preview) is not None
