@@ -196,7 +196,9 @@ async def test_what_follows_is_said_before_and_an_approval_is_taken_back_where_i
 ) -> None:
     idle_gate.policy = wants(("anyone", 2), cooling_seconds=3600)
     async with (
-        idle_gate.worker(), open_inbox(idle_gate) as inbox, aclosing(await inbox.signed_in("dana")) as dana,
+        idle_gate.worker(),
+        open_inbox(idle_gate) as inbox,
+        aclosing(await inbox.signed_in("dana")) as dana,
         aclosing(await inbox.signed_in("kim")) as kim,
     ):
         status, other = await idle_gate.in_review("one", "two"), await idle_gate.in_review("next")
