@@ -91,6 +91,7 @@ class Client:
         task_queue: the workers' task queue.
         database: the records, opened for reading; None if they cannot be reached from here.
         unpause_command: returns the command that a status shows for a paused step or draft.
+        query_timeout: how long a worker may take to answer a query, until none counts as running.
     """
 
     def __init__(
@@ -100,11 +101,13 @@ class Client:
         database: Database | None,
         *,
         unpause_command: UnpauseCommand = plain_unpause_command,
+        query_timeout: timedelta = QUERY_TIMEOUT,
     ) -> None:
         self._client = client
         self._task_queue = task_queue
         self._database = database
         self._unpause_command = unpause_command
+        self._query_timeout = query_timeout
         self._opened: Database | None = None
 
     @classmethod
@@ -278,7 +281,7 @@ class Client:
                 result_type=Status,
                 # A terminated run would still answer, with its state before that.
                 reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
-                rpc_timeout=QUERY_TIMEOUT,
+                rpc_timeout=self._query_timeout,
             )
             return await with_attempts(self._client, status, self._unpause_command)
         except WorkflowQueryFailedError as error:
@@ -464,7 +467,7 @@ class Client:
     async def _has_worker(self, workflow_id: str) -> bool:
         """Return whether a worker answers for the run; the next call reports any other error."""
         try:
-            await self._handle(workflow_id).query(STATUS, rpc_timeout=QUERY_TIMEOUT)
+            await self._handle(workflow_id).query(STATUS, rpc_timeout=self._query_timeout)
         except RPCError as error:
             return error.status not in _NO_WORKER
         except WorkflowQueryFailedError:

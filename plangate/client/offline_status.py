@@ -32,6 +32,8 @@ from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.temporal.search_attributes import PLANGATE_STATE
 
+NO_WORKER: Final = " (no worker answers)"
+"""The end of the source of a status that a worker would have given."""
 _PAGE: Final = 1_000
 _LISTED_UNREAD: Final = 20
 _LONGEST_NAME: Final = 100
@@ -77,7 +79,7 @@ async def status_without_workflow(
         recorded = attempts_of(description, recorded, unpause_command)
         return recorded.model_copy(
             update={
-                "source": f"{recorded.source} (no worker answers)",
+                "source": f"{recorded.source}{NO_WORKER}",
                 "unread": tuple(unread[:_LISTED_UNREAD]),
                 "unread_not_listed": max(0, len(unread) - _LISTED_UNREAD),
             }

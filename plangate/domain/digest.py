@@ -3,7 +3,7 @@
 An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host and
 every method and host of a call, and names the step of what occurs once. The arguments ``to``, ``cc`` and
 ``bcc`` are recipients, ``url`` is a call; other steps are counted under their tool's name, with the sum of
-each of their numbers.
+each of their numbers; amounts of money for each currency.
 """
 
 import json
@@ -27,6 +27,8 @@ _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._~/%…-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NAME: Final = re.compile(r"(?:^|_)(?:ids?|numbers?|no|port|page|line|index|priority|timeout|seconds)$")
 """Arguments whose numbers are names or settings: their sum means nothing."""
+_MONEY: Final = re.compile(r"(?:^|_)(?:amount|price|fee|total)$")
+"""Arguments that are amounts of the currency that the argument ``currency`` names."""
 _DIGITS: Final = 700  # more than any sum of JSON numbers has
 _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
@@ -83,8 +85,22 @@ def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
             if isinstance(value, int | float) and not isinstance(value, bool)
         ]
         if len(numbers) == len(values) and not _NAME.search(name.lower()):
-            totals.append(f"{_plain(name)} {_written(numbers)}")
+            is_money = _MONEY.search(name.lower()) is not None
+            totals.append(
+                f"{_plain(name)} {_in_currencies(numbers, steps) if is_money else _written(numbers)}"
+            )
     return totals
+
+
+def _in_currencies(numbers: Sequence[Decimal], steps: Sequence[Mapping[str, JsonValue]]) -> str:
+    """Return the sum of amounts, one for each currency if every step names its own."""
+    sums: dict[str, list[Decimal]] = {}
+    for number, step in zip(numbers, steps, strict=True):
+        currency = step.get("currency")
+        if not isinstance(currency, str) or not currency:
+            return _written(numbers)
+        sums.setdefault(currency.upper(), []).append(number)
+    return " and ".join(f"{_written(found)} {_plain(currency)}" for currency, found in sums.items())
 
 
 def _written(numbers: Sequence[Decimal]) -> str:

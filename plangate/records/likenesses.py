@@ -53,6 +53,23 @@ _EQUAL: Final = Prepared(
     .order_by(likenesses.c.at.desc(), likenesses.c.workflow_id, likenesses.c.step)
     .limit(MOST_DUPLICATES)
 )
+_THIS: Final = likenesses.alias()
+_HIDDEN: Final = (
+    select(likenesses.c.workflow_id)
+    .distinct()
+    .join(_THIS, _THIS.c.digest == likenesses.c.digest)
+    .join(runs, runs.c.workflow_id == likenesses.c.workflow_id)
+    .where(
+        _THIS.c.workflow_id == bindparam("run"),
+        _THIS.c.step == bindparam("step"),
+        likenesses.c.workflow_id != bindparam("run"),
+        likenesses.c.is_hidden == 1,
+        likenesses.c.step == bindparam("its_step"),
+        or_(likenesses.c.at == bindparam("at"), runs.c.closed_at == bindparam("at")),
+    )
+    .order_by(likenesses.c.workflow_id)
+    .limit(MOST_DUPLICATES)
+)
 _FORGET: Final = Prepared(delete(likenesses).where(likenesses.c.workflow_id == bindparam("run")))
 _ENTER: Final = Prepared(insert(likenesses))
 
@@ -105,3 +122,12 @@ def duplicates_of(
         for row in rows[one.digest]
     )
     return tuple(islice(found, MOST_DUPLICATES))
+
+
+def unnamed_runs(connection: Connection, workflow_id: str, one: Duplicate) -> tuple[str, ...]:
+    """Return the runs that a duplicate without a name may be of, as far as they can still be told.
+
+    Not everyone may see these: show each only to those who may.
+    """
+    asked = {"run": workflow_id, "step": one.step, "its_step": one.its_step, "at": one.at}
+    return tuple(connection.execute(_HIDDEN, asked).scalars())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from plangate.domain.escaping import cut
 from plangate.domain.plan import Plan, short
@@ -51,6 +52,7 @@ class Changes:
         revision: of the other plan, if it is one of the same run; else 0.
         run: the other run; empty if it is the same.
         plan: the first digits of the other plan's fingerprint.
+        begins: when the other and this one may begin at the earliest, if that differs.
     """
 
     revision: int
@@ -58,7 +60,7 @@ class Changes:
     plan: str
     summary: ChangedValue | None
     steps: tuple[ChangedStep, ...]
-    not_before: ChangedValue | None = None
+    begins: tuple[datetime | None, datetime | None] | None = None
 
     @property
     def count(self) -> int:
@@ -88,7 +90,7 @@ def _changes(before: Plan, after: Plan, *, revision: int = 0, run: str = "", pla
         plan=plan,
         summary=_value(found.summary) if found.summary else None,
         steps=tuple(_step(one, before, after) for one in found.steps),
-        not_before=_value(found.not_before) if found.not_before else None,
+        begins=(before.not_before, after.not_before) if found.not_before else None,
     )
 
 

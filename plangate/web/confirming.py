@@ -1,18 +1,20 @@
 """The page that asks for one confirmation, and names the plan in its own words."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 from starlette.responses import Response
 
-from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import Refused
+from plangate.domain.policy import Need
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
 from plangate.signing.passkeys import challenge_of
 from plangate.web.acts import acts_of
 from plangate.web.confirmations import Confirmation
+from plangate.web.deciding_view import NotPreviewed, missing_after, not_previewed, without_needs
 from plangate.web.edit_view import EditView, edit_view
 from plangate.web.passkeys import request_options
 from plangate.web.proving import Way, proving_of
@@ -31,6 +33,9 @@ class Asked:
         resolution: for a resolution, what it will do.
         edit: for an edit, what it changes.
         is_checked: whether a worker's tools have checked its plan.
+        texts: for an approval, what the previews do not show.
+        missing: for an approval, which are still missing after it.
+        cooling: for an approval, how many seconds after the last one no step begins.
     """
 
     confirmation: Confirmation
@@ -39,6 +44,9 @@ class Asked:
     resolution: str
     edit: EditView | None
     is_checked: bool
+    texts: tuple[NotPreviewed, ...] = ()
+    missing: tuple[Need, ...] = ()
+    cooling: int = 0
 
 
 async def ask(
@@ -77,10 +85,18 @@ async def ask(
         confirmation=kept,
         way=proving.way,
         sign=sign,
-        resolution=_resolution_words(view, decision.resolution),
+        resolution=_resolution_words(view, decision),
         edit=edit_view(view.status, decision) if decision.decision is Choice.EDIT else None,
         is_checked=is_checked,
     )
+    if decision.decision is Choice.APPROVE:
+        requirement = view.status.requirement
+        asked = replace(
+            asked,
+            texts=not_previewed(view),
+            missing=missing_after(view.status, visitor.identified),
+            cooling=requirement.cooling_seconds or 0 if requirement else 0,
+        )
     return web.pages.draw(
         request, "confirm.html", visitor=visitor, run=view, decision=decision, asked=asked, fault=fault
     )
@@ -96,5 +112,8 @@ async def show_run(
     )
 
 
-def _resolution_words(view: RunView, resolution: Resolution | None) -> str:
-    return resolution_words(view.status).get(resolution, "") if resolution is not None else ""
+def _resolution_words(view: RunView, decision: Decision) -> str:
+    if decision.resolution is None:
+        return ""
+    words = resolution_words(view.status).get(decision.resolution, "")
+    return without_needs(words) if decision.comment.strip() else words

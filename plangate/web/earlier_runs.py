@@ -2,16 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
 from sqlalchemy import select
 
 from plangate.domain.audit import Outcome
-from plangate.domain.errors import PlangateError
+from plangate.domain.errors import PlangateError, RecordsMissing
 from plangate.domain.people import identity
 from plangate.domain.status import Status
 from plangate.records.database import Database
+from plangate.records.likenesses import unnamed_runs
 from plangate.records.queries import status_on_record
 from plangate.web.index_tables import contacts, lines, needs
 from plangate.web.run_index import RunIndex
@@ -58,6 +60,31 @@ def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: St
         if other is not None and other.plan is not None and visitor.sight.shows(other):
             return other
     return None
+
+
+def named_duplicates(database: Database, visitor: Visitor, status: Status) -> Status:
+    """Return a status whose duplicates name the run too where not everyone may see it, but this visitor."""
+    with suppress(RecordsMissing), database.read() as connection:
+        found = [
+            () if one.workflow_id else unnamed_runs(connection, status.workflow_id, one)
+            for one in status.duplicates
+        ]
+        may_see = {name for names in found for name in names if _may_see(database, visitor, name)}
+        named = tuple(
+            one.model_copy(update={"workflow_id": next((name for name in names if name in may_see), "")})
+            if names
+            else one
+            for one, names in zip(status.duplicates, found, strict=True)
+        )
+        return status.model_copy(update={"duplicates": named})
+    return status
+
+
+def _may_see(database: Database, visitor: Visitor, workflow_id: str) -> bool:
+    with suppress(PlangateError):
+        other = status_on_record(database, workflow_id)
+        return other is not None and visitor.sight.shows(other)
+    return False
 
 
 def _alike(index: RunIndex, status: Status) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What an edit changes in the plan that is in review, for the page that asks to confirm it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from plangate.domain.decision import Decision
 from plangate.domain.digest import digest
@@ -32,11 +33,11 @@ class ChangedStep:
 
 @dataclass(frozen=True, slots=True)
 class ChangesView:
-    """The difference between two plans."""
+    """The difference between two plans; ``begins`` is when they may begin, if that differs."""
 
     summary: ChangedValue | None
     steps: tuple[ChangedStep, ...]
-    not_before: ChangedValue | None = None
+    begins: tuple[datetime | None, datetime | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _view(changes: PlanChanges, before: PreviousPlan, after: Plan) -> ChangesVie
     return ChangesView(
         summary=_value(changes.summary) if changes.summary else None,
         steps=tuple(_step(one, before, after) for one in changes.steps),
-        not_before=_value(changes.not_before) if changes.not_before else None,
+        begins=(before.plan.not_before, after.not_before) if changes.not_before else None,
     )
 
 

@@ -4,9 +4,12 @@ A text with characters that a page would not show is edited in JSON's notation.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from math import isfinite
 from typing import Any, Final, assert_never
 
 from pydantic import JsonValue
@@ -18,6 +21,9 @@ from plangate.web.schemas import Rules, Schema, choices_of, rules_for, takes_lin
 _LONG: Final = 60  # characters, from which on a text gets an area of its own
 _MOST_ROWS: Final = 20
 _FREE: Final = Rules()
+_GROUP: Final = "[., '\u2019\xa0\u2009\u202f]"
+_MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
+"""A number as people write it: digits, in groups of three or not, and then a decimal mark."""
 
 
 class Kind(StrEnum):
@@ -27,6 +33,7 @@ class Kind(StrEnum):
     LONG = "long"
     LINES = "lines"
     NUMBER = "number"
+    TIME = "time"
     FLAG = "flag"
     CHOICE = "choice"
     JSON = "json"
@@ -102,6 +109,13 @@ def field_of(
     )
 
 
+def time_field(name: str, path: FaultPath, value: datetime | None) -> FormField:
+    """Return the field of a time, typed to the minute in UTC, or in the reader's zone where scripts run."""
+    text = "" if value is None else f"{value.astimezone(UTC):%Y-%m-%dT%H:%M}"
+    before = None if value is None else value.isoformat()
+    return FormField(name, str(path[-1]), path, Kind.TIME, text, 1, before=before)
+
+
 def argument_fields(
     name: str, at: FaultPath, arguments: Mapping[str, JsonValue], schema: Schema
 ) -> Iterator[FormField]:
@@ -175,7 +189,7 @@ def _typed(value: JsonValue, rules: Rules, *, is_there: bool) -> _Typed:
     kind = _kind_of(way)
     if not is_there or (value is None and blank is Blank.NULL and kind is not Kind.JSON):
         return _Typed(kind, "", choices_of(way), blank)
-    if blank is Blank.NULL and value in ("", []):  # empty means null there
+    if blank is Blank.NULL and (value == [] or (isinstance(value, str) and not value.strip())):  # null there
         return _Typed(Kind.JSON, json.dumps(value))
     choices = choices_of(way)
     text = next((text for text, one in choices if type(one) is type(value) and one == value), None)
@@ -241,14 +255,52 @@ def _parsed(field: FormField, text: str) -> JsonValue:
                     return value
             raise ValueError(f"must be one of: {', '.join(one for one, _ in field.choices)}")
         case Kind.NUMBER:
-            value = json_value(text)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError("must be a number, such as 42 or 42.50")  # noqa: TRY004  as all of these
-            return value
+            return _number(text.strip())
+        case Kind.TIME:
+            return _moment(field, text.strip())
         case Kind.JSON:
             return json_value(text)
         case _:
             assert_never(field.kind)
+
+
+def _number(text: str) -> int | float:
+    """Return a number; one that is written another way is a fault that says how to write it."""
+    try:
+        value: Any = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        value = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    raise ValueError(_how_to_write(text))
+
+
+def _how_to_write(text: str) -> str:
+    """Return how a number is written that was typed with a comma, or in groups of digits."""
+    found = _MARKED.fullmatch(text)
+    sign, whole, group, mark, decimals = found.groups(default="") if found else ("",) * 5
+    if found is None or (mark and mark == group):
+        return "must be a number, such as 42 or 42.50"
+    digits = f"{sign}{re.sub(_GROUP, '', whole)}"
+    if re.fullmatch(r"\d{1,3},\d{3}", whole) and not mark:  # by some a thousand, by others a decimal
+        return f"Write {digits} or {sign}{whole.replace(',', '.')}: a comma could mean either."
+    if not mark:
+        return f"Write {digits}, without separators."
+    return f"Write {digits}.{decimals.ljust(2, '0')}, with a point."
+
+
+def _moment(field: FormField, text: str) -> str | None:
+    """Return a time, in UTC if it names no zone; the time of the plan if its minute was not changed."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a day and a time, such as 2026-11-30 09:00") from None
+    at = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).astimezone(UTC)
+    return str(field.before) if f"{at:%Y-%m-%dT%H:%M}" == field.text else at.isoformat()
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

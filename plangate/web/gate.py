@@ -6,7 +6,7 @@ The server starts before Temporal answers, and goes on while it is away: lists t
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Self
 
@@ -42,6 +42,8 @@ from plangate.web.sight import Sight
 
 _NOT_FOUND_STEP: Final = 0.25
 """Seconds: an answer 'not found' takes whole steps of it, whether the run exists or may not be seen."""
+_ANSWERS_WITHIN: Final = timedelta(seconds=1.5)
+"""How long a page waits for a worker, before it shows what is on the record."""
 _LONGEST_ID: Final = 80
 
 
@@ -78,7 +80,9 @@ class Gate:
         """
         async with self._turn:
             if self._client is None:
-                self._client = Client(await self._connecting(), self._task_queue, self.database)
+                self._client = Client(
+                    await self._connecting(), self._task_queue, self.database, query_timeout=_ANSWERS_WITHIN
+                )
         return self._client
 
     async def status(self, workflow_id: str, sight: Sight) -> Status:

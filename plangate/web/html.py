@@ -1,5 +1,6 @@
 """Draw the templates: values are escaped for HTML, and characters that hide something made visible."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
 from plangate import __version__
 from plangate.domain.decision import Choice
@@ -22,6 +24,10 @@ from plangate.web.times import length, time_left, utc
 _FOLDER: Final = Path(__file__).parent
 _WITH_FRAMES: Final = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
 """Attachments are shown in frames, each with a policy of its own."""
+
+
+_LONG_WORD: Final = re.compile(r"\S{25,}")
+_MARK: Final = re.compile(r"([@./])(?=\S)")
 
 
 class Pages:
@@ -60,7 +66,13 @@ def _environment(words: Language) -> Environment:
         finalize=_visible,
     )
     made.filters.update(
-        line=_on_one_line, spelled=spelled, iso=_iso, utc=utc, on_a_page=partial(on_a_page, words)
+        line=_on_one_line,
+        exact=_exact,
+        wraps=_wraps,
+        spelled=spelled,
+        iso=_iso,
+        utc=utc,
+        on_a_page=partial(on_a_page, words),
     )
     made.globals |= {
         "t": words,
@@ -72,7 +84,7 @@ def _environment(words: Language) -> Environment:
 
 
 class _Shown(str):
-    """A text in which hidden characters are visible already."""
+    """A text that is printed as it is: hidden characters are visible in it already, or are sent back."""
 
     __slots__ = ()
 
@@ -85,6 +97,17 @@ def _visible(value: object) -> object:
 def _on_one_line(text: str) -> str:
     """Return a text whose line breaks are visible too."""
     return _Shown(one_line(text))
+
+
+def _wraps(text: str) -> Markup:
+    """Return a text whose long words, such as addresses, break behind ``@``, a point or a slash."""
+    shown = text if isinstance(text, _Shown) else many_lines(text)
+    return Markup(_LONG_WORD.sub(lambda word: _MARK.sub(r"\1<wbr>", word[0]), str(escape(shown))))  # noqa: S704
+
+
+def _exact(value: object) -> object:
+    """Return what a control of a form sends back as it is: made visible, it would come back as other text."""
+    return _Shown(value) if type(value) is str else value
 
 
 def _iso(when: datetime) -> str:

@@ -16,7 +16,16 @@ from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import many_lines
 from plangate.domain.faults import Fault, FaultPath, path_words
 from plangate.domain.plan import ProposedPlan, without_steps
-from plangate.web.form_fields import FormField, LeftOut, argument_fields, field_of, json_value, value_of
+from plangate.web.form_fields import (
+    FormField,
+    Kind,
+    LeftOut,
+    argument_fields,
+    field_of,
+    json_value,
+    time_field,
+    value_of,
+)
 from plangate.web.schemas import Schema
 
 Schemas: TypeAlias = Mapping[str, Schema]
@@ -116,14 +125,14 @@ def plan_from(base: ProposedPlan, typed: Mapping[str, str], schemas: Schemas = N
     faults: list[Fault] = []
     for field in _fields(base, schemas):
         try:
-            value = value_of(field, typed.get(field.name, field.text))
+            value = value_of(field, _typed_in(field, typed))
         except LeftOut:
             continue
         except ValueError as error:
             faults.append(Fault(field.path, str(error)))
         else:
             _put(whole, field.path, value)
-    if not str(whole["not_before"]).strip():
+    if whole["not_before"] is None:
         del whole["not_before"]
     if faults:
         raise FormFaults(faults)
@@ -171,8 +180,7 @@ def _base(plan: ProposedPlan) -> str:
 
 def _fields(plan: ProposedPlan, schemas: Schemas) -> Iterator[FormField]:
     yield field_of("summary", ("summary",), plan.summary)
-    begins = plan.not_before.isoformat() if plan.not_before else ""
-    yield field_of("not_before", ("not_before",), begins)
+    yield time_field("not_before", ("not_before",), plan.not_before)
     for index, step in enumerate(plan.steps):
         at: FaultPath = ("steps", index)
         schema = schemas.get(step.tool, {})
@@ -182,7 +190,7 @@ def _fields(plan: ProposedPlan, schemas: Schemas) -> Iterator[FormField]:
 
 def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault], said: str) -> FormField:
     """Return a field with what was typed and its faults, which are taken out of ``left``."""
-    text = field.text if typed is None else typed.get(field.name, field.text)
+    text = field.text if typed is None else _typed_in(field, typed)
     own = [fault for fault in left if fault.path[: len(field.path)] == field.path]
     left[:] = [fault for fault in left if fault not in own]
     messages = [fault.message for fault in own]
@@ -191,6 +199,14 @@ def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault]
     if at >= 0 and said[at + len(named) : at + len(named) + 1] in (":", "["):
         messages.append(said[at:].partition(";")[0])
     return replace(field, text=text, fault="; ".join(messages))
+
+
+def _typed_in(field: FormField, typed: Mapping[str, str]) -> str:
+    """Return what was typed in a field; of a time what the page's script made of it, in UTC, if it ran."""
+    if field.kind is not Kind.TIME:
+        return typed.get(field.name, field.text)
+    in_utc = typed.get(f"{field.name}_utc", "")
+    return in_utc[: len("2026-11-30T09:00")] or typed.get(field.name, field.text)
 
 
 def _put(whole: Any, path: FaultPath, value: JsonValue) -> None:

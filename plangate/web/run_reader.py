@@ -13,7 +13,7 @@ from plangate.presentation.clock import now
 from plangate.presentation.disagreements import named_like_tools
 from plangate.records.database import Database
 from plangate.web.changes_view import changes_since_run
-from plangate.web.earlier_runs import last_alike, reached_before, tools_seen
+from plangate.web.earlier_runs import last_alike, named_duplicates, reached_before, tools_seen
 from plangate.web.run_index import RunIndex
 from plangate.web.run_view import Beside, RunView, contacts_of_run, view_of
 from plangate.web.visitors import Visitor, Web, note_look
@@ -32,6 +32,8 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     await note_look(web, visitor, status)
     with suppress(RecordsMissing):  # no worker has taken it up yet
         await web.index.refresh()
+    if any(not one.workflow_id for one in status.duplicates):
+        status = await asyncio.to_thread(named_duplicates, web.gate.database, visitor, status)
     beside = Beside(people=visitor.people)
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from plangate.client.offline_status import NO_WORKER
 from plangate.domain.attachments import attachments_in
 from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
@@ -160,6 +161,11 @@ class RunView:
     offers: tuple[str, ...]
     cannot_ask: bool
     folds: tuple[str, ...]
+
+    @property
+    def has_no_worker(self) -> bool:
+        """Whether no worker answers for the run, which therefore does not go on."""
+        return self.status.source.endswith(NO_WORKER)
 
 
 def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunView:

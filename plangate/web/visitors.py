@@ -207,13 +207,22 @@ async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_
     Raises:
         FormRefused: it was not.
     """
-    form = await request.form()
+    form = await read_form(request)
     token = form.get(FORM_TOKEN)
     if not isinstance(token, str) or not secrets.compare_digest(
         token.encode(), visitor.session.form_token.encode()
     ):
         raise FormRefused
     return form
+
+
+async def read_form(request: Request) -> FormData:
+    """Return the fields of a form; browsers send every line break as CRLF, and here it is a newline again."""
+    form = await request.form()
+    items = form.multi_items()
+    return FormData(
+        [(name, one.replace("\r\n", "\n") if isinstance(one, str) else one) for name, one in items]
+    )
 
 
 def address_of(request: Request) -> str:

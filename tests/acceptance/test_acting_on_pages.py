@@ -9,11 +9,14 @@ import pytest_asyncio
 
 from plangate.domain.decision import Choice
 from plangate.domain.status import Status
+from plangate.elapsed import elapsed
 from plangate.presentation.resolutions import resolution_words
+from tests.support.drawn_pages import read_html
 from tests.support.gate import Gate
 from tests.support.holds import approved, booking_gate, lost
 from tests.support.inbox import Inbox, open_inbox
 from tests.support.plain_browser import PlainBrowser
+from tests.support.policies import wants
 
 Enter = Callable[..., Coroutine[Any, Any, PlainBrowser]]
 
@@ -104,6 +107,7 @@ async def test_a_struck_step_is_named_before_it_is_confirmed(gate: Gate, enter: 
     assert "You strike this, and change nothing else" in browser.html
     assert "feed the cat" in browser.html
     await browser.press("Strike")
+    assert "was: Strike" in browser.html
     after = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
     assert [step.arguments["text"] for step in after.steps] == ["water the plants"]
 
@@ -160,6 +164,7 @@ async def test_a_held_step_is_resolved_with_its_evidence_after_saying_what_each_
             assert "Write how you know that it happened" in browser.html
             await browser.press("Resolve", comment="the account shows it")
             assert "You decide how the run goes on at step 2" in browser.html
+            assert "Needs your evidence" not in browser.html  # it is there
             await browser.press("Resolve")
             assert "Accepted" in browser.html
         after = await idle_gate.until("executed", held.workflow_id)
@@ -177,11 +182,67 @@ async def test_without_a_worker_a_decision_is_kept_and_its_page_later_shows_the_
         await browser.open(f"/runs/{status.workflow_id}")
         await browser.press("Approve")
         await browser.press("Approve")
-        assert "no worker is running now" in browser.html
+        assert "No worker is running now" in browser.html
+        assert browser.html.count("Kept") == 1
         async with idle_gate.worker():
             await idle_gate.until("executed", status.workflow_id)
             await browser.open(browser.path)
         assert "Accepted" in browser.html
+    idle_gate.database.close()
+
+
+async def test_what_follows_is_said_before_and_an_approval_is_taken_back_where_it_cools_off(
+    idle_gate: Gate,
+) -> None:
+    idle_gate.policy = wants(("anyone", 2), cooling_seconds=3600)
+    async with (
+        idle_gate.worker(),
+        open_inbox(idle_gate) as inbox,
+        aclosing(await inbox.signed_in("dana")) as dana,
+        aclosing(await inbox.signed_in("kim")) as kim,
+    ):
+        status, other = await idle_gate.in_review("one", "two"), await idle_gate.in_review("next")
+        first, last = PlainBrowser(dana), PlainBrowser(kim)
+        await first.open(f"/runs/{status.workflow_id}")
+        await first.press("Approve")
+        assert "Still missing after yours: 1 approval." in " ".join(first.html.split())
+        assert "For 1 h 0 min after the last approval no step begins" in first.html
+        await first.press("Approve")
+        assert f'href="/runs/{other.workflow_id}"' in first.html  # the next one that waits
+        await first.open(f"/runs/{status.workflow_id}")
+        await first.press("Take back")
+        assert "nothing runs until somebody approves again" in first.html
+        await last.open(f"/runs/{status.workflow_id}")
+        await last.press("Reject")
+        assert "The run ends as rejected" in last.html
+        await last.open(f"/runs/{status.workflow_id}")
+        await last.press("Approve")
+        assert "It is the last approval that this plan needs." in last.html
+        await last.press("Approve")
+        assert "Approved. It begins at the earliest" in last.html
+        await last.press("Take back")
+        assert "Confirm" in last.html
+        await last.press("Take back")
+        assert "Accepted" in last.html
+        await idle_gate.until("in_review", status.workflow_id)
+        await last.open(f"/runs/{status.workflow_id}")
+        await last.press("Reject")
+        await last.press("Reject")
+        await last.open(f"/runs/{status.workflow_id}")
+        (state,) = [one.text for one in read_html(last.html).all("p", class_="state")]
+        assert state.split()[:3] == ["rejected", "by", "kim"]
+    idle_gate.database.close()
+
+
+async def test_without_a_worker_a_run_says_so_at_its_top_and_does_not_wait_long(idle_gate: Gate) -> None:
+    async with open_inbox(idle_gate) as inbox, aclosing(await inbox.signed_in("dana")) as visitor:
+        async with idle_gate.worker():
+            status = await idle_gate.in_review("one")
+            assert "No worker is running" not in (await visitor.get(f"/runs/{status.workflow_id}")).text
+        began = elapsed()
+        page = (await visitor.get(f"/runs/{status.workflow_id}")).text
+        assert elapsed() - began < 4
+        assert page.index("No worker is running now") < page.index("What will happen")
     idle_gate.database.close()
 
 

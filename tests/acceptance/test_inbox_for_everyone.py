@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001  these letters are meant
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -128,7 +129,12 @@ async def test_a_keyboard_is_enough(browser: Browser, inbox: Inbox) -> None:
     await page.keyboard.press("j")
     await expect(page.get_by_role("region", name="Step 1 of 2")).to_be_focused()
     await page.get_by_label("Comment").fill("jar? cede")  # typed, and no keys
+    await page.goto(f"{inbox.url}/runs/long")
+    await page.keyboard.press("n")
+    await expect(page.locator("details[data-fold][open]")).to_have_count(1)
     await page.goto(f"{inbox.url}/runs/short")
+    await page.keyboard.press("a")
+    await expect(page.get_by_role("button", name="Approve")).to_be_focused()  # nothing is pressed yet
     await page.keyboard.press("r")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Reject")
     await page.context.close()
@@ -167,6 +173,20 @@ async def test_a_short_plan_and_its_buttons_are_on_the_first_screen_of_a_phone(
         box = await button.bounding_box()
         assert box is not None
         assert box["height"] >= 44
+    await page.context.close()
+
+
+async def test_the_start_of_a_plan_is_typed_in_the_zone_of_the_reader(browser: Browser, inbox: Inbox) -> None:
+    page = await open_page(browser, inbox, "/runs/short/edit", timezone_id="Asia/Tokyo")
+    await page.get_by_label("Not before").fill("2031-05-06T07:08")
+    await page.get_by_role("button", name="See the changes").click()
+    await expect(page.locator("ins time")).to_have_attribute("datetime", "2031-05-05T22:08:00+00:00")
+    await page.go_back()
+    await expect(page.get_by_label("Not before")).to_have_value(re.compile("|2031-05-06T07:08"))
+    await page.get_by_label("Not before").fill("2031-05-06T07:08")
+    await page.get_by_label("summary").fill("")  # a fault
+    await page.get_by_role("button", name="See the changes").click()
+    await expect(page.get_by_label("Not before")).to_have_value("2031-05-06T07:08")
     await page.context.close()
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest_asyncio
 
 from plangate.domain.attachments import Attachment, observation_of
+from plangate.domain.duplicates import Duplicate, Likeness
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.reads import read_of
@@ -16,6 +17,7 @@ from plangate.domain.seers import Seers
 from plangate.presentation.clock import now
 from plangate.records.attachments import keep
 from plangate.records.database import Database
+from plangate.records.likenesses import enter_likenesses
 from plangate.records.workers import WorkerFacts, forget_worker, report_worker
 from tests.support.drawn_pages import Element, read_html
 from tests.support.inbox import Inbox
@@ -121,6 +123,32 @@ async def test_a_plan_with_a_fold_that_was_not_opened_cannot_be_approved(
     assert "You approve exactly this" in answer.text
 
 
+async def test_the_last_page_before_an_approval_shows_every_short_text_that_no_preview_shows(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    letter = step(
+        "send_email",
+        "Email 1 recipient: kim@example.org",
+        "of her",
+        to=["kim@example.org"],
+        body="You owe nothing.",
+    )
+    long = step("note", "Note it", text=LONG, mark="seen")
+    fingerprint = put_run(database, "one", plan(letter, long, step("note", "Note 'abcd'", text="abcd")))
+    form = (await page_of(dana, "/runs/one")).one("form", id="decide")
+    token = form.one("input", name="form_token").attributes["value"]
+    sent = {"form_token": token, "plan": fingerprint, "decision": "approve"}
+    opened = [one.attributes["value"] for one in form.all("input", name="opened")]
+    answer = await dana.post("/runs/one/confirm", data={**sent, "opened": opened})
+    page = read_html(answer.text).one("main")
+    steps = [" ".join(one.text.split()) for one in page.all("section", class_="step")]
+    assert [one.split(":")[0] for one in steps] == ["Step 1 of 3", "Step 2 of 3"]
+    assert "You owe nothing." in steps[0]
+    assert "of her" in steps[0]
+    assert steps[1].endswith("mark seen")
+    assert "line 7" not in page.text  # it was opened to its end
+
+
 async def test_an_attachment_is_shown_in_a_frame_that_runs_nothing(
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
@@ -213,6 +241,29 @@ async def test_what_happened_in_a_run_that_one_may_not_see_is_not_told_by_marks_
     page = await page_of(dana, "/runs/one")
     assert "no executed run" not in page.text
     assert "private" in page.one("details", class_="changed-since").text
+
+
+async def test_the_same_step_of_a_run_that_not_everyone_may_see_is_named_to_those_who_may(
+    database: Database, dana: httpx.AsyncClient, inbox: Inbox
+) -> None:
+    put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')
+    hidden, at = FINANCE.model_copy(update={"seen_by": (Seers(name="private", roles=("audit",)),)}), now()
+    put_run(database, "private", mail(), requirement=hidden, at=at)
+    twin = Duplicate(step=1, tool="send_email", its_step=1, state="in_review", at=at)
+    gone = Duplicate(step=1, tool="send_email", its_step=2, state="executed", at=at)
+    put_run(database, "one", mail(), duplicates=(twin, gone))
+    alike = [Likeness(step=1, tool="send_email", same=(), digest="ab" * 32)]
+    with database.write() as connection:
+        enter_likenesses(connection, "private", alike, at, is_first=True, is_hidden=True)
+        enter_likenesses(connection, "one", alike, at, is_first=True, is_hidden=False)
+    first, second = (await page_of(dana, "/runs/one")).one("section", class_="marks").all("p")[:2]
+    assert first.one("a").attributes["href"] == "/runs/private"
+    assert "a run that is not named here" in second.text  # which it was is no longer known
+    otto = await inbox.signed_in("otto")
+    page = await page_of(otto, "/runs/one")
+    assert "a run that is not named here" in page.text
+    assert "private" not in page.text
+    await otto.aclose()
 
 
 async def test_the_trail_is_shown_and_how_to_check_the_evidence(

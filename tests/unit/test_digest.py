@@ -48,6 +48,14 @@ def test_a_tool_that_is_not_known_is_counted_by_its_name_and_its_recipients_and_
     )
 
 
+def test_amounts_of_money_are_summed_for_each_currency() -> None:
+    steps = [("refund", {"amount": 10.5, "currency": "EUR"}), ("refund", {"amount": 4, "currency": "EUR"})]
+    assert digest(plan_of(*steps)) == "2 refund: amount 14.50 EUR"
+    other = ("refund", {"amount": 3, "currency": "USD"})
+    assert digest(plan_of(*steps, other)) == "3 refund: amount 14.50 EUR and 3 USD"
+    assert digest(plan_of(*steps, ("refund", {"amount": 3}))) == "3 refund: amount 17.50"
+
+
 def test_a_host_is_named_only_where_every_program_reads_the_same_one() -> None:
     odd = "https://evil.example\\@api.example/"
     assert digest(plan_of(call("GET", odd))) == f"1 GET on {json.dumps(odd)} (step 1)"

@@ -163,7 +163,7 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
         f"Step 1: refund with the same payment is step 2 of refund-4711, executed, {at}. "
         "It was done there, or may have been."
     )
-    assert second == f"Step 2: the same note is step 1 of a run that you may not see, rejected, {at}."
+    assert second == f"Step 2: the same note is step 1 of a run that is not named here, rejected, {at}."
     assert page.one("section", class_="marks").one("a").attributes["href"] == "/runs/refund-4711"
 
 

@@ -1,6 +1,8 @@
 """A plan as a form: what is not touched comes back unchanged, and what is touched comes back as typed."""
 
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from plangate.domain.faults import Fault
 from plangate.domain.plan import ProposedPlan, ProposedStep, is_same_proposal, without_steps
 from plangate.web.form_fields import FormField
+from plangate.web.language import languages
 from plangate.web.plan_form import FormFaults, form_of, json_of, plan_from, plan_in_json
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80) | st.sampled_from(
@@ -96,6 +99,65 @@ def test_a_value_of_another_type_is_a_fault_of_its_field_and_stays_typed(before:
     (field, _) = form_of(plan, sent, refused.value.faults).steps[0].fields
     assert field.fault
     assert field.text == typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("15,5", "Write 15.50, with a point."),
+        ("15,50", "Write 15.50, with a point."),
+        ("1.234,56", "Write 1234.56, with a point."),
+        ("1,234.56", "Write 1234.56, with a point."),
+        ("-1'234.5", "Write -1234.50, with a point."),
+        ("1 234", "Write 1234, without separators."),
+        ("1\u202f234\u202f567", "Write 1234567, without separators."),
+        ("1.234.567", "Write 1234567, without separators."),
+        ("1,234,567", "Write 1234567, without separators."),
+        ("1,500", "Write 1500 or 1.500: a comma could mean either."),
+        ("fifteen", "must be a number, such as 42 or 42.50"),
+        ("NaN", "must be a number, such as 42 or 42.50"),
+        ("1,234,56", "must be a number, such as 42 or 42.50"),
+        ("1,2,3", "must be a number, such as 42 or 42.50"),
+    ],
+)
+def test_a_number_that_is_written_another_way_is_a_fault_that_says_how_to_write_it(
+    typed: str, said: str
+) -> None:
+    assert fault_of({"amount": 7}, "amount", typed, {}) == said
+    assert languages()["de"].said(said) != said
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(0, 99), st.sampled_from(["", ".", "'", " ", "\u202f"]))
+def test_every_amount_with_a_decimal_comma_is_told_how_to_be_written(
+    whole: int, cents: int, group: str
+) -> None:
+    said = fault_of({"amount": 7}, "amount", f"{whole:,}".replace(",", group) + f",{cents:02}", {})
+    assert said == f"Write {whole}.{cents:02}, with a point."
+
+
+NOT_BEFORE = st.datetimes(
+    datetime(2026, 1, 1),  # noqa: DTZ001  the strategy adds the zone
+    datetime(2030, 1, 1),  # noqa: DTZ001
+    timezones=st.sampled_from([UTC, ZoneInfo("Asia/Kolkata")]),
+)
+
+
+@given(NOT_BEFORE)
+def test_a_time_that_is_not_touched_stays_the_same_to_the_second(at: datetime) -> None:
+    plan = plan_of(text="y").model_copy(update={"not_before": at})
+    assert plan_from(plan, {"not_before": form_of(plan).not_before.text}).not_before == at
+
+
+@given(NOT_BEFORE)
+def test_a_time_is_typed_in_utc_or_sent_in_utc_by_the_script_or_taken_away(at: datetime) -> None:
+    plan, minute = plan_of(text="y"), at.astimezone(UTC).replace(second=0, microsecond=0)
+    typed = f"{minute:%Y-%m-%dT%H:%M}"
+    assert plan_from(plan, {"not_before": typed}).not_before == minute
+    by_script = {"not_before": "2001-01-01T00:00", "not_before_utc": f"{typed}:00.000Z"}
+    assert plan_from(plan, by_script).not_before == minute
+    assert form_of(plan, by_script).not_before.text == typed
+    begun = plan.model_copy(update={"not_before": at})
+    assert plan_from(begun, {"not_before": "", "not_before_utc": ""}).not_before is None
 
 
 def test_a_worker_s_refusal_stands_at_the_value_that_it_names() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -12,15 +13,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from plangate.domain.decision import Choice, Decision, Resolution, first_faults, wrong_parts
-from plangate.domain.errors import Refused
+from plangate.domain.errors import RecordsMissing, Refused
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import Assertion
 from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import ask, show_run
+from plangate.web.deciding_view import name_of
 from plangate.web.edit_view import changes_view
 from plangate.web.passkeys import asserted
 from plangate.web.proving import Way, proven, proving_of
+from plangate.web.run_lists import Line, Which, listed
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
 from plangate.web.verdicts import Became, Fate, became_of, send
@@ -84,6 +87,8 @@ async def decided(
         decision=one.decision,
         became=became,
         confirmation=one,
+        name=name_of(view.status, one.decision),
+        next_run=await _next_run(web, visitor, workflow_id),
         replaced=_what_replaced(view.status, one, became),
     )
 
@@ -123,7 +128,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
             decision=Choice(text_of(form, "decision")),
             by=visitor.name,
             plan=text_of(form, "plan"),
-            comment=text_of(form, "comment").replace("\r\n", "\n"),
+            comment=text_of(form, "comment"),
             new_plan=new_plan,
             step=status.held.step if is_resolution and status.held else None,
             resolution=Resolution(resolution) if is_resolution else None,
@@ -163,6 +168,14 @@ def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
     """Return the folds that were not opened to their end."""
     opened = {str(name) for name in form.getlist("opened")}
     return [fold for fold in folds if fold not in opened]
+
+
+async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None:
+    """Return another run that waits for this person, the one with the soonest deadline."""
+    with suppress(RecordsMissing):
+        found = await listed(web.gate, web.index, visitor, Which.FOR_ME)
+        return next((line for line in found.lines if line.workflow_id != workflow_id), None)
+    return None
 
 
 def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:

@@ -77,7 +77,7 @@ async def edit(
     base, definitions, whole = _base(typed), _definitions(typed), typed.get("whole")
     schemas = await asyncio.to_thread(_schemas, web, definitions)
     drawn = partial(form_of, base, typed if whole is None else None, schemas=schemas)
-    comment = text_of(form, "comment").replace("\r\n", "\n")
+    comment = text_of(form, "comment")
     editor = Editor(drawn(), whole, comment, definitions)
     try:
         new = plan_from(base, typed, schemas) if whole is None else plan_in_json(whole)

@@ -34,7 +34,7 @@ from plangate.web.passkeys import (
     request_options,
 )
 from plangate.web.proposals import KeyOfAnother, TooManyKeys
-from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
+from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, read_form
 
 _LONGEST_NAME = 60
 
@@ -179,7 +179,7 @@ async def invitation(request: Request, web: WebDep, token: str) -> Response:
 @router.post("/invitation/{token}")
 async def accept(request: Request, web: WebDep, token: str) -> Response:
     """Propose the passkey of an invited person; the invitation is then used up."""
-    form = await request.form()
+    form = await read_form(request)
     made = _made(web, form, token)
     if made is None:
         return await _invited(request, web, token, "me.not_made")

@@ -22,6 +22,7 @@ from plangate.presentation.clock import now
 from plangate.signing.batches import FEWEST, MOST
 from plangate.signing.passkeys import challenge_of_batch
 from plangate.web.confirmations import Confirmation
+from plangate.web.deciding_view import not_previewed
 from plangate.web.pages.deciding import not_now, text_of, unopened
 from plangate.web.pages.lists import draw_list
 from plangate.web.passkeys import asserted, request_options
@@ -186,6 +187,7 @@ async def _ask(
         "together_confirm.html",
         visitor=visitor,
         statuses=[one.status for one in chosen],
+        texts={one.status.workflow_id: not_previewed(one.view) for one in chosen},
         in_all=digest_of(one.status for one in chosen),
         confirmations=made,
         sign=sign,

@@ -1,7 +1,7 @@
-// Keys for a desktop: j and k choose, Enter opens, a, r, c and e decide, ? shows them. None while one types.
+// Keys for a desktop: j and k choose, Enter opens, n opens the next fold, a goes to Approve, r, c and e decide, ? shows them. None while one types.
 const places = [...document.querySelectorAll(".runs a, section.step")];
 const help = document.querySelector("dialog.keys");
-const decisions = { a: "approve", r: "reject", c: "request_changes", e: "edit" };
+const decisions = { r: "reject", c: "request_changes", e: "edit" };
 let chosen = -1;
 
 function choose(number) {
@@ -23,6 +23,8 @@ document.addEventListener("keydown", (event) => {
     return;
   } else if (event.key === "j") choose(chosen + 1);
   else if (event.key === "k") choose(chosen - 1);
+  else if (event.key === "n") document.querySelector("[data-folds-left]:not([hidden]) button")?.click();
+  else if (event.key === "a") document.querySelector("button.approve")?.focus();
   else if (event.key in decisions) {
     const name = decisions[event.key];
     const button = document.querySelector(`button[value="${name}"], button[form="${name}"]`);

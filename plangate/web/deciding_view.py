@@ -1,0 +1,90 @@
+"""What the pages around a decision say besides the plan: what no preview shows, and what follows."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from plangate.domain import policy
+from plangate.domain.assurance import Assurance
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import PlangateError
+from plangate.domain.escalation import standing_in
+from plangate.domain.people import Identified
+from plangate.domain.plan import ProposedPlan, struck_steps
+from plangate.domain.policy import Need
+from plangate.domain.status import Status
+from plangate.presentation.clock import now
+from plangate.web.run_view import RunView, StepView
+from plangate.web.values import Form, Value
+
+_DECIMAL: Final = re.compile(r"-?\d+\.\d+")
+_TELLING: Final = 3
+"""Characters from which on a text in a preview can be taken for that value."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotPreviewed:
+    """One step, and the short values of it that its preview does not show: long ones were opened."""
+
+    step: StepView
+    values: tuple[Value, ...]
+    why: Value | None
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is anything that the preview does not show."""
+        return bool(self.values) or self.why is not None
+
+
+def not_previewed(view: RunView) -> tuple[NotPreviewed, ...]:
+    """Return for each step what its preview does not show, and what no fold holds."""
+    return tuple(
+        NotPreviewed(
+            step, tuple(_left(step)), step.why if step.why is not None and not step.why.fold else None
+        )
+        for step in view.steps
+    )
+
+
+def missing_after(status: Status, visitor: Identified) -> tuple[Need, ...]:
+    """Return which approvals are still missing once this person has approved."""
+    approver, requirement = visitor.approver, status.requirement
+    if approver is None or requirement is None:
+        return status.still_needed
+    able = standing_in(approver, status.reliefs, now()).model_copy(update={"assurance": Assurance.SIGNED})
+    left = requirement.model_copy(update={"needs": status.still_needed})
+    return policy.missing(left, (able,), (status.requester, *status.authors))
+
+
+def name_of(status: Status, decision: Decision) -> str:
+    """Return the name of what was decided: ``strike`` for an edit that strikes alone."""
+    if decision.decision is not Choice.EDIT or decision.new_plan is None:
+        return decision.decision.value
+    before = status.plan if status.fingerprint == decision.plan else None
+    if status.previous is not None and status.previous.fingerprint == decision.plan:
+        before = status.previous.plan
+    try:
+        new = ProposedPlan.model_validate(decision.new_plan)
+    except (ValueError, PlangateError):
+        return Choice.EDIT.value
+    return "strike" if before is not None and struck_steps(before, new) else Choice.EDIT.value
+
+
+def without_needs(words: str) -> str:
+    """Return what a resolution will do without that it needs a reason or evidence: it has them."""
+    return words.removesuffix(" Needs a reason.").removesuffix(" Needs your evidence.")
+
+
+def _left(step: StepView) -> Iterator[Value]:
+    for value in (*step.arguments, *step.observed):
+        is_in_preview = all(_is_in(step.preview, one) for one in value.items)
+        if not value.fold and value.form is not Form.NONE and not is_in_preview:
+            yield value
+
+
+def _is_in(preview: str, text: str) -> bool:
+    """Return whether a preview has a text as whole words, or a number with more zeros behind its point."""
+    zeros = "0*" if _DECIMAL.fullmatch(text) else ""
+    is_long = len(text) >= _TELLING
+    return is_long and re.search(rf"(?<![\w.,]){re.escape(text)}{zeros}(?!\w)", preview) is not None
