@@ -173,7 +173,8 @@ def totals_of(amounts: Iterable[Amount]) -> list[Amount]:
     sums: dict[str, list[Decimal]] = {}
     for one in amounts:
         if len(one.currencies) == 1:
-            sums.setdefault(*one.currencies, []).append(max(one.values))
+            (code,) = one.currencies
+            sums.setdefault(code, []).append(max(one.values))
     return [
         Amount(f"{sum(each):,f} {code}", frozenset({sum(each, Decimal())}), frozenset({code}))
         for code, each in sums.items()

@@ -218,8 +218,8 @@ def _following(said: Sequence[Amount], request: str) -> Iterator[Decimal]:
         parts += [value * count for value in values]
         parts += [value / count for value in values]
     parts += [sum(values, Decimal())]
-    for one, other in combinations(values, 2):
-        parts += [one + other, other - one]
+    for less, more in combinations(values, 2):
+        parts += [less + more, more - less]
     yield from (round(one, 2).normalize() for one in parts)
 
 
