@@ -52,13 +52,15 @@ class DecidingTimes(Frozen):
         shown: of how many of these it is known when they were shown.
         median_seconds: the median of all times; upper bounds where it is not known when a plan was shown.
         quick: the share that took less than `QUICK_SECONDS`, from 0 to 1.
-        never_unfolded: the share of the ``shown`` ones of which the person never saw the whole, from 0 to 1;
-            None if none was shown.
+        folded: how many of the ``shown`` ones had folds.
+        never_unfolded: the share of the ``folded`` ones of which the person never saw the whole, from 0 to 1;
+            None if none had folds.
     """
 
     name: str
     decisions: int
     shown: int
+    folded: int
     median_seconds: float
     quick: float
     never_unfolded: float | None
@@ -102,14 +104,16 @@ def _of_person(
     person: str, answers: Sequence[PlanDecided], views: dict[tuple[str, str, str], list[PlanShown]]
 ) -> DecidingTimes:
     seconds: list[float] = []
-    known = unfolded = 0
+    known = folded = unfolded = 0
     before: PlanDecided | None = None
     for one in answers:
         seen = [
             view for view in views.get((person, one.workflow_id, one.fingerprint), ()) if view.at <= one.at
         ]
         known += bool(seen)
-        unfolded += any(view.opened >= view.folds for view in seen)
+        if any(view.folds for view in seen):
+            folded += 1
+            unfolded += any(view.opened >= view.folds for view in seen)
         since = min(view.at for view in seen) if seen else _earliest(one, before)
         seconds.append(max(0.0, (one.at - since).total_seconds()))
         before = one
@@ -117,9 +121,10 @@ def _of_person(
         name=answers[-1].by,
         decisions=len(answers),
         shown=known,
+        folded=folded,
         median_seconds=median(seconds),
         quick=sum(took < QUICK_SECONDS for took in seconds) / len(seconds),
-        never_unfolded=(known - unfolded) / known if known else None,
+        never_unfolded=(folded - unfolded) / folded if folded else None,
     )
 
 

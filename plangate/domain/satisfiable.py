@@ -92,6 +92,14 @@ def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ..
     return Deciders(people, at).unmet(run) if people is not None else ()
 
 
+def strongest_proof(person: Person, people: People, at: datetime) -> Assurance:
+    """Return the strongest proof of identity that a person of the list can give at that time."""
+    if any(in_force(key, at) for key in person.keys):
+        return Assurance.SIGNED
+    web = people.web.keys
+    return Assurance.LOGIN if web is None or web else Assurance.TYPED
+
+
 class Deciders:
     """The people of a list at one time, who are looked at once for many runs."""
 
@@ -223,7 +231,7 @@ class Deciders:
             self._able[at, assurance] = {
                 person.name: approver.model_copy(update={"assurance": assurance})
                 for person in self._people.persons
-                if away_until(person, at) is None and self._proof(person, at) >= assurance
+                if away_until(person, at) is None and strongest_proof(person, self._people, at) >= assurance
                 if (approver := self._identified(person, at)) is not None
             }
         return self._able[at, assurance]
@@ -241,7 +249,7 @@ class Deciders:
                 yield Hindered(name=person.name, why=Why.INACTIVE)
             elif not policy.ways_of(approver, roles, barred):
                 yield Hindered(name=person.name, why=Why.BARRED)
-            elif self._proof(person, self._at) < assurance:
+            elif strongest_proof(person, self._people, self._at) < assurance:
                 yield Hindered(name=person.name, why=Why.NO_KEY)
             elif until is not None:
                 yield Hindered(name=person.name, why=Why.AWAY, until=until)
@@ -250,13 +258,6 @@ class Deciders:
         """Return the same as the list does, which looks at everyone to find who lends."""
         few = self._people.model_copy(update={"persons": (person, *self._lenders)})
         return few.identify(person.name, at).approver
-
-    def _proof(self, person: Person, at: datetime) -> Assurance:
-        """Return the strongest proof of identity that the person can give at that time."""
-        if any(in_force(key, at) for key in person.keys):
-            return Assurance.SIGNED
-        web = self._people.web.keys
-        return Assurance.LOGIN if web is None or web else Assurance.TYPED
 
 
 def _a_few(

@@ -1,7 +1,7 @@
 """Who can still give what a run waits for, by name, from the list of people as it is now."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from plangate.domain import policy
@@ -11,6 +11,7 @@ from plangate.domain.escalation import standing_in
 from plangate.domain.people import ANYONE, Approver, People, same_person
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import Phase
+from plangate.domain.satisfiable import strongest_proof
 from plangate.domain.status import Status
 
 
@@ -32,12 +33,14 @@ class Wanted:
         roles: the roles of which one is needed; empty for any person.
         names: the people who can give it; None without a list of people.
         away: those of them who are away.
+        keyless: those who have the role, but no key to sign with, which it takes.
     """
 
     count: int
     roles: tuple[str, ...]
     names: tuple[str, ...] | None
     away: tuple[Gone, ...] = ()
+    keyless: tuple[str, ...] = ()
 
 
 def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wanted, ...]:
@@ -50,7 +53,12 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
     if status.state == Phase.HELD:
         able = able_to_resolve(requirement, known, barred)
         return tuple(
-            _wanted(0, tuple(role for role in roles if role != ANYONE), able, people, now)
+            _wanted(
+                Wanted(0, tuple(role for role in roles if role != ANYONE), able),
+                people,
+                now,
+                requirement.resolving.assurance,
+            )
             for roles in requirement.resolving.any_of
         )
     if status.state != Phase.IN_REVIEW:
@@ -58,40 +66,49 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
     known = tuple(standing_in(one, status.reliefs, now) for one in known)
     return tuple(
         _wanted(
-            need.count,
-            () if need.role == ANYONE else (need.role,),
-            able_to_approve([need], known, barred, status.approved_by),
+            Wanted(
+                need.count,
+                () if need.role == ANYONE else (need.role,),
+                able_to_approve([need], known, barred, status.approved_by),
+            ),
             people,
             now,
+            requirement.assurance,
         )
         for need in status.still_needed
     )
 
 
-def _wanted(
-    count: int, roles: tuple[str, ...], able: Sequence[str], people: People | None, now: datetime
-) -> Wanted:
+def _wanted(wanted: Wanted, people: People | None, now: datetime, assurance: Assurance) -> Wanted:
+    """Return it with who of its people is away, and without those who cannot give the proof that it takes."""
     if people is None:
-        return Wanted(count, roles, None)
-    persons = [person for name in able if (person := people.find(name)) is not None]
+        return replace(wanted, names=None)
+    named = [person for name in wanted.names or () if (person := people.find(name)) is not None]
+    able = [one for one in named if strongest_proof(one, people, now) >= assurance]
     gone = tuple(
         Gone(person.name, until, stand_ins(person, people, now))
-        for person in persons
+        for person in able
         if (until := away_until(person, now)) is not None
     )
-    return Wanted(count, roles, tuple(able), gone)
+    keyless = tuple(one.name for one in named if one not in able)
+    return replace(wanted, names=tuple(one.name for one in able), away=gone, keyless=keyless)
 
 
 def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
-    """Return each active person with all that they may do now, whatever proof of identity it takes."""
-    found = (people.identify(person.name, now).approver for person in people.persons) if people else ()
-    return tuple(one.model_copy(update={"assurance": Assurance.SIGNED}) for one in found if one is not None)
+    """Return each active person with all that they may do now, by the strongest proof that they can give."""
+    if people is None:
+        return ()
+    return tuple(
+        approver.model_copy(update={"assurance": strongest_proof(person, people, now)})
+        for person in people.persons
+        if (approver := people.identify(person.name, now).approver) is not None
+    )
 
 
 def able_to_approve(
     needs: Iterable[Need], known: Iterable[Approver], barred: Sequence[str], approved_by: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the people whose approval can still count for one of these needs."""
+    """Return the people whose approval can still count for one of these needs, whatever proof it takes."""
     roles = {need.role for need in needs}
     return tuple(
         one.name
@@ -103,5 +120,5 @@ def able_to_approve(
 def able_to_resolve(
     requirement: Requirement, known: Iterable[Approver], barred: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the people who may resolve the held run."""
+    """Return the people who may resolve the held run, whatever proof it takes."""
     return tuple(one.name for one in known if policy.can_resolve(requirement, one, barred))

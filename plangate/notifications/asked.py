@@ -25,6 +25,7 @@ class Ask(Frozen):
         key: which review or hold this is about; part of the event's name.
         at: from when they are asked.
         instead_of: the person who is away and for whom they get it; empty if it is their own.
+        is_keyless: whether they cannot give it yet, since it has to be signed and they have no key.
     """
 
     person: str
@@ -32,12 +33,14 @@ class Ask(Frozen):
     key: str
     at: AwareDatetime
     instead_of: str = ""
+    is_keyless: bool = False
 
 
 def asked_now(run: RunState, audience: Audience) -> tuple[Ask, ...]:
     """Return everyone who can give what the run waits for, now or later, and may see it.
 
-    Where one of them is away, those are asked who get their messages.
+    Where one of them is away, those are asked who get their messages. Those who only lack a key are among
+    them, marked so.
     """
     if run.drafted is None:
         return ()
@@ -47,12 +50,12 @@ def asked_now(run: RunState, audience: Audience) -> tuple[Ask, ...]:
         found = _asked_to_resolve(run, audience)
     else:
         return ()
-    asks = [one for one in found if audience.may_see(run, one.person)]
+    asks = [_with_key(one, run, audience) for one in found if audience.may_see(run, one.person)]
     present: dict[str, Ask] = {}
     for ask in asks:
         if audience.instead(run, ask.person) == (ask.person,):
             present[ask.person] = ask
-    for ask in asks:
+    for ask in (one for one in asks if not one.is_keyless):
         for person in audience.instead(run, ask.person):
             own = ask.model_copy(update={"person": person, "instead_of": ask.person})
             present.setdefault(person, own)
@@ -86,6 +89,18 @@ def _is_about(run: RunState, decision: Decision, number: int, *, is_hold: bool) 
     return decision.decision is not Choice.RESOLVE and (
         0 < number <= len(fingerprints) and decision.names(fingerprints[number - 1])
     )
+
+
+def _with_key(ask: Ask, run: RunState, audience: Audience) -> Ask:
+    """Return what a person is asked for, marked if they have no key that it takes."""
+    assert run.drafted is not None
+    requirement = run.drafted.requirement
+    needed = requirement.resolving.assurance if run.phase is Phase.HELD else requirement.assurance
+    approver = audience.approver(ask.person)
+    if approver is None or approver.assurance >= needed:
+        return ask
+    kind = ask.kind if ask.kind is NoticeKind.HELD else NoticeKind.NEEDED
+    return ask.model_copy(update={"kind": kind, "is_keyless": True})
 
 
 def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:

@@ -16,9 +16,13 @@ from plangate.domain.run import Phase, RunState
 from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, key_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import decided_by, ended_because, facts_of, held_because, with_steps
-from plangate.notifications.notice import Notice, NoticeKind
+from plangate.notifications.notice import Facts, Notice, NoticeKind
 from plangate.records.notices import Told
 
+_KEYLESS: Final = (
+    "you are named for this, but it has to be signed and you have no passkey yet: add one on “My page”, "
+    "and have it confirmed"
+)
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
 
@@ -66,6 +70,9 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
         return
     facts = facts_of(run, audience)
     for ask in asks:
+        if ask.is_keyless:
+            yield from _told_of_key(followed, ask, facts)
+            continue
         event = f"asked:{ask.key}:{followed.times(NoticeKind.RELIEVED, ask.person, ask.key)}"
         said = facts.model_copy(update={"happened": _happened(run, ask)})
         notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
@@ -76,6 +83,16 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
             name = f"reminded:{ask.key}:{run.deadline:%Y%m%dT%H%M%S}:{before}"
             kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
             yield notice.model_copy(update={"kind": kind, "event": name, "due_at": at})
+
+
+def _told_of_key(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]:
+    """Yield once in a run that the person needs a key first; they get no reminders."""
+    before = [one.event for one in followed.told if one.is_sent and same_person(one.person, ask.person)]
+    event = f"keyless:{ask.key}:0"
+    if all(one == event or not one.startswith("keyless:") for one in before):
+        happened = "; ".join(one for one in (_happened(followed.run, ask), _KEYLESS) if one)
+        said = facts.model_copy(update={"happened": happened})
+        yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
 
 
 def _reminded_at(
@@ -139,7 +156,8 @@ def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
     assert run.drafted is not None
     requirement = run.drafted.requirement
     needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
-    there = {one.person for one in asks if not one.instead_of and one.kind is not NoticeKind.ESCALATED}
+    certain = [one for one in asks if not one.instead_of and not one.is_keyless]
+    there = {one.person for one in certain if one.kind is not NoticeKind.ESCALATED}
     if needs_key or run.phase is Phase.HELD:
         return not needs_key and any(one in audience.roles_of for one in there)
     wanted = sum(need.count for need in requirement.needs)

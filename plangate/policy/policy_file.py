@@ -44,6 +44,7 @@ from plangate.domain.working_time import WorkingTime
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import faults_of_calendar, read_calendars
 from plangate.policy.conditions import Condition, RecentOf, Unclear
+from plangate.policy.lost_escalations import LostEscalation, lost_escalations
 from plangate.policy.policy_entries import (
     DefaultEntry,
     ResolveEntry,
@@ -110,6 +111,7 @@ class Explanation(Frozen):
 
     steps: tuple[StepExplanation, ...]
     requirement: Requirement
+    lost_escalations: tuple[LostEscalation, ...] = ()
 
 
 class FilePolicy:
@@ -223,7 +225,10 @@ class FilePolicy:
             hold_seconds=self.whole.hold_timeout,
             strike_keeps_approver=self.whole.strike_keeps_approver,
         )
-        return Explanation(steps=steps, requirement=requirement)
+        names = dict.fromkeys(name for step in steps for name in step.rules)
+        rules = [self._rules[name][0] if name in self._rules else self.default for name in names]
+        lost = tuple(lost_escalations(rules, requirement.escalations))
+        return Explanation(steps=steps, requirement=requirement, lost_escalations=lost)
 
     def _matched(self, step: StepExplanation) -> Matched:
         return Matched(

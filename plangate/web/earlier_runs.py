@@ -1,7 +1,7 @@
 """What executed runs did that a visitor may see: whom they reached, and the last one that is like a plan."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -23,6 +23,8 @@ from plangate.web.visitors import Visitor
 
 _MOST: Final = 300
 """Runs of the same tools among which one alike is looked for, the newest."""
+_FAMILIAR: Final = 5
+"""Executed runs with a tool from which on a recipient that none of them reached is worth a mark."""
 _LOOKED_AT: Final = 10
 """Runs alike among which one is looked for that the visitor may see."""
 
@@ -37,6 +39,20 @@ def reached_before(index: RunIndex, visitor: Visitor, wanted: Sequence[str]) -> 
     query = select(contacts.c.contact, *ALIKE).join(lines, lines.c.workflow_id == contacts.c.workflow_id)
     rows = index.rows(query.where(contacts.c.contact.in_(wanted)).distinct())
     return frozenset(row.contact for row in rows if shows(visitor, row, texts))
+
+
+def familiar_tools(index: RunIndex, visitor: Visitor, wanted: Iterable[str]) -> frozenset[str]:
+    """Return those of these tools that at least five executed runs used which this visitor may see."""
+    texts = {row.number: row.text for row in index.read(select(needs))}
+    query = select(*ALIKE).where(lines.c.state == Outcome.EXECUTED.value)
+    newest = query.order_by(lines.c.closed_at.desc()).limit(_MOST)
+
+    def is_familiar(tool: str) -> bool:
+        rows = index.read(newest.where(lines.c.tools.contains(f" {tool} ", autoescape=True)))
+        seen = (row for row in rows if shows(visitor, row, texts))
+        return len(list(islice(seen, _FAMILIAR))) == _FAMILIAR
+
+    return frozenset(filter(is_familiar, wanted))
 
 
 def tools_seen(index: RunIndex, visitor: Visitor) -> frozenset[str]:

@@ -13,7 +13,13 @@ from plangate.presentation.clock import now
 from plangate.presentation.disagreements import named_like_tools
 from plangate.records.database import Database
 from plangate.web.changes_view import changes_since_run
-from plangate.web.earlier_runs import last_alike, named_duplicates, reached_before, tools_seen
+from plangate.web.earlier_runs import (
+    familiar_tools,
+    last_alike,
+    named_duplicates,
+    reached_before,
+    tools_seen,
+)
 from plangate.web.run_index import RunIndex
 from plangate.web.run_view import Beside, RunView, contacts_of_run, view_of
 from plangate.web.visitors import Visitor, Web, note_look
@@ -69,6 +75,7 @@ def _beside(database: Database, index: RunIndex, visitor: Visitor, status: Statu
     return Beside(
         people=visitor.people,
         known=reached_before(index, visitor, contacts_of_run(status)),
+        familiar=familiar_tools(index, visitor, {step.tool for step in status.steps}),
         last=last,
         tools=tools_seen(index, visitor) if status.plan and named_like_tools(status.plan.summary) else (),
         is_same_requester=other is not None and same_person(other.requester, status.requester),

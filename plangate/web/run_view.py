@@ -13,7 +13,6 @@ from plangate.domain.attachments import attachments_in
 from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
 from plangate.domain.people import Identified, People, same_person
-from plangate.domain.plan import Plan
 from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
 from plangate.domain.start_times import calendar_words
@@ -31,6 +30,8 @@ from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
+_SERIOUS: Final = ("gap", "host", "letters")
+"""The marks of what a text hides, the most serious first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Beside:
         people: the list of people; None without one.
         known: the recipients and hosts that executed runs reached which the visitor may see; None if that
             is not known.
+        familiar: the tools of which the visitor may see so many executed runs that a new recipient matters.
         last: the difference to the last executed plan that is alike, if there is one.
         tools: the tools of runs that the visitor may see, if the summary may name one.
         is_same_requester: whether that was requested by the same person; else it reached the same.
@@ -50,6 +52,7 @@ class Beside:
 
     people: People | None = None
     known: Container[str] | None = None
+    familiar: Container[str] = ()
     last: Changes | None = None
     is_same_requester: bool = False
     tools: Collection[str] = ()
@@ -133,7 +136,8 @@ class RunView:
     Attributes:
         status: as it was checked.
         digest: everything that runs, in a line.
-        marks: what to look at, of all steps.
+        contradictions: where the words of the plan or its request disagree with the steps.
+        others: what else to look at, of all steps, the most serious first.
         wanted: what the run waits for, and who can give it.
         troubles: what delays the run, but for what no one can give: the status has that.
         is_barred: whether the author of the newest plan may not approve it.
@@ -145,7 +149,8 @@ class RunView:
 
     status: Status
     digest: str
-    marks: tuple[Note, ...]
+    contradictions: tuple[Note, ...]
+    others: tuple[Note, ...]
     wanted: tuple[Wanted, ...]
     request: Value | None
     summary: Value | None
@@ -167,12 +172,17 @@ class RunView:
         """Whether no worker answers for the run, which therefore does not go on."""
         return self.status.source.endswith(NO_WORKER)
 
+    @property
+    def marks(self) -> tuple[Note, ...]:
+        """All that is to be looked at, but for duplicates."""
+        return (*self.contradictions, *self.others)
+
 
 def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunView:
     """Return what the page of a run shows to a visitor."""
     plan = status.plan
     known = beside.known if status.state == Phase.IN_REVIEW else None
-    steps = tuple(_step(step, known) for step in status.steps)
+    steps = tuple(_step(step, known if step.tool in beside.familiar else None) for step in status.steps)
     reads = tuple(_read(number, one) for number, one in enumerate(plan.reads if plan else (), start=1))
     summary = text_of("summary", plan.summary) if plan else None
     request = text_of("request", status.request) if status.request else None
@@ -181,7 +191,8 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     return RunView(
         status=status,
         digest=digest(plan) if plan else "",
-        marks=(*_disagreements(plan, beside), *_marks(notes)),
+        contradictions=tuple(_disagreements(status, beside)),
+        others=tuple(_others(notes)),
         wanted=wanted_of(status, beside.people, now()),
         request=request,
         summary=summary,
@@ -275,17 +286,19 @@ def _read(number: int, read: Read) -> ReadView:
     )
 
 
-def _marks(notes: Sequence[Note]) -> Iterator[Note]:
-    """Yield what to look at above all, each once; all new recipients together."""
+def _others(notes: Sequence[Note]) -> Iterator[Note]:
+    """Yield what else to look at, each once, the most serious first, and at the end all new recipients."""
+    found = dict.fromkeys(one for one in notes if one.kind not in ("new", "order"))
+    yield from sorted(found, key=lambda one: _SERIOUS.index(one.kind) if one.kind in _SERIOUS else 0)
     new = list(dict.fromkeys(one.text for one in notes if one.kind == "new"))
     if new:
         yield Note("new", ", ".join(new))
-    yield from dict.fromkeys(one for one in notes if one.kind not in ("new", "order"))
 
 
-def _disagreements(plan: Plan | None, beside: Beside) -> Iterator[Note]:
-    """Yield where the words of a plan disagree with its steps."""
-    for one in disagreements(plan, beside.tools) if plan is not None else ():
+def _disagreements(status: Status, beside: Beside) -> Iterator[Note]:
+    """Yield where the words of a plan, or of its request, disagree with its steps."""
+    plan = status.plan
+    for one in disagreements(plan, beside.tools, status.request) if plan is not None else ():
         against = "_of_nothing" if one.kind is Kind.SUMMARY_AMOUNT and not one.plan else ""
         yield Note(f"{one.kind.value}{against}", ", ".join(one.said), ", ".join(one.plan), one.step)
 

@@ -25,6 +25,10 @@ from tests.support.signing_inbox import POLICY, SigningInbox, credential_for, si
 
 Form: TypeAlias = dict[str, list[str]]
 BATCH = Requirement(needs=(Need(role="finance", count=1),), batch=True)
+REFUND = Plan(
+    summary="Refund 35.50 EUR",
+    steps=(step("note", "Refund", text="You get 35.50 EUR", amount=355.0, currency="EUR"),),
+)
 LONG = "\n".join(f"line {number}" for number in range(40))
 
 
@@ -107,11 +111,11 @@ async def test_ten_at_most_are_offered_and_taken(database: Database, dana: httpx
     ("shown", "requirement"),
     [
         (note("Pаy"), BATCH),  # noqa: RUF001  a mark: it looks like another word
-        (plan(step("send_email", "Email kim", to=["kim@example.org"])), BATCH),  # a mark: a new recipient
+        (REFUND, BATCH),  # a mark: its words agree, and name another amount than the step moves
         (note("text"), BATCH.model_copy(update={"batch": False})),
         (note("text"), BATCH.model_copy(update={"needs": (Need(role="ops", count=1),)})),
     ],
-    ids=["letters", "recipient", "rule", "role"],
+    ids=["letters", "amount", "rule", "role"],
 )
 async def test_a_plan_that_has_to_be_approved_alone_is_not_offered_and_not_taken(
     database: Database, dana: httpx.AsyncClient, shown: Plan, requirement: Requirement

@@ -59,6 +59,15 @@ async def dana(inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
     await visitor.aclose()
 
 
+def put_familiar(database: Database, numbers: range) -> None:
+    """Put executed runs with the tool of `mail` into the records, which reached others."""
+    for number in numbers:
+        name, done = f"familiar-{number}", mail(f"bo{number}@example.org")
+        put_run(
+            database, name, done, *executed(database, name, done), requirement=Requirement(), requester="kim"
+        )
+
+
 def mail(to: str = "kim@example.org", body: str = "Hello", seen: object = None) -> Plan:
     arguments = {"to": [to], "cc": [], "subject": "Hi", "body": body}
     return plan(step("send_email", f"Email 1 recipient: {to}", "she asked", seen, **arguments))
@@ -192,6 +201,9 @@ async def test_a_recipient_is_new_until_an_executed_run_has_reached_it(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", mail())
+    put_familiar(database, range(4))
+    assert (await page_of(dana, "/runs/one")).all(class_="marks") == []
+    put_familiar(database, range(4, 5))
     assert (
         "no executed run that you may see has reached kim@example.org"
         in (await page_of(dana, "/runs/one")).one(class_="marks").text
@@ -233,6 +245,7 @@ async def test_what_happened_in_a_run_that_one_may_not_see_is_not_told_by_marks_
     done = mail()
     hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="private", roles=("audit",)),)})
     put_run(database, "private", done, *executed(database, "private", done), requirement=hidden)
+    put_familiar(database, range(5))
     otto = await inbox.signed_in("otto")
     page = await page_of(otto, "/runs/one")
     assert "no executed run that you may see has reached kim@example.org" in page.text

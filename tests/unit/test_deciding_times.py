@@ -57,8 +57,12 @@ def test_a_plan_of_which_no_view_had_every_fold_open_was_never_unfolded() -> Non
         shown(run="plan-2"),  # it had no folds
     ]
     (dana,) = deciding_times(answers, views)
-    assert dana.shown == 3
-    assert dana.never_unfolded == 1 / 3
+    assert (dana.shown, dana.folded, dana.never_unfolded) == (3, 2, 1 / 2)
+
+
+def test_a_share_of_plans_without_folds_is_none() -> None:
+    (dana,) = deciding_times([decided()], [shown(at=97)])
+    assert (dana.shown, dana.folded, dana.never_unfolded) == (1, 0, None)
 
 
 def test_spellings_of_one_name_are_one_person() -> None:
@@ -87,7 +91,8 @@ def test_every_decision_is_counted_once_and_every_share_is_one(
     assert sum(one.decisions for one in found) == len(made)
     for one in found:
         assert 0 <= one.quick <= 1
-        assert (one.never_unfolded is None) is (one.shown == 0)
+        assert (one.never_unfolded is None) is (one.folded == 0)
+        assert one.folded <= one.shown
         assert one.never_unfolded is None or 0 <= one.never_unfolded <= 1
         assert one.median_seconds >= 0
         assert bound[one.name].shown == 0

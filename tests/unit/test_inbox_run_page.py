@@ -8,7 +8,7 @@ import pytest
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import ModelUse
 from plangate.domain.duplicates import Duplicate
-from plangate.domain.people import People, Person
+from plangate.domain.people import Key, People, Person
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import RunState
@@ -172,10 +172,69 @@ def test_what_a_text_says_of_an_amount_is_marked_above_everything_if_the_plan_ha
     body = f"You get 425.00 EUR back.{NEWLINE * 9}The rest stays."
     mail = Step(tool="send_email", arguments={"to": ["ann@example.org"], "subject": "Hi", "body": body})
     shown = Plan(summary="Refund bob@example.org, see user_id", steps=(refund, mail))
-    marks = words(page_of(state_after(drafted(shown))).one("section", class_="marks"))
-    assert "Step 2 has a text that names 425.00 EUR, and the summary or a step has 42.5 EUR." in marks
+    marks = words(page_of(state_after(drafted(shown)), request="").one("section", class_="marks"))
+    assert "Step 2 has a text that names 425.00 EUR, and the summary or a step has 42.50 EUR." in marks
     assert "The summary names bob@example.org, which no step has." in marks
     assert "A gap of 8 blank lines: read on below it." in marks
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_marks_stand_in_the_order_of_their_danger(language: str) -> None:
+    text = f"p\u0430yp\u0430l{NEWLINE * 9}x"
+    step = {"amount": 355.0, "currency": "EUR", "to": ["bo@example.org"], "text": text}
+    shown = Plan(summary="Refund 35.50 EUR", steps=(Step(tool="refund", arguments=step),))
+    same = Duplicate(step=1, tool="refund", its_step=1, state="rejected", at=NOON)
+    status = status_of(state_after(drafted(shown)), source="records")
+    status = status.model_copy(
+        update={"request": "Refund 35.50 EUR to ida@example.org", "duplicates": (same,)}
+    )
+    beside = Beside(known=(), familiar=("refund",))
+    page = read_html(drawn_run(status, beside=beside, language=language))
+    marks = [words(one) for one in page.one("section", class_="marks").all("p")]
+    expected = {
+        "en": ["The summary names 35.50 EUR", "The request names 35.50 EUR",
+               "The request names ida@example.org", "Step 1: the same", "A gap of",
+               "Letters that look alike", "New here: "],
+        "de": ["Die Zusammenfassung nennt 35.50 EUR", "Der Auftrag nennt 35.50 EUR",
+               "Der Auftrag nennt ida@example.org", "Schritt 1: Dasselbe", "Eine Lücke", "Buchstaben",
+               "Neu hier: "],
+    }[language]  # fmt: skip
+    assert len(marks) == len(expected)
+    assert all(mark.startswith(words) for mark, words in zip(marks, expected, strict=True)), marks
+
+
+@pytest.mark.parametrize(
+    ("language", "who", "keyless"),
+    [
+        ("en", "Who can give it: dana", "gina has no passkey yet."),
+        ("de", "Wer sie geben kann: dana", "gina hat noch keinen Passkey."),
+    ],
+)
+def test_who_has_no_key_for_what_is_to_be_signed_is_not_among_those_who_can_give_it(
+    language: str, who: str, keyless: str
+) -> None:
+    keys = (Key(id="k", x="x"),)
+    persons = (
+        Person(name="dana", roles=("finance",), keys=keys),
+        Person(name="gina", roles=("finance",)),
+        Person(name="old", roles=("finance",), keys=(keys[0].model_copy(update={"valid_until": NOON}),)),
+        Person(name="rita", keys=keys),
+    )
+    beside = Beside(people=People(persons=persons))
+    needs = (Need(role="finance", count=1),)
+    for assurance in (Assurance.TYPED, Assurance.SIGNED):
+        state = state_after(drafted(requirement=Requirement(needs=needs, assurance=assurance)))
+        page = words(read_html(drawn_run(status_of(state, source="records"), beside, language=language)))
+        is_signed = assurance is Assurance.SIGNED
+        assert (f"{who}. {keyless} old " if is_signed else f"{who}, gina, old") in page
+        assert (keyless in page) is is_signed
+
+
+def test_a_recipient_is_not_called_new_while_hardly_a_run_used_the_tool() -> None:
+    shown = Plan(summary="Mail Bo", steps=(Step(tool="mail", arguments={"to": ["bo@example.org"]}),))
+    status = status_of(state_after(drafted(shown)), source="records")
+    assert "New here" not in drawn_run(status, beside=Beside(known=(), familiar=("refund",)))
+    assert "New here" in drawn_run(status, beside=Beside(known=(), familiar=("mail",)))
 
 
 def test_a_fold_says_how_many_of_its_lines_are_blank() -> None:

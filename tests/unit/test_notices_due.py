@@ -6,11 +6,12 @@ from datetime import datetime, time, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Closed, Event, Held, Outcome, Reopened, StepInDoubt
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.escalation import Escalation
-from plangate.domain.people import Absence, LostApproval, People, Person
+from plangate.domain.people import Absence, Key, LostApproval, People, Person
 from plangate.domain.policy import Need, Requirement, Resolvers
 from plangate.domain.seers import Seers
 from plangate.notifications.addresses import addresses_of
@@ -180,6 +181,52 @@ def test_who_is_away_is_told_when_they_are_back_and_another_meanwhile() -> None:
         "head relieved",
         "kim needed",
     ]
+
+
+KEY = Key(id="k", x="x" * 43)
+SIGNED = FINANCE.model_copy(update={"assurance": Assurance.SIGNED, "remind": (600,)})
+
+
+def with_keys(*names: str, people: People = LIST) -> People:
+    persons = [
+        one.model_copy(update={"keys": (KEY,)}) if one.name in names else one for one in people.persons
+    ]
+    return people.model_copy(update={"persons": tuple(persons)})
+
+
+def test_who_has_no_key_is_told_once_to_add_one_and_never_reminded() -> None:
+    stands_in = Escalation(role="finance", after_seconds=600, to="boss")
+    plan = drafted(requirement=SIGNED.model_copy(update={"escalations": (stands_in,)}))
+    people = with_keys("dana")
+    found = due(plan, people=people)
+    assert said(found) == ["dana needed", "dana reminder", "head needed", "kim needed"]
+    for notice in found:
+        is_keyless = notice.person in ("kim", "head")
+        assert ("you have no passkey yet" in notice.facts.happened) is is_keyless
+    told = sent(found)
+    again = due(drafted(revision=2, requirement=SIGNED), people=people, told=told)
+    assert said(again) == ["dana needed", "dana reminder"]
+
+
+def test_who_added_a_key_is_asked_as_others_are() -> None:
+    plan = drafted(requirement=SIGNED)
+    told = sent(due(plan, people=with_keys("dana")))
+    (asked,) = [
+        one
+        for one in due(plan, people=with_keys("dana", "kim"), told=told)
+        if one.person == "kim" and one.kind is NoticeKind.NEEDED
+    ]
+    assert (asked.person, asked.event) not in {(one.person, one.event) for one in told}
+    assert asked.facts.happened == ""
+
+
+def test_who_stands_in_for_one_without_a_key_is_not_told_to_add_one() -> None:
+    away = Absence(since=NOON - HOUR, until=NOON + HOUR / 2, to="head")
+    people = with_keys("dana")
+    persons = [
+        one.model_copy(update={"absences": (away,)}) if one.name == "kim" else one for one in people.persons
+    ]
+    assert "head needed" not in said(due(drafted(requirement=SIGNED), people=People(persons=tuple(persons))))
 
 
 def test_those_are_asked_to_resolve_who_may() -> None:

@@ -64,9 +64,16 @@ def _row(one: deciding_times.DecidingTimes) -> tuple[str, ...]:
         str(one.decisions),
         ("" if is_known else "≤ ") + _words(one.median_seconds),
         ("" if is_known else "≥ ") + f"{one.quick:.0%}",
-        "" if one.never_unfolded is None else f"{one.never_unfolded:.0%}",
+        _unfolded(one),
         f"{one.shown} of {one.decisions}",
     )
+
+
+def _unfolded(one: deciding_times.DecidingTimes) -> str:
+    """Return the share of the plans with folds of which the person never saw the whole."""
+    if one.never_unfolded is None:
+        return "no folds" if one.shown else ""
+    return f"{one.never_unfolded:.0%} of {one.folded}"
 
 
 def _words(seconds: float) -> str:

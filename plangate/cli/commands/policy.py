@@ -13,7 +13,7 @@ from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, MaybeFile, Requester, When
 from plangate.domain import assurance, drafting, errors, limits, people, plurals, start_times
 from plangate.domain import policy as domain
-from plangate.policy import people_file, policy_file
+from plangate.policy import lost_escalations, people_file, policy_file
 from plangate.presentation import durations, page, words
 
 
@@ -49,6 +49,8 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
         shown.field(rule.name, _needs_of(rule), width=width)
         shown.words("when", when, indent=4)
     shown.field("otherwise", _needs_of(policy.default), width=width)
+    for lost in lost_escalations.lost_escalations([*(rule for rule, _ in policy.rules), policy.default]):
+        shown.note(f"Where {_words_of(lost, 'or')} matches too, {_no_effect(lost)}.", "yellow", 0)
     _add_holds(shown, policy)
     _add_seers(shown, policy)
     _add_origin(shown, here, source)
@@ -214,6 +216,15 @@ def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
         shown.field("freeze", f"no step begins {start_times.calendar_words(freeze)} ({freeze.name})")
 
 
+def _no_effect(lost: lost_escalations.LostEscalation) -> str:
+    after = durations.spoken(timedelta(seconds=lost.after_seconds))
+    return f'"after {after} also by {lost.to}" of {lost.rule} has no effect'
+
+
+def _words_of(lost: lost_escalations.LostEscalation, word: str) -> str:
+    return f" {word} ".join(lost.because)
+
+
 def _explained(explanation: policy_file.Explanation) -> page.Page:
     shown = page.Page()
     requirement = explanation.requirement
@@ -228,6 +239,10 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
                 effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
     _add_times(shown, requirement)
+    for lost in explanation.lost_escalations:
+        need = "needs" if len(lost.because) == 1 else "need"
+        why = f"{_words_of(lost, 'and')} {need} {lost.role} without it"
+        shown.note(f"Here {_no_effect(lost)}: {why}.", "yellow", 0)
     if requirement.batch:
         shown.field("approved", "alone, or together with other plans of one kind")
     if requirement.notify_details:

@@ -1,0 +1,238 @@
+"""What a request names and the steps of the plan do not have: amounts, mail addresses and hosts.
+
+A request tells of many things: what was paid, which page shows the order, who wrote. So what it names is held
+against the steps only if a step has something of the kind that the request does not name, and if it does not
+follow from what the request names, as a sum, a difference, a part or a percentage.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import SequenceMatcher
+from itertools import combinations, islice
+from typing import Final
+
+from plangate.domain.money import PLACES
+from plangate.domain.plan import Plan
+from plangate.presentation.amounts import (
+    LONGEST,
+    Amount,
+    bare_numbers_in,
+    moved_by,
+    numbers_in,
+    texts_in,
+    written,
+    written_in,
+)
+
+MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+HOST: Final = re.compile(r"https?://([^\s/?#\"'<>()]{1,255})")
+_SUMMED: Final = 6
+"""Amounts of which every sum is looked at; of more, the sum of all."""
+_LOOKED_AT: Final = 30
+"""Amounts or addresses of a request that are looked at."""
+_WORDS: Final = 200
+"""Amounts in words that are looked at."""
+_ALIKE: Final = 0.8
+_LONG: Final = 2_000
+"""Characters of an argument that may be an address, or a list of them."""
+_PROSE: Final = frozenset(
+    [
+        "body",
+        "text",
+        "message",
+        "comment",
+        "content",
+        "description",
+        "note",
+        "notes",
+        "reason",
+        "subject",
+        "summary",
+        "title",
+        "html",
+    ]
+)
+"""The names of arguments that reach no one by the addresses in them."""
+_PERCENT: Final = re.compile(r"(\d{1,3}(?:[.,]\d{1,2})?)[ \u00a0\u202f]?(?:%|percent|per cent|Prozent)")
+_PART: Final = re.compile(
+    r"\b(half|halves|third|quarter|each|every|per|both|twice|double|split)\b", re.IGNORECASE
+)
+_TEIL: Final = re.compile(
+    r"\b(hälfte|halb\w*|drittel|viertel|je|jeweils|jede\w*|pro|beide\w*|doppelt\w*|zweimal|dreimal)\b",
+    re.IGNORECASE,
+)
+_COUNTS: Final = {
+    word: number
+    for number, words in enumerate(
+        ("two zwei", "three drei", "four vier", "five fünf", "six sechs", "seven sieben", "eight acht"),
+        start=2,
+    )
+    for word in words.split()
+}
+_PAYS: Final = re.compile(
+    r"\b(refund|reimburse|pay|charge|credit|transfer|amount|erstatt|zahl|überweis|belaste|betrag|gutschr)",
+    re.IGNORECASE,
+)
+_MONEY_LIKE: Final = re.compile(r"(?:\d{1,3}(?:[.,'\u2019]\d{3})+|\d+)[.,]\d{2}")
+_DAY: Final = re.compile(r"(?:[0-2]?\d|3[01])\.(?:0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the request names, and what the steps have instead."""
+
+    said: tuple[str, ...]
+    steps: tuple[str, ...]
+
+
+def unnamed(
+    moved: Sequence[Amount], words: Sequence[Amount], numbers: Collection[Decimal]
+) -> tuple[list[Amount], list[Amount]]:
+    """Return the amounts that are moved and not named, and those named in their currencies that none moves.
+
+    Both are empty if either is: then nothing contradicts. A word may name the sum of several amounts.
+
+    Args:
+        moved: the amounts that steps move.
+        words: the amounts that words name.
+        numbers: other numbers in the words: they may name an amount, too.
+    """
+    words = words[:_WORDS]
+    by_sum = list(_sums(moved))
+    met = [any(map(one.is_same, (total for total, _ in by_sum))) for one in words]
+    named: set[int] = {at for at, one in enumerate(moved) if not one.values.isdisjoint(numbers)}
+    for total, parts in by_sum:
+        if any(map(total.is_same, words)):
+            named.update(parts)
+    not_named = [one for at, one in enumerate(moved) if at not in named]
+    others = [
+        one
+        for one, is_met in zip(words, met, strict=True)
+        if not is_met and any(one.currencies & other.currencies for other in not_named)
+    ]
+    return (not_named, others) if others else ([], [])
+
+
+def amounts_of_request(plan: Plan, request: str) -> Named | None:
+    """Return the amounts of a request that no step has, while a step has one that it does not name."""
+    said = written(request) or list(_without_currency(request))
+    if not said:
+        return None
+    moved = [one for step in plan.steps for one in moved_by(step.arguments)]
+    bare = {value for _, values in bare_numbers_in(request) for value in values}
+    if moved:
+        not_named, others = unnamed(moved, said, bare | set(_following(said, request)))
+        return _named(others, not_named)
+    in_texts = [one for step in plan.steps for one in written_in(step)]
+    numbers = {one for step in plan.steps for one in numbers_in(step.arguments)}
+    compared = [one for one in in_texts if any(one.currencies & other.currencies for other in said)]
+    is_met = any(
+        any(map(one.is_same, in_texts)) or not one.values.isdisjoint(numbers) for one in said
+    ) or any(not one.values.isdisjoint(bare | set(_following(said, request))) for one in compared)
+    return None if is_met else _named(said if compared else [], compared)
+
+
+def addresses_of_request(plan: Plan, request: str) -> Named | None:
+    """Return the addresses and hosts of a request that no step has, while the steps have others.
+
+    That is so if no step has any of them, or if one of a step looks much like one of the request.
+    """
+    request = request[:LONGEST]
+    texts = [one for step in plan.steps for one in texts_in(step.arguments)]
+    everything = "\n".join(text for _, text in texts).casefold()
+    reached = [text for name, text in texts if name.casefold() not in _PROSE and len(text) <= _LONG]
+    found: dict[str, None] = {}
+    instead: dict[str, None] = {}
+    for pattern, is_host in ((MAIL, False), (HOST, True)):
+        said = _all(pattern, [request])
+        has = _all(pattern, reached)
+        others = [one for one in has if one not in said]
+        absent = [
+            one for one in said if one not in everything and not (is_host and _is_related(one, everything))
+        ]
+        if len(absent) == len(said):
+            pairs = [(one, other) for one in absent for other in others]
+        else:
+            pairs = [
+                (one, other) for one in said for other in others if _is_alike(one, other) and one not in has
+            ]
+        found |= dict.fromkeys(one for one, _ in pairs)
+        instead |= dict.fromkeys(other for _, other in pairs)
+    return Named(tuple(found), tuple(instead)) if found else None
+
+
+def _named(said: Iterable[Amount], steps: Iterable[Amount]) -> Named | None:
+    found = Named(*(tuple(dict.fromkeys(one.text for one in each)) for each in (said, steps)))
+    return found if found.said and found.steps else None
+
+
+def _sums(moved: Sequence[Amount]) -> Iterator[tuple[Amount, tuple[int, ...]]]:
+    """Yield each amount, and the sums of several, with the places of their parts."""
+    places = range(len(moved))
+    sizes = places[1:] if len(moved) <= _SUMMED else ()
+    groups = [*((at,) for at in places), *(group for size in sizes for group in combinations(places, size))]
+    groups.append(tuple(places))
+    for group in groups:
+        parts = [moved[at] for at in group]
+        if not parts:
+            continue
+        if len(parts) == 1:
+            yield parts[0], group
+            continue
+        currencies = frozenset.intersection(*(one.currencies for one in parts))
+        values = frozenset(sum((pick(one.values) for one in parts), Decimal()) for pick in (min, max))
+        yield Amount("", values, currencies), group
+
+
+def _without_currency(request: str) -> Iterator[Amount]:
+    """Yield the numbers with two places in a request to pay: they are amounts without a currency."""
+    if not _PAYS.search(request):
+        return
+    for text, values in bare_numbers_in(request):
+        is_amount = _MONEY_LIKE.fullmatch(text) and not _DAY.fullmatch(text)
+        if is_amount and not re.search(
+            rf"{re.escape(text)}[ \u00a0]?(?:kg|g|km|m|cm|mm|h|l|GB|MB|kWh)\b", request
+        ):
+            yield Amount(text, values, frozenset(PLACES))
+
+
+def _following(said: Sequence[Amount], request: str) -> Iterator[Decimal]:
+    """Yield what follows from the amounts of a request: sums, differences, parts and percentages."""
+    values = sorted({value for one in said[:_LOOKED_AT] for value in one.values})
+    rates = [Decimal(one.replace(",", ".")) / 100 for one in _PERCENT.findall(request)]
+    has_part = bool(_PART.search(request) or _TEIL.search(request))
+    rest = request.casefold()[:LONGEST]
+    for one in said[:_LOOKED_AT]:
+        rest = rest.replace(one.text.casefold(), " ")
+    words = set(re.findall(r"(?<![\w.,])\w+(?![\w]|[.,]\d)", rest))
+    counts = {int(one) for one in words if re.fullmatch("[0-9]{1,2}", one)}
+    counts |= {number for word, number in _COUNTS.items() if word in words}
+    counts |= {2, 3, 4, 5, 6, 7, 8, 9} if has_part else set()
+    parts = [value * rate for value in values for rate in rates]
+    parts += [value * (1 - rate) for value in values for rate in rates]
+    parts += [value * (1 + rate) for value in values for rate in rates]
+    parts += [value / (1 + rate) for value in values for rate in rates]
+    for count in counts - {0, 1}:
+        parts += [value * count for value in values]
+        parts += [value / count for value in values]
+    parts += [sum(values, Decimal())]
+    for less, more in combinations(values, 2):
+        parts += [less + more, more - less]
+    yield from (round(one, 2).normalize() for one in parts)
+
+
+def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> list[str]:
+    found = (one.strip(".-,;:").casefold() for text in texts for one in pattern.findall(text[:LONGEST]))
+    return list(islice(dict.fromkeys(found), _LOOKED_AT))
+
+
+def _is_related(host: str, everything: str) -> bool:
+    """Return whether the texts have another host of the same owner, as far as names tell."""
+    owner = ".".join(host.split(".")[-2:])
+    return any(one == owner or one.endswith("." + owner) for one in _all(HOST, [everything]))
+
+
+def _is_alike(one: str, other: str) -> bool:
+    return SequenceMatcher(None, one, other).ratio() >= _ALIKE
