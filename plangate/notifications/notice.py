@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from plangate.domain.base import AwareDatetime, Frozen
 
@@ -20,6 +20,14 @@ class NoticeKind(StrEnum):
     STUCK = "stuck"
     TROUBLE = "trouble"
     TEST = "test"
+
+
+ASKING: Final = frozenset(
+    {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED, NoticeKind.HELD}
+)
+"""The kinds that ask for a decision."""
+INFORMING: Final = frozenset({NoticeKind.RELIEVED, NoticeKind.OUTCOME})
+"""The kinds after which there is nothing to do."""
 
 
 class Facts(Frozen):
