@@ -44,6 +44,9 @@ class Facts(Frozen):
         not_done: the steps that were not.
         details: the previews of the steps; empty unless each rule that demands something allows details.
         by: who decided, for those who need do nothing more.
+        verdict: what became of it, without the name: ``approved``, ``expired without a decision``; empty if
+            that is open.
+        comment: what the person typed who rejected it; empty unless each rule allows details.
         link: the page of the run in the inbox.
     """
 
@@ -57,6 +60,8 @@ class Facts(Frozen):
     not_done: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     by: str = ""
+    verdict: str = ""
+    comment: str = ""
     link: str = ""
 
 

@@ -112,9 +112,12 @@ def _new_key_page(name: str, public: str, path: Path) -> page.Page:
     shown.heading(f"A key for {name}")
     shown.copied("private", str(path))
     shown.note("It never leaves this machine. Decisions made here under that name are now signed with it.")
-    shown.note("Add this line to the list of people (PLANGATE_PEOPLE), below that person's name:")
-    shown.line(f'keys = [{{ public = "{jws.PUBLIC_PREFIX}{public}" }}]')
-    shown.note("The key counts once this line is in the workers' list of people.")
+    shown.note(f"Add it to the keys of {name} in the list of people (PLANGATE_PEOPLE):")
+    shown.line(f'{{ public = "{jws.PUBLIC_PREFIX}{public}" }}')
+    shown.note(
+        "It stands between the brackets of their one line keys = […], after a comma if there are others."
+    )
+    shown.note("The key counts once it is in the workers' list of people.")
     return shown
 
 
