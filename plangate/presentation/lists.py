@@ -156,7 +156,7 @@ def _what(status: Status) -> str:
     if not status.steps:
         return "(no plan yet)"
     first, more = status.steps[0], len(status.steps) - 1
-    line = one_line(first.preview or first.tool)
+    line = first.preview or first.tool
     if len(line) > _LONGEST_WHAT:
         words, _, _ = line[: _LONGEST_WHAT + 1].rpartition(" ")
         line = f"{words or line[:_LONGEST_WHAT]} …"

@@ -1,7 +1,8 @@
 """The hourly limit gathers what only informs, and never hides what asks until after its deadline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,14 +44,16 @@ class Arrival:
         )
 
 
-def deadline_of(part: Due):
-    return Facts.model_validate_json(part.facts).deadline
+def deadline_of(part: Due) -> datetime:
+    deadline = Facts.model_validate_json(part.facts).deadline
+    assert deadline is not None
+    return deadline
 
 
-def sent_of(arrivals, per_hour):
+def sent_of(arrivals: Sequence[Arrival], per_hour: int) -> list[tuple[datetime, tuple[Due, ...]]]:
     """Return when which parts leave as one message, if each attempt succeeds at once."""
     waiting = {number: one.due(number) for number, one in enumerate(arrivals)}
-    sent = []
+    sent: list[tuple[datetime, tuple[Due, ...]]] = []
     while waiting:
         now = min(one.next_at for one in waiting.values())
         due = [one for one in waiting.values() if one.due_at <= now]
@@ -80,7 +83,9 @@ ARRIVALS = st.lists(
 
 
 @given(ARRIVALS, st.integers(1, 8))
-def test_no_notice_that_asks_waits_for_its_hour_until_it_is_too_late(arrivals, per_hour):
+def test_no_notice_that_asks_waits_for_its_hour_until_it_is_too_late(
+    arrivals: list[Arrival], per_hour: int
+) -> None:
     sent = sent_of(arrivals, per_hour)
     assert sorted(part.id for _, parts in sent for part in parts) == list(range(len(arrivals)))
     for at, parts in sent:
@@ -90,7 +95,9 @@ def test_no_notice_that_asks_waits_for_its_hour_until_it_is_too_late(arrivals, p
 
 
 @given(ARRIVALS, st.integers(1, 8))
-def test_only_what_cannot_wait_passes_the_limit_and_then_as_one_message_in_five_minutes(arrivals, per_hour):
+def test_only_what_cannot_wait_passes_the_limit_and_then_as_one_message_in_five_minutes(
+    arrivals: list[Arrival], per_hour: int
+) -> None:
     sent = sent_of(arrivals, per_hour)
     for number, (at, parts) in enumerate(sent):
         before = [when for when, _ in sent[:number] if when > at - HOUR]
@@ -102,14 +109,14 @@ def test_only_what_cannot_wait_passes_the_limit_and_then_as_one_message_in_five_
         assert at - before[-1] >= BETWEEN or min(half) <= at
 
 
-def test_a_plan_with_thirteen_minutes_left_is_told_although_the_hour_is_full():
+def test_a_plan_with_thirteen_minutes_left_is_told_although_the_hour_is_full() -> None:
     full = [Arrival(60 * minute, NoticeKind.STUCK) for minute in range(20)]
     (at, parts), *_ = sent_of([*full, Arrival(1_200, NoticeKind.ESCALATED, left=780)], 20)[20:]
     assert at - NOON == timedelta(minutes=24)
     assert [part.kind for part in parts] == [NoticeKind.ESCALATED]
 
 
-def test_what_only_informs_comes_together_and_leaves_half_of_the_hour_to_what_asks():
+def test_what_only_informs_comes_together_and_leaves_half_of_the_hour_to_what_asks() -> None:
     arrivals = [Arrival(60 * minute, NoticeKind.RELIEVED) for minute in range(40)]
     sent = sent_of(arrivals, 20)
     assert [len(parts) for _, parts in sent] == [1] * 10 + [30]
