@@ -15,13 +15,19 @@ from plangate.cli.following import moved_on
 from plangate.cli.keyboard import Keyboard
 from plangate.cli.resolving import Resolver
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
-from plangate.domain.digest import digest
 from plangate.domain.people import same_person
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
+from plangate.presentation.prompt_page import prompt_page
 from plangate.presentation.resolving_page import resolving_page
-from plangate.presentation.run_page import add_request, plan_page, run_page, unread_words, waits_for
+from plangate.presentation.run_page import (
+    add_request,
+    plan_page,
+    run_page,
+    unread_words,
+    waits_for,
+)
 from plangate.presentation.words import spelled
 
 
@@ -211,16 +217,8 @@ class Gatekeeper:
                 self._say(at_a_prompt(str(error)) if is_asked else str(error))
 
     def _say_what_runs(self, status: Status) -> None:
-        if status.plan is None:
-            return
-        page = Page()
-        page.field("This plan:", digest(status.plan), "bold", indent=0, width=len("This plan:"))
-        for stop in status.stops:
-            what = "every step" if stop.tool is None else f"each step of {stop.tool}"
-            page.sentence(
-                f"Stopped: {what} waits, even if approved, until stop {stop.number} is released.", "bold red"
-            )
-        self._screen.show_aside(page)
+        if status.plan is not None:
+            self._screen.show_aside(prompt_page(status, now()))
 
     def _say(self, words: str) -> None:
         page = Page()

@@ -10,12 +10,21 @@ from datetime import datetime
 from typing import Final
 
 from plangate.domain.assurance import Assurance
+from plangate.domain.audit import Outcome
 from plangate.domain.people import same_person
 from plangate.domain.reminders import reminders
 from plangate.domain.run import Phase, RunState
 from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, key_of
 from plangate.notifications.audience import Audience
-from plangate.notifications.facts import decided_by, ended_because, facts_of, held_because, with_steps
+from plangate.notifications.facts import (
+    changed_because,
+    decided_by,
+    ended_because,
+    facts_of,
+    held_because,
+    verdict_on,
+    with_steps,
+)
 from plangate.notifications.notice import Facts, Notice, NoticeKind
 from plangate.records.notices import Told
 
@@ -113,8 +122,7 @@ def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> It
     if run.phase is Phase.DRAFTING:
         return
     still = {ask.person for ask in asks}
-    said = {"by": decided_by(run), "happened": ended_because(run), "deadline": None}
-    facts = facts_of(run, audience).model_copy(update=said)
+    facts = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "deadline": None})
     last = {one.person: one.event for one in followed.told if one.is_sent and one.kind in _ASKED}
     for person, event in last.items():
         key = _key_in(event)
@@ -127,7 +135,7 @@ def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> It
             kind=NoticeKind.RELIEVED,
             event=f"relieved:{key}:{number}",
             due_at=followed.moved_at,
-            facts=facts,
+            facts=facts.model_copy(update=verdict_on(run, is_of_hold=key.startswith("hold"))),
         )
 
 
@@ -173,7 +181,10 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
     requester = audience.approver(run.requester)
     if run.closed is None or requester is None or not audience.may_see(run, requester.name):
         return
-    said = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "by": decided_by(run)})
+    verdict = verdict_on(run)
+    if run.closed.outcome is Outcome.FAILED:
+        verdict = {"by": decided_by(run)}
+    said = facts_of(run, audience).model_copy(update={"happened": ended_because(run)} | verdict)
     told = [one.person for one in followed.told if one.kind == NoticeKind.OUTCOME and one.is_sent]
     for person in told or audience.instead(run, requester.name):
         yield Notice(
@@ -187,6 +198,10 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
 
 def _happened(run: RunState, ask: Ask) -> str:
     parts = [held_because(run)] if run.held is not None else []
+    if ask.kind in (NoticeKind.NEEDED, NoticeKind.CHANGED) and (why := changed_because(run)):
+        parts.append(why)
+    if ask.kind is NoticeKind.CHANGED:
+        parts.append("the approval that you gave before counts no more")
     parts += [f"you get this because {ask.instead_of} is away"] if ask.instead_of else []
     return "; ".join(parts)
 

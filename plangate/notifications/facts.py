@@ -7,10 +7,10 @@ demands something of the plan allows details.
 from collections import Counter
 from typing import Final
 
-from plangate.domain.audit import Outcome
+from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Choice
 from plangate.domain.policy import Requirement
-from plangate.domain.run import RunState, StepState
+from plangate.domain.run import Phase, RunState, StepState
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import Facts
 
@@ -82,6 +82,59 @@ def decided_by(run: RunState) -> str:
             return decided.approver.name if decided.approver else decision.by
         break
     return ", ".join(one.name for one in run.approvers)
+
+
+def verdict_on(run: RunState, *, is_of_hold: bool = False) -> dict[str, str]:
+    """Return the facts of what became of a review or a hold: ``verdict``, ``by`` and ``comment``.
+
+    A comment is text that a person typed: it is among them only where every rule allows details.
+    """
+    outcome = run.closed.outcome if run.closed is not None else None
+    if outcome is Outcome.EXPIRED:
+        has_some = bool(run.approvers) and not is_of_hold and run.held is None
+        return {"verdict": f"expired without {'enough approvals' if has_some else 'a decision'}", "by": ""}
+    if outcome is Outcome.WITHDRAWN:
+        return {"verdict": "withdrawn", "by": ""}
+    if outcome is Outcome.REJECTED:
+        last = _last_of(run, Choice.REJECT)
+        shown = run.drafted is not None and _is_open(run.drafted.requirement)
+        comment = last.arrival.decision.comment if shown and last and last.arrival.decision else ""
+        return {"verdict": "rejected", "by": decided_by(run), "comment": comment}
+    if is_of_hold:
+        last = _last_of(run, Choice.RESOLVE)
+        return {"verdict": "resolved", "by": _who(last)} if last is not None else {}
+    if run.phase is Phase.IN_REVIEW or not run.approvers:
+        return {"by": decided_by(run)}
+    return {"verdict": "approved", "by": ", ".join(one.name for one in run.approvers)}
+
+
+def changed_because(run: RunState) -> str:
+    """Return by whom and why the plan is to be looked at again; empty for a first review."""
+    if run.drafted is None:
+        return ""
+    if run.reopened is not None:
+        return "; ".join(one.reason for one in run.reopened.lost) or "the plan is in review again"
+    if run.drafted.revision <= 1:
+        return ""
+    if run.drafted.author:
+        return f"{run.drafted.author} edited the plan"
+    asked = _last_of(run, Choice.REQUEST_CHANGES)
+    return f"{_who(asked)} asked for changes, and the plan was drafted again" if asked else ""
+
+
+def _last_of(run: RunState, choice: Choice) -> Decided | None:
+    """Return the last accepted decision of this kind."""
+    for decided in reversed(run.decisions):
+        decision = decided.arrival.decision
+        if decided.verdict.accepted and decision is not None and decision.decision is choice:
+            return decided
+    return None
+
+
+def _who(decided: Decided | None) -> str:
+    if decided is None or decided.arrival.decision is None:
+        return ""
+    return decided.approver.name if decided.approver else decided.arrival.decision.by
 
 
 def with_steps(facts: Facts, run: RunState) -> Facts:

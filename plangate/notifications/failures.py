@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from plangate.domain.base import Frozen
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.notifications.notice import NoticeKind
+from plangate.presentation.clock import moment
 from plangate.records.database import Database
-from plangate.records.deliveries import Undelivered, undelivered
+from plangate.records.deliveries import HELD_BACK, Undelivered, undelivered
 from plangate.records.notices import DeliveryState
 
 _WHAT: Final[dict[str, str]] = {
@@ -26,7 +27,11 @@ _LONGEST_REASON: Final = 300
 
 
 class NotTold(Frozen):
-    """One notice that did not arrive, as people and programs read it."""
+    """One notice that did not arrive, as people and programs read it.
+
+    Attributes:
+        held_until: until when the hourly limit holds it back; None if that is not why.
+    """
 
     person: str
     run: str
@@ -35,6 +40,7 @@ class NotTold(Frozen):
     state: str
     reason: str
     attempts: int
+    held_until: AwareDatetime | None = None
 
     def __str__(self) -> str:
         """Return it in one sentence."""
@@ -42,12 +48,15 @@ class NotTold(Frozen):
         verb = "has not been told yet" if is_tried else "could not be told"
         why = f": {self.reason.rstrip('.')}" if self.reason else ""
         again = "; it is tried again" if is_tried else ""
+        if self.held_until is not None:
+            again = f" until {moment(self.held_until)}"
         what = _WHAT.get(self.kind, self.kind)
         return f"{one_line(self.person)} {verb} {what}, at {self.address}{why}{again}."
 
 
 def not_told(one: Undelivered) -> NotTold:
     """Return a failure as it is shown."""
+    is_held = one.state is DeliveryState.WAITING and one.reason == HELD_BACK
     return NotTold(
         person=one.person,
         run=one.workflow_id,
@@ -56,6 +65,7 @@ def not_told(one: Undelivered) -> NotTold:
         state=one.state.value,
         reason=cut(one_line(one.reason), _LONGEST_REASON),
         attempts=one.attempts,
+        held_until=one.next_at if is_held else None,
     )
 
 

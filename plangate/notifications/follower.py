@@ -19,7 +19,7 @@ from plangate.domain.shown import checked
 from plangate.domain.status import status_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.due import Followed, notices_due
-from plangate.notifications.notice import Notice
+from plangate.notifications.notice import ASKING, Notice
 from plangate.records.lists import IS_A_RUN
 from plangate.records.moved import moved_since
 from plangate.records.notices import KEPT_FOR, Change, Entering, Entry, Told, bring_up_to_date, told_about
@@ -137,13 +137,16 @@ class Follower:
 
 
 def entry_of(notice: Notice) -> Entry:
-    """Return a notice as the records keep it."""
+    """Return a notice as the records keep it; one that asks waits for others no longer than it can."""
+    deadline = notice.facts.deadline if notice.kind in ASKING else None
+    soon = None if deadline is None else notice.due_at + max(timedelta(), deadline - notice.due_at) / 4
     return Entry(
         person=notice.person,
         event=notice.event,
         kind=notice.kind.value,
         due_at=notice.due_at,
         facts=notice.facts.model_dump_json(exclude_defaults=True),
+        gather_until=soon,
     )
 
 

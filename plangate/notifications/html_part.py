@@ -21,7 +21,7 @@ _SENTENCE: Final = "margin:0 0 16px;font-size:18px;font-weight:600"
 
 def html_of(subject: str, parts: Sequence[Part], closing: Sequence[str]) -> str:
     """Return the HTML of a message."""
-    body = "\n<hr>\n".join(map(_part, parts))
+    body = "\n<hr>\n".join(_row(part) if part.is_row else _part(part) for part in parts)
     lines = "\n".join(f'<p style="{_SMALL}">{_text(line)}</p>' for line in closing)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -31,6 +31,14 @@ def html_of(subject: str, parts: Sequence[Part], closing: Sequence[str]) -> str:
         f"<title>{_text(subject)}</title>\n</head>\n"
         f'<body style="{_BODY}">\n{body}\n{lines}\n</body>\n</html>\n'
     )
+
+
+def _row(part: Part) -> str:
+    said = f'<p style="margin:0 0 8px"><bdi>{_text(part.sentence)}</bdi>'
+    if not part.link:
+        return f"{said}</p>"
+    link = escape(part.link, quote=True)
+    return f'{said}<br>\n<a href="{link}">{_text(part.action)}</a></p>\n<p style="{_SMALL}">{link}</p>'
 
 
 def _part(part: Part) -> str:

@@ -18,7 +18,8 @@ class Message:
 class Part:
     """What a message says of one run: a sentence, fields, lists, and the link with what it is for.
 
-    Its texts are ready to be drawn: nothing in them is hidden or interpreted.
+    Its texts are ready to be drawn: nothing in them is hidden or interpreted. A row is one of several: a
+    sentence and its link, nothing else.
     """
 
     sentence: str
@@ -26,6 +27,7 @@ class Part:
     lists: tuple[tuple[str, tuple[str, ...]], ...] = ()
     link: str = ""
     action: str = ""
+    is_row: bool = False
 
 
 def plain_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
@@ -38,6 +40,9 @@ def markdown_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
     """Return the message as Markdown; nothing in its texts needs to be escaped."""
     blocks: list[str] = []
     for part in parts:
+        if part.is_row:
+            blocks.append(f"- {part.sentence}" + (f" [{part.action}]({part.link})" if part.link else ""))
+            continue
         blocks.append(part.sentence)
         if part.fields:
             blocks.append("\n".join(f"- {label}: {value}" for label, value in part.fields))
@@ -49,6 +54,8 @@ def markdown_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
 
 
 def _blocks(part: Part) -> list[str]:
+    if part.is_row:
+        return [f"• {part.sentence}" + (f"\n{part.link}" if part.link else "")]
     blocks = [part.sentence]
     if part.fields:
         blocks.append("\n".join(f"{label}: {value}" for label, value in part.fields))

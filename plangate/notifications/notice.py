@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from plangate.domain.base import AwareDatetime, Frozen
 
@@ -22,6 +22,14 @@ class NoticeKind(StrEnum):
     TEST = "test"
 
 
+ASKING: Final = frozenset(
+    {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED, NoticeKind.HELD}
+)
+"""The kinds that ask for a decision."""
+INFORMING: Final = frozenset({NoticeKind.RELIEVED, NoticeKind.OUTCOME})
+"""The kinds after which there is nothing to do."""
+
+
 class Facts(Frozen):
     """What a notice may say. Channels write it in their own form; nothing else reaches a message.
 
@@ -36,6 +44,9 @@ class Facts(Frozen):
         not_done: the steps that were not.
         details: the previews of the steps; empty unless each rule that demands something allows details.
         by: who decided, for those who need do nothing more.
+        verdict: what became of it, without the name: ``approved``, ``expired without a decision``; empty if
+            that is open.
+        comment: what the person typed who rejected it; empty unless each rule allows details.
         link: the page of the run in the inbox.
     """
 
@@ -49,6 +60,8 @@ class Facts(Frozen):
     not_done: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     by: str = ""
+    verdict: str = ""
+    comment: str = ""
     link: str = ""
 
 

@@ -1,4 +1,9 @@
-"""Which messages go out now: notices for one address, alone or together, and not too many in an hour."""
+"""Which messages go out now: notices for one address, alone or together, and not too many in an hour.
+
+The hour's limit never hides a request until it is too late: what asks for a decision passes it if its turn
+came after a quarter of the time that there is to decide. What only informs comes together, and leaves half
+of the hour to what asks.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from plangate.notifications.notice import Attempted, Delivery
+from plangate.notifications.notice import ASKING, INFORMING, Attempted, Delivery, Facts
 from plangate.records.deliveries import Due, Result
 from plangate.records.notices import DeliveryState
 
@@ -15,6 +20,8 @@ Reader = tuple[str, str]
 """A person and one of their addresses."""
 MOST_ALONE: Final = 5
 """More than so many notices for one address go as one message."""
+BETWEEN: Final = timedelta(minutes=5)
+"""Between two messages for one address above the hourly limit."""
 TRIED_FOR: Final = timedelta(days=1)
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -67,28 +74,92 @@ def outgoing(
         due: what is to be sent.
         sent: when messages were sent to each address within the last hour, the oldest first.
         now: the time.
-        per_hour: how many messages an address gets in an hour at most.
+        per_hour: how many messages an address gets in an hour, unless something asks that cannot wait.
         mark: of this installation, for message ids.
     """
-    messages, postponed = [], []
+    messages: list[Message] = []
+    postponed: list[Postponed] = []
     for reader, parts in _by_reader(due).items():
         begun: dict[str, list[Due]] = defaultdict(list)
         for part in parts:
             begun[part.message_id].append(part)
         new = begun.pop("", [])
         messages += [Message(*reader, name, tuple(again)) for name, again in begun.items()]
-        times = sent.get(reader, ())
-        room = per_hour - len(times) - len(begun)
-        if not new:
-            continue
-        if room <= 0:
-            until = (times[0] if times else now) + HOUR
-            postponed.append(Postponed(tuple(part.id for part in new), max(until, now + _FIRST_PAUSE)))
-        elif len(new) > min(room, MOST_ALONE) or any(part.next_at > part.due_at for part in new):
-            messages.append(Message(*reader, _name_of(mark, new), tuple(new)))
-        else:
-            messages += [Message(*reader, _name_of(mark, [part]), (part,)) for part in new]
+        tried = sorted(again[0].tried_at or now for again in begun.values())
+        hour = _Hour(sorted([*sent.get(reader, ()), *tried]), per_hour, now)
+        waits = hour.waits(new)
+        postponed += [Postponed(tuple(ids), until) for until, ids in waits.items()]
+        waiting = {one for ids in waits.values() for one in ids}
+        goes = _together([part for part in new if part.id not in waiting], hour)
+        messages += [Message(*reader, _name_of(mark, group), tuple(group)) for group in goes]
     return Outgoing(tuple(messages), tuple(postponed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hour:
+    """What one address got within the last hour, those messages included that are tried again."""
+
+    times: Sequence[datetime]
+    per_hour: int
+    now: datetime
+
+    @property
+    def room(self) -> int:
+        """How many messages there is room for."""
+        return self.per_hour - len(self.times)
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether the rest is for what asks."""
+        return len(self.times) >= self._half
+
+    @property
+    def _half(self) -> int:
+        return (self.per_hour + 1) // 2
+
+    def waits(self, new: Sequence[Due]) -> dict[datetime, list[int]]:
+        """Return what has to wait, by until when; if something goes that asks, all go with it."""
+        if not new:
+            return {}
+        only_informs = all(part.kind in INFORMING for part in new)
+        if self.room > 0 and not (only_informs and self.is_half_full):
+            return {}
+        slot = self._slot(self._half if only_informs else self.per_hour)
+        until = {part.id: min(slot, self._latest(part, slot)) for part in new}
+        if min(until.values()) <= self.now:
+            return {}
+        found: dict[datetime, list[int]] = defaultdict(list)
+        for one, at in until.items():
+            found[at].append(one)
+        return found
+
+    def _slot(self, allowed: int) -> datetime:
+        """Return when fewer than ``allowed`` messages are left in the hour."""
+        freed = self.times[len(self.times) - allowed] if 0 < allowed <= len(self.times) else self.now
+        return max(freed + HOUR, self.now + _FIRST_PAUSE)
+
+    def _latest(self, part: Due, slot: datetime) -> datetime:
+        """Return when a part goes whatever the limit says: if it asks, and its slot comes too late."""
+        deadline = Facts.model_validate_json(part.facts).deadline if part.kind in ASKING else None
+        if deadline is None or deadline <= self.now:
+            return slot
+        left = deadline - part.due_at
+        if part.due_at + left / 4 >= slot:
+            return slot
+        spaced = self.times[-1] + BETWEEN if self.times else self.now
+        return min(spaced, part.due_at + left / 2)
+
+
+def _together(new: Sequence[Due], hour: _Hour) -> list[list[Due]]:
+    """Return the groups of notices for one address that are one message each."""
+    asking = [part for part in new if part.kind not in INFORMING]
+    informing = [part for part in new if part.kind in INFORMING]
+    groups = [[part] for part in asking] + ([informing] if informing else [])
+    has_waited = any(part.next_at > part.due_at for part in new)
+    saves_one = bool(asking and informing) and hour.is_half_full
+    if len(groups) > 1 and (has_waited or saves_one or len(groups) > min(hour.room, MOST_ALONE)):
+        return [list(new)]
+    return groups
 
 
 def results_of(message: Message, attempted: Attempted, now: datetime, chance: float) -> tuple[Result, ...]:

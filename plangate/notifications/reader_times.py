@@ -10,6 +10,13 @@ _MONTHS: Final = (
     "November", "December",
 )  # fmt: skip
 _LONG: Final = timedelta(days=3)
+_ROUNDED: Final = (
+    (timedelta(days=3, hours=11, minutes=30), timedelta(days=1)),
+    (timedelta(hours=12), timedelta(hours=1)),
+    (timedelta(hours=2), timedelta(minutes=5)),
+    (timedelta(0), timedelta(minutes=1)),
+)
+"""From how much time that is left on, it is rounded to what."""
 
 
 def whole(when: datetime, zone: str, now: datetime) -> str:
@@ -29,15 +36,21 @@ def brief(when: datetime, zone: str, now: datetime) -> str:
 
 
 def distance(when: datetime, now: datetime) -> str:
-    """Return ``in 3 hours 20 minutes``, ``in 4 days`` or ``over``."""
+    """Return ``in 3 hours 20 minutes``, ``in 20 hours``, ``in 4 days`` or ``over``.
+
+    It is rounded as people round: to 5 minutes from two hours on, to hours from twelve, to days from three.
+    """
     left = when - now
     if left <= timedelta(0):
         return "over"
+    for above, unit in _ROUNDED:
+        if left >= above - unit / 2:
+            left = unit * round(left / unit)
+            break
     minutes = max(1, left // timedelta(minutes=1))
-    hours, days = minutes // 60, minutes // (24 * 60)
     if left >= _LONG:
-        return f"in {days} days"
-    parts = [_counted(hours, "hour"), _counted(minutes % 60, "minute")]
+        return f"in {_counted(left // timedelta(days=1), 'day')}"
+    parts = [_counted(minutes // 60, "hour"), _counted(minutes % 60, "minute")]
     return "in " + " ".join(part for part in parts if part)
 
 

@@ -1,8 +1,8 @@
 """Write the message of a `Sending`: subject, plain text and HTML, which say the same.
 
-It has the tools and how many steps, the requester, the deadline and the link. A summary, arguments, amounts
-and recipients are not among the facts, unless the rules allow details. The subject has no text that a person
-typed. Everything else that a person, a model or a server may have worded passes through `inert`.
+It has the run, the tools and how many steps, the requester, the deadline and the link. A summary, arguments,
+amounts and recipients are not among the facts, unless the rules allow details. Everything that a person, a
+model or a server may have worded passes through `inert`; of these, the subject has the run's id and names.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from plangate.domain.plurals import counted
 from plangate.notifications.html_part import html_of
 from plangate.notifications.inert import inert
 from plangate.notifications.message import Message, Part, markdown_of, plain_of
-from plangate.notifications.notice import Facts, Notice, NoticeKind, Sending
+from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, whole
 
 _MOST_TOOLS: Final = 5
 _LONGEST_TOOL: Final = 60
+_LONGEST_ID: Final = 40
+_LONGEST_NAME: Final = 40
 _SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
 _IN_LINKS: Final = "-._~:/?#[]@!$&'()*+,;=%"
 _UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;@"}
 
-_DECIDING: Final = frozenset(
-    {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED}
-)
-_WAITING: Final = _DECIDING | {NoticeKind.HELD}
+_DECIDING: Final = ASKING - {NoticeKind.HELD}
+_BY: Final = ("approved", "rejected", "resolved")
 _ON_THE_PAGE: Final = "You decide on the page, after you sign in. Without a decision nothing is approved."
 _REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
 
@@ -99,31 +99,59 @@ def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> M
 def _digest(
     sending: Sending, now: datetime, inbox: str, lengths: Lengths
 ) -> tuple[str, list[Part], list[str]]:
-    """Return subject, parts and closing lines of several notices, those with the first deadline first."""
-    notices = sorted(sending.notices, key=_urgency)
-    waiting = [one for one in notices if one.kind in _DECIDING]
+    """Return subject, parts and closing lines of several notices: a line of each run, the soonest first."""
+    notices = sorted(_newest(sending.notices), key=_urgency)
+    waiting = [one for one in notices if one.kind in ASKING]
     if waiting:
         first = ""
         if waiting[0].facts.deadline is not None:
             by = brief(waiting[0].facts.deadline, sending.zone, now)
             first = f", by {by}" if len(waiting) == 1 else f", the first by {by}"
         subject = f"{counted(len(waiting), 'decision')} of yours {_are(len(waiting))} needed{first}"
+        subject += f": {_run(waiting[0].facts)}"
         if len(waiting) < len(notices):
             subject += f", and {counted(len(notices) - len(waiting), 'other notice')}"
     else:
-        subject = counted(len(notices), "notice")
-    parts = [Part(f"{subject}.", link=_link(inbox), action="Open the inbox")]
+        subject = f"{counted(len(notices), 'notice')}: {_subject(notices[0], sending.zone, now)}"
+    parts = [Part(f"{_headline(waiting, notices)}.", link=_link(inbox), action="Open the inbox")]
     shown = notices[: lengths.notices]
-    parts += [_part(one, sending.zone, now, lengths, is_one_of_many=True) for one in shown]
+    parts += [_row(one, sending.zone, now, lengths) for one in shown]
     if len(shown) < len(notices):
         parts.append(Part(f"{counted(len(notices) - len(shown), 'more notice')}: see the inbox."))
     return subject, parts, [_ON_THE_PAGE] if waiting else []
 
 
+def _headline(waiting: Sequence[Notice], notices: Sequence[Notice]) -> str:
+    if not waiting:
+        return counted(len(notices), "notice")
+    others = len(notices) - len(waiting)
+    more = f", and {counted(others, 'other notice')}" if others else ""
+    return f"{counted(len(waiting), 'decision')} of yours {_are(len(waiting))} needed{more}"
+
+
+def _newest(notices: Sequence[Notice]) -> list[Notice]:
+    """Return the last notice about each run, of those after which the earlier ones say nothing more."""
+    found: dict[tuple[str, str], Notice] = {}
+    for one in notices:
+        is_about_approving = one.kind in _DECIDING or one.kind is NoticeKind.RELIEVED
+        about = "approving" if is_about_approving else one.kind.value
+        what = one.facts.workflow_id or one.event
+        found[what, about] = one
+    return list(found.values())
+
+
+def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
+    """Return one line of a digest, with its link; of what is wrong with the installation, all of it."""
+    if not notice.facts.workflow_id:
+        return _part(notice, zone, now, lengths)
+    action = "Look and decide" if notice.kind in _DECIDING else "Look at it"
+    return Part(f"{_subject(notice, zone, now)}.", link=_link(notice.facts.link), action=action, is_row=True)
+
+
 def _urgency(notice: Notice) -> tuple[int, datetime]:
     """Sort what a person has to decide first, by its deadline."""
     never = datetime.max.replace(tzinfo=UTC)
-    return notice.kind not in _DECIDING, notice.facts.deadline or never
+    return notice.kind not in ASKING, notice.facts.deadline or never
 
 
 def _are(count: int) -> str:
@@ -132,25 +160,25 @@ def _are(count: int) -> str:
 
 def _subject(notice: Notice, zone: str, now: datetime) -> str:
     facts = notice.facts
-    steps = _steps(facts)
-    by = f", by {brief(facts.deadline, zone, now)}" if facts.deadline and notice.kind in _WAITING else ""
+    run, steps = _run(facts), _steps(facts)
+    by = f", by {brief(facts.deadline, zone, now)}" if facts.deadline and notice.kind in ASKING else ""
     match notice.kind:
         case NoticeKind.NEEDED:
-            return f"Your approval is needed: {steps}{by}"
+            return f"Your approval is needed for {run}{by}: {steps}"
         case NoticeKind.REMINDER:
-            return f"Reminder: your approval is needed: {steps}{by}"
+            return f"Reminder: your approval is needed for {run}{by}: {steps}"
         case NoticeKind.ESCALATED:
-            return f"Escalated to you: your approval is needed: {steps}{by}"
+            return f"Escalated to you: your approval is needed for {run}{by}: {steps}"
         case NoticeKind.CHANGED:
-            return f"The plan changed, please look again: {steps}{by}"
+            return f"The plan changed, please look again at {run}{by}: {steps}"
         case NoticeKind.RELIEVED:
-            return f"Nothing more to do: {steps}"
+            return f"{_sentence(facts, 'Nothing more to do', '; nothing more to do')} for {run}: {steps}"
         case NoticeKind.HELD:
-            return f"A run is held: {steps}{', to be resolved' if by else ''}{by}"
+            return f"A run is held: {run}{', to be resolved' if by else ''}{by}: {steps}"
         case NoticeKind.OUTCOME:
-            return f"Your request has ended: {_done(facts)}"
+            return f"Your request {run} has ended: {_ended(facts)}{_done(facts)}"
         case NoticeKind.STUCK:
-            return f"Cannot be approved any more: {steps}"
+            return f"Cannot be approved as it is: {run}, {steps}"
         case NoticeKind.TROUBLE:
             return "Plangate needs an operator"
         case NoticeKind.TEST:
@@ -159,52 +187,78 @@ def _subject(notice: Notice, zone: str, now: datetime) -> str:
             assert_never(notice.kind)
 
 
-def _part(
-    notice: Notice, zone: str, now: datetime, lengths: Lengths, *, is_one_of_many: bool = False
-) -> Part:
+def _run(facts: Facts) -> str:
+    """Return the run's id as it may stand in a subject."""
+    return inert(facts.workflow_id, _LONGEST_ID) if facts.workflow_id else "a run"
+
+
+def _verdict(facts: Facts) -> str:
+    """Return ``approved by dana``, ``expired without a decision``; empty if that is open."""
+    by = f" by {inert(facts.by, _LONGEST_NAME)}" if facts.verdict and facts.by else ""
+    return f"{facts.verdict}{by}"
+
+
+def _sentence(facts: Facts, otherwise: str, end: str) -> str:
+    """Return ``Approved by dana; nothing more to do``."""
+    said = _verdict(facts)
+    return f"{said[0].upper()}{said[1:]}{end}" if said else otherwise
+
+
+def _ended(facts: Facts) -> str:
+    """Return how a request ended, unless what was done says it."""
+    said = _verdict(facts)
+    return f"{said}; " if said and not said.startswith("approved") else ""
+
+
+def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
     facts = notice.facts
     fields: list[tuple[str, str]] = []
     if facts.happened:
         fields.append(("What happened", inert(facts.happened, 2 * lengths.text)))
     if facts.by:
-        fields.append(("Decided by", inert(facts.by, lengths.text)))
+        fields.append((_decided(facts), inert(facts.by, lengths.text)))
+    if facts.comment:
+        fields.append(("Reason given", inert(facts.comment, lengths.text)))
     if facts.requester:
         fields.append(("Asked by", inert(facts.requester, lengths.text)))
-    if facts.deadline and notice.kind in _WAITING:
+    if facts.deadline and notice.kind in ASKING:
         label = "To be resolved by" if notice.kind is NoticeKind.HELD else "Decide by"
         fields.append((label, whole(facts.deadline, zone, now)))
     listed = (("Steps", facts.details), ("Done", facts.done), ("Not done", facts.not_done))
     return Part(
-        f"{_subject(notice, zone, now) if is_one_of_many else _opening(notice)}.",
+        f"{_opening(notice)}.",
         fields=tuple(fields),
-        lists=tuple(
-            (label, _lines(lines, lengths)) for label, lines in listed if lines and not is_one_of_many
-        ),
+        lists=tuple((label, _lines(lines, lengths)) for label, lines in listed if lines),
         link=_link(facts.link),
         action="Look and decide" if notice.kind in _DECIDING else "Look at it",
     )
 
 
+def _decided(facts: Facts) -> str:
+    """Return the label of who decided."""
+    return f"{facts.verdict.capitalize()} by" if facts.verdict in _BY else "Decided by"
+
+
 def _opening(notice: Notice) -> str:
     facts = notice.facts
-    steps = _steps(facts)
+    what = f"{_run(facts)}: {_steps(facts)}"
     match notice.kind:
         case NoticeKind.NEEDED:
-            return f"Your approval is needed for {steps}"
+            return f"Your approval is needed for {what}"
         case NoticeKind.REMINDER:
-            return f"Your approval is still needed for {steps}"
+            return f"Your approval is still needed for {what}"
         case NoticeKind.ESCALATED:
-            return f"Others have not decided in time, so your approval is asked for: {steps}"
+            return f"Others have not decided yet, so your approval is asked for, too: {what}"
         case NoticeKind.CHANGED:
-            return f"The plan changed, so what you decided on it counts no more. Please look again: {steps}"
+            return f"What you decided counts no more; please look again at {what}"
         case NoticeKind.RELIEVED:
-            return f"There is nothing more for you to do about {steps}"
+            return f"{_sentence(facts, 'There', '. There')} is nothing more for you to do about {what}"
         case NoticeKind.HELD:
-            return f"A run has stopped and waits for a person to say how it goes on: {steps}"
+            return f"A run has stopped and waits for a person to say how it goes on: {what}"
         case NoticeKind.OUTCOME:
-            return f"Your request has ended: {_done(facts)}"
+            return f"Your request {_run(facts)} has ended: {_ended(facts)}{_done(facts)}"
         case NoticeKind.STUCK:
-            return f"This plan cannot be approved any more as it is: {steps}"
+            return f"This plan cannot be approved as it is: {what}"
         case NoticeKind.TROUBLE:
             return "Something is wrong that only an operator can put right"
         case NoticeKind.TEST:
@@ -214,12 +268,12 @@ def _opening(notice: Notice) -> str:
 
 
 def _steps(facts: Facts) -> str:
-    """Return ``3 steps (refund_payment, create_ticket x2)``."""
+    """Return ``3 steps (refund_payment, 2 x create_ticket)``, with a real multiplication sign."""
     count = sum(times for _, times in facts.tools)
     if not count:
         return "a plan"
     named = [
-        inert(tool, _LONGEST_TOOL) + (f" x{times}" if times > 1 else "")
+        (f"{times} \u00d7 " if times > 1 else "") + inert(tool, _LONGEST_TOOL)
         for tool, times in facts.tools[:_MOST_TOOLS]
     ]
     more = len(facts.tools) - len(named)

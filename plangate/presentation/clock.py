@@ -1,8 +1,12 @@
 """This machine's clock, and times for people: in their own time zone, with UTC."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+_RECORDED: Final = re.compile(
+    r"(?a:\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC\b)"
+)
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -26,6 +30,21 @@ def moment(when: datetime, *, with_seconds: bool = False) -> str:
         return f"{said} UTC"
     day = "" if universal.date() == local.date() else f"{_day(universal)} "
     return f"{said} {_zone(local)} ({day}{universal:{time}} UTC)"
+
+
+def in_readers_zone(text: str) -> str:
+    """Return a recorded sentence with its times in UTC as `moment` writes them, unless the reader has UTC."""
+    return _RECORDED.sub(_read_locally, text)
+
+
+def _read_locally(found: re.Match[str]) -> str:
+    day, time, seconds = found.groups()
+    try:
+        when = datetime.fromisoformat(f"{day}T{time}{seconds or ''}+00:00")
+        is_utc = not when.astimezone().utcoffset()
+    except (OverflowError, ValueError, OSError):
+        return found[0]
+    return found[0] if is_utc else moment(when, with_seconds=bool(seconds))
 
 
 def _day(when: datetime) -> str:

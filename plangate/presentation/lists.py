@@ -9,6 +9,7 @@ from plangate.domain.plurals import counted
 from plangate.domain.references import referable_arguments
 from plangate.domain.status import Status, step_at_work, with_stops
 from plangate.domain.stops import StopStatus
+from plangate.presentation.clock import in_readers_zone
 from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import needed_words
@@ -23,9 +24,8 @@ _TOOL_LABEL: Final = 14
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
-    """Return one row for each run that waits, in the given order; a column marks the requester's text."""
-    theirs = Column("in the requester's words", is_text=True)
-    columns = ("id", theirs, "requester", "plan", Column("needs", is_text=True))
+    """Return one row for each run that waits, in the given order, with what its first step does."""
+    columns = ("id", Column("first step", is_text=True), "requester", "plan", Column("needs", is_text=True))
     return Table(
         (*columns, "deadline"),
         [
@@ -34,7 +34,7 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
                 _what(status),
                 status.requester,
                 status.short_fingerprint or "",
-                _needs(status, now),
+                in_readers_zone(_needs(status, now)),
                 from_now(status.deadline, now) if status.deadline else "",
             )
             for status in waiting
@@ -152,13 +152,15 @@ def _receipt_fields(tool: ListedTool) -> list[str]:
 
 
 def _what(status: Status) -> str:
-    """Return the beginning of the request, cut between words."""
-    text = status.request.strip() or (status.plan.summary if status.plan else "")
-    line = text.splitlines()[0] if text else ""
-    if len(line) <= _LONGEST_WHAT:
-        return line
-    words, _, _ = line[: _LONGEST_WHAT + 1].rpartition(" ")
-    return f"{words or line[:_LONGEST_WHAT]} …"
+    """Return what the first step does, cut between words, and how many steps follow."""
+    if not status.steps:
+        return "(no plan yet)"
+    first, more = status.steps[0], len(status.steps) - 1
+    line = first.preview or first.tool
+    if len(line) > _LONGEST_WHAT:
+        words, _, _ = line[: _LONGEST_WHAT + 1].rpartition(" ")
+        line = f"{words or line[:_LONGEST_WHAT]} …"
+    return f"{line} (and {counted(more, 'more step')})" if more else line
 
 
 def _argument(argument: Mapping[str, Any], schema: Mapping[str, Any], *, is_required: bool) -> str:

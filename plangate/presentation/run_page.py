@@ -17,7 +17,7 @@ from plangate.domain.policy import spelled_needs
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
 from plangate.presentation.changes import add_all_changes, author_of
-from plangate.presentation.clock import moment
+from plangate.presentation.clock import in_readers_zone, moment
 from plangate.presentation.deciding_page import why_not_you
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.durations import from_now, spoken
@@ -285,7 +285,7 @@ def decision_words(decision: DecisionStatus) -> str:
     said = f"{who}{delegators}{proof}: {spelled(decision.decision)}{how}"
     if decision.void:
         return f"{said}, {NO_LONGER_COUNTS} ({decision.void})"
-    return f"{said}, {verdict}: {decision.reason}"
+    return f"{said}, {verdict}: {in_readers_zone(decision.reason)}"
 
 
 def _ended(step: StepStatus) -> str:

@@ -11,6 +11,8 @@ from plangate.records.notices import DeliveryState
 from plangate.records.tables import deliveries, notices
 
 AT_ONCE: Final = 500
+HELD_BACK: Final = "held back by the hourly limit"
+"""Why a delivery that was not tried yet waits for longer than for others to go with it."""
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
 
@@ -55,7 +57,7 @@ class Result(Frozen):
 
 
 class Undelivered(Frozen):
-    """A notice that did not arrive; ``state`` waiting if it is still tried."""
+    """A notice that did not arrive; ``state`` waiting if it is still tried, or is held back."""
 
     workflow_id: str
     person: str
@@ -152,8 +154,9 @@ def note_results(connection: Connection, results: Iterable[Result], now: datetim
 
 
 def postpone(connection: Connection, ids: Sequence[int], until: datetime) -> None:
-    """Let these wait until then."""
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(next_at=until))
+    """Let these wait until then, because their address had enough messages in an hour."""
+    values = {"next_at": until, "reason": HELD_BACK}
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
 
 
 def being_sent(connection: Connection) -> tuple[int, ...]:
@@ -170,13 +173,14 @@ def send_after_all(connection: Connection, ids: Sequence[int], now: datetime, *,
 
 
 def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple[Undelivered, ...]:
-    """Return what did not arrive, the newest first: refused, given up, or tried again."""
+    """Return what did not arrive, the newest first: refused, given up, tried again, or held back."""
     columns = [notices.c.workflow_id, notices.c.kind]
     names = ("person", "address", "state", "reason", "attempts", "next_at", "ended_at")
+    is_late = or_(deliveries.c.attempts > 0, deliveries.c.reason == HELD_BACK)
     query = (
         select(*columns, *(deliveries.c[name] for name in names))
         .join_from(deliveries, notices, deliveries.c.notice == notices.c.id)
-        .where(or_(deliveries.c.state.in_(_UNDELIVERED), and_(_WAITS, deliveries.c.attempts > 0)))
+        .where(or_(deliveries.c.state.in_(_UNDELIVERED), and_(_WAITS, is_late)))
         .order_by(deliveries.c.id.desc())
         .limit(AT_ONCE)
     )

@@ -37,13 +37,22 @@ _ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
 
 
 class Entry(Frozen):
-    """A notice as it is entered; ``facts`` is JSON that the records do not read."""
+    """A notice as it is entered; ``facts`` is JSON that the records do not read.
+
+    It waits for others until ``gather_until`` at most; None if it can wait for as long as the setting says.
+    """
 
     person: str
     event: str
     kind: str
     due_at: AwareDatetime
     facts: str
+    gather_until: AwareDatetime | None = None
+
+    def next_at(self, gather: timedelta) -> datetime:
+        """Return when it is sent, if notices are gathered for so long."""
+        until = self.due_at + gather
+        return until if self.gather_until is None else min(until, self.gather_until)
 
 
 class Told(Frozen):
@@ -185,7 +194,7 @@ def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesO
                 "workflow_id": one.workflow_id,
                 "keep_until": one.keep_until,
                 "entered_at": entering.now,
-                **one.entry.model_dump(exclude={"due_at"}),
+                **one.entry.model_dump(exclude={"due_at", "gather_until"}),
             }
             for one, _ in reached
         ],
@@ -208,7 +217,7 @@ def _delivery(notice: int, one: Entry, address: str, entering: Entering) -> dict
         "address": address,
         "state": DeliveryState.WAITING,
         "due_at": one.due_at,
-        "next_at": one.due_at + entering.gather,
+        "next_at": one.next_at(entering.gather),
         "attempts": 0,
         "is_repeat": 0,
         "reason": "",
@@ -238,7 +247,7 @@ def _refresh(
     ]
     if again:
         revived = update(deliveries).where(deliveries.c.id.in_(again))
-        due = {"due_at": one.due_at, "next_at": one.due_at + entering.gather, "reason": "", "ended_at": None}
+        due = {"due_at": one.due_at, "next_at": one.next_at(entering.gather), "reason": "", "ended_at": None}
         connection.execute(revived.values(state=DeliveryState.WAITING, **due))
     known = {row.address for row in rows}
     more = [address for address in dict.fromkeys(addresses) if address not in known]

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery
+from plangate.presentation.clock import moment
 from tests.support.fresh_records import fresh_records
 from tests.support.notices import SENT, PostOffice, Telling
 from tests.support.program import Home, Typed
@@ -52,6 +55,31 @@ async def test_what_could_not_be_delivered_is_listed_and_part_of_the_status(
     assert f"one: {said}" in typed("notify", "failures").out
     listed = json.loads(typed("notify", "failures", "--json").out)
     assert [(one["person"], one["run"]) for one in listed] == [("dana", "one")]
+
+
+async def test_what_the_hourly_limit_holds_back_is_listed_with_until_when(
+    telling: Telling, typed: Typed
+) -> None:
+    telling.pace = Pace(per_hour=1)
+    held_back = telling.another()
+    await telling.told(held_back)
+    telling.put("one")
+    await telling.told(held_back)
+    telling.now += timedelta(minutes=1)
+    telling.put("two")
+    assert await telling.told(held_back) == []
+    out = " ".join(typed("notify", "failures").out.split())
+    until = moment(telling.now + timedelta(minutes=59))
+    assert (
+        "two: dana has not been told yet that they are needed, at dana@example.org: "
+        f"held back by the hourly limit until {until}."
+    ) in out
+    listed = json.loads(typed("notify", "failures", "--json").out)
+    assert {one["held_until"] is not None for one in listed} == {True}
+    telling.put("soon", deadline=telling.now + timedelta(minutes=13))
+    telling.now += timedelta(minutes=5)
+    assert "dana needed" in await telling.told(held_back)
+    assert "held back" not in typed("notify", "failures").out
 
 
 def test_nothing_is_listed_while_nothing_failed(typed: Typed) -> None:

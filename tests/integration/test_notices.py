@@ -166,6 +166,17 @@ async def test_notices_are_gathered_for_as_long_as_the_setting_says(
     assert told == {"one", "two"}
 
 
+async def test_what_asks_is_gathered_for_a_quarter_of_the_time_to_decide_at_most(
+    database: Database, post: PostOffice
+) -> None:
+    telling = Telling(database, post, Pace(gather=timedelta(hours=1)))
+    await telling.told()
+    telling.put("one", deadline=telling.now + timedelta(minutes=20))
+    assert await telling.told() == []
+    telling.now += timedelta(minutes=5)
+    assert await telling.told() == ["dana needed", "kim needed"]
+
+
 async def test_what_is_more_than_an_hour_allows_comes_as_one_message(
     database: Database, post: PostOffice
 ) -> None:

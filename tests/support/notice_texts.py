@@ -55,7 +55,7 @@ CHAT_MARKUP: Final = (
     ":fire:", ":white_check_mark: approved", "${SLACK_HOOK}", "{{app_title}}", "%0A", "\\n", "<b>", "</b>", "<pre>", "&amp;",
 )  # fmt: skip
 _LABELS: Final = re.compile(
-    r"(?:- )?(?:What happened|Decided by|Asked by|Decide by|To be resolved by|Steps|Done|Not done|Look and decide|Look at it"
+    r"(?:- )?(?:What happened|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Steps|Done|Not done|Look and decide|Look at it"
     r"|Open the inbox):|(?:- )?• |\[(?:Look and decide|Look at it|Open the inbox)\]\("
 )
 _INTERPRETED: Final = {
@@ -88,8 +88,9 @@ def notice_with(text: str, kind: NoticeKind, *, has_details: bool) -> Notice:
     """Return a notice that has this text wherever a text can stand."""
     filled = text if text.strip() else "(blank)"
     never = f"{NEVER_SHOWN} {filled}"
+    verdict = {NoticeKind.RELIEVED: "approved", NoticeKind.OUTCOME: "rejected"}.get(kind, "")
     facts = Facts(
-        workflow_id=never,
+        workflow_id=filled,
         revision=2,
         tools=((filled, 2), ("create_ticket", 1)),
         requester=filled,
@@ -99,6 +100,8 @@ def notice_with(text: str, kind: NoticeKind, *, has_details: bool) -> Notice:
         not_done=(filled,),
         details=(filled,) if has_details else (),
         by=filled,
+        verdict=verdict,
+        comment=filled if has_details else "",
         link=f"{_PLACE}{filled[:_LONGEST_LINK]}",
     )
     return Notice(person=never, kind=kind, event=never, due_at=NOW, facts=facts)

@@ -341,7 +341,7 @@ def test_the_list_has_held_runs_first_with_reason_and_age_and_the_stops_above() 
     assert [one.state for one in waiting] == ["held", "in_review"]
     text = one_line(printed(pending_table(waiting, NOW), terminal=False))
     assert f"held at step 3 of 4, 1 h ago: {WHY[:40]}" in text
-    assert "in the requester's words" in text
+    assert "first step" in text
     stop = StopStatus(
         number=1, tool="send_email", since=NOON, by="dana", is_verified=False, reason="wrong mails",
         released_by=(), still_needed="1 person",

@@ -46,6 +46,11 @@ def test_a_language_has_the_same_names_and_placeholders_as_english(code: str) ->
     assert differ == []
 
 
+@pytest.mark.parametrize("code", languages())
+def test_who_signs_in_by_a_typed_name_reads_that_a_passkey_counts_too(code: str) -> None:
+    assert "passkey" in own(code)["sign_in.proves_nothing"].lower()
+
+
 def test_german_is_no_copy_of_english() -> None:
     same = {name for name, text in own("en").items() if own("de")[name] == text}
     assert len(same) < 12

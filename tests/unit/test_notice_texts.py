@@ -37,10 +37,11 @@ def test_the_first_notice_reads_as_a_sentence_of_what_to_do():
     message = written(to_dana(notice()), NOW, INBOX)
 
     assert message.subject == (
-        "Your approval is needed: 3 steps (refund_payment, create_ticket, send_email), by 14:00"
+        "Your approval is needed for refund-4711, by 14:00: "
+        "3 steps (refund_payment, create_ticket, send_email)"
     )
     assert message.text == (
-        "Your approval is needed for 3 steps (refund_payment, create_ticket, send_email).\n\n"
+        "Your approval is needed for refund-4711: 3 steps (refund_payment, create_ticket, send_email).\n\n"
         "Asked by: rita\n"
         "Decide by: Thursday, 26 November 2026, 14:00 CET (in 4 hours)\n\n"
         "Look and decide:\n"
@@ -55,14 +56,17 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
 @pytest.mark.parametrize(
     ("kind", "subject"),
     [
-        (NoticeKind.NEEDED, f"Your approval is needed: {STEPS}, by 14:00"),
-        (NoticeKind.REMINDER, f"Reminder: your approval is needed: {STEPS}, by 14:00"),
-        (NoticeKind.ESCALATED, f"Escalated to you: your approval is needed: {STEPS}, by 14:00"),
-        (NoticeKind.CHANGED, f"The plan changed, please look again: {STEPS}, by 14:00"),
-        (NoticeKind.RELIEVED, f"Nothing more to do: {STEPS}"),
-        (NoticeKind.HELD, f"A run is held: {STEPS}, to be resolved, by 14:00"),
-        (NoticeKind.OUTCOME, f"Your request has ended: 2 done of {STEPS}"),
-        (NoticeKind.STUCK, f"Cannot be approved any more: {STEPS}"),
+        (NoticeKind.NEEDED, f"Your approval is needed for refund-4711, by 14:00: {STEPS}"),
+        (NoticeKind.REMINDER, f"Reminder: your approval is needed for refund-4711, by 14:00: {STEPS}"),
+        (
+            NoticeKind.ESCALATED,
+            f"Escalated to you: your approval is needed for refund-4711, by 14:00: {STEPS}",
+        ),
+        (NoticeKind.CHANGED, f"The plan changed, please look again at refund-4711, by 14:00: {STEPS}"),
+        (NoticeKind.RELIEVED, f"Nothing more to do for refund-4711: {STEPS}"),
+        (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved, by 14:00: {STEPS}"),
+        (NoticeKind.OUTCOME, f"Your request refund-4711 has ended: 2 done of {STEPS}"),
+        (NoticeKind.STUCK, f"Cannot be approved as it is: refund-4711, {STEPS}"),
         (NoticeKind.TROUBLE, "Plangate needs an operator"),
         (NoticeKind.TEST, "A test of your notices"),
     ],
@@ -83,7 +87,7 @@ def test_an_outcome_says_what_was_done_and_what_was_not():
     assert "What happened: it failed\n" in text
     assert "Done:\n• step 1: refund_payment\n\nNot done:\n• step 2: x\n" in text
     nothing = written(to_dana(notice(NoticeKind.OUTCOME)), NOW, INBOX)
-    assert nothing.subject == f"Your request has ended: nothing was done of {STEPS}"
+    assert nothing.subject == f"Your request refund-4711 has ended: nothing was done of {STEPS}"
 
 
 def test_details_are_shown_only_where_the_facts_have_them():
@@ -100,22 +104,89 @@ def test_a_repeat_is_marked_in_subject_and_text():
     assert "may have reached you before" in message.html
 
 
+def of_run(name: str, kind: NoticeKind = NoticeKind.NEEDED, **facts: object) -> Notice:
+    return notice(kind, workflow_id=name, link=f"{INBOX}/runs/{name}", **facts)
+
+
+def test_a_digest_has_one_line_of_each_run_that_names_it_with_its_tools_deadline_and_link():
+    asked = [of_run(f"run-{number}", deadline=NOW + timedelta(hours=9 - number)) for number in range(7)]
+    reminded = [
+        of_run(f"run-{number}", NoticeKind.REMINDER, deadline=NOW + timedelta(hours=9 - number))
+        for number in (2, 4)
+    ]
+    text = written(to_dana(*asked, *reminded), NOW, INBOX).text
+    lines = [line for line in text.splitlines() if line.startswith("• ")]
+    assert [line.partition(",")[0].rpartition(" ")[2] for line in lines] == [
+        f"run-{number}" for number in reversed(range(7))
+    ]
+    assert lines[2] == f"• Reminder: your approval is needed for run-4, by 15:00: {STEPS}."
+    assert text.count(STEPS) == 7
+    for number in range(7):
+        assert text.splitlines().count(f"{INBOX}/runs/run-{number}") == 1
+
+
+@given(
+    st.lists(st.text(min_size=1, max_size=30), min_size=2, max_size=5, unique_by=lambda one: inert(one, 40)),
+    st.sampled_from([one for one in NoticeKind if one not in (NoticeKind.TROUBLE, NoticeKind.TEST)]),
+)
+def test_no_two_runs_have_the_same_subject(names, kind):
+    subjects = {written(to_dana(of_run(name, kind)), NOW, INBOX).subject for name in names}
+    assert len(subjects) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "by", "subject"),
+    [
+        ("approved", "dana", "Approved by dana; nothing more to do for refund-4711"),
+        ("rejected", "dana", "Rejected by dana; nothing more to do for refund-4711"),
+        ("expired without a decision", "", "Expired without a decision; nothing more to do for refund-4711"),
+        ("", "", "Nothing more to do for refund-4711"),
+    ],
+)
+def test_who_has_nothing_more_to_do_reads_what_became_of_it(verdict, by, subject):
+    message = written(to_dana(notice(NoticeKind.RELIEVED, verdict=verdict, by=by)), NOW, INBOX)
+    assert message.subject == f"{subject}: {STEPS}"
+    assert (f"{verdict.capitalize()} by: dana" in message.text) is bool(by)
+
+
+def test_the_requester_reads_who_rejected_it_in_the_subject():
+    message = written(to_dana(notice(NoticeKind.OUTCOME, verdict="rejected", by="dana")), NOW, INBOX)
+    assert message.subject == (
+        f"Your request refund-4711 has ended: rejected by dana; nothing was done of {STEPS}"
+    )
+
+
+def test_several_steps_of_a_tool_are_counted_alike_in_subject_and_text():
+    message = written(to_dana(notice(tools=(("send_email", 2), ("note", 1)))), NOW, INBOX)
+    assert "3 steps (2 \u00d7 send_email, note)" in message.subject
+    assert "3 steps (2 \u00d7 send_email, note)" in message.text
+
+
+def test_no_message_says_that_a_time_is_over_which_is_not():
+    texts = [written(to_dana(notice(kind)), NOW, INBOX) for kind in NoticeKind]
+    for message in texts:
+        assert "any more" not in message.subject + message.text
+        assert "in time" not in message.text
+
+
 def test_a_digest_begins_with_what_is_to_be_decided_first():
-    later = notice(deadline=NOW + timedelta(days=1), link=f"{INBOX}/runs/later")
-    soon = notice(NoticeKind.REMINDER, link=f"{INBOX}/runs/soon")
-    done = notice(NoticeKind.OUTCOME, link=f"{INBOX}/runs/done")
+    later = of_run("later", deadline=NOW + timedelta(days=1))
+    soon = of_run("soon", NoticeKind.REMINDER)
+    done = of_run("done", NoticeKind.OUTCOME)
     message = written(to_dana(done, later, soon), NOW, INBOX)
 
-    assert message.subject == ("2 decisions of yours are needed, the first by 14:00, and 1 other notice")
+    assert message.subject == (
+        "2 decisions of yours are needed, the first by 14:00: soon, and 1 other notice"
+    )
     places = [message.text.index(f"/runs/{name}") for name in ("soon", "later", "done")]
     assert places == sorted(places)
     assert f"Open the inbox:\n{INBOX}\n" in message.text
 
 
 def test_a_summary_of_very_many_says_how_many_it_does_not_list():
-    message = written(to_dana(*[notice() for _ in range(500)]), NOW, INBOX)
-    assert message.subject == "500 decisions of yours are needed, the first by 14:00"
-    assert message.text.count("Look and decide:") == 25
+    message = written(to_dana(*[of_run(f"run-{number}") for number in range(500)]), NOW, INBOX)
+    assert message.subject == "500 decisions of yours are needed, the first by 14:00: run-0"
+    assert message.text.count("/runs/run-") == 25
     assert "475 more notices: see the inbox." in message.text
 
 
@@ -127,7 +198,8 @@ def test_a_summary_of_very_many_says_how_many_it_does_not_list():
 )
 def test_a_message_for_a_chat_is_never_longer_than_the_shortest_service_allows(count, lines, text, kind):
     facts = {"requester": text, "happened": text, "done": lines, "not_done": lines, "details": lines}
-    message = written(to_dana(*[notice(kind, **facts)] * count), NOW, INBOX, CHAT)
+    notices = [notice(kind, workflow_id=f"{number} {text}", **facts) for number in range(count)]
+    message = written(to_dana(*notices), NOW, INBOX, CHAT)
     assert len(message.subject + message.text) <= 2_000
     assert "\n" not in message.subject
 
@@ -170,12 +242,24 @@ def test_a_subject_has_the_day_only_if_it_is_another(now, when, said):
         (timedelta(seconds=-1), "over"),
         (timedelta(seconds=20), "in 1 minute"),
         (timedelta(minutes=61), "in 1 hour 1 minute"),
-        (timedelta(hours=71, minutes=59), "in 71 hours 59 minutes"),
+        (timedelta(hours=2, minutes=59, seconds=58), "in 3 hours"),
+        (timedelta(hours=4, minutes=11), "in 4 hours 10 minutes"),
+        (timedelta(hours=19, minutes=59, seconds=58), "in 20 hours"),
+        (timedelta(hours=71), "in 71 hours"),
+        (timedelta(hours=71, minutes=59), "in 3 days"),
         (timedelta(days=3, hours=2), "in 3 days"),
+        (timedelta(days=3, hours=23, minutes=59), "in 4 days"),
     ],
 )
 def test_how_long_it_is_from_now_is_said_in_words(left, said):
     assert distance(NOW + left, NOW) == said
+
+
+@given(st.timedeltas(timedelta(minutes=1), timedelta(days=9)), st.integers(0, 10))
+def test_a_moment_after_the_draft_the_time_left_reads_as_at_the_draft_if_that_was_round(left, seconds):
+    whole_hours = timedelta(hours=max(1, left // timedelta(hours=1)))
+    just_after = timedelta(seconds=min(seconds, 29))
+    assert distance(NOW + whole_hours - just_after, NOW) == distance(NOW + whole_hours, NOW)
 
 
 def test_the_hour_that_comes_twice_has_the_name_of_its_time():

@@ -313,3 +313,62 @@ def test_whatever_happens_no_one_is_left_with_a_wrong_word(happenings: list[str]
         took_back = any(one.startswith(f"back {person}") for one in happenings)
         if is_needed and not took_back:
             assert words[-1] in ("needed", "changed")
+
+
+def happened(notices: Sequence[Notice], person: str) -> str:
+    return next(one.facts.happened for one in notices if one.person == person)
+
+
+def test_who_looks_again_reads_whose_request_for_changes_it_was_and_that_their_approval_is_void() -> None:
+    first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
+    asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
+    events = (first, decided("dana", first.fingerprint), asked, second)
+    found = due(*events, told=sent(due(first)))
+    by = "head asked for changes, and the plan was drafted again"
+    assert happened(found, "dana") == f"{by}; the approval that you gave before counts no more"
+    assert happened(found, "kim") == by
+
+
+def test_who_looks_again_reads_who_edited_the_plan_or_why_an_approval_ended() -> None:
+    first, edited = drafted(requirement=TWO), drafted(revision=2, requirement=TWO, author="head")
+    found = due(first, decided("dana", first.fingerprint), edited, told=sent(due(first)))
+    assert happened(found, "dana").startswith("head edited the plan; the approval")
+    ended = (PLAN, decided("dana", PLAN.fingerprint))
+    lost = LostApproval(name="dana", reason="dana's approval is too old")
+    again = Reopened(fingerprint=PLAN.fingerprint, step=1, lost=(lost,), reopened_at=NOON, deadline=DEADLINE)
+    assert happened(due(*ended, again, told=sent(due(PLAN))), "dana").startswith(
+        "dana's approval is too old; "
+    )
+
+
+def verdicts(notices: Sequence[Notice], kind: NoticeKind) -> set[tuple[str, str]]:
+    return {(one.facts.verdict, one.facts.by) for one in notices if one.kind is kind}
+
+
+def test_who_is_relieved_is_told_by_what() -> None:
+    told = sent(due(PLAN))
+    approved = (PLAN, decided("dana", PLAN.fingerprint))
+    assert verdicts(due(*approved, told=told), NoticeKind.RELIEVED) == {("approved", "dana")}
+    rejected = (PLAN, decided("dana", PLAN.fingerprint, Choice.REJECT), Closed(outcome=Outcome.REJECTED))
+    assert verdicts(due(*rejected, told=told), NoticeKind.RELIEVED) == {("rejected", "dana")}
+    assert verdicts(due(*rejected, told=told), NoticeKind.OUTCOME) == {("rejected", "dana")}
+    expired = (PLAN, Closed(outcome=Outcome.EXPIRED))
+    without = {("expired without a decision", "")}
+    assert verdicts(due(*expired, told=told), NoticeKind.RELIEVED) == without
+    withdrawn = (PLAN, Closed(outcome=Outcome.WITHDRAWN))
+    assert verdicts(due(*withdrawn, told=told), NoticeKind.RELIEVED) == {("withdrawn", "")}
+
+
+def test_an_expiry_with_some_of_the_approvals_does_not_say_that_no_one_decided() -> None:
+    first = drafted(requirement=TWO)
+    ended = (first, decided("dana", first.fingerprint), Closed(outcome=Outcome.EXPIRED))
+    found = due(*ended, told=sent(due(first)))
+    assert verdicts(found, NoticeKind.RELIEVED) == {("expired without enough approvals", "")}
+
+
+def test_what_the_person_typed_who_rejected_is_told_only_where_rules_allow_details() -> None:
+    for is_open in (False, True):
+        plan = drafted(requirement=FINANCE.model_copy(update={"notify_details": is_open}))
+        ended = (plan, decided("dana", plan.fingerprint, Choice.REJECT), Closed(outcome=Outcome.REJECTED))
+        found = due(*ended, told=sent(due(plan)))
+        assert {one.facts.comment for one in found} == {"so be it" if is_open else ""}

@@ -18,6 +18,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold as fold_run
 from plangate.domain.people import LostApproval
 from plangate.domain.plan import Plan, Step
+from plangate.domain.plurals import counted
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status, UnreadDecision, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
@@ -198,12 +199,15 @@ def test_a_refused_decision_is_shown_with_its_reason() -> None:
 
 
 def test_the_list_of_what_waits_has_one_line_for_each_in_a_pipe() -> None:
-    status = status_with(request="first line \x1b[31m\nsecond line")
+    status = status_with()
+    first = status.steps[0].model_copy(update={"preview": "Refund 42.50 EUR \x1b[31m\nto ana"})
+    status = status.model_copy(update={"steps": (first, *status.steps[1:])})
+    more = len(status.steps) - 1
     text = printed(pending_table([status], NOW), terminal=False)
     (line,) = [line for line in text.splitlines() if line.startswith(ID)]
     assert re.split(r"\s{2,}", line.strip()) == [
         ID,
-        "first line ⟨U+001B⟩[31m",
+        "Refund 42.50 EUR ⟨U+001B⟩[31m⏎to ana" + (f" (and {counted(more, 'more step')})" if more else ""),
         "rita",
         status.short_fingerprint,
         "1 approval by anyone but the requester",

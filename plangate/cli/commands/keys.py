@@ -112,9 +112,12 @@ def _new_key_page(name: str, public: str, path: Path) -> page.Page:
     shown.heading(f"A key for {name}")
     shown.copied("private", str(path))
     shown.note("It never leaves this machine. Decisions made here under that name are now signed with it.")
-    shown.note("Add this line to the list of people (PLANGATE_PEOPLE), below that person's name:")
-    shown.line(f'keys = [{{ public = "{jws.PUBLIC_PREFIX}{public}" }}]')
-    shown.note("The key counts once this line is in the workers' list of people.")
+    entry = f'{{ public = "{jws.PUBLIC_PREFIX}{public}" }}'
+    shown.note(f"Add it to the keys of {name} in the list of people (PLANGATE_PEOPLE), where there are none:")
+    shown.line(f"keys = [{entry}]")
+    shown.note("Where there is such a line already, put this into its brackets, after a comma:")
+    shown.line(entry)
+    shown.note("The key counts once it is in the workers' list of people.")
     return shown
 
 

@@ -55,7 +55,7 @@ def try_one(
 def failed(*, as_json: AsJson = False) -> int:
     """List the notices that could not be delivered.
 
-    The newest comes first; those that are tried again are among them.
+    The newest comes first; those that are tried again, or wait for the hourly limit, are among them.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database, database.read() as connection:
@@ -63,7 +63,7 @@ def failed(*, as_json: AsJson = False) -> int:
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in found])
     elif not found:
-        here.screen.say("Every notice was delivered, or is still to be sent.")
+        here.screen.say("Every notice was delivered, or is sent as soon as it is due.")
     for one in found:
         here.screen.say(f"{one.run}: {one}" if one.run else str(one))
     return Exit.DONE

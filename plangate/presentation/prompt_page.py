@@ -1,0 +1,35 @@
+"""What stands right above a question at the terminal: what runs, what it needs, when, and until when."""
+
+from datetime import datetime
+from typing import Final
+
+from plangate.domain.digest import digest
+from plangate.domain.status import Status
+from plangate.presentation.clock import in_readers_zone, moment
+from plangate.presentation.durations import from_now
+from plangate.presentation.page import Page
+from plangate.presentation.run_page import needed_words
+from plangate.presentation.start_words import when_it_runs
+
+_LABEL: Final = len("This plan:")
+
+
+def prompt_page(status: Status, now: datetime) -> Page:
+    """Return in a few lines what is decided on, since the page of the run may have scrolled off."""
+    page = Page()
+    if status.plan is None:
+        return page
+    page.field("This plan:", digest(status.plan), "bold", indent=0, width=_LABEL)
+    if status.requirement is not None and status.held is None:
+        page.field("needs", in_readers_zone(needed_words(status)), indent=0, width=_LABEL)
+    for label, words in when_it_runs(status, now):
+        page.field(label, words, indent=0, width=_LABEL)
+    if status.deadline is not None:
+        until = f"until {moment(status.deadline)}, {from_now(status.deadline, now)}"
+        page.field("decide", until, indent=0, width=_LABEL)
+    for stop in status.stops:
+        what = "every step" if stop.tool is None else f"each step of {stop.tool}"
+        page.sentence(
+            f"Stopped: {what} waits, even if approved, until stop {stop.number} is released.", "bold red"
+        )
+    return page

@@ -1,0 +1,28 @@
+"""What stands right above the question at the terminal."""
+
+from datetime import timedelta
+
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.status import status_of
+from plangate.presentation.prompt_page import prompt_page
+from tests.support.build import NOON, drafted, requested, state_after
+from tests.unit.test_run_page import printed
+
+TWO = Requirement(needs=(Need(role="finance", count=2),))
+
+
+def test_the_question_has_what_is_needed_and_until_when_right_above_it() -> None:
+    status = status_of(state_after(requested(), drafted(requirement=TWO)), source="records")
+    said = printed(prompt_page(status, NOON), terminal=False)
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert lines[0].startswith("This plan:")
+    assert "needs 2 approvals by finance" in " ".join(lines)
+    assert any(line.startswith("decide until ") for line in lines)
+
+
+def test_the_question_has_when_the_plan_runs() -> None:
+    status = status_of(state_after(requested(), drafted(requirement=TWO)), source="records")
+    assert status.plan is not None
+    later = status.plan.model_copy(update={"not_before": NOON + timedelta(days=1)})
+    status = status.model_copy(update={"plan": later})
+    assert "which the plan names" in printed(prompt_page(status, NOON), terminal=False)
