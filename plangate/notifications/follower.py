@@ -59,6 +59,15 @@ class Look:
         """Whether there is more to look at now."""
         return self.checkpoint is None or self.swept_to is not None
 
+    def has_judged(self, workflow_id: str) -> bool:
+        """Return whether the notices about a run are surely those that the audience of this look calls for.
+
+        While all open runs are looked at again, that is so for those of this look alone.
+        """
+        if self.swept_to is None or not workflow_id:
+            return True
+        return any(one.run.workflow_id == workflow_id for one in self.followed)
+
     def moves(self, turn: Turn) -> bool:
         """Return whether there is something to enter, or to note."""
         return bool(self.followed) or self.is_sweeping or self.checkpoint not in (None, turn.checkpoint)

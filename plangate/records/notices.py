@@ -125,7 +125,7 @@ def bring_up_to_date(
                 notices.c.workflow_id == workflow_id, notices.c.keep_until.is_(None)
             )
             connection.execute(ended.values(keep_until=keep_until))
-    _cancel(connection, dropped, entering.now)
+    cancel(connection, dropped, entering.now)
     return Change(entered=_enter(connection, new, addresses_of, entering), cancelled=len(dropped))
 
 
@@ -226,7 +226,7 @@ def _refresh(
         changed = update(notices).where(notices.c.id == rows[0].notice)
         connection.execute(changed.values(facts=one.facts, kind=one.kind))
     left = [row.delivery for row in _waiting(rows) if row.address not in addresses]
-    _cancel(connection, left, entering.now)
+    cancel(connection, left, entering.now)
     again = [
         row.delivery
         for row in rows
@@ -258,6 +258,7 @@ _CANCEL: Final = (
 )
 
 
-def _cancel(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+def cancel(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Send these deliveries no more, unless they are wanted again."""
     if ids:
         connection.execute(_CANCEL, [{"one": one, "now": now} for one in ids])
