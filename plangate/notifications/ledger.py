@@ -4,6 +4,7 @@ A message is handed out in the transaction that notes it as being sent. What a p
 killed is handed out once more by the next one, marked as a repeat.
 """
 
+import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -44,6 +45,10 @@ _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # seconds of the turn that must be left when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
 _REMOVE_EVERY: Final = 3_600.0
+_NOT_FOLLOWED: Final = (
+    "The trail of a run is damaged, or says what no worker writes, so no one is told about that run. "
+    "`plangate audit verify` names it, and so does the log of the process that sends notices."
+)
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[Connection], datetime]
@@ -134,14 +139,14 @@ class Ledger:
         return self._renewed is not None and elapsed() - self._renewed < left
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Tell the operators about a trouble, once a day for each; any thread may call it.
+        """Tell the operators about a trouble, once a day for each text; any thread may call it.
 
         Args:
             what: names the trouble, such as ``sealing``.
-            happened: in our own words.
+            happened: in our own words; no run is named, since not every operator may see each.
         """
         with self._lock:
-            self._troubles.setdefault(what, happened)
+            self._troubles[f"{what}:{_digest(happened)}"] = happened
 
     def hand_out(self, busy: Collection[str], room: int) -> HandedOut:
         """Follow what moved, and return what is to be sent now.
@@ -332,7 +337,7 @@ class Ledger:
     def _report_damaged(self, damaged: Iterable[str]) -> None:
         for why in damaged:
             _log.error("No one is told about a run.", action="notices", error=why)
-            self.report_trouble("trail", why)
+            self.report_trouble(f"trail:{_digest(why)}", _NOT_FOLLOWED)
 
     def _enter_troubles(self, connection: Connection, audience: Audience, now: datetime) -> list[str]:
         with self._lock:
@@ -358,6 +363,10 @@ class Ledger:
         with self._lock:
             for what in told:
                 self._troubles.pop(what, None)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:
