@@ -266,3 +266,41 @@ def test_whatever_happens_no_one_is_left_with_a_wrong_word(happenings: list[str]
         took_back = any(one.startswith(f"back {person}") for one in happenings)
         if is_needed and not took_back:
             assert words[-1] in ("needed", "changed")
+
+
+# Who may not see a run
+
+HIDDEN = drafted(requirement=FINANCE.model_copy(update={"seen_by": (Seers(name="few", roles=("nobody",)),)}))
+
+
+def with_changed(name: str, **changes: object) -> People:
+    """Return the list with one person changed."""
+    persons = tuple(one.model_copy(update=changes) if one.name == name else one for one in LIST.persons)
+    return LIST.model_copy(update={"persons": persons})
+
+
+def test_who_stands_in_is_told_only_of_what_they_may_see() -> None:
+    away = Absence(since=NOON - HOUR, until=NOON + HOUR, to="head")
+    people = with_changed("dana", absences=(away,))
+    assert said(due(PLAN, people=people)) == ["head needed", "kim needed"]
+    assert said(due(HIDDEN, people=people, is_narrowed=True)) == ["dana needed", "kim needed"]
+
+
+def test_who_may_not_see_a_run_any_more_hears_nothing_of_it() -> None:
+    told = sent(due(HIDDEN, is_narrowed=True))
+    without = with_changed("dana", roles=())
+    assert said(due(HIDDEN, told=told, people=without, is_narrowed=True)) == ["kim needed"]
+    assert said(due(PLAN, told=sent(due(PLAN)), people=without)) == ["dana relieved", "kim needed"]
+
+
+def test_who_may_not_see_a_run_does_not_hear_that_no_one_can_approve_it() -> None:
+    left = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
+    assert said(due(HIDDEN, people=left, is_narrowed=True)) == []
+
+
+def test_no_one_is_reminded_of_what_they_were_not_told() -> None:
+    plan = drafted(requirement=FINANCE.model_copy(update={"remind": (1800,)}))
+    late = DEADLINE - timedelta(minutes=10)
+    assert said(due(plan, now=late)) == ["dana needed", "kim needed"]
+    told = [one.model_copy(update={"person": "dana"}) for one in sent(due(plan))[:1]]
+    assert said(due(plan, now=late, told=told)) == ["dana needed", "dana reminder", "kim needed"]
