@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.elapsed import elapsed
+from plangate.notifications.absences import absence_notices
 from plangate.notifications.audience import Audience
 from plangate.notifications.follower import AT_ONCE, Follower, Look, entry_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind
@@ -237,6 +238,9 @@ class Ledger:
             if is_outdated:
                 look = Look()
             change, left_out = self._follower.enter(connection, look, turn, audience, now)
+            if look.is_sweeping:  # whoever came to be away since
+                away = list(map(entry_of, absence_notices(audience)))
+                enter_more(connection, away, audience.addresses_of, now)
             told = self._enter_troubles(connection, audience, now)
             is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
             removed = remove_old(connection, now) if is_time else 0

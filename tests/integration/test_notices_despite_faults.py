@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select, update
 
 from plangate.domain.audit import Event, Held, Outcome, Reopened, StepFailed
+from plangate.domain.people import Absence
 from plangate.domain.seers import Seers
+from plangate.notifications import readers
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.outgoing import MOST_COPIES
+from plangate.policy.people_file import people_in
 from plangate.records.database import Database
 from plangate.records.deliveries import undelivered
+from plangate.records.in_force import RulesNow
 from plangate.records.notifier_turn import HELD_FOR
 from plangate.records.tables import audit_entries, notices, runs
 from tests.support.audit_edits import take_the_guards_off
@@ -289,6 +293,29 @@ async def test_only_the_address_of_now_is_told(telling: Telling, post: PostOffic
     await telling.notifier.step()
     await telling.notifier.settle()
     assert [one.address for one in post.sent if one.person == "kim"] == ["mailto:kim.two@example.org"]
+
+
+async def test_who_is_said_to_be_away_hears_so_at_once_at_their_own_address(
+    telling: Telling, post: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await telling.told()
+    telling.put("one")
+    people = people_in(PEOPLE)
+    away = Absence(since=telling.now, until=telling.now + timedelta(days=90), to="olga")
+    persons = tuple(
+        one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in people.persons
+    )
+    changed = people.model_copy(update={"persons": persons})
+    monkeypatch.setattr(readers, "rules_now", lambda *_: RulesNow(people=changed, is_narrowed=False))
+    assert await telling.told(telling.another()) == []  # it has not the turn
+    telling.now += timedelta(minutes=1)
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    (notice,) = (one for one in post.sent if one.person == "dana")
+    assert notice.address == "mailto:dana@example.org"
+    assert "plangate away --back" in notice.notices[0].facts.happened
+    post.sent.clear()
+    assert "dana away" not in await told_in(telling, 3)
 
 
 # Turns
