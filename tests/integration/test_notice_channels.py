@@ -218,7 +218,7 @@ async def test_no_secret_reaches_a_log(running, channels, monkeypatch, caplog):
 
 
 async def test_no_message_waits_for_services_that_never_end_their_answer(running, tmp_path):
-    channels = Channels(settings_for(tmp_path), replace(SHORT, whole=3.0))
+    channels = Channels(settings_for(tmp_path), replace(SHORT, wait=2.0, whole=3.0))
     with FaultyServer(answer=lambda _: Answer(200, "x" * 50)) as dripping:
         dripping.plan(Drips(pause=0.2), times=None)
         place = dripping.url.removeprefix("http://")
