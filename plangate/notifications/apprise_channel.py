@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from plangate.notifications.failures import shown_address
 from plangate.notifications.http_answers import attempted
 from plangate.notifications.in_thread import Attempts
 from plangate.notifications.message import Message
@@ -103,7 +104,7 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
     plugin = _plugin(url)
     wrong = _objection(plugin)
     if plugin is None or wrong:
-        return Attempted(delivery=Delivery.REFUSED, reason=f"The address {address} {wrong}.")
+        return Attempted(delivery=Delivery.REFUSED, reason=f"The address {shown_address(address)} {wrong}.")
     plugin.socket_connect_timeout = plugin.socket_read_timeout = wait
     plugin.redirects = plugin.interpret_emojis = False
     # Without parent and handlers, but for the one that captures.
@@ -180,15 +181,15 @@ def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attemp
         code = _ERROR_CODE.search(text)
         named = code[1] if code else "no reason"
         is_lasting = code is not None and code[1] in _LASTING
-        said = f"{address} did not take the message ({named})."
+        said = f"{shown_address(address)} did not take the message ({named})."
         return Attempted(delivery=Delivery.REFUSED if is_lasting else Delivery.LATER, reason=said)
     if status is not None:
         return attempted(address, status, now, after[1] if after else "")
     is_cut = any(sign in text for sign in _CUT)  # also within a ProxyError
     for sign, words in _UNREACHED:
         if sign in text and not is_cut:
-            return Attempted(delivery=Delivery.LATER, reason=f"{address} {words}.")
-    said = f"{address} did not answer; the message may have arrived."
+            return Attempted(delivery=Delivery.LATER, reason=f"{shown_address(address)} {words}.")
+    said = f"{shown_address(address)} did not answer; the message may have arrived."
     return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import structlog
 
 from plangate.domain.absence import told_instead
-from plangate.domain.calendars import Calendar
+from plangate.domain.calendars import Calendar, offsets_of
 from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import Approver, People, identity
 from plangate.domain.run import RunState
@@ -89,9 +89,12 @@ class Audience:
         if self.people is None or not self.people.calendars:
             return None
         if name not in self.calendars:
-            found = self.people.working_time_of(name)
             try:
-                self.calendars[name] = with_holidays(found, self.now) if found is not None else None
+                found = self.people.working_time_of(name)
+                if found is not None:
+                    offsets_of(found.zone, self.now.year)  # this host may not know the zone
+                    found = with_holidays(found, self.now)
+                self.calendars[name] = found
             except NoWorkingTime as error:
                 _log.warning("Reminders come at any time.", action="notices", person=name, error=str(error))
                 self.calendars[name] = None

@@ -11,6 +11,7 @@ from typing import Final
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Outcome
+from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import same_person
 from plangate.domain.reminders import reminders
 from plangate.domain.run import Phase, RunState
@@ -111,7 +112,10 @@ def _reminded_at(
     remind = run.drafted.requirement.remind if run.drafted else ()
     if not remind or run.deadline is None:
         return ()
-    times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
+    try:
+        times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
+    except NoWorkingTime:  # in so many years there is none: better at night than never
+        times = reminders(ask.at, run.deadline, remind)
     passed = [one for one in times if one <= now]
     return [*(passed[-1:] if is_told else ()), *(one for one in times if one > now)]
 
@@ -211,4 +215,6 @@ def _key_in(event: str) -> str:
 
 
 def _number_in(event: str) -> int:
-    return int(event.rpartition(":")[2])
+    """Return which time an event is about; 0 for a row that says none, and was edited."""
+    number = event.rpartition(":")[2]
+    return int(number) if number.isascii() and number.isdecimal() else 0

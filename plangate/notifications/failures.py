@@ -21,6 +21,7 @@ _WHAT: Final[dict[str, str]] = {
     NoticeKind.OUTCOME: "how it ended",
     NoticeKind.STUCK: "that no one can approve it",
     NoticeKind.TROUBLE: "a trouble of the installation",
+    NoticeKind.AWAY: "that they are said to be away",
     NoticeKind.TEST: "a test",
 }
 _LONGEST_REASON: Final = 300

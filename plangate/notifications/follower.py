@@ -59,6 +59,15 @@ class Look:
         """Whether there is more to look at now."""
         return self.checkpoint is None or self.swept_to is not None
 
+    def has_judged(self, workflow_id: str) -> bool:
+        """Return whether the notices about a run are surely those that the audience of this look calls for.
+
+        While all open runs are looked at again, that is so for those of this look alone.
+        """
+        if self.swept_to is None or not workflow_id:
+            return True
+        return any(one.run.workflow_id == workflow_id for one in self.followed)
+
     def moves(self, turn: Turn) -> bool:
         """Return whether there is something to enter, or to note."""
         return bool(self.followed) or self.is_sweeping or self.checkpoint not in (None, turn.checkpoint)
@@ -113,23 +122,29 @@ class Follower:
 
     def enter(
         self, connection: Connection, look: Look, turn: Turn, audience: Audience, now: datetime
-    ) -> Change:
-        """Enter what the runs of a look call for, and move the cursor; call `keep` after the commit."""
+    ) -> tuple[Change, tuple[str, ...]]:
+        """Enter what the runs of a look call for, and move the cursor; call `keep` after the commit.
+
+        Return what changed, and why runs were left out. One whose notices cannot be told apart by any error
+        must not keep others from being told: it is looked at again when it moves, or the audience changes.
+        """
         told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]
-        wanted = {
-            one.run.workflow_id: (
-                [entry_of(notice) for notice in notices_due(one, audience, now)],
-                None if one.ended_at is None else one.ended_at + KEPT_FOR,
-            )
-            for one in told
-        }
+        wanted, left_out = {}, []
+        for one in told:
+            try:
+                entries = [entry_of(notice) for notice in notices_due(one, audience, now)]
+            except Exception as error:  # noqa: BLE001  one run may not end the notices about all others
+                left_out.append(_cannot_be_followed(one.run.workflow_id, error))
+                continue
+            keep_until = None if one.ended_at is None else one.ended_at + KEPT_FOR
+            wanted[one.run.workflow_id] = entries, keep_until
         entering = Entering(now=now, gather=self._gather)
         change = bring_up_to_date(connection, wanted, audience.addresses_of, entering)
         if look.checkpoint is not None and look.checkpoint != turn.checkpoint:
             move_cursor(connection, look.checkpoint)
         if look.is_sweeping:
             move_sweep(connection, audience.key, look.swept_to)
-        return change
+        return change, tuple(left_out)
 
     def keep(self, look: Look) -> None:
         """Remember what was entered, so that it is not looked at again."""
@@ -170,7 +185,13 @@ def _read(connection: Connection, ids: Sequence[str]) -> tuple[tuple[Followed, .
             found.append(_followed(workflow_id, entries, told[workflow_id]))
         except StatusContradicts as error:
             damaged.append(str(error))
+        except Exception as error:  # noqa: BLE001  a trail that no worker writes may fail anywhere
+            damaged.append(_cannot_be_followed(workflow_id, error))
     return tuple(found), tuple(damaged)
+
+
+def _cannot_be_followed(workflow_id: str, error: Exception) -> str:
+    return f"The run {workflow_id!r} cannot be followed ({type(error).__name__}); check its trail."
 
 
 def _followed(workflow_id: str, entries: Sequence[AuditEntry], told: Sequence[Told]) -> Followed:

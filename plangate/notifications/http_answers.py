@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from plangate.notifications.failures import shown_address
 from plangate.notifications.notice import Attempted, Delivery
 
 _SUCCESS: Final = range(200, 300)
@@ -33,20 +34,21 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
     """Return what an answer with this status means.
 
     Args:
-        address: as the list of people has it, so without secrets.
+        address: as the list of people has it; of it only the kind is said, since a path may be a secret.
         status: of HTTP.
         now: the current time.
         retry_after: the header of that name, or the seconds that a service says elsewhere.
     """
     if status in _SUCCESS:
         return Attempted(delivery=Delivery.SENT)
+    shown = shown_address(address)
     if status in _REDIRECTS:
-        said = f"{address} redirects elsewhere ({status}), which is not followed; name the new address."
+        said = f"{shown} redirects elsewhere ({status}), which is not followed; name the new address."
         return Attempted(delivery=Delivery.REFUSED, reason=said)
     if status in _CLIENT and status not in _TRANSIENT:
-        said = f"{address} {_WORDS.get(status, 'refuses the message')} ({status})."
+        said = f"{shown} {_WORDS.get(status, 'refuses the message')} ({status})."
         return Attempted(delivery=Delivery.REFUSED, reason=said)
-    said = f"{address} {_WORDS.get(status, 'cannot take the message now')} ({status})."
+    said = f"{shown} {_WORDS.get(status, 'cannot take the message now')} ({status})."
     return Attempted(delivery=Delivery.LATER, reason=said, retry_at=_moment(retry_after.strip(), now))
 
 

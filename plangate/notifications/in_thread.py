@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from plangate.notifications.failures import shown_address
 from plangate.notifications.notice import Attempted, Delivery
 from plangate.notifications.patience import PATIENCE, Patience
 
@@ -24,7 +25,7 @@ class Attempts:
         """Return what became of the attempt; never raises what it raised."""
         overdue = self._overdue.get(address)
         if overdue is not None and not overdue.done():
-            said = f"{address} has not answered an earlier attempt yet."
+            said = f"{shown_address(address)} has not answered an earlier attempt yet."
             return Attempted(delivery=Delivery.LATER, reason=said)
         self._overdue.pop(address, None)
         outcome = _begun(address, attempt)
@@ -34,7 +35,7 @@ class Attempts:
         except TimeoutError:
             self._overdue[address] = outcome
             limit = f"{self.patience.whole:g} seconds"
-            said = f"{address} did not answer within {limit}; the message may have arrived."
+            said = f"{shown_address(address)} did not answer within {limit}; the message may have arrived."
             return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
 
 
@@ -46,7 +47,7 @@ def _begun(address: str, attempt: Callable[[], Attempted]) -> Future[Attempted]:
         try:
             outcome.set_result(attempt())
         except Exception as error:  # noqa: BLE001  a channel never raises; a library's text may have secrets
-            said = f"{address} cannot be used: the library failed with {type(error).__name__}."
+            said = f"{shown_address(address)} cannot be used: the library failed with {type(error).__name__}."
             outcome.set_result(Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True))
 
     threading.Thread(target=work, name="notice", daemon=True).start()

@@ -4,6 +4,7 @@ A message is handed out in the transaction that notes it as being sent. What a p
 killed is handed out once more by the next one, marked as a repeat.
 """
 
+import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -17,8 +18,9 @@ from sqlalchemy import Connection
 
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.elapsed import elapsed
+from plangate.notifications.absences import absence_notices
 from plangate.notifications.audience import Audience
-from plangate.notifications.follower import Follower, Look, entry_of
+from plangate.notifications.follower import AT_ONCE, Follower, Look, entry_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind
 from plangate.notifications.outgoing import HOUR, Message, outgoing
 from plangate.presentation.clock import now as machine_time
@@ -34,7 +36,7 @@ from plangate.records.deliveries import (
     postpone,
     send_after_all,
 )
-from plangate.records.notices import enter_more, remove_old
+from plangate.records.notices import cancel, enter_more, remove_old
 from plangate.records.notifier_turn import HELD_FOR, leave_turn, take_turn, turn_now
 from plangate.records.tables import NOW
 
@@ -44,6 +46,10 @@ _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # seconds of the turn that must be left when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
 _REMOVE_EVERY: Final = 3_600.0
+_NOT_FOLLOWED: Final = (
+    "The trail of a run is damaged, or says what no worker writes, so no one is told about that run. "
+    "`plangate audit verify` names it, and so does the log of the process that sends notices."
+)
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[Connection], datetime]
@@ -134,14 +140,14 @@ class Ledger:
         return self._renewed is not None and elapsed() - self._renewed < left
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Tell the operators about a trouble, once a day for each; any thread may call it.
+        """Tell the operators about a trouble, once a day for each text; any thread may call it.
 
         Args:
             what: names the trouble, such as ``sealing``.
-            happened: in our own words.
+            happened: in our own words; no run is named, since not every operator may see each.
         """
         with self._lock:
-            self._troubles.setdefault(what, happened)
+            self._troubles[f"{what}:{_digest(happened)}"] = happened
 
     def hand_out(self, busy: Collection[str], room: int) -> HandedOut:
         """Follow what moved, and return what is to be sent now.
@@ -155,15 +161,16 @@ class Ledger:
         """
         with self._database.read() as connection:
             now, turn = self._clock(connection), turn_now(connection)
-            is_free = turn.holder == self._holder or turn.held_until <= now
+            is_free = turn.holder == self._holder or turn.is_free(now)
             audience = self._audience(connection, now)
             if turn.holder != self._holder:
                 self._renewed = None
                 self._follower.forget()
             due = due_now(connection, now, busy, _full(busy)) if is_free else ()
-            again = self._to_judge(due, now)
+            is_sweeping = turn.swept_to is not None or turn.audience != audience.key
+            again = self._to_judge(due, now, is_sweeping=is_sweeping)
             look = self._follower.look(connection, turn, audience, again) if is_free else Look()
-        self._report_damaged(look)
+        self._report_damaged(look.damaged)
         if not is_free:
             return self.stand_by()
         is_left = self._results or self._troubles
@@ -230,11 +237,14 @@ class Ledger:
             is_outdated = self._take_up(connection, now, is_mine=before.holder == self._holder)
             if is_outdated:
                 look = Look()
-            change = self._follower.enter(connection, look, turn, audience, now)
+            change, left_out = self._follower.enter(connection, look, turn, audience, now)
+            if look.is_sweeping:  # whoever came to be away since
+                away = list(map(entry_of, absence_notices(audience)))
+                enter_more(connection, away, audience.addresses_of, now)
             told = self._enter_troubles(connection, audience, now)
             is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
             removed = remove_old(connection, now) if is_time else 0
-            messages = () if is_outdated else self._begun(connection, audience, busy, room)
+            messages = () if is_outdated else self._begun(connection, look, audience, busy, room)
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
         self._drop(noted)
@@ -242,21 +252,29 @@ class Ledger:
             self._under_way |= {part.id for message in messages for part in message.parts}
         self._forget_troubles(told)
         self._follower.keep(look)
+        self._report_damaged(left_out)
         if change.entered or change.cancelled:
             _log.debug("Notices were entered.", action="notices", **change.model_dump())
         has_more = is_outdated or look.has_more or len(messages) == room > 0
         return HandedOut(messages, now, has_more=has_more)
 
     def _begun(
-        self, connection: Connection, audience: Audience, busy: Collection[str], room: int
+        self, connection: Connection, look: Look, audience: Audience, busy: Collection[str], room: int
     ) -> tuple[Message, ...]:
-        """Note what is sent now as being sent: one for each address, and not too many for each scheme."""
+        """Note what is sent now as being sent: one for each address, and not too many for each scheme.
+
+        What is for an address that the person does not have any more is cancelled, and what was not judged
+        by the audience of now waits for that.
+        """
         now = self._clock(connection)
         under_way = Counter(map(scheme_of, busy))
         due = due_now(connection, now, busy, _full(busy))
+        gone = [one for one in due if one.address not in audience.addresses_of(one.person)]
+        cancel(connection, [one.id for one in gone], now)
+        due = tuple(one for one in due if one not in gone and look.has_judged(one.workflow_id))
         if not due:
             return ()
-        sent = messages_since(connection, {one.person for one in due}, now - HOUR)
+        sent = messages_since(connection, {one.person for one in due}, now - HOUR, now)
         mark = self._database.installation
         found = outgoing(due, sent, now, per_hour=self._pace.per_hour, mark=mark)
         for postponed in found.postponed:
@@ -286,16 +304,18 @@ class Ledger:
             _log.info("Messages are taken up.", action="notices_taken_up", count=len(left), again=not is_mine)
         return bool(left)
 
-    def _to_judge(self, due: Sequence[Due], now: datetime) -> list[str]:
+    def _to_judge(self, due: Sequence[Due], now: datetime, *, is_sweeping: bool) -> list[str]:
         """Return the runs to judge again before notices about them are sent.
 
         Those are the runs of notices that have waited, or were tried, while the run may have moved; and of
-        those that relieve someone: the message that asked them may have failed meanwhile.
+        those that relieve someone: the message that asked them may have failed meanwhile. When who can do
+        what has changed, they are the runs of all notices that go first.
         """
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
         old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}
         moved = {one.workflow_id for one in due if one.attempts or one.kind == NoticeKind.RELIEVED}
-        again = sorted((moved | (old - self._judged.keys())) - {""})
+        first = list(dict.fromkeys(one.workflow_id for one in due))[:AT_ONCE] if is_sweeping else ()
+        again = sorted((moved | (old - self._judged.keys()) | set(first)) - {""})
         self._judged |= dict.fromkeys(again, now)
         return again
 
@@ -318,10 +338,10 @@ class Ledger:
                     del self._results[one]
                     self._under_way.discard(one)
 
-    def _report_damaged(self, look: Look) -> None:
-        for why in look.damaged:
+    def _report_damaged(self, damaged: Iterable[str]) -> None:
+        for why in damaged:
             _log.error("No one is told about a run.", action="notices", error=why)
-            self.report_trouble("trail", why)
+            self.report_trouble(f"trail:{_digest(why)}", _NOT_FOLLOWED)
 
     def _enter_troubles(self, connection: Connection, audience: Audience, now: datetime) -> list[str]:
         with self._lock:
@@ -347,6 +367,10 @@ class Ledger:
         with self._lock:
             for what in told:
                 self._troubles.pop(what, None)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:

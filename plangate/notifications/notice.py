@@ -19,6 +19,7 @@ class NoticeKind(StrEnum):
     OUTCOME = "outcome"
     STUCK = "stuck"
     TROUBLE = "trouble"
+    AWAY = "away"
     TEST = "test"
 
 

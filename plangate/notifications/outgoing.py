@@ -23,6 +23,10 @@ MOST_ALONE: Final = 5
 BETWEEN: Final = timedelta(minutes=5)
 """Between two messages for one address above the hourly limit."""
 TRIED_FOR: Final = timedelta(days=1)
+FEWEST_TRIES: Final = 14
+"""So many tries take more than four hours, in which this host was awake; it may have slept for the day."""
+MOST_COPIES: Final = 4
+"""So often a message may have arrived without an answer; it is not sent again then."""
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
@@ -197,7 +201,9 @@ def _after(
         case Delivery.LATER:
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(part.attempts, 20)) * (0.5 + chance)
             next_at = max(now + pause, attempted.retry_at or now)
-            is_over = next_at > (part.tried_at or now) + TRIED_FOR
+            tries = part.attempts + 1
+            is_over = next_at > (part.tried_at or now) + TRIED_FOR and tries >= FEWEST_TRIES
+            is_over |= part.is_repeat and attempted.is_in_doubt and tries >= MOST_COPIES
             return DeliveryState.GIVEN_UP if is_over else DeliveryState.WAITING, next_at
         case _:
             assert_never(attempted.delivery)

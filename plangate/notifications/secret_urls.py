@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import quote
 
+from plangate.notifications.failures import shown_address
 from plangate.notifications.notice import Attempted, Delivery
 from plangate.policy.notify_addresses import VARIABLE, variables_in
 from plangate.settings import variable_of_environment
@@ -14,7 +15,7 @@ class MissingVariable(ValueError):
 
 def not_set(address: str, error: MissingVariable) -> Attempted:
     """Return what a missing variable means: another process may have it, and an operator can set it."""
-    return Attempted(delivery=Delivery.LATER, reason=f"The address {address} {error}.")
+    return Attempted(delivery=Delivery.LATER, reason=f"The address {shown_address(address)} {error}.")
 
 
 def as_part(value: str) -> str:

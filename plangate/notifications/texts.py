@@ -181,6 +181,8 @@ def _subject(notice: Notice, zone: str, now: datetime) -> str:
             return f"Cannot be approved as it is: {run}, {steps}"
         case NoticeKind.TROUBLE:
             return "Plangate needs an operator"
+        case NoticeKind.AWAY:
+            return "You are said to be away"
         case NoticeKind.TEST:
             return "A test of your notices"
         case _:
@@ -261,6 +263,8 @@ def _opening(notice: Notice) -> str:
             return f"This plan cannot be approved as it is: {what}"
         case NoticeKind.TROUBLE:
             return "Something is wrong that only an operator can put right"
+        case NoticeKind.AWAY:
+            return "Your messages go to others"
         case NoticeKind.TEST:
             return "This is a test: notices for you arrive here"
         case _:

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from plangate.notifications.failures import shown_address
 from plangate.notifications.http_answers import attempted
 from plangate.notifications.in_thread import Attempts
 from plangate.notifications.message import Message
@@ -57,7 +58,7 @@ class WebhookChannel:
         except MissingVariable as error:
             return not_set(sending.address, error)
         except WebhookInvalid as error:
-            said = f"The address {sending.address} {error}."
+            said = f"The address {shown_address(sending.address)} {error}."
             return Attempted(delivery=Delivery.REFUSED, reason=said)
         body = json.dumps(payload(sending, written(sending, now, self._inbox, CHAT))).encode()
         return await self._attempts.make(
@@ -148,9 +149,9 @@ def _posted(target: Target, body: bytes, address: str, now: datetime, wait: floa
         with error:
             return attempted(address, error.code, now, error.headers.get("Retry-After", ""))
     except urllib.error.URLError as error:  # while connecting and sending
-        return Attempted(delivery=Delivery.LATER, reason=f"{address} {_why(error.reason)}.")
+        return Attempted(delivery=Delivery.LATER, reason=f"{shown_address(address)} {_why(error.reason)}.")
     except (OSError, http.client.HTTPException, ValueError):
-        said = f"{address} did not answer; the message may have arrived."
+        said = f"{shown_address(address)} did not answer; the message may have arrived."
         return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
 
 

@@ -7,6 +7,8 @@ sends. What is wrong whatever the variables are is found here; the rest shows wh
 """
 
 import re
+from ipaddress import IPv6Address, ip_address
+from socket import inet_aton
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
@@ -18,8 +20,13 @@ _PLAIN_MAIL: Final = re.compile(r"[A-Za-z0-9_+=&'~#$*/.-]+@[^\s@/?#,;:<>()\[\]\\
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[!-~]+)")
 VARIABLE: Final = re.compile(r"\$\{([^{}]*)\}")
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
-# What Plangate itself reads: such a value must never become part of an address.
-_OWN: Final = ("PLANGATE_", "TEMPORAL_", "OPENAI_", "AWS_", "PG")
+# What Plangate, its tools and the services around it read: such a value must never become part of an address.
+_OWN: Final = (
+    *("PLANGATE_", "TEMPORAL_", "OPENAI_", "ANTHROPIC_", "AWS_", "AZURE_", "GCP_", "GOOGLE_APPLICATION_"),
+    *("STRIPE_", "PAYPAL_", "GITHUB_", "GH_", "GITLAB_", "JIRA_", "ATLASSIAN_", "SMTP_", "MAIL_"),
+    *("PG", "POSTGRES", "MYSQL_", "REDIS_", "DATABASE_", "DB_", "KUBE", "VAULT_", "DOCKER_", "SSH_"),
+    *("XDG_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
+)
 # A host and a path may be all that these have.
 _OPEN: Final = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys"})
 
@@ -51,11 +58,28 @@ def _url(text: str) -> str:
     target = text.partition("?")[0]
     if "," in target or target.count("#") > 1:
         raise ValueError("names several recipients; write one address for each")
+    if _is_link_local(host.rpartition("@")[2]):
+        raise ValueError("is of this link alone, where machines keep their credentials; name another host")
     if "@" in host and not VARIABLE.search(host.rpartition("@")[0]):
         raise ValueError("has a user or a token in it; put it in a variable and write ${NAME}")
     if scheme not in _OPEN and not VARIABLE.search(text):
         raise ValueError("has its secret in it; put that in a variable of the environment and write ${NAME}")
     return text
+
+
+def _is_link_local(place: str) -> bool:
+    """Return whether a host, in whatever spelling, is an IP address such as 169.254.169.254 or fe80::1."""
+    host = place.partition("?")[0]
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            address = ip_address(inet_aton(host))  # also 0xa9fea9fe and 169.16689662
+        except OSError:
+            return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_link_local
 
 
 NotifyAddress = Annotated[str, AfterValidator(_address)]

@@ -1,7 +1,7 @@
 """Deliveries: which notices are to be sent now, and what became of each attempt."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, func, or_, select, update
@@ -14,6 +14,9 @@ AT_ONCE: Final = 500
 HELD_BACK: Final = "held back by the hourly limit"
 """Why a delivery that was not tried yet waits for longer than for others to go with it."""
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
+_CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
+_LONGEST_WAIT: Final = timedelta(days=2)
+"""No attempt is put off for longer: what waits longer was put off by a clock that was ahead."""
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
 
 
@@ -84,25 +87,32 @@ def due_now(
         full: schemes of addresses that wait, because enough messages to such are under way.
     """
     others = [~deliveries.c.address.startswith(f"{scheme}:", autoescape=True) for scheme in full]
+    is_over = or_(
+        deliveries.c.next_at <= now,
+        and_(deliveries.c.due_at <= now, deliveries.c.next_at > now + _LONGEST_WAIT),
+    )
     first = (
         select(deliveries.c.address)
-        .where(_WAITS, deliveries.c.next_at <= now, deliveries.c.address.not_in(list(busy)), *others)
+        .where(_WAITS, is_over, deliveries.c.address.not_in(list(busy)), *others)
         .order_by(deliveries.c.next_at)
         .limit(AT_ONCE)
     )
     addresses = list(dict.fromkeys(connection.scalars(first)))
     if not addresses:
         return ()
-    goes = or_(deliveries.c.next_at <= now, and_(deliveries.c.due_at <= now, deliveries.c.message_id == ""))
+    goes = or_(is_over, and_(deliveries.c.due_at <= now, deliveries.c.message_id == ""))
     query = _joined().where(_WAITS, deliveries.c.address.in_(addresses), deliveries.c.due_at <= now, goes)
     rows = connection.execute(query.order_by(deliveries.c.due_at, deliveries.c.id).limit(AT_ONCE * 4))
     return tuple(Due(**row._asdict()) for row in rows)
 
 
 def messages_since(
-    connection: Connection, people: Iterable[str], since: datetime
+    connection: Connection, people: Iterable[str], since: datetime, now: datetime
 ) -> dict[tuple[str, str], list[datetime]]:
-    """Return when messages were sent to each address of these people since then, the oldest first."""
+    """Return when messages were sent to each address of these people since then, the oldest first.
+
+    What a clock that was far ahead noted counts no more.
+    """
     query = (
         select(
             deliveries.c.person,
@@ -112,6 +122,7 @@ def messages_since(
         .where(
             deliveries.c.person.in_(set(people)),
             deliveries.c.ended_at > since,
+            deliveries.c.ended_at <= now + _CLOCKS_DIFFER_BY,
             deliveries.c.state == DeliveryState.SENT,
         )
         .group_by(deliveries.c.person, deliveries.c.address, deliveries.c.message_id)

@@ -33,6 +33,7 @@ class DeliveryState(StrEnum):
     CANCELLED = "cancelled"
 
 
+_NOT_TOLD: Final = (DeliveryState.WAITING, DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
 _ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
 
 
@@ -134,7 +135,7 @@ def bring_up_to_date(
                 notices.c.workflow_id == workflow_id, notices.c.keep_until.is_(None)
             )
             connection.execute(ended.values(keep_until=keep_until))
-    _cancel(connection, dropped, entering.now)
+    cancel(connection, dropped, entering.now)
     return Change(entered=_enter(connection, new, addresses_of, entering), cancelled=len(dropped))
 
 
@@ -228,28 +229,39 @@ def _delivery(notice: int, one: Entry, address: str, entering: Entering) -> dict
 def _refresh(
     connection: Connection, rows: Sequence[Row[Any]], one: Entry, addresses: Sequence[str], entering: Entering
 ) -> None:
-    """Bring a known notice up to date, unless it arrived somewhere."""
-    if any(row.state in _ARRIVED or row.is_repeat for row in rows):
+    """Bring a known notice up to date, unless it arrived somewhere.
+
+    An address that was taken off the list is told no more; one that is put back is tried as if it were new.
+    What was given up is tried again once the person has another address.
+    """
+    if any(
+        row.state in _ARRIVED
+        or (row.is_repeat and row.state != DeliveryState.GIVEN_UP and row.address in addresses)
+        for row in rows
+    ):
         return
     if rows[0].facts != one.facts:
         changed = update(notices).where(notices.c.id == rows[0].notice)
         connection.execute(changed.values(facts=one.facts, kind=one.kind))
-    left = [row.delivery for row in _waiting(rows) if row.address not in addresses]
-    _cancel(connection, left, entering.now)
+    left = [row.delivery for row in rows if row.state in _NOT_TOLD and row.address not in addresses]
+    cancel(connection, left, entering.now)
+    known = {row.address for row in rows}
+    has_more = not known.issuperset(addresses)
     again = [
         row.delivery
         for row in rows
         if row.address in addresses
         and (
             row.state == DeliveryState.CANCELLED
+            or (row.state == DeliveryState.GIVEN_UP and has_more and not row.is_repeat)
             or (row.state == DeliveryState.WAITING and not row.attempts and row.due_at != one.due_at)
         )
     ]
     if again:
         revived = update(deliveries).where(deliveries.c.id.in_(again))
         due = {"due_at": one.due_at, "next_at": one.next_at(entering.gather), "reason": "", "ended_at": None}
-        connection.execute(revived.values(state=DeliveryState.WAITING, **due))
-    known = {row.address for row in rows}
+        new = {"attempts": 0, "tried_at": None, "message_id": ""}
+        connection.execute(revived.values(state=DeliveryState.WAITING, **due, **new))
     more = [address for address in dict.fromkeys(addresses) if address not in known]
     if more:
         made = [_delivery(rows[0].notice, one, address, entering) for address in more]
@@ -267,6 +279,7 @@ _CANCEL: Final = (
 )
 
 
-def _cancel(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+def cancel(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Send these deliveries no more, unless they are wanted again."""
     if ids:
         connection.execute(_CANCEL, [{"one": one, "now": now} for one in ids])

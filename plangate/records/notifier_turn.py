@@ -36,6 +36,10 @@ class Turn(Frozen):
     audience: str = ""
     swept_to: str | None = None
 
+    def is_free(self, now: datetime) -> bool:
+        """Return whether another may take it: its time is over, or was set by a clock that was ahead."""
+        return not now < self.held_until <= now + HELD_FOR
+
 
 def turn_now(connection: Connection) -> Turn:
     """Return who has the turn, or had it last."""
@@ -49,7 +53,7 @@ def take_turn(connection: Connection, holder: str, now: datetime) -> Turn | None
     Call it first in every transaction that writes notices: it waits for what the other process has begun.
     """
     before = turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
-    if before.holder != holder and before.held_until > now:
+    if before.holder != holder and not before.is_free(now):
         return None
     held = {"holder": holder, "held_until": now + HELD_FOR}
     connection.execute(update(notifier).values(**held))

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from plangate.domain.errors import SettingsInvalid
@@ -23,7 +25,7 @@ from plangate.notifications.notice import Attempted, Delivery, NoticeKind, Sendi
 from plangate.policy.people_file import people_in
 from plangate.settings import Settings
 from tests.integration.certificates import certificate_for
-from tests.support.faulty_server import Answer, Drips, FaultyServer
+from tests.support.faulty_server import Answer, Drips, FaultyServer, Says
 from tests.support.notice_faults import (
     MAIL_FAULTS,
     RECIPIENT,
@@ -126,6 +128,38 @@ async def test_a_webhook_by_tls_is_reached_where_its_authority_is_trusted(channe
     assert b"X-Token: s3cret/with space" in asked
 
 
+@pytest.mark.parametrize("address", ["json://{}/in", "ntfy://{}/dana", "ntfy://{}/dana?redirect=yes"])
+async def test_no_redirect_is_followed(channels, address):
+    with FaultyServer(answer=lambda _: Answer(200, {})) as server:
+        server.plan(Says(answer=Answer(302, {}, {"Location": f"{server.url}/elsewhere"})))
+        place = server.url.removeprefix("http://")
+        check(
+            await channels.send(sending_to(address.format(place)), NOW), Meant(Delivery.REFUSED, "redirects")
+        )
+        assert len(server.requests) == 1
+
+
+PATHS = st.text(alphabet="abcXYZ0189", min_size=12, max_size=20)
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=PATHS,
+    scheme=st.sampled_from(["json", "ntfy", "jsons"]),
+    status=st.sampled_from([302, 404, 410, 429, 503]),
+)
+async def test_no_reason_has_more_of_an_address_than_its_kind_and_host(channels, path, scheme, status):
+    with FaultyServer(answer=lambda _: Answer(status, {}, {"Location": "/hook"})) as server:
+        place = server.url.removeprefix("http://")
+        attempted = await channels.send(sending_to(f"{scheme}://{place}/{path}"), NOW)
+    assert attempted.delivery is not Delivery.SENT
+    assert path not in attempted.reason
+    gone = await channels.send(sending_to(f"{scheme}://{place}/{path}"), NOW)
+    unset = await channels.send(sending_to(f"{scheme}://${{NOTICE_NONE}}/{path}"), NOW)
+    wrong = await channels.send(sending_to(f"{scheme}://{place}/{path}/{path}2?x={path}"), NOW)
+    assert path not in gone.reason + unset.reason + wrong.reason
+
+
 async def test_a_service_that_is_not_there_is_tried_again_later(channels, monkeypatch):
     monkeypatch.delenv("HTTPS_PROXY")
     with FaultyServer() as server:
@@ -184,7 +218,7 @@ async def test_no_secret_reaches_a_log(running, channels, monkeypatch, caplog):
 
 
 async def test_no_message_waits_for_services_that_never_end_their_answer(running, tmp_path):
-    channels = Channels(settings_for(tmp_path), replace(SHORT, whole=3.0))
+    channels = Channels(settings_for(tmp_path), replace(SHORT, wait=2.0, whole=3.0))
     with FaultyServer(answer=lambda _: Answer(200, "x" * 50)) as dripping:
         dripping.plan(Drips(pause=0.2), times=None)
         place = dripping.url.removeprefix("http://")

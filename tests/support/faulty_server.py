@@ -151,6 +151,10 @@ class _Planned:
         return self.path is None or request.path.startswith(self.path)
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # with 5, a sixth connection at once waits a second for the network to try again
+
+
 class FaultyServer:
     """Passes requests on, or answers them, except where a fault is planned."""
 
@@ -201,7 +205,7 @@ class FaultyServer:
             if self._server is not None:
                 return
             self._ended = threading.Event()
-            self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
+            self._server = _Server(("127.0.0.1", self._port), self._handler())
             self._server.daemon_threads = True
             self._port = self._server.server_address[1]
             self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)

@@ -50,6 +50,13 @@ def test_the_first_notice_reads_as_a_sentence_of_what_to_do():
     )
 
 
+def test_a_name_is_no_link_and_no_mention_in_any_field():
+    facts = notice().facts.model_copy(update={"requester": "@channel evil.example", "by": "<@U1> x.example"})
+    message = written(to_dana(notice().model_copy(update={"facts": facts})), NOW, INBOX)
+    for text in (message.text, message.markdown, message.html):
+        assert not [one for one in ("@channel", "evil.example", "<@U1>", "x.example") if one in text]
+
+
 STEPS = "3 steps (refund_payment, create_ticket, send_email)"
 
 

@@ -372,3 +372,41 @@ def test_what_the_person_typed_who_rejected_is_told_only_where_rules_allow_detai
         ended = (plan, decided("dana", plan.fingerprint, Choice.REJECT), Closed(outcome=Outcome.REJECTED))
         found = due(*ended, told=sent(due(plan)))
         assert {one.facts.comment for one in found} == {"so be it" if is_open else ""}
+
+
+# Who may not see a run
+
+HIDDEN = drafted(requirement=FINANCE.model_copy(update={"seen_by": (Seers(name="few", roles=("nobody",)),)}))
+
+
+def with_changed(name: str, **changes: object) -> People:
+    """Return the list with one person changed."""
+    persons = tuple(one.model_copy(update=changes) if one.name == name else one for one in LIST.persons)
+    return LIST.model_copy(update={"persons": persons})
+
+
+def test_who_stands_in_is_told_only_of_what_they_may_see() -> None:
+    away = Absence(since=NOON - HOUR, until=NOON + HOUR, to="head")
+    people = with_changed("dana", absences=(away,))
+    assert said(due(PLAN, people=people)) == ["head needed", "kim needed"]
+    assert said(due(HIDDEN, people=people, is_narrowed=True)) == ["dana needed", "kim needed"]
+
+
+def test_who_may_not_see_a_run_any_more_hears_nothing_of_it() -> None:
+    told = sent(due(HIDDEN, is_narrowed=True))
+    without = with_changed("dana", roles=())
+    assert said(due(HIDDEN, told=told, people=without, is_narrowed=True)) == ["kim needed"]
+    assert said(due(PLAN, told=sent(due(PLAN)), people=without)) == ["dana relieved", "kim needed"]
+
+
+def test_who_may_not_see_a_run_does_not_hear_that_no_one_can_approve_it() -> None:
+    left = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
+    assert said(due(HIDDEN, people=left, is_narrowed=True)) == []
+
+
+def test_no_one_is_reminded_of_what_they_were_not_told() -> None:
+    plan = drafted(requirement=FINANCE.model_copy(update={"remind": (1800,)}))
+    late = DEADLINE - timedelta(minutes=10)
+    assert said(due(plan, now=late)) == ["dana needed", "kim needed"]
+    told = [one.model_copy(update={"person": "dana"}) for one in sent(due(plan))[:1]]
+    assert said(due(plan, now=late, told=told)) == ["dana needed", "dana reminder", "kim needed"]

@@ -1,0 +1,351 @@
+"""Notices go on whatever one run, one row, one clock or one address does, and reach no one who is gone."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select, update
+
+from plangate.domain.audit import Event, Held, Outcome, Reopened, StepFailed
+from plangate.domain.people import Absence
+from plangate.domain.seers import Seers
+from plangate.notifications import readers
+from plangate.notifications.notice import Attempted, Delivery, Sending
+from plangate.notifications.outgoing import MOST_COPIES
+from plangate.policy.people_file import people_in
+from plangate.records.database import Database
+from plangate.records.deliveries import undelivered
+from plangate.records.in_force import RulesNow
+from plangate.records.notifier_turn import HELD_FOR
+from plangate.records.tables import audit_entries, notices, runs
+from tests.support.audit_edits import take_the_guards_off
+from tests.support.build import HOUR, drafted
+from tests.support.notices import FINANCE, PEOPLE, SENT, PostOffice, Telling, closed, decided
+
+LATER = Attempted(delivery=Delivery.LATER, reason="the network is down")
+WITHOUT_KIM = PEOPLE.replace('"kim', '"other')
+
+
+@pytest.fixture
+def post() -> PostOffice:
+    return PostOffice()
+
+
+@pytest.fixture
+def telling(database: Database, post: PostOffice) -> Telling:
+    return Telling(database, post)
+
+
+async def told_in(telling: Telling, minutes: int, every: int = 1) -> list[str]:
+    """Return who is told what within this time."""
+    found: list[str] = []
+    for _ in range(0, minutes, every):
+        telling.now += timedelta(minutes=every)
+        found += await telling.told()
+    return sorted(found)
+
+
+# A run, or a row, that no worker writes
+
+STRANGE: dict[str, Callable[[Telling], Event]] = {
+    "a hold of no step": lambda telling: held(telling, step=9),
+    "another plan reopened": lambda telling: Reopened(
+        fingerprint="0" * 64, step=7, lost=(), reopened_at=telling.now, deadline=telling.now - HOUR
+    ),
+    "a step that is not there": lambda _: StepFailed(step=99, reason="x"),
+    "a seventh revision": lambda _: drafted(revision=7, requirement=FINANCE),
+    "an end": lambda _: closed(Outcome.EXECUTED),
+}
+
+
+def held(telling: Telling, step: int) -> Held:
+    at = telling.now
+    return Held(step=step, fingerprint="0" * 64, why="x", held_at=at, deadline=at + HOUR)
+
+
+@pytest.mark.parametrize("what", STRANGE)
+async def test_a_run_that_no_worker_writes_keeps_no_notice_of_others_back(
+    telling: Telling, what: str
+) -> None:
+    await telling.told()
+    telling.put("strange")
+    telling.happens("strange", STRANGE[what](telling))
+    telling.put("good")
+    said = await told_in(telling, 2)
+    assert {"dana needed", "kim needed"} <= set(said)
+    assert not (await telling.notifier.step()).has_more
+
+
+async def test_a_hold_before_any_plan_keeps_no_notice_of_others_back(telling: Telling) -> None:
+    await telling.told()
+    telling.put("strange")
+    with telling.database.write() as connection:
+        take_the_guards_off(connection)
+        of_it = audit_entries.c.workflow_id == "strange"
+        connection.execute(delete(audit_entries).where(of_it, audit_entries.c.number > 1))
+        first = connection.scalar(select(audit_entries.c.hash).where(of_it))
+        whole = update(runs).where(runs.c.workflow_id == "strange")
+        connection.execute(whole.values(head_hash=first, entry_count=1))
+    telling.happens("strange", held(telling, step=1))
+    telling.put("good")
+    assert await told_in(telling, 2) == ["dana needed", "kim needed", "olga trouble"]
+
+
+ROWS = st.one_of(
+    st.fixed_dictionaries(
+        {"event": st.sampled_from(["asked:1:x", "asked:1:²", "asked:x:0", "asked", ":::", ""])}
+    ),
+    st.fixed_dictionaries({"kind": st.sampled_from(["nonsense", "relieved", "", "held"])}),
+    st.fixed_dictionaries({"facts": st.sampled_from(["{", "", '{"deadline": 3e300}', "[]"])}),
+    st.fixed_dictionaries({"person": st.sampled_from(["", "role:", "nobody"])}),
+)
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=ROWS, is_sent=st.booleans())
+async def test_no_edited_row_keeps_notices_of_others_back(
+    database: Database, values: dict[str, Any], is_sent: bool
+) -> None:
+    telling = Telling(database, PostOffice())
+    telling.now += HELD_FOR
+    await telling.told()
+    name = f"bad{telling.now.timestamp()}"
+    fingerprint = telling.put(name)
+    if is_sent:
+        await telling.told()
+    else:
+        telling.ledger.hand_out([], room=0)
+    with database.write() as connection:
+        row = update(notices).where(notices.c.workflow_id == name, notices.c.person == "kim")
+        connection.execute(row.values(**values))
+    telling.happens(name, decided("dana", fingerprint), closed())
+    telling.put(f"{name}-good")
+    said: list[Sending] = []
+    for _ in range(3):
+        telling.now += timedelta(seconds=20)
+        while (handed_out := await telling.notifier.step()).messages or handed_out.has_more:
+            await telling.notifier.settle()
+        said += telling.post.sent
+    asked = {one.person for one in said for part in one.notices if part.facts.workflow_id == f"{name}-good"}
+    assert asked == {"dana", "kim"}
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe/Berlin"])
+async def test_a_zone_that_this_host_does_not_know_keeps_no_notice_back(
+    database: Database, post: PostOffice, zone: str
+) -> None:
+    calendar = f'[[calendar]]\nname = "office"\nzone = "{zone}"\nhours = ["09:00-17:00"]\n\n'
+    people = calendar + PEOPLE.replace('roles = ["finance"]', 'roles = ["finance"]\ncalendar = "office"', 1)
+    telling = Telling(database, post, people=people)
+    await telling.told()
+    remind = FINANCE.model_copy(update={"remind": (7200, 86400)})
+    telling.put("one", requirement=remind, deadline=telling.now + timedelta(days=9))
+    assert await telling.told() == ["dana needed", "kim needed"]
+
+
+async def test_operators_hear_of_each_damaged_trail_and_of_no_hidden_run(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="p", roles=("board",)),)})
+    for name in ("payroll-a", "payroll-b"):
+        telling.put(name, requirement=hidden)
+        with telling.database.write() as connection:
+            take_the_guards_off(connection)
+            of_it = audit_entries.c.workflow_id == name, audit_entries.c.number == 2
+            connection.execute(update(audit_entries).where(*of_it).values(event="{"))
+        telling.now += timedelta(minutes=1)
+        while (await telling.notifier.step()).has_more:
+            pass
+        await telling.notifier.step()
+        await telling.notifier.settle()
+    assert [one.person for one in post.sent] == ["olga", "olga"]
+    assert "payroll" not in "".join(one.model_dump_json() for one in post.sent)
+
+
+# Clocks
+
+
+async def test_a_clock_that_was_ahead_keeps_the_turn_from_no_one(telling: Telling) -> None:
+    await telling.told()
+    right = telling.now
+    telling.now += timedelta(days=30)
+    await telling.told(telling.another())  # on a host with a wrong clock; then it dies
+    telling.now = right + timedelta(seconds=5)
+    telling.put("one")
+    assert await telling.told(telling.another()) == ["dana needed", "kim needed"]
+
+
+async def test_what_a_clock_that_was_ahead_put_off_is_tried_again_now(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    right = telling.now
+    telling.put("one", deadline=right + timedelta(days=90))
+    telling.now += timedelta(days=30)
+    post.answers = lambda _: LATER
+    await telling.told()
+    telling.now = right + timedelta(minutes=1)
+    post.answers = lambda _: SENT
+    post.sent.clear()
+    assert await telling.told() == ["dana needed", "kim needed"]
+
+
+async def test_a_host_that_slept_for_days_gives_nothing_up(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    telling.put("one", deadline=telling.now + timedelta(days=10))
+    post.answers = lambda _: LATER
+    await telling.told()
+    telling.now += timedelta(hours=60)
+    await telling.told()
+    post.answers = lambda _: SENT
+    assert await told_in(telling, 120, every=60) == ["dana needed", "kim needed"]
+
+
+# Addresses
+
+
+async def test_an_address_that_takes_each_message_and_hangs_gets_few(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    telling.put("one", deadline=telling.now + timedelta(days=10))
+    post.answers = lambda _: LATER.model_copy(update={"is_in_doubt": True})
+    assert len(await told_in(telling, 26 * 60, every=20)) == 2 * MOST_COPIES
+    with telling.database.read() as connection:
+        assert {one.state.value for one in undelivered(connection)} == {"given_up"}
+
+
+@pytest.mark.parametrize("is_doubtful", [True, False])
+async def test_what_was_given_up_is_tried_again_at_a_new_address(
+    telling: Telling, post: PostOffice, is_doubtful: bool
+) -> None:
+    await telling.told()
+    telling.put("one", deadline=telling.now + timedelta(days=10))
+    post.answers = lambda sending: (
+        LATER.model_copy(update={"is_in_doubt": is_doubtful}) if sending.person == "kim" else SENT
+    )
+    await told_in(telling, 40 * 60, every=30)
+    with telling.database.read() as connection:
+        assert [one.state.value for one in undelivered(connection)] == ["given_up"]
+    post.answers = lambda _: SENT
+    telling.list_people(PEOPLE.replace("kim@", "kim.two@"))
+    telling.now += timedelta(minutes=1)
+    assert await telling.told() == ["kim needed"]
+    telling.list_people(PEOPLE)
+    telling.now += timedelta(minutes=1)
+    assert await telling.told() == []
+
+
+async def test_an_address_that_is_put_back_on_the_list_is_tried_again(
+    telling: Telling, post: PostOffice
+) -> None:
+    await telling.told()
+    telling.put("one", deadline=telling.now + timedelta(days=10))
+    post.answers = lambda sending: Attempted(delivery=Delivery.REFUSED) if sending.person == "kim" else SENT
+    await telling.told()
+    post.answers = lambda _: SENT
+    for people, said in ((PEOPLE.replace('mail = "kim@example.org"\n', ""), []), (PEOPLE, ["kim needed"])):
+        telling.list_people(people)
+        telling.now += timedelta(minutes=1)
+        assert await telling.told() == said
+
+
+async def test_who_was_taken_off_the_list_gets_nothing_of_all_that_waits(telling: Telling) -> None:
+    await telling.told()
+    for number in range(150):
+        telling.put(f"run-{number:03}")
+    for _ in range(4):
+        telling.ledger.hand_out([], room=0)
+    telling.list_people(WITHOUT_KIM)
+    said = await told_in(telling, 2)
+    assert not [one for one in said if one.startswith("kim ")]
+    assert [one for one in said if one.startswith("dana ")]
+    telling.list_people(PEOPLE)
+    assert [one for one in await told_in(telling, 2) if one.startswith("kim ")]
+
+
+async def test_who_may_not_see_runs_any_more_gets_nothing_of_all_that_waits(telling: Telling) -> None:
+    await telling.told()
+    hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="p", roles=("board",)),)})
+    for number in range(150):
+        telling.put(f"run-{number:03}", requirement=hidden)
+    for _ in range(4):
+        telling.ledger.hand_out([], room=0)
+    telling.list_people(
+        PEOPLE.replace('"kim@example.org"\nroles = ["finance"]', '"kim@example.org"\nroles = []')
+    )
+    said = await told_in(telling, 2)
+    assert not [one for one in said if one.startswith("kim ")]
+    assert [one for one in said if one.startswith("dana ")]
+
+
+async def test_only_the_address_of_now_is_told(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    telling.put("one")
+    telling.ledger.hand_out([], room=0)
+    telling.list_people(PEOPLE.replace("kim@example.org", "kim.two@example.org"))
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    assert [one.address for one in post.sent if one.person == "kim"] == ["mailto:kim.two@example.org"]
+
+
+async def test_who_is_said_to_be_away_hears_so_at_once_at_their_own_address(
+    telling: Telling, post: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await telling.told()
+    telling.put("one")
+    people = people_in(PEOPLE)
+    away = Absence(since=telling.now, until=telling.now + timedelta(days=90), to="olga")
+    persons = tuple(
+        one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in people.persons
+    )
+    changed = people.model_copy(update={"persons": persons})
+    monkeypatch.setattr(readers, "rules_now", lambda *_: RulesNow(people=changed, is_narrowed=False))
+    assert await telling.told(telling.another()) == []  # it has not the turn
+    telling.now += timedelta(minutes=1)
+    await telling.notifier.step()
+    await telling.notifier.settle()
+    (notice,) = (one for one in post.sent if one.person == "dana")
+    assert notice.address == "mailto:dana@example.org"
+    assert "plangate away --back" in notice.notices[0].facts.happened
+    post.sent.clear()
+    assert "dana away" not in await told_in(telling, 3)
+
+
+# Turns
+
+
+async def test_nothing_is_sent_once_another_process_may_have_the_turn(
+    telling: Telling, post: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await telling.told()
+    telling.put("one")
+    handed_out = telling.ledger.hand_out([], room=10)
+    assert handed_out.messages
+    monkeypatch.setattr(type(telling.ledger), "is_surely_mine", property(lambda _: False))
+    for message in handed_out.messages:
+        assert await telling.notifier._tried(message, telling.now) == ()  # noqa: SLF001
+    assert post.sent == []
+
+
+async def test_what_was_read_before_a_turn_was_taken_up_is_not_entered(telling: Telling) -> None:
+    await telling.told()
+    telling.put("one")
+    killed = telling.another()
+    killed_ledger = telling.ledger
+    telling.now += HELD_FOR
+    killed_ledger.hand_out([], room=1)  # and it dies
+    fresh = telling.another()
+    telling.now += HELD_FOR
+    fingerprint = telling.put("two")
+    del fingerprint, killed, fresh
+    assert telling.ledger.hand_out([], room=10).messages == ()
+    with telling.database.read() as connection:
+        entered = connection.scalars(select(notices.c.workflow_id)).all()
+    assert "two" not in entered
