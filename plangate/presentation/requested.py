@@ -76,6 +76,11 @@ _PAYS: Final = re.compile(
     re.IGNORECASE,
 )
 _MONEY_LIKE: Final = re.compile(r"(?:\d{1,3}(?:[.,'\u2019]\d{3})+|\d+)[.,]\d{2}")
+_MEASURED: Final = re.compile(
+    r"(?<![\w.,])([\d.,'\u2019]{3,24}\d)[ \u00a0]?(?:kg|g|km|m|cm|mm|h|l|GB|MB|kWh)\b"
+)
+_WORD: Final = re.compile(r"(?<![\w.,])\w+(?![\w]|[.,]\d)")
+_COUNT: Final = re.compile(r"[0-9]{1,2}")
 _DAY: Final = re.compile(r"(?:[0-2]?\d|3[01])\.(?:0[1-9]|1[0-2])")
 
 
@@ -190,11 +195,10 @@ def _without_currency(request: str) -> Iterator[Amount]:
     """Yield the numbers with two places in a request to pay: they are amounts without a currency."""
     if not _PAYS.search(request):
         return
+    measured = frozenset(_MEASURED.findall(request))
     for text, values in bare_numbers_in(request):
         is_amount = _MONEY_LIKE.fullmatch(text) and not _DAY.fullmatch(text)
-        if is_amount and not re.search(
-            rf"{re.escape(text)}[ \u00a0]?(?:kg|g|km|m|cm|mm|h|l|GB|MB|kWh)\b", request
-        ):
+        if is_amount and text not in measured:
             yield Amount(text, values, frozenset(PLACES))
 
 
@@ -206,8 +210,8 @@ def _following(said: Sequence[Amount], request: str) -> Iterator[Decimal]:
     rest = request.casefold()[:LONGEST]
     for one in said[:_LOOKED_AT]:
         rest = rest.replace(one.text.casefold(), " ")
-    words = set(re.findall(r"(?<![\w.,])\w+(?![\w]|[.,]\d)", rest))
-    counts = {int(one) for one in words if re.fullmatch("[0-9]{1,2}", one)}
+    words = set(_WORD.findall(rest))
+    counts = {int(one) for one in words if _COUNT.fullmatch(one)}
     counts |= {number for word, number in _COUNTS.items() if word in words}
     counts |= {2, 3, 4, 5, 6, 7, 8, 9} if has_part else set()
     parts = [value * rate for value in values for rate in rates]

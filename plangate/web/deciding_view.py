@@ -85,6 +85,17 @@ def _left(step: StepView) -> Iterator[Value]:
 
 def _is_in(preview: str, text: str) -> bool:
     """Return whether a preview has a text as whole words, or a number with more zeros behind its point."""
-    zeros = "0*" if _DECIMAL.fullmatch(text) else ""
-    is_long = len(text) >= _TELLING
-    return is_long and re.search(rf"(?<![\w.,]){re.escape(text)}{zeros}(?!\w)", preview) is not None
+    zeros = "0" if _DECIMAL.fullmatch(text) else ""
+    if len(text) < _TELLING:
+        return False
+    before, *rest = preview.split(text)
+    for after in rest:
+        left, right = before[-1:], after.lstrip(zeros)[:1] if zeros else after[:1]
+        if not (_is_of_word(left) or left in (".", ",") or _is_of_word(right)):
+            return True
+        before = after
+    return False
+
+
+def _is_of_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
