@@ -22,6 +22,9 @@ _LONG: Final = 60  # characters, from which on a text gets an area of its own
 _MOST_ROWS: Final = 20
 _FREE: Final = Rules()
 _GROUP: Final = "[., '\u2019\xa0\u2009\u202f]"
+_GROUPS: Final = re.compile(_GROUP)
+_EITHER: Final = re.compile(r"\d{1,3},\d{3}")
+"""By some a thousand, by others a decimal."""
 _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
 """A number as people write it: digits, in groups of three or not, and then a decimal mark."""
 
@@ -283,8 +286,8 @@ def _how_to_write(text: str) -> str:
     sign, whole, group, mark, decimals = found.groups(default="") if found else ("",) * 5
     if found is None or (mark and mark == group):
         return "must be a number, such as 42 or 42.50"
-    digits = f"{sign}{re.sub(_GROUP, '', whole)}"
-    if re.fullmatch(r"\d{1,3},\d{3}", whole) and not mark:  # by some a thousand, by others a decimal
+    digits = f"{sign}{_GROUPS.sub('', whole)}"
+    if _EITHER.fullmatch(whole) and not mark:
         return f"Write {digits} or {sign}{whole.replace(',', '.')}: a comma could mean either."
     if not mark:
         return f"Write {digits}, without separators."

@@ -147,7 +147,7 @@ async def test_who_decided_how_fast_is_known_from_when_the_page_showed_the_plan(
     browser = PlainBrowser(ada)
     await browser.open("/audit/deciders")
     row = [one.text for one in read_html(browser.html).one("tbody").all("td")]
-    assert (row[0], row[1][:2], row[3], row[4]) == ("3", "≤ ", "50%", "2 of 3")
+    assert (row[0], row[1][:2], row[3], row[4]) == ("3", "≤ ", "100% of 1", "2 of 3")
     shown = views_kept_in(idle_gate.settings.var_dir / "web.db")
     assert [(one.folds, one.opened) for one in shown] == [(0, 0), (1, 0)]
     await dana.aclose()

@@ -159,7 +159,7 @@ def test_no_wait_returns_at_once(typed: Typed, name: str) -> None:
 
 def test_at_the_gate_a_person_is_asked(mail_plan: Path, name: str, terminal: OpenTerminal) -> None:
     screen = terminal("start", "--plan", str(mail_plan), "--id", name, "--requester", "rita", "--watch")
-    screen.types("a\n")  # before anything was asked: not an answer
+    screen.types("a\n", at_once=True)  # before anything was asked: not an answer
     assert "│ Hello Ann," in screen.sees("or [l]ater? ")
     screen.types("maybe\n")
     screen.sees("or [l]ater? ")

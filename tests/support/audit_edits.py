@@ -44,7 +44,7 @@ def take_the_guards_off(connection: Connection) -> None:
     for table in metadata.tables.values():
         connection.execute(text(f"ALTER TABLE {table.name} DISABLE TRIGGER USER"))
         for key in table.foreign_key_constraints:
-            connection.execute(text(f"ALTER TABLE {table.name} DROP CONSTRAINT {key.name}"))
+            connection.execute(text(f"ALTER TABLE {table.name} DROP CONSTRAINT IF EXISTS {key.name}"))
 
 
 def trail_of(connection: Connection, run: str) -> list[Row]:

@@ -171,8 +171,9 @@ class Terminal:
         between, self._read_to = self.screen[self._read_to : end], end
         return between
 
-    def types(self, text: str) -> None:
-        sleep(0.3)  # a question drops what was typed before it, hence a person's pause
+    def types(self, text: str, *, at_once: bool = False) -> None:
+        if not at_once:
+            sleep(0.3)  # a question drops what was typed before it, hence a person's pause
         os.write(self._file, text.encode())
 
     def ends(self) -> int:

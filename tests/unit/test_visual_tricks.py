@@ -44,6 +44,7 @@ def test_no_trick_shows_something_else_where_several_plans_are_approved_at_once(
         drawn(
             template,
             statuses=statuses,
+            texts={one.workflow_id: () for one in statuses},
             together=together,
             in_all=SOME[0].text,
             confirmations=(),
