@@ -35,7 +35,6 @@ from plangate.domain.audit import (
     step_result_key,
 )
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.errors import (
     DirectoryUnavailable,
     EffectUnknown,
@@ -69,8 +68,7 @@ from plangate.domain.run import (
 from plangate.domain.starting import why_too_early, why_too_late
 from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
-from plangate.policy.public_holidays import facts_at
-from plangate.policy.starting import starts_of
+from plangate.policy.review_times import reopened_times
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
 from plangate.records.stops import StopsSeen
 from plangate.records.trail import Note, OpenTrail
@@ -391,16 +389,16 @@ class StepAttempt:
         if not lost or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
             return None
         assert state.drafted is not None
-        facts = facts_at(state.drafted.requirement, now)
+        times = reopened_times(state.requested, state.drafted, now)
         event = Reopened(
             fingerprint=self._task.fingerprint,
             step=self._task.step,
             lost=lost,
             people=people.hash if people else "",
             reopened_at=now,
-            deadline=(deadline := reopened_deadline(state.requested, state.drafted, now, facts)),
-            facts=facts,
-            starts=starts_of(state.drafted.requirement, now, deadline, state.drafted.plan.not_before),
+            deadline=times.deadline,
+            facts=times.facts,
+            starts=times.starts,
         )
         return self._reopen(trail, event)
 

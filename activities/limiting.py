@@ -12,15 +12,13 @@ from pydantic import JsonValue
 from activities.requiring import Requiring
 from plangate.domain.audit import Drafted, Reopened, Requested
 from plangate.domain.base import Frozen
-from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
 from plangate.domain.people import LostApproval, People
 from plangate.domain.policy import Policy, Requirement, asks_for_less, strictest, too_weak
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import RunState, StepState
-from plangate.policy.public_holidays import facts_at
 from plangate.policy.requirements import derived, judged_for, limits_of, sums_for
-from plangate.policy.starting import starts_of
+from plangate.policy.review_times import reopened_times
 from plangate.records.reservations import Reservation, lock_tools, reserved_steps, with_others
 from plangate.records.trail import OpenTrail
 
@@ -102,7 +100,7 @@ def needing_more(
     """Return the event that gives a plan its stricter requirement, with the approvals that it voids."""
     assert state.drafted is not None
     drafted = state.drafted.needing(needing.requirement, needing.recent)
-    facts = facts_at(drafted.requirement, now)
+    times = reopened_times(state.requested, drafted, now)
     reasons = {one.name: too_weak(needing.requirement, one) for one in state.approvers}
     weak = tuple(LostApproval(name=name, reason=reason) for name, reason in reasons.items() if reason)
     lost = lost_approvals(state.model_copy(update={"drafted": drafted}), people, now)
@@ -112,9 +110,9 @@ def needing_more(
         lost=(*weak, *(one for one in lost if one.name not in {other.name for other in weak})),
         people=people.hash if people else "",
         reopened_at=now,
-        deadline=(deadline := reopened_deadline(state.requested, drafted, now, facts)),
-        facts=facts,
-        starts=starts_of(needing.requirement, now, deadline, drafted.plan.not_before),
+        deadline=times.deadline,
+        facts=times.facts,
+        starts=times.starts,
         requirement=needing.requirement,
         recent=needing.recent,
     )

@@ -22,7 +22,6 @@ from activities.tasks import DraftTask, KeepTask
 from activities.waiting import soon
 from plangate.domain.audit import Drafted, ModelUse, Reopened
 from plangate.domain.base import Frozen
-from plangate.domain.deadlines import reopened_deadline, review_deadline
 from plangate.domain.errors import (
     DirectoryUnavailable,
     DraftUnusable,
@@ -41,9 +40,8 @@ from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.seers import together
 from plangate.domain.start_times import AFTER_DEADLINE, MOST_SPANS, StartTimes
 from plangate.domain.starting import FARTHEST
-from plangate.policy.public_holidays import facts_at
 from plangate.policy.requirements import demanded_of, judged_for
-from plangate.policy.starting import starts_of
+from plangate.policy.review_times import first_times, reopened_times
 from plangate.records.attachments import keep
 from plangate.records.likenesses import duplicates_of, enter_likenesses
 from plangate.records.records import Records
@@ -242,10 +240,8 @@ class Planning:
         if state.drafted:  # its page shows the plans before it too
             seen_by = together(state.drafted.requirement.seen_by, requirement.seen_by)
             requirement = requirement.model_copy(update={"seen_by": seen_by})
-        facts = facts_at(requirement, now)
-        deadline = review_deadline(requested, requirement, now, facts)
-        starts = starts_of(requirement, now, deadline, plan.not_before)
-        _check_start_times(starts)
+        times = first_times(requested, requirement, plan, now)
+        _check_start_times(times.starts)
         drafted = Drafted(
             revision=task.revision,
             plan=plan,
@@ -253,7 +249,7 @@ class Planning:
             audience=audience,
             requirement=requirement,
             drafted_at=now,
-            deadline=deadline,
+            deadline=times.deadline,
             planner=made.planner,
             requester=listed,
             author=author,
@@ -261,8 +257,8 @@ class Planning:
             state=keep(trail.connection, made.state) if made.state is not None else "",
             recent=recent,
             duplicates=duplicates,
-            starts=starts,
-            facts=facts,
+            starts=times.starts,
+            facts=times.facts,
         )
         enter_likenesses(
             trail.connection,
@@ -284,14 +280,14 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
     if state.edit is None or state.drafted is None or not is_meant or trail.is_closed:
         return state
     at = max(task.at, trail.entries()[-1].at)
-    facts = facts_at(state.drafted.requirement, at)
+    times = reopened_times(state.requested, state.drafted, at)
     event = Reopened(
         fingerprint=state.drafted.fingerprint,
         edit=f"the edit by {state.edit.by} could not be drafted: {task.reason}",
         reopened_at=at,
-        deadline=(deadline := reopened_deadline(state.requested, state.drafted, at, facts)),
-        facts=facts,
-        starts=starts_of(state.drafted.requirement, at, deadline, state.drafted.plan.not_before),
+        deadline=times.deadline,
+        facts=times.facts,
+        starts=times.starts,
     )
     trail.append(Note(key=f"reopened:{at.isoformat()}", at=at, actor=this_worker(), event=event))
     return trail.state()
