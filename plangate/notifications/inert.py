@@ -25,11 +25,15 @@ _ALIKE: Final = str.maketrans(
     }
 )
 # A dot before a letter may be one of a host, and a "_" at the edge of a word emphasis. "@word" is a mention,
-# "#word" a channel, "!word" a command, "&word" an entity, ":word:" an emoji, "://" and "word:" an address.
+# "#word" a channel, "!word" a command, "&word" an entity, ":word:" an emoji, "://" and "word:" an address,
+# also if the word ends with a digit; one or two digits before a colon are left, as in "14:05".
 _DOT: Final = (re.compile(r"(?<=[\w-])\.(?=[^\W\d_])"), "\u2024")
 _EDGE: Final = (re.compile(r"(?<![^\W_])_|_(?![^\W_])"), "\u2017")
 _PARTED: Final = (
-    re.compile(r"(@(?=\S)|#(?=[^\W\d_])|!(?=\w)|&(?=[\w#])|:(?=//|[\w+-]+:)|(?<=[^\W\d_]):(?=\S))"),
+    re.compile(
+        r"(@(?=\S)|#(?=[^\W\d_])|!(?=\w)|&(?=[\w#])|:(?=//|[\w+-]+:)"
+        r"|(?<=[\w+.-])(?<!(?<![\w+.-])\d)(?<!(?<![\w+.-])\d\d):(?=\S))"
+    ),
     r"\1 ",
 )
 _HALF_A_MARK: Final = re.compile(r"⟨[^⟩]*\Z")

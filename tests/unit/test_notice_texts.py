@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from plangate.notifications.inert import inert
@@ -295,6 +295,8 @@ def test_what_is_no_address_of_a_page_is_no_link(link):
 
 
 @given(st.text(max_size=400))
+@example("A0:0")
+@example("A.0:0")
 def test_inert_text_is_short_on_one_line_and_interpreted_by_no_client(text):
     shown = inert(text, 100)
     shape = shape_of_text(f"Asked by: {shown}")  # it never begins a line
