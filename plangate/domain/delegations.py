@@ -12,7 +12,7 @@ narrow:
 An absence moves messages only, so a typed name is enough for it, and no rule names who may say it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -235,26 +235,20 @@ def judge(
 def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
     """Return what these decisions, in their order, lend; also what is over by now."""
     lent: list[Lending] = []
-    for decision in decisions:
-        order, approver = decision.arrival.order, decision.approver
-        if not decision.verdict.accepted or order is None or approver is None:
-            continue
+    for order, approver, at in _accepted(decisions):
         if order.action is DelegationAction.LEND and order.until is not None:
             lent.append(
                 Lending(
                     by=approver.name,
                     to=order.to,
                     roles=order.roles,
-                    since=decision.judged_at,
+                    since=at,
                     until=order.until,
                     reason=order.reason,
                 )
             )
         elif order.action is DelegationAction.END:
-            lent = [
-                _ended(one, decision.judged_at) if _is_between(one, approver.name, order.to) else one
-                for one in lent
-            ]
+            lent = [_ended(one, at) if _is_between(one, approver.name, order.to) else one for one in lent]
     return tuple(lent)
 
 
@@ -264,25 +258,30 @@ def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
     A person is away by their last order alone: a new one ends the absence before it.
     """
     away: list[Away] = []
-    for decision in decisions:
-        order, approver = decision.arrival.order, decision.approver
-        if not decision.verdict.accepted or order is None or approver is None:
-            continue
+    for order, approver, at in _accepted(decisions):
         if order.action in (DelegationAction.AWAY, DelegationAction.BACK):
-            away = [
-                _ended(one, decision.judged_at) if same_person(one.by, approver.name) else one for one in away
-            ]
+            away = [_ended(one, at) if same_person(one.by, approver.name) else one for one in away]
         if order.action is DelegationAction.AWAY and order.until is not None:
             away.append(
                 Away(
                     by=approver.name,
-                    since=decision.judged_at,
+                    since=at,
                     until=order.until,
                     to=order.to,
                     reason=order.reason,
                 )
             )
     return tuple(away)
+
+
+def _accepted(
+    decisions: Iterable[DelegationDecided],
+) -> Iterator[tuple[DelegationOrder, Approver, datetime]]:
+    """Yield the accepted orders, each with its sender and when it was judged."""
+    for decision in decisions:
+        order, approver = decision.arrival.order, decision.approver
+        if decision.verdict.accepted and order is not None and approver is not None:
+            yield order, approver, decision.judged_at
 
 
 def standing(lent: Iterable[Timed], at: AwareDatetime) -> tuple[Timed, ...]:
