@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from plangate.domain.plurals import counted
+from plangate.presentation.clock import zone_name
+
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -23,7 +26,7 @@ def whole(when: datetime, zone: str, now: datetime) -> str:
     """Return ``Friday, 27 November 2026, 14:00 CET (in 3 hours 20 minutes)``."""
     local = _local(when, zone)
     day = f"{_DAYS[local.weekday()]}, {local.day} {_MONTHS[local.month - 1]} {local.year}"
-    return f"{day}, {local:%H:%M} {_zone_name(local)} ({distance(when, now)})"
+    return f"{day}, {local:%H:%M} {zone_name(local)} ({distance(when, now)})"
 
 
 def brief(when: datetime, zone: str, now: datetime) -> str:
@@ -49,13 +52,9 @@ def distance(when: datetime, now: datetime) -> str:
             break
     minutes = max(1, left // timedelta(minutes=1))
     if left >= _LONG:
-        return f"in {_counted(left // timedelta(days=1), 'day')}"
-    parts = [_counted(minutes // 60, "hour"), _counted(minutes % 60, "minute")]
-    return "in " + " ".join(part for part in parts if part)
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'}" if count else ""
+        return f"in {counted(left // timedelta(days=1), 'day')}"
+    parts = ((minutes // 60, "hour"), (minutes % 60, "minute"))
+    return "in " + " ".join(counted(count, unit) for count, unit in parts if count)
 
 
 def _local(when: datetime, zone: str) -> datetime:
@@ -64,12 +63,3 @@ def _local(when: datetime, zone: str) -> datetime:
         return when.astimezone(ZoneInfo(zone))
     except (OSError, KeyError, ValueError, OverflowError):
         return when.astimezone(UTC)
-
-
-def _zone_name(local: datetime) -> str:
-    """Return the zone's short name, or its offset from UTC if it has none in letters."""
-    name = local.tzname() or ""
-    if name.isascii() and name.isalpha():
-        return name
-    minutes = (local.utcoffset() or timedelta(0)) // timedelta(minutes=1)
-    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"

@@ -29,7 +29,7 @@ def moment(when: datetime, *, with_seconds: bool = False) -> str:
     if not local.utcoffset():
         return f"{said} UTC"
     day = "" if universal.date() == local.date() else f"{_day(universal)} "
-    return f"{said} {_zone(local)} ({day}{universal:{time}} UTC)"
+    return f"{said} {zone_name(local)} ({day}{universal:{time}} UTC)"
 
 
 def in_readers_zone(text: str) -> str:
@@ -52,8 +52,8 @@ def _day(when: datetime) -> str:
     return f"{when.day} {_MONTHS[when.month - 1]}{year}"
 
 
-def _zone(when: datetime) -> str:
-    """Return the zone's short name, or its offset from UTC if it has none in letters."""
+def zone_name(when: datetime) -> str:
+    """Return the short name of a time's zone, or its offset from UTC if it has none in letters."""
     name = when.tzname() or ""
     if name.isascii() and name.isalpha():
         return name
