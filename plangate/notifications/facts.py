@@ -9,7 +9,6 @@ from typing import Final
 
 from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Choice
-from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import Facts
@@ -35,13 +34,14 @@ def facts_of(run: RunState, audience: Audience) -> Facts:
     """Return what is so whatever the notice is for."""
     drafted = run.drafted
     steps = drafted.plan.steps if drafted else ()
+    shows_details = drafted is not None and drafted.requirement.notify_details
     return Facts(
         workflow_id=run.workflow_id,
         revision=drafted.revision if drafted else 0,
         tools=tuple(Counter(step.tool for step in steps).items()),
         requester=run.requester,
         deadline=None if run.closed else run.deadline,
-        details=tuple(step.preview for step in steps) if drafted and _is_open(drafted.requirement) else (),
+        details=tuple(step.preview for step in steps) if shows_details else (),
         link=audience.link(run.workflow_id),
     )
 
@@ -79,7 +79,7 @@ def decided_by(run: RunState) -> str:
         if not decided.verdict.accepted or decision is None:
             continue
         if decision.decision in (Choice.REJECT, Choice.RESOLVE):
-            return decided.approver.name if decided.approver else decision.by
+            return _who(decided)
         break
     return ", ".join(one.name for one in run.approvers)
 
@@ -97,7 +97,7 @@ def verdict_on(run: RunState, *, is_of_hold: bool = False) -> dict[str, str]:
         return {"verdict": "withdrawn", "by": ""}
     if outcome is Outcome.REJECTED:
         last = _last_of(run, Choice.REJECT)
-        shown = run.drafted is not None and _is_open(run.drafted.requirement)
+        shown = run.drafted is not None and run.drafted.requirement.notify_details
         comment = last.arrival.decision.comment if shown and last and last.arrival.decision else ""
         return {"verdict": "rejected", "by": decided_by(run), "comment": comment}
     if is_of_hold:
@@ -148,8 +148,3 @@ def with_steps(facts: Facts, run: RunState) -> Facts:
         else:
             not_done.append(f"{name} ({_STANDS[progress.state]})")
     return facts.model_copy(update={"done": tuple(done), "not_done": tuple(not_done)})
-
-
-def _is_open(requirement: Requirement) -> bool:
-    """Return whether messages may show what the steps do."""
-    return requirement.notify_details

@@ -172,7 +172,8 @@ class Ledger:
             look = self._follower.look(connection, turn, audience, again) if is_free else Look()
         self._report_damaged(look.damaged)
         if not is_free:
-            return self.stand_by()
+            self._note_what_is_left(audience, now)
+            return HandedOut((), now, is_mine=False)
         is_left = self._results or self._troubles
         if not (due or is_left or self._is_stale() or look.moves(turn)):
             self._follower.keep(look)
@@ -188,12 +189,7 @@ class Ledger:
         with self._database.read() as connection:
             now = self._clock(connection)
             audience = self._audience(connection, now)
-        if self._results or self._troubles:
-            with self._database.write() as connection:
-                noted = self._noted(connection)
-                told = self._enter_troubles(connection, audience, now)
-            self._drop(noted)
-            self._forget_troubles(told)
+        self._note_what_is_left(audience, now)
         return HandedOut((), now, is_mine=False)
 
     def note(self, results: Iterable[Result]) -> None:
@@ -257,6 +253,15 @@ class Ledger:
             _log.debug("Notices were entered.", action="notices", **change.model_dump())
         has_more = is_outdated or look.has_more or len(messages) == room > 0
         return HandedOut(messages, now, has_more=has_more)
+
+    def _note_what_is_left(self, audience: Audience, now: datetime) -> None:
+        """Note results and troubles without the turn, if there are any."""
+        if self._results or self._troubles:
+            with self._database.write() as connection:
+                noted = self._noted(connection)
+                told = self._enter_troubles(connection, audience, now)
+            self._drop(noted)
+            self._forget_troubles(told)
 
     def _begun(
         self, connection: Connection, look: Look, audience: Audience, busy: Collection[str], room: int
