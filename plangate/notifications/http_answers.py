@@ -5,10 +5,10 @@ the message changes nothing. One that is overloaded or broken may take it later.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Final
 
+from plangate.http_dates import http_date
 from plangate.notifications.failures import shown_address
 from plangate.notifications.notice import Attempted, Delivery
 
@@ -56,9 +56,5 @@ def _moment(retry_after: str, now: datetime) -> datetime | None:
     """Read seconds, or a date; None for neither. A service cannot ask for more than a day."""
     if _SECONDS.fullmatch(retry_after):
         return now + min(timedelta(seconds=float(retry_after)), _LONGEST_PAUSE)
-    try:
-        when = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return min(max(when, now), now + _LONGEST_PAUSE)
+    when = http_date(retry_after)
+    return min(max(when, now), now + _LONGEST_PAUSE) if when is not None else None

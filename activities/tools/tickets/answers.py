@@ -15,7 +15,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from pydantic import JsonValue
 
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
+from plangate.http_dates import http_date
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
 """The maximum size of an answer, in bytes: a page of a list with the longest bodies fits."""
@@ -178,7 +178,7 @@ def wait_of(headers: Mapping[str, str]) -> timedelta | None:
     asked = headers.get("retry-after", "").strip()
     if asked.isascii() and asked.isdigit():
         return min(timedelta(seconds=int(asked[:9])), _LONGEST)
-    until, now = _date(asked), _date(headers.get("date", ""))
+    until, now = http_date(asked), http_date(headers.get("date", ""))
     if until is None and headers.get("x-ratelimit-remaining") == "0":
         until = _epoch(headers.get("x-ratelimit-reset", ""))
         if until is None or now is None:
@@ -186,14 +186,6 @@ def wait_of(headers: Mapping[str, str]) -> timedelta | None:
     if until is None:
         return _PAUSE if asked else None
     return min(max(until - now, timedelta()), _LONGEST) if now is not None else _PAUSE
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, IndexError, OverflowError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _epoch(text: str) -> datetime | None:
