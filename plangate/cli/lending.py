@@ -1,14 +1,15 @@
 """Orders to lend roles, and about absences, that are made at a terminal."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
 from plangate.cli.console import Console
-from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.exits import WrongUsage
 from plangate.cli.moments import moment_of
-from plangate.cli.orders import show_verdict
+from plangate.cli.orders import show_all, show_verdict
 from plangate.domain.decision import is_placeholder
 from plangate.domain.delegations import (
     MAX_REASON,
@@ -78,29 +79,17 @@ async def show_what_is_lent(here: Console) -> int:
     """Print what is lent by the trail; what the list of people itself lends is in the list."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
-    if here.screen.is_json:
-        here.screen.print_json([one.model_dump(mode="json") for one in answer.lent])
-    elif not answer.lent:
-        here.screen.say("Nothing is lent.")
-    else:
-        here.screen.show(_lent_page(answer.lent))
-    return Exit.DONE
+    return show_all(here, answer.lent, "Nothing is lent.", _lent_page)
 
 
 async def show_who_is_away(here: Console) -> int:
     """Print who is away by the trail."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
-    if here.screen.is_json:
-        here.screen.print_json([one.model_dump(mode="json") for one in answer.away])
-    elif not answer.away:
-        here.screen.say("No one is away.")
-    else:
-        here.screen.show(_away_page(answer.away))
-    return Exit.DONE
+    return show_all(here, answer.away, "No one is away.", _away_page)
 
 
-def _away_page(away: tuple[Away, ...]) -> Page:
+def _away_page(away: Sequence[Away]) -> Page:
     page = Page()
     for one in away:
         page.field(one.by, f"is away until {moment(one.until)}")
@@ -109,7 +98,7 @@ def _away_page(away: tuple[Away, ...]) -> Page:
     return page
 
 
-def _lent_page(lent: tuple[Lending, ...]) -> Page:
+def _lent_page(lent: Sequence[Lending]) -> Page:
     page = Page()
     for one in lent:
         page.field(one.by, f"lends {', '.join(one.roles)} to {one.to} until {moment(one.until)}")

@@ -23,6 +23,10 @@ MaybeBy = Annotated[
         "--by", metavar="NAME", show_default=False, help="Your name for decisions; asked for if omitted."
     ),
 ]
+OwnName = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")
+]
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Why.")]
 Requester = Annotated[
     str | None,
     typer.Option("--requester", metavar="NAME", show_default="the operating system's user"),

@@ -1,9 +1,10 @@
 """Orders to stop and to go that are made at a terminal."""
 
 import secrets
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from plangate.cli.console import Console, Session
 from plangate.cli.exits import Exit, WrongUsage
@@ -16,11 +17,13 @@ from plangate.domain.plan import Audience
 from plangate.domain.stops import MAX_REASON, Action, Order, StopAnswer, StopStatus
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
+from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.presentation.stops_page import stops_page
 from plangate.signing.stops import signed_order
 
 Answer = TypeVar("Answer", StopAnswer, DelegationAnswer)
+Listed = TypeVar("Listed", bound=BaseModel)
 _KEPT = (
     "No worker answered: the order waits at the Temporal server, and is judged as soon as a worker runs. "
     "No step begins without a worker. Check the result with: {} stop --list"
@@ -79,13 +82,7 @@ async def show_what_stands(here: Console) -> int:
     """Print the stops in force."""
     async with here.connected() as session:
         answer = await session.client.what_stands()
-    if here.screen.is_json:
-        here.screen.print_json([one.model_dump(mode="json") for one in answer.stops])
-    elif not answer.stops:
-        here.screen.say("Nothing is stopped.")
-    else:
-        here.screen.show(stops_page(answer.stops))
-    return Exit.DONE
+    return show_all(here, answer.stops, "Nothing is stopped.", stops_page)
 
 
 async def _is_meant(session: Session, standing: StopStatus) -> bool:
@@ -121,6 +118,19 @@ def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
     others = ", ".join("everything" if one.tool is None else one_line(one.tool) for one in answer.stops)
     hint = "name the tool with --tool" if order.tool is None else "leave out --tool to release that"
     return f"There is no stop {what}; what is stopped: {others}. To release it, {hint}."
+
+
+def show_all(
+    here: Console, all_of_it: Sequence[Listed], nothing: str, page: Callable[[Sequence[Listed]], Page]
+) -> int:
+    """Print what is in force by a trail, or the sentence that nothing is; return the exit code."""
+    if here.screen.is_json:
+        here.screen.print_json([one.model_dump(mode="json") for one in all_of_it])
+    elif not all_of_it:
+        here.screen.say(nothing)
+    else:
+        here.screen.show(page(all_of_it))
+    return Exit.DONE
 
 
 def show_verdict(here: Console, answer: Answer | None, nothing: Answer, kept: str = _KEPT) -> int:

@@ -9,15 +9,13 @@ import typer
 
 from plangate.cli import console, lending
 from plangate.cli.exits import WrongUsage
-from plangate.cli.options import AsJson
+from plangate.cli.options import AsJson, OwnName, Why
 from plangate.domain import delegations
 
 
 def away(
     *,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")
-    ] = None,
+    by: OwnName = None,
     until: Annotated[
         str | None,
         typer.Option(
@@ -37,7 +35,7 @@ def away(
             help="Who gets your messages; default: those to whom you have lent roles.",
         ),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Why.")] = "",
+    reason: Why = "",
     back: Annotated[bool, typer.Option("--back", help="Say that you are back.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Show who is away now; say nothing.")] = False,
     as_json: AsJson = False,

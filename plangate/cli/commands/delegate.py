@@ -9,7 +9,7 @@ import typer
 
 from plangate.cli import console, lending
 from plangate.cli.exits import WrongUsage
-from plangate.cli.options import AsJson
+from plangate.cli.options import AsJson, OwnName, Why
 from plangate.domain import delegations
 
 
@@ -34,10 +34,8 @@ def delegate(
             help="When it ends: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 days.",
         ),
     ] = None,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")
-    ] = None,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Why.")] = "",
+    by: OwnName = None,
+    reason: Why = "",
     end: Annotated[bool, typer.Option("--end", help="Take back all that you lent to that person.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Show what is lent now; lend nothing.")] = False,
     as_json: AsJson = False,

@@ -9,14 +9,13 @@ import typer
 
 from plangate.cli import console, orders
 from plangate.cli.exits import WrongUsage
-from plangate.cli.options import AsJson
+from plangate.cli.options import AsJson, OwnName
 from plangate.domain import decision, stops
 
 Tool = Annotated[
     str | None,
     typer.Option("--tool", metavar="NAME", show_default=False, help="Only the steps of this tool."),
 ]
-Name = Annotated[str | None, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")]
 
 
 def stop(
@@ -26,7 +25,7 @@ def stop(
         str,
         typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason; others see it."),
     ] = "",
-    by: Name = None,
+    by: OwnName = None,
     list_all: Annotated[bool, typer.Option("--list", help="Show what is stopped now; stop nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
