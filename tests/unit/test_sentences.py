@@ -26,6 +26,7 @@ TRANSLATED = (
     "plangate/signing/decisions.py",
     "plangate/signing/passkeys.py",
     "plangate/presentation/resolutions.py",
+    "plangate/web/key_signing.py",
     "plangate/web/pages/enrolling.py",
     "plangate/web/pages/me.py",
 )

@@ -1,22 +1,20 @@
 """`/enrol`: an enroller compares the thumbprints of proposed keys with their owners, and signs for each."""
 
 import asyncio
-import secrets
 import shlex
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
-from plangate.domain.errors import NotAnswered, Refused
-from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.domain.errors import Refused
+from plangate.domain.key_orders import KeyAction
 from plangate.domain.people import People, Person, in_force
 from plangate.presentation.clock import now
-from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
-from plangate.signing.passkeys import challenge_of, passkey_token
+from plangate.signing.passkeys import challenge_of
 from plangate.signing.public_keys import is_passkey
+from plangate.web.key_signing import claims_in, claims_to_sign, send_signed
 from plangate.web.pages.deciding import text_of
 from plangate.web.passkeys import asserted, request_options
 from plangate.web.proposals import ProposedKey
@@ -51,19 +49,7 @@ async def compare(request: Request, web: WebDep, visitor: VisitorDep, form: Form
     mine = signing_passkeys(visitor.people, visitor.name)
     if not mine:
         return await _page(request, web, visitor, HTTPStatus.CONFLICT)
-    client = await web.gate.client()
-    audience = (await client.what_stands()).audience
-    if audience is None:
-        raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
-    claims = enrolment_claims(
-        KeyAction.CONFIRM,
-        one.person,
-        one.key.public,
-        by=visitor.name,
-        audience=audience,
-        at=now(),
-        token_id=secrets.token_urlsafe(16),
-    )
+    claims = await claims_to_sign(web, visitor, KeyAction.CONFIRM, one.person, one.key.public)
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
     known = {key.key_id: key.credential_id for key in proposed}
     ids = [known[key] for key in mine] if known.keys() >= set(mine) else []
@@ -80,29 +66,20 @@ async def compare(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 @router.post("/enrol/confirm")
 async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Send the signed order that a key counts, and show its verdict."""
-    try:
-        claims = EnrolmentClaims.model_validate_json(text_of(form, "claims"))
-    except ValidationError:
-        raise Refused("The form names no key; open the page again, and confirm it there.") from None
+    claims = claims_in(
+        text_of(form, "claims"), "The form names no key; open the page again, and confirm it there."
+    )
     one = await _chosen(web, visitor, claims.key_id)
     assertion = asserted(text_of(form, "credential"))
     if not text_of(form, "same"):
         return await _page(request, web, visitor, HTTPStatus.CONFLICT, fault="enrol.not_compared")
     if assertion is None:
         return await _page(request, web, visitor, HTTPStatus.CONFLICT, fault="passkey.not_signed")
-    order = KeyOrder(
-        action=KeyAction.CONFIRM,
-        person=one.person,
-        key=one.key.public,
-        by=visitor.name,
-        signature=passkey_token(claims, assertion),
+    is_accepted = await send_signed(
+        web, visitor, claims, assertion, action=KeyAction.CONFIRM, person=one.person, key=one.key.public
     )
-    client = await web.gate.client()
-    answer = await client.order_about_key(order)
-    if answer is not None and not answer.accepted:
-        raise Refused(answer.reason)
     await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
-    done = "enrol.kept" if answer is None else "enrol.counts"
+    done = "enrol.counts" if is_accepted else "enrol.kept"
     return await _page(request, web, visitor, sent=one, done=done)
 
 

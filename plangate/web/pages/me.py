@@ -17,12 +17,12 @@ from plangate.domain.decision import first_faults
 from plangate.domain.delegations import DelegationAction, DelegationOrder
 from plangate.domain.errors import NotAnswered, Refused
 from plangate.domain.escaping import one_line
-from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.domain.key_orders import KeyAction
 from plangate.presentation.clock import now
 from plangate.signing.delegations import attested_delegation
-from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
-from plangate.signing.passkeys import challenge_of, passkey_token
+from plangate.signing.passkeys import challenge_of
 from plangate.signing.public_keys import thumbprint_of
+from plangate.web.key_signing import claims_in, claims_to_sign, send_signed
 from plangate.web.my_page import MyPage, my_page
 from plangate.web.pages.deciding import text_of
 from plangate.web.passkeys import (
@@ -69,19 +69,9 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
     """Ask the person to sign that a key of theirs ends now."""
     key_id = text_of(form, "key")
     key = next((one for one in (await _mine(web, visitor)).keys if one.key_id == key_id), None)
-    client = await web.gate.client()
-    audience = (await client.what_stands()).audience
-    if key is None or audience is None:
+    if key is None:
         raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
-    claims = enrolment_claims(
-        KeyAction.REVOKE,
-        visitor.name,
-        key_id,
-        by=visitor.name,
-        audience=audience,
-        at=now(),
-        token_id=secrets.token_urlsafe(16),
-    )
+    claims = await claims_to_sign(web, visitor, KeyAction.REVOKE, visitor.name, key_id)
     return web.pages.draw(
         request,
         "revoke.html",
@@ -95,26 +85,16 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
 @router.post("/me/passkeys/revoked")
 async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Send the signed order that a key ends now, and show its verdict."""
-    try:
-        claims = EnrolmentClaims.model_validate_json(text_of(form, "claims"))
-    except ValidationError:
-        raise Refused("The form names no key; open your page again, and revoke it there.") from None
+    claims = claims_in(
+        text_of(form, "claims"), "The form names no key; open your page again, and revoke it there."
+    )
     assertion = asserted(text_of(form, "credential"))
     if assertion is None:
         return await _page(request, web, visitor, HTTPStatus.CONFLICT, fault="passkey.not_signed")
-    order = KeyOrder(
-        action=KeyAction.REVOKE,
-        person=visitor.name,
-        key=claims.key_id,
-        by=visitor.name,
-        signature=passkey_token(claims, assertion),
+    is_accepted = await send_signed(
+        web, visitor, claims, assertion, action=KeyAction.REVOKE, person=visitor.name, key=claims.key_id
     )
-    client = await web.gate.client()
-    answer = await client.order_about_key(order)
-    said = "me.revoking" if answer is None else "me.revoked" if answer.accepted else ""
-    if answer is not None and not said:
-        raise Refused(answer.reason)
-    return await _page(request, web, visitor, done=said)
+    return await _page(request, web, visitor, done="me.revoked" if is_accepted else "me.revoking")
 
 
 @router.post("/me/away")

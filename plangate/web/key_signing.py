@@ -1,0 +1,76 @@
+"""Orders about keys that people sign on a page by a passkey: what they sign, and how it is sent."""
+
+import secrets
+
+from pydantic import ValidationError
+
+from plangate.domain.errors import NotAnswered, Refused
+from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.presentation.clock import now
+from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
+from plangate.signing.passkeys import Assertion, passkey_token
+from plangate.web.visitors import Visitor, Web
+
+
+async def claims_to_sign(
+    web: Web, visitor: Visitor, action: KeyAction, person: str, key: str
+) -> EnrolmentClaims:
+    """Return what a visitor signs about a key, for the installation of the workers.
+
+    Raises:
+        NotAnswered: no worker says which installation that is.
+    """
+    client = await web.gate.client()
+    audience = (await client.what_stands()).audience
+    if audience is None:
+        raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
+    return enrolment_claims(
+        action,
+        person,
+        key,
+        by=visitor.name,
+        audience=audience,
+        at=now(),
+        token_id=secrets.token_urlsafe(16),
+    )
+
+
+def claims_in(text: str, otherwise: str) -> EnrolmentClaims:
+    """Return the claims that a form brings back.
+
+    Raises:
+        Refused: it brings none, with the message ``otherwise``.
+    """
+    try:
+        return EnrolmentClaims.model_validate_json(text)
+    except ValidationError:
+        raise Refused(otherwise) from None
+
+
+async def send_signed(
+    web: Web,
+    visitor: Visitor,
+    claims: EnrolmentClaims,
+    assertion: Assertion,
+    *,
+    action: KeyAction,
+    person: str,
+    key: str,
+) -> bool:
+    """Send the order that a visitor has signed; return whether a worker has accepted it already.
+
+    Raises:
+        Refused: a worker refused it.
+    """
+    order = KeyOrder(
+        action=action,
+        person=person,
+        key=key,
+        by=visitor.name,
+        signature=passkey_token(claims, assertion),
+    )
+    client = await web.gate.client()
+    answer = await client.order_about_key(order)
+    if answer is not None and not answer.accepted:
+        raise Refused(answer.reason)
+    return answer is not None
