@@ -3,14 +3,17 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 import starter
 from plangate.settings import PROJECT
+from tests.support.browser import launched_browser
 from tests.support.desk import PLACE as DESK
 from tests.support.installed import build_wheel
 from tests.support.program import Ended, Home, Typed, worker
@@ -22,6 +25,13 @@ RECORDED = {
     "PLANGATE_SEAL_SECONDS": "1",
     "PLANGATE_LATE_EFFECT_SECONDS": "1",
 }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A browser without a window, for the tests of one module."""
+    async with launched_browser() as launched:
+        yield launched
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from plangate.policy.people_in_force import trusted_web
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
 from plangate.settings import PROJECT
-from tests.support.browser import CHROMIUM, add_authenticator, launched_browser
+from tests.support.browser import CHROMIUM, add_authenticator
 from tests.support.gate import Gate
 from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
 
@@ -28,12 +28,6 @@ if CHROMIUM is None:
     )
 PHONE = ViewportSize(width=390, height=844)
 LONG = "\n".join(f"line {number}" for number in range(60))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched_browser() as launched:
-        yield launched
 
 
 @pytest_asyncio.fixture(loop_scope="session")

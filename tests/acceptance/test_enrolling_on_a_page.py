@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from plangate.domain.assurance import Assurance
 from plangate.records.key_statements import key_statements
 from tests.acceptance.test_passkey_decisions import PHONE, axe_finds_nothing
-from tests.support.browser import CHROMIUM, add_authenticator, launched_browser
+from tests.support.browser import CHROMIUM, add_authenticator
 from tests.support.gate import Gate
 from tests.support.signing_inbox import SigningInbox, signing_inbox
 
@@ -21,12 +21,6 @@ if CHROMIUM is None:
         "and run the tests again.",
         allow_module_level=True,
     )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched_browser() as launched:
-        yield launched
 
 
 @pytest_asyncio.fixture(loop_scope="session")

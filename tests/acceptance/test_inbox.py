@@ -10,7 +10,7 @@ from plangate.audit.evidence import bundle_findings, read_bundle
 from plangate.domain.audit import LOOKS_TRAIL
 from plangate.domain.looks import Looked
 from plangate.records.trail import read_trail
-from tests.support.browser import CHROMIUM, launched_browser
+from tests.support.browser import CHROMIUM
 from tests.support.gate import Gate
 from tests.support.inbox import Inbox, open_inbox
 
@@ -21,12 +21,6 @@ if CHROMIUM is None:
         allow_module_level=True,
     )
 PHONE = ViewportSize(width=390, height=844)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched_browser() as launched:
-        yield launched
 
 
 @pytest_asyncio.fixture(loop_scope="session")

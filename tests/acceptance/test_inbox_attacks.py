@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.support.browser import CHROMIUM, launched_browser
+from tests.support.browser import CHROMIUM
 from tests.support.gate import Gate
 from tests.support.inbox import Inbox, open_inbox
 
@@ -23,12 +23,6 @@ HOSTILE = (
     "\"><a href=javascript:document.title='run'>x</a>"
 )
 WATCH = "addEventListener('securitypolicyviolation', event => (window.broken ??= []).push(event.blockedURI))"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched_browser() as launched:
-        yield launched
 
 
 @pytest_asyncio.fixture(loop_scope="session")

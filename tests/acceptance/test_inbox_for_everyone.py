@@ -15,7 +15,7 @@ from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.policy import Requirement
 from plangate.records.database import Database
 from plangate.settings import PROJECT
-from tests.support.browser import CHROMIUM, launched_browser
+from tests.support.browser import CHROMIUM
 from tests.support.inbox import Inbox
 from tests.support.shown_runs import executed, inbox_of_records, plan, put_people, put_run, step
 from tests.support.visual_tricks import tricks
@@ -43,12 +43,6 @@ PAGES = (
 )
 LONG = "\n".join(f"line {number} of a long text" for number in range(40))
 TEXTS = [one.text for one in tricks() if len(one.text) < 400 and one.text.count("\n") < 6]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched_browser() as launched:
-        yield launched
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -14,7 +14,7 @@ from plangate.presentation.clock import now
 from plangate.settings import PROJECT
 from plangate.web.database import WebDatabase
 from plangate.web.proposals import Proposals
-from tests.support.browser import CHROMIUM, add_authenticator, launched_browser
+from tests.support.browser import CHROMIUM, add_authenticator
 from tests.support.gate import Gate
 from tests.support.signing_inbox import SigningInbox, signing_inbox
 
@@ -25,12 +25,6 @@ if CHROMIUM is None:
         allow_module_level=True,
     )
 PHONE = ViewportSize(width=390, height=844)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched_browser() as launched:
-        yield launched
 
 
 @pytest_asyncio.fixture(loop_scope="session")

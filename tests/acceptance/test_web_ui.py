@@ -18,7 +18,7 @@ from plangate.domain.status import Status
 from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.dev_server import EmbeddedServer
-from tests.support.browser import CHROMIUM, launched_browser
+from tests.support.browser import CHROMIUM
 from tests.support.gate import Gate, build_gate
 
 if CHROMIUM is None:
@@ -41,12 +41,6 @@ HOSTILE = """<img src=x onerror=alert(1)><script>alert(2)</script> [click](http:
 <http://evil.example> http://evil.example www.evil.example mail@evil.example **bold** $x$ [^1]
 ---
 \u202elive\u202c zero\u200bwidth \x1b[31mred\x1b[0m   three blanks `tick` ``two`` \\` end"""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched_browser() as launched:
-        yield launched
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

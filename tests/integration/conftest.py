@@ -7,6 +7,7 @@ import pytest
 
 from plangate.records.database import Database
 from tests.support.fresh_records import fresh_records
+from tests.support.notices import PostOffice, Telling
 from tests.support.postgres import PostgresServer
 
 
@@ -29,3 +30,15 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def post() -> PostOffice:
+    """Takes every message, and keeps it."""
+    return PostOffice()
+
+
+@pytest.fixture
+def telling(database: Database, post: PostOffice) -> Telling:
+    """One process that sends notices through it."""
+    return Telling(database, post)

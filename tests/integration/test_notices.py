@@ -4,7 +4,6 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from sqlalchemy import func, select
 
 from plangate.domain.audit import Outcome
@@ -19,16 +18,6 @@ from plangate.records.tables import notices
 from tests.support.notices import FINANCE, OPERATOR, PEOPLE, SENT, PostOffice, Telling, closed, decided
 from tests.support.shown_runs import inbox_of_records
 from tests.support.waiting_runs import put_waiting
-
-
-@pytest.fixture
-def post() -> PostOffice:
-    return PostOffice()
-
-
-@pytest.fixture
-def telling(database: Database, post: PostOffice) -> Telling:
-    return Telling(database, post)
 
 
 async def test_everyone_who_can_decide_is_told_once(telling: Telling) -> None:

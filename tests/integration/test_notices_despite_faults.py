@@ -30,16 +30,6 @@ LATER = Attempted(delivery=Delivery.LATER, reason="the network is down")
 WITHOUT_KIM = PEOPLE.replace('"kim', '"other')
 
 
-@pytest.fixture
-def post() -> PostOffice:
-    return PostOffice()
-
-
-@pytest.fixture
-def telling(database: Database, post: PostOffice) -> Telling:
-    return Telling(database, post)
-
-
 async def told_in(telling: Telling, minutes: int, every: int = 1) -> list[str]:
     """Return who is told what within this time."""
     found: list[str] = []

@@ -12,10 +12,10 @@ from plangate.presentation.run_page import run_page
 from plangate.temporal.contract import STATUS
 from tests.support.clock import until_passed
 from tests.support.gate import Gate
+from tests.support.impatient import make_impatient
 from tests.support.orders import go, stop
 from tests.support.policies import wants
 from tests.unit.test_run_page import printed
-from workflows.plan_approval import PlanApproval
 
 COOLING = timedelta(hours=1)
 LONG = wants(("anyone", 1), cooling_seconds=3600)
@@ -184,12 +184,7 @@ async def test_the_worker_that_claims_looks_at_the_record_and_waits_if_the_run_d
     gate = idle_gate
     gate.policy = wants(("anyone", 1), cooling_seconds=2)
 
-    async def impatient(run: PlanApproval) -> None:
-        drafted = run._state.drafted  # noqa: SLF001  the run itself is to be made impatient
-        assert drafted is not None
-        await run._execute_step(drafted, 1)  # noqa: SLF001
-
-    monkeypatch.setattr(PlanApproval, "_wait_to_begin", impatient)
+    make_impatient(monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted

@@ -16,10 +16,10 @@ from plangate.policy.policy_file import policy_in
 from plangate.policy.starting import starts_of
 from plangate.presentation.clock import now
 from tests.support.gate import Gate
+from tests.support.impatient import make_impatient
 from tests.support.policies import wants
 from tests.support.sealed_records import Everybody
 from tests.workflow.test_the_requirement_is_derived_again import asked, begun, examined, planned, put_there
-from workflows.plan_approval import PlanApproval
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -166,12 +166,7 @@ async def test_the_claim_waits_although_the_run_does_not(
     gate = idle_gate
     begin = opens_in(gate, hours=5)
 
-    async def impatient(run: PlanApproval) -> None:
-        drafted = run._state.drafted  # noqa: SLF001  the run itself is to be made impatient
-        assert drafted is not None
-        await run._execute_step(drafted, 1)  # noqa: SLF001
-
-    monkeypatch.setattr(PlanApproval, "_wait_to_begin", impatient)
+    make_impatient(monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted

@@ -1,0 +1,16 @@
+"""A run that does not wait for its time, to see that the worker that claims its step does."""
+
+import pytest
+
+from workflows.plan_approval import PlanApproval
+
+
+def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every run execute its first step at once."""
+
+    async def impatient(run: PlanApproval) -> None:
+        drafted = run._state.drafted  # noqa: SLF001  the run itself is to be made impatient
+        assert drafted is not None
+        await run._execute_step(drafted, 1)  # noqa: SLF001
+
+    monkeypatch.setattr(PlanApproval, "_wait_to_begin", impatient)
