@@ -26,6 +26,7 @@ from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepSta
 from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, Unrecorded, status_of, step_at_work
+from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.held_page import UNDOING, barred_words, is_partly_done
 from plangate.presentation.markdown_parts import (
@@ -62,7 +63,7 @@ _ROOM_FOR_DECISIONS: Final = 1_800
 _ROOM_FOR_FEWER_DECISIONS: Final = 700
 _ROOM_FOR_APPROVALS: Final = 700
 _ROOM_FOR_DIGEST: Final = 900
-_ROOM_FOR_DUPLICATES: Final = 700
+_ROOM_FOR_MARKS: Final = 700
 # Lengths in characters.
 _ROOM_FOR_LINE: Final = 300
 _ROOM_FOR_CAUSE: Final = 200
@@ -131,7 +132,7 @@ def details_page(
                 if is_whole
                 else _how_to_read_it_all(state, state.drafted)
             )
-    return "\n\n".join([*_duplicates(status), *parts, *_decisions(state)])
+    return "\n\n".join([*_marks(status), *parts, *_decisions(state)])
 
 
 def _heading(state: RunState, status: Status) -> str:
@@ -162,12 +163,14 @@ def _heading(state: RunState, status: Status) -> str:
             assert_never(state.phase)
 
 
-def _duplicates(status: Status) -> list[str]:
-    """Return the steps of other runs that are the same, for the top of the page."""
+def _marks(status: Status) -> list[str]:
+    """Return for the top of the page what disagrees, and which steps of other runs are the same."""
+    lines = [("Look:", line) for line in disagreement_lines(status)]
+    lines += [("Twice?", line) for line in duplicate_lines(status.duplicates, lambda at: f"at {utc(at)}")]
     shown: list[str] = []
-    room = _ROOM_FOR_DUPLICATES
-    for line in duplicate_lines(status.duplicates, lambda at: f"at {utc(at)}"):
-        said = f"**Twice?** {markdown_code(cut(line, _ROOM_FOR_LINE))}"
+    room = _ROOM_FOR_MARKS
+    for label, line in lines:
+        said = f"**{label}** {markdown_code(cut(line, _ROOM_FOR_LINE))}"
         room -= len(quote(said))
         if room < 0 and shown:
             shown.append("**And more than this page has room for.**")

@@ -19,6 +19,7 @@ from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, Unr
 from plangate.presentation.changes import add_all_changes, author_of
 from plangate.presentation.clock import in_readers_zone, moment
 from plangate.presentation.deciding_page import why_not_you
+from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.held_page import (
@@ -75,6 +76,8 @@ def run_page(status: Status, now: datetime) -> Page:
     if status.reason:
         page.field("because", status.reason)
     _add_taking_up(page, status)
+    for line in disagreement_lines(status):
+        page.field("LOOK", line, "bold red")
     for line in duplicate_lines(status.duplicates, moment):
         page.field("TWICE?", line, "bold red")
     for stop in status.stops:

@@ -1,0 +1,37 @@
+"""Disagreements in words, for the top of a plan's pages.
+
+Workflows import this module: it is deterministic and needs no terminal.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.presentation.disagreements import Disagreement, Kind, disagreements
+
+NO_AMOUNT: Final = "The summary names {text}, and no step has an amount."
+SENTENCES: Final[Mapping[Kind, str]] = {
+    Kind.TEXT_AMOUNT: "Step {step} has a text that names {text}, and the summary or a step has {beside}.",
+    Kind.SUMMARY_AMOUNT: "The summary names {text}, and the steps have {beside}.",
+    Kind.SUMMARY_ADDRESS: "The summary names {text}, which no step has.",
+    Kind.SUMMARY_TOOL: "The summary names the tool {text}, and the steps are: {beside}.",
+    Kind.STEP_AMOUNT: "The steps have {beside}; the words say {text}.",
+    Kind.REQUEST_AMOUNT: "The request names {text}, which no step has; the steps have {beside}.",
+    Kind.REQUEST_ADDRESS: "The request names {text}; the steps have {beside}.",
+}
+"""The English sentences of the inbox, by kind."""
+
+
+def disagreement_lines(status: Status) -> Iterator[str]:
+    """Yield where the words of a plan in review disagree with its steps, one sentence each."""
+    if status.plan is None or status.state != Phase.IN_REVIEW:
+        return
+    for one in disagreements(status.plan, request=status.request):
+        yield _sentence(one)
+
+
+def _sentence(one: Disagreement) -> str:
+    is_bare = one.kind is Kind.SUMMARY_AMOUNT and not one.plan
+    sentence = NO_AMOUNT if is_bare else SENTENCES[one.kind]
+    return sentence.format(step=one.step, text=", ".join(one.said), beside=", ".join(one.plan))
