@@ -9,10 +9,12 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 from plangate.audit.evidence import bundle_findings, read_bundle
 from plangate.domain.audit import LOOKS_TRAIL
 from plangate.domain.looks import Looked
+from plangate.domain.people import ANYONE
 from plangate.records.trail import read_trail
-from tests.support.browser import CHROMIUM
+from tests.support.browser import CHROMIUM, axe_violations
 from tests.support.gate import Gate
 from tests.support.inbox import Inbox, open_inbox
+from tests.support.policies import wants
 
 if CHROMIUM is None:
     pytest.skip(
@@ -59,6 +61,23 @@ async def test_an_approver_finds_the_plan_reads_it_and_approves_it(
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
     await gate.until("executed", status.workflow_id)
     assert gate.notebook.texts() == ["water the plants"]
+
+
+async def test_axe_finds_nothing_where_decisions_are_confirmed_and_where_their_verdicts_are(
+    idle_gate: Gate, page: Page
+) -> None:
+    idle_gate.policy = wants((ANYONE, 2))
+    async with idle_gate.worker(), open_inbox(idle_gate) as inbox:
+        status = await idle_gate.in_review("water the plants", "feed the cat")
+        await sign_in(page, inbox, "dana", f"/runs/{status.workflow_id}")
+        for choice in ("Approve", "Take back", "Strike", "Ask for changes", "Reject"):
+            await page.goto(f"{inbox.url}/runs/{status.workflow_id}")
+            await page.get_by_label("Comment").fill("Water the roses, too.")
+            await page.get_by_role("button", name=choice).first.click()
+            assert await axe_violations(page) == [], choice
+            await page.get_by_role("button", name=choice).click()
+            await expect(page.get_by_text("Your decision on")).to_be_visible()
+            assert await axe_violations(page) == [], choice
 
 
 async def test_a_link_leads_to_its_run_after_signing_in(gate: Gate, inbox: Inbox, page: Page) -> None:

@@ -14,8 +14,7 @@ from playwright.async_api import Browser, Page, expect
 from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.policy import Requirement
 from plangate.records.database import Database
-from plangate.settings import PROJECT
-from tests.support.browser import CHROMIUM
+from tests.support.browser import CHROMIUM, axe_violations
 from tests.support.inbox import Inbox
 from tests.support.shown_runs import executed, inbox_of_records, plan, put_people, put_run, step
 from tests.support.visual_tricks import tricks
@@ -26,7 +25,6 @@ if CHROMIUM is None:
         "chromium) and run the tests again.",
         allow_module_level=True,
     )
-AXE = (PROJECT / "tests" / "support" / "axe" / "axe.min.js").read_text(encoding="utf-8")
 PAGES = (
     "/",
     "/open?text=x&page=1",
@@ -91,11 +89,7 @@ async def test_axe_finds_nothing_on_any_page(browser: Browser, inbox: Inbox, sch
     page = await open_page(browser, inbox, color_scheme=scheme)
     for path in PAGES if scheme == "light" else ("/", "/runs/long", "/runs/done"):
         await page.goto(f"{inbox.url}{path}")
-        await page.evaluate(AXE)
-        found = await page.evaluate(
-            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-        )
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == [], path
+        assert await axe_violations(page) == [], path
     await page.context.close()
 
 

@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from plangate.settings import PROJECT
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_AXE = PROJECT / "tests" / "support" / "axe" / "axe.min.js"
 FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -37,3 +40,12 @@ async def add_authenticator(page: Page) -> None:
         "automaticPresenceSimulation": True,
     }
     await session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+
+
+async def axe_violations(page: Page) -> list[tuple[str, str]]:
+    """Return what axe finds on a page: the rule, and the first element that breaks it."""
+    await page.evaluate(_AXE.read_text(encoding="utf-8"))
+    found = await page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
+    return [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]]
