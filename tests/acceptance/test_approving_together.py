@@ -15,8 +15,7 @@ from plangate.policy.people_file import read_people
 from plangate.policy.people_in_force import trusted_web
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
-from plangate.settings import PROJECT
-from tests.support.browser import CHROMIUM, add_authenticator
+from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
 from tests.support.gate import Gate
 from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
 
@@ -102,11 +101,3 @@ def findings(inbox: SigningInbox, workflow_id: str) -> list[str]:
         bundle, trusted=frozenset(), people=read_people(inbox.people), web=trusted_web(gate.settings)
     )
     return [str(one) for one in found if not one.is_unsealed]
-
-
-async def axe_finds_nothing(page: Page) -> None:
-    await page.evaluate((PROJECT / "tests" / "support" / "axe" / "axe.min.js").read_text(encoding="utf-8"))
-    found = await page.evaluate(
-        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-    )
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []

@@ -24,9 +24,9 @@ from plangate.records.trail import read_trail
 from plangate.web.database import WebDatabase
 from plangate.web.pages.audit import SEE_RULE
 from plangate.web.views import KEPT_FOR, Views, views_kept_in
-from tests.acceptance.test_passkey_decisions import PHONE, axe_finds_nothing
+from tests.acceptance.test_passkey_decisions import PHONE
 from tests.integration.test_audit_pages import HIDDEN, NOTE
-from tests.support.browser import CHROMIUM, launched_browser
+from tests.support.browser import CHROMIUM, axe_finds_nothing, launched_browser
 from tests.support.build import NOON
 from tests.support.drawn_pages import read_html
 from tests.support.gate import Gate

@@ -10,8 +10,8 @@ from playwright.async_api import Browser, Page, expect
 
 from plangate.domain.assurance import Assurance
 from plangate.records.key_statements import key_statements
-from tests.acceptance.test_passkey_decisions import PHONE, axe_finds_nothing
-from tests.support.browser import CHROMIUM, add_authenticator
+from tests.acceptance.test_passkey_decisions import PHONE
+from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
 from tests.support.gate import Gate
 from tests.support.signing_inbox import SigningInbox, signing_inbox
 
@@ -64,6 +64,10 @@ async def test_a_key_that_an_enroller_confirms_on_a_page_signs_decisions(
     await erins.get_by_role("button", name="Compare the key of dana").click()
     assert await erins.locator(".thumbprint").inner_text() == read_out
     await axe_finds_nothing(erins)
+    await erins.locator("[name=same]").evaluate("box => { box.required = false }")
+    await erins.get_by_role("button", name="Confirm").click()
+    await expect(erins.get_by_text("say that you have compared the thumbprint")).to_be_visible()
+    await erins.get_by_role("button", name="Compare the key of dana").click()
     await erins.get_by_label("dana read out exactly this to me").check()
     await erins.get_by_role("button", name="Confirm").click()
     await expect(erins.get_by_text("The key counts for dana from now on.")).to_be_visible()

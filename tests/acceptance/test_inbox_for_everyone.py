@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, expect
 from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.policy import Requirement
 from plangate.records.database import Database
-from tests.support.browser import CHROMIUM, axe_violations
+from tests.support.browser import CHROMIUM, axe_finds_nothing
 from tests.support.inbox import Inbox
 from tests.support.shown_runs import executed, inbox_of_records, plan, put_people, put_run, step
 from tests.support.visual_tricks import tricks
@@ -89,7 +89,7 @@ async def test_axe_finds_nothing_on_any_page(browser: Browser, inbox: Inbox, sch
     page = await open_page(browser, inbox, color_scheme=scheme)
     for path in PAGES if scheme == "light" else ("/", "/runs/long", "/runs/done"):
         await page.goto(f"{inbox.url}{path}")
-        assert await axe_violations(page) == [], path
+        await axe_finds_nothing(page, path)
     await page.context.close()
 
 

@@ -11,10 +11,9 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 from plangate.domain.assurance import Assurance
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
-from plangate.settings import PROJECT
 from plangate.web.database import WebDatabase
 from plangate.web.proposals import Proposals
-from tests.support.browser import CHROMIUM, add_authenticator
+from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
 from tests.support.gate import Gate
 from tests.support.signing_inbox import SigningInbox, signing_inbox
 
@@ -135,14 +134,6 @@ async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
     await expect(page.get_by_text("This invitation was used")).to_be_visible()
     await signed_in(page, inbox, "/me")
     await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
-
-
-async def axe_finds_nothing(page: Page) -> None:
-    await page.evaluate((PROJECT / "tests" / "support" / "axe" / "axe.min.js").read_text(encoding="utf-8"))
-    found = await page.evaluate(
-        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-    )
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
 
 
 async def everything_is_on_screen(page: Page, status: Status) -> None:

@@ -42,10 +42,10 @@ async def add_authenticator(page: Page) -> None:
     await session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
-async def axe_violations(page: Page) -> list[tuple[str, str]]:
-    """Return what axe finds on a page: the rule, and the first element that breaks it."""
+async def axe_finds_nothing(page: Page, where: str = "") -> None:
+    """Check that axe finds nothing on a page; else name the rule, and the first element that breaks it."""
     await page.evaluate(_AXE.read_text(encoding="utf-8"))
     found = await page.evaluate(
         "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
     )
-    return [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == [], where

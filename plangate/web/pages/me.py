@@ -15,7 +15,7 @@ from starlette.responses import Response
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import first_faults
 from plangate.domain.delegations import DelegationAction, DelegationOrder
-from plangate.domain.errors import NotAnswered, Refused
+from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
 from plangate.domain.key_orders import KeyAction
 from plangate.presentation.clock import now
@@ -70,7 +70,7 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
     key_id = text_of(form, "key")
     key = next((one for one in (await _mine(web, visitor)).keys if one.key_id == key_id), None)
     if key is None:
-        raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
+        raise Refused("The list of people has no such key of yours any more; open your page again.")
     claims = await claims_to_sign(web, visitor, KeyAction.REVOKE, visitor.name, key_id)
     return web.pages.draw(
         request,
