@@ -22,7 +22,7 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.audience import Audience
 from plangate.notifications.follower import AT_ONCE, Follower, Look, entry_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind
-from plangate.notifications.outgoing import HOUR, Message, outgoing
+from plangate.notifications.outgoing import HOUR, OutgoingMessage, outgoing
 from plangate.presentation.clock import now as machine_time
 from plangate.records.database import Database
 from plangate.records.deliveries import (
@@ -80,7 +80,7 @@ class HandedOut:
         is_mine: whether this process has the turn.
     """
 
-    messages: tuple[Message, ...]
+    messages: tuple[OutgoingMessage, ...]
     now: datetime
     has_more: bool = False
     is_mine: bool = True
@@ -204,7 +204,7 @@ class Ledger:
             noted = self._noted(connection)
         self._drop(noted)
 
-    def give_back(self, message: Message) -> None:
+    def give_back(self, message: OutgoingMessage) -> None:
         """Hand a message out again later: nothing of it was sent."""
         with self._lock:
             self._under_way -= {part.id for part in message.parts}
@@ -265,7 +265,7 @@ class Ledger:
 
     def _begun(
         self, connection: Connection, look: Look, audience: Audience, busy: Collection[str], room: int
-    ) -> tuple[Message, ...]:
+    ) -> tuple[OutgoingMessage, ...]:
         """Note what is sent now as being sent: one for each address, and not too many for each scheme.
 
         What is for an address that the person does not have any more is cancelled, and what was not judged
@@ -284,7 +284,7 @@ class Ledger:
         found = outgoing(due, sent, now, per_hour=self._pace.per_hour, mark=mark)
         for postponed in found.postponed:
             postpone(connection, postponed.ids, postponed.until)
-        by_address: dict[str, Message] = {}
+        by_address: dict[str, OutgoingMessage] = {}
         for message in found.messages:
             scheme = scheme_of(message.address)
             if message.address not in by_address and under_way[scheme] < OF_A_SCHEME:

@@ -15,7 +15,7 @@ import structlog
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.notifications.ledger import HandedOut, Ledger
 from plangate.notifications.notice import Attempted, Channel, Delivery, Facts, Notice, NoticeKind, Sending
-from plangate.notifications.outgoing import Message, results_of
+from plangate.notifications.outgoing import OutgoingMessage, results_of
 from plangate.records.deliveries import Due, Result
 from plangate.records.notices import DeliveryState
 
@@ -114,7 +114,7 @@ class Notifier:
             _log.warning(what, action="notices", error=error)
         self._last_error = error
 
-    async def _deliver(self, message: Message, now: datetime) -> None:
+    async def _deliver(self, message: OutgoingMessage, now: datetime) -> None:
         try:
             results = await self._tried(message, now)
             if results:
@@ -125,7 +125,7 @@ class Notifier:
             self._under_way.pop(message.address, None)
             self._ended.set()
 
-    async def _tried(self, message: Message, now: datetime) -> tuple[Result, ...]:
+    async def _tried(self, message: OutgoingMessage, now: datetime) -> tuple[Result, ...]:
         """Make one attempt; no results, and no attempt, if another process may have the turn."""
         if not self._ledger.is_surely_mine:
             self._ledger.give_back(message)
@@ -153,7 +153,7 @@ class Notifier:
         await asyncio.to_thread(self._ledger.leave)
 
 
-def sending_of(message: Message) -> Sending:
+def sending_of(message: OutgoingMessage) -> Sending:
     """Return a message as channels take it."""
     return Sending(
         address=message.address,
@@ -175,13 +175,13 @@ def _notice_of(due: Due) -> Notice:
     )
 
 
-def _chance(message: Message) -> float:
+def _chance(message: OutgoingMessage) -> float:
     """Return a number from 0 to 1 that differs from message to message and from attempt to attempt."""
     name = f"{message.message_id}:{message.parts[0].attempts}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
 
 
-def _log_results(message: Message, attempted: Attempted, results: tuple[Result, ...]) -> None:
+def _log_results(message: OutgoingMessage, attempted: Attempted, results: tuple[Result, ...]) -> None:
     about = {
         "person": message.person,
         "kinds": sorted({part.kind for part in message.parts}),

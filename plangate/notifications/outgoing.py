@@ -32,7 +32,7 @@ _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class OutgoingMessage:
     """What goes to one address of a person as one message; its ``message_id`` stays for each attempt.
 
     ``zone`` is the reader's time zone.
@@ -62,7 +62,7 @@ class Postponed:
 class Outgoing:
     """What goes out now, and what has to wait."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[OutgoingMessage, ...]
     postponed: tuple[Postponed, ...]
 
 
@@ -81,21 +81,21 @@ def outgoing(
         per_hour: how many messages an address gets in an hour, unless something asks that cannot wait.
         mark: of this installation, for message ids.
     """
-    messages: list[Message] = []
+    messages: list[OutgoingMessage] = []
     postponed: list[Postponed] = []
     for reader, parts in _by_reader(due).items():
         begun: dict[str, list[Due]] = defaultdict(list)
         for part in parts:
             begun[part.message_id].append(part)
         new = begun.pop("", [])
-        messages += [Message(*reader, name, tuple(again)) for name, again in begun.items()]
+        messages += [OutgoingMessage(*reader, name, tuple(again)) for name, again in begun.items()]
         tried = sorted(again[0].tried_at or now for again in begun.values())
         hour = _Hour(sorted([*sent.get(reader, ()), *tried]), per_hour, now)
         waits = hour.waits(new)
         postponed += [Postponed(tuple(ids), until) for until, ids in waits.items()]
         waiting = {one for ids in waits.values() for one in ids}
         goes = _together([part for part in new if part.id not in waiting], hour)
-        messages += [Message(*reader, _name_of(mark, group), tuple(group)) for group in goes]
+        messages += [OutgoingMessage(*reader, _name_of(mark, group), tuple(group)) for group in goes]
     return Outgoing(tuple(messages), tuple(postponed))
 
 
@@ -166,7 +166,9 @@ def _together(new: Sequence[Due], hour: _Hour) -> list[list[Due]]:
     return groups
 
 
-def results_of(message: Message, attempted: Attempted, now: datetime, chance: float) -> tuple[Result, ...]:
+def results_of(
+    message: OutgoingMessage, attempted: Attempted, now: datetime, chance: float
+) -> tuple[Result, ...]:
     """Return what becomes of each part of a message after an attempt.
 
     Args:
