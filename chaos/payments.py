@@ -1,14 +1,15 @@
 """kill -9 of the worker before, during and after its calls of Stripe, which localstripe stands in for.
 
+The calls refund, pay, and undo a payment whose run was held behind it.
+
 Effects are counted in localstripe itself, past the proxy that gives it Stripe's idempotency.
 """
 
 import asyncio
-import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,19 +21,22 @@ from chaos.people import insist
 from chaos.report import Report
 from chaos.stage import Stage
 from chaos.trail_checks import check_history, check_trail
+from plangate.domain.audit import StepUndone
 from plangate.domain.request import PlanRequest
 from tests.support.faulty_server import FaultyServer, Request
 from tests.support.stripe_server import KEY, StripeServer, stripe_server
 
 PHASES: Final = ("before", "during", "after")
-TOOLS: Final = ("refund_payment", "create_payment")
+UNDO: Final = "undo_payment"
+ACTS: Final = ("refund_payment", "create_payment", UNDO)
+_DECLINED: Final = "4000000000000341"
 _SLOW: Final = 0.12  # seconds that Stripe takes before and after it does its part
 _JUST: Final = 0.25  # seconds after an answer in which its receipt may not be stored yet
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many moments for each tool and each phase, how many runs at once, and how many kills at most."""
+    """How many moments for each act and each phase, how many runs at once, and how many kills at most."""
 
     moments: int
     runs: int
@@ -45,12 +49,12 @@ QUICK: Final = Size(moments=1, runs=1, kills=2)
 
 @dataclass(eq=False)
 class Run:
-    """One run of two refunds of one payment, or of one payment of one customer."""
+    """One run of two refunds of one payment, of one payment of one customer, or of the undo of one."""
 
     id: str
-    tool: str
+    act: str
     subject: str  # the payment, or the customer
-    steps: list[dict[str, Any]]
+    wanted: list[int]  # the amounts that are to be made of it, or refunded, in cents
     came: int = 0
     answered: int = 0
     answered_at: float = 0.0
@@ -58,7 +62,7 @@ class Run:
 
     def phase(self) -> str | None:
         """Return in which phase a kill would meet it; None in none."""
-        if not self.is_approved or (self.answered == len(self.steps) and self._rests()):
+        if not self.is_approved or (self.answered == len(self.wanted) and self._rests()):
             return None
         if self.came > self.answered:
             return "during"
@@ -83,7 +87,7 @@ class Till:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def aim(self, target: tuple[str, str], delay: float) -> None:
-        """Kill the worker when a run of this tool is in this phase, so much later."""
+        """Kill the worker when a run of this act is in this phase, so much later."""
         with self._lock:
             self.killed.clear()
             self.wanted, self.delay = target, delay
@@ -100,7 +104,7 @@ class Till:
             if run is None or not run.is_approved or (not is_change and moment == "answered"):
                 return
             seen = ("during" if moment == "came" else "after") if is_change else "before"
-            if (run.tool, seen) != self.wanted:
+            if (run.act, seen) != self.wanted:
                 return
             self.wanted = None
         threading.Timer(self.delay, self._kill).start()
@@ -111,7 +115,7 @@ class Till:
             for run in set(self.runs.values()):
                 phase = run.phase()
                 if phase is not None:
-                    self.moments[run.tool, phase] += 1
+                    self.moments[run.act, phase] += 1
                 run.came = run.answered  # its worker has no more calls in progress
         self.killed.set()
 
@@ -131,12 +135,12 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     await examine_records(stage, report)
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
     report.expect(not _holders_of(KEY, stage.folder), f"the key is in {_holders_of(KEY, stage.folder)}")
-    if size.kills > len(PHASES) * len(TOOLS):
-        rarest = min(till.moments[tool, phase] for tool in TOOLS for phase in PHASES)
+    if size.kills > len(PHASES) * len(ACTS):
+        rarest = min(till.moments[one, phase] for one in ACTS for phase in PHASES)
         report.expect(rarest >= size.moments, f"a phase was met only {rarest} times")
-    for tool in TOOLS:
-        met = ", ".join(f"{till.moments[tool, phase]} {phase}" for phase in PHASES)
-        report.figure(f"kills of {tool}", met)
+    for one in ACTS:
+        met = ", ".join(f"{till.moments[one, phase]} {phase}" for phase in PHASES)
+        report.figure(f"kills of {one}", met)
     report.figure("runs", len(runs))
 
 
@@ -144,7 +148,7 @@ async def _kill_often(
     stage: Stage, report: Report, size: Size, stripe: StripeServer, till: Till
 ) -> list[Run]:
     runs: list[Run] = []
-    targets = [(tool, phase) for phase in PHASES for tool in TOOLS]
+    targets = [(one, phase) for phase in PHASES for one in ACTS]
     stage.chance.shuffle(targets)
     for number in range(1, size.kills + 1):
         target = min(targets, key=lambda one: till.moments[one])
@@ -152,9 +156,9 @@ async def _kill_often(
             break
         wave = await asyncio.gather(
             *(
-                _submit(stage, stripe, till, tool, f"{tool}-{number}-{n}")
+                _submit(stage, stripe, till, one, f"{one}-{number}-{n}")
                 for n in range(size.runs)
-                for tool in TOOLS
+                for one in ACTS
             )
         )
         runs += wave
@@ -171,23 +175,39 @@ async def _kill_often(
     return runs
 
 
-async def _submit(stage: Stage, stripe: StripeServer, till: Till, tool: str, workflow_id: str) -> Run:
+async def _submit(stage: Stage, stripe: StripeServer, till: Till, act: str, workflow_id: str) -> Run:
+    """Let a run come to where one decision makes it call Stripe."""
     customer, method = await asyncio.to_thread(stripe.customer)
-    if tool == "refund_payment":
-        subject = await asyncio.to_thread(stripe.paid)
-        given = [{"payment": subject, "amount": amount, "currency": "EUR"} for amount in (42.5, 7.25)]
+    pays = {"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}
+    if act == "refund_payment":
+        payment = await asyncio.to_thread(stripe.paid)
+        run = Run(workflow_id, act, payment, [4_250, 725])
+        steps = [
+            _step(act, {"payment": payment, "amount": amount, "currency": "EUR"}) for amount in (42.5, 7.25)
+        ]
+    elif act == "create_payment":
+        run, steps = Run(workflow_id, act, customer, [4_250]), [_step(act, pays)]
+        till.runs[method] = run
     else:
-        subject = customer
-        given = [{"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}]
-    steps = [{"tool": tool, "arguments": arguments, "reason": "due"} for arguments in given]
-    run = Run(workflow_id, tool, subject, steps)
-    till.runs[method if tool == "create_payment" else subject] = run
-    till.runs[subject] = run
+        other, declined = await asyncio.to_thread(stripe.customer, _DECLINED)
+        fails = {**pays, "customer": other, "payment_method": declined}
+        run = Run(workflow_id, act, customer, [4_250])
+        steps = [_step("create_payment", arguments) for arguments in (pays, fails)]
     plan: Any = {"summary": "Move money", "steps": steps}
     request = PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
     await insist(lambda: _start(stage, request, workflow_id))
     await stage.until("in_review", workflow_id)
+    if act == UNDO:
+        await insist(lambda: _approve(stage, run))
+        await stage.until("held", workflow_id)
+        (made,) = await asyncio.to_thread(stripe.payments, customer)
+        run.subject = made["id"]
+    till.runs[run.subject] = run
     return run
+
+
+def _step(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tool": tool, "arguments": arguments, "reason": "due"}
 
 
 async def _start(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
@@ -195,24 +215,29 @@ async def _start(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _approve(stage: Stage, run: Run) -> None:
+    """Approve a run, or undo what a held one has done."""
     status = await asyncio.to_thread(stage.recorded, run.id)
     assert status is not None
-    message = {"by": APPROVER, "plan": status.short_fingerprint}
-    await stage.handle(run.id).signal("approve", json.loads(json.dumps(message)))
+    message: dict[str, Any] = {"by": APPROVER, "plan": status.short_fingerprint}
+    if status.held is None:
+        await stage.handle(run.id).signal("approve", message)
+        return
+    message |= {"step": status.held.step, "hold": status.held.number, "resolution": "undo"}
+    await stage.handle(run.id).signal("resolve", message)
 
 
 async def _check(stage: Stage, run: Run, stripe: StripeServer, report: Report) -> None:
     """Check that each effect happened once, in the approved amount, and that nothing is in doubt."""
     result = await stage.result(run.id, 200)
-    if run.tool == "refund_payment":
-        made = [one["amount"] for one in await asyncio.to_thread(stripe.refunds, run.subject)]
-    else:
-        made = [one["amount"] for one in await asyncio.to_thread(stripe.payments, run.subject)]
-    wanted = [round(step["arguments"]["amount"] * 100) for step in run.steps]
-    report.expect(sorted(made) == sorted(wanted), f"{run.id}: {made} were made, not {wanted}")
-    report.expect(result.outcome == "executed", f"{run.id} is {result.outcome}: {result.reason}")
+    find = stripe.payments if run.act == "create_payment" else stripe.refunds
+    made = [one["amount"] for one in await asyncio.to_thread(find, run.subject)]
+    report.expect(sorted(made) == sorted(run.wanted), f"{run.id}: {made} were made, not {run.wanted}")
+    ends = "failed" if run.act == UNDO else "executed"
+    report.expect(result.outcome == ends, f"{run.id} is {result.outcome}: {result.reason}")
     trail = stage.trail(run.id)
     report.expect(all(one.event.kind != "in_doubt" for one in trail), f"{run.id} was in doubt")
+    undone = [one for one in trail if isinstance(one.event, StepUndone)]
+    report.expect(len(undone) == (run.act == UNDO), f"{run.id}: {len(undone)} steps were undone")
     check_trail(trail, report)
     check_history(await stage.handle(run.id).fetch_history(), report)
 
