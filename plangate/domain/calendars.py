@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import NoWorkingTime
@@ -32,6 +32,8 @@ _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _STEPS_BACK: Final = tuple(timedelta(days=days) for days in (8, 64, 800))
 
+YearlyDay = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+"""A month and a day of it, such as ``12-24``: that day of each year which has it."""
 Span = tuple[datetime, datetime]
 """From a moment up to another, without it."""
 _Period = tuple[datetime, datetime, timedelta]
@@ -85,6 +87,8 @@ class Calendar(Frozen):
         hours: when on such a day, in their order; empty for the whole day.
         days_off: days on which nobody works.
         extra_days: days on which people work although it is a day off.
+        yearly_off: days of each year on which nobody works, but for the extra days.
+        yearly_extra: days of each year on which people work, but for the days off.
         country: whose public holidays are days off, as ISO 3166 names it; empty for none.
         region: which part of the country.
         holidays: the public holidays, as far as they are known.
@@ -99,6 +103,12 @@ class Calendar(Frozen):
     extra_days: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS)
     country: str = ""
     region: str = ""
+    yearly_off: tuple[YearlyDay, ...] = Field(
+        default=(), max_length=MOST_DAYS, exclude_if=lambda value: not value
+    )
+    yearly_extra: tuple[YearlyDay, ...] = Field(
+        default=(), max_length=MOST_DAYS, exclude_if=lambda value: not value
+    )
     holidays: tuple[date, ...] = Field(default=(), max_length=MOST_DAYS, exclude_if=lambda value: not value)
     offsets: tuple[Offset, ...] = Field(
         default=(), max_length=_MOST_OFFSETS, exclude_if=lambda value: not value
@@ -136,7 +146,12 @@ class Calendar(Frozen):
         """Return whether people work on that day at all."""
         if day in self.extra_days:
             return True
-        return day.weekday() in self.weekdays and day not in self.days_off and day not in self.holidays
+        if day in self.days_off:
+            return False
+        yearly = f"{day:%m-%d}" if self.yearly_extra or self.yearly_off else ""
+        if yearly in self.yearly_extra:
+            return True
+        return day.weekday() in self.weekdays and yearly not in self.yearly_off and day not in self.holidays
 
     def is_working(self, at: datetime) -> bool:
         """Return whether people work at that moment."""

@@ -6,7 +6,7 @@ which waits, by the claim of a step, and by the auditor.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from pydantic import Field
@@ -20,7 +20,11 @@ LATEST_FIRST: Final = timedelta(days=370)
 """How far ahead the first such time may be, from the review or from the moment that the plan names."""
 MOST_SPANS: Final = 1_000
 _MOST_BEFORE: Final = 400
-_MOST_NAMED: Final = 3
+_MOST_NAMED: Final = 4
+_MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
 
 
 class StartSpan(Frozen):
@@ -151,21 +155,28 @@ def start_times_before(
 
 def calendar_words(calendar: Calendar) -> str:
     """Return the working time of a calendar in words, such as ``Mon-Fri 09:00-17:00 Europe/Berlin``."""
-    days = _weekday_words(calendar.weekdays) or "on " + _day_words(calendar.extra_days)
+    extra = [*map(str, calendar.extra_days), *map(_each_year, calendar.yearly_extra)]
+    off = [*map(str, calendar.days_off), *map(_each_year, calendar.yearly_off)]
+    days = _weekday_words(calendar.weekdays) or f"on {_day_words(extra)}"
     hours = ", ".join(map(str, calendar.hours))
     words = " ".join(part for part in (days, hours, calendar.zone) if part)
     if calendar.country:
         words += f", but not on holidays of {'-'.join(filter(None, (calendar.country, calendar.region)))}"
-    if calendar.days_off:
-        words += f", but not on {_day_words(calendar.days_off)}"
-    if calendar.weekdays and calendar.extra_days:
-        words += f", and on {_day_words(calendar.extra_days)}"
+    if off:
+        words += f", but not on {_day_words(off)}"
+    if calendar.weekdays and extra:
+        words += f", and on {_day_words(extra)}"
     return words
 
 
-def _day_words(days: Sequence[date]) -> str:
+def _each_year(day: str) -> str:
+    month, number = day.split("-")
+    return f"each {int(number)} {_MONTHS[int(month) - 1]}"
+
+
+def _day_words(days: Sequence[str]) -> str:
     more = len(days) - _MOST_NAMED
-    return ", ".join([*map(str, days[:_MOST_NAMED]), *([f"and {more} more days"] if more > 0 else [])])
+    return ", ".join([*days[:_MOST_NAMED], *([f"and {more} more days"] if more > 0 else [])])
 
 
 def _spans(found: Sequence[Span]) -> tuple[StartSpan, ...]:

@@ -17,17 +17,29 @@ from plangate.policy.toml_file import Name, places, tables
 
 TABLE: Final = "calendar"
 _YEARS: Final = range(1970, 2101)
+_LEAP_YEAR: Final = 2000
 _LONGEST_REST: Final = timedelta(days=366)
 _HOURS: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
 _TEXT_OF_NAME: Final = 60
 
 
-def _day(value: object) -> date:
+def _day(value: object) -> date | str:
+    if isinstance(value, str) and _is_yearly(value):
+        return value
     if isinstance(value, datetime) or not isinstance(value, date):
-        raise ValueError("must be a date without quotes, such as 2026-12-24")  # noqa: TRY004  a fault
+        raise ValueError(  # noqa: TRY004  a fault
+            "must be a date without quotes, such as 2026-12-24, or text such as '12-24' for each year"
+        )
     if value.year not in _YEARS:
         raise ValueError(f"must be between the years {_YEARS[0]} and {_YEARS[-1]}")
     return value
+
+
+def _is_yearly(value: str) -> bool:
+    try:
+        return f"{date.fromisoformat(f'{_LEAP_YEAR}-{value}'):%m-%d}" == value
+    except ValueError:
+        return False
 
 
 def _weekday(value: object) -> int:
@@ -47,7 +59,7 @@ def _hours(value: object) -> Hours:
 
 
 Zone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+/-]*$", max_length=100)]
-_Day = Annotated[date, BeforeValidator(_day)]
+_Day = Annotated[date | str, BeforeValidator(_day)]
 
 
 class CalendarEntry(Typed):
@@ -73,12 +85,15 @@ class CalendarEntry(Typed):
     )
     region: str = Field(default="", description="the part of the country, by its ISO 3166 code: `BY`")
     days_off: list[_Day] = Field(
-        default_factory=list, max_length=MOST_DAYS, description="more days off: `[2026-12-24]`"
+        default_factory=list,
+        max_length=MOST_DAYS,
+        description="more days off: `[2026-12-24]`, or `['12-24']` for each year",
     )
     extra_days: list[_Day] = Field(
         default_factory=list,
         max_length=MOST_DAYS,
-        description="days on which people work although it is a holiday or not one of the weekdays",
+        description="days on which people work although it is a holiday or not one of the weekdays; a dated "
+        "day counts more than one of each year",
     )
 
 
@@ -127,22 +142,33 @@ def _calendar(entry: CalendarEntry) -> Calendar:
         zone=entry.zone,
         weekdays=tuple(sorted(set(entry.weekdays))),
         hours=tuple(sorted(entry.hours or (), key=lambda one: one.begin)),
-        days_off=tuple(sorted(set(entry.days_off))),
-        extra_days=tuple(sorted(set(entry.extra_days))),
+        days_off=_dated(entry.days_off),
+        extra_days=_dated(entry.extra_days),
+        yearly_off=_yearly(entry.days_off),
+        yearly_extra=_yearly(entry.extra_days),
         country=entry.country,
         region=entry.region,
     )
 
 
+def _dated(days: Sequence[date | str]) -> tuple[date, ...]:
+    return tuple(sorted({day for day in days if isinstance(day, date)}))
+
+
+def _yearly(days: Sequence[date | str]) -> tuple[str, ...]:
+    return tuple(sorted({day for day in days if isinstance(day, str)}))
+
+
 def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[Fault]:
     faults = []
-    if not calendar.weekdays and not calendar.extra_days:
+    if not calendar.weekdays and not entry.extra_days:
         faults.append(Fault((*at, "weekdays"), "are none, and there are no extra_days; name some"))
     if _overlap(calendar.hours):
         faults.append(Fault((*at, "hours"), "overlap; write each hour of a day once"))
-    both = set(calendar.days_off) & set(calendar.extra_days)
+    both = set(entry.days_off) & set(entry.extra_days)
     if both:
-        faults.append(Fault((*at, "extra_days"), f"{min(both)} is also in days_off; remove one of them"))
+        first = min(map(str, both))
+        faults.append(Fault((*at, "extra_days"), f"{first} is also in days_off; remove one of them"))
     if _rests_too_long(calendar):
         faults.append(Fault((*at, "days_off"), "leave no working day for more than a year; remove some"))
     if entry.region and not entry.country:
@@ -171,12 +197,18 @@ def _overlap(hours: Sequence[Hours]) -> bool:
 
 def _rests_too_long(calendar: Calendar) -> bool:
     """Return whether its own days off leave no working day for more than a year."""
-    if not calendar.days_off:
+    if not calendar.days_off and not calendar.yearly_off:
         return False
     off, extra = set(calendar.days_off), set(calendar.extra_days)
-    rest, day = timedelta(), calendar.days_off[0]
-    while day <= calendar.days_off[-1]:
-        works = day in extra or (day.weekday() in calendar.weekdays and day not in off)
+    day = calendar.days_off[0] if off else date(_LEAP_YEAR, 1, 1)
+    last = (calendar.days_off[-1] if off else day) + 2 * _LONGEST_REST
+    rest = timedelta()
+    while day <= last:
+        yearly = f"{day:%m-%d}"
+        is_regular = yearly in calendar.yearly_extra or (
+            day.weekday() in calendar.weekdays and yearly not in calendar.yearly_off
+        )
+        works = day in extra or (day not in off and is_regular)
         rest = timedelta() if works else rest + timedelta(days=1)
         if rest > _LONGEST_REST:
             return True

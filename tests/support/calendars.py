@@ -30,6 +30,7 @@ def calendar_by(chance: random.Random, near: date, zone: str) -> Calendar:
     days = [near + timedelta(days=number) for number in range(-9, 20)]
     off = set(chance.sample(days, chance.choice((0, 1, 3, 8))))
     extra = set(chance.sample(days, chance.choice((0, 0, 1, 2)))) - off
+    each_year = [f"{day:%m-%d}" for day in chance.sample(days, chance.choice((0, 0, 2, 4)))]
     return Calendar(
         name="some",
         zone=zone,
@@ -38,6 +39,8 @@ def calendar_by(chance: random.Random, near: date, zone: str) -> Calendar:
         hours=_hours(chance),
         days_off=tuple(sorted(off)),
         extra_days=tuple(sorted(extra)),
+        yearly_off=tuple(sorted(each_year[::2])),
+        yearly_extra=tuple(sorted(each_year[1::2])),
         holidays=tuple(sorted(chance.sample(days, chance.choice((0, 2))))),
     )
 

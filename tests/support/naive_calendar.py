@@ -55,8 +55,7 @@ class NaiveCalendar:
                     self.working[number] = True
 
     def _shifts(self, calendar: Calendar, day: date) -> Iterator[range]:
-        is_off = day in (*calendar.days_off, *calendar.holidays) or day.weekday() not in calendar.weekdays
-        if is_off and day not in calendar.extra_days:
+        if not _works(calendar, day):
             return
         for hours in calendar.hours or (None,):
             first, last = (hours.begin, hours.end) if hours else (time(), time())
@@ -124,3 +123,18 @@ class NaiveCalendar:
 def naive_around(calendar: Calendar, at: datetime, days: int) -> NaiveCalendar:
     """Return the minutes of some days before and after a moment."""
     return NaiveCalendar(calendar, at - days * DAY, at + days * DAY)
+
+
+def _works(calendar: Calendar, day: date) -> bool:
+    """Read the exceptions from the strongest to the weakest."""
+    if day in (*calendar.extra_days, *calendar.days_off):
+        return day in calendar.extra_days
+    mine = (day.month, day.day)
+    each_year = {
+        tuple(map(int, one.split("-"))): works
+        for days, works in ((calendar.yearly_off, False), (calendar.yearly_extra, True))
+        for one in days
+    }
+    if mine in each_year and (each_year[mine] or day not in calendar.holidays):
+        return each_year[mine]
+    return day not in calendar.holidays and day.weekday() in calendar.weekdays

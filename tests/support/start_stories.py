@@ -152,7 +152,12 @@ class LateStory(StartStory):
 def _may_work(calendar: Calendar, at: datetime) -> bool:
     """Return whether a day around this chunk is one of the calendar, so that its minutes are to be listed."""
     days = [at.date() + number * _DAY for number in range(-2, _CHUNK + 3)]
-    return any(day.weekday() in calendar.weekdays or day in calendar.extra_days for day in days)
+    return any(
+        day.weekday() in calendar.weekdays
+        or day in calendar.extra_days
+        or f"{day:%m-%d}" in calendar.yearly_extra
+        for day in days
+    )
 
 
 def late_difference(seed: int) -> str | None:

@@ -90,6 +90,10 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
         ('hours = ["09:00-12:00", "11:00-15:00"]', "overlap"),
         ('hours = ["22:00-06:00", "05:00-07:00"]', "overlap"),
         ('days_off = ["2026-12-24"]', "must be a date without quotes"),
+        ('days_off = ["12-32"]', "or text such as '12-24' for each year"),
+        ('days_off = ["1-2"]', "or text such as '12-24' for each year"),
+        ('days_off = ["02-30"]', "or text such as '12-24' for each year"),
+        ('days_off = ["12-24"]\nextra_days = ["12-24"]', "12-24 is also in days_off"),
         ("days_off = [2026-12-24T10:00:00]", "must be a date without quotes"),
         ("days_off = [0001-01-01]", "must be between the years 1970 and 2100"),
         ("days_off = [2026-12-24]\nextra_days = [2026-12-24]", "is also in days_off"),
@@ -111,6 +115,23 @@ def test_days_off_that_leave_no_working_day_for_a_year_are_a_fault() -> None:
     days = ", ".join(map(str, mondays))
     _, faults = _read(f'[[calendar]]\nname = "x"\nzone = "UTC"\nweekdays = ["mon"]\ndays_off = [{days}]')
     assert "leave no working day for more than a year" in str(faults[0])
+
+    each = ", ".join(f'"{date(2024, 1, 1) + timedelta(days=number):%m-%d}"' for number in range(366))
+    _, faults = _read(f'[[calendar]]\nname = "x"\nzone = "UTC"\ndays_off = [{each}]')
+    assert "leave no working day for more than a year" in str(faults[0])
+
+
+def test_a_day_of_each_year_counts_in_each_year_unless_a_dated_one_says_otherwise() -> None:
+    text = (
+        '[[calendar]]\nname = "x"\nzone = "UTC"\nweekdays = []\ndays_off = [2027-03-31, "12-24"]\n'
+        'extra_days = ["03-31", "06-30", "02-29", 2026-12-24]'
+    )
+    calendars, faults = _read(text)
+    assert faults == []
+    days = [date(2026, 1, 1) + timedelta(days=number) for number in range(3 * 365)]
+    assert [str(day) for day in days if calendars["x"].works_on(day)] == [
+        "2026-03-31", "2026-06-30", "2026-12-24", "2027-06-30", "2028-02-29", "2028-03-31", "2028-06-30",
+    ]  # fmt: skip
 
 
 def test_a_kept_text_is_read_although_its_zone_and_country_are_not_known_here() -> None:

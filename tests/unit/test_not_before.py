@@ -118,4 +118,10 @@ def test_the_words_of_a_calendar_name_its_exceptions() -> None:
         "Mon, Tue, Sat 09:00-17:00 Europe/Berlin, but not on holidays of DE-BY, but not on 2026-12-24"
     )
     many = CLOSE.model_copy(update={"extra_days": tuple(date(2026, 12, day) for day in range(24, 32))})
-    assert calendar_words(many) == "on 2026-12-24, 2026-12-25, 2026-12-26, and 5 more days Europe/Berlin"
+    assert calendar_words(many) == (
+        "on 2026-12-24, 2026-12-25, 2026-12-26, 2026-12-27, and 4 more days Europe/Berlin"
+    )
+    quarters = CLOSE.model_copy(update={"extra_days": (), "yearly_extra": ("03-31", "06-30")})
+    assert calendar_words(quarters) == "on each 31 March, each 30 June Europe/Berlin"
+    rest = OFFICE.model_copy(update={"yearly_off": ("12-24",)})
+    assert calendar_words(rest) == "Mon-Fri 09:00-17:00 Europe/Berlin, but not on each 24 December"
