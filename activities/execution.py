@@ -18,7 +18,7 @@ from activities.attempt import Claim, StepAttempt, Unready
 from activities.caller import check_caller, own_audience
 from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating
-from activities.observing import observed, unmet
+from activities.observing import is_observed, observed, unmet
 from activities.pacing import Pacing
 from activities.requiring import Requiring
 from activities.stopping import (
@@ -54,7 +54,6 @@ from plangate.tool import (
     ActsOnObservation,
     DefinedElsewhere,
     NotFound,
-    Observes,
     Repeatable,
     Tool,
     Undoes,
@@ -160,7 +159,7 @@ class Execution:
             return _must_be_observed  # an earlier attempt may have acted, so the tool is asked what it did
         try:
             tool = self._tool(step)
-            arguments = _arguments(tool, step, step.arguments)
+            arguments = _arguments(tool, step, step.arguments, is_resolved=False)
             now = await observed(tool, arguments)
         except ToolUnavailable as error:
             if tries_without_stops() < STEP_TRIES:
@@ -175,12 +174,12 @@ class Execution:
     def _was_observed(self, step: Step) -> bool:
         """Return whether the step's tool observed the world when the plan was drafted, even if it saw None.
 
-        It observes nothing for a step with references, and did not before steps had definitions.
+        It did not before steps had definitions.
         """
         if step.observation is not None:
             return True
-        may_have = bool(step.definition) and not references_in(step.arguments)
-        return may_have and isinstance(self._tools.get(step.tool), Observes)
+        tool = self._tools.get(step.tool)
+        return bool(step.definition) and tool is not None and is_observed(tool, step.arguments)
 
     async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:
@@ -361,10 +360,12 @@ def _with_what_broke_off(error: EffectUnknown) -> EffectUnknown:
     return EffectUnknown(f"{said} The attempt before ended so: {before}")
 
 
-def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolArguments:
+def _arguments(
+    tool: Tool, step: Step, values: Mapping[str, JsonValue], *, is_resolved: bool = True
+) -> ToolArguments:
     """Return the approved arguments as this worker's tool takes them, if it is the tool that was approved.
 
-    ``values`` are the arguments with the values of their references.
+    ``values`` are the arguments with the values of their references, unless these are not resolved yet.
 
     Raises:
         ToolUnavailable: the tool has changed since the plan was made, and a new default, for example, was
@@ -380,7 +381,7 @@ def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolA
         if faults:
             raise ToolRefused(f"A value from an earlier step cannot be used: {faults[0]}") from None
     else:
-        for name in references_in(step.arguments):
+        for name in references_in(step.arguments) if is_resolved else ():
             if isinstance(
                 getattr(arguments, name, None), Reference
             ):  # its type allows a reference, and its value is not one

@@ -1,7 +1,7 @@
 """Observe what a step depends on: once when the plan is drafted, and again just before the step."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -10,10 +10,21 @@ from pydantic import JsonValue
 from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavailable
 from plangate.domain.observations import changes
 from plangate.domain.plan import canonical_json, uncanonical
+from plangate.domain.references import references_in
 from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt
-from plangate.tool import Observes, Tool
+from plangate.tool import Observes, ObservesBy, Tool
 
 _log = structlog.get_logger(__name__)
+
+
+def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
+    """Return whether a tool observes for a step: not if it looks at an argument that is not known yet."""
+    if not isinstance(tool, Observes):
+        return False
+    references = references_in(arguments)
+    return not references or (
+        isinstance(tool, ObservesBy) and references.keys().isdisjoint(tool.observed_arguments)
+    )
 
 
 async def observed(tool: Tool, arguments: Any) -> JsonValue:

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from pydantic import JsonValue, ValidationError
 
-from activities.observing import observed
+from activities.observing import is_observed, observed
 from plangate.domain.drafting import check_drafted_size, check_plan, complete
 from plangate.domain.duplicates import Likeness, likeness_digest
 from plangate.domain.errors import PlanInvalid, ToolRefused
@@ -15,7 +15,7 @@ from plangate.domain.faults import Fault
 from plangate.domain.plan import MAX_PREVIEW, Plan, Step
 from plangate.domain.previews import default_preview
 from plangate.domain.references import references_in
-from plangate.tool import Observes, ObservesSome, Previews, Tool, Undoes, arguments_for, lacks_of
+from plangate.tool import ObservesSome, Previews, Tool, Undoes, arguments_for, lacks_of
 
 _log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ class PlanCheck:
         tool = self._tools[step.tool]
         arguments = arguments_for(tool.declaration, step.arguments)
         observation: JsonValue = None
-        if not references_in(step.arguments):  # else what it depends on is not known yet
+        if is_observed(tool, step.arguments):
             try:
                 observation = await observed(tool, arguments)
             except ToolRefused as error:
@@ -116,7 +116,7 @@ def _problem(tool: Tool, step: Step) -> str | None:
 
 
 def _observes(tool: Tool, step: Step) -> bool:
-    if not isinstance(tool, Observes):
+    if not is_observed(tool, step.arguments):
         return False
     return not isinstance(tool, ObservesSome) or tool.observes(
         arguments_for(tool.declaration, step.arguments)

@@ -1,7 +1,7 @@
 """The tool that a decorated function becomes; it implements the protocol of tools."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -137,6 +137,12 @@ class FunctionTool:
 
 class ObservingTool(FunctionTool):
     """A decorated function with a precondition."""
+
+    @property
+    def observed_arguments(self) -> Collection[str]:
+        """The arguments that the attached functions ask for."""
+        kinds = ("observe", "still_holds")
+        return {name for kind in kinds if kind in self._attached for name in self._attached[kind].asks}
 
     async def observe(self, arguments: ToolArguments) -> JsonValue:
         """Return what the attached function observed, as JSON."""

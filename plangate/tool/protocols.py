@@ -1,7 +1,7 @@
 """The protocol of tools, and its optional abilities. `plangate.tool.tool` makes one of a function."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
@@ -146,6 +146,15 @@ class ObservesSome(Protocol):
 
     def observes(self, arguments: Any) -> bool:
         """Return whether `Observes.observe` has anything to look at for this call."""
+
+
+@runtime_checkable
+class ObservesBy(Protocol):
+    """A tool whose observation depends on some arguments only: it observes although others are references."""
+
+    @property
+    def observed_arguments(self) -> Collection[str]:
+        """The arguments that `Observes.observe` and `Observes.still_holds` look at."""
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 
 from activities.acting import Earlier, act_once
-from activities.observing import observed, unmet
+from activities.observing import is_observed, observed, unmet
 from activities.planners.reading import readers_of
 from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import EffectUnknown, StillBegun, ToolInvalid, ToolRefused, ToolUnavailable
@@ -295,6 +295,31 @@ def test_an_argument_may_be_a_reference_where_its_author_allows_it() -> None:
 @tool(name="note")
 def note_of(number: Annotated[str, Referable]) -> None:
     """Note."""
+
+
+@pytest.mark.parametrize(
+    ("observe", "still_holds", "is_seen"),
+    [
+        (lambda payment: payment, None, True),
+        (lambda payment: payment, lambda payment, seen: (payment, seen), True),
+        (lambda ticket: ticket, None, False),
+        (lambda: 1, lambda ticket, seen: (ticket, seen), False),
+    ],
+)
+def test_a_step_with_a_reference_has_a_precondition_if_that_needs_only_what_is_known(
+    observe: Callable[..., Any], still_holds: Callable[..., Any] | None, *, is_seen: bool
+) -> None:
+    @tool(name="pay")
+    def pay(payment: str, ticket: Annotated[int, Referable]) -> None:
+        """Pay."""
+
+    pay.observe(observe)
+    if still_holds is not None:
+        pay.still_holds(still_holds)
+    referring: dict[str, JsonValue] = {"payment": "P", "ticket": {"from_step": 1, "field": "number"}}
+    assert is_observed(built(pay), referring) is is_seen
+    assert is_observed(built(pay), {"payment": "P", "ticket": 1})
+    assert not is_observed(built(note_of), {"number": "1"})
 
 
 # ---- what is returned and raised ------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import text
 
 from activities.tools.email.tool import SendEmail
@@ -22,7 +23,13 @@ from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import newest_seal
 from plangate.records.trail import read_trail
 from plangate.settings import Settings
+from plangate.tool import tool
 from tests.support.gate import Gate
+
+
+class Case(BaseModel):
+    key: str
+
 
 INVOICE = b"%PDF-1.7 the invoice \x00\xff"
 
@@ -101,6 +108,33 @@ async def test_the_bytes_of_the_draft_are_sent_whatever_became_of_the_file(
     assert part.get_filename() == "4711.pdf"
     assert part.get_content_type() == "application/pdf"
     assert part.get_payload(decode=True) == INVOICE
+
+
+@tool
+def open_case(subject: str) -> Case:
+    """Open a case, and return its key."""
+    return Case(key=f"CASE-{len(subject)}")
+
+
+async def test_a_mail_that_cites_an_earlier_step_has_its_attachments_too(
+    idle_gate: Gate, folder: Path, tmp_path: Path
+) -> None:
+    idle_gate.tools["open_case"] = open_case.from_settings()
+    plan = mail("invoices/4711.pdf")
+    plan["steps"][0]["arguments"]["cites"] = {"from_step": 1, "field": "key"}
+    plan["steps"].insert(0, {"tool": "open_case", "arguments": {"subject": "invoice"}})
+    async with idle_gate.worker():
+        status = await in_review(idle_gate, plan)
+        assert status.plan is not None
+        assert "invoices/4711.pdf (23 bytes)" in status.plan.steps[1].preview
+        (folder / "invoices" / "4711.pdf").write_bytes(b"something else")
+        await idle_gate.decide(status)
+        result = await idle_gate.result(status.workflow_id)
+
+    assert result.outcome == "executed", result.reason
+    (content,) = sent(tmp_path / "outbox")
+    assert content["Subject"] == "Your invoice [CASE-7]"
+    assert [part.get_payload(decode=True) for part in content.iter_attachments()] == [INVOICE]
 
 
 @pytest.mark.usefixtures("folder")

@@ -10,7 +10,7 @@ never sent (docs/decisions/0050).
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Final, Self
 
 from pydantic import JsonValue
@@ -119,6 +119,11 @@ class SendEmail:
             said.append(f"{counted(len(files), 'attachment')}: {cut(listed, _SHOWN_OF_LIST)}")
         recipients = counted(len(arguments.to) + len(arguments.cc), "recipient")
         return f"Email {recipients}: {', '.join(said)}"
+
+    @property
+    def observed_arguments(self) -> Collection[str]:
+        """The attachments alone: what a mail cites may come from an earlier step."""
+        return ("attachments",)
 
     def observes(self, arguments: SendEmailArguments) -> bool:
         """Return whether the mail has attachments."""
