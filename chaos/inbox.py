@@ -1,7 +1,8 @@
 """kill -9 of the web server and of the worker at random moments, while people decide on the pages by passkey.
 
-A person who gets no answer loads the page again, as browsers offer to: the confirmation is sent once more and
-must still be one decision. In the end each page's last word is compared with the record.
+Some plans are approved together, by one touch over the list of them. A person who gets no answer loads the
+page again, as browsers offer to: the confirmation is sent once more and must still be one decision. In the
+end each page's last word is compared with the record.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ from tests.support.plain_browser import PlainBrowser
 from tests.support.signing_inbox import POLICY, credential_for
 
 _PATIENCE = 200.0
-_TOGETHER = 8
+_AT_ONCE = 8
+_TOGETHER = 4  # plans that are approved by one touch
 _PEOPLE = f"""\
 [[person]]
 name = "{APPROVER}"
@@ -39,6 +41,8 @@ keys = [{{public = "{passkey("chaos").public}"}}]
 name = "{REQUESTER}"
 """
 _VERDICT = re.compile(r"<h1>(Accepted|Refused|Kept|Not judged yet|Not known)</h1>")
+_VERDICTS = re.compile(r"<li class=\"\w+\"><strong>([^<]+)</strong>: <a href=\"/runs/([^\"]+)\">")
+_BATCHES = POLICY.replace('"signed"', '"signed"\nbatch = true')
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,9 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         "kills", ", ".join(f"{killed.count(what)} of the {what}" for what in ("web server", "worker"))
     )
     report.figure("decided on pages", len(last))
+    report.figure(
+        "of them by one touch with others", sum(len(one) for one in _groups(orders) if len(one) > 1)
+    )
     report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
 
 
@@ -118,7 +125,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 async def _web(stage: Stage) -> AsyncIterator[WebServer]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    (stage.folder / "policy.toml").write_text(POLICY)
+    (stage.folder / "policy.toml").write_text(_BATCHES)
     (stage.folder / "people.toml").write_text(_PEOPLE)
     stage.settings |= {
         "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
@@ -161,14 +168,60 @@ async def _kill_meanwhile(
 
 
 async def _decide_all(web: WebServer, orders: list[Order], last: dict[str, str]) -> None:
-    limit = asyncio.Semaphore(_TOGETHER)
+    limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(each: Order) -> None:
+    async def some(group: list[Order]) -> None:
         async with limit:
-            await asyncio.sleep(Random(each.workflow_id).uniform(0, 0.5))
-            last[each.workflow_id] = await _decided(web, each)
+            await asyncio.sleep(Random(group[0].workflow_id).uniform(0, 0.5))
+            if len(group) > 1:
+                last.update(await _decided_together(web, group))
+            else:
+                last[group[0].workflow_id] = await _decided(web, group[0])
 
-    await asyncio.gather(*map(one, orders))
+    await asyncio.gather(*map(some, _groups(orders)))
+
+
+def _groups(orders: list[Order]) -> list[list[Order]]:
+    """Return which plans are decided by one touch: of the approved ones every second row of some."""
+    approved = [one for one in orders if one.outcome == "executed"]
+    rows = [approved[first : first + _TOGETHER] for first in range(0, len(approved), _TOGETHER)]
+    together = [row for row in rows[::2] if len(row) == _TOGETHER]
+    taken = {one.workflow_id for row in together for one in row}
+    return [*together, *([one] for one in orders if one.workflow_id not in taken)]
+
+
+async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str]:
+    """Read each plan and approve them all by one touch; return the last word of the page on each."""
+    async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
+        browser = PlainBrowser(visitor)
+        await _again_and_again(lambda: _signed_in(visitor))
+        for one in group:
+            await _again_and_again(lambda one=one: browser.open(f"/runs/{one.workflow_id}"))  # type: ignore[misc]
+            one.decided_at = time.time()
+        await _again_and_again(lambda: _touched(web, browser))
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                words = {run: said for said, run in _VERDICTS.findall(browser.html)}
+                if "Not known" in words.values():
+                    await _again_and_again(lambda: browser.press("Send it again"))
+                elif set(words.values()) <= {"Accepted", "Refused"}:
+                    return words
+                else:
+                    await asyncio.sleep(0.3)
+                    await _again_and_again(lambda: browser.open(browser.address))
+
+
+async def _touched(web: WebServer, browser: PlainBrowser) -> None:
+    """Go from the list to the verdicts on those that were read."""
+    await browser.open("/")
+    title = f"Approve {_TOGETHER} plans together"
+    if title not in browser.html:
+        raise httpx.ReadError(f"The list does not offer them together: {browser.html[:200]}")
+    await browser.press("Approve")
+    if "data-sign" not in browser.html:
+        raise httpx.ReadError(f"The page asks for no passkey: {browser.html[:200]}")
+    credential = credential_for(browser.html, passkey("chaos"), web.url)
+    await _again_and_again(lambda: browser.press("Approve", credential=credential))
 
 
 async def _decided(web: WebServer, one: Order) -> str:

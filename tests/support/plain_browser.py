@@ -108,6 +108,7 @@ class PlainBrowser:
         self.status = 0
         self.html = ""
         self.path = ""
+        self.address = ""  # with its query
 
     async def open(self, path: str) -> str:
         return self._loaded(await self._visitor.get(path))
@@ -159,4 +160,5 @@ class PlainBrowser:
     def _loaded(self, answer: httpx.Response) -> str:
         self.status, self.html = answer.status_code, answer.text
         self.path = urlsplit(str(answer.url)).path
+        self.address = str(answer.url)
         return self.html
