@@ -105,6 +105,11 @@ def _show(text: str, kept: dict[str, str]) -> str:
     return "".join(shown)
 
 
+def visible(text: str) -> str:
+    """Return a text without the characters that draw nothing; blanks are kept."""
+    return "".join(char for char in text if char == "⟨" or char.isspace() or not _is_hidden(char))
+
+
 def is_reordered(text: str) -> bool:
     """Return whether a screen may draw parts of ``text`` in another order, because of right-to-left scripts.
 

@@ -7,7 +7,6 @@ decimals. This module knows no clock and no database.
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -18,6 +17,8 @@ from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
 from plangate.domain.durations import read_timeout
+from plangate.domain.escaping import visible
+from plangate.domain.people import identity
 from plangate.domain.plan import Plan, canonical_json
 
 REQUESTER: Final = "requester"
@@ -180,7 +181,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
     if limit.by == REQUESTER:
         of = person
     elif limit.by:
-        of = _json(unicodedata.normalize("NFC", value) if isinstance(value, str) else value)
+        of = _json(_alike(value) if isinstance(value, str) else value)
     return Scope(
         tool=limit.tool,
         argument=limit.argument,
@@ -230,6 +231,8 @@ def _total(
     scope = scope_of(limit, arguments, person)
     if scope is None:
         raise UnknownSum(f"{limit} is not known before the step runs")
+    if CURRENCY in arguments and not scope.currency:
+        raise UnknownSum(f"{limit} is not known, because a step has no currency")
     own = _own(limit, plan, scope, person)
     if own is None:
         raise UnknownSum(f"{limit} is not known, because a step has no known amount")
@@ -253,8 +256,13 @@ def _own(limit: Limit, plan: Plan, scope: Scope, person: str) -> Decimal | None:
 
 def _currency(value: JsonValue) -> str:
     if isinstance(value, str):
-        return unicodedata.normalize("NFKC", value).strip().upper()
+        return _alike(value).upper()
     return _json(value) if value else ""
+
+
+def _alike(text: str) -> str:
+    """Return the form that texts share which differ in case, width, blanks or what draws nothing."""
+    return " ".join(identity(visible(text)).casefold().split())
 
 
 def _json(value: JsonValue) -> str:

@@ -1,5 +1,6 @@
 """Conditions that name sums over time: what they give, when they are unclear, and their faults."""
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from activities.tools.registry import declarations
 from plangate.domain.errors import FileInvalid
@@ -17,6 +19,7 @@ from plangate.domain.limits import (
     UnknownSum,
     amount_of,
     recent_sum,
+    scope_of,
     sums_wanted,
     window_start,
     written,
@@ -87,6 +90,40 @@ def test_two_spellings_of_one_text_are_one_value() -> None:
     spelled = ("EUR", "eur", "EUR ", "\uff25\uff35\uff32")
     plan = Plan(summary="s", steps=tuple(refund_plan("300", currency=one).steps[0] for one in spelled))
     assert [(one.currency, one.own) for one in sums_wanted([ALL], plan, ["rita"])] == [("EUR", "1200")]
+
+
+UNSEEN = ["", "\u200b", "\u00ad", "\u2060", "\ufeff", "\u200e", "\u034f", "\ufe0f", "\u3164", "\U000e0041"]
+WORDS = st.lists(st.text("acemnzßAİ東é", min_size=1, max_size=6), min_size=1, max_size=3)
+
+
+@given(WORDS, st.data(), st.sampled_from([1, 400]))
+def test_spellings_that_differ_in_nothing_that_is_seen_are_one_value(
+    words: list[str], data: st.DataObject, times: int
+) -> None:
+    """Case, width, decomposition, blanks, and characters that draw nothing, however long the text."""
+    words *= times
+
+    def spelled() -> str:
+        words_now = [data.draw(st.sampled_from([one, one.lower(), one.casefold()])) for one in words[:3]]
+        hidden = data.draw(st.sampled_from(UNSEEN))
+        blank = data.draw(st.sampled_from([" ", "  ", "\u00a0", "\u2003"]))
+        text = blank.join(hidden.join(word) for word in (*words_now, *words[3:]))
+        is_decomposed = times == 1 and data.draw(st.booleans())
+        return blank + (unicodedata.normalize("NFD", text) if is_decomposed else text) + hidden
+
+    by = Limit(tool="refund", argument="amount", by="to", window="24h")
+    scopes = [scope_of(by, {"amount": 1, "to": spelled(), "currency": "EUR"}, "") for _ in range(3)]
+    assert len(set(scopes)) == 1
+    assert scope_of(by, {"amount": 1, "to": f"{spelled()}x", "currency": "EUR"}, "") not in scopes
+    currencies = ["EUR", "eur ", "E\u200bUR", "\uff25UR"]
+    assert len({scope_of(ALL, {"amount": 1, "currency": one}, "") for one in currencies}) == 1
+
+
+@pytest.mark.parametrize("currency", ["", " ", "\u200b", None])
+def test_a_currency_that_is_left_empty_makes_a_demanding_rule_match(currency: JsonValue) -> None:
+    step = Step(tool="refund", arguments={"payment": "P", "amount": 1, "currency": currency})
+    plan = Plan(summary="x", steps=(step,))
+    assert is_asked("recent('refund', 'amount', '24h') > 500.0", plan, "0")
 
 
 def test_an_edited_plan_is_summed_for_its_requester_and_for_its_author() -> None:
