@@ -74,31 +74,29 @@ class Decisions:
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
-            arrivals = await self._in_time(task)
-            decided = await soon(self._records, self._recorded(task, arrivals))
+            people = await soon(self._records, self._directory.people())
+            arrivals = await self._in_time(task, people)
+            decided = await soon(self._records, self._recorded(task, arrivals, people))
             for event in decided:
                 log_later(partial(_log_decided, task, event))
             return decided
 
-    async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
-        """Correct the time of signals that may have waited because no worker ran.
+    async def _in_time(self, task: AdmitTask, people: People | None) -> tuple[Arrival, ...]:
+        """Correct the time of signals that may have waited because no worker ran, or none reached the server.
 
-        They count from when the server received them, not from when the workflow woke up. That matters if the
-        deadline has passed, if approvals expire, and for logins, which do. Updates cannot wait without
-        a worker.
+        They count from when the server received them, not from when the workflow woke up. That matters
+        wherever a verdict depends on the time. Updates cannot wait without a worker.
         """
-        deadline, drafted = task.state.deadline, task.state.drafted
-        is_timed = drafted is not None and drafted.requirement.approval_valid_for is not None
-        must_be = deadline is not None and any(
-            arrival.via is Via.SIGNAL
-            and arrival.decision is not None
-            and (is_timed or arrival.received_at >= deadline or _is_login(arrival.decision))
+        must_be = any(
+            arrival.via is Via.SIGNAL and _depends_on_time(arrival, task.state, people)
             for arrival in task.arrivals
         )
         return await self._times.corrected(task.arrivals, must_be=must_be)
 
-    async def _recorded(self, task: AdmitTask, arrivals: tuple[Arrival, ...]) -> tuple[Decided, ...]:
-        people, audience = await self._directory.people(), own_audience(self._records)
+    async def _recorded(
+        self, task: AdmitTask, arrivals: tuple[Arrival, ...], people: People | None
+    ) -> tuple[Decided, ...]:
+        audience = own_audience(self._records)
 
         def judge_all(trail: OpenTrail) -> tuple[Decided, ...]:
             if _is_ahead(trail, task.state):
@@ -110,6 +108,20 @@ class Decisions:
             return tuple(batch.counted(entry.event) for entry in entries if isinstance(entry.event, Decided))
 
         return await self._records.transact(task.opening(), judge_all)
+
+
+def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -> bool:
+    """Return whether the verdict on a signal may depend on when it was received."""
+    decision, drafted = arrival.decision, state.drafted
+    if state.deadline is None or decision is None:
+        return False
+    if arrival.received_at >= state.deadline or _is_login(decision):
+        return True
+    requirement = drafted.requirement if drafted is not None else None
+    is_timed = requirement is not None and bool(
+        requirement.approval_valid_for is not None or requirement.escalations
+    )
+    return is_timed or (people is not None and people.has_timed_rights(decision.by))
 
 
 class _Following:

@@ -72,6 +72,7 @@ with workflow.unsafe.imports_passed_through():
 
 _LONGEST_ID: Final = 1_000  # bytes, for Temporal
 _HOLDS: Final = "hold-failed-steps"
+_LEAVES: Final = "leave-a-step-that-waits"
 """The patch by which a step that fails holds the run; in older histories it ended the run."""
 _KEEPS: Final = "keep-plan-of-failed-edit"
 """The patch by which an edit that cannot be drafted leaves the plan in review; before, it ended the run."""
@@ -404,8 +405,10 @@ class PlanApproval:
         summary = f"undo {of_all}" if undo else of_all
         self._at_work_since = workflow.now()
         acting = workflow.start_activity_method(Execution.execute_step, task, summary=summary, **options.STEP)
-        await workflow.wait_condition(lambda: acting.done() or self._withdrawn is not None)
-        if self._withdrawn is not None and not acting.done():
+        await workflow.wait_condition(
+            lambda: acting.done() or self._withdrawn is not None or self._state.phase is not phase
+        )
+        if not acting.done() and (self._withdrawn is not None or workflow.patched(_LEAVES)):
             acting.cancel()  # ends the pause between two attempts; an act that has begun is finished first
         try:
             result: StepResult = await acting

@@ -6,7 +6,7 @@ do not change what the record means.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -260,6 +260,15 @@ class People(Frozen):
         return Identified(
             approver=Approver(name=person.name, standings=(own, *self._from_others(person, at)))
         )
+
+    def has_timed_rights(self, name: str) -> bool:
+        """Return whether what a person may do begins or ends at some time: a key, or a delegation to them."""
+        person = self.find(name)
+        limited: Iterable[Key | Delegation] = (
+            *(person.keys if person is not None else ()),
+            *(one for other in self.persons for one in other.delegates if same_person(one.to, name)),
+        )
+        return any(one.valid_from is not None or one.valid_until is not None for one in limited)
 
     def _from_others(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
         """Return what others delegate to ``person``: only roles that they have themselves."""

@@ -23,6 +23,11 @@ _PUT_BACK = (
     "approve again with a different comment"
 )
 
+_REFUSED_BEFORE = (
+    "it may be a replay of an earlier unsigned approval that was refused, from before the run was reset or "
+    "continued; approve again with a different comment"
+)
+
 
 def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
     """Return the approvers whose approvals are too old for a step to start at that time.
@@ -187,11 +192,12 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
 def may_be_put_back(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
-    """Object if an approval may be a replay of an earlier one that was withdrawn or lost.
+    """Object if an approval may be a replay of an earlier one that was withdrawn, lost or refused.
 
     After a reset Temporal delivers signals again, with the time of the reset, and a decision may arrive as a
     signal and as an update. A signed decision is recognized by its id and the time of its signature. An
-    unsigned one is refused only if the earlier approval was withdrawn or lost, or can expire.
+    unsigned one is refused only if the earlier approval was withdrawn, lost or refused, or can expire: a
+    right that its sender got since must not turn a refusal into an approval.
 
     Args:
         state: the run, with the plan in review.
@@ -219,9 +225,11 @@ def may_be_put_back(
         return f"it {_TAKEN_BACK}; approve again with another comment"
     run_id = arrival.key.partition(":")[0]
     can_end = state.drafted.requirement.approval_valid_for is not None or _was_lost(decision.by, before)
-    if can_end and any(one.arrival.key.partition(":")[0] != run_id for one in same):
+    from_before = [one for one in same if one.arrival.key.partition(":")[0] != run_id]
+    if can_end and from_before:
         return _PUT_BACK
-    return None
+    equal = [one.verdict.accepted for one in from_before if _plan_of(one) == decision.plan]
+    return _REFUSED_BEFORE if equal and not any(equal) else None
 
 
 def _decided_by(name: str, before: Sequence[Event]) -> Iterator[Decided]:
@@ -237,6 +245,10 @@ def _said(event: Decided, choice: Choice, comment: str | None = None) -> bool:
     if decision is None or decision.decision is not choice:
         return False
     return comment is None or decision.comment == comment
+
+
+def _plan_of(event: Decided) -> str | None:
+    return event.arrival.decision.plan if event.arrival.decision else None
 
 
 def _was_lost(name: str, before: Sequence[Event]) -> bool:

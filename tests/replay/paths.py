@@ -18,6 +18,7 @@ from tests.support.clock import until_passed
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.holds import account, in_review, lost, refused, resolve
+from tests.support.orders import stop
 from tests.support.policies import one_approval, wants
 from tests.support.sealed_records import Everybody
 from tests.workflow.test_planners_in_runs import planned_by, sent_back
@@ -106,6 +107,17 @@ async def taken_back_while_it_waited(gate: Gate) -> str:
     await gate.until("executing", status.workflow_id)
     await gate.decide(status, "withdraw_approval")
     await gate.decide(await gate.until("in_review", status.workflow_id), "reject", by="erik", comment="no")
+    return await _ended(gate, status.workflow_id)
+
+
+async def rejected_while_a_stop_held_its_step(gate: Gate) -> str:
+    status = await gate.in_review("one")
+    await stop(gate)
+    await gate.signal(status)
+    await gate.until("executing", status.workflow_id, lambda one: any(step.is_stopped for step in one.steps))
+    await gate.signal(status, "withdraw_approval")
+    await gate.until("in_review", status.workflow_id)
+    await gate.signal(status, "reject", comment="no")
     return await _ended(gate, status.workflow_id)
 
 
@@ -400,6 +412,7 @@ PATHS: tuple[Path, ...] = (
     withdrawn_while_cooling_off,
     waited_for_its_moment,
     taken_back_while_it_waited,
+    rejected_while_a_stop_held_its_step,
     withdrawn_in_review,
     withdrawn_while_drafting,
     withdrawn_while_executing,

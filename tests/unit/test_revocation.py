@@ -210,6 +210,27 @@ def test_what_was_lost_is_not_put_back_by_a_reset_either() -> None:
     assert put_back(TWO, said("approve"), again, now=said("approve", number=2)) is None
 
 
+def test_what_was_refused_does_not_count_because_of_a_reset() -> None:
+    """Its sender may have got a role since, or an escalation has begun: the same message decides no more."""
+    refused = said("approve", accepted=False)
+    assert "that was refused" in (put_back(TWO, refused, now=said("approve", run="r2")) or "")
+    assert put_back(TWO, refused, now=said("approve", run="r1", number=2)) is None
+    assert put_back(TWO, refused, now=said("approve", comment="anew", run="r2")) is None
+    assert put_back(TWO, refused, now=said("approve", "erik", run="r2")) is None
+    twice = (said("approve"), said("approve", number=2, accepted=False))
+    assert put_back(TWO, *twice, now=said("approve", run="r2")) is None
+    decision = refused.arrival.decision
+    assert decision is not None
+    of_another_plan = refused.model_copy(
+        update={
+            "arrival": refused.arrival.model_copy(
+                update={"decision": decision.model_copy(update={"plan": "0" * 64})}
+            )
+        }
+    )
+    assert put_back(TWO, of_another_plan, now=said("approve", run="r2")) is None
+
+
 def test_what_was_taken_back_does_not_count_again_because_it_came_twice() -> None:
     before = (said("approve"), said("withdraw_approval", number=2))
     for run in ("r1", "r2"):

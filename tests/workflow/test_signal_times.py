@@ -1,9 +1,18 @@
 """The trail says when a decision was received by the server, and not when a worker woke up for it."""
 
 import asyncio
+from datetime import datetime, timedelta
+
+import pytest
 
 from plangate.domain.audit import Decided
+from plangate.domain.escalation import Escalation
+from plangate.domain.people import People
+from plangate.policy.people_file import people_in
+from plangate.presentation.clock import now
+from tests.support.cut import cuttable
 from tests.support.gate import Gate
+from tests.support.policies import wants
 
 
 def received(gate: Gate, workflow_id: str) -> list[float]:
@@ -44,3 +53,47 @@ async def test_a_decision_on_a_run_that_the_worker_follows_is_timed_as_it_comes(
     await gate.result(status.workflow_id)
     (at,), (was_sent,) = received(gate, status.workflow_id), await sent(gate, status.workflow_id)
     assert 0 <= at - was_sent < 2
+
+
+@pytest.mark.parametrize("what", ["escalation", "delegation"])
+async def test_what_a_worker_without_a_network_gets_late_is_judged_by_when_it_was_sent(
+    idle_gate: Gate, what: str
+) -> None:
+    """The right of who sent it began meanwhile, and the worker has followed the run from its beginning."""
+    gate = idle_gate
+    begins = now() + timedelta(seconds=6)
+    gate.directory = _Listed(begins if what == "delegation" else None)
+    escalations = (Escalation(role="finance", after_seconds=6, to="board"),) if what == "escalation" else ()
+    gate.policy = wants(("finance", 1), escalations=escalations)
+    async with cuttable(gate.client) as (client, network), gate.worker(client):
+        status = await gate.in_review("one")
+        network.cut()
+        await gate.signal(status, by="beth")
+        sent_at = now()
+        assert sent_at < (status.reliefs[0].at if status.reliefs else begins)
+        while now() < max([begins, *(one.at for one in status.reliefs)]):
+            await asyncio.sleep(0.1)
+        network.mend()
+        after = await gate.until("in_review", status.workflow_id, lambda one: bool(one.decisions))
+        (decision,) = after.decisions
+        assert not decision.accepted, decision.reason
+        assert abs((decision.at - sent_at).total_seconds()) < 2
+        await gate.signal(status, by="beth", comment="now it counts")
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+_LENDS = 'delegates = [{{ to = "beth", roles = ["finance"], from = {:%Y-%m-%dT%H:%M:%SZ} }}]\n'
+
+
+class _Listed:
+    """Dana of finance, who delegates to Beth of the board from a moment on, if one is given."""
+
+    def __init__(self, begins: datetime | None) -> None:
+        lends = "" if begins is None else _LENDS.format(begins)
+        self._people = people_in(
+            f'[[person]]\nname = "rita"\n[[person]]\nname = "dana"\nroles = ["finance"]\n'
+            f'{lends}[[person]]\nname = "beth"\nroles = ["board"]\n'
+        )
+
+    def people(self) -> People:
+        return self._people

@@ -178,6 +178,37 @@ async def test_the_claim_waits_although_the_run_does_not(
         assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
 
 
+@pytest.mark.parametrize("then", ["reject", "expire", "edit", "approve"])
+async def test_a_step_that_waits_keeps_no_run_that_went_on(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """A claim that came too early is tried again when the window opens, in hours; the run does not wait."""
+    gate = idle_gate
+    opens_in(gate, hours=5)
+    make_impatient(monkeypatch)
+    async with gate.worker():
+        status = await gate.in_review("one", timeout=HOUR)
+        assert (await gate.decide(status)).accepted
+        await gate.until("executing", status.workflow_id, lambda one: bool(one.steps[0].last_error))
+        assert (await gate.decide(status, "withdraw_approval")).accepted
+        if then == "expire":
+            await over(gate, status, 2 * HOUR)
+        elif then == "edit":
+            plan = {"summary": "s", "steps": [{"tool": "note", "arguments": {"text": "two"}}]}
+            assert (await gate.decide(status, "edit", "erik", new_plan=plan)).accepted
+            await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
+            await gate.api.withdraw(status.workflow_id, "by rita")
+        else:
+            assert (await gate.decide(status, then, comment="anew")).accepted
+        if then == "approve":
+            await gate.until("executing", status.workflow_id, lambda one: bool(one.steps[0].last_error))
+            await gate.api.withdraw(status.workflow_id, "by rita")
+        result = await gate.result(status.workflow_id)
+    ends = {"reject": "rejected", "expire": "expired"}
+    assert (result.outcome, gate.notebook.texts()) == (ends.get(then, "withdrawn"), [])
+    assert not broken(gate, status)
+
+
 async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: Gate) -> None:
     """The freeze covers all that comes after the next hours, so that no other time is left."""
     gate = idle_gate

@@ -1,0 +1,52 @@
+"""A network between a worker and the server that can be cut, and mended again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from temporalio.client import Client
+
+from plangate.temporal.connection import DATA_CONVERTER
+
+
+class Network:
+    """Carries bytes both ways while it is whole; what is sent while it is cut arrives afterwards."""
+
+    def __init__(self, target: str) -> None:
+        self._host, _, self._port = target.rpartition(":")
+        self._whole = asyncio.Event()
+        self._whole.set()
+
+    def cut(self) -> None:
+        self._whole.clear()
+
+    def mend(self) -> None:
+        self._whole.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(self._host, int(self._port))
+        await asyncio.gather(self._carry(reader, there[1]), self._carry(there[0], writer))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while content := await reader.read(65_536):
+                await self._whole.wait()
+                writer.write(content)
+                await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def cuttable(client: Client) -> AsyncIterator[tuple[Client, Network]]:
+    """Yield a client of the same server and namespace, and the network that it is behind."""
+    network = Network(client.service_client.config.target_host)
+    server = await asyncio.start_server(network.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        behind = await Client.connect(
+            f"127.0.0.1:{port}", namespace=client.namespace, data_converter=DATA_CONVERTER
+        )
+        try:
+            yield behind, network
+        finally:
+            network.mend()
