@@ -1,6 +1,6 @@
 """Submit a plan, wait until people decided and it ran, and print how it ended.
 
-Needs `pip install 'plangate[client]'`, a Temporal server and a worker, wherever they run.
+Needs `pip install '.[client]'` in Plangate's folder, a Temporal server and a worker, wherever they run.
 """
 
 import asyncio

@@ -24,6 +24,18 @@ from plangate.domain.escaping import one_line
 Act = Callable[[], int]
 _MARKS: Final = re.compile("(⟨U\\+[0-9A-F]{4,6}⟩)")
 
+_BROUGHT_BY: Final = {
+    "web": (
+        "authlib", "fastapi", "httpx", "httpx2", "itsdangerous", "jinja2", "joserfc", "multipart", "segno",
+        "starlette", "uvicorn",
+    ),
+    "worker": (
+        "aiosmtplib", "alembic", "apprise", "autogen_agentchat", "autogen_core", "autogen_ext", "holidays",
+        "httpcore", "idna", "openai", "uvloop",
+    ),
+}  # fmt: skip
+"""The modules that extras bring; all others come with `client`."""
+
 _PARSERS_WORDS: Final = {
     ": Value error, ": ": ",
     "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
@@ -138,11 +150,13 @@ def _os_sentence(error: OSError) -> str:
 
 def _missing_sentence(error: ModuleNotFoundError) -> str:
     """Return how to install the missing package: the base package suffices only for `verify-bundle`."""
-    if (error.name or "plangate").startswith("plangate"):
+    name = (error.name or "plangate").partition(".")[0]
+    if name == "plangate":
         return _unforeseen(error)
+    extra = next((extra for extra, names in _BROUGHT_BY.items() if name in names), "client")
     return (
-        f"This command needs more than the base package ({error.name} is not installed); "
-        "run pip install 'plangate[client]' and try again."
+        f"This command needs the extra '{extra}' of Plangate ({name} is not installed); install it where "
+        f"Plangate came from, for example by pip install '.[{extra}]' in its folder, and try again."
     )
 
 

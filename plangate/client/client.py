@@ -51,6 +51,7 @@ from plangate.domain.looks import Look, LookAnswer
 from plangate.domain.plan import Audience, ProposedPlan
 from plangate.domain.plan_checked import PlanChecked
 from plangate.domain.request import PlanRequest
+from plangate.domain.run import Phase
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status, is_open, with_settlements, with_stops
 from plangate.domain.stops import Order, StopAnswer
@@ -294,6 +295,21 @@ class Client:
             return await status_without_workflow(
                 self._client, self._database, workflow_id, self._unpause_command
             )
+
+    async def wait_for_plan(self, workflow_id: str) -> Status:
+        """Wait until the run's plan can be decided on, or it needs no decision, and return the status.
+
+        A model may need minutes, and a worker may have to be started; set a limit with ``asyncio.timeout``.
+
+        Raises:
+            RunNotFound, StatusContradicts, TemporalUnreachable: as `status`.
+        """
+        while True:
+            with suppress(NotAnswered):
+                status = await self.status(workflow_id)
+                if status.state != Phase.DRAFTING:
+                    return status
+            await asyncio.sleep(_PAUSE)
 
     async def wait(self, workflow_id: str) -> RunResult:
         """Wait until the run has ended and return its result; an outage of the server only delays it.

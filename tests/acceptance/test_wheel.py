@@ -1,11 +1,15 @@
 """The wheel in an empty environment: an auditor has the base alone, an app developer the client too."""
 
+import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic, sleep
 from uuid import uuid4
 from zipfile import ZipFile
 
+import httpx
 import pytest
 
 from plangate.settings import PROJECT
@@ -90,7 +94,45 @@ def test_other_commands_of_the_base_name_the_extra_that_they_need(
 ) -> None:
     ended = base.run("plangate", *words)
     assert ended.code == 1
-    assert "pip install 'plangate[client]'" in ended.sentence
+    assert "the extra 'client' of Plangate" in ended.sentence
+
+
+@pytest.mark.parametrize(("command", "extra"), [("serve", "web"), ("notify", "worker")])
+def test_commands_name_the_extra_that_the_client_does_not_have(
+    client: Environment, command: str, extra: str
+) -> None:
+    ended = client.run("plangate", command)
+    assert (ended.code, f"the extra '{extra}' of Plangate" in ended.sentence) == (1, True), ended
+
+
+@pytest.mark.timeout(120)
+def test_the_inbox_runs_with_its_extra_alone(
+    wheel: Path, plangate: Home, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    web = install(wheel, tmp_path_factory.mktemp("web"), "web")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    here = {
+        "TEMPORAL_ADDRESS": known_address(plangate.var_dir),
+        "PLANGATE_VAR_DIR": str(plangate.var_dir),
+        "PLANGATE_WEB_ADDRESS": address,
+        "PLANGATE_WEB_URL": f"http://localhost:{address.rpartition(':')[2]}",
+    }
+    serving = subprocess.Popen(
+        web.command("plangate", "serve"), cwd=web.folder, env=web.variables(here), stderr=subprocess.PIPE
+    )
+    try:
+        ends = monotonic() + PATIENCE
+        while True:
+            with suppress(httpx.TransportError):
+                assert httpx.get(f"http://{address}/healthz").status_code == httpx.codes.OK
+                break
+            assert serving.poll() is None, serving.stderr.read() if serving.stderr else ""
+            assert monotonic() < ends, "the inbox does not answer"
+            sleep(0.1)
+    finally:
+        serving.kill()
+        serving.communicate()
 
 
 @pytest.mark.parametrize("command", ["demo", "tools"])

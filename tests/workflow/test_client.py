@@ -24,8 +24,7 @@ async def test_a_client_without_records_submits_decides_and_waits(gate: Gate) ->
     client = Client(gate.client, gate.settings.task_queue, None)
     run = await client.submit(PlanRequest(requester="rita", plan=notes("one")))
     async with asyncio.timeout(30):
-        while (status := await client.status(run)).state != "in_review":
-            await asyncio.sleep(0.02)
+        status = await client.wait_for_plan(run)
         waiting = asyncio.create_task(client.wait(run))
         answer = await client.decide(
             run, Decision(decision=Choice.APPROVE, by="dana", plan=status.fingerprint or "")
