@@ -59,8 +59,10 @@ def runs_table(summaries: Sequence[RunSummary]) -> Table:
 def inspection_page(inspection: Inspection, *, is_trusted: bool, web: TrustedWeb = ANY_WEB) -> Page:
     """Return what was verified, the keys that sealed it, and what could not be checked."""
     page = Page()
-    if not inspection.findings:
+    if not inspection.findings and is_trusted:
         page.heading("Verified: nothing was changed.", "bold green")
+    elif not inspection.findings:
+        page.heading("Consistent. Who sealed the records is not verified yet.", "bold yellow")
     examined = (
         counted(inspection.runs, "run"),
         counted(inspection.checkpoints, "checkpoint"),
