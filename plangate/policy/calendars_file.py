@@ -92,8 +92,7 @@ class CalendarEntry(Typed):
     extra_days: list[_Day] = Field(
         default_factory=list,
         max_length=MOST_DAYS,
-        description="days on which people work although it is a holiday or not one of the weekdays; a dated "
-        "day counts more than one of each year",
+        description="days on which people work although it is a day off; a date outweighs each year's day",
     )
 
 

@@ -1,23 +1,27 @@
 """Tickets and comments are created once, on GitHub and on Jira, and found again by their marker."""
 
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from pydantic import JsonValue, SecretStr
 
 from activities.tools.tickets.github import GitHubTracker
-from activities.tools.tickets.ticket import CommentTicketArguments
+from activities.tools.tickets.ticket import CommentTicketArguments, CreateTicketArguments
 from activities.tools.tickets.tools import CommentTicket, CreateTicket
-from plangate.domain.errors import StepUnready, ToolRefused, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, StepUnready, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.references import resolve_references
 from plangate.domain.run import StepProgress, StepState
+from plangate.domain.tool import Receipt
 from plangate.tool import Happened, NotFound, Repeatable
-from tests.support.faulty_server import Answer, FaultyServer
+from tests.support.faulty_server import Answer, FaultyServer, Request
 from tests.support.github_server import GitHubServer
 from tests.support.jira_server import JiraServer
 from tests.support.tickets import VENDORS, Desk, desk
 
 KEY = "plan-ü:3f9a12bc4d5e:1"
+WANTED: dict[str, Any] = {"project": "acme/support", "title": "Refund of order 7", "body": "Please."}
 
 
 @pytest.fixture(params=VENDORS)
@@ -137,3 +141,73 @@ async def test_a_comment_sees_title_and_state_of_its_ticket(here: Desk) -> None:
     else:
         issue["fields"]["status"] = {"name": "Done"}
     assert not here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
+
+
+async def test_a_page_that_names_a_next_one_is_not_the_last_although_it_is_not_full() -> None:
+    """A server may cap its pages, or leave out entries that its reader may not see."""
+    asked = []
+
+    def short(request: Request) -> Answer:
+        asked.append(request.query)
+        page = int(dict(parse_qsl(request.query))["page"])
+        one = {"number": page, "body": "", "created_at": "2026-05-03T12:00:00Z"}
+        return Answer(200, [one], {"Link": f'<x?page={page + 1}>; rel="next"'} if page < 3 else {})
+
+    with FaultyServer(answer=short) as server:
+        create = CreateTicket(GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"]))
+        found = await create.find_out(CreateTicketArguments(**WANTED), KEY)
+    assert isinstance(found, NotFound)
+    assert (len(asked), found.since) == (3, None)
+
+
+@pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
+async def test_a_list_that_jira_shows_to_a_stranger_rules_nothing_out(vendor: str) -> None:
+    """To a token that has expired it answers 200, and lists what everyone may see: nothing of ours."""
+    with desk(vendor) as here:
+        created = await here.create.act(here.ticket(), KEY)
+        assert isinstance(here.vendor, JiraServer)
+        here.vendor.is_stranger = True
+        with pytest.raises(ToolError, match="401"):
+            await here.create.find_out(here.ticket(), KEY)
+        here.vendor.is_stranger = False
+        assert await here.create.find_out(here.ticket(), KEY) == Happened(created)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, {"number": 1, "state": "open"}),
+        Answer(200, {"number": 2, "state": "closed"}),
+        Answer(200, {}),
+        Answer(204, b""),
+    ],
+)
+async def test_a_ticket_is_closed_only_if_the_answer_says_so(answer: Answer) -> None:
+    with FaultyServer(answer=lambda _request: answer) as server:
+        create = CreateTicket(GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"]))
+        receipt = Receipt(summary="", details={"number": 1, "key": "acme/support#1"})
+        with pytest.raises(EffectUnknown):
+            await create.undo(CreateTicketArguments(**WANTED), receipt, f"{KEY}:undo")
+
+
+async def test_an_answer_without_our_marker_is_about_something_else() -> None:
+    """Else its undo would close a ticket, or delete a comment, of somebody else."""
+    other = {"number": 7, "id": 7, "title": "Refund of order 7", "body": "Another", "html_url": "https://x/7"}
+    with FaultyServer(answer=lambda _request: Answer(201, other)) as server:
+        tracker = GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"])
+        with pytest.raises(EffectUnknown, match="our marker is not in it"):
+            await CreateTicket(tracker).act(CreateTicketArguments(**WANTED), KEY)
+        on_one = CommentTicketArguments(project="acme/support", ticket=1, body="Done.")
+        with pytest.raises(EffectUnknown, match="our marker is not in it"):
+            await CommentTicket(tracker).act(on_one, KEY)
+
+
+async def test_a_comment_is_not_gone_because_its_ticket_cannot_be_seen(here: Desk) -> None:
+    await here.create.act(here.ticket(), KEY)
+    added = await here.comment.act(here.on(1), KEY)
+    hidden = {**here.vendor.__dict__}
+    here.vendor.issues, here.vendor.comments = [], []
+    with pytest.raises(ToolError):
+        await here.comment.find_out_undo(here.on(1), added, KEY)
+    here.vendor.issues = hidden["issues"]
+    assert isinstance(await here.comment.find_out_undo(here.on(1), added, KEY), Happened)

@@ -32,6 +32,7 @@ _ABSENT: Final = frozenset({404, 410})
 _LATER: Final = frozenset({408, 425, 429})
 _EXCERPT: Final = 300
 _MAX_URL: Final = 500
+_LARGEST: Final = 10**12  # number or id
 _PAUSE: Final = timedelta(minutes=1)  # where a limit was hit and no time is given
 _LONGEST: Final = timedelta(hours=1)  # the longest window of GitHub's limits
 
@@ -224,7 +225,7 @@ def number_in(document: Any, name: str) -> int:
         ValueError: it has none.
     """
     value = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST:
         raise ValueError(f"no {name} in the answer")
     return value
 

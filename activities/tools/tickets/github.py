@@ -2,7 +2,7 @@
 
 The marker is an HTML comment at the end of a body: part of the request that creates, kept by GitHub, and not
 shown to readers. To find it, the newest issues or comments of the repository are listed, because the search
-index lags by minutes; pages are read until one is not full, at most `PAGES`.
+index lags by minutes; pages are read until one is not full and names no next one, at most `PAGES`.
 
 `github_request` sends the requests, with the vendor's library.
 """
@@ -46,7 +46,8 @@ class GitHubTracker:
     ) -> None:
         self.name = name
         self.projects = tuple(repositories)
-        self._ask = GitHubRequests(name, url, token, limits).ask
+        requests = GitHubRequests(name, url, token, limits)
+        self._ask, self._ask_page = requests.ask, requests.ask_page
 
     def key_of(self, project: str, number: int) -> str:
         """Return ``acme/support#12``."""
@@ -90,7 +91,7 @@ class GitHubTracker:
             lambda github: github.rest.issues.async_update(
                 owner, name, number, state="closed", state_reason="not_planned"
             ),
-            lambda found: found,
+            lambda found: _closed(_of_number(found, number)),
         )
 
     async def look_at(self, project: str, number: int) -> TicketState:
@@ -158,6 +159,7 @@ class GitHubTracker:
 
     def _ticket(self, wanted: CreateTicketArguments, found: Any, marker: str) -> Ticket:
         number = number_in(found, "number")
+        _check_marked(found, marker)
         differs = [
             what
             for what, is_same in (
@@ -179,10 +181,10 @@ class GitHubTracker:
         """Return the oldest entry that ``is_it``, or `NotFound`."""
         found, times, is_whole = None, [], False
         for page in range(1, PAGES + 1):
-            entries, created = await self._ask(approved, page_of(page), _listed)
+            (entries, created), has_more = await self._ask_page(approved, page_of(page), _listed)
             times += created
             found = next((one for one in reversed(entries) if is_it(one)), found)
-            is_whole = len(entries) < PER_PAGE
+            is_whole = len(entries) < PER_PAGE and not has_more
             if found is not None or is_whole:
                 break
         return found if found is not None else NotFound(oldest_of(times, is_whole=is_whole), reason)
@@ -212,6 +214,17 @@ def _of_number(document: Any, number: int) -> Any:
     return document
 
 
+def _closed(document: Any) -> Any:
+    if text_in(document, "state") != "closed":
+        raise ValueError("the ticket is still open")
+    return document
+
+
+def _check_marked(document: Any, marker: str) -> None:
+    if _mark(marker) not in _body(document):
+        raise ValueError("it is about something else: our marker is not in it")
+
+
 def _listed(document: Any) -> tuple[list[Any], list[Any]]:
     if not isinstance(document, list):
         raise TypeError("it is not a list")
@@ -219,6 +232,7 @@ def _listed(document: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _comment(found: Any, body: str, marker: str) -> Comment:
+    _check_marked(found, marker)
     is_same = _body(found).replace("\r\n", "\n") == _marked(body, marker)
     differs = "" if is_same else "its text is not what was sent"
     return Comment(str(number_in(found, "id")), text_in(found, "html_url"), differs)

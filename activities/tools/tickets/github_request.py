@@ -45,6 +45,17 @@ class GitHubRequests:
         Raises:
             ToolError: by the table of `activities.tools.tickets.answers`.
         """
+        found, _ = await self.ask_page(approved, call, read)
+        return found
+
+    async def ask_page(
+        self, approved: Approved, call: Call, read: Callable[[Any], Read]
+    ) -> tuple[Read, bool]:
+        """Send one request; return what ``read`` makes of its answer, and whether it says that more follows.
+
+        Raises:
+            ToolError: by the table of `activities.tools.tickets.answers`.
+        """
         token = self._token.get_secret_value()
         reading = Reading(self._name, approved, [token])
         transport = _OneRequest(self._url, approved, self._trust, elapsed() + self._limits.whole)
@@ -73,7 +84,7 @@ class GitHubRequests:
             raise reading.lost("there was no answer")
         document = reading.document(transport.answer)
         try:
-            return read(document)
+            return read(document), 'rel="next"' in transport.answer.headers.get("link", "")
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise reading.lost(f"{transport.answer}, but {error}") from error
 

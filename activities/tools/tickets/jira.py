@@ -200,12 +200,25 @@ class JiraTracker:
                     if self._marker_of(one, kind) == marker:
                         return one
                 if is_last:
+                    self._check_known()
                     return NotFound(None, reason)
                 if elapsed() > ends:
                     break
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise ToolUnavailable(f"{self.name} sent a list that cannot be read ({error}).") from error
+        self._check_known()
         return NotFound(oldest_of(times, is_whole=False), reason)
+
+    def _check_known(self) -> None:
+        """Do nothing if Jira knows whose token this is: to one that has expired it shows lists without them.
+
+        Raises:
+            ToolError: it does not, or did not answer.
+        """
+        whose = Approved("GET", f"/{_API}/myself", "read whose token this is")
+        found = self._exchange(whose)
+        if not (text_in(found, "accountId") or text_in(found, "key") or text_in(found, "name")):
+            raise ToolUnavailable(f"{self.name} does not say whose token this is.")
 
     def _marker_of(self, entry: Mapping[str, Any], kind: str) -> str:
         """Return the marker of an issue or comment, from the list or by a request of its own."""

@@ -231,6 +231,8 @@ class CommentTicket(_TicketTool):
         comment = str(receipt.details["id"])
         if await self._tracker.has_comment(arguments.project, _number(arguments), comment):
             return Repeatable()
+        # To a token that may not see the ticket any more, its comments are not there either.
+        await self._tracker.look_at(arguments.project, _number(arguments))
         return Happened(self._deleted(arguments, comment))
 
     def _key(self, arguments: CommentTicketArguments) -> str:
