@@ -19,7 +19,6 @@ from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, key_
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import (
     changed_because,
-    decided_by,
     ended_because,
     facts_of,
     held_because,
@@ -79,6 +78,8 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
     if run.deadline is not None and run.deadline <= now:
         return
     facts = facts_of(run, audience)
+    if run.held is not None:
+        facts = with_steps(facts, run)
     for ask in asks:
         if ask.is_keyless:
             yield from _told_of_key(followed, ask, facts)
@@ -187,7 +188,7 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
         return
     verdict = verdict_on(run)
     if run.closed.outcome is Outcome.FAILED:
-        verdict = {"by": decided_by(run)}
+        verdict = {}  # who approved it did not decide that it fails
     said = facts_of(run, audience).model_copy(update={"happened": ended_because(run)} | verdict)
     told = [one.person for one in followed.told if one.kind == NoticeKind.OUTCOME and one.is_sent]
     for person in told or audience.instead(run, requester.name):

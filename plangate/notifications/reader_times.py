@@ -24,9 +24,14 @@ _ROUNDED: Final = (
 
 def whole(when: datetime, zone: str, now: datetime) -> str:
     """Return ``Friday, 27 November 2026, 14:00 CET (in 3 hours 20 minutes)``."""
+    return f"{day_and_time(when, zone)} ({distance(when, now)})"
+
+
+def day_and_time(when: datetime, zone: str) -> str:
+    """Return ``Friday, 27 November 2026, 14:00 CET``."""
     local = _local(when, zone)
     day = f"{_DAYS[local.weekday()]}, {local.day} {_MONTHS[local.month - 1]} {local.year}"
-    return f"{day}, {local:%H:%M} {zone_name(local)} ({distance(when, now)})"
+    return f"{day}, {local:%H:%M} {zone_name(local)}"
 
 
 def brief(when: datetime, zone: str, now: datetime) -> str:
