@@ -7,9 +7,9 @@ from plangate.domain.absence import absence_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import Facts, Notice, NoticeKind
 
-_TOO: Final = "what no one else can decide comes to you, too"
-_SAID: Final = "it was said in your name that you are away: if you are not, choose “I am back” on your page"
-_NO_ONE: Final = "no one is there to get your messages, so they still come to you"
+_GO_TO_OTHERS: Final = "you are said to be away; what no one else can decide still comes to you"
+_COME_TO_YOU: Final = "no one else can get your messages now, so they still come to you"
+_IF_NOT: Final = "if you are not away, choose “I am back” on your page"
 
 
 def absence_notices(audience: Audience) -> Iterator[Notice]:
@@ -26,7 +26,7 @@ def absence_notices(audience: Audience) -> Iterator[Notice]:
             event=f"away:{absence.since:%Y%m%dT%H%M%S}:{absence.until:%Y%m%dT%H%M%S}",
             due_at=audience.now,
             facts=Facts(
-                happened=f"{_TOO if goes_to else _NO_ONE}; {_SAID}",
+                happened=f"{_GO_TO_OTHERS if goes_to else _COME_TO_YOU}; {_IF_NOT}",
                 goes_to=goes_to,
                 away_until=absence.until,
                 link=f"{audience.inbox}/me",

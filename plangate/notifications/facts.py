@@ -13,7 +13,7 @@ from plangate.domain.decision import Choice, Resolution
 from plangate.domain.plan import Step
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.notifications.audience import Audience
-from plangate.notifications.ends import End, steps_by_end
+from plangate.notifications.ends import steps_by_end
 from plangate.notifications.notice import Facts
 
 
@@ -29,6 +29,7 @@ def facts_of(run: RunState, audience: Audience) -> Facts:
         requester=run.requester,
         deadline=None if run.closed else run.deadline,
         details=tuple(_previews(steps)) if shows_details else (),
+        is_held=run.held is not None,
         link=audience.link(run.workflow_id),
     )
 
@@ -58,10 +59,7 @@ def ended_because(run: RunState) -> str:
         return ""
     match run.closed.outcome:
         case Outcome.EXECUTED:
-            skipped = steps_by_end(run)[End.SKIPPED]
-            return "it was executed" + (
-                f", except for what was skipped: {', '.join(skipped)}" if skipped else ""
-            )
+            return f"it was executed{_skipped(run)}"
         case Outcome.REJECTED:
             by = decided_by(run)
             return f"it was rejected by {by}" if by else "it was rejected"
@@ -73,6 +71,17 @@ def ended_because(run: RunState) -> str:
             return _failed_because(run)
         case _:
             assert_never(run.closed.outcome)
+
+
+def _skipped(run: RunState) -> str:
+    """Return ``, with step 2 (send_email) skipped``; empty if no step was skipped."""
+    planned = run.drafted.plan.steps if run.drafted else ()
+    skipped = [
+        f"step {number} ({step.tool})"
+        for number, (step, progress) in enumerate(zip(planned, run.steps, strict=False), start=1)
+        if progress.state is StepState.SKIPPED
+    ]
+    return f", with {' and '.join(skipped)} skipped" if skipped else ""
 
 
 def _failed_because(run: RunState) -> str:

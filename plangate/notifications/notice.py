@@ -58,6 +58,7 @@ class Facts(Frozen):
         may_from: from when on the reader may decide themselves, if they get it for others before.
         goes_to: the people who get it while the reader is away.
         away_until: until when the reader is away.
+        is_held: whether the run is held, and waits for a resolution.
         link: the page of the run in the inbox.
     """
 
@@ -83,6 +84,7 @@ class Facts(Frozen):
     may_from: AwareDatetime | None = None
     goes_to: tuple[str, ...] = ()
     away_until: AwareDatetime | None = None
+    is_held: bool = False
     link: str = ""
 
 

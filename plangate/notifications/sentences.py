@@ -41,7 +41,7 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.OUTCOME:
             return _ended(facts)
         case NoticeKind.STUCK:
-            return f"Cannot be approved as it is: {run}, {steps}"
+            return f"Cannot be {_wanted(facts)} as it is: {run}, {steps}"
         case NoticeKind.TROUBLE:
             return "Plangate needs an operator"
         case NoticeKind.AWAY:
@@ -76,7 +76,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.OUTCOME:
             return _ended(facts)
         case NoticeKind.STUCK:
-            return f"This plan cannot be approved as it is: {what}"
+            return f"This run cannot be {_wanted(facts)} as it is: {what}"
         case NoticeKind.TROUBLE:
             return "Something is wrong that only an operator can put right"
         case NoticeKind.AWAY:
@@ -121,6 +121,10 @@ def steps_of(facts: Facts) -> str:
 def are(count: int) -> str:
     """Return the verb for so many."""
     return "is" if count == 1 else "are"
+
+
+def _wanted(facts: Facts) -> str:
+    return "resolved" if facts.is_held else "approved"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from plangate.notifications.html_part import html_of
 from plangate.notifications.inert import inert
 from plangate.notifications.message import Message, Part, markdown_of, plain_of
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind, Sending
-from plangate.notifications.reader_times import brief, whole
+from plangate.notifications.reader_times import brief, in_zone, whole
 from plangate.notifications.sentences import are, opening_of, run_of, subject_of
 
 _SHORTEST: Final = 50
@@ -29,6 +29,7 @@ _WITH_REASONS: Final = (NoticeKind.STUCK, NoticeKind.HELD)
 _BY: Final = ("approved", "rejected", "resolved")
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
+_SOME_SIGNED: Final = f"{_SIGNED} where it has to be signed"
 _NOT_APPROVED: Final = " Without a decision nothing is approved."
 _IF_NO_ONE_DOES: Final = "the run is aborted; nothing more is done, and Plangate takes nothing back"
 _REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
@@ -128,7 +129,8 @@ def _closing(notices: Sequence[Notice]) -> list[str]:
     if not asking:
         return []
     is_held = all(one.kind is NoticeKind.HELD for one in asking)
-    sign = _SIGNED if any(one.facts.needs_signature for one in asking) else ""
+    signed = [one for one in asking if one.facts.needs_signature]
+    sign = (_SIGNED if len(signed) == len(asking) else _SOME_SIGNED) if signed else ""
     said = _ON_THE_PAGE.format("resolve it" if is_held and len(asking) == 1 else "decide", sign)
     return [said if is_held else said + _NOT_APPROVED]
 
@@ -158,7 +160,7 @@ def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
         return _part(notice, zone, now, lengths)
     said = f"{subject_of(notice, zone, now)}."
     if notice.kind in _WITH_REASONS and notice.facts.happened:
-        happened = inert(notice.facts.happened, 2 * lengths.text)
+        happened = inert(in_zone(notice.facts.happened, zone), 2 * lengths.text)
         said += f" {happened[0].upper()}{happened[1:].rstrip('.')}."
     return Part(said, link=_link(notice.facts.link), action=_action(notice), is_row=True)
 
@@ -180,7 +182,7 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
     facts = notice.facts
     fields: list[tuple[str, str]] = []
     if facts.happened:
-        fields.append(("What happened", inert(facts.happened, 2 * lengths.text)))
+        fields.append(("What happened", inert(in_zone(facts.happened, zone), 2 * lengths.text)))
     if facts.by:
         fields.append((_decided(facts), inert(facts.by, lengths.text)))
     if facts.comment:

@@ -192,6 +192,29 @@ def test_an_absence_is_told_in_the_readers_time_with_a_link_to_their_page():
     )
 
 
+def test_times_that_rules_wrote_in_utc_are_in_the_readers_zone():
+    why = "no one could (kim is away until Mon 2026-11-30 09:00 UTC), and not before 2026-11-31 09:00 UTC"
+    text = written(to_dana(notice(NoticeKind.STUCK, happened=why)), NOW, INBOX).text
+    assert "until Monday, 30 November 2026, 10:00 CET), and not before 2026-11-31 09:00 UTC" in text
+
+
+def test_a_held_run_that_no_one_can_resolve_is_not_said_to_wait_for_an_approval():
+    message = written(to_dana(notice(NoticeKind.STUCK, is_held=True)), NOW, INBOX)
+    assert message.subject.startswith("Cannot be resolved as it is: refund-4711")
+    assert "approved" not in message.text
+
+
+def test_a_digest_says_that_a_passkey_is_needed_where_it_is():
+    one, other = of_run("a", needs_signature=True), of_run("b")
+    closings = {
+        written(to_dana(*both), NOW, INBOX).text.splitlines()[-1].partition(". ")[0]
+        for both in ((one, other), (one, of_run("c", needs_signature=True)), (other, of_run("d")))
+    }
+    where = "You decide on the page, after you sign in"
+    signed = f"{where}, and sign with your passkey"
+    assert closings == {where, signed, f"{signed} where it has to be signed"}
+
+
 def test_a_digest_says_why_a_plan_cannot_be_approved_and_why_a_run_is_held():
     why = "2 approvals by finance: only dana could (kim is away)"
     stuck = of_run("a", NoticeKind.STUCK, happened=why)

@@ -319,7 +319,7 @@ REFUSED = StepFailed(step=2, reason="secret")
             (done(1), REFUSED, held_at(2), resolved(2, Resolution.SKIP)),
             Outcome.EXECUTED,
             {"done": ("step 1: t",), "skipped": ("step 2: t",)},
-            "it was executed, except for what was skipped: step 2: t",
+            "it was executed, with step 2 (t) skipped",
         ),
         (
             (DOUBT, held_at(1), resolved(1, Resolution.MARK_DONE), done(2)),
