@@ -25,6 +25,14 @@ _IN_LINKS: Final = "-._~:/?#[]@!$&'()*+,;=%"
 _UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;@"}
 
 _DECIDING: Final = ASKING - {NoticeKind.HELD}
+_LABELS: Final = {
+    NoticeKind.NEEDED: "Note",
+    NoticeKind.REMINDER: "Note",
+    NoticeKind.ESCALATED: "Note",
+    NoticeKind.AWAY: "Note",
+    NoticeKind.STUCK: "What is missing",
+}
+"""What the label of what happened is, where it is another."""
 _WITH_REASONS: Final = (NoticeKind.STUCK, NoticeKind.HELD)
 _BY: Final = ("approved", "rejected", "resolved")
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
@@ -182,7 +190,12 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
     facts = notice.facts
     fields: list[tuple[str, str]] = []
     if facts.happened:
-        fields.append(("What happened", inert(in_zone(facts.happened, zone), 2 * lengths.text)))
+        fields.append(
+            (
+                _LABELS.get(notice.kind, "What happened"),
+                inert(in_zone(facts.happened, zone), 2 * lengths.text),
+            )
+        )
     if facts.by:
         fields.append((_decided(facts), inert(facts.by, lengths.text)))
     if facts.comment:
