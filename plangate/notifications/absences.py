@@ -1,10 +1,15 @@
 """Tell people that they are said to be away: a typed name is enough for that, and moves their messages."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from plangate.domain.absence import absence_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import Facts, Notice, NoticeKind
+
+_GO_TO_OTHERS: Final = "you are said to be away; what no one else can decide still comes to you"
+_COME_TO_YOU: Final = "no one else can get your messages now, so they still come to you"
+_IF_NOT: Final = "if you are not away, choose “I am back” on your page"
 
 
 def absence_notices(audience: Audience) -> Iterator[Notice]:
@@ -13,14 +18,17 @@ def absence_notices(audience: Audience) -> Iterator[Notice]:
         absence = absence_of(person, audience.now)
         if absence is None or not person.active:
             continue
-        happened = (
-            f"somebody said that you are away until {absence.until:%Y-%m-%d %H:%M} UTC, so others get your "
-            "messages; if this was not you: plangate away --back"
-        )
+        others = audience.instead(None, person.name)
+        goes_to = () if others == (person.name,) else others
         yield Notice(
             person=person.name,
             kind=NoticeKind.AWAY,
             event=f"away:{absence.since:%Y%m%dT%H%M%S}:{absence.until:%Y%m%dT%H%M%S}",
             due_at=audience.now,
-            facts=Facts(happened=happened, link=audience.inbox),
+            facts=Facts(
+                happened=f"{_GO_TO_OTHERS if goes_to else _COME_TO_YOU}; {_IF_NOT}",
+                goes_to=goes_to,
+                away_until=absence.until,
+                link=f"{audience.inbox}/me",
+            ),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.escalation import standing_in
@@ -24,23 +25,27 @@ class Ask(Frozen):
         person: their name, or a role's as ``role:NAME``.
         key: which review or hold this is about; part of the event's name.
         at: from when they are asked.
-        instead_of: the person who is away and for whom they get it; empty if it is their own.
+        instead_of: the people who are away and for whom they get it before they may decide themselves; empty
+            if it is their own.
+        own_at: from when on they are asked themselves, if they get it for others before; None for never.
         is_keyless: whether they cannot give it yet, since it has to be signed and they have no key.
+        is_away: whether they get it although they are away, since no one else can give it now.
     """
 
     person: str
     kind: NoticeKind
     key: str
     at: AwareDatetime
-    instead_of: str = ""
+    instead_of: tuple[str, ...] = ()
+    own_at: AwareDatetime | None = None
     is_keyless: bool = False
+    is_away: bool = False
 
 
-def asked_now(run: RunState, audience: Audience) -> tuple[Ask, ...]:
+def asked(run: RunState, audience: Audience) -> tuple[Ask, ...]:
     """Return everyone who can give what the run waits for, now or later, and may see it.
 
-    Where one of them is away, those are asked who get their messages. Those who only lack a key are among
-    them, marked so.
+    Those who are away are among them, and those who only lack a key, marked so.
     """
     if run.drafted is None:
         return ()
@@ -50,16 +55,7 @@ def asked_now(run: RunState, audience: Audience) -> tuple[Ask, ...]:
         found = _asked_to_resolve(run, audience)
     else:
         return ()
-    asks = [_with_key(one, run, audience) for one in found if audience.may_see(run, one.person)]
-    present: dict[str, Ask] = {}
-    for ask in asks:
-        if audience.instead(run, ask.person) == (ask.person,):
-            present[ask.person] = ask
-    for ask in (one for one in asks if not one.is_keyless):
-        for person in audience.instead(run, ask.person):
-            own = ask.model_copy(update={"person": person, "instead_of": ask.person})
-            present.setdefault(person, own)
-    return tuple(present.values())
+    return tuple(_with_key(one, run, audience) for one in found if audience.may_see(run, one.person))
 
 
 def key_of(run: RunState) -> str:
@@ -91,13 +87,21 @@ def _is_about(run: RunState, decision: Decision, number: int, *, is_hold: bool) 
     )
 
 
-def _with_key(ask: Ask, run: RunState, audience: Audience) -> Ask:
-    """Return what a person is asked for, marked if they have no key that it takes."""
+def needs_signature(run: RunState) -> bool:
+    """Return whether what the run waits for has to be signed."""
+    return _proof(run) is Assurance.SIGNED
+
+
+def _proof(run: RunState) -> Assurance:
     assert run.drafted is not None
     requirement = run.drafted.requirement
-    needed = requirement.resolving.assurance if run.phase is Phase.HELD else requirement.assurance
+    return requirement.resolving.assurance if run.phase is Phase.HELD else requirement.assurance
+
+
+def _with_key(ask: Ask, run: RunState, audience: Audience) -> Ask:
+    """Return what a person is asked for, marked if they have no key that it takes."""
     approver = audience.approver(ask.person)
-    if approver is None or approver.assurance >= needed:
+    if approver is None or approver.assurance >= _proof(run):
         return ask
     kind = ask.kind if ask.kind is NoticeKind.HELD else NoticeKind.NEEDED
     return ask.model_copy(update={"kind": kind, "is_keyless": True})

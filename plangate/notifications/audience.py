@@ -75,12 +75,15 @@ class Audience:
         return tuple(one for one in self.known if wanted & self.roles_of[one.name])
 
     def instead(self, run: RunState | None, name: str) -> tuple[str, ...]:
-        """Return who gets what is for this person: they themselves, or others while they are away."""
+        """Return who gets what is for this person: they themselves, or others while they are away.
+
+        Others get it only if a message reaches them, and they may see the run.
+        """
         if self.people is None or name not in self.away:
             return (name,)
 
         def may_be_told(other: str) -> bool:
-            return run is None or self.may_see(run, other)
+            return bool(self.addresses_of(other)) and (run is None or self.may_see(run, other))
 
         return told_instead(name, self.people, self.now, may_be_told)
 

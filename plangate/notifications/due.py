@@ -15,11 +15,11 @@ from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import same_person
 from plangate.domain.reminders import reminders
 from plangate.domain.run import Phase, RunState
-from plangate.notifications.asked import ASKS, Ask, asked_now, has_decided, key_of
+from plangate.notifications.addressees import Addressees, addressees
+from plangate.notifications.asked import ASKS, Ask, has_decided, key_of, needs_signature
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import (
     changed_because,
-    decided_by,
     ended_because,
     facts_of,
     held_because,
@@ -65,11 +65,11 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
 
     A notice that is not among them, and was not sent yet, is to be cancelled.
     """
-    asks = asked_now(followed.run, audience)
+    found = addressees(followed.run, audience)
     return (
-        *_asks(followed, asks, audience, now),
-        *_relieved(followed, asks, audience),
-        *_stuck(followed, asks, audience, now),
+        *_asks(followed, found.asks, audience, now),
+        *_relieved(followed, found, audience),
+        *_stuck(followed, found.asks, audience, now),
         *_outcome(followed, audience),
     )
 
@@ -78,21 +78,49 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
     run = followed.run
     if run.deadline is not None and run.deadline <= now:
         return
-    facts = facts_of(run, audience)
+    facts = _asking_facts(run, audience, now)
     for ask in asks:
         if ask.is_keyless:
             yield from _told_of_key(followed, ask, facts)
             continue
-        event = f"asked:{ask.key}:{followed.times(NoticeKind.RELIEVED, ask.person, ask.key)}"
-        said = facts.model_copy(update={"happened": _happened(run, ask)})
+        event = _event(followed, ask, asks)
+        said = facts.model_copy(
+            update={"happened": _happened(run, ask), "instead_of": ask.instead_of, "may_from": ask.own_at}
+        )
         notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
         yield notice
-        is_told = any(one.is_sent and (one.person, one.event) == (ask.person, event) for one in followed.told)
-        for at in _reminded_at(run, ask, audience, now, is_told=is_told):
+        for at in _reminded_at(followed, ask, audience, now):
             before = int((run.deadline - at).total_seconds()) if run.deadline else 0
             name = f"reminded:{ask.key}:{run.deadline:%Y%m%dT%H%M%S}:{before}"
             kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
             yield notice.model_copy(update={"kind": kind, "event": name, "due_at": at})
+
+
+def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
+    """Return what is so for everyone who is asked."""
+    if run.drafted is None or run.phase not in (Phase.IN_REVIEW, Phase.HELD):
+        return facts_of(run, audience)
+    facts = facts_of(run, audience).model_copy(update={"needs_signature": needs_signature(run)})
+    if run.held is not None:
+        return with_steps(facts, run)
+    first = run.beginning.first(now)
+    return facts.model_copy(update={"begins": first if first is not None and first > now else None})
+
+
+def _event(followed: Followed, ask: Ask, asks: Sequence[Ask]) -> str:
+    """Return the name under which a person is told once that they are asked.
+
+    Who was told before, for a person who is away, is told again when they may approve themselves.
+    """
+    number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
+    event = f"asked:{ask.key}:{number}"
+    if ask.kind is not NoticeKind.ESCALATED:
+        return event
+    told = {
+        one.kind for one in followed.told if one.is_sent and (one.person, one.event) == (ask.person, event)
+    }
+    is_second = any(one.person == ask.person and one.instead_of for one in asks)
+    return f"escalated:{ask.key}:{number}" if is_second or told - {ask.kind.value} else event
 
 
 def _told_of_key(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]:
@@ -101,14 +129,16 @@ def _told_of_key(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]
     event = f"keyless:{ask.key}:0"
     if all(one == event or not one.startswith("keyless:") for one in before):
         happened = "; ".join(one for one in (_happened(followed.run, ask), _KEYLESS) if one)
-        said = facts.model_copy(update={"happened": happened})
+        said = facts.model_copy(update={"happened": happened, "lacks_key": True})
         yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
 
 
-def _reminded_at(
-    run: RunState, ask: Ask, audience: Audience, now: datetime, *, is_told: bool
-) -> Sequence[datetime]:
-    """Return when the person is still to be reminded; of the times that have passed, the last alone."""
+def _reminded_at(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[datetime]:
+    """Return when the person is still to be reminded; of the times that have passed, the last alone.
+
+    That one only if they were asked before. Who is asked themselves later is reminded for others until then.
+    """
+    run = followed.run
     remind = run.drafted.requirement.remind if run.drafted else ()
     if not remind or run.deadline is None:
         return ()
@@ -117,15 +147,22 @@ def _reminded_at(
     except NoWorkingTime:  # in so many years there is none: better at night than never
         times = reminders(ask.at, run.deadline, remind)
     passed = [one for one in times if one <= now]
-    return [*(passed[-1:] if is_told else ()), *(one for one in times if one > now)]
+    coming = [one for one in times if one > now and (ask.own_at is None or one <= ask.own_at)]
+    number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
+    events = [f"{word}:{ask.key}:{number}" for word in ("asked", "escalated")]
+    is_told = any(one.is_sent and one.person == ask.person and one.event in events for one in followed.told)
+    return [*(passed[-1:] if is_told else ()), *coming]
 
 
-def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> Iterator[Notice]:
-    """Yield a notice to each who was asked, is asked no longer, and did not decide themselves."""
+def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
+    """Yield a notice to each who was asked, is asked no longer, and did not decide themselves.
+
+    While they are away, it says who is asked instead.
+    """
     run = followed.run
     if run.phase is Phase.DRAFTING:
         return
-    still = {ask.person for ask in asks}
+    still = {ask.person for ask in found.asks} | found.away
     facts = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "deadline": None})
     last = {one.person: one.event for one in followed.told if one.is_sent and one.kind in _ASKED}
     for person, event in last.items():
@@ -134,12 +171,14 @@ def _relieved(followed: Followed, asks: Sequence[Ask], audience: Audience) -> It
             continue
         asked = [one.event for one in followed.told if one.person == person and one.is_sent]
         number = max((_number_in(one) for one in asked if one.startswith(f"asked:{key}:")), default=0)
+        goes_to = found.goes_to.get(person)
+        more = {"goes_to": goes_to} if goes_to else verdict_on(run, is_of_hold=key.startswith("hold"))
         yield Notice(
             person=person,
             kind=NoticeKind.RELIEVED,
             event=f"relieved:{key}:{number}",
             due_at=followed.moved_at,
-            facts=facts.model_copy(update=verdict_on(run, is_of_hold=key.startswith("hold"))),
+            facts=facts.model_copy(update=more),
         )
 
 
@@ -168,7 +207,7 @@ def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
     assert run.drafted is not None
     requirement = run.drafted.requirement
     needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
-    certain = [one for one in asks if not one.instead_of and not one.is_keyless]
+    certain = [one for one in asks if not (one.instead_of or one.is_keyless or one.is_away)]
     there = {one.person for one in certain if one.kind is not NoticeKind.ESCALATED}
     if needs_key or run.phase is Phase.HELD:
         return not needs_key and any(one in audience.roles_of for one in there)
@@ -187,16 +226,18 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
         return
     verdict = verdict_on(run)
     if run.closed.outcome is Outcome.FAILED:
-        verdict = {"by": decided_by(run)}
-    said = facts_of(run, audience).model_copy(update={"happened": ended_because(run)} | verdict)
+        verdict = {}  # who approved it did not decide that it fails
+    said = with_steps(facts_of(run, audience), run)
+    said = said.model_copy(update={"happened": ended_because(run)} | verdict)
     told = [one.person for one in followed.told if one.kind == NoticeKind.OUTCOME and one.is_sent]
     for person in told or audience.instead(run, requester.name):
+        away = () if same_person(person, requester.name) else (requester.name,)
         yield Notice(
             person=person,
             kind=NoticeKind.OUTCOME,
             event="outcome",
             due_at=followed.moved_at,
-            facts=with_steps(said, run),
+            facts=said.model_copy(update={"instead_of": away}),
         )
 
 
@@ -206,7 +247,14 @@ def _happened(run: RunState, ask: Ask) -> str:
         parts.append(why)
     if ask.kind is NoticeKind.CHANGED:
         parts.append("the approval that you gave before counts no more")
-    parts += [f"you get this because {ask.instead_of} is away"] if ask.instead_of else []
+    what = "resolve" if ask.kind is NoticeKind.HELD else "approve"
+    if ask.instead_of:
+        names = " and ".join(ask.instead_of)
+        verb = "is" if len(ask.instead_of) == 1 else "are"
+        own = f"until you may {what} it yourself, " if ask.own_at else f"you cannot {what} it yourself, but "
+        parts += [f"you get this because {names} {verb} away", f"{own}{names} still can"]
+    if ask.is_away:
+        parts.append(f"you are away, but no one who gets your messages can {what} this now")
     return "; ".join(parts)
 
 

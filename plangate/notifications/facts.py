@@ -5,29 +5,16 @@ demands something of the plan allows details.
 """
 
 from collections import Counter
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from plangate.domain.audit import Decided, Outcome
-from plangate.domain.decision import Choice
+from plangate.domain.decision import Choice, Resolution
+from plangate.domain.plan import Step
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.notifications.audience import Audience
+from plangate.notifications.ends import steps_by_end
 from plangate.notifications.notice import Facts
-
-_ENDED: Final = {
-    Outcome.EXECUTED: "it was executed",
-    Outcome.REJECTED: "it was rejected",
-    Outcome.EXPIRED: "it expired: its deadline passed without the approvals that it needs",
-    Outcome.WITHDRAWN: "it was withdrawn",
-    Outcome.FAILED: "it failed",
-}
-_STANDS: Final = {
-    StepState.PENDING: "not begun",
-    StepState.DONE: "done",
-    StepState.FAILED: "failed",
-    StepState.IN_DOUBT: "in doubt",
-    StepState.SKIPPED: "skipped",
-    StepState.UNDONE: "done and taken back",
-}
 
 
 def facts_of(run: RunState, audience: Audience) -> Facts:
@@ -41,9 +28,15 @@ def facts_of(run: RunState, audience: Audience) -> Facts:
         tools=tuple(Counter(step.tool for step in steps).items()),
         requester=run.requester,
         deadline=None if run.closed else run.deadline,
-        details=tuple(step.preview for step in steps) if shows_details else (),
+        details=tuple(_previews(steps)) if shows_details else (),
+        is_held=run.held is not None,
         link=audience.link(run.workflow_id),
     )
+
+
+def _previews(steps: Sequence[Step]) -> Iterator[str]:
+    for number, step in enumerate(steps, start=1):
+        yield f"step {number}: {step.preview}" if len(steps) > 1 else step.preview
 
 
 def held_because(run: RunState) -> str:
@@ -57,17 +50,61 @@ def held_because(run: RunState) -> str:
         what = f"the undo of {what}"
     if state is StepState.IN_DOUBT:
         return f"{what}, is in doubt: it was begun, and it is not known whether it happened"
-    return f"{what}, failed" if state is StepState.FAILED else f"{what}, cannot go on"
+    return f"{what}, failed: it had no effect" if state is StepState.FAILED else f"{what}, cannot go on"
 
 
 def ended_because(run: RunState) -> str:
     """Return how the run ended; empty while it is open."""
     if run.closed is None:
         return ""
-    words = _ENDED[run.closed.outcome]
-    if run.closed.outcome is Outcome.REJECTED and (by := decided_by(run)):
-        return f"{words} by {by}"
-    return words
+    match run.closed.outcome:
+        case Outcome.EXECUTED:
+            return f"it was executed{_skipped(run)}"
+        case Outcome.REJECTED:
+            by = decided_by(run)
+            return f"it was rejected by {by}" if by else "it was rejected"
+        case Outcome.EXPIRED:
+            return "it expired: its deadline passed without the approvals that it needs"
+        case Outcome.WITHDRAWN:
+            return "it was withdrawn"
+        case Outcome.FAILED:
+            return _failed_because(run)
+        case _:
+            assert_never(run.closed.outcome)
+
+
+def _skipped(run: RunState) -> str:
+    """Return ``, with step 2 (send_email) skipped``; empty if no step was skipped."""
+    planned = run.drafted.plan.steps if run.drafted else ()
+    skipped = [
+        f"step {number} ({step.tool})"
+        for number, (step, progress) in enumerate(zip(planned, run.steps, strict=False), start=1)
+        if progress.state is StepState.SKIPPED
+    ]
+    return f", with {' and '.join(skipped)} skipped" if skipped else ""
+
+
+def _failed_because(run: RunState) -> str:
+    """Return how a run failed: aborted or undone by a person, or held and not resolved."""
+    last = _resolved_by(run, *Resolution)
+    if last is not None and last is _resolved_by(run, Resolution.ABORT):
+        return f"{_who(last)} aborted it"
+    undone = _resolved_by(run, Resolution.UNDO)
+    planned = run.drafted.plan.steps if run.drafted else ()
+    for number, (step, progress) in enumerate(zip(planned, run.steps, strict=False), start=1):
+        what = "step" if undone is None else "the undo of step"
+        if progress.part(undo=undone is not None).state in (StepState.FAILED, StepState.IN_DOUBT):
+            return f"{what} {number}, {step.tool}, could not go on, and no one resolved that"
+    return f"{_who(undone)} had it undone" if undone is not None else "it failed"
+
+
+def _resolved_by(run: RunState, *resolutions: Resolution) -> Decided | None:
+    """Return the last accepted decision that resolved a hold in one of these ways."""
+    for decided in reversed(run.decisions):
+        decision = decided.arrival.decision
+        if decided.verdict.accepted and decision is not None and decision.resolution in resolutions:
+            return decided
+    return None
 
 
 def decided_by(run: RunState) -> str:
@@ -138,13 +175,5 @@ def _who(decided: Decided | None) -> str:
 
 
 def with_steps(facts: Facts, run: RunState) -> Facts:
-    """Return facts with what was done and what was not."""
-    planned = run.drafted.plan.steps if run.drafted else ()
-    done, not_done = [], []
-    for number, (step, progress) in enumerate(zip(planned, run.steps, strict=False), start=1):
-        name = f"step {number}: {step.tool}"
-        if progress.state is StepState.DONE:
-            done.append(name)
-        else:
-            not_done.append(f"{name} ({_STANDS[progress.state]})")
-    return facts.model_copy(update={"done": tuple(done), "not_done": tuple(not_done)})
+    """Return facts with what was done and what was not, and of what that is not known."""
+    return facts.model_copy(update={end.value: steps for end, steps in steps_by_end(run).items()})

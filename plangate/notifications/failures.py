@@ -16,7 +16,7 @@ _WHAT: Final[dict[str, str]] = {
     NoticeKind.REMINDER: "a reminder",
     NoticeKind.ESCALATED: "that they are needed now",
     NoticeKind.CHANGED: "that they are needed again",
-    NoticeKind.RELIEVED: "that nothing is left to do",
+    NoticeKind.RELIEVED: "that they are not needed now",
     NoticeKind.HELD: "that the run is held",
     NoticeKind.OUTCOME: "how it ended",
     NoticeKind.STUCK: "that no one can approve it",

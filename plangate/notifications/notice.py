@@ -43,11 +43,22 @@ class Facts(Frozen):
         happened: what happened, in our own words: why it is held, how it ended, what is in trouble.
         done: the steps that were done, in our own words: number and tool.
         not_done: the steps that were not.
+        not_known: the steps of which that is not known.
+        skipped: the steps that a person skipped.
+        undone: the steps whose effect is taken back.
         details: the previews of the steps; empty unless each rule that demands something allows details.
         by: who decided, for those who need do nothing more.
         verdict: what became of it, without the name: ``approved``, ``expired without a decision``; empty if
             that is open.
         comment: what the person typed who rejected it; empty unless each rule allows details.
+        needs_signature: whether what is asked for has to be signed.
+        lacks_key: whether the reader cannot give it yet, since they have no key.
+        begins: when the plan runs at the earliest; None if at once.
+        instead_of: the people who are away and for whom the reader gets it, and may not decide now.
+        may_from: from when on the reader may decide themselves, if they get it for others before.
+        goes_to: the people who get it while the reader is away.
+        away_until: until when the reader is away.
+        is_held: whether the run is held, and waits for a resolution.
         link: the page of the run in the inbox.
     """
 
@@ -59,10 +70,21 @@ class Facts(Frozen):
     happened: str = ""
     done: tuple[str, ...] = ()
     not_done: tuple[str, ...] = ()
+    not_known: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     by: str = ""
     verdict: str = ""
     comment: str = ""
+    needs_signature: bool = False
+    lacks_key: bool = False
+    begins: AwareDatetime | None = None
+    instead_of: tuple[str, ...] = ()
+    may_from: AwareDatetime | None = None
+    goes_to: tuple[str, ...] = ()
+    away_until: AwareDatetime | None = None
+    is_held: bool = False
     link: str = ""
 
 
@@ -80,6 +102,11 @@ class Notice(Frozen):
     event: str
     due_at: AwareDatetime
     facts: Facts
+
+    @property
+    def asks_reader(self) -> bool:
+        """Whether the reader can give now what it asks for."""
+        return self.kind in ASKING and not (self.facts.lacks_key or self.facts.instead_of)
 
 
 class Sending(Frozen):

@@ -1,5 +1,6 @@
 """Times as the reader of a message has them: in their zone, with the day of the week."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
 )  # fmt: skip
+_RECORDED: Final = re.compile(r"(?:\b[A-Z][a-z]{2} )?\b(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC\b")
 _LONG: Final = timedelta(days=3)
 _ROUNDED: Final = (
     (timedelta(days=3, hours=11, minutes=30), timedelta(days=1)),
@@ -24,9 +26,26 @@ _ROUNDED: Final = (
 
 def whole(when: datetime, zone: str, now: datetime) -> str:
     """Return ``Friday, 27 November 2026, 14:00 CET (in 3 hours 20 minutes)``."""
+    return f"{day_and_time(when, zone)} ({distance(when, now)})"
+
+
+def day_and_time(when: datetime, zone: str) -> str:
+    """Return ``Friday, 27 November 2026, 14:00 CET``."""
     local = _local(when, zone)
     day = f"{_DAYS[local.weekday()]}, {local.day} {_MONTHS[local.month - 1]} {local.year}"
-    return f"{day}, {local:%H:%M} {zone_name(local)} ({distance(when, now)})"
+    return f"{day}, {local:%H:%M} {zone_name(local)}"
+
+
+def in_zone(text: str, zone: str) -> str:
+    """Return a sentence with its times in UTC, as rules and records write them, in the reader's zone."""
+
+    def local(found: re.Match[str]) -> str:
+        try:
+            return day_and_time(datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00"), zone)
+        except ValueError:
+            return found[0]
+
+    return _RECORDED.sub(local, text)
 
 
 def brief(when: datetime, zone: str, now: datetime) -> str:

@@ -8,7 +8,7 @@ model or a server may have worded passes through `inert`; of these, the subject 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, assert_never
+from typing import Final
 from urllib.parse import quote
 
 from plangate.domain.plurals import counted
@@ -16,20 +16,30 @@ from plangate.notifications.html_part import html_of
 from plangate.notifications.inert import inert
 from plangate.notifications.message import Message, Part, markdown_of, plain_of
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind, Sending
-from plangate.notifications.reader_times import brief, whole
+from plangate.notifications.reader_times import brief, in_zone, whole
+from plangate.notifications.sentences import are, opening_of, run_of, subject_of
 
-_MOST_TOOLS: Final = 5
-_LONGEST_TOOL: Final = 60
-_LONGEST_ID: Final = 40
-_LONGEST_NAME: Final = 40
 _SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
 _IN_LINKS: Final = "-._~:/?#[]@!$&'()*+,;=%"
 _UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;@"}
 
 _DECIDING: Final = ASKING - {NoticeKind.HELD}
+_LABELS: Final = {
+    NoticeKind.NEEDED: "Note",
+    NoticeKind.REMINDER: "Note",
+    NoticeKind.ESCALATED: "Note",
+    NoticeKind.AWAY: "Note",
+    NoticeKind.STUCK: "What is missing",
+}
+"""What the label of what happened is, where it is another."""
+_WITH_REASONS: Final = (NoticeKind.STUCK, NoticeKind.HELD)
 _BY: Final = ("approved", "rejected", "resolved")
-_ON_THE_PAGE: Final = "You decide on the page, after you sign in. Without a decision nothing is approved."
+_ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
+_SIGNED: Final = ", and sign with your passkey"
+_SOME_SIGNED: Final = f"{_SIGNED} where it has to be signed"
+_NOT_APPROVED: Final = " Without a decision nothing is approved."
+_IF_NO_ONE_DOES: Final = "the run is aborted; nothing more is done, and Plangate takes nothing back"
 _REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
 
 
@@ -81,9 +91,9 @@ def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL
 def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> Message:
     if len(sending.notices) == 1:
         notice = sending.notices[0]
-        subject = _subject(notice, sending.zone, now)
+        subject = subject_of(notice, sending.zone, now)
         parts = [_part(notice, sending.zone, now, lengths)]
-        closing = [_ON_THE_PAGE] if notice.kind in _DECIDING else []
+        closing = _closing([notice])
     else:
         subject, parts, closing = _digest(sending, now, inbox, lengths)
     if sending.is_repeat:
@@ -101,24 +111,36 @@ def _digest(
 ) -> tuple[str, list[Part], list[str]]:
     """Return subject, parts and closing lines of several notices: a line of each run, the soonest first."""
     notices = sorted(_newest(sending.notices), key=_urgency)
-    waiting = [one for one in notices if one.kind in ASKING]
+    waiting = [one for one in notices if one.asks_reader]
     if waiting:
         first = ""
         if waiting[0].facts.deadline is not None:
             by = brief(waiting[0].facts.deadline, sending.zone, now)
             first = f", by {by}" if len(waiting) == 1 else f", the first by {by}"
-        subject = f"{counted(len(waiting), 'decision')} of yours {_are(len(waiting))} needed{first}"
-        subject += f": {_run(waiting[0].facts)}"
+        subject = f"{counted(len(waiting), 'decision')} of yours {are(len(waiting))} needed{first}"
+        subject += f": {run_of(waiting[0].facts)}"
         if len(waiting) < len(notices):
             subject += f", and {counted(len(notices) - len(waiting), 'other notice')}"
     else:
-        subject = f"{counted(len(notices), 'notice')}: {_subject(notices[0], sending.zone, now)}"
+        subject = f"{counted(len(notices), 'notice')}: {subject_of(notices[0], sending.zone, now)}"
     parts = [Part(f"{_headline(waiting, notices)}.", link=_link(inbox), action="Open the inbox")]
     shown = notices[: lengths.notices]
     parts += [_row(one, sending.zone, now, lengths) for one in shown]
     if len(shown) < len(notices):
         parts.append(Part(f"{counted(len(notices) - len(shown), 'more notice')}: see the inbox."))
-    return subject, parts, [_ON_THE_PAGE] if waiting else []
+    return subject, parts, _closing(waiting)
+
+
+def _closing(notices: Sequence[Notice]) -> list[str]:
+    """Return how to give what these notices ask of the reader; nothing if none does."""
+    asking = [one for one in notices if one.asks_reader]
+    if not asking:
+        return []
+    is_held = all(one.kind is NoticeKind.HELD for one in asking)
+    signed = [one for one in asking if one.facts.needs_signature]
+    sign = (_SIGNED if len(signed) == len(asking) else _SOME_SIGNED) if signed else ""
+    said = _ON_THE_PAGE.format("resolve it" if is_held and len(asking) == 1 else "decide", sign)
+    return [said if is_held else said + _NOT_APPROVED]
 
 
 def _headline(waiting: Sequence[Notice], notices: Sequence[Notice]) -> str:
@@ -126,7 +148,7 @@ def _headline(waiting: Sequence[Notice], notices: Sequence[Notice]) -> str:
         return counted(len(notices), "notice")
     others = len(notices) - len(waiting)
     more = f", and {counted(others, 'other notice')}" if others else ""
-    return f"{counted(len(waiting), 'decision')} of yours {_are(len(waiting))} needed{more}"
+    return f"{counted(len(waiting), 'decision')} of yours {are(len(waiting))} needed{more}"
 
 
 def _newest(notices: Sequence[Notice]) -> list[Notice]:
@@ -144,151 +166,71 @@ def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
     """Return one line of a digest, with its link; of what is wrong with the installation, all of it."""
     if not notice.facts.workflow_id:
         return _part(notice, zone, now, lengths)
-    action = "Look and decide" if notice.kind in _DECIDING else "Look at it"
-    return Part(f"{_subject(notice, zone, now)}.", link=_link(notice.facts.link), action=action, is_row=True)
+    said = f"{subject_of(notice, zone, now)}."
+    if notice.kind in _WITH_REASONS and notice.facts.happened:
+        happened = inert(in_zone(notice.facts.happened, zone), 2 * lengths.text)
+        said += f" {happened[0].upper()}{happened[1:].rstrip('.')}."
+    return Part(said, link=_link(notice.facts.link), action=_action(notice), is_row=True)
+
+
+def _action(notice: Notice) -> str:
+    """Return what the link of a notice is for."""
+    if notice.kind is NoticeKind.AWAY:
+        return "Open your page"
+    return "Look and decide" if notice.kind in _DECIDING and notice.asks_reader else "Look at it"
 
 
 def _urgency(notice: Notice) -> tuple[int, datetime]:
     """Sort what a person has to decide first, by its deadline."""
     never = datetime.max.replace(tzinfo=UTC)
-    return notice.kind not in ASKING, notice.facts.deadline or never
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _subject(notice: Notice, zone: str, now: datetime) -> str:
-    facts = notice.facts
-    run, steps = _run(facts), _steps(facts)
-    by = f", by {brief(facts.deadline, zone, now)}" if facts.deadline and notice.kind in ASKING else ""
-    match notice.kind:
-        case NoticeKind.NEEDED:
-            return f"Your approval is needed for {run}{by}: {steps}"
-        case NoticeKind.REMINDER:
-            return f"Reminder: your approval is needed for {run}{by}: {steps}"
-        case NoticeKind.ESCALATED:
-            return f"Escalated to you: your approval is needed for {run}{by}: {steps}"
-        case NoticeKind.CHANGED:
-            return f"The plan changed, please look again at {run}{by}: {steps}"
-        case NoticeKind.RELIEVED:
-            return f"{_sentence(facts, 'Nothing more to do', '; nothing more to do')} for {run}: {steps}"
-        case NoticeKind.HELD:
-            return f"A run is held: {run}{', to be resolved' if by else ''}{by}: {steps}"
-        case NoticeKind.OUTCOME:
-            return f"Your request {run} has ended: {_ended(facts)}{_done(facts)}"
-        case NoticeKind.STUCK:
-            return f"Cannot be approved as it is: {run}, {steps}"
-        case NoticeKind.TROUBLE:
-            return "Plangate needs an operator"
-        case NoticeKind.AWAY:
-            return "You are said to be away"
-        case NoticeKind.TEST:
-            return "A test of your notices"
-        case _:
-            assert_never(notice.kind)
-
-
-def _run(facts: Facts) -> str:
-    """Return the run's id as it may stand in a subject."""
-    return inert(facts.workflow_id, _LONGEST_ID) if facts.workflow_id else "a run"
-
-
-def _verdict(facts: Facts) -> str:
-    """Return ``approved by dana``, ``expired without a decision``; empty if that is open."""
-    by = f" by {inert(facts.by, _LONGEST_NAME)}" if facts.verdict and facts.by else ""
-    return f"{facts.verdict}{by}"
-
-
-def _sentence(facts: Facts, otherwise: str, end: str) -> str:
-    """Return ``Approved by dana; nothing more to do``."""
-    said = _verdict(facts)
-    return f"{said[0].upper()}{said[1:]}{end}" if said else otherwise
-
-
-def _ended(facts: Facts) -> str:
-    """Return how a request ended, unless what was done says it."""
-    said = _verdict(facts)
-    return f"{said}; " if said and not said.startswith("approved") else ""
+    return not notice.asks_reader, notice.facts.deadline or never
 
 
 def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
     facts = notice.facts
     fields: list[tuple[str, str]] = []
     if facts.happened:
-        fields.append(("What happened", inert(facts.happened, 2 * lengths.text)))
+        fields.append(
+            (
+                _LABELS.get(notice.kind, "What happened"),
+                inert(in_zone(facts.happened, zone), 2 * lengths.text),
+            )
+        )
     if facts.by:
         fields.append((_decided(facts), inert(facts.by, lengths.text)))
     if facts.comment:
         fields.append(("Reason given", inert(facts.comment, lengths.text)))
     if facts.requester:
         fields.append(("Asked by", inert(facts.requester, lengths.text)))
-    if facts.deadline and notice.kind in ASKING:
-        label = "To be resolved by" if notice.kind is NoticeKind.HELD else "Decide by"
-        fields.append((label, whole(facts.deadline, zone, now)))
-    listed = (("Steps", facts.details), ("Done", facts.done), ("Not done", facts.not_done))
+    if facts.begins:
+        fields.append(("Runs at the earliest", whole(facts.begins, zone, now)))
+    if facts.may_from:
+        fields.append(("You may approve it from", whole(facts.may_from, zone, now)))
+    if facts.deadline and notice.kind is NoticeKind.HELD:
+        fields.append(("To be resolved by", whole(facts.deadline, zone, now)))
+        fields.append(("If no one does", _IF_NO_ONE_DOES))
+    elif facts.deadline and notice.kind in ASKING:
+        fields.append(("Decide by", whole(facts.deadline, zone, now)))
+    listed = (
+        ("Steps", facts.details),
+        ("Done", facts.done),
+        ("Not known", facts.not_known),
+        ("Not done", facts.not_done),
+        ("Skipped", facts.skipped),
+        ("Undone", facts.undone),
+    )
     return Part(
-        f"{_opening(notice)}.",
+        f"{opening_of(notice, zone)}.",
         fields=tuple(fields),
         lists=tuple((label, _lines(lines, lengths)) for label, lines in listed if lines),
         link=_link(facts.link),
-        action="Look and decide" if notice.kind in _DECIDING else "Look at it",
+        action=_action(notice),
     )
 
 
 def _decided(facts: Facts) -> str:
     """Return the label of who decided."""
     return f"{facts.verdict.capitalize()} by" if facts.verdict in _BY else "Decided by"
-
-
-def _opening(notice: Notice) -> str:
-    facts = notice.facts
-    what = f"{_run(facts)}: {_steps(facts)}"
-    match notice.kind:
-        case NoticeKind.NEEDED:
-            return f"Your approval is needed for {what}"
-        case NoticeKind.REMINDER:
-            return f"Your approval is still needed for {what}"
-        case NoticeKind.ESCALATED:
-            return f"Others have not decided yet, so your approval is asked for, too: {what}"
-        case NoticeKind.CHANGED:
-            return f"What you decided counts no more; please look again at {what}"
-        case NoticeKind.RELIEVED:
-            return f"{_sentence(facts, 'There', '. There')} is nothing more for you to do about {what}"
-        case NoticeKind.HELD:
-            return f"A run has stopped and waits for a person to say how it goes on: {what}"
-        case NoticeKind.OUTCOME:
-            return f"Your request {_run(facts)} has ended: {_ended(facts)}{_done(facts)}"
-        case NoticeKind.STUCK:
-            return f"This plan cannot be approved as it is: {what}"
-        case NoticeKind.TROUBLE:
-            return "Something is wrong that only an operator can put right"
-        case NoticeKind.AWAY:
-            return "Your messages go to others"
-        case NoticeKind.TEST:
-            return "This is a test: notices for you arrive here"
-        case _:
-            assert_never(notice.kind)
-
-
-def _steps(facts: Facts) -> str:
-    """Return ``3 steps (refund_payment, 2 x create_ticket)``, with a real multiplication sign."""
-    count = sum(times for _, times in facts.tools)
-    if not count:
-        return "a plan"
-    named = [
-        (f"{times} \u00d7 " if times > 1 else "") + inert(tool, _LONGEST_TOOL)
-        for tool, times in facts.tools[:_MOST_TOOLS]
-    ]
-    more = len(facts.tools) - len(named)
-    named += [counted(more, "more tool")] if more else []
-    return f"{counted(count, 'step')} ({', '.join(named)})"
-
-
-def _done(facts: Facts) -> str:
-    if not facts.done:
-        return f"nothing was done of {_steps(facts)}"
-    return f"{len(facts.done)} done of {_steps(facts)}"
 
 
 def _lines(lines: Sequence[str], lengths: Lengths) -> tuple[str, ...]:

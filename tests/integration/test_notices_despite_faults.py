@@ -305,7 +305,8 @@ async def test_who_is_said_to_be_away_hears_so_at_once_at_their_own_address(
     await telling.notifier.settle()
     (notice,) = (one for one in post.sent if one.person == "dana")
     assert notice.address == "mailto:dana@example.org"
-    assert "plangate away --back" in notice.notices[0].facts.happened
+    assert notice.notices[0].facts.goes_to == ("olga",)
+    assert notice.notices[0].facts.link == "http://inbox/me"
     post.sent.clear()
     assert "dana away" not in await told_in(telling, 3)
 

@@ -55,8 +55,8 @@ CHAT_MARKUP: Final = (
     ":fire:", ":white_check_mark: approved", "${SLACK_HOOK}", "{{app_title}}", "%0A", "\\n", "<b>", "</b>", "<pre>", "&amp;",
 )  # fmt: skip
 _LABELS: Final = re.compile(
-    r"(?:- )?(?:What happened|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Steps|Done|Not done|Look and decide|Look at it"
-    r"|Open the inbox):|(?:- )?• |\[(?:Look and decide|Look at it|Open the inbox)\]\("
+    r"(?:- )?(?:What happened|Note|What is missing|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Runs at the earliest|You may approve it from|If no one does|Steps|Done|Not known|Not done|Skipped|Undone|Look and decide|Look at it|Open your page"
+    r"|Open the inbox):|(?:- )?• |\[(?:Look and decide|Look at it|Open your page|Open the inbox)\]\("
 )
 _INTERPRETED: Final = {
     "address": re.compile(r"(?i)[a-z][a-z0-9+.-]{1,20}:/?/?[^\s]*?[\w.-]+(?=/|\b)(?<!\bby:)|www\.\w"),
@@ -98,6 +98,9 @@ def notice_with(text: str, kind: NoticeKind, *, has_details: bool) -> Notice:
         happened=filled,
         done=(filled,),
         not_done=(filled,),
+        not_known=(filled,),
+        skipped=(filled,),
+        undone=(filled,),
         details=(filled,) if has_details else (),
         by=filled,
         verdict=verdict,

@@ -71,7 +71,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
         ),
         (NoticeKind.CHANGED, f"The plan changed, please look again at refund-4711, by 14:00: {STEPS}"),
         (NoticeKind.RELIEVED, f"Nothing more to do for refund-4711: {STEPS}"),
-        (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved, by 14:00: {STEPS}"),
+        (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00: {STEPS}"),
         (NoticeKind.OUTCOME, f"Your request refund-4711 has ended: 2 done of {STEPS}"),
         (NoticeKind.STUCK, f"Cannot be approved as it is: refund-4711, {STEPS}"),
         (NoticeKind.TROUBLE, "Plangate needs an operator"),
@@ -95,6 +95,133 @@ def test_an_outcome_says_what_was_done_and_what_was_not():
     assert "Done:\n• step 1: refund_payment\n\nNot done:\n• step 2: x\n" in text
     nothing = written(to_dana(notice(NoticeKind.OUTCOME)), NOW, INBOX)
     assert nothing.subject == f"Your request refund-4711 has ended: nothing was done of {STEPS}"
+
+
+def test_what_is_not_known_is_neither_done_nor_not_done():
+    ended = notice(
+        NoticeKind.OUTCOME,
+        done=("step 1: refund_payment",),
+        not_known=("step 2: create_ticket (in doubt)",),
+        not_done=("step 3: send_email (not begun)",),
+    )
+    message = written(to_dana(ended), NOW, INBOX)
+    assert message.subject == f"Your request refund-4711 has ended: 1 done, 1 not known of {STEPS}"
+    assert "Not known:\n• step 2: create_ticket (in doubt)\n\nNot done:\n• step 3" in message.text
+    assert "<li><bdi>step 2: create_ticket (in doubt)</bdi></li>" in message.html
+
+
+def test_the_subject_of_an_outcome_names_what_was_skipped_and_counts_what_was_undone():
+    ended = notice(NoticeKind.OUTCOME, done=("step 1: a",), skipped=("step 2: pay",), undone=("step 3: b",))
+    subject = written(to_dana(ended), NOW, INBOX).subject
+    assert subject.endswith(f" has ended: 1 done, 1 skipped (step 2: pay), 1 undone of {STEPS}")
+    only = notice(NoticeKind.OUTCOME, not_known=("step 1: a (in doubt)",))
+    assert ": 0 done, 1 not known of 3 steps" in written(to_dana(only), NOW, INBOX).subject
+
+
+def test_a_hold_says_what_happens_if_no_one_resolves_it():
+    held = notice(NoticeKind.HELD, not_known=("step 2: create_ticket (in doubt)",), needs_signature=True)
+    text = written(to_dana(held), NOW, INBOX).text
+    assert (
+        "If no one does: the run is aborted; nothing more is done, and Plangate takes nothing back\n" in text
+    )
+    assert text.endswith("\n\nYou resolve it on the page, after you sign in, and sign with your passkey.\n")
+    assert "nothing is approved" not in text
+
+
+def test_who_is_asked_reads_that_a_passkey_is_needed_and_when_the_plan_runs_at_the_earliest():
+    asked = notice(needs_signature=True, begins=NOW + timedelta(days=5))
+    text = written(to_dana(asked), NOW, INBOX).text
+    assert "Runs at the earliest: Tuesday, 1 December 2026, 10:00 CET (in 5 days)\n" in text
+    assert "You decide on the page, after you sign in, and sign with your passkey. Without a" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "subject"),
+    [
+        (NoticeKind.NEEDED, {"lacks_key": True}, "You need a passkey to approve refund-4711, by 14:00: "),
+        (NoticeKind.HELD, {"lacks_key": True}, "You need a passkey to resolve refund-4711, by 14:00: "),
+        (
+            NoticeKind.NEEDED,
+            {"instead_of": ("kim",)},
+            "For kim, who is away: approval needed for refund-4711, by 14:00: ",
+        ),
+        (
+            NoticeKind.REMINDER,
+            {"instead_of": ("kim", "head")},
+            "Reminder for kim and head, who are away: approval needed for refund-4711, by 14:00: ",
+        ),
+        (
+            NoticeKind.HELD,
+            {"instead_of": ("kim",)},
+            "For kim, who is away: a run is held: refund-4711, by 14:00: ",
+        ),
+    ],
+)
+def test_no_message_says_that_the_approval_of_a_reader_is_needed_who_cannot_give_it(kind, facts, subject):
+    message = written(to_dana(notice(kind, **facts)), NOW, INBOX)
+    assert message.subject == subject + STEPS
+    for text in (message.text, message.html, message.markdown):
+        assert "Look and decide" not in text
+        assert "You decide" not in text
+        assert "Your approval" not in text
+    digest = written(to_dana(of_run("a"), of_run("b", kind, **facts)), NOW, INBOX)
+    assert digest.subject == "1 decision of yours is needed, by 14:00: a, and 1 other notice"
+
+
+def test_who_stands_in_reads_from_when_on_they_may_approve():
+    passed_on = notice(instead_of=("kim",), may_from=NOW + timedelta(hours=2))
+    text = written(to_dana(passed_on), NOW, INBOX).text
+    assert "You may approve it from: Thursday, 26 November 2026, 12:00 CET (in 2 hours)\n" in text
+
+
+def test_who_is_away_reads_to_whom_their_messages_go_and_not_that_nothing_is_left_to_do():
+    message = written(to_dana(notice(NoticeKind.RELIEVED, goes_to=("fred", "kim"))), NOW, INBOX)
+    assert message.subject == f"Your messages about refund-4711 go to fred and kim: {STEPS}"
+    assert "While you are away, fred and kim will get your messages about refund-4711" in message.text
+    assert "othing more" not in message.subject + message.text
+
+
+def test_an_absence_is_told_in_the_readers_time_with_a_link_to_their_page():
+    absence = Facts(goes_to=("fred",), away_until=NOW + timedelta(days=1), link=f"{INBOX}/me")
+    told = Notice(person="dana", kind=NoticeKind.AWAY, event="away:1", due_at=NOW, facts=absence)
+    message = written(to_dana(told), NOW, INBOX)
+    assert message.subject == "Your messages go to fred"
+    assert message.text == (
+        "Your messages go to fred until Friday, 27 November 2026, 10:00 CET.\n\n"
+        f"Open your page:\n{INBOX}/me\n"
+    )
+
+
+def test_times_that_rules_wrote_in_utc_are_in_the_readers_zone():
+    why = "no one could (kim is away until Mon 2026-11-30 09:00 UTC), and not before 2026-11-31 09:00 UTC"
+    text = written(to_dana(notice(NoticeKind.STUCK, happened=why)), NOW, INBOX).text
+    assert "until Monday, 30 November 2026, 10:00 CET), and not before 2026-11-31 09:00 UTC" in text
+
+
+def test_a_held_run_that_no_one_can_resolve_is_not_said_to_wait_for_an_approval():
+    message = written(to_dana(notice(NoticeKind.STUCK, is_held=True)), NOW, INBOX)
+    assert message.subject.startswith("Cannot be resolved as it is: refund-4711")
+    assert "approved" not in message.text
+
+
+def test_a_digest_says_that_a_passkey_is_needed_where_it_is():
+    one, other = of_run("a", needs_signature=True), of_run("b")
+    closings = {
+        written(to_dana(*both), NOW, INBOX).text.splitlines()[-1].partition(". ")[0]
+        for both in ((one, other), (one, of_run("c", needs_signature=True)), (other, of_run("d")))
+    }
+    where = "You decide on the page, after you sign in"
+    signed = f"{where}, and sign with your passkey"
+    assert closings == {where, signed, f"{signed} where it has to be signed"}
+
+
+def test_a_digest_says_why_a_plan_cannot_be_approved_and_why_a_run_is_held():
+    why = "2 approvals by finance: only dana could (kim is away)"
+    stuck = of_run("a", NoticeKind.STUCK, happened=why)
+    held = of_run("b", NoticeKind.HELD, happened="step 2, pay, is in doubt")
+    text = written(to_dana(stuck, held), NOW, INBOX).text
+    assert f"• Cannot be approved as it is: a, {STEPS}. {why}.\n" in text
+    assert f"{STEPS}. Step 2, pay, is in doubt.\n" in text
 
 
 def test_details_are_shown_only_where_the_facts_have_them():
@@ -207,7 +334,8 @@ def test_a_summary_of_very_many_says_how_many_it_does_not_list():
     st.sampled_from(NoticeKind),
 )
 def test_a_message_for_a_chat_is_never_longer_than_the_shortest_service_allows(count, lines, text, kind):
-    facts = {"requester": text, "happened": text, "done": lines, "not_done": lines, "details": lines}
+    listed = ("done", "not_done", "not_known", "skipped", "undone", "details", "instead_of", "goes_to")
+    facts = {"requester": text, "happened": text, **dict.fromkeys(listed, lines)}
     notices = [notice(kind, workflow_id=f"{number} {text}", **facts) for number in range(count)]
     message = written(to_dana(*notices), NOW, INBOX, CHAT)
     assert len(message.subject + message.text) <= 2_000

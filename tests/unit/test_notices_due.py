@@ -3,20 +3,34 @@
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Closed, Event, Held, Outcome, Reopened, StepInDoubt
+from plangate.domain.audit import (
+    Claimed,
+    Closed,
+    Decided,
+    Event,
+    Held,
+    Outcome,
+    Reopened,
+    StepFailed,
+    StepInDoubt,
+    StepUndone,
+)
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.escalation import Escalation
 from plangate.domain.people import Absence, Key, LostApproval, People, Person
 from plangate.domain.policy import Need, Requirement, Resolvers
 from plangate.domain.seers import Seers
+from plangate.domain.tool import Receipt
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
 from plangate.notifications.due import Followed, notices_due
+from plangate.notifications.ends import End
 from plangate.notifications.notice import Notice, NoticeKind
 from plangate.records.notices import Told
 from tests.support.build import DEADLINE, HOUR, NOON, done, drafted, requested, state_after
@@ -243,6 +257,8 @@ def test_those_are_asked_to_resolve_who_may() -> None:
     assert found[0].facts.happened == (
         "step 1, t, is in doubt: it was begun, and it is not known whether it happened"
     )
+    assert found[0].facts.not_known == ("step 1: t (in doubt)",)
+    assert found[0].facts.not_done == ("step 2: t (not begun)",)
     resolved = decided("boss2", plan.fingerprint, Choice.RESOLVE, step=1, resolution=Resolution.RETRY, hold=1)
     assert said(due(*held, resolved, told=sent(found))) == ["head relieved"]
 
@@ -258,6 +274,101 @@ def test_the_requester_hears_what_was_done_and_what_was_not() -> None:
     assert outcome.person == "rita"
     assert (outcome.facts.done, outcome.facts.not_done) == (("step 1: t",), ("step 2: t (not begun)",))
     assert "secret" not in outcome.facts.model_dump_json()
+
+
+APPROVED = (PLAN, decided("dana", PLAN.fingerprint))
+
+
+def held_at(step: int, *, hold: int = 1, undo: bool = False) -> Held:
+    return Held(
+        number=hold,
+        step=step,
+        undo=undo,
+        fingerprint=PLAN.fingerprint,
+        why="secret",
+        held_at=NOON,
+        deadline=DEADLINE,
+    )
+
+
+def resolved(step: int, resolution: Resolution, *, hold: int = 1) -> Decided:
+    return decided("dana", PLAN.fingerprint, Choice.RESOLVE, step=step, resolution=resolution, hold=hold)
+
+
+DOUBT = StepInDoubt(step=1, reason="secret")
+UNDONE = StepUndone(step=1, receipt=Receipt(summary="ok"))
+REFUSED = StepFailed(step=2, reason="secret")
+
+
+@pytest.mark.parametrize(
+    ("events", "outcome", "lists", "happened"),
+    [
+        (
+            (DOUBT, held_at(1), resolved(1, Resolution.ABORT)),
+            Outcome.FAILED,
+            {"not_known": ("step 1: t (in doubt)",), "not_done": ("step 2: t (not begun)",)},
+            "dana aborted it",
+        ),
+        (
+            (done(1), REFUSED, held_at(2)),
+            Outcome.FAILED,
+            {"done": ("step 1: t",), "not_done": ("step 2: t (failed)",)},
+            "step 2, t, could not go on, and no one resolved that",
+        ),
+        (
+            (done(1), REFUSED, held_at(2), resolved(2, Resolution.SKIP)),
+            Outcome.EXECUTED,
+            {"done": ("step 1: t",), "skipped": ("step 2: t",)},
+            "it was executed, with step 2 (t) skipped",
+        ),
+        (
+            (DOUBT, held_at(1), resolved(1, Resolution.MARK_DONE), done(2)),
+            Outcome.EXECUTED,
+            {"done": ("step 1: t (as a person says)", "step 2: t")},
+            "it was executed",
+        ),
+        (
+            (
+                done(1),
+                REFUSED,
+                held_at(2),
+                resolved(2, Resolution.UNDO),
+                StepUndone(step=1, receipt=Receipt(summary="ok")),
+            ),
+            Outcome.FAILED,
+            {"undone": ("step 1: t",), "not_done": ("step 2: t (failed)",)},
+            "dana had it undone",
+        ),
+        (
+            (
+                *(done(1), REFUSED, held_at(2), resolved(2, Resolution.UNDO)),
+                *(StepInDoubt(step=1, undo=True, reason="secret"), held_at(1, hold=2, undo=True)),
+            ),
+            Outcome.FAILED,
+            {
+                "not_known": ("step 1: t (done; whether it was taken back is in doubt)",),
+                "not_done": ("step 2: t (failed)",),
+            },
+            "the undo of step 1, t, could not go on, and no one resolved that",
+        ),
+        (
+            (done(1), Claimed(step=2, attempt=1, idempotency_key="k", fingerprint=PLAN.fingerprint)),
+            Outcome.FAILED,
+            {"done": ("step 1: t",), "not_known": ("step 2: t (begun)",)},
+            "it failed",
+        ),
+    ],
+    ids=["aborted", "not resolved", "skipped", "marked as done", "undone", "undo in doubt", "cut off"],
+)
+def test_each_step_is_in_the_one_list_that_is_true_and_the_end_says_what_became_of_it(
+    events: tuple[Event, ...], outcome: Outcome, lists: dict[str, tuple[str, ...]], happened: str
+) -> None:
+    found = due(*APPROVED, *events, Closed(outcome=outcome, reason="secret"))
+    facts = next(one.facts for one in found if one.kind is NoticeKind.OUTCOME)
+    ends = {end.value: getattr(facts, end.value) for end in End}
+    assert {end: steps for end, steps in ends.items() if steps} == lists
+    assert facts.happened == happened
+    assert "secret" not in facts.model_dump_json()
 
 
 def test_a_rule_that_no_one_can_satisfy_is_told_at_once() -> None:

@@ -1,0 +1,112 @@
+"""Who gets what a run asks for: the people who are asked, or others while these are away.
+
+An absence moves a message and never makes it vanish:
+
+- who gets a message for another gets it when that one would, and what they are asked themselves later, too;
+- if none of those who get it can give something that the run waits for, those who are away get it, too.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from plangate.domain.escalation import standing_in
+from plangate.domain.policy import missing
+from plangate.domain.run import RunState
+from plangate.domain.who_can import able_to_approve
+from plangate.notifications.asked import Ask, asked
+from plangate.notifications.audience import Audience
+from plangate.notifications.notice import NoticeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Addressees:
+    """Who gets what a run asks for.
+
+    Attributes:
+        asks: what each of them gets; two of a person who is asked for others first, and later themselves.
+        goes_to: who gets it instead of each person who is away.
+        away: those who are away and have nothing to be told: they could not decide anyway.
+    """
+
+    asks: tuple[Ask, ...] = ()
+    goes_to: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    away: frozenset[str] = frozenset()
+
+
+def addressees(run: RunState, audience: Audience) -> Addressees:
+    """Return who gets what the run asks for now."""
+    asks = asked(run, audience)
+    others = {ask.person: audience.instead(run, ask.person) for ask in asks}
+    there = {ask.person: ask for ask in asks if others[ask.person] == (ask.person,)}
+    gone = [ask for ask in asks if ask.person not in there]
+    moved = sorted((ask for ask in gone if not ask.is_keyless), key=lambda ask: ask.at)
+    goes_to = {ask.person: others[ask.person] for ask in moved}
+    found = list(_each(there, moved, goes_to, audience))
+    left = _left_over(run, found, asks, audience) if moved else frozenset()
+    kept = (ask.model_copy(update={"is_away": True}) for ask in moved if ask.person in left)
+    return Addressees(
+        asks=(*found, *kept),
+        goes_to={name: names for name, names in goes_to.items() if name not in left},
+        away=frozenset(ask.person for ask in gone if ask.is_keyless),
+    )
+
+
+def _each(
+    there: Mapping[str, Ask],
+    moved: Sequence[Ask],
+    goes_to: Mapping[str, Sequence[str]],
+    audience: Audience,
+) -> Iterator[Ask]:
+    """Yield what each person who is there gets: what is their own, and before that what is for others."""
+    for_others: dict[str, list[Ask]] = {}
+    for ask in moved:
+        for person in goes_to[ask.person]:
+            for_others.setdefault(person, []).append(ask)
+    for person in dict.fromkeys([*there, *for_others]):
+        own, asks = there.get(person), for_others.get(person, [])
+        is_able = own is not None and not own.is_keyless
+        if asks and not (is_able and own is not None and own.at <= max(asks[0].at, audience.now)):
+            yield _for_others(person, asks, own if is_able else None, audience)
+        if own is not None and (is_able or not asks):
+            yield own
+
+
+def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Audience) -> Ask:
+    """Return what a person gets for others, from the earliest time at which one of these is asked."""
+    first = asks[0]
+    begun = [ask.person for ask in asks if ask.at <= max(first.at, audience.now)]
+    return Ask(
+        person=person,
+        kind=NoticeKind.HELD if first.kind is NoticeKind.HELD else NoticeKind.NEEDED,
+        key=first.key,
+        at=first.at,
+        instead_of=tuple(dict.fromkeys(begun)),
+        own_at=own.at if own is not None else None,
+    )
+
+
+def _left_over(
+    run: RunState, found: Iterable[Ask], asks: Sequence[Ask], audience: Audience
+) -> frozenset[str]:
+    """Return the people who could give something that no one who gets it can give now."""
+    there = {
+        ask.person
+        for ask in found
+        if not (ask.is_keyless or ask.instead_of)
+        and ask.at <= audience.now
+        and audience.addresses_of(ask.person)
+    }
+    return frozenset(name for able in _able(run, asks, audience) if not able & there for name in able)
+
+
+def _able(run: RunState, asks: Sequence[Ask], audience: Audience) -> Iterator[frozenset[str]]:
+    """Yield for each thing that the run waits for who may give it now."""
+    assert run.drafted is not None
+    if run.held is not None:
+        yield frozenset(ask.person for ask in asks if not ask.is_keyless)
+        return
+    approved_by = [one.name for one in run.approvers]
+    for need in missing(run.drafted.requirement, run.counting, run.barred):
+        roles = [need.role, *(one.to for one in run.reliefs if one.role == need.role)]
+        known = [standing_in(one, run.reliefs, audience.now) for one in audience.with_a_role(roles)]
+        yield frozenset(able_to_approve([need], known, run.barred, approved_by))

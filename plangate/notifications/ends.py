@@ -1,0 +1,69 @@
+"""How far each step of a run came, by number and tool.
+
+A step is in one list alone, and where it is not known how far it came, that is its list.
+"""
+
+from enum import StrEnum
+from typing import assert_never
+
+from plangate.domain.audit import StepReversed, StepUnsettled
+from plangate.domain.run import RunState, StepProgress, StepState
+
+
+class End(StrEnum):
+    """The lists of steps, by the names that they have in `Facts`."""
+
+    DONE = "done"
+    NOT_KNOWN = "not_known"
+    NOT_DONE = "not_done"
+    SKIPPED = "skipped"
+    UNDONE = "undone"
+
+
+def steps_by_end(run: RunState) -> dict[End, tuple[str, ...]]:
+    """Return the steps of each list, such as ``step 2: send_email (not begun)``."""
+    planned = run.drafted.plan.steps if run.drafted else ()
+    found: dict[End, list[str]] = {end: [] for end in End}
+    for number, (step, progress) in enumerate(zip(planned, run.steps, strict=False), start=1):
+        end, note = _end_of(progress, is_claimed=number == run.claimed)
+        found[end].append(f"step {number}: {step.tool}" + (f" ({note})" if note else ""))
+    return {end: tuple(steps) for end, steps in found.items()}
+
+
+def _end_of(progress: StepProgress, *, is_claimed: bool) -> tuple[End, str]:
+    """Return the list of a step, and what there is to say of it."""
+    match progress.state:
+        case StepState.PENDING if is_claimed:
+            return End.NOT_KNOWN, "begun"
+        case StepState.PENDING:
+            return End.NOT_DONE, "not begun"
+        case StepState.DONE:
+            return _end_of_done(progress)
+        case StepState.FAILED:
+            return End.NOT_DONE, "failed"
+        case StepState.IN_DOUBT:
+            return End.NOT_KNOWN, "in doubt"
+        case StepState.SKIPPED:
+            return End.SKIPPED, ""
+        case StepState.UNDONE:
+            return End.UNDONE, "as a person says" if progress.undo.reason else ""
+        case _:
+            assert_never(progress.state)
+
+
+def _end_of_done(progress: StepProgress) -> tuple[End, str]:
+    """Return the same of a step that is done: its undo may have begun, or its effect not be final."""
+    match progress.undo.state:
+        case StepState.IN_DOUBT:
+            return End.NOT_KNOWN, "done; whether it was taken back is in doubt"
+        case StepState.FAILED | StepState.SKIPPED:
+            return End.DONE, "not taken back"
+        case _:
+            pass
+    if isinstance(progress.settlement, StepReversed):
+        return End.UNDONE, "reversed later"
+    if isinstance(progress.settlement, StepUnsettled):
+        return End.NOT_KNOWN, "accepted; how it ended is not known"
+    if progress.is_open:
+        return End.DONE, "accepted, not final yet"
+    return End.DONE, "as a person says" if progress.reason else ""

@@ -1,0 +1,191 @@
+"""The subject of a notice, and the sentence with which its message begins: what to do, and for which run."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, assert_never
+
+from plangate.domain.plurals import counted
+from plangate.notifications.inert import inert
+from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind
+from plangate.notifications.reader_times import brief, day_and_time
+
+_MOST_TOOLS: Final = 5
+_MOST_NAMES: Final = 3
+_MOST_SKIPPED: Final = 2
+_LONGEST_TOOL: Final = 60
+_LONGEST_ID: Final = 40
+_LONGEST_NAME: Final = 40
+
+
+def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR0912  one case for each kind
+    """Return what to do and for which run, in one line."""
+    facts = notice.facts
+    run, steps = run_of(facts), steps_of(facts)
+    by = f"by {brief(facts.deadline, zone, now)}" if facts.deadline and notice.kind in ASKING else ""
+    soon = f", {by}" if by else ""
+    if notice.kind in ASKING and not notice.asks_reader:
+        return f"{_passed_on(notice, soon)}: {steps}"
+    match notice.kind:
+        case NoticeKind.NEEDED:
+            return f"Your approval is needed for {run}{soon}: {steps}"
+        case NoticeKind.REMINDER:
+            return f"Reminder: your approval is needed for {run}{soon}: {steps}"
+        case NoticeKind.ESCALATED:
+            return f"Escalated to you: your approval is needed for {run}{soon}: {steps}"
+        case NoticeKind.CHANGED:
+            return f"The plan changed, please look again at {run}{soon}: {steps}"
+        case NoticeKind.RELIEVED:
+            return f"{_relieved(facts)}: {steps}"
+        case NoticeKind.HELD:
+            return f"A run is held: {run}{f', to be resolved {by}' if by else ''}: {steps}"
+        case NoticeKind.OUTCOME:
+            return _ended(facts)
+        case NoticeKind.STUCK:
+            return f"Cannot be {_wanted(facts)} as it is: {run}, {steps}"
+        case NoticeKind.TROUBLE:
+            return "Plangate needs an operator"
+        case NoticeKind.AWAY:
+            return (
+                f"Your messages go to {_names(facts.goes_to)}" if facts.goes_to else "You are said to be away"
+            )
+        case NoticeKind.TEST:
+            return "A test of your notices"
+        case _:
+            assert_never(notice.kind)
+
+
+def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for each kind
+    """Return the same as a sentence without a full stop, for a message that has the deadline below."""
+    facts = notice.facts
+    what = f"{run_of(facts)}: {steps_of(facts)}"
+    if notice.kind in ASKING and not notice.asks_reader:
+        return f"{_passed_on(notice)}: {steps_of(facts)}"
+    match notice.kind:
+        case NoticeKind.NEEDED:
+            return f"Your approval is needed for {what}"
+        case NoticeKind.REMINDER:
+            return f"Your approval is still needed for {what}"
+        case NoticeKind.ESCALATED:
+            return f"Others have not decided yet, so your approval is asked for, too: {what}"
+        case NoticeKind.CHANGED:
+            return f"What you decided counts no more; please look again at {what}"
+        case NoticeKind.RELIEVED:
+            return _nothing_more(facts)
+        case NoticeKind.HELD:
+            return f"A run has stopped and waits for a person to say how it goes on: {what}"
+        case NoticeKind.OUTCOME:
+            return _ended(facts)
+        case NoticeKind.STUCK:
+            return f"This run cannot be {_wanted(facts)} as it is: {what}"
+        case NoticeKind.TROUBLE:
+            return "Something is wrong that only an operator can put right"
+        case NoticeKind.AWAY:
+            return _away(facts, f" until {day_and_time(facts.away_until, zone)}" if facts.away_until else "")
+        case NoticeKind.TEST:
+            return "This is a test: notices for you arrive here"
+        case _:
+            assert_never(notice.kind)
+
+
+def _passed_on(notice: Notice, soon: str = "") -> str:
+    """Return what is asked for, for a reader who cannot give it now."""
+    facts, is_held = notice.facts, notice.kind is NoticeKind.HELD
+    if not facts.instead_of:
+        return f"You need a passkey to {'resolve' if is_held else 'approve'} {run_of(facts)}{soon}"
+    what = (
+        f"a run is held: {run_of(facts)}{soon}" if is_held else f"approval needed for {run_of(facts)}{soon}"
+    )
+    begin = "Reminder for" if notice.kind is NoticeKind.REMINDER else "For"
+    return f"{begin} {_names(facts.instead_of)}, who {are(len(facts.instead_of))} away: {what}"
+
+
+def run_of(facts: Facts) -> str:
+    """Return the run's id as it may stand in a subject."""
+    return inert(facts.workflow_id, _LONGEST_ID) if facts.workflow_id else "a run"
+
+
+def steps_of(facts: Facts) -> str:
+    """Return ``3 steps (refund_payment, 2 x create_ticket)``, with a real multiplication sign."""
+    count = sum(times for _, times in facts.tools)
+    if not count:
+        return "a plan"
+    named = [
+        (f"{times} \u00d7 " if times > 1 else "") + inert(tool, _LONGEST_TOOL)
+        for tool, times in facts.tools[:_MOST_TOOLS]
+    ]
+    more = len(facts.tools) - len(named)
+    named += [counted(more, "more tool")] if more else []
+    return f"{counted(count, 'step')} ({', '.join(named)})"
+
+
+def are(count: int) -> str:
+    """Return the verb for so many."""
+    return "is" if count == 1 else "are"
+
+
+def _wanted(facts: Facts) -> str:
+    return "resolved" if facts.is_held else "approved"
+
+
+def _names(names: Sequence[str]) -> str:
+    """Return ``dana``, ``dana and kim`` or ``dana, kim and 2 more``."""
+    shown = [inert(name, _LONGEST_NAME) for name in names[:_MOST_NAMES]]
+    shown += [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _verdict(facts: Facts) -> str:
+    """Return ``approved by dana``, ``expired without a decision``; empty if that is open."""
+    by = f" by {inert(facts.by, _LONGEST_NAME)}" if facts.verdict and facts.by else ""
+    return f"{facts.verdict}{by}"
+
+
+def _relieved(facts: Facts) -> str:
+    """Return ``Approved by dana; nothing more to do for refund-4711``, or to whom the messages go."""
+    run, said = run_of(facts), _verdict(facts)
+    if facts.goes_to:
+        return f"Your messages about {run} go to {_names(facts.goes_to)}"
+    begin = f"{said[0].upper()}{said[1:]}; nothing" if said else "Nothing"
+    return f"{begin} more to do for {run}"
+
+
+def _nothing_more(facts: Facts) -> str:
+    """Return the same as a sentence of the message."""
+    what, said = f"{run_of(facts)}: {steps_of(facts)}", _verdict(facts)
+    if facts.goes_to:
+        return f"While you are away, {_names(facts.goes_to)} will get your messages about {what}"
+    begin = f"{said[0].upper()}{said[1:]}. There" if said else "There"
+    return f"{begin} is nothing more for you to do about {what}"
+
+
+def _ended(facts: Facts) -> str:
+    """Return how a request ended: the verdict, unless what was done says it, and how many steps were done."""
+    whose = f"The request {run_of(facts)} of {_names(facts.instead_of)}"
+    said = _verdict(facts)
+    verdict = f"{said}; " if said and not said.startswith("approved") else ""
+    begin = whose if facts.instead_of else f"Your request {run_of(facts)}"
+    return f"{begin} has ended: {verdict}{_counts(facts)} {steps_of(facts)}"
+
+
+def _counts(facts: Facts) -> str:
+    """Return ``1 done, 1 not known of``; which steps were skipped is named."""
+    counts = [
+        (len(facts.done), "done"),
+        (len(facts.not_known), "not known"),
+        (len(facts.skipped), _skipped(facts)),
+        (len(facts.undone), "undone"),
+    ]
+    found = [f"{count} {word}" for count, word in counts if count]
+    if not found:
+        return "nothing was done of"
+    return ", ".join(found if facts.done else ["0 done", *found]) + " of"
+
+
+def _skipped(facts: Facts) -> str:
+    named = ", ".join(inert(one, _LONGEST_TOOL) for one in facts.skipped)
+    return f"skipped ({named})" if len(facts.skipped) <= _MOST_SKIPPED else "skipped"
+
+
+def _away(facts: Facts, until: str = "") -> str:
+    said = f"Your messages go to {_names(facts.goes_to)}" if facts.goes_to else "You are said to be away"
+    return f"{said}{until}"

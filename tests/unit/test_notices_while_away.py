@@ -1,0 +1,257 @@
+"""An absence moves messages: none of them vanishes, and none says that nothing is to do if there is."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import Event, Held, StepInDoubt
+from plangate.domain.decision import Choice
+from plangate.domain.escalation import Escalation, standing_in
+from plangate.domain.people import Absence, Delegation, Key, People, Person
+from plangate.domain.policy import Need, Requirement, Resolvers, missing
+from plangate.domain.run import RunState
+from plangate.domain.who_can import able_to_approve, able_to_resolve
+from plangate.notifications.absences import absence_notices
+from plangate.notifications.addresses import addresses_of
+from plangate.notifications.asked import asked
+from plangate.notifications.audience import Audience, audience_of
+from plangate.notifications.due import Followed, notices_due
+from plangate.notifications.notice import ASKING, Notice, NoticeKind
+from plangate.records.notices import Told
+from tests.support.build import HOUR, NOON, drafted, requested, state_after
+from tests.support.notices import decided
+
+DEADLINE = NOON + 12 * HOUR
+ROLES = {"rita": (), "dana": ("finance",), "kim": ("finance", "legal"), "fred": ("boss",), "anna": ()}
+KEY = Key(id="k", x="x" * 43)
+STANDS_IN = Escalation(role="finance", after_seconds=4 * 3600, to="boss")
+FINANCE = Requirement(needs=(Need(role="finance", count=1),), escalations=(STANDS_IN,))
+
+
+def audience(people: People, now: datetime) -> Audience:
+    return audience_of(
+        people,
+        now,
+        operators="operator",
+        is_narrowed=False,
+        inbox="https://inbox",
+        addresses_of=lambda name: addresses_of(people, name),
+    )
+
+
+def people_with(**changes: dict[str, object]) -> People:
+    """Return the list with these fields of these people."""
+    people = [Person(name=name, roles=roles, mail=f"{name}@example.org") for name, roles in ROLES.items()]
+    return People(persons=tuple(one.model_copy(update=changes.get(one.name, {})) for one in people))
+
+
+def away(to: str = "", since: float = -1, until: float = 20) -> dict[str, object]:
+    return {"absences": (Absence(since=NOON + since * HOUR, until=NOON + until * HOUR, to=to),)}
+
+
+def without(*names: str) -> dict[str, dict[str, object]]:
+    return {name: {"active": False} for name in names}
+
+
+def due(run: RunState, people: People, now: datetime = NOON, told: Sequence[Told] = ()) -> list[Notice]:
+    return list(notices_due(Followed(run, NOON, None, told), audience(people, now), now))
+
+
+def sent(notices: Sequence[Notice], now: datetime, before: Sequence[Told] = ()) -> list[Told]:
+    """Return what people were told once these are sent that are due."""
+    known = {(one.person, one.event) for one in before}
+    return [
+        *before,
+        *(
+            Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
+            for one in notices
+            if one.due_at <= now and (one.person, one.event) not in known
+        ),
+    ]
+
+
+def said(notices: Sequence[Notice], now: datetime = NOON) -> list[str]:
+    return sorted(f"{one.person} {one.kind}" for one in notices if one.due_at <= now)
+
+
+PLAN = state_after(requested(), drafted(requirement=FINANCE, deadline=DEADLINE))
+
+
+def test_who_stands_in_later_anyway_gets_the_message_of_who_is_away_at_once_and_their_own_in_time() -> None:
+    people = people_with(dana=away("fred"), **without("kim"))
+    found = due(PLAN, people)
+    first, second = (one for one in found if one.person == "fred")
+    assert (first.kind, first.due_at) == (NoticeKind.NEEDED, NOON)
+    assert first.facts.instead_of == ("dana",)
+    assert first.facts.may_from == second.due_at == NOON + 4 * HOUR
+    assert first.facts.happened == (
+        "you get this because dana is away; until you may approve it yourself, dana still can"
+    )
+    assert (second.kind, second.facts.instead_of) == (NoticeKind.ESCALATED, ())
+    told = sent(found, NOON)
+    later = NOON + 5 * HOUR
+    new = [
+        one
+        for one in due(PLAN, people, later, told)
+        if (one.person, one.event) not in {(t.person, t.event) for t in told}
+    ]
+    assert said(new, later) == ["dana relieved", "fred escalated"]
+
+
+@pytest.mark.parametrize("to", ["anna", "fred"])
+def test_while_no_one_else_can_decide_the_person_who_is_away_is_asked_too(to: str) -> None:
+    people = people_with(dana=away(to), **without("kim"))
+    found = [one for one in due(PLAN, people) if one.due_at <= NOON and one.kind in ASKING]
+    assert {one.person: one.asks_reader for one in found} == {"dana": True, to: False}
+    own = next(one.facts.happened for one in found if one.person == "dana")
+    assert own == "you are away, but no one who gets your messages can approve this now"
+
+
+def test_who_goes_away_reads_who_gets_their_messages_and_is_asked_again_when_they_are_back() -> None:
+    told = sent(due(PLAN, people_with()), NOON)
+    people = people_with(dana=away("anna", since=1, until=2))
+    then = due(PLAN, people, NOON + HOUR, told)
+    (relieved,) = (one for one in then if one.kind is NoticeKind.RELIEVED)
+    assert (relieved.person, relieved.facts.goes_to) == ("dana", ("anna",))
+    assert (relieved.facts.verdict, relieved.facts.by) == ("", "")
+    told = sent(then, NOON + HOUR, told)
+    back = due(PLAN, people, NOON + 2 * HOUR, told)
+    new = [one for one in back if (one.person, one.event) not in {(t.person, t.event) for t in told}]
+    assert said(new, NOON + 2 * HOUR) == ["anna relieved", "dana needed"]
+
+
+def test_a_person_without_an_address_gets_no_message_of_others() -> None:
+    people = people_with(dana=away("anna"), anna={"mail": ""})
+    assert said(due(PLAN, people)) == ["dana needed", "kim needed"]
+
+
+def test_an_absence_is_told_with_the_name_of_who_gets_the_messages() -> None:
+    people = people_with(dana=away("fred"), kim=away(""))
+    told = {one.person: one.facts for one in absence_notices(audience(people, NOON))}
+    assert (told["dana"].goes_to, told["kim"].goes_to) == (("fred",), ())
+    assert {one.link for one in told.values()} == {"https://inbox/me"}
+    assert {one.away_until for one in told.values()} == {NOON + 20 * HOUR}
+    assert "they still come to you" in told["kim"].happened
+
+
+def test_a_plan_that_changed_does_not_say_to_who_stands_in_that_they_gave_an_approval() -> None:
+    first = drafted(requirement=FINANCE, deadline=DEADLINE)
+    asked_for = decided("kim", first.fingerprint, Choice.REQUEST_CHANGES)
+    second = drafted(revision=2, requirement=FINANCE, deadline=DEADLINE)
+    run = state_after(requested(), first, decided("dana", first.fingerprint), asked_for, second)
+    found = due(run, people_with(dana=away("anna")))
+    (passed_on,) = (one for one in found if one.person == "anna")
+    assert passed_on.kind is NoticeKind.NEEDED
+    assert "gave before" not in passed_on.facts.happened
+
+
+HOURS = st.sampled_from([-1, 0, 1, 3, 4, 5, 9])
+NAMES = ("dana", "kim", "fred", "anna")
+
+
+@st.composite
+def absences(draw: st.DrawFn) -> tuple[Absence, ...]:
+    since, length = draw(HOURS), draw(st.sampled_from([1, 4, 20]))
+    if draw(st.booleans()):
+        return ()
+    to = draw(st.sampled_from(["", *NAMES]))
+    return (Absence(since=NOON + since * HOUR, until=NOON + (since + length) * HOUR, to=to),)
+
+
+@st.composite
+def delegates(draw: st.DrawFn) -> tuple[Delegation, ...]:
+    if draw(st.integers(0, 3)):
+        return ()
+    until = NOON + draw(HOURS) * HOUR
+    roles = draw(st.sampled_from([("finance",), ("legal",), ("boss",)]))
+    return (Delegation(to=draw(st.sampled_from(NAMES)), roles=roles, valid_until=until),)
+
+
+@st.composite
+def lists_of_people(draw: st.DrawFn) -> People:
+    def person(name: str) -> Person:
+        rarely = draw(st.integers(0, 5))
+        return Person(
+            name=name,
+            roles=ROLES[name],
+            mail="" if rarely == 0 else f"{name}@example.org",
+            keys=() if rarely == 1 else (KEY,),
+            active=rarely != 2,
+            absences=draw(absences()),
+            delegates=draw(delegates()),
+        )
+
+    return People(persons=(Person(name="rita"), *map(person, NAMES)))
+
+
+@st.composite
+def waiting_runs(draw: st.DrawFn) -> RunState:
+    roles = draw(st.sampled_from([("finance",), ("finance", "legal"), ("legal",)]))
+    requirement = Requirement(
+        needs=tuple(Need(role=role, count=draw(st.integers(1, 2))) for role in roles),
+        assurance=draw(st.sampled_from([Assurance.TYPED, Assurance.SIGNED])),
+        escalations=(STANDS_IN,) if draw(st.booleans()) else (),
+        resolvers=Resolvers(any_of=(("finance", "boss"),)),
+        remind=(3600,),
+    )
+    plan = drafted(requirement=requirement, deadline=DEADLINE)
+    events: list[Event] = [plan]
+    if draw(st.booleans()):
+        events.append(decided("kim", plan.fingerprint))
+    run = state_after(requested(), *events)
+    if run.is_approved:
+        stops = StepInDoubt(step=1, reason="cut off")
+        hold = Held(number=1, step=1, fingerprint=plan.fingerprint, why="w", held_at=NOON, deadline=DEADLINE)
+        run = state_after(requested(), *events, stops, hold)
+    return run
+
+
+def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
+    """Yield for each thing that the run waits for who can give it now."""
+    assert run.drafted is not None
+    requirement = run.drafted.requirement
+    proof = requirement.resolving.assurance if run.held else requirement.assurance
+    there = [one for one in who.known if one.assurance >= proof]
+    if run.held:
+        yield set(able_to_resolve(requirement, there, run.barred))
+        return
+    there = [standing_in(one, run.reliefs, who.now) for one in there]
+    approved_by = [one.name for one in run.approvers]
+    for need in missing(requirement, run.counting, run.barred):
+        yield set(able_to_approve([need], there, run.barred, approved_by))
+
+
+@settings(max_examples=60)
+@given(waiting_runs(), lists_of_people())
+def test_at_each_moment_someone_is_asked_who_may_decide_and_no_message_comes_later_by_an_absence(
+    run: RunState, people: People
+) -> None:
+    """So it is for each approval that a run still needs, as long as there is a person who can give it."""
+    told: list[Told] = []
+    for hour in (0, 1, 3, 4, 5, 9):
+        now = NOON + timedelta(hours=hour, minutes=1)
+        who = audience(people, now)
+        found = due(run, people, now, told)
+        names = [(one.person, one.event) for one in found]
+        assert len(names) == len(set(names))
+        asking = [one for one in found if one.kind in ASKING]
+        at = {one.person: one.due_at for one in sorted(asking, key=lambda one: one.due_at, reverse=True)}
+        reached = {one.person for one in asking if one.asks_reader and one.due_at <= now}
+        reached = set(filter(who.addresses_of, reached))
+        for able in able_now(run, who):
+            assert able & reached or not any(map(who.addresses_of, able))
+        for ask in asked(run, who):
+            for person in who.instead(run, ask.person) if not ask.is_keyless else ():
+                assert at[person] <= max(ask.at, now)
+        may_decide = {name for able in able_now(run, who) for name in able}
+        for one in found:
+            is_said = one.kind is NoticeKind.RELIEVED and one.person in may_decide
+            assert not is_said or one.facts.goes_to == who.instead(run, one.person) != (one.person,)
+            assert not one.asks_reader or one.person in may_decide or one.due_at > now
+        told = sent(found, now, told)
+    asked_once = [(one.person, one.event) for one in told]
+    assert len(asked_once) == len(set(asked_once))
