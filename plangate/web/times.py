@@ -26,7 +26,7 @@ def time_left(words: Language, when: datetime) -> str:
 def length(words: Language, seconds: float) -> str:
     """Return how long something took: '3.2 s' below a minute, then in minutes, hours or days."""
     if seconds < _MINUTE:
-        return words("time.seconds", seconds=f"{seconds:.1f}")
+        return words("time.seconds", seconds=words.number(seconds, 1))
     return _span(words, timedelta(seconds=seconds))
 
 
