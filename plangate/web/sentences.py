@@ -46,7 +46,7 @@ _ON_DAYS: Final = re.compile(rf"\Aon (.{{1,300}}?) ({WORKING.pattern})\Z")
 _IDENTIFIER: Final = re.compile(r"[\w.-]{1,100}")
 _LIST: Final = re.compile(r"(, and |, | and | or )")
 _OF_A_CLAUSE: Final = re.compile(
-    r"[;:?!] |[.] [a-z]|\A(?:\d[\d,.]*|The|An?|No|Its?|This|Step|Plan|and) |(?<!\S)(?:the|an?|is|are|was"
+    r"[;:?!] |[.] [a-z]|\A(?:\d[\d,.]*|The|An?|No|Its?|This|Step|Plan|and) |(?<![^\s(])(?:the|an?|is|are|was"
     r"|were|it|its|has|have|had|been|be|may|cannot|could|did|does|not|no|because|since|that|this|which|whether"
     r"|so|then|now|if|but|needs|until|with|by|at|on|from|for|to|step|plan)(?![^\s,.;:)])"
 )
@@ -121,11 +121,11 @@ class _OneText:
 
     def __init__(self, whole: _Patterns, every: _Patterns, writing: Writing) -> None:
         self._whole, self._all, self._writing = whole, every, writing
-        self._known: dict[tuple[str, int], str | None] = {}
+        self._known: dict[tuple[str, bool], str | None] = {}
 
     def said(self, text: str, depth: int) -> str | None:
         """Return the translation of one or more sentences, or of clauses between semicolons, or None."""
-        key = (text, depth)
+        key = (text, depth > 0)
         if key not in self._known:
             self._known[key] = None  # a part that has itself in it is none
             self._known[key] = self._row(_ENDS.split(text), " ", depth) or self._row(
@@ -149,7 +149,7 @@ class _OneText:
 
     def _sentence(self, text: str, depth: int) -> str | None:
         """Return the translation by the first pattern that fits, with a full stop if the English has one."""
-        if WORKING.fullmatch(text):
+        if (depth or " " in text) and WORKING.fullmatch(text):
             return self._writing.working(text)
         if depth and TIME.fullmatch(text):
             return self._writing.time(text)

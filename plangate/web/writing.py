@@ -10,7 +10,7 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY: Final = (
     rf"(?:(?P<weekday>{'|'.join(_DAYS)}) )?"
     r"(?:(?P<iso>\d{4})-(?P<in_year>\d\d)-(?P<in_month>\d\d)"
-    rf"|(?P<day>\d{{1,2}}) (?P<month>{'|'.join(_MONTHS)})(?:[a-z]{{2,6}})?(?: (?P<year>\d{{4}}))?)"
+    rf"|(?P<day>\d{{1,2}}) (?P<month>{'|'.join(_MONTHS)})(?:[a-z]{{1,6}})?(?: (?P<year>\d{{4}}))?)"
 )
 _FOUND: Final = re.compile(_DAY)
 _ONE: Final = re.sub(r"\?P<\w+>", "?:", _DAY)
@@ -21,9 +21,12 @@ TIME: Final = re.compile(
 """A time as the code writes it: '3 May 14:05 CEST (12:05 UTC)', '2026-05-03 12:05 UTC', 'Sun 2026-05-03'."""
 _WEEKDAYS: Final = re.compile("|".join(_DAYS))
 _WEEKDAY: Final = f"(?:{'|'.join(_DAYS)})"
+_WEEKDAYS_ROW: Final = rf"{_WEEKDAY}(?:(?:-|, ){_WEEKDAY})*"
+_ZONE: Final = r"(?:[A-Z]{3,4}|[A-Z]\w+(?:/[\w+-]+)+)"
 _HOURS: Final = r"\d\d:\d\d-\d\d:\d\d"
+_HOURS_ROW: Final = rf"{_HOURS}(?:, {_HOURS})*"
 WORKING: Final = re.compile(
-    rf"(?:{_WEEKDAY}(?:(?:-|, ){_WEEKDAY})* )?{_HOURS}(?:, {_HOURS})*(?: [\w/+-]{{1,60}})?"
+    rf"{_WEEKDAYS_ROW}(?: {_HOURS_ROW})?(?: {_ZONE})?|{_HOURS_ROW}(?: {_ZONE})?|{_ZONE}"
 )
 """The hours of a calendar: 'Mon-Fri 09:00-12:00, 13:00-17:00 Europe/Berlin'."""
 

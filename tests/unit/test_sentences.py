@@ -54,8 +54,8 @@ EXAMPLES = {
 }  # fmt: skip
 ENGLISH = re.compile(
     r"(?<![\w'./-])(?:the|is|are|were|it|its|has|have|had|been|be|may|cannot|could|not|because|since|that|this"
-    r"|which|whether|then|if|but|needs|until|with|by|of|and|or|for|no|to|at|on|step|approvals?|was not|days?"
-    r"|hours?|held|done|again|changed|new)(?![\w./-])"
+    r"|which|whether|then|if|but|needs|until|with|by|of|and|or|for|no|to|at|on|step|approvals?|was not"
+    r"|\d+ days?|\d+ hours?|held|done|again|changed|new)(?![\w./-])"
 )
 PARTS = re.compile(r"value|`[^`]*`|(?<=[.]) ")
 
@@ -190,10 +190,10 @@ def test_no_sentence_of_the_code_is_translated_in_part(code: str) -> None:
     texts = [
         text.replace("value", value) for text in sorted(known) for value in ("7", "carol", "it is in doubt")
     ]
-    texts = Random(12).sample(texts, 1_500)
+    texts = Random(12).sample(texts, 800)
     found = [(text, said(text)) for text in texts]
     assert [(text, own) for text, own in found if own != text and in_english(own)] == []
-    assert sum(own != text for text, own in found) > 40
+    assert sum(own != text for text, own in found) > 20
 
 
 @pytest.mark.parametrize("code", OTHERS)
