@@ -43,7 +43,7 @@ _BEGINS: Final = 6
 _VALUE: Final = re.compile(r"\{(\d)([#@%_&!?*]?)\}")
 _ENDS: Final = re.compile(r"(?<=[.?!]) (?=[A-Z\"'])")
 _ON_DAYS: Final = re.compile(rf"\Aon (.{{1,300}}?) ({WORKING.pattern})\Z")
-_IDENTIFIER: Final = re.compile(r"[\w.-]{1,100}")
+_IDENTIFIER: Final = re.compile(r"(?!(?:days?|hours?|minutes?|seconds?|steps?)\Z)[\w.-]{1,100}")
 _LIST: Final = re.compile(r"(, and |, | and | or )")
 _OF_A_CLAUSE: Final = re.compile(
     r"[;:?!] |[.] [a-z]|\A(?:\d[\d,.]*|The|An?|No|Its?|This|Step|Plan|and) |(?<![^\s(])(?:the|an?|is|are|was"

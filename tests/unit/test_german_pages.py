@@ -100,13 +100,13 @@ No valid answer came from api.acme.org:443 (Server disconnected.). Ask the opera
 whether the POST with the idempotency-key a0 was carried out: Plangate cannot tell. If it happened, it was \
 between 2026-11-26 23:41:24 and 23:41:25 UTC.
 The mail was handed to mail.acme.org:25, which did not confirm the outcome (SMTPTimeout). Look for \
-the Message-ID <a@b> in the log of mail.acme.org:25, or ask kim@example.org: Plangate cannot tell whether the \
-mail was sent.
+the Message-ID <a@b> in the log of mail.acme.org:25, or ask kim@example.org: Plangate cannot tell whether \
+the mail was sent.
 api.acme.org:443 cannot be reached (All connection attempts failed); nothing was sent. It was tried 10 times.
 step 1 done (accepted, not final): accepted by the mail server mail.acme.org:25
 held at step 2 until 27 Nov 23:41:25 CET (22:41:25 UTC): api.acme.org:443 did not answer within 30 seconds.
-plan d9fa12345678, revision 2, edited by dana, 2 steps: Refund it; needs 1 approval by finance or legal and 2 \
-approvals by anyone but the requester, signed; for finance, from 27 Nov 23:39 UTC also by fred
+plan d9fa12345678, revision 2, edited by dana, 2 steps: Refund it; needs 1 approval by finance or legal and \
+2 approvals by anyone but the requester, signed; for finance, from 27 Nov 23:39 UTC also by fred
 """
 
 
