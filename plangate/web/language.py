@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from plangate.web.sentences import NO_SENTENCES, Sentences
 from plangate.web.writing import ENGLISH, Writing
@@ -66,10 +66,12 @@ def _language(code: str, words: Mapping[str, str]) -> Language:
     return Language(code, words, Sentences(tables.get("said", {}), tables.get("parts", {}), writing), writing)
 
 
-def _writing(signs: Mapping[str, str]) -> Writing:
-    return Writing(
-        **{name: tuple(sign) if isinstance(sign, list) else sign for name, sign in signs.items()},
-    )
+def _writing(signs: Mapping[str, Any]) -> Writing:
+    """Return the signs of a file; ``Any`` stands for a text or a list of texts, as each sign has it."""
+    known: dict[str, Any] = {
+        name: tuple(sign) if isinstance(sign, list) else sign for name, sign in signs.items()
+    }
+    return Writing(**known)
 
 
 def chosen(accepted: str) -> Language:
