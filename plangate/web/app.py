@@ -154,7 +154,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(NotAudited)
     async def not_audited(request: Request, error: NotAudited) -> Response:
-        return _error(request, 503, error.name, **({"reason": error.reason} if error.reason else {}))
+        return _error(request, 503, error.name, reason=error.reason)
 
     @app.exception_handler(NotAnAuditor)
     async def no_auditor(request: Request, error: NotAnAuditor) -> Response:
@@ -169,10 +169,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(PlangateError)
     async def refused(request: Request, error: PlangateError) -> Response:
-        said = words_of(error)
-        if not is_for_machines(request):  # programs get it as it is
-            said = chosen(request.headers.get("accept-language", "")).said(said)
-        return _error(request, status_of(error), "errors.refused", reason=said)
+        return _error(request, status_of(error), reason=words_of(error))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, _: Exception) -> Response:
@@ -184,8 +181,9 @@ def _answer_errors(app: FastAPI) -> None:
         return _error(request, error.status_code, name)
 
 
-def _error(request: Request, status: int, name: str, **values: str) -> Response:
-    words = chosen(request.headers.get("accept-language", ""))(name, **values)
+def _error(request: Request, status: int, name: str = "", reason: str = "", **values: str) -> Response:
+    """Return words of a language by their name, and behind them a reason, which a page translates."""
+    words = chosen(request.headers.get("accept-language", ""))(name, **values) if name else ""
     if is_for_machines(request):
-        return problem(status, words)
-    return web_of(request).pages.draw(request, "error.html", status, words=words)
+        return problem(status, f"{words} {reason}".strip())
+    return web_of(request).pages.draw(request, "error.html", status, words=words, reason=reason)

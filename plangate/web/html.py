@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from plangate import __version__
 from plangate.domain.decision import Choice
 from plangate.domain.escaping import many_lines, one_line
-from plangate.presentation.words import spelled
+from plangate.presentation.words import how_proven, spelled
 from plangate.web.hints import on_a_page
 from plangate.web.language import Language, chosen, languages
 from plangate.web.security import CONTENT_SECURITY_POLICY
@@ -76,6 +76,7 @@ def _environment(words: Language) -> Environment:
     )
     made.globals |= {
         "t": words,
+        "how_proven": how_proven,
         "length": length,
         "time_left": time_left,
         "choices": (*Choice, "withdraw"),

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from plangate.web.sentences import NO_SENTENCES, Sentences
+from plangate.web.writing import ENGLISH, Writing
 
 _FOLDER: Final = Path(__file__).parent / "languages"
 DEFAULT: Final = "en"
 _MOST_TAGS: Final = 20
-_OF_SENTENCES: Final = ("said", "parts", "joined")
+_NO_WORDS: Final = ("said", "parts", "writing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,13 @@ class Language:
 
     Attributes:
         said: translates the sentences of Plangate's own code.
+        writing: how it writes numbers.
     """
 
     code: str
     words: Mapping[str, str]
     said: Sentences = NO_SENTENCES
+    writing: Writing = ENGLISH
 
     def __call__(self, name: str, /, **values: object) -> str:
         """Return the words with that name, with values in their places.
@@ -42,7 +45,11 @@ class Language:
 
     def count(self, name: str, number: int, /, **values: object) -> str:
         """Return the words for a number of things: ``name.one`` or ``name.other``."""
-        return self(f"{name}.{'one' if number == 1 else 'other'}", number=f"{number:,}", **values)
+        return self(f"{name}.{'one' if number == 1 else 'other'}", number=self.number(number), **values)
+
+    def number(self, number: float, decimals: int = 0) -> str:
+        """Return a number as the language writes it."""
+        return self.writing.number(f"{number:,.{decimals}f}")
 
 
 @cache
@@ -50,10 +57,21 @@ def languages() -> Mapping[str, Language]:
     """Return every language by its code."""
     english = read_words(_FOLDER / f"{DEFAULT}.toml")
     found = {path.stem: read_words(path) for path in sorted(_FOLDER.glob("*.toml"))}
-    return {
-        code: Language(code, {**english, **words}, _sentences(_FOLDER / f"{code}.toml"))
-        for code, words in found.items()
+    return {code: _language(code, {**english, **words}) for code, words in found.items()}
+
+
+def _language(code: str, words: Mapping[str, str]) -> Language:
+    tables = tomllib.loads((_FOLDER / f"{code}.toml").read_text(encoding="utf-8"))
+    writing = _writing(tables.get("writing", {}))
+    return Language(code, words, Sentences(tables.get("said", {}), tables.get("parts", {}), writing), writing)
+
+
+def _writing(signs: Mapping[str, Any]) -> Writing:
+    """Return the signs of a file; ``Any`` stands for a text or a list of texts, as each sign has it."""
+    known: dict[str, Any] = {
+        name: tuple(sign) if isinstance(sign, list) else sign for name, sign in signs.items()
     }
+    return Writing(**known)
 
 
 def chosen(accepted: str) -> Language:
@@ -79,13 +97,8 @@ def _by_preference(accepted: str) -> Sequence[str]:
 def read_words(path: Path) -> Mapping[str, str]:
     """Return the words of one file, by their names."""
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    words = {table: named for table, named in tables.items() if table not in _OF_SENTENCES}
+    words = {table: named for table, named in tables.items() if table not in _NO_WORDS}
     return {f"{table}.{name}": text for table, named in words.items() for name, text in _flat(named)}
-
-
-def _sentences(path: Path) -> Sentences:
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Sentences(*(tables.get(name, {}) for name in _OF_SENTENCES))
 
 
 def _flat(words: Mapping[str, object]) -> Sequence[tuple[str, str]]:

@@ -2,26 +2,56 @@
 
 Such a sentence comes as English text, from a worker, the records or the client. A language file has its
 pattern under ``[said]``, with ``{}`` for each value, and the translation, with ``{0}``, ``{1}`` for the
-values in their order. A value written ``{0!}`` is translated too, also by the patterns under ``[parts]``,
-which are no sentences; those under ``[joined]`` fit only if all such values can be translated. What has no
-pattern stays English, whole: names, comments and the words of tools are never translated.
+values in their order; those under ``[parts]`` stand only inside others. The pattern that says most wins, and
+it fits only if each value is what its place in the translation says:
 
-    >>> said = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"}, {})
-    >>> said("the run ends: rejected"), said("The run ends: rejected"), said("something else")
-    ('es endet: abgelehnt', 'Es endet: abgelehnt', 'something else')
+    {0}   a name or another short word, which stays as it is: no clause is one
+    {0#}  a number, written as the language writes it
+    {0@}  a time or a day, with the language's names
+    {0%}  the working time of a calendar, likewise
+    {0_}  an identifier, such as the name of a tool
+    {0&}  names, and what joins them is translated
+    {0!}  another sentence or part, translated too
+    {0?}  the same, or in quotation marks words of others, which stay
+    {0*}  any words of others, which stay
+
+So a text is translated whole, or stays English whole; names, comments and the words of tools are never
+translated.
+
+    >>> said = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"})
+    >>> said("the run ends: rejected"), said("The run ends: rejected"), said("the run ends: else")
+    ('es endet: abgelehnt', 'Es endet: abgelehnt', 'the run ends: else')
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
+
+from plangate.web.writing import ENGLISH, NUMBER, TIME, WORKING, Writing
 
 _LONGEST: Final = 1_500
 """Characters of a text that is translated; a longer one has words of others in it."""
-_DEEPEST: Final = 4
-_VALUE: Final = re.compile(r"\{(\d)(!?)\}")
-_ENDS: Final = re.compile(r"(?<=[.]) (?=[A-Z])")
+_DEEPEST: Final = 8
+_MOST_SENTENCES: Final = 12
+_LONGEST_NAME: Final = 200
+_BEGINS: Final = 6
+_VALUE: Final = re.compile(r"\{(\d)([#@%_&!?*]?)\}")
+_ENDS: Final = re.compile(r"(?<=[.?!]) (?=[A-Z\"'])")
+_ON_DAYS: Final = re.compile(rf"\Aon (.{{1,300}}?) ({WORKING.pattern})\Z")
+_IDENTIFIER: Final = re.compile(r"(?!(?:days?|hours?|minutes?|seconds?|steps?)\Z)[\w.-]{1,100}")
+_LIST: Final = re.compile(r"(, and |, | and | or )")
+_OF_A_CLAUSE: Final = re.compile(
+    r"[;:?!] |[.] [a-z]|\A(?:\d[\d,.]*|The|An?|No|Its?|This|Step|Plan|and) |(?<![^\s(])(?:the|an?|is|are|was"
+    r"|were|it|its|has|have|had|been|be|may|cannot|could|did|does|not|no|because|since|that|this|which|whether"
+    r"|so|then|now|if|but|needs|until|with|by|at|on|from|for|to|step|plan)(?![^\s,.;:)])"
+)
+"""What no name has: a value with it is a clause, and another pattern has to know it."""
+_BEGIN, _END = "\ue000", "\ue001"  # around words of others
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +61,12 @@ class _Pattern:
     Attributes:
         literals: what stands before, between and after its values.
         own: the translation.
-        is_strict: whether every value that is translated must be.
+        kinds: what each value must be, by its number.
     """
 
     literals: tuple[str, ...]
     own: str
-    is_strict: bool
+    kinds: Mapping[int, str]
 
     def values(self, text: str) -> tuple[str, ...] | None:
         """Return the values of a text, each as short as it can be, but not empty; None if it differs."""
@@ -63,55 +93,170 @@ class Sentences:
     Args:
         said: translations by pattern.
         parts: those of parts of sentences.
-        joined: those of parts of which every value must be translated.
+        writing: how the language writes numbers, times and quotations.
     """
 
-    def __init__(self, said: Mapping[str, str], parts: Mapping[str, str], joined: Mapping[str, str]) -> None:
-        self._said = _patterns(said, is_strict=False)
-        self._parts = [*_patterns(joined, is_strict=True), *_patterns(parts, is_strict=False)]
+    def __init__(self, said: Mapping[str, str], parts: Mapping[str, str], writing: Writing = ENGLISH) -> None:
+        self._whole = _Patterns(said)
+        self._all = _Patterns({**parts, **said})
+        self._writing = writing
         self._translated = lru_cache(maxsize=2_000)(self._translate)
 
     def __call__(self, text: str) -> str:
         """Return a text in this language; as it is if any of its sentences is not known."""
-        return self._translated(text) if self._said and len(text) <= _LONGEST else text
+        return "".join(piece for piece, _ in self.pieces(text))
 
-    def _translate(self, text: str) -> str:
-        for pieces, between in ((_ENDS.split(text), " "), ([text], ""), (text.split("; "), "; ")):
-            found = [self._matched(piece, 0) for piece in pieces]
-            if all(one is not None for one in found):
-                return between.join(one or "" for one in found)
-        return text
+    def pieces(self, text: str) -> Sequence[tuple[str, bool]]:
+        """Return a text in this language in pieces, each with whether it stayed as it was."""
+        can_be = self._whole.is_any and len(text) <= _LONGEST and _BEGIN not in text and _END not in text
+        own = self._translated(text) if can_be else None
+        return ((text, True),) if own is None else tuple(_split(own))
+
+    def _translate(self, text: str) -> str | None:
+        return _OneText(self._whole, self._all, self._writing).said(text, 0)
+
+
+class _OneText:
+    """Translates one text, and each part of it once."""
+
+    def __init__(self, whole: _Patterns, every: _Patterns, writing: Writing) -> None:
+        self._whole, self._all, self._writing = whole, every, writing
+        self._known: dict[tuple[str, bool], str | None] = {}
+
+    def said(self, text: str, depth: int) -> str | None:
+        """Return the translation of one or more sentences, or of clauses between semicolons, or None."""
+        key = (text, depth > 0)
+        if key not in self._known:
+            self._known[key] = None  # a part that has itself in it is none
+            self._known[key] = self._row(_ENDS.split(text), " ", depth) or self._row(
+                text.split("; "), "; ", depth
+            )
+        return self._known[key]
+
+    def _row(self, pieces: Sequence[str], between: str, depth: int) -> str | None:
+        """Return the translation of pieces side by side; what separates them may stand inside one, too."""
+        if len(pieces) > _MOST_SENTENCES:
+            return None
+        ends: list[str | None] = [*([None] * len(pieces)), ""]
+        for start in reversed(range(len(pieces))):
+            for end in range(start + 1, len(pieces) + 1):
+                rest = ends[end]
+                first = None if rest is None else self._sentence(between.join(pieces[start:end]), depth)
+                if first is not None and rest is not None:
+                    ends[start] = f"{first}{between}{rest}" if rest else first
+                    break
+        return ends[0]
+
+    def _sentence(self, text: str, depth: int) -> str | None:
+        """Return the translation by the first pattern that fits, with a full stop if the English has one."""
+        if (depth or " " in text) and WORKING.fullmatch(text):
+            return self._writing.working(text)
+        if depth and TIME.fullmatch(text):
+            return self._writing.time(text)
+        if depth and NUMBER.fullmatch(text):
+            return self._writing.number(text)
+        text = _ON_DAYS.sub(r"on \1 at \2", text)
+        found = self._matched(text, depth)
+        if found is None and text.endswith("."):
+            found = self._matched(text[:-1], depth)
+            return None if found is None else f"{found}."
+        if found is None and text:
+            found = self._matched(f"{text}.", depth)
+            return None if found is None else found.removesuffix(".")
+        return found
 
     def _matched(self, text: str, depth: int) -> str | None:
-        """Return the translation by the first pattern that fits, or None.
-
-        It begins with a capital letter if the English does.
-        """
-        for pattern in (*self._said, *(self._parts if depth else ())):
-            values = pattern.values(text)
-            filled = None if values is None else self._filled(values, pattern, depth)
-            if filled is not None:
-                return filled
-        if not "A" <= text[:1] <= "Z":
-            return None
-        found = self._matched(text[:1].lower() + text[1:], depth)
-        return None if found is None else found[:1].upper() + found[1:]
+        """It begins with a capital letter if the English does."""
+        lower = text[:1].lower() + text[1:] if "A" <= text[:1] <= "Z" else ""
+        known = self._all if depth else self._whole
+        for pattern, one in known.that_may_fit(text, lower):
+            values = pattern.values(one)
+            own = None if values is None else self._filled(values, pattern, depth)
+            if own is not None:
+                return own[:1].upper() + own[1:] if one is lower else own
+        return None
 
     def _filled(self, values: Sequence[str], pattern: _Pattern, depth: int) -> str | None:
-        filled: dict[str, str] = {}
-        for named in _VALUE.finditer(pattern.own):
-            value = values[int(named[1])]
-            translated = self._matched(value, depth + 1) if named[2] and depth < _DEEPEST else None
-            if named[2] and translated is None and pattern.is_strict:
+        filled: dict[int, str] = {}
+        for number, kind in pattern.kinds.items():
+            own = self._value(values[number], kind, depth)
+            if own is None:
                 return None
-            filled[named[0]] = value if translated is None else translated
-        return _VALUE.sub(lambda named: filled[named[0]], pattern.own)
+            filled[number] = own
+        own = _VALUE.sub(lambda named: filled[int(named[1])], pattern.own)
+        return own.replace(f"{_END}{self._writing.quotes[1]}.)", f"{_END}{self._writing.quotes[1]})")
+
+    def _value(self, value: str, kind: str, depth: int) -> str | None:
+        match kind:
+            case "#":
+                return self._writing.number(value) if NUMBER.fullmatch(value) else None
+            case "@":
+                return self._writing.time(value) if TIME.fullmatch(value) else None
+            case "%":
+                return self._writing.working(value) if WORKING.fullmatch(value) else None
+            case "_":
+                return value if _IDENTIFIER.fullmatch(value) else None
+            case "&":
+                return self._names(value, depth)
+            case "*":
+                return value
+            case "!" | "?":
+                own = self.said(value, depth + 1) if depth < _DEEPEST else None
+                return self._quoted(value) if own is None and kind == "?" else own
+            case _:
+                return value if _is_name(value) else None
+
+    def _names(self, value: str, depth: int) -> str | None:
+        own = self.said(value, depth + 1) if " " in value and depth < _DEEPEST else None
+        found = [] if own else [self._name(one, depth) for one in _LIST.split(value)]
+        return own or ("".join(one or "" for one in found) if None not in found else None)
+
+    def _name(self, value: str, depth: int) -> str | None:
+        own = self._matched(value, depth + 1) if " " in value else None
+        return own or (value if _is_name(value) else None)
+
+    def _quoted(self, value: str) -> str:
+        """Return words of others in quotation marks; a full stop stands behind them."""
+        words = value.removesuffix(".")
+        begin, end = self._writing.quotes
+        return f"{begin}{_BEGIN}{words}{_END}{end}{value[len(words) :]}"
 
 
-def _patterns(sentences: Mapping[str, str], *, is_strict: bool) -> list[_Pattern]:
-    """Return the patterns of sentences, those that say more first."""
-    ordered = sorted(sentences.items(), key=lambda one: len(one[0].replace("{}", "")), reverse=True)
-    return [_Pattern(tuple(english.split("{}")), own, is_strict) for english, own in ordered]
+def _is_name(value: str) -> bool:
+    return len(value) <= _LONGEST_NAME and _OF_A_CLAUSE.search(value) is None
 
 
-NO_SENTENCES: Final = Sentences({}, {}, {})
+def _split(own: str) -> Iterator[tuple[str, bool]]:
+    for number, piece in enumerate(re.split(f"[{_BEGIN}{_END}]", own)):
+        if piece:
+            yield piece, number % 2 == 1
+
+
+class _Patterns:
+    """The patterns of sentences, those that say more first, found by how a text begins."""
+
+    def __init__(self, sentences: Mapping[str, str]) -> None:
+        ordered = sorted(sentences.items(), key=lambda one: len(one[0].replace("{}", "")), reverse=True)
+        self.is_any = bool(ordered)
+        self._anywhere: list[tuple[int, _Pattern]] = []
+        self._by_begin: dict[str, list[tuple[int, _Pattern]]] = {}
+        for rank, (english, own) in enumerate(ordered):
+            kinds = {int(named[1]): named[2] for named in _VALUE.finditer(own)}
+            pattern = _Pattern(tuple(english.split("{}")), own, kinds)
+            begin = pattern.literals[0][:_BEGINS]
+            is_long = len(begin) == _BEGINS
+            (self._by_begin.setdefault(begin, []) if is_long else self._anywhere).append((rank, pattern))
+
+    def that_may_fit(self, text: str, lower: str) -> Iterator[tuple[_Pattern, str]]:
+        """Yield each pattern that a text may fit, with that text, or with its own in lower case."""
+        found = [(rank, 0, one, text) for rank, one in (*self._begun(text), *self._anywhere)]
+        if lower:
+            found += [(rank, 1, one, lower) for rank, one in (*self._begun(lower), *self._anywhere)]
+        for _, _, pattern, one in sorted(found, key=itemgetter(0, 1)):
+            yield pattern, one
+
+    def _begun(self, text: str) -> Sequence[tuple[int, _Pattern]]:
+        return self._by_begin.get(text[:_BEGINS], ())
+
+
+NO_SENTENCES: Final = Sentences({}, {})

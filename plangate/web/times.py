@@ -26,15 +26,15 @@ def time_left(words: Language, when: datetime) -> str:
 def length(words: Language, seconds: float) -> str:
     """Return how long something took: '3.2 s' below a minute, then in minutes, hours or days."""
     if seconds < _MINUTE:
-        return words("time.seconds", seconds=f"{seconds:.1f}")
-    return _span(words, timedelta(seconds=seconds))
+        return words("time.seconds", seconds=words.number(seconds, 1))
+    return _span(words, timedelta(seconds=seconds), "time.lasting")
 
 
-def _span(words: Language, length: timedelta) -> str:
+def _span(words: Language, length: timedelta, of_days: str = "time.days") -> str:
     minutes = int(length.total_seconds()) // _HOUR
     hours, days = minutes // _HOUR, minutes // (24 * _HOUR)
     if days >= _DAYS_AS_HOURS:
-        return words.count("time.days", days)
+        return words.count(of_days, days)
     if hours:
         return words("time.hours", hours=hours, minutes=minutes % _HOUR)
     return words("time.minutes", minutes=minutes) if minutes else words("time.now")

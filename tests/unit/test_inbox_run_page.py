@@ -247,7 +247,7 @@ def test_a_fold_says_how_many_of_its_lines_are_blank() -> None:
 def test_sentences_of_our_own_are_german_on_a_german_page_and_previews_are_marked_as_english() -> None:
     page = read_html(drawn_run(status_of(held(), source="records"), language="de"))
     said = page.one("section", class_="hold").one("span", class_="text")
-    assert (said.text, said.attributes.get("lang")) == (WHY, "en")  # the words of a tool
+    assert said.one("span", lang="en").text == WHY  # the words of a tool
     refused = DecisionStatus(
         decision="approve", by="rita", at=NOON, accepted=False, plan="f" * 12, comment="", via="update",
         reason="rita is the requester; another person must approve",

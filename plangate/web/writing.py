@@ -1,0 +1,85 @@
+"""How a language writes numbers, times and quotations."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+NUMBER: Final = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DAY: Final = (
+    rf"(?:(?P<weekday>{'|'.join(_DAYS)}) )?"
+    r"(?:(?P<iso>\d{4})-(?P<in_year>\d\d)-(?P<in_month>\d\d)"
+    rf"|(?P<day>\d{{1,2}}) (?P<month>{'|'.join(_MONTHS)})(?:[a-z]{{1,6}})?(?: (?P<year>\d{{4}}))?)"
+)
+_FOUND: Final = re.compile(_DAY)
+_ONE: Final = re.sub(r"\?P<\w+>", "?:", _DAY)
+_CLOCK: Final = r"\d\d:\d\d(?::\d\d)?"
+TIME: Final = re.compile(
+    rf"{_ONE}(?: {_CLOCK})?(?: (?:UTC[+-]\d\d:\d\d|[A-Z]{{1,5}}))?(?: \((?:{_ONE} )?{_CLOCK} UTC\))?"
+)
+"""A time as the code writes it: '3 May 14:05 CEST (12:05 UTC)', '2026-05-03 12:05 UTC', 'Sun 2026-05-03'."""
+_WEEKDAYS: Final = re.compile("|".join(_DAYS))
+_WEEKDAY: Final = f"(?:{'|'.join(_DAYS)})"
+_WEEKDAYS_ROW: Final = rf"{_WEEKDAY}(?:(?:-|, ){_WEEKDAY})*"
+_ZONE: Final = r"(?:[A-Z]{3,4}|[A-Z]\w+(?:/[\w+-]+)+)"
+_HOURS: Final = r"\d\d:\d\d-\d\d:\d\d"
+_HOURS_ROW: Final = rf"{_HOURS}(?:, {_HOURS})*"
+WORKING: Final = re.compile(
+    rf"{_WEEKDAYS_ROW}(?: {_HOURS_ROW})?(?: {_ZONE})?|{_HOURS_ROW}(?: {_ZONE})?|{_ZONE}"
+)
+"""The hours of a calendar: 'Mon-Fri 09:00-12:00, 13:00-17:00 Europe/Berlin'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The signs of one language.
+
+    Attributes:
+        group: what stands between thousands.
+        point: what stands before the decimals.
+        percent: a share, with ``{number}``.
+        quotes: what stands around words of others.
+        date: a day, with ``{day}``, ``{month}`` and ``{year}``.
+        months: their short names, from January on; none for the English ones.
+        weekdays: likewise, from Monday on.
+    """
+
+    group: str = ","
+    point: str = "."
+    percent: str = "{number}%"
+    quotes: tuple[str, str] = ("“", "”")
+    date: str = "{day} {month} {year}"
+    months: tuple[str, ...] = ()
+    weekdays: tuple[str, ...] = ()
+
+    def number(self, english: str) -> str:
+        """Return a number such as ``1,480.50`` as the language writes it."""
+        return english.translate({ord(","): self.group, ord("."): self.point})
+
+    def share(self, share: float) -> str:
+        """Return a share of one in percent, without decimals."""
+        return self.percent.format(number=f"{share * 100:.0f}")
+
+    def time(self, english: str) -> str:
+        """Return a text with each of its days as the language writes them."""
+        return _FOUND.sub(self._day, english) if self.months else english
+
+    def working(self, english: str) -> str:
+        """Return the hours of a calendar with the weekdays of the language."""
+        short = {one: own.rstrip(".") for one, own in zip(_DAYS, self.weekdays, strict=False)}
+        return _WEEKDAYS.sub(lambda found: short.get(found[0], found[0]), english)
+
+    def _day(self, found: re.Match[str]) -> str:
+        month = int(found["in_year"]) if found["iso"] else _MONTHS.index(found["month"]) + 1
+        if not 1 <= month <= len(self.months):
+            return found[0]
+        day = int(found["in_month"] or found["day"])
+        written = self.date.format(
+            day=day, month=self.months[month - 1], year=found["iso"] or found["year"] or ""
+        )
+        weekday = f"{self.weekdays[_DAYS.index(found['weekday'])]}, " if found["weekday"] else ""
+        return f"{weekday}{written.strip()}"
+
+
+ENGLISH: Final = Writing()
