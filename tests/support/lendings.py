@@ -157,7 +157,7 @@ class Story:
         for number in range(orders):
             self.at += timedelta(hours=self.chance.choice((1, 7, 50, 500)))
             what = self.chance.choices(
-                ("lend", "end", "away", "back", "forge", "replay", "lose"), weights=(5, 2, 3, 1, 3, 1, 1)
+                ("lend", "end", "away", "back", "forge", "replay", "lose"), weights=(5, 3, 3, 1, 3, 3, 1)
             )[0]
             if what == "lose":
                 self.naive.own[self.chance.choice(NAMES[:3])].discard(self.chance.choice(ROLES))
@@ -284,6 +284,9 @@ class Story:
             if one.arrival.order is not None
             and one.arrival.order.action is DelegationAction.LEND
             and one.arrival.order.signature is not None
+            and one.arrival.order.until is not None
+            and one.arrival.order.until > self.at
+            and one.verdict.reason != "so"
             and one.verdict.accepted
         ]
         if not lent:
