@@ -22,6 +22,7 @@ from plangate.domain.audit import AuditEntry, WrittenEntry, read_event
 from plangate.domain.base import Typed
 from plangate.domain.delegations import (
     LONGEST,
+    SIGNED_WITHIN,
     Away,
     DelegationAction,
     DelegationDecided,
@@ -34,6 +35,7 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault
 from plangate.domain.people import Absence, Delegation, People, Person, in_force, same_person
+from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.signing.delegations import DELEGATION, other_delegation
 from plangate.signing.tokens import stated_claims, verified
@@ -252,9 +254,11 @@ def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) 
         proof = verified(order.signature, public, DELEGATION, web)
     except ValueError:
         return False
-    is_valid = key is None or in_force(key, proof.claims.signed_at)
+    signed_at, received_at = proof.claims.signed_at, decision.arrival.received_at
+    is_valid = key is None or (in_force(key, signed_at) and in_force(key, received_at))
+    is_timely = received_at - SIGNED_WITHIN <= signed_at <= received_at + CLOCK_LEEWAY
     is_as_recorded = proof.kind.assurance is approver.assurance
-    return is_valid and is_as_recorded and other_delegation(proof.claims, order, None) is None
+    return is_valid and is_timely and is_as_recorded and other_delegation(proof.claims, order, None) is None
 
 
 def _lending(person: Person, lent: Iterable[Lending]) -> Person:

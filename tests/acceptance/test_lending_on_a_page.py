@@ -200,7 +200,7 @@ async def test_what_cannot_be_lent_is_said_before_anything_is_signed(
         fields: dict[str, str | None] = {
             "roles": "finance", "to": "fred", "until": day(3), "reason": "on <leave>", **typed,
         }  # fmt: skip
-        await danas.press("Lend", **fields)
+        await danas.press("Lend", 0, **fields)
         assert words in danas.html, typed
         assert danas.status in (409, 422)
         assert 'value="on &lt;leave&gt;"' in danas.html

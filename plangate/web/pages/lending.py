@@ -94,7 +94,9 @@ async def _ask(
     least = least_of(order, await web.gate.delegation_rules(), loans)
     proving = await proving_for(web, least, visitor)
     if proving.way is None and order.action is DelegationAction.LEND:
-        return await own_page(request, web, visitor, HTTPStatus.CONFLICT, fault="lend.no_passkey", typed=typed)
+        return await own_page(
+            request, web, visitor, HTTPStatus.CONFLICT, fault="lend.no_passkey", typed=typed
+        )
     claims = await claims_to_sign(web, order) if proving.way is Way.PASSKEY else None
     return web.pages.draw(
         request,
