@@ -19,6 +19,9 @@ from plangate.policy.people_file import people_in
 from plangate.policy.people_in_force import trusted_web
 from plangate.presentation.clock import now
 from plangate.records.trail import read_trail
+from plangate.web.database import WebDatabase
+from plangate.web.sessions import Sessions
+from plangate.web.web_key import public_line, web_key
 from tests.acceptance.test_passkey_decisions import PHONE
 from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
 from tests.support.gate import Gate
@@ -247,4 +250,33 @@ async def test_where_a_typed_name_is_enough_no_passkey_is_asked_for(
         await danas.press("Take back")
         assert "Accepted" in danas.html
         assert [one.verdict.accepted for one in entries(inbox)] == [True, True]
+        assert findings(inbox) == []
+
+
+async def test_where_a_login_is_enough_the_inbox_attests_the_loan(idle_gate: Gate, tmp_path: Path) -> None:
+    settings = idle_gate.settings
+    keys = (public_line(web_key(settings.web_key)),)
+    idle_gate.settings = settings.model_copy(update={"web_keys": keys})
+    policy = POLICY.replace("signed", "login")
+    async with signing_inbox(idle_gate, tmp_path, policy=f'delegable = ["finance"]\n{policy}') as inbox:
+        inbox.enroller = FRED
+        inbox.enrol()
+        database = WebDatabase.at(settings.var_dir / "web.db")
+        session = Sessions(database).begin("dana", Assurance.LOGIN, now())
+        database.close()
+        async with inbox.inbox.visitor() as visitor:
+            visitor.cookies.set("plangate", session)
+            danas = PlainBrowser(visitor)
+            await danas.open("/me")
+            day = (now() + timedelta(days=3)).date().isoformat()
+            await danas.press("Lend", roles="finance", to="fred", until=day)
+            assert "passkey" not in danas.html
+            await danas.press("Lend")
+            assert "Accepted" in danas.html
+            await danas.open("/me")
+            await danas.press("Take back")
+            await danas.press("Take back")
+            assert "Accepted" in danas.html
+        proofs = [one.approver.assurance for one in entries(inbox) if one.approver is not None]
+        assert proofs == [Assurance.LOGIN, Assurance.LOGIN]
         assert findings(inbox) == []
