@@ -1,27 +1,39 @@
-"""Random orders to lend roles, and forged ones on the trail: what was not lent never counts."""
+"""Random orders to lend roles, and forged ones on the trail: what was not lent never counts.
 
+Besides, forged tokens of passkeys are sent to the admission of a worker, and written down as accepted for an
+auditor and for lists of people.
+"""
+
+import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from random import Random
+
+import structlog
 
 from chaos.report import Report
 from chaos.stage import Stage
 from plangate.domain.delegations import DelegationDecided
+from plangate.records.database import Database
+from tests.support.forged_lendings import Admission, examine
 from tests.support.lendings import Story
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many stories, of twelve orders each."""
+    """How many stories, of twelve orders each, and how many forged tokens."""
 
     stories: int
+    forgeries: int
 
 
-FULL = Size(stories=1_000)
-QUICK = Size(stories=25)
+FULL = Size(stories=1_000, forgeries=1_500)
+QUICK = Size(stories=25, forgeries=100)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Tell them all; each difference from the naive model is a fault."""
+    """Tell all stories and try all tokens; each difference, and each token that counts, is a fault."""
+    await _forge(stage, report, size.forgeries)
     first = stage.chance.randrange(10**6)
     counts: Counter[str] = Counter()
     for seed in range(first, first + size.stories):
@@ -34,3 +46,21 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         counts["forged"] += sum(one.verdict.reason == "so" for one in events)
     report.figure("stories", size.stories)
     report.figure("orders", ", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+async def _forge(stage: Stage, report: Report, count: int) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    first = stage.chance.randrange(10**6)
+    judged = await Admission(_database(stage, "judged")).judge(Random(first), count)
+    examined = await asyncio.to_thread(examine, _database(stage, "examined"), Random(first + 1), count)
+    for fault in (*judged.faults, *examined.faults):
+        report.blame(fault)
+    report.figure(
+        "forged passkey tokens", f"{count} of {len(judged.kinds)} kinds, by a worker and an auditor"
+    )
+
+
+def _database(stage: Stage, name: str) -> Database:
+    database = Database(f"sqlite:///{stage.folder / name}.db")
+    database.migrate()
+    return database

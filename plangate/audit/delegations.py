@@ -11,10 +11,11 @@ Of every list of people that was put in force (`lists_other_than_lent`): the ent
 are on that trail, and none is missing that was accepted long before and still counted.
 
 Of every list in a bundle (`wrong_lent`): the policy by which its roles were lent is there, and has the rules
-that the entry names. What the list itself proves is checked as it is read (`plangate.policy.lent_roles`).
+that the entry names; each order that is recorded as proven is, for the installation of the run. What the list
+itself proves is checked as it is read (`plangate.policy.lent_roles`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from plangate.audit.dates import TWO_CLOCKS
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
@@ -25,6 +26,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.people import Approver, Identified, People
 from plangate.domain.plan import short
+from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import other_standing
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleThen
@@ -114,8 +116,17 @@ def policies_of_lists(texts: Sequence[RuleText]) -> frozenset[str]:
     return frozenset(event.policy for _, event in _lent_in(texts) if event.policy)
 
 
-def wrong_lent(workflow_id: str, texts: Sequence[RuleText]) -> Iterator[Finding]:
-    """Yield each list whose roles were lent by other rules than those of the policy that is named."""
+def wrong_lent(
+    workflow_id: str, texts: Sequence[RuleText], installations: Collection[str], web: TrustedWeb = ANY_WEB
+) -> Iterator[Finding]:
+    """Yield each order in a list that names other rules than its policy has, or is not proven as recorded.
+
+    Args:
+        workflow_id: the run.
+        texts: the lists of people and the policies that were kept.
+        installations: those in which the plans of the run were drafted.
+        web: the web servers that the auditor trusts.
+    """
     for text, event in _lent_in(texts):
         what = _wrong_rules(event, texts)
         if event.policy and policy_named(event.policy, texts) is None:
@@ -123,6 +134,13 @@ def wrong_lent(workflow_id: str, texts: Sequence[RuleText]) -> Iterator[Finding]
         if what:
             said = f"a role in the list of people {short(text.hash)} was lent {what}"
             yield Finding(workflow_id=workflow_id, what=said)
+        approver = event.approver
+        if approver is None or not approver.is_proven:
+            continue
+        unproven = _not_proven(event, approver, installations, web)
+        if unproven:
+            said = _as_recorded(approver, unproven)
+            yield Finding(workflow_id=workflow_id, what=f"in the list of people {short(text.hash)} {said}")
 
 
 def _lent_in(texts: Sequence[RuleText]) -> Iterator[tuple[RuleText, DelegationDecided]]:
@@ -158,18 +176,20 @@ def _unproven(
     if approver is None or not approver.is_proven:
         return None
     trusted = web if people is None else trusted_by_both(people.web, web)
-    wrong = _not_proven(event, approver, installation, trusted)
+    wrong = _not_proven(event, approver, (installation,), trusted)
     token = (approver.key_id, approver.token_id)
     if wrong is None and token in used:
         wrong = USED_BEFORE
     used.add(token)
-    if wrong is None:
-        return None
+    return _as_recorded(approver, wrong) if wrong is not None else None
+
+
+def _as_recorded(approver: Approver, wrong: str) -> str:
     return f"the order by {one_line(approver.name)} is recorded as {approver.assurance}, but {wrong}"
 
 
 def _not_proven(
-    event: DelegationDecided, approver: Approver, installation: str, web: TrustedWeb
+    event: DelegationDecided, approver: Approver, installations: Collection[str], web: TrustedWeb
 ) -> str | None:
     order = event.arrival.order
     if order is None:
@@ -178,8 +198,10 @@ def _not_proven(
         claims = recorded_claims(order.signature, approver, DELEGATION, web)
     except ValueError as error:
         return f"it {error}" if str(error).startswith(("has", "names", "was")) else str(error)
-    if claims.aud.partition("/")[0] != installation:
+    if claims.aud.partition("/")[0] not in installations:
         return "it was signed for another installation"
+    if claims.signed_at > event.arrival.received_at + CLOCK_LEEWAY:
+        return "it is signed in the future"
     return other_delegation(claims, order, None)
 
 

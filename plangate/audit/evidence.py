@@ -249,7 +249,7 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
         yield from _untrue_sections(bundle, trail)
         # (6) The rules.
         yield from missing_rules(run, trail, bundle.texts)
-        yield from wrong_lent(run, bundle.texts)
+        yield from wrong_lent(run, bundle.texts, _installations_of(trail), web)
         for text in bundle.texts:
             if text.hash not in {*rules_named(trail), *policies_of_lists(bundle.texts)}:
                 yield Finding(workflow_id=run, what=f"nothing was judged by the text {one_line(text.hash)}")
@@ -257,6 +257,11 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
         yield from soft_requirements(run, trail, bundle.texts)
         # (8) The attachments.
         yield from untrue_attachments(run, trail, bundle.attachments)
+
+
+def _installations_of(trail: Sequence[AuditEntry]) -> frozenset[str]:
+    """Return the installations in which the plans of a run were drafted; it is one, if it is sound."""
+    return frozenset(entry.event.audience.installation for entry in trail if isinstance(entry.event, Drafted))
 
 
 def with_keys_of(bundle: Bundle, people: People, web: TrustedWeb = ANY_WEB) -> People:

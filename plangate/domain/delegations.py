@@ -135,7 +135,7 @@ class DelegationDecided(Frozen):
 
 
 class Lending(Frozen):
-    """Roles that one person lent to another, from ``since`` until ``until``."""
+    """Roles that one person lent to another, from ``since`` until ``until``; ``assurance`` is its proof."""
 
     by: str
     to: str
@@ -143,6 +143,7 @@ class Lending(Frozen):
     since: AwareDatetime
     until: AwareDatetime
     reason: str = ""
+    assurance: Assurance = Assurance.TYPED
 
     def __str__(self) -> str:
         """Return it in one clause."""
@@ -245,6 +246,7 @@ def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
                     since=at,
                     until=order.until,
                     reason=order.reason,
+                    assurance=approver.assurance,
                 )
             )
         elif order.action is DelegationAction.END:
@@ -365,7 +367,8 @@ def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) 
 
 
 def _unproven(role: str, assurance: Assurance) -> str:
-    how = "; make a key with `starter.py keys new`" if assurance is Assurance.SIGNED else ""
+    how = "; lend it on your page of the inbox by passkey, or make a key with `starter.py keys new`"
+    how = how if assurance is Assurance.SIGNED else ""
     return f"the rules about the role {role} ask for the assurance {assurance}, so lending it does too{how}"
 
 

@@ -5,21 +5,24 @@ trail that count. So one SHA-256 names all that a decision was judged by, and an
 its check needs. Without such entries the text is that of the file, unchanged.
 
 An entry counts only as far as the list proves it (`_proven`): a lent role is one that the lender has there,
-and the signature, if there is one, is by a key that the list has for them.
+and the signature, if there is one, is by a key that the list has for them, and counts once.
 """
 
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
+
+from pydantic import JsonValue
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, WrittenEntry, read_event
 from plangate.domain.base import Typed
 from plangate.domain.delegations import (
     LONGEST,
+    SIGNED_WITHIN,
     Away,
     DelegationAction,
     DelegationDecided,
@@ -32,9 +35,10 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault
 from plangate.domain.people import Absence, Delegation, People, Person, in_force, same_person
+from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.signing.delegations import DELEGATION, other_delegation
-from plangate.signing.tokens import stated_audience, verified
+from plangate.signing.tokens import stated_claims, verified
 
 _END_OF_FILE: Final = "\n# The file ends here. Added by a worker: roles that people lent since.\n"
 KEPT_FOR: Final = timedelta(days=7)
@@ -66,7 +70,8 @@ def with_lent(
             it does not allow does not count, whatever stands on the trail.
         installation: the id of these records; what was signed for another does not count.
     """
-    own = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
+    here = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
+    own = tuple(_once(here))
     counting = still_needed(own, at, rules)
     if not counting:
         return people
@@ -115,6 +120,11 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
         raise FileInvalid("the list of people", [fault]) from None
 
 
+def lent_in(people: People) -> tuple[Lending, ...]:
+    """Return what was lent by the trail, as far as the list proves it; also what is over by now."""
+    return lent_after(_proven_in(entries_in(split_kept(people.text)[1]), people))
+
+
 def still_needed(
     entries: Sequence[AuditEntry], at: datetime, rules: DelegationRules | None
 ) -> tuple[AuditEntry, ...]:
@@ -137,12 +147,8 @@ def still_needed(
 
 def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
     """Return whether a token says that it is for another installation; whether it is valid is asked later."""
-    event = entry.event
-    order = event.arrival.order if isinstance(event, DelegationDecided) else None
-    if order is None or order.signature is None:
-        return False
-    audience = stated_audience(order.signature)
-    return audience is not None and audience.partition("/")[0] != installation
+    audience = _stated_in(entry).get("aud")
+    return isinstance(audience, str) and audience.partition("/")[0] != installation
 
 
 def _ends(entry: AuditEntry, entries: Sequence[AuditEntry]) -> datetime | None:
@@ -166,10 +172,32 @@ def _is_ended_by(begin: AuditEntry, end: AuditEntry) -> bool:
 
 
 def _applied(people: People, entries: Iterable[AuditEntry]) -> People:
-    proven = [one for one in _decisions(entries) if _proven(one, people)]
+    proven = _proven_in(entries, people)
     lent, away = lent_after(proven), away_after(proven)
     persons = tuple(_absent(_lending(person, lent), away) for person in people.persons)
     return people.model_copy(update={"persons": persons})
+
+
+def _proven_in(entries: Iterable[AuditEntry], people: People) -> list[DelegationDecided]:
+    return [one for one in _decisions(_once(entries)) if _proven(one, people)]
+
+
+def _once(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
+    """Yield the entries but those whose token an entry before has: what was taken back is not lent anew."""
+    used: set[tuple[str, str]] = set()
+    for entry in entries:
+        stated = _stated_in(entry)
+        token = (str(stated.get("by")), str(stated.get("jti")))
+        if not stated or token not in used:
+            yield entry
+        used.add(token)
+
+
+def _stated_in(entry: AuditEntry) -> Mapping[str, JsonValue]:
+    """Return what the token of an order says, without verifying it; nothing if it has none."""
+    event = entry.event
+    order = event.arrival.order if isinstance(event, DelegationDecided) else None
+    return stated_claims(order.signature) if order is not None and order.signature is not None else {}
 
 
 def _decisions(entries: Iterable[AuditEntry]) -> list[DelegationDecided]:
@@ -226,9 +254,11 @@ def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) 
         proof = verified(order.signature, public, DELEGATION, web)
     except ValueError:
         return False
-    is_valid = key is None or in_force(key, proof.claims.signed_at)
+    signed_at, received_at = proof.claims.signed_at, decision.arrival.received_at
+    is_valid = key is None or (in_force(key, signed_at) and in_force(key, received_at))
+    is_timely = received_at - SIGNED_WITHIN <= signed_at <= received_at + CLOCK_LEEWAY
     is_as_recorded = proof.kind.assurance is approver.assurance
-    return is_valid and is_as_recorded and other_delegation(proof.claims, order, None) is None
+    return is_valid and is_timely and is_as_recorded and other_delegation(proof.claims, order, None) is None
 
 
 def _lending(person: Person, lent: Iterable[Lending]) -> Person:

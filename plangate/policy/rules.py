@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from plangate.domain.delegations import DelegationRules
+from plangate.domain.errors import FileInvalid
 from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
 from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.policy.people_file import PeopleFile, read_people
-from plangate.policy.policy_file import FilePolicy, read_policy
+from plangate.policy.policy_file import FilePolicy, policy_in, read_policy
 from plangate.settings import Settings
 
 
@@ -44,6 +46,15 @@ def stop_rules_of(policy: Policy | None) -> StopRules:
 def delegation_rules_of(policy: Policy | None) -> DelegationRules:
     """Return what this policy lets people lend; nothing without a file."""
     return policy.delegation_rules if isinstance(policy, FilePolicy) else DelegationRules()
+
+
+@lru_cache(maxsize=4)
+def delegation_rules_in(text: str) -> DelegationRules:
+    """Return what the text of a policy lets people lend; nothing if this release cannot read it."""
+    try:
+        return policy_in(text).delegation_rules if text else DelegationRules()
+    except FileInvalid:
+        return DelegationRules()
 
 
 def read_rules(settings: Settings, tools: Mapping[str, ToolDeclaration]) -> Rules:

@@ -46,7 +46,7 @@ def signed_delegation(
     order: DelegationOrder, key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
 ) -> DelegationOrder:
     """Return ``order`` signed with ``key``."""
-    claims = _claims(order, audience, at, token_id)
+    claims = delegation_claims(order, audience=audience, at=at, token_id=token_id)
     return order.model_copy(update={"signature": write_token(claims.model_dump(mode="json"), key, TYPE)})
 
 
@@ -54,12 +54,21 @@ def attested_delegation(
     order: DelegationOrder, web_key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
 ) -> DelegationOrder:
     """Return ``order`` with the word of a web server that its sender is logged in there."""
-    return order.model_copy(
-        update={"signature": login_token(_claims(order, audience, at, token_id), web_key)}
-    )
+    claims = delegation_claims(order, audience=audience, at=at, token_id=token_id)
+    return order.model_copy(update={"signature": login_token(claims, web_key)})
 
 
-def _claims(order: DelegationOrder, audience: Audience, at: datetime, token_id: str) -> DelegationClaims:
+def delegation_claims(
+    order: DelegationOrder, *, audience: Audience, at: datetime, token_id: str
+) -> DelegationClaims:
+    """Return the claims of an order, the same for an Ed25519 key, a passkey and a login.
+
+    Args:
+        order: as it will be sent.
+        audience: the installation and namespace that it is for.
+        at: when it is signed, by the signer's clock.
+        token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; it counts once for each key.
+    """
     return DelegationClaims(
         aud=str(audience),
         action=order.action,
@@ -70,6 +79,22 @@ def _claims(order: DelegationOrder, audience: Audience, at: datetime, token_id: 
         by=order.by,
         iat=int(at.timestamp()),
         jti=token_id,
+    )
+
+
+def order_in(claims: DelegationClaims) -> DelegationOrder:
+    """Return the order that claims state, without its signature.
+
+    Raises:
+        ValueError: a part of it is malformed.
+    """
+    return DelegationOrder(
+        action=claims.action,
+        by=claims.by,
+        to=claims.to,
+        roles=claims.roles,
+        until=claims.until,
+        reason=claims.reason,
     )
 
 

@@ -157,16 +157,14 @@ def verified(
             assert_never(kind)
 
 
-def stated_audience(token: str) -> str | None:
-    """Return the audience that a token says it is for, without verifying it; None if it cannot be read."""
+def stated_claims(token: str) -> Mapping[str, JsonValue]:
+    """Return what a token says, without verifying it; nothing if it cannot be read."""
     try:
         if kind_of(token) is Kind.PASSKEY:
-            audience = passkeys.read_passkey_token(token).claims.get("aud")
-        else:
-            audience = jws.unverified_claims(token).get("aud")
+            return passkeys.read_passkey_token(token).claims
+        return jws.unverified_claims(token)
     except ValueError:
-        return None
-    return audience if isinstance(audience, str) else None
+        return {}
 
 
 def claims_of_passkey(read: passkeys.PasskeyToken, statement: Statement[Signed]) -> Signed:

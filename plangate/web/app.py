@@ -35,6 +35,7 @@ from plangate.web.pages import (
     enrolling,
     evidence,
     files,
+    lending,
     lists,
     me,
     resolving,
@@ -107,6 +108,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     for one in (
         signing_in,
         me,
+        lending,
         enrolling,
         audit,
         lists,

@@ -13,6 +13,7 @@ from typing import Final, Self
 from temporalio.client import Client as TemporalClient
 
 from plangate.client import Client
+from plangate.domain.delegations import DelegationRules
 from plangate.domain.errors import (
     NotAnswered,
     RecordsMissing,
@@ -26,6 +27,7 @@ from plangate.domain.status import Status
 from plangate.elapsed import elapsed
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.policy_file import narrows_seeing, roles_that_see
+from plangate.policy.rules import delegation_rules_in
 from plangate.records.database import Database
 from plangate.records.lists import Sort, Wanted
 from plangate.records.queries import (
@@ -160,6 +162,14 @@ class Gate:
         """
         policy = await asyncio.to_thread(self._policy)
         return Sight(identified.approver, narrows_seeing(policy), roles_that_see(policy))
+
+    async def delegation_rules(self) -> DelegationRules:
+        """Return what the policy that a worker recorded last lets people lend.
+
+        Raises:
+            RecordsUnavailable: the database does not answer.
+        """
+        return await asyncio.to_thread(lambda: delegation_rules_in(self._policy()))
 
     def _policy(self) -> str:
         try:

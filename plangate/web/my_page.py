@@ -1,11 +1,13 @@
 """What a person's own page shows: their keys with what counts of them, and delegations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from plangate.domain.absence import absence_of
+from plangate.domain.delegations import DelegationRules, LendableRole
 from plangate.domain.people import Absence, Delegation, Key, People, in_force, same_person
+from plangate.policy.lent_roles import lent_in
 from plangate.signing.public_keys import is_passkey, shown
 from plangate.web.proposals import ProposedKey
 
@@ -51,13 +53,17 @@ class OwnKey:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """A delegation: ``name`` decides for the person, or the person for ``name``."""
+    """A delegation: ``name`` decides for the person, or the person for ``name``.
+
+    ``is_by_order`` says whether the person lent it by an order, and may take it back; else the list has it.
+    """
 
     name: str
     roles: tuple[str, ...]
     since: datetime | None
     until: datetime | None
     is_now: bool
+    is_by_order: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class MyPage:
     Attributes:
         has_list: whether there is a list of people; without one no key counts.
         is_enroller: whether they confirm the keys of others.
+        lendable: which of their roles the policy lets them lend.
         lent: who decides for them.
         borrowed: for whom they decide.
         away: the absence that they are in; None if they are here.
@@ -76,6 +83,7 @@ class MyPage:
     has_list: bool
     is_enroller: bool
     roles: tuple[str, ...]
+    lendable: tuple[LendableRole, ...]
     keys: tuple[OwnKey, ...]
     lent: tuple[Lent, ...]
     borrowed: tuple[Lent, ...]
@@ -83,26 +91,35 @@ class MyPage:
     others: tuple[str, ...]
 
 
-def my_page(name: str, people: People | None, proposed: tuple[ProposedKey, ...], now: datetime) -> MyPage:
+def my_page(
+    name: str, people: People | None, proposed: tuple[ProposedKey, ...], rules: DelegationRules, now: datetime
+) -> MyPage:
     """Return the page of the person with that name.
 
     Args:
         name: as the session has it.
         people: the list of people, with the keys that were enrolled.
         proposed: the passkeys that they registered on this web server.
+        rules: what the policy lets people lend.
         now: the time.
     """
     person = people.find(name) if people is not None else None
     listed = {key.id: key for key in (person.keys if person else ())}
     here = {one.key_id: one for one in proposed}
     keys = [_own_key(one, listed.get(one), here.get(one), now) for one in dict.fromkeys([*here, *listed])]
+    roles = person.roles if person else ()
+    ordered = {(one.to, one.since) for one in lent_in(people) if same_person(one.by, name)} if people else ()
     others = [one for one in (people.persons if people else ()) if not same_person(one.name, name)]
     return MyPage(
         has_list=people is not None,
         is_enroller=person is not None and person.enroller,
-        roles=person.roles if person else (),
+        roles=roles,
+        lendable=tuple(one for one in rules.roles if one.role in roles),
         keys=tuple(keys),
-        lent=tuple(_lent(one.to, one, now) for one in (person.delegates if person else ())),
+        lent=tuple(
+            replace(_lent(one.to, one, now), is_by_order=(one.to, one.valid_from) in ordered)
+            for one in (person.delegates if person else ())
+        ),
         borrowed=tuple(
             _lent(other.name, one, now)
             for other in others

@@ -66,11 +66,15 @@ class Proving:
 
 
 async def proving_of(web: Web, status: Status, choice: Choice, visitor: Visitor) -> Proving:
-    """Return how this visitor proves such a decision on this run.
+    """Return how this visitor proves such a decision on this run."""
+    return await proving_for(web, _least(status, choice), visitor)
+
+
+async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
+    """Return how this visitor gives a proof that is at least so strong.
 
     A passkey that was only proposed is offered too: the list of people may have it since a moment ago.
     """
-    least = _least(status, choice)
     passkeys = counting_passkeys(visitor.people, visitor.name, now())
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
     # A login is attested although no worker may trust this server: the refusal says so, and what to set.

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -13,6 +14,7 @@ from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, ent
 from plangate.domain.decision import Verdict
 from plangate.domain.delegations import (
     LONGEST,
+    DelegationAction,
     DelegationDecided,
     DelegationOrder,
     DelegationRules,
@@ -25,16 +27,25 @@ from plangate.domain.people import Approver, People, Standing
 from plangate.domain.plan import Audience
 from plangate.policy.lent_roles import with_lent
 from plangate.policy.people_file import people_in
-from plangate.signing.delegations import delegation_sender, signed_delegation
-from plangate.signing.jws import PUBLIC_PREFIX, key_id, public_of
+from plangate.policy.people_in_force import people_in_force
+from plangate.signing.delegations import delegation_claims, delegation_sender, signed_delegation
+from plangate.signing.jws import public_of
+from plangate.signing.public_keys import thumbprint_of
+from tests.support.authenticator import passkey
 from tests.support.build import NOON
 from tests.support.fakes import AUDIENCE
+from tests.support.proofs import WEB, line_of
 
 NAMES = ("ann", "ben", "cid", "eve")
 """Eve is not in the list."""
 ROLES = ("finance", "legal", "ops")
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in NAMES}
 DAY = timedelta(days=1)
+SPOILED: tuple[dict[str, Any], ...] = (
+    {"origin": "https://evil.example.org"}, {"rp_id": "example.org"}, {"flags": 0x01}, {"flags": 0x04},
+    {"kind": "webauthn.create"}, {"crossOrigin": True},
+)  # fmt: skip
+"""Ceremonies that prove nothing, of a passkey of the person."""
 
 
 @dataclass
@@ -128,13 +139,14 @@ class Story:
 
     def listed(self) -> People:
         """Return the list as its file has it now."""
-        return people_in(
+        listed = people_in(
             "".join(
                 f'[[person]]\nname = "{name}"\nroles = {sorted(self.naive.own[name])}\n'
-                f'keys = [{{ public = "{PUBLIC_PREFIX}{public_of(KEYS[name])}" }}]\n'
+                f"keys = [{line_of(KEYS[name])}, {line_of(passkey(name))}]\n"
                 for name in NAMES[:3]
             )
         )
+        return people_in_force(listed, WEB, ())
 
     def people(self) -> People:
         accepted = [one for one in self.entries if _decided(one).verdict.accepted]
@@ -145,12 +157,14 @@ class Story:
         for number in range(orders):
             self.at += timedelta(hours=self.chance.choice((1, 7, 50, 500)))
             what = self.chance.choices(
-                ("lend", "end", "away", "back", "forge", "lose"), weights=(5, 2, 3, 1, 3, 1)
+                ("lend", "end", "away", "back", "forge", "replay", "lose"), weights=(5, 3, 3, 1, 3, 3, 1)
             )[0]
             if what == "lose":
                 self.naive.own[self.chance.choice(NAMES[:3])].discard(self.chance.choice(ROLES))
             elif what == "forge":
                 self._forge(number)
+            elif what == "replay":
+                self._replay(number)
             else:
                 yield from self._order(number, what)
             yield from self._compared(number, what)
@@ -180,7 +194,7 @@ class Story:
                 by, to = chance.choice(self.naive.papers)[:2]
         said = {"action": action, "by": by, "to": to, "roles": roles, "until": until}
         order = DelegationOrder.model_validate(said)
-        proof = chance.choices(("typed", "signed", "wrong"), weights=(2, 8, 1))[0]
+        proof = chance.choices(("typed", "signed", "wrong"), weights=(2, 8, 2))[0]
         decided = self._judged(number, self._proven(order, proof))
         self._append(decided)
         if action == "lend":
@@ -200,9 +214,18 @@ class Story:
     def _proven(self, order: DelegationOrder, proof: str) -> DelegationOrder:
         if proof == "typed":
             return order
-        key = KEYS[order.by] if proof == "signed" else KEYS["eve" if order.by != "eve" else "ann"]
+        other = "eve" if order.by != "eve" else "ann"
         token_id = f"{self.chance.randrange(10**12):012}"
-        return signed_delegation(order, key, audience=AUDIENCE, at=self.at, token_id=token_id)
+        if self.chance.random() < 0.5:
+            key = KEYS[order.by if proof == "signed" else other]
+            return signed_delegation(order, key, audience=AUDIENCE, at=self.at, token_id=token_id)
+        claims = delegation_claims(order, audience=AUDIENCE, at=self.at, token_id=token_id)
+        spoiled = self.chance.choice([*SPOILED, None])
+        if proof == "signed":
+            token = passkey(order.by).token(claims)
+        else:
+            token = passkey(order.by if spoiled else other).token(claims, **(spoiled or {}))
+        return order.model_copy(update={"signature": token})
 
     def _judged(self, number: int, order: DelegationOrder) -> DelegationDecided:
         people = self.people()
@@ -231,10 +254,11 @@ class Story:
             token = signed_delegation(
                 order, own, audience=there, at=self.at, token_id=f"{number:012}"
             ).signature
-        key = public_of(KEYS[chance.choice((by, "eve"))])
+        whose = chance.choice((by, "eve"))
+        key = chance.choice((public_of(KEYS[whose]), passkey(whose).public))
         proof = {
             "assurance": Assurance.SIGNED,
-            "key_id": key_id(key),
+            "key_id": thumbprint_of(key),
             "public_key": key,
             "signed_at": self.at,
             "token_id": "0123456789",
@@ -251,6 +275,27 @@ class Story:
         )
         self.forged.add((by, to))
         self._append(forged)
+
+    def _replay(self, number: int) -> None:
+        """Lend once more what was signed once, word for word, as whoever has the database can."""
+        lent = [
+            one
+            for one in map(_decided, self.entries)
+            if one.arrival.order is not None
+            and one.arrival.order.action is DelegationAction.LEND
+            and one.arrival.order.signature is not None
+            and one.arrival.order.until is not None
+            and one.arrival.order.until > self.at
+            and one.verdict.reason != "so"
+            and one.verdict.accepted
+        ]
+        if not lent:
+            return
+        one = self.chance.choice(lent)
+        assert one.arrival.order is not None
+        self.forged.add((one.arrival.order.by, one.arrival.order.to))
+        arrival = one.arrival.model_copy(update={"key": f"k{number}", "received_at": self.at})
+        self._append(one.model_copy(update={"arrival": arrival, "judged_at": self.at}))
 
     def _append(self, decided: DelegationDecided) -> None:
         self.entries.append(

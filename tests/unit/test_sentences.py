@@ -25,11 +25,15 @@ TRANSLATED = (
     "plangate/domain/lifecycle.py",
     "plangate/domain/revocation.py",
     "plangate/domain/key_orders.py",
+    "plangate/domain/delegations.py",
     "plangate/signing/decisions.py",
+    "plangate/signing/delegations.py",
     "plangate/signing/passkeys.py",
     "plangate/presentation/resolutions.py",
     "plangate/web/key_signing.py",
+    "plangate/web/lending.py",
     "plangate/web/pages/enrolling.py",
+    "plangate/web/pages/lending.py",
     "plangate/web/pages/me.py",
 )
 """Files whose whole sentences are translated."""
@@ -39,6 +43,8 @@ NOT_ON_A_PAGE = (
     "no authorized", "no review was open", "had not passed", "is done or skipped", "send one JSON object",
     "not that of a passkey", "it is no text", "one JSON object in its", "occurs twice", "a placeholder",
     "plangate people confirm",  # a command
+    "it came with", "it is not a JSON object", "to lend takes", "an end takes", "an absence takes",
+    "to be back takes", "a list takes", "an order to lend roles",  # what no form of a page sends
 )  # fmt: skip
 
 

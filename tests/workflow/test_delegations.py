@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from plangate.domain.findings import readable
 from plangate.domain.people import ANYONE, People
 from plangate.domain.plan import Audience
 from plangate.domain.status import Status
+from plangate.domain.trusted_web import TrustedWeb
 from plangate.policy.lent_roles import entries_in, split_kept, with_lent
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
@@ -30,10 +31,11 @@ from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople, in_force_at
 from plangate.records.tables import runs
 from plangate.records.trail import read_trail
-from plangate.signing.delegations import signed_delegation
-from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from plangate.signing.delegations import delegation_claims, signed_delegation
 from tests.support.audit_edits import put, take_the_guards_off, trail_of, write_anew
+from tests.support.authenticator import Passkey
 from tests.support.gate import Gate
+from tests.support.proofs import DANA, MALLORY, WEB_SETTINGS, line_of
 from tests.support.sealed_records import KEYS, sealing, signature, trust
 
 PEOPLE = f"""
@@ -42,10 +44,10 @@ name = "rita"
 [[person]]
 name = "dana"
 roles = ["finance", "legal"]
-keys = [{{ public = "{PUBLIC_PREFIX}{public_of(KEYS["dana"])}" }}]
+keys = [{line_of(KEYS["dana"])}, {line_of(DANA)}]
 [[person]]
 name = "erik"
-keys = [{{ public = "{PUBLIC_PREFIX}{public_of(KEYS["erik"])}" }}]
+keys = [{line_of(KEYS["erik"])}]
 [[person]]
 name = "fred"
 """
@@ -69,6 +71,7 @@ class Listed:
 @pytest.fixture
 def lending(idle_gate: Gate) -> Gate:
     idle_gate.policy, idle_gate.directory = policy_in(POLICY), Listed()
+    idle_gate.settings = idle_gate.settings.model_copy(update=WEB_SETTINGS)
     return idle_gate
 
 
@@ -87,14 +90,20 @@ def signed(gate: Gate, one: DelegationOrder) -> DelegationOrder:
     return signed_delegation(one, KEYS[one.by], audience=audience, at=now(), token_id=uuid4().hex)
 
 
+def by_passkey(gate: Gate, one: DelegationOrder, key: Passkey = DANA, **ceremony: Any) -> DelegationOrder:
+    audience = Audience(installation=gate.database.installation, namespace="default")
+    claims = delegation_claims(one, audience=audience, at=now(), token_id=uuid4().hex)
+    return one.model_copy(update={"signature": key.token(claims, **ceremony)})
+
+
 async def sent(gate: Gate, one: DelegationOrder) -> DelegationAnswer:
     answer = await send_delegation(gate.client, gate.settings.task_queue, one)
     assert answer is not None
     return answer
 
 
-async def lent(gate: Gate) -> None:
-    answer = await sent(gate, signed(gate, order()))
+async def lent(gate: Gate, sign: Callable[[Gate, DelegationOrder], DelegationOrder] = signed) -> None:
+    answer = await sent(gate, sign(gate, order()))
     assert answer.accepted, answer.reason
 
 
@@ -121,11 +130,14 @@ def found_in(text: str) -> list[str]:
     return [str(one) for one in bundle_findings(read_bundle(text), trusted=frozenset(), people=None)]
 
 
-async def test_what_is_decided_by_a_lent_role_counts_and_its_proof_is_in_the_bundle(lending: Gate) -> None:
+@pytest.mark.parametrize("sign", [signed, by_passkey])
+async def test_what_is_decided_by_a_lent_role_counts_and_its_proof_is_in_the_bundle(
+    lending: Gate, sign: Callable[[Gate, DelegationOrder], DelegationOrder]
+) -> None:
     async with lending.worker():
         status = await lending.in_review("signed one")
         assert not (await lending.decide(status, by="erik")).accepted
-        await lent(lending)
+        await lent(lending, sign)
         accepted, reason = await by_erik(lending, status)
         assert accepted, reason
         assert (await lending.result(status.workflow_id)).outcome == "executed"
@@ -313,6 +325,65 @@ async def test_a_role_that_was_not_lent_is_found_in_a_bundle(
     text = exported(lending, status.workflow_id)
     assert all("not sealed" in one for one in found_in(text))
     assert any(words in one for one in found_in(relinked(text, change))), found_in(relinked(text, change))
+
+
+@pytest.mark.parametrize(
+    ("key", "ceremony"),
+    [
+        (DANA, {"origin": "https://evil.example.org", "rp_id": "evil.example.org"}),
+        (DANA, {"rp_id": "example.org"}),
+        (DANA, {"flags": 0x01}),
+        (MALLORY, {}),
+    ],
+)
+async def test_a_bundle_lends_nothing_by_a_passkey_that_proves_nothing(
+    lending: Gate, key: Passkey, ceremony: dict[str, Any]
+) -> None:
+    """The list in the bundle says where passkeys may be used, and whose they are."""
+    async with lending.worker():
+        await lent(lending, by_passkey)
+        status = await lending.in_review("signed one")
+        assert (await by_erik(lending, status))[0]
+        await lending.result(status.workflow_id)
+    text = exported(lending, status.workflow_id)
+    assert all("not sealed" in one for one in found_in(text))
+
+    def exchanged(event: dict[str, Any]) -> None:
+        one = DelegationOrder.model_validate(event["arrival"]["order"])
+        event["arrival"]["order"]["signature"] = by_passkey(lending, one, key, **ceremony).signature
+
+    words = "dana does not let erik act with the role finance"
+    assert any(words in one for one in found_in(relinked(text, exchanged)))
+
+
+async def test_a_loan_of_another_installation_is_found_in_a_bundle(lending: Gate) -> None:
+    async with lending.worker():
+        await lent(lending, by_passkey)
+        status = await lending.in_review("signed one")
+        assert (await by_erik(lending, status))[0]
+        await lending.result(status.workflow_id)
+
+    def elsewhere(event: dict[str, Any]) -> None:
+        one = DelegationOrder.model_validate(event["arrival"]["order"])
+        there = Audience(installation="ab" * 16, namespace="default")
+        at, token_id = datetime.fromisoformat(event["approver"]["signed_at"]), event["approver"]["token_id"]
+        claims = delegation_claims(one, audience=there, at=at, token_id=token_id)
+        event["arrival"]["order"]["signature"] = DANA.token(claims)
+
+    found = found_in(relinked(exported(lending, status.workflow_id), elsewhere))
+    assert any("it was signed for another installation" in one for one in found), found
+
+
+async def test_a_bundle_is_checked_with_the_origins_that_the_auditor_trusts(lending: Gate) -> None:
+    async with lending.worker():
+        await lent(lending, by_passkey)
+        status = await lending.in_review("signed one")
+        assert (await by_erik(lending, status))[0]
+        await lending.result(status.workflow_id)
+    bundle = read_bundle(exported(lending, status.workflow_id))
+    elsewhere = TrustedWeb(origins=frozenset({"https://other.example.org"}), keys=None)
+    found = [str(one) for one in bundle_findings(bundle, trusted=frozenset(), people=None, web=elsewhere)]
+    assert any("the order by dana is recorded as signed, but its passkey was used at" in one for one in found)
 
 
 async def test_a_forged_delegation_on_the_trail_counts_for_no_worker_and_is_found(lending: Gate) -> None:

@@ -1,7 +1,6 @@
 """`/me`: a person's keys and delegations; `/invitation/…`: propose a passkey without being signed in."""
 
 import asyncio
-import secrets
 from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import quote
@@ -12,17 +11,16 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from plangate.domain.assurance import Assurance
 from plangate.domain.decision import first_faults
 from plangate.domain.delegations import DelegationAction, DelegationOrder
 from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
 from plangate.domain.key_orders import KeyAction
 from plangate.presentation.clock import now
-from plangate.signing.delegations import attested_delegation
 from plangate.signing.passkeys import challenge_of
 from plangate.signing.public_keys import thumbprint_of
 from plangate.web.key_signing import claims_in, claims_to_sign, send_signed
+from plangate.web.lending import NOTHING_TYPED, Typed, attested, send
 from plangate.web.my_page import MyPage, my_page
 from plangate.web.pages.deciding import text_of
 from plangate.web.passkeys import (
@@ -34,6 +32,7 @@ from plangate.web.passkeys import (
     request_options,
 )
 from plangate.web.proposals import KeyOfAnother, TooManyKeys
+from plangate.web.verdicts import Fate
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, read_form
 
 _LONGEST_NAME = 60
@@ -44,7 +43,7 @@ router = APIRouter()
 @router.get("/me")
 async def me(request: Request, web: WebDep, visitor: VisitorDep) -> Response:
     """Show the person's keys, and who decides for whom."""
-    return await _page(request, web, visitor)
+    return await own_page(request, web, visitor)
 
 
 @router.post("/me/passkeys")
@@ -53,7 +52,7 @@ async def add(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep)
     made = _made(web, form, visitor.session.token_hash)
     fault = "me.not_made" if made is None else await _keep(web, form, visitor.name, made)
     if fault:
-        return await _page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault=fault)
+        return await own_page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault=fault)
     return RedirectResponse("/me", 303)
 
 
@@ -90,11 +89,11 @@ async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
     )
     assertion = asserted(text_of(form, "credential"))
     if assertion is None:
-        return await _page(request, web, visitor, HTTPStatus.CONFLICT, fault="passkey.not_signed")
+        return await own_page(request, web, visitor, HTTPStatus.CONFLICT, fault="passkey.not_signed")
     is_accepted = await send_signed(
         web, visitor, claims, assertion, action=KeyAction.REVOKE, person=visitor.name, key=claims.key_id
     )
-    return await _page(request, web, visitor, done="me.revoked" if is_accepted else "me.revoking")
+    return await own_page(request, web, visitor, done="me.revoked" if is_accepted else "me.revoking")
 
 
 @router.post("/me/away")
@@ -102,7 +101,7 @@ async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDe
     """Send the person's order that they are away, and show their page with it."""
     until = _moment_in(text_of(form, "until_utc")) or _moment_in(text_of(form, "until"))
     if until is None:
-        return await _page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
+        return await own_page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
     try:
         order = DelegationOrder(
             action=DelegationAction.AWAY,
@@ -126,18 +125,11 @@ async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
 
 async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
     """Send an order about an absence, attested if this server's word counts, and show its verdict."""
-    client = await web.gate.client()
-    people = visitor.people
-    if visitor.session.assurance is Assurance.LOGIN and people is not None and web.is_trusted_by(people):
-        audience = (await client.what_is_lent()).audience
-        if audience is not None:
-            token_id = secrets.token_urlsafe(16)
-            order = attested_delegation(order, web.key, audience=audience, at=now(), token_id=token_id)
-    answer = await client.delegate(order)
-    if answer is not None and answer.accepted is False:
-        raise Refused(f"{answer.reason.rstrip('.')}.")
-    if answer is None or answer.accepted is None:
-        return await _page(request, web, visitor, done="away.kept")
+    became = await send(web, await attested(web, visitor, order))
+    if became.fate is Fate.REFUSED:
+        raise Refused(f"{became.reason.rstrip('.')}.")
+    if became.fate is not Fate.ACCEPTED:
+        return await own_page(request, web, visitor, done="away.kept")
     return RedirectResponse("/me", 303)
 
 
@@ -196,12 +188,32 @@ async def _invited(request: Request, web: Web, token: str, fault: str = "") -> R
 
 async def _mine(web: Web, visitor: Visitor) -> MyPage:
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
-    return my_page(visitor.name, visitor.people, proposed, now())
+    return my_page(visitor.name, visitor.people, proposed, await web.gate.delegation_rules(), now())
 
 
-async def _page(
-    request: Request, web: Web, visitor: Visitor, status: int = 200, *, fault: str = "", done: str = ""
+async def own_page(
+    request: Request,
+    web: Web,
+    visitor: Visitor,
+    status: int = 200,
+    *,
+    fault: str = "",
+    objection: str = "",
+    done: str = "",
+    typed: Typed = NOTHING_TYPED,
 ) -> Response:
+    """Return the person's own page.
+
+    Args:
+        request: of the page.
+        web: what the pages share.
+        visitor: the person.
+        status: of the answer.
+        fault: the name of the words about what went wrong.
+        objection: why a loan would be refused, as a worker says it.
+        done: the name of the words about what was done.
+        typed: what stands in the form to lend a role.
+    """
     return web.pages.draw(
         request,
         "me.html",
@@ -210,7 +222,9 @@ async def _page(
         me=await _mine(web, visitor),
         register=await _registration(web, visitor.name, visitor.session.token_hash),
         fault=fault,
+        objection=objection,
         done=done,
+        typed=typed,
     )
 
 

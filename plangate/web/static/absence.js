@@ -1,13 +1,14 @@
 // A time in UTC is shown in the reader's own zone, and what is typed in that is sent in UTC, in the field that it names.
+// A day without a time stands for its last minute.
 for (const typed of document.querySelectorAll("input[data-in-utc]")) {
   const field = typed.form.elements[typed.dataset.inUtc];
   const there = new Date(`${typed.defaultValue}Z`);
-  if (typed.value === typed.defaultValue && !Number.isNaN(there.getTime())) {
+  if (typed.type !== "date" && typed.value === typed.defaultValue && !Number.isNaN(there.getTime())) {
     const own = new Date(there.getTime() - there.getTimezoneOffset() * 60_000);
     typed.value = own.toISOString().slice(0, "2026-11-30T09:00".length);
   }
   typed.form.addEventListener("submit", () => {
-    const moment = new Date(typed.value);
+    const moment = new Date(typed.type === "date" ? `${typed.value}T23:59` : typed.value);
     field.value = Number.isNaN(moment.getTime()) ? "" : moment.toISOString();
   });
 }

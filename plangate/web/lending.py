@@ -1,0 +1,193 @@
+"""Roles that a person lends on their page, and takes back: what is asked, its proof, and its verdict."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.decision import first_faults
+from plangate.domain.delegations import (
+    DelegationAction,
+    DelegationOrder,
+    DelegationRules,
+    Lending,
+    LendingRules,
+    judge,
+    read_delegation,
+    standing,
+)
+from plangate.domain.errors import Refused
+from plangate.domain.people import Identified, People, same_person
+from plangate.policy.lent_roles import lent_in
+from plangate.presentation.clock import now
+from plangate.signing.delegations import (
+    DelegationClaims,
+    attested_delegation,
+    delegation_claims,
+    order_in,
+)
+from plangate.signing.passkeys import Assertion, passkey_token
+from plangate.web.verdicts import Fate
+from plangate.web.visitors import Visitor, Web
+
+_OPEN_AGAIN = "The form names no role to lend or to take back; open your page again, and do it there."
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What was typed into the form, as it was typed."""
+
+    to: str = ""
+    roles: tuple[str, ...] = ()
+    until: str = ""
+    reason: str = ""
+
+
+NOTHING_TYPED = Typed()
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What became of an order, and the reason in the words of the worker that judged it."""
+
+    fate: Fate
+    reason: str
+
+
+def typed_in(form: FormData) -> Typed:
+    """Return what a form brings."""
+    said = {name: value for name, value in form.items() if isinstance(value, str)}
+    return Typed(
+        to=said.get("to", ""),
+        roles=tuple(one for one in form.getlist("roles") if isinstance(one, str)),
+        until=said.get("until", ""),
+        reason=said.get("reason", ""),
+    )
+
+
+def end_in(typed: Typed, until_utc: str) -> datetime | None:
+    """Return when a loan ends: at 23:59 of the day that was typed, in UTC if no script says it better."""
+    for text in (until_utc, f"{typed.until}T23:59"):
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            continue
+        return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return None
+
+
+def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
+    """Return the order to lend what was typed.
+
+    Raises:
+        Refused: a part of it is malformed.
+    """
+    person = visitor.people.find(typed.to) if visitor.people is not None else None
+    try:
+        return DelegationOrder(
+            action=DelegationAction.LEND,
+            by=visitor.name,
+            to=person.name if person is not None else typed.to,
+            roles=typed.roles,
+            until=until,
+            reason=typed.reason.strip(),
+        )
+    except ValidationError as error:
+        raise Refused(f"This loan cannot be sent: {first_faults(error)}.") from None
+
+
+def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
+    """Return why a worker would refuse to lend this, however it is proved; else empty.
+
+    So no one signs in vain. The worker judges again, and alone counts.
+    """
+    approver = visitor.identified.approver
+    if approver is None:
+        return visitor.identified.objection or f"{visitor.name} is not known"
+    proven = Identified(approver=approver.model_copy(update={"assurance": Assurance.SIGNED}))
+    at = now()
+    arrival = read_delegation(key="page", inputs=[order.model_dump(mode="json")], received_at=at)
+    verdict = judge((), arrival, proven, visitor.people, LendingRules(rules=rules, at=at)).verdict
+    return "" if verdict.accepted else verdict.reason
+
+
+def lent_to(people: People | None, name: str, to: str) -> tuple[Lending, ...]:
+    """Return what a person has lent to another by orders, and could take back now."""
+    lent = standing(lent_in(people), now()) if people is not None else ()
+    return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
+
+
+def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[Lending, ...]) -> Assurance:
+    """Return the proof that a page asks for: what lending these roles needs, or what the loans have."""
+    named = [rules.of(role) for role in order.roles]
+    asked = [one.assurance for one in named if one is not None]
+    return max([Assurance.TYPED, *asked, *(one.assurance for one in loans)])
+
+
+async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
+    """Return what a visitor signs, for the installation of the workers.
+
+    Raises:
+        NotAnswered: no worker says which installation that is.
+    """
+    client = await web.gate.client()
+    audience = (await client.what_is_lent()).audience
+    assert audience is not None  # an answer has one
+    return delegation_claims(order, audience=audience, at=now(), token_id=secrets.token_urlsafe(16))
+
+
+def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, DelegationClaims | None]:
+    """Return the order that a confirmation brings back, and what was to be signed for it, if it was.
+
+    Raises:
+        Refused: it brings none, or one of another person.
+    """
+    claims, said = (str(form.get(name) or "") for name in ("claims", "order"))
+    stated = None
+    try:
+        if claims:
+            stated = DelegationClaims.model_validate_json(claims)
+        order = order_in(stated) if stated is not None else DelegationOrder.model_validate_json(said)
+    except ValueError:
+        raise Refused(_OPEN_AGAIN) from None
+    is_loan = order.action in (DelegationAction.LEND, DelegationAction.END)
+    if not is_loan or order.by != visitor.name or order.signature is not None:
+        raise Refused(_OPEN_AGAIN)
+    return order, stated
+
+
+def signed(order: DelegationOrder, claims: DelegationClaims, assertion: Assertion) -> DelegationOrder:
+    """Return an order with the token of the passkey that signed its claims."""
+    return order.model_copy(update={"signature": passkey_token(claims, assertion)})
+
+
+async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> DelegationOrder:
+    """Return an order with this server's word for its sender, if they are logged in and the word counts."""
+    people = visitor.people
+    if visitor.session.assurance is not Assurance.LOGIN or people is None or not web.is_trusted_by(people):
+        return order
+    client = await web.gate.client()
+    audience = (await client.what_is_lent()).audience
+    if audience is None:
+        return order
+    token_id = secrets.token_urlsafe(16)
+    return attested_delegation(order, web.key, audience=audience, at=now(), token_id=token_id)
+
+
+async def send(web: Web, order: DelegationOrder) -> Became:
+    """Send an order and return what became of it.
+
+    Raises:
+        NotAnswered: it failed in Temporal.
+        TemporalUnreachable: the server does not answer; nothing was sent.
+    """
+    client = await web.gate.client()
+    answer = await client.delegate(order)
+    if answer is None:
+        return Became(Fate.KEPT, "")
+    if answer.accepted is None:
+        return Became(Fate.NOT_RECORDED, answer.reason)
+    return Became(Fate.ACCEPTED if answer.accepted else Fate.REFUSED, answer.reason)

@@ -1,0 +1,121 @@
+"""`/me/lend`, `/me/take-back`, `/me/lent`: one confirmation of a loan or of its end, then its verdict."""
+
+import asyncio
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.delegations import DelegationAction, DelegationOrder
+from plangate.domain.errors import Refused
+from plangate.presentation.clock import now
+from plangate.signing.passkeys import challenge_of
+from plangate.web.lending import (
+    NOTHING_TYPED,
+    Typed,
+    attested,
+    claims_to_sign,
+    end_in,
+    least_of,
+    lent_to,
+    loan_of,
+    objection_to,
+    order_from,
+    send,
+    signed,
+    typed_in,
+)
+from plangate.web.pages.deciding import text_of
+from plangate.web.pages.me import own_page
+from plangate.web.passkeys import asserted, request_options
+from plangate.web.proving import Way, proving_for
+from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
+
+router = APIRouter()
+
+
+@router.post("/me/lend")
+async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Ask the person to confirm what they lend; nothing is sent yet."""
+    typed = typed_in(form)
+    until = end_in(typed, text_of(form, "until_utc"))
+    fault, objection = "", ""
+    if not typed.roles or not typed.to or until is None:
+        fault = "lend.no_role" if not typed.roles else "lend.no_one" if not typed.to else "lend.no_day"
+    else:
+        order = loan_of(visitor, typed, until)
+        objection = objection_to(visitor, order, await web.gate.delegation_rules())
+        if not objection:
+            return await _ask(request, web, visitor, order, typed=typed)
+    return await own_page(
+        request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault=fault, objection=objection, typed=typed
+    )
+
+
+@router.post("/me/take-back")
+async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Ask the person to confirm that they take back all that they lent to someone."""
+    to = text_of(form, "to")
+    if not lent_to(visitor.people, visitor.name, to):
+        raise Refused("You have lent nothing to this person that could be taken back; open your page again.")
+    order = DelegationOrder(action=DelegationAction.END, by=visitor.name, to=to)
+    return await _ask(request, web, visitor, order)
+
+
+@router.post("/me/lent")
+async def confirmed(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+    """Send the confirmed order with its proof, and show its verdict."""
+    order, claims = order_from(form, visitor)
+    assertion = asserted(text_of(form, "credential")) if claims is not None else None
+    if claims is not None and assertion is not None:
+        whole = signed(order, claims, assertion)
+        await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
+    elif claims is not None or not await _may_go_unsigned(web, visitor, order):
+        return await _ask(request, web, visitor, order, fault="passkey.not_signed")
+    else:
+        whole = await attested(web, visitor, order)
+    loans = lent_to(visitor.people, visitor.name, order.to)  # as they were
+    became = await send(web, whole)
+    return web.pages.draw(request, "lent.html", visitor=visitor, order=order, became=became, loans=loans)
+
+
+async def _ask(
+    request: Request,
+    web: Web,
+    visitor: Visitor,
+    order: DelegationOrder,
+    *,
+    fault: str = "",
+    typed: Typed = NOTHING_TYPED,
+) -> Response:
+    """Return the page that asks to confirm an order, or the person's own page if they cannot prove it."""
+    loans = lent_to(visitor.people, visitor.name, order.to) if order.action is DelegationAction.END else ()
+    least = least_of(order, await web.gate.delegation_rules(), loans)
+    proving = await proving_for(web, least, visitor)
+    if proving.way is None and order.action is DelegationAction.LEND:
+        return await own_page(
+            request, web, visitor, HTTPStatus.CONFLICT, fault="lend.no_passkey", typed=typed
+        )
+    claims = await claims_to_sign(web, order) if proving.way is Way.PASSKEY else None
+    return web.pages.draw(
+        request,
+        "lend.html",
+        HTTPStatus.CONFLICT if fault else HTTPStatus.OK,
+        visitor=visitor,
+        order=order,
+        loans=loans,
+        way=proving.way,
+        said=order.model_dump_json(),
+        claims=claims.model_dump_json() if claims else "",
+        sign=request_options(challenge_of(claims), web.place, proving.credential_ids) if claims else "",
+        fault=fault,
+    )
+
+
+async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationOrder) -> bool:
+    """Return whether an order needs no passkey here: an end never does, because it only takes away."""
+    if order.action is DelegationAction.END:
+        return True
+    least = least_of(order, await web.gate.delegation_rules(), ())
+    return least is Assurance.TYPED or (await proving_for(web, least, visitor)).way is Way.LOGIN

@@ -1,0 +1,282 @@
+"""A person lends a role on their page, by passkey where the rules ask for it, and takes it back."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from plangate.audit.inspection import inspect_all
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import DELEGATIONS_TRAIL
+from plangate.domain.delegations import DelegationDecided
+from plangate.policy.people_file import people_in
+from plangate.policy.people_in_force import trusted_web
+from plangate.presentation.clock import now
+from plangate.records.trail import read_trail
+from plangate.web.database import WebDatabase
+from plangate.web.sessions import Sessions
+from plangate.web.web_key import public_line, web_key
+from tests.acceptance.test_passkey_decisions import PHONE
+from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
+from tests.support.gate import Gate
+from tests.support.plain_browser import PlainBrowser
+from tests.support.sealed_records import trust
+from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
+
+if CHROMIUM is None:
+    pytest.skip(
+        "Lending on a page was not tried, for want of a browser; get one (apt-get install chromium) and run "
+        "the tests again.",
+        allow_module_level=True,
+    )
+Enter = Callable[[str, SigningInbox], Coroutine[Any, Any, PlainBrowser]]
+FRED = '[[person]]\nname = "fred"\n'
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
+    """Plans need a signed approval by finance, which dana has and may lend."""
+    async with signing_inbox(idle_gate, tmp_path, policy=f'delegable = ["finance"]\n{POLICY}') as opened:
+        opened.enroller = FRED
+        opened.enrol()
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def plain() -> AsyncIterator[Enter]:
+    """Return what signs a person in with a browser without scripts."""
+    visitors = []
+
+    async def entered(name: str, inbox: SigningInbox) -> PlainBrowser:
+        visitors.append(await inbox.inbox.signed_in(name))
+        return PlainBrowser(visitors[-1])
+
+    yield entered
+    for visitor in visitors:
+        await visitor.aclose()
+
+
+async def danas_phone(browser: Browser, inbox: SigningInbox) -> Page:
+    """Return her phone, with a passkey that counts."""
+    context = await browser.new_context(viewport=PHONE, timezone_id="Europe/Berlin", locale="en-GB")
+    page = await context.new_page()
+    page.set_default_timeout(30_000)
+    await add_authenticator(page)
+    await page.goto(f"{inbox.inbox.url}/me")
+    await page.get_by_label("Choose your name").select_option("dana")
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Name of the passkey").fill("phone")
+    await page.get_by_role("button", name="Add a passkey").click()
+    inbox.enrol(await page.get_by_text(re.compile("^passkey:")).inner_text())
+    while not await page.get_by_text("Counts", exact=True).is_visible():
+        await page.reload()
+    return page
+
+
+def entries(inbox: SigningInbox) -> list[DelegationDecided]:
+    with inbox.gate.database.read() as connection:
+        found = [one.event for one in read_trail(connection, DELEGATIONS_TRAIL)]
+    return [one for one in found if isinstance(one, DelegationDecided)]
+
+
+def findings(inbox: SigningInbox) -> list[str]:
+    listed = people_in(inbox.people.read_text())
+    trusted = {"people": listed, "web": trusted_web(inbox.gate.settings)}
+    with inbox.gate.database.read() as connection:
+        found = inspect_all(connection, trust().model_copy(update=trusted), lambda *_: None).findings
+    return [str(one) for one in found]
+
+
+async def test_a_role_is_lent_by_passkey_counts_and_is_taken_back_by_passkey(
+    browser: Browser, inbox: SigningInbox, plain: Enter
+) -> None:
+    page = await danas_phone(browser, inbox)
+    day = (now() + timedelta(days=47)).date()
+    await page.get_by_label("finance").check()
+    await page.get_by_label("To", exact=True).select_option("fred")
+    await page.get_by_label(re.compile("^Until the end of this day")).fill(day.isoformat())
+    await axe_finds_nothing(page)
+    await page.get_by_role("button", name="Lend").click()
+    sentence = f"fred decides for you as finance until {day.day} {day:%b} {day.year}, 23:59"
+    await expect(page.locator(".what")).to_contain_text(sentence)
+    await axe_finds_nothing(page)
+    await page.get_by_role("button", name="Lend").click()
+    await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
+    await expect(page.locator(".what")).to_contain_text(sentence)
+    await axe_finds_nothing(page)
+
+    (lent,) = entries(inbox)
+    order = lent.arrival.order
+    assert order is not None
+    assert order.signature is not None
+    assert order.signature.startswith("passkey.")
+    assert lent.approver is not None
+    assert lent.approver.assurance is Assurance.SIGNED
+    assert order.until is not None
+    assert order.until == datetime(day.year, day.month, day.day, 23, 59, tzinfo=ZoneInfo("Europe/Berlin"))
+
+    status = await inbox.gate.in_review("water the plants")
+    freds = await plain("fred", inbox)
+    assert "Approve" in await freds.open(f"/runs/{status.workflow_id}")
+    assert "I decide for dana as finance" in await freds.open("/me")
+
+    await page.goto(f"{inbox.inbox.url}/me")
+    await page.get_by_role("button", name="Take back what you lent to fred").click()
+    await expect(page.get_by_text("fred no longer decides for you as finance")).to_be_visible()
+    await axe_finds_nothing(page)
+    await page.get_by_role("button", name="Take back", exact=True).click()
+    await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
+    await axe_finds_nothing(page)
+    _, ended = entries(inbox)
+    assert ended.approver is not None
+    assert (ended.verdict.accepted, ended.approver.assurance) == (True, Assurance.SIGNED)
+    assert "I decide for dana as finance" not in await freds.open("/me")
+    assert findings(inbox) == []
+    await inbox.gate.api.withdraw(status.workflow_id, "by rita")
+    await page.context.close()
+
+
+async def test_a_lost_passkey_does_not_keep_a_loan_from_its_end(
+    browser: Browser, inbox: SigningInbox, plain: Enter
+) -> None:
+    page = await danas_phone(browser, inbox)
+    day = (now() + timedelta(days=3)).date()
+    await page.get_by_label("finance").check()
+    await page.get_by_label("To", exact=True).select_option("fred")
+    await page.get_by_label(re.compile("^Until the end of this day")).fill(day.isoformat())
+    await page.get_by_role("button", name="Lend").click()
+    await page.get_by_role("button", name="Lend").click()
+    await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
+    await page.context.close()
+    danas = await plain("dana", inbox)
+    await danas.open("/me")
+    await danas.press("Take back")
+    assert "take it back without a passkey" in danas.html
+    await danas.press("Take back")  # nothing has signed it
+    assert (danas.status, "no passkey signed it" in danas.html) == (409, True)
+    await danas.press("Take back without a passkey")
+    assert "Accepted" in danas.html
+    assert "fred no longer decides for you as finance" in danas.html
+    assert [one.verdict.accepted for one in entries(inbox)] == [True, True]
+    assert findings(inbox) == []
+
+
+async def test_without_javascript_the_page_says_what_is_needed_and_sends_nothing(
+    browser: Browser, inbox: SigningInbox, plain: Enter
+) -> None:
+    page = await danas_phone(browser, inbox)
+    await page.context.close()
+    danas = await plain("dana", inbox)
+    await danas.open("/me")
+    day = (now() + timedelta(days=3)).date().isoformat()
+    await danas.press("Lend", roles="finance", to="fred", until=day)
+    assert f"{day} 23:59 UTC" in danas.html
+    assert "you sign by passkey, which needs JavaScript" in danas.html
+    await danas.press("Lend")
+    assert (danas.status, "no passkey signed it" in danas.html) == (409, True)
+    assert entries(inbox) == []
+
+
+async def test_what_cannot_be_lent_is_said_before_anything_is_signed(
+    inbox: SigningInbox, plain: Enter
+) -> None:
+    danas = await plain("dana", inbox)
+    day: Callable[[int], str] = lambda days: (now() + timedelta(days=days)).date().isoformat()  # noqa: E731
+    for typed, words in (
+        ({"roles": None}, "Say which roles you lend."),
+        ({"to": ""}, "Say to whom you lend."),
+        ({"until": "soon"}, "Say until which day you lend."),
+        ({"until": day(-2)}, "has passed; name a later time"),
+        ({"until": day(99)}, "more than 90 days ahead"),
+        ({"to": "dana"}, "no one stands in for themselves"),
+        ({"to": "mallory"}, "mallory is not in the list of people"),
+        ({"roles": "legal"}, "dana does not have the role legal"),
+        ({}, "none of yours counts yet"),
+    ):
+        await danas.open("/me")
+        fields: dict[str, str | None] = {
+            "roles": "finance", "to": "fred", "until": day(3), "reason": "on <leave>", **typed,
+        }  # fmt: skip
+        await danas.press("Lend", 0, **fields)
+        assert words in danas.html, typed
+        assert danas.status in (409, 422)
+        assert 'value="on &lt;leave&gt;"' in danas.html
+    ritas = await plain("rita", inbox)
+    assert "Lend a role" not in await ritas.open("/me")
+    assert entries(inbox) == []
+
+
+async def test_the_page_takes_no_order_in_the_name_of_another_and_none_of_another_kind(
+    inbox: SigningInbox, plain: Enter
+) -> None:
+    ritas = await plain("rita", inbox)
+    await ritas.open("/me")
+    token = dict(ritas.form("form_token").fields)["form_token"]
+    for order in (
+        '{"action": "end", "by": "dana", "to": "fred"}',
+        '{"action": "away", "by": "rita", "until": "2999-01-01T00:00:00Z"}',
+        '{"action": "list", "by": "rita"}',
+        "{}",
+        "",
+    ):
+        answer = await ritas.send("/me/lent", "post", [("form_token", token), ("order", order)])
+        assert (answer.status_code, "names no role to lend" in answer.text) == (403, True)
+    assert entries(inbox) == []
+
+
+async def test_where_a_typed_name_is_enough_no_passkey_is_asked_for(
+    idle_gate: Gate, tmp_path: Path, plain: Enter
+) -> None:
+    policy = 'delegable = ["finance"]\n[default]\nneeds = [{ role = "finance" }]\n'
+    async with signing_inbox(idle_gate, tmp_path, policy=policy) as inbox:
+        inbox.enroller = FRED
+        inbox.enrol()
+        danas = await plain("dana", inbox)
+        await danas.open("/me")
+        day = (now() + timedelta(days=3)).date().isoformat()
+        await danas.press("Lend", roles="finance", to="fred", until=day, reason="on leave")
+        assert "under the name dana without a proof" in danas.html
+        await danas.press("Lend")
+        assert "Accepted" in danas.html
+        await danas.open("/me")
+        await danas.press("Take back")
+        assert "Take back without a passkey" not in danas.html
+        await danas.press("Take back")
+        assert "Accepted" in danas.html
+        assert [one.verdict.accepted for one in entries(inbox)] == [True, True]
+        assert findings(inbox) == []
+
+
+async def test_where_a_login_is_enough_the_inbox_attests_the_loan(idle_gate: Gate, tmp_path: Path) -> None:
+    settings = idle_gate.settings
+    keys = (public_line(web_key(settings.web_key)),)
+    idle_gate.settings = settings.model_copy(update={"web_keys": keys})
+    policy = POLICY.replace("signed", "login")
+    async with signing_inbox(idle_gate, tmp_path, policy=f'delegable = ["finance"]\n{policy}') as inbox:
+        inbox.enroller = FRED
+        inbox.enrol()
+        database = WebDatabase.at(settings.var_dir / "web.db")
+        session = Sessions(database).begin("dana", Assurance.LOGIN, now())
+        database.close()
+        async with inbox.inbox.visitor() as visitor:
+            visitor.cookies.set("plangate", session)
+            danas = PlainBrowser(visitor)
+            await danas.open("/me")
+            day = (now() + timedelta(days=3)).date().isoformat()
+            await danas.press("Lend", roles="finance", to="fred", until=day)
+            assert "passkey" not in danas.html
+            await danas.press("Lend")
+            assert "Accepted" in danas.html
+            await danas.open("/me")
+            await danas.press("Take back")
+            await danas.press("Take back")
+            assert "Accepted" in danas.html
+        proofs = [one.approver.assurance for one in entries(inbox) if one.approver is not None]
+        assert proofs == [Assurance.LOGIN, Assurance.LOGIN]
+        assert findings(inbox) == []

@@ -1,0 +1,38 @@
+"""No forged passkey token of an order to lend counts: not for a worker, an auditor, or a list of people.
+
+The suite takes a sample; `python -m chaos delegations` tries the whole.
+"""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from plangate.records.database import Database
+from tests.support.forged_lendings import EVERY, Admission, counted_again, examine
+from tests.support.times import times
+
+SAMPLE = len(EVERY) * 2
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    return database
+
+
+async def test_a_worker_lends_nothing_by_a_forged_passkey_and_says_why(database: Database) -> None:
+    found = await Admission(database).judge(Random(23), times(SAMPLE))
+    assert found.faults == []
+    assert len(found.kinds) == len(EVERY)
+
+
+def test_the_auditor_names_every_forged_loan_and_no_list_counts_it(database: Database) -> None:
+    found = examine(database, Random(24), times(SAMPLE))
+    assert found.faults == []
+    assert len(found.kinds) == len(EVERY)
+
+
+def test_what_was_taken_back_is_not_lent_again_by_the_same_signature() -> None:
+    assert counted_again(Random(25), "ab" * 16) == []

@@ -1,0 +1,376 @@
+"""Forged passkey tokens of orders to lend, each sent to a worker, and written down as accepted.
+
+Mallory wants Dana's role finance. They have a passkey of their own, what Dana signed for something else, and
+write access to the database. The ceremonies of `tests.support.forged_proofs` are tried on the claims of a
+loan, and what such claims can say otherwise than the order is tried besides.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
+
+from sqlalchemy import insert
+from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
+
+from activities.delegating import Delegating, DelegationTask
+from plangate.audit.delegations import wrong_lent
+from plangate.audit.inspection import Trust, inspect_run
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import (
+    DELEGATIONS_TRAIL,
+    FIRST_HASH,
+    AuditEntry,
+    RulesInForce,
+    RuleText,
+    entry_after,
+)
+from plangate.domain.decision import Choice, Verdict
+from plangate.domain.delegations import (
+    DelegationAction,
+    DelegationArrival,
+    DelegationDecided,
+    DelegationOrder,
+    standing,
+)
+from plangate.domain.people import People
+from plangate.domain.plan import Audience
+from plangate.policy.lent_roles import lent_in, with_lent
+from plangate.policy.people_file import people_in
+from plangate.policy.policy_file import policy_in
+from plangate.records.database import Database
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople
+from plangate.records.tables import rule_texts
+from plangate.records.trail import Note, open_delegations_trail, open_rules_trail, read_trail
+from plangate.signing.delegations import DelegationClaims, delegation_claims
+from plangate.signing.jws import write_token
+from plangate.signing.logins import login_token
+from plangate.signing.passkeys import challenge_of, passkey_token
+from plangate.temporal.contract import DELEGATION_TYPE
+from tests.support import forged_proofs
+from tests.support.forged_proofs import LISTED, PEOPLE, Case, Forgery
+from tests.support.proof_runs import ARRIVED, NOON, proof_run
+from tests.support.proof_trials import Everyone
+from tests.support.proofs import MALLORY, WEB, WEB_KEY
+
+POLICY = policy_in(
+    'delegable = ["finance"]\n[default]\nneeds = [{ role = "finance" }]\nassurance = "signed"\n'
+)
+POLICY_TEXT = RuleText(hash=POLICY.policy_hash, text=POLICY.text)
+UNTIL = ARRIVED + timedelta(days=14)
+
+
+class LendCase(Case):
+    """What Dana could sign: that Mallory decides for her as finance."""
+
+    def order(self) -> DelegationOrder:
+        return DelegationOrder(
+            action=DelegationAction.LEND, by="dana", to="mallory", roles=("finance",), until=UNTIL
+        )
+
+    def claims(self, said: Any = None, *, at: datetime | None = None, **changes: Any) -> Any:
+        del said
+        self.number += 1
+        at = at or ARRIVED - timedelta(seconds=self.chance.randrange(60))
+        token_id = f"lent-{self.number:08}-{self.chance.randrange(10**9)}"
+        made = delegation_claims(self.order(), audience=self.run.audience, at=at, token_id=token_id)
+        if "comment" in changes:  # as the reason of a decision is called
+            changes["reason"] = changes.pop("comment")
+        return DelegationClaims.model_validate({**made.model_dump(), **changes})
+
+    def decision_token(self) -> str:
+        """Return what Dana signed for a plan: a decision, by the same passkey, at the same page."""
+        return self.dana.token(Case.claims(self))
+
+
+Attack = Callable[[LendCase], Forgery]
+
+
+def _of(case: LendCase, token: str, **more: Any) -> Forgery:
+    return Forgery("", case.decision(token), (), more.pop("public", case.dana.public), **more)
+
+
+def to_another_person(case: LendCase) -> Forgery:
+    return _of(case, case.token(case.claims(to=case.chance.choice(["erik", "gina", "mallory2"]))))
+
+
+def of_other_roles(case: LendCase) -> Forgery:
+    roles = case.chance.choice([("ops",), ("finance", "ops"), (), ("Finance",), ("finance ",)])
+    return _of(case, case.token(case.claims(roles=roles)))
+
+
+def until_another_end(case: LendCase) -> Forgery:
+    ends = [UNTIL - timedelta(seconds=1), UNTIL - timedelta(days=13), UNTIL + timedelta(days=9), None]
+    return _of(case, case.token(case.claims(until=case.chance.choice(ends))))
+
+
+def with_another_reason(case: LendCase) -> Forgery:
+    return _of(case, case.token(case.claims(reason=case.chance.choice([" ", "on leave", "\u200b"]))))
+
+
+def of_another_action(case: LendCase) -> Forgery:
+    """Dana took something back, or said that she is away; it is sent as a loan."""
+    others = [one for one in DelegationAction if one is not DelegationAction.LEND]
+    return _of(case, case.token(case.claims(action=case.chance.choice(others))))
+
+
+def in_anothers_name(case: LendCase) -> Forgery:
+    """What Mallory signed in their own name is sent in Dana's."""
+    return _of(case, MALLORY.token(case.claims(by="mallory")), public=MALLORY.public)
+
+
+def a_decision(case: LendCase) -> Forgery:
+    return _of(case, case.decision_token())
+
+
+def in_a_list(case: LendCase) -> Forgery:
+    """One touch signs a loan among other things: a loan has to be signed alone."""
+    claims = case.claims()
+    others = [case.claims() for _ in range(case.chance.randint(1, 5))]
+    return _of(case, case.dana.batch_tokens([claims, *others])[0], batch=len(others) + 1)
+
+
+def of_another_installation(case: LendCase) -> Forgery:
+    """Dana lent it there; namespaces of one installation share one list of people."""
+    others = [f"{'ab' * 16}/default", "", f"/{case.run.audience}", f"{case.run.audience.installation[:-1]}/x"]
+    return _of(case, case.token(case.claims(aud=case.chance.choice(others))))
+
+
+def signed_long_before(case: LendCase) -> Forgery:
+    at = ARRIVED - timedelta(minutes=11 + case.chance.randrange(10**4))
+    return _of(case, case.token(case.claims(at=at)))
+
+
+def by_the_web_server(case: LendCase) -> Forgery:
+    """The inbox attests that Dana is logged in, and calls it a signature."""
+    return _of(case, login_token(case.claims(), WEB_KEY))
+
+
+def by_the_web_servers_key(case: LendCase) -> Forgery:
+    token = write_token(case.claims().model_dump(mode="json"), WEB_KEY, "plangate-delegation+jwt")
+    return _of(case, token)
+
+
+def with_claims_exchanged(case: LendCase) -> Forgery:
+    """Dana signed a shorter loan; the attacker writes the claims that they want before her assertion."""
+    signed = case.claims(until=ARRIVED + timedelta(days=1))
+    wanted = DelegationClaims.model_validate({**signed.model_dump(), "until": UNTIL})
+    return _of(case, passkey_token(wanted, case.dana.answer(challenge_of(signed))))
+
+
+OF_CEREMONIES: tuple[Callable[[Any], Forgery], ...] = (
+    *(one for one in forged_proofs.OF_PASSKEYS if one is not forged_proofs.login_as_signature),
+    forged_proofs.from_the_future, forged_proofs.another_statement,
+    forged_proofs.one_character, forged_proofs.cut_short, forged_proofs.other_spelling,
+)  # fmt: skip
+OF_CLAIMS: tuple[Attack, ...] = (
+    to_another_person, of_other_roles, until_another_end, with_another_reason, of_another_action,
+    in_anothers_name, a_decision, in_a_list, of_another_installation, signed_long_before,
+    by_the_web_server, by_the_web_servers_key, with_claims_exchanged,
+)  # fmt: skip
+EVERY: tuple[Callable[[Any], Forgery], ...] = (*OF_CEREMONIES, *OF_CLAIMS)
+_WORDS = (
+    "an order to lend roles", "is signed for", "with another reason", "in the name of", "too long before",
+    "alone, not in a list", "assurance signed",
+    "cannot be read", "another challenge", "by none of", "does not fit", "not one of", "is not trusted",
+)  # fmt: skip
+
+
+@dataclass
+class Found:
+    """How many forgeries of each kind were tried, and what is wrong."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+
+def _forgeries(
+    chance: Random, audience: Audience, count: int
+) -> Iterator[tuple[LendCase, Callable[[Any], Forgery], Forgery]]:
+    run = proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED)
+    for number in range(count):
+        case = LendCase(chance, run, number=number * 1_000)
+        attack = EVERY[number % len(EVERY)]
+        yield case, attack, attack(case)
+
+
+def _sent(case: LendCase, token: str | None) -> DelegationOrder:
+    return case.order().model_copy(update={"signature": token})
+
+
+def _audience(database: Database) -> Audience:
+    return Audience(installation=database.installation, namespace="default")
+
+
+class Admission:
+    """Sends orders to the activity that judges them, on real records."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._sent = database, 0
+        records = Records(database)
+        rules = POLICY.delegation_rules
+        people = RecordedPeople(Everyone(), records, "worker@here", rules, web=WEB)
+        self._judging = Delegating(records, people, rules, POLICY.policy_hash)
+
+    async def admit(self, order: DelegationOrder) -> Verdict:
+        """Send an order that arrives at the time of all of them; return its verdict."""
+        self._sent += 1
+        environment = ActivityEnvironment(cast("Client", SimpleNamespace(identity="worker@here")))
+        environment.info = replace(
+            environment.info, is_local=True, workflow_type=DELEGATION_TYPE, namespace="default"
+        )
+        task = DelegationTask(
+            key=f"order-{self._sent}", inputs=(order.model_dump(mode="json", exclude_none=True),),
+            received_at=ARRIVED, at=ARRIVED,
+        )  # fmt: skip
+        answer = await environment.run(self._judging.judge_delegation, task)
+        assert answer.accepted is not None
+        return Verdict(accepted=answer.accepted, reason=answer.reason)
+
+    async def judge(self, chance: Random, count: int) -> Found:
+        """Send so many; a worker refuses each, and says why. What Dana signs is accepted, but once."""
+        found = Found()
+        for case, attack, forgery in _forgeries(chance, _audience(self._database), count):
+            found.kinds[attack.__name__] += 1
+            verdict = await self.admit(_sent(case, forgery.decision.signature))
+            words = (*forgery.said, *_WORDS)
+            if verdict.accepted or not any(one in verdict.reason for one in words):
+                found.faults.append(f"{attack.__name__}: {verdict}")
+        lawful = LendCase(
+            chance, proof_run(1, Choice.APPROVE, _audience(self._database), PEOPLE, Assurance.SIGNED)
+        )
+        order = _sent(lawful, lawful.token(lawful.claims()))
+        first, again = await self.admit(order), await self.admit(order)
+        if not first.accepted or again.accepted or "used before" not in again.reason:
+            found.faults.append(f"lawful: {first}, {again}")
+        return found
+
+
+def examine(database: Database, chance: Random, count: int) -> Found:
+    """Write so many onto the trail as accepted; the auditor names each, and no list of people counts it."""
+    found, expected = Found(), dict[int, str]()
+    _put_in_force(database)
+    with database.write() as connection:
+        trail = open_delegations_trail(connection, "dana", ARRIVED)
+        for number, (case, attack, forgery) in enumerate(_forgeries(chance, _audience(database), count)):
+            found.kinds[attack.__name__] += 1
+            if number % 50 == 0:
+                lawful = _of(case, case.token(case.claims()))
+                event = _decided(case, lawful, f"lawful-{number}")
+                trail.append(Note(key=event.arrival.key, at=ARRIVED, actor="dana", event=event))
+                twice = event.arrival.model_copy(update={"key": f"replay-{number}"})
+                (entry,) = trail.append(
+                    Note(key=twice.key, at=ARRIVED, actor="dana",
+                         event=event.model_copy(update={"arrival": twice}))
+                )  # fmt: skip
+                expected[entry.number] = "replay"
+            event = _decided(case, forgery, f"forged-{number}")
+            (entry,) = trail.append(Note(key=event.arrival.key, at=ARRIVED, actor="dana", event=event))
+            expected[entry.number] = attack.__name__
+            found.faults += _counted(event, attack.__name__, database.installation)
+    with database.read() as connection:
+        report = inspect_run(connection, DELEGATIONS_TRAIL, Trust(people=LISTED, web=WEB))
+        entries = read_trail(connection, DELEGATIONS_TRAIL)
+    named = {one.entry for one in report.findings if one.entry is not None}
+    found.faults += [
+        f"{kind}, entry {entry} is not named" for entry, kind in expected.items() if entry not in named
+    ]
+    found.faults += [
+        str(one) for one in report.findings if one.entry is not None and one.entry not in expected
+    ]
+    found.faults += [] if len(entries) > len(expected) else ["nothing lawful was written"]
+    return found
+
+
+def _put_in_force(database: Database) -> None:
+    """Write policy and list of people as a worker that started before the orders."""
+    texts = {"policy": (POLICY.policy_hash, POLICY.text), "people": (PEOPLE.hash, PEOPLE.text)}
+    with database.write() as connection:
+        trail = open_rules_trail(connection, "worker", NOON)
+        for what, (name, text) in texts.items():
+            connection.execute(insert(rule_texts).values(hash=name, text=text))
+            event = RulesInForce.model_validate({"what": what, "hash": name})
+            trail.append(Note(key=f"{what}:1", at=NOON, actor="worker", event=event))
+
+
+def _decided(case: LendCase, forgery: Forgery, key: str) -> DelegationDecided:
+    order = _sent(case, forgery.decision.signature)
+    return DelegationDecided(
+        arrival=DelegationArrival(key=key, received_at=ARRIVED, order=order),
+        verdict=Verdict(accepted=True, reason="so it is"),
+        approver=forgery.approver(),
+        judged_at=ARRIVED,
+        rules=POLICY.delegation_rules,
+        policy=POLICY.policy_hash,
+        people=PEOPLE.hash,
+    )
+
+
+def counted_again(chance: Random, installation: str) -> list[str]:
+    """Return where a loan counts once more that Dana took back: the attacker writes it down again."""
+    audience = Audience(installation=installation, namespace="default")
+    case = LendCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
+    lent = _decided(case, _of(case, case.token(case.claims())), "lent")
+    assert lent.approver is not None
+    assert lent.arrival.order is not None
+    over = {"action": DelegationAction.END, "roles": (), "until": None, "signature": None}
+    end = lent.model_copy(
+        update={
+            "arrival": DelegationArrival(
+                key="end", received_at=ARRIVED, order=lent.arrival.order.model_copy(update=over)
+            ),
+            "approver": PEOPLE.identify("dana", ARRIVED).approver,
+        }
+    )
+    again = lent.model_copy(update={"arrival": lent.arrival.model_copy(update={"key": "again"})})
+    assert _counting((lent,), installation) == ["a worker", "a bundle"]
+    return _counting((lent, end, again), installation)
+
+
+def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str]:
+    """Return where a forged entry counts: in the list of a worker, or in one that a bundle has."""
+    counts = _counting((event,), installation)
+    if kind == of_another_installation.__name__ and counts == ["a bundle"]:
+        counts = []  # a list does not say where it belongs; that of a run is compared with the run
+    kept = with_lent(PEOPLE, _trail_of((event,)), ARRIVED)
+    named = [str(one) for one in wrong_lent("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
+    in_bundles = not any("is recorded as signed, but" in one for one in named)
+    timely = kind not in ("signed_before_the_key_ended", "key_not_valid", "signed_long_before")
+    return [
+        *(f"{kind} counts for {one}" for one in counts),
+        *([f"{kind} is not named in a bundle"] if in_bundles and timely else []),
+    ]
+
+
+def _counting(events: Sequence[DelegationDecided], installation: str) -> list[str]:
+    """Return for whom Mallory decides as finance after these entries."""
+    entries, counts = _trail_of(events), []
+    of_worker = with_lent(PEOPLE, entries, ARRIVED, POLICY.delegation_rules, installation)
+    kept = people_in(with_lent(PEOPLE, entries, ARRIVED).text)  # as an attacker adds them to the text
+    for what, people in (("a worker", of_worker), ("a bundle", kept)):
+        known = people.identify("mallory", ARRIVED + timedelta(days=1)).approver
+        assert known is not None
+        if "finance" in known.roles() or standing(lent_in(people), ARRIVED + timedelta(days=1)):
+            counts.append(what)
+    return counts
+
+
+def _text_of(people: People) -> RuleText:
+    return RuleText(hash=people.hash, text=people.text)
+
+
+def _trail_of(events: Sequence[DelegationDecided]) -> tuple[AuditEntry, ...]:
+    entries: list[AuditEntry] = []
+    for number, event in enumerate(events, start=1):
+        before = entries[-1].hash if entries else FIRST_HASH
+        made = entry_after(
+            before, workflow_id=DELEGATIONS_TRAIL, number=number, key=event.arrival.key, at=ARRIVED,
+            actor="dana", event=event,
+        )  # fmt: skip
+        entries.append(made)
+    return tuple(entries)
