@@ -58,8 +58,13 @@ def _end_of_done(progress: StepProgress) -> tuple[End, str]:
             return End.NOT_KNOWN, "done; whether it was taken back is in doubt"
         case StepState.FAILED | StepState.SKIPPED:
             return End.DONE, "not taken back"
+        case StepState.PENDING | StepState.DONE | StepState.UNDONE:
+            return _end_of_kept(progress)
         case _:
-            pass
+            assert_never(progress.undo.state)
+
+
+def _end_of_kept(progress: StepProgress) -> tuple[End, str]:
     if isinstance(progress.settlement, StepReversed):
         return End.UNDONE, "reversed later"
     if isinstance(progress.settlement, StepUnsettled):

@@ -25,14 +25,7 @@ _IN_LINKS: Final = "-._~:/?#[]@!$&'()*+,;=%"
 _UNSAFE_IN_TEXT: Final = {ord(char): f"%{ord(char):02X}" for char in "'()*[]!,;@"}
 
 _DECIDING: Final = ASKING - {NoticeKind.HELD}
-_LABELS: Final = {
-    NoticeKind.NEEDED: "Note",
-    NoticeKind.REMINDER: "Note",
-    NoticeKind.ESCALATED: "Note",
-    NoticeKind.AWAY: "Note",
-    NoticeKind.STUCK: "What is missing",
-}
-"""What the label of what happened is, where it is another."""
+_NOTED: Final = (NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.AWAY)
 _WITH_REASONS: Final = (NoticeKind.STUCK, NoticeKind.HELD)
 _BY: Final = ("approved", "rejected", "resolved")
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
@@ -192,7 +185,7 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
     if facts.happened:
         fields.append(
             (
-                _LABELS.get(notice.kind, "What happened"),
+                _label_of(notice.kind),
                 inert(in_zone(facts.happened, zone), 2 * lengths.text),
             )
         )
@@ -244,3 +237,10 @@ def _link(url: str) -> str:
     if not url.startswith(("https://", "http://")) or len(url) > _LONGEST_LINK:
         return ""
     return quote(url, safe=_IN_LINKS).translate(_UNSAFE_IN_TEXT)
+
+
+def _label_of(kind: NoticeKind) -> str:
+    """Return the label of what happened."""
+    if kind in _NOTED:
+        return "Note"
+    return "What is missing" if kind is NoticeKind.STUCK else "What happened"

@@ -8,17 +8,19 @@ from typing import Final
 
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
-from plangate.presentation.disagreements import Disagreement, Kind, disagreements
+from plangate.presentation.disagreements import Disagreement, DisagreementKind, disagreements
 
 NO_AMOUNT: Final = "The summary names {text}, and no step has an amount."
-SENTENCES: Final[Mapping[Kind, str]] = {
-    Kind.TEXT_AMOUNT: "Step {step} has a text that names {text}, and the summary or a step has {beside}.",
-    Kind.SUMMARY_AMOUNT: "The summary names {text}, and the steps have {beside}.",
-    Kind.SUMMARY_ADDRESS: "The summary names {text}, which no step has.",
-    Kind.SUMMARY_TOOL: "The summary names the tool {text}, and the steps are: {beside}.",
-    Kind.STEP_AMOUNT: "The steps have {beside}; the words say {text}.",
-    Kind.REQUEST_AMOUNT: "The request names {text}, which no step has; the steps have {beside}.",
-    Kind.REQUEST_ADDRESS: "The request names {text}; the steps have {beside}.",
+SENTENCES: Final[Mapping[DisagreementKind, str]] = {
+    DisagreementKind.TEXT_AMOUNT: (
+        "Step {step} has a text that names {text}, and the summary or a step has {beside}."
+    ),
+    DisagreementKind.SUMMARY_AMOUNT: "The summary names {text}, and the steps have {beside}.",
+    DisagreementKind.SUMMARY_ADDRESS: "The summary names {text}, which no step has.",
+    DisagreementKind.SUMMARY_TOOL: "The summary names the tool {text}, and the steps are: {beside}.",
+    DisagreementKind.STEP_AMOUNT: "The steps have {beside}; the words say {text}.",
+    DisagreementKind.REQUEST_AMOUNT: "The request names {text}, which no step has; the steps have {beside}.",
+    DisagreementKind.REQUEST_ADDRESS: "The request names {text}; the steps have {beside}.",
 }
 """The English sentences of the inbox, by kind."""
 
@@ -32,6 +34,6 @@ def disagreement_lines(status: Status) -> Iterator[str]:
 
 
 def _sentence(one: Disagreement) -> str:
-    is_bare = one.kind is Kind.SUMMARY_AMOUNT and not one.plan
+    is_bare = one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan
     sentence = NO_AMOUNT if is_bare else SENTENCES[one.kind]
     return sentence.format(step=one.step, text=", ".join(one.said), beside=", ".join(one.plan))

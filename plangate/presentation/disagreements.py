@@ -51,7 +51,7 @@ _MOST: Final = 5
 _TOOL: Final = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
 
 
-class Kind(StrEnum):
+class DisagreementKind(StrEnum):
     """What disagrees.
 
     Attributes:
@@ -83,7 +83,7 @@ class Disagreement:
         plan: what the plan has instead; empty if it has nothing of the kind.
     """
 
-    kind: Kind
+    kind: DisagreementKind
     step: int
     said: tuple[str, ...]
     plan: tuple[str, ...] = ()
@@ -100,8 +100,8 @@ def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") ->
     found = []
     if not any(references_in(step.arguments) for step in plan.steps):
         found = list(_amounts(plan))
-        found += _requested(Kind.REQUEST_AMOUNT, amounts_of_request(plan, request))
-    found += _requested(Kind.REQUEST_ADDRESS, addresses_of_request(plan, request))
+        found += _requested(DisagreementKind.REQUEST_AMOUNT, amounts_of_request(plan, request))
+    found += _requested(DisagreementKind.REQUEST_ADDRESS, addresses_of_request(plan, request))
     return (*found, *_addresses(plan), *_tools(plan, tools))
 
 
@@ -110,7 +110,7 @@ def named_like_tools(summary: str) -> bool:
     return _TOOL.search(summary[:LONGEST]) is not None
 
 
-def _requested(kind: Kind, named: Named | None) -> Iterator[Disagreement]:
+def _requested(kind: DisagreementKind, named: Named | None) -> Iterator[Disagreement]:
     if named is not None:
         yield Disagreement(kind, 0, named.said[:_MOST], named.steps[:_MOST])
 
@@ -126,12 +126,12 @@ def _amounts(plan: Plan) -> Iterator[Disagreement]:
         known = [one for one in (*structured, *summary) if any(map(one.is_comparable, in_text))]
         if in_text and known and not _is_supported(in_text, known, numbers):
             shown += _shown(known)
-            yield Disagreement(Kind.TEXT_AMOUNT, number, _shown(in_text), _shown(known))
+            yield Disagreement(DisagreementKind.TEXT_AMOUNT, number, _shown(in_text), _shown(known))
     in_texts = [one for _, in_text in texts for one in in_text]
     of_steps = [*structured, *in_texts]
     if summary and not shown and not _is_supported(summary, of_steps, numbers):
         shown += _shown(of_steps)
-        yield Disagreement(Kind.SUMMARY_AMOUNT, 0, _shown(summary), _shown(of_steps))
+        yield Disagreement(DisagreementKind.SUMMARY_AMOUNT, 0, _shown(summary), _shown(of_steps))
     yield from _not_named(plan, [*summary, *in_texts], shown)
 
 
@@ -145,7 +145,7 @@ def _not_named(plan: Plan, words: list[Amount], shown: Collection[str]) -> Itera
     bare = {value for text in texts for _, values in bare_numbers_in(text) for value in values}
     not_named, others = unnamed(moved, words, bare)
     if others and not {one.text for one in not_named} <= set(shown):
-        yield Disagreement(Kind.STEP_AMOUNT, 0, _shown(others), _shown(not_named))
+        yield Disagreement(DisagreementKind.STEP_AMOUNT, 0, _shown(others), _shown(not_named))
 
 
 def _is_supported(said: Iterable[Amount], known: Iterable[Amount], numbers: Collection[Decimal]) -> bool:
@@ -159,7 +159,7 @@ def _addresses(plan: Plan) -> Iterator[Disagreement]:
     has = "\n".join(text for step in plan.steps for _, text in texts_in(step.arguments)).casefold()
     absent = tuple(dict.fromkeys(one for one in named if one.casefold() not in has))
     if absent:
-        yield Disagreement(Kind.SUMMARY_ADDRESS, 0, absent[:_MOST])
+        yield Disagreement(DisagreementKind.SUMMARY_ADDRESS, 0, absent[:_MOST])
 
 
 def _tools(plan: Plan, tools: Collection[str]) -> Iterator[Disagreement]:
@@ -167,7 +167,7 @@ def _tools(plan: Plan, tools: Collection[str]) -> Iterator[Disagreement]:
     named = dict.fromkeys(one for one in _TOOL.findall(plan.summary[:LONGEST]) if one in tools)
     absent = tuple(one for one in named if one not in own)
     if absent:
-        yield Disagreement(Kind.SUMMARY_TOOL, 0, absent[:_MOST], tuple(sorted(own))[:_MOST])
+        yield Disagreement(DisagreementKind.SUMMARY_TOOL, 0, absent[:_MOST], tuple(sorted(own))[:_MOST])
 
 
 def _shown(amounts: Iterable[Amount]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Receipt
 from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
-from plangate.presentation.disagreements import Kind, disagreements
+from plangate.presentation.disagreements import DisagreementKind, disagreements
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.web.changes_view import Changes, changes_of
@@ -299,7 +299,7 @@ def _disagreements(status: Status, beside: Beside) -> Iterator[Note]:
     """Yield where the words of a plan, or of its request, disagree with its steps."""
     plan = status.plan
     for one in disagreements(plan, beside.tools, status.request) if plan is not None else ():
-        against = "_of_nothing" if one.kind is Kind.SUMMARY_AMOUNT and not one.plan else ""
+        against = "_of_nothing" if one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan else ""
         yield Note(f"{one.kind.value}{against}", ", ".join(one.said), ", ".join(one.plan), one.step)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.plan import Plan, Step
-from plangate.presentation.disagreements import Kind, disagreements
+from plangate.presentation.disagreements import DisagreementKind, disagreements
 
 
 def plan(summary: str, *steps: Step) -> Plan:
@@ -122,7 +122,7 @@ def test_an_amount_ten_times_as_high_is_always_found(
     found = disagreements(
         plan("Refund it", refund(float(amount)), mail(f"{' '.join(numbers)}\n{told} is yours"))
     )
-    assert [(one.kind, one.step) for one in found] == [(Kind.TEXT_AMOUNT, 2)]
+    assert [(one.kind, one.step) for one in found] == [(DisagreementKind.TEXT_AMOUNT, 2)]
 
 
 @given(PROSE, PROSE, st.text(max_size=60))
