@@ -21,6 +21,8 @@ from plangate.domain.tool import Receipt
 from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
 from plangate.presentation.disagreements import Kind, disagreements
+from plangate.presentation.held_page import is_partly_done
+from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.web.changes_view import Changes, changes_of
@@ -30,6 +32,7 @@ from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
+NOT_BEGUN: Final = "not_begun"
 _SERIOUS: Final = ("gap", "host", "letters")
 """The marks of what a text hides, the most serious first."""
 
@@ -77,7 +80,12 @@ class FileView:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step; ``state`` is the name of its state, empty while it is not begun."""
+    """One step.
+
+    Attributes:
+        state: the name of its state: empty while it is still to begin, ``not_begun`` where the run stopped
+            or ended before it.
+    """
 
     number: int
     tool: str
@@ -173,6 +181,21 @@ class RunView:
         return self.status.source.endswith(NO_WORKER)
 
     @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, so that no step begins any more."""
+        return is_over(self.status)
+
+    @property
+    def is_partly_done(self) -> bool:
+        """Whether it has to be told apart what happened and what did not."""
+        return is_partly_done(self.status)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any step has begun."""
+        return any(step.state not in ("", NOT_BEGUN) for step in self.steps)
+
+    @property
     def marks(self) -> tuple[Note, ...]:
         """All that is to be looked at, but for duplicates."""
         return (*self.contradictions, *self.others)
@@ -182,7 +205,11 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     """Return what the page of a run shows to a visitor."""
     plan = status.plan
     known = beside.known if status.state == Phase.IN_REVIEW else None
-    steps = tuple(_step(step, known if step.tool in beside.familiar else None) for step in status.steps)
+    is_stopped = status.state in (Phase.HELD, Phase.UNDOING) or is_over(status)
+    steps = tuple(
+        _step(step, known if step.tool in beside.familiar else None, is_stopped=is_stopped)
+        for step in status.steps
+    )
     reads = tuple(_read(number, one) for number, one in enumerate(plan.reads if plan else (), start=1))
     summary = text_of("summary", plan.summary) if plan else None
     request = text_of("request", status.request) if status.request else None
@@ -227,7 +254,7 @@ def contacts_of_run(status: Status) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for step in status.steps for one in contacts_in(step.arguments)))
 
 
-def _step(step: StepStatus, known: Container[str] | None) -> StepView:
+def _step(step: StepStatus, known: Container[str] | None, *, is_stopped: bool) -> StepView:
     files = tuple(
         FileView(
             name=one.name,
@@ -248,7 +275,7 @@ def _step(step: StepStatus, known: Container[str] | None) -> StepView:
         tool=step.tool,
         preview=preview,
         why=text_of(f"s{step.number}-why", step.why) if step.why else None,
-        state=_state(step),
+        state=_state(step, is_stopped=is_stopped),
         arguments=values_of(f"s{step.number}-", step.arguments, known),
         observed=values_of(f"s{step.number}-seen-", observed),
         files=files,
@@ -268,9 +295,9 @@ def _accepted(step: StepStatus) -> str:
     return "open" if is_open else ""
 
 
-def _state(step: StepStatus) -> str:
+def _state(step: StepStatus, *, is_stopped: bool) -> str:
     if step.state is StepState.PENDING:
-        return "begun" if step.is_begun else ""
+        return "begun" if step.is_begun else NOT_BEGUN if is_stopped else ""
     return step.state.value
 
 

@@ -54,7 +54,7 @@ def test_a_held_run_says_where_and_why_it_stopped_and_what_happened_so_far() -> 
         (running(), "What will happen"),
         (held(), "What happened, and what did not"),
         (undoing(), "What happened, and what did not"),
-        (skipped(), "What happened"),
+        (skipped(), "What happened, and what did not"),
     ],
 )
 def test_every_state_has_its_words(state: RunState, heading: str) -> None:
