@@ -27,6 +27,7 @@ from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
+from plangate.web.ended import Unlike, unlike_executed
 from plangate.web.may import offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
@@ -143,6 +144,7 @@ class RunView:
 
     Attributes:
         status: as it was checked.
+        unlike: which steps the state of the run leaves out.
         digest: everything that runs, in a line.
         contradictions: where the words of the plan or its request disagree with the steps.
         others: what else to look at, of all steps, the most serious first.
@@ -156,6 +158,7 @@ class RunView:
     """
 
     status: Status
+    unlike: Unlike
     digest: str
     contradictions: tuple[Note, ...]
     others: tuple[Note, ...]
@@ -217,6 +220,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     offers = offered(status, visitor, now())
     return RunView(
         status=status,
+        unlike=unlike_executed(status),
         digest=digest(plan) if plan else "",
         contradictions=tuple(_disagreements(status, beside)),
         others=tuple(_others(notes)),
