@@ -76,7 +76,6 @@ def _environment(words: Language) -> Environment:
         iso=_iso,
         utc=utc,
         on_a_page=partial(on_a_page, words),
-        sentence=_sentence,
         told=told,
         long_keys=long_keys,
     )
@@ -121,11 +120,6 @@ def told(text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  
     if is_short:
         shown = _KEY.sub(lambda key: f"{key[0][:_KEY_SHOWN]}…", shown)
     return times_in(str(escape(shown)))
-
-
-def _sentence(text: str) -> str:
-    """Return a clause of a record as a sentence of its own: with a capital letter and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?', ':')) else '.'}" if text else ""
 
 
 def long_keys(text: str) -> list[str]:

@@ -69,7 +69,12 @@ ALONE: Final = Beside()
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """One attachment of a step; ``is_shown`` says whether a browser can show it."""
+    """One attachment of a step.
+
+    Attributes:
+        is_shown: whether a browser can show it.
+        is_whole: whether the page itself shows all of it, as it does of an image.
+    """
 
     name: str
     media_type: str
@@ -77,6 +82,7 @@ class FileView:
     sha256: str
     fold: str
     is_shown: bool
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +273,7 @@ def _step(step: StepStatus, known: Container[str] | None, *, is_stopped: bool) -
             sha256=one.sha256,
             fold=f"s{step.number}-file{number}",
             is_shown=one.media_type in (*IMAGES, PDF),
+            is_whole=one.media_type in IMAGES,
         )
         for number, one in enumerate(attachments_in(step.observation), start=1)
     )

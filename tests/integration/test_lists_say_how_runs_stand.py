@@ -120,6 +120,7 @@ async def test_programs_read_the_same(dana: httpx.AsyncClient) -> None:
 
 def test_the_link_to_the_next_run_says_where_that_is_held() -> None:
     status = status_of(state_after(drafted()), source="records")
+    status = status.model_copy(update={"state": "rejected"})
     view = view_of(status, identify(None, "dana", now()))
     decision = Decision(decision=Choice.REJECT, by="dana", plan=status.fingerprint or "")
     line = Line("held-1", "Email Ana", 2, "rita", "held", None, held_step=2)
@@ -127,4 +128,4 @@ def test_the_link_to_the_next_run_says_where_that_is_held() -> None:
     more: dict[str, Any] = {"confirmation": None, "name": "reject", "next_run": line, "replaced": None}
     page = read_html(drawn("verdict.html", run=view, decision=decision, became=became, **more))
     assert "Next run that waits for you: Held at step 2 of 3: Email Ana held" in words(page)
-    assert "The run ends: rejected." in words(page)
+    assert "With it the run has ended: rejected" in words(page)

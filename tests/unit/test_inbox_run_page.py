@@ -100,7 +100,7 @@ def test_decisions_show_their_proof_and_why_they_were_refused() -> None:
     page = page_of(state_after(drafted()), decisions=decisions)
     first, second, third = (words(one) for one in page.one("ul", class_="decisions").all("li"))
     assert first.startswith("dana: approve, accepted")
-    assert ", signed, Plan abababababab" in first
+    assert ", signed, plan abababababab" in first
     assert first.endswith("I am dana")
     assert ", signed in," in second
     assert "eve: approve, refused" in third
