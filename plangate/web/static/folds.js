@@ -14,9 +14,11 @@ async function tellRead() {
   isToldRead = answer.ok;
 }
 
-function wordsOf(closed, one, other) {
-  if (closed.length === 0) return [];
-  return [(closed.length === 1 ? left.dataset[one] : left.dataset[other]).replace("{number}", closed.length)];
+function wordsOf(texts, files) {
+  const words = left.dataset;
+  if (texts && files) return words.both.replace("{texts}", texts).replace("{files}", files);
+  if (files) return (files === 1 ? words.fileOne : words.fileOther).replace("{number}", files);
+  return (texts === 1 ? words.one : words.other).replace("{number}", texts);
 }
 
 function tell() {
@@ -24,10 +26,8 @@ function tell() {
   if (closed.length === 0) tellRead().catch(() => { isToldRead = false; });
   if (!left) return;
   left.hidden = closed.length === 0;
-  const files = closed.filter((fold) => fold.dataset.file);
-  const texts = closed.filter((fold) => !fold.dataset.file);
-  left.querySelector("button").textContent =
-    [...wordsOf(texts, "one", "other"), ...wordsOf(files, "fileOne", "fileOther")].join(", ");
+  const files = closed.filter((fold) => fold.dataset.file).length;
+  if (closed.length) left.querySelector("button").textContent = wordsOf(closed.length - files, files);
   left.querySelector("button").onclick = () => {
     const next = closed[0];
     if (next.open && isTaken(next)) {
