@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
@@ -98,7 +98,7 @@ async def test_plans_of_one_kind_that_were_opened_are_offered_together(
 async def test_the_money_of_all_is_summed_for_each_currency_and_what_was_seen_is_not_called_read(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
-    values = [
+    values: list[dict[str, Any]] = [
         {"amount": 100.5, "currency": "EUR"},
         {"amount": 42.0, "currency": "EUR"},
         {"total": "7.00 USD"},

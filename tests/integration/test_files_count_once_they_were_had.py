@@ -50,7 +50,7 @@ async def approved(dana: httpx.AsyncClient, run: str = "one", **fields: str) -> 
     """Press Approve in a browser without scripts, and return the page that follows."""
     browser = PlainBrowser(dana)
     await browser.open(f"/runs/{run}")
-    await browser.press("Approve", **fields)
+    await browser.press("Approve", 0, **fields)
     return browser.html
 
 

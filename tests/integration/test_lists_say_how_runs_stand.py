@@ -8,12 +8,20 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from plangate.domain.audit import Claimed, Closed, Decided, Event, Held, Outcome, StepDone, StepInDoubt
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.audit import (
+    Claimed,
+    Closed,
+    Decided,
+    Event,
+    Held,
+    Outcome,
+    StepDone,
+    StepInDoubt,
+)
+from plangate.domain.decision import Choice, Decision, Verdict
 from plangate.domain.people import identify
 from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.policy import Requirement
-from plangate.domain.review import Verdict
 from plangate.domain.status import status_of
 from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now

@@ -1,5 +1,7 @@
 """Who edits a plan is told, before it is sent, that nobody could approve what they make of it."""
 
+from typing import Any
+
 import pytest
 
 from plangate.domain.decision import Choice, Decision
@@ -44,7 +46,8 @@ def confirmation(shown: Status, by: str, listed: People | None, *, is_strike: bo
     else:
         new["summary"] = "Something else"
     decision = Decision(decision=Choice.EDIT, by=by, plan=shown.fingerprint or "", new_plan=new)
-    kept = Confirmation.model_construct(id="c", decision=decision, made_at=NOON)
+    parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # all that the page shows
+    kept = Confirmation.model_construct(**parts)
     view = edit_view(shown, decision, listed)
     asked = Asked(confirmation=kept, way=Way.NAME, sign="", resolution="", edit=view, is_checked=True)
     run = view_of(shown, identify(listed, by, now()))

@@ -1,5 +1,7 @@
 """The pages of a held run show the held step whole, and what has not begun is called so."""
 
+from typing import Any
+
 import pytest
 
 from plangate.domain.decision import Choice, Decision, Resolution
@@ -44,7 +46,8 @@ def confirmation(shown: RunView, choice: Choice, **parts: object) -> str:
     decision = Decision.model_validate(
         {"decision": choice, "by": "dana", "plan": shown.status.fingerprint, **parts}
     )
-    kept = Confirmation.model_construct(id="c", decision=decision, made_at=NOON)
+    kept_parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # all that the page shows
+    kept = Confirmation.model_construct(**kept_parts)
     said = resolution_words(shown.status).get(decision.resolution, "") if decision.resolution else ""
     asked = Asked(confirmation=kept, way=Way.NAME, sign="", resolution=said, edit=None, is_checked=True)
     return drawn("confirm.html", run=shown, decision=decision, asked=asked)

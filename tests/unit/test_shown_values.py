@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from plangate.web.values import Form, Note, values_of
 
@@ -101,10 +102,9 @@ def test_a_recipient_that_no_run_has_reached_is_marked() -> None:
 def test_an_amount_has_the_decimals_of_the_currency_beside_it(
     value: float, currency: str, expected: str | None
 ) -> None:
-    for values in (
-        {"amount": value, "currency": currency},
-        {"body": {"amount": value, "currency": currency}},
-    ):
+    flat: dict[str, JsonValue] = {"amount": value, "currency": currency}
+    nested: dict[str, JsonValue] = {"body": flat}
+    for values in (flat, nested):
         shown = values_of("s1-", values)[0]
         assert json.loads(shown.text) == value
         assert expected in (None, shown.text)
