@@ -67,8 +67,8 @@ def written(text: str) -> list[Amount]:
     """Return the amounts in a text."""
     found = []
     for match in _AMOUNT.finditer(text[:LONGEST]):
-        mark = (match["before"] or match["after"]).removeprefix("US")
-        currencies = _SYMBOLS.get(mark, frozenset({mark}))
+        mark = match["before"] or match["after"]
+        currencies = _SYMBOLS.get(mark.replace("US$", "$"), frozenset({mark}))
         found.append(Amount(match[0], _values(match["first"] or match["second"]), currencies))
     return found
 

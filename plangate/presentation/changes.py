@@ -45,13 +45,19 @@ def author_of(status: Status) -> str:
 
 def who_approves(status: Status, new: ProposedPlan, by: str) -> str:
     """Return who may approve the new plan of an edit by this person, and whose approvals it voids."""
-    assert status.plan is not None
-    barred = any(same_person(by, name) for name in (status.requester, *status.authors))
-    is_kept = status.requirement is not None and status.requirement.strike_keeps_approver
     void = f" The approval by {' and '.join(status.approved_by)} is void." if status.approved_by else ""
-    if is_kept and not barred and struck_steps(status.plan, new):
+    if stays_approver(status, new, by):
         return f"You only strike steps, so you may still approve the new plan.{void}"
     return f"You become an author of the new plan, so another person must approve it.{void}"
+
+
+def stays_approver(status: Status, new: ProposedPlan, by: str) -> bool:
+    """Return whether this person may still approve the new plan that they would make."""
+    assert status.plan is not None
+    if any(same_person(by, name) for name in (status.requester, *status.authors)):
+        return False
+    is_kept = status.requirement is not None and status.requirement.strike_keeps_approver
+    return is_kept and bool(struck_steps(status.plan, new))
 
 
 def baseline_of(status: Status) -> PreviousPlan | None:

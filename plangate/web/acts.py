@@ -1,5 +1,6 @@
 """What a visitor can do on the page of a run, and how they prove it: the part of the page below the plan."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +42,7 @@ class Acts:
         begins_at: until when no step begins, for other visitors.
         comment: what was typed.
         is_one_of_many: whether the plan may be approved together with others, once it is opened.
+        files_had: the hashes of the files that the visitor has downloaded, or opened on their own.
     """
 
     needs_passkey: bool = False
@@ -54,6 +56,7 @@ class Acts:
     begins_at: datetime | None = None
     comment: str = ""
     is_one_of_many: bool = False
+    files_had: frozenset[str] = frozenset()
 
 
 async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: str = "") -> Acts:
@@ -76,6 +79,7 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
         begins_at=None if can_take_back else waits,
         comment=comment,
         is_one_of_many=may_be_together(view),
+        files_had=await asyncio.to_thread(web.opened.files_of, visitor.session),
     )
 
 

@@ -86,7 +86,7 @@ async def ask(
         way=proving.way,
         sign=sign,
         resolution=_resolution_words(view, decision),
-        edit=edit_view(view.status, decision) if decision.decision is Choice.EDIT else None,
+        edit=edit_view(view.status, decision, visitor.people) if decision.decision is Choice.EDIT else None,
         is_checked=is_checked,
     )
     if decision.decision is Choice.APPROVE:

@@ -5,10 +5,19 @@ from datetime import datetime
 
 from plangate.domain.decision import Decision
 from plangate.domain.digest import digest
+from plangate.domain.people import People
 from plangate.domain.plan import Plan, ProposedPlan, struck_steps
 from plangate.domain.plan_changes import PlanChanges, StepChange, ValueChange, changes_between
+from plangate.domain.satisfiable import Deciders, Unmet
 from plangate.domain.status import PreviousPlan, Status
-from plangate.presentation.changes import changed_lines, step_change_words, values_of, who_approves
+from plangate.presentation.changes import (
+    changed_lines,
+    stays_approver,
+    step_change_words,
+    values_of,
+    who_approves,
+)
+from plangate.presentation.clock import now
 from plangate.presentation.words import value_words
 
 
@@ -49,16 +58,18 @@ class EditView:
         struck: the steps that it strikes if it changes nothing else, in the words of their tools.
         digest: what would run.
         who_approves: who may approve the new plan.
+        unmet: what of the approvals that it needs nobody of the list can give now.
     """
 
     changes: ChangesView
     struck: tuple[str, ...]
     digest: str
     who_approves: str
+    unmet: tuple[Unmet, ...] = ()
 
 
-def edit_view(status: Status, decision: Decision) -> EditView:
-    """Return what an edit of the plan of ``status`` changes."""
+def edit_view(status: Status, decision: Decision, people: People | None = None) -> EditView:
+    """Return what an edit of the plan of ``status`` changes, and whether the list's people can approve it."""
     assert status.plan is not None
     assert status.fingerprint is not None
     new = ProposedPlan.model_validate(decision.new_plan)
@@ -73,7 +84,19 @@ def edit_view(status: Status, decision: Decision) -> EditView:
         struck=tuple(status.steps[one - 1].preview or status.steps[one - 1].tool for one in struck),
         digest=digest(after),
         who_approves=who_approves(status, new, decision.by),
+        unmet=_unmet(status, new, decision.by, people),
     )
+
+
+def _unmet(status: Status, new: ProposedPlan, by: str, people: People | None) -> tuple[Unmet, ...]:
+    """Return which approvals nobody could give, if the rules ask the new plan for the same as this one."""
+    if people is None or status.requirement is None:
+        return ()
+    barred = [status.requester, *status.authors]
+    if not stays_approver(status, new, by):
+        barred.append(by)
+    deciders = Deciders(people, now())
+    return deciders.unmet_approvals(status.requirement, (), barred, status.deadline, reliefs=status.reliefs)
 
 
 def changes_view(before: PreviousPlan, after: Plan) -> ChangesView:

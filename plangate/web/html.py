@@ -19,15 +19,18 @@ from plangate.presentation.words import how_proven, spelled
 from plangate.web.hints import on_a_page
 from plangate.web.language import Language, chosen, languages
 from plangate.web.security import CONTENT_SECURITY_POLICY
-from plangate.web.times import length, time_left, utc
+from plangate.web.times import length, time_left, times_in, utc
 
 _FOLDER: Final = Path(__file__).parent
 _WITH_FRAMES: Final = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
 """Attachments are shown in frames, each with a policy of its own."""
+_SHOWS_FILES: Final = ("run.html", "resolve.html", "confirm.html")
 
 
 _LONG_WORD: Final = re.compile(r"\S{25,}")
 _MARK: Final = re.compile(r"([@./])(?=\S)")
+_KEY: Final = re.compile(r"\b[0-9a-f]{64}\b")
+_KEY_SHOWN: Final = 12
 
 
 class Pages:
@@ -50,7 +53,7 @@ class Pages:
         }
         html = self._environments[language.code].get_template(template).render({**shared, **values})
         headers = {"Content-Language": language.code}
-        if template == "run.html":
+        if template in _SHOWS_FILES:
             headers["Content-Security-Policy"] = _WITH_FRAMES
         return HTMLResponse(html, status, headers=headers)
 
@@ -73,6 +76,8 @@ def _environment(words: Language) -> Environment:
         iso=_iso,
         utc=utc,
         on_a_page=partial(on_a_page, words),
+        told=told,
+        long_keys=long_keys,
     )
     made.globals |= {
         "t": words,
@@ -104,6 +109,22 @@ def _wraps(text: str) -> Markup:
     """Return a text whose long words, such as addresses, break behind ``@``, a point or a slash."""
     shown = text if isinstance(text, _Shown) else many_lines(text)
     return Markup(_LONG_WORD.sub(lambda word: _MARK.sub(r"\1<wbr>", word[0]), str(escape(shown))))  # noqa: S704
+
+
+def told(text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates
+    """Return a sentence of Plangate's own code, with its times in the zone of the reader.
+
+    ``is_short`` leaves 12 digits of each key: `long_keys` has them whole.
+    """
+    shown = many_lines(text)
+    if is_short:
+        shown = _KEY.sub(lambda key: f"{key[0][:_KEY_SHOWN]}…", shown)
+    return times_in(str(escape(shown)))
+
+
+def long_keys(text: str) -> list[str]:
+    """Return the keys and fingerprints of 64 digits in a text, each once."""
+    return list(dict.fromkeys(_KEY.findall(text)))
 
 
 def _exact(value: object) -> object:

@@ -21,8 +21,14 @@ lines = Table(
     Column("deadline", Moment),
     # The deadline, or a day far away, since an index helps to sort by what is always there.
     Column("soonest", Moment, nullable=False),
+    # What the held step does, else the first one.
     Column("preview", Text, nullable=False),
     Column("more", Integer, nullable=False),
+    # The number of the step at which the run is held; 0 if it is not.
+    Column("held_step", Integer, nullable=False),
+    # The numbers of the steps that an executed run skipped, and of those that were reversed, as JSON.
+    Column("skipped", Text, nullable=False),
+    Column("reversed", Text, nullable=False),
     # The tools of the steps in order, each between blanks.
     Column("tools", Text, nullable=False),
     Column("authors", Text, nullable=False),

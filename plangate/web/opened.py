@@ -1,4 +1,8 @@
-"""Which plans a session has opened, to the end of every fold: only these may be approved several at once."""
+"""What a session has opened: plans, to the end of every fold, and files that a page alone does not show.
+
+Only such plans may be approved several at once. A plan with a PDF, or a file that no page shows, may be
+approved once that was opened on its own or downloaded. That a person had it says nothing of what they read.
+"""
 
 from datetime import datetime
 from typing import Final
@@ -17,6 +21,14 @@ _opened = Table(
     Column("session", String, primary_key=True),
     Column("fingerprint", String, primary_key=True),
     Column("workflow_id", String, nullable=False),
+    Column("at", Integer, nullable=False),  # seconds since 1970
+)
+
+_files = Table(
+    "files_taken",
+    METADATA,
+    Column("session", String, primary_key=True),
+    Column("sha256", String, primary_key=True),
     Column("at", Integer, nullable=False),  # seconds since 1970
 )
 
@@ -43,3 +55,19 @@ class Opened:
         with self._engine.begin() as connection:
             rows = connection.execute(query.order_by(_opened.c.at.desc()).limit(_MOST))
             return {row.fingerprint: row.workflow_id for row in rows}
+
+    def note_file(self, session: Session, sha256: str, now: datetime) -> None:
+        """Note that a session has downloaded a file, or opened it on its own."""
+        at = int(now.timestamp())
+        too_old = at - int(LONGEST.total_seconds())
+        this = {"session": session.token_hash, "sha256": sha256}
+        with self._engine.begin() as connection:
+            connection.execute(delete(_files).where(_files.c.at <= too_old))
+            connection.execute(delete(_files).filter_by(**this))
+            connection.execute(insert(_files).values(**this, at=at))
+
+    def files_of(self, session: Session) -> frozenset[str]:
+        """Return the hashes of the files that a session has downloaded, or opened on their own."""
+        query = select(_files.c.sha256).filter_by(session=session.token_hash)
+        with self._engine.begin() as connection:
+            return frozenset(connection.execute(query).scalars())

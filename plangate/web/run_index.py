@@ -34,6 +34,7 @@ from plangate.records.queries import DAMAGED
 from plangate.records.tables import runs
 from plangate.records.trail import read_trails
 from plangate.web.contacts import contacts_in
+from plangate.web.ended import Unlike, held_step, unlike_executed
 from plangate.web.index_tables import contacts, lines, metadata, needs, progress
 
 AT_ONCE: Final = 100
@@ -204,7 +205,9 @@ def _status(workflow_id: str, entries: Any) -> Status | None:
 def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, Any]:
     steps = status.steps if status else ()
     deadline = status.deadline if status else row.deadline
-    first = (steps[0].preview or steps[0].tool) if steps else status.request if status else ""
+    named = steps[held_step(status) - 1 if status and held_step(status) else 0] if steps else None
+    words = (named.preview or named.tool) if named else status.request if status else ""
+    unlike = unlike_executed(status) if status else Unlike()
     return {
         "workflow_id": row.workflow_id,
         "head_hash": row.head_hash,
@@ -216,8 +219,11 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
         "closed_at": row.closed_at,
         "deadline": deadline,
         "soonest": deadline or _NEVER,
-        "preview": first[:2_000],
+        "preview": words[:2_000],
         "more": max(0, len(steps) - 1),
+        "held_step": held_step(status) if status else 0,
+        "skipped": json.dumps(unlike.skipped),
+        "reversed": json.dumps(unlike.reversed),
         "tools": f" {' '.join(step.tool for step in steps)} ",
         "authors": json.dumps(status.authors if status else ()),
         "approved_by": json.dumps(status.approved_by if status else ()),

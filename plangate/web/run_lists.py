@@ -21,6 +21,7 @@ from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.records.lists import WAITING_STATES
+from plangate.web.ended import Unlike
 from plangate.web.gate import Gate
 from plangate.web.index_tables import lines, needs
 from plangate.web.may import may_decide_now
@@ -104,8 +105,10 @@ class Line:
     """One run of a list.
 
     Attributes:
-        preview: what its first step will do.
+        preview: what the step does at which it is held, else its first one.
         more: how many further steps there are.
+        held_step: the number of the step at which it is held; 0 if it is not.
+        unlike: which steps its state leaves out.
     """
 
     workflow_id: str
@@ -115,6 +118,8 @@ class Line:
     state: str
     deadline: datetime | None
     closed_at: datetime | None = None
+    held_step: int = 0
+    unlike: Unlike = Unlike()  # noqa: RUF009  immutable
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,4 +294,6 @@ def _line(row: Row[Any]) -> Line:
         state=row.state,
         deadline=row.deadline,
         closed_at=row.closed_at,
+        held_step=row.held_step,
+        unlike=Unlike(tuple(json.loads(row.skipped)), tuple(json.loads(row.reversed))),
     )

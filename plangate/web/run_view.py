@@ -21,15 +21,19 @@ from plangate.domain.tool import Receipt
 from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
 from plangate.presentation.disagreements import DisagreementKind, disagreements
+from plangate.presentation.held_page import is_partly_done
+from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
+from plangate.web.ended import Unlike, unlike_executed
 from plangate.web.may import offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
+NOT_BEGUN: Final = "not_begun"
 _SERIOUS: Final = ("gap", "host", "letters")
 """The marks of what a text hides, the most serious first."""
 
@@ -65,7 +69,12 @@ ALONE: Final = Beside()
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """One attachment of a step; ``is_shown`` says whether a browser can show it."""
+    """One attachment of a step.
+
+    Attributes:
+        is_shown: whether a browser can show it.
+        is_whole: whether the page itself shows all of it, as it does of an image.
+    """
 
     name: str
     media_type: str
@@ -73,11 +82,17 @@ class FileView:
     sha256: str
     fold: str
     is_shown: bool
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step; ``state`` is the name of its state, empty while it is not begun."""
+    """One step.
+
+    Attributes:
+        state: the name of its state: empty while it is still to begin, ``not_begun`` where the run stopped
+            or ended before it.
+    """
 
     number: int
     tool: str
@@ -135,6 +150,7 @@ class RunView:
 
     Attributes:
         status: as it was checked.
+        unlike: which steps the state of the run leaves out.
         digest: everything that runs, in a line.
         contradictions: where the words of the plan or its request disagree with the steps.
         others: what else to look at, of all steps, the most serious first.
@@ -148,6 +164,7 @@ class RunView:
     """
 
     status: Status
+    unlike: Unlike
     digest: str
     contradictions: tuple[Note, ...]
     others: tuple[Note, ...]
@@ -173,6 +190,21 @@ class RunView:
         return self.status.source.endswith(NO_WORKER)
 
     @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, so that no step begins any more."""
+        return is_over(self.status)
+
+    @property
+    def is_partly_done(self) -> bool:
+        """Whether it has to be told apart what happened and what did not."""
+        return is_partly_done(self.status)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any step has begun."""
+        return any(step.state not in ("", NOT_BEGUN) for step in self.steps)
+
+    @property
     def marks(self) -> tuple[Note, ...]:
         """All that is to be looked at, but for duplicates."""
         return (*self.contradictions, *self.others)
@@ -182,7 +214,11 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     """Return what the page of a run shows to a visitor."""
     plan = status.plan
     known = beside.known if status.state == Phase.IN_REVIEW else None
-    steps = tuple(_step(step, known if step.tool in beside.familiar else None) for step in status.steps)
+    is_stopped = status.state in (Phase.HELD, Phase.UNDOING) or is_over(status)
+    steps = tuple(
+        _step(step, known if step.tool in beside.familiar else None, is_stopped=is_stopped)
+        for step in status.steps
+    )
     reads = tuple(_read(number, one) for number, one in enumerate(plan.reads if plan else (), start=1))
     summary = text_of("summary", plan.summary) if plan else None
     request = text_of("request", status.request) if status.request else None
@@ -190,6 +226,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     offers = offered(status, visitor, now())
     return RunView(
         status=status,
+        unlike=unlike_executed(status),
         digest=digest(plan) if plan else "",
         contradictions=tuple(_disagreements(status, beside)),
         others=tuple(_others(notes)),
@@ -227,7 +264,7 @@ def contacts_of_run(status: Status) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for step in status.steps for one in contacts_in(step.arguments)))
 
 
-def _step(step: StepStatus, known: Container[str] | None) -> StepView:
+def _step(step: StepStatus, known: Container[str] | None, *, is_stopped: bool) -> StepView:
     files = tuple(
         FileView(
             name=one.name,
@@ -236,6 +273,7 @@ def _step(step: StepStatus, known: Container[str] | None) -> StepView:
             sha256=one.sha256,
             fold=f"s{step.number}-file{number}",
             is_shown=one.media_type in (*IMAGES, PDF),
+            is_whole=one.media_type in IMAGES,
         )
         for number, one in enumerate(attachments_in(step.observation), start=1)
     )
@@ -248,7 +286,7 @@ def _step(step: StepStatus, known: Container[str] | None) -> StepView:
         tool=step.tool,
         preview=preview,
         why=text_of(f"s{step.number}-why", step.why) if step.why else None,
-        state=_state(step),
+        state=_state(step, is_stopped=is_stopped),
         arguments=values_of(f"s{step.number}-", step.arguments, known),
         observed=values_of(f"s{step.number}-seen-", observed),
         files=files,
@@ -268,9 +306,9 @@ def _accepted(step: StepStatus) -> str:
     return "open" if is_open else ""
 
 
-def _state(step: StepStatus) -> str:
+def _state(step: StepStatus, *, is_stopped: bool) -> str:
     if step.state is StepState.PENDING:
-        return "begun" if step.is_begun else ""
+        return "begun" if step.is_begun else NOT_BEGUN if is_stopped else ""
     return step.state.value
 
 

@@ -1,12 +1,21 @@
 """Times for readers: in UTC, which a script turns into their own zone, and how long it is until then."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from markupsafe import Markup
 
 from plangate.presentation.clock import now
 from plangate.web.language import Language
 
 _DAYS_AS_HOURS: Final = 4  # shown in hours up to this many days
+_DAYS: Final = "Mon|Tue|Wed|Thu|Fri|Sat|Sun|Mo|Di|Mi|Do|Fr|Sa|So"
+_RECORDED: Final = re.compile(
+    rf"(?a:\b(?:(?:{_DAYS})[.,]{{0,2}} )?(\d{{4}}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?))"
+    r"(?:( [a-z]{2,4} )(?a:(\d\d:\d\d(?::\d\d)?)))?(?a: UTC\b)"
+)
+"""A time in UTC as sentences have it, or two of one day."""
 _MINUTE: Final = 60  # seconds
 _HOUR: Final = 60  # minutes
 
@@ -14,6 +23,29 @@ _HOUR: Final = 60  # minutes
 def utc(when: datetime) -> str:
     """Return a time as ``2026-12-03 14:05 UTC``: a page without scripts cannot know the reader's zone."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def times_in(html: str) -> Markup:
+    """Return the HTML of a sentence with its times as elements, which a script shows in the reader's zone."""
+    return Markup(_RECORDED.sub(_elements, html))  # noqa: S704  digits, and what was escaped
+
+
+def _elements(found: re.Match[str]) -> str:
+    day, first, between, last = found.groups()
+    try:
+        shown = [
+            f"{datetime.fromisoformat(f'{day}T{one}+00:00'):%Y-%m-%dT%H:%M:%SZ}"
+            for one in (first, last)
+            if one
+        ]
+    except ValueError:
+        return found[0]
+    if last is None:
+        return f'<time datetime="{shown[0]}" data-local="beside">{found[0]}</time>'
+    return (
+        f'<time datetime="{shown[0]}" data-local="beside">{day} {first}</time>{between}'
+        f'<time datetime="{shown[1]}" data-local="beside">{last} UTC</time>'
+    )
 
 
 def time_left(words: Language, when: datetime) -> str:

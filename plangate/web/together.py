@@ -5,10 +5,11 @@ Two plans are of one kind if they have the same tools in the same order. A plan 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 from sqlalchemy import select
@@ -16,9 +17,11 @@ from sqlalchemy import select
 from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
 from plangate.domain.errors import RecordsMissing
+from plangate.domain.money import PLACES
 from plangate.domain.plan import Plan
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
+from plangate.presentation.amounts import moved_by
 from plangate.presentation.clock import now
 from plangate.records.queries import statuses_on_record
 from plangate.signing.batches import FEWEST, MOST
@@ -54,6 +57,40 @@ def digest_of(statuses: Iterable[Status]) -> str:
     plans = [status.plan for status in statuses if status.plan is not None]
     steps = tuple(step for plan in plans for step in plan.steps)
     return digest(Plan(summary=plans[0].summary, steps=steps)) if plans else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """The amounts that steps move, as they are written there.
+
+    Attributes:
+        sums: of each currency the sum, and of how many amounts.
+        without: how many steps have no amount with its currency.
+    """
+
+    sums: tuple[tuple[str, int], ...]
+    without: int
+
+
+def money_of(statuses: Iterable[Status]) -> Money:
+    """Return the sums of what all these plans move.
+
+    A whole number may be meant in the smallest unit of its currency: only its tool knows, so that sums are of
+    what is written.
+    """
+    found: dict[str, list[Decimal]] = defaultdict(list)
+    without = 0
+    for step in (step for status in statuses for step in status.steps):
+        amounts = [one for one in moved_by(step.arguments) if len(one.currencies) == 1]
+        without += not amounts
+        for one in amounts:
+            found[next(iter(one.currencies))].append(max(one.values))
+    return Money(tuple((_sum(code, each), len(each)) for code, each in sorted(found.items())), without)
+
+
+def _sum(code: str, amounts: Sequence[Decimal]) -> str:
+    places = max(PLACES[code], *(-int(one.as_tuple().exponent) for one in amounts))
+    return f"{sum(amounts):,.{places}f} {code}"
 
 
 async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:

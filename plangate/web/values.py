@@ -8,13 +8,16 @@ length beside it.
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from itertools import count, groupby
+from math import isfinite
 from typing import Any, Final
 
 from pydantic import JsonValue
 
 from plangate.domain.escaping import disguised_words, hosts_in_letters, is_reordered
+from plangate.domain.money import PLACES
 from plangate.domain.references import references_in
 from plangate.domain.tool import Reference
 from plangate.presentation.page import leaves
@@ -89,6 +92,12 @@ class Value:
         return "\n".join(self.items)
 
 
+class _Money(str):
+    """A number beside a currency, with as many decimals as that has."""
+
+    __slots__ = ()
+
+
 class _Texts(tuple[str, ...]):
     """A list that holds nothing but texts: one value of the page."""
 
@@ -116,8 +125,9 @@ def text_of(fold: str, text: str) -> Value:
 def _values(prefix: str, values: Mapping[str, JsonValue], known: Container[str] | None) -> Iterator[Value]:
     references = references_in(values)
     numbers = count(1)
-    for top, whole in values.items():
-        for name, value in leaves("", {top: references.get(top) or _grouped(whole)}):
+    grouped = _grouped(dict(values))
+    for top in values:
+        for name, value in leaves("", {top: references.get(top) or grouped[top]}):
             new = [] if known is None else [one for one in _contacts(top, value) if one not in known]
             notes = [Note("new", ", ".join(new))] if new else []
             yield _value(name, value, f"{prefix}{next(numbers)}", notes)
@@ -132,7 +142,7 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
     """Return one value; ``Any`` stands for JSON, a reference or a list of texts."""
     form, items = _written(value)
     text = "\n".join(items)
-    is_blank = [not line.strip() for line in text.split("\n")]
+    is_blank = [not line.strip() for line in text.removesuffix("\n").split("\n")]
     lines = len(is_blank)
     is_long = lines > LONG_LINES or len(text) > LONG_CHARACTERS
     found = [*notes, *notes_on(text)]
@@ -167,6 +177,8 @@ def _written(value: Any) -> tuple[Form, tuple[str, ...]]:
             return Form.JSON, (reference_words(value),)
         case _Texts():
             return Form.LIST, tuple(one if _is_plain(one) else _json(one) for one in value)
+        case _Money():
+            return Form.JSON, (value,)
         case None | [] | {}:
             return Form.NONE, ("",)
         case str() if "\n" in value:
@@ -197,9 +209,24 @@ def _grouped(value: Any) -> Any:
         case list():
             return [_grouped(one) for one in value]
         case dict():
-            return {name: _grouped(one) for name, one in value.items()}
+            places = _places_of(value)
+            return {name: _decimal(one, places) or _grouped(one) for name, one in value.items()}
         case _:
             return value
+
+
+def _places_of(values: Mapping[str, Any]) -> int:
+    """Return how many decimals the one currency has that stands among these values; 0 without one."""
+    codes = [one.upper() for one in values.values() if isinstance(one, str) and one.upper() in PLACES]
+    return PLACES[codes[0]] if len(codes) == 1 else 0
+
+
+def _decimal(value: Any, places: int) -> _Money | None:
+    """Return a number such as 42.5 as the amount that it is, 42.50; None if that would change it."""
+    if not places or not isinstance(value, float):
+        return None
+    text = f"{Decimal(str(value)):.{places}f}" if isfinite(value) else ""
+    return _Money(text) if text and float(text) == value else None
 
 
 def _json(value: Any) -> str:

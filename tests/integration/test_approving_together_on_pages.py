@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
@@ -93,6 +93,28 @@ async def test_plans_of_one_kind_that_were_opened_are_offered_together(
     assert "You approve exactly these 2 plans:" in answer.text
     assert all(f"Note &#39;text {number}&#39;" in answer.text for number in range(2))
     assert [one.text for one in read_html(answer.text).all("button", class_="approve")] == ["Approve"]
+
+
+async def test_the_money_of_all_is_summed_for_each_currency_and_what_was_seen_is_not_called_read(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    values: list[dict[str, Any]] = [
+        {"amount": 100.5, "currency": "EUR"},
+        {"amount": 42.0, "currency": "EUR"},
+        {"total": "7.00 USD"},
+        {},
+    ]
+    plans = [
+        put(database, f"one-{number}", plan(step("pay", f"Pay {number}", **arguments)))
+        for number, arguments in enumerate(values)
+    ]
+    await read(dana, *(f"one-{number}" for number in range(4)))
+    about = (await page_of(dana)).one("section", class_="together").one("p", class_="about").text
+    assert "You have opened the page of each" in about
+    assert "read" not in about
+    said = " ".join(read_html((await confirmed(dana, plans)).text).text.split())
+    assert "in all: 142.50 EUR (2 amounts), 7.00 USD (1 amount)." in said
+    assert "1 step has no amount with its currency." in said
 
 
 async def test_ten_at_most_are_offered_and_taken(database: Database, dana: httpx.AsyncClient) -> None:

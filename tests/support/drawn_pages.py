@@ -21,7 +21,9 @@ PAGES = Pages()
 _EMPTY = frozenset({"meta", "link", "input", "br", "wbr", "img", "hr"})
 
 
-def drawn(template: str, *, language: str = "en", path: str = "/", name: str = "dana", **values: Any) -> str:
+def drawn(
+    template: str, *, language: str = "en", path: str = "/", person: str = "dana", **values: Any
+) -> str:
     """Return a page as HTML, as a person sees it who signed in by this name."""
     scope = {
         "type": "http",
@@ -29,8 +31,8 @@ def drawn(template: str, *, language: str = "en", path: str = "/", name: str = "
         "query_string": b"",
         "headers": [(b"accept-language", language.encode())],
     }
-    session = Session(token_hash="t", person=name, assurance=Assurance.TYPED, form_token="f")
-    identified = identify(None, name, datetime.now(UTC))
+    session = Session(token_hash="t", person=person, assurance=Assurance.TYPED, form_token="f")
+    identified = identify(None, person, datetime.now(UTC))
     visitor = Visitor(session, None, identified, Sight(identified.approver, is_narrowed=False))
     answer = PAGES.draw(Request(scope), template, visitor=visitor, **values)
     return bytes(answer.body).decode()

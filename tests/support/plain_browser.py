@@ -45,7 +45,7 @@ class _Reader(HTMLParser):
                 self.forms.append(self._form)
                 if "id" in found:
                     self.by_id[found["id"]] = self._form
-            case "input":
+            case "input" if "disabled" not in found:
                 kind = found.get("type", "text")
                 if kind not in ("checkbox", "radio") or "checked" in found:
                     self._add(found, found.get("value", ""))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.plan import Plan, Step
+from plangate.presentation.amounts import written
 from plangate.presentation.disagreements import DisagreementKind, disagreements
 
 
@@ -129,3 +130,12 @@ def test_an_amount_ten_times_as_high_is_always_found(
 def test_any_text_can_be_read(summary: str, body: str, wild: str) -> None:
     assert kinds(plan(summary, mail(body))) == []
     disagreements(plan(wild, refund(wild), mail(wild)), (wild,))
+
+
+@pytest.mark.parametrize(
+    ("text", "currencies"),
+    [("7.00 USD", {"USD"}), ("USD 7.00", {"USD"}), ("7.00 EUR", {"EUR"}), ("US$7.00", {"USD", "AUD"})],
+)
+def test_an_amount_has_the_currency_that_is_written(text: str, currencies: set[str]) -> None:
+    (found,) = written(text)
+    assert currencies <= found.currencies <= (currencies if len(currencies) == 1 else found.currencies)

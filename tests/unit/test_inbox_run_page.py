@@ -54,7 +54,7 @@ def test_a_held_run_says_where_and_why_it_stopped_and_what_happened_so_far() -> 
         (running(), "What will happen"),
         (held(), "What happened, and what did not"),
         (undoing(), "What happened, and what did not"),
-        (skipped(), "What happened"),
+        (skipped(), "What happened, and what did not"),
     ],
 )
 def test_every_state_has_its_words(state: RunState, heading: str) -> None:
@@ -100,7 +100,7 @@ def test_decisions_show_their_proof_and_why_they_were_refused() -> None:
     page = page_of(state_after(drafted()), decisions=decisions)
     first, second, third = (words(one) for one in page.one("ul", class_="decisions").all("li"))
     assert first.startswith("dana: approve, accepted")
-    assert ", signed, Plan abababababab" in first
+    assert ", signed, plan abababababab" in first
     assert first.endswith("I am dana")
     assert ", signed in," in second
     assert "eve: approve, refused" in third

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from plangate.web.values import Form, Note, values_of
 
@@ -84,3 +85,30 @@ def test_a_recipient_that_no_run_has_reached_is_marked() -> None:
     )
     assert only(to, None, "to").notes == ()
     assert only("Eve", frozenset(), "subject").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "expected"),
+    [
+        (42.5, "EUR", "42.50"),
+        (189.0, "eur", "189.00"),
+        (189, "EUR", "189"),  # it may be meant in cents: only its tool knows
+        (42.125, "EUR", "42.125"),
+        (1e300, "EUR", None),
+        (42.5, "JPY", "42.5"),
+        (42.5, "Ann", "42.5"),
+    ],
+)
+def test_an_amount_has_the_decimals_of_the_currency_beside_it(
+    value: float, currency: str, expected: str | None
+) -> None:
+    flat: dict[str, JsonValue] = {"amount": value, "currency": currency}
+    nested: dict[str, JsonValue] = {"body": flat}
+    for values in (flat, nested):
+        shown = values_of("s1-", values)[0]
+        assert json.loads(shown.text) == value
+        assert expected in (None, shown.text)
+
+
+def test_a_break_at_the_end_of_a_text_begins_no_further_line() -> None:
+    assert [only(text).lines for text in ("a\nb", "a\nb\n", "a\nb\n\n")] == [2, 2, 3]

@@ -6,7 +6,7 @@ import pytest
 
 from plangate.domain.escaping import one_line
 from plangate.web.run_lists import Found, Line, Search
-from plangate.web.together import Together
+from plangate.web.together import Together, money_of
 from tests.support.drawn_pages import drawn, drawn_run, read_html
 from tests.support.tricked_views import check_shown, status_with
 from tests.support.visual_tricks import Trick, tricks
@@ -47,6 +47,7 @@ def test_no_trick_shows_something_else_where_several_plans_are_approved_at_once(
             texts={one.workflow_id: () for one in statuses},
             together=together,
             in_all=SOME[0].text,
+            money=money_of(statuses),
             confirmations=(),
             sign="",
             way="name",

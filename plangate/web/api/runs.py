@@ -35,11 +35,21 @@ RunId = Annotated[str, Path(min_length=1, max_length=200, description="The workf
 
 
 class RunLine(Frozen):
-    """One run of a list."""
+    """One run of a list.
+
+    Attributes:
+        preview: what its first step does, or the one at which it is held.
+        held_step: the number of the step at which it is held; 0 if it is not.
+        skipped: the numbers of the steps that an executed run skipped.
+        reversed: those of the steps whose effects the other side has reversed.
+    """
 
     workflow_id: str
     preview: str
     more_steps: int
+    held_step: int
+    skipped: tuple[int, ...]
+    reversed: tuple[int, ...]
     requester: str
     state: str
     deadline: AwareDatetime | None
@@ -165,6 +175,9 @@ def _line(line: Line) -> RunLine:
         workflow_id=line.workflow_id,
         preview=line.preview,
         more_steps=line.more,
+        held_step=line.held_step,
+        skipped=line.unlike.skipped,
+        reversed=line.unlike.reversed,
         requester=line.requester,
         state=line.state,
         deadline=line.deadline,

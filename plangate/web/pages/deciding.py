@@ -40,11 +40,12 @@ async def confirm(
     view = await read_run(web, visitor, workflow_id)
     status = view.status
     decision = decision_of(form, status, visitor)
-    opened = [str(name) for name in form.getlist("opened")]
+    files = await files_not_had(web, visitor, form, view)
+    opened = [str(name) for name in form.getlist("opened") if name not in files]
     await asyncio.to_thread(
         web.views.note_opened, visitor.name, workflow_id, status.fingerprint or "", opened
     )
-    fault = not_now(view, decision) or _unread(form, view, decision)
+    fault = not_now(view, decision) or _unread(form, view, decision, files)
     if fault:
         return await show_run(request, visitor, view, fault=fault, comment=decision.comment)
     return await ask(request, visitor, view, decision)
@@ -152,10 +153,12 @@ def not_now(view: RunView, decision: Decision) -> str:
     return ""
 
 
-def _unread(form: FormData, view: RunView, decision: Decision) -> str:
+def _unread(form: FormData, view: RunView, decision: Decision, files: Sequence[str]) -> str:
     """Return why a decision cannot be taken yet: a fold was not opened, or a comment is missing."""
     if decision.decision is Choice.APPROVE and unopened(form, view.folds):
         return "deciding.unopened"
+    if decision.decision is Choice.APPROVE and files:
+        return "deciding.files_not_had"
     if decision.decision is Choice.REQUEST_CHANGES and wrong_parts(decision):
         return "deciding.say_what"
     wrong = wrong_parts(decision)
@@ -168,6 +171,17 @@ def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
     """Return the folds that were not opened to their end."""
     opened = {str(name) for name in form.getlist("opened")}
     return [fold for fold in folds if fold not in opened]
+
+
+async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
+    """Return the folds of files that the page does not show whole, and that the visitor has not had.
+
+    They had what they downloaded, opened on its own, or were inside of, as the script of the page says.
+    """
+    inside = {str(name) for name in form.getlist("inside")}
+    had = await asyncio.to_thread(web.opened.files_of, visitor.session)
+    files = [file for step in view.steps for file in step.files if not file.is_whole]
+    return [one.fold for one in files if one.sha256 not in had and not (one.is_shown and one.fold in inside)]
 
 
 async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None:

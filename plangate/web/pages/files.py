@@ -17,6 +17,7 @@ from starlette.responses import Response
 from plangate.domain.attachments import Attachment, attachments_in
 from plangate.domain.errors import RunNotFound
 from plangate.domain.status import Status
+from plangate.presentation.clock import now
 from plangate.records.attachments import contents_of
 from plangate.records.database import Database
 from plangate.web.run_view import PDF
@@ -37,9 +38,13 @@ _SANDBOXED: Final = {**_FRAMED, "Content-Security-Policy": f"sandbox; {_LOADS_NO
 
 
 @router.get("/runs/{workflow_id:path}/files/{sha256}")
-async def show(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
-    """Return an attachment to be shown in a frame."""
+async def show(
+    web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str, *, alone: bool = False
+) -> Response:
+    """Return an attachment to be shown in a frame, or ``alone``, which is noted."""
     file, content = await _read(web, visitor, workflow_id, sha256)
+    if alone:
+        await asyncio.to_thread(web.opened.note_file, visitor.session, sha256, now())
     if content.startswith(_BEGINS.get(file.media_type, ())):
         policy = _FRAMED if file.media_type == PDF else _SANDBOXED
         headers = {**policy, "Content-Disposition": "inline"}
@@ -50,8 +55,9 @@ async def show(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) 
 
 @router.get("/runs/{workflow_id:path}/files/{sha256}/download")
 async def download(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
-    """Return an attachment to be kept as a file."""
+    """Return an attachment to be kept as a file, and note that."""
     file, content = await _read(web, visitor, workflow_id, sha256)
+    await asyncio.to_thread(web.opened.note_file, visitor.session, sha256, now())
     named = f"attachment; filename*=UTF-8''{quote(file.name.rpartition('/')[2], safe='')}"
     headers = {**_SANDBOXED, "Content-Disposition": named}
     return Response(content, media_type="application/octet-stream", headers=headers)

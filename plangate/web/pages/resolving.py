@@ -10,8 +10,6 @@ from starlette.responses import Response
 
 from plangate.domain.decision import Choice, Resolution, needed_comment, withdrawal, wrong_parts
 from plangate.domain.errors import Refused
-from plangate.domain.run import StepState
-from plangate.domain.status import Status, StepStatus
 from plangate.presentation.resolutions import resolution_words
 from plangate.web.acts import can_withdraw
 from plangate.web.confirming import ask, show_run
@@ -62,9 +60,7 @@ async def ask_to_withdraw(request: Request, web: WebDep, visitor: VisitorDep, wo
     view = await read_run(web, visitor, workflow_id)
     if not can_withdraw(view.status, visitor.name):
         return await show_run(request, visitor, view, fault="deciding.not_now")
-    return web.pages.draw(
-        request, "withdraw.html", visitor=visitor, run=view, happened=_happened(view.status)
-    )
+    return web.pages.draw(request, "withdraw.html", visitor=visitor, run=view)
 
 
 @router.post("/runs/{workflow_id:path}/withdraw")
@@ -89,19 +85,8 @@ def _page(
         HTTPStatus.UNPROCESSABLE_ENTITY if fault else HTTPStatus.OK,
         visitor=visitor,
         run=view,
-        happened=_happened(view.status),
         ways=[(one.value, words) for one, words in resolution_words(view.status).items()],
         chosen=text_of(form, "resolution") if form is not None else "",
         comment=text_of(form, "comment") if form is not None else "",
         fault=fault,
     )
-
-
-def _happened(status: Status) -> list[tuple[str, str, StepStatus]]:
-    """Return what each step does and what became of it, for the templates."""
-    return [(step.preview or step.tool, _state(step), step) for step in status.steps]
-
-
-def _state(step: StepStatus) -> str:
-    """Return the name of what became of a step; empty if it has not begun."""
-    return "" if step.state is StepState.PENDING and not step.is_begun else step.state.value

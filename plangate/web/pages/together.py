@@ -23,14 +23,14 @@ from plangate.signing.batches import FEWEST, MOST
 from plangate.signing.passkeys import challenge_of_batch
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import not_previewed
-from plangate.web.pages.deciding import not_now, text_of, unopened
+from plangate.web.pages.deciding import files_not_had, not_now, text_of, unopened
 from plangate.web.pages.lists import draw_list
 from plangate.web.passkeys import asserted, request_options
 from plangate.web.proving import Way, proven, proving_of, strictest_way
 from plangate.web.run_lists import Which
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
-from plangate.web.together import digest_of, kind_of, may_be_together
+from plangate.web.together import digest_of, kind_of, may_be_together, money_of
 from plangate.web.verdicts import Became, Fate, became_of, send
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
 
@@ -70,8 +70,9 @@ class _Verdict:
 async def note_read(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
     """Note that every fold of this plan was opened, so that it may be approved together with others."""
     view = await read_run(web, visitor, workflow_id)
-    is_whole = text_of(form, "plan") == view.status.fingerprint and not unopened(form, view.folds)
-    if is_whole and may_be_together(view):
+    is_opened = not unopened(form, view.folds) and not await files_not_had(web, visitor, form, view)
+    is_same = text_of(form, "plan") == view.status.fingerprint
+    if is_same and is_opened and may_be_together(view):
         await asyncio.to_thread(
             web.opened.note, visitor.session, workflow_id, view.status.fingerprint or "", now()
         )
@@ -189,6 +190,7 @@ async def _ask(
         statuses=[one.status for one in chosen],
         texts={one.status.workflow_id: not_previewed(one.view) for one in chosen},
         in_all=digest_of(one.status for one in chosen),
+        money=money_of(one.status for one in chosen),
         confirmations=made,
         sign=sign,
         way=way,

@@ -14,22 +14,39 @@ async function tellRead() {
   isToldRead = answer.ok;
 }
 
+function wordsOf(texts, files) {
+  const words = left.dataset;
+  if (texts && files) return words.both.replace("{texts}", texts).replace("{files}", files);
+  if (files) return (files === 1 ? words.fileOne : words.fileOther).replace("{number}", files);
+  return (texts === 1 ? words.one : words.other).replace("{number}", texts);
+}
+
 function tell() {
   const closed = folds.filter((fold) => fold.querySelector("input[name=opened]").disabled);
   if (closed.length === 0) tellRead().catch(() => { isToldRead = false; });
   if (!left) return;
   left.hidden = closed.length === 0;
-  const words = closed.length === 1 ? left.dataset.one : left.dataset.other;
-  left.querySelector("button").textContent = words.replace("{number}", closed.length);
+  const files = closed.filter((fold) => fold.dataset.file).length;
+  if (closed.length) left.querySelector("button").textContent = wordsOf(closed.length - files, files);
   left.querySelector("button").onclick = () => {
-    if (closed[0].open) {
+    const next = closed[0];
+    if (next.open && isTaken(next)) {
+      next.querySelector("[data-takes]").focus();  // only who has the file goes on
+      return;
+    }
+    if (next.open) {
       window.scrollBy(0, window.innerHeight / 2);  // on through the text, not past it
       return;
     }
-    closed[0].open = true;
-    closed[0].scrollIntoView({ block: "start" });
-    closed[0].querySelector("summary").focus();
+    next.open = true;
+    next.scrollIntoView({ block: "start" });
+    next.querySelector("summary").focus();
   };
+}
+
+// The page shows images whole. Of other files it knows no more than that the reader had them.
+function isTaken(fold) {
+  return fold.dataset.file === "pdf" || fold.dataset.file === "other";
 }
 
 // Auditors see who never opened what they decided on; nothing waits for this.
@@ -42,18 +59,41 @@ function note(name) {
   fetch(form.dataset.opened, { method: "POST", body, keepalive: true }).catch(() => {});
 }
 
+function count(fold) {
+  const field = fold.querySelector("input[name=opened]");
+  if (field.disabled) {
+    field.disabled = false;
+    note(field.value);
+  }
+  tell();
+}
+
+function countInside(fold) {
+  const inside = fold.querySelector("input[name=inside]");
+  if (inside) inside.disabled = false;
+  count(fold);
+}
+
 for (const fold of folds) {
   const field = fold.querySelector("input[name=opened]");
-  field.disabled = true;
+  field.disabled = fold.dataset.had === undefined;
   fold.open = false;
+  if (isTaken(fold)) {
+    for (const link of fold.querySelectorAll("[data-takes]")) {
+      for (const press of ["click", "auxclick"]) link.addEventListener(press, () => count(fold));
+    }
+    continue;
+  }
   const end = fold.appendChild(document.createElement("span"));
   end.className = "end";
   new IntersectionObserver((seen) => {
-    if (field.disabled && fold.open && seen.some((one) => one.isIntersecting)) {
-      field.disabled = false;
-      note(field.value);
-    }
-    tell();
+    if (fold.open && seen.some((one) => one.isIntersecting)) count(fold);
+    else tell();
   }).observe(end);
 }
+// The page hears nothing of what happens inside a frame, but that the reader went in.
+window.addEventListener("blur", () => {
+  const fold = document.activeElement.closest("details[data-file=pdf]");
+  if (document.activeElement.tagName === "IFRAME" && fold) countInside(fold);
+});
 tell();

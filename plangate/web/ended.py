@@ -1,0 +1,38 @@
+"""What the state of a run does not say: where it is held, and which steps were skipped or reversed."""
+
+from dataclasses import dataclass
+
+from plangate.domain.audit import Outcome
+from plangate.domain.run import StepState
+from plangate.domain.status import Status
+from plangate.presentation.settlement_words import reversed_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """The numbers of the steps of which the state of a run says more than is true.
+
+    Attributes:
+        skipped: of an executed run, those that a person skipped.
+        reversed: those whose effects the other side has reversed.
+    """
+
+    skipped: tuple[int, ...] = ()
+    reversed: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Return whether there are any."""
+        return bool(self.skipped or self.reversed)
+
+
+def unlike_executed(status: Status) -> Unlike:
+    """Return which steps the state of a run leaves out."""
+    is_executed = status.state == Outcome.EXECUTED
+    skipped = (step.number for step in status.steps if is_executed and step.state is StepState.SKIPPED)
+    return Unlike(tuple(skipped), tuple(step.number for step in reversed_steps(status.steps)))
+
+
+def held_step(status: Status) -> int:
+    """Return the number of the step at which a run is held; 0 if it is not held at one."""
+    held = status.held
+    return held.step if held is not None and 1 <= held.step <= len(status.steps) else 0

@@ -1,0 +1,105 @@
+"""A file that the page does not show whole has to be downloaded, or opened on its own, before an approval."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest_asyncio
+
+from plangate.domain.attachments import Attachment, observation_of
+from plangate.domain.policy import Need, Requirement
+from plangate.records.attachments import keep
+from plangate.records.database import Database
+from tests.support.drawn_pages import read_html
+from tests.support.plain_browser import PlainBrowser
+from tests.support.shown_runs import inbox_of_records, plan, put_people, put_run, step
+
+CONTENTS = {
+    "list.csv": ("text/csv", b"name,amount"),
+    "bill.pdf": ("application/pdf", b"%PDF-1.7"),
+    "logo.png": ("image/png", b"\x89PNG\r\n\x1a\nlogo"),
+}
+HASHES = {name: hashlib.sha256(content).hexdigest() for name, (_, content) in CONTENTS.items()}
+BATCH = Requirement(needs=(Need(role="finance", count=1),), batch=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def dana(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve two runs with the same files, and sign dana in."""
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    put_people(database)
+    files = [
+        Attachment(name=name, sha256=HASHES[name], bytes=len(content), media_type=kind)
+        for name, (kind, content) in CONTENTS.items()
+    ]
+    with database.write() as connection:
+        for _, content in CONTENTS.values():
+            keep(connection, content)
+    for name in ("one", "two"):
+        put_run(database, name, plan(step("mail", "Mail it", seen=observation_of(files))), requirement=BATCH)
+    async with inbox_of_records(database, tmp_path) as inbox:
+        visitor = await inbox.signed_in("dana")
+        yield visitor
+        await visitor.aclose()
+    database.close()
+
+
+async def approved(dana: httpx.AsyncClient, run: str = "one", **fields: str) -> str:
+    """Press Approve in a browser without scripts, and return the page that follows."""
+    browser = PlainBrowser(dana)
+    await browser.open(f"/runs/{run}")
+    await browser.press("Approve", 0, **fields)
+    return browser.html
+
+
+async def take(dana: httpx.AsyncClient, name: str, how: str) -> None:
+    answer = await dana.get(f"/runs/one/files/{HASHES[name]}{how}")
+    assert answer.status_code == httpx.codes.OK
+
+
+async def test_a_file_counts_once_it_was_downloaded_and_a_pdf_once_it_was_opened_on_its_own(
+    dana: httpx.AsyncClient,
+) -> None:
+    asked = "you have not had them all before you"
+    await take(dana, "bill.pdf", "")  # as the frame of the page does
+    assert asked in await approved(dana)
+    await take(dana, "list.csv", "/download")
+    assert asked in await approved(dana)
+    await take(dana, "bill.pdf", "?alone=true")
+    assert "You approve exactly this:" in await approved(dana)
+    assert "You approve exactly this:" in await approved(dana, "two")  # the same bytes
+
+
+async def test_who_was_inside_the_frame_of_a_pdf_need_not_open_it_again_and_no_script_vouches_for_a_download(
+    dana: httpx.AsyncClient,
+) -> None:
+    page = read_html((await dana.get("/runs/one")).text)
+    inside = [one.attributes for one in page.all("input", name="inside")]
+    assert ["disabled" in one for one in inside] == [True, True]  # a page without scripts sends neither
+    csv, pdf = (one["value"] or "" for one in inside)
+    assert "you have not had them" in await approved(dana, inside=csv)
+    await take(dana, "list.csv", "/download")
+    assert "You approve exactly this:" in await approved(dana, inside=pdf)
+
+
+async def test_another_session_has_not_had_them(dana: httpx.AsyncClient) -> None:
+    for name, how in (("list.csv", "/download"), ("bill.pdf", "/download")):
+        await take(dana, name, how)
+    async with httpx.AsyncClient(base_url=dana.base_url, follow_redirects=True, verify=False) as other:
+        await other.post("/sign-in", data={"name": "dana", "next": "/"})
+        assert "you have not had them" in await approved(other)
+    assert "You approve exactly this:" in await approved(dana)
+
+
+async def test_only_who_had_the_files_may_approve_together(dana: httpx.AsyncClient) -> None:
+    for is_had in (False, True):
+        for name in ("one", "two"):
+            browser = PlainBrowser(dana)
+            await browser.open(f"/runs/{name}")
+            await browser.press("I have read all of it")
+        offered = read_html((await dana.get("/")).text).all("section", class_="together")
+        assert bool(offered) is is_had
+        await take(dana, "list.csv", "/download")
+        await take(dana, "bill.pdf", "/download")

@@ -1,0 +1,90 @@
+"""Who edits a plan is told, before it is sent, that nobody could approve what they make of it."""
+
+from typing import Any
+
+import pytest
+
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.people import People, Person, identify
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.satisfiable import Deciders
+from plangate.domain.status import Status, status_of
+from plangate.presentation.clock import now
+from plangate.web.acts import Acts
+from plangate.web.confirmations import Confirmation
+from plangate.web.confirming import Asked
+from plangate.web.edit_view import edit_view
+from plangate.web.proving import Way
+from plangate.web.run_view import view_of
+from tests.support.build import NOON, drafted, state_after
+from tests.support.drawn_pages import drawn, read_html
+from tests.support.held_runs import edited
+
+TWO = Requirement(needs=(Need(role="finance", count=2),), strike_keeps_approver=True)
+NO_ONE = "If the rules ask for the same as now, nobody can approve your version:"
+
+
+def people(*finance: str) -> People:
+    named = (
+        Person(name="rita"),
+        Person(name="dana"),
+        *(Person(name=one, roles=("finance",)) for one in finance),
+    )
+    return People(persons=named)
+
+
+def status() -> Status:
+    """Return the status of a plan of rita's that dana has edited."""
+    return status_of(edited(requirement=TWO), source="records")
+
+
+def confirmation(shown: Status, by: str, listed: People | None, *, is_strike: bool) -> str:
+    assert shown.plan is not None
+    new = shown.plan.proposed().model_dump(mode="json", exclude_unset=True)
+    if is_strike:
+        new["steps"] = new["steps"][:-1]
+    else:
+        new["summary"] = "Something else"
+    decision = Decision(decision=Choice.EDIT, by=by, plan=shown.fingerprint or "", new_plan=new)
+    parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # all that the page shows
+    kept = Confirmation.model_construct(**parts)
+    view = edit_view(shown, decision, listed)
+    asked = Asked(confirmation=kept, way=Way.NAME, sign="", resolution="", edit=view, is_checked=True)
+    run = view_of(shown, identify(listed, by, now()))
+    return " ".join(read_html(drawn("confirm.html", run=run, decision=decision, asked=asked)).text.split())
+
+
+@pytest.mark.parametrize(
+    ("others", "is_strike", "is_possible"),
+    [
+        (("erik",), False, False),
+        (("erik", "kim"), False, True),
+        (("erik",), True, True),  # who only strikes may still approve
+        ((), True, False),
+    ],
+)
+def test_an_edit_that_leaves_too_few_people_says_so(
+    others: tuple[str, ...], is_strike: bool, is_possible: bool
+) -> None:
+    said = confirmation(status(), "gina", people("gina", *others), is_strike=is_strike)
+    assert (NO_ONE not in said) is is_possible
+    if not is_possible and not is_strike:
+        assert "2 approvals by finance: only erik could. gina requested or edited the plan." in said.replace(
+            " .", "."
+        )
+
+
+def test_without_a_list_of_people_nothing_is_said() -> None:
+    assert NO_ONE not in confirmation(status(), "gina", None, is_strike=False)
+
+
+def test_the_page_says_above_the_button_and_at_the_top_that_one_approval_does_not_suffice() -> None:
+    state = state_after(drafted(requirement=TWO))
+    unmet = Deciders(people("erik"), now()).unmet(state)
+    shown = status_of(state, source="records").model_copy(update={"unmet": unmet})
+    erik = identify(people("erik"), "erik", now())
+    page = drawn("run.html", run=view_of(shown, erik), acts=Acts())
+    assert "So the plan cannot be approved as it is." in page
+    assert "Your approval alone does not suffice" in page
+    possible = view_of(shown.model_copy(update={"unmet": ()}), erik)
+    assert "does not suffice" not in drawn("run.html", run=possible, acts=Acts())

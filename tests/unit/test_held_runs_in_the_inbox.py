@@ -1,0 +1,124 @@
+"""The pages of a held run show the held step whole, and what has not begun is called so."""
+
+from typing import Any
+
+import pytest
+
+from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.people import identify
+from plangate.domain.plan import Plan, Step
+from plangate.domain.run import RunState
+from plangate.domain.status import status_of
+from plangate.presentation.clock import now
+from plangate.presentation.resolutions import resolution_words
+from plangate.web.confirmations import Confirmation
+from plangate.web.confirming import Asked
+from plangate.web.html import long_keys, told
+from plangate.web.proving import Way
+from plangate.web.run_view import RunView, view_of
+from tests.support.build import NOON, drafted, state_after
+from tests.support.drawn_pages import Element, drawn, drawn_run, read_html
+from tests.support.held_runs import held, skipped, undoing
+
+KEY = "85afd8f3" * 8
+WHY = (
+    f"No valid answer came. Ask the operator of shop.example whether the POST with the idempotency-key {KEY} "
+    "was carried out: Plangate cannot tell. If it happened, it was between 2026-11-26 22:54:03 "
+    "and 22:54:04 UTC."
+)
+
+
+def words(element: Element) -> str:
+    return " ".join(element.text.split())
+
+
+def view(state: RunState) -> RunView:
+    return view_of(status_of(state, source="records"), identify(None, "dana", now()))
+
+
+def resolve_page(shown: RunView) -> str:
+    ways = [(one.value, said) for one, said in resolution_words(shown.status).items()]
+    return drawn("resolve.html", run=shown, ways=ways, chosen="", comment="")
+
+
+def confirmation(shown: RunView, choice: Choice, **parts: object) -> str:
+    """Return the page that asks to confirm a decision on the plan of a view."""
+    decision = Decision.model_validate(
+        {"decision": choice, "by": "dana", "plan": shown.status.fingerprint, **parts}
+    )
+    kept_parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # all that the page shows
+    kept = Confirmation.model_construct(**kept_parts)
+    said = resolution_words(shown.status).get(decision.resolution, "") if decision.resolution else ""
+    asked = Asked(confirmation=kept, way=Way.NAME, sign="", resolution=said, edit=None, is_checked=True)
+    return drawn("confirm.html", run=shown, decision=decision, asked=asked)
+
+
+def pages_of_a_hold(shown: RunView) -> tuple[str, ...]:
+    parts = {"step": 3, "hold": 1, "resolution": Resolution.RETRY}
+    return resolve_page(shown), confirmation(shown, Choice.RESOLVE, **parts)
+
+
+def test_who_resolves_sees_the_held_step_with_its_preview_and_arguments_and_no_other_step() -> None:
+    shown = view(held(WHY))
+    for html in pages_of_a_hold(shown):
+        (step,) = read_html(html).all("section", class_="step")
+        assert step.attributes["id"] == "step-3"
+        assert "Email 1 recipient: ana@example.org" in step.one("p", class_="preview").text
+        assert "we refund 42.50 EUR." in step.text
+        assert "the number of step 2" in step.text
+
+
+def test_the_key_of_a_reason_stands_whole_under_proof_alone() -> None:
+    shown = view(held(WHY))
+    for html in (drawn_run(shown.status), *pages_of_a_hold(shown)):
+        hold = read_html(html).one("section", class_="hold")
+        assert "idempotency-key 85afd8f385af… was carried out" in hold.one("p", class_="fault").text
+        assert words(hold.one("details")) == f"Proof: the whole key{KEY}"
+        outside = html
+        for one in read_html(html).all("details"):
+            outside = outside.replace(f"<code>{KEY}</code>", "") if KEY in one.text else outside
+        assert KEY not in outside
+
+
+def test_times_of_a_sentence_are_elements_that_a_script_shows_in_the_readers_zone() -> None:
+    shown = read_html(told(f"<b> {WHY}"))
+    first, last = shown.all("time")
+    assert [one.attributes["datetime"] for one in (first, last)] == [
+        "2026-11-26T22:54:03Z",
+        "2026-11-26T22:54:04Z",
+    ]
+    assert shown.text == f"<b> {WHY}"
+    (one,) = read_html(told("It runs at Fri 2026-11-27 23:08 UTC at the earliest")).all("time")
+    assert (one.text, one.attributes["datetime"]) == ("Fri 2026-11-27 23:08 UTC", "2026-11-27T23:08:00Z")
+    assert read_html(told("2026-02-30 10:00 UTC")).all("time") == []
+    assert long_keys(WHY) == [KEY]
+
+
+@pytest.mark.parametrize("state", [held(), undoing(), held(in_doubt=False)])
+def test_a_step_that_has_not_begun_is_called_so_once_a_run_has_stopped(state: RunState) -> None:
+    page = read_html(drawn_run(status_of(state, source="records")))
+    last = page.one("section", class_="what").all("li")[-1]
+    assert words(last).endswith("not begun")
+    assert words(page.all("section", class_="step")[-1].one("h2")).endswith("not begun")
+
+
+@pytest.mark.parametrize("outcome", ["failed", "rejected", "expired", "withdrawn", "gone"])
+def test_no_preview_of_a_run_that_is_over_reads_as_if_it_had_happened(outcome: str) -> None:
+    status = status_of(state_after(drafted()), source="records").model_copy(update={"state": outcome})
+    for one in read_html(drawn_run(status)).one("section", class_="what").all("li"):
+        assert words(one).endswith("not begun")
+    assert "can take this step back once it is done" not in drawn_run(status)
+
+
+def test_what_is_in_review_has_no_such_label() -> None:
+    assert "not begun" not in drawn_run(status_of(state_after(drafted()), source="records"))
+    assert "not begun" not in drawn_run(status_of(skipped(), source="records"))
+
+
+def test_the_confirmation_of_an_approval_repeats_where_words_and_steps_disagree() -> None:
+    refund = Step(tool="refund", arguments={"amount": 42.5, "currency": "EUR"})
+    shown = view(state_after(drafted(Plan(summary="Refund 425.00 EUR", steps=(refund,)))))
+    for html in (drawn_run(shown.status), confirmation(shown, Choice.APPROVE)):
+        marks = read_html(html).one("section", class_="marks")
+        assert "The summary names 425.00 EUR, and the steps have 42.50 EUR." in marks.text
+    assert "42.50 EUR." not in confirmation(shown, Choice.REJECT)
