@@ -41,6 +41,7 @@ UNITS = {
     "UGX": (100, 100),
     "MGA": (1, 1),
 }
+WIDE = {ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"}
 AMOUNTS = st.one_of(
     st.decimals("-1", 10**7, places=2),
     st.decimals(0, 10**5, places=3),
@@ -159,6 +160,30 @@ def test_what_is_no_amount_is_refused_with_the_plan(amount):
 
 
 @pytest.mark.parametrize("currency", ["EURO", "XXX", "XAU", "", "€", "E R"])
+@settings(max_examples=times(100))
+@given(
+    st.from_regex("[-+ ]?[0-9_.,\u0660-\u0669\uff10-\uff19]{1,8}[eExX_ ]?[0-9_]{0,3}[ \n]?", fullmatch=True)
+)
+@example("42_50")
+@example("4_2.5_0")
+@example(" 42.50")
+@example("+42.50")
+@example("42.50".translate(WIDE))
+@example("\u0664\u0662")
+@example("42.50\n")
+@example(".5")
+@example("5.")
+def test_a_text_is_an_amount_only_if_it_is_written_as_a_number(text):
+    is_number = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][0-9]+)?", text) is not None
+    try:
+        plan = plan_of(json.dumps(text), "EUR")
+    except PlanInvalid:
+        assert not is_number or not is_payable(Decimal(text), "EUR")
+        return
+    assert is_number
+    assert approved(plan).amount == Decimal(text)
+
+
 def test_what_is_no_currency_is_refused_with_the_plan(currency):
     with pytest.raises(PlanInvalid):
         plan_of("1", currency)
