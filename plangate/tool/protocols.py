@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import JsonValue
 
 from plangate.domain.plan import canonical_json
-from plangate.domain.tool import LONGEST_SETTLEMENT, Receipt, ToolArguments, ToolDeclaration
+from plangate.domain.tool import LONGEST_SETTLEMENT, Receipt, StepReceipt, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 
 
@@ -132,11 +132,12 @@ class Observes(Protocol):
         """
 
     def still_holds(
-        self, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+        self, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
     ) -> bool:
         """Return whether ``seen``, observed at the draft, still holds if ``now`` is observed.
 
-        ``receipts`` are those of the steps of this run so far. `same_observation` compares the two.
+        ``receipts`` are those of the steps of this run so far, each with the name of its tool.
+        `same_observation` compares the two observations.
         """
 
 
