@@ -22,7 +22,14 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class DidNotHappen:
-    """The effect certainly did not happen."""
+    """The effect certainly did not happen, or was taken back before anyone learned of it.
+
+    Attributes:
+        refusal: why it cannot be done under this key any more, such as that the other side accepted it and
+            then failed it; empty if it may be done.
+    """
+
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
