@@ -110,6 +110,8 @@ async def act_once(
     match status:
         case Happened(receipt):
             return receipt
+        case DidNotHappen(refusal) if refusal:
+            raise ToolRefused(refusal)
         case DidNotHappen() | NotFound() if unmet is not None:
             raise StepUnready(unmet)
         case Unknown() | Repeatable() if unmet is not None:
@@ -169,6 +171,8 @@ async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Ex
     match timed(status) if isinstance(status, NotFound | Repeatable) else status:
         case Happened(receipt):
             return receipt
+        case DidNotHappen(refusal) if refusal:
+            raise ToolRefused(refusal) from error
         case DidNotHappen() | NotFound():
             raise ToolUnavailable(said) from error
         case Repeatable():

@@ -52,7 +52,7 @@ from plangate.domain.errors import (
 from plangate.domain.lifecycle import executed_because
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import People
-from plangate.domain.plan import Audience, Step, fingerprint_of, idempotency_key, short
+from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key, short
 from plangate.domain.references import resolve_references
 from plangate.domain.review import authorise, authorise_undo
 from plangate.domain.revocation import lost_approvals, lost_resolution
@@ -66,7 +66,7 @@ from plangate.domain.run import (
     was_taken_back,
 )
 from plangate.domain.starting import why_too_early, why_too_late
-from plangate.domain.tool import Receipt
+from plangate.domain.tool import Receipt, StepReceipt
 from plangate.logs.redaction import recordable
 from plangate.policy.review_times import reopened_times
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
@@ -166,7 +166,7 @@ class StepAttempt:
         self,
         trail: OpenTrail,
         people: People | DirectoryUnavailable | None,
-        precondition: Callable[[Sequence[Receipt]], str | None],
+        precondition: Callable[[Sequence[StepReceipt]], str | None],
         stops: StopsSeen,
     ) -> Claim | StepResult | Unready:
         """Take the claim if the record allows it; else return another result for the workflow.
@@ -216,7 +216,7 @@ class StepAttempt:
         earlier, arguments = _earlier(trail, found), self._task.plan.steps[step - 1].arguments
         try:
             resolved = resolve_references(arguments, state.steps)
-            unmet = precondition(_receipts(state)) if is_beginning else None
+            unmet = precondition(_receipts(self._task.plan, state)) if is_beginning else None
         except StepUnready as error:
             resolved, unmet = {}, str(error)
         if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool is asked first
@@ -647,8 +647,12 @@ def _is_ahead(record: RunState, task: StepTask) -> bool:
     )
 
 
-def _receipts(state: RunState) -> tuple[Receipt, ...]:
-    return tuple(step.receipt for step in state.steps if step.receipt is not None)
+def _receipts(plan: Plan, state: RunState) -> tuple[StepReceipt, ...]:
+    return tuple(
+        StepReceipt(**dict(progress.receipt), tool=step.tool)
+        for step, progress in zip(plan.steps, state.steps, strict=False)
+        if progress.receipt is not None
+    )
 
 
 def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:

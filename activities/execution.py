@@ -43,7 +43,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.plan import Step
 from plangate.domain.references import references_in
-from plangate.domain.tool import STEP_TRIES, Receipt, Reference, ToolArguments, storable
+from plangate.domain.tool import STEP_TRIES, Receipt, Reference, StepReceipt, ToolArguments, storable
 from plangate.domain.validation import faults_in
 from plangate.logs.later import log_later
 from plangate.records.ledger import EffectState
@@ -67,7 +67,7 @@ from plangate.tool import (
 CLOCKS_APART: Final = timedelta(minutes=5)
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _LAST_SECONDS: Final = 2.0  # in which a cancelled tool may clean up
-Precondition = Callable[[Sequence[Receipt]], str | None]
+Precondition = Callable[[Sequence[StepReceipt]], str | None]
 """Says by the receipts of the run why a step must not begin; None if it may."""
 Written = TypeVar("Written")
 
@@ -293,11 +293,11 @@ def _timed(
     return found if is_covered else Unknown(found.reason)
 
 
-def _holds(_receipts: Sequence[Receipt]) -> str | None:
+def _holds(_receipts: Sequence[StepReceipt]) -> str | None:
     return None
 
 
-def _must_be_observed(_receipts: Sequence[Receipt]) -> str | None:
+def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
     """Let no step begin whose earlier attempt had begun when the world would have been observed.
 
     Raises:

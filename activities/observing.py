@@ -11,7 +11,7 @@ from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavaila
 from plangate.domain.observations import changes
 from plangate.domain.plan import canonical_json, uncanonical
 from plangate.domain.references import references_in
-from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt
+from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, StepReceipt
 from plangate.tool import Observes, ObservesBy, Tool
 
 _log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
 
 
 def unmet(
-    tool: Tool, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+    tool: Tool, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
 ) -> str | None:
     """Return why what was seen at the draft no longer holds, or None if it does."""
     if isinstance(tool, Observes):

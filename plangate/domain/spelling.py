@@ -4,6 +4,7 @@ A `Decimal` is a JSON number in the plan, so that policies can add it up. A `dat
 """
 
 import operator
+import re
 import types
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,11 +13,18 @@ from functools import partial, reduce
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from annotated_types import GroupedMetadata
-from pydantic import AfterValidator, GetJsonSchemaHandler, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    ValidationInfo,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 _MOST_DIGITS: Final = 15  # which a JSON number keeps exactly, in every reader
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?")
 
 
 def one_spelling(annotation: Any, metadata: Sequence[Any] = ()) -> Any:
@@ -29,6 +37,7 @@ def one_spelling(annotation: Any, metadata: Sequence[Any] = ()) -> Any:
         places = _places(metadata)
         kept += [
             AfterValidator(partial(_one_decimal, places=places)),
+            BeforeValidator(_decimal_in_json),
             PlainSerializer(_as_number, return_type=int | float, when_used="json"),
             _NumberSchema(),
         ]
@@ -76,6 +85,16 @@ def _places(metadata: Sequence[Any]) -> int | None:
                 if isinstance(places, int):
                     return places
     return None
+
+
+def _decimal_in_json(value: Any, info: ValidationInfo) -> Any:
+    """Return a number of JSON, or a text that looks like one, as a decimal: ``"42_50"`` is not 4250."""
+    if info.mode != "json" or isinstance(value, Decimal):
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError("must be a number such as 42.50")
+    return Decimal(str(value))
 
 
 def _one_decimal(value: Decimal, places: int | None) -> Decimal:

@@ -86,6 +86,12 @@ class Receipt(Frozen):
     final: bool = Field(default=True, exclude_if=_is_true)
 
 
+class StepReceipt(Receipt):
+    """The receipt of a step of a run, and the name of the tool that the step called."""
+
+    tool: str
+
+
 def storable(receipt: Receipt) -> Receipt:
     """Return the receipt, with its details as text if they cannot be stored as JSON."""
     if not any(uncanonical(receipt.model_dump())):

@@ -4,7 +4,14 @@ An example that runs is in docs/howto-add-a-tool.md. May import settings, files 
 """
 
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
-from plangate.domain.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.tool import (
+    Receipt,
+    Reference,
+    RetrySafety,
+    StepReceipt,
+    ToolArguments,
+    ToolDeclaration,
+)
 from plangate.tool.decorator import ToolFunction, tool
 from plangate.tool.protocols import (
     ActsOnObservation,
@@ -64,6 +71,7 @@ __all__ = [
     "SettingsInvalid",
     "Settled",
     "Settles",
+    "StepReceipt",
     "Tool",
     "ToolArguments",
     "ToolClass",

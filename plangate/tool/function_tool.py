@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.previews import default_preview
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, ToolDeclaration
 from plangate.tool.attached import Attached
 from plangate.tool.protocols import (
     DidNotHappen,
@@ -150,7 +150,7 @@ class ObservingTool(FunctionTool):
         return json_of(await self._calls.call(observe.function, observe.values(arguments)))
 
     def still_holds(
-        self, arguments: ToolArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+        self, arguments: ToolArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
     ) -> bool:
         """Return what the attached function says, or whether both observations are equal."""
         holds = self._attached.get("still_holds")

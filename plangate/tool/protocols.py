@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import JsonValue
 
 from plangate.domain.plan import canonical_json
-from plangate.domain.tool import LONGEST_SETTLEMENT, Receipt, ToolArguments, ToolDeclaration
+from plangate.domain.tool import LONGEST_SETTLEMENT, Receipt, StepReceipt, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 
 
@@ -22,7 +22,14 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class DidNotHappen:
-    """The effect certainly did not happen."""
+    """The effect certainly did not happen, or was taken back before anyone learned of it.
+
+    Attributes:
+        refusal: why it cannot be done under this key any more, such as that the other side accepted it and
+            then failed it; empty if it may be done.
+    """
+
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +139,12 @@ class Observes(Protocol):
         """
 
     def still_holds(
-        self, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+        self, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
     ) -> bool:
         """Return whether ``seen``, observed at the draft, still holds if ``now`` is observed.
 
-        ``receipts`` are those of the steps of this run so far. `same_observation` compares the two.
+        ``receipts`` are those of the steps of this run so far, each with the name of its tool.
+        `same_observation` compares the two observations.
         """
 
 

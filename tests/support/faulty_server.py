@@ -275,7 +275,7 @@ class FaultyServer:
         return None
 
     def _ask(self, request: Request) -> Answer:
-        answer = self._answer(request) if self._upstream is None else _forwarded(self._upstream, request)
+        answer = self._answer(request) if self._upstream is None else forwarded(self._upstream, request)
         if request.method not in _READING and answer.status in _SUCCESS:
             with self._lock:
                 self._effects.append(request)
@@ -392,7 +392,7 @@ class FaultyServer:
         return Handler
 
 
-def _forwarded(upstream: str, request: Request) -> Answer:
+def forwarded(upstream: str, request: Request) -> Answer:
     parts = urlsplit(upstream)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
     headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_CONNECTION}

@@ -83,6 +83,7 @@ BUG, LATER, NEVER, LOST = (
         (NEVER, Happened(OLD), ToolRefused),
         (LOST, Happened(OLD), OLD),
         (LOST, DidNotHappen(), ToolUnavailable),
+        (LOST, DidNotHappen("it failed"), ToolRefused),
         (LOST, Repeatable(), StillBegun),
         (LOST, Unknown("?"), EffectUnknown),
         (LOST, LATER, StillBegun),
@@ -106,6 +107,7 @@ async def test_a_first_attempt_says_what_is_known_of_its_effect(
         (LATER, None, StillBegun, ["find_out"]),
         (BUG, None, StillBegun, ["find_out"]),
         (DidNotHappen(), None, ToolUnavailable, ["find_out"]),
+        (DidNotHappen("it failed"), None, ToolRefused, ["find_out"]),
         (Repeatable(), None, FRESH, ["find_out", "act"]),
         (Repeatable(), LATER, StillBegun, ["find_out", "act"]),
         (Repeatable(), NEVER, EffectUnknown, ["find_out", "act"]),
@@ -157,6 +159,15 @@ async def test_what_did_not_happen_begins_anew_at_once() -> None:
 async def test_what_left_no_trace_is_done_when_a_person_has_ruled_it_out() -> None:
     tool = ScriptedTool(None, TRACELESS)
     assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=still_lands) == FRESH
+
+
+@pytest.mark.parametrize("unmet", [None, "The world has changed."])
+async def test_what_failed_after_it_was_accepted_is_refused_with_the_reason(unmet: str | None) -> None:
+    """Even if a person lets it be tried again: under its key the other side repeats its first answer."""
+    tool = ScriptedTool(None, DidNotHappen("The bank sent it back."))
+    with pytest.raises(ToolRefused, match="The bank sent it back"):
+        await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, unmet=unmet)
+    assert tool.asked == ["find_out"]
 
 
 @pytest.mark.parametrize("earlier", [Earlier.BEGUN, Earlier.NOTHING])

@@ -23,7 +23,7 @@ from plangate.domain.drafting import check_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.money import PLACES, in_words, payable
 from plangate.domain.plan import Plan
-from plangate.domain.tool import Receipt
+from plangate.domain.tool import StepReceipt
 from plangate.policy.policy_input import numeric_arguments, variables_of_steps
 from plangate.settings import Settings
 from plangate.tool import arguments_for
@@ -41,6 +41,7 @@ UNITS = {
     "UGX": (100, 100),
     "MGA": (1, 1),
 }
+WIDE = {ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"}
 AMOUNTS = st.one_of(
     st.decimals("-1", 10**7, places=2),
     st.decimals(0, 10**5, places=3),
@@ -75,6 +76,7 @@ def counterpart() -> Iterator[tuple[RefundPayment, FaultyServer]]:
     def refund(request: Request) -> Answer:
         fields = {name: value[0] for name, value in parse_qs(request.body.decode()).items()}
         made = {"id": "re_1", "amount": int(fields["amount"]), "payment_intent": fields["payment_intent"]}
+        made |= {"object": "refund", "metadata": {"plangate": fields["metadata[plangate]"]}}
         return Answer(200, {**made, "currency": current[0], "status": "succeeded"})
 
     with FaultyServer(answer=refund) as server:
@@ -158,6 +160,30 @@ def test_what_is_no_amount_is_refused_with_the_plan(amount):
         plan_of(amount, "EUR")
 
 
+@settings(max_examples=times(100))
+@given(
+    st.from_regex("[-+ ]?[0-9_.,\u0660-\u0669\uff10-\uff19]{1,8}[eExX_ ]?[0-9_]{0,3}[ \n]?", fullmatch=True)
+)
+@example("42_50")
+@example("4_2.5_0")
+@example(" 42.50")
+@example("+42.50")
+@example("42.50".translate(WIDE))
+@example("\u0664\u0662")
+@example("42.50\n")
+@example(".5")
+@example("5.")
+def test_a_text_is_an_amount_only_if_it_is_written_as_a_number(text):
+    is_number = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][0-9]+)?", text) is not None
+    try:
+        plan = plan_of(json.dumps(text), "EUR")
+    except PlanInvalid:
+        assert not is_number or not is_payable(Decimal(text), "EUR")
+        return
+    assert is_number
+    assert approved(plan).amount == Decimal(text)
+
+
 @pytest.mark.parametrize("currency", ["EURO", "XXX", "XAU", "", "€", "E R"])
 def test_what_is_no_currency_is_refused_with_the_plan(currency):
     with pytest.raises(PlanInvalid):
@@ -208,13 +234,12 @@ def test_a_refund_goes_on_exactly_if_only_this_run_has_refunded_and_it_still_fit
         charge = {"amount": paid, "amount_captured": paid, "captured": True, "amount_refunded": refunded}
         return payment_seen({"id": "pi_1", "currency": "eur", "status": "succeeded", "latest_charge": charge})
 
-    receipts = [
-        Receipt(
-            summary="", details={"refund": "re", "payment": "pi_1", "amount": str(Decimal(one).scaleb(-2))}
-        )
-        for one in own
-    ]
-    receipts.append(Receipt(summary="", details={"refund": "re", "payment": "pi_2", "amount": "1.00"}))
+    def receipt_of(tool: str, payment: str, units: int) -> StepReceipt:
+        details = {"refund": "re", "payment": payment, "amount": str(Decimal(units).scaleb(-2))}
+        return StepReceipt(summary="", details=details, tool=tool)
+
+    receipts = [receipt_of("refund_payment", "pi_1", one) for one in own]
+    receipts += [receipt_of("refund_payment", "pi_2", 100), receipt_of("note_refund", "pi_1", foreign)]
     now = seen_with(sum(own) + foreign)
 
     holds = refund_still_holds(Decimal(amount).scaleb(-2), "EUR", seen_with(0), now, receipts)

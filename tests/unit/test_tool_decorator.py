@@ -23,7 +23,7 @@ from activities.planners.reading import readers_of
 from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import EffectUnknown, StillBegun, ToolInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.plan import Plan
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, storable
+from plangate.domain.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, storable
 from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.settings import PROJECT
 from plangate.tool import (
@@ -574,7 +574,7 @@ async def test_each_attached_function_gets_what_it_asks_for() -> None:
     assert made.objection(arguments(made, payment="P", amount=5_000)) == "too much"
     seen = await observed(made, given)
     assert made.preview(given, seen) == "Pay 42.50 of P-1, of which 70.00 is left"
-    assert unmet(made, given, seen, "50.00", [Receipt(summary="x")]) is None
+    assert unmet(made, given, seen, "50.00", [StepReceipt(summary="x", tool="pay")]) is None
     assert 'is now "10.00"' in (unmet(made, given, seen, "10.00", []) or "")
     receipt = await made.act(given, "k")
     assert (await made.undo(given, receipt, "k:undo")).summary == "done"

@@ -6,14 +6,17 @@ from typing import Any, cast
 
 import pytest
 
-from activities.attempt import _began_at
-from plangate.domain.audit import Claimed, Event, Released, StepInDoubt
+from activities.acting import Earlier
+from activities.attempt import _began_at, _earlier
+from plangate.domain.audit import Claimed, Event, Held, Released, StepInDoubt
+from plangate.records.ledger import Effect, EffectState
 
 pytestmark = pytest.mark.quick
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 OTHER = Claimed(step=1, idempotency_key="other", fingerprint="f" * 64, attempt=1)
 CLAIMED = OTHER.model_copy(update={"idempotency_key": "mine"})
 RELEASED = Released(step=1, attempt=1, reason="away")
+HELD = Held(step=1, fingerprint="f" * 64, why="away", held_at=NOON, deadline=NOON)
 DOUBTED = StepInDoubt(step=1, reason="lost")
 
 
@@ -28,6 +31,38 @@ DOUBTED = StepInDoubt(step=1, reason="lost")
     ],
 )
 def test_it_is_the_first_claim_whose_end_is_not_known(events: list[Event], minutes: int) -> None:
+    assert _began_at(trail_of(events), "mine") == NOON + timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("events", "earlier"),
+    [
+        ([CLAIMED, RELEASED], Earlier.NOTHING),
+        ([CLAIMED, CLAIMED, RELEASED], Earlier.RULED_OUT),
+        ([CLAIMED, CLAIMED, CLAIMED, RELEASED], Earlier.RULED_OUT),
+        ([OTHER, CLAIMED, RELEASED], Earlier.NOTHING),
+        ([CLAIMED, OTHER, RELEASED], Earlier.NOTHING),
+        ([CLAIMED, CLAIMED, RELEASED, CLAIMED, RELEASED], Earlier.NOTHING),
+        ([CLAIMED, RELEASED, CLAIMED, CLAIMED, RELEASED], Earlier.RULED_OUT),
+        ([CLAIMED, CLAIMED, RELEASED, HELD], Earlier.RULED_OUT),  # as when its attempts are used up
+    ],
+)
+def test_a_claim_that_took_over_another_is_asked_about_when_it_was_given_up(
+    events: list[Event], earlier: Earlier
+) -> None:
+    """The attempt that was taken for dead may only have been slow, and have acted since."""
+    effect = Effect(
+        idempotency_key="mine",
+        workflow_id="run",
+        fingerprint="f" * 64,
+        step=1,
+        state=EffectState.RELEASED,
+        holder="worker",
+        attempts=1,
+    )
+    assert _earlier(trail_of(events), effect) is earlier
+
+
+def trail_of(events: list[Event]) -> Any:
     entries = [SimpleNamespace(event=one, at=NOON + timedelta(minutes=n)) for n, one in enumerate(events)]
-    trail = cast("Any", SimpleNamespace(entries=lambda: entries))
-    assert _began_at(trail, "mine") == NOON + timedelta(minutes=minutes)
+    return cast("Any", SimpleNamespace(entries=lambda: entries))

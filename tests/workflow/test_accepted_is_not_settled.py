@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from copy import copy
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,25 +12,30 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from pydantic import JsonValue
 from structlog.testing import capture_logs
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
-from activities.settling import RecordTask
+from activities.settling import LookedUp, RecordResult, RecordTask, Settling
 from activities.tasks import StepResult
 from plangate.domain.errors import ToolRefused
 from plangate.domain.settlements import SettlementState
 from plangate.domain.status import Status
+from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import outcome_page, run_page
 from plangate.records.lists import Wanted
 from plangate.records.queries import runs_on_record
+from plangate.records.records import Records
+from plangate.temporal.contract import SETTLEMENT_TYPE
+from plangate.tool import Reversed, Settled
 from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
-from tests.support.bank_tool import Bank, transfers
+from tests.support.bank_tool import Bank, TransferArguments, transfers
 from tests.support.gate import Gate, build_gate
 from tests.support.holds import found, kinds
 from tests.support.postgres import PostgresServer
@@ -250,6 +257,38 @@ async def test_a_tool_with_a_bug_is_asked_again(
     assert ends(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
 
 
+class BankOfBranches(Bank):
+    """A bank that must know from the draft which branch to ask."""
+
+    branch: JsonValue = None
+
+    async def observe(self, arguments: TransferArguments) -> JsonValue:
+        return f"branch of {arguments.to}"
+
+    def still_holds(self, arguments: object, seen: JsonValue, now: JsonValue, receipts: object) -> bool:
+        del arguments, receipts
+        return seen == now
+
+    def having_observed(self, seen: JsonValue) -> Bank:
+        informed = copy(self)
+        informed.branch = seen
+        return informed
+
+    async def find_settlement(
+        self, arguments: TransferArguments, receipt: Receipt, idempotency_key: str
+    ) -> Settled | Reversed | None:
+        del arguments, receipt, idempotency_key
+        return Settled(f"says the {self.branch}")
+
+
+async def test_the_tool_that_is_asked_knows_what_it_observed_at_the_draft(idle_gate: Gate) -> None:
+    idle_gate.tools["transfer"] = BankOfBranches(idle_gate.settings.var_dir)
+    async with idle_gate.worker():
+        status = await executed(idle_gate, "ann")
+        status = await after(idle_gate, status.workflow_id, minutes=2)
+    assert ends(status) == ["settled: says the branch of ann"]
+
+
 # ---- runs that end in other ways ----------------------------------------------------------------
 
 
@@ -337,6 +376,37 @@ async def test_a_reset_run_looks_up_again_and_records_each_end_once(paying: Gate
 async def another_client(gate: Gate) -> Client:
     config = gate.client.service_client.config
     return await Client.connect(config.target_host, data_converter=gate.client.data_converter)
+
+
+async def test_a_result_that_is_recorded_again_changes_and_reports_nothing(paying: Gate, bank: Bank) -> None:
+    """As after a worker's death between the commit and its report. A final step is given no other end."""
+    bank.ends("ann", "reversed", "account closed")
+    status = await executed(paying, "ann")
+    await after(paying, status.workflow_id, minutes=2)
+    before = kinds(paying, status.workflow_id)
+    final = await executed(paying, "bob", clears_at_once=True)
+    with capture_logs() as logs:
+        for run in (status, final):
+            found = LookedUp(step=1, state=SettlementState.REVERSED, summary="again", until=now())
+            recorded = await as_if_scheduled(paying, run.workflow_id, found)
+            assert [one.summary for one in recorded.events] == ["account closed"] * (run is status)
+    assert [line for line in logs if line.get("action") == "reversed"] == []
+    assert kinds(paying, status.workflow_id) == before
+    assert kinds(paying, final.workflow_id)[-1] == "closed"
+
+
+async def as_if_scheduled(gate: Gate, run: str, *ended: LookedUp) -> RecordResult:
+    """Record these ends as the local activity does that Plangate's own workflow schedules."""
+    environment = ActivityEnvironment()
+    environment.info = replace(
+        environment.info,
+        namespace=gate.client.namespace,
+        workflow_type=SETTLEMENT_TYPE,
+        workflow_id=f"{run}:settlement",
+        is_local=True,
+    )
+    settling = Settling(Records(gate.database), gate.tools)
+    return await environment.run(settling.record_settlement, RecordTask(ended=ended, at=now()))
 
 
 async def test_two_workers_record_each_end_once(idle_gate: Gate) -> None:

@@ -1,14 +1,18 @@
 """Refunds as steps of runs, against localstripe: what is held and refused, and where the key never is."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from activities.tools.stripe.refund import RefundPayment
+from plangate.tool import tool
+from tests.support.clock import clock_ahead
 from tests.support.faulty_server import Answer as HttpAnswer
-from tests.support.faulty_server import FaultyServer, Says
+from tests.support.faulty_server import Dropped, FaultyServer, Says
 from tests.support.gate import Gate
+from tests.support.holds import found
 from tests.support.stripe_server import KEY, StripeServer, stripe_server
 
 
@@ -54,6 +58,75 @@ async def test_a_refund_by_another_hand_in_between_holds_the_run(idle_gate: Gate
         assert held.held is not None
         assert 'refundable was "250.00", is now "200.00"' in held.held.why
     assert len(stripe.refunds(payment)) == 1
+
+
+@tool
+def note_refund(payment: str) -> dict[str, str]:
+    """Note a refund that was made elsewhere."""
+    return {"refund": "re_elsewhere", "payment": payment, "amount": "50.00"}
+
+
+async def test_no_other_tools_receipt_explains_a_refund_by_another_hand(idle_gate: Gate, stripe) -> None:
+    gate, payment = idle_gate, stripe.paid()
+    gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings())
+    gate.tools["note_refund"] = note_refund.from_settings()
+    plan = refunds(payment, 42.5)
+    plan["steps"].insert(0, {"tool": "note_refund", "arguments": {"payment": payment}, "reason": "known"})
+    async with gate.worker():
+        status = await gate.in_review(plan=plan)
+        stripe.post("refunds", payment_intent=payment, amount=5_000)
+        await gate.decide(status)
+        held = await gate.held(status.workflow_id)
+        assert held.held is not None
+        assert held.steps[0].receipt is not None
+        assert held.steps[0].receipt.details["refund"] == "re_elsewhere"
+        assert 'refundable was "250.00", is now "200.00"' in held.held.why
+    assert len(stripe.refunds(payment)) == 1
+
+
+async def test_a_refund_that_failed_before_it_was_looked_up_is_not_reported_as_made(
+    idle_gate: Gate, stripe
+) -> None:
+    """Under the same key Stripe would repeat its first answer, that it succeeded."""
+    gate, payment = idle_gate, stripe.paid()
+    away = Says(answer=HttpAnswer(503))
+    with FaultyServer(upstream=stripe.url) as front:
+        gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings(front.url))
+        async with gate.worker():
+            status = await gate.in_review(plan=refunds(payment, 42.5))
+            front.plan(Dropped(after_effect=True), method="POST")
+            front.plan(away, method="GET", path="/v1/refunds", times=None)
+            await gate.decide(status)
+            await gate.until("executing", status.workflow_id, lambda one: one.steps[0].last_error != "")
+            (made,) = stripe.refunds(payment)
+            stripe.control(f"refunds/{made['id']}", {"status": "failed"})
+            front.heal()
+            held = await gate.held(status.workflow_id)
+            assert (held.steps[0].state, held.steps[0].receipt) == ("failed", None)
+            assert held.held is not None
+            assert f"Stripe could not refund the payment {payment}: failed." in held.held.why
+            assert front.count("POST", "/v1/refunds") == 1
+            assert found(gate, status.workflow_id) == []
+
+
+async def test_an_unusable_list_lets_nothing_be_refunded_again_after_a_day(idle_gate: Gate, stripe) -> None:
+    gate, payment = idle_gate, stripe.paid()
+    with FaultyServer(upstream=stripe.url) as front:
+        gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings(front.url))
+        async with gate.worker():
+            status = await gate.in_review(plan=refunds(payment, 100), timeout=timedelta(hours=200))
+            front.plan(Dropped(after_effect=True), method="POST")
+            front.plan(Says(answer=HttpAnswer(503)), method="GET", path="/v1/refunds", times=None)
+            await gate.decide(status)
+            await gate.until("executing", status.workflow_id, lambda one: one.steps[0].last_error != "")
+        stripe.control("forget")
+        front.heal()
+        front.plan(Says(answer=HttpAnswer(200, {})), method="GET", path="/v1/refunds")
+        with clock_ahead(timedelta(hours=25)):
+            async with gate.worker():
+                assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert front.count("GET", "/v1/refunds") == 3
+    assert [one["amount"] for one in stripe.refunds(payment)] == [10_000]
 
 
 async def test_more_than_is_left_is_refused_at_the_draft(idle_gate: Gate, stripe) -> None:

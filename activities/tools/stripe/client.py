@@ -15,6 +15,7 @@ import httpx
 import stripe
 
 from activities.tools.stripe.failures import CallFailed, Failure
+from activities.tools.stripe.payments import PAYMENT, REFUND, misfits
 
 API_VERSION: Final = "2026-10-28.endive"
 PUBLIC_BASE: Final = "https://api.stripe.com"
@@ -75,6 +76,22 @@ async def _read(answer: httpx.Response) -> bytes:
     return body
 
 
+def _entries(page: Json, expected: Mapping[str, object]) -> list[Json]:
+    """Return the entries of a page of a list; all are as asked for, and there are some if there is more.
+
+    Raises:
+        CallFailed: the answer is no such page, so that what is not on it may exist nevertheless.
+    """
+    entries, has_more = page.get("data"), page.get("has_more")
+    is_list = page.get("object") == "list" and isinstance(has_more, bool)
+    if not is_list or not isinstance(entries, list) or (has_more and not entries):
+        raise CallFailed(Failure(HTTPStatus.OK, "it is not a page of a list"))
+    for one in entries:
+        if not isinstance(one, dict) or misfits(one, expected) or not isinstance(one.get("id"), str):
+            raise CallFailed(Failure(HTTPStatus.OK, "the list has an entry that was not asked for"))
+    return entries
+
+
 class StripeApi:
     """The calls that the payment tools make, each one request. All raise `CallFailed`."""
 
@@ -128,24 +145,24 @@ class StripeApi:
 
     def refunds_of(self, payment: str) -> AsyncGenerator[list[Json], None]:
         """Yield all refunds of a payment, page by page."""
-        return self._pages(self._client.v1.refunds.list_async, {"payment_intent": payment})
+        return self._pages(self._client.v1.refunds.list_async, REFUND, {"payment_intent": payment})
 
     def payments_of(self, customer: str) -> AsyncGenerator[list[Json], None]:
         """Yield all payments of a customer, page by page."""
-        return self._pages(self._client.v1.payment_intents.list_async, {"customer": customer})
+        return self._pages(self._client.v1.payment_intents.list_async, PAYMENT, {"customer": customer})
 
     async def _pages(
-        self, listing: Callable[..., Awaitable[Any]], which: Json
+        self, listing: Callable[..., Awaitable[Any]], kind: str, which: Json
     ) -> AsyncGenerator[list[Json], None]:
         after: Json = {}
         while True:
             parameters = {**which, "limit": _PAGE, **after}
             page = await self._call(lambda: listing(parameters))  # noqa: B023  awaited at once
-            items = [one for one in page.get("data") or () if isinstance(one, dict)]
-            yield items
-            if not page.get("has_more") or not items:
+            entries = _entries(page, {"object": kind, **which})
+            yield entries
+            if not page["has_more"]:
                 return
-            after = {"starting_after": items[-1].get("id")}
+            after = {"starting_after": entries[-1]["id"]}
 
     async def _call(self, send: Callable[[], Awaitable[Any]]) -> Json:
         try:

@@ -6,12 +6,13 @@ customer's payments, and compares.
 """
 
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from activities.tools.stripe.failures import CallFailed
+from activities.tools.stripe.payments import misfits, word
 from plangate.domain.errors import ToolRefused
 from plangate.tool import EffectStatus, NotFound, Repeatable, Unknown
 
@@ -62,13 +63,21 @@ async def _made(call: Awaitable[Answer], *, is_change: bool) -> Answer:
     raise (failure.of_change() if is_change else failure.of_reading()) from None
 
 
-async def find(pages: "AsyncGenerator[list[Json], None]", key: str, where: str) -> "Json | EffectStatus":
+def _key_of(made: "Json") -> object:
+    metadata = made.get("metadata")
+    return metadata.get(METADATA) if isinstance(metadata, Mapping) else None
+
+
+async def find(
+    pages: "AsyncGenerator[list[Json], None]", key: str, where: str, expected: Mapping[str, object]
+) -> "Json | EffectStatus":
     """Return what was made under a key of Stripe's; else what is known of it.
 
     Args:
         pages: all that may be it.
         key: of Stripe's.
         where: a person can look, if it is not found.
+        expected: the fields of what was to be made.
 
     Raises:
         ToolUnavailable: Stripe cannot be asked now.
@@ -79,8 +88,10 @@ async def find(pages: "AsyncGenerator[list[Json], None]", key: str, where: str) 
         async with aclosing(pages) as open_pages:
             while left and (page := await read(anext(open_pages, None))) is not None:
                 for one in page:
-                    if (one.get("metadata") or {}).get(METADATA) == key:
-                        return one
+                    if _key_of(one) == key:
+                        odd = ", ".join(misfits(one, expected))
+                        another = f"{word(one['id'])} has this key and another {odd}. {reason}"
+                        return Unknown(another) if odd else one
                 left -= 1
     except ToolRefused as error:
         return Repeatable(within=KEY_LIFE, later=Unknown(f"{error} {reason}"))

@@ -7,38 +7,50 @@ was only authorized, and refunds what was captured.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from activities.tools.stripe.account import Account
 from activities.tools.stripe.effects import SETTLES_WITHIN, changed, find, marked, read, stripe_key
 from activities.tools.stripe.minor_units import check_amount, to_minor
+from activities.tools.stripe.payment_states import (
+    BEFORE_CAPTURE,
+    CANCELED,
+    FAILED,
+    MADE,
+    NOT_MADE,
+    cancelled,
+    expiry,
+    not_made,
+    receipt_of,
+    undone,
+    unknown_status,
+)
 from activities.tools.stripe.payments import (
     ENDED_BADLY,
+    PAYMENT,
+    REFUND,
     SUCCEEDED,
     PaymentReceipt,
     amount_in_words,
-    details_of,
+    answered,
+    earlier_amount,
     instrument,
+    not_refunded,
     returned,
-    why,
+    status_of,
+    units_of,
     word,
 )
-from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.money import in_words, one_currency
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled, same_observation
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled, Unknown, same_observation
 
 if TYPE_CHECKING:
     from activities.tools.stripe.client import Json
-
-_MADE: Final = frozenset({SUCCEEDED, "processing", "requires_capture"})
-_BEFORE_CAPTURE: Final = frozenset({
-    "requires_action", "requires_capture", "requires_confirmation", "requires_payment_method",
-})  # fmt: skip
-_CANCELED: Final = "canceled"
 
 
 class PaymentArguments(ToolArguments):
@@ -124,8 +136,7 @@ class CreatePayment:
             ToolRefused: it is not the customer's.
         """
         method = await read(self._account.api.payment_method(arguments.payment_method))
-        if method.get("id") != arguments.payment_method:  # an approver would see the other one
-            raise ToolUnavailable("Stripe's answer is about another payment method.")
+        answered(method, "payment method", {"object": "payment_method", "id": arguments.payment_method})
         customer = method.get("customer")
         customer = customer if isinstance(customer, Mapping) else {"id": customer}
         if customer.get("id") != arguments.customer:
@@ -142,7 +153,7 @@ class CreatePayment:
             "email": word(customer.get("email")),
             "type": kind,
             "by": instrument(method),
-            "expires": _expiry(details),
+            "expires": expiry(details),
         }
         return {name: value for name, value in seen.items() if value}
 
@@ -159,10 +170,10 @@ class CreatePayment:
     async def act(self, arguments: PaymentArguments, idempotency_key: str) -> Receipt:
         """Charge the amount, and check that Stripe's answer is of that payment."""
         key = stripe_key(idempotency_key)
-        amount = to_minor(arguments.amount, arguments.currency)
+        expected = _expected(arguments)
         parameters = {
-            "amount": amount,
-            "currency": arguments.currency.lower(),
+            "amount": expected["amount"],
+            "currency": expected["currency"],
             "customer": arguments.customer,
             "payment_method": arguments.payment_method,
             "payment_method_types": [self._kind()],
@@ -172,116 +183,125 @@ class CreatePayment:
             "metadata": marked(key),
         }
         payment = await changed(self._account.api.create_payment(parameters, key))
-        expected = {"amount": amount, "currency": arguments.currency.lower(), "customer": arguments.customer}
-        returned(payment, "payment", expected)
-        if payment.get("status") not in _MADE:
-            raise ToolRefused(_not_made(payment))
-        return _receipt(payment)
+        returned(payment, "payment", {**expected, "customer": arguments.customer, "metadata": marked(key)})
+        if status_of(payment) in NOT_MADE:
+            raise ToolRefused(not_made(payment))
+        if status_of(payment) not in MADE:
+            raise EffectUnknown(unknown_status(payment))
+        return receipt_of(payment)
 
     async def find_out(self, arguments: PaymentArguments, idempotency_key: str) -> EffectStatus:
         """Look the payment up among those of the customer; else say whether it may be repeated."""
-        pages = self._account.api.payments_of(arguments.customer)
-        found = await find(pages, stripe_key(idempotency_key), f"the payments of {arguments.customer}")
+        customer = arguments.customer
+        pages, where = self._account.api.payments_of(customer), f"the payments of {customer}"
+        found = await find(pages, stripe_key(idempotency_key), where, _expected(arguments))
         if not isinstance(found, dict):
             return found
-        return Happened(_receipt(found)) if found.get("status") in _MADE else DidNotHappen()
+        if status_of(found) in NOT_MADE:  # under the same key Stripe would repeat its first answer
+            return DidNotHappen(not_made(found))
+        if status_of(found) not in MADE:
+            raise ToolUnavailable(unknown_status(found))
+        return Happened(receipt_of(found))
 
     async def undo(
         self,
-        arguments: PaymentArguments,  # noqa: ARG002  the receipt names the payment
+        arguments: PaymentArguments,
         receipt: Receipt,
         idempotency_key: str,
     ) -> Receipt:
         """Cancel the payment if it was not captured, else refund what is left of it."""
-        payment, key = str(receipt.details["payment"]), stripe_key(idempotency_key)
-        status = (await read(self._account.api.payment(payment))).get("status")
-        if status == _CANCELED:
+        now, key = await self._now(arguments, receipt), stripe_key(idempotency_key)
+        payment, status = word(now["id"]), status_of(now)
+        if status == CANCELED:
             return Receipt(summary=f"The payment {payment} is cancelled", details={"payment": payment})
-        if status in _BEFORE_CAPTURE:
+        if status in BEFORE_CAPTURE:
             canceled = await changed(self._account.api.cancel_payment(payment, key))
-            returned(canceled, "cancellation", {"id": payment, "status": _CANCELED})
-            return _cancelled(payment)
-        if status != SUCCEEDED:
+            expected = {**_expected(arguments), "id": payment, "status": CANCELED}
+            returned(canceled, "cancellation", expected)
+            return cancelled(payment)
+        if status == "processing":
             raise ToolUnavailable(f"The payment {payment} is still being processed; it is undone when it is.")
+        if status != SUCCEEDED:
+            raise ToolUnavailable(unknown_status(now))
+        paid, left = units_of(now)
         parameters = {"payment_intent": payment, "metadata": marked(key)}
         refund = await changed(self._account.api.create_refund(parameters, key))
-        returned(refund, "refund", {"payment_intent": payment})
-        if refund.get("status") in ENDED_BADLY:
-            raise ToolRefused(f"Stripe could not refund the payment {payment}: {why(refund)}.")
-        return _undone(payment, refund)
+        # If nothing was left, Stripe has repeated its answer to an earlier request under this key.
+        amount = left or earlier_amount(refund, paid)
+        expected = {**_refund_of(payment, arguments), "amount": amount, "metadata": marked(key)}
+        returned(refund, "refund", expected)
+        if status_of(refund) in ENDED_BADLY:
+            raise ToolRefused(not_refunded(refund))
+        return undone(payment, refund)
 
     async def find_out_undo(
         self,
-        arguments: PaymentArguments,  # noqa: ARG002  the receipt names the payment
+        arguments: PaymentArguments,
         receipt: Receipt,
         idempotency_key: str,
     ) -> EffectStatus:
         """Look whether the payment is cancelled, or its refund is there; else whether to repeat."""
-        payment = str(receipt.details["payment"])
-        now = await read(self._account.api.payment(payment))
-        if now.get("status") == _CANCELED:
-            return Happened(_cancelled(payment))
-        pages = self._account.api.refunds_of(payment)
-        found = await find(pages, stripe_key(idempotency_key), f"the refunds of {payment}")
+        now = await self._now(arguments, receipt)
+        payment = word(now["id"])
+        if status_of(now) == CANCELED:
+            return Happened(cancelled(payment))
+        pages, where = self._account.api.refunds_of(payment), f"the refunds of {payment}"
+        found = await find(pages, stripe_key(idempotency_key), where, _refund_of(payment, arguments))
         if not isinstance(found, dict):
             return found
-        is_made = found.get("status") not in ENDED_BADLY
-        return Happened(_undone(payment, found)) if is_made else DidNotHappen()
+        if status_of(found) in ENDED_BADLY:  # under the same key Stripe would repeat its first answer
+            return DidNotHappen(not_refunded(found))
+        _, left = units_of(now)
+        if status_of(found) == SUCCEEDED and left > 0:
+            rest = amount_in_words({**now, "amount": left})
+            said = f"{amount_in_words(found)} of the payment {payment} was refunded, {rest} of it was not."
+            return Unknown(f"{said} Look at {where} in Stripe's Dashboard.")
+        return Happened(undone(payment, found))
 
     async def find_settlement(
         self,
-        arguments: PaymentArguments,  # noqa: ARG002  the receipt names the payment
+        arguments: PaymentArguments,
         receipt: Receipt,
-        idempotency_key: str,  # noqa: ARG002
+        idempotency_key: str,  # noqa: ARG002  the receipt names the payment
     ) -> Settled | Reversed | None:
-        """Return whether a payment that was processed or authorized is paid, or has failed."""
-        payment = await read(self._account.api.payment(str(receipt.details["payment"])))
-        status, named = payment.get("status"), f"{amount_in_words(payment)} ({payment.get('id')})"
+        """Return whether a payment that was processed or authorized is paid, or has failed.
+
+        Raises:
+            ToolUnavailable: Stripe cannot be asked now, or answers about another payment.
+        """
+        payment = await self._now(arguments, receipt)
+        status, named = status_of(payment), f"{amount_in_words(payment)} ({payment.get('id')})"
         received = payment.get("amount_received")
         if status == SUCCEEDED and isinstance(received, int) and received != payment.get("amount"):
             part = amount_in_words({**payment, "amount": received})
             return Settled(f"Of the payment of {named}, only {part} was captured and is paid.")
         if status == SUCCEEDED:
             return Settled(f"The payment of {named} is paid.")
-        if status in _MADE:
-            return None
-        failed = "was cancelled" if status == _CANCELED else "failed"
-        return Reversed(f"The payment of {named} {failed}.")
+        failed = FAILED.get(status)
+        return Reversed(f"The payment of {named} {failed}.") if failed else None
+
+    async def _now(self, arguments: PaymentArguments, receipt: Receipt) -> "Json":
+        """Return the payment of a receipt as it is now.
+
+        Raises:
+            ToolUnavailable: Stripe cannot be asked now, or answers about another payment.
+            ToolRefused: the key may not read it.
+        """
+        name = str(receipt.details["payment"])
+        payment = await read(self._account.api.payment(name))
+        answered(payment, "payment", {**_expected(arguments), "id": name})
+        return payment
 
     def _kind(self) -> str:
         seen = self._seen if isinstance(self._seen, dict) else {}
         return str(seen.get("type") or "card")
 
 
-def _receipt(payment: "Json") -> Receipt:
-    details, amount = details_of(payment, "payment"), amount_in_words(payment)
-    status, named = details["status"], details["payment"]
-    said = {
-        SUCCEEDED: f"Charged {amount} ({named})",
-        "requires_capture": f"Authorized {amount} ({named}); not captured yet",
-    }.get(str(status), f"Charged {amount} ({named}); still processed, so it may fail")
-    return Receipt(summary=said, details=details, final=status == SUCCEEDED)
+def _expected(arguments: PaymentArguments) -> dict[str, object]:
+    """Return the fields of the payment at Stripe."""
+    amount = to_minor(arguments.amount, arguments.currency)
+    return {"object": PAYMENT, "amount": amount, "currency": arguments.currency.lower()}
 
 
-def _not_made(payment: "Json") -> str:
-    status, named = word(payment.get("status")), word(payment.get("id"))
-    if status == "requires_action":
-        return f"The payment was not made: its customer would have to confirm it ({named})."
-    return f"The payment was not made: Stripe says {status.replace('_', ' ')} ({named})."
-
-
-def _cancelled(payment: str) -> Receipt:
-    return Receipt(summary=f"Cancelled the payment {payment}", details={"payment": payment})
-
-
-def _undone(payment: str, refund: "Json") -> Receipt:
-    details: dict[str, JsonValue] = {"payment": payment, "refund": word(refund.get("id"))}
-    is_final = refund.get("status") == SUCCEEDED
-    return Receipt(
-        summary=f"Refunded {amount_in_words(refund)} of payment {payment}", details=details, final=is_final
-    )
-
-
-def _expiry(details: Mapping[str, Any]) -> str:
-    month, year = details.get("exp_month"), details.get("exp_year")
-    return f"{year}-{month:02d}" if isinstance(month, int) and isinstance(year, int) else ""
+def _refund_of(payment: str, arguments: PaymentArguments) -> dict[str, object]:
+    return {"object": REFUND, "payment_intent": payment, "currency": arguments.currency.lower()}

@@ -8,14 +8,18 @@ from typing import Any, Final
 from pydantic import BaseModel, JsonValue
 
 from activities.tools.stripe.minor_units import from_minor
-from plangate.domain.errors import EffectUnknown
+from plangate.domain.errors import EffectUnknown, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.money import in_words
-from plangate.domain.tool import Receipt
+from plangate.domain.tool import StepReceipt
 
+PAYMENT: Final = "payment_intent"
+REFUND: Final = "refund"
+"""Stripe's names of its objects."""
 SUCCEEDED: Final = "succeeded"
 ENDED_BADLY: Final = frozenset({"failed", "canceled"})
 """The states of a refund that did not arrive."""
+REFUND_TOOL: Final = "refund_payment"
 _LONGEST_WORD: Final = 100
 _IN_WORDS: Final = {
     "canceled": "was cancelled",
@@ -52,6 +56,12 @@ def word(value: object) -> str:
     return cut(one_line(value), _LONGEST_WORD) if isinstance(value, str) else ""
 
 
+def status_of(made: Json) -> str:
+    """Return the status of a payment or a refund; empty if it is not text."""
+    status = made.get("status")
+    return status if isinstance(status, str) else ""
+
+
 def amount_in_words(made: Json) -> str:
     """Return the amount of a payment or a refund of Stripe's: ``42.50 EUR``."""
     currency = word(made.get("currency")).upper()
@@ -74,14 +84,16 @@ def why(refund: Json) -> str:
     return (word(refund.get("failure_reason")) or word(refund.get("status"))).replace("_", " ")
 
 
+def not_refunded(refund: Json) -> str:
+    """Return that a refund did not arrive, and why."""
+    return f"Stripe could not refund the payment {word(refund.get('payment_intent'))}: {why(refund)}."
+
+
 def payment_seen(payment: Json) -> dict[str, JsonValue]:
     """Return what a refund relies on: status, amounts with their currency, how and when it was paid."""
     currency = word(payment.get("currency")).upper()
-    charge = payment.get("latest_charge")
-    charge = charge if isinstance(charge, Mapping) else {}
-    captured = charge.get("amount_captured", payment.get("amount_received", payment.get("amount", 0)))
-    paid = int(captured) if charge.get("captured", True) else 0
-    left = paid - int(charge.get("amount_refunded") or 0)
+    charge = _charge(payment)
+    paid, left = units_of(payment)
     seen: dict[str, JsonValue] = {
         "payment": word(payment.get("id")),
         "status": word(payment.get("status")),
@@ -92,6 +104,34 @@ def payment_seen(payment: Json) -> dict[str, JsonValue]:
         "on": _day(payment.get("created")),
     }
     return {**seen, "disputed": True} if charge.get("disputed") else seen
+
+
+def units_of(payment: Json) -> tuple[int, int]:
+    """Return how much of a payment was captured, and how much of that was not refunded, in Stripe's units.
+
+    Raises:
+        ToolUnavailable: an amount is missing or no whole number; or the payment has succeeded, and its
+            charge, which says how much was refunded, is not there.
+    """
+    charge = _charge(payment)
+    captured = charge.get("amount_captured", payment.get("amount_received", payment.get("amount")))
+    refunded = charge.get("amount_refunded", 0)
+    is_told = bool(charge) or status_of(payment) != SUCCEEDED
+    if not is_told or type(captured) is not int or type(refunded) is not int:
+        raise ToolUnavailable("Stripe's answer does not say how much of the payment can be refunded.")
+    paid = captured if charge.get("captured", True) else 0
+    return paid, paid - refunded
+
+
+def earlier_amount(refund: Json, paid: int) -> int:
+    """Return the amount of a refund that an earlier request has made, as far as it is plausible; else 0."""
+    amount = refund.get("amount")
+    return amount if type(amount) is int and 0 < amount <= paid else 0
+
+
+def _charge(payment: Json) -> Json:
+    charge = payment.get("latest_charge")
+    return charge if isinstance(charge, Mapping) else {}
 
 
 def instrument(method: object) -> str:
@@ -131,11 +171,15 @@ def refund_objection(amount: Decimal, currency: str, seen: Json) -> str | None:
 
 
 def refund_still_holds(
-    amount: Decimal, currency: str, seen: Json, now: Json, receipts: Sequence[Receipt]
+    amount: Decimal, currency: str, seen: Json, now: Json, receipts: Sequence[StepReceipt]
 ) -> bool:
     """Return whether only this run's own refunds have changed the payment, and the amount still fits."""
     own = sum(
-        (Decimal(str(one.details["amount"])) for one in receipts if _is_refund_of(one, seen["payment"])),
+        (
+            Decimal(str(one.details["amount"]))
+            for one in receipts
+            if one.tool == REFUND_TOOL and one.details["payment"] == seen["payment"]
+        ),
         Decimal(0),
     )
     expected = {**seen, "refundable": str(Decimal(seen["refundable"]) - own)}
@@ -144,21 +188,41 @@ def refund_still_holds(
     return is_same and rest == expected and refund_objection(amount, currency, now) is None
 
 
+def misfits(value: Json, expected: Mapping[str, object]) -> list[str]:
+    """Return the fields in which an object of Stripe's differs from the expected one: 4250.0 is not 4250."""
+    return [
+        name
+        for name, wanted in expected.items()
+        if type(value.get(name)) is not type(wanted) or value.get(name) != wanted
+    ]
+
+
 def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
     """Check that Stripe did what was asked.
 
     Raises:
         EffectUnknown: its answer names something else.
     """
-    odd = [field for field, wanted in expected.items() if value.get(field) != wanted]
-    if odd or not word(value.get("id")):
-        fields = ", ".join(odd) or "id"
-        raise EffectUnknown(f"Stripe's answer does not fit the {name} that was asked for: {fields} differs.")
+    said = _odd(value, name, expected)
+    if said:
+        raise EffectUnknown(said)
 
 
-def _is_refund_of(receipt: Receipt, payment: object) -> bool:
-    details = receipt.details
-    return "refund" in details and details.get("payment") == payment and "amount" in details
+def answered(value: Json, name: str, expected: Mapping[str, object]) -> None:
+    """Check that Stripe's answer is about what was asked.
+
+    Raises:
+        ToolUnavailable: it is about something else, so nothing is known.
+    """
+    said = _odd(value, name, expected)
+    if said:
+        raise ToolUnavailable(said)
+
+
+def _odd(value: Json, name: str, expected: Mapping[str, object]) -> str:
+    odd = misfits(value, expected) + ([] if word(value.get("id")) else ["id"])
+    differ = f"{', '.join(odd)} {'differs' if len(odd) == 1 else 'differ'}"
+    return f"Stripe's answer does not fit the {name} that was asked for: {differ}." if odd else ""
 
 
 def _day(created: object) -> str:

@@ -16,21 +16,27 @@ from activities.tools.stripe.effects import SETTLES_WITHIN, changed, find, marke
 from activities.tools.stripe.minor_units import check_amount, to_minor
 from activities.tools.stripe.payments import (
     ENDED_BADLY,
+    PAYMENT,
+    REFUND,
+    REFUND_TOOL,
     SUCCEEDED,
     RefundReceipt,
     amount_in_words,
+    answered,
     details_of,
+    not_refunded,
     payment_seen,
     refund_objection,
     refund_still_holds,
     returned,
     seen_in_words,
+    status_of,
     why,
     word,
 )
 from plangate.domain.errors import ToolRefused, ToolUnavailable
 from plangate.domain.money import in_words, one_currency
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled
 
@@ -57,7 +63,7 @@ class RefundPayment:
     """Refunds a part of a payment, or all of it."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
-        name="refund_payment",
+        name=REFUND_TOOL,
         description="Refund a payment made through Stripe, in full or in part, to how it was paid.",
         arguments=RefundArguments,
         identifying=("payment",),
@@ -103,19 +109,18 @@ class RefundPayment:
             ToolRefused: it cannot be refunded in this way.
         """
         payment = await read(self._account.api.payment(arguments.payment))
+        answered(payment, "payment", {"object": PAYMENT, "id": arguments.payment})
         try:
             seen = payment_seen(payment)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             raise ToolUnavailable("Stripe's answer about the payment cannot be used.") from None
-        if seen["payment"] != arguments.payment:  # an approver would see the other one
-            raise ToolUnavailable("Stripe's answer is about another payment.")
         objection = refund_objection(arguments.amount, arguments.currency, seen)
         if objection:
             raise ToolRefused(objection)
         return seen
 
     def still_holds(
-        self, arguments: RefundArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+        self, arguments: RefundArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
     ) -> bool:
         """Return whether the payment is as it was, apart from the refunds of this run."""
         if not isinstance(seen, dict) or not isinstance(now, dict):
@@ -125,42 +130,58 @@ class RefundPayment:
     async def act(self, arguments: RefundArguments, idempotency_key: str) -> Receipt:
         """Refund the amount, and check that Stripe's answer is of that refund."""
         key = stripe_key(idempotency_key)
-        amount = to_minor(arguments.amount, arguments.currency)
-        parameters = {"payment_intent": arguments.payment, "amount": amount, "metadata": marked(key)}
+        expected = _expected(arguments)
+        parameters = {
+            "payment_intent": arguments.payment,
+            "amount": expected["amount"],
+            "metadata": marked(key),
+        }
         refund = await changed(self._account.api.create_refund(parameters, key))
-        currency = arguments.currency.lower()
-        returned(
-            refund,
-            "refund",
-            {"amount": amount, "currency": currency, "payment_intent": arguments.payment},
-        )
-        if refund.get("status") in ENDED_BADLY:
-            raise ToolRefused(f"Stripe could not refund the payment: {why(refund)}.")
+        returned(refund, "refund", {**expected, "metadata": marked(key)})
+        if status_of(refund) in ENDED_BADLY:
+            raise ToolRefused(not_refunded(refund))
         return _receipt(refund)
 
     async def find_out(self, arguments: RefundArguments, idempotency_key: str) -> EffectStatus:
         """Look the refund up among those of the payment; else say whether it may be repeated."""
         key = stripe_key(idempotency_key)
         pages = self._account.api.refunds_of(arguments.payment)
-        found = await find(pages, key, f"the refunds of {arguments.payment}")
+        found = await find(pages, key, f"the refunds of {arguments.payment}", _expected(arguments))
         if not isinstance(found, dict):
             return found
-        is_made = found.get("status") not in ENDED_BADLY
-        return Happened(_receipt(found)) if is_made else DidNotHappen()
+        # Under the same key Stripe would repeat its first answer, as if the refund had not failed.
+        has_failed = status_of(found) in ENDED_BADLY
+        return DidNotHappen(not_refunded(found)) if has_failed else Happened(_receipt(found))
 
     async def find_settlement(
         self,
-        arguments: RefundArguments,  # noqa: ARG002  the receipt names the refund
+        arguments: RefundArguments,
         receipt: Receipt,
-        idempotency_key: str,  # noqa: ARG002
+        idempotency_key: str,  # noqa: ARG002  the receipt names the refund
     ) -> Settled | Reversed | None:
-        """Return whether a pending refund has arrived or failed."""
-        refund = await read(self._account.api.refund(str(receipt.details["refund"])))
-        if refund.get("status") == SUCCEEDED:
+        """Return whether a pending refund has arrived or failed.
+
+        Raises:
+            ToolUnavailable: Stripe cannot be asked now, or answers about another refund.
+        """
+        name = str(receipt.details["refund"])
+        refund = await read(self._account.api.refund(name))
+        answered(refund, "refund", {**_expected(arguments), "id": name})
+        if status_of(refund) == SUCCEEDED:
             return Settled(f"{amount_in_words(refund)} was refunded ({refund.get('id')}).")
-        if refund.get("status") in ENDED_BADLY:
+        if status_of(refund) in ENDED_BADLY:
             return Reversed(f"The refund of {amount_in_words(refund)} did not arrive: {why(refund)}.")
         return None
+
+
+def _expected(arguments: RefundArguments) -> dict[str, object]:
+    """Return the fields of the refund at Stripe."""
+    return {
+        "object": REFUND,
+        "payment_intent": arguments.payment,
+        "amount": to_minor(arguments.amount, arguments.currency),
+        "currency": arguments.currency.lower(),
+    }
 
 
 def _receipt(refund: "Json") -> Receipt:
@@ -168,5 +189,6 @@ def _receipt(refund: "Json") -> Receipt:
     status = str(details["status"])
     is_final = status == SUCCEEDED
     said = f"Refunded {amount_in_words(refund)} of payment {details['payment']} ({details['refund']})"
-    pending = "" if is_final else f"; Stripe says {status.replace('_', ' ')}, so it may still fail"
+    how = status.replace("_", " ") or "nothing of its status"
+    pending = "" if is_final else f"; Stripe says {how}, so it may still fail"
     return Receipt(summary=f"{said}{pending}", details=details, final=is_final)

@@ -1,0 +1,62 @@
+"""The states of a payment at Stripe: what each means for the step, its receipt or its undo. Pure."""
+
+from typing import Final
+
+from pydantic import JsonValue
+
+from activities.tools.stripe.payments import SUCCEEDED, Json, amount_in_words, details_of, status_of, word
+from plangate.domain.tool import Receipt
+
+MADE: Final = frozenset({SUCCEEDED, "processing", "requires_capture"})
+BEFORE_CAPTURE: Final = frozenset({
+    "requires_action", "requires_capture", "requires_confirmation", "requires_payment_method",
+})  # fmt: skip
+CANCELED: Final = "canceled"
+FAILED: Final = {CANCELED: "was cancelled", "requires_payment_method": "failed"}
+"""The states in which a payment that was made has failed, as Stripe documents them."""
+NOT_MADE: Final = frozenset({*FAILED, "requires_action", "requires_confirmation"})
+
+
+def receipt_of(payment: Json) -> Receipt:
+    """Return the receipt of a payment that was made."""
+    details, amount = details_of(payment, "payment"), amount_in_words(payment)
+    status, named = details["status"], details["payment"]
+    said = {
+        SUCCEEDED: f"Charged {amount} ({named})",
+        "requires_capture": f"Authorized {amount} ({named}); not captured yet",
+    }.get(str(status), f"Charged {amount} ({named}); still processed, so it may fail")
+    return Receipt(summary=said, details=details, final=status == SUCCEEDED)
+
+
+def not_made(payment: Json) -> str:
+    """Return why a payment was not made."""
+    status, named = word(payment.get("status")), word(payment.get("id"))
+    if status == "requires_action":
+        return f"The payment was not made: its customer would have to confirm it ({named})."
+    return f"The payment was not made: Stripe says {status.replace('_', ' ')} ({named})."
+
+
+def unknown_status(payment: Json) -> str:
+    """Return that the status of a payment has no known meaning."""
+    status = word(payment.get("status")) or "nothing"
+    return f"The status of the payment {word(payment.get('id'))} is not known: Stripe says {status}."
+
+
+def cancelled(payment: str) -> Receipt:
+    """Return the receipt of an undo that cancelled the payment."""
+    return Receipt(summary=f"Cancelled the payment {payment}", details={"payment": payment})
+
+
+def undone(payment: str, refund: Json) -> Receipt:
+    """Return the receipt of an undo that refunded the payment."""
+    details: dict[str, JsonValue] = {"payment": payment, "refund": word(refund.get("id"))}
+    is_final = status_of(refund) == SUCCEEDED
+    return Receipt(
+        summary=f"Refunded {amount_in_words(refund)} of payment {payment}", details=details, final=is_final
+    )
+
+
+def expiry(details: Json) -> str:
+    """Return when a card expires, such as ``2030-12``; empty if it is not known."""
+    month, year = details.get("exp_month"), details.get("exp_year")
+    return f"{year}-{month:02d}" if isinstance(month, int) and isinstance(year, int) else ""
