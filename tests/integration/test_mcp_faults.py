@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -59,7 +60,9 @@ HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "h
     "401": ToolRefused,
     "403": ToolRefused,
     "413": ToolRefused,
+    "404": ToolUnavailable,
     "429": ToolUnavailable,
+    **{f"redirects_{status}": EffectUnknown for status in (301, 302, 303, 307, 308)},
     "503": EffectUnknown,
     "500": EffectUnknown,
     "bomb": EffectUnknown,
@@ -121,6 +124,44 @@ async def test_a_fault_over_http_has_the_right_class_after_one_call(
         tool = await listed(server)
         server.behave(how)
         check(how, expected, await outcome(tool), server)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+@pytest.mark.parametrize("how", ["slow", "opens", "asks"])
+async def test_only_the_answer_to_the_call_says_that_nothing_was_done(
+    how: str, status: int, served: McpServer
+) -> None:
+    """The effect happened, and then the server refuses our notification or our reply: not the call."""
+    served.forget()
+    config = served.config()
+    config = replace(config, trusted=config.trusted.model_copy(update={"seconds": 0.3}))
+    (offered,) = await list_tools(config)
+    tool = tool_of(config, offered, Turns("bank"))
+    served.behave(f"{how}+{status}")
+    found = await outcome(tool)
+    assert isinstance(found, EffectUnknown), found
+    assert served.effects == [{"amount": 5}]
+    assert len(served.calls) == 1
+
+
+async def test_a_server_that_asks_to_wait_is_called_again_after_that(served: McpServer) -> None:
+    served.forget()
+    tool = await listed(served)
+    served.behave("429")
+    found = await outcome(tool)
+    assert isinstance(found, ToolUnavailable)
+    assert found.after == timedelta(seconds=7)
+
+
+async def test_a_server_that_has_moved_is_named_and_not_followed(served: McpServer) -> None:
+    served.forget()
+    tool = await listed(served)
+    served.behave("moved")
+    found = await outcome(tool)
+    assert isinstance(found, ToolUnavailable)
+    moved = served.url.replace("/mcp", "/elsewhere")
+    assert f"it redirects to {moved}; redirects are not followed: give the final address" in str(found)
+    assert served.calls == []
 
 
 async def test_a_receipt_says_what_came_back_cut_and_in_one_line(tmp_path: Path) -> None:

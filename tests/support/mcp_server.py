@@ -16,12 +16,17 @@ from typing import Any, Final
 
 HUGE: Final = 10_000_000
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
-STATUSES: Final = {"401": 401, "403": 403, "413": 413, "429": 429, "500": 500, "503": 503}
+STATUSES: Final = {str(one): one for one in (401, 403, 404, 413, 429, 500, 503)}
 NOTHING_HAPPENS: Final = {"refuse", "invalid", "dies_first", *STATUSES}
 
 
 def behaviour() -> str:
-    return (FOLDER / "behaviour").read_text().strip()
+    return (FOLDER / "behaviour").read_text().strip().partition("+")[0]
+
+
+def other_status() -> int:
+    """Return the HTTP status of the answers to notifications and replies."""
+    return int((FOLDER / "behaviour").read_text().strip().partition("+")[2] or 202)
 
 
 def append(name: str, what: Any) -> None:

@@ -109,7 +109,6 @@ async def call_tool(
 
     async def work(client: Client, exchange: _Exchange) -> Answer:
         check(await _listed(client))
-        exchange.watch.status = None
         exchange.asked.set()
         meta: Any = {KEY_IN_META: idempotency_key} if idempotency_key else None
         request = wire.CallToolRequest(
@@ -182,12 +181,14 @@ def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
     said, status = exchange.said(inner), exchange.watch.status
     if not was_asked:
         return ToolUnavailable(f"The MCP server {name} cannot be used ({said}); nothing was called.")
+    if status in _LATER:
+        return ToolUnavailable(
+            f"The MCP server {name} refused the call for now (HTTP {status}).", exchange.watch.wait
+        )
     if status in _REFUSED or (
         isinstance(inner, MCPError) and inner.code in (INVALID_PARAMS, METHOD_NOT_FOUND)
     ):
         return ToolRefused(f"The MCP server {name} refused the call ({said}); it ran nothing.")
-    if status in _LATER:
-        return ToolUnavailable(f"The MCP server {name} refused the call for now (HTTP {status}).")
     return EffectUnknown(f"No valid answer came from the MCP server {name} ({said}).")
 
 
