@@ -21,10 +21,12 @@ from activities.tools.mcp.session import list_tools
 from activities.tools.mcp.tool import McpTool, ReadingMcpTool, hashed, tool_of
 from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import EffectUnknown, FileInvalid, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.plan import idempotency_key
 from plangate.domain.tool import Receipt
 from plangate.settings import Settings, environment_with
 from plangate.temporal.worker_agreement import hash_of_tools
 from plangate.tool import Repeatable, Unknown, arguments_for
+from tests.support.mcp_server import AFTER, BEFORE
 from tests.support.mcp_servers import (
     PAY,
     McpServer,
@@ -43,7 +45,7 @@ STDIO = {
     "unstructured": Receipt,
     "long": Receipt,
     "refuse": ToolRefused,
-    "invalid": ToolRefused,
+    "no_method": EffectUnknown,  # as a tool passes on our own refusal of what its server asks
     "fails": EffectUnknown,
     "broken": EffectUnknown,
     "slow": EffectUnknown,
@@ -162,6 +164,22 @@ async def test_a_server_that_has_moved_is_named_and_not_followed(served: McpServ
     moved = served.url.replace("/mcp", "/elsewhere")
     assert f"it redirects to {moved}; redirects are not followed: give the final address" in str(found)
     assert served.calls == []
+
+
+@pytest.mark.parametrize("suffix", ["", "_reported"])
+async def test_a_refusal_is_known_by_the_words_of_the_sdks_not_by_its_code(
+    suffix: str, served: McpServer
+) -> None:
+    """They use one code before they run a tool and when its result is wrong."""
+    served.forget()
+    tool = await listed(served)
+    for expected, cases in ((ToolRefused, BEFORE), (EffectUnknown, AFTER)):
+        for how in cases:
+            served.forget()
+            served.behave(f"{how}{suffix}")
+            found = await outcome(tool)
+            check(how, expected, found, served)
+            assert len(served.effects) == (expected is EffectUnknown)
 
 
 async def test_a_receipt_says_what_came_back_cut_and_in_one_line(tmp_path: Path) -> None:
@@ -284,7 +302,27 @@ async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe
     assert isinstance(unknown, Unknown)
     assert hashed("run/1/key") in unknown.reason
     keyed = await listed(server, retry_safety={"pay": "vendor_key"})
-    assert await keyed.find_out(arguments(keyed), "run/1/key") == Repeatable()
+    assert await keyed.find_out(arguments(keyed), "run/1/key") == Repeatable(timedelta(hours=23), unknown)
+    longer = await listed(server, retry_safety={"pay": "vendor_key"}, key_seconds=60)
+    found = await longer.find_out(arguments(longer), "run/1/key")
+    assert isinstance(found, Repeatable)
+    assert found.within == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("safety", "keys"), [("vendor_key", 1), ("unknowable", 2)])
+async def test_a_server_that_honours_keys_gets_one_for_all_tries_of_a_step(
+    safety: str, keys: int, tmp_path: Path
+) -> None:
+    """It may say that it refused a call, and have run it: a person's retry must not run it again."""
+    server = McpServer(tmp_path)
+    tool = await listed(server, retry_safety={"pay": safety})
+    sent = [idempotency_key("run:r1", "f" * 64, 2, resolution=number) for number in (0, 1)]
+    sent += [idempotency_key("run:r1", "f" * 64, 1)]
+    for one in (sent[0], sent[-1]):  # another step has another
+        assert tool._sent_key(one) == hashed(one)  # noqa: SLF001  what the server gets
+    for one in sent[:2]:
+        await tool.act(arguments(tool), one)
+    assert len({call["_meta"]["plangate/idempotency-key"] for call in server.calls}) == keys
 
 
 async def test_a_server_that_breaks_before_the_call_was_sent_leaves_nothing_in_doubt(tmp_path: Path) -> None:

@@ -27,7 +27,12 @@ from mcp_server import (  # type: ignore[import-not-found]
 OTHER_CAME = threading.Event()
 ASKED = (
     {"jsonrpc": "2.0", "id": "p", "method": "ping"},
-    {"jsonrpc": "2.0", "id": "s", "method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 1}},
+    {
+        "jsonrpc": "2.0",
+        "id": "s",
+        "method": "sampling/createMessage",
+        "params": {"messages": [], "maxTokens": 1},
+    },
 )
 
 

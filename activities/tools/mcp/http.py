@@ -61,7 +61,7 @@ def _is_call(request: httpx2.Request) -> bool:
 
 
 def _redirected(request: httpx2.Request, response: httpx2.Response) -> str:
-    """Return what a redirect means for the file of servers, without the parts of its target that may be secret."""
+    """Return what to write into the file of servers, without the parts of the target that may be secret."""
     try:
         target = request.url.join(response.headers["location"])
         shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))
