@@ -256,9 +256,9 @@ async def test_no_process_of_a_server_is_left(tmp_path: Path) -> None:
                 await task
         else:
             await outcome(tool)
-    marked = str(tmp_path).encode()
-    left = [one for one in Path("/proc").glob("[0-9]*/cmdline") if marked in _read(one)]
-    assert left == []
+        # A call that is given up waits for the end of its server too: a retry must not find it running.
+        left = [one for one in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(one)]
+        assert left == [], how
 
 
 def _read(path: Path) -> bytes:
@@ -290,6 +290,20 @@ async def test_a_tool_that_changed_is_not_called(change: dict[str, Any], tmp_pat
     assert isinstance(found, ToolRefused)
     assert "since the plan was made; it was not called" in str(found)
     assert server.calls == []
+
+
+async def test_a_call_that_finds_a_change_makes_the_worker_offer_what_is_listed_now(tmp_path: Path) -> None:
+    bank = McpServer(tmp_path / "bank")
+    path = written(tmp_path / "mcp.json", {"bank": bank.entry})
+    servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
+    await servers.list_all()
+    before = servers.tools()["bank_pay"]
+    bank.lists({**PAY, "description": "Pay somebody else."}, {**PAY, "name": "book"})
+    assert isinstance(await outcome(before), ToolRefused)
+    assert list(servers.tools()) == ["bank_pay", "bank_book"]
+    now = servers.tools()["bank_pay"]
+    assert now.declaration.definition() != before.declaration.definition()
+    assert isinstance(await outcome(now), Receipt)
 
 
 async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe(tmp_path: Path) -> None:

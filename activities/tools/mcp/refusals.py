@@ -1,9 +1,9 @@
 """Tell a refusal before a tool ran from an error that may come after its effect.
 
 The code -32602 (invalid parameters) is used for both. The official SDKs answer with it if there is no such
-tool, or if the arguments break its schema. They use it too if the tool has run and its result breaks the schema
-of its answers. A tool can raise it, or pass on that of another server, and so it is with -32601. Only the words
-count by which an SDK names this tool.
+tool, or if the arguments break its schema. They use it too if the tool has run and its result breaks the
+schema of its answers. A tool can raise it, or pass on that of another server, and so it is with -32601. Only
+the words count by which an SDK names this tool.
 """
 
 from typing import Final
