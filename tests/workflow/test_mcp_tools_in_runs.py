@@ -1,4 +1,4 @@
-"""A tool of an MCP server that has changed is not called (P1); one that may have acted is not repeated (P3)."""
+"""A tool of an MCP server that has changed is not called (P1), and none is called again in doubt (P3)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

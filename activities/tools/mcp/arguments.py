@@ -7,6 +7,7 @@ Multiples are those of decimal numbers: 19.99 is one of 0.01, though not in bina
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from fractions import Fraction
 from functools import lru_cache
@@ -54,11 +55,10 @@ class SchemaArguments(ToolArguments):
         if not isinstance(value, Mapping):
             return value
         given = {name: one_number(one) for name, one in value.items()}
-        try:
+        whole: Any = given
+        found: list[Fault] = [((), TOO_MUCH)]
+        with suppress(_TooMuch, RecursionError):
             whole = cls.fill(given)
-        except (_TooMuch, RecursionError):
-            whole, found = given, [((), TOO_MUCH)]
-        else:
             found = list(islice(cls.check(whole), _MAX_FAULTS))
         if found:
             raise ValidationError.from_exception_data(

@@ -278,7 +278,7 @@ def _refers(value: JsonValue) -> bool:
     return any("$ref" in one or "$defs" in one for one in _objects(value))
 
 
-def _objects(value: JsonValue) -> Iterator[Mapping[str, JsonValue]]:
+def _objects(value: Any) -> Iterator[Mapping[str, JsonValue]]:
     if isinstance(value, dict):
         yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
