@@ -1,6 +1,7 @@
-"""Read the dates of HTTP headers, such as ``Retry-After``; a server may send anything."""
+"""Read the times of HTTP headers, such as ``Retry-After``; a server may send anything."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 
@@ -11,3 +12,15 @@ def http_date(text: str) -> datetime | None:
     except (ValueError, IndexError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
+    """Return how long ``retry-after`` asks to wait, at least 0; None if it does not say.
+
+    A date counts from the answer's own ``date``, so that no clock is needed. Names are in lower case.
+    """
+    asked = headers.get("retry-after", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return timedelta(seconds=int(asked[:9]))
+    until, now = http_date(asked), http_date(headers.get("date", ""))
+    return max(until - now, timedelta()) if until is not None and now is not None else None

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ _MAX_DEPTH: Final = 32
 _MAX_NAMES: Final = 1_000  # characters of the names that lead to a value, which are shown with it
 _SHOWN_OF_NAME: Final = 60
 _REFERENCE: Final = frozenset({"from_step", "field"})  # the names of a `plangate.domain.tool.Reference`
+_RENEWED: Final = re.compile(r":r[0-9]+\Z")  # what a retry after a definite failure adds to a key
 _PLAIN: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -191,6 +193,11 @@ def idempotency_key(
     """
     key = f"{workflow_id}:{fingerprint}:{step}"
     return key + (":undo" if undo else "") + (f":r{resolution}" if resolution else "")
+
+
+def key_of_first_try(key: str) -> str:
+    """Return the idempotency key that the effect had before any retry after a definite failure."""
+    return _RENEWED.sub("", key)
 
 
 def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:

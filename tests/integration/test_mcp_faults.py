@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -20,10 +21,12 @@ from activities.tools.mcp.session import list_tools
 from activities.tools.mcp.tool import McpTool, ReadingMcpTool, hashed, tool_of
 from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import EffectUnknown, FileInvalid, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.plan import idempotency_key
 from plangate.domain.tool import Receipt
 from plangate.settings import Settings, environment_with
 from plangate.temporal.worker_agreement import hash_of_tools
 from plangate.tool import Repeatable, Unknown, arguments_for
+from tests.support.mcp_server import AFTER, BEFORE
 from tests.support.mcp_servers import (
     PAY,
     McpServer,
@@ -42,7 +45,7 @@ STDIO = {
     "unstructured": Receipt,
     "long": Receipt,
     "refuse": ToolRefused,
-    "invalid": ToolRefused,
+    "no_method": EffectUnknown,  # as a tool passes on our own refusal of what its server asks
     "fails": EffectUnknown,
     "broken": EffectUnknown,
     "slow": EffectUnknown,
@@ -59,7 +62,9 @@ HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "h
     "401": ToolRefused,
     "403": ToolRefused,
     "413": ToolRefused,
+    "404": ToolUnavailable,
     "429": ToolUnavailable,
+    **{f"redirects_{status}": EffectUnknown for status in (301, 302, 303, 307, 308)},
     "503": EffectUnknown,
     "500": EffectUnknown,
     "bomb": EffectUnknown,
@@ -121,6 +126,60 @@ async def test_a_fault_over_http_has_the_right_class_after_one_call(
         tool = await listed(server)
         server.behave(how)
         check(how, expected, await outcome(tool), server)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+@pytest.mark.parametrize("how", ["slow", "opens", "asks"])
+async def test_only_the_answer_to_the_call_says_that_nothing_was_done(
+    how: str, status: int, served: McpServer
+) -> None:
+    """The effect happened, and then the server refuses our notification or our reply: not the call."""
+    served.forget()
+    config = served.config()
+    config = replace(config, trusted=config.trusted.model_copy(update={"seconds": 0.3}))
+    (offered,) = await list_tools(config)
+    tool = tool_of(config, offered, Turns("bank"))
+    served.behave(f"{how}+{status}")
+    found = await outcome(tool)
+    assert isinstance(found, EffectUnknown), found
+    assert served.effects == [{"amount": 5}]
+    assert len(served.calls) == 1
+
+
+async def test_a_server_that_asks_to_wait_is_called_again_after_that(served: McpServer) -> None:
+    served.forget()
+    tool = await listed(served)
+    served.behave("429")
+    found = await outcome(tool)
+    assert isinstance(found, ToolUnavailable)
+    assert found.after == timedelta(seconds=7)
+
+
+async def test_a_server_that_has_moved_is_named_and_not_followed(served: McpServer) -> None:
+    served.forget()
+    tool = await listed(served)
+    served.behave("moved")
+    found = await outcome(tool)
+    assert isinstance(found, ToolUnavailable)
+    moved = served.url.replace("/mcp", "/elsewhere")
+    assert f"it redirects to {moved}; redirects are not followed: give the final address" in str(found)
+    assert served.calls == []
+
+
+@pytest.mark.parametrize("suffix", ["", "_reported"])
+async def test_a_refusal_is_known_by_the_words_of_the_sdks_not_by_its_code(
+    suffix: str, served: McpServer
+) -> None:
+    """They use one code before they run a tool and when its result is wrong."""
+    served.forget()
+    tool = await listed(served)
+    for expected, cases in ((ToolRefused, BEFORE), (EffectUnknown, AFTER)):
+        for how in cases:
+            served.forget()
+            served.behave(f"{how}{suffix}")
+            found = await outcome(tool)
+            check(how, expected, found, served)
+            assert len(served.effects) == (expected is EffectUnknown)
 
 
 async def test_a_receipt_says_what_came_back_cut_and_in_one_line(tmp_path: Path) -> None:
@@ -197,9 +256,9 @@ async def test_no_process_of_a_server_is_left(tmp_path: Path) -> None:
                 await task
         else:
             await outcome(tool)
-    marked = str(tmp_path).encode()
-    left = [one for one in Path("/proc").glob("[0-9]*/cmdline") if marked in _read(one)]
-    assert left == []
+        # A call that is given up waits for the end of its server too: a retry must not find it running.
+        left = [one for one in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(one)]
+        assert left == [], how
 
 
 def _read(path: Path) -> bytes:
@@ -233,6 +292,20 @@ async def test_a_tool_that_changed_is_not_called(change: dict[str, Any], tmp_pat
     assert server.calls == []
 
 
+async def test_a_call_that_finds_a_change_makes_the_worker_offer_what_is_listed_now(tmp_path: Path) -> None:
+    bank = McpServer(tmp_path / "bank")
+    path = written(tmp_path / "mcp.json", {"bank": bank.entry})
+    servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
+    await servers.list_all()
+    before = servers.tools()["bank_pay"]
+    bank.lists({**PAY, "description": "Pay somebody else."}, {**PAY, "name": "book"})
+    assert isinstance(await outcome(before), ToolRefused)
+    assert list(servers.tools()) == ["bank_pay", "bank_book"]
+    now = servers.tools()["bank_pay"]
+    assert now.declaration.definition() != before.declaration.definition()
+    assert isinstance(await outcome(now), Receipt)
+
+
 async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe(tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     tool = await listed(server)
@@ -243,7 +316,27 @@ async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe
     assert isinstance(unknown, Unknown)
     assert hashed("run/1/key") in unknown.reason
     keyed = await listed(server, retry_safety={"pay": "vendor_key"})
-    assert await keyed.find_out(arguments(keyed), "run/1/key") == Repeatable()
+    assert await keyed.find_out(arguments(keyed), "run/1/key") == Repeatable(timedelta(hours=23), unknown)
+    longer = await listed(server, retry_safety={"pay": "vendor_key"}, key_seconds=60)
+    found = await longer.find_out(arguments(longer), "run/1/key")
+    assert isinstance(found, Repeatable)
+    assert found.within == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("safety", "keys"), [("vendor_key", 1), ("unknowable", 2)])
+async def test_a_server_that_honours_keys_gets_one_for_all_tries_of_a_step(
+    safety: str, keys: int, tmp_path: Path
+) -> None:
+    """It may say that it refused a call, and have run it: a person's retry must not run it again."""
+    server = McpServer(tmp_path)
+    tool = await listed(server, retry_safety={"pay": safety})
+    sent = [idempotency_key("run:r1", "f" * 64, 2, resolution=number) for number in (0, 1)]
+    sent += [idempotency_key("run:r1", "f" * 64, 1)]
+    for one in (sent[0], sent[-1]):  # another step has another
+        assert tool._sent_key(one) == hashed(one)  # noqa: SLF001  what the server gets
+    for one in sent[:2]:
+        await tool.act(arguments(tool), one)
+    assert len({call["_meta"]["plangate/idempotency-key"] for call in server.calls}) == keys
 
 
 async def test_a_server_that_breaks_before_the_call_was_sent_leaves_nothing_in_doubt(tmp_path: Path) -> None:

@@ -1,16 +1,39 @@
-"""The MCP server of `mcp_server` over streamable HTTP, by ``python mcp_http_server.py FOLDER PORT``."""
+"""The MCP server of `mcp_server` over streamable HTTP, by ``python mcp_http_server.py FOLDER PORT``.
+
+After ``+`` its behaviour has the status with which it answers what is no request: notifications and replies.
+"""
 
 import gzip
 import json
 import os
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mcp_server import HEADERS, HUGE, STATUSES, append, behaviour, written  # type: ignore[import-not-found]
+from mcp_server import (  # type: ignore[import-not-found]
+    HEADERS,
+    HUGE,
+    STATUSES,
+    append,
+    behaviour,
+    other_status,
+    written,
+)
+
+OTHER_CAME = threading.Event()
+ASKED = (
+    {"jsonrpc": "2.0", "id": "p", "method": "ping"},
+    {
+        "jsonrpc": "2.0",
+        "id": "s",
+        "method": "sampling/createMessage",
+        "params": {"messages": [], "maxTokens": 1},
+    },
+)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -23,11 +46,17 @@ class Handler(BaseHTTPRequestHandler):
         how = behaviour() if is_call else ""
         if how in STATUSES:
             append("calls", message["params"])
-            self._send(STATUSES[how], b"", {"Retry-After": "1"})
+            self._send(STATUSES[how], b"", {"Retry-After": "7"})
             return
         sent = written(message)
-        if not sent:
-            self._send(202, b"", {})
+        if behaviour() == "moved" or how.startswith("redirects"):
+            self._send(int(how[-3:] or 308), b"", {"Location": "/elsewhere?token=x"})
+        elif not sent:
+            self._send(other_status(), b"", {})
+            if message.get("method") != "notifications/initialized":
+                OTHER_CAME.set()
+        elif how in ("opens", "asks"):
+            self._begin_a_stream(ASKED if how == "asks" else ())
         elif how == "cut":
             self._send(200, sent, {"Content-Length": str(2 * len(sent))})
             self.close_connection = True
@@ -41,6 +70,15 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, sent, {})
         if how == "leaves":
             os._exit(0)
+
+    def _begin_a_stream(self, asked: Any) -> None:
+        """Begin to answer, ask the client, and break off when it has sent what is no request."""
+        OTHER_CAME.clear()
+        stream = {"Content-Type": "text/event-stream", "Connection": "close"}
+        self._send(200, b"", stream, length=False)
+        for one in asked:
+            self.wfile.write(b"event: message\ndata: " + json.dumps(one).encode() + b"\n\n")
+        OTHER_CAME.wait(5)
 
     def do_GET(self) -> None:
         self._send(405, b"", {})

@@ -16,12 +16,34 @@ from typing import Any, Final
 
 HUGE: Final = 10_000_000
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
-STATUSES: Final = {"401": 401, "403": 403, "413": 413, "429": 429, "500": 500, "503": 503}
-NOTHING_HAPPENS: Final = {"refuse", "invalid", "dies_first", *STATUSES}
+STATUSES: Final = {str(one): one for one in (401, 403, 404, 413, 429, 500, 503)}
+BEFORE: Final = {
+    "unknown": "Unknown tool: pay",
+    "gone": "Tool pay not found",
+    "off": "MCP error -32602: Tool pay disabled",
+    "old_invalid": "MCP error -32602: Invalid arguments for tool pay: no",
+    "refuse": "MCP error -32602: Input validation error: Invalid arguments for tool pay: no",
+}
+"""What the official SDKs say before they run a tool."""
+AFTER: Final = {
+    "output": "MCP error -32602: Output validation error: Tool pay has an output schema but no",
+    "result": "MCP error -32602: Invalid tools/call result: no",
+    "passed_on": "MCP error -32602: Input validation error: Invalid arguments for tool mail: no",
+    "own": "MCP error -32602: paid, but the mail was refused",
+    "shorter": "MCP error -32602: Tool pay",
+    "no_words": "",
+}
+"""What comes under the same code when the tool has run."""
+NOTHING_HAPPENS: Final = {*BEFORE, *(f"{one}_reported" for one in BEFORE), "dies_first", *STATUSES}
 
 
 def behaviour() -> str:
-    return (FOLDER / "behaviour").read_text().strip()
+    return (FOLDER / "behaviour").read_text().strip().partition("+")[0]
+
+
+def other_status() -> int:
+    """Return the HTTP status of the answers to notifications and replies."""
+    return int((FOLDER / "behaviour").read_text().strip().partition("+")[2] or 202)
 
 
 def append(name: str, what: Any) -> None:
@@ -63,14 +85,21 @@ def called(params: dict[str, Any]) -> Any:
         time.sleep(600)
     if how in ("dies", "dies_first"):
         os._exit(1)
-    invalid = text("MCP error -32602: Input validation error: no")
+    worded = {**BEFORE, **AFTER}
+    errors = {one: {"error": {"code": -32602, "message": said}} for one, said in worded.items()}
+    prefix = "MCP error -32602: "
+    reported = {
+        f"{one}_reported": {"result": {"isError": True, **text(prefix + said.removeprefix(prefix))}}
+        for one, said in worded.items()
+    }
     answers = {
-        "refuse": {"error": {"code": -32602, "message": "Unknown tool"}},
+        **errors,
+        **reported,
+        "no_method": {"error": {"code": -32601, "message": "Method not found"}},
         "broken": {"error": {"code": -32603, "message": "Internal error"}},
         "confesses": {"error": {"code": -32603, "message": os.environ.get("TOKEN", "")}},
         "confesses_oddly": {"result": {"content": os.environ.get("TOKEN", "")}},
         "fails": {"result": {"isError": True, **text("half of it failed")}},
-        "invalid": {"result": {"isError": True, **invalid}},
         "unstructured": {"result": {**done, "structuredContent": {"n": "no number"}}},
         "structured": {"result": {**done, "structuredContent": {"n": 7}}},
         "wrong": {"result": {"content": "no list"}},

@@ -1,9 +1,11 @@
-"""A tool of an MCP server that has changed since the plan was made is not called: the run is held (P1)."""
+"""A tool of an MCP server that has changed is not called (P1), and none is called again in doubt (P3)."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -12,7 +14,7 @@ from activities.tools.live import Live
 from activities.tools.mcp.servers import McpServers
 from plangate.settings import Settings
 from tests.support.gate import Gate
-from tests.support.mcp_servers import PAY, McpServer, written
+from tests.support.mcp_servers import PAY, McpServer, over_http, written
 
 
 @dataclass
@@ -84,3 +86,58 @@ async def test_the_change_is_undone_and_the_step_retried(gate: Gate, bank: Bank)
     await gate.resolve(status.workflow_id, "retry")
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert bank.server.effects == [{"amount": 5}]
+
+
+@asynccontextmanager
+async def run_with(gate: Gate, server: McpServer, **trusted: Any) -> AsyncIterator[Any]:
+    """Give a worker the tools of a server, and yield a run whose payment was approved."""
+    entry = {**server.entry, "plangate": {"seconds": 1, **trusted}}
+    path = written(gate.settings.var_dir / f"{uuid4()}.json", {"bank": entry})
+    listed = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=server.folder), ())
+    await listed.list_all()
+    gate.tools = Live(listed.tools)  # type: ignore[assignment]
+    async with gate.worker():
+        status = await in_review(gate, 5)
+        await gate.decide(status)
+        yield status
+
+
+@pytest.mark.parametrize("status", [404, 429, 403])
+async def test_a_server_that_refuses_our_notification_is_called_once(
+    idle_gate: Gate, tmp_path: Path, status: int
+) -> None:
+    """The call had its effect and then hung: it is in doubt, and not made again."""
+    with over_http(tmp_path / "bank") as server:
+        server.behave(f"opens+{status}")
+        async with run_with(idle_gate, server) as run:
+            held = await idle_gate.held(run.workflow_id)
+            assert held.steps[0].state == "in_doubt"
+            assert (server.effects, len(server.calls)) == ([{"amount": 5}], 1)
+            await idle_gate.resolve(run.workflow_id, "abort")
+
+
+async def test_after_the_time_of_its_key_a_call_is_not_repeated(idle_gate: Gate, tmp_path: Path) -> None:
+    server = McpServer(tmp_path / "bank")
+    server.behave("fails")
+    keyed = {"retry_safety": {"pay": "vendor_key"}, "key_seconds": 0}
+    async with run_with(idle_gate, server, **keyed) as run:
+        held = await idle_gate.held(run.workflow_id)
+        assert held.steps[0].state == "in_doubt"
+        assert "the key in its _meta was" in held.held.why  # type: ignore[union-attr]
+        assert len(server.calls) == 1
+        await idle_gate.resolve(run.workflow_id, "abort")
+
+
+async def test_a_retry_after_a_refusal_has_the_same_key_where_the_server_honours_keys(
+    idle_gate: Gate, tmp_path: Path
+) -> None:
+    server = McpServer(tmp_path / "bank")
+    server.behave("refuse")
+    async with run_with(idle_gate, server, retry_safety={"pay": "vendor_key"}) as run:
+        held = await idle_gate.held(run.workflow_id)
+        assert held.steps[0].state == "failed"
+        server.behave("ok")
+        await idle_gate.resolve(run.workflow_id, "retry")
+        assert (await idle_gate.result(run.workflow_id)).outcome == "executed"
+    first, second = (call["_meta"]["plangate/idempotency-key"] for call in server.calls)
+    assert first == second

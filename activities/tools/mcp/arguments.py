@@ -2,18 +2,22 @@
 
 The model has no fields of its own: what the schema allows is kept as it is, whole numbers in one spelling and
 the schema's defaults filled in, because an approver and the policy must see everything that will run.
+Multiples are those of decimal numbers: 19.99 is one of 0.01, though not in binary.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
+from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
 from typing import Any, ClassVar, Final
 
-from pydantic import ConfigDict, JsonValue, ValidationError, model_validator
+from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError, SchemaValidator, core_schema
 
+from activities.tools.mcp.defaults import Defaults
 from activities.tools.one_number import one_number
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import ToolArguments
@@ -21,6 +25,7 @@ from plangate.domain.tool import ToolArguments
 TOO_MUCH: Final = "takes too long to check by the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
 _MOST_WORK: Final = 20_000  # keywords checked for one value: below half a second
+_MOST_FILLING: Final = 3 * _MOST_WORK  # to fill in defaults: before, after, and alternatives
 _LETTERS: Final = 10_000  # of text, or of a fault's message times 100, that cost as much as one keyword
 _LONGEST: Final = 200
 _TYPES: Final = {
@@ -41,7 +46,7 @@ class SchemaArguments(ToolArguments):
     model_config = ConfigDict(extra="allow")
 
     json_schema: ClassVar[Mapping[str, Any]] = {}
-    defaults: ClassVar[Mapping[str, JsonValue]] = {}
+    fill: ClassVar[Callable[[Any], Any]]
     check: ClassVar[Callable[[Any], Iterator[Fault]]]
 
     @model_validator(mode="before")
@@ -50,10 +55,11 @@ class SchemaArguments(ToolArguments):
         if not isinstance(value, Mapping):
             return value
         given = {name: one_number(one) for name, one in value.items()}
-        whole = {**given, **{name: deepcopy(one) for name, one in cls.defaults.items() if name not in given}}
-        found = list(islice(cls.check(whole), _MAX_FAULTS))
-        if found and whole != given and not list(islice(cls.check(given), 1)):
-            return given  # the defaults of several arguments contradict each other
+        whole: Any = given
+        found: list[Fault] = [((), TOO_MUCH)]
+        with suppress(_TooMuch, RecursionError):
+            whole = cls.fill(given)
+            found = list(islice(cls.check(whole), _MAX_FAULTS))
         if found:
             raise ValidationError.from_exception_data(
                 "arguments", [_line(path, said) for path, said in found]
@@ -68,6 +74,8 @@ class SchemaArguments(ToolArguments):
 
 def arguments_of(schema: Mapping[str, Any]) -> type[SchemaArguments]:
     """Return the model for a schema, which is plain (`activities.tools.mcp.schema`)."""
+    work = _Work()
+    validator = _validator_of(schema, work)
     return type(
         "McpArguments",
         (SchemaArguments,),
@@ -75,22 +83,20 @@ def arguments_of(schema: Mapping[str, Any]) -> type[SchemaArguments]:
             "__module__": __name__,
             "__annotations__": {},
             "json_schema": schema,
-            "defaults": _defaults(schema),
-            "check": staticmethod(checker_of(schema)),
+            "fill": staticmethod(_filler(validator, work)),
+            "check": staticmethod(_checker(validator, work)),
         },
     )
 
 
 def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
     """Return a function that yields what is wrong with a value by a plain schema."""
-    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415  comes with the extra `mcp`
-    from referencing import Registry  # noqa: PLC0415  as above
-
-    extend: Any = validators.extend  # it has no types
     work = _Work()
-    rules = {**Draft202012Validator.VALIDATORS, "pattern": _pattern}
-    kind = extend(Draft202012Validator, {name: _counted(rule, work) for name, rule in rules.items()})
-    validator = kind(dict(schema), registry=Registry())  # an empty one: nothing is fetched
+    return _checker(_validator_of(schema, work), work)
+
+
+def _checker(validator: Any, work: "_Work") -> Callable[[Any], Iterator[Fault]]:
+    schema = validator.schema
     is_strict = "properties" in schema and "additionalProperties" not in schema
 
     def check(value: Any) -> Iterator[Fault]:
@@ -108,6 +114,37 @@ def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
             yield (), f"cannot be checked by the server's schema ({type(error).__name__})"
 
     return check
+
+
+def _filler(validator: Any, work: "_Work") -> Callable[[Any], Any]:
+    """Return a function that fills in the defaults of a plain schema; it may raise `_TooMuch`."""
+
+    def allows(part: Mapping[str, Any], value: Any) -> bool:
+        try:
+            return bool(validator.evolve(schema=part).is_valid(value))
+        except _TooMuch:
+            raise
+        except Exception:  # noqa: BLE001  the schema is foreign: what it cannot check, it forbids
+            return False
+
+    defaults = Defaults(validator.schema, allows, work.spend)
+
+    def fill(value: Any) -> Any:
+        work.left = _MOST_FILLING
+        return defaults.fill(value)
+
+    return fill
+
+
+def _validator_of(schema: Mapping[str, Any], work: "_Work") -> Any:
+    """Return the validator of a schema, which counts its work; ``Any`` stands for what has no types."""
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415  comes with the extra `mcp`
+    from referencing import Registry  # noqa: PLC0415  as above
+
+    extend: Any = validators.extend
+    rules = {**Draft202012Validator.VALIDATORS, "pattern": _pattern, "multipleOf": _multiple_of}
+    kind = extend(Draft202012Validator, {name: _counted(rule, work) for name, rule in rules.items()})
+    return kind(dict(schema), registry=Registry())  # an empty one: nothing is fetched
 
 
 class _TooMuch(Exception):
@@ -142,16 +179,6 @@ def _counted(rule: Any, work: _Work) -> Any:
             yield error
 
     return check
-
-
-def _defaults(schema: Mapping[str, Any]) -> dict[str, JsonValue]:
-    """Return the default of each argument that has one which its own schema allows."""
-    properties: Mapping[str, Any] = schema.get("properties", {})
-    return {
-        name: one_number(one["default"])
-        for name, one in properties.items()
-        if "default" in one and not list(islice(checker_of(one)(one["default"]), 1))
-    }
 
 
 def _fault(error: Any) -> Fault:
@@ -197,6 +224,23 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iter
         matcher.validate_python(instance)
     except ValidationError:
         yield Mismatch("does not match")
+
+
+def _multiple_of(_validator: Any, factor: Any, instance: Any, _schema: Any) -> Iterator[Any]:
+    """Check a multiple by the decimals that JSON has."""
+    from jsonschema import ValidationError as Mismatch  # noqa: PLC0415  comes with the extra `mcp`
+
+    if (
+        isinstance(instance, int | float)
+        and not isinstance(instance, bool)
+        and _exact(instance) % _exact(factor)
+    ):
+        yield Mismatch(f"{instance!r} is not a multiple of {factor!r}")
+
+
+def _exact(number: float) -> Fraction:
+    """Return a number as it is written; its digits are the shortest that mean it."""
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
 
 
 @lru_cache(maxsize=500)

@@ -1,12 +1,14 @@
 """Read the file of MCP servers: the usual ``mcpServers`` JSON, with a key ``plangate`` beside each server.
 
 A server's own words (annotations, description) are not trusted. What an operator writes under ``plangate``
-is: which tools only read, how a repeat of each is safe, which tools are offered at all, and the time limit.
+is: which tools only read, how a repeat of each is safe and for how long, which tools are offered at all, and
+the time limit.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -44,6 +46,12 @@ class Trusted(BaseModel):
     retry_safety: dict[Text, Literal["unknowable", "vendor_key"]] = {}
     tools: list[Text] | None = None
     seconds: int = Field(default=60, ge=1, le=_LONGEST_CALL)
+    key_seconds: int = Field(default=82_800, ge=0, le=315_360_000)
+
+    @property
+    def key_life(self) -> timedelta:
+        """For how long after a call the server remembers its key, less what clocks and requests may take."""
+        return timedelta(seconds=self.key_seconds)
 
     def safety(self, tool: str) -> RetrySafety:
         """Return the retry safety of a tool, by its name at the server."""

@@ -1,5 +1,10 @@
-"""Send the requests of a client over HTTP, and limit what it reads of the answers. Imports `httpx2`."""
+"""Send the requests of a client over HTTP, and limit what it reads of the answers. Imports `httpx2`.
 
+A client sends more than its call: notifications, and answers to what the server asks it. Only the status of
+the answer to the call says whether the tool ran. No redirect is followed: the call would be sent again.
+"""
+
+import json
 import ssl
 from collections.abc import AsyncIterator
 from functools import cache
@@ -7,6 +12,7 @@ from functools import cache
 import httpx2
 
 from activities.tools.mcp.process import MAX_MESSAGE, MAX_SESSION, Watch
+from plangate.http_dates import asked_wait
 
 
 @cache
@@ -25,8 +31,12 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and return its answer, which is limited while it is read."""
         response = await self._inner.handle_async_request(request)
-        if request.method == "POST" and response.status_code >= httpx2.codes.BAD_REQUEST:
+        if _is_call(request):
             self._watch.status = response.status_code
+            self._watch.wait = asked_wait(response.headers)
+        if response.has_redirect_location:
+            await response.aclose()
+            raise httpx2.RemoteProtocolError(_redirected(request, response), request=request)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             raise httpx2.RemoteProtocolError("it sent a compressed answer", request=request)
@@ -43,6 +53,21 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the connections."""
         await self._inner.aclose()
+
+
+def _is_call(request: httpx2.Request) -> bool:
+    """Whether a request calls a tool; its body is JSON that the client has made."""
+    return request.method == "POST" and json.loads(request.content).get("method") == "tools/call"
+
+
+def _redirected(request: httpx2.Request, response: httpx2.Response) -> str:
+    """Return what to write into the file of servers, without the parts of the target that may be secret."""
+    try:
+        target = request.url.join(response.headers["location"])
+        shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))
+    except (httpx2.InvalidURL, ValueError):
+        shown = "an address that is none"
+    return f"it redirects to {shown}; redirects are not followed: give the final address as its url"
 
 
 class _BoundedStream(httpx2.AsyncByteStream):

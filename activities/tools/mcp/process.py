@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Final
 
 import anyio
@@ -28,12 +29,20 @@ Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObj
 
 
 class Watch:
-    """The error of the connection, in words; empty without one."""
+    """What is seen of a connection.
+
+    Attributes:
+        broke: its error, in words; empty without one.
+        errors: the end of what a program wrote to its standard error.
+        status: of the answer to the call, over HTTP.
+        wait: how long that answer asks to wait.
+    """
 
     def __init__(self) -> None:
         self.broke = ""
         self.errors = b""
         self.status: int | None = None
+        self.wait: timedelta | None = None
 
     @property
     def last_error(self) -> str:

@@ -7,7 +7,7 @@ depth are limited. Checking arguments by it takes a time limited by its size and
 worker.
 
 The server checks what the plain schema leaves out: patterns of names, dependencies, and the inner levels of
-recursive values.
+recursive values. Their defaults are filled in nevertheless (`activities.tools.mcp.defaults`), or refused.
 """
 
 import hashlib
@@ -27,6 +27,8 @@ _MAX_DEPTH: Final = 24
 _ONE: Final = ("contains", "not", "if", "then", "else", "propertyNames", "additionalProperties", "items")
 _MANY: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
 _NAMED: Final = ("properties", "dependentSchemas")
+_LEFT_OUT: Final = ("unevaluatedProperties", "unevaluatedItems")
+_LEFT_OUT_NAMED: Final = ("patternProperties", "dependencies")
 _KEPT: Final = (
     *(
         "title",
@@ -49,6 +51,12 @@ _UNUSABLE: Final = frozenset({"$ref", "$defs"})
 
 class SchemaRefused(Exception):
     """A schema cannot be used; ``str()`` says why, after 'its schema '."""
+
+
+class Cut(dict[str, Any]):
+    """A recursive part within itself: it accepts anything. ``again`` is that part, which has its defaults."""
+
+    again: Mapping[str, Any]
 
 
 class Parts:
@@ -119,6 +127,7 @@ class _Plain:
         self._root = root
         self._listed = listed
         self._parts = 0
+        self._cut: dict[str, list[Cut]] = {}
 
     def at(self, node: Any, within: tuple[str, ...], depth: int) -> dict[str, Any]:
         """Return the plain schema of one part, in the references ``within``."""
@@ -145,7 +154,9 @@ class _Plain:
                 f"refers to {_shown(str(reference))}; only references within it (#/…) are followed"
             )
         if reference in within:  # it refers to itself: the server checks the inner levels
-            return {}
+            cut = Cut()
+            self._cut.setdefault(reference, []).append(cut)
+            return cut
         found: Any = self._root
         for step in reference.split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
@@ -155,7 +166,10 @@ class _Plain:
                 found = found[name]
             else:
                 raise SchemaRefused(f"refers to {_shown(reference)}, which it does not have")
-        return self.at(found, (*within, reference), depth + 1)
+        plain = self.at(found, (*within, reference), depth + 1)
+        for cut in self._cut.pop(reference, ()):
+            cut.again = plain
+        return plain
 
     def _own(self, node: Mapping[str, Any], within: tuple[str, ...], depth: int) -> dict[str, Any]:
         own = _values(node)
@@ -171,9 +185,32 @@ class _Plain:
         if isinstance(node.get("items"), list):  # a tuple, as older drafts write it
             own["prefixItems"] = self._many(node["items"], within, depth)
             own["items"] = self.at(node.get("additionalItems", True), within, depth + 1)
+        left_out = list(self._left_out(node, within, depth))
         if "patternProperties" in node:  # the server checks which names it allows
-            own.pop("additionalProperties", None)
+            left_out.append(own.pop("additionalProperties", {}))
+        if any(map(self._may_fill, left_out)):
+            raise SchemaRefused(
+                "has a default that depends on the pattern of a name, or on another keyword that Plangate "
+                "does not read, so that no approver would see it"
+            )
         return _typed(own, node.get("type"))
+
+    def _left_out(
+        self, node: Mapping[str, Any], within: tuple[str, ...], depth: int
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the plain schemas of the keywords that the plain schema does not have."""
+        found = [node[key] for key in _LEFT_OUT if key in node]
+        for named in (node[key] for key in _LEFT_OUT_NAMED if key in node):
+            found += named.values() if isinstance(named, Mapping) else ()
+        for one in found:
+            if isinstance(one, Mapping):
+                yield self.at(one, within, depth + 1)
+
+    def _may_fill(self, plain: Mapping[str, Any]) -> bool:
+        """Whether a part has a default, or refers to an outer part that may have one."""
+        if isinstance(plain, Cut):
+            return any("default" in one for one in _objects(self._root))
+        return "default" in plain or any(self._may_fill(one) for one in _parts_of(plain))
 
     def _named(self, value: Any, within: tuple[str, ...], depth: int, key: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
@@ -189,6 +226,16 @@ class _Plain:
         return [self.at(one, within, depth + 1) for one in value]
 
 
+def _parts_of(plain: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for key in _ONE:
+        if key in plain:
+            yield plain[key]
+    for key in _MANY:
+        yield from plain.get(key, ())
+    for key in _NAMED:
+        yield from plain.get(key, {}).values()
+
+
 def _values(node: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords of a part that hold no schemas."""
     own = {key: node[key] for key in _KEPT if key in node and not (key == "default" and _refers(node[key]))}
@@ -202,6 +249,9 @@ def _values(node: Mapping[str, Any]) -> dict[str, Any]:
 
 def _both(referred: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Return what a reference and the keywords beside it ask for together."""
+    if isinstance(referred, Cut):
+        referred.update(own)
+        return referred
     merged = {**referred, **own}
     if any(key in referred and key not in _WORDS for key in own):
         merged["allOf"] = [*own.get("allOf", []), {k: v for k, v in referred.items() if k not in _WORDS}]
@@ -228,7 +278,7 @@ def _refers(value: JsonValue) -> bool:
     return any("$ref" in one or "$defs" in one for one in _objects(value))
 
 
-def _objects(value: JsonValue) -> Iterator[Mapping[str, JsonValue]]:
+def _objects(value: Any) -> Iterator[Mapping[str, JsonValue]]:
     if isinstance(value, dict):
         yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

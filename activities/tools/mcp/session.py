@@ -16,12 +16,13 @@ import httpx2
 from mcp import Client, MCPError
 from mcp import types as wire
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT
 from pydantic import JsonValue
 
 from activities.tools.mcp.config import ENDING_SECONDS, START_SECONDS, ServerConfig
 from activities.tools.mcp.http import BoundedTransport
 from activities.tools.mcp.process import MAX_MESSAGE, Watch, running
+from activities.tools.mcp.refusals import LATER, REFUSED, is_refusal
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.logs.redaction import redact_text
@@ -30,9 +31,6 @@ KEY_IN_META: Final = "plangate/idempotency-key"
 _MAX_PAGES: Final = 50
 _MAX_TOOLS: Final = 1_000
 _LONGEST: Final = 300
-# The server refused before anything was done: it does not know the address, the caller or the form.
-_REFUSED: Final = frozenset({401, 403, 405, 406, 413, 415})
-_LATER: Final = frozenset({404, 429})
 Found = TypeVar("Found")
 
 # The SDK logs messages, which have arguments and may have secrets.
@@ -61,11 +59,12 @@ class Answer:
 
 @dataclass(slots=True)
 class _Exchange:
-    """The progress of an exchange: ``asked`` is set just before the call is sent."""
+    """The progress of an exchange: ``asked`` is set just before the call of ``tool`` is sent."""
 
     server: ServerConfig
     watch: Watch
     asked: asyncio.Event
+    tool: str
 
     def said(self, error: object) -> str:
         """Return what went wrong in one line without secrets.
@@ -109,7 +108,6 @@ async def call_tool(
 
     async def work(client: Client, exchange: _Exchange) -> Answer:
         check(await _listed(client))
-        exchange.watch.status = None
         exchange.asked.set()
         meta: Any = {KEY_IN_META: idempotency_key} if idempotency_key else None
         request = wire.CallToolRequest(
@@ -118,15 +116,17 @@ async def call_tool(
         # Not `call_tool`, which raises if the answer breaks the output schema, though the tool has run.
         return _answer(await client.session.send_request(request, wire.CallToolResult))
 
-    return await _exchange(server, work)
+    return await _exchange(server, work, name)
 
 
-async def _exchange(server: ServerConfig, work: Callable[[Client, _Exchange], Awaitable[Found]]) -> Found:
+async def _exchange(
+    server: ServerConfig, work: Callable[[Client, _Exchange], Awaitable[Found]], tool: str = ""
+) -> Found:
     """Run ``work`` with a client in a task of its own, within the server's limits.
 
     Its result counts, even if the session fails when it ends.
     """
-    exchange = _Exchange(server, Watch(), asyncio.Event())
+    exchange = _Exchange(server, Watch(), asyncio.Event(), tool)
     found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
 
     async def whole() -> None:
@@ -182,12 +182,14 @@ def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
     said, status = exchange.said(inner), exchange.watch.status
     if not was_asked:
         return ToolUnavailable(f"The MCP server {name} cannot be used ({said}); nothing was called.")
-    if status in _REFUSED or (
-        isinstance(inner, MCPError) and inner.code in (INVALID_PARAMS, METHOD_NOT_FOUND)
-    ):
-        return ToolRefused(f"The MCP server {name} refused the call ({said}); it ran nothing.")
-    if status in _LATER:
-        return ToolUnavailable(f"The MCP server {name} refused the call for now (HTTP {status}).")
+    if status in LATER:
+        return ToolUnavailable(
+            f"The MCP server {name} refused the call for now (HTTP {status}).", exchange.watch.wait
+        )
+    if status in REFUSED:
+        return ToolRefused(f"The MCP server {name} refused the call (HTTP {status}: {said}); it ran nothing.")
+    if isinstance(inner, MCPError) and is_refusal(inner.code, inner.message, exchange.tool):
+        return ToolRefused(f"The MCP server {name} refused the call before it ran the tool: {said}")
     return EffectUnknown(f"No valid answer came from the MCP server {name} ({said}).")
 
 

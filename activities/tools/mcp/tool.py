@@ -4,6 +4,9 @@ Just before each call the server lists its tools again. A tool that differs from
 called. An answer is a receipt, even one that breaks the tool's own output schema: the tool has run. An
 error that the tool reports (``isError``) may come after half of its effect, so the step is then in doubt
 (docs/decisions/0058).
+
+Where the operator says that the server honours keys, all calls of a step have one key, those after a retry by
+a person too: a server that was wrong to say that it refused the call then does not run it again.
 """
 
 import hashlib
@@ -15,12 +18,13 @@ from pydantic import BaseModel, JsonValue
 from activities.tools.mcp.arguments import TOO_MUCH, SchemaArguments, arguments_of, checker_of
 from activities.tools.mcp.config import ServerConfig
 from activities.tools.mcp.names import legal_name
+from activities.tools.mcp.refusals import is_reported_refusal
 from activities.tools.mcp.schema import Parts, SchemaRefused, plain_schema
 from activities.tools.mcp.session import Answer, Offered, call_tool
 from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import canonical_json, uncanonical
+from plangate.domain.plan import canonical_json, key_of_first_try, uncanonical
 from plangate.domain.previews import in_words
 from plangate.domain.tool import Receipt, RetrySafety, ToolDeclaration
 from plangate.logs.redaction import redact_text
@@ -31,8 +35,6 @@ _LONGEST_SUMMARY: Final = 300
 _LONGEST_TEXT: Final = 4_000
 _LONGEST_READ: Final = 64 * 1024
 _MAX_STRUCTURED: Final = 8 * 1024  # bytes of JSON in a receipt
-# How both official SDKs report arguments that they refused before they ran the tool.
-_INVALID_ARGUMENTS: Final = "MCP error -32602: "
 
 
 Changed = Callable[[Sequence[Offered]], None]
@@ -116,12 +118,14 @@ class McpTool:
 
     async def act(self, arguments: SchemaArguments, idempotency_key: str) -> Receipt:
         """Call the tool, if the server still lists it as it was approved."""
-        answer = await self._call(arguments, hashed(idempotency_key))
+        answer = await self._call(arguments, self._sent_key(idempotency_key))
         if not answer.is_error:
             return self._receipt(answer)
         said = self._text(answer.text, _LONGEST_SUMMARY) or "no reason given"
-        if answer.text.startswith(_INVALID_ARGUMENTS):
-            raise ToolRefused(f"The MCP server {_named(self._server.name)} refused the arguments: {said}")
+        if is_reported_refusal(answer.text, self.offered.name):
+            raise ToolRefused(
+                f"The MCP server {_named(self._server.name)} refused the call before it ran the tool: {said}"
+            )
         raise EffectUnknown(
             f"{_named(self.offered.name)} of the MCP server {_named(self._server.name)} reports an error, "
             f"perhaps after a part of its effect: {said}"
@@ -133,12 +137,21 @@ class McpTool:
         idempotency_key: str,
     ) -> EffectStatus:
         """Return whether the call may be repeated, as the operator says."""
-        if self.declaration.retry_safety is RetrySafety.VENDOR_KEY:
-            return Repeatable()
-        return Unknown(
+        unknown = Unknown(
             f"Look whether {_named(self.offered.name)} of the MCP server {_named(self._server.name)} was "
-            f"carried out (the key in its _meta was {hashed(idempotency_key)}): Plangate cannot tell."
+            f"carried out (the key in its _meta was {self._sent_key(idempotency_key)}): Plangate cannot tell."
         )
+        if self._honours_keys:
+            return Repeatable(within=self._server.trusted.key_life, later=unknown)
+        return unknown
+
+    @property
+    def _honours_keys(self) -> bool:
+        return self.declaration.retry_safety is RetrySafety.VENDOR_KEY
+
+    def _sent_key(self, idempotency_key: str) -> str:
+        """Return the key as the server gets it."""
+        return hashed(key_of_first_try(idempotency_key) if self._honours_keys else idempotency_key)
 
     async def _call(self, arguments: SchemaArguments, key: str) -> Answer:
         values = arguments.model_dump(mode="json")
