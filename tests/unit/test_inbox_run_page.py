@@ -155,16 +155,19 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
         Duplicate(step=1, tool="refund", same=("payment",), workflow_id="refund-4711", its_step=2,
                   state="executed", done=True, at=NOON),
         Duplicate(step=2, tool="note", its_step=1, state="rejected", at=NOON),
+        Duplicate(step=2, tool="note", workflow_id="open", its_step=1, state="in_review", at=NOON),
     )  # fmt: skip
     page = page_of(state_after(drafted()), duplicates=others)
-    first, second = (words(one) for one in page.one("section", class_="marks").all("p"))
+    first, second, third = (words(one) for one in page.one("section", class_="marks").all("p"))
     at = f"2026-01-01 12:00 UTC ({time_left(ENGLISH, NOON)})"
     assert first == (
         f"Step 1: refund with the same payment is step 2 of refund-4711, executed, {at}. "
         "It was done there, or may have been."
     )
     assert second == f"Step 2: the same note is step 1 of a run that is not named here, rejected, {at}."
-    assert page.one("section", class_="marks").one("a").attributes["href"] == "/runs/refund-4711"
+    assert page.one("section", class_="marks").all("a")[0].attributes["href"] == "/runs/refund-4711"
+    then = "When this plan was drafted, that run was in the state: waits for a decision."
+    assert third == f"Step 2: the same note is step 1 of open. {then}", "it may be in another by now"
 
 
 def test_what_a_text_says_of_an_amount_is_marked_above_everything_if_the_plan_has_another() -> None:
