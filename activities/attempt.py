@@ -88,6 +88,7 @@ class Claim(Frozen):
         began_at: when the first attempt began whose result is not known.
         arguments: of the step, with the values of its references.
         receipt: of the step, if it is to be undone.
+        receipts: of the steps of this run so far.
         unmet: why nothing may be done, although the effect may have happened.
         barred: why what an earlier attempt began must not be repeated now; empty if it may be.
         is_unjudged: whether that is so because the list of people cannot be read.
@@ -98,6 +99,7 @@ class Claim(Frozen):
     began_at: AwareDatetime
     arguments: dict[str, JsonValue]
     receipt: Receipt | None = None
+    receipts: tuple[StepReceipt, ...] = ()
     unmet: str | None = None
     barred: str = ""
     is_unjudged: bool = False
@@ -234,6 +236,7 @@ class StepAttempt:
             began_at=_began_at(trail, self._key) if earlier is Earlier.BEGUN else claimed_at,
             arguments={**arguments, **resolved},
             receipt=state.steps[step - 1].receipt if self._task.undo else None,
+            receipts=_receipts(self._task.plan, state),
             unmet=unmet,
             barred=barred,
             is_unjudged=isinstance(people, DirectoryUnavailable),

@@ -18,7 +18,7 @@ from activities.attempt import Claim, StepAttempt, Unready
 from activities.caller import check_caller, own_audience
 from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating
-from activities.observing import is_observed, observed, unmet
+from activities.observing import effect_seen, is_observed, observed, unmet
 from activities.pacing import Pacing
 from activities.requiring import Requiring
 from activities.stopping import (
@@ -158,9 +158,7 @@ class Execution:
         if not await self._records.transact(attempt.run, attempt.is_unclaimed):
             return _must_be_observed  # an earlier attempt may have acted, so the tool is asked what it did
         try:
-            tool = self._tool(step)
-            arguments = _arguments(tool, step, step.arguments, is_resolved=False)
-            now = await observed(tool, arguments)
+            tool, arguments, now = await self._observed_again(step)
         except ToolUnavailable as error:
             if tries_without_stops() < STEP_TRIES:
                 raise
@@ -170,6 +168,31 @@ class Execution:
             said = str(error)
             return lambda _receipts: said
         return partial(unmet, tool, arguments, step.observation, now)
+
+    async def _observed_again(self, step: Step) -> tuple[Tool, ToolArguments, JsonValue]:
+        tool = self._tool(step)
+        arguments = _arguments(tool, step, step.arguments, is_resolved=False)
+        return tool, arguments, await observed(tool, arguments)
+
+    async def _look(self, step: Step, claim: Claim) -> Receipt | None:
+        """Observe the world again before a repeat: it may have changed since an earlier attempt began.
+
+        Return None if what was approved still holds, or the receipt if the tool sees its effect.
+
+        Raises:
+            EffectUnknown: neither.
+            ToolUnavailable, ToolRefused: it cannot be observed, now or ever.
+        """
+        if claim.receipt is not None or not self._was_observed(step):
+            return None
+        tool, arguments, now = await self._observed_again(step)
+        why = unmet(tool, arguments, step.observation, now, claim.receipts)
+        if why is None:
+            return None
+        seen = effect_seen(tool, arguments, now, claim.effect.idempotency_key)
+        if seen is None:
+            raise EffectUnknown(f"An earlier attempt may have done it, so it is not repeated. {why}")
+        return seen
 
     def _was_observed(self, step: Step) -> bool:
         """Return whether the step's tool observed the world when the plan was drafted, even if it saw None.
@@ -238,6 +261,7 @@ class Execution:
             claim.earlier,
             unmet=claim.unmet,
             timed=partial(_timed, attempt, claim, timedelta(seconds=tool.declaration.seconds)),
+            look=partial(self._look, step, claim),
         )
 
     async def _settle(
