@@ -24,8 +24,8 @@ from activities.requiring import Requiring
 from activities.stopping import (
     StoppedSteps,
     keep_what_broke_off,
-    tries_without_stops,
-    waiting_if_stopped,
+    tries_without_waits,
+    waiting,
     what_broke_off,
 )
 from activities.tasks import StepResult, StepTask
@@ -103,7 +103,7 @@ class Execution:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
                 (to be retried) a tool, the records or the list of people not answering.
         """
-        with heartbeating() as heartbeats, as_application_errors(), waiting_if_stopped(self._stopped):
+        with heartbeating() as heartbeats, as_application_errors(), waiting(self._stopped):
             check_caller(task.run, self._records)
             attempt = StepAttempt(task, self._requiring, heartbeats)
             return await _shield_until_done(self._acting.get(attempt.activity) or self._begin(attempt))
@@ -127,7 +127,7 @@ class Execution:
             )
             if instead is not None:
                 return instead
-        with as_application_errors(STEP_TRIES, tries_without_stops()):
+        with as_application_errors(STEP_TRIES, tries_without_waits()):
             precondition = await self._precondition(attempt, step)
         async with self._pacing.turn() as turn:
             _leave_if_withdrawn()
@@ -140,7 +140,8 @@ class Execution:
             if isinstance(claim, Claim):
                 log_later(partial(attempt.log_claim, claim))
                 turn.end_soon()
-                with as_application_errors(STEP_TRIES, claim.effect.attempts):
+                tried = min(claim.effect.attempts, tries_without_waits())
+                with as_application_errors(STEP_TRIES, tried):
                     claim = await self._act_and_store(attempt, step, claim)
             log_later(partial(attempt.log_result, claim))
             return claim
@@ -160,7 +161,7 @@ class Execution:
         try:
             tool, arguments, now = await self._observed_again(step)
         except ToolUnavailable as error:
-            if tries_without_stops() < STEP_TRIES:
+            if tries_without_waits() < STEP_TRIES:
                 raise
             said = f"{error} It was tried {STEP_TRIES} times."
             return lambda _receipts: said
@@ -299,13 +300,10 @@ def _timed(
     """Return what a tool's answer means, by the time since the act (docs/decisions/0057).
 
     Raises:
-        StillBegun: there is no trace, but it may still happen, or be listed; or nobody can say now whether it
-            may be repeated. The next attempt looks again.
+        StillBegun: there is no trace, but it may still happen, or be listed; the next attempt looks again.
     """
     if isinstance(found, Repeatable):
         if found.within is None or attempt.age(claim) < found.within:
-            if claim.barred and claim.is_unjudged:
-                raise StillBegun(claim.barred)
             return Unknown(claim.barred) if claim.barred else found
         if isinstance(found.later, Unknown):
             return found.later

@@ -247,6 +247,7 @@ async def test_a_call_is_recognised_by_what_it_leaves_and_only_by_that(etags, ca
         others = await calling.observe(arguments)
 
     assert receipt is not None
+    assert isinstance(left, dict)
     assert receipt.details.get("etag", "") == left.get("etag", "")
     assert receipt.summary.startswith(f"{call['method']} {arguments.url} was not answered, but")
     assert calling.still_holds(arguments, seen, left, [receipt])

@@ -194,10 +194,10 @@ async def _run(gate: Gate, number: int, slot: Slot) -> list[str]:
     async with asyncio.timeout(PATIENCE):
         while (status := await gate.api.status(run)).state not in ("held", "executed", "failed"):
             await asyncio.sleep(0.1)
-    step = status.steps[0].state
+    ended = status.steps[0].state
     checks = {
         f"the run ended as {status.state}": status.state == slot.end,
-        f"the step ended as {step}": step == ("in_doubt" if slot.end == "held" else "done"),
+        f"the step ended as {ended}": ended == ("in_doubt" if slot.end == "held" else "done"),
         f"it was called at {slot.acts}": slot.acts == slot.calls,
         f"it was done {len(slot.done)} times": len(slot.done) <= 1,
         f"{slot.value} is there": slot.value == slot.value_at_the_end,
