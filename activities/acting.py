@@ -5,7 +5,7 @@ timeout, a bug), the tool is asked to find out. If it cannot, the step is in dou
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -29,6 +29,10 @@ Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
 out, and whether the other side still remembers the key. Raises `StillBegun` if the effect may still
 happen."""
 
+Look = Callable[[], Awaitable[Receipt | None]]
+"""Observes again what the step depends on, before a repeat. Returns None if the step may act, or the receipt
+of its effect if that can be seen. Raises `EffectUnknown` if what was approved no longer holds."""
+
 _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +52,10 @@ class Earlier(StrEnum):
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
     """Return what an answer means if the time of the act is unknown: a missing trace rules nothing out."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
+
+
+async def unobserved() -> None:
+    """Let a step that depends on nothing be repeated."""
 
 
 class Undoing:
@@ -84,6 +92,7 @@ async def act_once(
     *,
     unmet: str | None = None,
     timed: Timed = untimed,
+    look: Look = unobserved,
 ) -> Receipt:
     """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
 
@@ -95,6 +104,7 @@ async def act_once(
         unmet: why the precondition does not hold now, if a person ruled the effect out: nothing may be done,
             but the tool may know that it happened after all.
         timed: what the tool's answer means, by the time since the act.
+        look: observes again before a repeat. A step whose effect is ruled out was observed with its claim.
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
@@ -127,7 +137,18 @@ async def act_once(
                 raise ToolUnavailable(said, after=timedelta())  # nothing has to be waited for
             return await _act(tool, arguments, key, timed)
         case Repeatable():
-            return await _repeat(tool, arguments, key, timed)
+            seen = await _look(look) if earlier is Earlier.BEGUN else None
+            return seen or await _repeat(tool, arguments, key, timed)
+
+
+async def _look(look: Look) -> Receipt | None:
+    """Observe again: the world may have changed since the earlier attempt, by its own effect or by others."""
+    try:
+        return await look()
+    except ToolUnavailable as error:
+        raise StillBegun(f"An earlier attempt may have done it, and now: {error}", error.after) from error
+    except ToolRefused as error:
+        raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
 
 
 async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:

@@ -88,9 +88,9 @@ class Claim(Frozen):
         began_at: when the first attempt began whose result is not known.
         arguments: of the step, with the values of its references.
         receipt: of the step, if it is to be undone.
+        receipts: of the steps of this run so far.
         unmet: why nothing may be done, although the effect may have happened.
         barred: why what an earlier attempt began must not be repeated now; empty if it may be.
-        is_unjudged: whether that is so because the list of people cannot be read.
     """
 
     effect: Effect
@@ -98,9 +98,9 @@ class Claim(Frozen):
     began_at: AwareDatetime
     arguments: dict[str, JsonValue]
     receipt: Receipt | None = None
+    receipts: tuple[StepReceipt, ...] = ()
     unmet: str | None = None
     barred: str = ""
-    is_unjudged: bool = False
 
 
 class Unready(Frozen):
@@ -179,7 +179,7 @@ class StepAttempt:
         it. The step may act again only if it could begin now, too; else the claim is `barred` from that.
 
         Raises:
-            DirectoryUnavailable: the list of people cannot be read; no step begins until it can.
+            DirectoryUnavailable: the list of people cannot be read; nothing is claimed until it can.
             InDoubt: an earlier attempt left the step in doubt.
             NotApproved: the record does not allow this step.
             StepStopped: people have stopped every step, or those of this tool.
@@ -188,7 +188,7 @@ class StepAttempt:
         """
         trail.check()
         step = self._task.step
-        found, state, people_hash = find_effect(trail, self._key), trail.state(), ""
+        found, state = find_effect(trail, self._key), trail.state()
         if found is not None and found.receipt is not None:
             return self._recorded_result(found.receipt, state)
         if _is_ahead(state, self._task):
@@ -202,14 +202,15 @@ class StepAttempt:
         instead = self._left_or_stopped(trail, state, stops, is_beginning=is_beginning)
         if instead is not None:
             return instead
+        if isinstance(people, DirectoryUnavailable):
+            raise people
         if is_beginning:
             instead = self._instead_of_beginning(trail, state, people)
             if instead is not None:
                 return instead
         self._authorise(state)
         barred = "" if is_beginning else self._barred(state, people)
-        if not barred and isinstance(people, People):
-            people_hash = people.hash
+        people_hash = "" if barred or people is None else people.hash
         no_longer = self._may_no_longer_begin(state, people) if is_beginning else None
         if no_longer is not None:
             return self._append_unready(trail, no_longer, found)
@@ -234,9 +235,9 @@ class StepAttempt:
             began_at=_began_at(trail, self._key) if earlier is Earlier.BEGUN else claimed_at,
             arguments={**arguments, **resolved},
             receipt=state.steps[step - 1].receipt if self._task.undo else None,
+            receipts=_receipts(self._task.plan, state),
             unmet=unmet,
             barred=barred,
-            is_unjudged=isinstance(people, DirectoryUnavailable),
         )
 
     def is_unclaimed(self, trail: OpenTrail) -> bool:
@@ -368,13 +369,11 @@ class StepAttempt:
         return None
 
     def _instead_of_beginning(
-        self, trail: OpenTrail, state: RunState, people: People | DirectoryUnavailable | None
+        self, trail: OpenTrail, state: RunState, people: People | None
     ) -> StepResult | None:
         task = self._task
         if state.drafted is not None and state.fingerprint == task.fingerprint:
             self._requiring.require_sound(trail, task.requested_at, state.drafted)
-        if isinstance(people, DirectoryUnavailable):
-            raise people
         if task.undo:
             return None
         reopened = self._reopened(trail, state, people)
@@ -412,7 +411,7 @@ class StepAttempt:
         trail: OpenTrail,
         state: RunState,
         arguments: dict[str, JsonValue],
-        people: People | DirectoryUnavailable | None,
+        people: People | None,
         *,
         is_beginning: bool,
     ) -> tuple[RecentSum, ...] | StepResult:
@@ -431,8 +430,7 @@ class StepAttempt:
             trail, state, self._requiring, step=task.step, arguments=arguments, now=now
         )
         if isinstance(reserved, Needing):
-            listed = people if isinstance(people, People) else None
-            return self._reopen(trail, needing_more(state, reserved, task.step, listed, now))
+            return self._reopen(trail, needing_more(state, reserved, task.step, people, now))
         return reserved.recent
 
     def _refuse_what_failed(self, state: RunState) -> None:
@@ -482,21 +480,17 @@ class StepAttempt:
         if first is not None:
             raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
 
-    def _may_no_longer_begin(
-        self, state: RunState, people: People | DirectoryUnavailable | None
-    ) -> str | None:
+    def _may_no_longer_begin(self, state: RunState, people: People | None) -> str | None:
         """Return why a step may not begin any more: no time is left, or its resolution no longer counts."""
         now = self._clock.now()
         if not self._task.undo and state.beginning.first(now) is None:
             return f"{_sentence(why_too_late(state))}."
-        return lost_resolution(state, people, now) if isinstance(people, People) else None
+        return lost_resolution(state, people, now) if people is not None else None
 
-    def _barred(self, state: RunState, people: People | DirectoryUnavailable | None) -> str:
+    def _barred(self, state: RunState, people: People | None) -> str:
         """Return why what an earlier attempt began must not be repeated now; empty if it may be."""
         why: str | None
-        if isinstance(people, DirectoryUnavailable):
-            why = str(people)
-        elif self._task.undo:
+        if self._task.undo:
             why = self._may_no_longer_begin(state, people)
         else:
             now = self._clock.now()

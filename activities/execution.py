@@ -18,14 +18,14 @@ from activities.attempt import Claim, StepAttempt, Unready
 from activities.caller import check_caller, own_audience
 from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating
-from activities.observing import is_observed, observed, unmet
+from activities.observing import effect_seen, is_observed, observed, unmet
 from activities.pacing import Pacing
 from activities.requiring import Requiring
 from activities.stopping import (
     StoppedSteps,
     keep_what_broke_off,
-    tries_without_stops,
-    waiting_if_stopped,
+    tries_without_waits,
+    waiting,
     what_broke_off,
 )
 from activities.tasks import StepResult, StepTask
@@ -103,7 +103,7 @@ class Execution:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
                 (to be retried) a tool, the records or the list of people not answering.
         """
-        with heartbeating() as heartbeats, as_application_errors(), waiting_if_stopped(self._stopped):
+        with heartbeating() as heartbeats, as_application_errors(), waiting(self._stopped):
             check_caller(task.run, self._records)
             attempt = StepAttempt(task, self._requiring, heartbeats)
             return await _shield_until_done(self._acting.get(attempt.activity) or self._begin(attempt))
@@ -127,7 +127,7 @@ class Execution:
             )
             if instead is not None:
                 return instead
-        with as_application_errors(STEP_TRIES, tries_without_stops()):
+        with as_application_errors(STEP_TRIES, tries_without_waits()):
             precondition = await self._precondition(attempt, step)
         async with self._pacing.turn() as turn:
             _leave_if_withdrawn()
@@ -140,7 +140,8 @@ class Execution:
             if isinstance(claim, Claim):
                 log_later(partial(attempt.log_claim, claim))
                 turn.end_soon()
-                with as_application_errors(STEP_TRIES, claim.effect.attempts):
+                tried = min(claim.effect.attempts, tries_without_waits())
+                with as_application_errors(STEP_TRIES, tried):
                     claim = await self._act_and_store(attempt, step, claim)
             log_later(partial(attempt.log_result, claim))
             return claim
@@ -158,11 +159,9 @@ class Execution:
         if not await self._records.transact(attempt.run, attempt.is_unclaimed):
             return _must_be_observed  # an earlier attempt may have acted, so the tool is asked what it did
         try:
-            tool = self._tool(step)
-            arguments = _arguments(tool, step, step.arguments, is_resolved=False)
-            now = await observed(tool, arguments)
+            tool, arguments, now = await self._observed_again(step)
         except ToolUnavailable as error:
-            if tries_without_stops() < STEP_TRIES:
+            if tries_without_waits() < STEP_TRIES:
                 raise
             said = f"{error} It was tried {STEP_TRIES} times."
             return lambda _receipts: said
@@ -170,6 +169,31 @@ class Execution:
             said = str(error)
             return lambda _receipts: said
         return partial(unmet, tool, arguments, step.observation, now)
+
+    async def _observed_again(self, step: Step) -> tuple[Tool, ToolArguments, JsonValue]:
+        tool = self._tool(step)
+        arguments = _arguments(tool, step, step.arguments, is_resolved=False)
+        return tool, arguments, await observed(tool, arguments)
+
+    async def _look(self, step: Step, claim: Claim) -> Receipt | None:
+        """Observe the world again before a repeat: it may have changed since an earlier attempt began.
+
+        Return None if what was approved still holds, or the receipt if the tool sees its effect.
+
+        Raises:
+            EffectUnknown: neither.
+            ToolUnavailable, ToolRefused: it cannot be observed, now or ever.
+        """
+        if claim.receipt is not None or not self._was_observed(step):
+            return None
+        tool, arguments, now = await self._observed_again(step)
+        why = unmet(tool, arguments, step.observation, now, claim.receipts)
+        if why is None:
+            return None
+        seen = effect_seen(tool, arguments, now, claim.effect.idempotency_key)
+        if seen is None:
+            raise EffectUnknown(f"An earlier attempt may have done it, so it is not repeated. {why}")
+        return seen
 
     def _was_observed(self, step: Step) -> bool:
         """Return whether the step's tool observed the world when the plan was drafted, even if it saw None.
@@ -238,6 +262,7 @@ class Execution:
             claim.earlier,
             unmet=claim.unmet,
             timed=partial(_timed, attempt, claim, timedelta(seconds=tool.declaration.seconds)),
+            look=partial(self._look, step, claim),
         )
 
     async def _settle(
@@ -275,13 +300,10 @@ def _timed(
     """Return what a tool's answer means, by the time since the act (docs/decisions/0057).
 
     Raises:
-        StillBegun: there is no trace, but it may still happen, or be listed; or nobody can say now whether it
-            may be repeated. The next attempt looks again.
+        StillBegun: there is no trace, but it may still happen, or be listed; the next attempt looks again.
     """
     if isinstance(found, Repeatable):
         if found.within is None or attempt.age(claim) < found.within:
-            if claim.barred and claim.is_unjudged:
-                raise StillBegun(claim.barred)
             return Unknown(claim.barred) if claim.barred else found
         if isinstance(found.later, Unknown):
             return found.later

@@ -65,8 +65,7 @@ def as_application_errors(
                 error, final=lasted is not None, tried=count, lasted=lasted, again=_bounded(error)
             ) from None
         pause = None if tried is None else _pause(tried)
-        asked = error.again if isinstance(error, errors.StillBegun) else _bounded(error)
-        again = asked or pause
+        again = _bounded(error) or pause
         raise _failure(error, final=_is_last(tries, count), tried=count, again=again) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
@@ -80,7 +79,12 @@ def as_application_errors(
 
 
 def _bounded(error: errors.PlangateError) -> timedelta | None:
-    """Return how long the other side of a tool asks to wait, between the shortest and the longest pause."""
+    """Return how long the other side of a tool asks to wait, between the shortest and the longest pause.
+
+    An effect that may still happen is looked at again as soon as it can no longer.
+    """
+    if isinstance(error, errors.StillBegun):
+        return None if error.again is None else min(error.again, _LONGEST_ASKED)
     after = error.after if isinstance(error, errors.ToolUnavailable) else None
     return None if after is None else min(max(after, _SHORTEST_ASKED), _LONGEST_ASKED)
 

@@ -11,8 +11,8 @@ from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavaila
 from plangate.domain.observations import changes
 from plangate.domain.plan import canonical_json, uncanonical
 from plangate.domain.references import references_in
-from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, StepReceipt
-from plangate.tool import Observes, ObservesBy, Tool
+from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt, StepReceipt
+from plangate.tool import Observes, ObservesBy, SeesItsEffect, Tool
 
 _log = structlog.get_logger(__name__)
 
@@ -67,3 +67,14 @@ def unmet(
         except Exception:  # noqa: BLE001  a tool's bug: what cannot be compared does not hold
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
     return f"What the plan relies on has changed since it was drafted: {changes(seen, now)}."
+
+
+def effect_seen(tool: Tool, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
+    """Return the receipt of an effect that the tool recognises in what is observed now, or None."""
+    if not isinstance(tool, SeesItsEffect):
+        return None
+    try:
+        return tool.effect_seen(arguments, now, idempotency_key)
+    except Exception:  # noqa: BLE001  a tool's bug: its effect is not recognised
+        _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
+        return None

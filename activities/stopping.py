@@ -9,12 +9,19 @@ from typing import Final
 import structlog
 from pydantic import JsonValue
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.caller import check_workflow_type, own_audience
 from activities.failures import as_application_errors
 from activities.waiting import soon
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.errors import StepStopped
+from plangate.domain.errors import (
+    DirectoryUnavailable,
+    OtherRecords,
+    RecordsUnavailable,
+    StepStopped,
+    StepTooEarly,
+)
 from plangate.domain.escaping import cut
 from plangate.domain.key_orders import KeyDecided, KeyOrderArrival, is_key_order, read_key_order
 from plangate.domain.key_orders import judge as judge_key_order
@@ -48,6 +55,8 @@ _SOONEST: Final = 1.0
 _LATEST: Final = 20.0
 _LONGEST_SAID: Final = 4_000
 _AGAIN_PER_SECOND: Final = 40  # attempts of all stopped steps of a worker
+_WAITS: Final = (DirectoryUnavailable, RecordsUnavailable, OtherRecords, StepTooEarly)
+_WAITS_BY_NAME: Final = frozenset(one.__name__ for one in _WAITS)
 _log = structlog.get_logger(__name__)
 
 
@@ -179,21 +188,29 @@ class StoppedSteps:
 
 
 @contextmanager
-def waiting_if_stopped(steps: StoppedSteps) -> Iterator[None]:
-    """Let a step that is stopped try again soon, without using up its tries.
+def waiting(steps: StoppedSteps) -> Iterator[None]:
+    """Let a step wait for people, for its time or for the records without using up its tries.
 
     The attempts that only waited are counted in the heartbeat details, which Temporal hands to the next one.
+    A step that is stopped tries again soon.
     """
     try:
         yield
     except StepStopped:
-        activity.heartbeat(_waits() + 1, what_broke_off())
+        _count_as_wait()
         with as_application_errors(again=steps.again()):
             raise
+    except _WAITS:
+        _count_as_wait()
+        raise
+    except ApplicationError as error:  # of a block within, which has turned it into one
+        if error.type in _WAITS_BY_NAME:
+            _count_as_wait()
+        raise
 
 
-def tries_without_stops() -> int:
-    """Return the number of this attempt, without those that only waited for a release."""
+def tries_without_waits() -> int:
+    """Return the number of this attempt, without those that only waited."""
     return max(1, activity.info().attempt - _waits())
 
 
@@ -209,6 +226,10 @@ def what_broke_off() -> str:
             return said
         case _:
             return ""
+
+
+def _count_as_wait() -> None:
+    activity.heartbeat(_waits() + 1, what_broke_off())
 
 
 def _waits() -> int:

@@ -141,6 +141,12 @@ class Settings(BaseSettings):
     http_idempotent_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="those that honour Idempotency-Key, so that a call may be repeated"
     )
+    http_key_seconds: int = Field(
+        default=82_800,
+        ge=0,
+        le=315_360_000,
+        description="for how long after a call these hosts remember its key; 0: nothing is repeated by a key",
+    )
     http_headers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="headers that a plan may set in addition to the usual ones, comma-separated"
     )

@@ -166,6 +166,18 @@ class ObservesBy(Protocol):
 
 
 @runtime_checkable
+class SeesItsEffect(Protocol):
+    """A tool that recognises its effect in what it observes, such as a URL that is gone after a DELETE."""
+
+    def effect_seen(self, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
+        """Return the receipt if ``now`` is what the call leaves; None if that cannot be told.
+
+        It is asked before a repeat, when what was approved no longer holds. A tool that needs more than the
+        observation looks in `Tool.find_out`.
+        """
+
+
+@runtime_checkable
 class ActsOnObservation(Protocol):
     """A tool whose act depends on what it observed at the draft, which the approvers saw."""
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -217,6 +218,62 @@ async def test_a_call_below_the_url_explains_a_change_and_any_other_does_not(pat
         seen, now = await calling.observe(arguments), await calling.observe(arguments)
 
     assert calling.still_holds(arguments, seen, now, [receipt]) is is_explained
+
+
+# What a call leaves
+
+
+@pytest.mark.parametrize("etags", [True, False])
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"method": "DELETE"},
+        {"method": "PUT", "json_body": {"b": [1.0, "u"], "a": None}},
+        {"method": "PUT", "body": '{"a": 1,\n "b": 2}', "headers": {"content-type": "application/json"}},
+        {"method": "PUT", "body": "not json"},
+    ],
+    ids=str,
+)
+async def test_a_call_is_recognised_by_what_it_leaves_and_only_by_that(etags, call):
+    shelf = Shelf(etags=etags)
+    async with running(shelf) as server:
+        calling, arguments = tool(server), to(server, **call)
+        seen = await calling.observe(arguments)
+        assert calling.effect_seen(arguments, seen, KEY) is None
+        await calling.act(arguments, KEY)
+        left = await calling.observe(arguments)
+        receipt = calling.effect_seen(arguments, left, KEY)
+        shelf.document = b'{"v": "of another person"}'
+        others = await calling.observe(arguments)
+
+    assert receipt is not None
+    assert isinstance(left, dict)
+    assert receipt.details.get("etag", "") == left.get("etag", "")
+    assert receipt.summary.startswith(f"{call['method']} {arguments.url} was not answered, but")
+    assert calling.still_holds(arguments, seen, left, [receipt])
+    assert calling.effect_seen(arguments, others, KEY) is None
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+async def test_a_call_is_not_recognised_by_another_url_or_what_others_do_not_leave(method):
+    async with running(Shelf(etags=True)) as server:
+        calling = tool(server)
+        elsewhere = to(server, method, path="/other", observe=to(server, "GET").url, body="x")
+        server.answer = lambda _: answer(body="x", kind="text/plain")
+        assert calling.effect_seen(elsewhere, await calling.observe(elsewhere), KEY) is None
+        if method in ("POST", "PATCH"):
+            here = to(server, method, observe=to(server, "GET").url, body="x")
+            assert calling.effect_seen(here, await calling.observe(here), KEY) is None
+        server.answer = lambda _: NOT_FOUND
+        assert calling.effect_seen(elsewhere, await calling.observe(elsewhere), KEY) is None
+
+
+async def test_a_url_that_asks_to_wait_is_observed_after_that():
+    async with running(status("503 Busy", "Retry-After: 40")) as server:
+        with pytest.raises(ToolUnavailable) as caught:
+            await tool(server).observe(to(server, "PUT"))
+
+    assert caught.value.after == timedelta(seconds=40)
 
 
 # What people and the planner read

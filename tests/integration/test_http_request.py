@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpcore
@@ -21,7 +22,7 @@ from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header
 from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.settings import Settings
-from plangate.tool import Repeatable, Unknown
+from plangate.tool import DidNotHappen, Repeatable, Unknown
 from tests.integration.certificates import certificate_for
 
 KEY = "plan-ü\r\n:3f9a12bc4d5e:1"
@@ -435,6 +436,33 @@ def test_an_overloaded_server_that_says_when_to_come_back_did_nothing():
     assert judged("POST", 503) == "EffectUnknown"
 
 
+DATED = "Thu, 26 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize("code", [408, 425, 429, 503])
+@pytest.mark.parametrize(
+    ("asked", "dated", "wait"),
+    [
+        ("7", "", timedelta(seconds=7)),
+        (" 0 ", "", timedelta()),
+        ("9" * 40, "", timedelta(seconds=999_999_999)),
+        ("Thu, 26 Nov 2026 12:01:30 GMT", DATED, timedelta(seconds=90)),
+        ("Thu, 26 Nov 2026 11:00:00 GMT", DATED, timedelta()),
+        ("Thu, 26 Nov 2026 12:01:30 GMT", "", None),
+        ("-7", DATED, None),
+        ("1.5", DATED, None),
+        ("\u0667", DATED, None),
+        ("soon", DATED, None),
+    ],
+)
+def test_what_a_server_asks_to_wait_is_what_the_next_attempt_waits(code, asked, dated, wait):
+    answer = Answer(code, {"retry-after": asked, "date": dated}, b"", is_whole=True)
+    for method in ("GET", "POST"):
+        failure = failure_of(Call(method, "https://example.org/", {}), answer, honours_keys=False)
+        assert isinstance(failure, ToolUnavailable)
+        assert failure.after == wait
+
+
 def test_a_conflict_may_be_with_an_earlier_attempt_where_keys_are_honoured():
     assert judged("POST", 409, honours_keys=True) == "EffectUnknown"
     assert judged("POST", 409) == "ToolRefused"
@@ -503,11 +531,21 @@ async def test_a_body_that_never_ends_is_left_alone_in_time(monkeypatch):
     assert (receipt.details["body"], receipt.details["body_is_whole"]) == ("half", False)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-async def test_after_a_crash_a_method_that_may_be_repeated_is(method):
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_after_a_crash_a_method_that_changes_nothing_begins_anew(method):
     server = Server(port=8080)
 
-    assert await tool(server).find_out(to(server, method), KEY) == Repeatable()
+    assert await tool(server).find_out(to(server, method), KEY) == DidNotHappen()
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("honours", [True, False])
+async def test_after_a_crash_a_method_that_may_be_repeated_is_at_any_time(method, honours):
+    server = Server(port=8080)
+    here = ("127.0.0.1:8080",) if honours else ()
+
+    calling = tool(server, http_idempotent_hosts=here, http_key_seconds=0)
+    assert await calling.find_out(to(server, method), KEY) == Repeatable()
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
@@ -515,7 +553,11 @@ async def test_after_a_crash_any_other_is_repeated_only_where_keys_are_honoured(
     server = Server(port=8080)
     honouring = tool(server, http_idempotent_hosts=("127.0.0.1:8080",))
 
-    assert await honouring.find_out(to(server, method), KEY) == Repeatable()
+    repeatable = await honouring.find_out(to(server, method), KEY)
+    assert isinstance(repeatable, Repeatable)
+    assert repeatable.within == timedelta(hours=23)
+    assert isinstance(repeatable.later, Unknown)
+    assert header_key(KEY) in repeatable.later.reason
     finding = await tool(server).find_out(to(server, method), KEY)
     assert isinstance(finding, Unknown)
     assert header_key(KEY) in finding.reason

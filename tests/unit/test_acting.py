@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
-from activities.acting import Earlier, Timed, act_once, untimed
+from activities.acting import Earlier, Look, Timed, act_once, unobserved, untimed
 from activities.execution import PATIENCE
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
 from plangate.domain.tool import (
@@ -59,12 +60,24 @@ class ScriptedTool:
         return self.finds
 
 
-async def outcome(tool: ScriptedTool, *, begun_before: bool) -> Receipt | type[Exception]:
+async def outcome(
+    tool: ScriptedTool, *, begun_before: bool, look: Look = unobserved
+) -> Receipt | type[Exception]:
     try:
         earlier = Earlier.BEGUN if begun_before else Earlier.NOTHING
-        return await act_once(tool, ToolArguments(), "key", earlier)
+        return await act_once(tool, ToolArguments(), "key", earlier, look=look)
     except PlangateError as error:
         return type(error)
+
+
+def looking(tool: ScriptedTool, sees: Receipt | Exception | None) -> Look:
+    async def look() -> Receipt | None:
+        tool.asked.append("look")
+        if isinstance(sees, Exception):
+            raise sees
+        return sees
+
+    return look
 
 
 BUG, LATER, NEVER, LOST = (
@@ -120,6 +133,43 @@ async def test_an_attempt_after_one_that_never_ended_asks_before_it_acts(
     tool = ScriptedTool(acts, finds)
     assert await outcome(tool, begun_before=True) == expected
     assert tool.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("sees", "expected", "asked"),
+    [
+        (None, FRESH, ["find_out", "look", "act"]),
+        (OLD, OLD, ["find_out", "look"]),
+        (LATER, StillBegun, ["find_out", "look"]),
+        (NEVER, EffectUnknown, ["find_out", "look"]),
+        (LOST, EffectUnknown, ["find_out", "look"]),
+    ],
+)
+async def test_what_may_be_repeated_is_observed_before(
+    sees: Receipt | Exception | None, expected: object, asked: list[str]
+) -> None:
+    tool = ScriptedTool(finds=Repeatable())
+    assert await outcome(tool, begun_before=True, look=looking(tool, sees)) == expected
+    assert tool.asked == asked
+
+
+@pytest.mark.parametrize("earlier", Earlier)
+@pytest.mark.parametrize("finds", [Happened(OLD), DidNotHappen(), NotFound(None, "?"), Unknown("?"), LATER])
+async def test_what_is_not_repeated_is_not_observed(
+    earlier: Earlier, finds: EffectStatus | Exception
+) -> None:
+    tool = ScriptedTool(finds=finds)
+    with suppress(PlangateError):
+        await act_once(tool, ToolArguments(), "key", earlier, look=looking(tool, NEVER))
+    assert "look" not in tool.asked
+
+
+async def test_an_observation_that_is_told_to_wait_waits() -> None:
+    tool = ScriptedTool(finds=Repeatable())
+    look = looking(tool, ToolUnavailable("l", timedelta(seconds=40)))
+    with pytest.raises(StillBegun) as caught:
+        await act_once(tool, ToolArguments(), "key", Earlier.BEGUN, look=look)
+    assert caught.value.again == timedelta(seconds=40)
 
 
 TRACELESS = NotFound(since=None, reason="Look there.")

@@ -40,6 +40,22 @@ def test_a_tool_is_asked_again_after_the_time_that_its_other_side_asks_for_withi
     assert failure(errors.ToolUnavailable("x", asked), 3, 1).next_retry_delay == waited
 
 
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [
+        (None, None),
+        (timedelta(seconds=0.2), timedelta(seconds=0.2)),
+        (timedelta(hours=1), timedelta(hours=1)),
+        (timedelta(days=9), timedelta(hours=1)),
+    ],
+)
+def test_an_effect_that_may_still_happen_is_looked_at_again_in_time(
+    asked: timedelta | None, waited: timedelta | None
+) -> None:
+    """The wait may be what a vendor asks for at a repeat."""
+    assert failure(errors.StillBegun("x", asked), 3, 1).next_retry_delay == waited
+
+
 @pytest.mark.parametrize("error", [errors.RecordsUnavailable("x"), errors.WorkerStopping("x")])
 def test_a_failure_of_the_records_or_a_stopping_worker_is_never_final(error: Exception) -> None:
     assert not failure(error, 3, 99).non_retryable

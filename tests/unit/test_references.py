@@ -155,6 +155,27 @@ def test_what_only_looks_like_a_reference_is_no_value_of_another_type(value):
     assert check_plan(plan(body=value), TOOLS, LIMIT).steps[2].arguments["body"] == value
 
 
+class Linked(BaseModel):
+    number: int
+
+
+@pytest.mark.parametrize(("source", "is_fault"), [(1, False), (2, False), (3, True), (4, True), (99, True)])
+def test_a_reference_leads_to_an_earlier_step_even_where_the_step_itself_returns_such_a_field(
+    source: int, is_fault: bool
+) -> None:
+    tools = {"close": declared("close", CloseArguments, Linked)}
+    first = {"tool": "close", "arguments": {"number": 1}}
+    proposed = {
+        "summary": "Close",
+        "steps": [first, first, {"tool": "close", "arguments": {"number": of(source, "number")}}, first],
+    }
+    if is_fault:
+        with pytest.raises(PlanInvalid):
+            check_plan(proposed, tools, LIMIT)
+    else:
+        check_plan(proposed, tools, LIMIT)
+
+
 # Just before the step
 
 

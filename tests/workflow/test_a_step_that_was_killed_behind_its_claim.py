@@ -14,6 +14,8 @@ from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.tool import EffectStatus, Repeatable
 from tests.support.gate import Gate
+from tests.support.holds import approved as booked
+from tests.support.holds import booking_gate, refused
 from tests.support.policies import wants
 from tests.support.transactions import hook_transactions
 from tests.workflow.test_start_times import broken, daily, kinds
@@ -162,3 +164,38 @@ async def test_an_approval_that_was_lost_meanwhile_is_asked_for_again(
         await gate.api.withdraw(status.workflow_id, "by rita")
         await gate.result(status.workflow_id)
     assert not broken(gate, status)
+
+
+@pytest.mark.parametrize("resolution", ["retry", "undo"])
+async def test_nothing_is_repeated_on_the_word_of_a_person_who_left(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, resolution: str
+) -> None:
+    """Erik resolves the held run, the worker dies behind the claim, and erik leaves."""
+    gate, account = idle_gate, booking_gate(idle_gate)
+    names, died = {"rita", "erik", "dana"}, []
+
+    class Listed:
+        def people(self) -> People:
+            return People(persons=tuple(Person(name=name) for name in sorted(names)))
+
+    async def die(result: object, is_receipt: bool) -> None:
+        del is_receipt
+        if isinstance(result, Claim) and "resolved" in died and "erik" in names:
+            names.discard("erik")
+            raise RuntimeError("killed behind the claim")
+
+    gate.directory = Listed()
+    account.fails_at = {"2": refused()}
+    monkeypatch.setattr(account, "find_out", repeatable)
+    monkeypatch.setattr(account, "find_out_undo", repeatable)
+    hook_transactions(monkeypatch, "execute_step", after=die)
+    async with gate.worker():
+        run = (await booked(gate, "1", "2")).workflow_id
+        await gate.held(run)
+        died.append("resolved")
+        assert (await gate.resolve(run, resolution, by="erik")).accepted
+        said = f"with '{resolution}', and now erik is not in the list of people"
+        held = await gate.until("held", run, lambda one: one.held is not None and said in one.held.why)
+        assert held.held is not None
+        assert "must not be repeated now. erik resolved step 2" in held.held.why
+        assert account.texts() == ["booked 1"]

@@ -17,6 +17,7 @@ from activities.tools.email.tool import SendEmail
 from plangate.audit.attached import digests_named
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Trust, inspect_run
+from plangate.domain.errors import ToolRefused
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
 from plangate.records.attachments import contents_of
@@ -232,3 +233,26 @@ async def test_without_the_folder_a_mail_with_attachments_is_refused_and_names_t
     idle_gate.tools["send_email"] = SendEmail.from_settings(Settings(var_dir=tmp_path))
 
     assert "PLANGATE_ATTACHMENTS_DIR" in await refused(idle_gate, "a.pdf")
+
+
+class Exchanged:
+    """Records that give other bytes under a digest than those that were kept."""
+
+    async def keep(self, content: bytes) -> str:
+        return hashlib.sha256(content).hexdigest()
+
+    async def read(self, digest: str) -> bytes | None:
+        del digest
+        return INVOICE + b" of another person"
+
+
+async def test_other_bytes_than_those_of_the_digest_are_never_sent(tmp_path: Path) -> None:
+    (tmp_path / "4711.pdf").write_bytes(INVOICE)
+    settings = Settings(var_dir=tmp_path, attachments_dir=tmp_path)
+    mailing = SendEmail.from_settings(settings).with_blobs(Exchanged())
+    (step,) = mail("4711.pdf")["steps"]
+    arguments = mailing.declaration.arguments.model_validate_json(json.dumps(step["arguments"]))
+    seen = await mailing.observe(arguments)
+    with pytest.raises(ToolRefused, match="is no longer in the records; nothing was sent"):
+        await mailing.having_observed(seen).act(arguments, "key")
+    assert not list(tmp_path.rglob("*.eml"))

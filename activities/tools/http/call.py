@@ -4,7 +4,7 @@
     3xx to GET and HEAD         refused: nothing happened; another URL is another plan
     307, 308                    refused: the server has done nothing yet
     other 3xx                   unknown: many servers answer 303 when the call is done
-    408, 425, 429               unavailable: nothing happened; retry later
+    408, 425, 429               unavailable: nothing happened; retry later, after Retry-After if it is given
     503 with Retry-After        unavailable; without it unknown: gateways also send it for a lost server
     409 where keys are honoured unknown: an earlier attempt with this key may still be running
     other 4xx, 501, 505         refused: nothing happened
@@ -26,6 +26,7 @@ from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import Receipt
+from plangate.http_dates import asked_wait
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
@@ -87,7 +88,7 @@ def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError |
             where = cut(one_line(answer.headers.get("location", "nowhere")), 200)
             return ToolRefused(f"{said}: redirects are not followed; put the target in the plan ({where}).")
         case 4 if status in _LATER:
-            return ToolUnavailable(f"{said}; nothing was done.")
+            return ToolUnavailable(f"{said}; nothing was done.", asked_wait(answer.headers))
         case 4 if status == HTTPStatus.CONFLICT and honours_keys:
             return EffectUnknown(f"{said}; an earlier attempt may still be running.")
         case 4 if status in _NOT_THERE and call.method == "DELETE":
@@ -95,7 +96,7 @@ def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError |
         case 4:
             return ToolRefused(f"{said}; it was not done.")
         case 5 if status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in answer.headers:
-            return ToolUnavailable(f"{said}; nothing was done.")
+            return ToolUnavailable(f"{said}; nothing was done.", asked_wait(answer.headers))
         case 5 if status in _NOT_SUPPORTED:
             return ToolRefused(f"{said}; it was not done.")
         case _:

@@ -23,13 +23,14 @@ from typing import Final
 from pydantic import JsonValue
 
 from activities.tools.http.call import SAFE, Answer
-from activities.tools.http.headers import is_json
+from activities.tools.http.headers import KEY_HEADER, is_json
 from activities.tools.http.wire import Call
 from plangate.domain.errors import ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import canonical_json
 from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt
+from plangate.http_dates import asked_wait
 
 OBSERVED_BY_DEFAULT: Final = frozenset({"PUT", "PATCH", "DELETE"})
 MAX_OBSERVED: Final = 1024 * 1024  # bytes of a body
@@ -59,7 +60,8 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
     """
     status = answer.status
     if status in _LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SUPPORTED):
-        raise ToolUnavailable(f"{cut(url, 200)} cannot be observed now: it was answered {answer}.")
+        said = f"{cut(url, 200)} cannot be observed now: it was answered {answer}."
+        raise ToolUnavailable(said, asked_wait(answer.headers))
     state: dict[str, JsonValue] = {"url": url, "status": status}
     if status not in _SUCCESS:
         return state
@@ -68,8 +70,36 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
         state["etag"] = etag
     if answer.is_whole:
         state["bytes"] = len(answer.body)
-        state["sha256"] = hashlib.sha256(_one_form(answer)).hexdigest()
+        state["sha256"] = _digest(answer)
     return state
+
+
+def is_left_by(call: Call, state: JsonValue) -> bool:
+    """Whether a state of the call's own URL is what a PUT or a DELETE leaves: its body, or nothing."""
+    if not isinstance(state, dict) or state.get("url") != call.url:
+        return False
+    if call.method == "DELETE":
+        return state.get("status") in _ABSENT
+    put = Answer(HTTPStatus.OK, call.headers, call.content or b"", is_whole=True)
+    is_there = isinstance(state.get("status"), int) and state["status"] in _SUCCESS
+    return call.method == "PUT" and is_there and state.get("sha256") == _digest(put)
+
+
+def unanswered(call: Call, state: JsonValue) -> Receipt:
+    """Return the receipt of a call whose answer was lost, and whose URL is as the call leaves it.
+
+    Later steps can refer to nothing of the answer.
+    """
+    etag = state.get("etag", "") if isinstance(state, dict) else ""
+    return Receipt(
+        summary=f"{call} was not answered, but its URL is as it leaves it ({in_words(state)})",
+        details={
+            "method": call.method,
+            "url": call.url,
+            "etag": etag,
+            "idempotency_key": call.headers[KEY_HEADER],
+        },
+    )
 
 
 def is_readable(state: JsonValue) -> bool:
@@ -107,6 +137,10 @@ def in_words(state: JsonValue) -> str:
     if "etag" in state:
         parts.append(f"ETag {cut(str(state['etag']), _SHOWN_OF_TAG)}")
     return ", ".join(parts)
+
+
+def _digest(answer: Answer) -> str:
+    return hashlib.sha256(_one_form(answer)).hexdigest()
 
 
 def _one_form(answer: Answer) -> bytes:

@@ -5,14 +5,16 @@
 `exchange` sends it with the vendor's library; `wire` compares its bytes with what was approved; `call`
 classifies the answer.
 
-A call with an unknown outcome is repeated where that is safe: GET, HEAD, PUT and DELETE are idempotent by
-definition of HTTP, and hosts in PLANGATE_HTTP_IDEMPOTENT_HOSTS honour the ``Idempotency-Key`` of every call.
-Otherwise a person decides.
+A call with an unknown outcome is repeated where that is safe, while its URL is still as it was approved: GET
+and HEAD change nothing, PUT and DELETE are idempotent by definition of HTTP, and hosts in
+PLANGATE_HTTP_IDEMPOTENT_HOSTS remember the ``Idempotency-Key`` of every call for a while. If the URL is as
+the call leaves it, the call was made. Otherwise a person decides.
 """
 
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
@@ -27,10 +29,12 @@ from activities.tools.http.observation import (
     MAX_OBSERVED,
     OBSERVED_BY_DEFAULT,
     in_words,
+    is_left_by,
     is_readable,
     reading_of,
     state_holds,
     state_of,
+    unanswered,
 )
 from activities.tools.http.url import MAX_URL, one_url
 from activities.tools.http.wire import Call
@@ -41,13 +45,14 @@ from plangate.domain.plan import canonical_json
 from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import EffectStatus, Repeatable, Unknown
+from plangate.tool import DidNotHappen, EffectStatus, Repeatable, Unknown
 
 if TYPE_CHECKING:
     from activities.tools.http.exchange import Exchange
 
 # Longer than connecting can take, so that a call that times out may have been sent.
 WHOLE_SECONDS: Final = 120
+KEY_LIFE: Final = timedelta(hours=23)  # an hour less than most services remember a key
 OBSERVE_SECONDS: Final = 20  # below the limit of every observation
 _SHOWN_OF_URL: Final = 600  # characters in a preview
 
@@ -152,6 +157,7 @@ class HttpRequest:
         allowed: HostList,
         private: HostList,
         idempotent: HostList,
+        key_life: timedelta = KEY_LIFE,
         headers: HeaderList = HeaderList(()),  # noqa: B008  immutable
         resolve: Resolve = resolve,
     ) -> None:
@@ -160,6 +166,7 @@ class HttpRequest:
         self._allowed = allowed
         self._private = private
         self._idempotent = idempotent
+        self._key_life = key_life
         self._resolve = resolve
 
     @classmethod
@@ -177,6 +184,7 @@ class HttpRequest:
             allowed=HostList("PLANGATE_HTTP_ALLOWED_HOSTS", settings.http_allowed_hosts),
             private=HostList("PLANGATE_HTTP_PRIVATE_HOSTS", settings.http_private_hosts),
             idempotent=HostList("PLANGATE_HTTP_IDEMPOTENT_HOSTS", settings.http_idempotent_hosts),
+            key_life=timedelta(seconds=settings.http_key_seconds),
             headers=HeaderList(settings.http_headers),
         )
 
@@ -247,6 +255,13 @@ class HttpRequest:
         """Return whether the URL is as it was, apart from what this run did to it."""
         return state_holds(seen, now, receipts)
 
+    def effect_seen(
+        self, arguments: HttpRequestArguments, now: JsonValue, idempotency_key: str
+    ) -> Receipt | None:
+        """Return the receipt without an answer if the URL is as a PUT or a DELETE leaves it."""
+        call = arguments.call(idempotency_key)
+        return unanswered(call, now) if is_left_by(call, now) else None
+
     async def act(self, arguments: HttpRequestArguments, idempotency_key: str) -> Receipt:
         """Make the call, to a checked address of its host; the caller has checked `objection`."""
         place = arguments.place
@@ -262,12 +277,15 @@ class HttpRequest:
     async def find_out(self, arguments: HttpRequestArguments, idempotency_key: str) -> EffectStatus:
         """Return whether the call may be repeated."""
         place = arguments.place
-        if arguments.method in IDEMPOTENT or place in self._idempotent:
+        if arguments.method in SAFE:
+            return DidNotHappen()
+        if arguments.method in IDEMPOTENT:
             return Repeatable()
-        return Unknown(
+        unknown = Unknown(
             f"Ask the operator of {place} whether the {arguments.method} with the {KEY_HEADER} "
             f"{header_key(idempotency_key)} was carried out: Plangate cannot tell."
         )
+        return Repeatable(self._key_life, unknown) if place in self._idempotent else unknown
 
     async def _addresses(self, place: Place) -> Sequence[str]:
         """Resolve the host once.

@@ -1,0 +1,205 @@
+"""Calls whose first attempt ends without a result, and a world that changes before they are repeated.
+
+A slot holds a value that one call replaces. Its story says whether the first attempt did so, what others put
+there before the next one looks, and how that look goes. `perform` runs such stories through a whole gate.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from pydantic import JsonValue
+
+from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.request import PlanRequest
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.settings import Settings
+from plangate.testing.tools import as_tool
+from plangate.tool import EffectStatus, Repeatable, Tool, same_observation, tool
+from tests.support.gate import Gate
+
+OLD, NEW, OTHERS = "old", "new", "of another person"
+AT_ONCE: Final = 12  # runs
+PATIENCE: Final = 60  # seconds, of a busy machine
+
+Kind = Literal["plain", "sees", "decorated"]
+
+
+@dataclass
+class Slot:
+    """One slot.
+
+    Attributes:
+        kind: of the tool: it observes; it also sees its effect; or it is a decorated function.
+        is_done: whether the first attempt had its effect.
+        stranger: what another puts there before the next attempt looks, if anything.
+        trouble: what that look ends with first, if anything.
+        value: what is there.
+        acts: what was there at each call, in their order.
+        done: the keys of the effects that happened.
+        looks: how often it was looked at since the first attempt.
+    """
+
+    kind: Kind
+    is_done: bool
+    stranger: str | None
+    trouble: type[Exception] | None
+    value: str = OLD
+    acts: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    looks: int = 0
+
+    @property
+    def end(self) -> str:
+        """How the run has to end."""
+        if self.trouble is ToolRefused:
+            return "held"
+        if self.value_at_the_look == OLD:
+            return "executed"
+        return "executed" if self.kind == "sees" and self.value_at_the_look == NEW else "held"
+
+    @property
+    def value_at_the_look(self) -> str:
+        return self.stranger or (NEW if self.is_done else OLD)
+
+    @property
+    def value_at_the_end(self) -> str:
+        is_repeated = len(self.calls) > 1
+        return NEW if is_repeated and not self.is_done else self.value_at_the_look
+
+    @property
+    def calls(self) -> list[str]:
+        """What has to be there at each call: what was approved, always."""
+        is_repeated = self.end == "executed" and self.value_at_the_look == OLD
+        return [OLD, OLD] if is_repeated else [OLD]
+
+    def act(self, key: str) -> None:
+        """Have the effect, once for each key; the first call does not answer."""
+        self.acts.append(self.value)
+        is_first = len(self.acts) == 1
+        if key not in self.done and (self.is_done or not is_first):
+            self.done.append(key)
+            self.value = NEW
+        if is_first:
+            self.value = self.value_at_the_look
+            raise EffectUnknown("The line went dead.")
+
+    def look(self) -> str:
+        if self.acts:
+            self.looks += 1
+            if self.trouble is not None and (self.looks == 1 or self.trouble is ToolRefused):
+                raise self.trouble("It cannot be seen.")
+        return self.value
+
+
+def slots(rng: random.Random, count: int) -> Iterator[Slot]:
+    """Yield that many slots, each with a story of its own."""
+    kinds: tuple[Kind, ...] = ("plain", "sees", "decorated")
+    for _ in range(count):
+        yield Slot(
+            kind=rng.choice(kinds),
+            is_done=rng.random() < 0.5,
+            stranger=rng.choice([None, None, OTHERS, OLD, NEW]),
+            trouble=rng.choice([None, None, None, ToolUnavailable, OSError, ToolRefused]),
+        )
+
+
+class PutArguments(ToolArguments):
+    """Which slot is replaced."""
+
+    slot: int
+
+
+class Put:
+    """Replaces what is in a slot; whoever it calls remembers the key."""
+
+    def __init__(self, name: str, all_slots: Sequence[Slot]) -> None:
+        self.declaration = ToolDeclaration(
+            name=name,
+            description="Replace it.",
+            arguments=PutArguments,
+            retry_safety=RetrySafety.VENDOR_KEY,
+        )
+        self.slots = all_slots
+
+    def objection(self, arguments: PutArguments) -> str | None:
+        del arguments
+        return None
+
+    async def observe(self, arguments: PutArguments) -> JsonValue:
+        return self.slots[arguments.slot].look()
+
+    def still_holds(
+        self, arguments: PutArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+    ) -> bool:
+        del arguments, receipts
+        return same_observation(seen, now)
+
+    async def act(self, arguments: PutArguments, idempotency_key: str) -> Receipt:
+        self.slots[arguments.slot].act(idempotency_key)
+        return Receipt(summary="replaced")
+
+    async def find_out(self, arguments: PutArguments, idempotency_key: str) -> EffectStatus:
+        del arguments, idempotency_key
+        return Repeatable()
+
+
+class SeeingPut(Put):
+    """Also recognises what it leaves."""
+
+    def effect_seen(self, arguments: PutArguments, now: JsonValue, idempotency_key: str) -> Receipt | None:
+        del arguments, idempotency_key
+        return Receipt(summary="replaced, by what is there") if now == NEW else None
+
+
+def decorated_put(all_slots: Sequence[Slot]) -> Tool:
+    """Return the same as a decorated function."""
+
+    @tool(retry_safety="vendor_key")
+    def decorated(slot: int, idempotency_key: str) -> dict[str, JsonValue]:
+        """Replace it."""
+        all_slots[slot].act(idempotency_key)
+        return {"slot": slot}
+
+    @decorated.observe
+    def seen(slot: int) -> str:
+        return all_slots[slot].look()
+
+    return as_tool(decorated, Settings)
+
+
+async def perform(gate: Gate, all_slots: Sequence[Slot]) -> list[str]:
+    """Run a plan for each slot; return what did not go as it should."""
+    made: tuple[Tool, ...] = (Put("plain", all_slots), SeeingPut("sees", all_slots), decorated_put(all_slots))
+    gate.tools.update({one.declaration.name: one for one in made})
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int, slot: Slot) -> list[str]:
+        async with turn:
+            return [f"slot {number}, {slot}: {fault}" for fault in await _run(gate, number, slot)]
+
+    async with gate.worker():
+        found = await asyncio.gather(*(one(number, slot) for number, slot in enumerate(all_slots)))
+    return [fault for faults in found for fault in faults]
+
+
+async def _run(gate: Gate, number: int, slot: Slot) -> list[str]:
+    step = {"tool": slot.kind, "arguments": {"slot": number}, "reason": "r"}
+    request = PlanRequest(requester="rita", plan={"summary": "Replace it", "steps": [step]})
+    status = await gate.until("in_review", await gate.api.submit(request))
+    assert (await gate.decide(status)).accepted
+    run = status.workflow_id
+    async with asyncio.timeout(PATIENCE):
+        while (status := await gate.api.status(run)).state not in ("held", "executed", "failed"):
+            await asyncio.sleep(0.1)
+    ended = status.steps[0].state
+    checks = {
+        f"the run ended as {status.state}": status.state == slot.end,
+        f"the step ended as {ended}": ended == ("in_doubt" if slot.end == "held" else "done"),
+        f"it was called at {slot.acts}": slot.acts == slot.calls,
+        f"it was done {len(slot.done)} times": len(slot.done) <= 1,
+        f"{slot.value} is there": slot.value == slot.value_at_the_end,
+    }
+    return [said for said, holds in checks.items() if not holds]

@@ -1,0 +1,152 @@
+"""A step that waits for the list of people or the records uses up no tries and adds nothing to its trail."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from activities.attempt import Claim, StepAttempt
+from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable, ToolUnavailable
+from plangate.domain.people import People, Person
+from plangate.domain.plan import Audience, Step
+from plangate.tool import EffectStatus, Repeatable
+from tests.support.account_tool import Account
+from tests.support.gate import Gate
+from tests.support.holds import booking_gate, in_review, kinds
+from tests.support.transactions import hook_transactions
+
+TRIES = 3
+SOON = timedelta(milliseconds=50)
+NAMES = ("rita", "erik", "dana")
+
+
+@dataclass
+class Troubled:
+    """A list of people and records that are away for some attempts, in the order of ``troubles``.
+
+    Each trouble is one attempt: the list cannot be read, the records do not answer, or the bank, the last of
+    which uses up a try. They begin with the first attempt; if the step had begun (``is_begun``), when that
+    one dies behind its claim.
+    """
+
+    troubles: list[str]
+    is_begun: bool
+    seen: list[str] = field(default_factory=list)
+    is_on: bool = False
+
+    @property
+    def next(self) -> str:
+        return self.troubles[0] if self.is_on and self.troubles else ""
+
+    def people(self) -> People:
+        if self.next == "list":
+            self._end()
+            raise DirectoryUnavailable("The list of people is broken in line 3.")
+        return People(persons=tuple(Person(name=name) for name in NAMES))
+
+    async def before_a_transaction(self) -> None:
+        if self.next == "records":
+            self._end()
+            raise RecordsUnavailable("The records are away.")
+
+    async def die(self, result: object, is_receipt: bool) -> None:
+        del is_receipt
+        if isinstance(result, Claim) and not self.is_on:
+            self.is_on = True
+            raise RuntimeError("killed behind the claim")
+
+    def patch(self, patch: pytest.MonkeyPatch) -> None:
+        check = StepAttempt.check_fingerprint
+
+        def first(attempt: StepAttempt, audience: Audience) -> Step:
+            self.is_on = self.is_on or not self.is_begun
+            return check(attempt, audience)
+
+        patch.setattr(StepAttempt, "check_fingerprint", first)
+        patch.setattr("activities.failures._soon", lambda _error: SOON)
+        hook_transactions(patch, "execute_step", before=self.before_a_transaction, after=self.die)
+
+    def bank(self) -> None:
+        if self.next == "bank":
+            self._end()
+            raise ToolUnavailable("The bank answered 503.")
+
+    def _end(self) -> None:
+        self.seen.append(self.troubles.pop(0))
+
+
+class TroubledAccount(Account):
+    """An account that is repeatable by its key, and observed at a bank that may not answer."""
+
+    trouble: Troubled
+
+    async def observe(self, arguments: object) -> int:
+        del arguments
+        self.trouble.bank()
+        return 1
+
+    async def find_out(self, arguments: object, idempotency_key: str) -> EffectStatus:
+        del arguments, idempotency_key
+        return Repeatable()
+
+
+def stories(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
+    """Yield whether the step had begun before, and troubles of which fewer than the tries are the bank's."""
+    for _ in range(count):
+        troubles = ["bank"] * (TRIES - 2) + rng.choices(["list", "records"], k=rng.randint(2, 4))
+        rng.shuffle(troubles)
+        yield rng.random() < 0.5, troubles
+
+
+@pytest.mark.parametrize(("is_begun", "troubles"), list(stories(random.Random(7), 6)))
+async def test_only_what_was_tried_counts(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool, troubles: list[str]
+) -> None:
+    gate, story = idle_gate, Troubled(list(troubles), is_begun)
+    monkeypatch.setattr("activities.execution.STEP_TRIES", TRIES)
+    account = booking_gate(gate)
+    account.__class__ = TroubledAccount
+    account.trouble = story  # type: ignore[attr-defined]
+    gate.directory = story
+    story.patch(monkeypatch)
+    async with gate.worker():
+        status = await in_review(gate, "1")
+        assert (await gate.decide(status)).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert story.seen == troubles
+    assert account.texts() == ["booked 1"]
+    claims = kinds(gate, status.workflow_id).count("claimed")
+    assert claims == (2 + troubles.count("bank") if is_begun else 1)
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+async def test_a_broken_list_is_waited_for_and_adds_no_claims(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool
+) -> None:
+    """For more attempts than a tool has tries."""
+    gate, story = idle_gate, Troubled(["list"] * 10_000, is_begun)
+    monkeypatch.setattr("activities.execution.STEP_TRIES", 2)
+    monkeypatch.setattr(gate.notebook, "find_out", TroubledAccount.find_out.__get__(gate.notebook))
+    gate.directory = story
+    claim, tried = StepAttempt.claim, []
+
+    def counted(self: StepAttempt, *arguments: object) -> object:
+        tried.append(arguments)
+        return claim(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(StepAttempt, "claim", counted)
+    story.patch(monkeypatch)
+    async with gate.worker():
+        status = await gate.in_review("one")
+        assert (await gate.decide(status)).accepted
+        run = status.workflow_id
+        await gate.until("executing", run, lambda _: len(tried) > 3 + is_begun)
+        waiting = await gate.until("executing", run, lambda one: "line 3" in one.steps[0].last_error)
+        assert waiting.held is None
+        assert kinds(gate, run).count("claimed") == is_begun
+        story.troubles.clear()
+        assert (await gate.result(run)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+    assert kinds(gate, run).count("claimed") == 1 + is_begun
