@@ -76,7 +76,7 @@ def _environment(words: Language) -> Environment:
         iso=_iso,
         utc=utc,
         on_a_page=partial(on_a_page, words),
-        told=told,
+        told=partial(told, words),
         long_keys=long_keys,
     )
     made.globals |= {
@@ -111,7 +111,7 @@ def _wraps(text: str) -> Markup:
     return Markup(_LONG_WORD.sub(lambda word: _MARK.sub(r"\1<wbr>", word[0]), str(escape(shown))))  # noqa: S704
 
 
-def told(text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates
+def told(words: Language, text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates
     """Return a sentence of Plangate's own code, with its times in the zone of the reader.
 
     ``is_short`` leaves 12 digits of each key: `long_keys` has them whole.
@@ -119,7 +119,7 @@ def told(text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  
     shown = many_lines(text)
     if is_short:
         shown = _KEY.sub(lambda key: f"{key[0][:_KEY_SHOWN]}…", shown)
-    return times_in(str(escape(shown)))
+    return times_in(words, str(escape(shown)))
 
 
 def long_keys(text: str) -> list[str]:

@@ -1,21 +1,19 @@
 """Times for readers: in UTC, which a script turns into their own zone, and how long it is until then."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Final
 
 from markupsafe import Markup
 
 from plangate.presentation.clock import now
 from plangate.web.language import Language
+from plangate.web.writing import Writing
 
 _DAYS_AS_HOURS: Final = 4  # shown in hours up to this many days
-_DAYS: Final = "Mon|Tue|Wed|Thu|Fri|Sat|Sun|Mo|Di|Mi|Do|Fr|Sa|So"
-_RECORDED: Final = re.compile(
-    rf"(?a:\b(?:(?:{_DAYS})[.,]{{0,2}} )?(\d{{4}}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?))"
-    r"(?:( [a-z]{2,4} )(?a:(\d\d:\d\d(?::\d\d)?)))?(?a: UTC\b)"
-)
-"""A time in UTC as sentences have it, or two of one day."""
+_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MINUTE: Final = 60  # seconds
 _HOUR: Final = 60  # minutes
 
@@ -25,27 +23,40 @@ def utc(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def times_in(html: str) -> Markup:
+def times_in(words: Language, html: str) -> Markup:
     """Return the HTML of a sentence with its times as elements, which a script shows in the reader's zone."""
-    return Markup(_RECORDED.sub(_elements, html))  # noqa: S704  digits, and what was escaped
+    months = words.writing.months
+    found = _recorded(words.writing).sub(lambda one: _elements(one, months), html)
+    return Markup(found)  # noqa: S704  digits, and what was escaped
 
 
-def _elements(found: re.Match[str]) -> str:
-    day, first, between, last = found.groups()
+@cache
+def _recorded(writing: Writing) -> re.Pattern[str]:
+    """Return the pattern of a time in UTC as sentences of a language have it, or of two on one day."""
+    weekdays = "|".join(map(re.escape, (*_WEEKDAYS, *writing.weekdays)))
+    months = "|".join(map(re.escape, writing.months))
+    own = rf"|(\d{{1,2}})\. ({months}) (\d{{4}})" if months else "|(?!)()()()"
+    clock = r"\d\d:\d\d(?::\d\d)?"
+    return re.compile(
+        rf"(?a:\b(?:(?:{weekdays}),? )?((\d{{4}}-\d\d-\d\d){own}) ({clock})"
+        rf"(?:( [a-z]{{2,4}} )({clock}))? UTC\b)"
+    )
+
+
+def _elements(found: re.Match[str], months: Sequence[str]) -> str:
+    written, iso, day, month, year, first, between, last = found.groups()
     try:
-        shown = [
-            f"{datetime.fromisoformat(f'{day}T{one}+00:00'):%Y-%m-%dT%H:%M:%SZ}"
+        at = date.fromisoformat(iso) if iso else date(int(year), months.index(month) + 1, int(day))
+        marks = [
+            f'<time datetime="{at}T{time.fromisoformat(one)}Z" data-local="beside">'
             for one in (first, last)
             if one
         ]
     except ValueError:
         return found[0]
     if last is None:
-        return f'<time datetime="{shown[0]}" data-local="beside">{found[0]}</time>'
-    return (
-        f'<time datetime="{shown[0]}" data-local="beside">{day} {first}</time>{between}'
-        f'<time datetime="{shown[1]}" data-local="beside">{last} UTC</time>'
-    )
+        return f"{marks[0]}{found[0]}</time>"
+    return f"{marks[0]}{written} {first}</time>{between}{marks[1]}{last} UTC</time>"
 
 
 def time_left(words: Language, when: datetime) -> str:

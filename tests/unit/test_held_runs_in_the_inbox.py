@@ -14,12 +14,14 @@ from plangate.presentation.resolutions import resolution_words
 from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import Asked
 from plangate.web.html import long_keys, told
+from plangate.web.language import languages
 from plangate.web.proving import Way
 from plangate.web.run_view import RunView, view_of
 from tests.support.build import NOON, drafted, state_after
 from tests.support.drawn_pages import Element, drawn, drawn_run, read_html
 from tests.support.held_runs import held, skipped, undoing
 
+ENGLISH = languages()["en"]
 KEY = "85afd8f3" * 8
 WHY = (
     f"No valid answer came. Ask the operator of shop.example whether the POST with the idempotency-key {KEY} "
@@ -81,17 +83,31 @@ def test_the_key_of_a_reason_stands_whole_under_proof_alone() -> None:
 
 
 def test_times_of_a_sentence_are_elements_that_a_script_shows_in_the_readers_zone() -> None:
-    shown = read_html(told(f"<b> {WHY}"))
+    shown = read_html(told(ENGLISH, f"<b> {WHY}"))
     first, last = shown.all("time")
     assert [one.attributes["datetime"] for one in (first, last)] == [
         "2026-11-26T22:54:03Z",
         "2026-11-26T22:54:04Z",
     ]
     assert shown.text == f"<b> {WHY}"
-    (one,) = read_html(told("It runs at Fri 2026-11-27 23:08 UTC at the earliest")).all("time")
+    (one,) = read_html(told(ENGLISH, "It runs at Fri 2026-11-27 23:08 UTC at the earliest")).all("time")
     assert (one.text, one.attributes["datetime"]) == ("Fri 2026-11-27 23:08 UTC", "2026-11-27T23:08:00Z")
-    assert read_html(told("2026-02-30 10:00 UTC")).all("time") == []
+    assert read_html(told(ENGLISH, "2026-02-30 10:00 UTC")).all("time") == []
     assert long_keys(WHY) == [KEY]
+
+
+def test_times_of_a_german_sentence_are_such_elements_too() -> None:
+    german = languages()["de"]
+    why = german.said("If it happened, it was between 2026-03-26 22:54:03 and 22:54:04 UTC.")
+    assert why == "Ist es geschehen, dann zwischen 26. März 2026 22:54:03 und 22:54:04 UTC."
+    shown = read_html(told(german, why))
+    assert shown.text == why
+    assert [one.attributes["datetime"] for one in shown.all("time")] == [
+        "2026-03-26T22:54:03Z",
+        "2026-03-26T22:54:04Z",
+    ]
+    (one,) = read_html(told(german, "Frühestens Fr., 27. Nov. 2026 23:08 UTC")).all("time")
+    assert (one.text, one.attributes["datetime"]) == ("Fr., 27. Nov. 2026 23:08 UTC", "2026-11-27T23:08:00Z")
 
 
 @pytest.mark.parametrize("state", [held(), undoing(), held(in_doubt=False)])
