@@ -13,6 +13,8 @@ from plangate.records.tables import notifier
 
 HELD_FOR: Final = timedelta(seconds=8)
 """How long a turn lasts without being renewed: after a kill -9, the time until another takes it over."""
+_CLOCK_STEPS: Final = timedelta(seconds=8)
+"""By how much a clock may be set back without a turn of before being taken for one of a clock ahead."""
 
 
 class TurnLost(Exception):
@@ -38,7 +40,7 @@ class Turn(Frozen):
 
     def is_free(self, now: datetime) -> bool:
         """Return whether another may take it: its time is over, or was set by a clock that was ahead."""
-        return not now < self.held_until <= now + HELD_FOR
+        return not now < self.held_until <= now + HELD_FOR + _CLOCK_STEPS
 
 
 def turn_now(connection: Connection) -> Turn:
@@ -47,12 +49,17 @@ def turn_now(connection: Connection) -> Turn:
     return Turn(**row._asdict())
 
 
-def take_turn(connection: Connection, holder: str, now: datetime) -> Turn | None:
-    """Take the turn, or renew it; None if another process has it.
+def lock_turn(connection: Connection) -> Turn:
+    """Return who has the turn, and let no other process take it before the end of the transaction.
 
-    Call it first in every transaction that writes notices: it waits for what the other process has begun.
+    Call it first in every transaction that writes notices, and read the clock after it: it waits for what
+    the other process has begun, and a time of before is older than the turn that this one took.
     """
-    before = turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
+    return turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
+
+
+def take_turn(connection: Connection, before: Turn, holder: str, now: datetime) -> Turn | None:
+    """Take the turn that `lock_turn` returned, or renew it; None if another process has it."""
     if before.holder != holder and not before.is_free(now):
         return None
     held = {"holder": holder, "held_until": now + HELD_FOR}
