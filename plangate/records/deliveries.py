@@ -153,7 +153,7 @@ def note_results(connection: Connection, results: Iterable[Result], now: datetim
         is_over = one.state is not DeliveryState.WAITING
         values: dict[str, Any] = {
             "state": one.state,
-            "reason": one.reason,
+            "reason": _storable(one.reason),
             "ended_at": now if is_over else None,
             "is_repeat": int(one.is_repeat),
         }
@@ -162,6 +162,11 @@ def note_results(connection: Connection, results: Iterable[Result], now: datetim
         under_way = (DeliveryState.SENDING, DeliveryState.WAITING)
         ended = update(deliveries).where(deliveries.c.id == one.id, deliveries.c.state.in_(under_way))
         connection.execute(ended.values(**values))
+
+
+def _storable(text: str) -> str:
+    """Return what a service said without what no database takes: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "�").encode(errors="replace").decode()
 
 
 def postpone(connection: Connection, ids: Sequence[int], until: datetime) -> None:

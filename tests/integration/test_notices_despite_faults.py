@@ -342,3 +342,21 @@ async def test_what_was_read_before_a_turn_was_taken_up_is_not_entered(telling: 
     with telling.database.read() as connection:
         entered = connection.scalars(select(notices.c.workflow_id)).all()
     assert "two" not in entered
+
+
+@pytest.mark.parametrize("reason", ["no\0good", "no\udcffgood", "no\ud83d"])
+async def test_what_a_service_says_that_no_database_takes_keeps_no_notice_back(
+    telling: Telling, post: PostOffice, reason: str
+) -> None:
+    await telling.told()
+    post.answers = lambda sending: (
+        Attempted(delivery=Delivery.LATER, reason=reason) if sending.person == "kim" else SENT
+    )
+    telling.put("one")
+    assert await telling.told() == ["dana needed", "kim needed"]
+    post.answers = lambda _: SENT
+    telling.put("two")
+    telling.now += timedelta(minutes=1)
+    assert {"dana needed", "kim needed"} <= set(await telling.told())
+    with telling.database.read() as connection:
+        assert undelivered(connection) == ()
