@@ -22,7 +22,7 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.audience import Audience
 from plangate.notifications.follower import AT_ONCE, Follower, Look, entry_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind
-from plangate.notifications.outgoing import HOUR, OutgoingMessage, outgoing
+from plangate.notifications.outgoing import HOUR, OutgoingMessage, is_readable, outgoing
 from plangate.presentation.clock import now as machine_time
 from plangate.records.database import Database
 from plangate.records.deliveries import (
@@ -275,7 +275,9 @@ class Ledger:
         now = self._clock(connection)
         under_way = Counter(map(scheme_of, busy))
         due = due_now(connection, now, busy, _full(busy))
-        gone = [one for one in due if one.address not in audience.addresses_of(one.person)]
+        gone = [
+            one for one in due if one.address not in audience.addresses_of(one.person) or not is_readable(one)
+        ]
         cancel(connection, [one.id for one in gone], now)
         due = tuple(one for one in due if one not in gone and look.has_judged(one.workflow_id))
         if not due:

@@ -4,12 +4,13 @@ One works at a time; it renews its turn every few seconds, and another takes it 
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from pydantic import ValidationError
+from sqlalchemy import Connection, Row, insert, select, update
 
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.records.tables import notifier
+from plangate.records.tables import LONG_AGO, notifier
 
 HELD_FOR: Final = timedelta(seconds=8)
 """How long a turn lasts without being renewed: after a kill -9, the time until another takes it over."""
@@ -45,8 +46,7 @@ class Turn(Frozen):
 
 def turn_now(connection: Connection) -> Turn:
     """Return who has the turn, or had it last."""
-    row = connection.execute(_ROW).one()
-    return Turn(**row._asdict())
+    return _turn(connection.execute(_ROW).first())
 
 
 def lock_turn(connection: Connection) -> Turn:
@@ -63,7 +63,8 @@ def take_turn(connection: Connection, before: Turn, holder: str, now: datetime) 
     if before.holder != holder and not before.is_free(now):
         return None
     held = {"holder": holder, "held_until": now + HELD_FOR}
-    connection.execute(update(notifier).values(**held))
+    if not connection.execute(update(notifier).values(**held)).rowcount:
+        connection.execute(insert(notifier).values(id=1, audience="", **held))
     return before.model_copy(update=held)
 
 
@@ -85,7 +86,16 @@ def move_sweep(connection: Connection, audience: str, swept_to: str | None) -> N
 _ROW: Final = select(
     *(notifier.c[name] for name in ("holder", "held_until", "checkpoint", "audience", "swept_to"))
 )
+_FIRST: Final = Turn(holder="", held_until=LONG_AGO)
 
 
 def _locked(connection: Connection) -> Turn:
-    return Turn(**connection.execute(_ROW.with_for_update()).one()._asdict())
+    return _turn(connection.execute(_ROW.with_for_update()).first())
+
+
+def _turn(row: Row[Any] | None) -> Turn:
+    """Return the turn in a row; if the row is gone, or says what no process writes, it is as at the first."""
+    try:
+        return Turn(**row._asdict()) if row is not None else _FIRST
+    except ValidationError:
+        return _FIRST
