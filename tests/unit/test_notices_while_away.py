@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plangate.domain import absence
+from plangate.domain.absence import absence_of
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Event, Held, StepInDoubt
 from plangate.domain.decision import Choice
@@ -255,3 +257,35 @@ def test_at_each_moment_someone_is_asked_who_may_decide_and_no_message_comes_lat
         told = sent(found, now, told)
     asked_once = [(one.person, one.event) for one in told]
     assert len(asked_once) == len(set(asked_once))
+
+
+@pytest.mark.parametrize("is_ring", [True, False])
+def test_each_absence_is_looked_up_a_few_times_however_many_stand_in_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, *, is_ring: bool
+) -> None:
+    count = 200
+    names = [f"p{number}" for number in range(count)]
+    persons = tuple(
+        Person(
+            name=name, mail="a@example.org", **away(names[(number + 1) % count] if is_ring or number else "")
+        )
+        for number, name in enumerate(names)
+    )
+    looked_up: list[str] = []
+
+    def counted(person: Person, at: datetime) -> Absence | None:
+        looked_up.append(person.name)
+        return absence_of(person, at)
+
+    monkeypatch.setattr(absence, "absence_of", counted)
+    audience(People(persons=persons), NOON)
+    assert len(looked_up) <= 2 * count
+
+
+def test_a_person_is_found_in_a_list_that_was_made_from_another() -> None:
+    people = people_with()
+    assert people.find("DANA") == people.persons[1]
+    more = people.model_copy(update={"persons": (*people.persons, Person(name="erik"))})
+    assert more.find("Erik") == Person(name="erik")
+    assert people.find("erik") is None
+    assert people == people_with()
