@@ -69,6 +69,11 @@ class Absences:
                 found.append(one)
         return tuple(found) or (person.name,)
 
+    def is_away(self, name: str) -> bool:
+        """Return whether this person is away, also if no one gets their messages."""
+        person = self._people.find(name)
+        return person is not None and self._following(person.name) is not None
+
     def _following(self, name: str) -> tuple[str, ...] | None:
         """Return who is next to get the messages of a person, as the list spells them; None if not away."""
         if name not in self._next:

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import structlog
 
-from plangate.domain.absence import Absences
+from plangate.domain.absence import Absences, absence_of, away_until
 from plangate.domain.calendars import Calendar, offsets_of
 from plangate.domain.errors import NoWorkingTime
-from plangate.domain.people import Approver, People, identity
+from plangate.domain.people import Approver, People, Person, identity
 from plangate.domain.run import RunState
 from plangate.domain.satisfiable import Deciders
 from plangate.domain.seeing import may_see
@@ -36,7 +36,7 @@ class Audience:
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox, without a slash at its end.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
-        key: changes whenever someone else can do something, or is to be told instead of another.
+        key: changes whenever someone else can do something, is away, or is to be told instead of another.
         deciders: says what no one can give.
         absences: says who gets the messages of each; None without a list.
         away: the people for whom others get messages.
@@ -89,6 +89,10 @@ class Audience:
 
         return self.absences.told_instead(name, may_be_told)
 
+    def is_away(self, name: str) -> bool:
+        """Return whether this person is away, also if no one else gets their messages."""
+        return self.absences is not None and self.absences.is_away(name)
+
     def working_time_of(self, name: str) -> Calendar | None:
         """Return when this person works; None if they may be reminded at any time, or it is not known."""
         if self.people is None or not self.people.calendars:
@@ -116,6 +120,12 @@ class Audience:
     def link(self, workflow_id: str) -> str:
         """Return the address of a run's page."""
         return f"{self.inbox}/runs/{quote(workflow_id, safe='')}"
+
+
+def _away(person: Person, now: datetime) -> list[str | None]:
+    """Return which absence a person is in, and when they are back: what tells one absence from another."""
+    absence, back = absence_of(person, now), away_until(person, now)
+    return [absence.model_dump_json() if absence else None, back.isoformat() if back else None]
 
 
 def audience_of(
@@ -147,6 +157,7 @@ def audience_of(
         [one.model_dump(mode="json") for one in known],
         [[name, list(addresses_of(name))] for name in names],
         [[name, list(others)] for name, others in instead.items()],
+        [[one.name, *_away(one, now)] for one in (people.persons if people is not None else ())],
         [operators, is_narrowed, inbox],
     ]
     return Audience(
