@@ -7,7 +7,7 @@ An absence moves messages only. The right to decide moves by a delegation alone
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from plangate.domain.people import Absence, People, Person, identity, in_force, same_person
+from plangate.domain.people import Absence, People, Person, in_force, same_person
 
 
 def absence_of(person: Person, at: datetime) -> Absence | None:
@@ -39,22 +39,49 @@ def told_instead(
         at: now.
         may_be_told: whether a person may have this message, for example because they may see its run.
     """
-    person = people.find(name)
-    if person is None:
-        return (name,)
-    found: dict[str, str] = {}
-    seen: set[str] = set()
-    waiting = [person]
-    while waiting:
-        one = waiting.pop(0)
-        if identity(one.name) in seen:
-            continue
-        seen.add(identity(one.name))
-        if absence_of(one, at) is not None:
-            waiting += _instead_of(one, people, at)
-        elif one is person or (one.active and may_be_told(one.name)):
-            found[identity(one.name)] = one.name
-    return tuple(found.values()) or (person.name,)
+    return Absences(people, at).told_instead(name, may_be_told)
+
+
+class Absences:
+    """Who is away at one time, and to whom their messages go: looked up once for each person."""
+
+    def __init__(self, people: People, at: datetime) -> None:
+        self._people = people
+        self._at = at
+        self._next: dict[str, tuple[str, ...] | None] = {}
+
+    def told_instead(self, name: str, may_be_told: Callable[[str], bool] = lambda _: True) -> tuple[str, ...]:
+        """Return who gets a message for this person, as the function of that name does."""
+        person = self._people.find(name)
+        if person is None:
+            return (name,)
+        found: list[str] = []
+        seen: set[str] = set()
+        waiting = [person.name]
+        for one in waiting:  # it grows meanwhile
+            if one in seen:
+                continue
+            seen.add(one)
+            following = self._following(one)
+            if following is not None:
+                waiting += following
+            elif one == person.name or may_be_told(one):
+                found.append(one)
+        return tuple(found) or (person.name,)
+
+    def is_away(self, name: str) -> bool:
+        """Return whether this person is away, also if no one gets their messages."""
+        person = self._people.find(name)
+        return person is not None and self._following(person.name) is not None
+
+    def _following(self, name: str) -> tuple[str, ...] | None:
+        """Return who is next to get the messages of a person, as the list spells them; None if not away."""
+        if name not in self._next:
+            person = self._people.find(name)
+            is_away = person is not None and absence_of(person, self._at) is not None
+            others = _instead_of(person, self._people, self._at) if person is not None else ()
+            self._next[name] = tuple(one.name for one in others) if is_away else None
+        return self._next[name]
 
 
 def stand_ins(person: Person, people: People, at: datetime) -> tuple[str, ...]:

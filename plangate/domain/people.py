@@ -7,7 +7,7 @@ do not change what the record means.
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Protocol
 
 from pydantic import Field
@@ -225,7 +225,14 @@ class People(Frozen):
 
     def find(self, name: str) -> Person | None:
         """Return the person with that name, in any spelling of it."""
-        return next((person for person in self.persons if same_person(person.name, name)), None)
+        if self._by_identity[0] is not self.persons:  # a copy with other people got the index, too
+            del self.__dict__["_by_identity"]
+        return self._by_identity[1].get(identity(name))
+
+    @cached_property
+    def _by_identity(self) -> tuple[tuple[Person, ...], dict[str, Person]]:
+        """Return the people, and an index of them by `identity`: the first of each."""
+        return self.persons, {identity(one.name): one for one in reversed(self.persons)}
 
     def working_time_of(self, name: str) -> Calendar | None:
         """Return the calendar of a person, else that of their first role that has one, in their own zone.

@@ -3,7 +3,7 @@
 An absence moves a message and never makes it vanish:
 
 - who gets a message for another gets it when that one would, and what they are asked themselves later, too;
-- if none of those who get it can give something that the run waits for, those who are away get it, too.
+- if no one who is there and gets it can give something that the run waits for, all who are away get it, too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -95,6 +95,7 @@ def _left_over(
         if not (ask.is_keyless or ask.instead_of)
         and ask.at <= audience.now
         and audience.addresses_of(ask.person)
+        and not audience.is_away(ask.person)
     }
     return frozenset(name for able in _able(run, asks, audience) if not able & there for name in able)
 

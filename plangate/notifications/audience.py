@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import structlog
 
-from plangate.domain.absence import told_instead
+from plangate.domain.absence import Absences, absence_of, away_until
 from plangate.domain.calendars import Calendar, offsets_of
 from plangate.domain.errors import NoWorkingTime
-from plangate.domain.people import Approver, People, identity
+from plangate.domain.people import Approver, People, Person, identity
 from plangate.domain.run import RunState
 from plangate.domain.satisfiable import Deciders
 from plangate.domain.seeing import may_see
@@ -36,8 +36,9 @@ class Audience:
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox, without a slash at its end.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
-        key: changes whenever someone else can do something, or is to be told instead of another.
+        key: changes whenever someone else can do something, is away, or is to be told instead of another.
         deciders: says what no one can give.
+        absences: says who gets the messages of each; None without a list.
         away: the people for whom others get messages.
         roles_of: the roles of each of the known, their own and lent ones.
         by_name: the known by the form that all spellings of a name share.
@@ -54,6 +55,7 @@ class Audience:
     addresses_of: Callable[[str], Sequence[str]]
     key: str
     deciders: Deciders | None
+    absences: Absences | None
     away: frozenset[str]
     roles_of: Mapping[str, frozenset[str]]
     by_name: Mapping[str, Approver]
@@ -79,13 +81,17 @@ class Audience:
 
         Others get it only if a message reaches them, and they may see the run.
         """
-        if self.people is None or name not in self.away:
+        if self.absences is None or name not in self.away:
             return (name,)
 
         def may_be_told(other: str) -> bool:
             return bool(self.addresses_of(other)) and (run is None or self.may_see(run, other))
 
-        return told_instead(name, self.people, self.now, may_be_told)
+        return self.absences.told_instead(name, may_be_told)
+
+    def is_away(self, name: str) -> bool:
+        """Return whether this person is away, also if no one else gets their messages."""
+        return self.absences is not None and self.absences.is_away(name)
 
     def working_time_of(self, name: str) -> Calendar | None:
         """Return when this person works; None if they may be reminded at any time, or it is not known."""
@@ -116,6 +122,12 @@ class Audience:
         return f"{self.inbox}/runs/{quote(workflow_id, safe='')}"
 
 
+def _away(person: Person, now: datetime) -> list[str | None]:
+    """Return which absence a person is in, and when they are back: what tells one absence from another."""
+    absence, back = absence_of(person, now), away_until(person, now)
+    return [absence.model_dump_json() if absence else None, back.isoformat() if back else None]
+
+
 def audience_of(
     people: People | None,
     now: datetime,
@@ -139,16 +151,19 @@ def audience_of(
     described = people.described_roles if people is not None else ()
     roles = frozenset(one.name for one in described if one.notify)
     names = [*(one.name for one in known), *(ROLE + one for one in sorted(roles))]
-    instead = {one.name: told_instead(one.name, people, now) for one in known} if people is not None else {}
+    absences = Absences(people, now) if people is not None else None
+    instead = {one.name: absences.told_instead(one.name) for one in known} if absences is not None else {}
     all_of_it = [
         [one.model_dump(mode="json") for one in known],
         [[name, list(addresses_of(name))] for name in names],
         [[name, list(others)] for name, others in instead.items()],
+        [[one.name, *_away(one, now)] for one in (people.persons if people is not None else ())],
         [operators, is_narrowed, inbox],
     ]
     return Audience(
         people=people,
         now=now,
+        absences=absences,
         away=frozenset(name for name, others in instead.items() if others != (name,)),
         roles_of={one.name: one.roles() for one in known},
         by_name={identity(one.name): one for one in known},

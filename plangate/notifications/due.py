@@ -203,12 +203,19 @@ def _stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: dat
 
 
 def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
-    """Return whether so many are there that what the run waits for can surely be given; a quick look."""
+    """Return whether so many are there that what the run waits for can surely be given; a quick look.
+
+    Who is away is not there, though they are asked: they still can decide, but nobody can count on it.
+    """
     assert run.drafted is not None
     requirement = run.drafted.requirement
     needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
     certain = [one for one in asks if not (one.instead_of or one.is_keyless or one.is_away)]
-    there = {one.person for one in certain if one.kind is not NoticeKind.ESCALATED}
+    there = {
+        one.person
+        for one in certain
+        if one.kind is not NoticeKind.ESCALATED and not audience.is_away(one.person)
+    }
     if needs_key or run.phase is Phase.HELD:
         return not needs_key and any(one in audience.roles_of for one in there)
     wanted = sum(need.count for need in requirement.needs)

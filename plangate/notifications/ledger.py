@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.elapsed import elapsed
@@ -22,7 +22,7 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.audience import Audience
 from plangate.notifications.follower import AT_ONCE, Follower, Look, entry_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind
-from plangate.notifications.outgoing import HOUR, OutgoingMessage, outgoing
+from plangate.notifications.outgoing import HOUR, OutgoingMessage, is_readable, outgoing
 from plangate.presentation.clock import now as machine_time
 from plangate.records.database import Database
 from plangate.records.deliveries import (
@@ -37,8 +37,8 @@ from plangate.records.deliveries import (
     send_after_all,
 )
 from plangate.records.notices import cancel, enter_more, remove_old
-from plangate.records.notifier_turn import HELD_FOR, leave_turn, take_turn, turn_now
-from plangate.records.tables import NOW
+from plangate.records.notifier_turn import HELD_FOR, leave_turn, lock_turn, take_turn, turn_now
+from plangate.records.tables import Moment
 
 OF_A_SCHEME: Final = 20
 """Messages under way at once to addresses of one scheme: a service that does not answer takes no more."""
@@ -50,6 +50,7 @@ _NOT_FOLLOWED: Final = (
     "The trail of a run is damaged, or says what no worker writes, so no one is told about that run. "
     "`plangate audit verify` names it, and so does the log of the process that sends notices."
 )
+_TIME: Final = select(func.clock_timestamp(type_=Moment))  # now() is when the transaction began
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[Connection], datetime]
@@ -103,7 +104,7 @@ def time_here(connection: Connection) -> datetime:
     """
     if connection.dialect.name == "sqlite":
         return machine_time()
-    return connection.execute(NOW).scalar_one()
+    return connection.execute(_TIME).scalar_one()
 
 
 class Ledger:
@@ -223,9 +224,9 @@ class Ledger:
     def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> HandedOut:
         began = elapsed()
         with self._database.write() as connection:
+            before = lock_turn(connection)
             now = self._clock(connection)
-            before = turn_now(connection)
-            turn = take_turn(connection, self._holder, now)
+            turn = take_turn(connection, before, self._holder, now)
             if turn is None:
                 self._renewed = None
                 return HandedOut((), now, is_mine=False)
@@ -274,7 +275,9 @@ class Ledger:
         now = self._clock(connection)
         under_way = Counter(map(scheme_of, busy))
         due = due_now(connection, now, busy, _full(busy))
-        gone = [one for one in due if one.address not in audience.addresses_of(one.person)]
+        gone = [
+            one for one in due if one.address not in audience.addresses_of(one.person) or not is_readable(one)
+        ]
         cancel(connection, [one.id for one in gone], now)
         due = tuple(one for one in due if one not in gone and look.has_judged(one.workflow_id))
         if not due:

@@ -14,9 +14,9 @@ import structlog
 
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.notifications.ledger import HandedOut, Ledger
-from plangate.notifications.notice import Attempted, Channel, Delivery, Facts, Notice, NoticeKind, Sending
-from plangate.notifications.outgoing import OutgoingMessage, results_of
-from plangate.records.deliveries import Due, Result
+from plangate.notifications.notice import Attempted, Channel, Delivery, Sending
+from plangate.notifications.outgoing import OutgoingMessage, notice_of, results_of
+from plangate.records.deliveries import Result
 from plangate.records.notices import DeliveryState
 
 TOGETHER: Final = 200
@@ -158,20 +158,10 @@ def sending_of(message: OutgoingMessage) -> Sending:
     return Sending(
         address=message.address,
         person=message.person,
-        notices=tuple(map(_notice_of, message.parts)),
+        notices=tuple(map(notice_of, message.parts)),
         zone=message.zone,
         is_repeat=message.is_repeat,
         message_id=message.message_id,
-    )
-
-
-def _notice_of(due: Due) -> Notice:
-    return Notice(
-        person=due.person,
-        kind=NoticeKind(due.kind),
-        event=due.event,
-        due_at=due.due_at,
-        facts=Facts.model_validate_json(due.facts),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from plangate.notifications.notice import ASKING, INFORMING, Attempted, Delivery, Facts
+from plangate.notifications.notice import ASKING, INFORMING, Attempted, Delivery, Facts, Notice, NoticeKind
 from plangate.records.deliveries import Due, Result
 from plangate.records.notices import DeliveryState
 
@@ -209,6 +209,30 @@ def _after(
             return DeliveryState.GIVEN_UP if is_over else DeliveryState.WAITING, next_at
         case _:
             assert_never(attempted.delivery)
+
+
+def notice_of(due: Due) -> Notice:
+    """Return what a part of a message says.
+
+    Raises:
+        ValueError: its row was edited into what no worker writes.
+    """
+    return Notice(
+        person=due.person,
+        kind=NoticeKind(due.kind),
+        event=due.event,
+        due_at=due.due_at,
+        facts=Facts.model_validate_json(due.facts),
+    )
+
+
+def is_readable(due: Due) -> bool:
+    """Return whether its row says what a worker wrote: one that does not must not end a message of others."""
+    try:
+        notice_of(due)
+    except ValueError:
+        return False
+    return True
 
 
 def _by_reader(due: Sequence[Due]) -> dict[Reader, list[Due]]:

@@ -13,8 +13,10 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
+from plangate.domain.escaping import one_line
+
 MAX_ADDRESSES: Final = 10
-_LONGEST: Final = 1_000
+LONGEST_ADDRESS: Final = 1_000
 _MAIL: Final = "mailto:"
 _PLAIN_MAIL: Final = re.compile(r"[A-Za-z0-9_+=&'~#$*/.-]+@[^\s@/?#,;:<>()\[\]\\\"%!]+")
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[!-~]+)")
@@ -32,8 +34,8 @@ _OPEN: Final = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "ntfy
 
 
 def _address(text: str) -> str:
-    if len(text) > _LONGEST:
-        raise ValueError(f"is longer than {_LONGEST:,} characters")
+    if len(text) > LONGEST_ADDRESS:
+        raise ValueError(f"is longer than {LONGEST_ADDRESS:,} characters")
     for name in VARIABLE.findall(text):
         if not _NAME.fullmatch(name):
             raise ValueError(f"names the variable {name!r}; use capitals, digits and _")
@@ -42,7 +44,7 @@ def _address(text: str) -> str:
     if "${" in VARIABLE.sub("", text):
         raise ValueError("has '${' without a name and '}'; write a variable as ${NAME}")
     if text.lower().startswith(_MAIL) and not text.lower().startswith(f"{_MAIL}//"):
-        if not _PLAIN_MAIL.fullmatch(text[len(_MAIL) :]):
+        if one_line(text) != text or not _PLAIN_MAIL.fullmatch(text[len(_MAIL) :]):
             raise ValueError("is not one plain address; write it like mailto:dana@example.org")
         return _MAIL + text[len(_MAIL) :]
     return _url(text)

@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from plangate.domain.base import AwareDatetime, Typed
 from plangate.domain.calendars import Calendar
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
+from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, Role, identity
 from plangate.domain.trusted_web import TrustedWeb
@@ -23,7 +24,7 @@ from plangate.domain.validation import faults_in
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import Zone, faults_of_calendar, faults_of_zone, read_calendars
 from plangate.policy.lent_roles import read_lent, split_kept
-from plangate.policy.notify_addresses import MAX_ADDRESSES, NotifyAddress
+from plangate.policy.notify_addresses import LONGEST_ADDRESS, MAX_ADDRESSES, NotifyAddress
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
 from plangate.signing.enrolment import KeyStatement, with_enrolments
@@ -49,6 +50,13 @@ def _role(value: str) -> str:
     return value
 
 
+def _mail(value: str) -> str:
+    if one_line(value) != value:
+        raise ValueError("holds characters that cannot be seen")
+    return value
+
+
+Mail = Annotated[str, StringConstraints(max_length=LONGEST_ADDRESS), AfterValidator(_mail)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 RoleName = Annotated[Name, AfterValidator(_role)]
 
@@ -83,7 +91,7 @@ class _PersonEntry(Typed):
     name: PersonName
     enroller: bool = False
     roles: list[RoleName] = Field(default=[])
-    mail: str = ""
+    mail: Mail = ""
     active: bool = True
     keys: list[_KeyEntry] = Field(default=[])
     delegates: list[_DelegationEntry] = Field(default=[])

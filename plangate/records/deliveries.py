@@ -1,10 +1,11 @@
 """Deliveries: which notices are to be sent now, and what became of each attempt."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Select, and_, func, or_, select, update
+from pydantic import ValidationError
+from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select, update
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.records.notices import DeliveryState
@@ -17,6 +18,8 @@ _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 _LONGEST_WAIT: Final = timedelta(days=2)
 """No attempt is put off for longer: what waits longer was put off by a clock that was ahead."""
+_Kept = TypeVar("_Kept", bound=Frozen)
+_MANY: Final = 1_000_000  # attempts that no delivery has
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
 
 
@@ -103,7 +106,7 @@ def due_now(
     goes = or_(is_over, and_(deliveries.c.due_at <= now, deliveries.c.message_id == ""))
     query = _joined().where(_WAITS, deliveries.c.address.in_(addresses), deliveries.c.due_at <= now, goes)
     rows = connection.execute(query.order_by(deliveries.c.due_at, deliveries.c.id).limit(AT_ONCE * 4))
-    return tuple(Due(**row._asdict()) for row in rows)
+    return tuple(_readable(Due, rows))
 
 
 def messages_since(
@@ -141,7 +144,7 @@ def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, n
         .values(
             state=DeliveryState.SENDING,
             message_id=message_id,
-            attempts=deliveries.c.attempts + 1,
+            attempts=case((deliveries.c.attempts < _MANY, deliveries.c.attempts + 1), else_=_MANY),
             tried_at=func.coalesce(deliveries.c.tried_at, now, type_=deliveries.c.tried_at.type),
         )
     )
@@ -153,7 +156,7 @@ def note_results(connection: Connection, results: Iterable[Result], now: datetim
         is_over = one.state is not DeliveryState.WAITING
         values: dict[str, Any] = {
             "state": one.state,
-            "reason": one.reason,
+            "reason": _storable(one.reason),
             "ended_at": now if is_over else None,
             "is_repeat": int(one.is_repeat),
         }
@@ -162,6 +165,11 @@ def note_results(connection: Connection, results: Iterable[Result], now: datetim
         under_way = (DeliveryState.SENDING, DeliveryState.WAITING)
         ended = update(deliveries).where(deliveries.c.id == one.id, deliveries.c.state.in_(under_way))
         connection.execute(ended.values(**values))
+
+
+def _storable(text: str) -> str:
+    """Return what a service said without what no database takes: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "�").encode(errors="replace").decode()
 
 
 def postpone(connection: Connection, ids: Sequence[int], until: datetime) -> None:
@@ -197,12 +205,22 @@ def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple
     )
     if workflow_id is not None:
         query = query.where(notices.c.workflow_id == workflow_id)
-    return tuple(Undelivered(**row._asdict()) for row in connection.execute(query))
+    return tuple(_readable(Undelivered, connection.execute(query)))
+
+
+def _readable(model: type[_Kept], rows: Iterable[Row[Any]]) -> Iterator[_Kept]:
+    """Yield rows as this model, without those that were edited into what no worker writes."""
+    for row in rows:
+        try:
+            yield model(**row._asdict())
+        except ValidationError:
+            continue
 
 
 def _joined() -> Select[Any]:
     of_notice = ("workflow_id", "event", "kind", "facts", "entered_at")
-    of_delivery = [one for one in Due.model_fields if one not in of_notice]
+    of_delivery = [one for one in Due.model_fields if one not in (*of_notice, "is_repeat")]
+    is_repeat = (deliveries.c.is_repeat != 0).label("is_repeat")
     return select(
-        *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery)
+        *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery), is_repeat
     ).join_from(deliveries, notices, deliveries.c.notice == notices.c.id)

@@ -240,7 +240,7 @@ def _refresh(
         for row in rows
     ):
         return
-    if rows[0].facts != one.facts:
+    if (rows[0].facts, rows[0].kind) != (one.facts, one.kind):
         changed = update(notices).where(notices.c.id == rows[0].notice)
         connection.execute(changed.values(facts=one.facts, kind=one.kind))
     left = [row.delivery for row in rows if row.state in _NOT_TOLD and row.address not in addresses]

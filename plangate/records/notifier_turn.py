@@ -4,15 +4,18 @@ One works at a time; it renews its turn every few seconds, and another takes it 
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from pydantic import ValidationError
+from sqlalchemy import Connection, Row, insert, select, update
 
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.records.tables import notifier
+from plangate.records.tables import LONG_AGO, notifier
 
 HELD_FOR: Final = timedelta(seconds=8)
 """How long a turn lasts without being renewed: after a kill -9, the time until another takes it over."""
+_CLOCK_STEPS: Final = timedelta(seconds=8)
+"""By how much a clock may be set back without a turn of before being taken for one of a clock ahead."""
 
 
 class TurnLost(Exception):
@@ -38,25 +41,30 @@ class Turn(Frozen):
 
     def is_free(self, now: datetime) -> bool:
         """Return whether another may take it: its time is over, or was set by a clock that was ahead."""
-        return not now < self.held_until <= now + HELD_FOR
+        return not now < self.held_until <= now + HELD_FOR + _CLOCK_STEPS
 
 
 def turn_now(connection: Connection) -> Turn:
     """Return who has the turn, or had it last."""
-    row = connection.execute(_ROW).one()
-    return Turn(**row._asdict())
+    return _turn(connection.execute(_ROW).first())
 
 
-def take_turn(connection: Connection, holder: str, now: datetime) -> Turn | None:
-    """Take the turn, or renew it; None if another process has it.
+def lock_turn(connection: Connection) -> Turn:
+    """Return who has the turn, and let no other process take it before the end of the transaction.
 
-    Call it first in every transaction that writes notices: it waits for what the other process has begun.
+    Call it first in every transaction that writes notices, and read the clock after it: it waits for what
+    the other process has begun, and a time of before is older than the turn that this one took.
     """
-    before = turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
+    return turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
+
+
+def take_turn(connection: Connection, before: Turn, holder: str, now: datetime) -> Turn | None:
+    """Take the turn that `lock_turn` returned, or renew it; None if another process has it."""
     if before.holder != holder and not before.is_free(now):
         return None
     held = {"holder": holder, "held_until": now + HELD_FOR}
-    connection.execute(update(notifier).values(**held))
+    if not connection.execute(update(notifier).values(**held)).rowcount:
+        connection.execute(insert(notifier).values(id=1, audience="", **held))
     return before.model_copy(update=held)
 
 
@@ -78,7 +86,16 @@ def move_sweep(connection: Connection, audience: str, swept_to: str | None) -> N
 _ROW: Final = select(
     *(notifier.c[name] for name in ("holder", "held_until", "checkpoint", "audience", "swept_to"))
 )
+_FIRST: Final = Turn(holder="", held_until=LONG_AGO)
 
 
 def _locked(connection: Connection) -> Turn:
-    return Turn(**connection.execute(_ROW.with_for_update()).one()._asdict())
+    return _turn(connection.execute(_ROW.with_for_update()).first())
+
+
+def _turn(row: Row[Any] | None) -> Turn:
+    """Return the turn in a row; if the row is gone, or says what no process writes, it is as at the first."""
+    try:
+        return Turn(**row._asdict()) if row is not None else _FIRST
+    except ValidationError:
+        return _FIRST

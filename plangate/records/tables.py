@@ -1,7 +1,8 @@
 """The tables of the records. Their history is in ``migrations/``; this is the newest version."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
@@ -41,6 +42,33 @@ class Moment(TypeDecorator[datetime]):
             return value and value.replace(tzinfo=UTC)
         return value.astimezone(UTC)
 
+
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class MomentOfNotice(Moment):
+    """A time of what is told: one that was edited into what no worker writes is long ago.
+
+    On the trail such a time is damage that is reported; here it must not keep others from being told.
+    """
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """Read a time, or what SQLite has in its place."""
+        read = super().result_processor(dialect, coltype)
+
+        def read_any(value: Any) -> datetime | None:
+            try:
+                found = read(value) if read is not None else value
+            except (TypeError, ValueError, OverflowError):
+                return LONG_AGO
+            return found if found is None or LONG_AGO <= found < _FAR else LONG_AGO
+
+        return read_any
+
+
+_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)  # there is room to add to it
 
 # The time by the clock of the database.
 NOW: Final = select(func.now(type_=Moment))
@@ -230,9 +258,9 @@ notices = Table(
     Column("event", String(255), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("facts", Text, nullable=False),
-    Column("entered_at", Moment, nullable=False),
+    Column("entered_at", MomentOfNotice, nullable=False),
     # When it may be removed; None while its run is open.
-    Column("keep_until", Moment, index=True),
+    Column("keep_until", MomentOfNotice, index=True),
     UniqueConstraint("workflow_id", "person", "event"),
 )
 
@@ -246,12 +274,12 @@ deliveries = Table(
     # As the list of people has it: secrets are named in it, not written out. Empty if they have none.
     Column("address", String(2000), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("due_at", Moment, nullable=False),
+    Column("due_at", MomentOfNotice, nullable=False),
     # When it is tried next, at the earliest.
-    Column("next_at", Moment, nullable=False),
+    Column("next_at", MomentOfNotice, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("tried_at", Moment),
-    Column("ended_at", Moment),
+    Column("tried_at", MomentOfNotice),
+    Column("ended_at", MomentOfNotice),
     # 1 if an earlier attempt may have arrived of which no result is on record.
     Column("is_repeat", Integer, nullable=False),
     Column("reason", Text, nullable=False),
@@ -268,7 +296,7 @@ notifier = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("holder", String(255), nullable=False),
-    Column("held_until", Moment, nullable=False),
+    Column("held_until", MomentOfNotice, nullable=False),
     # The newest checkpoint whose runs have been looked at; None before the first look.
     Column("checkpoint", Integer),
     # What the list of people, the policy and the time say of who can do what, and up to which open run each

@@ -1,15 +1,16 @@
 """Notices go on whatever one run, one row, one clock or one address does, and reach no one who is gone."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, update
+from sqlalchemy import Column, Connection, Integer, Table, delete, select, text, update
 
 from plangate.domain.audit import Event, Held, Outcome, Reopened, StepFailed
+from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.people import Absence
 from plangate.domain.seers import Seers
 from plangate.notifications import readers
@@ -21,7 +22,7 @@ from plangate.records.database import Database
 from plangate.records.deliveries import undelivered
 from plangate.records.in_force import RulesNow
 from plangate.records.notifier_turn import HELD_FOR
-from plangate.records.tables import audit_entries, notices, runs
+from plangate.records.tables import Moment, audit_entries, deliveries, notices, notifier, runs
 from tests.support.audit_edits import take_the_guards_off
 from tests.support.build import HOUR, drafted
 from tests.support.notices import FINANCE, PEOPLE, SENT, PostOffice, Telling, closed, decided
@@ -342,3 +343,98 @@ async def test_what_was_read_before_a_turn_was_taken_up_is_not_entered(telling: 
     with telling.database.read() as connection:
         entered = connection.scalars(select(notices.c.workflow_id)).all()
     assert "two" not in entered
+
+
+@pytest.mark.parametrize("reason", ["no\0good", "no\udcffgood", "no\ud83d"])
+async def test_what_a_service_says_that_no_database_takes_keeps_no_notice_back(
+    telling: Telling, post: PostOffice, reason: str
+) -> None:
+    await telling.told()
+    post.answers = lambda sending: (
+        Attempted(delivery=Delivery.LATER, reason=reason) if sending.person == "kim" else SENT
+    )
+    telling.put("one")
+    assert await telling.told() == ["dana needed", "kim needed"]
+    post.answers = lambda _: SENT
+    telling.put("two")
+    telling.now += timedelta(minutes=1)
+    assert {"dana needed", "kim needed"} <= set(await telling.told())
+    with telling.database.read() as connection:
+        assert undelivered(connection) == ()
+
+
+NUMBERS = st.integers(-(2**31), 2**31 - 1)
+TIMES = st.datetimes(timezones=st.just(UTC)) | st.sampled_from(["1", "zzz", "", "2026-13-45 99:99", 7])
+TEXTS = st.sampled_from(["", "x", ":::", "{", "zzzz"])
+
+
+def spoiled(of: Column[Any]) -> st.SearchStrategy[Any]:
+    if isinstance(of.type, Moment):
+        return TIMES
+    return NUMBERS | st.just("x") if isinstance(of.type, Integer) else TEXTS
+
+
+KEYS = {"id", "notice"}
+EDITS = st.one_of(
+    [
+        st.tuples(st.just(table), st.just(column.name), spoiled(column))
+        for table in (deliveries, notifier, notices)
+        for column in table.c
+        if column.name not in KEYS
+    ]
+)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edit=EDITS, is_sent=st.booleans(), is_later=st.booleans())
+@example(edit=(notifier, None, None), is_sent=True, is_later=False)
+@example(edit=(deliveries, "is_repeat", 2), is_sent=False, is_later=False)
+@example(edit=(deliveries, "due_at", "1"), is_sent=False, is_later=True)
+@example(edit=(deliveries, "attempts", 2**31 - 1), is_sent=False, is_later=True)
+async def test_whatever_one_column_says_others_are_told(
+    database: Database, edit: tuple[Table, str | None, Any], is_sent: bool, is_later: bool
+) -> None:
+    table, column, value = edit
+    telling = Telling(database, PostOffice(), Pace(per_hour=10_000))
+    telling.now += timedelta(minutes=1)
+    await telling.told()
+    name = f"bad{telling.now.timestamp()}"
+    telling.put(name, deadline=telling.now + timedelta(minutes=30))
+    if is_sent:
+        await telling.told()
+    else:
+        telling.ledger.hand_out([], room=0)
+    try:
+        with database.write() as connection:
+            spoil(connection, table, column, value, name)
+    except RecordsUnavailable:
+        assume(False)  # the database refuses it itself
+    if is_later:
+        telling.post.answers = lambda sending: LATER if sending.person == "kim" else SENT
+    telling.put(f"{name}-good", deadline=telling.now + timedelta(minutes=30))
+    said: list[Sending] = []
+    for _ in range(3):
+        telling.now += timedelta(seconds=20)
+        while (handed_out := await telling.notifier.step()).messages or handed_out.has_more:
+            await telling.notifier.settle()
+        said += telling.post.sent
+    asked = {one.person for one in said for part in one.notices if part.facts.workflow_id == f"{name}-good"}
+    assert asked == {"dana", "kim"}
+    with database.read() as connection:
+        undelivered(connection)
+
+
+def spoil(connection: Connection, table: Table, column: str | None, value: object, run: str) -> None:
+    """Write a value into one column of what is kept for kim about a run, or of the turn; None removes it."""
+    if column is None:
+        connection.execute(delete(table))
+        return
+    bad = select(notices.c.id).where(notices.c.workflow_id == run, notices.c.person == "kim")
+    where = {
+        deliveries: f"notice IN ({bad.compile(connection, compile_kwargs={'literal_binds': True})})",
+        notices: f"id IN ({bad.compile(connection, compile_kwargs={'literal_binds': True})})",
+        notifier: "1 = 1",
+    }[table]
+    if isinstance(value, datetime) and connection.dialect.name == "sqlite":
+        value = f"{value:%Y-%m-%d %H:%M:%S.%f}"
+    connection.execute(text(f"UPDATE {table.name} SET {column} = :value WHERE {where}"), {"value": value})

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.errors import FileInvalid
+from plangate.domain.escaping import one_line
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.secret_urls import MissingVariable, filled_in
 from plangate.policy.people_file import people_in, read_people
@@ -148,3 +149,19 @@ def test_variables_are_filled_in_and_a_missing_one_is_named(monkeypatch):
         filled_in("slack://${NOTICE_B}")
     with pytest.raises(MissingVariable, match="NOTICE_C, which is not set"):
         filled_in("slack://${NOTICE_C}")
+
+
+@given(
+    where=st.sampled_from(["mail", "notify"]),
+    more=st.text(st.characters(exclude_categories=["Cs"]), max_size=3) | st.sampled_from(["\0", "x" * 2_000]),
+)
+def test_an_address_of_the_list_can_be_kept_and_seen_or_is_a_fault(where: str, more: str) -> None:
+    escaped = "".join(f"\\U{ord(one):08x}" for one in more)
+    value = f'"dana{escaped}@ex{escaped}.org"' if where == "mail" else f'["mailto:dana@ex{escaped}.org"]'
+    try:
+        people = people_in(f'[[person]]\nname = "dana"\n{where} = {value}\n')
+    except FileInvalid:
+        return
+    for address in addresses_of(people, "dana"):
+        assert one_line(address) == address
+        assert len(address) < 2_000

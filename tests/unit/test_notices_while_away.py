@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plangate.domain import absence
+from plangate.domain.absence import absence_of
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Event, Held, StepInDoubt
 from plangate.domain.decision import Choice
@@ -14,6 +16,7 @@ from plangate.domain.escalation import Escalation, standing_in
 from plangate.domain.people import Absence, Delegation, Key, People, Person
 from plangate.domain.policy import Need, Requirement, Resolvers, missing
 from plangate.domain.run import RunState
+from plangate.domain.satisfiable import unmet
 from plangate.domain.who_can import able_to_approve, able_to_resolve
 from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
@@ -255,3 +258,81 @@ def test_at_each_moment_someone_is_asked_who_may_decide_and_no_message_comes_lat
         told = sent(found, now, told)
     asked_once = [(one.person, one.event) for one in told]
     assert len(asked_once) == len(set(asked_once))
+
+
+@pytest.mark.parametrize("is_ring", [True, False])
+def test_each_absence_is_looked_up_a_few_times_however_many_stand_in_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, *, is_ring: bool
+) -> None:
+    count = 200
+    names = [f"p{number}" for number in range(count)]
+    persons = tuple(
+        Person(
+            name=name, mail="a@example.org", **away(names[(number + 1) % count] if is_ring or number else "")
+        )
+        for number, name in enumerate(names)
+    )
+    looked_up: list[str] = []
+
+    def counted(person: Person, at: datetime) -> Absence | None:
+        looked_up.append(person.name)
+        return absence_of(person, at)
+
+    monkeypatch.setattr(absence, "absence_of", counted)
+    audience(People(persons=persons), NOON)
+    assert len(looked_up) <= 4 * count
+
+
+def test_a_person_is_found_in_a_list_that_was_made_from_another() -> None:
+    people = people_with()
+    assert people.find("DANA") == people.persons[1]
+    more = people.model_copy(update={"persons": (*people.persons, Person(name="erik"))})
+    assert more.find("Erik") == Person(name="erik")
+    assert people.find("erik") is None
+    assert people == people_with()
+
+
+@pytest.mark.parametrize(("of_dana", "of_kim"), [("", ""), ("kim", "dana"), ("anna", ""), ("anna", "anna")])
+def test_that_all_who_could_approve_are_away_is_told_as_the_page_tells_it_and_they_are_asked(
+    of_dana: str, of_kim: str
+) -> None:
+    run = state_after(
+        requested(),
+        drafted(requirement=Requirement(needs=(Need(role="finance", count=1),)), deadline=DEADLINE),
+    )
+    people = people_with(dana=away(of_dana), kim=away(of_kim))
+    found = due(run, people)
+    (stuck,) = (one for one in found if one.kind is NoticeKind.STUCK)
+    assert (stuck.person, stuck.due_at) == ("rita", NOON)
+    assert stuck.facts.happened == "; ".join(map(str, unmet(run, people, NOON)))
+    assert {"dana needed", "kim needed"} <= set(said(found))
+
+
+@given(lists_of_people(), waiting_runs(), st.integers(0, 11))
+@settings(max_examples=60)
+def test_a_notice_says_that_no_one_can_give_it_whenever_the_page_does(
+    people: People, run: RunState, hours: int
+) -> None:
+    now = NOON + hours * HOUR
+    who = audience(people, now)
+    told = {one.facts.happened for one in due(run, people, now) if one.kind is NoticeKind.STUCK}
+    missing_now = "; ".join(map(str, unmet(run, people, now)))
+    is_open = run.deadline is None or now < run.deadline
+    requester = who.approver(run.requester)
+    if missing_now and is_open and requester is not None and who.may_see(run, requester.name):
+        assert told == {missing_now}
+    else:
+        assert not told
+
+
+@pytest.mark.parametrize("change", [away(), away(until=90), away("kim"), away(since=-2), away(until=20.5)])
+def test_what_a_run_calls_for_is_looked_at_again_when_an_absence_begins_ends_or_is_extended(
+    change: dict[str, object],
+) -> None:
+    keys = {
+        audience(people, NOON).key
+        for people in (people_with(), people_with(dana=away(until=19)), people_with(dana=change))
+    }
+    assert len(keys) == 3
+    later = audience(people_with(dana=away(since=1, until=2)), NOON + 3 * HOUR)
+    assert later.key == audience(people_with(), NOON + 3 * HOUR).key
