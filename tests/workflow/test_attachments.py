@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import text
 
+from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.tool import SendEmail
 from plangate.audit.attached import digests_named
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bundle
@@ -251,7 +252,7 @@ async def test_other_bytes_than_those_of_the_digest_are_never_sent(tmp_path: Pat
     settings = Settings(var_dir=tmp_path, attachments_dir=tmp_path)
     mailing = SendEmail.from_settings(settings).with_blobs(Exchanged())
     (step,) = mail("4711.pdf")["steps"]
-    arguments = mailing.declaration.arguments.model_validate_json(json.dumps(step["arguments"]))
+    arguments = SendEmailArguments.model_validate_json(json.dumps(step["arguments"]))
     seen = await mailing.observe(arguments)
     with pytest.raises(ToolRefused, match="is no longer in the records; nothing was sent"):
         await mailing.having_observed(seen).act(arguments, "key")
