@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plangate.domain.escalation import standing_in
+from plangate.domain.people import same_person
 from plangate.domain.policy import missing
 from plangate.domain.run import RunState
 from plangate.domain.who_can import able_to_approve
@@ -36,7 +37,7 @@ class Addressees:
 def addressees(run: RunState, audience: Audience) -> Addressees:
     """Return who gets what the run asks for now."""
     asks = asked(run, audience)
-    others = {ask.person: audience.instead(run, ask.person) for ask in asks}
+    others = {ask.person: _instead(run, ask.person, audience) for ask in asks}
     there = {ask.person: ask for ask in asks if others[ask.person] == (ask.person,)}
     gone = [ask for ask in asks if ask.person not in there]
     moved = sorted((ask for ask in gone if not ask.is_keyless), key=lambda ask: ask.at)
@@ -49,6 +50,13 @@ def addressees(run: RunState, audience: Audience) -> Addressees:
         goes_to={name: names for name, names in goes_to.items() if name not in left},
         away=frozenset(ask.person for ask in gone if ask.is_keyless),
     )
+
+
+def _instead(run: RunState, person: str, audience: Audience) -> tuple[str, ...]:
+    """Return who gets a person's messages: neither the requester, an author, nor who has approved."""
+    done = (*run.barred, *(one.name for one in run.approvers if run.held is None))
+    names = audience.instead(run, person)
+    return tuple(name for name in names if not any(same_person(name, one) for one in done)) or (person,)
 
 
 def _each(

@@ -127,6 +127,20 @@ def test_who_goes_away_reads_who_gets_their_messages_and_is_asked_again_when_the
     assert said(new, NOON + 2 * HOUR) == ["anna relieved", "dana needed"]
 
 
+@pytest.mark.parametrize("to", ["rita", "Rita"])
+def test_the_requester_gets_no_message_of_who_is_away(to: str) -> None:
+    """They may not approve; nothing vanishes either, so the person who is away is asked."""
+    found = due(PLAN, people_with(dana=away(to)))
+    assert said(found) == ["dana needed", "kim needed"]
+
+
+def test_who_has_approved_gets_no_message_of_who_is_away() -> None:
+    two = Requirement(needs=(Need(role="finance", count=2),))
+    draft = drafted(requirement=two, deadline=DEADLINE)
+    run = state_after(requested(), draft, decided("kim", draft.fingerprint))
+    assert said(due(run, people_with(dana=away("kim")))) == ["dana needed", "rita stuck"]
+
+
 def test_a_person_without_an_address_gets_no_message_of_others() -> None:
     people = people_with(dana=away("anna"), anna={"mail": ""})
     assert said(due(PLAN, people)) == ["dana needed", "kim needed"]
