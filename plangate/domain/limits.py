@@ -262,7 +262,8 @@ def _currency(value: JsonValue) -> str:
 
 def _alike(text: str) -> str:
     """Return the form that texts share which differ in case, width, blanks or what draws nothing."""
-    return " ".join(identity(visible(text)).casefold().split())
+    words = visible(text).split()  # one by one, because a long text is not folded whole
+    return " ".join(" ".join(identity(word).casefold() for word in words).split())
 
 
 def _json(value: JsonValue) -> str:

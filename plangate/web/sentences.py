@@ -52,6 +52,7 @@ _OF_A_CLAUSE: Final = re.compile(
 )
 """What no name has: a value with it is a clause, and another pattern has to know it."""
 _BEGIN, _END = "\ue000", "\ue001"  # around words of others
+_OF_OTHERS: Final = re.compile(f"[{_BEGIN}{_END}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,7 @@ def _is_name(value: str) -> bool:
 
 
 def _split(own: str) -> Iterator[tuple[str, bool]]:
-    for number, piece in enumerate(re.split(f"[{_BEGIN}{_END}]", own)):
+    for number, piece in enumerate(_OF_OTHERS.split(own)):
         if piece:
             yield piece, number % 2 == 1
 

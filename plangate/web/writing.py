@@ -13,7 +13,8 @@ _DAY: Final = (
     rf"|(?P<day>\d{{1,2}}) (?P<month>{'|'.join(_MONTHS)})(?:[a-z]{{1,6}})?(?: (?P<year>\d{{4}}))?)"
 )
 _FOUND: Final = re.compile(_DAY)
-_ONE: Final = re.sub(r"\?P<\w+>", "?:", _DAY)
+_NAMED: Final = re.compile(r"\?P<\w{1,30}>")
+_ONE: Final = _NAMED.sub("?:", _DAY)
 _CLOCK: Final = r"\d\d:\d\d(?::\d\d)?"
 TIME: Final = re.compile(
     rf"{_ONE}(?: {_CLOCK})?(?: (?:UTC[+-]\d\d:\d\d|[A-Z]{{1,5}}))?(?: \((?:{_ONE} )?{_CLOCK} UTC\))?"
@@ -22,7 +23,7 @@ TIME: Final = re.compile(
 _WEEKDAYS: Final = re.compile("|".join(_DAYS))
 _WEEKDAY: Final = f"(?:{'|'.join(_DAYS)})"
 _WEEKDAYS_ROW: Final = rf"{_WEEKDAY}(?:(?:-|, ){_WEEKDAY})*"
-_ZONE: Final = r"(?:[A-Z]{3,4}|[A-Z]\w+(?:/[\w+-]+)+)"
+_ZONE: Final = r"(?:[A-Z]{3,4}|[A-Z]\w{1,30}(?:/[\w+-]{1,30}){1,3})"
 _HOURS: Final = r"\d\d:\d\d-\d\d:\d\d"
 _HOURS_ROW: Final = rf"{_HOURS}(?:, {_HOURS})*"
 WORKING: Final = re.compile(
