@@ -3,17 +3,20 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from typing import Final
 
 from markupsafe import Markup
 
 from plangate.presentation.clock import now
 from plangate.web.language import Language
-from plangate.web.writing import Writing
 
 _DAYS_AS_HOURS: Final = 4  # shown in hours up to this many days
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+# A time in UTC as sentences have it, or two on one day; the month is looked up in the language's own.
+_RECORDED: Final = re.compile(
+    r"\b(?:[A-Z][a-z]{1,2}\.?,? )?(([0-9]{4}-[0-9]{2}-[0-9]{2})|([0-9]{1,2})\. (\w{3,12}\.?) ([0-9]{4}))"
+    r" ([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:( [a-z]{2,4} )([0-9]{2}:[0-9]{2}(?::[0-9]{2})?))? UTC\b"
+)
 _MINUTE: Final = 60  # seconds
 _HOUR: Final = 60  # minutes
 
@@ -26,21 +29,7 @@ def utc(when: datetime) -> str:
 def times_in(words: Language, html: str) -> Markup:
     """Return the HTML of a sentence with its times as elements, which a script shows in the reader's zone."""
     months = words.writing.months
-    found = _recorded(words.writing).sub(lambda one: _elements(one, months), html)
-    return Markup(found)  # noqa: S704  digits, and what was escaped
-
-
-@cache
-def _recorded(writing: Writing) -> re.Pattern[str]:
-    """Return the pattern of a time in UTC as sentences of a language have it, or of two on one day."""
-    weekdays = "|".join(map(re.escape, (*_WEEKDAYS, *writing.weekdays)))
-    months = "|".join(map(re.escape, writing.months))
-    own = rf"|(\d{{1,2}})\. ({months}) (\d{{4}})" if months else "|(?!)()()()"
-    clock = r"\d\d:\d\d(?::\d\d)?"
-    return re.compile(
-        rf"(?a:\b(?:(?:{weekdays}),? )?((\d{{4}}-\d\d-\d\d){own}) ({clock})"
-        rf"(?:( [a-z]{{2,4}} )({clock}))? UTC\b)"
-    )
+    return Markup(_RECORDED.sub(lambda one: _elements(one, months), html))  # noqa: S704  digits, and what was escaped
 
 
 def _elements(found: re.Match[str], months: Sequence[str]) -> str:
