@@ -92,7 +92,7 @@ def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str
             document.
     """
     try:
-        text = json.dumps(raw, sort_keys=True)
+        text = json.dumps(raw, sort_keys=True, allow_nan=False)
         if len(text) > MAX_SCHEMA:
             raise SchemaRefused(f"has {len(text):,} characters, more than the limit of {MAX_SCHEMA:,}")
         plain = _Plain(raw, parts or Parts()).at(raw, (), 0)
