@@ -215,9 +215,10 @@ class StepAttempt:
         if no_longer is not None:
             return self._append_unready(trail, no_longer, found)
         earlier, arguments = _earlier(trail, found), self._task.plan.steps[step - 1].arguments
+        receipts = _receipts(self._task.plan, state)
         try:
             resolved = resolve_references(arguments, state.steps)
-            unmet = precondition(_receipts(self._task.plan, state)) if is_beginning else None
+            unmet = precondition(receipts) if is_beginning else None
         except StepUnready as error:
             resolved, unmet = {}, str(error)
         if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool is asked first
@@ -235,7 +236,7 @@ class StepAttempt:
             began_at=_began_at(trail, self._key) if earlier is Earlier.BEGUN else claimed_at,
             arguments={**arguments, **resolved},
             receipt=state.steps[step - 1].receipt if self._task.undo else None,
-            receipts=_receipts(self._task.plan, state),
+            receipts=receipts,
             unmet=unmet,
             barred=barred,
         )

@@ -117,11 +117,11 @@ def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -
         return False
     if arrival.received_at >= state.deadline or _is_login(decision):
         return True
-    requirement = drafted.requirement if drafted is not None else None
-    is_timed = requirement is not None and bool(
-        requirement.approval_valid_for is not None or requirement.escalations
-    )
-    return is_timed or (people is not None and people.has_timed_rights(decision.by))
+    if drafted is not None:
+        requirement = drafted.requirement
+        if requirement.approval_valid_for is not None or requirement.escalations:
+            return True
+    return people is not None and people.has_timed_rights(decision.by)
 
 
 class _Following:

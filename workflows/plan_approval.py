@@ -72,8 +72,9 @@ with workflow.unsafe.imports_passed_through():
 
 _LONGEST_ID: Final = 1_000  # bytes, for Temporal
 _HOLDS: Final = "hold-failed-steps"
-_LEAVES: Final = "leave-a-step-that-waits"
 """The patch by which a step that fails holds the run; in older histories it ended the run."""
+_LEAVES: Final = "leave-a-step-that-waits"
+"""The patch by which a run that goes on leaves a step that waits; before, it went on when that ended."""
 _KEEPS: Final = "keep-plan-of-failed-edit"
 """The patch by which an edit that cannot be drafted leaves the plan in review; before, it ended the run."""
 _NO_CRON: Final = (
