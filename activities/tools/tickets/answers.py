@@ -22,7 +22,7 @@ from pydantic import JsonValue
 
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.http_dates import http_date
+from plangate.http_dates import asked_wait, http_date
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
 """The maximum size of an answer, in bytes: a page of a list with the longest bodies fits."""
@@ -176,17 +176,13 @@ def wait_of(headers: Mapping[str, str]) -> timedelta | None:
 
     Times are compared with the answer's own date, so that no clock is needed.
     """
-    asked = headers.get("retry-after", "").strip()
-    if asked.isascii() and asked.isdigit():
-        return min(timedelta(seconds=int(asked[:9])), _LONGEST)
-    until, now = http_date(asked), http_date(headers.get("date", ""))
-    if until is None and headers.get("x-ratelimit-remaining") == "0":
-        until = _epoch(headers.get("x-ratelimit-reset", ""))
-        if until is None or now is None:
-            return _PAUSE
-    if until is None:
-        return _PAUSE if asked else None
-    return min(max(until - now, timedelta()), _LONGEST) if now is not None else _PAUSE
+    wait = asked_wait(headers)
+    if wait is None and headers.get("x-ratelimit-remaining") == "0":
+        until, now = _epoch(headers.get("x-ratelimit-reset", "")), http_date(headers.get("date", ""))
+        wait = max(until - now, timedelta()) if until is not None and now is not None else _PAUSE
+    if wait is None:
+        return _PAUSE if headers.get("retry-after", "").strip() else None
+    return min(wait, _LONGEST)
 
 
 def _epoch(text: str) -> datetime | None:

@@ -191,7 +191,7 @@ class JiraTracker:
     ) -> Any:
         """Return the oldest entry with the marker, or `NotFound`; runs in a thread."""
         times: list[datetime] = []
-        ends = elapsed() + _SEARCH_SECONDS
+        is_whole, ends = False, elapsed() + _SEARCH_SECONDS
         try:
             for entries, is_last in pages:
                 times += _times(entries, is_last=is_last)
@@ -199,15 +199,13 @@ class JiraTracker:
                 for one in [*filter(is_like, entries[::-1]), *filterfalse(is_like, entries[::-1])]:
                     if self._marker_of(one, kind) == marker:
                         return one
-                if is_last:
-                    self._check_known()
-                    return NotFound(None, reason)
-                if elapsed() > ends:
+                is_whole = is_last
+                if is_last or elapsed() > ends:
                     break
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise ToolUnavailable(f"{self.name} sent a list that cannot be read ({error}).") from error
         self._check_known()
-        return NotFound(oldest_of(times, is_whole=False), reason)
+        return NotFound(oldest_of(times, is_whole=is_whole), reason)
 
     def _check_known(self) -> None:
         """Do nothing if Jira knows whose token this is: to one that has expired it shows lists without them.
