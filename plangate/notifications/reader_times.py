@@ -1,19 +1,17 @@
 """Times as the reader of a message has them: in their zone, with the day of the week."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from plangate.domain.plurals import counted
-from plangate.presentation.clock import zone_name
+from plangate.presentation.clock import with_times, zone_name
 
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
 )  # fmt: skip
-_RECORDED: Final = re.compile(r"(?:\b[A-Z][a-z]{2} )?\b(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC\b")
 _LONG: Final = timedelta(days=3)
 _ROUNDED: Final = (
     (timedelta(days=3, hours=11, minutes=30), timedelta(days=1)),
@@ -37,15 +35,11 @@ def day_and_time(when: datetime, zone: str) -> str:
 
 
 def in_zone(text: str, zone: str) -> str:
-    """Return a sentence with its times in UTC, as rules and records write them, in the reader's zone."""
+    """Return a sentence with its times in UTC, as rules and records write them, in the reader's zone.
 
-    def local(found: re.Match[str]) -> str:
-        try:
-            return day_and_time(datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00"), zone)
-        except ValueError:
-            return found[0]
-
-    return _RECORDED.sub(local, text)
+    Times with seconds stay as they are: they are looked up in logs.
+    """
+    return with_times(text, lambda when, has_seconds: None if has_seconds else day_and_time(when, zone))
 
 
 def brief(when: datetime, zone: str, now: datetime) -> str:

@@ -1,6 +1,7 @@
 """This machine's clock, and times for people: in their own time zone, with UTC."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -34,17 +35,28 @@ def moment(when: datetime, *, with_seconds: bool = False) -> str:
 
 def in_readers_zone(text: str) -> str:
     """Return a recorded sentence with its times in UTC as `moment` writes them, unless the reader has UTC."""
-    return _RECORDED.sub(_read_locally, text)
+    return with_times(text, _read_locally)
 
 
-def _read_locally(found: re.Match[str]) -> str:
-    day, time, seconds = found.groups()
-    try:
-        when = datetime.fromisoformat(f"{day}T{time}{seconds or ''}+00:00")
-        is_utc = not when.astimezone().utcoffset()
-    except (OverflowError, ValueError, OSError):
-        return found[0]
-    return found[0] if is_utc else moment(when, with_seconds=bool(seconds))
+def with_times(text: str, say: Callable[[datetime, bool], str | None]) -> str:
+    """Return a recorded sentence with each time in UTC as ``say`` writes it, or as it is if that is None.
+
+    ``say`` gets the time, and whether it has seconds.
+    """
+
+    def said(found: re.Match[str]) -> str:
+        day, time, seconds = found.groups()
+        try:
+            when = datetime.fromisoformat(f"{day}T{time}{seconds or ''}+00:00")
+            return say(when, bool(seconds)) or found[0]
+        except (OverflowError, ValueError, OSError):
+            return found[0]
+
+    return _RECORDED.sub(said, text)
+
+
+def _read_locally(when: datetime, with_seconds: bool) -> str | None:  # noqa: FBT001  a callback
+    return moment(when, with_seconds=with_seconds) if when.astimezone().utcoffset() else None
 
 
 def _day(when: datetime) -> str:
