@@ -15,7 +15,7 @@ from plangate.policy.people_file import read_people
 from plangate.policy.people_in_force import trusted_web
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
-from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
+from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing, with_a_passkey
 from tests.support.gate import Gate
 from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
 
@@ -41,12 +41,7 @@ async def page(browser: Browser, inbox: SigningInbox) -> AsyncIterator[Page]:
     opened = await browser.new_page(viewport=PHONE)
     opened.set_default_timeout(30_000)
     await add_authenticator(opened)
-    await opened.goto(f"{inbox.inbox.url}/me")
-    await opened.get_by_label("Choose your name").select_option("dana")
-    await opened.get_by_role("button", name="Sign in").click()
-    await opened.get_by_label("Name of the passkey").fill("phone")
-    await opened.get_by_role("button", name="Add a passkey").click()
-    inbox.enrol(await opened.get_by_text(re.compile("^passkey:")).inner_text())
+    await with_a_passkey(opened, inbox)
     yield opened
     await opened.close()
 

@@ -23,7 +23,7 @@ from plangate.web.database import WebDatabase
 from plangate.web.sessions import Sessions
 from plangate.web.web_key import public_line, web_key
 from tests.acceptance.test_passkey_decisions import PHONE
-from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
+from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing, with_a_passkey
 from tests.support.gate import Gate
 from tests.support.plain_browser import PlainBrowser
 from tests.support.sealed_records import trust
@@ -68,12 +68,7 @@ async def danas_phone(browser: Browser, inbox: SigningInbox) -> Page:
     page = await context.new_page()
     page.set_default_timeout(30_000)
     await add_authenticator(page)
-    await page.goto(f"{inbox.inbox.url}/me")
-    await page.get_by_label("Choose your name").select_option("dana")
-    await page.get_by_role("button", name="Sign in").click()
-    await page.get_by_label("Name of the passkey").fill("phone")
-    await page.get_by_role("button", name="Add a passkey").click()
-    inbox.enrol(await page.get_by_text(re.compile("^passkey:")).inner_text())
+    await with_a_passkey(page, inbox)
     while not await page.get_by_text("Counts", exact=True).is_visible():
         await page.reload()
     return page

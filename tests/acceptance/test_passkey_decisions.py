@@ -1,6 +1,5 @@
 """Decisions by passkey in a real browser on a phone's screen, with a virtual authenticator."""
 
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.web.database import WebDatabase
 from plangate.web.proposals import Proposals
-from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
+from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing, signed_in, with_a_passkey
 from tests.support.gate import Gate
 from tests.support.signing_inbox import SigningInbox, signing_inbox
 
@@ -39,22 +38,6 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await add_authenticator(opened)
     yield opened
     await opened.close()
-
-
-async def signed_in(page: Page, inbox: SigningInbox, path: str) -> None:
-    await page.goto(f"{inbox.inbox.url}{path}")
-    await page.get_by_label("Choose your name").select_option("dana")
-    await page.get_by_role("button", name="Sign in").click()
-
-
-async def with_a_passkey(page: Page, inbox: SigningInbox) -> str:
-    """Let dana propose a passkey, and put it into the list of people."""
-    await signed_in(page, inbox, "/me")
-    await page.get_by_label("Name of the passkey").fill("phone")
-    await page.get_by_role("button", name="Add a passkey").click()
-    line = await page.get_by_text(re.compile("^passkey:")).inner_text()
-    inbox.enrol(line)
-    return line
 
 
 async def test_from_the_link_to_the_decision_in_three_taps(page: Page, inbox: SigningInbox) -> None:

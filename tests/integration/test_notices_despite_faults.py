@@ -40,6 +40,17 @@ async def told_in(telling: Telling, minutes: int, every: int = 1) -> list[str]:
     return sorted(found)
 
 
+async def asked_soon(telling: Telling, name: str) -> set[str]:
+    """Return who gets a message about this run within a minute."""
+    said: list[Sending] = []
+    for _ in range(3):
+        telling.now += timedelta(seconds=20)
+        while (handed_out := await telling.notifier.step()).messages or handed_out.has_more:
+            await telling.notifier.settle()
+        said += telling.post.sent
+    return {one.person for one in said for part in one.notices if part.facts.workflow_id == name}
+
+
 # A run, or a row, that no worker writes
 
 STRANGE: dict[str, Callable[[Telling], Event]] = {
@@ -115,14 +126,7 @@ async def test_no_edited_row_keeps_notices_of_others_back(
         connection.execute(row.values(**values))
     telling.happens(name, decided("dana", fingerprint), closed())
     telling.put(f"{name}-good")
-    said: list[Sending] = []
-    for _ in range(3):
-        telling.now += timedelta(seconds=20)
-        while (handed_out := await telling.notifier.step()).messages or handed_out.has_more:
-            await telling.notifier.settle()
-        said += telling.post.sent
-    asked = {one.person for one in said for part in one.notices if part.facts.workflow_id == f"{name}-good"}
-    assert asked == {"dana", "kim"}
+    assert await asked_soon(telling, f"{name}-good") == {"dana", "kim"}
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe/Berlin"])
@@ -412,14 +416,7 @@ async def test_whatever_one_column_says_others_are_told(
     if is_later:
         telling.post.answers = lambda sending: LATER if sending.person == "kim" else SENT
     telling.put(f"{name}-good", deadline=telling.now + timedelta(minutes=30))
-    said: list[Sending] = []
-    for _ in range(3):
-        telling.now += timedelta(seconds=20)
-        while (handed_out := await telling.notifier.step()).messages or handed_out.has_more:
-            await telling.notifier.settle()
-        said += telling.post.sent
-    asked = {one.person for one in said for part in one.notices if part.facts.workflow_id == f"{name}-good"}
-    assert asked == {"dana", "kim"}
+    assert await asked_soon(telling, f"{name}-good") == {"dana", "kim"}
     with database.read() as connection:
         undelivered(connection)
 

@@ -1,6 +1,7 @@
 """A real browser, where the machine has one."""
 
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from playwright.async_api import Browser, Page, async_playwright
 
 from plangate.settings import PROJECT
+from tests.support.signing_inbox import SigningInbox
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _AXE = PROJECT / "tests" / "support" / "axe" / "axe.min.js"
@@ -49,3 +51,19 @@ async def axe_finds_nothing(page: Page, where: str = "") -> None:
         "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
     )
     assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == [], where
+
+
+async def signed_in(page: Page, inbox: SigningInbox, path: str) -> None:
+    await page.goto(f"{inbox.inbox.url}{path}")
+    await page.get_by_label("Choose your name").select_option("dana")
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def with_a_passkey(page: Page, inbox: SigningInbox) -> str:
+    """Let dana propose a passkey, and put it into the list of people."""
+    await signed_in(page, inbox, "/me")
+    await page.get_by_label("Name of the passkey").fill("phone")
+    await page.get_by_role("button", name="Add a passkey").click()
+    line = await page.get_by_text(re.compile("^passkey:")).inner_text()
+    inbox.enrol(line)
+    return line
