@@ -4,6 +4,7 @@ A plan that can be approved is never cut, whatever its length; past events may b
 """
 
 import shlex
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,6 +23,7 @@ from plangate.presentation.deciding_page import why_not_you
 from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.durations import from_now, spoken
+from plangate.presentation.ended import unlike_executed
 from plangate.presentation.held_page import (
     UNDOING,
     add_hold,
@@ -214,19 +216,18 @@ def _add_taking_up(page: Page, status: Status) -> None:
 
 def _title(status: Status, now: datetime | None) -> str:
     """Return the id and the state, and what the outcome does not show: steps skipped or reversed."""
+    unlike = unlike_executed(status)
+    parts = [_which(unlike.skipped, "skipped")] if unlike.skipped else []
+    parts += [_which(unlike.reversed, "reversed")] if unlike.reversed else []
     is_executed = status.state == Outcome.EXECUTED
-    skipped = [str(step.number) for step in status.steps if step.state is StepState.SKIPPED and is_executed]
-    gone = [str(step.number) for step in reversed_steps(status.steps)]
-    parts = [_which(skipped, "skipped")] if skipped else []
-    parts += [_which(gone, "reversed")] if gone else []
     but = f", {'but' if is_executed else 'and'} {' and '.join(parts)}" if parts else ""
     waits = now is not None and status.waits_until(now) is not None
     state = APPROVED_AND_WAITING if waits else spelled(status.state)
     return f"{status.workflow_id}  {state}{but}"
 
 
-def _which(steps: list[str], what: str) -> str:
-    return f"step {' and '.join(steps)} {'were' if len(steps) > 1 else 'was'} {what}"
+def _which(steps: Sequence[int], what: str) -> str:
+    return f"step {' and '.join(map(str, steps))} {'were' if len(steps) > 1 else 'was'} {what}"
 
 
 def _style(status: Status) -> str:

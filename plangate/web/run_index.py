@@ -28,13 +28,13 @@ from plangate.domain.run import StepState
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
 from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.presentation.ended import Unlike, held_step, unlike_executed
 from plangate.records.database import Database
 from plangate.records.moved import HEADS, heads_in, moved_since, newest_number
 from plangate.records.queries import DAMAGED
 from plangate.records.tables import runs
 from plangate.records.trail import read_trails
 from plangate.web.contacts import contacts_in
-from plangate.web.ended import Unlike, held_step, unlike_executed
 from plangate.web.index_tables import contacts, lines, metadata, needs, progress
 
 AT_ONCE: Final = 100

@@ -20,8 +20,8 @@ from plangate.domain.people import Identified, identity
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
+from plangate.presentation.ended import Unlike
 from plangate.records.lists import WAITING_STATES
-from plangate.web.ended import Unlike
 from plangate.web.gate import Gate
 from plangate.web.index_tables import lines, needs
 from plangate.web.may import may_decide_now

@@ -21,13 +21,13 @@ from plangate.domain.tool import Receipt
 from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
 from plangate.presentation.disagreements import DisagreementKind, disagreements
+from plangate.presentation.ended import Unlike, unlike_executed
 from plangate.presentation.held_page import is_partly_done
 from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
-from plangate.web.ended import Unlike, unlike_executed
 from plangate.web.may import offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
