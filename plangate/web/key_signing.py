@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from plangate.domain.errors import NotAnswered, Refused
 from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.domain.plan import Audience
 from plangate.presentation.clock import now
 from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
 from plangate.signing.passkeys import Assertion, passkey_token
@@ -21,18 +22,26 @@ async def claims_to_sign(
         NotAnswered: no worker says which installation that is.
     """
     client = await web.gate.client()
-    audience = (await client.what_stands()).audience
-    if audience is None:
-        raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
     return enrolment_claims(
         action,
         person,
         key,
         by=visitor.name,
-        audience=audience,
+        audience=named((await client.what_stands()).audience),
         at=now(),
         token_id=secrets.token_urlsafe(16),
     )
+
+
+def named(audience: Audience | None) -> Audience:
+    """Return the installation that an answer names, for what is signed.
+
+    Raises:
+        NotAnswered: it names none.
+    """
+    if audience is None:
+        raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
+    return audience
 
 
 def claims_in(text: str, otherwise: str) -> EnrolmentClaims:

@@ -30,6 +30,7 @@ from plangate.signing.delegations import (
     order_in,
 )
 from plangate.signing.passkeys import Assertion, passkey_token
+from plangate.web.key_signing import named
 from plangate.web.verdicts import Fate
 from plangate.web.visitors import Visitor, Web
 
@@ -70,13 +71,16 @@ def typed_in(form: FormData) -> Typed:
 
 def end_in(typed: Typed, until_utc: str) -> datetime | None:
     """Return when a loan ends: at 23:59 of the day that was typed, in UTC if no script says it better."""
-    for text in (until_utc, f"{typed.until}T23:59"):
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            continue
+    return moment_in(until_utc) or moment_in(f"{typed.until}T23:59")
+
+
+def moment_in(text: str) -> datetime | None:
+    """Return the moment that a form brings, in UTC; without a zone it is UTC. None if it is no moment."""
+    try:
+        at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return None
+    except (ValueError, OverflowError):  # with its zone it may be beyond the years that a calendar has
+        return None
 
 
 def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
@@ -134,8 +138,7 @@ async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
         NotAnswered: no worker says which installation that is.
     """
     client = await web.gate.client()
-    audience = (await client.what_is_lent()).audience
-    assert audience is not None  # an answer has one
+    audience = named((await client.what_is_lent()).audience)
     return delegation_claims(order, audience=audience, at=now(), token_id=secrets.token_urlsafe(16))
 
 

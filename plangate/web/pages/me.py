@@ -1,7 +1,6 @@
 """`/me`: a person's keys and delegations; `/invitation/…`: propose a passkey without being signed in."""
 
 import asyncio
-from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -20,7 +19,7 @@ from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
 from plangate.signing.public_keys import thumbprint_of
 from plangate.web.key_signing import claims_in, claims_to_sign, send_signed
-from plangate.web.lending import NOTHING_TYPED, Typed, attested, send
+from plangate.web.lending import NOTHING_TYPED, Typed, attested, moment_in, send
 from plangate.web.my_page import MyPage, my_page
 from plangate.web.pages.deciding import text_of
 from plangate.web.passkeys import (
@@ -99,7 +98,7 @@ async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
 @router.post("/me/away")
 async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Send the person's order that they are away, and show their page with it."""
-    until = _moment_in(text_of(form, "until_utc")) or _moment_in(text_of(form, "until"))
+    until = moment_in(text_of(form, "until_utc")) or moment_in(text_of(form, "until"))
     if until is None:
         return await own_page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
     try:
@@ -131,15 +130,6 @@ async def _ordered(request: Request, web: Web, visitor: Visitor, order: Delegati
     if became.fate is not Fate.ACCEPTED:
         return await own_page(request, web, visitor, done="away.kept")
     return RedirectResponse("/me", 303)
-
-
-def _moment_in(text: str) -> datetime | None:
-    """Return the moment that a form brings; without a zone it is in UTC."""
-    try:
-        at = datetime.fromisoformat(text)
-        return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 @router.get("/invitation/{token}")
