@@ -87,8 +87,8 @@ class Calendar(Frozen):
         hours: when on such a day, in their order; empty for the whole day.
         days_off: days on which nobody works.
         extra_days: days on which people work although it is a day off.
-        yearly_off: days of each year on which nobody works, but for the extra days.
-        yearly_extra: days of each year on which people work, but for the days off.
+        yearly_off: days off of each year, except those that are extra days.
+        yearly_extra: extra days of each year, except those that are days off.
         country: whose public holidays are days off, as ISO 3166 names it; empty for none.
         region: which part of the country.
         holidays: the public holidays, as far as they are known.

@@ -205,7 +205,7 @@ def _stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: dat
 def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
     """Return whether so many are there that what the run waits for can surely be given; a quick look.
 
-    Who is away is not there, though they are asked: they still can decide, but nobody can count on it.
+    People who are away do not count, although they are asked: they can decide, but they may not look.
     """
     assert run.drafted is not None
     requirement = run.drafted.requirement

@@ -47,7 +47,7 @@ LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MomentOfNotice(Moment):
-    """A time of what is told: one that was edited into what no worker writes is long ago.
+    """A time in the tables of notices. A value that is no time, because someone edited it, reads as long ago.
 
     On the trail such a time is damage that is reported; here it must not keep others from being told.
     """

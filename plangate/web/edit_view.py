@@ -58,7 +58,7 @@ class EditView:
         struck: the steps that it strikes if it changes nothing else, in the words of their tools.
         digest: what would run.
         who_approves: who may approve the new plan.
-        unmet: what of the approvals that it needs nobody of the list can give now.
+        unmet: the approvals that it needs and that no one on the list can give now.
     """
 
     changes: ChangesView
@@ -89,7 +89,7 @@ def edit_view(status: Status, decision: Decision, people: People | None = None) 
 
 
 def _unmet(status: Status, new: ProposedPlan, by: str, people: People | None) -> tuple[Unmet, ...]:
-    """Return which approvals nobody could give, if the rules ask the new plan for the same as this one."""
+    """Return the approvals that no one could give if the new plan needs the same as this one."""
     if people is None or status.requirement is None:
         return ()
     barred = [status.requester, *status.authors]

@@ -128,7 +128,7 @@ class _OneText:
         """Return the translation of one or more sentences, or of clauses between semicolons, or None."""
         key = (text, depth > 0)
         if key not in self._known:
-            self._known[key] = None  # a part that has itself in it is none
+            self._known[key] = None  # a part that contains itself does not fit
             self._known[key] = self._row(_ENDS.split(text), " ", depth) or self._row(
                 text.split("; "), "; ", depth
             )

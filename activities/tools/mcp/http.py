@@ -66,7 +66,7 @@ def _redirected(request: httpx2.Request, response: httpx2.Response) -> str:
         target = request.url.join(response.headers["location"])
         shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))
     except (httpx2.InvalidURL, ValueError):
-        shown = "an address that is none"
+        shown = "an invalid address"
     return f"it redirects to {shown}; redirects are not followed: give the final address as its url"
 
 
