@@ -1,4 +1,4 @@
-"""The command line of this application: `plangate`, and what needs the worker's tools."""
+"""The command line of this application: `plangate`, and the commands that need the worker's tools."""
 
 import sys
 from collections.abc import Mapping, Sequence

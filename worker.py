@@ -109,7 +109,7 @@ def build_worker(
     policy: Policy | None = None,
     directory: Directory | None = None,
 ) -> Worker:
-    """Wire one worker over the given adapters; without a policy and a directory, anyone may approve."""
+    """Build one worker over the given adapters; without a policy and a directory, anyone may approve."""
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
     records = Records(database)
     tools = _with_blobs(tools, KeptAttachments(records))
@@ -169,7 +169,7 @@ def build_worker(
 
 
 def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPlanner:
-    """Return the planner for these tools: it gets their declarations, and those to call that only read.
+    """Return the planner for these tools: it gets their declarations, and may call those that only read.
 
     Raises:
         PlannerInvalid: the planner that the settings name cannot be used.
@@ -183,7 +183,7 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPl
 
 
 def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
-    """Return the tools, those that keep bytes with the place to keep them."""
+    """Return the tools; those that keep bytes get the place to keep them."""
     if not any(isinstance(tool, UsesBlobs) for tool in tools.values()):
         return tools
     given = {name: tool.with_blobs(blobs) for name, tool in tools.items() if isinstance(tool, UsesBlobs)}
@@ -191,7 +191,7 @@ def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
 
 
 def _advised(tool: Tool) -> ToolDeclaration:
-    """Return a tool's declaration with what its settings mean for the planner."""
+    """Return a tool's declaration, with what the planner has to know about its settings."""
     declaration = tool.declaration
     if not isinstance(tool, Advises):
         return declaration

@@ -1,7 +1,7 @@
 """Elapsed time, including the time in which the machine slept.
 
-`time.monotonic` stops while the machine sleeps, on Linux and on macOS. That is right for a limit on local
-work, and wrong for what continues elsewhere: the Temporal server's time, and its wait for a heartbeat.
+On Linux and macOS, `time.monotonic` stops while the machine sleeps. That is right for a limit on local work,
+but wrong for what continues elsewhere, such as the Temporal server's wait for a heartbeat.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Give a host name its one spelling: lower case, with A-labels (``xn--…``) for international names.
+"""Normalize host names: lower case, with A-labels (``xn--…``) for international names.
 
 ``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all name one host,
 ``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; names that IDNA 2008 does not allow are
@@ -15,7 +15,7 @@ _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 def one_host(text: str) -> str:
-    """Return the one spelling of the host name ``text``.
+    """Return the normalized host name.
 
     Raises:
         ValueError: no such host can exist; the message begins with 'names the host'.

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 
 def http_date(text: str) -> datetime | None:
-    """Return the time that a header names, in UTC if it has no zone; None if it is no date."""
+    """Return the time that a header names, in UTC if it has no zone; None if it is not a date."""
     try:
         found = parsedate_to_datetime(text)
     except (ValueError, IndexError, OverflowError):
@@ -15,7 +15,7 @@ def http_date(text: str) -> datetime | None:
 
 
 def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
-    """Return how long ``retry-after`` asks to wait, at least 0; None if it does not say.
+    """Return how long ``retry-after`` asks to wait, at least 0; None without such a header.
 
     A date counts from the answer's own ``date``, so that no clock is needed. Names are in lower case.
     """

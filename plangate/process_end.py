@@ -1,4 +1,4 @@
-"""How a process that has used a Temporal client ends.
+"""End a process that has used a Temporal client.
 
 The threads of Temporal's Rust runtime outlive the event loop, and one that releases a Python object while
 the interpreter shuts down kills the process: exit code 134 or 139 after all work was done
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 
 def end_process(code: int) -> NoReturn:
-    """Flush all output and logs, and end at once with this exit code, without a shutdown."""
+    """Flush all output and logs, and end immediately with this exit code, without a shutdown."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         if stream is None:  # it was closed when the process began

@@ -1,4 +1,4 @@
-"""The settings. Nothing else reads the environment.
+"""The settings. No other module reads the environment.
 
 The exceptions are Temporal's own variables (``TEMPORAL_ADDRESS`` and the like), which
 `plangate.temporal.connection` reads through Temporal's library.
@@ -279,7 +279,7 @@ class Settings(BaseSettings):
     @field_validator("oidc_issuer")
     @classmethod
     def _issuer(cls, value: str | None) -> str | None:
-        """Check the address of a provider: its answers say who a person is, so no one may change them."""
+        """Check a provider's address: its answers say who a person is, so beyond this machine it is https."""
         parts = urlsplit(value or "https://none")
         if parts.query or parts.fragment or parts.username is not None or not parts.hostname:
             raise ValueError("must be an address, without user, query and fragment")
@@ -386,7 +386,7 @@ def load_settings() -> Settings:
 
 
 def _advice(name: str) -> str:
-    """Return what to write into a setting; empty if its type does not say."""
+    """Return what to write into a setting; empty if its type does not show that."""
     shape = Settings.model_json_schema()["properties"].get(name, {})
     match {**shape, **next(iter(shape.get("anyOf", ())), {})}:  # "anyOf": it may be unset
         case {"enum": [*words, last]}:
@@ -399,7 +399,7 @@ def _advice(name: str) -> str:
 
 
 def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[str, ...]) -> dict[str, str]:
-    """Return this process's environment for another program, changed.
+    """Return a changed copy of this process's environment for another program.
 
     Args:
         changes: variables to set; None removes one.

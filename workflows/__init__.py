@@ -1,4 +1,4 @@
 """Workflow code only: deterministic and without I/O.
 
-May import activities (their names and messages) and the package; of libraries only Temporal and pydantic.
+May import activities (their names and messages), the package, Temporal and pydantic; no other library.
 """

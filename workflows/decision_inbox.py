@@ -1,8 +1,8 @@
 """The decision inbox of a run: a queue of arrivals until their admission, in order.
 
-A handler only stores its input. Signals that waited while no worker ran arrive all at once, in one workflow
-task, which has to end within seconds. They are parsed later, a batch at a time
-(`PlanApproval._process_inbox`). Parsing never raises, whatever the input.
+A handler only stores its input. Signals that waited while no worker ran all arrive in one workflow task,
+which has to end within seconds. They are parsed later, a batch at a time (`PlanApproval._process_inbox`).
+Parsing never raises, whatever the input.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class _Item:
 
 
 class DecisionInbox:
-    """Holds the arrivals that are not admitted yet, and the verdicts that updates wait for."""
+    """The arrivals that are not admitted yet, and the verdicts that updates wait for."""
 
     def __init__(self) -> None:
         self._items: list[_Item] = []
@@ -119,7 +119,7 @@ class DecisionInbox:
 
         They stay in the inbox until `resolve`.
         """
-        if len(self._items) == 1:  # whatever its size, which takes a while to find
+        if len(self._items) == 1:  # the first one whatever its size, because measuring it takes a while
             return (self._items[0].arrival,)
         batch: list[Arrival] = []
         for item in self._items[:count]:

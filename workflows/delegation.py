@@ -1,6 +1,6 @@
-"""The workflow `PlangateDelegation`: one order to lend roles or to take them back, judged and recorded.
+"""The workflow `PlangateDelegation`: judge and record one order to lend roles or to take them back.
 
-It ends with the verdict. What is lent is kept by the records, not by a workflow, as with orders to stop.
+It ends with the verdict. As with orders to stop, the records keep what is lent, not a workflow.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class PlangateDelegation:
 
     @workflow.query(description="The verdict on the order, or what prevents one")
     def status(self) -> DelegationAnswer:
-        """Return the verdict; without one, why it cannot be recorded yet."""
+        """Return the verdict, or the reason why it cannot be recorded yet."""
         if self._answer is not None:
             return self._answer
         hindrance = self._recording.hindrance

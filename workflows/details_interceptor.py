@@ -1,7 +1,7 @@
 """Render a run's details page when the Web UI queries it.
 
-The SDK expects it to be set after each change of a run, and returns it when the Web UI asks. It is seldom
-looked at; rendering it each time would be work between an approval and its effect, and in every flood.
+The SDK expects a workflow to set the page after each change, and returns it when the Web UI asks. The page is
+seldom read, and rendering it after each change would delay effects and slow down every flood.
 """
 
 import logging
@@ -31,7 +31,7 @@ class HasPage(Protocol):
 
 
 class PageWhenAsked(Interceptor):
-    """Adds the page to the answer of the metadata query; the worker's only workflow is a `HasPage`."""
+    """Adds the page to the answer to the metadata query; every workflow of the worker is a `HasPage`."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type["_Asked"]:  # noqa: A002
         """Return the interceptor of a run's queries."""

@@ -1,6 +1,6 @@
 """The workflow `PlangateLook`: one look by an auditor, or one export, from its arrival to the record.
 
-The web server reads the records by a connection that cannot write, so a worker enters what it says.
+The web server's connection to the records cannot write, so a worker records the look for it.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ class PlangateLook:
 
     @workflow.run
     async def run(self, look: Any = None, *more: Any) -> LookAnswer:
-        """Record the look; say whether it could be read."""
+        """Record the look, and return whether it could be read."""
         info = workflow.info()
         inputs = (look, *more) if look is not None or more else ()
         task = LookTask(key=info.first_execution_run_id, inputs=inputs, received_at=info.start_time)
@@ -33,7 +33,7 @@ class PlangateLook:
 
     @workflow.query(description="Whether the look is on the record, or what prevents it")
     def status(self) -> LookAnswer:
-        """Return whether it is recorded; if not yet, why."""
+        """Return whether the look is recorded, or the reason why it is not yet."""
         if self._answer is not None:
             return self._answer
         hindrance = self._recording.hindrance

@@ -33,30 +33,30 @@ class LocalOptions(TypedDict):
 DRAFT: Final = RegularOptions(
     # Above the draft's own limit (PLANGATE_DRAFT_SECONDS), which gives the better message.
     start_to_close_timeout=timedelta(hours=1),
-    # Heartbeats come every second; a worker that misses twelve is dead, and another one starts over. No
-    # sooner, because a repeated draft is paid for twice.
+    # Heartbeats come every second; a worker that misses twelve counts as dead, and another one starts over. A
+    # shorter timeout would repeat drafts needlessly, and each repeat costs money.
     heartbeat_timeout=timedelta(seconds=12),
-    # From two seconds to a minute apart, so that a draft continues within a minute of the end of an outage.
+    # From two seconds to a minute apart: a draft continues within a minute of the end of an outage.
     # How long it is retried is a setting of the worker (PLANGATE_MODEL_OUTAGE_SECONDS).
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=2), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=1)
     ),
-    # A withdrawal ends the draft at once: nothing in it acts.
+    # A withdrawal ends the draft immediately, because nothing in a draft has an effect.
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
 
 STEP: Final = RegularOptions(
     # Above the longest time that a tool may declare, plus a minute for `find_out` and the retries of storing
-    # the receipt. A dead worker is noticed by its missing heartbeats long before.
+    # the receipt. Missing heartbeats reveal a dead worker long before.
     start_to_close_timeout=timedelta(seconds=LONGEST_ACT, minutes=10),
-    # Heartbeats come every second; after four seconds without one another worker continues the step from its
+    # Heartbeats come every second; after four seconds without one, another worker continues the step from its
     # claim. What that costs if the worker was only suspended: docs/decisions/0029.
     heartbeat_timeout=timedelta(seconds=4),
     # From one second to five minutes apart, over about half an hour: see `plangate.domain.tool.STEP_TRIES`.
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=5)
     ),
-    # A withdrawal waits until the step has ended: an act that has begun is never cancelled.
+    # A withdrawal waits until the step has ended, because an act that has begun is never cancelled.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
@@ -78,7 +78,7 @@ WAIT: Final = RegularOptions(
     # Above the eight seconds that the activity itself waits for an answer.
     start_to_close_timeout=timedelta(seconds=15),
     heartbeat_timeout=timedelta(seconds=15),
-    # Unlimited, because an unrecorded decision may have no effect, and at most 20 seconds apart, so that
+    # Unlimited, because an unrecorded decision must have no effect; at most 20 seconds apart, so that
     # decisions are judged within a minute of the repair. Attempts write no history.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20)),
     # A run that ends for another reason needs no answer.
@@ -88,9 +88,9 @@ WAIT: Final = RegularOptions(
 LOOK_UP: Final = RegularOptions(
     # Each tool has a minute to answer, one step after the other.
     start_to_close_timeout=timedelta(hours=1),
-    # As for a step; a look-up that is repeated costs one more request.
+    # As for a step; a repeated look-up costs one more request.
     heartbeat_timeout=timedelta(seconds=4),
-    # Only the records are retried here; a tool that does not answer is asked after the next pause.
+    # Only access to the records is retried here; a tool that does not answer is asked after the next pause.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
     # A look-up changes nothing.
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
@@ -99,16 +99,16 @@ LOOK_UP: Final = RegularOptions(
 # From the first look-up to the second; each pause is twice as long as the one before. Most refunds and
 # transfers are final within minutes.
 FIRST_LOOK_UP_PAUSE: Final = timedelta(minutes=1)
-# A payment that was reversed is known within a quarter of a day; a month of look-ups is some 130 requests.
+# A reversed payment is noticed within six hours; a month of look-ups is some 130 requests.
 LONGEST_LOOK_UP_PAUSE: Final = timedelta(hours=6)
 # For a tool that could not be asked when its time was over: as long as most outages take.
 LOOK_UP_GRACE: Final = timedelta(days=1)
-# What cannot be looked up at all (other records, a bug) is tried as long as the longest look-up may take.
+# If no look-up is possible (other records, a bug), it is tried for as long as the longest look-up may take.
 LONGEST_LOOK_UP: Final = LONGEST_SETTLEMENT + LOOK_UP_GRACE
 
 # The longest pause between writes that fail although the records answer.
 LONGEST_PAUSE: Final = timedelta(seconds=30)
-# The longest pause if they fail for another reason than an outage: a bug is not fixed in a minute.
+# The longest pause if they fail for a reason other than an outage: no bug is fixed within a minute.
 LONGEST_PAUSE_OF_A_FAULT: Final = timedelta(hours=1)
 
 # How many bytes of arrivals continue-as-new carries over: with the largest plan, half of the server's limit
@@ -119,10 +119,10 @@ CARRY_BYTES: Final = 750_000
 ADMIT_AT_ONCE: Final = 100
 # And how many bytes of them: an eighth of the server's limit for a payload (2 MB).
 ADMIT_BYTES: Final = 250_000
-# How many of the decisions that cannot be recorded a status names.
+# How many unrecorded decisions a status names.
 LISTED_UNRECORDED: Final = 5
 # How many bytes of admissions are reported to the server at once: a quarter of its limit (4 MB).
 REPORT_BYTES: Final = 1_000_000
-# The shortest timer there is: it ends a workflow task and begins another.
-LONGEST_SLEEP: Final = timedelta(days=30)  # then it is looked again whether a step may begin
+# The shortest possible timer: it ends a workflow task and begins another.
+LONGEST_SLEEP: Final = timedelta(days=30)  # after it, whether a step may begin is checked again
 SHORTEST: Final = timedelta(milliseconds=1)

@@ -12,8 +12,8 @@ Three patterns in this file come from Temporal:
 * Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt a write to the records, so
   the phases run in a separate task, and `run` only remembers that it was cancelled.
 
-A decision that cannot be recorded now waits in the decision inbox, and the run does not wait with it: the
-deadline and a withdrawal end the run at once (docs/decisions/0026).
+A decision that cannot be recorded now waits in the decision inbox, but the run does not wait with it: the
+deadline and a withdrawal still end the run immediately (docs/decisions/0026).
 """
 
 import asyncio
@@ -74,7 +74,7 @@ _LONGEST_ID: Final = 1_000  # bytes, for Temporal
 _HOLDS: Final = "hold-failed-steps"
 """The patch by which a step that fails holds the run; in older histories it ended the run."""
 _LEAVES: Final = "leave-a-step-that-waits"
-"""The patch by which a run that goes on leaves a step that waits; before, it went on when that ended."""
+"""The patch by which a run whose phase changed leaves a waiting step; before, it waited for its end."""
 _KEEPS: Final = "keep-plan-of-failed-edit"
 """The patch by which an edit that cannot be drafted leaves the plan in review; before, it ended the run."""
 _NO_CRON: Final = (
@@ -124,7 +124,7 @@ class Carried(Frozen):
 
     @property
     def is_within_limits(self) -> bool:
-        """Whether this state is within a run's own limits, because its reasons will be recorded."""
+        """Whether this state is within a run's own limits; its reasons will be recorded."""
         state, step = self.carried, self.stopped_at
         reasons = [one.reason for step in state.steps for one in (step, step.undo)]
         reasons += [state.closed.reason] if state.closed else []
@@ -207,7 +207,7 @@ class PlanApproval:
             self._refuse(str(error))
 
     def _refuse(self, why: str) -> None:
-        """End at once, because the input is not a valid request."""
+        """End immediately, because the input is not a valid request."""
         self._apply(PlanRequest(requester="unknown").requested(workflow.now()))
         self._end(Outcome.FAILED, why)
 
@@ -316,7 +316,7 @@ class PlanApproval:
         return deadline
 
     async def _wait_for_resolution(self) -> None:
-        """Wait while the run is held; at the deadline it is aborted, and nothing more is done."""
+        """Wait while the run is held; abort it at the deadline, and do nothing more."""
         held = self._state.held
         assert held is not None
         self._update_search_attribute(Phase.HELD)
@@ -348,7 +348,7 @@ class PlanApproval:
             step = next_step(self._state)
             if step is None:  # the last one was skipped, or marked as done
                 self._end(Outcome.EXECUTED, executed_because(self._state))
-            elif self._state.waits_until(workflow.now()):  # never of a plan from before there was such a time
+            elif self._state.waits_until(workflow.now()):  # never for a plan from before start times existed
                 await self._wait_to_begin()
             elif ran_out_of_time(self._state, workflow.now()):
                 self._end(Outcome.EXPIRED, why_too_late(self._state))
@@ -558,7 +558,7 @@ class PlanApproval:
         + _OR_SIGNED
     )
     def edit(self, *inputs: Any) -> None:
-        """Replace the plan with a new revision of one's own."""
+        """Replace the plan with the sender's own revision."""
         self._inbox.add_signal(Choice.EDIT, inputs)
 
     @workflow.signal(
@@ -599,7 +599,7 @@ class PlanApproval:
         return details_page(self._state, self._unrecorded(), self._at_work_since)
 
     async def _process_inbox(self) -> None:
-        """Admit incoming decisions in order, for as long as the run lives."""
+        """Admit incoming decisions in order until the run ends."""
         unreported = 0
         while True:
             await workflow.wait_condition(lambda: bool(self._inbox))
@@ -618,7 +618,7 @@ class PlanApproval:
             self._inbox.resolve(decided)
             unreported += sum(len(event.model_dump_json()) for event in decided)
             if unreported > options.REPORT_BYTES and self._inbox:
-                # A timer ends the workflow task: a whole flood in one would exceed the server's limit.
+                # A timer ends the workflow task: a whole flood in one task would exceed the server's limit.
                 await workflow.sleep(options.SHORTEST, summary="many decisions arrived")
                 unreported = 0
 
@@ -664,7 +664,7 @@ class PlanApproval:
     def _update_search_attribute(self, state: str) -> None:
         """Set the search attribute with the run's state, if the run was started with it.
 
-        During execution it still says in review: that saves a history event (docs/decisions/0003).
+        It stays "in review" during execution, which saves a history event (docs/decisions/0003).
         """
         if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
@@ -701,7 +701,7 @@ class PlanApproval:
             return
         carried = Carried(
             carried=self._state,
-            request=self._request.model_copy(update={"plan": None}),  # it is drafted, and may be large
+            request=self._request.model_copy(update={"plan": None}),  # drafted already, and may be large
             arrivals=self._inbox.everything(),
             hindrance=self._admitting.hindrance,
             closing=self._closing.hindrance,

@@ -1,8 +1,8 @@
 """Write to the records from a run: by a local activity, with waits outside the workflow task.
 
-A local activity is part of its workflow task. Retried endlessly, it would keep the task open: the server
-would write three events every eight seconds, and end the run after some days. So it is tried twice. Then an
-ordinary activity waits (`activities.waiting`), and the run continues.
+A local activity is part of its workflow task. Endless retries would keep the task open: the server would
+write three events every eight seconds, and end the run after some days. The local activity is therefore tried
+twice. Then an ordinary activity waits (`activities.waiting`), and the run continues.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
 
 MAX_REASON: Final = 10_000
-LONGEST_REASON: Final = MAX_REASON + 100  # with the note of how much was cut
+LONGEST_REASON: Final = MAX_REASON + 100  # including the note that says how much was cut
 # Outages that are over when `Waiting.wait_for_records` returns, so that a retry may follow soon.
 _AWAY: Final = frozenset(
     one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords, TrailDamaged)
@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 
 class Hindrance(Frozen):
-    """Why something cannot be recorded, and since when."""
+    """The reason why something cannot be recorded, and since when."""
 
     cause: str
     since: AwareDatetime
@@ -132,7 +132,7 @@ def reason_of(error: FailureError) -> str:
 
 
 def is_refusal(error: FailureError) -> bool:
-    """Return whether the record does not allow a step at all, so that no person can let it continue."""
+    """Return whether the record forbids a step altogether, so that no decision can let it continue."""
     return _type_of(error) in _REFUSALS
 
 

@@ -2,8 +2,8 @@
 
 A run starts it as a child that outlives it, if a step is done and its receipt is not final. It asks the tools
 at growing intervals, records what they find on the trail of the run, and ends when all is known or the time
-is over. It takes no input: its id names the run, and everything else is on the record. So an operator may
-start it again: docs/operations.md.
+is over. It takes no input: its id names the run, and everything else is on the record. An operator may
+therefore start it again (docs/operations.md).
 """
 
 from datetime import timedelta
@@ -107,7 +107,7 @@ class PlangateSettlement:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(worst_of(states))])
 
     def _until_next(self, pause: timedelta) -> timedelta:
-        """Return how long to wait: the pause, but not beyond the time at which a look-up is the last one."""
+        """Return how long to wait: the pause, but not beyond the time of the last look-up."""
         now = workflow.now()
         ahead = [one.until - now for one in self._open if one.until > now]
         return min([pause, *ahead])

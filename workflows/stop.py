@@ -1,8 +1,8 @@
-"""The workflow `PlangateStop`: one order to stop or to go, judged, recorded, and answered.
+"""The workflow `PlangateStop`: judge, record and answer one order to stop or to go.
 
-It ends with the verdict. The records keep what is stopped, not a workflow: nothing that is cancelled,
-terminated or deleted in Temporal releases a stop. Started by anyone who reaches the server, from the command
-line, the Web UI or Temporal's own, it needs no other connection.
+It ends with the verdict. The records keep what is stopped, not a workflow, so cancelling, terminating or
+deleting workflows in Temporal releases no stop. Any client of the server can start it: Plangate's command
+line, Temporal's, or the Web UI. No other connection is needed.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class PlangateStop:
 
     @workflow.query(description="The verdict on the order, or what prevents one")
     def status(self) -> StopAnswer:
-        """Return the verdict; without one, why it cannot be recorded yet."""
+        """Return the verdict, or the reason why it cannot be recorded yet."""
         if self._answer is not None:
             return self._answer
         hindrance = self._recording.hindrance

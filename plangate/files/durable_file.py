@@ -1,7 +1,7 @@
 """Write files atomically and durably: after a crash at any moment, a file is complete or absent.
 
-`write_once` never replaces a file, so its existence proves after a crash that it was written. `write_over`
-always replaces. `write_for_a_person` replaces regular files only. If several processes `move` or `take_away`
+`write_once` never replaces a file, so a file that exists after a crash was written completely. `write_over`
+always replaces. `write_for_a_person` replaces only regular files. If several processes `move` or `take_away`
 one file, exactly one of them succeeds.
 """
 
@@ -35,7 +35,7 @@ def write_once(path: Path, content: bytes) -> bool:
         OSError: the folder cannot be written to.
     """
     with _temporary(path, (content,)) as part:
-        try:  # unlike a rename, a link never replaces what another attempt has written in the meantime
+        try:  # unlike a rename, a link never replaces the file of another attempt
             path.hardlink_to(part)
         except FileExistsError:
             return False
@@ -62,7 +62,7 @@ def write_for_a_person(path: Path, content: bytes) -> None:
     """Write ``content`` to a path that a person typed; see `write_parts_for_a_person`.
 
     Raises:
-        OSError: as there.
+        OSError: see there.
     """
     write_parts_for_a_person(path, (content,))
 
@@ -119,7 +119,7 @@ def _temporary(path: Path, parts: Iterable[bytes]) -> Iterator[Path]:
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # whatever the umask
+            os.fchmod(file.fileno(), 0o600)  # regardless of the umask
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
@@ -129,7 +129,7 @@ def _temporary(path: Path, parts: Iterable[bytes]) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the file's name durable too, not only its content."""
+    """Make the file's name durable as well as its content."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""Create files and folders with access for this user only, whatever the umask.
+"""Create files and folders with access for this user only, regardless of the umask.
 
-An existing folder is never changed, because it may be shared (``/tmp``); an existing file of Plangate's that
+An existing folder is never changed, because it may be shared (``/tmp``). An existing file of Plangate that
 others can read is restricted.
 """
 
@@ -24,7 +24,7 @@ def make_private_folder(folder: Path) -> None:
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
-        with suppress(FileExistsError):  # another process was faster, and created it in the same way
+        with suppress(FileExistsError):  # another process has just created it in the same way
             one.mkdir(mode=_FOLDER)
             one.chmod(_FOLDER)  # whatever the umask
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""The brief: what a planner is asked for, and the rules that a model needs with it."""
+"""The brief: a planner's input, and the rules for a model."""
 
 import json
 from typing import Final
@@ -38,8 +38,8 @@ class Brief(Frozen):
         request: what the requester wants done, in their words.
         previous: the plan that was sent back; None for the first draft.
         feedback: what to change in it.
-        state: what the planner returned with its last plan of this run; None if it returned nothing, or if
-            that is lost. A planner must be able to work without it.
+        state: the state that the planner returned with its last plan of this run; None if it returned none,
+            or if the state is lost. A planner must be able to work without it.
         max_steps: how many steps the plan may have.
     """
 
@@ -56,7 +56,7 @@ class Brief(Frozen):
 
     @property
     def task(self) -> str:
-        """Return the task for a model as JSON, so that no text in it can leave its own field."""
+        """Return the task for a model as JSON, which keeps each text within its field."""
         task: dict[str, object] = {"request": self.request}
         if self.previous is not None:
             task["previous_plan"] = self.previous.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""What a planner is given to work with, and what it returns."""
+"""The tools that a planner gets, and the result that it returns."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ class PlannerTool:
     """A tool as a planner sees it.
 
     Attributes:
-        name: what a call names.
+        name: its name in calls.
         description: for the model.
-        schema: the JSON schema of the arguments. That of a tool that proposes has ``why``, the reason for
+        schema: the JSON schema of the arguments. A tool that proposes steps also has ``why``, the reason for
             the step.
-        reads_only: whether a call runs at once and returns what it found; otherwise it notes a step.
-        call: takes the arguments, an object or its JSON text, and returns what to answer the model.
+        reads_only: whether a call runs immediately and returns its result; otherwise it notes a step.
+        call: takes the arguments, an object or its JSON text, and returns the answer for the model.
     """
 
     name: str
@@ -30,13 +30,13 @@ class PlannerTool:
     call: Callable[[object], Awaitable[str]]
 
     def as_function(self) -> Any:
-        """Return it as an entry of ``tools`` in a request for OpenAI's chat completions, a JSON object."""
+        """Return the JSON object for ``tools`` in a request for OpenAI's chat completions."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.schema)}
         return {"type": "function", "function": function}
 
 
 class PlannerTools(Protocol):
-    """The tools of one draft. A call that breaks a limit raises, and the draft has failed."""
+    """The tools of one draft. A call that exceeds a limit raises an error, and the draft fails."""
 
     def __iter__(self) -> Iterator[PlannerTool]:
         """Yield each tool."""
@@ -44,8 +44,8 @@ class PlannerTools(Protocol):
     async def call(self, name: str, arguments: object) -> str:
         """Call a tool and return the answer for the model: what was noted, what was read, or the faults.
 
-        A wrong name or wrong arguments are answered, not raised. The steps are noted in the order in which
-        the calls begin.
+        For a wrong name or wrong arguments the answer has the faults; nothing is raised. Steps are noted in
+        the order in which the calls begin.
         """
 
     def start_over(self) -> None:
@@ -63,12 +63,12 @@ class PlannerTools(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlannerResult:
-    """A summary with a state.
+    """A summary of the plan, with the planner's state.
 
     Attributes:
-        summary: for the approver; without a step, why none was proposed.
-        state: what the planner wants to be given if changes to this plan are requested, at most 512 KiB of
-            JSON, without credentials.
+        summary: for the approver; without any steps, the reason why none was proposed.
+        state: returned to the planner if changes to this plan are requested; at most 512 KiB of JSON, without
+            credentials.
     """
 
     summary: str

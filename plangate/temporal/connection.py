@@ -23,7 +23,7 @@ from plangate.settings import Settings
 from plangate.temporal import dev_server
 from plangate.temporal.payloads import InlineDataConverter, TolerantPayloadConverter
 
-# The only data converter; a codec that encrypts payloads belongs here.
+# The only data converter; add a codec that encrypts payloads here.
 DATA_CONVERTER = InlineDataConverter(payload_converter_class=TolerantPayloadConverter)
 
 _DEFAULT_ADDRESS = "localhost:7233"
@@ -39,7 +39,7 @@ _CHECK_TLS = "check TEMPORAL_ADDRESS and the TEMPORAL_TLS settings"
 _CHECK_KEY = "check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and the client certificate"
 
 # A part of the SDK's error, the error to raise, its cause, and what to do. The first match wins.
-# TemporalDenied is separate from TemporalUnreachable, because waiting does not help.
+# TemporalDenied is separate from TemporalUnreachable because waiting does not help.
 _CAUSES: Final[tuple[tuple[str, type[TemporalUnreachable], str, str], ...]] = (
     ("ConnectionRefused", TemporalUnreachable, "nothing is listening there", _START_IT),
     ("dns error", TemporalUnreachable, "the host is unknown", _CHECK_ADDRESS),

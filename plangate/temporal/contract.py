@@ -9,4 +9,4 @@ DELEGATION_TYPE: Final = "PlangateDelegation"  # a workflow: one order to lend r
 LOOK_TYPE: Final = "PlangateLook"  # a workflow: one look by an auditor, or one export
 SETTLEMENT_TYPE: Final = "PlangateSettlement"  # a workflow: how the accepted effects of a run end
 DECIDE: Final = "decide"  # an update
-CHECK_PLAN: Final = "check_plan"  # an activity that is started alone: what tools say of a plan
+CHECK_PLAN: Final = "check_plan"  # an activity without a workflow: what the tools say about a plan

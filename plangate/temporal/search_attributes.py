@@ -1,7 +1,7 @@
 """Define and register the two search attributes by which runs are listed.
 
-A server may refuse the registration (Temporal Cloud has its own way), or have one of them with another type.
-Neither stops a worker: runs then start without the attributes, and lists come from the records.
+A server may refuse the registration (Temporal Cloud registers them differently), or have one of them with
+another type. Neither stops a worker: runs then start without the attributes, and lists come from the records.
 """
 
 import logging

@@ -2,9 +2,9 @@
 
 Two workers with different records on one queue would draft a plan on one trail and judge it on the other. A
 worker therefore names its installation in the identity under which it polls, and takes no work while a worker
-of another installation polls the same queue. Workers that share the records but differ in policy, list of
-people, tools or trusted web servers may be in the middle of an update: they continue, and every status
-reports the difference.
+of another installation polls the same queue. If workers share the records but differ in policy, list of
+people, tools or trusted web servers, an update may be under way: they continue, and every status reports the
+difference.
 """
 
 import asyncio
@@ -66,8 +66,9 @@ def polling_identity(identity: str, installation: str) -> str:
 def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[object] = ()) -> str:
     """Return the SHA-256 of the tools' names, arguments and retry safety, as hex.
 
-    Of MCP servers it has what their file says (``servers``, as JSON), not what they list: a server that
-    one worker cannot reach is not a difference between the workers, and what it lists is part of each plan.
+    For MCP servers it covers what their file says (``servers``, as JSON), not the tools that they list: a
+    server that one worker cannot reach is not a difference between the workers, and each plan has the
+    definitions of its tools.
     """
     described: dict[str, object] = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
     if servers:
@@ -76,7 +77,7 @@ def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[obj
 
 
 def record_both_rules(database: Database, rules: Rules, worker: str, web: TrustedWeb = NO_WEB) -> None:
-    """Record the policy and the list of people that ``worker`` judges by, before it takes work.
+    """Record the policy and the list of people that ``worker`` judges by.
 
     Raises:
         RecordsUnavailable: the database did not answer.
@@ -140,7 +141,7 @@ class WorkerAgreement:
         client: connected to the worker's namespace.
         database: the records.
         facts: returns what this worker uses now.
-        record_rules: records the rules this worker judges by, if the trail of rules has others.
+        record_rules: records the rules that this worker judges by, if the trail of rules has others.
     """
 
     def __init__(
@@ -175,9 +176,9 @@ class WorkerAgreement:
         """Return the identities of workers of other installations that poll the task queue.
 
         The server lists a worker for five minutes after its last poll. A worker counts as gone once its last
-        poll has not changed for `_POLLS_WITHIN` by the monotonic clock, because the server's time is not
-        known; that clock stops while the machine sleeps, as the other workers may. If a proxy forbids the
-        call, the set is empty.
+        poll has not changed for `_POLLS_WITHIN`. That is measured by the monotonic clock, because the
+        server's time is not known, and because it stops while the machine sleeps, as the other workers may.
+        If a proxy forbids the call, the set is empty.
 
         Raises:
             RPCError: the server does not answer.

@@ -1,7 +1,8 @@
-"""Test your own tools and policies against a whole Plangate: `docs/howto-test-your-tool.md`.
+"""Test your own tools and policies against a complete Plangate: `docs/howto-test-your-tool.md`.
 
 The pytest fixture ``plangate`` starts a Temporal server, records and a worker in the process of the test.
-Imports little: pytest loads it in every project with the package. May import everything below `plangate.cli`.
+It imports little, because pytest loads it in every project with the package. May import everything below
+`plangate.cli`.
 """
 
 from plangate.testing.approvers import (

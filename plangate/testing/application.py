@@ -1,7 +1,7 @@
-"""Find the application: the worker, which is not in the package.
+"""Find the application, that is the worker, which is not in the package.
 
-The package never imports the application (docs/decisions/0049): a test names its folder, and its composition
-root is loaded from there when the first gate opens.
+The package never imports the application (docs/decisions/0049). A test names the application's folder, and
+its composition root is loaded from there when the first gate opens.
 """
 
 import sys
@@ -27,7 +27,7 @@ _MODULE: Final = "plangate_application"
 
 
 class BuildWorker(Protocol):
-    """The function of worker.py that wires a worker over the given adapters."""
+    """The function of worker.py that builds a worker over the given adapters."""
 
     def __call__(
         self,
@@ -64,7 +64,7 @@ def load_application(folder: Path | None = None) -> BuildWorker:
 
 
 def _root_module(place: Path) -> ModuleType:
-    """Import worker.py under a name of its own: projects often have a module called worker."""
+    """Import worker.py under a special name, because projects often have a module called worker."""
     known = sys.modules.get(_MODULE)
     if known is not None and known.__file__ == str(place / _ROOT):
         return known

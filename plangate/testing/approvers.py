@@ -1,4 +1,4 @@
-"""The people of a test: each decides once, or stays silent. Imports only the standard library."""
+"""The people in a test: each decides once, or does not decide. Imports only the standard library."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Approver:
-    """A person, and what they decide on the plan or the held step that waits for them.
+    """A person, and their decision on the plan or the held step that waits for them.
 
     Attributes:
         by: their name.
@@ -52,7 +52,7 @@ def edits(by: str, new_plan: Any, comment: str = "") -> Approver:
 
 
 def strikes(by: str, *steps: int, comment: str = "") -> Approver:
-    """Return a person who leaves out these steps (from 1), and changes nothing else."""
+    """Return a person who strikes these steps (counted from 1), and changes nothing else."""
     return Approver(by, "edit", comment, struck=steps)
 
 

@@ -1,4 +1,4 @@
-"""A tool whose calls a test can see; it is otherwise unchanged."""
+"""A tool whose calls a test can see, and which is otherwise unchanged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ _EFFECTS: Final = ("act", "undo")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a tool that was to have an effect.
+    """One call of a tool that is meant to have an effect.
 
     Attributes:
         tool: its name.
         what: act or undo.
-        arguments: as they were approved.
+        arguments: the approved ones.
         key: the idempotency key; it begins with the run's id.
     """
 
@@ -28,11 +28,11 @@ class Call:
 
 
 class _Called:
-    """The attributes of a tool, as they are now; they show what it can do."""
+    """The current attributes of a tool, which show its abilities."""
 
 
 def called(tool: Tool, calls: list[Call]) -> Tool:
-    """Return the tool, so that each of its effects is added to ``calls`` before it begins."""
+    """Return a copy of the tool that adds each effect to ``calls`` before the effect begins."""
     wrapped = _Called()
     for name in dir(tool):
         if not name.startswith("__"):

@@ -1,4 +1,4 @@
-"""A whole Plangate in the process of a test: records, a worker with the test's tools, and its runs."""
+"""A complete Plangate in the process of a test: records, a worker with the test's tools, and its runs."""
 
 import secrets
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _WORKER = "the test's worker"
 
 
 class _TestSettings(Settings):
-    """Settings that no environment changes."""
+    """Settings that ignore the environment."""
 
     @classmethod
     def settings_customise_sources(
@@ -50,11 +50,11 @@ class _TestSettings(Settings):
 
 
 class Gate:
-    """A Plangate with one worker, whose tools, policy and people a test gives.
+    """A Plangate with one worker; the test provides tools, policy and people.
 
     Args:
         server: where it runs.
-        build_worker: the application's.
+        build_worker: the application's function.
         folder: for its files.
         tools: tools, classes of tools, or functions.
         policy: the text of a policy file; empty: one approval by anyone but the requester.
@@ -63,7 +63,7 @@ class Gate:
 
     Raises:
         FileInvalid: the policy or the list of people has faults.
-        OperatorError: what is given as a tool is not one.
+        OperatorError: a value given as a tool is not a tool.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class Gate:
         requester: str = "rita",
         timeout: str | timedelta = "72h",
     ) -> Run:
-        """Start a run, let people decide, and return it when it has ended or waits for a further decision.
+        """Start a run, let people decide, and return it when it has ended or waits for another decision.
 
         Args:
             what: a request in words, a plan, or one or more of its steps.
-            approvers: each decides once, in this order, on what waits for a decision then.
-            requester: who asks.
+            approvers: each decides once, in this order, on the plan or step that waits at that point.
+            requester: who submits the request.
             timeout: how long a review may take, such as 4h.
 
         Raises:

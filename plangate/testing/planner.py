@@ -1,4 +1,4 @@
-"""A planner that a test writes: it implements the application's protocol `Planner`."""
+"""A planner with the plans of a test; implements the application's protocol `Planner`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ Script = Callable[[Any], Any] | Sequence[Any]
 
 
 class Drafted(NamedTuple):
-    """What a planner returns."""
+    """The result of a planner."""
 
     plan: Plan
     planner: ModelUse
@@ -22,7 +22,7 @@ class Drafted(NamedTuple):
 
 
 class ScriptedPlanner:
-    """Drafts the plans that the test sets.
+    """A planner that returns the test's plans.
 
     Args:
         script: None if the test has no request in words.
@@ -34,7 +34,7 @@ class ScriptedPlanner:
 
     @property
     def has_model(self) -> bool:
-        """Whether there is a script."""
+        """Return whether there is a script."""
         return self._script is not None
 
     async def draft(self, brief: Any) -> Drafted:

@@ -1,4 +1,4 @@
-"""Plans of a test, in short. Imports only the standard library."""
+"""Write a test's plans in short. Imports only the standard library."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ def step(tool: str, /, *, reason: str = "the test asks for it", **arguments: Any
 
 
 def as_plan(given: Plan | Sequence[Plan]) -> Plan:
-    """Return a plan; bare steps become the steps of one."""
+    """Return a plan; bare steps become a plan with these steps."""
     steps = [given] if isinstance(given, Mapping) and "tool" in given else given
     if isinstance(steps, Mapping):
         return steps
@@ -21,6 +21,6 @@ def as_plan(given: Plan | Sequence[Plan]) -> Plan:
 
 
 def without_steps(plan: Plan, struck: Sequence[int]) -> Plan:
-    """Return the plan without these steps, which are counted from 1."""
+    """Return the plan without these steps, counted from 1."""
     kept = [one for number, one in enumerate(plan["steps"], start=1) if number not in struck]
     return {**plan, "steps": kept}

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture ``plangate``. Imports little: pytest loads it in every project."""
+"""The pytest plugin with the fixture ``plangate``. It imports little: pytest loads it in every project."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -50,7 +50,7 @@ def plangate(
 ) -> "Iterator[Callable[..., Gate]]":
     """Return a function that opens a gate: ``plangate(refund, policy=…, people=…, planner=…)``.
 
-    Its positional arguments are tools. Each gate has a worker and records of its own, until the test ends.
+    Its positional arguments are tools. Each gate has its own worker and records until the test ends.
     """
     from plangate.testing.gate import Gate  # noqa: PLC0415  as above
 

@@ -1,4 +1,4 @@
-"""The policy and the list of people of a test, from their texts."""
+"""Read the policy and the list of people of a test from their texts."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""One run of a test: its state, what people can still decide, and its clock."""
+"""One run of a test: its state, the decisions that it waits for, and its clock."""
 
 import asyncio
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """In review, held, or its outcome."""
+        """The state: in review, held, or the outcome."""
         return self.status.state
 
     @property
@@ -64,12 +64,12 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it ended with this outcome."""
+        """Why the run ended with this outcome."""
         return self.status.reason
 
     @property
     def plan(self) -> Plan | None:
-        """The newest plan, with what its tools added."""
+        """The newest plan, including what its tools added."""
         return self.status.plan
 
     @property
@@ -104,7 +104,7 @@ class Run:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """Every call of a tool that was to have an effect."""
+        """Every call of a tool that is meant to have an effect."""
         return tuple(call for call in self._calls if call.key.startswith(f"{self.id}:"))
 
     # ---- what people decide ---------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Run:
         return self.decide(approvers.resolves(by, resolution, comment))
 
     def decide(self, approver: Approver) -> DecisionAnswer:
-        """Let a person decide on the plan or step that waits; return the verdict when the run rests again."""
+        """Let a person decide on the plan or step that waits; return the verdict once the run is idle."""
         decision = _decision(approver, self.status)
         answer = self._server.wait_for(self._client.decide(self.id, decision))
         assert answer is not None, "no worker answered the decision"
@@ -147,8 +147,8 @@ class Run:
     def pass_time(self, **duration: float) -> None:
         """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
-        What falls due meanwhile happens: a review expires, a held run is aborted. For a run that has
-        ended, only the look-up of its accepted effects is left.
+        Whatever is due in that time happens: a review expires, a held run is aborted. For a run that has
+        ended, that is only the look-up of its accepted effects.
 
         Args:
             duration: as `datetime.timedelta` takes it.
@@ -186,7 +186,7 @@ class Run:
                 f"The run is {status.state} after {_PATIENCE:g} seconds: {why or 'its tool is slow'}"
             ) from None
 
-    # ---- what a test says of it -----------------------------------------------------------------
+    # ---- what a test asserts --------------------------------------------------------------------
 
     def assert_executed(self) -> None:
         """Fail the test unless every step was done or skipped."""
@@ -216,7 +216,7 @@ class Run:
             self._fail(f"The run should be held at step {step}")
 
     def assert_not_called(self, tool: str | None = None) -> None:
-        """Fail the test if the tool (without a name: any tool) was called to have an effect."""
+        """Fail the test if an effect of this tool (without a name: of any tool) was begun."""
         if self._calls_of(tool, "act"):
             self._fail(f"{tool} should not have been called" if tool else "No tool should have been called")
 

@@ -1,4 +1,4 @@
-"""A Temporal server of a test: the real one, in memory, with a clock for each run that a test can move."""
+"""A Temporal server for tests: the real one, in memory, with a clock for each run that a test can move."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -13,12 +13,12 @@ from plangate.temporal.dev_server import program_path
 from plangate.temporal.search_attributes import KEYS
 
 Result = TypeVar("Result")
-# The SDK's core may crash an interpreter that exits right behind it.
+# The SDK's core may crash an interpreter that exits soon after it.
 _LAST_SECONDS: Final = 0.5
 
 
 async def start_temporal() -> WorkflowEnvironment:
-    """Start a server of its own, in memory. Time is skipped only where a test asks for it.
+    """Start a separate server in memory. Time is skipped only where a test asks for it.
 
     Raises:
         OperatorError: there is no ``temporal`` program.
@@ -30,7 +30,7 @@ async def start_temporal() -> WorkflowEnvironment:
         dev_server_extra_args=[
             "--dynamic-config-value",
             "frontend.WorkflowTimeSkippingEnabled=true",
-            # Deleted runs are gone at once, not only after the server's queues are acknowledged (1 min).
+            # Deleted runs are gone immediately, not after the server's queues are acknowledged (1 min).
             "--dynamic-config-value",
             "history.transferProcessorEnsureCloseBeforeDelete=false",
             "--dynamic-config-value",
@@ -50,7 +50,7 @@ async def start_temporal() -> WorkflowEnvironment:
 class Server:
     """A Temporal server, and the thread in which it, the workers and their tools run.
 
-    A test calls it from its own thread, whatever runs there: it needs no asyncio.
+    A test may call it from any thread, and needs no asyncio.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Turn what a test or a tool author names into a tool: a tool, its class, or a function.
+"""Make a tool from what a test or a tool author names: a tool, its class, or a function.
 
 Needs only the base package.
 """

@@ -1,6 +1,6 @@
-"""The API for tool authors: `tool` makes a tool of a function; or write a class by the protocols.
+"""The API for tool authors: `tool` makes a function a tool; or write a class that has the protocol.
 
-An example that runs is in docs/howto-add-a-tool.md. May import settings, files and the domain.
+docs/howto-add-a-tool.md has a complete example. May import settings, files and the domain.
 """
 
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable

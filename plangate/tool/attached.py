@@ -27,7 +27,7 @@ OFFERED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The values that each attached function may ask for in addition to the tool's arguments."""
 
-_PLAIN: Final = ("preview", "objection", "still_holds", "lacks")  # they only compute
+_PLAIN: Final = ("preview", "objection", "still_holds", "lacks")  # these only compute
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Attached:
     asks: Mapping[str, Any]
 
     def values(self, arguments: BaseModel | None, **offered: Any) -> dict[str, Any]:
-        """Return what the function asks for, of the arguments and the other values offered."""
+        """Return the arguments and the other values that the function asks for."""
         return {
             name: _as_annotated(offered[name], annotation) if name in offered else getattr(arguments, name)
             for name, annotation in self.asks.items()
@@ -69,12 +69,12 @@ def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[
 
 
 def returned_by(function: Callable[..., Any]) -> Any:
-    """Return the annotation of what a function returns; None if it has none."""
+    """Return a function's return annotation; None if it has none."""
     return get_type_hints(plain_function(function)).get("return")
 
 
 def _as_annotated(value: Any, annotation: Any) -> Any:
-    """Return a receipt or an observation as the function's annotation wants it: as a model, or as JSON."""
+    """Return a receipt or an observation in the form of the function's annotation: a model, or JSON."""
     plain: JsonValue | Receipt = value
     if not inspect.isclass(annotation) or isinstance(value, str):
         return plain

@@ -1,4 +1,4 @@
-"""`tool`: make a tool of a plain function with a docstring.
+"""`tool`: make a plain function with a docstring a tool.
 
     @tool
     def refund(payment: str, amount: Decimal) -> Refunded: ...
@@ -6,8 +6,8 @@
     @refund.undo
     def take_back(receipt: Refunded) -> None: ...
 
-The decorated function can still be called. Its faults are reported when its module is imported, with file
-and line.
+The decorated function can still be called. Faults are reported with file and line when its module is
+imported.
 """
 
 import inspect
@@ -34,21 +34,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 Safety: TypeAlias = RetrySafety | Literal["look_up", "vendor_key", "unknowable", "by_call"]
 
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
-_LONGEST_DESCRIPTION: Final = 1_000  # what every model's service accepts
+_LONGEST_DESCRIPTION: Final = 1_000  # what the services of all models accept
 
 
 class ToolFunction(Generic[P, R]):
-    """A function that was made a tool. Calling it calls the function.
+    """A function that is a tool. Calling it calls the function.
 
-    Its attributes attach further abilities of the tool; each decorates a function that asks by name for the
-    tool's arguments, and for what is named here:
+    Its attributes attach further abilities to the tool. Each decorates a function that asks by name for the
+    tool's arguments, and for the values in brackets:
 
     - ``preview`` (observation): one sentence for the approver.
     - ``objection``: why such a call is never allowed, or None.
     - ``observe``, ``still_holds`` (seen, now, receipts): the precondition.
     - ``undo`` (receipt, idempotency_key): undo the effect.
-    - ``find_out``, ``find_out_undo`` (idempotency_key): what became of a call that did not end. Return what
-      the call would have returned if it happened, None if it did not, or raise `EffectUnknown`.
+    - ``find_out``, ``find_out_undo`` (idempotency_key): whether a call happened that reported no result.
+      Return what the call would have returned if it happened, None if it did not, or raise `EffectUnknown`.
     - ``find_settlement`` (receipt, idempotency_key): how a call that returned `Accepted` ended: `Settled`,
       `Reversed`, or None while it is open.
     - ``lacks``: which setting is missing, or None.
@@ -139,7 +139,7 @@ class ToolFunction(Generic[P, R]):
 
     @property
     def declaration(self) -> ToolDeclaration:
-        """What the function and everything attached to it declare.
+        """The declaration of the function and everything attached to it.
 
         Raises:
             ToolInvalid: two parts do not fit together.
@@ -185,7 +185,7 @@ class ToolFunction(Generic[P, R]):
         return self._attach("find_settlement", function)
 
     def _check_receipt(self, kind: str, function: Callable[..., Any]) -> None:
-        """Refuse an undo or a look-up that needs what no receipt of this tool has."""
+        """Refuse an undo or a look-up that needs values that no receipt of this tool has."""
         asked = self._attached[kind].asks
         if "receipt" not in asked:
             return
@@ -276,7 +276,7 @@ def tool(
 
 
 def tool(function: Any = None, /, **options: Any) -> Any:
-    """Make a tool of a function; the arguments come from its signature, the description from its docstring.
+    """Make a function a tool; the arguments come from its signature, the description from its docstring.
 
     Args:
         function: plain or async; a bound method, a partial or a callable object will do.
@@ -316,7 +316,7 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check_kind(function: Callable[..., Any]) -> None:
-    """Refuse what is not a function that does its work when it is called."""
+    """Refuse anything but a function that does its work when it is called."""
     name = str(getattr(_inner(function), "__name__", repr(function)))
     if isinstance(function, (staticmethod, classmethod, property)):
         refuse(plain_function(function), name, "decorate a plain function, or a bound method.")

@@ -1,4 +1,4 @@
-"""Read what a function's docstring says for people and models: its first paragraph, and its arguments.
+"""Read the parts of a function's docstring for people and models: the first paragraph, and the arguments.
 
 The styles of Google, Sphinx and NumPy are understood.
 """
@@ -23,7 +23,7 @@ class Docstring:
 
 
 def read_docstring(text: str | None) -> Docstring:
-    """Return what a docstring says."""
+    """Return the first paragraph of a docstring, and the descriptions of the arguments."""
     lines = inspect.cleandoc(text or "").splitlines()
     summary: list[str] = []
     for line in lines:
@@ -38,7 +38,7 @@ def read_docstring(text: str | None) -> Docstring:
 
 
 def _google(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the name of an argument with each line about it, of a section ``Args:``."""
+    """Yield each line about an argument in a section ``Args:``, with the argument's name."""
     name, indent, is_inside = "", 0, False
     for line in lines:
         item = _ITEM.match(line)

@@ -1,4 +1,4 @@
-"""The tool that a decorated function becomes; it implements the protocol of tools."""
+"""The tool that a decorated function becomes; implements the protocol of tools."""
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -67,7 +67,7 @@ class FunctionTool:
         return str(said) if said else None
 
     def preview(self, arguments: ToolArguments, observation: JsonValue) -> str:
-        """Return the attached function's sentence, or one from the name and the arguments."""
+        """Return the attached function's sentence, or one made from the name and the arguments."""
         preview = self._attached.get("preview")
         if preview is not None:
             return str(preview.function(**preview.values(arguments, observation=observation)))
@@ -105,7 +105,7 @@ class FunctionTool:
         *,
         is_repeatable: bool,
     ) -> EffectStatus:
-        """Return the status of an effect: of a call over its limit, of a look-up, or of the retry safety."""
+        """Return the status of an effect, by a call over its limit, by a look-up, or by the retry safety."""
         overdue = await self._calls.overdue(key)
         if overdue is not None and not overdue.done():
             return Unknown(self._still_running())
@@ -195,7 +195,7 @@ class UndoingTool(FunctionTool):
 
 
 class SettlingTool(FunctionTool):
-    """A decorated function whose effect may only be accepted at first, and become final later."""
+    """A decorated function whose effect may be accepted at first, and become final later."""
 
     @property
     def settles_within(self) -> timedelta:
@@ -222,7 +222,7 @@ _ABILITIES: Final[Mapping[str, type[FunctionTool]]] = {
 
 
 def function_tool(parts: Parts) -> FunctionTool:
-    """Build the tool that has exactly the abilities of its parts: others see them by its methods."""
+    """Build the tool with exactly the abilities of its parts; its methods show them to callers."""
     abilities = tuple(kind for name, kind in _ABILITIES.items() if name in parts.attached)
     if parts.declaration.reads_only:
         abilities = (ReadingTool,)
@@ -231,9 +231,9 @@ def function_tool(parts: Parts) -> FunctionTool:
 
 
 def sendable(idempotency_key: str) -> str:
-    """Return the key as a vendor takes it in a header: itself, or its SHA-256 if it is long or no plain text.
+    """Return the key as a vendor accepts it in a header: its SHA-256 if it is long or not plain text.
 
-    It contains the workflow id, which may be any text.
+    The key contains the workflow id, which may be any text.
     """
     is_plain = idempotency_key.isascii() and idempotency_key.isprintable() and " " not in idempotency_key
     if is_plain and len(idempotency_key) <= _LONGEST_KEY:
@@ -242,7 +242,7 @@ def sendable(idempotency_key: str) -> str:
 
 
 def _status_of(ended: Future[Any]) -> EffectStatus | None:
-    """Return what a call that ended after its limit says of its effect; None if it does not say."""
+    """Return the effect's status by a call that ended after its limit; None if it does not tell."""
     error = ended.exception()
     if error is None:
         return Happened(receipt_of(ended.result()))

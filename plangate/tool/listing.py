@@ -14,7 +14,7 @@ class ListedTool:
         declaration: of the tool.
         origin: "built in", or the file and line of its function.
         lacks: what is missing, naming the setting; empty if nothing is.
-        has_preview: whether it has a preview of its own.
+        has_preview: whether it makes its own preview.
         has_precondition: whether it observes what a call depends on.
         settles_within: how long the end of an accepted call is looked up; None if it is not.
     """

@@ -1,7 +1,7 @@
-"""Find the tools of other packages: those that settings name, and those that installed packages declare.
+"""Find other packages' tools: those that settings name, and those that installed packages declare.
 
-A module is imported in this process, so only an operator may name one. A fault of
-a tool or of its import is reported in one sentence.
+A module is imported in this process, so only an operator may name one. Each fault of a tool or of its import
+is reported in one sentence.
 """
 
 import importlib
@@ -30,7 +30,7 @@ _LONGEST_CAUSE: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A tool that can be built, and where it comes from, in words."""
+    """A tool that can be built, and its origin in words."""
 
     tool: ToolClass
     origin: str
@@ -65,10 +65,10 @@ def named_tools(names: Iterable[str]) -> list[Found]:
 
 
 def look_here() -> None:
-    """Have modules found in the working directory, too."""
+    """Let Python find modules in the working directory, too."""
     here = str(Path.cwd())
     if here not in sys.path:
-        sys.path.append(here)  # last, so that nothing here stands in for another package
+        sys.path.append(here)  # last, so that no module here shadows a package
 
 
 def installed_tools() -> list[Found]:
@@ -86,7 +86,7 @@ def tools_of(name: str, by: str) -> list[Found]:
 
     Args:
         name: of the module or the tool.
-        by: what names it, for the sentence that says what is wrong.
+        by: what names it, for the error message.
 
     Raises:
         ToolInvalid: it cannot be imported, has no tool, or a tool that cannot be used.
@@ -156,7 +156,7 @@ def _as_tool(thing: Any, module: ModuleType) -> Found | None:
     if isinstance(thing, ToolFunction):
         thing.declaration  # noqa: B018  raises if its parts do not go together
         return Found(cast("ToolClass", thing), thing.place)
-    if isinstance(thing, FunctionTool):  # built of a tool that is found as well
+    if isinstance(thing, FunctionTool):  # made from a tool that is found as well
         return None
     try:
         is_declared = isinstance(getattr(thing, "declaration", None), ToolDeclaration)

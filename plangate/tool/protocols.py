@@ -1,4 +1,4 @@
-"""The protocol of tools, and its optional abilities. `plangate.tool.tool` makes one of a function."""
+"""The protocol of tools, and its optional abilities. `plangate.tool.tool` makes a function a tool."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -22,11 +22,11 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class DidNotHappen:
-    """The effect certainly did not happen, or was taken back before anyone learned of it.
+    """The effect certainly did not happen, or was taken back before it reached anyone.
 
     Attributes:
-        refusal: why it cannot be done under this key any more, such as that the other side accepted it and
-            then failed it; empty if it may be done.
+        refusal: why it can no longer be done under this key, for example because the other side accepted it
+            and then failed it; empty if it may be done.
     """
 
     refusal: str = ""
@@ -41,15 +41,15 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """There is no trace of the effect now, where the other side neither refuses a repeat nor lists at once.
+    """The search found no trace of the effect, but the other side may list it late, and would repeat it.
 
-    It did not happen if what was searched reaches back to the time of the act, and the tool's time limit has
-    passed since: a request that was given up can then no longer arrive, nor an entry be missing. The caller
-    knows these times.
+    It did not happen if the search reaches back to the time of the act, and the tool's time limit has passed
+    since: an abandoned request can then no longer arrive, and no entry can be missing. The caller knows these
+    times.
 
     Attributes:
-        since: the time of the oldest entry that was searched; None if all were.
-        reason: where a person can look, if this does not rule it out.
+        since: the time of the oldest entry in the search; None if it covered all entries.
+        reason: where a person can look, if the search does not rule the effect out.
     """
 
     since: datetime | None
@@ -61,8 +61,8 @@ class Repeatable:
     """The effect may have happened; repeating it under the same idempotency key is safe.
 
     Attributes:
-        within: for how long after the act the other side remembers the key; None: without a limit.
-        later: what is known of the effect after that.
+        within: how long after the act the other side remembers the key; None for no limit.
+        later: what is known about the effect after that.
     """
 
     within: timedelta | None = None
@@ -75,8 +75,8 @@ EffectStatus = Happened | DidNotHappen | NotFound | Repeatable | Unknown
 class Tool(Protocol):
     """An action that a step can take.
 
-    ``Any`` stands for the tool's own arguments model, which the declaration names; the arguments were
-    validated by exactly that model.
+    ``Any`` stands for the tool's own arguments model, which the declaration names and which has validated the
+    arguments.
     """
 
     @property
@@ -84,7 +84,7 @@ class Tool(Protocol):
         """Name, description, arguments and retry safety; readable without constructing the tool."""
 
     def objection(self, arguments: Any) -> str | None:
-        """Return why the settings never allow such a call; checked at the draft and before each act."""
+        """Return why the settings forbid this call, or None; checked at the draft and before each act."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         """Perform the action and return its receipt.
@@ -96,7 +96,7 @@ class Tool(Protocol):
         """
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
-        """Return the result of an earlier `act` under this key that did not report one.
+        """Return the status of an earlier `act` under this key that did not report a result.
 
         Raises:
             ToolUnavailable: it cannot be asked now; a later attempt may succeed.
@@ -123,12 +123,12 @@ class Previews(Protocol):
     """A tool with a preview of what a call will do."""
 
     def preview(self, arguments: Any, observation: JsonValue) -> str:
-        """Return one plain sentence with the real values; ``observation`` is what `observe` returned."""
+        """Return one plain sentence with the actual values; ``observation`` is what `observe` returned."""
 
 
 @runtime_checkable
 class Observes(Protocol):
-    """A tool with a precondition: what it observes at the draft must still hold just before the step."""
+    """A tool with a precondition: its observation at the draft must still hold just before the step."""
 
     async def observe(self, arguments: Any) -> JsonValue:
         """Return what the call depends on, at most 16 KiB of JSON, without changing anything.
@@ -150,19 +150,19 @@ class Observes(Protocol):
 
 @runtime_checkable
 class ObservesSome(Protocol):
-    """A tool of which only some calls depend on the world; the others are drafted faster."""
+    """A tool that observes something for some calls only; the others are drafted faster."""
 
     def observes(self, arguments: Any) -> bool:
-        """Return whether `Observes.observe` has anything to look at for this call."""
+        """Return whether this call needs `Observes.observe`."""
 
 
 @runtime_checkable
 class ObservesBy(Protocol):
-    """A tool whose observation depends on some arguments only: it observes although others are references."""
+    """A tool whose observation needs only some arguments: it observes even if others are references."""
 
     @property
     def observed_arguments(self) -> Collection[str]:
-        """The arguments that `Observes.observe` and `Observes.still_holds` look at."""
+        """The arguments that `Observes.observe` and `Observes.still_holds` use."""
 
 
 @runtime_checkable
@@ -170,27 +170,27 @@ class SeesItsEffect(Protocol):
     """A tool that recognises its effect in what it observes, such as a URL that is gone after a DELETE."""
 
     def effect_seen(self, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
-        """Return the receipt if ``now`` is what the call leaves; None if that cannot be told.
+        """Return the receipt if ``now`` shows the call's effect; None if that is not certain.
 
-        It is asked before a repeat, when what was approved no longer holds. A tool that needs more than the
-        observation looks in `Tool.find_out`.
+        Called before a repeat, when the precondition no longer holds. A tool that needs more than the
+        observation uses `Tool.find_out`.
         """
 
 
 @runtime_checkable
 class ActsOnObservation(Protocol):
-    """A tool whose act depends on what it observed at the draft, which the approvers saw."""
+    """A tool whose act uses its observation at the draft, which the approvers saw."""
 
     def having_observed(self, seen: JsonValue) -> Tool:
         """Return the tool for a step whose observation is ``seen``; called before each act and observation.
 
-        The tool that is asked at the draft is the one that has observed nothing yet.
+        At the draft, the tool without an observation is called.
         """
 
 
 @runtime_checkable
 class Configured(Protocol):
-    """A tool that cannot work without some setting."""
+    """A tool that requires some setting."""
 
     def lacks(self) -> str | None:
         """Return what is missing, naming the setting, or None.
@@ -204,9 +204,9 @@ class Advises(Protocol):
     """A tool whose settings matter to the planner."""
 
     def advice(self) -> str:
-        """Return what the planner should know in addition to the description, for example the allowed hosts.
+        """Return what the planner needs to know besides the description, such as the allowed hosts.
 
-        It is not part of the definition: a plan stays valid when an operator allows one more host.
+        This is not part of the definition: a plan stays valid when an operator allows one more host.
         """
 
 
@@ -219,21 +219,21 @@ class DefinedElsewhere(Protocol):
 
 
 class Blobs(Protocol):
-    """Bytes that outlive their source, under their SHA-256 (64 hex digits)."""
+    """A store of bytes under their SHA-256 (64 hex digits), which outlives their source."""
 
     async def keep(self, content: bytes) -> str:
-        """Keep the bytes and return their digest."""
+        """Store the bytes and return their digest."""
 
     async def read(self, digest: str) -> bytes | None:
-        """Return the bytes with this digest, or None if they are not kept."""
+        """Return the bytes with this digest, or None if they are not stored."""
 
 
 @runtime_checkable
 class UsesBlobs(Protocol):
-    """A tool that keeps bytes between the draft and the act."""
+    """A tool that stores bytes between the draft and the act."""
 
     def with_blobs(self, blobs: Blobs) -> Tool:
-        """Return the tool with a place to keep them; called once, when the worker is built."""
+        """Return the tool with a store for them; called once, when the worker is built."""
 
 
 @runtime_checkable
@@ -244,7 +244,7 @@ class Undoes(Protocol):
         """Undo the effect that returned ``receipt``; raise as `Tool.act` does."""
 
     async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
-        """Return the result of an earlier `undo` under this key that did not report one."""
+        """Return the status of an earlier `undo` under this key that did not report a result."""
 
 
 @runtime_checkable
@@ -278,18 +278,18 @@ class Reversed:
 class Settles(Protocol):
     """A tool whose receipts may not be final (`Receipt.final`): how the effect ends is looked up later.
 
-    It is asked once the run has ended, at growing intervals, until it knows or the time is over. An undone
-    step is not looked up, and neither is an undo.
+    Once the run has ended, the tool is asked at growing intervals until it knows or the time is over. Undone
+    steps and undos are not looked up.
     """
 
     @property
     def settles_within(self) -> timedelta:
-        """How long after the act it is asked; with a run that ends later it is asked at least once."""
+        """How long after the act the effect is looked up; at least once, even if the run ends later."""
 
     async def find_settlement(
         self, arguments: Any, receipt: Receipt, idempotency_key: str
     ) -> Settled | Reversed | None:
-        """Return how the effect that returned ``receipt`` ended, without changing anything; None if open.
+        """Return how the effect that returned ``receipt`` ended, or None if open; this changes nothing.
 
         Raises:
             ToolUnavailable: it cannot be asked now; it is asked again.
@@ -297,7 +297,7 @@ class Settles(Protocol):
 
 
 def same_observation(seen: JsonValue, now: JsonValue) -> bool:
-    """Return whether two observations are equal as JSON, whatever the order of their names."""
+    """Return whether two observations are equal as JSON, in any order of their names."""
     return canonical_json(seen) == canonical_json(now)
 
 
@@ -312,9 +312,9 @@ def lacks_of(tool: Tool) -> str:
 
 
 def settles_within_of(tool: Tool) -> timedelta | None:
-    """Return how long the end of a tool's effects is looked up; None if it is not.
+    """Return how long a tool looks up how its effects end; None if it does not.
 
-    The effect has happened when a worker asks: an author's mistake must not lose its receipt.
+    When a worker calls this, the effect has happened: an author's mistake must not lose its receipt.
     """
     try:
         within = tool.settles_within if isinstance(tool, Settles) else None

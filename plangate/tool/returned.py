@@ -1,6 +1,6 @@
 """Turn what a tool's function returned into a receipt, an observation or a status.
 
-When a function returns, its effect has happened: whatever it returned, there is a receipt.
+When a function returns, its effect has happened, so there is a receipt whatever it returned.
 """
 
 import inspect
@@ -23,20 +23,20 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Accepted(Generic[R]):
-    """What a tool's function returns if the other side has accepted the call, and may still fail it."""
+    """A tool's function returns this if the other side has accepted the call and may still fail it."""
 
     value: R
 
 
 def value_of(returned: Any) -> Any:
-    """Return what a return annotation names, accepted or final: X for X, Accepted[X], and X | Accepted[X]."""
+    """Return the type that a return annotation names: X for X, Accepted[X], and X | Accepted[X]."""
     parts = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
     values = {get_args(part)[0] if get_origin(part) is Accepted else part for part in parts}
     return values.pop() if len(values) == 1 else returned
 
 
 def model_of(returned: Any) -> type[BaseModel] | None:
-    """Return the model that a return annotation names, if its fields are a receipt's details."""
+    """Return the model that a return annotation names, if its fields are the details of a receipt."""
     is_model = inspect.isclass(returned) and issubclass(returned, BaseModel)
     return returned if is_model and not issubclass(returned, Receipt) else None
 
@@ -68,7 +68,7 @@ def json_of(returned: Any) -> JsonValue:
 
 
 def _kept(summary: str, details: dict[str, JsonValue]) -> Receipt:
-    """Return a receipt that fits into the record."""
+    """Return a receipt that fits into the records."""
     summary = cut(summary, _LONGEST_SUMMARY)
     if not any(uncanonical(details)):
         size = len(canonical_json(details))

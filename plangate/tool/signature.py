@@ -1,4 +1,4 @@
-"""Make the arguments model of a tool from the signature of a function."""
+"""Make a tool's arguments model from the signature of its function."""
 
 import functools
 import inspect
@@ -40,7 +40,7 @@ class FunctionArguments(ToolArguments):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a function takes: the arguments of a step, and whether it asks for the idempotency key."""
+    """The parameters of a function: the arguments of a step, and whether it asks for the idempotency key."""
 
     arguments: type[ToolArguments]
     wants_key: bool
@@ -82,7 +82,7 @@ def signature_of(function: Callable[..., Any], name: str, described: Mapping[str
     Args:
         function: as its author wrote it.
         name: of the tool.
-        described: a description of each argument, where the docstring has one.
+        described: the descriptions of arguments that the docstring has.
 
     Raises:
         ToolInvalid: an argument cannot be part of a plan.
@@ -155,7 +155,7 @@ def _field(
 
 
 def _annotation(annotation: Any, info: FieldInfo | None) -> Any:
-    """Return the type as the model has it: normalized, and with a reference where the author allows one."""
+    """Return the type for the model: normalized, and with a reference where the author allows one."""
     metadata = [*_metadata(annotation), *(info.metadata if info is not None else ())]
     plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     is_referable = any(one is Referable or isinstance(one, Referable) for one in metadata)
@@ -177,7 +177,7 @@ def _metadata(annotation: Any) -> tuple[Any, ...]:
 
 
 def _check_type(function: Callable[..., Any], name: str, argument: str, annotation: Any) -> None:
-    """Refuse a type that JSON cannot hold, or not in one way."""
+    """Refuse a type that JSON cannot hold, or can hold in several ways."""
     try:
         schema = TypeAdapter(annotation).json_schema()
     except (PydanticUserError, SchemaError, TypeError, ValueError, NameError) as error:
@@ -195,7 +195,7 @@ def _check_type(function: Callable[..., Any], name: str, argument: str, annotati
 
 
 def _has(schema: Any, keyword: str, value: object) -> bool:
-    """Whether a JSON schema has this keyword with this value anywhere."""
+    """Return whether a JSON schema has this keyword with this value anywhere."""
     if isinstance(schema, list):
         return any(_has(one, keyword, value) for one in schema)
     if not isinstance(schema, dict):
@@ -206,7 +206,7 @@ def _has(schema: Any, keyword: str, value: object) -> bool:
 def _checked_default(
     function: Callable[..., Any], name: str, argument: str, annotation: Any, default: Any
 ) -> JsonValue:
-    """Return the default, if it is a value that a plan could have."""
+    """Return the default, if a plan could have this value."""
     adapter = TypeAdapter(annotation)
     try:
         as_json = adapter.dump_json(adapter.validate_python(default))
@@ -219,7 +219,7 @@ def _checked_default(
 
 
 def _preset(function: Callable[..., Any]) -> frozenset[str]:
-    """Return the arguments that a partial has set: the author chose them, and a plan does not."""
+    """Return the arguments that a partial has set, which a plan therefore does not choose."""
     names: set[str] = set()
     while isinstance(function, functools.partial):
         names |= function.keywords.keys()

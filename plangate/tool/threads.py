@@ -1,7 +1,7 @@
-"""Call plain functions in threads of their own, and know which of them still run after their limit.
+"""Call plain functions in their own threads, and track those that still run after their limit.
 
-A thread cannot be stopped. A call that still runs at the limit is in doubt: it may still take effect. A
-thread of its own for each call, because hanging calls would use up a pool that others need.
+A thread cannot be stopped. A call that still runs at the limit is in doubt: it may still take effect. Each
+call has its own thread, because hanging calls would use up a pool that others need.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
-# How long a call that was over its limit may still take before it is reported as running.
+# How long a call over its limit may still take before it is reported as running.
 _LAST_SECONDS: Final = 2.0
 
 
@@ -21,7 +21,7 @@ class ToolCrashed(Exception):
 
 
 class Calls:
-    """The calls of one tool; each under its idempotency key, or under none if it has no effect."""
+    """The calls of one tool, each under its idempotency key; calls without an effect have none."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -41,7 +41,7 @@ class Calls:
         return await _awaited(result) if inspect.isawaitable(result) else result
 
     def is_running(self, key: str) -> bool:
-        """Whether a call under this key still runs after its limit."""
+        """Return whether a call under this key still runs after its limit."""
         return key in self._overdue and not self._overdue[key].done()
 
     async def overdue(self, key: str) -> Future[Any] | None:
@@ -62,7 +62,7 @@ def _is_async(function: Callable[..., Any]) -> bool:
 
 def _in_thread(name: str, function: Callable[..., Any], values: dict[str, Any]) -> Future[Any]:
     outcome: Future[Any] = Future()
-    outcome.set_running_or_notify_cancel()  # nothing can cancel it from here on
+    outcome.set_running_or_notify_cancel()  # from here on, nothing can cancel it
     context = contextvars.copy_context()
 
     def work() -> None:
@@ -80,7 +80,7 @@ def _in_thread(name: str, function: Callable[..., Any], values: dict[str, Any]) 
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:
-    """Await a tool's coroutine; what would end the worker, or look like a cancellation, becomes an error."""
+    """Await a tool's coroutine; raise an error for what would end the worker or look like a cancellation."""
     try:
         return await result
     except SystemExit as error:

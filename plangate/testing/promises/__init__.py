@@ -1,4 +1,4 @@
-"""The promises of a tool, by its retry safety, tested with real crashes: `check-tool`.
+"""Test what a tool's retry safety promises, with real crashes: `check-tool`.
 
 Two processes load the tool, like two workers. The first one acts and is killed; the second one takes over as
 a worker would. Needs only the base package.

@@ -1,4 +1,4 @@
-"""Checks of what a tool does before an approval: arguments, preview, observation. None may have an effect."""
+"""Check what a tool does before an approval: arguments, preview, observation. None may have an effect."""
 
 from collections.abc import Iterator
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""One call of a tool within its process, and the moments at which that process is killed."""
+"""Call a tool once within its process, and kill that process at a given moment."""
 
 import asyncio
 import errno
@@ -20,7 +20,7 @@ from plangate.testing.promises.messages import Do, Ended, Request
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Tool, Unknown
 
 Die = Callable[[str, Ended | None], None]
-"""Reports the place and what the call had returned, and ends this process by SIGKILL."""
+"""A function that reports the place and the call's result so far, and ends this process by SIGKILL."""
 _CONNECTING: Final = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
 _LONGEST: Final = 300
 
@@ -31,8 +31,8 @@ class Calls:
     Args:
         tool: the tool.
         arguments: its own model of them.
-        count: returns how many effects there are, if the author has such a function.
-        module: that holds the tool; the lines of its code are where a process is killed.
+        count: returns how many effects there are, if the author provides such a function.
+        module: the tool's module; processes are killed at lines of its code.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Calls:
         self._code = _code_of(module)
 
     def call(self, request: Request, die: Die) -> Ended:
-        """Do what is asked for, and return how it ended; ``die`` is called at the moment of a kill."""
+        """Make the requested call, and return how it ended; call ``die`` at the moment of a kill."""
         lines = _Lines(self._code, request, die) if request.is_traced or request.kill else None
         network = _Network(cut_off=request.is_offline) if request.do in (Do.ACT, Do.UNDO) else None
         if request.kill and request.kill.when == "before":
@@ -104,7 +104,7 @@ class Calls:
 
 
 def _as_json(value: Any) -> Any:
-    """Return what a tool returned as JSON; a value without a JSON form becomes the name of its class."""
+    """Return a tool's result as JSON; a value without a JSON form becomes the name of its class."""
     match value:
         case Receipt():
             is_changed = storable(value) != value
@@ -134,14 +134,14 @@ def _raised(error: Exception) -> Ended:
 
 
 def _code_of(module: ModuleType) -> str:
-    """Return the beginning of the names of the tool's files: its package, or its one module."""
+    """Return the prefix of the names of the tool's files: its package, or its single module."""
     package = (module.__package__ or "").partition(".")[0]
     path = getattr(sys.modules.get(package), "__path__", None) if package else None
     return f"{next(iter(path))}/" if path else str(module.__file__)
 
 
 class _Lines:
-    """Counts the lines of the tool's code as they run, in each thread; dies at the one asked for."""
+    """Counts the lines of the tool's code as they run, in each thread, and dies at the requested one."""
 
     def __init__(self, code: str, request: Request, die: Die) -> None:
         self.count = 0

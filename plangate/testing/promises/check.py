@@ -1,4 +1,4 @@
-"""One check of a tool, and what was seen."""
+"""One check of a tool, and its result."""
 
 from enum import StrEnum
 

@@ -1,7 +1,8 @@
 """Kill a tool before, during and after its call, and check that a second process continues correctly.
 
-The rules are those by which a worker acts (`activities.acting`): what happened is not repeated, what did not
-happen is done, what may be repeated is repeated under the same key, and what is unknown is in doubt.
+The second process follows the rules of a worker (`activities.acting`). An effect that happened is not
+repeated; one that did not happen is done; one that may be repeated is repeated under the same key; and one
+that is unknown is in doubt.
 """
 
 import secrets
@@ -16,7 +17,7 @@ from plangate.testing.promises.messages import Ended, Kill
 from plangate.testing.promises.process import ToolProcess
 
 _MOST_LINES: Final = 12
-SLOW: Final = 0.2  # seconds; a slower call is killed by the clock too
+SLOW: Final = 0.2  # seconds; slower calls are also killed by time
 _NO_COUNT: Final = "no --count"
 _ANSWERS: Final = {
     RetrySafety.LOOK_UP: ("happened", "did_not_happen"),
@@ -33,12 +34,12 @@ _SPOKEN: Final = {
 
 
 class Once(NamedTuple):
-    """One undisturbed call, with which the others are compared.
+    """One undisturbed call to compare the others with.
 
     Attributes:
         ended: how it ended.
-        change: by how much the count grew; None if nothing is counted.
-        receipt: what came back.
+        change: how much the count grew; None if effects are not counted.
+        receipt: the receipt that it returned.
     """
 
     ended: Ended
@@ -75,7 +76,7 @@ class Crashes:
         self._steps = 0
 
     def checks(self) -> Iterator[Check]:
-        """Yield the check of each promise; only the first one if the call does not succeed at all."""
+        """Yield the check of each promise, or only the first one if the call never succeeds."""
         effect = self._new()
         before = effect.count()
         ended = effect.begin(is_traced=True)
@@ -95,7 +96,7 @@ class Crashes:
         yield self._cut_off(once)
 
     def _new(self) -> Effect:
-        """Return an effect that has not begun, under a key of its own; an undo has something to undo."""
+        """Return a new effect under its own key; for an undo, act first."""
         undone = None
         if self._is_undo:
             acted = self._with_key(None)
@@ -171,7 +172,7 @@ class Crashes:
         found = effect.find_out() if self._is_undo else None
         return found is not None and found.how == "returned" and found.value.get("answer") == "unknown"
 
-    # ---- with one -------------------------------------------------------------------------------
+    # ---- with a crash ---------------------------------------------------------------------------
 
     def _moments(self, once: Once) -> list[Kill]:
         """Return when to kill: at lines of the tool's code, evenly spaced, and by the clock if it is slow."""
@@ -204,7 +205,7 @@ class Crashes:
         before = effect.count()
         killed = effect.begin(kill)
         happened = _is_change(_difference(before, effect.count()), once.change)
-        if happened is None:  # nothing is counted: before and after the call it is known all the same
+        if happened is None:  # without a count, the state before and after the call is still known
             happened = {"before": False, "after": killed.how == "killed"}.get(kill.when)
         place = f" at {killed.place}" if killed.place else f" {kill.when} the {self._what}"
         answered = effect.find_out()
@@ -220,7 +221,7 @@ class Crashes:
         return answer, f"killed{place}, then {_SPOKEN[answer]!r}: {problem}" if problem else None
 
     def _judged_answer(self, ended: Ended, *, happened: bool | None) -> tuple[str, str | None]:
-        """Return the answer of `find_out`, and why it breaks the promise or is false."""
+        """Return the answer of `find_out`, and why it is false or breaks a promise."""
         if ended.how != "returned":
             return "", f"find_out failed: {_outcome(ended)}"
         answer = ended.value.get("answer")
@@ -247,7 +248,7 @@ class Crashes:
 
 
 def errors_of(raised: list[Ended]) -> Check:
-    """Return the check that every error of these calls says what happened."""
+    """Return the check that every error of these calls says whether the effect happened."""
     name = "errors are ToolErrors"
     others = [one.error for one in raised if not one.is_tool_error]
     if others:

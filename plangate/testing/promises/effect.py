@@ -1,4 +1,4 @@
-"""An effect that is checked: the tool's act, or the undo of one."""
+"""The effect to check: the tool's act, or the undo of an act."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,13 +13,13 @@ UNDO: Final = "undo"
 
 @dataclass(slots=True)
 class Effect:
-    """The act of a tool, or its undo, by one idempotency key.
+    """The act of a tool, or its undo, under one idempotency key.
 
     Attributes:
         first: the process that begins, and is killed.
         second: the process that takes over.
         key: of the effect.
-        undone: the receipt that is undone, if it is an undo.
+        undone: the receipt of the act, if this is its undo.
         raised: the errors of all calls, for the check of their classes.
     """
 
@@ -44,7 +44,7 @@ class Effect:
         return self._call(self.second, Do.ACT if self.undone is None else Do.UNDO)
 
     def find_out(self) -> Ended:
-        """Ask the second process what became of it."""
+        """Ask the second process whether the effect happened."""
         return self._call(self.second, Do.FIND_OUT if self.undone is None else Do.FIND_OUT_UNDO)
 
     def count(self) -> int | None:

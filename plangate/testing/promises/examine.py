@@ -1,4 +1,4 @@
-"""Check a tool: every promise, in the order in which a run relies on them."""
+"""Check every promise of a tool, in the order in which a run relies on them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +13,7 @@ from plangate.testing.promises.settlement import settlement_checks
 
 
 class Examination:
-    """The checks of a tool, in two processes that end with the block."""
+    """The checks of a tool, with two processes that end with the block."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()

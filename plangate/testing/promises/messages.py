@@ -10,7 +10,7 @@ from plangate.domain.tool import Receipt, RetrySafety
 
 
 class Setting(Frozen):
-    """What a process loads.
+    """The tool to load in a process.
 
     Attributes:
         tool: as ``module:name``.
@@ -29,8 +29,8 @@ class Loaded(Frozen):
     """The tool that a process has loaded, or the fault that prevents it.
 
     Attributes:
-        arguments: as a plan would have them.
-        settles_within: what the tool says, if that is not a usable time.
+        arguments: in the form that a plan has them.
+        settles_within: the tool's value, if that is not a usable time.
         again: the same after another round trip through JSON.
     """
 
@@ -49,7 +49,7 @@ class Loaded(Frozen):
 
 
 class Do(StrEnum):
-    """What a process can be asked for."""
+    """The kinds of calls that a process can make."""
 
     COUNT = "count"
     PREVIEW = "preview"
@@ -75,8 +75,8 @@ class Request(Frozen):
 
     Attributes:
         key: the idempotency key.
-        receipt: of the effect that is to be undone, or looked up.
-        seen: what was observed: when the plan was drafted, and now.
+        receipt: that of the effect to undo or look up.
+        seen: the observations, one at the draft and one now.
         is_traced: whether the lines of the tool's code are counted.
         is_offline: whether no connection can be opened.
     """
@@ -102,9 +102,9 @@ class Ended(Frozen):
 
     Attributes:
         how: it returned, it raised an error, its process was killed, or it took too long.
-        value: what it returned, as JSON; of a killed process what it had returned before, if it had.
+        value: its result as JSON; for a killed process, the result before the kill, if there was one.
         error: the error's class and text.
-        is_tool_error: whether that is an error with which a tool says what happened.
+        is_tool_error: whether that is a `ToolError`, which says whether the effect happened.
         place: the line at which it was killed.
         lines: how many lines of the tool's code ran.
         connections: how many it tried to open.

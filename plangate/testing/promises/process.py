@@ -1,4 +1,4 @@
-"""A process with a tool, as the checks use it."""
+"""Run a tool in a process for the checks."""
 
 import subprocess
 import sys
@@ -19,10 +19,10 @@ _BOOT: Final = (
 
 
 class ToolProcess:
-    """Loads a tool and calls it, each time in a fork of its own.
+    """Loads a tool and calls it, each time in a new fork.
 
     Args:
-        hash_seed: of Python's `hash`, which differs from one process to the next.
+        hash_seed: the seed of Python's `hash`, which differs between processes.
     """
 
     def __init__(self, hash_seed: int) -> None:
@@ -49,7 +49,7 @@ class ToolProcess:
 
     @property
     def loaded(self) -> Loaded:
-        """The tool that it has loaded."""
+        """The loaded tool."""
         assert self._loaded is not None
         return self._loaded
 

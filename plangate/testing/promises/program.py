@@ -1,7 +1,7 @@
-"""The program of a process with a tool: it loads the tool once, and forks for each call.
+"""The program of a tool's process: it loads the tool once, and forks for each call.
 
-To a tool a fork is like a worker: it can be killed, and it shares no memory with what comes after. Each
-line of stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. What the tool prints goes to stderr.
+For a tool, a fork is like a worker: it can be killed, and shares no memory with later forks. Each line of
+stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. The tool's own output goes to stderr.
 """
 
 import json
@@ -172,7 +172,7 @@ def _call_and_exit(calls: Calls, request: Request, writer: int) -> None:
     except BaseException as error:  # noqa: BLE001  the process must end here, whatever happened
         say(Ended(how="raised", error=described(error)))
     finally:
-        os._exit(0)  # not what the tool left to be done at exit, such as its threads
+        os._exit(0)  # without the tool's exit handlers and threads
 
 
 def _die(say: Callable[[Ended], None], place: str, ended: Ended | None) -> None:
@@ -194,7 +194,7 @@ def _limit(calls: Calls, request: Request) -> float:
 
 
 def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ended:
-    """Read what the fork says until it ends, and kill it when its time is over."""
+    """Read the fork's output until it ends, and kill it when its time is over."""
     by_clock = request.kill if request.kill and request.kill.when == "clock" else None
     begun = elapsed()
     ends, said = begun + _patience(by_clock, limit), b""

@@ -1,4 +1,4 @@
-"""Whether a tool can say how an accepted effect ended, and changes nothing by looking."""
+"""Check that a tool can look up how an accepted effect ended, without changing anything."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -12,7 +12,7 @@ _NAME: Final = "settlement"
 
 
 def settlement_checks(first: ToolProcess, second: ToolProcess, done: Done) -> Iterator[Check]:
-    """Yield the check of the look-up for an effect that was done; none if receipts are final."""
+    """Yield the check of the look-up for a done effect; nothing if receipts are final."""
     if first.loaded.settles or not done.receipt.final:
         yield _settlement(first, second, done)
 
@@ -38,7 +38,7 @@ def _settlement(first: ToolProcess, second: ToolProcess, done: Done) -> Check:
 def _wrong_answer(ended: Ended) -> str | None:
     match ended.how:
         case "raised" if ended.error.startswith("ToolUnavailable"):
-            return None  # it cannot be asked now, which a tool may say
+            return None  # a tool may say that it cannot be asked now
         case "returned" if ended.value.get("answer") in ("settled", "reversed"):
             has_summary = bool(ended.value["summary"].strip())
             return None if has_summary else "it has no summary of what happened"
