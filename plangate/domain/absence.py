@@ -1,6 +1,6 @@
-"""Who is away, and who gets their messages meanwhile.
+"""Find out who is away, and who gets their messages meanwhile.
 
-An absence moves messages only. The right to decide moves by a delegation alone
+An absence only redirects messages. Only a delegation transfers the right to decide
 (`plangate.domain.delegations`), so a person who is away can still decide.
 """
 
@@ -11,13 +11,13 @@ from plangate.domain.people import Absence, People, Person, in_force, same_perso
 
 
 def absence_of(person: Person, at: datetime) -> Absence | None:
-    """Return the absence that the person is in at that time; the one that ends last, if they overlap."""
+    """Return the person's absence at that time, or the one that ends last if several overlap."""
     now = [one for one in person.absences if one.since <= at < one.until]
     return max(now, key=lambda one: one.until, default=None)
 
 
 def away_until(person: Person, at: datetime) -> datetime | None:
-    """Return when the person is back who is away at that time, also if another absence follows at once."""
+    """Return when a person who is away then is back, after all absences that follow without a gap."""
     until: datetime | None = None
     while (now := absence_of(person, until or at)) is not None:
         until = now.until
@@ -27,11 +27,11 @@ def away_until(person: Person, at: datetime) -> datetime | None:
 def told_instead(
     name: str, people: People, at: datetime, may_be_told: Callable[[str], bool] = lambda _: True
 ) -> tuple[str, ...]:
-    """Return who gets a message for this person at that time: they themselves, unless they are away.
+    """Return who gets a message for this person at that time: the person, unless they are away.
 
-    Then it is the person whom their absence names, or else those to whom they have lent roles. If one of
-    these is away too, those who stand in for them. If no one is left, it is the person themselves: a message
-    is never dropped.
+    For an absent person, it is whom the absence names, or else those to whom they have lent roles. If one of
+    these is away, too, it is those who stand in for them. If no one is left, the absent person gets the
+    message: a message is never dropped.
 
     Args:
         name: whom the message is for.
@@ -43,7 +43,7 @@ def told_instead(
 
 
 class Absences:
-    """Who is away at one time, and to whom their messages go: looked up once for each person."""
+    """Who is away at one time, and who gets their messages; looked up once for each person."""
 
     def __init__(self, people: People, at: datetime) -> None:
         self._people = people
@@ -51,14 +51,14 @@ class Absences:
         self._next: dict[str, tuple[str, ...] | None] = {}
 
     def told_instead(self, name: str, may_be_told: Callable[[str], bool] = lambda _: True) -> tuple[str, ...]:
-        """Return who gets a message for this person, as the function of that name does."""
+        """Return who gets a message for this person; see the function of that name."""
         person = self._people.find(name)
         if person is None:
             return (name,)
         found: list[str] = []
         seen: set[str] = set()
         waiting = [person.name]
-        for one in waiting:  # it grows meanwhile
+        for one in waiting:  # the list grows during the loop
             if one in seen:
                 continue
             seen.add(one)
@@ -70,12 +70,12 @@ class Absences:
         return tuple(found) or (person.name,)
 
     def is_away(self, name: str) -> bool:
-        """Return whether this person is away, also if no one gets their messages."""
+        """Return whether this person is away, even if no one else gets their messages."""
         person = self._people.find(name)
         return person is not None and self._following(person.name) is not None
 
     def _following(self, name: str) -> tuple[str, ...] | None:
-        """Return who is next to get the messages of a person, as the list spells them; None if not away."""
+        """Return who gets an absent person's messages, as the list spells the names; None if not away."""
         if name not in self._next:
             person = self._people.find(name)
             is_away = person is not None and absence_of(person, self._at) is not None
@@ -85,7 +85,7 @@ class Absences:
 
 
 def stand_ins(person: Person, people: People, at: datetime) -> tuple[str, ...]:
-    """Return who may decide for a person by what they have lent; nobody else decides for them."""
+    """Return who may decide for a person by a delegation; no one else may."""
     return tuple(dict.fromkeys(one.name for one in _lent_to(person, people, at)))
 
 

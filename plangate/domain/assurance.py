@@ -1,4 +1,4 @@
-"""Levels of assurance: the proof of identity that a rule requires and that a decision carries."""
+"""Levels of assurance: the proof of identity that a rule requires and a decision carries."""
 
 from enum import StrEnum
 from typing import assert_never
@@ -48,7 +48,7 @@ class Assurance(StrEnum):
 
 
 def read_assurance(text: object) -> Assurance:
-    """Return the level that a rule asks for.
+    """Return the level that a rule names.
 
     Raises:
         ValueError: there is no such level.

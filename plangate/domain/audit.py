@@ -29,16 +29,16 @@ from plangate.domain.tool import Receipt
 from plangate.domain.working_time import end_of
 
 FIRST_HASH: Final = "0" * 64
-_REMEMBERED: Final = 256  # events that were read last, as many as a busy worker's runs have
+_REMEMBERED: Final = 256  # recently read events, as many as a busy worker's runs have
 _SHORT: Final = 10_000  # characters of an event
 RULES_TRAIL: Final = "plangate:rules"
-"""The trail that says which policy and list of people were in force, and what became of keys."""
+"""The trail of the policies and lists of people in force, and of the changes of keys."""
 STOPS_TRAIL: Final = "plangate:stops"
-"""The trail that says what people stopped and released; no run can have this id."""
+"""The trail of stops and releases; no run can have this id."""
 DELEGATIONS_TRAIL: Final = "plangate:delegations"
-"""The trail that says which roles people lent; no run can have this id."""
+"""The trail of lent roles; no run can have this id."""
 LOOKS_TRAIL: Final = "plangate:looks"
-"""The trail that says who looked as auditor, and who took a copy; no run can have this id."""
+"""The trail of auditors' looks and of copies taken; no run can have this id."""
 OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, DELEGATIONS_TRAIL, LOOKS_TRAIL})
 """The trails that are not those of runs."""
 
@@ -62,7 +62,7 @@ def _is_unset(value: object) -> bool:
 
 
 class ModelUse(Frozen):
-    """The model that drafted a plan, and the tokens and money that it used, as the planner reports them."""
+    """The model that drafted a plan, and the tokens and money that it used, as reported by the planner."""
 
     model: str
     prompt_tokens: int = 0
@@ -132,7 +132,7 @@ class Drafted(Frozen):
         return self.deadline - self.drafted_at
 
     def needing(self, requirement: Requirement, recent: tuple[RecentSum, ...]) -> "Drafted":
-        """Return it with a stricter requirement, which later sums over time led to."""
+        """Return it with a stricter requirement that follows from later sums over time."""
         longest = self.review_time
         if requirement.timeout_seconds is not None:
             longest = min(longest, timedelta(seconds=requirement.timeout_seconds))
@@ -146,7 +146,7 @@ class Drafted(Frozen):
         )
 
     def is_as_named(self, workflow_id: str) -> bool:
-        """Return whether the fingerprint is that of this plan, as one of that run."""
+        """Return whether the fingerprint is that of this plan in that run."""
         try:
             return self.fingerprint == fingerprint_of(self.plan, self.revision, workflow_id, self.audience)
         except ValueError:
@@ -156,7 +156,7 @@ class Drafted(Frozen):
 class Decided(Frozen):
     """A decision arrived and got its verdict; refused and unreadable ones are recorded too.
 
-    ``approver`` is the sender as known at that moment, if at all; ``people`` is the SHA-256 of the list of
+    ``approver`` is the sender as known at that moment, if known; ``people`` is the SHA-256 of the list of
     people used, empty without a list.
     """
 
@@ -195,7 +195,7 @@ class Reopened(Frozen):
 class Claimed(Frozen):
     """A step is about to act. ``people`` is the SHA-256 of the list by which its approvals were checked.
 
-    It is empty without a list, and if the attempt only asks what became of an earlier one (``asks_only``):
+    It is empty without a list, and if the attempt only asks for the result of an earlier one (``asks_only``):
     the step could not begin then. ``undo``: the step's effect is about to be undone. ``resolved`` has the
     values of the arguments that are references. ``stops`` is the last entry of the trail of stops that was
     looked at; 0 if nothing was ever stopped. ``recent`` are the sums over time, if the claim reserved what
@@ -229,7 +229,7 @@ class StepDone(Frozen):
 
 
 class Released(Frozen):
-    """An attempt of a step had no effect; another may follow."""
+    """An attempt of a step had no effect; another attempt may follow."""
 
     kind: Literal["released"] = "released"
     step: int
@@ -239,7 +239,7 @@ class Released(Frozen):
 
 
 class StepFailed(Frozen):
-    """A step, or its undo, did not act, and will not unless a person asks for it."""
+    """A step, or its undo, did not act, and will not unless a person retries it."""
 
     kind: Literal["step_failed"] = "step_failed"
     step: int
@@ -307,7 +307,7 @@ class StepReversed(Frozen):
 
 
 class StepUnsettled(Frozen):
-    """The look-up of the accepted effect of a step was given up: its end is not known."""
+    """The look-up of a step's accepted effect was given up: its end is not known."""
 
     kind: Literal["unsettled"] = "unsettled"
     step: int
@@ -316,7 +316,7 @@ class StepUnsettled(Frozen):
 
 
 Settlement = StepSettled | StepReversed | StepUnsettled
-"""How an accepted effect ended: the one entry about a step that is made after the end of its run."""
+"""How an accepted effect ended: the only entry about a step that is made after the end of its run."""
 
 
 class RuleText(Frozen):
@@ -334,7 +334,7 @@ class RuleText(Frozen):
 
 
 class RulesInForce(Frozen):
-    """A worker uses this policy or list of people from now on. Only in the trail of rules.
+    """A worker uses this policy or list of people from now on. Only on the trail of rules.
 
     Attributes:
         what: policy or list of people.
@@ -403,7 +403,7 @@ class WrittenEntry(Frozen):
         return at.isoformat()
 
     def expected_hash(self) -> str:
-        """Return the hash that belongs to what is written here.
+        """Return the hash that belongs to this content.
 
         Raises:
             ValueError: the content has no canonical JSON, so Plangate never wrote it.

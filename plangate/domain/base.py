@@ -8,7 +8,7 @@ __all__ = ["AwareDatetime", "Frozen", "Typed"]
 class Frozen(BaseModel):
     """An immutable value that only Plangate writes.
 
-    Fields that a newer release added are ignored, so workers of two releases can share records and open runs.
+    Fields from a newer release are ignored, so workers of two releases can share records and open runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

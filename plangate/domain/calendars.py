@@ -1,11 +1,11 @@
 """Working time: when people work, by their zone, their week, their hours and their days off.
 
-A time of day means the clock on the wall. Where the clock is put forward, what begins or ends in the missing
-hour does so when it is put forward; where it is put back, what begins in the repeated hour begins the first
-time, and what ends in it ends the second time.
+Times of day are local. When clocks are put forward, a time in the missing hour means the moment of the
+change. When they are put back, working time that begins in the repeated hour begins the first time, and
+working time that ends in it ends the second time.
 
-The law of a zone and the public holidays of a country change. What they say at one moment can be frozen
-(`Facts`); then all of this is a pure function of the calendar and its facts, for an auditor too.
+Time zone rules and public holidays change. They can be frozen at one moment (`Facts`). Everything here is
+then a pure function of the calendar and its facts, also for an auditor.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,15 +33,15 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _STEPS_BACK: Final = tuple(timedelta(days=days) for days in (8, 64, 800))
 
 YearlyDay = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
-"""A month and a day of it, such as ``12-24``: that day of each year which has it."""
+"""A month and a day, such as ``12-24``: that day of each year that has it."""
 Span = tuple[datetime, datetime]
-"""From a moment up to another, without it."""
+"""From one moment up to another, excluding the latter."""
 _Period = tuple[datetime, datetime, timedelta]
-"""From a moment up to another, without it: how far the clocks are ahead of UTC."""
+"""A span as above, with how far the clocks are ahead of UTC in it."""
 
 
 class Hours(Frozen):
-    """Working hours by the clock on the wall; those that end no later than they begin cross midnight."""
+    """Working hours in local time; those that end no later than they begin cross midnight."""
 
     begin: time
     end: time
@@ -52,7 +52,7 @@ class Hours(Frozen):
         return datetime.combine(day, self.begin), datetime.combine(day + _DAY if crosses else day, self.end)
 
     def __str__(self) -> str:
-        """Return them as a calendar spells them."""
+        """Return them as a calendar writes them."""
         return f"{self.begin:%H:%M}-{self.end:%H:%M}"
 
 
@@ -60,16 +60,16 @@ _WHOLE_DAY: Final = (Hours(begin=time(), end=time()),)
 
 
 class Offset(Frozen):
-    """How far the clocks of a zone are ahead of UTC, from a moment on."""
+    """How far the clocks of a zone are ahead of UTC from one moment on."""
 
     since: AwareDatetime
     seconds: int = Field(ge=-_FARTHEST, le=_FARTHEST)
 
 
 class Facts(Frozen):
-    """What a country and a zone said of a calendar for a time: its public holidays and its offsets.
+    """The frozen facts of a calendar for a time: its country's public holidays and its zone's offsets.
 
-    The first offset also counts before its moment.
+    The first offset also applies before its moment.
     """
 
     calendar: str
@@ -85,7 +85,7 @@ class Calendar(Frozen):
         zone: the time zone, as IANA names it.
         weekdays: the days on which people work; 0 is Monday.
         hours: when on such a day, in their order; empty for the whole day.
-        days_off: days on which nobody works.
+        days_off: days without work.
         extra_days: days on which people work although it is a day off.
         yearly_off: days off of each year, except those that are extra days.
         yearly_extra: extra days of each year, except those that are days off.
@@ -115,14 +115,14 @@ class Calendar(Frozen):
     )
 
     def frozen(self, facts: Facts) -> "Calendar":
-        """Return it as a function of these facts alone; without a country it has no public holidays."""
+        """Return the calendar with these facts only; without a country it has no public holidays."""
         holidays = facts.holidays if self.country else ()
         return self.model_copy(update={"holidays": holidays, "offsets": facts.offsets})
 
     def facts(self, begin: datetime, until: datetime) -> Facts:
-        """Return what it knows of its zone and country for this time and a day before and after it."""
+        """Return the facts for this time, and for one day before and after it."""
         first, last = begin - _DAY, until + _DAY
-        # The years overlap by some days, in which a zone may change its offset.
+        # The years overlap by some days, because a zone may change its offset in these.
         years = (offsets_of(self.zone, year) for year in range(first.year, last.year + 1))
         known = self.offsets or tuple(sorted({one for year in years for one in year}, key=_since))
         running = [one for one in known if one.since <= last]
@@ -137,13 +137,13 @@ class Calendar(Frozen):
         )
 
     def local(self, at: datetime) -> datetime:
-        """Return what the clock on the wall shows then, without a zone."""
+        """Return the local time at that moment, without a zone."""
         at = at.astimezone(UTC)
         offset = next(offset for _, until, offset in self._periods(at.year) if at < until)
         return at.replace(tzinfo=None) + offset
 
     def works_on(self, day: date) -> bool:
-        """Return whether people work on that day at all."""
+        """Return whether people work on that day."""
         if day in self.extra_days:
             return True
         if day in self.days_off:
@@ -159,7 +159,7 @@ class Calendar(Frozen):
         return any(begin <= at < end for one in (day - _DAY, day) for begin, end in self._shift(one))
 
     def spans(self, begin: datetime, until: datetime) -> Iterator[Span]:
-        """Yield the working time from ``begin`` up to ``until``, without touching spans."""
+        """Yield the working time from ``begin`` up to ``until``; adjacent spans are joined."""
         last: Span | None = None
         for start, end in self._shifts(self.local(begin).date() - _DAY, self.local(until).date() + _DAY):
             span = max(start, begin), min(end, until)
@@ -192,13 +192,13 @@ class Calendar(Frozen):
         return found[-1] if found else None
 
     def add_working(self, at: datetime, *, days: int = 0, hours: int = 0) -> datetime:
-        """Return the moment that is so many working days and then working hours after ``at``.
+        """Return the moment that many working days, and then that many working hours, after ``at``.
 
-        What is outside working time counts as the next moment of it. Days keep the time of day; hours
-        count every hour of working time.
+        A moment outside working time counts as the next moment within it. Days keep the time of day; hours
+        count working time only.
 
         Raises:
-            NoWorkingTime: there is not that much within `LONGEST_SEARCH`.
+            NoWorkingTime: there is less working time within `LONGEST_SEARCH`.
         """
         if days:
             at = self._add_days(self.next_working(at), days)
@@ -309,7 +309,7 @@ def _periods(offsets: tuple[Offset, ...]) -> tuple[_Period, ...]:
 
 
 def _first(wall: datetime, periods: Sequence[_Period]) -> datetime:
-    """Return the first moment at which the clock shows this local time or a later one."""
+    """Return the first moment at which local clocks show this time or a later one."""
     moment = _LAST
     for since, until, offset in periods:
         moment = max(since, _utc(wall) - offset)
@@ -319,7 +319,7 @@ def _first(wall: datetime, periods: Sequence[_Period]) -> datetime:
 
 
 def _end(wall: datetime, periods: Sequence[_Period]) -> datetime:
-    """Return the moment after the last one at which the clock shows an earlier local time."""
+    """Return the moment after the last one at which local clocks show an earlier time."""
     moment = _FIRST
     for since, until, offset in reversed(periods):
         moment = min(until, _utc(wall) - offset)

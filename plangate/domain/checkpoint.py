@@ -1,10 +1,10 @@
 """Checkpoints seal the trails of many runs at one moment, so that a deleted run is detected.
 
 A checkpoint holds, for each run that changed since the last one, the length of its trail and the hash of its
-last entry. Checkpoints form a chain: each names the one before. `plangate.signing.checkpoints` signs them.
+last entry. Checkpoints form a chain: each names the previous one. `plangate.signing.checkpoints` signs them.
 
-A run appears in a checkpoint as a leaf, a hash that reveals nothing, so the bundle of one run may hold the
-whole checkpoint.
+A run appears in a checkpoint as a leaf, a hash that reveals nothing about it. The bundle of one run may
+therefore hold the whole checkpoint.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from plangate.domain.base import Frozen, Typed
 from plangate.domain.plan import canonical_json
 
 MOST_RUNS: Final = 1_000
-"""The maximum number of runs that one checkpoint seals; the next one follows at once."""
+"""The maximum number of runs that one checkpoint seals; the next checkpoint follows immediately."""
 
 Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -74,5 +74,5 @@ class SealedBy(Typed):
 
 
 def root_of(leaves: Iterable[str]) -> str:
-    """Return the one hash over all leaves, whatever their order."""
+    """Return the hash over all leaves, regardless of their order."""
     return hashlib.sha256("".join(sorted(leaves)).encode()).hexdigest()

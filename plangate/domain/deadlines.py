@@ -1,10 +1,9 @@
-"""When a review or a hold ends: how long it may take, and what that makes its deadline.
+"""Work out when a review or a hold ends: its time limits, and the deadline that follows from them.
 
 A request says how long each review may take, and a rule of the policy may allow less, or count working time.
-A review that is reopened has the same limits as the first one, from its own beginning. The wait itself is
-`workflows.plan_approval`'s; that no decision counts at or after the deadline is a rule of
-`plangate.domain.lifecycle`. A deadline is worked out once, by the activity that opens the review, and
-recorded.
+A reopened review has the same limits as the first one, counted from its own beginning.
+`workflows.plan_approval` waits for the deadline, and `plangate.domain.lifecycle` refuses decisions from then
+on. The activity that opens the review works out its deadline once, and records it.
 """
 
 from collections.abc import Sequence
@@ -22,13 +21,13 @@ def review_deadline(
 ) -> datetime:
     """Return when a review of a plan with this requirement ends.
 
-    A limit in working time replaces the time of a request that has the default one: nobody chose that.
+    A limit in working time replaces the request's default limit, because no one chose that one.
 
     Args:
         requested: the request.
         requirement: of the plan.
         began: when the review begins.
-        facts: those by which its limits in working time are counted.
+        facts: those that determine its limits in working time.
     """
     limits = [LONGEST_TIMEOUT]
     if _has_own_time(requested, requirement):
@@ -41,7 +40,7 @@ def review_deadline(
 def reopened_deadline(
     requested: Requested | None, drafted: Drafted, reopened_at: datetime, facts: Sequence[Facts] = ()
 ) -> datetime:
-    """Return when the review ends that is reopened at ``reopened_at``.
+    """Return when a review that is reopened at ``reopened_at`` ends.
 
     Without limits in working time it takes as long as the first one.
     """
@@ -51,7 +50,7 @@ def reopened_deadline(
 
 
 def hold_deadline(requirement: Requirement, held_at: datetime) -> datetime:
-    """Return when the hold ends that begins at ``held_at``."""
+    """Return when a hold that begins at ``held_at`` ends."""
     return held_at + timedelta(seconds=requirement.longest_hold)
 
 
@@ -61,7 +60,7 @@ def exceeds_hold(held: Held, requirement: Requirement) -> bool:
 
 
 def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:
-    """Return whether a plan's review takes longer than was requested; without a request, any does."""
+    """Return whether a plan's review takes longer than requested; without a request, every review does."""
     if requested is None:
         return drafted.review_time > timedelta()
     if _has_own_time(requested, drafted.requirement):
@@ -71,7 +70,7 @@ def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:
 
 
 def exceeds_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
-    """Return the limit of its policy that a plan's review exceeds, in words; None if it exceeds none."""
+    """Return the policy's limit that a plan's review exceeds, in words; None if it exceeds none."""
     longest = demanded.timeout_seconds
     if longest is not None and drafted.review_time > timedelta(seconds=longest):
         return f"{longest} seconds"
@@ -84,11 +83,11 @@ def exceeds_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
 def exceeds_first_review(reopened: Reopened, drafted: Drafted, requested: Requested | None) -> bool:
     """Return whether a reopened review takes longer than its plan's limits allow.
 
-    ``drafted`` is the plan with the requirement that it has from then on.
+    ``drafted`` is the plan with its requirement from then on.
     """
     return reopened.deadline > reopened_deadline(requested, drafted, reopened.reopened_at, reopened.facts)
 
 
 def _has_own_time(requested: Requested, requirement: Requirement) -> bool:
-    """Return whether the time of the request counts: the default does not beside limits in working time."""
+    """Return whether the request's limit counts; the default one does not if limits are in working time."""
     return not requirement.working or requested.timeout_seconds != DEFAULT_TIMEOUT.total_seconds()

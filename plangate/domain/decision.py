@@ -1,4 +1,4 @@
-"""Decisions as they arrive, and their verdicts.
+"""Decisions on arrival, and their verdicts.
 
 A decision comes from outside and is often typed by hand. `read_arrival` turns any input into an `Arrival`,
 which holds either a `Decision` or the reason why it cannot be read. It never raises.
@@ -136,7 +136,7 @@ class Decision(Typed):
     hold: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
 
     def names(self, fingerprint: str | None) -> bool:
-        """Return whether this names the plan with that fingerprint; fewer than 8 digits name none."""
+        """Return whether this names the plan with that fingerprint; fewer than 8 digits never do."""
         return len(self.plan) >= MIN_PREFIX and (fingerprint or "").startswith(self.plan)
 
 
@@ -147,7 +147,7 @@ class Arrival(Frozen):
         key: identifies this arrival within its run.
         received_at: when the workflow received it, by the server's clock.
         fault: why it cannot be read as a decision; empty if it can.
-        excerpt: the beginning of what was sent, hidden characters made visible, if it cannot be read.
+        excerpt: the beginning of an unreadable message, with hidden characters made visible.
     """
 
     key: str
@@ -170,7 +170,7 @@ class DecisionAnswer(Frozen):
     """The result of the update ``decide``: the verdict, and the run's state after it.
 
     ``accepted`` is None while there is no verdict: the decision is kept, and judged as soon as it can be
-    recorded; ``reason`` says what prevents that.
+    recorded. ``reason`` then says what prevents that.
     """
 
     accepted: bool | None
@@ -247,7 +247,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
 
 
 def wrong_parts(decision: Decision) -> str | None:
-    """Object if a decision lacks a part that its kind needs, or has one of another kind."""
+    """Object if a decision lacks a part that its kind needs, or has a part of another kind."""
     is_edit = decision.decision is Choice.EDIT
     is_resolution = decision.decision is Choice.RESOLVE
     has_comment = bool(decision.comment.strip())
@@ -282,12 +282,12 @@ def is_placeholder(name: str) -> bool:
 
 
 def is_empty_comment(comment: str) -> bool:
-    """Return whether a comment is only a placeholder that was copied, such as ``YOUR-EVIDENCE`` or ``…``."""
+    """Return whether a comment is only a copied placeholder, such as ``YOUR-EVIDENCE`` or ``…``."""
     return _words_of(comment) in _PLACEHOLDERS_OF_COMMENTS
 
 
 def needed_comment(decision: Decision) -> str:
-    """Return what the comment of a decision has to say, as what follows 'write'; empty if none is needed."""
+    """Return what a decision's comment must say, as words after 'write'; empty if none is needed."""
     if decision.decision is Choice.REQUEST_CHANGES:
         return "what to change"
     if decision.resolution is None or not decision.resolution.needs_comment:
@@ -342,7 +342,7 @@ def withdrawal(who: str, comment: str) -> str:
 
 
 def who_withdrew(reason: str) -> str | None:
-    """Return the name in a cancellation's reason, if any; it proves nothing: any client can set it."""
+    """Return the name in a cancellation's reason, if any. It is no proof, because any client can set it."""
     if not reason.startswith(_WITHDRAWN_BY):
         return None
     name, _, _ = reason.removeprefix(_WITHDRAWN_BY).partition(": ")

@@ -1,15 +1,15 @@
-"""Delegations and absences on the trail: a person lends roles for a time, or says until when they are away.
+"""Delegations and absences on the trail: people lend roles for a time, or say until when they are away.
 
-`judge` says whether an order is accepted, `lent_after` and `away_after` what follows from the accepted ones.
-From then on the list of people has it as if it stood there (`plangate.policy.lent_roles`). What keeps it
-narrow:
+`judge` says whether an order is accepted; `lent_after` and `away_after` say what follows from accepted
+orders. From then on they count as if they were in the list of people (`plangate.policy.lent_roles`). These
+limits apply:
 
 - The policy names the roles that may be lent, by default none.
-- Only a role of one's own is lent: a lent role cannot be lent on.
-- The order needs at least the proof of identity that the rules of the role ask for.
-- It ends without an order, after `LONGEST` at the latest.
+- People lend only their own roles: a lent role cannot be lent on.
+- The order needs at least the proof of identity that the role's rules ask for.
+- It ends without an order after `LONGEST` at the latest.
 
-An absence moves messages only, so a typed name is enough for it, and no rule names who may say it.
+An absence only redirects messages, so a typed name is enough for it, and no rule restricts it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +40,7 @@ SIGNED_WITHIN: Final = timedelta(minutes=10)
 """How long after it was signed an order must have reached the Temporal server."""
 MAX_ROLES: Final = 20
 Timed = TypeVar("Timed", "Lending", "Away")
-"""What holds for a time."""
+"""A record that holds for a time."""
 MAX_REASON: Final = 1_000
 _HOW: Final = (
     'send one JSON object such as {"action": "lend", "by": "dana", "to": "bob", "roles": ["finance"], '
@@ -49,7 +49,7 @@ _HOW: Final = (
 
 
 class DelegationAction(StrEnum):
-    """What an order asks for; ``list`` only asks what is lent and who is away."""
+    """The kinds of orders; ``list`` only asks what is lent and who is away."""
 
     LEND = "lend"
     END = "end"
@@ -59,12 +59,12 @@ class DelegationAction(StrEnum):
 
 
 class DelegationOrder(Typed):
-    """One person's order: to lend roles of their own, to take them back, or that they are away, or back.
+    """One person's order: to lend roles, to take them back, or to say that they are away, or back.
 
     Attributes:
         to: who may act for the sender, or gets their messages; empty for those to whom they have lent roles.
-        roles: those that are lent; none in other orders.
-        until: when what is lent ends, or the absence; None in an order that ends it.
+        roles: the lent roles; none in other orders.
+        until: when the delegation or the absence ends; None in an order that ends it.
         reason: why, for those who see it.
     """
 
@@ -86,7 +86,7 @@ class DelegationArrival(Frozen):
         key: identifies this arrival.
         received_at: when the Temporal server received it.
         fault: why it cannot be read as an order; empty if it can.
-        excerpt: the beginning of what was sent, hidden characters made visible, if it cannot be read.
+        excerpt: the beginning of an unreadable message, with hidden characters made visible.
     """
 
     key: str
@@ -114,11 +114,11 @@ class DelegationRules(Frozen):
 
 
 class DelegationDecided(Frozen):
-    """An order with its verdict. Only in the trail of delegations.
+    """An order with its verdict. Only on the trail of delegations.
 
     Attributes:
-        approver: the sender as known at that moment, if at all.
-        judged_at: when it was judged, by the server's clock: what it says counts from then on.
+        approver: the sender as known at that moment, if known.
+        judged_at: when it was judged, by the server's clock; the order counts from then on.
         rules: what the policy lets people lend.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
@@ -152,7 +152,7 @@ class Lending(Frozen):
 
 
 class Away(Absence):
-    """The absence of one person, by an order of theirs."""
+    """The absence of one person, by their own order."""
 
     by: str
 
@@ -165,7 +165,7 @@ class Away(Absence):
 class DelegationAnswer(Frozen):
     """The result of an order: the verdict, what is lent now, and who is away now.
 
-    ``accepted`` is None if it was only asked what is lent, or without a verdict yet: ``reason`` says why.
+    ``accepted`` is None for a question, or while there is no verdict: ``reason`` then says why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -195,7 +195,7 @@ def asks_what_is_lent(inputs: Sequence[object]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LendingRules:
-    """By what orders are judged: the policy's rules and its SHA-256, and the time by the server's clock."""
+    """The basis for judging orders: the policy's rules and its SHA-256, and the server's time."""
 
     rules: DelegationRules
     at: AwareDatetime
@@ -212,7 +212,7 @@ def judge(
     """Return the order with its verdict.
 
     Args:
-        before: the orders before it, in their order.
+        before: the earlier orders, oldest first.
         arrival: the order.
         sender: who sent it, by the list of people and the signature.
         people: the list of people.
@@ -234,7 +234,7 @@ def judge(
 
 
 def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
-    """Return what these decisions, in their order, lend; also what is over by now."""
+    """Return what these decisions, in order, lend, including what has ended."""
     lent: list[Lending] = []
     for order, approver, at in _accepted(decisions):
         if order.action is DelegationAction.LEND and order.until is not None:
@@ -255,9 +255,9 @@ def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
 
 
 def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
-    """Return the absences by these decisions, in their order; also what is over by now.
+    """Return the absences by these decisions, in order, including those that have ended.
 
-    A person is away by their last order alone: a new one ends the absence before it.
+    Only a person's last order counts: a new absence ends the earlier one.
     """
     away: list[Away] = []
     for order, approver, at in _accepted(decisions):
@@ -279,7 +279,7 @@ def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
 def _accepted(
     decisions: Iterable[DelegationDecided],
 ) -> Iterator[tuple[DelegationOrder, Approver, datetime]]:
-    """Yield the accepted orders, each with its sender and when it was judged."""
+    """Yield the accepted orders, each with its sender and the time of its judgment."""
     for decision in decisions:
         order, approver = decision.arrival.order, decision.approver
         if decision.verdict.accepted and order is not None and approver is not None:
@@ -287,7 +287,7 @@ def _accepted(
 
 
 def standing(lent: Iterable[Timed], at: AwareDatetime) -> tuple[Timed, ...]:
-    """Return what of this is in force at that time: lent, or away."""
+    """Return the delegations or absences that are in force at that time."""
     return tuple(one for one in lent if one.since <= at < one.until)
 
 

@@ -1,9 +1,9 @@
-"""A plan in one line: how many steps of which kind, who gets the mails, and which calls go where.
+"""Summarize a plan in one line: how many steps of which kind, who gets mail, and where calls go.
 
-An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host and
-every method and host of a call, and names the step of what occurs once. The arguments ``to``, ``cc`` and
-``bcc`` are recipients, ``url`` is a call; other steps are counted under their tool's name, with the sum of
-each of their numbers; amounts of money for each currency.
+An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host, and
+every method and host of a call; for a single occurrence it names the step. The arguments ``to``, ``cc`` and
+``bcc`` are recipients, and ``url`` is a call. Other steps are counted under their tool's name, with the sum
+of each of their numbers; amounts of money are summed for each currency.
 """
 
 import json
@@ -26,7 +26,7 @@ _LONGEST_PATH: Final = 60
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._~/%…-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NAME: Final = re.compile(r"(?:^|_)(?:ids?|numbers?|no|port|page|line|index|priority|timeout|seconds)$")
-"""Arguments whose numbers are names or settings: their sum means nothing."""
+"""Arguments whose numbers are names or settings, so their sum means nothing."""
 _MONEY: Final = re.compile(r"(?:^|_)(?:amount|price|fee|total)$")
 """Arguments that are amounts of the currency that the argument ``currency`` names."""
 _DIGITS: Final = 700  # more than any sum of JSON numbers has
@@ -34,13 +34,13 @@ _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
 
 Places = dict[str, list[int]]
-"""What occurs in a plan, with the numbers of the steps in which it does, from 1."""
+"""The items in a plan, each with the numbers (from 1) of the steps where it occurs."""
 
 
 def digest(plan: Plan) -> str:
     """Return the plan in one line, such as '3 mails: 2 to example.org, 1 to evil.example (step 3)'.
 
-    Hidden characters are left in: make them visible before it is shown.
+    Hidden characters are left in: make them visible before showing it.
     """
     steps: Places = {}
     recipients: dict[str, Places] = {}
@@ -104,7 +104,7 @@ def _in_currencies(numbers: Sequence[Decimal], steps: Sequence[Mapping[str, Json
 
 
 def _written(numbers: Sequence[Decimal]) -> str:
-    """Return the sum; with two decimal places at least if a number has any."""
+    """Return the sum, with at least two decimal places if a number has any."""
     places = max(-int(number.normalize().as_tuple().exponent) for number in numbers)
     with localcontext() as exactly:
         exactly.prec = _DIGITS
@@ -130,7 +130,7 @@ def _named(tool: str, count: int) -> str:
 
 
 def _counted(places: Places, between: str) -> str:
-    """Return how often each thing occurs, the most frequent first; what occurs once with its step."""
+    """Return how often each item occurs, most frequent first; a single occurrence has its step."""
     told = []
     for what, numbers in sorted(places.items(), key=lambda item: -len(item[1])):
         where = f" (step {numbers[0]})" if len(numbers) == 1 else ""
@@ -181,5 +181,5 @@ def _path(url: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a word as it is; any other text in quotes, so that it cannot be taken for a part of the line."""
+    """Return a word unchanged, and any other text in quotes, so that it cannot pass for part of the line."""
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

@@ -23,7 +23,7 @@ from plangate.domain.validation import faults_in
 
 
 def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Plan:
-    """Return ``raw`` as a plan whose arguments are complete and validated by each tool's own model.
+    """Return ``raw`` as a plan whose arguments are complete and validated by the model of each tool.
 
     Raises:
         PlanInvalid: carries every fault.
@@ -62,7 +62,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
 
 
 def check_drafted_size(plan: Plan) -> Plan:
-    """Return a plan with previews and observations, if every message that carries it can.
+    """Return a plan with previews and observations, if it fits into every message that carries it.
 
     Raises:
         PlanInvalid: it is too large.
@@ -121,7 +121,7 @@ def check_arguments(
 
 
 def complete(arguments: ToolArguments) -> dict[str, JsonValue]:
-    """Return all arguments, defaults too, as JSON: an approver must see everything that will run."""
+    """Return all arguments with their defaults as JSON: an approver must see everything that will run."""
     return cast("dict[str, JsonValue]", arguments.model_dump(mode="json"))
 
 
@@ -142,6 +142,6 @@ def _completed(tool: str, arguments: ToolArguments, at: FaultPath) -> dict[str, 
 
 
 def _tools_bug(tool: str, error: Exception, at: FaultPath) -> PlanInvalid:
-    """Say that a tool's own model failed: its bug must block neither a run nor the decisions on it."""
+    """Report that a tool's model failed; its bug must not block a run or the decisions on it."""
     problem = f"{tool} could not check these arguments ({type(error).__name__}); its author has to mend it"
     return PlanInvalid([Fault((*at, "arguments"), problem)])

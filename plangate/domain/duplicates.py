@@ -1,7 +1,7 @@
 """Duplicates: steps whose tool and identifying arguments equal those of a step of another run.
 
 A tool's declaration names its identifying arguments. A step's likeness is a hash over them, by which the
-records find equal ones without reading any plan. This module knows no database.
+records find equal steps without reading any plan. This module does not use a database.
 """
 
 import hashlib
@@ -17,21 +17,21 @@ from plangate.domain.plan import canonical_json
 
 MOST_DUPLICATES: Final = 20
 DUPLICATES_WITHIN: Final = timedelta(days=30)
-"""How long before a plan the other one was drafted, at most."""
+"""How long before a plan the other plan may have been drafted."""
 
 
 class Duplicate(Frozen):
-    """A step of this plan that is the same as one of another run, as that was when this plan was drafted.
+    """A step of this plan that equals a step of another run; both as of the draft of this plan.
 
     Attributes:
         step: its number in this plan.
         tool: of both steps.
         same: the identifying arguments, which are equal; empty if they are all arguments.
-        workflow_id: the other run; empty if not everyone of the list of people may see that.
-        its_step: the number of the step there.
+        workflow_id: the other run; empty unless everyone in the list of people may see that run.
+        its_step: the step's number there.
         state: of the other run.
         done: whether the step was done there, or may have been: it is in doubt.
-        at: when the other run ended; if it had not, when its plan was drafted.
+        at: when the other run ended, or if it had not ended, when its plan was drafted.
     """
 
     step: int
@@ -45,7 +45,7 @@ class Duplicate(Frozen):
 
 
 class Likeness(Frozen):
-    """What a step is found by: ``digest`` is equal for equal steps, ``same`` names what is compared."""
+    """The search key of a step: ``digest`` is equal for equal steps, and ``same`` names what is compared."""
 
     step: int
     tool: str

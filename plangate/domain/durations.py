@@ -6,12 +6,12 @@ from typing import Final
 
 HOW_TO_WRITE: Final = "write it like 72h, 30m, 45s, 7d or 1h30m"
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
-"""How long a review may take if the request says nothing."""
+"""How long a review may take by default."""
 LONGEST_TIMEOUT: Final = timedelta(days=365)
 """The longest time that a review may take or an approval may count; the shortest is one second."""
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DURATION: Final = re.compile(
-    # Spaces belong to what is before them, so that each text can be parsed in one way only.
+    # Spaces belong to the text before them, so that there is only one way to parse a text.
     r"\s*+" + "".join(rf"(?:([0-9]{{1,9}}+)\s*+{unit[0]}\s*+)?" for unit in _UNITS),
     re.IGNORECASE,
 )
@@ -23,12 +23,12 @@ def read_seconds(text: str) -> int | None:
     if match is None or not any(match.groups()):
         return None
     counts = {unit: int(count or 0) for unit, count in zip(_UNITS, match.groups(), strict=True)}
-    # Added up as a number: a timedelta has a maximum.
+    # Added up as a number, because a timedelta has a maximum.
     return sum(count * int(timedelta(**{unit: 1}).total_seconds()) for unit, count in counts.items())
 
 
 def read_timeout(text: str) -> int:
-    """Return how many seconds ``text`` gives a review.
+    """Return the length of a review in seconds.
 
     Raises:
         ValueError: it is not a length of time, or too long or short for a review.

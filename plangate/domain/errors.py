@@ -1,4 +1,4 @@
-"""Everything that Plangate refuses or fails with, grouped by who must act.
+"""All errors of Plangate, grouped by who must act.
 
 The message of each error is one sentence for a person: what is wrong and what to do.
 

@@ -1,8 +1,8 @@
-"""Escalation: a role that may give an approval, too, once a review has lasted for some time.
+"""Escalation: another role may also give an approval once a review has lasted for some time.
 
-It is part of the frozen requirement. Each approval is judged by the time at which it was received, counted
-from the moment at which the review began or was reopened. It changes neither how many approvals are needed
-nor the proof that each needs, and the requester and the authors of a plan still approve nothing.
+It is part of the frozen requirement. Each approval is judged by when it was received, counted from the
+beginning or the reopening of the review. An escalation does not change how many approvals are needed, nor the
+proof that each needs. The requester and the authors of a plan still cannot approve it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +16,14 @@ from plangate.domain.people import Approver, Standing
 
 
 class Escalation(Frozen):
-    """From ``after_seconds`` of a review on, people with the role ``to`` may approve what needs ``role``."""
+    """After ``after_seconds`` of a review, people with the role ``to`` may approve what needs ``role``."""
 
     role: str
     after_seconds: int = Field(ge=1, le=int(LONGEST_TIMEOUT.total_seconds()))
     to: str
 
     def begins(self, began: datetime) -> datetime:
-        """Return from when on in a review that began at that time."""
+        """Return when it takes effect in a review that began at that time."""
         try:
             return began + timedelta(seconds=self.after_seconds)
         except OverflowError:  # beyond the years that a calendar has
@@ -31,7 +31,7 @@ class Escalation(Frozen):
 
 
 class Relief(Frozen):
-    """An escalation of one review: from ``at`` on, people with the role ``to`` may approve, too."""
+    """An escalation of one review: from ``at`` on, people with the role ``to`` may also approve."""
 
     role: str
     to: str
@@ -50,7 +50,7 @@ def reliefs_of(escalations: Iterable[Escalation], began: datetime | None) -> tup
 
 
 def standing_in(approver: Approver, reliefs: Sequence[Relief], at: datetime) -> Approver:
-    """Return a person with the roles, too, in which they may approve at that time."""
+    """Return a person, with the additional roles in which they may approve at that time."""
     begun = [one for one in reliefs if at >= one.at]
     if not begun:
         return approver
@@ -66,10 +66,10 @@ def _with_more(standing: Standing, reliefs: Iterable[Relief]) -> Standing:
 def escalations_for_all(
     parts: Iterable[tuple[Iterable[str], Sequence[Escalation]]],
 ) -> tuple[Escalation, ...]:
-    """Return the escalations that each part allows which needs the role, after the longest of their times.
+    """Return the escalations for a role that every part needing it allows, after the longest of their times.
 
-    Each part is the roles that are needed, and its escalations: what one rule leaves to a role alone,
-    another rule does not give to others.
+    Each part is the needed roles with their escalations: if one rule reserves an approval to a role, no other
+    rule can widen it.
     """
     allowed: dict[str, dict[str, int]] = {}
     for roles, escalations in parts:
@@ -88,7 +88,7 @@ def escalations_for_all(
 def too_early(
     escalations: Sequence[Escalation], demanded: Sequence[Escalation], roles: Iterable[str]
 ) -> Escalation | None:
-    """Return an escalation for one of these roles that the demanded ones do not have, or only later."""
+    """Return an escalation for one of these roles that the demanded ones lack, or allow only later."""
     times: Mapping[str, Mapping[str, int]] = {role: _times(demanded, role) for role in roles}
     for one in escalations:
         if one.role in times and one.after_seconds < times[one.role].get(one.to, one.after_seconds + 1):
@@ -97,7 +97,7 @@ def too_early(
 
 
 def _times(escalations: Iterable[Escalation], role: str) -> dict[str, int]:
-    """Return after how many seconds which role may approve what needs this one; the earliest counts."""
+    """Return the roles that may also approve what needs this one, each with the earliest time in seconds."""
     found: dict[str, int] = {}
     for one in escalations:
         if one.role == role:

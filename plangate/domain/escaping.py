@@ -1,18 +1,18 @@
 """Escape untrusted text, so that nothing in it is hidden, reordered or interpreted.
 
-An approver must not be shown something other than what will run. Every character that a terminal
-or a browser would interpret instead of draw (control characters, ANSI escapes, bidirectional overrides,
-zero-width and blank look-alikes, stacks of combining marks) is drawn as ``⟨U+202E⟩``. The bracket ``⟨``
-itself is escaped too, so two different texts never look the same because of this. One such character is kept
-where it can be seen: the non-joiner of Persian, between two letters that would join otherwise.
+An approver must see exactly what will run. Every character that a terminal or a browser would interpret
+instead of draw (control characters, ANSI escapes, bidirectional overrides, zero-width and blank look-alikes,
+stacks of combining marks) is shown as ``⟨U+202E⟩``. The bracket ``⟨`` itself is also escaped, so escaping
+never makes two different texts look the same. One such character is kept where its effect is visible: the
+non-joiner of Persian, between two letters that would otherwise join.
 """
 
 import re
 import unicodedata
 from typing import Final
 
-# What Unicode counts as letters, signs or marks and what draws nothing of its own: fillers, blanks, joiners,
-# modifiers of notations, and the placeholders of absent objects.
+# Characters that Unicode counts as letters, signs or marks, but that draw nothing themselves: fillers,
+# blanks, joiners, modifiers of notations, and placeholders of absent objects.
 _BLANK_LETTERS: Final = frozenset(
     "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u2d7f\u303f\ufffc"
     "\U0001107f\U00013440\U00013441\U00013442\U00016fe4\U0001bc9d\U0001d159\U0001da7f\U0001da80"
@@ -23,18 +23,18 @@ _MAX_MARKS = 2
 _LONGEST_SPAN_FENCE = 2
 _LONGEST_HOST = 253
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
-# Small letters that are drawn like Latin ones: Cyrillic, Greek, Armenian.
+# Small letters that look like Latin ones: Cyrillic, Greek, Armenian.
 _LIKE_LATIN: Final = frozenset(
     "\u0430\u0441\u0501\u0435\u04bb\u0456\u0458\u04cf\u043e\u0440\u051b\u0455\u051d\u0445"
     "\u0443\u044c\u04bd\u043f\u0433\u0475\u0461\u0432\u043a\u043c\u043d\u0442\u0431\u0437"
     "\u03bf\u03bd\u03b9\u03c1\u03c5\u03ba\u03b1\u03b3\u03c4\u03b7\u03c7\u03c9\u03c3\u03b5\u03bc"
     "\u0578\u057d\u0570\u0585\u0581\u0584\u0566\u0575\u0582"
 )
-# Scripts whose letters are drawn like Latin ones throughout, and all that can be mixed up with each other.
+# Scripts with letters that look like Latin ones, and the scripts that can be confused with each other.
 _DRAWN_LATIN: Final = frozenset({"Cherokee", "Coptic", "Lisu", "Fullwidth", "Mathematical", "Double"})
 _ALPHABETS: Final = _DRAWN_LATIN | {"Latin", "Cyrillic", "Greek", "Armenian"}
 _WORD: Final = re.compile(r"\w+")
-_SHORT_WORD: Final = 2  # of one or two letters: formulas have them
+_SHORT_WORD: Final = 2  # shorter words occur in formulas
 _LONGEST_WORD: Final = 60
 _MOST_WORDS: Final = 10
 _EAST_ASIAN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
@@ -78,12 +78,12 @@ def _mark(char: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` on one line, each hidden character made visible; a line break becomes ``⏎``."""
+    """Return ``text`` on one line, with hidden characters made visible; a line break becomes ``⏎``."""
     return _show(text, {"\n": "⏎", "⏎": _mark("⏎")})
 
 
 def many_lines(text: str) -> str:
-    """Return ``text`` with its line breaks kept and each other hidden character made visible."""
+    """Return ``text`` with its line breaks, and all other hidden characters made visible."""
     return _show(text, {"\n": "\n"})
 
 
@@ -106,15 +106,15 @@ def _show(text: str, kept: dict[str, str]) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text without the characters that draw nothing; blanks are kept."""
+    """Return ``text`` without the characters that draw nothing; blanks are kept."""
     return "".join(char for char in text if char == "⟨" or char.isspace() or not _is_hidden(char))
 
 
 def is_reordered(text: str) -> bool:
     """Return whether a screen may draw parts of ``text`` in another order, because of right-to-left scripts.
 
-    Hebrew or Arabic letters beside digits or Latin letters: "100 ש 7" may be drawn as "100 7 ש". No hidden
-    character is needed for that, so a note beside the text has to say it.
+    With Hebrew or Arabic letters beside digits or Latin letters, "100 ש 7" may be drawn as "100 7 ש". This
+    needs no hidden character, so a note beside the text has to point it out.
     """
     if text.isascii():
         return False
@@ -123,7 +123,7 @@ def is_reordered(text: str) -> bool:
 
 
 def _parts_letters(text: str, index: int) -> bool:
-    """Whether the letters before and after would join if there was nothing between them."""
+    """Return whether the letters before and after would join with nothing between them."""
     if not 0 < index < len(text) - 1:
         return False
     before, after = text[index - 1], text[index + 1]
@@ -138,11 +138,11 @@ def _is_arabic(char: str) -> bool:
 
 
 def markdown_code(text: str) -> str:
-    """Return ``text`` as code within a paragraph, a span for each line: exact, inert, and it wraps.
+    """Return ``text`` as code within a paragraph, one span for each line: exact, inert, and wrapped.
 
-    Temporal's Web UI makes quotes curly and 1/2 a ½ in plain text, however it is escaped, and does not wrap a
-    fenced block: what is beyond its edge is not seen. A line break is drawn as ``⏎`` too, for not every
-    renderer keeps it.
+    In plain text, Temporal's Web UI turns quotes into curly ones and 1/2 into ½, even if they are escaped. It
+    does not wrap fenced blocks, so the ends of long lines would be invisible. A line break is also shown as
+    ``⏎``, because some renderers drop it.
     """
     *broken, last = (one_line(line) for line in text.split("\n"))
     lines = [f"{line}⏎" for line in broken] + ([last] if last or not broken else [])
@@ -155,7 +155,7 @@ def _code_span(line: str) -> str:
     kept = _DROPPED_BLANK.sub("\u00a0", line)
     fence = "`" * (max((len(run) for run in _BACKTICKS.findall(kept)), default=0) + 1)
     pad = " " if kept[0] == "`" or kept[-1] == "`" else ""
-    # At the start of a line three backticks would open a block: a no-break space goes before them.
+    # At the start of a line, three backticks would open a block, so a no-break space goes before them.
     ahead = "\u00a0" if len(fence) > _LONGEST_SPAN_FENCE else ""
     return f"{ahead}{fence}{pad}{kept}{pad}{fence}"
 
@@ -163,8 +163,8 @@ def _code_span(line: str) -> str:
 def hosts_in_letters(text: str) -> tuple[str, ...]:
     """Return a line for each international host in ``text``: its A-labels, and the letters they stand for.
 
-    A host that could be taken for another is marked: one with letters of two scripts in one name, or with
-    none but letters that are drawn like Latin ones.
+    A host that could be mistaken for another is marked: one that mixes letters of two scripts in a name, or
+    has only letters that look like Latin ones.
     """
     words = (word.strip(".-") for word in _HOST.findall(text) if "xn--" in word)
     hosts = dict.fromkeys(word for word in words if len(word) <= _LONGEST_HOST)
@@ -174,15 +174,15 @@ def hosts_in_letters(text: str) -> tuple[str, ...]:
 
 
 def disguised_words(text: str) -> tuple[str, ...]:
-    """Return a line for each word in ``text`` that could be taken for another, with what it is made of.
+    """Return a line for each word in ``text`` that could be mistaken for another, with its alphabets.
 
-    Those are words with letters of two alphabets, of which some are drawn like those of the other, and longer
-    words of none but letters that are drawn like Latin ones, in a text whose other words are Latin.
+    These are words that mix similar letters of two alphabets. In a text whose other words are Latin, they are
+    also longer words in which every letter looks like a Latin one.
     """
     if text.isascii():
         return ()
     alphabets = {char: _script(char) for char in set(text) if char.isalpha()}
-    # The alphabets with a letter in this text that cannot be mistaken.
+    # The alphabets that have an unmistakable letter in this text.
     own = {script for char, script in alphabets.items() if char.lower() not in _LIKE_LATIN} - _DRAWN_LATIN
     lines = []
     for word in dict.fromkeys(_WORD.findall(text)):
@@ -198,7 +198,7 @@ def disguised_words(text: str) -> tuple[str, ...]:
 def _disguise(host: str) -> str:
     """Return a warning for a host whose letters may be mistaken for others; empty for any other host.
 
-    Below a top-level domain of the same script, such as .укр, a name is what it looks like.
+    Below a top-level domain of the same script, such as .укр, a name is not misleading.
     """
     labels, scripts = host.split("."), list[str]()
     is_below_latin = labels[-1].isascii()
@@ -213,7 +213,7 @@ def _disguise(host: str) -> str:
 
 
 def _script(letter: str) -> str:
-    """Return the script of a letter, as Unicode's name of it begins; those of East Asia are one."""
+    """Return the script of a letter by its Unicode name; those of East Asia count as one."""
     word = unicodedata.name(letter, "UNKNOWN").partition(" ")[0].partition("-")[0]
     return "East Asian" if word in _EAST_ASIAN else word.capitalize()
 
@@ -231,7 +231,7 @@ def _in_letters(host: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return ``text``, or its first ``limit`` characters and how many are not shown."""
+    """Return ``text``, or its first ``limit`` characters with the number of those left out."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit:,} more characters are not shown here)"

@@ -3,7 +3,7 @@
 from typing import NamedTuple, TypeAlias
 
 FaultPath: TypeAlias = tuple[str | int, ...]
-"""Field names and list indexes from the outside in; empty for the whole value."""
+"""Field names and list indexes, outermost first; empty for the whole value."""
 
 
 class Fault(NamedTuple):
@@ -18,7 +18,7 @@ class Fault(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        """Return it as people read it: ``step 1, to: must be a list``."""
+        """Return it for people: ``step 1, to: must be a list``."""
         return f"{path_words(self.path)}: {self.message}" if self.path else f"it {self.message}"
 
     def as_json(self) -> dict[str, str]:
@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 
 
 def path_words(path: FaultPath) -> str:
-    """Return a path as people read it: ``step 1, to``, because they count steps from 1."""
+    """Return a path for people: ``step 1, to``, because they count steps from 1."""
     match path:
         case ("steps", int(index), "arguments", *rest) if rest:
             return f"step {index + 1}, {path_text(tuple(rest))}"
@@ -38,7 +38,7 @@ def path_words(path: FaultPath) -> str:
 
 
 def path_text(path: FaultPath) -> str:
-    """Return a path as machines read it: ``steps[0].arguments.to``."""
+    """Return a path for machines: ``steps[0].arguments.to``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

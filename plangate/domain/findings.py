@@ -1,7 +1,8 @@
-"""Findings: what is wrong in the records, each with its place.
+"""Findings: errors in the records, each with its place.
 
-`broken_links` follows the chain of hashes, `readable` parses the events. The writer of the records calls both
-before it appends; whether one event may follow from another is for the auditor (`plangate.audit.rules`).
+`broken_links` follows the chain of hashes, and `readable` parses the events. The writer of the records calls
+both before it appends. Only auditors check whether one event may follow from another
+(`plangate.audit.rules`).
 """
 
 import json
@@ -13,7 +14,7 @@ from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry, read_eve
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
 
-_SEARCHED: Final = 500  # the longest trail in which the place of a moved entry is searched
+_SEARCHED: Final = 500  # the longest trail that is searched for the place of a moved entry
 
 
 def _no_owners(entry: WrittenEntry) -> Iterable[str]:
@@ -22,9 +23,9 @@ def _no_owners(entry: WrittenEntry) -> Iterable[str]:
 
 
 class Finding(Frozen):
-    """A difference from what Plangate wrote, or an entry that is not sealed yet (``is_unsealed``).
+    """A difference from what Plangate wrote, or an unsealed entry (``is_unsealed``).
 
-    ``entry`` is its number in its run, if it has one.
+    ``entry`` is the number of the entry in its run, if there is one.
     """
 
     workflow_id: str
@@ -43,12 +44,12 @@ def broken_links(
     entries: Sequence[WrittenEntry],
     owners: Callable[[WrittenEntry], Iterable[str]] = _no_owners,
 ) -> Iterator[Finding]:
-    """Yield every gap, edit and wrong order in these entries of one run.
+    """Yield every gap, change and wrong order in these entries of one run.
 
     ``owners`` returns other runs that a foreign entry might belong to.
     """
     number = 1
-    link: str | None = FIRST_HASH  # None after a fault, so that it is not reported twice
+    link: str | None = FIRST_HASH  # None after a fault, so that the fault is not reported twice
     for entry in entries:
         if entry.number > number:
             yield _missing(workflow_id, number, entry.number - 1)
@@ -66,7 +67,7 @@ def broken_links(
 
 
 def readable(entries: Iterable[WrittenEntry]) -> Iterator[AuditEntry | Finding]:
-    """Yield each entry with its event, or the finding that it cannot be read."""
+    """Yield each entry with its event, or with the finding that it cannot be read."""
     for entry in entries:
         try:
             event = read_event(entry.written)
@@ -118,7 +119,7 @@ def _is_as_written(entry: WrittenEntry) -> bool:
 
 
 def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
-    """Return where the entry belongs, if it was only moved; else that it was changed."""
+    """Return where the entry belongs if it was only moved, or else that it was changed."""
     for owner in owners:
         if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
             return f"belongs to the run {one_line(owner)}"

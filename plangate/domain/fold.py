@@ -1,4 +1,4 @@
-"""How each event changes a run.
+"""Apply events to the state of a run.
 
 The workflow folds events as they happen; a reader of the audit trail folds the same events and gets the same
 state. `plangate.domain.lifecycle` defines what a decision may change.
@@ -54,7 +54,7 @@ KEPT_ACCEPTED: Final = 60
 KEPT_BYTES: Final = 100_000
 """Length of the shown comments; with the largest plan twice, they fit into one answer (2 MB)."""
 _REFUSED_COMMENT: Final = 300
-_LONGEST_SAID: Final = 500  # of a comment in the reason of a step
+_LONGEST_SAID: Final = 500  # the length of a comment in the reason of a step
 
 
 def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
@@ -63,7 +63,7 @@ def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
 
 
 def _named(requested: Requested | None, requester: str) -> Requested | None:
-    """Return the request with the requester's name as the list of people writes it, if there is one."""
+    """Return the request with the requester's name as spelled in the list of people, if there is one."""
     if requested is None or not requester:
         return requested
     return requested.model_copy(update={"requester": requester})
@@ -103,7 +103,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             done = {"state": StepState.DONE, "receipt": event.receipt, "settles_until": event.settles_until}
             return _progress(state, event.step, reason="", **done)
         case StepSettled() | StepReversed() | StepUnsettled():
-            is_open = event.step in unsettled_steps(state)  # else the trail was edited
+            is_open = event.step in unsettled_steps(state)  # otherwise the trail was changed
             return _progress(state, event.step, settlement=event) if is_open else state
         case StepFailed(undo=True):
             return _progress_of_undo(state, event.step, state=StepState.FAILED, reason=event.reason)
@@ -125,7 +125,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
 
 
 def _reopen(state: RunState, event: Reopened) -> RunState:
-    """Open the review again, unless the plan has the approvals for its stricter requirement."""
+    """Reopen the review, unless the plan's approvals meet its stricter requirement."""
     lost = {one.name for one in event.lost}
     kept = tuple(one for one in state.approvals if one.approver.name not in lost)
     after = _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=kept, claimed=0, edit=None)
@@ -146,15 +146,15 @@ def _standing(state: RunState) -> tuple[object, ...]:
 
 
 def as_in_review(state: RunState) -> RunState:
-    """Return the state with the review of the newest plan open and no decision on it."""
+    """Return the state with the newest plan in review, and without decisions on it."""
     return _with(state, phase=Phase.IN_REVIEW, approvals=(), claimed=0, closed=None, held=None)
 
 
 def _apply_decision(state: RunState, decided: Decided) -> RunState:
-    """Return the state after a decision: another one if it was accepted and the life cycle allows it now.
+    """Return the state after a decision; it changes only if the decision is accepted and allowed now.
 
-    The verdict alone is not enough. Two workers may record theirs in any order if each assumes that the other
-    is dead, and neither an approval of a replaced plan nor one after the deadline may count.
+    The verdict alone is not enough. If each of two workers assumes that the other is dead, they may record
+    verdicts in any order. An approval of a replaced plan, or after the deadline, must not count even then.
     """
     decision, received_at = decided.arrival.decision, decided.arrival.received_at
     if decision is None or not decided.verdict.accepted or why_not_now(state, decision, received_at):
@@ -182,7 +182,7 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
 
 
 def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> RunState:
-    """Carry out a resolution; the workflow then continues with the next step or undo, or ends the run."""
+    """Apply a resolution; the workflow then continues with the next step or undo, or ends the run."""
     held, resolution = state.held, decision.resolution
     assert held is not None
     assert resolution is not None
@@ -226,7 +226,7 @@ def _before(replaced: Drafted | None, newest: Drafted) -> Before | None:
 
 
 def _baseline(state: RunState, newest: Drafted) -> Before | None:
-    """Return the plan since which all changes are shown, if it is older than the one before."""
+    """Return the plan from which all changes are shown, if it is older than the previous one."""
     replaced = state.drafted
     if replaced is None or any(_is_approval_of(replaced, one) for one in state.decisions):
         return None
@@ -241,14 +241,14 @@ def _is_approval_of(drafted: Drafted, decided: Decided) -> bool:
 
 
 def _authors(state: RunState, drafted: Drafted) -> tuple[str, ...]:
-    """Return the people who may not approve the new plan because they edited it, or one before it."""
+    """Return the people who may not approve the new plan because they edited it or an earlier one."""
     keeps = bool(drafted.struck) and drafted.requirement.strike_keeps_approver
     is_known = any(same_person(drafted.author, one) for one in state.authors)
     return state.authors if not drafted.author or keeps or is_known else (*state.authors, drafted.author)
 
 
 def _approve(state: RunState, decided: Decided) -> RunState:
-    """Count an approval once for each person; the plan may run when nothing is missing."""
+    """Count an approval, once for each person; the plan may run when nothing is missing."""
     approver = decided.approver
     if approver is None or any(same_person(approver.name, one.name) for one in state.approvers):
         return state
@@ -260,9 +260,9 @@ def _approve(state: RunState, decided: Decided) -> RunState:
 
 
 def _keep(state: RunState, decided: Decided) -> RunState:
-    """Keep the newest decisions of each verdict, shortened; the trail has all of them in full.
+    """Keep the newest decisions of each verdict, shortened; the trail has them all in full.
 
-    Many accepted ones arise only where an approval is given and withdrawn repeatedly.
+    There are many accepted ones only if an approval is given and withdrawn repeatedly.
     """
     decisions = (*state.decisions, _slim(decided))
     accepted = decided.verdict.accepted
@@ -292,7 +292,7 @@ def _comment(decided: Decided) -> str:
 
 
 def _slim(decided: Decided) -> Decided:
-    """Return the decision without the parts that the state need not carry: it has to fit into one message."""
+    """Return the decision without the parts that the state does not need: it must fit into one message."""
     decision = decided.arrival.decision
     if decision is None:
         return decided
@@ -308,7 +308,7 @@ def _slim(decided: Decided) -> Decided:
 def _progress(state: RunState, step: int, /, **changes: object) -> RunState:
     """Change the progress of a step."""
     index = step - 1
-    if not 0 <= index < len(state.steps):  # the trail was edited, which an audit reports
+    if not 0 <= index < len(state.steps):  # the trail was changed, which an audit reports
         return state
     progress = state.steps[index].model_copy(update=changes)
     return _with(state, steps=(*state.steps[:index], progress, *state.steps[index + 1 :]))

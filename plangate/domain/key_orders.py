@@ -1,8 +1,8 @@
-"""Orders about keys: an enroller confirms a key that someone proposed, or a key is revoked.
+"""Orders about keys: an enroller confirms a proposed key, or a key is revoked.
 
-Such an order arrives as those to stop and to go do, outside a run. It counts by the signature that it
-carries: `plangate.signing.enrolment` verifies it again wherever the list of people is read. `judge` says
-whether an order is accepted.
+Like orders to stop and to go, these arrive outside a run. They count by their signature, which
+`plangate.signing.enrolment` verifies again wherever the list of people is read. `judge` says whether an order
+is accepted.
 """
 
 from collections.abc import Sequence
@@ -30,17 +30,17 @@ _HOW: Final = 'send one JSON object such as {"action": "confirm_key", "person": 
 
 
 class KeyAction(StrEnum):
-    """What is to become of a key."""
+    """The kinds of orders about a key."""
 
     CONFIRM = "confirm_key"
     REVOKE = "revoke_key"
 
 
 class KeyOrder(Typed):
-    """One person's signed order about a key of another, or to revoke one of their own.
+    """One person's signed order about another person's key, or to revoke their own key.
 
     Attributes:
-        key: to confirm it, the public key; to revoke it, its thumbprint.
+        key: the public key to confirm, or the thumbprint of the key to revoke.
     """
 
     action: KeyAction
@@ -57,7 +57,7 @@ class KeyOrderArrival(Frozen):
         key: identifies this arrival.
         received_at: when the Temporal server received it.
         fault: why it cannot be read as an order; empty if it can.
-        excerpt: the beginning of what was sent, hidden characters made visible, if it cannot be read.
+        excerpt: the beginning of an unreadable message, with hidden characters made visible.
     """
 
     key: str
@@ -68,10 +68,10 @@ class KeyOrderArrival(Frozen):
 
 
 class KeyDecided(Frozen):
-    """An order about a key, with its verdict. Only in the trail of rules.
+    """An order about a key, with its verdict. Only on the trail of rules.
 
     Attributes:
-        approver: the sender as known at that moment, if at all.
+        approver: the sender as known at that moment, if known.
         judged_at: when it was judged, by the server's clock.
         people: SHA-256 of the list of people by which it was judged.
     """
@@ -115,8 +115,8 @@ def judge(
     Args:
         arrival: the order.
         sender: who sent it, by the list of people and the signature.
-        people: the list of people, with the keys that were enrolled before.
-        enrolment: what the order's signature proves by that list, if anything.
+        people: the list of people, with the keys enrolled so far.
+        enrolment: the change of a key that the order's signature proves by that list, if any.
         at: when it is judged, by the server's clock.
     """
     objection = _objection(arrival, sender, people, enrolment)

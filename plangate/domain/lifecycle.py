@@ -38,7 +38,7 @@ from plangate.domain.starting import ran_out_of_time
 _LONGEST_PART: Final = 400
 _LONGEST_LIST: Final = 9_000
 Rule = Callable[[RunState, Decision, datetime], str | None]
-"""Return why a decision received at that time is not allowed, or None if it is allowed."""
+"""Returns why a decision received at that time is not allowed, or None if it is allowed."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def row_of(phase: Phase) -> Row:
 
 
 def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    """Return why ``decision`` is not allowed in the current state, for any person; None if it is allowed.
+    """Return why no person may make this ``decision`` in the current state; None if it is allowed.
 
     An allowed decision names the newest plan of the run.
     """
@@ -99,7 +99,7 @@ def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> s
 
 
 def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
-    """Return why a run with this record cannot end with ``outcome`` at ``at``; None if it can."""
+    """Return why this record does not allow ``outcome`` at the time ``at``; None if it does."""
     is_executed = every_step_is_settled(record)
     decided = record.closed.outcome if record.closed else None
     if decided is not None and decided is not outcome:
@@ -126,12 +126,12 @@ def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
 
 
 def every_step_is_settled(state: RunState) -> bool:
-    """Return whether there is a plan, and each of its steps is done or was skipped by a person."""
+    """Return whether there is a plan whose steps are all done, or skipped by a person."""
     return bool(state.steps) and all(step.state.is_settled for step in state.steps)
 
 
 def executed_because(record: RunState) -> str:
-    """Return the reason of an executed run: which steps people skipped or marked as done, if any."""
+    """Return the reason of an executed run: the steps that people skipped or marked as done, if any."""
     return _listed(
         f"step {number} was {progress.reason}"
         for number, progress in enumerate(record.steps, start=1)
@@ -140,7 +140,7 @@ def executed_because(record: RunState) -> str:
 
 
 def undone_because(record: RunState) -> str:
-    """Return the reason of a run whose steps were undone: by whom, what was undone, and what was not."""
+    """Return the reason of a run whose steps were undone: who chose it, what was undone, and what was not."""
     parts = [_chosen_to_undo(record)] if _chosen_to_undo(record) else []
     for number, progress in enumerate(record.steps, start=1):
         match progress.state:
@@ -162,7 +162,7 @@ def undone_because(record: RunState) -> str:
 
 
 def _chosen_to_undo(record: RunState) -> str:
-    """Return who chose to undo the done steps, and when which step was held; empty if it is not kept."""
+    """Return who chose to undo the done steps, and which step was held; empty if the state lacks it."""
     for decided in reversed(record.decisions):
         decision = decided.arrival.decision
         if decided.verdict.accepted and decision is not None and decision.resolution is Resolution.UNDO:
@@ -172,7 +172,7 @@ def _chosen_to_undo(record: RunState) -> str:
 
 
 def _listed(parts: Iterable[str]) -> str:
-    """Join what happened to each step, in so few words that it fits into the reason of a run."""
+    """Join what happened to each step, shortened to fit into the reason of a run."""
     return cut("; ".join(cut(part, _LONGEST_PART) for part in parts), _LONGEST_LIST)
 
 
@@ -235,9 +235,10 @@ def _while_no_step_is_done(state: RunState, decision: Decision, received_at: dat
 
 
 def _step_tried_again_in_doubt(state: RunState) -> int:
-    """Return the step that a person tried again from a doubt, if its review was reopened; else 0.
+    """Return the step in doubt that a person retried, if the review was reopened since; else 0.
 
-    Such a retry keeps the idempotency key; one after a definite failure has the resolution's number in it.
+    Such a retry keeps the idempotency key; a retry after a definite failure adds the resolution's number to
+    it.
     """
     last = state.resolution
     if last is None or last.resolution is not Resolution.RETRY or not 1 <= last.step <= len(state.steps):
@@ -320,7 +321,7 @@ def _resolves_the_step(state: RunState, decision: Decision, received_at: datetim
 
 
 def _another_hold(state: RunState, decision: Decision) -> str | None:
-    """Object if a resolution answers an earlier hold, which may have been at the same step, or its undo."""
+    """Object if a resolution answers an earlier hold, possibly at the same step or its undo."""
     assert state.held is not None
     number = state.next_hold
     if decision.hold is None and number > 1 and state.held.number:

@@ -1,8 +1,8 @@
-"""Sums over time: what `recent(tool, argument, window, by)` in a condition of a policy means.
+"""Sums over time: the meaning of `recent(tool, argument, window, by)` in a policy's condition.
 
-A sum counts what other plans reserved or did in a window of time, and the whole plan that is judged. What the
-others had is on the record (`RecentSum`), so that the same plan is judged alike afterwards. Amounts are exact
-decimals. This module knows no clock and no database.
+A sum counts what other plans reserved or did in a window of time, and the whole plan being judged. The
+others' part is recorded (`RecentSum`), so judging the plan again gives the same result. Amounts are exact
+decimals. This module uses no clock and no database.
 """
 
 import hashlib
@@ -22,24 +22,24 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Plan, canonical_json
 
 REQUESTER: Final = "requester"
-"""The ``by`` that sums for each requester; an argument of this name cannot be meant."""
+"""The value of ``by`` for a sum for each requester; it never means an argument of this name."""
 CURRENCY: Final = "currency"
-"""If a tool has an argument of this name, a sum counts only steps with the same value."""
+"""If a tool has an argument of this name, a sum counts only steps with the same value of it."""
 DAY: Final = "day"
 RESERVED_FOR: Final = timedelta(days=3)
-"""How long a reservation counts after the last claim of its plan, if the run never says how it went on."""
-_MOST_DIGITS: Final = 15  # that a double of CEL holds exactly
+"""How long a reservation counts after the last claim of its plan if the run never records a result."""
+_MOST_DIGITS: Final = 15  # digits that a double of CEL holds exactly
 _EXACT: Final = Context(prec=120, traps=[Inexact, InvalidOperation])
 _LARGEST: Final = 30  # digits before or after the point of one amount
 _ZONE: Final = re.compile(r"day(?: ([A-Za-z][A-Za-z0-9_+\-/]*))?")
 
 
 class UnknownSum(Exception):
-    """A sum cannot be given; ``str()`` says why. The policy decides what follows."""
+    """A sum is not known; ``str()`` says why. The policy decides what follows."""
 
 
 class Limit(Frozen):
-    """One call of ``recent`` in a condition, as it is written there; ``by`` is empty for all together."""
+    """One call of ``recent`` as written in a condition; ``by`` is empty for a total of all."""
 
     tool: str
     argument: str
@@ -53,10 +53,10 @@ class Limit(Frozen):
 
 
 class Scope(Frozen):
-    """What is added up together.
+    """The scope of a sum.
 
     Attributes:
-        of: the person, or the value of the argument ``by`` as JSON; empty for all together.
+        of: the person, or the value of the argument ``by`` as JSON; empty for a total of all.
         currency: the value of the tool's argument ``currency``; empty if it has none.
     """
 
@@ -68,17 +68,17 @@ class Scope(Frozen):
 
     @property
     def id(self) -> str:
-        """A name of fixed length for what is added up together."""
+        """A name of fixed length for the scope."""
         return hashlib.sha256(canonical_json([self.by, self.of, self.currency])).hexdigest()
 
 
 class RecentSum(Scope):
-    """One sum as it was when a plan was judged.
+    """One sum at the time when a plan was judged.
 
     Attributes:
-        window: as the condition writes it.
+        window: as written in the condition.
         others: what other plans reserved or did in the window, as a decimal; None if an amount is not known.
-        own: what the plan adds; None if an amount is not known before its step.
+        own: the amount that the plan adds; None if an amount is not known before its step.
     """
 
     window: str
@@ -86,19 +86,19 @@ class RecentSum(Scope):
     own: str | None
 
     def is_of(self, scope: Scope) -> bool:
-        """Return whether this is what that scope adds up."""
+        """Return whether this is the sum of that scope."""
         return all(getattr(self, name) == getattr(scope, name) for name in Scope.model_fields)
 
     @property
     def total(self) -> Decimal | None:
-        """What the others and this plan have together; None if that is not known."""
+        """The total of the others and this plan; None if it is not known."""
         if self.others is None or self.own is None:
             return None
         return summed((Decimal(self.others), Decimal(self.own)))
 
 
 def wrong_window(window: str) -> str | None:
-    """Return why ``window`` is not a window of time, or None."""
+    """Return why ``window`` is not a window of time, or None if it is."""
     zone = _ZONE.fullmatch(window)
     if zone is not None:
         return None if _zone(zone[1]) else f"no time zone is called {zone[1]}; write it like Europe/Berlin"
@@ -110,9 +110,9 @@ def wrong_window(window: str) -> str | None:
 
 
 def window_start(window: str, now: datetime) -> datetime:
-    """Return the moment, in UTC, from which a window counts that ends at ``now``.
+    """Return the beginning, in UTC, of a window that ends at ``now``.
 
-    A day begins at the first moment of its date in its time zone, and has 23 to 25 hours where clocks change.
+    A day begins at the first moment of its date in its time zone, and has 23 to 25 hours when clocks change.
 
     Raises:
         UnknownSum: this machine does not know the time zone.
@@ -129,14 +129,14 @@ def window_start(window: str, now: datetime) -> datetime:
 def amount_of(value: JsonValue) -> Decimal | None:
     """Return an argument as an exact amount; None if it is not a number of usual size.
 
-    A negative amount is 0: it must not make room for others.
+    A negative amount counts as 0, so that it cannot offset others.
     """
     amount = decimal_of(value)
     return None if amount is None else max(amount, Decimal(0))
 
 
 def decimal_of(value: JsonValue) -> Decimal | None:
-    """Return a number, or a text that is one, as decimals are in JSON; None if it is neither, or huge."""
+    """Return a number, or a text with a number, as a JSON decimal; None if it is neither, or huge."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     text = value if isinstance(value, str) else repr(value)
@@ -166,12 +166,12 @@ def written(amount: Decimal) -> str:
 
 
 def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> Scope | None:
-    """Return with what a step of the limit's tool is added up; None if that is not known before the step.
+    """Return the scope that a step of the limit's tool adds to; None if it is not known before the step.
 
     Args:
         limit: a call of ``recent``.
         arguments: of the step.
-        person: for whom the plan is judged, if the sum is by requester.
+        person: the person for whom the plan is judged, if the sum is by requester.
     """
     currency = arguments.get(CURRENCY)
     value = None if limit.by == REQUESTER else arguments.get(limit.by)
@@ -192,7 +192,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
 
 
 def sums_wanted(limits: Iterable[Limit], plan: Plan, people: Sequence[str]) -> tuple[RecentSum, ...]:
-    """Return the sums that judging a plan needs, each with what the plan adds, and nothing of others."""
+    """Return the sums that judging a plan needs, each with the plan's own part only."""
     wanted: dict[tuple[str, str], RecentSum] = {}
     for limit in limits:
         for person in people if limit.by == REQUESTER else ("",):
@@ -209,12 +209,13 @@ def sums_wanted(limits: Iterable[Limit], plan: Plan, people: Sequence[str]) -> t
 
 
 def recent_sum(limit: Limit, *, plan: Plan, number: int, person: str, sums: Sequence[RecentSum]) -> float:
-    """Return what ``recent`` is for step ``number`` (from 1) of a plan.
+    """Return the value of ``recent`` for step ``number`` (from 1) of a plan.
 
-    For a step of another tool it is the largest that any step of the plan has, and 0 if none has that tool.
+    For a step of another tool it is the largest value of any step in the plan, and 0 if no step uses the
+    limit's tool.
 
     Raises:
-        UnknownSum: an amount, or with what it is added up, is not known; or the sum has too many digits.
+        UnknownSum: an amount or its scope is not known, or the sum has too many digits.
     """
     judged = plan.steps[number - 1]
     steps = [judged] if judged.tool == limit.tool else [one for one in plan.steps if one.tool == limit.tool]
@@ -261,8 +262,8 @@ def _currency(value: JsonValue) -> str:
 
 
 def _alike(text: str) -> str:
-    """Return the form that texts share which differ in case, width, blanks or what draws nothing."""
-    words = visible(text).split()  # one by one, because a long text is not folded whole
+    """Return the form shared by texts that differ only in case, width, blanks or invisible characters."""
+    words = visible(text).split()  # one by one, because long texts are not folded as a whole
     return " ".join(" ".join(identity(word).casefold() for word in words).split())
 
 

@@ -1,6 +1,6 @@
-"""Looks: an auditor who reads what is on the record, and every export of it. They have a trail of their own.
+"""Looks: an auditor reads the records, or takes a copy of them. They have their own trail.
 
-Looks are not signed: an entry is as reliable as the program that sent it.
+Looks are not signed, so an entry is only as reliable as the program that sent it.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ class Look(Typed):
     Attributes:
         what: whether they read it on a page, or took a copy.
         by: who.
-        subject: the workflow id of the run, or in a few words what else, such as a period.
-        why: in their own words; empty if they gave no reason.
+        subject: the workflow id of the run, or another subject in a few words, such as a period.
+        why: the reason in their own words; empty if they gave none.
     """
 
     what: Way
@@ -39,7 +39,7 @@ class Look(Typed):
 
 
 class Looked(Frozen):
-    """A look was recorded; ``said_at`` is when its program said so. Only on the trail of looks."""
+    """A look was recorded; ``said_at`` is the time that its program reported. Only on the trail of looks."""
 
     kind: Literal["looked"] = "looked"
     look: Look
@@ -54,7 +54,7 @@ class LookAnswer(Frozen):
 
 
 def read_look(inputs: Sequence[object]) -> Look:
-    """Return the look in a message.
+    """Parse a message as a look.
 
     Raises:
         ValueError: it cannot be read; the message says why.

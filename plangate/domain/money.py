@@ -1,7 +1,8 @@
-"""Amounts of money: a `Decimal` with its currency, in at most as many places as the currency has.
+"""Amounts of money: a `Decimal` with its currency, with no more places than the currency has.
 
-The places are those of ISO 4217. Currencies that were withdrawn lately stay: a payment in one of them can
-still be refunded. Codes without minor units (gold, test codes) are not currencies to pay in.
+The places are those of ISO 4217. Recently withdrawn currencies are included, because payments in them can
+still be refunded. Codes without minor units (gold, test codes) are excluded, because payments cannot use
+them.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-MAX_DIGITS: Final = 15  # of an amount, before and after the point together: what JSON keeps exactly
+MAX_DIGITS: Final = 15  # of an amount, before and after the point together; JSON keeps that many exactly
 
 _BY_PLACES: Final = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -41,7 +42,7 @@ def places_of(currency: str) -> int:
 
 
 def one_currency(currency: str) -> str:
-    """Return a currency in capital letters.
+    """Return the code of a currency in capital letters.
 
     Raises:
         ValueError: there is no such currency.
@@ -52,7 +53,7 @@ def one_currency(currency: str) -> str:
 
 
 def payable(amount: Decimal, currency: str) -> Decimal:
-    """Return an amount to pay with the places of its currency, unchanged in value: 42.5 EUR is 42.50.
+    """Return an amount with the places of its currency, unchanged in value: 42.5 EUR becomes 42.50.
 
     Raises:
         ValueError: it is not above zero, not finite, too large, or finer than the currency.

@@ -1,4 +1,4 @@
-"""Say in words how two observations differ, so that a person sees what was true and what is true now."""
+"""Describe how two observations differ, so that people see what was true before and what is true now."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _SHOWN_OF_NAME: Final = 60
 def changes(seen: JsonValue, now: JsonValue) -> str:
     """Return ``status was "open", is now "closed"; at most five differences, in one line.
 
-    Two that differ in nothing are shown as a whole: a tool may have a reason of its own.
+    Two equal observations are shown in full, because a tool may refuse them for its own reasons.
     """
     found = [
         f"{name or 'it'} was {_shown(before, is_there=was)}, is now {_shown(after, is_there=is_there)}"
@@ -31,7 +31,7 @@ def changes(seen: JsonValue, now: JsonValue) -> str:
 def _differences(
     name: str, seen: JsonValue, now: JsonValue
 ) -> Iterator[tuple[str, tuple[JsonValue, bool], tuple[JsonValue, bool]]]:
-    """Yield the name of each part that differs, with both values and whether each is there."""
+    """Yield the name of each part that differs, with both values and whether each is present."""
     if isinstance(seen, dict) and isinstance(now, dict):
         for key in sorted({*seen, *now}):
             path = f"{name}.{key}" if name else cut(key, _SHOWN_OF_NAME)
@@ -47,7 +47,7 @@ def _differences(
 
 
 def _is_other(seen: JsonValue, now: JsonValue) -> bool:
-    """Whether two values differ as JSON: in Python True equals 1, and in JSON 1 equals 1.0."""
+    """Return whether two values differ as JSON: Python's True equals 1, and JSON's 1 equals 1.0."""
     if isinstance(seen, bool) or isinstance(now, bool):
         return seen is not now
     return seen != now

@@ -1,8 +1,8 @@
 """People: their names, roles, keys and delegations.
 
-The directory is read for every decision, so a person who left yesterday cannot approve today. The
-approver's entry at that moment is recorded with the decision (`Approver`), so later changes of the directory
-do not change what the record means.
+The directory is read for every decision, so a person who left yesterday cannot approve today. The approver's
+entry at that moment is recorded with the decision (`Approver`), so later changes to the directory do not
+change the meaning of the record.
 """
 
 import unicodedata
@@ -50,10 +50,10 @@ class Delegation(Frozen):
 
 
 class Absence(Frozen):
-    """A time in which a person is away: what is sent to them goes to others (`plangate.domain.absence`).
+    """A time in which a person is away: their messages go to others (`plangate.domain.absence`).
 
     Attributes:
-        to: who gets it; empty for those to whom the person has lent roles.
+        to: who gets the messages; empty for those to whom the person has lent roles.
         reason: why, for those who see it.
     """
 
@@ -84,7 +84,7 @@ class Person(Frozen):
 
 
 class Role(Frozen):
-    """What the list of people says of a role.
+    """The description of a role in the list of people.
 
     ``notify`` are its own addresses, such as a channel; ``calendar`` names the working time of its people.
     """
@@ -95,13 +95,13 @@ class Role(Frozen):
 
 
 class Enrolment(Frozen):
-    """A change of someone's keys that a person signed: not written in the list of people, but proven by it.
+    """A signed change of a person's keys: not written in the list of people, but proven by it.
 
     Attributes:
         person: whose key it is, as the list spells the name.
         key_id: the thumbprint of the key.
         public: the key, if this confirms it; None if this revokes it.
-        by: who signed this: an enroller, or for a revocation also the person.
+        by: the signer: an enroller, or for a revocation also the person.
         at: when, by the signer's clock.
         installation: the installation that it was signed for.
         token: the signed token.
@@ -117,7 +117,7 @@ class Enrolment(Frozen):
 
 
 class Standing(Frozen):
-    """In whose name a person acts, and with which roles."""
+    """The name in which a person acts, and the roles."""
 
     person: str
     roles: tuple[str, ...]
@@ -127,7 +127,7 @@ class Approver(Frozen):
     """The person who decided, as the directory listed them at that moment.
 
     Attributes:
-        name: as the directory writes it, or as it was typed where there is no directory.
+        name: as the directory writes it, or as typed without a directory.
         standings: the names this person may act in: their own first, then each delegator's.
         assurance: the proof of identity.
         key_id: thumbprint of the signing key; for a login, of the web server's key that attested it.
@@ -135,7 +135,7 @@ class Approver(Frozen):
         signed_at: when it was signed or attested, by the signer's clock.
         token_id: the unique id of the signed or attested decision.
         origin: where a passkey was used, as the browser spells it; None for other proofs.
-        batch: how many approvals the passkey signed by the same touch; None if it signed this one alone.
+        batch: how many approvals the passkey signed by the same touch; None if only this one.
     """
 
     name: str
@@ -150,21 +150,21 @@ class Approver(Frozen):
 
     @property
     def is_signed(self) -> bool:
-        """Whether a signature by a key of their own proved the approver's identity."""
+        """Whether a signature by the approver's own key proved their identity."""
         return self.assurance is Assurance.SIGNED
 
     @property
     def is_proven(self) -> bool:
-        """Whether more than a typed name proved the approver's identity: a signature or a login."""
+        """Whether a signature or a login proved the approver's identity, not only a typed name."""
         return self.assurance > Assurance.TYPED
 
     def roles(self) -> frozenset[str]:
-        """Return all roles that this person can act with, their own and delegated ones."""
+        """Return all roles in which this person can act, their own and delegated ones."""
         return frozenset(role for standing in self.standings for role in standing.roles)
 
 
 class LostApproval(Frozen):
-    """An approval that no longer holds: who gave it, and a clause with the reason."""
+    """An approval that is no longer valid: who gave it, and the reason in a clause."""
 
     name: str
     reason: str
@@ -205,8 +205,8 @@ class People(Frozen):
         hash: SHA-256 of ``text``; empty if there is none.
         web: the web servers that may attest logins and at which passkeys are used.
         enrolments: the changes of keys that count besides what the list says, in their order.
-        unproven: what is wrong with changes of keys that the text has, and that do not count.
-        described_roles: the roles of which the list says more than who has them.
+        unproven: what is wrong with changes of keys in the text that do not count.
+        described_roles: the roles that the list describes.
         calendars: the calendars that people and roles name, without public holidays.
     """
 
@@ -224,20 +224,20 @@ class People(Frozen):
         return frozenset(role for person in self.persons if person.active for role in person.roles)
 
     def find(self, name: str) -> Person | None:
-        """Return the person with that name, in any spelling of it."""
-        if self._by_identity[0] is not self.persons:  # a copy with other people got the index, too
+        """Return the person with that name, in any spelling."""
+        if self._by_identity[0] is not self.persons:  # a copy with other people also got the index
             del self.__dict__["_by_identity"]
         return self._by_identity[1].get(identity(name))
 
     @cached_property
     def _by_identity(self) -> tuple[tuple[Person, ...], dict[str, Person]]:
-        """Return the people, and an index of them by `identity`: the first of each."""
+        """Return the people, and an index of them by `identity`; the first one of each identity counts."""
         return self.persons, {identity(one.name): one for one in reversed(self.persons)}
 
     def working_time_of(self, name: str) -> Calendar | None:
-        """Return the calendar of a person, else that of their first role that has one, in their own zone.
+        """Return a person's calendar, or that of their first role with one, in their own zone.
 
-        Its public holidays are still to be added. None if they may be reminded at any time.
+        It is without public holidays. None if the person may be reminded at any time.
         """
         person = self.find(name)
         if person is None:
@@ -251,13 +251,13 @@ class People(Frozen):
         return found.model_copy(update={"zone": person.zone})
 
     def zone_of(self, name: str) -> str:
-        """Return the time zone of a person: their own, else that of their working time, else UTC."""
+        """Return a person's time zone: their own, else that of their working time, else UTC."""
         person, calendar = self.find(name), self.working_time_of(name)
         own = person.zone if person is not None else ""
         return own or (calendar.zone if calendar is not None else "UTC")
 
     def identify(self, name: str, at: AwareDatetime) -> Identified:
-        """Return the person called ``name`` at that time, with the names they may act in."""
+        """Return the person called ``name``, with the names in which they may act at that time."""
         person = self.find(name)
         if person is None:
             return Identified(objection=f"{name} is not in the list of people")
@@ -269,7 +269,7 @@ class People(Frozen):
         )
 
     def has_timed_rights(self, name: str) -> bool:
-        """Return whether what a person may do begins or ends at some time: a key, or a delegation to them."""
+        """Return whether a person has a key, or a delegation to them, that begins or ends at some time."""
         person = self.find(name)
         limited: Iterable[Key | Delegation] = (
             *(person.keys if person is not None else ()),
@@ -278,7 +278,7 @@ class People(Frozen):
         return any(one.valid_from is not None or one.valid_until is not None for one in limited)
 
     def _from_others(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
-        """Return what others delegate to ``person``: only roles that they have themselves."""
+        """Return what others delegate to ``person``, limited to roles that these others have."""
         delegated = []
         for other in self.persons:
             roles = {
@@ -294,14 +294,14 @@ class People(Frozen):
 
 
 def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
-    """Return who ``name`` is; without a list of people a typed name is enough."""
+    """Return the person called ``name``; without a list of people, a typed name is enough."""
     if people is not None:
         return people.identify(name, at)
     return Identified(approver=Approver(name=name, standings=(Standing(person=name, roles=(ANYONE,)),)))
 
 
 def unknown_requester(people: People | None, barred: Sequence[str]) -> str | None:
-    """Object if the requester or an author is not in the list of people: they could decide by another name.
+    """Object if the requester or an author is not in the list: they could decide under another name.
 
     ``barred`` are the requester and then the authors.
     """
@@ -317,7 +317,7 @@ def unknown_requester(people: People | None, barred: Sequence[str]) -> str | Non
 
 
 def name_for_rules(people: People | None, name: str) -> str:
-    """Return the spelling of a name that rules see: the list's, or `identity` without a list."""
+    """Return a name as rules see it: as in the list of people, or without a list, its `identity`."""
     person = people.find(name) if people is not None else None
     return person.name if person is not None else identity(name)
 
@@ -328,11 +328,11 @@ def same_person(one: str, other: str) -> bool:
 
 
 def identity(name: str) -> str:
-    """Return the form that all spellings of one name share.
+    """Return the form shared by all spellings of a name.
 
-    Beyond Unicode case folding, the letter i with and without its dot is one, because Turkish pairs the four
-    differently, and joiners are left out. A text too long for a name is returned unchanged, since normalizing
-    takes time in proportion to the square of its length.
+    Beyond Unicode case folding, the letters i with and without a dot are equal, because Turkish pairs their
+    capitals differently, and joiners are removed. A text too long for a name is returned unchanged, because
+    normalizing takes quadratic time.
     """
     return name if len(name) > _LONGEST_NAME else _folded(name)
 

@@ -21,10 +21,10 @@ MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
 FINGERPRINT_LENGTH: Final = 64
 MAX_PLAN_BYTES: Final = 256 * 1024
-# More than any plan that passes its checks, and well below what the server hands on to an activity (2 MB).
+# More than any plan that passes the checks needs, and well below the server's limit for an activity (2 MB).
 MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
-# With previews and observations. A status has the newest plan twice, the one before it and receipts, and it
-# has to fit into one answer (2 MB).
+# With previews and observations. A status has the newest plan twice, the previous plan and receipts, and must
+# fit into one answer (2 MB).
 MAX_DRAFTED_BYTES: Final = 384 * 1024
 MAX_TOOL_NAME: Final = 64
 MAX_SUMMARY: Final = 2_000
@@ -32,10 +32,10 @@ MAX_REASON: Final = 2_000  # of one step
 MAX_PREVIEW: Final = 2_000
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
-_MAX_NAMES: Final = 1_000  # characters of the names that lead to a value, which are shown with it
+_MAX_NAMES: Final = 1_000  # characters in the path to a value, which is shown with it
 _SHOWN_OF_NAME: Final = 60
-_REFERENCE: Final = frozenset({"from_step", "field"})  # the names of a `plangate.domain.tool.Reference`
-_RENEWED: Final = re.compile(r":r[0-9]+\Z")  # what a retry after a definite failure adds to a key
+_REFERENCE: Final = frozenset({"from_step", "field"})  # the field names of a `plangate.domain.tool.Reference`
+_RENEWED: Final = re.compile(r":r[0-9]+\Z")  # a retry after a definite failure adds this to a key
 _PLAIN: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -44,7 +44,7 @@ def _is_empty(text: str) -> bool:
 
 
 def _moment(value: object) -> object:
-    """Read a moment as people type it; its one spelling is in UTC."""
+    """Read a moment as people type it, and convert it to UTC."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -60,7 +60,7 @@ def _moment(value: object) -> object:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
-"""A moment that people type; all spellings of it are one."""
+"""A moment that people type; all its spellings are equal."""
 
 
 class ProposedStep(Typed):
@@ -72,13 +72,13 @@ class ProposedStep(Typed):
 
 
 class Step(ProposedStep):
-    """A proposed step with what its tool added when the plan was drafted.
+    """A proposed step, with what its tool added when the plan was drafted.
 
-    What a tool did not add is left out of the plan's JSON, and so of its fingerprint.
+    Parts that the tool did not add are not in the plan's JSON, and therefore not in its fingerprint.
 
     Attributes:
         preview: what the step will do, in one sentence made by the tool's code.
-        observation: what the tool saw in the world; its precondition compares this before the step.
+        observation: what the tool saw; its precondition compares this just before the step.
         definition: SHA-256 of the tool's name, description and argument schema (64 hex digits).
         undoable: whether the tool can undo the effect.
     """
@@ -107,8 +107,8 @@ class ProposedPlan(Typed):
 class Plan(Typed):
     """A summary and ordered steps. Two plans are the same if their fingerprints are.
 
-    ``reads`` is what the planner read while it drafted, left out of the plan's JSON if it read nothing; and
-    so is ``not_before``, when the first step may begin at the earliest, if it is not set.
+    ``reads`` is what the planner read while it drafted. ``not_before`` is when the first step may begin at
+    the earliest. Each is left out of the plan's JSON if it is empty.
     """
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
@@ -137,12 +137,12 @@ class Audience(Frozen):
     namespace: str
 
     def __str__(self) -> str:
-        """Return it as one text, as a token's ``aud`` claim has it."""
+        """Return it as one text, the ``aud`` claim of a token."""
         return f"{self.installation}/{self.namespace}"
 
 
 def canonical_json(value: JsonValue) -> bytes:
-    """Return the one RFC 8785 form of ``value``, UTF-8 encoded.
+    """Return the canonical form (RFC 8785) of ``value``, UTF-8 encoded.
 
     Raises:
         ValueError: ``value`` holds what JSON cannot carry unchanged (see `uncanonical`).
@@ -151,7 +151,7 @@ def canonical_json(value: JsonValue) -> bytes:
 
 
 def _is_plain(value: JsonValue) -> bool:
-    """Whether sorted JSON is its RFC 8785 form: without fractions, large numbers and names beyond ASCII."""
+    """Return whether sorted JSON is the RFC 8785 form: no fractions, large numbers or names beyond ASCII."""
     if value is None or isinstance(value, str):
         return True
     if isinstance(value, dict):
@@ -201,10 +201,10 @@ def key_of_first_try(key: str) -> str:
 
 
 def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
-    """Return the numbers of the steps of ``before`` that ``after`` leaves out, if it changes nothing else.
+    """Return the numbers of the steps of ``before`` that ``after`` strikes, if it changes nothing else.
 
-    A reference to a step has to name that step by its new number. None if anything else changes: the summary,
-    when it may begin, a step, or the order; and if a step refers to one that was struck.
+    References must name steps by their new numbers. None if anything else changes (the summary, when it may
+    begin, a step, or the order), or if a step refers to a struck one.
     """
     if after.summary != before.summary or after.not_before != before.not_before:
         return None
@@ -219,11 +219,11 @@ def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
 
 
 def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
-    """Return ``plan`` without the steps with these numbers; references name the others by their new numbers.
+    """Return ``plan`` without the steps with these numbers; references name steps by their new numbers.
 
     Raises:
-        ValueError: there is no such step, none is left, or a step that is left needs the result of one that
-            is not; the message is a clause.
+        ValueError: there is no such step, none is left, or a remaining step needs the result of a struck one;
+            the message is a clause.
     """
     for number in struck:
         if not 1 <= number <= len(plan.steps):
@@ -244,12 +244,12 @@ def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
 
 
 def is_same_proposal(one: ProposedPlan | ProposedStep, other: ProposedPlan | ProposedStep) -> bool:
-    """Return whether two are the same as JSON, as a fingerprint sees them: true is not 1."""
+    """Return whether two values are equal as JSON, as in a fingerprint: true is not 1."""
     return canonical_json(one.model_dump(mode="json")) == canonical_json(other.model_dump(mode="json"))
 
 
 def _renumbered(step: ProposedStep, numbers: Mapping[int, int]) -> ProposedStep | None:
-    """Return a step with the new numbers of the steps that it refers to; None if one of them is struck."""
+    """Return a step with the new numbers of the steps in its references; None if one of them is struck."""
     arguments = dict(step.arguments)
     for name, value in step.arguments.items():
         if isinstance(value, dict) and value.keys() == _REFERENCE:
@@ -273,12 +273,12 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
     Args:
         value: the part at ``path``.
         path: the path of that part.
-        depth: how many levels of the value that was asked about are above it.
+        depth: how many levels of the outermost value are above it.
     """
     match value:
         case None | bool():
             return
-        case int() if abs(value) > _MAX_SAFE_INTEGER:  # which may be larger than any float
+        case int() if abs(value) > _MAX_SAFE_INTEGER:  # an int may be larger than any float
             yield Fault(path, "the whole number is too large to survive JSON exactly; write it as text")
         case float() if abs(value) > _MAX_SAFE_INTEGER and math.isfinite(value):
             yield Fault(path, f"{value} is too large to survive JSON exactly; write it as text")

@@ -1,8 +1,8 @@
-"""What changed from one revision of a plan to the next.
+"""Find what changed from one revision of a plan to the next.
 
 A run keeps the plan before its newest one, so that every view can show the difference. `Before` keeps it
-small, because the state of a run travels in its messages: a step that is in the newest plan too is kept as
-its number. From both, `plan_before` makes the whole plan again, whose fingerprint anyone can recompute.
+small, because messages carry the state of a run: a step that is also in the newest plan is kept as its
+number. `plan_before` restores the whole plan from both, and its fingerprint can be recomputed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class Before(Frozen):
         fingerprint: of the replaced plan.
         summary: None if the newest plan has the same.
         not_before: None if the newest plan has the same; empty if this one had none.
-        steps: in order; a number is that of the same step in the newest plan.
+        steps: in order; a number stands for the equal step of the newest plan.
         reads: None if the newest plan has the same.
     """
 
@@ -55,7 +55,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ValueChange:
-    """One changed value: its path, such as ``json.amount``, and what it was and is, as JSON.
+    """One changed value: its path, such as ``json.amount``, and its old and new value as JSON.
 
     ``was_there`` and ``is_there`` distinguish an absent value from null.
     """
@@ -71,8 +71,7 @@ class ValueChange:
 class StepChange:
     """The change of one step. ``before`` and ``after`` are its numbers in the two plans, 0 where it is not.
 
-    ``arguments`` are the changed values of its arguments; ``reason`` and ``observation`` are those
-    too, if they changed.
+    ``arguments``, ``reason`` and ``observation`` are the changed values of these parts.
     """
 
     kind: Kind
@@ -86,7 +85,7 @@ class StepChange:
 
 @dataclass(frozen=True, slots=True)
 class PlanChanges:
-    """The difference between two plans: the summary, when it may begin, the steps as in the newest plan."""
+    """The difference between two plans: summary, earliest beginning, and steps in the newest plan's order."""
 
     summary: ValueChange | None
     steps: tuple[StepChange, ...]
@@ -99,10 +98,10 @@ class PlanChanges:
 def kept_baseline(
     baseline: Before | None, before: Before | None, replaced: Plan, newest: Plan
 ) -> Before | None:
-    """Return the plan since which all changes are shown, as a run keeps it, when ``newest`` is drafted.
+    """Return the plan from which all changes are shown, as a run keeps it, when ``newest`` is drafted.
 
-    ``baseline`` and ``before`` are those of ``replaced``, which has no approval. None if there is no
-    older plan than ``replaced``, or if it differs in more than a state may carry.
+    ``baseline`` and ``before`` belong to ``replaced``, which has no approval. None if no plan is older than
+    ``replaced``, or if the difference is larger than a state may carry.
     """
     known = baseline or before
     if known is None or not known.fits(len(replaced.steps)):
@@ -144,7 +143,7 @@ def plan_before(before: Before, newest: Plan) -> Plan:
 
 
 def changes_between(before: Plan, after: Plan) -> PlanChanges:
-    """Return what changed. A step moved if it changed its place among the steps that both plans have."""
+    """Return the changes. A step is moved if its place changed among the steps that both plans have."""
     pairs, in_place = _pairs(before.steps, after.steps)
     of_after = {new: old for old, new in pairs.items()}
     changed = []
@@ -165,12 +164,12 @@ def changes_between(before: Plan, after: Plan) -> PlanChanges:
 
 
 def _beginning(plan: Plan) -> dict[str, JsonValue]:
-    """Return when a plan may begin, as JSON; empty if at any time."""
+    """Return when a plan may begin at the earliest, as JSON; empty if at any time."""
     return {"not_before": f"{plan.not_before:%Y-%m-%d %H:%M:%S} UTC"} if plan.not_before else {}
 
 
 def in_short(changes: PlanChanges) -> str:
-    """Return in a few words what changed: 'step 2 struck', 'the summary changed, steps 1 and 3 changed'."""
+    """Return the changes in a few words: 'step 2 struck', 'the summary changed, steps 1 and 3 changed'."""
     parts = ["the summary changed"] if changes.summary else []
     parts += ["when it may begin changed"] if changes.not_before else []
     for kind in (Kind.CHANGED, Kind.STRUCK, Kind.NEW, Kind.MOVED):
@@ -195,9 +194,9 @@ def _step_change(old: int, before: Step, new: int, after: Step, *, moved: bool) 
 
 
 def _pairs(before: Sequence[Step], after: Sequence[Step]) -> tuple[dict[int, int], set[int]]:
-    """Return which step became which, by their numbers, and the old numbers of those that kept their place.
+    """Return the old and new numbers of matching steps, and the old numbers of those that kept their place.
 
-    First the same steps at the beginning and at the end; then the same ones elsewhere; then those of the same
+    Match equal steps at the beginning and the end first, then equal steps elsewhere, then steps of the same
     tool, in order.
     """
     old, new = [_key(step) for step in before], [_key(step) for step in after]
@@ -217,7 +216,7 @@ def _pairs(before: Sequence[Step], after: Sequence[Step]) -> tuple[dict[int, int
 
 
 def same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
-    """Return how many of two lists are the same at the beginning, and how many of the rest at the end."""
+    """Return how many items of two lists are equal at the beginning, and how many of the rest at the end."""
     room = min(len(before), len(after))
     start = next((n for n in range(room) if before[n] != after[n]), room)
     end = next((n for n in range(room - start) if before[-1 - n] != after[-1 - n]), room - start)
@@ -257,7 +256,7 @@ def _value_changes(
 
 
 def _is_same(before: JsonValue, after: JsonValue) -> bool:
-    """Return whether two values are the same JSON: true is not 1."""
+    """Return whether two values are equal as JSON: true is not 1."""
     match before, after:
         case dict(), dict():
             return before.keys() == after.keys() and all(_is_same(before[key], after[key]) for key in before)

@@ -1,7 +1,7 @@
 """The approvals that a plan needs, and whether it has them.
 
-A policy turns a plan into a `Requirement`, once for each revision; the requirement is recorded with the plan.
-`covered` then counts approvals against it, each time one arrives.
+A policy derives a `Requirement` from each revision of a plan; it is recorded with the plan. `covered` counts
+the approvals against it whenever one arrives.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
 HOLD_SECONDS: Final = 72 * 3600
 LONGEST_COOLING: Final = 24 * 3600
-_MOST_LOOKS: Final = 4_000  # a third of a second of CPU time, during which it blocks the run
+_MOST_LOOKS: Final = 4_000  # about 0.3 seconds of CPU time, during which it blocks the run
 
 
 Part = TypeVar("Part", WorkingTime, Calendar)
@@ -48,7 +48,7 @@ class Need(Frozen):
 
 
 def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
-    """Return needs in words, each with the roles that may give it later, and from when."""
+    """Return needs in words, each with the roles that may also give it later, and from when."""
     spelled = []
     for need in needs:
         later = "".join(f" ({one})" for one in reliefs if one.role == need.role)
@@ -60,9 +60,9 @@ class Resolvers(Frozen):
     """Who may resolve a held run, and how.
 
     Attributes:
-        any_of: groups of roles; one person needs a role of each group.
+        any_of: groups of roles; a person needs one role of each group.
         assurance: the least proof of identity; the requirement's own counts too.
-        resolutions: those that may be chosen besides ``abort``; empty for all.
+        resolutions: the permitted ones besides ``abort``; empty for all.
         rules: the rules that ask for this.
     """
 
@@ -72,7 +72,7 @@ class Resolvers(Frozen):
     rules: tuple[str, ...] = ()
 
     def allows(self, resolution: Resolution) -> bool:
-        """Return whether this resolution may be chosen; ``abort``, which does nothing, always may."""
+        """Return whether this resolution may be chosen; ``abort`` always may, because it does nothing."""
         return resolution is Resolution.ABORT or not self.resolutions or resolution in self.resolutions
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ class Resolvers(Frozen):
 
 
 class Requirement(Frozen):
-    """What the policy demands of one plan; without needs it runs without approval.
+    """What the policy demands of one plan; without needs, the plan runs without approval.
 
     Attributes:
         needs: per role the largest count that any matching rule requires, in the order of the rules.
@@ -101,13 +101,14 @@ class Requirement(Frozen):
         hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
         strike_keeps_approver: whether a person who only struck steps may still approve.
         cooling_seconds: how long after the last approval the first step may not begin; None for no time.
-        batch: whether it may be approved together with other plans of one kind, by one touch on a page.
-        notify_details: whether notices may have the previews of its steps.
-        seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
-        windows: the calendars in whose working time steps may begin; all of them count.
+        batch: whether it may be approved together with similar plans, by one touch on a page.
+        notify_details: whether notices may include the previews of its steps.
+        seen_by: who may see the run besides those who may decide on it; empty for everyone in the list of
+            people.
+        windows: the calendars in whose working time steps may begin; all must allow it.
         freezes: the calendars in whose working time no step begins.
-        escalations: the roles that may approve, too, once a review has lasted for some time.
-        remind: how many seconds before the deadline those are reminded who can still approve.
+        escalations: the roles that may also approve once a review has lasted for some time.
+        remind: how many seconds before the deadline the people who can still approve are reminded.
     """
 
     needs: tuple[Need, ...] = ()
@@ -137,7 +138,7 @@ class Requirement(Frozen):
 
     @property
     def resolving(self) -> Resolvers:
-        """Who may resolve a held run: by default those who could approve the plan.
+        """Who may resolve a held run; by default, those who could approve the plan.
 
         A resolution needs at least the proof of identity that an approval needs.
         """
@@ -146,7 +147,7 @@ class Requirement(Frozen):
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The roles of those who may approve, now or later; none if it is free."""
+        """The roles that may approve, now or later; none if no approval is needed."""
         return tuple(dict.fromkeys([*_roles(self.needs), *(one.to for one in self.escalations)]))
 
     @property
@@ -161,7 +162,7 @@ class Requirement(Frozen):
 
 
 class Rule(Frozen):
-    """The approvals that one rule asks for where it matches; without needs it exempts the step."""
+    """The approvals that one rule asks for if it matches; without needs, it exempts the step."""
 
     name: str
     needs: tuple[Need, ...] = ()
@@ -179,9 +180,9 @@ class Rule(Frozen):
 
 
 class ResolveRule(Frozen):
-    """Who may resolve a held run where this rule matches: people with one of the roles.
+    """Who may resolve a held run if this rule matches: people with one of the roles.
 
-    ``resolutions`` are those that they may choose besides ``abort``; empty for all.
+    ``resolutions`` are those that they may choose, and ``abort``; empty for all.
     """
 
     name: str
@@ -217,7 +218,7 @@ class Policy(Protocol):
         """Return what this plan needs: a pure function of the arguments.
 
         ``recent`` has the sums over time that its conditions name, as far as they are known; ``duplicates``
-        are the steps of other runs that are the same.
+        are the equal steps of other runs.
         """
         ...
 
@@ -250,13 +251,13 @@ def combined(
     hold_seconds: int | None = None,
     strike_keeps_approver: bool = False,
 ) -> Requirement:
-    """Combine the rules that matched each step, and what the policy says of every plan.
+    """Combine the rules that matched each step with the policy's demands of every plan.
 
-    Per role the largest count, the shortest times but the longest to cool off, the strongest proof, only the
-    escalations that each rule allows which needs the role, all reminders, windows and freezes. A step
-    that nothing matched gets ``default``; a plan is free only if no rule that matched any step demands
-    anything, and is approved together with others, or has its details in notices, only if each rule that
-    demands something allows that.
+    This takes the largest count for each role, the shortest time limits, the longest cooling off, the
+    strongest proof, and all reminders, windows and freezes. It keeps only the escalations that every rule
+    with the role allows. A step without a matching rule gets ``default``. A plan needs no approval only if no
+    matching rule demands anything. It may be approved together with others, or have its details in notices,
+    only if every rule that demands something allows that.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
@@ -287,7 +288,7 @@ def combined(
 
 
 def too_weak(requirement: Requirement, approver: Approver) -> str | None:
-    """Return why an approval is given in a way that a requirement does not take, or None."""
+    """Return why a requirement does not accept the way in which an approval was given, or None."""
     if approver.assurance < requirement.assurance:
         return f"{approver.name}'s approval is not {requirement.assurance}"
     if approver.batch is not None and not requirement.batch:
@@ -296,7 +297,7 @@ def too_weak(requirement: Requirement, approver: Approver) -> str | None:
 
 
 def strictest(one: Requirement, other: Requirement) -> Requirement:
-    """Return what meets two requirements that a policy has of the same plan, for different requesters."""
+    """Combine two requirements of the same plan for different requesters into one that meets both."""
     if one == other:
         return one
     demanding = [part for part in (one, other) if part.needs] or [one, other]
@@ -330,7 +331,7 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
 def _strictest_resolvers(
     one: Requirement, other: Requirement, approving: tuple[str, ...]
 ) -> Resolvers | None:
-    """Return who may resolve under both; None if that is who may approve, as it is without a rule."""
+    """Return who may resolve under both; None for the default, those who may approve."""
     both = one.resolving, other.resolving
     groups = dict.fromkeys(roles for part in both for roles in part.any_of if ANYONE not in roles)
     any_of = tuple(groups) or ((ANYONE,),)
@@ -348,9 +349,9 @@ def _strictest_resolvers(
 def resolvers_of(matched: Sequence[Matched], approving: tuple[str, ...]) -> Resolvers | None:
     """Combine the resolve rules that matched any step; None if none did.
 
-    A person must meet all of them, and may choose what all of them allow. Where a step has no rule that
-    clearly matches, they must also have a role that could approve the plan: a rule whose condition is
-    unclear can only narrow who may resolve.
+    A person must meet all of them, and may choose what all of them allow. If no rule clearly matches a step,
+    they must also have a role that could approve the plan: a rule with an unclear condition can only narrow
+    who may resolve.
     """
     rules = {rule.name: rule for one in matched for rule in one.resolve}
     if not rules:
@@ -368,19 +369,19 @@ def resolvers_of(matched: Sequence[Matched], approving: tuple[str, ...]) -> Reso
 
 
 def approving_roles(needs: Iterable[Need]) -> tuple[str, ...]:
-    """Return the roles that can approve a plan with these needs; anyone's, if it needs no approval."""
+    """Return the roles that can approve a plan with these needs; `ANYONE` if it needs no approval."""
     return tuple(need.role for need in needs) or (ANYONE,)
 
 
 def can_resolve(requirement: Requirement, approver: Approver, barred: Sequence[str]) -> bool:
-    """Return whether this person has a role of each group that may resolve; ``barred`` as for `covered`."""
+    """Return whether this person has a role of each group that may resolve; for ``barred`` see `covered`."""
     return all(ways_of(approver, roles, barred) for roles in requirement.resolving.any_of)
 
 
 def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
-    """Return what a requirement lacks of the demanded one; None if nothing.
+    """Return what a requirement lacks compared with the demanded one; None if nothing.
 
-    A person with any role counts for `ANYONE` too, so additional approvals of a role may replace it.
+    A person with any role also counts for `ANYONE`, so additional approvals of a role may replace it.
     """
     has = {need.role: need.count for need in requirement.needs}
     for need in demanded.needs:
@@ -412,7 +413,7 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
 
 
 def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> str | None:
-    """Return what is missing if steps may begin when the demanded requirement does not let them."""
+    """Return what is missing if steps may begin at times that the demanded requirement forbids."""
     for window in demanded.windows:
         if window not in requirement.windows:
             return f"that steps begin in the window {window.name} only"
@@ -423,7 +424,7 @@ def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> st
 
 
 def _allows_other_times(requirement: Requirement, demanded: Requirement) -> str | None:
-    """Return what is missing if its approvals or its review may take longer, or more people approve later."""
+    """Return what is missing if approvals or the review may last longer, or more people approve later."""
     if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):
         return f"approvals that are no older than {demanded.approval_valid_for} seconds"
     if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
@@ -442,7 +443,7 @@ def _allows_other_times(requirement: Requirement, demanded: Requirement) -> str 
 
 
 def _resolved_by_more(resolving: Resolvers, demanded: Resolvers) -> str | None:
-    """Return what is missing if more people may resolve than demanded, or in more ways."""
+    """Return what is missing if more people may resolve, or in more ways, than demanded."""
     for roles in demanded.any_of:
         if ANYONE not in roles and not any(set(roles).issuperset(group) for group in resolving.any_of):
             return f"resolutions by {' or '.join(roles)} only"
@@ -485,7 +486,7 @@ def covered(
 def missing(
     requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]
 ) -> tuple[Need, ...]:
-    """Return which approvals would count now: per role, how many."""
+    """Return how many approvals would count now for each role."""
     looks = _MOST_LOOKS // (len(requirement.needs) + 1)
     have = covered(requirement, approvers, barred, most_looks=looks)
     still = []
@@ -504,7 +505,7 @@ def _once_each(approvers: Iterable[Approver]) -> Iterable[Approver]:
 def ways_of(
     approver: Approver, demanded: Container[str], barred: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Return every pair of a person and a demanded role for which this approval can count."""
+    """Return every pair of a person and a demanded role that this approval can count for."""
     if _is_barred(approver.name, barred):
         return ()
     return tuple(
@@ -521,13 +522,13 @@ def _is_barred(name: str, barred: Sequence[str]) -> bool:
 
 
 def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int], most_looks: int) -> int:
-    """Return how many of these approvals can count at once: no person twice, no role more than demanded.
+    """Return how many of these approvals can count together: no person twice, no role more than demanded.
 
-    A memoized search that starts with the approvals that have the fewest ways, and stops at the upper bound.
-    A person whom no later approval can use is dropped. With twenty people who delegate many roles to
-    each other it could still take too long: then it returns the best found so far, which is never too many.
+    The memoized search starts with the approvals that have the fewest alternatives, and stops at the upper
+    bound. It drops a person whom no later approval can use. With twenty people who delegate many roles to
+    each other, it could still take too long. It then returns the best result so far, which is never too high.
     """
-    if len(ways) == 1:  # as nearly always
+    if len(ways) == 1:  # true in nearly all cases
         return int(any(demanded.get(role) for _, role in ways[0]))
     ways = sorted(ways, key=len)
     later: list[frozenset[str]] = [frozenset()]

@@ -1,6 +1,6 @@
 """Previews for tools that have none: one sentence from the tool's name and its arguments.
 
-They are made only of the values, never of the summary or the reasons that a model wrote.
+They use only these values, never the summary or the reasons that a model wrote.
 """
 
 import json
@@ -15,8 +15,8 @@ from plangate.domain.plan import MAX_PREVIEW
 from plangate.domain.plurals import counted
 from plangate.domain.references import references_in
 
-_ROOM: Final = 80  # characters of one text
-_ITEMS: Final = 5  # of one list that are named
+_ROOM: Final = 80  # characters shown of one text
+_ITEMS: Final = 5  # items shown of one list
 _DEPTH: Final = 3
 _PLAIN: Final = re.compile(r"[\w.@:/+#%&=?~-]+", re.ASCII)  # no text of these can be taken for two values
 _WORDS: Final = frozenset({"yes", "no", "none", "null", "true", "false", "and"})
@@ -29,7 +29,7 @@ def default_preview(tool: str, arguments: Mapping[str, JsonValue]) -> str:
 
 
 def in_words(values: Mapping[str, JsonValue], depth: int = 0) -> str:
-    """Return names and values in one line, without empty ones."""
+    """Return names and values in one line; omit empty values."""
     references = references_in(values)
     shown = {name: str(one) for name, one in references.items()}
     return ", ".join(
@@ -58,7 +58,7 @@ def _shown(value: JsonValue, depth: int) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text: in quotes if it could be taken for two values, and shortened with its length."""
+    """Return a text, quoted if it could be mistaken for two values; a long text is cut, with its length."""
     if len(text) > _ROOM:
         lines = text.count("\n") + 1
         size = f"{len(text):,} characters" + (f" in {counted(lines, 'line')}" if lines > 1 else "")

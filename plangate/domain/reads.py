@@ -1,6 +1,6 @@
-"""What a planner read while it drafted: part of the plan, so that approvers see what the planner saw.
+"""What a planner read while it drafted. It is part of the plan, so approvers see what the planner saw.
 
-A planner is given no more of a result than is kept, so nothing that it saw is hidden from the approvers.
+A planner gets no more of a result than the plan keeps, so approvers can see everything that it saw.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 
 from plangate.domain.base import Typed
 
-MAX_READS: Final = 20  # of one draft
+MAX_READS: Final = 20  # reads in one draft
 MAX_READ_BYTES: Final = 4 * 1024  # of one result
 MAX_READS_BYTES: Final = 16 * 1024  # of all results of a plan
 MAX_READ_ARGUMENTS: Final = 1_000  # bytes of JSON
@@ -23,7 +23,7 @@ class Read(Typed):
     Attributes:
         tool: which reads only.
         arguments: complete and validated.
-        result: what the planner was given: text, or a value as JSON text, cut if it was too large.
+        result: what the planner got: text, or a value as JSON text, cut if it was too large.
         sha256: of the whole result (64 hex digits).
         size: of the whole result, in bytes.
     """
@@ -49,7 +49,7 @@ def read_of(tool: str, arguments: dict[str, JsonValue], found: object, room: int
     """Return a read of which at most ``room`` bytes are kept.
 
     Raises:
-        TypeError, ValueError: what was found is not JSON.
+        TypeError, ValueError: the result is not JSON.
     """
     text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
     whole = text.encode("utf-8", "replace")

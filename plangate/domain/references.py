@@ -4,8 +4,8 @@ A reference is the object ``{"from_step": 2, "field": "number"}`` in place of an
 `Reference`. It is part of the plan and its fingerprint. It is resolved just before the step, and its value is
 on the record.
 
-Resolving knows no tools: every argument of this form is one. So a plan may have the form nowhere else,
-neither as the value of another argument nor deep inside of one.
+Resolving does not know the tools: it treats every argument of this form as a reference. A plan must therefore
+not have the form anywhere else, neither as the value of another argument nor nested in one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def references_in(arguments: Mapping[str, JsonValue]) -> dict[str, Reference]:
 def reference_faults(
     steps: Sequence[ProposedStep], number: int, tools: Mapping[str, ToolDeclaration], at: FaultPath
 ) -> list[Fault]:
-    """Return what is wrong with the references of step ``number``, whose path is ``at``."""
+    """Return the faults in the references of step ``number``, whose path is ``at``."""
     step, model = steps[number - 1], tools[steps[number - 1].tool].arguments
     faults = []
     for path, reference in _placed(step.arguments):
@@ -54,10 +54,10 @@ def referable_arguments(model: type[ToolArguments]) -> list[str]:
 def resolve_references(
     arguments: Mapping[str, JsonValue], steps: Sequence[StepProgress]
 ) -> dict[str, JsonValue]:
-    """Return the value of each argument that is a reference, from the receipts of the steps so far.
+    """Return the values of the arguments that are references, from the receipts of the earlier steps.
 
     Raises:
-        StepUnready: the step has no receipt, or its receipt no such field.
+        StepUnready: the step has no receipt, or the receipt lacks the field.
     """
     return {name: _value(steps, reference) for name, reference in references_in(arguments).items()}
 
@@ -85,7 +85,7 @@ def _without_receipt(progress: StepProgress) -> str:
 
 
 def _placed(value: JsonValue, path: FaultPath = ()) -> Iterator[tuple[FaultPath, Reference]]:
-    """Yield every object of the form of a reference, with its path."""
+    """Yield every object that has the form of a reference, with its path."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _placed_at(item, (*path, index))
@@ -103,12 +103,12 @@ def _placed_at(value: JsonValue, path: FaultPath) -> Iterator[tuple[FaultPath, R
 
 
 def _read(value: JsonValue) -> Reference | None:
-    """Return a value of the form of a reference as one."""
+    """Return a value as a reference, if it has the form of one."""
     if isinstance(value, dict) and value.keys() == Reference.model_fields.keys():
         try:
             return Reference.model_validate(value)
         except ValidationError:
-            pass  # an object of the tool's own that has these names
+            pass  # the tool's own object with these names
     return None
 
 

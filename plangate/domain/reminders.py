@@ -1,7 +1,7 @@
-"""When people are reminded of a plan that waits for them: never after its deadline, and while they work.
+"""Work out when people are reminded of a plan: before its deadline, and in their working time.
 
-A reminder that would fall outside the reader's working time moves to the last hour of it before: earlier, so
-that the reader has at least the time that the rule wants.
+A reminder outside the reader's working time moves to the last working hour before. It never moves later, so
+the reader has at least as much time as the rule demands.
 
     >>> from datetime import UTC
     >>> remind_at(datetime(2026, 11, 30, 12, tzinfo=UTC), 3600)
@@ -22,7 +22,7 @@ def remind_at(deadline: datetime, seconds: int, calendar: Calendar | None = None
 
     Args:
         deadline: when the review ends.
-        seconds: how long before it, as the requirement has it.
+        seconds: how long before the deadline, by the requirement.
         calendar: the person's; None if they always work.
     """
     moment = deadline - timedelta(seconds=seconds)
@@ -35,9 +35,9 @@ def remind_at(deadline: datetime, seconds: int, calendar: Calendar | None = None
 def reminders(
     began: datetime, deadline: datetime, remind: Iterable[int], calendar: Calendar | None = None
 ) -> tuple[datetime, ...]:
-    """Return when a person is reminded in a review, in order, each moment once.
+    """Return the distinct moments at which a person is reminded in a review, in order.
 
-    A reminder that would come before the review began, when they are asked anyway, is left out.
+    Reminders before the beginning of the review are left out, because its opening has its own notice.
     """
     moments = {remind_at(deadline, seconds, calendar) for seconds in remind}
     return tuple(sorted(moment for moment in moments if moment > began))

@@ -1,7 +1,7 @@
-"""Edits and resolutions that arrive again after their run was reset, or after its worker died.
+"""Recognize edits and resolutions that arrive again after a reset of the run, or after its worker died.
 
-The record has carried one out, and the run does not know it. The same decision may then be accepted
-again, so that the run follows its record; another one may not.
+The record has applied such a decision, but the run does not know it. The same decision may then be accepted
+again, so that the run follows its record; a different one may not.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,14 +22,14 @@ def repeats(
 ) -> bool:
     """Return whether an edit or a resolution repeats an earlier accepted one.
 
-    It also has to be acceptable in the state in which the earlier one was accepted. A copy by the same person
-    needs no proof of its own: the signature of the first one is used up, and the copy changes nothing.
+    It must also be acceptable in the state in which the earlier one was accepted. A copy by the same person
+    needs no new proof: the signature of the first one is used up, and the copy changes nothing.
 
     Args:
         workflow_id: the run.
-        events: what happened before it.
+        events: the earlier events.
         repeated: the decision.
-        is_meant: says of the state in which an earlier one was accepted whether that one is meant.
+        is_meant: returns, for the state in which an earlier one was accepted, whether that one is meant.
     """
     arrival = repeated.arrival
     if arrival.decision is None or arrival.decision.decision not in (Choice.EDIT, Choice.RESOLVE):
@@ -50,7 +50,7 @@ def _sender(earlier: Decided, repeated: Decided) -> Identified:
 
 
 def _alike(one: Arrival, other: Arrival) -> bool:
-    """Return whether two arrivals are the same edit or the same resolution, by whichever person."""
+    """Return whether two arrivals are the same edit or the same resolution, by any person."""
     if one.key == other.key or one.decision is None or other.decision is None:
         return False
     return _content(one.decision) == _content(other.decision)

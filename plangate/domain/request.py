@@ -20,7 +20,7 @@ from plangate.domain.validation import faults_in
 MAX_REQUEST: Final = 20_000
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any request that a record can hold."""
-_BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # the clocks of Temporal's hosts may differ by this much
+_BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # how much the clocks of Temporal's hosts may differ
 _LONGEST_FAULT: Final = 120
 _CHAIN_ID: Final = re.compile(r"[!-~]{0,100}")
 
@@ -32,8 +32,8 @@ class PlanRequest(Typed):
         request: what is wanted, in plain words; may be empty if a plan is supplied.
         plan: a ready plan, unchecked; None if the planner is to draft one.
         timeout_seconds: how long each review may take before it expires.
-        drafts_at_once: whether a supplied plan is checked and recorded in the first workflow task, where that
-            is quick. Runs of earlier releases have no such field, and their histories have another activity.
+        drafts_at_once: whether a supplied plan is checked and recorded in the first workflow task, if that is
+            quick. Runs of earlier releases lack this field, and their histories have another activity.
     """
 
     requester: PersonName
@@ -45,7 +45,7 @@ class PlanRequest(Typed):
     drafts_at_once: bool = False
 
     def requested(self, at: datetime) -> Requested:
-        """Return the request as it goes on the record."""
+        """Return the request in the form for the record."""
         return Requested(
             request=self.request,
             requester=self.requester,
@@ -57,11 +57,11 @@ class PlanRequest(Typed):
 def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
     """Check the request of a run again, before it is recorded, and return it.
 
-    Any client of the namespace can start a workflow whose request was never checked by `read_request`.
+    Any client of the namespace can start a workflow with a request that `read_request` has not checked.
 
     Args:
         run: what would open its trail.
-        now: the time, where it is known; nothing was requested later.
+        now: the time, if known; no request can be later.
 
     Raises:
         RequestInvalid: the request would have been refused, or is missing.

@@ -1,7 +1,7 @@
 """The review: the verdict on a decision, and whether the record allows a step to run.
 
-`judge` is the only place where a decision is accepted: if the life cycle allows it now, and this person may
-make it. `authorise` checks the record again, independently, before a step acts.
+Only `judge` accepts decisions: if the life cycle allows them now, and this person may make them. `authorise`
+checks the record again, independently, before a step acts.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from plangate.domain.run import Phase, RunState, StepState, next_undo
 from plangate.domain.starting import why_too_late
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)
-"""How far a signer's clock may be off."""
+"""How far a signer's clock may differ."""
 
 
 def judge(state: RunState, arrival: Arrival, sender: Identified) -> Decided:
@@ -92,7 +92,7 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
 
 
 def _approved_before(state: RunState, decision: Decision) -> str | None:
-    """Object if this approval already counts, for example if it was sent as a signal and as an update."""
+    """Object if this approval already counts, for example after it was sent as a signal and an update."""
     if decision.decision is not Choice.APPROVE:
         return None
     for approver in state.approvers:
@@ -149,7 +149,7 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
 
 
 def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) -> str | None:
-    """Object if this person may not resolve the held run: by a rule, else as for an approval."""
+    """Object if this person may not resolve the held run, by a rule or else as for an approval."""
     assert state.drafted is not None
     if any(same_person(approver.name, one) for one in state.barred):
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
@@ -163,7 +163,7 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
 
 
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:
-    """Object if this person's approval would meet no part of the requirement that is still unmet."""
+    """Object if this person's approval would not meet any unmet part of the requirement."""
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.counting
     if policy.covered(requirement, (*before, approver), state.barred) > policy.covered(
@@ -183,7 +183,7 @@ def _nothing_to_withdraw(state: RunState, approver: Approver) -> str | None:
 
 
 def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
-    """Object if this person has no required role, other than one delegated by the requester."""
+    """Object if this person has no required role, not counting those delegated by the requester."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
     if policy.covered(requirement, (approver,), state.barred):
@@ -216,7 +216,7 @@ def _spelled(state: RunState, needs: Iterable[Need]) -> str:
 
 
 def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -> str:
-    """Return what follows from an accepted decision."""
+    """Return the consequence of an accepted decision in words."""
     accepted = Verdict(accepted=True, reason="")
     after = apply(state, Decided(arrival=arrival, verdict=accepted, approver=sender.approver))
     match after.phase:

@@ -1,7 +1,7 @@
 """Check whether accepted approvals are still valid, for a given list of people and time.
 
 A worker checks before each step, with the current list. An auditor checks with the list that was in force
-then, and with today's, which shows what was revoked since.
+then, and with today's list, which shows what was revoked since.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -44,8 +44,8 @@ def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
 def lost_approvals(state: RunState, people: People | None, at: datetime) -> tuple[LostApproval, ...]:
     """Return the approvals that are no longer valid at that time, each with the reason.
 
-    Every approval meets one part of the requirement, because an approval that adds nothing is refused. So
-    each lost approval leaves the requirement unmet.
+    Every approval meets one part of the requirement, because one that adds nothing is refused. Each lost
+    approval therefore leaves the requirement unmet.
     """
     if state.drafted is None:
         return ()
@@ -71,7 +71,7 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
 def _lost_roles(
     state: RunState, requirement: Requirement, approvals: Sequence[Approval], people: People, at: datetime
 ) -> Iterator[LostApproval]:
-    """Yield the approvals whose approver lost the role, unless the requirement is met without it."""
+    """Yield the approvals whose approver lost the role, unless the requirement is met without them."""
     left = [state.as_received(_narrowed(one.approver, people, at), one) for one in approvals]
     if policy.covered(requirement, left, state.barred) == len(approvals):
         return
@@ -88,8 +88,8 @@ def _lost_roles(
 def lost_resolution(state: RunState, people: People | None, at: datetime) -> str | None:
     """Return why the last resolution is no longer valid at that time, or None.
 
-    What it asked for has not begun yet, and must not: its person left, its key was revoked, or they may no
-    longer resolve. A resolution does not expire.
+    If it is invalid, its effect must not begin: the person left, their key was revoked, or they may no longer
+    resolve. A resolution does not expire.
     """
     if state.drafted is None or state.resolution is None or people is None:
         return None
@@ -103,7 +103,7 @@ def lost_resolution(state: RunState, people: People | None, at: datetime) -> str
 
 
 def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
-    """Return why this person or their key is not valid in that list at that time."""
+    """Return why this person or their key is not valid in that list at that time, or None."""
     name, person = approver.name, people.find(approver.name)
     if person is None:
         return f"{name} is not in the list of people"
@@ -115,7 +115,7 @@ def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
 
 
 def other_standing(approver: Approver, people: People, at: datetime) -> str | None:
-    """Return why a list does not support an approver as recorded: no proof by it, or other roles."""
+    """Return why a list does not support an approver as recorded: no proof by the list, or other roles."""
     lost = no_proof(approver, people, at)
     if lost:
         return lost
@@ -125,7 +125,7 @@ def other_standing(approver: Approver, people: People, at: datetime) -> str | No
 
 
 def _untrusted_web(approver: Approver, people: People) -> str | None:
-    """Object to a login that is attested by a web server that is not, or no longer, trusted."""
+    """Object if the web server that attests a login is not, or no longer, trusted."""
     trusted = people.web.keys
     if approver.assurance is not Assurance.LOGIN or trusted is None or approver.public_key in trusted:
         return None
@@ -143,7 +143,7 @@ def unknown_key(approver: Approver, people: People) -> str | None:
 
 
 def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
-    """Object if the signing key is not valid at that time, or was not when it signed."""
+    """Object if the signing key is not valid at that time, or was not valid when it signed."""
     person = people.find(approver.name) if approver.is_signed else None
     for key in person.keys if person else ():
         if key.x != approver.public_key:
@@ -161,7 +161,7 @@ def unfounded_standing(
 ) -> str | None:
     """Object if the record gives the approver a ``demanded`` role that the list does not give.
 
-    Other roles, and delegations by the requester and the authors, are ignored.
+    Other roles are ignored, as are delegations by the requester and the authors.
     """
     had = policy.ways_of(approver, demanded, barred)
     has = set(policy.ways_of(_narrowed(approver, people, at), demanded, barred))
@@ -176,7 +176,7 @@ def unfounded_standing(
 
 
 def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
-    """Return the approver with only the standings that the list grants at that time."""
+    """Return the approver, limited to the standings that the list grants at that time."""
     known = people.identify(approver.name, at).approver
     given = known.standings if known else ()
     standings = []
@@ -194,10 +194,10 @@ def may_be_put_back(
 ) -> str | None:
     """Object if an approval may be a replay of an earlier one that was withdrawn, lost or refused.
 
-    After a reset Temporal delivers signals again, with the time of the reset, and a decision may arrive as a
-    signal and as an update. A signed decision is recognized by its id and the time of its signature. An
-    unsigned one is refused only if the earlier approval was withdrawn, lost or refused, or can expire: a
-    right that its sender got since must not turn a refusal into an approval.
+    After a reset, Temporal delivers signals again, with the time of the reset. A decision may also arrive
+    both as a signal and as an update. A signed decision is recognized by its id and the time of its
+    signature. An unsigned one is refused only if the earlier approval was withdrawn, lost or refused, or can
+    expire: if its sender got a right since, that must not turn a refusal into an approval.
 
     Args:
         state: the run, with the plan in review.
@@ -258,6 +258,6 @@ def _was_lost(name: str, before: Sequence[Event]) -> bool:
 
 
 def _whole_second(taken_back: Decided) -> datetime:
-    """Return when an approval was withdrawn, by the signer's clock if known, in whole seconds."""
+    """Return when an approval was withdrawn, in whole seconds, by the signer's clock if known."""
     signed_at = taken_back.approver.signed_at if taken_back.approver else None
     return (signed_at or taken_back.arrival.received_at).replace(microsecond=0)

@@ -28,7 +28,7 @@ from plangate.domain.tool import Receipt
 
 
 class Phase(StrEnum):
-    """What a run is doing."""
+    """The phases of an open run, and its end."""
 
     DRAFTING = "drafting"
     IN_REVIEW = "in_review"
@@ -39,7 +39,7 @@ class Phase(StrEnum):
 
     @property
     def is_at_work(self) -> bool:
-        """Whether an activity runs in this phase, so that its attempts can be shown."""
+        """Whether an activity with attempts to show runs in this phase."""
         match self:
             case Phase.DRAFTING | Phase.EXECUTING | Phase.UNDOING:
                 return True
@@ -92,7 +92,7 @@ def _is_none(value: object) -> bool:
 
 
 class StepProgress(Frozen):
-    """A step's state, with its receipt or the reason.
+    """A step's state, with its receipt or a reason.
 
     Attributes:
         state: where it is.
@@ -100,9 +100,9 @@ class StepProgress(Frozen):
         reason: why it failed, is in doubt, or was skipped or marked as done by a person.
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
         undo: the progress of its undo.
-        settles_until: until when it is looked up how its accepted effect ends; None if there is nothing to
+        settles_until: until when the end of its accepted effect is looked up; None if there is nothing to
             look up.
-        settlement: how it ended, once that is on record.
+        settlement: how it ended, once that is recorded.
     """
 
     state: StepState = StepState.PENDING
@@ -115,7 +115,7 @@ class StepProgress(Frozen):
 
     @property
     def is_open(self) -> bool:
-        """Whether its effect is accepted only, and it is to be looked up how it ends."""
+        """Whether its effect is only accepted so far, and its end is to be looked up."""
         return self.state is StepState.DONE and self.settles_until is not None and self.settlement is None
 
     def part(self, *, undo: bool) -> "StepProgress | UndoProgress":
@@ -124,7 +124,7 @@ class StepProgress(Frozen):
 
 
 class Edit(Frozen):
-    """An accepted edit that is not drafted yet: the person who made it, and the new plan as it was sent."""
+    """An accepted edit that is not drafted yet: its author, and the new plan as sent."""
 
     by: str
     plan: JsonValue
@@ -133,8 +133,7 @@ class Edit(Frozen):
 class Approval(Frozen):
     """An accepted approval of the plan in review. ``at`` is when it was received.
 
-    ``began`` is when the review began in which it was received, if its time matters: if others may approve
-    later.
+    ``began`` is when that review began, if the time matters because of escalations.
     """
 
     approver: Approver
@@ -154,12 +153,12 @@ class RunState(Frozen):
     """The state of a run, as continue-as-new carries it over.
 
     Attributes:
-        claimed: the last step claimed since the plan was approved, or 0. Only the record knows it; a workflow
-            is not informed of claims.
-        refusals_not_kept: how many decisions, nearly all of them refused, are only on the trail.
+        claimed: the last step claimed since the plan was approved, or 0. Only the record has it, because
+            workflows do not learn of claims.
+        refusals_not_kept: how many decisions, nearly all refused, are only on the trail.
         edit: the edit that the next draft carries out.
         authors: the people whose edits are part of the newest plan; they may not approve it.
-        before: the plan that the newest one replaced; None for the first.
+        before: the plan that the newest one replaced; None for the first plan.
         baseline: the last plan before it that has an approval, else the first, if that is not ``before``.
         held: why the run waits for a resolution; None if it does not.
         resolutions: how many resolutions were accepted.
@@ -189,12 +188,12 @@ class RunState(Frozen):
 
     @property
     def state(self) -> str:
-        """The phase, or the outcome of a closed run: the word that people see."""
+        """The phase, or the outcome of a closed run; people see this word."""
         return self.closed.outcome.value if self.closed else self.phase.value
 
     @property
     def is_consistent(self) -> bool:
-        """Whether phase, plan, steps and end fit together, as those of every folded state do."""
+        """Whether phase, plan, steps and end are consistent, as in every folded state."""
         if (self.phase is Phase.CLOSED) != (self.closed is not None):
             return False
         if (self.phase is Phase.HELD) != (self.held is not None):
@@ -230,18 +229,18 @@ class RunState(Frozen):
 
     @property
     def counting(self) -> tuple[Approver, ...]:
-        """The people who have approved, each with the roles for which their approval counts by its time."""
+        """The people who have approved, each with the roles for which their approval counts by time."""
         return tuple(self.as_received(one.approver, one) for one in self.approvals)
 
     @property
     def reliefs(self) -> tuple[Relief, ...]:
-        """From when which other roles may approve the plan in review, too."""
+        """The other roles that may also approve the plan in review, and from when."""
         if self.drafted is None or self.phase is not Phase.IN_REVIEW:
             return ()
         return reliefs_of(self.drafted.requirement.escalations, self.review_began)
 
     def as_received(self, approver: Approver, approval: Approval) -> Approver:
-        """Return a person with the roles, too, in which they could approve when this was received."""
+        """Return a person, with the additional roles in which they could approve at that time."""
         escalations = self.drafted.requirement.escalations if self.drafted else ()
         return standing_in(approver, reliefs_of(escalations, approval.began), approval.at)
 
@@ -264,7 +263,7 @@ class RunState(Frozen):
 
     @property
     def review_began(self) -> datetime | None:
-        """When the hold, or the last review of the newest plan, began."""
+        """When the hold or the last review of the newest plan began."""
         if self.held is not None:
             return self.held.held_at
         if self.reopened is not None:
@@ -282,7 +281,7 @@ class RunState(Frozen):
     def cooling_until(self) -> datetime | None:
         """Until when the approved plan is cooling off: no step may begin, and approvals can be taken back.
 
-        None if nothing asks for that.
+        None if no rule asks for that.
         """
         seconds = self.drafted.requirement.cooling_seconds if self.drafted else None
         if seconds is None or self.phase is not Phase.EXECUTING or not self.approvals:
@@ -291,7 +290,7 @@ class RunState(Frozen):
 
     @property
     def beginning(self) -> Beginning:
-        """What decides when the next step of the newest plan may begin; approvals aside."""
+        """The conditions for when the next step of the newest plan may begin, apart from approvals."""
         if self.drafted is None:
             return Beginning()
         again = self.reopened.starts if self.reopened is not None else None
@@ -313,17 +312,17 @@ class RunState(Frozen):
 
     @property
     def next_hold(self) -> int:
-        """The number of the hold that the run is in, or that comes next: each resolution ends one."""
+        """The number of the current or the next hold: each resolution ends one."""
         return self.resolutions + 1
 
     @property
     def next_revision(self) -> int:
-        """The revision that the next draft will have."""
+        """The revision of the next draft."""
         return self.drafted.revision + 1 if self.drafted else 1
 
 
 def unsettled_steps(state: RunState) -> tuple[int, ...]:
-    """Return the numbers of the steps whose effects are accepted only, and are to be looked up."""
+    """Return the numbers of the steps whose effects are only accepted, and must be looked up."""
     return tuple(number for number, step in enumerate(state.steps, 1) if step.is_open)
 
 
@@ -333,7 +332,7 @@ def next_step(state: RunState) -> int | None:
 
 
 def next_undo(state: RunState) -> int | None:
-    """Return the number of the last done step that can be undone and has no result of its undo yet."""
+    """Return the number of the last done step that can be undone and whose undo has no result yet."""
     planned = state.drafted.plan.steps if state.drafted else ()
     for number in range(min(len(state.steps), len(planned)), 0, -1):
         progress = state.steps[number - 1]
@@ -348,7 +347,7 @@ def can_be_undone(step: Step, progress: StepProgress) -> bool:
 
 
 def key_of(state: RunState, step: int, *, undo: bool) -> str:
-    """Return the idempotency key of a step of the newest plan, or of its undo, as it would be done now."""
+    """Return the present idempotency key of a step of the newest plan, or of its undo."""
     progress = state.steps[step - 1]
     resolution = progress.undo.resolution if undo else progress.resolution
     return idempotency_key(state.workflow_id, state.fingerprint or "", step, undo=undo, resolution=resolution)
@@ -380,7 +379,7 @@ def is_behind(state: RunState, record: RunState) -> bool:
 
 
 def next_wakeup(state: RunState, now: datetime) -> datetime | None:
-    """Return when the run has to act if nothing arrives, or None if no deadline is open."""
+    """Return when the run must act if no message arrives, or None without a deadline."""
     if state.phase in (Phase.IN_REVIEW, Phase.HELD) and state.deadline:
         return max(now, state.deadline)
     return None

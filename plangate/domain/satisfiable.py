@@ -1,8 +1,9 @@
-"""Whether the approvals that a plan still lacks, or the resolution of a held run, can be given at all.
+"""Find out whether anyone can give a plan's missing approvals, or the resolution of a held run.
 
-It asks who of the list of people could: active, not the requester or an author, with the role of their own or
-lent to them, with a key if it has to be signed, and not away. A person who is away may still decide, but
-nobody can count on it. What no one can give before the deadline is told at once, not at the deadline.
+People in the list count if they are active, neither the requester nor an author, have the role (their own or
+lent), have a key if a signature is needed, and are not away. A person who is away may still decide, but
+others cannot rely on it. If no one can decide before the deadline, people learn it immediately, not at the
+deadline.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -21,11 +22,11 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
 
 _NAMED: Final = 3
-_MOMENTS: Final = 50  # at which it is looked whether enough people are back
+_MOMENTS: Final = 50  # at which the return of enough people is checked
 
 
 class Why(StrEnum):
-    """Why a person who has the role cannot give what is needed."""
+    """The reasons why a person with the role cannot give what is needed."""
 
     AWAY = "away"
     NO_KEY = "no_key"
@@ -34,7 +35,7 @@ class Why(StrEnum):
 
 
 class Hindered(Frozen):
-    """A person who has the role and cannot give what is needed; ``until`` says how long they are away."""
+    """A person with the role who cannot give what is needed; ``until`` says how long they are away."""
 
     name: str
     why: Why
@@ -57,15 +58,15 @@ class Hindered(Frozen):
 
 
 class Unmet(Frozen):
-    """What a run needs and cannot get now.
+    """A decision that a run needs and cannot get now.
 
     Attributes:
         what: what is needed, in words.
         count: how many approvals; 0 for a resolution.
         roles: the roles of which one is needed; empty for any person.
-        able: who could give a part of it.
-        hindered: who has the role, and why they cannot.
-        possible_from: when enough people are back, if that is before the deadline; None for never.
+        able: the people who could give a part of it.
+        hindered: the people with the role who cannot give it, and why.
+        possible_from: when enough people are back, if before the deadline; otherwise None.
     """
 
     what: str
@@ -85,15 +86,15 @@ class Unmet(Frozen):
 
 
 def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ...]:
-    """Return what the run waits for and cannot get from anyone of the list now.
+    """Return what the run waits for and cannot get from anyone in the list now.
 
-    Empty if it can, if it waits for no one, and without a list, where any name may decide.
+    Empty if it can, if it does not wait for people, or without a list, because any name may then decide.
     """
     return Deciders(people, at).unmet(run) if people is not None else ()
 
 
 def strongest_proof(person: Person, people: People, at: datetime) -> Assurance:
-    """Return the strongest proof of identity that a person of the list can give at that time."""
+    """Return the strongest proof of identity that a person in the list can give at that time."""
     if any(in_force(key, at) for key in person.keys):
         return Assurance.SIGNED
     web = people.web.keys
@@ -101,7 +102,7 @@ def strongest_proof(person: Person, people: People, at: datetime) -> Assurance:
 
 
 class Deciders:
-    """The people of a list at one time, who are looked at once for many runs."""
+    """The people in a list at one time, prepared once for many runs."""
 
     def __init__(self, people: People, at: datetime) -> None:
         self._people = people
@@ -131,14 +132,14 @@ class Deciders:
         *,
         reliefs: Sequence[Relief] = (),
     ) -> tuple[Unmet, ...]:
-        """Return which of the approvals that are still needed no one can give now.
+        """Return the missing approvals that no one can give now.
 
         Args:
             requirement: of the plan.
             approvers: who approved so far.
             barred: the requester and the authors.
             until: the deadline; a person who is back before it can still approve then.
-            reliefs: the roles that may approve, too, from a moment on.
+            reliefs: the roles that may also approve from a moment on.
         """
         roles = [need.role for need in requirement.needs]
         enough = sum(need.count for need in requirement.needs)
@@ -202,7 +203,7 @@ class Deciders:
         )
 
     def _moments(self, until: datetime | None) -> list[datetime]:
-        """Return when the answer may change for the better, in order: ends of absences, begins of rights."""
+        """Return when the answer may improve, in order: ends of absences, and beginnings of rights."""
         times = {
             time
             for person in self._people.persons
@@ -216,7 +217,7 @@ class Deciders:
         return sorted(times)[:_MOMENTS]
 
     def _able_until(self, when: datetime, assurance: Assurance) -> list[Approver]:
-        """Return who could decide at some time from now to ``when``, with all that they then could."""
+        """Return who could decide at some time from now to ``when``, with all their roles then."""
         now = self._able_at(self._at, assurance)
         merged = dict(now)
         for time in (one for one in (self._moments(None) if when > self._at else ()) if one <= when):
@@ -239,7 +240,7 @@ class Deciders:
     def _hindered(
         self, roles: Sequence[str], assurance: Assurance, barred: Sequence[str], done: Container[str]
     ) -> Iterator[Hindered]:
-        """Yield who has one of the roles and cannot decide now, with the reason."""
+        """Yield each person who has one of the roles and cannot decide now, with the reason."""
         for person in self._people.persons:
             approver = self._identified(person.model_copy(update={"active": True}), self._at)
             if identity(person.name) in done or not approver or not policy.ways_of(approver, roles, ()):
@@ -255,7 +256,7 @@ class Deciders:
                 yield Hindered(name=person.name, why=Why.AWAY, until=until)
 
     def _identified(self, person: Person, at: datetime) -> Approver | None:
-        """Return the same as the list does, which looks at everyone to find who lends."""
+        """Return the same as the list's method, without looking at everyone to find who lends."""
         few = self._people.model_copy(update={"persons": (person, *self._lenders)})
         return few.identify(person.name, at).approver
 
@@ -263,7 +264,7 @@ class Deciders:
 def _a_few(
     able: Sequence[Approver], roles: Sequence[str], barred: Sequence[str], enough: int
 ) -> list[Approver]:
-    """Leave out people who add nothing: those without a role, and of many who are alike all but enough."""
+    """Leave out people who add nothing: those without a role, and more equals than are needed."""
     alike: dict[tuple[str, ...], int] = {}
     few = []
     for one in able:

@@ -1,7 +1,8 @@
-"""Whether one person may see a run: its page, its trail, and that it exists.
+"""Decide whether a person may see a run: its page, its trail, and its existence.
 
-By default everyone of the list of people may see every run. Where rules ``[[see]]`` of the policy matched,
-the plan's requirement has them (`plangate.domain.seers`): no reader needs the policy or its conditions.
+By default, everyone in the list of people may see every run. If rules ``[[see]]`` of the policy matched, the
+plan's requirement includes them (`plangate.domain.seers`), so readers need neither the policy nor its
+conditions.
 
     >>> may_see(RunState(workflow_id="plan-1"), None)
     False
@@ -19,15 +20,15 @@ from plangate.domain.status import Status
 def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: bool = True) -> bool:
     """Return whether this person may see the run.
 
-    Those who may decide on it always may. Everyone else must be among the people whom each rule names that
-    matched a revision of its plan.
+    People who may decide on the run always may. Everyone else must be named by every rule that matched a
+    revision of its plan.
 
     Args:
         run: its state or its status.
-        viewer: as the list of people has them now (`People.identify`); None for a person who is not in it, or
-            no longer active: they see nothing.
-        is_narrowed: whether the policy in force has rules ``[[see]]``. A run without a plan is not judged by
-            them yet, so then only its requester may see it.
+        viewer: as the list of people has them now (`People.identify`); None for a person who is not in it or
+            not active, who sees nothing.
+        is_narrowed: whether the policy in force has rules ``[[see]]``. They cannot judge a run without a
+            plan, so only its requester may then see it.
     """
     if viewer is None:
         return False
@@ -47,8 +48,8 @@ def may_decide(
 ) -> bool:
     """Return whether this person has a role that can approve the plan, or resolve its run.
 
-    A run that needs no approval, and has no rule that says who resolves it, can be decided on once it is
-    held.
+    A run without needed approvals, and without a rule about who resolves it, can be decided on only while it
+    is held.
 
     Args:
         requirement: of the plan.

@@ -1,6 +1,6 @@
-"""Who may see a run, besides those who may decide on it: what rules ``[[see]]`` say, frozen with its plan.
+"""Who may see a run besides those who may decide on it: the rules ``[[see]]``, frozen with its plan.
 
-`plangate.domain.seeing` says by it whether one person may see a run.
+`plangate.domain.seeing` uses this to decide whether a person may see a run.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from plangate.domain.base import Frozen
 
 
 class Party(StrEnum):
-    """What people are to a run."""
+    """The relations of people to a run."""
 
     REQUESTER = "requester"
     AUTHORS = "authors"
@@ -18,9 +18,9 @@ class Party(StrEnum):
 
 
 class Seers(Frozen):
-    """Who may see a run where one rule matches: these parties, and people with one of the roles.
+    """Who may see a run if one rule matches: these parties, and people with one of the roles.
 
-    Those who may decide on the run may see it under every rule; a rule that lets only them names them.
+    People who may decide on the run may see it under every rule; a rule for them alone names them.
     """
 
     name: str
@@ -33,18 +33,18 @@ class Seers(Frozen):
         return ", ".join([*named, *(f"the role {role}" for role in self.roles)])
 
     def is_within(self, other: "Seers") -> bool:
-        """Return whether the other one lets everyone see who may see by this one."""
+        """Return whether everyone who may see by this one may also see by the other."""
         parties = set(self.who) - {Party.DECIDERS}
         return parties.issubset(other.who) and set(self.roles).issubset(other.roles)
 
 
 def together(*all_seers: Iterable[Seers]) -> tuple[Seers, ...]:
-    """Return the seers of several rules or plans, each once: a person must be among all of them."""
+    """Return the seers of several rules or plans, each once; a person must meet all of them."""
     return tuple(dict.fromkeys(one for seers in all_seers for one in seers))
 
 
 def missing_seers(seers: Sequence[Seers], demanded: Sequence[Seers]) -> Seers | None:
-    """Return the first of the demanded that these do not narrow down to; None if all people are kept out."""
+    """Return the first demanded seers whose limits these do not keep; None if they keep all."""
     for wanted in demanded:
         if not any(one.is_within(wanted) for one in seers):
             return wanted

@@ -1,6 +1,6 @@
-"""How accepted effects end: a receipt that is not final, and what its tool finds once the run has ended.
+"""Settlements: how an effect with a receipt that is not final ends, found after the run.
 
-The record of a run keeps its outcome: what is found is added to its trail, one entry for each step.
+The outcome of the run does not change: each settlement is added to its trail, one entry for each step.
 """
 
 from collections.abc import Iterable
@@ -28,9 +28,9 @@ class SettlementStatus(Frozen):
 
     Attributes:
         state: what is known.
-        summary: the sentence of the tool, or why it is not known; empty while it is open.
-        at: when that was found; None while it is open.
-        until: until when it is looked up.
+        summary: the tool's sentence, or why the end is not known; empty while it is open.
+        at: when the end was found; None while it is open.
+        until: when the look-up ends.
     """
 
     state: SettlementState
@@ -40,7 +40,7 @@ class SettlementStatus(Frozen):
 
 
 def settlement_of(progress: StepProgress) -> SettlementStatus | None:
-    """Return how the effect of a step ended; None if its receipt was final, or it is undone or not done."""
+    """Return how a step's effect ended; None if its receipt was final, or the step is undone or not done."""
     if progress.settles_until is None:
         return None
     found, until = progress.settlement, progress.settles_until
@@ -50,7 +50,7 @@ def settlement_of(progress: StepProgress) -> SettlementStatus | None:
 
 
 def state_of(found: Settlement) -> SettlementState:
-    """Return the state that an entry of the trail records."""
+    """Return the state in an entry of the trail."""
     match found:
         case StepSettled():
             return SettlementState.SETTLED
@@ -82,7 +82,7 @@ def entry_for(state: SettlementState, step: int, summary: str, at: AwareDatetime
 
 
 def worst_of(states: Iterable[SettlementState]) -> SettlementState:
-    """Return the state of a run's steps that matters most to its operators."""
+    """Return the settlement state of a run's steps that matters most to operators."""
     found = set(states)
     order = (SettlementState.REVERSED, SettlementState.UNKNOWN, SettlementState.OPEN)
     return next((one for one in order if one in found), SettlementState.SETTLED)
@@ -94,5 +94,5 @@ def settlement_id(workflow_id: str) -> str:
 
 
 def run_of(settlement: str) -> str | None:
-    """Return the id of the run whose settlements a workflow looks up; None if its id names none."""
+    """Return the id of the run whose settlements a workflow looks up; None if its id names no run."""
     return settlement.removesuffix(_SUFFIX) if settlement.endswith(_SUFFIX) else None

@@ -1,8 +1,8 @@
 """Check that the parts of a status agree, before a person sees or signs it.
 
-A status may come from an untrusted worker or database. The machine that shows it computes the fingerprint
-itself, from exactly the values that it shows, before it shows or signs them. The client and the records pass
-every status through `checked`.
+A status may come from an untrusted worker or database. The machine that shows or signs it therefore first
+computes the fingerprint itself, from exactly the values that it shows. The client and the records pass every
+status through `checked`.
 """
 
 from pydantic import JsonValue
@@ -28,10 +28,10 @@ from plangate.domain.status import DecisionStatus, Status
 def checked(
     status: Status, *, workflow_id: str, namespace: str | None = None, objection: str | None = None
 ) -> Status:
-    """Return ``status`` if its parts agree, and the caller has no ``objection`` of its own.
+    """Return ``status`` if its parts agree and the caller has no ``objection``.
 
     Raises:
-        StatusContradicts: they do not agree; the message says which, and what to do.
+        StatusContradicts: they do not agree; the message says which do not, and what to do.
     """
     wrong = contradiction(status, workflow_id=workflow_id, namespace=namespace) or objection
     if wrong is None:
@@ -112,7 +112,7 @@ def _other_steps(status: Status) -> str | None:
 
 
 def _other_previous(status: Status) -> str | None:
-    """Object to a revision before that is not the one which its fingerprint names."""
+    """Object if the previous revision is not the one that its fingerprint names."""
     before = status.previous
     if before is None:
         return None
@@ -124,7 +124,7 @@ def _other_previous(status: Status) -> str | None:
 
 
 def _other_baseline(status: Status) -> str | None:
-    """Object to a plan that all changes are shown since, if it is not the one its fingerprint names."""
+    """Object if the plan from which all changes are shown is not the one that its fingerprint names."""
     base, newest = status.baseline, status.plan
     if base is None or newest is None:
         return None if base is None else "it compares a plan with none"
@@ -136,7 +136,7 @@ def _other_baseline(status: Status) -> str | None:
 
 
 def _other_author(status: Status) -> str | None:
-    """Object to an author who made no accepted edit, and to an edit whose author is not named."""
+    """Object to an author without an accepted edit, and to an edit without its author."""
     if not status.author:
         made = _asked_for(status)
         if made and all(one.decision == Choice.EDIT for one in made):
@@ -155,7 +155,7 @@ def _other_author(status: Status) -> str | None:
 
 
 def _asked_for(status: Status) -> list[DecisionStatus]:
-    """Return the accepted decisions on the plan before, each of which asks for a new one."""
+    """Return the accepted decisions on the previous plan that ask for a new one."""
     before = status.previous
     return [
         one
@@ -176,7 +176,7 @@ def _may_approve_after_a_strike(status: Status) -> bool:
 
 
 def _other_hold(status: Status) -> str | None:
-    """Object to a held run without a hold, to a hold of any other, and to one at a step that there is not."""
+    """Object to a held run without a hold, a hold of a run that is not held, and a hold at a missing step."""
     held = status.held
     if (status.state == Phase.HELD) != (held is not None):
         return "it does not say why the run is held" if held is None else "it is not held, and says why it is"

@@ -1,4 +1,4 @@
-"""One spelling for each number and time in a tool's arguments, because rules and people compare them.
+"""Normalize the numbers and times in a tool's arguments, because rules and people compare them.
 
 A `Decimal` is a JSON number in the plan, so that policies can add it up. A `datetime` is in UTC.
 """
@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
-_MOST_DIGITS: Final = 15  # which a JSON number keeps exactly, in every reader
+_MOST_DIGITS: Final = 15  # digits that a JSON number keeps exactly, in every reader
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?")
 
 
@@ -88,7 +88,7 @@ def _places(metadata: Sequence[Any]) -> int | None:
 
 
 def _decimal_in_json(value: Any, info: ValidationInfo) -> Any:
-    """Return a number of JSON, or a text that looks like one, as a decimal: ``"42_50"`` is not 4250."""
+    """Return a JSON number, or a text that looks like one, as a decimal: ``"42_50"`` is not 4250."""
     if info.mode != "json" or isinstance(value, Decimal):
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -98,7 +98,7 @@ def _decimal_in_json(value: Any, info: ValidationInfo) -> Any:
 
 
 def _one_decimal(value: Decimal, places: int | None) -> Decimal:
-    """Return 42.50 however it was written: with the declared number of places, or with as few as possible."""
+    """Return a number with the declared number of places, or with as few as possible."""
     digits, exponent = value.as_tuple().digits, int(value.as_tuple().exponent)
     if len(digits) > _MOST_DIGITS or abs(exponent) > _MOST_DIGITS or abs(value.adjusted()) > _MOST_DIGITS:
         raise ValueError(f"has more than {_MOST_DIGITS} digits, which a JSON number does not keep exactly")
@@ -127,7 +127,7 @@ _UTC: Final = AfterValidator(_in_utc)
 
 
 class _NumberSchema:
-    """Declares a `Decimal` only as a number; text is accepted too, but not offered."""
+    """Declares a `Decimal` only as a number; text is also accepted, but not offered."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler.resolve_ref_schema(handler(core))

@@ -1,4 +1,4 @@
-"""Which accepted approvals still count, until when, and why the others do not."""
+"""Find the accepted approvals that still count, until when they count, and why others do not."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ def is_approval(decided: Decided) -> bool:
 
 
 def given_at(approval: Approval) -> datetime:
-    """Return the time from which an approval's age counts: for a signed one, that of its signature."""
+    """Return the time from which an approval's age counts; for a signed one, that of its signature."""
     signed_at = approval.approver.signed_at
     return approval.at if signed_at is None else min(approval.at, signed_at)
 
@@ -29,7 +29,7 @@ def counts_until(state: RunState, approval: Approval) -> datetime | None:
 def approval_of(state: RunState, decided: Decided) -> Approval | None:
     """Return the approval that counts because of this decision, if any.
 
-    It is the last accepted one of its approver: several may arrive at the same moment.
+    It is the approver's last accepted one, because several may arrive at the same moment.
     """
     if not is_approval(decided) or decided.approver is None or not _is_of_this_plan(state, decided):
         return None
@@ -66,7 +66,7 @@ def _is_of_this_plan(state: RunState, decided: Decided) -> bool:
 
 
 def _was_taken_back(state: RunState, approval: Decided) -> bool:
-    """Return whether its approver withdrew it later, by a decision that is still listed."""
+    """Return whether its approver withdrew it later by a decision that is still listed."""
     name = approval.approver.name if approval.approver else ""
     for later in _behind(state, approval):
         decision = later.arrival.decision

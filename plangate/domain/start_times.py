@@ -1,8 +1,8 @@
-"""When steps may begin: not before a moment, and only inside windows and outside freezes.
+"""Work out when steps may begin: after a given moment, inside windows, and outside freezes.
 
-A rule names calendars; what they say is worked out once, by the activity that opens the review, as spans of
-time that are recorded with the plan (`StartTimes`). From then on only moments are compared: by the workflow,
-which waits, by the claim of a step, and by the auditor.
+A rule names calendars. The activity that opens the review converts them once into spans of time, which are
+recorded with the plan (`StartTimes`). From then on, the workflow, the claim of a step and the auditor only
+compare moments.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,9 +15,9 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
 
 AFTER_DEADLINE: Final = timedelta(days=35)
-"""How long after the deadline of a review it is worked out when steps may begin."""
+"""How long after a review's deadline start times are worked out."""
 LATEST_FIRST: Final = timedelta(days=370)
-"""How far ahead the first such time may be, from the review or from the moment that the plan names."""
+"""How far the first start time may be after the review or the moment that the plan names."""
 MOST_SPANS: Final = 1_000
 _MOST_BEFORE: Final = 400
 _MOST_NAMED: Final = 4
@@ -28,17 +28,17 @@ _MONTHS: Final = (
 
 
 class StartSpan(Frozen):
-    """A time in which steps may begin, from ``since`` up to ``until``, without it."""
+    """A time in which steps may begin, from ``since`` up to, but excluding, ``until``."""
 
     since: AwareDatetime
     until: AwareDatetime
 
 
 class StartTimes(Frozen):
-    """The times in which steps may begin, in their order; after the last one none begins.
+    """The times in which steps may begin, in order; no step begins after the last one.
 
     Attributes:
-        spans: those times; empty for none.
+        spans: these times; empty if there are none.
         facts: what the calendars knew of their zones and countries when this was worked out.
     """
 
@@ -47,7 +47,7 @@ class StartTimes(Frozen):
 
 
 class Beginning(Frozen):
-    """What decides when the next step of an approved plan may begin.
+    """The conditions for when the next step of an approved plan may begin.
 
     Attributes:
         not_before: the moment that the plan names.
@@ -73,24 +73,24 @@ class Beginning(Frozen):
         return max(at, span.since) if span is not None else None
 
     def wait(self, at: datetime) -> timedelta:
-        """Return how long from ``at`` no step may begin; zero if one may, and if none may any more."""
+        """Return how long from ``at`` no step may begin; zero if a step may, or if none ever may."""
         first = self.first(at)
         return first - at if first is not None else timedelta()
 
     @property
     def end(self) -> datetime | None:
-        """When the last time ends in which a step may begin; None if there is no such end."""
+        """When the last start time ends; None without an end."""
         return self.spans[-1].until if self.spans else None
 
 
 class Search(NamedTuple):
-    """For which time it is worked out when steps may begin.
+    """The time for which start times are worked out.
 
     Attributes:
         begin: when a step could begin at the earliest.
         until: up to when.
-        needed: from when on there has to be such a time, however late the plan is approved.
-        last: up to when it is looked for if there is none until then.
+        needed: from when on there must be a start time, however late the plan is approved.
+        last: up to when the search continues if there is none until then.
     """
 
     begin: datetime
@@ -102,13 +102,13 @@ class Search(NamedTuple):
 def search_of(
     began: datetime, deadline: datetime, not_before: datetime | None, cooling_seconds: int | None
 ) -> Search:
-    """Return for which time it is worked out when the steps of a plan may begin.
+    """Return the time for which a plan's start times are worked out.
 
     Args:
         began: when the review begins.
         deadline: when it ends.
-        not_before: when the plan may begin at the earliest, if it says so.
-        cooling_seconds: how long after the last approval no step begins, if so.
+        not_before: when the plan may begin at the earliest, if it names a time.
+        cooling_seconds: how long after the last approval no step begins, if a rule asks for that.
     """
     begin = max(began, not_before) if not_before else began
     until = max(begin, deadline) + AFTER_DEADLINE
@@ -119,13 +119,13 @@ def search_of(
 def start_times(
     windows: Sequence[Calendar], freezes: Sequence[Calendar], facts: Sequence[Facts], search: Search
 ) -> tuple[StartSpan, ...]:
-    """Return when steps may begin: in the working time of every window, and in that of no freeze.
+    """Return when steps may begin: in the working time of every window, and outside that of every freeze.
 
     Args:
         windows: the calendars of the windows.
         freezes: the calendars of the freezes.
-        facts: of all these calendars, by their names: the public holidays and the offsets of the zones.
-        search: for which time. Only the first `MOST_SPANS` are returned.
+        facts: the public holidays and zone offsets of all these calendars, by name.
+        search: the time to search. Only the first `MOST_SPANS` spans are returned.
     """
     known = {one.calendar: one for one in facts}
     found = _free(windows, freezes, known, search.begin, search.until)
@@ -145,7 +145,7 @@ def start_times_before(
     search: Search,
     began: datetime,
 ) -> tuple[StartSpan, ...]:
-    """Return what the first releases recorded: from the begin of the review on, whatever its plan says."""
+    """Return what the first releases recorded: from the beginning of the review on, for any plan."""
     known = {one.calendar: one for one in facts}
     found = _free(windows, freezes, known, began, search.until) or _free(
         windows, freezes, known, began, max(search.until, began + LATEST_FIRST)

@@ -1,6 +1,6 @@
-"""Whether a step may begin now, by the state of its run; and whether recorded start times are the right ones.
+"""Decide whether a step may begin now, and check recorded start times.
 
-`plangate.domain.start_times` works them out; `RunState.beginning` has those that count.
+`plangate.domain.start_times` works the times out; `RunState.beginning` has those that count.
 """
 
 from datetime import datetime, timedelta
@@ -13,11 +13,11 @@ from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.start_times import search_of, start_times, start_times_before
 
 FARTHEST: Final = timedelta(days=366)
-"""How far ahead a plan may say that it begins."""
+"""How far ahead a plan's earliest beginning may be."""
 
 
 def why_too_early(state: RunState, at: datetime) -> str:
-    """Return why no step may begin at that time yet, in a clause; empty if one may, or never."""
+    """Return why no step may begin yet at that time, in a clause; empty if one may, or none ever may."""
     first, beginning = state.beginning.first(at), state.beginning
     if first is None or first <= at:
         return ""
@@ -37,18 +37,18 @@ def why_too_late(state: RunState) -> str:
 
 
 def ran_out_of_time(state: RunState, at: datetime) -> bool:
-    """Return whether nothing of an approved plan was begun, and no step may begin any more."""
+    """Return whether no step of an approved plan was begun, and none may begin any more."""
     is_untouched = not state.claimed and not state.resolutions
     is_untouched = is_untouched and all(one.state is StepState.PENDING for one in state.steps)
     return state.phase is Phase.EXECUTING and is_untouched and state.beginning.first(at) is None
 
 
 def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None) -> str | None:
-    """Return what is wrong with the start times of a review, worked out again by the facts that it names.
+    """Return what is wrong with the start times of a review, by working them out again from its facts.
 
     Args:
         event: the event that opened the review.
-        drafted: its plan, if the review was opened again.
+        drafted: its plan, if the review was reopened.
     """
     plan, began = (event.plan, event.drafted_at) if isinstance(event, Drafted) else (None, event.reopened_at)
     if plan is None:

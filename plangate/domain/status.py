@@ -1,4 +1,4 @@
-"""The status of a run, as the query, the command line and ``--json`` show it."""
+"""The status of a run for the query, the command line and ``--json``."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -35,9 +35,9 @@ class DecisionStatus(Frozen):
 
     ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated
     roles were needed. ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a
-    valid approval expires. ``step``, ``resolution`` and ``hold`` are those of a resolution. ``key_id`` is the
-    thumbprint of the key that proves it, for a login that of the web server; ``origin`` is where a passkey
-    was used, and ``batch`` how many approvals it signed by the same touch.
+    valid approval expires. ``step``, ``resolution`` and ``hold`` belong to a resolution. ``key_id`` is the
+    thumbprint of the key that proves the decision; for a login it is that of the web server. ``origin`` is
+    where a passkey was used, and ``batch`` is how many approvals it signed by the same touch.
     """
 
     by: str | None
@@ -79,11 +79,11 @@ class Attempt(Frozen):
     Attributes:
         attempt: the number of the attempt that runs now or comes next, as Temporal counts them.
         last_error: the error of the previous attempt; empty if there is none.
-        next_try: when the next one begins; None while one runs, and while it is paused.
+        next_try: when the next attempt begins; None while one runs, or while it is paused.
         is_stopped: whether it only waits until people release a stop, which ``last_error`` names.
         paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
         lost_since: since when the worker of the previous attempt has not answered; None if it ended.
-        waits_for_worker: whether the attempt is due, and no worker has taken it yet.
+        waits_for_worker: whether the attempt is due, but no worker has taken it yet.
     """
 
     attempt: int
@@ -98,11 +98,11 @@ class Attempt(Frozen):
 class StepStatus(Frozen):
     """One step of the newest plan, and its progress.
 
-    ``preview``, ``observation`` and ``undoable`` are what the step's tool added when the plan was drafted.
+    The step's tool added ``preview``, ``observation`` and ``undoable`` when the plan was drafted.
     ``is_begun`` means that the record has a claim and no result: the step may have acted. ``undo`` is the
-    progress of its undo, if it was tried. ``settlement`` is how its effect ended, if its receipt left that
-    open and it is looked up. ``attempt`` and the fields after it are those of `Attempt`, while
-    the step, or its undo, is retried or paused.
+    progress of its undo, if one was tried. ``settlement`` is how its effect ended, if its receipt was not
+    final. ``attempt`` and the fields after it are those of `Attempt`, while the step, or its undo, is retried
+    or paused.
     """
 
     number: int
@@ -130,7 +130,7 @@ class StepStatus(Frozen):
 class Unrecorded(Frozen):
     """What cannot be recorded now, and why.
 
-    ``decisions`` counts those without a verdict, and ``oldest`` are the first few of them; ``outcome`` says
+    ``decisions`` counts those without a verdict, and ``oldest`` has the first few of them. ``outcome`` says
     whether the outcome waits to be recorded.
     """
 
@@ -164,7 +164,7 @@ class PreviousPlan(Frozen):
 
 
 class SumStatus(RecentSum):
-    """A sum over time; ``with_this_one`` is what other plans and this one have, None if that is not known."""
+    """A sum over time; ``with_this_one`` includes this plan, and is None if it is not known."""
 
     with_this_one: str | None
 
@@ -177,7 +177,7 @@ class EditedRevision(Frozen):
 
 
 class Status(Frozen):
-    """Everything that is known about a run; ``source`` says where the answer comes from.
+    """The full status of a run; ``source`` says where the answer comes from.
 
     ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the
     approvals that are missing, and ``reliefs`` says from when which other roles may give them, too; ``lost``
@@ -251,29 +251,29 @@ class Status(Frozen):
     source: str
 
     def waits_until(self, at: datetime) -> datetime | None:
-        """Return until when the approved plan waits for its next step to be allowed; None if it does not."""
+        """Return until when the approved plan must wait before its next step; None if it need not."""
         if self.state != Phase.EXECUTING or self.beginning is None:
             return None
         first = self.beginning.first(at)
         return first if first is not None and first > at else None
 
     def begins(self, at: datetime) -> datetime | None:
-        """Return when it begins at the earliest, while it is not approved; None if it may at once."""
+        """Return when an unapproved plan begins at the earliest; None for immediately."""
         if self.state != Phase.IN_REVIEW or self.beginning is None:
             return None
         first = self.beginning.first(at)
         return first if first is not None and first > at else None
 
     def runs_never(self, at: datetime) -> bool:
-        """Return whether no step of the open plan may begin any more."""
+        """Return whether no step of the open plan may ever begin."""
         is_open = self.state in (Phase.IN_REVIEW, Phase.EXECUTING)
         return is_open and self.beginning is not None and self.beginning.first(at) is None
 
 
 class RunResult(Frozen):
-    """What the workflow returns: the outcome, the newest plan, the receipts, who approved.
+    """The result of the workflow: outcome, newest plan, receipts, and approvers.
 
-    ``skipped`` and ``undone`` are the numbers of the steps that a person left out, and that were undone.
+    ``skipped`` and ``undone`` are the numbers of the steps that a person skipped, and that were undone.
     """
 
     workflow_id: str
@@ -340,7 +340,7 @@ def _beginning(state: RunState) -> Beginning | None:
 
 
 def with_step_attempt(status: Status, attempt: Attempt) -> Status:
-    """Return ``status`` with the attempt of the step that is being executed, or undone."""
+    """Return ``status`` with the attempt of the step that is being executed or undone."""
     number = step_at_work(status)
     steps = tuple(
         step.model_copy(update=dict(attempt)) if step.number == number else step for step in status.steps
@@ -364,7 +364,7 @@ def step_at_work(status: Status) -> int | None:
 
 
 def with_stops(status: Status, stops: Collection[StopStatus]) -> Status:
-    """Return the status of a run with those stops that make its steps wait, if it has not ended."""
+    """Return the status of a run, with the stops that make its steps wait if it is open."""
     if status.state in OUTCOMES:
         return status
     tools = {step.tool for step in status.plan.steps} if status.plan else None
@@ -373,14 +373,14 @@ def with_stops(status: Status, stops: Collection[StopStatus]) -> Status:
 
 
 def is_open(status: Status) -> bool:
-    """Return whether the run has ended, and an accepted effect of it may not have."""
+    """Return whether the run has ended, but one of its accepted effects may not have."""
     return status.state in OUTCOMES and any(
         step.settlement is not None and step.settlement.state is SettlementState.OPEN for step in status.steps
     )
 
 
 def with_settlements(status: Status, found: Mapping[int, SettlementStatus]) -> Status:
-    """Return ``status`` with how these steps ended, of the plan that ran."""
+    """Return ``status`` with how the effects of these steps ended."""
     steps = tuple(
         step.model_copy(update={"settlement": found[step.number]})
         if step.settlement is not None and step.number in found
@@ -414,7 +414,7 @@ def result_of(state: RunState) -> RunResult:
 
 
 def unread_of(arrival: Arrival) -> UnreadDecision:
-    """Return a decision that has no verdict yet; nothing in it has been checked."""
+    """Return a decision without a verdict yet; its content is unchecked."""
     decision = arrival.decision
     return UnreadDecision(
         decision=decision.decision if decision else arrival.name,
@@ -467,7 +467,7 @@ def _previous(state: RunState) -> PreviousPlan | None:
 
 
 def _edits(state: RunState) -> tuple[EditedRevision, ...]:
-    """Return which revisions people made: each replaced plan is followed by what was last asked of it."""
+    """Return the revisions that people made, by the last accepted decision on each replaced plan."""
     made = []
     for revision, fingerprint in enumerate(state.replaced, start=2):
         asked = [

@@ -2,7 +2,7 @@
 
 A stop is in force until enough people have released it. `judge` says whether an order is accepted, `apply`
 what follows from it, and `StandingStops.of` which stop makes a step wait. Claims, pages and the auditor use
-the same functions. Decisions on runs are accepted while a stop is in force.
+the same functions. While a stop is in force, decisions on runs are still accepted.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,7 +31,7 @@ from plangate.domain.policy import Need, Requirement, covered, missing, ways_of
 
 MAX_REASON: Final = 1_000
 RELEASERS: Final = 2
-"""How many people release a stop, if there is a list of people and no rule says otherwise."""
+"""How many people must release a stop, if there is a list of people and no other rule."""
 _LONGEST_TOOL: Final = 100
 _LONGEST_REASON_SHOWN: Final = 200
 _HOW: Final = 'send one JSON object such as {"action": "stop", "by": "dana", "reason": "wrong amounts"}'
@@ -39,7 +39,7 @@ _UNCHECKED: Final = "there is no list of people, so the name is not checked and 
 
 
 class Action(StrEnum):
-    """What an order asks for; ``list`` only asks which stops are in force."""
+    """The kinds of orders; ``list`` only asks which stops are in force."""
 
     STOP = "stop"
     GO = "go"
@@ -50,9 +50,9 @@ class Order(Typed):
     """One person's order.
 
     Attributes:
-        tool: whose steps are to wait, or may begin; None for the steps of all tools.
-        stop: the number of the stop that a go releases: what its sender saw.
-        reason: for a stop it is required.
+        tool: the tool whose steps wait, or may begin; None for the steps of all tools.
+        stop: the number of the stop that a go releases, as its sender saw it.
+        reason: why; required for a stop.
     """
 
     action: Action
@@ -70,7 +70,7 @@ class OrderArrival(Frozen):
         key: identifies this arrival.
         received_at: when the Temporal server received it.
         fault: why it cannot be read as an order; empty if it can.
-        excerpt: the beginning of what was sent, hidden characters made visible, if it cannot be read.
+        excerpt: the beginning of an unreadable message, with hidden characters made visible.
     """
 
     key: str
@@ -135,13 +135,13 @@ class StopRules(Frozen):
 
 
 class StopDecided(Frozen):
-    """An order with its verdict, and the rules by which it was judged. Only in the trail of stops.
+    """An order with its verdict, and the rules by which it was judged. Only on the trail of stops.
 
     Attributes:
-        approver: the sender as known at that moment, if at all.
+        approver: the sender as known at that moment, if known.
         judged_at: when it was judged, by the server's clock.
         rules: the policy's rules about stops.
-        release: what releases a stop, by these rules and the list of people of that moment.
+        release: what releases a stop, by these rules and the list of people at that moment.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
     """
@@ -161,8 +161,8 @@ class Stop(Frozen):
     """One stop in force.
 
     Attributes:
-        number: counts the accepted stops of the installation.
-        by: who ordered it; after several orders, the newest.
+        number: its number among the accepted stops of the installation.
+        by: who ordered it; after several orders, the sender of the newest.
         since: when that was judged.
         released_by: who have released it so far.
         release: what releases it, by the rules of the newest order.
@@ -192,9 +192,9 @@ class StopStatus(Frozen):
     """A stop in force, as people see it.
 
     Attributes:
-        number: a go names it.
-        tool: whose steps wait; None for those of all tools.
-        is_verified: whether more than a typed name says who ordered it.
+        number: the number that a go names.
+        tool: the tool whose steps wait; None for those of all tools.
+        is_verified: whether a login or a signature proves who ordered it.
         since: when it was judged.
         released_by: who have released it so far.
         still_needed: who must still release it, in words.
@@ -217,7 +217,7 @@ class StopStatus(Frozen):
 class StopAnswer(Frozen):
     """The result of an order: the verdict, and the stops in force now.
 
-    ``accepted`` is None for a question, or if there is no verdict yet: ``reason`` says why.
+    ``accepted`` is None for a question, or while there is no verdict: ``reason`` then says why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -316,7 +316,7 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
 def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
     """Return the stops in force after a decision.
 
-    A stop of what is stopped already takes the place of the earlier one, and voids its releases so far.
+    A repeated stop replaces the earlier one, and voids its releases so far.
     """
     order, approver = decision.arrival.order, decision.approver
     if not decision.verdict.accepted or order is None or approver is None:

@@ -1,6 +1,6 @@
-"""Take up a failed run again: its remaining steps as a new plan, which cites what was done before.
+"""Take up a failed run again: propose its remaining steps as a new plan, which cites what was done.
 
-A run is taken up once: the new run has an id that follows from the old one, and no id can be used twice.
+A run can be taken up only once: the new run's id follows from the old one, and no id can be used twice.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _TAKEN_UP: Final = re.compile(r"(.*-rest)(?:-([2-9]|[1-9]\d{1,5}))?", re.DOTALL)
 
 
 class Remainder(Frozen):
-    """The rest of a run: the plan of its remaining steps, and the request for them in words."""
+    """The rest of a run: the plan of its remaining steps, and their request in words."""
 
     plan: ProposedPlan
     request: str
@@ -53,7 +53,7 @@ def remainder_of(status: Status) -> Remainder:
     them. A reference to a done step is replaced by the value in its receipt.
 
     Raises:
-        Refused: the run is not closed, was executed, or nothing of it can be taken up; the message says why.
+        Refused: the run is not closed, was executed, or has nothing to take up; the message says why.
     """
     if status.state not in OUTCOMES:
         raise Refused(
@@ -98,7 +98,7 @@ def _taken_up(step: StepStatus, status: Status, numbers: Mapping[int, int]) -> P
 
 
 def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
-    """Return the value that a reference to a step with a receipt has.
+    """Return the value of a reference to a step with a receipt.
 
     Raises:
         Refused: no receipt has that value.
@@ -114,7 +114,7 @@ def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
 
 
 def _request(status: Status, left: list[StepStatus]) -> str:
-    """Say what was done in the old run and what was not, by its receipts."""
+    """Describe what was done in the old run and what was not, by its receipts."""
     why = f": {cut(status.reason, _LONGEST_REASON)}" if status.reason else ""
     first = f"Take up {status.workflow_id} again, plan {short(status.fingerprint or '')}, which ended as "
     lines = [f"{first}{status.state}{why}. {counted(len(left), 'step')} of {len(status.steps)} left."]
@@ -139,7 +139,7 @@ def _request(status: Status, left: list[StepStatus]) -> str:
 
 
 def _undo_of(step: StepStatus) -> str:
-    """Say what is known of the undo of a done step, which may no longer be done."""
+    """Describe what is known about the undo of a done step, whose effect may be gone."""
     if step.undo is not None and step.undo.state is StepState.IN_DOUBT:
         return " (but it is in doubt whether it was taken back: check before you approve)"
     return ""

@@ -15,10 +15,10 @@ from plangate.domain.plan import canonical_json, uncanonical
 from plangate.domain.spelling import normalize_fields
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
-FIND_OUT_SECONDS: Final = 60  # that `find_out` may take
+FIND_OUT_SECONDS: Final = 60  # seconds that `find_out` may take
 OBSERVE_SECONDS: Final = 30
-# Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
-# attempt counts once it holds the claim: an outage of the records does not use up attempts.
+# Twelve attempts over about half an hour outlast the restart of a mail server, but not its replacement. An
+# attempt counts only once it holds the claim, so an outage of the records does not use up attempts.
 STEP_TRIES: Final = 12
 LONGEST_SETTLEMENT: Final = timedelta(days=400)  # after an act; no tool may ask for longer
 MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
@@ -49,7 +49,7 @@ class Reference(ToolArguments):
     hosts, because the approver must see these. `plangate.domain.references` checks and resolves it.
     """
 
-    # What a model reads, and part of each definition: it stays when the docstring changes.
+    # Models read this, and each definition includes it, so it must not follow changes of the docstring.
     model_config = ConfigDict(
         json_schema_extra={"description": "the value of a field of the receipt of an earlier step"}
     )
@@ -93,7 +93,7 @@ class StepReceipt(Receipt):
 
 
 def storable(receipt: Receipt) -> Receipt:
-    """Return the receipt, with its details as text if they cannot be stored as JSON."""
+    """Return the receipt, with its details as text if JSON cannot hold them."""
     if not any(uncanonical(receipt.model_dump())):
         return receipt
     shown = {one_line(name): one_line(str(value)) for name, value in receipt.details.items()}
@@ -109,9 +109,9 @@ class ToolDeclaration:
         description: for the model and for people, one or two sentences.
         arguments: the model that validates a step's arguments.
         retry_safety: how it stays safe to retry.
-        seconds: time limit of one act; after it the act is cancelled, and `find_out` is called.
+        seconds: time limit of one act; after it, the act is cancelled, and `find_out` is called.
         undoable: whether the tool can undo its effect.
-        receipt: the model of the receipt's details, whose fields later steps can refer to, if they can.
+        receipt: the model of the receipt's details, whose fields later steps can refer to; None without one.
         reads_only: whether it changes nothing: a planner may call it while it drafts; it cannot be a step.
         identifying: the arguments in which two calls that do the same are equal; empty for all of them.
 
@@ -145,7 +145,7 @@ class ToolDeclaration:
         return _definition(self.name, self.description, self.arguments)[1]
 
     def described(self) -> bytes:
-        """Return what `definition` is the SHA-256 of, as canonical JSON: a `ToolDescription`."""
+        """Return the canonical JSON behind `definition`, which is its SHA-256: a `ToolDescription`."""
         return _definition(self.name, self.description, self.arguments)[0]
 
 

@@ -1,4 +1,4 @@
-"""The web servers that are trusted: where people reach them, and the keys by which they attest logins."""
+"""The trusted web servers: where people reach them, and the keys with which they attest logins."""
 
 from urllib.parse import urlsplit
 
@@ -6,11 +6,11 @@ from plangate.domain.base import Frozen
 
 
 class TrustedWeb(Frozen):
-    """What a worker or an auditor trusts of web servers; by default none.
+    """The web servers that a worker or an auditor trusts; by default none.
 
     Attributes:
-        origins: where a passkey may have been used, as browsers spell it (`https://plangate.example.org`);
-            None for anywhere.
+        origins: where passkeys may be used, as browsers spell it (`https://plangate.example.org`); None for
+            anywhere.
         keys: the public keys that may attest a login, as base64url; None for any.
     """
 
@@ -19,13 +19,13 @@ class TrustedWeb(Frozen):
 
 
 NO_WEB = TrustedWeb()
-"""What is trusted where no web server is set up."""
+"""The trust of an installation without a web server."""
 ANY_WEB = TrustedWeb(origins=None, keys=None)
-"""What an auditor trusts who names no web server: what the record says; the report says so."""
+"""The trust of an auditor who names no web server: that of the record, which the report mentions."""
 
 
 def trusted_by_both(one: TrustedWeb, other: TrustedWeb) -> TrustedWeb:
-    """Return what both trust."""
+    """Return the web servers that both trust."""
     return TrustedWeb(
         origins=_both(one.origins, other.origins),
         keys=_both(one.keys, other.keys),
@@ -50,6 +50,6 @@ def relying_party_of(origin: str) -> str | None:
     except ValueError:
         return None
     if origin != f"{parts.scheme}://{host}{port}" or not host or not origin.isascii():
-        return None  # browsers write other letters as punycode
+        return None  # browsers convert other letters to punycode
     is_local = parts.scheme == "http" and (host == "localhost" or host.endswith(".localhost"))
     return host if parts.scheme == "https" or is_local else None

@@ -54,7 +54,7 @@ _OTHERWISE: Final = re.compile(r"^(?:Input|Value|Object) should ")
 
 
 def faults_in(error: ValidationError, at: FaultPath = ()) -> list[Fault]:
-    """Return each fault that pydantic found.
+    """Return the faults that pydantic found.
 
     Args:
         error: what pydantic raised.
@@ -69,7 +69,7 @@ def faults_in(error: ValidationError, at: FaultPath = ()) -> list[Fault]:
 
 
 def _has_faulty_items(path: FaultPath, found: Sequence[ErrorDetails]) -> bool:
-    """Whether items of the list at ``path`` have faults: pydantic does not count these items."""
+    """Return whether items of the list at ``path`` have faults, because pydantic does not count these."""
     return any(len(fault["loc"]) > len(path) and fault["loc"][: len(path)] == path for fault in found)
 
 

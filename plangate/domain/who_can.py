@@ -1,4 +1,4 @@
-"""Who can still give what a run waits for, by name, from the list of people as it is now."""
+"""Name the people in the present list who can still give what a run waits for."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,14 +26,14 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Something that a run waits for.
+    """An approval or a resolution that a run waits for.
 
     Attributes:
         count: how many approvals; 0 for the resolution of a held step.
         roles: the roles of which one is needed; empty for any person.
         names: the people who can give it; None without a list of people.
         away: those of them who are away.
-        keyless: those who have the role, but no key to sign with, which it takes.
+        keyless: those with the role, but without the key that is needed to sign.
     """
 
     count: int
@@ -44,7 +44,7 @@ class Wanted:
 
 
 def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wanted, ...]:
-    """Return what the run waits for, and who can give it."""
+    """Return what the run waits for, with the people who can give it."""
     requirement = status.requirement
     if requirement is None:
         return ()
@@ -80,7 +80,7 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
 
 
 def _wanted(wanted: Wanted, people: People | None, now: datetime, assurance: Assurance) -> Wanted:
-    """Return it with who of its people is away, and without those who cannot give the proof that it takes."""
+    """Return it with its absent people marked, and without those who cannot give the required proof."""
     if people is None:
         return replace(wanted, names=None)
     named = [person for name in wanted.names or () if (person := people.find(name)) is not None]
@@ -95,7 +95,7 @@ def _wanted(wanted: Wanted, people: People | None, now: datetime, assurance: Ass
 
 
 def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
-    """Return each active person with all that they may do now, by the strongest proof that they can give."""
+    """Return each active person, with all their roles now and the strongest proof that they can give."""
     if people is None:
         return ()
     return tuple(
@@ -108,7 +108,7 @@ def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
 def able_to_approve(
     needs: Iterable[Need], known: Iterable[Approver], barred: Sequence[str], approved_by: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the people whose approval can still count for one of these needs, whatever proof it takes."""
+    """Return the people whose approval can still count for one of these needs, with any proof."""
     roles = {need.role for need in needs}
     return tuple(
         one.name
@@ -120,5 +120,5 @@ def able_to_approve(
 def able_to_resolve(
     requirement: Requirement, known: Iterable[Approver], barred: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the people who may resolve the held run, whatever proof it takes."""
+    """Return the people who may resolve the held run, with any proof."""
     return tuple(one.name for one in known if policy.can_resolve(requirement, one, barred))

@@ -1,7 +1,7 @@
-"""Time limits that count working time only: a limit as a rule has it, and what it makes of a review.
+"""Time limits that count only working time.
 
 A review's limits are counted by its own facts (`plangate.domain.calendars.Facts`), which are recorded with
-it: neither a new law of a zone nor another holiday moves a deadline, nor the judgment of one.
+it. A change of a time zone or a holiday therefore never moves a deadline, or the judgment of one.
 """
 
 import re
@@ -23,7 +23,7 @@ _WORKING: Final = re.compile(r"\s*([0-9]{1,6})\s+working\s+(day|hour)s?\s*", re.
 
 
 class WorkingTime(Frozen):
-    """So many working days, or so many working hours, of a calendar."""
+    """A number of working days or working hours of a calendar."""
 
     days: int = Field(default=0, ge=0, le=MOST_DAYS, exclude_if=lambda value: not value)
     hours: int = Field(default=0, ge=0, le=MOST_HOURS, exclude_if=lambda value: not value)
@@ -41,7 +41,7 @@ class WorkingTime(Frozen):
         return f"{amount} ({self.calendar.name})"
 
     def after(self, at: datetime, calendar: Calendar) -> datetime:
-        """Return when it is over that begins at ``at``; at the latest when no review takes longer."""
+        """Return when this limit ends if it begins at ``at``; at most the longest review later."""
         latest = at + LONGEST_TIMEOUT
         try:
             return min(calendar.add_working(at, days=self.days, hours=self.hours), latest)
@@ -50,7 +50,7 @@ class WorkingTime(Frozen):
 
 
 def read_working(text: str) -> tuple[int, int] | None:
-    """Return how many working days, or working hours, ``text`` means; None if it means neither.
+    """Return the working days or working hours that ``text`` means; None if it means neither.
 
     Raises:
         ValueError: it is none, or more than a limit may be.
@@ -68,7 +68,7 @@ def read_working(text: str) -> tuple[int, int] | None:
 def facts_for(
     limits: Iterable[WorkingTime], at: datetime, calendars: Sequence[Calendar]
 ) -> tuple[Facts, ...]:
-    """Return the facts by which these limits are counted from ``at`` on.
+    """Return the facts that determine these limits from ``at`` on.
 
     Args:
         limits: those of the requirement.
@@ -83,7 +83,7 @@ def facts_for(
 
 
 def end_of(limit: WorkingTime, at: datetime, facts: Iterable[Facts]) -> datetime:
-    """Return when a limit is over that begins at ``at``, by these facts; at once if they lack its own."""
+    """Return when a limit that begins at ``at`` ends by these facts; immediately if they lack its own."""
     own = next((one for one in facts if one.calendar == limit.calendar.name), None)
     if own is None:
         return at

@@ -1,4 +1,4 @@
-"""Who may approve what: the policy, its conditions, the list of people, and what a plan needs by them.
+"""Who may approve what: the policy, its conditions, the list of people, and what a plan then requires.
 
 May import signing (for public keys), settings and the domain.
 """

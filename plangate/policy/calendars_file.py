@@ -107,7 +107,7 @@ def read_calendars(
         document: the file as TOML, for which ``Any`` stands.
         raw: the file.
         faults: to which each fault is added.
-        is_kept: whether the records kept it: then this system need not know its zones and countries.
+        is_kept: whether it comes from the records; this system then need not know its zones and countries.
     """
     found: dict[str, Calendar] = {}
     where = places(raw, TABLE)
@@ -195,7 +195,7 @@ def _overlap(hours: Sequence[Hours]) -> bool:
 
 
 def _rests_too_long(calendar: Calendar) -> bool:
-    """Return whether its own days off leave no working day for more than a year."""
+    """Return whether the calendar's own days off leave no working day for more than a year."""
     if not calendar.days_off and not calendar.yearly_off:
         return False
     off, extra = set(calendar.days_off), set(calendar.extra_days)

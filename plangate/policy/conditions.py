@@ -1,10 +1,10 @@
 """The conditions of a policy: CEL, the Common Expression Language, by ``common-expression-language``.
 
-A condition is evaluated on the variables of `plangate.policy.policy_input` and gives true or false. If it can
-give neither (a missing field, a wrong type), `Condition.holds` raises `Unclear`, and the policy decides.
+A condition is evaluated on the variables of `plangate.policy.policy_input` and is true or false. If it is
+neither (a missing field, a wrong type), `Condition.holds` raises `Unclear`, and the policy decides.
 
-The library tells which variables and functions a condition uses, but not which fields of them, and it has no
-syntax tree; so the fields are found by regular expressions, which need linear time (decision 0041).
+The library reports which variables and functions a condition uses, but not which fields of them, and offers
+no syntax tree. Regular expressions that need linear time therefore find the fields (decision 0041).
 """
 
 import re
@@ -18,7 +18,7 @@ from plangate.domain.tool import ToolDeclaration
 from plangate.policy.policy_input import FIELDS, numeric_arguments, properties
 from plangate.policy.recent_calls import RECENT, calls_in, faults_of_calls
 
-# CEL's standard functions (cel-spec, langdef.md) that the library has. Macros are not functions.
+# CEL's standard functions (cel-spec, langdef.md) that the library provides. Macros are not functions.
 _FUNCTIONS: Final = frozenset(
     {
         *("bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint"),
@@ -28,7 +28,7 @@ _FUNCTIONS: Final = frozenset(
         RECENT,  # our own: sums over time
     }
 )
-# Strings and comments. An unclosed string ends with the text, so that no quote is tried twice.
+# Strings and comments. An unclosed string extends to the end of the text, so no quote is tried twice.
 _STRING: Final = re.compile(
     r"""[rR]?('''.*?(?:'''|\Z)|\"\"\".*?(?:\"\"\"|\Z)|'(?:\\.|[^'\\\n])*+'?|"(?:\\.|[^"\\\n])*+"?)|//[^\n]*""",
     re.DOTALL,
@@ -36,7 +36,7 @@ _STRING: Final = re.compile(
 _BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
 _PATH: Final = re.compile(r"(?<![\w.])(\w++)((?:\s*+\.\s*+\w++(?!\s*+\())++)")
 _WORD: Final = re.compile(r"\w+")
-# How a sum or a count is named: totals.refund.amount, totals['refund'].amount.
+# The names of sums and counts: totals.refund.amount, totals['refund'].amount.
 _NAMED: Final = re.compile(
     r"""(?<![\w.])(totals|counts)((?:\s*+\.\s*+\w++(?!\s*+\()|\s*+\[\s*+(?:'[^'\\\n]*+'|"[^"\\\n]*+")\s*+\])++)"""
 )
@@ -47,14 +47,14 @@ _OPERATOR: Final = re.compile(r"[^A-Za-z]")
 _LONGEST_REASON: Final = 300
 
 
-# The tools whose URLs, hosts, addresses and headers have one spelling.
+# The tools that normalize URLs, hosts, addresses and headers.
 _ONE_SPELLING: Final = frozenset({"http_request", "send_email"})
 _HEADER: Final = re.compile(r"\bheaders\s*\[\s*['\"]([^'\"]*)['\"]")
 _ADDRESS: Final = re.compile(r"[^\s@]*@[^\s@]+")
 
 
 RecentOf = Callable[[Limit], float]
-"""Returns what `recent` is for one step, or raises UnknownSum."""
+"""Returns the value of `recent` for one step, or raises UnknownSum."""
 
 
 class Unclear(Exception):
@@ -62,9 +62,10 @@ class Unclear(Exception):
 
 
 class _Sums:
-    """The function `recent` for one evaluation, which keeps why a sum is not known.
+    """The function `recent` for one evaluation; keeps the reason why a sum is not known.
 
-    It must not raise: the library would log that. What follows from the value in its place is not used.
+    It must not raise, because the library would log that. If a sum is not known, the result of the evaluation
+    is not used.
     """
 
     def __init__(self, recent: RecentOf | None) -> None:
@@ -110,7 +111,7 @@ class Condition:
     def holds(self, variables: Mapping[str, Any], recent: RecentOf | None = None) -> bool:
         """Return whether it is true of these variables; ``Any`` stands for JSON.
 
-        ``recent`` gives the sums over time; without it they are not known.
+        ``recent`` returns the sums over time; without it they are not known.
 
         Raises:
             Unclear: it is neither true nor false.
@@ -154,7 +155,7 @@ class Condition:
     def numbers(self) -> Mapping[str, frozenset[str]]:
         """Return the tools that its ``totals`` and ``counts`` name, each with the arguments that are summed.
 
-        `unknown_words` has checked that the arguments are numeric, if the policy was read with the tools.
+        If the policy was read with the tools, `unknown_words` has checked that the arguments are numeric.
         """
         found: dict[str, frozenset[str]] = {}
         for _, path in _NAMED.findall(self.source):
@@ -170,17 +171,17 @@ def _not_by_name(plain: str) -> Iterator[str]:
 
 
 def _uses(plain: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each use of ``totals`` and ``counts`` with the names after it; ``plain`` has no texts in it."""
+    """Yield each use of ``totals`` and ``counts`` with the names after it; ``plain`` has no strings."""
     for use in _USE.finditer(plain):
         named = _NAMED.match(plain, use.start())
         yield use[1], ["".join(name) for name in _NAME.findall(named[2])] if named else []
 
 
 def _misspelled(source: str) -> Iterator[str]:
-    """Yield a message for each URL, address and header that never matches, as no plan spells it so."""
+    """Yield a message for each URL, address and header that never matches, because plans normalize it."""
     texts = [quoted.strip("'\"") for quoted in _STRING.findall(source)]
     if not _ONE_SPELLING & set(texts):
-        return  # it concerns other tools, whose arguments may have any form
+        return  # this condition is about other tools, whose arguments may have any form
     instead = "write it as plans have it: in lower case, with A-labels (xn--…), without a default port"
     for text in texts:
         scheme, separator, rest = text.partition("://")

@@ -1,11 +1,11 @@
-"""The list of people with what people ordered since by the trail of delegations: lent roles and absences.
+"""Combine the list of people with the trail of delegations: roles that were lent since, and absences.
 
-The two are one text: the list as the file has it, a line that says where it ends, and the entries of the
-trail that count. So one SHA-256 names all that a decision was judged by, and an evidence bundle has all that
-its check needs. Without such entries the text is that of the file, unchanged.
+Both become one text: the list as the file has it, a line that marks its end, and the entries of the trail
+that count. One SHA-256 then names everything that a decision was judged by, and an evidence bundle has
+everything that its check needs. Without such entries the text of the file is unchanged.
 
-An entry counts only as far as the list proves it (`_proven`): a lent role is one that the lender has there,
-and the signature, if there is one, is by a key that the list has for them, and counts once.
+An entry counts only as far as the list proves it (`_proven`): the lender has the lent role there, and a
+signature is by a key that the list has for them, and counts once.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ from plangate.signing.tokens import stated_claims, verified
 
 _END_OF_FILE: Final = "\n# The file ends here. Added by a worker: roles that people lent since.\n"
 KEPT_FOR: Final = timedelta(days=7)
-"""How long what is over stays in the text, for decisions that arrived before its end and are judged later."""
+"""How long an ended entry stays in the text: decisions that arrived before its end may be judged later."""
 
 
 class _EntryTable(Typed):
@@ -66,9 +66,9 @@ def with_lent(
         people: as the file has it.
         entries: the accepted ones of the trail of delegations, in their order.
         at: now.
-        rules: what the worker's policy lets people lend; None to go by the rules that the entries name. What
-            it does not allow does not count, whatever stands on the trail.
-        installation: the id of these records; what was signed for another does not count.
+        rules: what the worker's policy lets people lend; None to use the rules that the entries name. Entries
+            that it does not allow do not count.
+        installation: the id of these records; orders that were signed for another do not count.
     """
     here = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
     own = tuple(_once(here))
@@ -83,7 +83,7 @@ def with_lent(
 
 
 def split_kept(text: str) -> tuple[str, str]:
-    """Return the text of the file, and what a worker added to it; empty if nothing."""
+    """Return the text of the file, and the text that a worker added to it, which may be empty."""
     file, mark, added = text.partition(_END_OF_FILE)
     return file, added if mark else ""
 
@@ -121,14 +121,14 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
 
 
 def lent_in(people: People) -> tuple[Lending, ...]:
-    """Return what was lent by the trail, as far as the list proves it; also what is over by now."""
+    """Return what was lent by the trail, as far as the list proves it, including what has ended."""
     return lent_after(_proven_in(entries_in(split_kept(people.text)[1]), people))
 
 
 def still_needed(
     entries: Sequence[AuditEntry], at: datetime, rules: DelegationRules | None
 ) -> tuple[AuditEntry, ...]:
-    """Return the entries that by these rules say something that is not over for long, or end it."""
+    """Return the entries that these rules allow and that have not ended for long, and those that end them."""
     needed: list[AuditEntry] = []
     for entry in entries:
         event = entry.event
@@ -146,13 +146,13 @@ def still_needed(
 
 
 def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
-    """Return whether a token says that it is for another installation; whether it is valid is asked later."""
+    """Return whether a token names another installation; whether it is valid is checked later."""
     audience = _stated_in(entry).get("aud")
     return isinstance(audience, str) and audience.partition("/")[0] != installation
 
 
 def _ends(entry: AuditEntry, entries: Sequence[AuditEntry]) -> datetime | None:
-    """Return when what an order lends is over, or its absence, by it and the orders after it."""
+    """Return when the loan or absence of an order ends, by this order and the later ones."""
     together = _decisions([entry, *(one for one in entries if one.number > entry.number)])
     first = next(iter(lent_after(together[:1])), None)
     own = (lent_after if first is not None else away_after)(together)
@@ -183,7 +183,7 @@ def _proven_in(entries: Iterable[AuditEntry], people: People) -> list[Delegation
 
 
 def _once(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
-    """Yield the entries but those whose token an entry before has: what was taken back is not lent anew."""
+    """Yield the entries without a token that an earlier one has: a replayed order must not lend again."""
     used: set[tuple[str, str]] = set()
     for entry in entries:
         stated = _stated_in(entry)
@@ -194,14 +194,14 @@ def _once(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
 
 
 def _stated_in(entry: AuditEntry) -> Mapping[str, JsonValue]:
-    """Return what the token of an order says, without verifying it; nothing if it has none."""
+    """Return the claims in an order's token without verifying them; none without a token."""
     event = entry.event
     order = event.arrival.order if isinstance(event, DelegationDecided) else None
     return stated_claims(order.signature) if order is not None and order.signature is not None else {}
 
 
 def _decisions(entries: Iterable[AuditEntry]) -> list[DelegationDecided]:
-    """Return the decisions of entries that are as they were written."""
+    """Return the decisions of the entries that are unchanged since they were written."""
     return [
         entry.event
         for entry in entries
@@ -217,7 +217,7 @@ def _is_as_written(entry: AuditEntry) -> bool:
 
 
 def _proven(decision: DelegationDecided, people: People) -> bool:
-    """Return whether the list supports an accepted order: what it says of the past is for the auditor."""
+    """Return whether the list supports an accepted order by its present state; auditors check the past."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None or not same_person(order.by, approver.name):
         return False
@@ -233,7 +233,7 @@ def _proven(decision: DelegationDecided, people: People) -> bool:
 
 
 def _allows(rules: DelegationRules, decision: DelegationDecided) -> bool:
-    """Return whether these rules let the sender lend all that they lent, with the proof that they gave."""
+    """Return whether these rules let the sender lend all roles of the order with its proof of identity."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None:
         return False
@@ -242,7 +242,7 @@ def _allows(rules: DelegationRules, decision: DelegationDecided) -> bool:
 
 
 def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) -> bool:
-    """Return whether the order is proven as recorded: by a key of this person, or by a trusted web server."""
+    """Return whether a key of this person, or a trusted web server, proves the order as recorded."""
     order, approver = decision.arrival.order, decision.approver
     assert order is not None
     assert approver is not None
@@ -262,7 +262,7 @@ def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) 
 
 
 def _lending(person: Person, lent: Iterable[Lending]) -> Person:
-    """Return a person with what they lent; a role that they do not have in the list is left out."""
+    """Return a person with the roles that they lent, without roles that they do not have in the list."""
     more = []
     for one in lent:
         roles = tuple(role for role in one.roles if role in person.roles)

@@ -1,4 +1,4 @@
-"""Escalations of a rule that other rules take away: what one leaves to a role alone, no other gives away."""
+"""Find escalations that other rules void: if one rule reserves approvals to a role, no other may widen it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from plangate.domain.policy import Rule
 
 
 class LostEscalation(Frozen):
-    """One escalation of a rule that has no effect, and the rules that leave its role to itself."""
+    """One escalation without effect, and the rules that allow none for its role."""
 
     rule: str
     role: str
@@ -18,11 +18,11 @@ class LostEscalation(Frozen):
 
 
 def lost_escalations(rules: Sequence[Rule], kept: Iterable[Escalation] = ()) -> Iterator[LostEscalation]:
-    """Yield the escalations that others of these rules take away, if all of them match.
+    """Yield the escalations that other rules among these void, if all of them match.
 
     Args:
-        rules: that match, or that may.
-        kept: the escalations that take effect all the same.
+        rules: those that match, or may match.
+        kept: the escalations that still take effect.
     """
     has = {(one.role, one.to) for one in kept}
     for rule in rules:

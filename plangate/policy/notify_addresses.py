@@ -1,9 +1,10 @@
-"""Check an address to which notices go, as it is written in the list of people.
+"""Check the addresses in the list of people to which notices go.
 
 ``mailto:dana@example.org`` is mail, by the server of ``PLANGATE_SMTP_URL``. Any other address is a URL of
 Apprise, such as ``slack://${SLACK_TOKEN}/#approvals``. The list is kept with the records and shown to
-auditors, so it holds no secret: ``${NAME}`` stands for a variable in the environment of the process that
-sends. What is wrong whatever the variables are is found here; the rest shows when a notice is sent.
+auditors, so it must not hold a secret: ``${NAME}`` stands for a variable in the environment of the process
+that sends. This module finds the faults that do not depend on the variables; the others appear when a notice
+is sent.
 """
 
 import re
@@ -22,14 +23,14 @@ _PLAIN_MAIL: Final = re.compile(r"[A-Za-z0-9_+=&'~#$*/.-]+@[^\s@/?#,;:<>()\[\]\\
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[!-~]+)")
 VARIABLE: Final = re.compile(r"\$\{([^{}]*)\}")
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
-# What Plangate, its tools and the services around it read: such a value must never become part of an address.
+# Read by Plangate, its tools and the services around it: such values must never become part of an address.
 _OWN: Final = (
     *("PLANGATE_", "TEMPORAL_", "OPENAI_", "ANTHROPIC_", "AWS_", "AZURE_", "GCP_", "GOOGLE_APPLICATION_"),
     *("STRIPE_", "PAYPAL_", "GITHUB_", "GH_", "GITLAB_", "JIRA_", "ATLASSIAN_", "SMTP_", "MAIL_"),
     *("PG", "POSTGRES", "MYSQL_", "REDIS_", "DATABASE_", "DB_", "KUBE", "VAULT_", "DOCKER_", "SSH_"),
     *("XDG_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
 )
-# A host and a path may be all that these have.
+# These may have only a host and a path.
 _OPEN: Final = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys"})
 
 
@@ -70,7 +71,7 @@ def _url(text: str) -> str:
 
 
 def _is_link_local(place: str) -> bool:
-    """Return whether a host, in whatever spelling, is an IP address such as 169.254.169.254 or fe80::1."""
+    """Return whether a host, in any spelling, is an IP address such as 169.254.169.254 or fe80::1."""
     host = place.partition("?")[0]
     host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     try:
@@ -89,5 +90,5 @@ NotifyAddress = Annotated[str, AfterValidator(_address)]
 
 
 def variables_in(address: str) -> tuple[str, ...]:
-    """Return the names of the variables that an address refers to."""
+    """Return the names of the variables in an address."""
     return tuple(dict.fromkeys(VARIABLE.findall(address)))

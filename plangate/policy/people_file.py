@@ -1,7 +1,7 @@
 """Read the list of people, a TOML file: names, roles, addresses, public keys, delegations.
 
-The text that the records keep has more than the file: ``[web]``, the web servers that were trusted, and each
-``[[enrolment]]``, a signed change of keys (`plangate.policy.people_in_force` adds them).
+The text in the records has two additions, which `plangate.policy.people_in_force` makes: ``[web]``, the
+trusted web servers, and each ``[[enrolment]]``, a signed change of keys.
 """
 
 import hashlib
@@ -144,7 +144,7 @@ def read_people(path: Path, *, is_kept: bool = True) -> People:
 
     Args:
         path: the file.
-        is_kept: whether it may be one that the records kept, not only one for a worker.
+        is_kept: whether it may be a list from the records, with a worker's additions.
 
     Raises:
         FileInvalid: carries every fault.
@@ -153,7 +153,7 @@ def read_people(path: Path, *, is_kept: bool = True) -> People:
 
 
 def people_in(text: str, name: str = "the list of people") -> People:
-    """Read a list of people from its text, such as the one in an evidence bundle, with the roles lent since.
+    """Read a list of people from its text, such as that of an evidence bundle, with the roles lent since.
 
     Raises:
         FileInvalid: as `read_people`.
@@ -201,7 +201,7 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
 
 
 def _added(document: dict[str, Any], faults: list[Fault]) -> tuple[TrustedWeb, list[KeyStatement]]:
-    """Return what a worker added to the file; ``Any`` stands for TOML."""
+    """Return the additions of a worker to the file; ``Any`` stands for TOML."""
     web = TrustedWeb()
     try:
         typed = _WebEntry.model_validate(document.get("web", {}))
@@ -264,7 +264,7 @@ def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person
 
 
 def _roles(document: dict[str, Any], where: Mapping[int, str], faults: list[Fault]) -> tuple[Role, ...]:
-    """Return what the file says of roles; ``Any`` stands for TOML."""
+    """Return the descriptions of roles in the file; ``Any`` stands for TOML."""
     roles: dict[str, Role] = {}
     for index, entry in enumerate(tables(document, "role", faults)):
         at = f"role {str(entry.get('name', index + 1))[:_TEXT_OF_NAME]!r} ({where.get(index, 'in a list')})"

@@ -1,7 +1,8 @@
-"""The list of people by which workers judge: the file, the trusted web servers, and the keys enrolled since.
+"""Build the list of people by which workers judge: file, trusted web servers, and keys enrolled since.
 
-The three are one text, so that one SHA-256 names all that a decision was judged by, and an evidence bundle
-has all that its check needs. Without web servers and passkeys the text is that of the file, unchanged.
+The three become one text: one SHA-256 then names everything that a decision was judged by, and an evidence
+bundle has everything that its check needs. Without web servers and passkeys the text of the file is
+unchanged.
 """
 
 import json
@@ -45,9 +46,9 @@ def people_in_force(
     Args:
         people: as the file has it.
         web: the web servers that the worker's settings trust.
-        statements: the signed changes of keys that the records have, in their order; what the list does not
-            prove is left out, and named in `People.unproven`.
-        installation: the id of these records; changes that were signed for another are left out too.
+        statements: the signed changes of keys in the records, in order; those that the list does not prove
+            are left out, and named in `People.unproven`.
+        installation: the id of these records; changes that were signed for another one are left out, too.
     """
     trusting = people.model_copy(update={"web": web})
     enrolled = with_enrolments(trusting, statements, installation)
@@ -75,4 +76,4 @@ def _written(text: str, web: TrustedWeb, enrolments: Sequence[Enrolment]) -> str
 
 
 def _quoted(texts: Sequence[str]) -> str:
-    return json.dumps(list(texts))  # of ASCII without control characters, which TOML spells as JSON does
+    return json.dumps(list(texts))  # ASCII without control characters, which TOML quotes as JSON does

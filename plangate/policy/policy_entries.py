@@ -1,4 +1,4 @@
-"""The tables and keys of a policy file as people write them; docs/policy.md lists them from here."""
+"""The tables and keys of a policy file; the lists in docs/policy.md are generated from here."""
 
 from typing import Annotated, Final
 

@@ -1,4 +1,4 @@
-"""What is wrong with the rules of a policy that can be read: unknown roles and tools, names used twice."""
+"""Find faults in the rules of a readable policy, such as unknown roles and tools, or names used twice."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -20,14 +20,14 @@ _ONCE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # conditions do not see it
 
 
 class Known(NamedTuple):
-    """What a policy is checked against: all tools, and the roles that active people have."""
+    """The facts that a policy is checked against: all tools, and the roles of active people."""
 
     tools: Mapping[str, ToolDeclaration]
     roles: Collection[str] | None
 
 
 def faults_of_name(name: str, at: FaultPath, names: set[str]) -> Iterator[Fault]:
-    """Yield a fault if another rule has the name, or may have it; ``names`` are those so far."""
+    """Yield a fault if the name is taken or reserved; ``names`` are those so far."""
     if name == DEFAULT_RULE or name in names:
         why = "is reserved for [default]" if name == DEFAULT_RULE else "is also another rule's name"
         yield Fault((*at, "name"), f"{why}; choose another name")
@@ -35,7 +35,7 @@ def faults_of_name(name: str, at: FaultPath, names: set[str]) -> Iterator[Fault]
 
 
 def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[Fault]:
-    """Yield what is wrong with what a rule asks for."""
+    """Yield the faults in the demands of a rule."""
     in_needs = (*at, "needs")
     named = [need.role for need in rule.needs]
     for role in dict.fromkeys(named):
@@ -74,7 +74,7 @@ def _faults_of_reminders(rule: Rule, at: FaultPath) -> Iterator[Fault]:
 
 
 def faults_of_times(rules: Iterable[Rule]) -> Iterator[Fault]:
-    """Yield a fault if approvals may be too old before the time to take them back is over."""
+    """Yield a fault if approvals may expire before the cooling-off time is over."""
     rules = list(rules)
     longest = max(rules, key=lambda rule: rule.cooling_seconds or 0)
     shortest = min(rules, key=lambda rule: rule.approval_valid_for or math.inf)
@@ -98,7 +98,7 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
 
 
 def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
-    """Yield what is wrong with whom a rule lets see a run."""
+    """Yield the faults in a rule about who may see a run."""
     if not seers.who and not seers.roles:
         yield Fault(at, "names no one; name in who or in roles who may see the run")
     if ANYONE in seers.roles:
@@ -111,7 +111,7 @@ def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterato
 
 
 def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
-    """Yield why a condition cannot be true of any plan."""
+    """Yield the reason why a condition is never true, if it never is."""
     unknown = list(condition.unknown_words(tools))
     yield from unknown
     if unknown or not tools:

@@ -1,9 +1,9 @@
-"""Read the policy, a TOML file of rules, each with a condition and what a plan needs if it holds.
+"""Read the policy, a TOML file of rules: each has a condition, and what a plan needs if it holds.
 
 A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition
 is neither true nor false of a step, a rule that demands approvals matches and a rule without needs does not.
-A resolve rule matches then too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`);
-and so does a see rule, which can only narrow who may see the run.
+A resolve rule matches then, too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`);
+so does a see rule, which can only narrow who may see the run.
 """
 
 import hashlib
@@ -72,15 +72,15 @@ _DEFAULT: Final = ("[default]",)
 _OF_ALL: Final = tuple(WholePolicy.model_fields)
 AnyRule = TypeVar("AnyRule", Rule, ResolveRule, Seers)
 Rules = Mapping[str, tuple[AnyRule, Condition]]
-"""Rules by name, each with its condition, in the order of the file."""
+"""Rules by name, each with its condition, in file order."""
 _Read = Callable[[dict[str, Any], FaultPath, Known | None, list[Fault]], AnyRule | None]
 """Reads one table (``Any`` stands for TOML), or adds its faults."""
 
 
 class UnclearMatch(Frozen):
-    """A rule whose condition is neither true nor false of a step, and whether it matches then.
+    """A rule whose condition is neither true nor false of a step, and whether it then matches.
 
-    ``resolves``: it says who may resolve, and asks for its roles besides one that could approve the plan.
+    ``resolves``: it says who may resolve, who then needs its roles and a role that could approve the plan.
     ``sees``: it says who may see the run.
     """
 
@@ -94,8 +94,9 @@ class UnclearMatch(Frozen):
 class StepExplanation(Frozen):
     """Which rules matched one step (from 1); the default if none did.
 
-    ``resolve`` are those that say who may resolve a held run; without any, those who could approve it.
-    ``see`` are those that say who may see the run; without any, everyone of the list.
+    ``resolve`` are those that say who may resolve a held run; if there are none, those who could approve it
+    may. ``see`` are those that say who may see the run; if there are none, everyone in the list of people
+    may.
     """
 
     number: int
@@ -107,7 +108,7 @@ class StepExplanation(Frozen):
 
 
 class Explanation(Frozen):
-    """How a plan came to its requirement."""
+    """How the requirement of a plan follows from the rules."""
 
     steps: tuple[StepExplanation, ...]
     requirement: Requirement
@@ -117,7 +118,7 @@ class Explanation(Frozen):
 class FilePolicy:
     """A policy from a file; implements `plangate.domain.policy.Policy`.
 
-    Without ``tools``, ``totals`` and ``counts`` hold only what its conditions name.
+    Without ``tools``, ``totals`` and ``counts`` hold only the names in its conditions.
     """
 
     def __init__(
@@ -158,10 +159,10 @@ class FilePolicy:
 
     @property
     def delegation_rules(self) -> DelegationRules:
-        """The roles that people may lend, each with the strongest proof that an act in it can need.
+        """The roles that people may lend, each with the strongest proof that an act in that role can need.
 
-        Rules that match together add up, so a rule that asks for proof may apply to what another rule needs
-        of any role: the strongest of all rules counts for each.
+        The demands of rules that match together add up, so one rule's proof may apply to another rule's role.
+        Each role therefore gets the strongest proof of all rules.
         """
         of_any_plan = [rule.assurance for rule, _ in self.rules]
         of_any_plan += [rule.assurance for rule, _ in self.resolve_rules]
@@ -209,7 +210,7 @@ class FilePolicy:
         recent: Sequence[RecentSum] = (),
         duplicates: Sequence[Duplicate] = (),
     ) -> Explanation:
-        """Return what this plan needs, and which rule asked for it at which step."""
+        """Return what this plan needs, and which rules asked for it at which steps."""
         sums = partial(recent_sum, plan=plan, person=requester, sums=recent)
         seen = variables_of_steps(
             plan, self._numbers, request=request, requester=requester, duplicates=duplicates
@@ -265,7 +266,7 @@ class FilePolicy:
 def _narrowing(
     rules: Rules[AnyRule], variables: Mapping[str, Any], recent: RecentOf
 ) -> tuple[list[str], list[UnclearMatch]]:
-    """Return the rules that match, and the unclear ones among them: those narrow too."""
+    """Return the rules that match, and the unclear ones among them, which also narrow."""
     matched: list[str] = []
     unclear: list[UnclearMatch] = []
     for name, (_, condition) in rules.items():
@@ -296,7 +297,7 @@ def read_policy(
 
 
 def policy_in(text: str) -> FilePolicy:
-    """Read a policy from the text that the records keep, without checking its tools and roles.
+    """Read a policy from its text in the records, without checking its tools and roles.
 
     Raises:
         FileInvalid: this release cannot read it.
@@ -305,7 +306,7 @@ def policy_in(text: str) -> FilePolicy:
 
 
 def narrows_seeing(text: str) -> bool:
-    """Return whether the text of a policy has rules ``[[see]]``; true if it is no TOML."""
+    """Return whether the text of a policy has rules ``[[see]]``; true if it is not TOML."""
     try:
         return bool(tomllib.loads(text).get("see"))
     except tomllib.TOMLDecodeError:
@@ -313,7 +314,7 @@ def narrows_seeing(text: str) -> bool:
 
 
 def roles_that_see(text: str) -> tuple[frozenset[str], ...]:
-    """Return the roles that each rule ``[[see]]`` of a policy's text lets see; empty if it is no TOML."""
+    """Return the roles that each rule ``[[see]]`` in a policy's text names; empty if it is not TOML."""
     try:
         return tuple(frozenset(one.get("roles", ())) for one in tomllib.loads(text).get("see", ()))
     except (tomllib.TOMLDecodeError, AttributeError, TypeError):
@@ -323,7 +324,7 @@ def roles_that_see(text: str) -> tuple[frozenset[str], ...]:
 def checked_policy(
     text: str, tools: Mapping[str, ToolDeclaration], roles: Collection[str] | None
 ) -> FilePolicy:
-    """Read a policy from its text; the rest is as in `read_policy`.
+    """Read a policy from its text; see `read_policy`.
 
     Raises:
         FileInvalid: carries every fault.

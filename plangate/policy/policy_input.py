@@ -1,7 +1,7 @@
-"""What a policy's conditions see of a plan: the one place where a variable is added.
+"""The variables of a policy's conditions; add new ones here.
 
-The names that a condition may use, the values that it gets, and the table in docs/policy.md all follow from
-`PolicyInput`: its fields, their types and their descriptions.
+The names that a condition may use, their values, and the table in docs/policy.md all follow from the fields
+of `PolicyInput`, their types and their descriptions.
 """
 
 import unicodedata
@@ -29,7 +29,7 @@ class RequestInput(Frozen):
 
     @classmethod
     def of(cls, request: str, requester: str) -> "RequestInput":
-        """Return what a condition sees of a request."""
+        """Return the variable for a request."""
         return cls(text=_one_text(request), requester=_one_text(requester))
 
 
@@ -43,7 +43,7 @@ class StepInput(Frozen):
 
     @classmethod
     def of(cls, step: Step, number: int) -> "StepInput":
-        """Return what a condition sees of step ``number``."""
+        """Return the variable for step ``number``."""
         reason, arguments = _one_text(step.reason), _one_text(step.arguments)
         return cls(tool=step.tool, number=number, reason=reason, arguments=arguments)
 
@@ -56,7 +56,7 @@ class PlanInput(Frozen):
 
     @classmethod
     def of(cls, plan: Plan) -> "PlanInput":
-        """Return what a condition sees of a plan."""
+        """Return the variable for a plan."""
         steps = tuple(StepInput.of(step, number) for number, step in enumerate(plan.steps, start=1))
         return cls(summary=_one_text(plan.summary), steps=steps)
 
@@ -73,14 +73,14 @@ class DuplicateInput(Frozen):
 
     @classmethod
     def of(cls, duplicate: Duplicate) -> "DuplicateInput":
-        """Return what a condition sees of a duplicate."""
+        """Return the variable for a duplicate."""
         return cls(**{name: getattr(duplicate, name) for name in cls.model_fields})
 
 
 class PolicyInput(Frozen):
     """The variables of a condition.
 
-    Texts are in Unicode's normal form C, as the conditions are: texts that read alike are equal.
+    Texts are in Unicode's normal form C, as the conditions are, so texts that read alike are equal.
     """
 
     request: RequestInput
@@ -111,7 +111,7 @@ class PolicyInput(Frozen):
         requester: str,
         duplicates: Sequence[Duplicate] = (),
     ) -> "PolicyInput":
-        """Return what a condition sees of the first step of a plan.
+        """Return the variables for the first step of a plan.
 
         ``numbers`` maps each tool to its numeric arguments: their sum is 0 if no step has one.
         """
@@ -129,7 +129,7 @@ class PolicyInput(Frozen):
 
 
 def _fields(annotation: Any) -> Mapping[str, str]:
-    """Return the fields of a variable with their descriptions; empty if it is a map, which has any names."""
+    """Return the fields of a variable with their descriptions; empty if it is a map with any names."""
     if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return {}
     return {name: field.description or "" for name, field in annotation.model_fields.items()}
@@ -138,7 +138,7 @@ def _fields(annotation: Any) -> Mapping[str, str]:
 FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     name: _fields(field.annotation) for name, field in PolicyInput.model_fields.items()
 }
-"""Each variable with its fields and their descriptions; a variable with any names in it has none here."""
+"""Each variable with its fields and their descriptions; none for a map with any names."""
 
 
 FUNCTIONS: Final[Mapping[str, str]] = {
@@ -146,7 +146,7 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "reserved or did in the window, and this whole plan. All four are plain texts; see "
     "[sums over time](#sums-over-time)"
 }
-"""The functions that are no part of CEL, each with its description."""
+"""The functions that are not part of CEL, each with its description."""
 
 
 def variables_of_steps(
@@ -181,7 +181,7 @@ def numbers_of(tools: Mapping[str, ToolDeclaration]) -> dict[str, tuple[str, ...
 
 @cache
 def numeric_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
-    """Return the numeric arguments; cached, because making a schema takes longer than judging a plan."""
+    """Return the numeric arguments; cached, because building a schema takes longer than judging a plan."""
     schema = arguments.model_json_schema()
     described = properties(schema).items()
     return tuple(name for name, one in described if _types(one, schema) & {"integer", "number"})
@@ -192,7 +192,7 @@ def single_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
     """Return the arguments that have one value: a text, a number or a truth value, not a list."""
     schema = arguments.model_json_schema()
     single = {"string", "integer", "number", "boolean", "null"}
-    reference = "object"  # of a `plangate.domain.tool.Reference`, in place of the value
+    reference = "object"  # a `plangate.domain.tool.Reference` in place of the value
     return tuple(
         name
         for name, one in properties(schema).items()
@@ -207,7 +207,7 @@ def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _one_text(value: JsonValue) -> Any:
-    """Return JSON with each text in normal form C; names stay, because two must not become one."""
+    """Return JSON with each text in normal form C; names are unchanged, because two must not become one."""
     match value:
         case str():
             return unicodedata.normalize("NFC", value)
@@ -231,14 +231,14 @@ def _totals(steps: Sequence[Step], tool: str, numeric: Collection[str]) -> dict[
 
 
 def _sum(values: Sequence[Number]) -> Number:
-    """Return the sum of the numbers as they are written: 0.1 and 0.2 are 0.3."""
+    """Return the sum of the numbers as written: 0.1 and 0.2 are 0.3."""
     if all(isinstance(value, int) for value in values):
         return sum(values)
     return float(sum(Decimal(repr(value)) for value in values))
 
 
 def _resolved(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the alternatives that a JSON schema allows, with references followed."""
+    """Yield the alternatives in a JSON schema, following references."""
     if "$ref" in described:
         yield from _resolved(schema.get("$defs", {}).get(described["$ref"].rpartition("/")[2], {}), schema)
     elif "anyOf" in described:

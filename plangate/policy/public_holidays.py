@@ -1,7 +1,7 @@
-"""The public holidays of countries and their regions, by the package ``holidays``.
+"""Look up the public holidays of countries and regions in the package ``holidays``.
 
-It is imported only where a calendar names a country. What it says of the time of a review is recorded with
-the plan (`plangate.domain.calendars.Facts`), so judging that again needs no package.
+The package is imported only if a calendar names a country. Its holidays within the time of a review are
+recorded with the plan (`plangate.domain.calendars.Facts`), so judging the review again does not need it.
 """
 
 from datetime import date, datetime, timedelta
@@ -13,11 +13,11 @@ from plangate.domain.errors import NoWorkingTime
 from plangate.domain.policy import Requirement
 from plangate.domain.working_time import facts_for
 
-_BEFORE = timedelta(days=35)  # a reminder may be due before the review began
+_BEFORE = timedelta(days=35)  # a reminder may be due before the review begins
 
 
 def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
-    """Return a calendar with its public holidays from shortly before ``at`` on, as far as it looks ahead.
+    """Return a calendar with its public holidays from shortly before ``at`` to the end of its search.
 
     Raises:
         NoWorkingTime: the package ``holidays`` is missing, or does not know the country.
@@ -35,7 +35,7 @@ def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
 
 
 def facts_at(requirement: Requirement, at: datetime) -> tuple[Facts, ...]:
-    """Return the facts by which the limits of a review that begins at ``at`` are counted.
+    """Return the facts that determine the limits of a review that begins at ``at``.
 
     Raises:
         NoWorkingTime: the holidays or the zone of a calendar are not known here.

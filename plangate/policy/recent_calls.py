@@ -1,4 +1,4 @@
-"""Find the calls of `recent` in a condition: their arguments are plain texts, known before any plan."""
+"""Find the calls of `recent` in a condition; their arguments are string literals, known before any plan."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ HOW_TO_CALL: Final = (
 _TEXT: Final = r"""\s*+('[^'\\\n]*+'|"[^"\\\n]*+")\s*+"""
 _CALL: Final = re.compile(rf"\s*+\({_TEXT},{_TEXT},{_TEXT}(?:,{_TEXT})?+\)")
 _OPENS: Final = re.compile(r"\s*+\(")
-# A text or a comment, in which nothing is called; or the word, which after a point may be a field's name.
+# A string or a comment, which contains no call; or the word, which may be a field's name after a point.
 _WORD: Final = re.compile(
     r"""(?P<text>'{3}.*?(?:'{3}|\Z)|"{3}.*?(?:"{3}|\Z)|'(?:\\.|[^'\\\n])*+'?|"(?:\\.|[^"\\\n])*+"?|//[^\n]*)"""
     r"""|(?P<point>\.\s*+)?(?<!\w)recent(?!\w)""",
@@ -42,7 +42,7 @@ def calls_in(source: str) -> tuple[tuple[Limit, ...], bool]:
 
 
 def faults_of_calls(source: str, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
-    """Yield a message for each call that can never give a sum."""
+    """Yield a message for each call that can never return a sum."""
     limits, is_plain = calls_in(source)
     if not is_plain:
         yield f"uses recent in a way that cannot be checked; {HOW_TO_CALL}"

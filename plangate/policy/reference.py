@@ -1,4 +1,4 @@
-"""The lists in docs/policy.md that are made from the code: a policy's keys, and a condition's variables.
+"""Generate the lists in docs/policy.md: a policy's keys, and a condition's variables.
 
 ``make reference`` rewrites them; ``python -m plangate.policy.reference docs/policy.md`` prints the document.
 """
@@ -40,7 +40,7 @@ def keys(table: str) -> str:
 
 
 def with_lists(document: str) -> str:
-    """Return a document with the current lists, each between its two marks.
+    """Return a document with the current lists, each between its marks.
 
     Raises:
         ValueError: marks are missing.

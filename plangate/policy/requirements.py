@@ -1,7 +1,7 @@
-"""Derive again what a plan on the record needs, instead of trusting the requirement on the record.
+"""Derive again what a recorded plan needs, instead of trusting the recorded requirement.
 
 The requirement follows from the plan, the request, the requester and the policy. Records and bundles keep the
-policy's text, so a worker that finds a plan and an auditor compute the same requirement.
+policy's text, so workers and auditors compute the same requirement.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from plangate.policy.policy_file import FilePolicy, policy_in
 
 
 def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requirement:
-    """Return what the policy requires of a plan on the record."""
+    """Return what the policy requires of a recorded plan."""
     return demanded_of(
         policy,
         drafted.plan,
@@ -44,17 +44,17 @@ def demanded_of(
 ) -> Requirement:
     """Return what the policy requires of a plan.
 
-    An edited plan needs what it would need if its author had requested it, and what it needs of the
-    requester: what a policy lets one of them do alone, the other may not do in that name.
+    An edited plan needs what it would need from its requester, and also what it would need if its author had
+    requested it. Neither can thereby use what the policy allows only the other.
 
     Args:
         policy: of the worker, or the recorded one.
         plan: the plan.
         requested: the request.
-        requester: their name as the list of people has it; empty without a list.
-        author: who edited the plan; empty if nobody did.
+        requester: the name as the list of people has it; empty without a list.
+        author: who edited the plan; empty for an unedited plan.
         recent: the sums over time, as `sums_for` names them.
-        duplicates: the steps of other runs that are the same.
+        duplicates: the equal steps of other runs.
     """
     return reduce(
         strictest,
@@ -74,7 +74,7 @@ def judged_for(requested: Requested, *, requester: str, author: str) -> tuple[st
 
 
 def sums_for(policy: Policy, drafted: Drafted, requested: Requested) -> tuple[RecentSum, ...]:
-    """Return the sums over time that judging a plan on the record needs; see `sums_wanted`."""
+    """Return the sums over time that judging a recorded plan needs; see `sums_wanted`."""
     people = judged_for(requested, requester=drafted.requester, author=drafted.author)
     return sums_wanted(limits_of(policy), drafted.plan, people)
 
@@ -85,7 +85,7 @@ def limits_of(policy: Policy) -> tuple[Limit, ...]:
 
 
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
-    """Return what is wrong if a plan on the record asks for less than was ``demanded``."""
+    """Return what is wrong if a recorded plan asks for less than was ``demanded``."""
     wanted = asks_for_less(drafted.requirement, demanded)
     longest = exceeds_requirement(drafted, demanded)
     if wanted is None and longest is not None:
@@ -100,7 +100,7 @@ def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
 
 
 def policy_named(name: str, texts: Iterable[RuleText]) -> Policy | None:
-    """Return the policy whose text has this SHA-256; None if no text has it, or it cannot be read."""
+    """Return the policy whose text has this SHA-256; None if there is none, or it cannot be read."""
     if not name:
         return OneApproval()
     kept = next((text for text in texts if text.hash == name and text.is_as_named()), None)
@@ -118,9 +118,9 @@ def _read(text: str) -> Policy | None:
 def soft_requirements(
     workflow_id: str, trail: Sequence[AuditEntry], texts: Sequence[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each plan that asks for less than its policy, also by the sums over time on the record.
+    """Yield each plan that asks for less than its policy demands, also by the recorded sums over time.
 
-    What other plans had at that moment is not in the trail of one run, so it is taken from the record.
+    The amounts of other plans at that moment are not in this run's trail, so the recorded sums are used.
     """
     requested: Requested | None = None
     drafted: Drafted | None = None

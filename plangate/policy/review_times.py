@@ -1,6 +1,6 @@
-"""Work out the times of a review as it opens: when it ends, and when the steps of its plan may begin.
+"""Work out the times of a review when it opens: its end, and when the steps of its plan may begin.
 
-They are recorded with the facts by which they were counted, and never worked out again from the calendars.
+They are recorded with the facts that determined them, and never worked out again from the calendars.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ class ReviewTimes(NamedTuple):
 
     Attributes:
         deadline: when it ends.
-        facts: those by which its limits in working time were counted.
+        facts: those that determined its limits in working time.
         starts: when the steps of its plan may begin; None for any time.
     """
 
@@ -42,11 +42,11 @@ def first_times(requested: Requested, requirement: Requirement, plan: Plan, at: 
 
 
 def reopened_times(requested: Requested | None, drafted: Drafted, at: datetime) -> ReviewTimes:
-    """Return the times of the review that is opened again at ``at``.
+    """Return the times of the review that is reopened at ``at``.
 
     Args:
         requested: the request.
-        drafted: the plan, with the requirement that it has from then on.
+        drafted: the plan, with its requirement from then on.
         at: when it begins.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The rules that a worker judges by: the policy and the list of people that its settings name."""
+"""Read the rules that a worker judges by: the policy and the list of people that its settings name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def policy_hash_of(policy: Policy | None) -> str:
 
 
 def stop_rules_of(policy: Policy | None) -> StopRules:
-    """Return who may stop and who may release by this policy; the defaults without a file."""
+    """Return who may stop and who may release under this policy; the defaults without a file."""
     return policy.stop_rules if isinstance(policy, FilePolicy) else StopRules()
 
 
@@ -50,7 +50,7 @@ def delegation_rules_of(policy: Policy | None) -> DelegationRules:
 
 @lru_cache(maxsize=4)
 def delegation_rules_in(text: str) -> DelegationRules:
-    """Return what the text of a policy lets people lend; nothing if this release cannot read it."""
+    """Return what a policy's text lets people lend; nothing if this release cannot read it."""
     try:
         return policy_in(text).delegation_rules if text else DelegationRules()
     except FileInvalid:

@@ -1,9 +1,9 @@
 """Read files that people save while a worker reads them, once they have not changed for a while.
 
-An editor may empty a file before it fills it again, and half a list of people can be a valid TOML document in
-which a person is active who is not. So content counts when the file has not changed for `SETTLE_SECONDS`, by
-its own times or, if the clock of a file server differs, by this process's; and when its size was the same
-before and after reading, and is that of the content.
+An editor may empty a file before it fills it again, and the first half of a list of people can be valid TOML
+in which a person is wrongly active. Content therefore counts only when two conditions hold. The file has not
+changed for `SETTLE_SECONDS`, by its own times or, if the clock of a file server differs, by this process's
+clock. And its size was the same before and after reading, and equals that of the content.
 """
 
 import os
@@ -23,7 +23,7 @@ _LONGEST_WAIT: Final = 30.0
 
 
 class _Stamp(NamedTuple):
-    """What changes when a file is written to or replaced."""
+    """The attributes that change when a file is written to or replaced."""
 
     device: int
     inode: int
@@ -83,7 +83,7 @@ class SettledFile:
 
     def _stamp(self) -> _Stamp:
         found = os.stat(self._path)  # noqa: PTH116  as the other callers on the way of a decision
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe would not end
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would never end
             raise FileInvalid(str(self._path), [Fault((), "is not a plain file")])
         return _Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 

@@ -1,4 +1,4 @@
-"""Work out when the steps of a plan may begin, as its review opens: by the calendars of its rules."""
+"""Work out when the steps of a plan may begin, by the calendars of its rules, when its review opens."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ def starts_of(
         requirement: of the plan.
         began: when the review begins.
         deadline: when it ends.
-        not_before: when the plan may begin at the earliest, if it says so.
+        not_before: when the plan may begin at the earliest, if it names a time.
 
     Raises:
         NoWorkingTime: the zone or the holidays of a calendar are not known on this system.

@@ -52,7 +52,7 @@ def read_stop_rules(
         document: the policy.
         default_proof: of the policy's ``[default]``; a release needs no less, unless ``[go]`` says so.
         known_roles: the roles that active people have; None if there is no list, or it is not to be checked.
-        faults: those found are added.
+        faults: the list to which faults are added.
     """
     stop = _entry(_StopEntry, "stop", document, faults) or _StopEntry()
     go = _entry(_GoEntry, "go", document, faults) if "go" in document else None

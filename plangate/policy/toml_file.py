@@ -12,7 +12,7 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault
 
 _NAME: Final = re.compile(r"\w[\w .:/-]*")
-_MOST_DOTS: Final = 1_000  # on a line; the reader takes time by the square of a name's parts
+_MOST_DOTS: Final = 1_000  # on a line; the reader's time grows with the square of a name's parts
 _HEADER: Final = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
 
 
@@ -49,7 +49,7 @@ def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
 
 
 def places(raw: bytes, table: str) -> Mapping[int, str]:
-    """Return where each ``[[table]]`` begins: ``line 12``, by its index."""
+    """Return where each ``[[table]]`` begins, such as ``line 12``, by its index."""
     headers = ((number, _HEADER.match(line)) for number, line in enumerate(_text(raw).split("\n"), 1))
     lines = (number for number, header in headers if header and header[1] == table)
     return {index: f"line {number}" for index, number in enumerate(lines)}
@@ -60,7 +60,7 @@ def unknown_names(
 ) -> list[Fault]:
     """Return a fault for each unknown name at the top level; ``Any`` stands for TOML.
 
-    ``belongs_elsewhere`` maps the names of another kind of file to a hint where they belong.
+    ``belongs_elsewhere`` maps names from other kinds of files to a hint where they belong.
     """
     return [
         Fault((name,), f"unknown field; {belongs_elsewhere.get(name, 'remove it')}")
