@@ -1,6 +1,6 @@
 """Measure Plangate and a bare Temporal workflow, on one embedded server, round by round.
 
-Both workers run all the time, each in its own process; only one of them is given work. Each round measures
+Both workers run all the time, each in its own process; only one of them gets work. Each round measures
 one variant and then the other, and every second round the other one first, so that neither a busy machine
 nor a growing database favours one of them.
 """
@@ -31,7 +31,7 @@ Measurement = Callable[[Variant], Awaitable[Measured]]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured."""
+    """The size of the benchmark."""
 
     rounds: int
     runs: int
@@ -85,14 +85,14 @@ async def _in_turn(
 
 
 def _server_version() -> str:
-    """Return what the server's program says of itself."""
+    """Return the version that the server's program prints."""
     program = Path(sys.executable).with_name("temporal")
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     return said.stdout.strip().splitlines()[0]
 
 
 def main() -> int:
-    """Measure, print the table, write it down."""
+    """Measure, print the table, and write it to the README."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=11, help="how many rounds (default: 11)")
     parser.add_argument("--quick", action="store_true", help="a small sample that is not written down")
@@ -105,7 +105,7 @@ def main() -> int:
     size = Size(options.rounds, runs=48, lanes=24, single_runs=20, waiting_runs=1_000)
     if options.quick:
         size = Size(min(options.rounds, 3), runs=48, lanes=24, single_runs=8, waiting_runs=100)
-    var = PROJECT / "var"  # on the disk where Plangate's data lies, since what is measured is written there
+    var = PROJECT / "var"  # on the disk with Plangate's data, because the measurements include writes to it
     var.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder:
         figures = asyncio.run(measure(size, Path(folder), "tuned" if options.tuned else "bare"))

@@ -1,7 +1,7 @@
-"""How long the inbox takes for its lists and the page of a run with few and with many open runs.
+"""Measure how long the inbox takes for its lists and a run's page, with few and with many open runs.
 
-The runs are put into the records as Plangate writes them, sealed as a worker seals them, and started on an
-embedded server where no worker takes them up. The inbox is a process of its own. Each size has its own.
+The runs are written to the records and sealed as Plangate does it, and started on an embedded server without
+a worker. The inbox is a separate process for each size.
 """
 
 import argparse
@@ -39,7 +39,7 @@ _READ: Final = 600.0  # seconds until all runs are read
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured at one size: milliseconds for each page, the list's first reading, and memory."""
+    """The measurements at one size: milliseconds for each page, the list's first reading, and memory."""
 
     pages: dict[str, float]
     reading: float
@@ -48,7 +48,7 @@ class Figures:
 
 
 async def measure(runs: int, times: int, var_dir: Path) -> Figures:
-    """Return the medians of ``times`` requests of each page with so many open runs."""
+    """Return the medians of ``times`` requests of each page with this many open runs."""
     database = Database(f"sqlite:///{var_dir / 'records.db'}")
     database.migrate()
     ids = put_waiting(database, runs)
@@ -61,14 +61,14 @@ async def measure(runs: int, times: int, var_dir: Path) -> Figures:
         async with _inbox(server.address, var_dir) as (process, visitor):
             begun = perf_counter()
             async with asyncio.timeout(_READ):
-                # Another process reads, and says no more than this.
+                # Another process reads, and shows only this.
                 while "still being read" in (await visitor.get("/open")).text:  # noqa: ASYNC110
                     await asyncio.sleep(0.5)
             reading = perf_counter() - begun
             before = _memory(process)
             pages = {page: await _milliseconds(visitor, page, times) for page in LISTS}
             after = _memory(process)
-    # A server would be asked for a worker first, which takes as long as a query may.
+    # Otherwise the server would be queried first, which takes up to the limit of a query without a worker.
     async with _inbox(_AWAY, var_dir) as (_, visitor):
         pages[RUN] = await _milliseconds(visitor, RUN, times)
     return Figures(pages, reading, before, after)
@@ -128,7 +128,7 @@ def _memory(process: int) -> float:
 
 
 def main() -> int:
-    """Measure, and end with 1 where a page takes too much longer with many runs."""
+    """Measure; exit with 1 if a page takes too much longer with many runs."""
     parser = argparse.ArgumentParser(prog="python -m bench.inbox", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--few", type=int, default=200, help="how many runs are few (default: 200)")
     parser.add_argument("--many", type=int, default=20_000, help="how many are many (default: 20000)")

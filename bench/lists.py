@@ -1,7 +1,7 @@
-"""How long `pending` and `audit list` take while thousands of runs wait, start-up included.
+"""Measure how long `pending` and `audit list` take while thousands of runs wait, start-up included.
 
-The runs are put into the records as Plangate writes them, and started on an embedded server where no worker
-takes them up, so that both say that they are open.
+The runs are written to the records as Plangate does it, and started on an embedded server without a worker,
+so that both show them as open.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _STATE: Final = TypedSearchAttributes([SearchAttributePair(PLANGATE_STATE, Phase
 
 
 async def start_all(address: str, ids: list[str]) -> None:
-    """Start runs that no worker takes up, so that the server says that they are open."""
+    """Start runs without a worker, so that the server shows them as open."""
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
     lanes = asyncio.Semaphore(_LANES)
 
@@ -62,7 +62,7 @@ def _seconds(command: tuple[str, ...], environment: dict[str, str]) -> float:
 
 
 async def measure(runs: int, times: int, var_dir: Path) -> bool:
-    """Measure each command so many times, print it, and return whether all kept to the limit."""
+    """Measure each command this many times, print the times, and return whether all are within the limit."""
     database = Database(f"sqlite:///{var_dir / 'records.db'}")
     database.migrate()
     ids = put_waiting(database, runs)
@@ -81,7 +81,7 @@ async def measure(runs: int, times: int, var_dir: Path) -> bool:
 
 
 def main() -> int:
-    """Measure, and end with 1 where a median is above the limit."""
+    """Measure; exit with 1 if a median is above the limit."""
     parser = argparse.ArgumentParser(prog="python -m bench.lists", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=int, default=13_000, help="how many wait (default: 13000)")
     parser.add_argument("--times", type=int, default=5, help="how often each is measured (default: 5)")

@@ -1,4 +1,4 @@
-"""The measurements, each made of one variant at a time and the same for both."""
+"""The measurements, identical for both variants, and made on one variant at a time."""
 
 import asyncio
 import os
@@ -11,14 +11,14 @@ from typing import Final, Self
 
 from bench.variants import Handle, Variant
 
-_LOOK_AGAIN: Final = 0.3  # seconds between two looks at whether a run waits
+_LOOK_AGAIN: Final = 0.3  # seconds between two checks whether a run waits
 _POLL_IN_PLACE: Final = 0.05  # seconds that a client's long poll for the result takes to reach the server
 _PATIENCE: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What many runs at once came to."""
+    """The measurements of many concurrent runs."""
 
     runs_per_second: float
     worker_cpu_ms: float
@@ -27,7 +27,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What single runs came to while nothing else happened."""
+    """The measurements of single runs on an idle system."""
 
     median_ms: float
     p95_ms: float
@@ -35,14 +35,14 @@ class Rest:
 
     @classmethod
     def of(cls, latencies: Sequence[float], events: Sequence[float]) -> Self:
-        """Return what these came to, in milliseconds."""
+        """Return the summary of these times, in milliseconds."""
         most = quantiles(latencies, n=20, method="inclusive")[-1]
         return cls(median(latencies), most, median(events))
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What many waiting runs take of the worker's memory."""
+    """The worker's memory for many waiting runs."""
 
     before_mb: float
     after_mb: float
@@ -50,7 +50,7 @@ class Waiting:
 
 
 async def under_load(variant: Variant, runs: int, lanes: int, server_pid: int) -> Load:
-    """Let ``runs`` whole runs through, ``lanes`` at a time."""
+    """Measure ``runs`` complete runs, ``lanes`` at a time."""
     worker, server, begun = await variant.cpu_seconds(), _cpu_of(server_pid), perf_counter()
     await _in_lanes(lanes, (lambda: _whole_run(variant) for _ in range(runs)))
     seconds = perf_counter() - begun
@@ -61,7 +61,7 @@ async def under_load(variant: Variant, runs: int, lanes: int, server_pid: int) -
 
 
 async def at_rest(variant: Variant, runs: int) -> Rest:
-    """Take single runs, one after the other, from the sending of the signal to the result."""
+    """Measure single runs, one after the other, from the sending of the signal to the result."""
     latencies, events = [], []
     for _ in range(runs):
         handle = await _start_and_wait(variant)
@@ -73,7 +73,7 @@ async def at_rest(variant: Variant, runs: int) -> Rest:
 
 
 async def back_to_back(variant: Variant, runs: int, lanes: int) -> Rest:
-    """Approve runs that wait already, the next one as soon as the last one has its result."""
+    """Approve waiting runs, each as soon as the previous one has its result."""
     handles: list[Handle] = []
 
     async def one() -> None:
@@ -97,7 +97,7 @@ async def _served(variant: Variant, handle: Handle, result: "asyncio.Task[object
 
 
 async def with_many_waiting(variant: Variant, runs: int, lanes: int) -> Waiting:
-    """Let ``runs`` runs come to their wait in a warm worker."""
+    """Bring ``runs`` runs to their wait in a warm worker."""
     for _ in range(lanes):
         await _whole_run(variant)
     before = await variant.memory_bytes()
@@ -114,10 +114,10 @@ async def _whole_run(variant: Variant) -> None:
 
 
 async def _start_and_wait(variant: Variant) -> Handle:
-    """Start a run, and look at it now and then until it waits for a person.
+    """Start a run, and poll until it waits for a person.
 
-    The look costs the worker nothing, and the server the same for both variants: a run for which neither an
-    activity nor a workflow task is pending waits for what comes from outside.
+    Polling costs the worker nothing, and costs the server the same for both variants. A run without a pending
+    activity or workflow task waits for input from outside.
     """
     handle = await variant.start()
     async with asyncio.timeout(_PATIENCE):
@@ -141,7 +141,7 @@ async def _in_lanes(lanes: int, work: Iterable[Callable[[], Awaitable[object]]])
 
 
 def _cpu_of(pid: int) -> float | None:
-    """Return the processor seconds of another process, where the kernel tells."""
+    """Return the processor seconds of another process, if the kernel reports them."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return None

@@ -1,4 +1,4 @@
-"""The tool that does nothing, and the ready plan of one step that uses it."""
+"""A tool that does nothing, and a plan with one step that uses it."""
 
 from typing import Any, Final
 
@@ -12,13 +12,13 @@ PLAN: Final[dict[str, Any]] = {
 
 
 class NoOpArguments(ToolArguments):
-    """What is not done."""
+    """The arguments of the tool."""
 
     note: str
 
 
 class NoOp:
-    """Does nothing, and is always as good as done."""
+    """A tool without an effect, which may always be repeated."""
 
     declaration = ToolDeclaration(
         name="no_op",

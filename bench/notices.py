@@ -1,8 +1,8 @@
-"""How long it takes from a request to its message, with few and with many open runs, and 100 people.
+"""Measure the time from a request to its message, with few and with many open runs, and 100 people.
 
-The runs are put into the records as Plangate writes them and sealed as a worker seals them; 100,000 more may
-have ended. Then new ones arrive one by one, and a channel notes when the message of each comes. Only the
-records and the notifier take part: what a worker takes for the draft is measured by `make bench`.
+The runs are written to the records and sealed as Plangate does it; 100,000 more may have ended. Then new runs
+arrive one by one, and a channel notes when the message of each arrives. Only the records and the notifier
+take part; `make bench` measures the time of a worker's draft.
 """
 
 import argparse
@@ -43,13 +43,13 @@ from tests.support.waiting_runs import PLAN
 RATIO: Final = 1.5
 SECONDS: Final = 5.0
 _PEOPLE: Final = 100
-_ROLES: Final = 20  # so that five people are asked for each run
+_ROLES: Final = 20  # five people are asked about each run
 _TOGETHER: Final = 1_000
 
 
 @dataclass
 class Watch:
-    """A channel that notes when each run's first message came."""
+    """A channel that notes when each run's first message arrived."""
 
     came: dict[str, float] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,12 +66,12 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured at one size.
+    """The measurements at one size.
 
     Attributes:
-        seconds: from a request to its message, sorted.
+        seconds: times from a request to its message, sorted.
         first: seconds until the notices about all open runs are entered.
-        idle: milliseconds of the database's time in a look that finds nothing.
+        idle: milliseconds of database time in a poll that finds nothing.
     """
 
     seconds: list[float]
@@ -139,7 +139,7 @@ def _query_time(database: Database) -> Iterator[list[float]]:
 
 
 async def measure(opened: int, ended: int, times: int, var_dir: Path) -> Figures:
-    """Return what was measured with so many open and ended runs."""
+    """Return the measurements with this many open and ended runs."""
     database = Database(f"sqlite:///{var_dir / 'records.db'}")
     database.migrate()
     _list_people(database)
@@ -173,7 +173,7 @@ async def measure(opened: int, ended: int, times: int, var_dir: Path) -> Figures
 
 
 def _send_all(database: Database) -> None:
-    """Let what is entered be sent, some hours ago."""
+    """Mark the entered notices as sent some hours ago."""
     sent = {"state": DeliveryState.SENT, "ended_at": now() - timedelta(hours=3), "message_id": "before"}
     with database.write() as connection:
         connection.execute(update(deliveries).values(**sent))
@@ -185,12 +185,12 @@ async def _one(database: Database, watch: Watch, name: str) -> float:
     while f"{name}-000000" not in watch.came:
         watch.arrived.clear()
         await asyncio.wait_for(watch.arrived.wait(), 60)
-    await asyncio.sleep(0.37)  # so that the looks do not keep step with the requests
+    await asyncio.sleep(0.37)  # so that the polls do not synchronize with the requests
     return watch.came[f"{name}-000000"] - asked
 
 
 def main() -> int:
-    """Measure, and end with 1 where it takes too long, or too much longer with many runs."""
+    """Measure; exit with 1 if it takes too long, or too much longer with many runs."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.notices", description=(__doc__ or "").split("\n")[0]
     )

@@ -1,4 +1,4 @@
-"""From the rounds' figures to one table, on the terminal and in ``bench/README.md``."""
+"""Turn the rounds' figures into one table, on the terminal and in ``bench/README.md``."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True, slots=True)
 class Pair(Generic[Measured]):
-    """One measurement of both variants, one right after the other."""
+    """One measurement of both variants, one immediately after the other."""
 
     plangate: Measured
     bare: Measured
@@ -34,7 +34,7 @@ class Pair(Generic[Measured]):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All that was measured, and in which way."""
+    """All measurements, and how they were made."""
 
     load: Sequence[Pair[Load]]
     rest: Sequence[Pair[Rest]]
@@ -57,7 +57,7 @@ def show(figures: Figures) -> None:
 
 
 def write_down(figures: Figures) -> None:
-    """Replace the table in the README, and nothing else."""
+    """Replace only the table in the README."""
     lines = [
         "| " + " | ".join(_COLUMNS) + " |",
         "|---|" + "---:|" * (len(_COLUMNS) - 1),
@@ -109,6 +109,6 @@ def _row(
 
 
 def _with_range(values: Sequence[float], digits: int) -> str:
-    """Write the median, and in brackets the least and the most where they differ from it."""
+    """Return the median, with the minimum and the maximum in brackets if they differ from it."""
     middle, least, most = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
     return middle if least == most else f"{middle} ({least} to {most})"

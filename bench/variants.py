@@ -1,6 +1,6 @@
-"""The two things compared, as the driver sees them: a worker process of its own, and how a run is started.
+"""The two compared variants for the driver: each has its worker process, and a way to start a run.
 
-Both are approved by the same signal, watched by the same means, and wait for the same time. An approval of
+Both are approved by the same signal, watched in the same way, and wait for the same time. An approval of
 Plangate's plan must name its fingerprint, which the driver computes as an approver's own tools could.
 """
 
@@ -50,15 +50,15 @@ class Variant(ABC):
         """Return the message that approves it."""
 
     def next_id(self) -> str:
-        """Return an id that this variant has not used."""
+        """Return a new id for this variant."""
         return f"{self.task_queue}-{next(self._numbers)}"
 
     async def cpu_seconds(self) -> float:
-        """Return the processor time that the worker has taken since it began."""
+        """Return the processor time that the worker has used since its start."""
         return float(await self._ask("cpu"))
 
     async def memory_bytes(self) -> int:
-        """Return the worker's resident memory, its garbage collected first."""
+        """Return the worker's resident memory after a garbage collection."""
         return int(await self._ask("memory"))
 
     async def _ask(self, question: str) -> str:
@@ -69,7 +69,7 @@ class Variant(ABC):
 
 
 class PlangateVariant(Variant):
-    """Plangate, through its own interface."""
+    """Plangate, used through its own interface."""
 
     name = "plangate"
 
@@ -93,7 +93,7 @@ class PlangateVariant(Variant):
 
 
 class BareVariant(Variant):
-    """A Temporal workflow of the same shape, and nothing more, on a bare or a tuned worker."""
+    """A Temporal workflow of the same shape, on a bare or a tuned worker."""
 
     name = "bare"
 
@@ -104,7 +104,7 @@ class BareVariant(Variant):
         )
 
     def approval(self, workflow_id: str) -> dict[str, str]:
-        """Approve whatever is there."""
+        """Approve without naming a plan."""
         return {"by": "dana", "plan": short(workflow_id)}
 
 
@@ -112,7 +112,7 @@ class BareVariant(Variant):
 async def both(
     client: Client, address: str, var_dir: Path, label: str, bare_worker: str
 ) -> AsyncIterator[tuple[Variant, Variant]]:
-    """Have a fresh worker of each variant running, on task queues of their own, while the block runs."""
+    """Run a fresh worker of each variant, on its own task queue, during the block."""
     plans = PlanCheck({NoOp.declaration.name: NoOp()}, max_steps=1)
     plan = await plans.with_previews(plans.check(PLAN))
     async with (

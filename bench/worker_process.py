@@ -1,9 +1,9 @@
-"""The process that is measured: one worker, of Plangate or bare, and nothing else.
+"""The measured process: one worker, either Plangate's or the bare one.
 
-Plangate's is wired by `worker.build_worker` over its own records. The bare one is what Temporal's own samples
-make: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter,
-worker settings, event loop and garbage collection. On a line ``cpu`` or ``memory`` it answers with
-one number; when stdin ends, it ends.
+Plangate's worker is built by `worker.build_worker` over its own records. The bare worker follows Temporal's
+own samples: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter,
+worker settings, event loop and garbage collection. The process answers a line ``cpu`` or ``memory`` with one
+number, and ends when stdin ends.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def _cpu_seconds() -> float:
 
 
 def _memory_bytes() -> int:
-    """Return the resident memory; where the kernel does not tell, the most that it ever was."""
+    """Return the resident memory, or its peak if the kernel does not report the current value."""
     gc.collect()
     if _MEMORY.exists():
         return int(_MEMORY.read_text().split()[1]) * _PAGE

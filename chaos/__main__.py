@@ -58,10 +58,10 @@ class Scenario:
     """One scenario with its sizes.
 
     Attributes:
-        in_suite: whether its quick size is quick enough for the suite.
-        thinks: whether a recorded model drafts.
-        on_postgres: whether the records are in a PostgreSQL of its own, which ``act`` is given too.
-        by_default: whether it is performed where none is named; one that takes an hour is not.
+        in_suite: whether its quick size is fast enough for the test suite.
+        thinks: whether a recorded model drafts the plans.
+        on_postgres: whether the records are in a separate PostgreSQL, which ``act`` also gets.
+        by_default: whether it runs if no scenario is named; one that takes an hour does not.
     """
 
     act: Callable[..., Awaitable[None]]
@@ -131,11 +131,11 @@ SCENARIOS = {
 
 
 async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Report:
-    """Perform one scenario; whatever it raises is a fault of its report."""
+    """Run one scenario; an exception becomes a fault in its report."""
     scenario, report = SCENARIOS[name], Report(say)
     try:
         model = recorded_model(folder / "model.json") if scenario.thinks else None
-        # A small flood is no reason to continue as new, but on a server that calls few events many.
+        # A small flood makes a run continue as new only on a server that considers few events a long history.
         is_tight = scenario.thinks and quick
         server = TightServer(folder / "server", events=300) if is_tight else EmbeddedServer(folder / "server")
         size = scenario.quick if quick else scenario.full
@@ -151,7 +151,7 @@ async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Calla
 
 @contextmanager
 def _records(scenario: Scenario) -> Iterator[PostgresServer | None]:
-    """Have the PostgreSQL that the scenario wants; None where its records lie in SQLite."""
+    """Provide the scenario's PostgreSQL; None if its records are in SQLite."""
     if not scenario.on_postgres:
         yield None
         return
@@ -164,7 +164,7 @@ def _records(scenario: Scenario) -> Iterator[PostgresServer | None]:
 
 
 async def run(names: list[str], *, quick: bool, seed: int) -> bool:
-    """Perform the scenarios, show what was found, and return whether all held."""
+    """Run the scenarios, show the results, and return whether all passed."""
     table = Table("scenario", "held", "took", "figures", "faults")
     held = True
     for name in names:
@@ -182,7 +182,7 @@ async def run(names: list[str], *, quick: bool, seed: int) -> bool:
 
 
 def main() -> int:
-    """Run what was asked for."""
+    """Run the requested scenarios."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; by default all but a month"

@@ -1,4 +1,4 @@
-"""Generated calls of the inbox's HTTP API, valid and not: every answer is one that its document names."""
+"""Make generated calls of the inbox's HTTP API, valid and invalid; its document must name every answer."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from tests.support.api_calls import Calls, call_all
 
 @dataclass(frozen=True)
 class Size:
-    """How many calls each operation gets, of either kind, and how many are made at once."""
+    """How many calls of either kind each operation gets, and how many are made concurrently."""
 
     calls: int
     at_once: int = 6
@@ -28,7 +28,7 @@ QUICK = Size(calls=10)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Call every operation, with a run in review and one that has ended, and look at every answer."""
+    """Call every operation, with a run in review and one that has ended, and check every answer."""
     await stage.hire()
     orders = [order(f"api-{number}", [Place.OUTBOX]) for number in range(2)]
     for one in orders:

@@ -1,4 +1,4 @@
-"""Bad input that is no signal: what runs are started with, plan files, command lines."""
+"""Generate bad input other than signals: inputs of runs, plan files, command lines."""
 
 import json
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ starts = st.lists(requests | json_values, max_size=3) | st.sampled_from(_UNREADA
 
 
 def plan_file(chance: Random) -> tuple[str, bytes]:
-    """Return the name and the content of one bad plan file; some turn out to be good."""
+    """Return the name and the content of one bad plan file; a few happen to be valid."""
     suffix = chance.choice(["json", "yaml", "yml", "txt", ""])
     match chance.randrange(5):
         case 0:
@@ -77,7 +77,7 @@ def plan_file(chance: Random) -> tuple[str, bytes]:
 
 
 def command_line(chance: Random, run: str, plan_path: str) -> list[str]:
-    """Return the words of one command line; none of them is a decision that counts."""
+    """Return the words of one command line; none is a decision that counts."""
 
     def junk() -> str:
         return chance.choice(JUNK_WORDS)
@@ -107,7 +107,7 @@ def command_line(chance: Random, run: str, plan_path: str) -> list[str]:
 
 
 def _spoilt(value: Any, chance: Random) -> Any:
-    """Return the same with one part of it replaced by something else, or taken out."""
+    """Return the input with one part replaced or removed."""
     if chance.random() < 0.3 or not isinstance(value, (dict, list)) or not value:
         return chance.choice(
             [None, True, -1, 2**60, 1.5, "", "x" * 3_000, [], {}, [[[]]], {"": None}, "\u202e"]
@@ -122,7 +122,7 @@ def _spoilt(value: Any, chance: Random) -> Any:
 
 
 def _scratched(text: str, chance: Random) -> str:
-    """Return the same with a few characters taken out, doubled or replaced."""
+    """Return the text with a few characters removed, doubled or replaced."""
     letters = list(text)
     for _ in range(chance.randint(1, 5)):
         at = chance.randrange(len(letters))

@@ -1,7 +1,7 @@
-"""kill -9 of the only worker in a burst of approved runs, whose tool cannot know what it did.
+"""Kill the only worker by kill -9 in a burst of approved runs whose tool cannot find out what it did.
 
 Steps whose tool was being called when the worker died are unavoidably in doubt. Steps that were answered but
-not recorded, or claimed but not called, are needlessly in doubt: there may be only a few of them.
+not recorded, or claimed but not called, are needlessly in doubt. Only a few of those are allowed.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ QUICK = Size(kills=1, runs=40, is_timed=False)
 
 @dataclass(frozen=True)
 class Death:
-    """What one kill came to."""
+    """The result of one kill."""
 
     doubts: int
     called: int
@@ -45,12 +45,12 @@ class Death:
 
     @property
     def needless(self) -> int:
-        """How many steps are in doubt that were not being called."""
+        """The number of steps in doubt whose tool was not being called."""
         return self.doubts - self.called
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Kill in one burst after the other: the desk answers at once in one, slowly in the next."""
+    """Kill in one burst after the other; the desk answers fast in one, and slowly in the next."""
     await stage.hire()
     orders: list[Order] = []
     deaths: list[Death] = []
@@ -71,9 +71,9 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _death_in(stage: Stage, burst: list[Order], later: Order) -> Death:
-    """Kill while a burst is approved; one more run is approved as soon as the next worker is ready.
+    """Kill while a burst is approved, and approve one more run as soon as the next worker is ready.
 
-    What is left of the burst may all have been in the dead worker's hands, and then it is missed first.
+    The dead worker may have taken all remaining runs of the burst; these are served only after a timeout.
     """
     everything = [*burst, later]
     await _each(everything, stage.submit)
@@ -112,7 +112,7 @@ async def _each(orders: list[Order], do: Callable[[Order], Awaitable[None]]) -> 
 
 
 def _doubts(stage: Stage, burst: list[Order], died: float) -> tuple[int, int]:
-    """Return how many steps of the burst are in doubt, and how many of these were being called."""
+    """Return how many steps of the burst are in doubt, and in how many of these the tool was being called."""
     doubtful = [
         one.steps[0].token
         for one in burst

@@ -1,7 +1,7 @@
-"""Thousands of random reviews with calendars, escalations, windows, freezes and absences, by the minute.
+"""Try thousands of random reviews with calendars, escalations, windows, freezes and absences, by the minute.
 
-They need no server: the domain is told each story, and so is a naive reading (`tests.support.time_stories`).
-Time alone must never approve anything.
+They need no server: the domain and a naive model (`tests.support.time_stories`) both get each story. Time
+alone must never approve anything.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.support.time_stories import differences
 
 @dataclass(frozen=True)
 class Size:
-    """How many reviews, and how many calendars, windows and freezes alone."""
+    """The numbers of reviews, and of separate calendars, windows and freezes."""
 
     stories: int
     calendars: int
@@ -27,7 +27,7 @@ QUICK = Size(stories=20, calendars=20)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Tell them all; each difference from the naive reading is a fault."""
+    """Run all stories; each difference from the naive model is a fault."""
     first = stage.chance.randrange(10**6)
     told = seed = 0
     while told < size.stories:

@@ -1,4 +1,4 @@
-"""The workers of the scenarios: `worker.py` as a process, which can be frozen or run out of disk."""
+"""The workers of the scenarios: `worker.py` as a process that can be suspended or run out of disk space."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ from tests.support.forked import fork
 
 
 class WorkerProcess(worker_process.WorkerProcess):
-    """One ``worker.py`` with a log of its own.
+    """One ``worker.py`` with its own log.
 
     Args:
-        is_forked: whether it is forked from a process that has its modules (`tests.support.forked`), which
-            saves the greatest part of its start.
+        is_forked: whether it is forked from a process that has loaded its modules (`tests.support.forked`),
+            which saves most of the time of its start.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class WorkerProcess(worker_process.WorkerProcess):
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     async def stop(self, patience: float) -> float:
-        """Tell it to stop, as a supervisor does; return how many seconds that took, at most ``patience``."""
+        """Stop it as a supervisor does; return how many seconds that took, at most ``patience``."""
         began = time.monotonic()
         self._process.terminate()
         while self.is_alive and time.monotonic() - began < patience:
@@ -55,20 +55,20 @@ class WorkerProcess(worker_process.WorkerProcess):
         return time.monotonic() - began
 
     def freeze(self) -> None:
-        """Freeze it where it is; the server will take it for dead."""
+        """Suspend the process; the server will consider it dead."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on as if nothing had happened."""
+        """Resume the process."""
         self._process.send_signal(signal.SIGCONT)
 
     def fill_disk(self, *, full: bool) -> None:
-        """Let every write to a file fail from now on, or no longer, as on a full disk."""
+        """Make every write to a file fail from now on, as on a full disk, or no longer."""
         limits = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0 if full else limits[1], limits[1]))
 
     def memory(self, name: str = "VmRSS") -> int:
-        """Return a figure of its memory in megabytes; VmHWM is the most that it ever had."""
+        """Return a figure of its memory in megabytes; VmHWM is the peak."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
         return int(line.split()[1]) // 1024

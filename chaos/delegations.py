@@ -1,7 +1,7 @@
-"""Random orders to lend roles, and forged ones on the trail: what was not lent never counts.
+"""Send random orders to lend roles, and forge others on the trail: only lent roles may count.
 
-Besides, forged tokens of passkeys are sent to the admission of a worker, and written down as accepted for an
-auditor and for lists of people.
+Forged passkey tokens are also sent to the admission of a worker, and recorded as accepted for an auditor and
+for lists of people.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tests.support.lendings import Story
 
 @dataclass(frozen=True)
 class Size:
-    """How many stories, of twelve orders each, and how many forged tokens."""
+    """The numbers of stories, of twelve orders each, and of forged tokens."""
 
     stories: int
     forgeries: int
@@ -32,7 +32,7 @@ QUICK = Size(stories=25, forgeries=100)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Tell all stories and try all tokens; each difference, and each token that counts, is a fault."""
+    """Run all stories and try all tokens; each difference, and each token that counts, is a fault."""
     await _forge(stage, report, size.forgeries)
     first = stage.chance.randrange(10**6)
     counts: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""The external service: an HTTP server whose own log says what happened, when, and who had approved.
+"""The external service: an HTTP server that logs what happened, when, and whether it was approved.
 
-Each request is looked up on the audit trail when it arrives, by plain SQL: an effect that is not approved
-there is detected at once, whatever the trail says afterwards.
+When a request arrives, plain SQL looks up its approval on the audit trail. An effect without an approval is
+therefore detected immediately, whatever is written to the trail later.
 """
 
 import json
@@ -23,7 +23,7 @@ _QUESTION = "SELECT event FROM audit_entries WHERE kind = 'decided' AND workflow
 
 @dataclass(frozen=True)
 class Call:
-    """One request that came in. Without ``effect`` its key was known, and nothing was done again."""
+    """One request. Without ``effect``, its key was known, and nothing was done again."""
 
     token: str
     key: str
@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer that was sent off, at a time of the clock by which the calls came in."""
+    """One answer that was sent, with its time by the same clock as the calls."""
 
     token: str
     at: float
@@ -42,11 +42,11 @@ class Answer:
 
 @dataclass
 class Desk:
-    """Carries out what it is asked, and knows every request.
+    """Executes and logs every request.
 
-    With ``honours_keys`` it does nothing twice under one ``Idempotency-Key``, as good vendors do. It refuses
-    the next call for each token in ``refuses``, and hangs up on the next one for each in ``hangs_up``, whose
-    value says whether it does before that what it is asked.
+    With ``honours_keys`` it does nothing twice under one ``Idempotency-Key``. It refuses the next call for
+    each token in ``refuses``. It closes the connection of the next call for each token in ``hangs_up``, whose
+    value says whether it executes the call first.
     """
 
     honours_keys: bool
@@ -66,7 +66,7 @@ class Desk:
                 desk.take(self)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing; the log is ``calls``."""
+                """Log nothing; ``calls`` is the log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -75,36 +75,36 @@ class Desk:
 
     @property
     def host(self) -> str:
-        """HOST:PORT, as the settings name it."""
+        """HOST:PORT, as in the settings."""
         return f"127.0.0.1:{self._server.server_port}"
 
     @property
     def url(self) -> str:
-        """Where effects are asked for."""
+        """The URL for effects."""
         return f"http://{self.host}/effects"
 
     def effects(self, token: str) -> int:
-        """Count how often this effect happened."""
+        """Return how often this effect happened."""
         with self._lock:
             return sum(call.effect for call in self.calls if call.token == token)
 
     def repeated(self) -> int:
-        """Count the requests that asked again for what was done."""
+        """Return the number of repeated requests for done effects."""
         with self._lock:
             return sum(not call.effect for call in self.calls)
 
     def answered(self, token: str, *, before: float) -> bool:
-        """Whether an answer to this call was sent off before a moment."""
+        """Return whether an answer to this call was sent before a moment."""
         with self._lock:
             return any(answer.token == token and answer.at < before for answer in self.answers)
 
     def unapproved(self) -> list[str]:
-        """Return what was asked for before its approval was on the trail."""
+        """Return the effects that were requested before their approval was on the trail."""
         with self._lock:
             return [call.token for call in self.calls if not call.approved]
 
     def take(self, handler: BaseHTTPRequestHandler) -> None:
-        """Do what one request asks, then answer, perhaps slowly; its sender may be dead by then."""
+        """Execute one request, then answer, perhaps slowly; its sender may be dead by then."""
         at = time.time()
         body: dict[str, Any] = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         key = handler.headers["Idempotency-Key"] or ""
@@ -141,7 +141,7 @@ class Desk:
 
 
 def approval_lookup(records_url: str) -> IsApproved:
-    """Return a function that asks the records, without Plangate's code, whether a run is approved."""
+    """Return a function that queries the records, without Plangate's code, for a run's approval."""
     if records_url.startswith("sqlite"):
         path = Path(records_url.removeprefix("sqlite:///"))
         return lambda run: any(map(_is_approval, _ask_sqlite(path, run)))
@@ -154,7 +154,7 @@ def _ask_sqlite(path: Path, run: str) -> list[str]:
 
 
 def _ask_postgres(url: str, run: str) -> list[str]:
-    """Ask again while the database is being killed: what is committed stays committed."""
+    """Repeat the query while the database is down: what is committed stays committed."""
     ends = time.monotonic() + 30
     while True:
         try:

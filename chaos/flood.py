@@ -1,4 +1,4 @@
-"""Floods: junk by the thousand while a run waits, while no worker runs, while it executes, and as updates."""
+"""Send thousands of junk messages: while a run waits, without a worker, during execution, and as updates."""
 
 import asyncio
 import json
@@ -16,20 +16,20 @@ from chaos.stage import Stage
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
 
-MEMORY_LIMIT = 400  # megabytes that a worker may take at the most on top of what it takes at rest
+MEMORY_LIMIT = 400  # megabytes that a worker may use in addition to its memory at rest
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it."""
+    """The sizes of the floods."""
 
     in_review: int
     no_worker: int
-    padding: int  # letters in each piece that waits for a worker
+    padding: int  # characters in each message that waits for a worker
     executing: int
     updates: int
-    at_once: int  # how many senders
-    pause: float = 0.0  # seconds that each sender waits at most between two signals to a run in review
+    at_once: int  # number of senders
+    pause: float = 0.0  # maximum seconds between two signals of one sender to a run in review
 
 
 FULL = Size(in_review=12_000, no_worker=10_300, padding=2_000, executing=2_000, updates=500, at_once=64)
@@ -37,7 +37,7 @@ QUICK = Size(in_review=500, no_worker=300, padding=2_000, executing=120, updates
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """One run for each kind of flood; each is approved afterwards, and executed once."""
+    """Flood one run in each way; afterwards each is approved, and executed once."""
     await stage.hire()
     orders = [
         await _in_review(stage, report, size),
@@ -50,7 +50,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
-    """The second revision of a plan waits, after a decision that counted; everything is carried over."""
+    """Flood a run that waits with its second revision, after one decision; everything is carried over."""
     flooded = Order("flooded-in-review", (OrderedStep(Place.OUTBOX, "flooded-in-review/1"),))
     request = PlanRequest(requester=REQUESTER, request="Tell Kim", timeout_seconds=3_600)
     await stage.api.submit(request, flooded.workflow_id)
@@ -79,7 +79,7 @@ async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
 
 
 async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
-    """What came while no worker ran comes all at once when one does; the server sets the only limit."""
+    """Flood a run without a worker; the next worker gets everything together, up to the server's limit."""
     flooded = order("flooded-no-worker", [Place.OUTBOX, Place.VENDOR])
     await stage.submit(flooded)
     before = await stage.until("in_review", flooded.workflow_id)
@@ -100,7 +100,7 @@ async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
 
 
 async def _executing(stage: Stage, report: Report, size: Size) -> Order:
-    """Nothing that comes while a step acts disturbs it."""
+    """Flood a run during a step, which must not be disturbed."""
     flooded = order("flooded-executing", [Place.VENDOR, Place.TILL])
     await stage.submit(flooded)
     before = await stage.until("in_review", flooded.workflow_id)
@@ -120,7 +120,7 @@ async def _executing(stage: Stage, report: Report, size: Size) -> Order:
 
 
 async def _updates(stage: Stage, report: Report, size: Size) -> Order:
-    """Each bad update hears its refusal, and the good one behind them is accepted."""
+    """Send bad updates, each of which is refused, and then a good one, which is accepted."""
     flooded = order("flooded-updates", [Place.OUTBOX])
     await stage.submit(flooded)
     before = await stage.until("in_review", flooded.workflow_id)
@@ -161,7 +161,7 @@ def _report_flood(report: Report, when: str, flood: Flood, sent: int) -> None:
 
 
 async def _insist_on_approval(stage: Stage, flooded: Order, before: Status) -> None:
-    """Approve; where the server says that it takes no more, say it again until it does."""
+    """Approve; if the server accepts no more signals, repeat until it does."""
     async with asyncio.timeout(120):
         while True:
             try:
@@ -171,19 +171,19 @@ async def _insist_on_approval(stage: Stage, flooded: Order, before: Status) -> N
 
 
 async def _asked(stage: Stage, flooded: Order) -> Status:
-    """Ask the workflow itself, not the records."""
+    """Query the workflow itself, not the records."""
     status = await stage.api.status(flooded.workflow_id)
     assert status.source == "workflow"
     return status
 
 
 async def _chain(stage: Stage, flooded: Order) -> int:
-    """Count the runs in Temporal that this one run took."""
+    """Count the Temporal runs in this run's chain."""
     return (await stage.client.count_workflows(f"WorkflowId = '{flooded.workflow_id}'")).count
 
 
 def recorded_model(path: Path) -> Path:
-    """Write the model that drafts one mail, whatever it is asked."""
+    """Write the recorded model that drafts one mail for any request."""
     call = {
         "why": "asked for",
         "to": ["kim@example.org"],

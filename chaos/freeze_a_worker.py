@@ -1,6 +1,6 @@
-"""A worker is suspended, the server considers it dead, another one takes over, and then the first resumes.
+"""Suspend a worker until the server considers it dead and another one takes over, and then resume it.
 
-Both hold the same run and the same step for a while; the effects ledger must let only one effect through.
+For a while, both work on the same run and step; the effects ledger must allow only one effect.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from chaos.stage import Stage
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it."""
+    """The size of the scenario."""
 
     runs: int
     seconds: float  # longer than 4 s, after which a step is done elsewhere, and 12 s, a draft
@@ -27,7 +27,7 @@ QUICK = Size(runs=6, seconds=13)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Freeze one of two workers in the middle of everything, twice, the other one the second time."""
+    """Suspend first one of two workers, and then the other, while runs are in progress."""
     places = [Place.TILL, Place.VENDOR, Place.OUTBOX]
     orders = [
         order(f"frozen-{number}", places[number % 3 :] + places[: number % 3]) for number in range(size.runs)

@@ -1,4 +1,4 @@
-"""Generated bad input at every entry point: signals, the update, starts, plan files, the command line."""
+"""Send generated bad input to every entry point: signals, the update, starts, plan files, command lines."""
 
 import asyncio
 import json
@@ -29,14 +29,14 @@ SAID_WRONG = ("Traceback", "unforeseen")
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it, two thousand in all."""
+    """The numbers of bad inputs, two thousand in total."""
 
     signals: int
     updates: int
     starts: int
     plan_files: int
     typed: int  # in one process, for speed
-    processes: int  # each a `python starter.py` of its own
+    processes: int  # each in its own `python starter.py`
 
 
 FULL = Size(signals=700, updates=350, starts=300, plan_files=450, typed=180, processes=20)
@@ -44,7 +44,7 @@ QUICK = Size(signals=80, updates=40, starts=30, plan_files=100, typed=30, proces
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """One run is the target of it all; in the end it is approved, executes once, and nothing else does."""
+    """Send everything to one run; in the end it is approved and executes once, and nothing else does."""
     await stage.hire()
     target = order("fuzz-target", [Place.OUTBOX])
     await stage.submit(target)
@@ -83,7 +83,7 @@ async def _update(stage: Stage, target: Order, report: Report, count: int, seed:
 
 
 async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
-    """Whatever a run is started with: it ends at once and says why."""
+    """Start runs with nonsense; each must end immediately and give its reason."""
     slots, outcomes = asyncio.Semaphore(8), Counter[str]()
 
     async def start(number: int, inputs: list[Any]) -> None:
@@ -105,7 +105,7 @@ async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
 
 
 def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
-    """Whatever a file holds: a list of faults, or a plan; never another error."""
+    """Read bad files; each must give a list of faults or a plan, and never another error."""
     outcomes = Counter[str]()
     report.say(f"{count} bad plan files")
     for number in range(count):
@@ -125,7 +125,7 @@ def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
 
 
 def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
-    """Type bad command lines; return how many of them the run heard of as a decision."""
+    """Run bad command lines; return how many sent the run a decision."""
     before = _decisions(stage, target)
     lines = []
     for number in range(size.typed + size.processes):

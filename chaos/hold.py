@@ -1,4 +1,4 @@
-"""kill -9 of the worker, the server or both while runs are held, resolved and undone."""
+"""Kill the worker, the server or both by kill -9 while runs are held, resolved and undone."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ assurance = "signed"
 
 @dataclass(frozen=True)
 class Size:
-    """How many runs for each resolution, channel and proof, and how many kills."""
+    """The number of runs for each resolution, channel and proof, and of kills."""
 
     rounds: int
     kills: int
@@ -57,7 +57,7 @@ QUICK = Size(rounds=1, kills=2, channels=("update",))
 
 @dataclass
 class Run:
-    """One run whose second step stops, and what is to become of it."""
+    """One run whose second step stops, and how it is resolved."""
 
     id: str
     chosen: Resolution
@@ -68,12 +68,12 @@ class Run:
 
     @property
     def tokens(self) -> list[str]:
-        """What its three steps are counted by."""
+        """The tokens by which its three steps are counted."""
         return [f"{self.id}/{number}" for number in (1, 2, 3)]
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """All runs are open at once; each is resolved as it was chosen, and then by what the till's book says."""
+    """Open all runs together, resolve each as chosen, and later holds by the till's book."""
     stage.settings["PYTHONPATH"] = str(PROJECT)
     stage.settings["PLANGATE_TOOLS"] = "chaos.till_tool"
     for name, text in (("PEOPLE", PEOPLE), ("POLICY", POLICY)):
@@ -158,10 +158,10 @@ async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _resolve(stage: Stage, run: Run, status: Status) -> None:
-    """Choose what is to be chosen at the second step, and elsewhere what the till's book tells.
+    """Return the chosen resolution at the second step, and elsewhere the one that the till's book shows.
 
-    The book decides at the second step too if the worker died before it asked the till: that step is in
-    doubt and did not happen, and a person who looks tries it again.
+    The book also decides at the second step if the worker died before it called the till: that step is in
+    doubt and did not happen, so a person who checks retries it.
     """
     held = status.held
     assert held is not None
@@ -180,7 +180,7 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
         "comment": f"looked at {time.time()}",
     }
     await insist(lambda: _send(stage, run, status, "resolve", said))
-    ends = time.monotonic() + 300  # the kills go on for minutes, and each costs a run up to 20 s
+    ends = time.monotonic() + 300  # the kills continue for minutes, and each delays a run by up to 20 s
     while True:
         now = await asyncio.to_thread(stage.recorded, run.id)
         if now is not None and (now.held is None or now.held.since != held.since):
@@ -202,7 +202,7 @@ async def _send(stage: Stage, run: Run, status: Status, choice: str, said: dict[
 
 
 async def _check(stage: Stage, run: Run, result: RunResult, report: Report) -> None:
-    """Compare the outcome, the effects, the trail and the bundle with what was chosen."""
+    """Compare the outcome, the effects, the trail and the bundle with the chosen resolution."""
     first, second, third = run.tokens
     wanted: dict[Resolution, tuple[str, dict[str, int]]] = {
         Resolution.RETRY: ("executed", {first: 1, second: 1, third: 1}),

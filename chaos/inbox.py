@@ -1,8 +1,8 @@
-"""kill -9 of the web server and of the worker at random moments, while people decide on the pages by passkey.
+"""Kill the web server and the worker by kill -9 at random moments, while people decide on pages by passkey.
 
-Some plans are approved together, by one touch over the list of them. A person who gets no answer loads the
-page again, as browsers offer to: the confirmation is sent once more and must still be one decision. In the
-end each page's last word is compared with the record.
+Some plans are approved together, by one touch. A person without an answer reloads the page, so the browser
+sends the confirmation again; it must still count as one decision. In the end, the final message of each page
+is compared with the record.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ _BATCHES = POLICY.replace('"signed"', '"signed"\nbatch = true')
 
 @dataclass(frozen=True)
 class Size:
-    """How many runs are decided, how often something is killed meanwhile, and the longest time between."""
+    """The number of decided runs, the number of kills meanwhile, and the longest pause between kills."""
 
     runs: int
     kills: int
@@ -60,7 +60,7 @@ QUICK = Size(runs=6, kills=2, pause=0.8)
 
 @dataclass
 class WebServer:
-    """The web server: one process at a time, always at the same address."""
+    """The web server: one process at a time, always at one address."""
 
     stage: Stage
     port: int
@@ -68,7 +68,7 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """What people type."""
+        """The address that people type."""
         return f"http://localhost:{self.port}"
 
     async def start(self) -> None:
@@ -86,16 +86,16 @@ class WebServer:
                 await asyncio.sleep(0.05)
 
     def kill(self) -> None:
-        """Kill the process by SIGKILL."""
+        """Kill the process with SIGKILL."""
         self.processes[-1].kill()
 
     def said(self, words: str) -> bool:
-        """Return whether any log has these words."""
+        """Return whether any log contains these words."""
         return any(words in one.log.read_text(errors="replace") for one in self.processes)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Decide all runs, while the web server or the worker is killed again and again."""
+    """Decide all runs while the web server or the worker is killed repeatedly."""
     orders = [
         order(f"inbox-{one:03}", [Place.OUTBOX], "rejected" if one % 5 == 4 else "executed")
         for one in range(size.runs)
@@ -182,7 +182,7 @@ async def _decide_all(web: WebServer, orders: list[Order], last: dict[str, str])
 
 
 def _groups(orders: list[Order]) -> list[list[Order]]:
-    """Return which plans are decided by one touch: of the approved ones every second row of some."""
+    """Return the groups of plans that are decided by one touch: some of the approved plans."""
     approved = [one for one in orders if one.outcome == "executed"]
     rows = [approved[first : first + _TOGETHER] for first in range(0, len(approved), _TOGETHER)]
     together = [row for row in rows[::2] if len(row) == _TOGETHER]
@@ -191,7 +191,7 @@ def _groups(orders: list[Order]) -> list[list[Order]]:
 
 
 async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str]:
-    """Read each plan and approve them all by one touch; return the last word of the page on each."""
+    """Read each plan and approve all by one touch; return the final message of the page on each."""
     async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
         browser = PlainBrowser(visitor)
         await _again_and_again(lambda: _signed_in(visitor))
@@ -212,7 +212,7 @@ async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str
 
 
 async def _touched(web: WebServer, browser: PlainBrowser) -> None:
-    """Go from the list to the verdicts on those that were read."""
+    """Go from the list to the verdicts on the plans that were read."""
     await browser.open("/")
     title = f"Approve {_TOGETHER} plans together"
     if title not in browser.html:
@@ -225,7 +225,7 @@ async def _touched(web: WebServer, browser: PlainBrowser) -> None:
 
 
 async def _decided(web: WebServer, one: Order) -> str:
-    """Decide on a run's page as a person with a passkey, and return the last word of the page."""
+    """Decide on a run's page as a person with a passkey, and return the final message of the page."""
     button = "Reject" if one.outcome == "rejected" else "Approve"
     async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
         browser = PlainBrowser(visitor)
@@ -244,7 +244,7 @@ async def _decided(web: WebServer, one: Order) -> str:
 
 
 async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, button: str) -> None:
-    """Go from the run's page to the verdict; the signed form is sent again until it is answered."""
+    """Go from the run's page to the verdict; send the signed form again until an answer arrives."""
     await browser.open(f"/runs/{workflow_id}")
     await browser.press(button)
     if "data-sign" not in browser.html:
@@ -258,7 +258,7 @@ async def _signed_in(visitor: httpx.AsyncClient) -> None:
 
 
 async def _again_and_again(act: Callable[[], Awaitable[object]]) -> None:
-    """Do what a person does who gets no answer."""
+    """Reload the page, as a person without an answer does."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             try:
@@ -275,10 +275,10 @@ def _verdict(browser: PlainBrowser) -> str:
 
 
 def _compare(stage: Stage, orders: list[Order], last: dict[str, str], report: Report) -> None:
-    """Compare each page's last word with the record: one signed decision that counts, and no other.
+    """Compare each page's final message with the record: exactly one signed decision must count.
 
-    A copy of it, sent as a signal while the worker that took the update was dead, is accepted and changes
-    nothing: it has the same token.
+    A copy with the same token, sent as a signal while the worker with the update was dead, is accepted and
+    changes nothing.
     """
     copies = 0
     for one in orders:

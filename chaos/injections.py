@@ -1,4 +1,4 @@
-"""Every prompt injection of the corpus, against a model that obeys it: nothing happens outside of the plan.
+"""Try every prompt injection of the corpus on a model that obeys it: nothing may happen outside the plan.
 
 The worker runs in this process; server, records, model server and effects are as in production.
 """
@@ -19,7 +19,7 @@ from tests.support.openai_server import OpenAIServer
 
 @dataclass(frozen=True)
 class Size:
-    """Every how many-th case is run."""
+    """Which share of the cases runs: one of every so many."""
 
     step: int
 
@@ -29,7 +29,7 @@ QUICK = Size(step=23)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run the cases one after the other, for the effects of each are counted."""
+    """Run the cases one after the other, because the effects of each are counted."""
     model = Obedient()
     cases = corpus()[:: size.step]
     folder = stage.folder / "desk"

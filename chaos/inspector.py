@@ -1,4 +1,4 @@
-"""After the chaos, compare the requests with the effects, on independent evidence."""
+"""After the chaos, compare requests and effects by independent evidence."""
 
 import asyncio
 from collections import Counter
@@ -42,7 +42,7 @@ async def inspect(
 
 
 async def examine_records(stage: Stage, report: Report) -> None:
-    """Examine all of the records as an auditor would, when the last of them are sealed."""
+    """Verify all records as an auditor would, once the last of them are sealed."""
     trust = Trust(remembered=kept_checkpoint(stage.var_dir / "last-checkpoint.json"))
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -92,7 +92,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
 
 
 def _was_begun(stage: Stage, order: Order, mails: Sequence[Path]) -> bool:
-    """Whether a mail lay there when its step became in doubt: before its first byte this cannot be known."""
+    """Return whether a mail was there when its step came into doubt; before its first byte, none is found."""
     doubted = [
         entry.at.timestamp() for entry in stage.trail(order.workflow_id) if entry.event.kind == "in_doubt"
     ]
@@ -110,6 +110,6 @@ def _effects(stage: Stage, step: OrderedStep, mails: Mails) -> int:
 
 
 def _is_early(step: OrderedStep, order: Order, mails: Mails) -> bool:
-    """Whether a mail is older than the first decision that was sent; the desks see to theirs."""
+    """Return whether a mail is older than the first decision; the desks check their own effects."""
     born = [path.stat().st_mtime for path in mails.get(step.token, ())]
     return any(order.decided_at is None or at < order.decided_at for at in born)

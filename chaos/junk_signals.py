@@ -1,4 +1,4 @@
-"""Junk in all shapes, each piece marked where it can be, so that none is lost, invented or counted twice."""
+"""Send junk in all forms, marked where possible, and check that none is lost, invented or counted twice."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ _MARK = re.compile(r"junk-\d{6}")
 
 @dataclass(frozen=True)
 class Junk:
-    """One signal; a payload is what no client of Temporal would send."""
+    """One signal; a payload is raw data that no Temporal client would send."""
 
     name: str
     inputs: Sequence[Any]
@@ -40,14 +40,14 @@ class Junk:
 
 @dataclass
 class Flood:
-    """What was sent, what of it the server took, and what it said to the rest."""
+    """The signals that were sent, those that the server accepted, and its errors for the others."""
 
     taken: list[Junk] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
 
 
 def junk_of_all_shapes(count: int, fingerprint: str, chance_seed: int, padding: int = 0) -> list[Junk]:
-    """Return so many pieces; none is a decision that may count, though some come close."""
+    """Return this many signals; none is a decision that may count, but some are similar."""
     generated = generate(min(count // 10, 300), chance_seed)
     return [_piece(number, fingerprint, generated, "x" * padding) for number in range(count)]
 
@@ -80,12 +80,12 @@ def _piece(number: int, fingerprint: str, generated: Sequence[tuple[str, list[An
 
 
 def generate(count: int, chance_seed: int) -> list[tuple[str, list[Any]]]:
-    """Let Hypothesis think of so many bad messages."""
+    """Let Hypothesis generate this many bad messages."""
     return generated(st.tuples(LIKELY_NAMES, bad_inputs), count, chance_seed)
 
 
 def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> list[T]:
-    """Return so many examples; the same seed gives the same ones."""
+    """Return this many examples; a seed always gives the same ones."""
     found: list[T] = []
 
     @seed(chance_seed)
@@ -101,7 +101,7 @@ def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> l
         found.append(example)
 
     collect()
-    return (found * count)[:count]  # it may run out of new ideas, or try one more
+    return (found * count)[:count]  # it may generate fewer examples, or one more
 
 
 async def pour(
@@ -113,7 +113,7 @@ async def pour(
     *,
     pause: float = 0.0,
 ) -> Flood:
-    """Send all of it, many at once, and keep what the server says to each."""
+    """Send all signals concurrently, and keep the server's answers."""
     flood, queue = Flood(), list(reversed(pieces))
 
     async def sender() -> None:
@@ -134,7 +134,7 @@ async def pour(
 
 
 async def send(stage: Stage, workflow_id: str, junk: Junk) -> None:
-    """Send one piece; what the SDK would not let out goes by the bare protocol."""
+    """Send one signal; use the raw protocol for what the SDK refuses to send."""
     if junk.payload is None:
         await stage.handle(workflow_id).signal(junk.name, args=junk.inputs)
         return
@@ -150,10 +150,10 @@ async def send(stage: Stage, workflow_id: str, junk: Junk) -> None:
 
 
 def compare_with_trail(stage: Stage, workflow_id: str, flood: Flood, ours: int, report: Report) -> None:
-    """Check that the trail has everything that the server took, once each, and nothing else.
+    """Check that the trail has every signal that the server accepted, once each, and nothing else.
 
     Args:
-        ours: how many decisions on the trail were sent by the scenario itself, beside the flood.
+        ours: how many other decisions on the trail the scenario itself has sent.
     """
     decided = [entry.event for entry in stage.trail(workflow_id) if isinstance(entry.event, Decided)]
     marks = Counter(mark for event in decided for mark in set(_MARK.findall(event.model_dump_json())))

@@ -1,4 +1,4 @@
-"""kill -9 of the Temporal server while runs wait for people, and again while they are decided."""
+"""Kill the Temporal server by kill -9 while runs wait for people, and again while they are decided."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from chaos.stage import Stage
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it."""
+    """The size of the scenario."""
 
     runs: int
     kills_while_deciding: int
@@ -25,12 +25,12 @@ QUICK = Size(runs=10, kills_while_deciding=1)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Everybody who waited before waits after; whatever the server acknowledged happens."""
+    """Check that waiting runs still wait after the kill, and that acknowledged decisions take effect."""
     orders = mixed_orders("served", size.runs, stage.chance)
     await stage.hire()
     await asyncio.gather(*(stage.submit(order) for order in orders))
     for order in orders:
-        await stage.until("in_review", order.workflow_id)  # by the record, which the run hears of in a moment
+        await stage.until("in_review", order.workflow_id)  # by the record; the run follows soon
         async with asyncio.timeout(60):
             while await _answered(stage, order.workflow_id) != "in_review":
                 await asyncio.sleep(0.05)
@@ -58,7 +58,7 @@ async def _kill_and_restart(stage: Stage, report: Report) -> None:
 
 
 async def _answered(stage: Stage, workflow_id: str) -> str:
-    """Ask the run itself, by way of the server and the worker."""
+    """Query the run itself, through the server and the worker."""
     async with asyncio.timeout(60):
         while True:
             status = await stage.api.status(workflow_id)

@@ -1,4 +1,4 @@
-"""kill -9 of the worker at random moments, while runs are drafted, reviewed, decided and executed."""
+"""Kill the worker by kill -9 at random moments, while runs are drafted, reviewed, decided and executed."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from chaos.stage import Stage
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it."""
+    """The size of the scenario."""
 
     runs: int
     kills: int
@@ -24,7 +24,7 @@ QUICK = Size(runs=6, kills=1)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """All runs are open at once; some are decided after each kill, so that each moment has its victims."""
+    """Open all runs together, and decide some after each kill, so that kills hit every phase."""
     orders = mixed_orders("killed", size.runs, stage.chance)
     killed = [asyncio.Event() for _ in range(size.kills + 1)]
     await stage.hire()
@@ -37,7 +37,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         report.say(f"kill {number} of {size.kills}: {_phases(stage, orders)}")
         await asyncio.sleep(stage.chance.uniform(0, 0.4))
         is_last = number == size.kills
-        # One in five is killed again while it comes up.
+        # 20% of the workers are killed again while they start.
         await stage.hire(wait=is_last or stage.chance.random() < 0.8)
     await asyncio.gather(*people)
     await inspect(stage, orders, report, patience=400)
@@ -46,7 +46,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _life(stage: Stage, order: Order, killed: list[asyncio.Event]) -> None:
-    """Submit and decide one order, each after a kill chosen by chance."""
+    """Submit and decide one order, each after a randomly chosen kill."""
     chance = Random(f"{order.workflow_id}{len(order.steps)}")
     begin = chance.choice([0, 0, 0, len(killed) // 3])
     await killed[begin].wait()

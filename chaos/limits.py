@@ -1,6 +1,6 @@
-"""Thousands of random stories of runs side by side under a limit over time, told to a naive reading too.
+"""Compare thousands of random stories of concurrent runs under a limit over time with a naive model.
 
-They need no server: Plangate's own activities carry them out on real records (`tests.support.limit_stories`).
+They need no server: Plangate's own activities execute them on real records (`tests.support.limit_stories`).
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.support.postgres import PostgresServer
 
 @dataclass(frozen=True)
 class Size:
-    """How many stories."""
+    """The number of stories."""
 
     stories: int
 
@@ -27,12 +27,12 @@ QUICK = Size(stories=20)
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
-    """Tell them on SQLite."""
+    """Run the stories on SQLite."""
     await _tell(f"sqlite:///{stage.folder / 'limits.db'}", stage, report, size)
 
 
 async def postgres(stage: Stage, report: Report, size: Size, *, database: PostgresServer) -> None:
-    """Tell some on PostgreSQL."""
+    """Run some of the stories on PostgreSQL."""
     await _tell(database.new_database(), stage, report, size)
 
 

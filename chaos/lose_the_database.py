@@ -1,4 +1,4 @@
-"""The records go away between a decision and its execution: locked, killed, out of disk; and come back."""
+"""Lose the records for a time between a decision and its execution: locked, killed, or disk full."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,11 +19,11 @@ Loss = Callable[[], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it."""
+    """The size of the scenario."""
 
     runs: int  # for each way to lose the records
-    times: int  # how often they are lost
-    seconds: float  # for how long each time
+    times: int  # how often they are unavailable
+    seconds: float  # seconds each time
 
 
 FULL = Size(runs=20, times=5, seconds=4)
@@ -33,7 +33,7 @@ ONCE = Size(runs=4, times=1, seconds=0.8)
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
-    """SQLite: another process holds the lock, then the disk is full."""
+    """On SQLite, hold the lock in another process, then fill the disk."""
     await stage.hire()
     locked = mixed_orders("locked", size.runs, stage.chance)
     await _through(stage, report, size, locked, lambda: sqlite_locked(stage))
@@ -45,7 +45,7 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
-    """PostgreSQL: killed with SIGKILL, every second time with the worker, and started again on its files."""
+    """Kill PostgreSQL with SIGKILL, every second time with the worker, and restart it on its files."""
     await stage.hire()
     orders = mixed_orders("postgres", size.runs, stage.chance)
     both = cycle((False, True))
@@ -58,7 +58,7 @@ async def postgres(stage: Stage, report: Report, size: Size, database: PostgresS
 
 
 async def _through(stage: Stage, report: Report, size: Size, orders: Sequence[Order], lose: Loss) -> None:
-    """Have everything in review, then decide while the records come and go."""
+    """Bring all runs into review, then decide while the records are unavailable at times."""
     await asyncio.gather(*(stage.submit(order) for order in orders))
     for order in orders:
         await stage.until("in_review", order.workflow_id)

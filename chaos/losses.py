@@ -1,4 +1,4 @@
-"""Ways to lose the records for the length of a block: the lock, the disk, the database."""
+"""Make the records unavailable during a block: by the lock, the disk, or the database."""
 
 import asyncio
 import sqlite3
@@ -11,7 +11,7 @@ from tests.support.postgres import PostgresServer
 
 @asynccontextmanager
 async def sqlite_locked(stage: Stage) -> AsyncIterator[None]:
-    """Let another process hold SQLite's lock."""
+    """Hold SQLite's lock in another process."""
     with closing(sqlite3.connect(stage.var_dir / "records.db", isolation_level=None, timeout=30)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
@@ -20,7 +20,7 @@ async def sqlite_locked(stage: Stage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def disk_full(stage: Stage) -> AsyncIterator[None]:
-    """Let the disk of all workers be full."""
+    """Make the disk of all workers full."""
     _fill(stage, full=True)
     yield
     _fill(stage, full=False)
@@ -28,7 +28,7 @@ async def disk_full(stage: Stage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def postgres_killed(database: PostgresServer) -> AsyncIterator[None]:
-    """Let PostgreSQL be away."""
+    """Keep PostgreSQL stopped."""
     await asyncio.to_thread(database.kill_9)
     yield
     await asyncio.to_thread(database.start)

@@ -1,4 +1,4 @@
-"""A mail server as a process of its own: it keeps each mail before it says that it has it."""
+"""A mail server in its own process: it stores each mail before it acknowledges it."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ _PARSER = BytesParser(policy=policy.default)
 
 
 class Keeper:
-    """Writes one line for each mail; it then takes its time to answer, so that it may be killed meanwhile."""
+    """Writes one line for each mail, then answers slowly, so that it may be killed in between."""
 
     def __init__(self, path: Path, chance: Random) -> None:
         self._file = path.open("a", encoding="utf-8")
         self._chance = chance
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Keep one mail."""
+        """Store one mail."""
         del server, session
         content = envelope.content or b""
         mail = _PARSER.parsebytes(content.encode() if isinstance(content, str) else content)

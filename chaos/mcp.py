@@ -1,7 +1,7 @@
-"""kill -9 of the worker before, during and after calls of MCP servers, over stdio and over HTTP.
+"""Kill the worker by kill -9 before, during and after calls of MCP servers, over stdio and HTTP.
 
 Each server has two tools: one that cannot tell whether it was called, and one that honours the key of a call.
-The first may be in doubt, and then a person looks; the second never is. Each has its effect once.
+The first may be in doubt, and then a person checks; the second never is. Each effect must happen once.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _TOOLS: Final = [
 
 @dataclass(frozen=True)
 class Size:
-    """How often the worker is killed at each of these moments of a call."""
+    """How often the worker is killed at each moment of a call."""
 
     kills: int
     moments: tuple[str, ...] = MOMENTS
@@ -63,17 +63,17 @@ class Note:
 
     @property
     def calls(self) -> int:
-        """How often the server was called for it."""
+        """How often the server was called for this run."""
         return sum(call["arguments"]["run"] == self.id for call in self.server.calls)
 
     @property
     def effects(self) -> int:
-        """How many lines the server noted for it."""
+        """How many lines the server noted for this run."""
         return sum(effect["run"] == self.id for effect in self.server.effects)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """In each round four runs are approved, and the worker is killed at a moment of one of them."""
+    """Approve four runs in each round, and kill the worker at a moment of one of them."""
     local = McpServer(stage.folder / "local", list(_TOOLS))
     with over_http(stage.folder / "remote", list(_TOOLS)) as remote:
         trusted = {"plangate": {"retry_safety": {"note_keyed": "vendor_key"}}}
@@ -83,7 +83,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         notes: list[Note] = []
         ends: list[asyncio.Task[RunResult]] = []
         hit: Counter[str] = Counter()
-        for number in range(3 * size.kills):  # a kill may come a moment later than it was meant to
+        for number in range(3 * size.kills):  # a kill may happen slightly later than intended
             for moment in (one for one in size.moments if hit[one] < size.kills):
                 round_of = _round(f"{moment}-{number}", {"local": local, "remote": remote})
                 await asyncio.gather(*(_approved(stage, note) for note in round_of))
@@ -126,7 +126,7 @@ async def _approved(stage: Stage, note: Note) -> None:
 
 
 async def _kill(stage: Stage, note: Note, moment: str) -> str:
-    """Kill the worker at a moment of a run, and return which moment it was after all."""
+    """Kill the worker at a moment of a run, and return the moment that the kill actually hit."""
     ends = time.monotonic() + 30
     while moment != "before" and time.monotonic() < ends:
         if note.effects if moment == "after" else note.calls:

@@ -1,4 +1,4 @@
-"""Every fault of a mail server and of each chat service, for one notice: the right class each."""
+"""Try every fault of a mail server and of each chat service on one notice, and check its classification."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tests.support.notice_services import ADDRESSES, running_services
 
 @dataclass(frozen=True)
 class Size:
-    """Which services."""
+    """The services to try."""
 
     services: tuple[str, ...]
 
@@ -20,7 +20,7 @@ QUICK = Size(("slack hook", "webhook"))
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Let every fault meet one notice."""
+    """Try every fault on one notice."""
     folder = stage.folder / "notices"
     folder.mkdir()
     with running_services(folder) as running:

@@ -1,4 +1,4 @@
-"""Every hostile text in every field of a notice, by every channel, to services that speak the protocols."""
+"""Send every hostile text in every field of a notice, by every channel, to services with real protocols."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.support.notice_trials import TextTrials, cases
 
 @dataclass(frozen=True)
 class Size:
-    """Every how many-th case is tried."""
+    """Which share of the cases is tried: one of every so many."""
 
     step: int
 
@@ -22,7 +22,7 @@ QUICK = Size(step=37)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Send each, and compare what arrives with the message of a harmless text."""
+    """Send each text, and compare the received message with that of a harmless text."""
     tried = cases(stage.chance.randrange(10**6))[:: size.step]
     folder = stage.folder / "notices"
     folder.mkdir()

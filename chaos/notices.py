@@ -1,7 +1,7 @@
-"""kill -9 of notifier, workers, database and mail server at random moments, while 500 plans are decided.
+"""Kill notifier, workers, database and mail server by kill -9 at random moments, while 500 plans are decided.
 
-In the end the mails that the server keeps are compared with the ledger, and the ledger with the trails: each
-person was told once for each event, a mail that came twice is marked, and no one was left out.
+In the end, the mails on the server are compared with the ledger, and the ledger with the trails. Each person
+must have one notice for each event, repeated mails must be marked, and no one may be left out.
 """
 
 import asyncio
@@ -55,12 +55,12 @@ _POLICY = '[default]\nneeds = [{ role = "finance" }]\n'
 _TOGETHER = 25
 _WORKERS = 2
 _LOOKS = 4  # half-seconds in a row
-_LEFT_OPEN = 10  # every tenth run is decided by no one before the end
+_LEFT_OPEN = 10  # 10% of the runs get no decision before the end
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many plans arrive, within how many seconds, and how often something is killed meanwhile."""
+    """The number of plans, the seconds in which they arrive, and the number of kills meanwhile."""
 
     runs: int
     seconds: float
@@ -69,7 +69,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Loss:
-    """What of the database is lost, and for the length of which block."""
+    """The part of the database that becomes unavailable, and the block during which it does."""
 
     what: str
     lose: Callable[[], AbstractAsyncContextManager[None]]
@@ -82,7 +82,7 @@ MEDIUM = Size(runs=120, seconds=60, kills=15)
 
 @dataclass
 class Post:
-    """The mail server and a notifier of its own, as processes."""
+    """The mail server and a separate notifier, as processes."""
 
     stage: Stage
     port: int
@@ -90,7 +90,7 @@ class Post:
 
     @property
     def kept(self) -> Path:
-        """Where the server keeps the mails."""
+        """The folder in which the server stores the mails."""
         return self.stage.folder / "mails.jsonl"
 
     def start(self, what: str) -> None:
@@ -105,23 +105,23 @@ class Post:
             )
 
     def kill(self, what: str) -> None:
-        """Kill one of them by SIGKILL."""
+        """Kill one of them with SIGKILL."""
         self.processes[what].send_signal(signal.SIGKILL)
         self.processes[what].wait()
 
     def mails(self) -> list[dict[str, Any]]:
-        """Return what the server has kept."""
+        """Return the mails that the server has stored."""
         lines = self.kept.read_text().splitlines() if self.kept.exists() else []
         return [json.loads(line) for line in lines]
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
-    """With records in SQLite, whose lock is taken from time to time."""
+    """Run with records in SQLite, whose lock is taken at times."""
     await _act(stage, report, size, Loss("the lock of SQLite", partial(sqlite_locked, stage)))
 
 
 async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
-    """With records in PostgreSQL, which is killed from time to time."""
+    """Run with records in PostgreSQL, which is killed at times."""
     await _act(stage, report, size, Loss("PostgreSQL", partial(postgres_killed, database)))
 
 
@@ -230,7 +230,7 @@ async def _kill(stage: Stage, post: Post, what: str, loss: Loss) -> None:
 
 
 async def _quiet(stage: Stage) -> None:
-    """Wait until everything is told, for two seconds."""
+    """Wait until no notice has been open for two seconds."""
     async with asyncio.timeout(_PATIENCE):
         quiet = 0
         while quiet < 4:
@@ -242,7 +242,7 @@ async def _quiet(stage: Stage) -> None:
 
 
 def _count_unsent(stage: Stage) -> int:
-    """Return how many notices are to be sent, and how many runs or checkpoints are still to be followed."""
+    """Return how many notices remain to be sent, and how many runs or checkpoints remain to be followed."""
     unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
     with stage.database.read() as connection:
         waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
@@ -264,7 +264,7 @@ def _rows(stage: Stage) -> dict[str, list[Any]]:
 
 
 def _expect_asked(stage: Stage, left: Sequence[Order], report: Report) -> None:
-    """See that everyone was asked about the runs that no one decided."""
+    """Check that everyone was asked about the undecided runs."""
     rows = _rows(stage)
     for one in left:
         status = stage.recorded(one.workflow_id)
@@ -319,7 +319,7 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
         if not is_asked:
             counts["decided before they were asked" if decided else "missed asks"] += 1
         relieved, expected = sent[person, NoticeKind.RELIEVED], is_asked if person != APPROVER else 0
-        if person in in_doubt:  # it may have arrived, and was not needed again
+        if person in in_doubt:  # it may have arrived, and was not needed any more
             counts["asks in doubt"] += 1
             continue
         report.expect(
@@ -328,6 +328,6 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
 
 
 def _mail_id(row: Any) -> str:
-    """Return the Message-ID of a message, as the mails have it."""
+    """Return the Message-ID of a message as it is in the mails."""
     name = "\0".join(("mail", f"{row.person}@example.org", row.message_id))
     return f"<{hashlib.sha256(name.encode()).hexdigest()[:40]}@localhost>"

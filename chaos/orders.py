@@ -1,4 +1,4 @@
-"""What the scenarios ask for: runs of one to four steps, each with a token by which it is counted."""
+"""The requests of the scenarios: runs of one to four steps, each with a token by which it is counted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,16 +14,16 @@ APPROVER = "dana"
 
 
 class Place(StrEnum):
-    """Where a step has its effect, and what can be known there after a crash."""
+    """The place of a step's effect, which determines what can be found out after a crash."""
 
-    OUTBOX = "outbox"  # a file: can be looked up from the mail's first byte on
-    VENDOR = "vendor"  # a desk that honours idempotency keys: may be asked again
-    TILL = "till"  # a desk that knows no keys: a crash in the middle is in doubt
+    OUTBOX = "outbox"  # a file: the effect can be looked up from the mail's first byte on
+    VENDOR = "vendor"  # a desk that honours idempotency keys: a call may be repeated
+    TILL = "till"  # a desk without keys: after a crash in the middle, the step is in doubt
 
 
 @dataclass(frozen=True)
 class OrderedStep:
-    """One step, and the token under which its effect is counted."""
+    """One step, and the token by which its effect is counted."""
 
     place: Place
     token: str
@@ -37,7 +37,7 @@ class Order:
     steps: tuple[OrderedStep, ...]
     outcome: str = "executed"
     decided_at: float | None = None  # when the first decision was sent; no effect may be older
-    acknowledged: bool = False  # the server took a decision: it must not be lost any more
+    acknowledged: bool = False  # the server accepted a decision, which must then not be lost
     notes: list[str] = field(default_factory=list)
 
     def request(self, urls: dict[Place, str], timeout_seconds: int = 3_600) -> PlanRequest:
@@ -62,13 +62,13 @@ class Order:
 
 
 def order(workflow_id: str, places: Sequence[Place], outcome: str = "executed") -> Order:
-    """Return an order of one step at each of these places."""
+    """Return an order with one step at each of these places."""
     steps = tuple(OrderedStep(place, f"{workflow_id}/{number}") for number, place in enumerate(places, 1))
     return Order(workflow_id, steps, outcome)
 
 
 def mixed_orders(prefix: str, count: int, chance: Random) -> list[Order]:
-    """Return orders of one to four steps at places by chance; every tenth will be rejected."""
+    """Return orders of one to four steps at random places; 10% will be rejected."""
     return [
         order(
             f"{prefix}-{number:03}",

@@ -1,7 +1,8 @@
-"""What decisions are recorded with is gone for long, the list of people, database or disk; and comes back.
+"""Make the list of people, the database or the disk unavailable for long, then restore it.
 
-A day is derived, since no clock can be put forward under an activity that is tried again: what one try adds
-to a history is measured over as many tries as a run makes in a day, some runs at once and in a hurry.
+The figures for a day are derived, because the clock of a retried activity cannot be moved. Several runs
+together make as many tries as one run makes in a day, at short intervals, and the history events of each try
+are measured.
 """
 
 import asyncio
@@ -30,30 +31,30 @@ from workflows.options import WAIT
 Loss = Callable[[], AbstractAsyncContextManager[None]]
 _DAY = timedelta(days=1).total_seconds()
 _MOST_A_DAY = 200  # events of history
-_SOON = 60.0  # in which everything is judged, once it is repaired
-_STOPS = 90.0  # in which a worker ends
+_SOON = 60.0  # seconds in which everything is judged after the repair
+_STOPS = 90.0  # seconds in which a worker ends
 _PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPROVER))
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it."""
+    """The size of the scenario."""
 
     runs: int  # for each way to lose something
-    seconds: float  # for how long each time
-    hurries: bool  # whether tries come each second, not each twenty
-    ways: int = 3  # how many of the ways to lose something
-    tries: int = 0  # it continues until so many were made
+    seconds: float  # seconds each time
+    hurries: bool  # whether tries follow every second, not every 20 seconds
+    ways: int = 3  # the number of kinds of losses
+    tries: int = 0  # the minimum number of tries
 
 
 FULL = Size(runs=60, seconds=80, hurries=True)
 QUICK = Size(runs=2, seconds=1, hurries=False, ways=1)
-# Not while another process keeps SQLite's lock: each of those tries waits for it, and there are too few.
+# Not while another process holds SQLite's lock: each try waits for it, so there are too few.
 MONTH = Size(runs=120, seconds=80, hurries=True, ways=2, tries=30 * 24 * 60 * 3)
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
-    """SQLite: the disk is full, then the list of people broken, then another process keeps the lock."""
+    """On SQLite, fill the disk, then break the list of people, then hold the lock in another process."""
     stage.settings["PLANGATE_PEOPLE"] = str(stage.folder / "people.toml")
     (stage.folder / "people.toml").write_text(_PEOPLE)
     losses: dict[str, Loss] = {
@@ -65,7 +66,7 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
-    """PostgreSQL: it is killed and stays away, then it is a copy that only reads until it is promoted."""
+    """Kill PostgreSQL and keep it stopped; then use a read-only copy until it is promoted."""
     losses: dict[str, Loss] = {
         "away": lambda: postgres_killed(database),
         "read-only": lambda: _read_only(database),
@@ -102,7 +103,7 @@ class _Outage:
         self.orders = [*self._approved, self._withdrawn, self._expired]
 
     async def begin(self) -> None:
-        """Have all of them in review."""
+        """Bring all runs into review."""
         stage, report = self._stage, self._report
         report.say(f"{self._name} goes away")
         await asyncio.gather(*(stage.submit(each) for each in [*self._approved, self._withdrawn]))
@@ -112,7 +113,7 @@ class _Outage:
         await stage.until("in_review", self._expired.workflow_id)
 
     async def hold(self) -> None:
-        """Decide, withdraw and let expire while nothing is recorded; count what it costs, stop a worker."""
+        """Decide, withdraw and let runs expire while nothing can be recorded; count events, stop a worker."""
         await asyncio.gather(*(self._decide(each) for each in self.orders))
         self._report.expect(self._told >= 0.9 * len(self.orders), f"{self._name}: most were told nothing")
         self._report.figure(f"{self._name}: told what is in the way", f"{self._told} of {len(self.orders)}")
@@ -135,7 +136,7 @@ class _Outage:
         await self._stop_a_worker()
 
     async def end(self) -> None:
-        """Wait until everything is judged, and say how long it took."""
+        """Wait until everything is judged, and report how long it took."""
         began = time.monotonic()
         for each in self._approved:
             await self._stage.until("executed", each.workflow_id)
@@ -146,12 +147,12 @@ class _Outage:
         self._report.figure(f"{self._name}: judged after the repair", f"{took:.1f} s")
 
     async def _decide(self, each: Order) -> None:
-        """Approve by update; the answer has to say what is in the way."""
+        """Approve by update; the answer must name the problem."""
         status = await self._status(each)
         approval = Decision(decision=Choice.APPROVE, by=APPROVER, plan=status.fingerprint or "")
         each.decided_at = time.time()
         answer = await self._stage.api.decide(each.workflow_id, approval)
-        # All decide at once: where a busy machine answers too late, the decision goes as a signal.
+        # All decide at the same time: if a busy machine answers too late, the decision is sent as a signal.
         said = answer.reason if answer is not None and answer.accepted is None else ""
         is_told = "as soon as this problem is solved: " in said
         self._report.expect(is_told or answer is None, f"{each.workflow_id}: its approver was told {answer}")
@@ -159,7 +160,7 @@ class _Outage:
         each.acknowledged = True
 
     async def _shows(self, each: Order, state: str) -> None:
-        """Wait until the run is shown as ended, though that is not on the record."""
+        """Wait until the status shows the run as ended, although that is not recorded."""
 
         def holds(status: Status) -> bool:
             return status.state == state and status.unrecorded is not None
@@ -169,7 +170,7 @@ class _Outage:
                 await asyncio.sleep(0.2)
 
     async def _status(self, each: Order) -> Status:
-        """Ask until a worker answers: where it is too busy the records would, and they may be away."""
+        """Query until a worker answers: if it is too busy, the records would, but they may be unavailable."""
         while True:
             with suppress(RecordsUnavailable):
                 return await self._stage.api.status(each.workflow_id)
@@ -187,7 +188,7 @@ class _Outage:
         )
 
     async def _cost(self) -> tuple[int, int]:
-        """Return how many events the waiting runs have, and how often it was looked for their records."""
+        """Return the number of events of the waiting runs, and of attempts to reach their records."""
         events = tries = 0
         for each in self._approved:
             description = await self._stage.handle(each.workflow_id).describe()
@@ -196,7 +197,7 @@ class _Outage:
         return events, tries
 
     async def _stop_a_worker(self) -> None:
-        """Tell the older of two workers to stop."""
+        """Stop the older of two workers."""
         took = await self._stage.workers[-2].stop(_STOPS)
         self._report.expect(took < _STOPS, f"{self._name}: the worker did not end on SIGTERM")
         self._report.figure(f"{self._name}: a worker's end by SIGTERM", f"{took:.1f} s")

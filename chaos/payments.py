@@ -1,8 +1,8 @@
-"""kill -9 of the worker before, during and after its calls of Stripe, which localstripe stands in for.
+"""Kill the worker by kill -9 before, during and after its calls of localstripe, a stand-in for Stripe.
 
-The calls refund, pay, and undo a payment whose run was held behind it.
+The calls refund, pay, and undo the payment of a held run.
 
-Effects are counted in localstripe itself, past the proxy that gives it Stripe's idempotency.
+Effects are counted in localstripe itself, behind the proxy that adds Stripe's idempotency.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ PHASES: Final = ("before", "during", "after")
 UNDO: Final = "undo_payment"
 ACTS: Final = ("refund_payment", "create_payment", UNDO)
 _DECLINED: Final = "4000000000000341"
-_SLOW: Final = 0.12  # seconds that Stripe takes before and after it does its part
-_JUST: Final = 0.25  # seconds after an answer in which its receipt may not be stored yet
+_SLOW: Final = 0.12  # seconds that Stripe takes before and after the effect
+_JUST: Final = 0.25  # seconds after an answer during which its receipt may not be stored yet
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many moments for each act and each phase, how many runs at once, and how many kills at most."""
+    """The numbers of moments for each act and phase, of concurrent runs, and of kills at most."""
 
     moments: int
     runs: int
@@ -54,14 +54,14 @@ class Run:
     id: str
     act: str
     subject: str  # the payment, or the customer
-    wanted: list[int]  # the amounts that are to be made of it, or refunded, in cents
+    wanted: list[int]  # the amounts to pay or refund, in cents
     came: int = 0
     answered: int = 0
     answered_at: float = 0.0
     is_approved: bool = False
 
     def phase(self) -> str | None:
-        """Return in which phase a kill would meet it; None in none."""
+        """Return the phase that a kill would hit now; None for no phase."""
         if not self.is_approved or (self.answered == len(self.wanted) and self._rests()):
             return None
         if self.came > self.answered:
@@ -76,7 +76,7 @@ class Run:
 
 @dataclass
 class Till:
-    """Sees each request that comes to Stripe, and kills the worker at the moment that is wanted."""
+    """Watches each request to Stripe, and kills the worker at a chosen moment."""
 
     stage: Stage
     runs: dict[str, Run] = field(default_factory=dict)
@@ -87,13 +87,13 @@ class Till:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def aim(self, target: tuple[str, str], delay: float) -> None:
-        """Kill the worker when a run of this act is in this phase, so much later."""
+        """Kill the worker when a run of this act is in this phase, after a delay."""
         with self._lock:
             self.killed.clear()
             self.wanted, self.delay = target, delay
 
     def watch(self, moment: str, request: Request) -> None:
-        """Count what comes and goes, and pull the trigger."""
+        """Count requests and answers, and kill when the moment comes."""
         is_change = request.method == "POST"
         with self._lock:
             run = self.runs.get(_subject_of(request))
@@ -121,7 +121,7 @@ class Till:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Approve a few runs at once, kill the worker in the phase that is rarest so far, and go on."""
+    """Repeatedly approve a few runs, and kill the worker in the phase with the fewest kills so far."""
     with stripe_server() as stripe:
         till = Till(stage)
         with FaultyServer(upstream=stripe.url, watch=till.watch) as front:
@@ -176,7 +176,7 @@ async def _kill_often(
 
 
 async def _submit(stage: Stage, stripe: StripeServer, till: Till, act: str, workflow_id: str) -> Run:
-    """Let a run come to where one decision makes it call Stripe."""
+    """Bring a run to the point where one decision makes it call Stripe."""
     customer, method = await asyncio.to_thread(stripe.customer)
     pays = {"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}
     if act == "refund_payment":
@@ -215,7 +215,7 @@ async def _start(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _approve(stage: Stage, run: Run) -> None:
-    """Approve a run, or undo what a held one has done."""
+    """Approve a run, or undo the done steps of a held run."""
     status = await asyncio.to_thread(stage.recorded, run.id)
     assert status is not None
     message: dict[str, Any] = {"by": APPROVER, "plan": status.short_fingerprint}
@@ -243,7 +243,7 @@ async def _check(stage: Stage, run: Run, stripe: StripeServer, report: Report) -
 
 
 def _subject_of(request: Request) -> str:
-    """Return the payment, customer or payment method that a request is about."""
+    """Return the payment, customer or payment method in a request."""
     if request.method == "POST":
         fields = parse_qs(request.body.decode())
         return (fields.get("payment_intent") or fields.get("customer") or [""])[0]
@@ -251,6 +251,6 @@ def _subject_of(request: Request) -> str:
 
 
 def _holders_of(secret: str, folder: Path) -> Sequence[str]:
-    """Return the files that hold a secret."""
+    """Return the files that contain a secret."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return [str(path.relative_to(folder)) for path in files if secret.encode() in path.read_bytes()]

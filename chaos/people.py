@@ -1,4 +1,4 @@
-"""Simulated approvers: they look, make mistakes, decide by any channel, and retry until accepted."""
+"""Simulate approvers: they look, make mistakes, decide by any channel, and retry until accepted."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from plangate.domain.status import Status
 
 
 async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True) -> None:
-    """Wait until the order is in review, make a mistake or two, then decide by a random channel."""
+    """Wait until the order is in review, make one or two mistakes, then decide by a random channel."""
     status = await stage.until("in_review", order.workflow_id)
     if err and chance.random() < 0.4:
         await insist(lambda: _err(stage, status, chance))
@@ -24,7 +24,7 @@ async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True
         lambda: by_signal(stage, order, status),
         lambda: _by_gateway(stage, order, status),
     ]
-    if chance.random() < 0.2:  # an impatient one knocks at both
+    if chance.random() < 0.2:  # an impatient approver uses both channels
         await asyncio.gather(*(insist(channel) for channel in channels))
     else:
         channel = chance.choice(channels)
@@ -33,7 +33,7 @@ async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True
 
 
 async def by_signal(stage: Stage, order: Order, status: Status) -> None:
-    """Send the decision that the order is to get, as the Web UI or the command line would."""
+    """Send the order's decision as the Web UI or the command line would."""
     message = {"by": APPROVER, "plan": status.short_fingerprint}
     await stage.handle(order.workflow_id).signal(_choice(order).value, message)
 

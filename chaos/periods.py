@@ -1,4 +1,4 @@
-"""Forged evidence of a period: thinned, padded, swapped, re-dated, sealed by others, counted otherwise."""
+"""Check forged evidence of a period: runs removed, added, swapped, re-dated, resealed, or miscounted."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tests.support.period_forgeries import FORGERIES, World, forged
 
 @dataclass(frozen=True)
 class Size:
-    """How many forgeries."""
+    """The number of forgeries."""
 
     forgeries: int
 
@@ -20,7 +20,7 @@ QUICK = Size(forgeries=len(FORGERIES))
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Check them all; each that is not found and named is a fault."""
+    """Check all forgeries; each one that is not found and named is a fault."""
     first, world = stage.chance.randrange(10**6), World(stage.folder)
     kinds: Counter[str] = Counter()
     for seed in range(first, first + size.forgeries):

@@ -1,6 +1,6 @@
-"""Thousands of forged proofs: sent to the admission of a worker, and written into a database for an auditor.
+"""Send thousands of forged proofs to a worker's admission, and write them into a database for an auditor.
 
-They need no server (`tests.support.proof_trials`). None is accepted, and each is named.
+They need no server (`tests.support.proof_trials`). None may be accepted, and each must be reported.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.support.proof_trials import Admission, examine
 
 @dataclass(frozen=True)
 class Size:
-    """How many forgeries, and how many of them one database holds."""
+    """The number of forgeries, and of those in one database."""
 
     forgeries: int
     in_one: int = 500
@@ -28,7 +28,7 @@ QUICK = Size(forgeries=150)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Try them all; each that is accepted, or is not named, is a fault."""
+    """Try all forgeries; each one that is accepted or not reported is a fault."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     tried, kinds = 0, set[str]()
     while tried < size.forgeries:

@@ -1,4 +1,4 @@
-"""What a scenario finds: progress while it runs, figures for the table, faults that make it fail."""
+"""The findings of a scenario: progress while it runs, figures for the table, and faults that make it fail."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ class Report:
     began: float = field(default_factory=time.monotonic)
 
     def expect(self, holds: object, fault: str) -> None:
-        """Note a fault where something does not hold."""
+        """Note a fault unless the condition holds."""
         if not holds:
             self.blame(fault)
 
@@ -31,5 +31,5 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running."""
+        """How long the scenario has been running."""
         return time.monotonic() - self.began

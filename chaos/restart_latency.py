@@ -1,8 +1,8 @@
-"""How soon the first approval is served after the worker's kill -9 and restart: its cache died with it.
+"""Measure how soon the first approval is served after the worker's kill -9 and restart, without its cache.
 
-The server offers the run's next task to the dead worker's own queue first, and waits there for a second. An
-approval sent in the very moment of the death may be handed to the dead worker itself, and is missed ten
-seconds later: that is measured too, and is no fault.
+The server first offers the run's next task to the dead worker's own queue, and waits there for a second. An
+approval sent at the moment of the death may be given to the dead worker itself, and given to another after
+ten seconds. That is measured as well, but is not a fault.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ LIMIT = 1.5  # seconds
 
 @dataclass(frozen=True)
 class Size:
-    """How often, how many runs wait meanwhile, and whether it is a fault to take longer than the limit."""
+    """The number of tries and of waiting runs, and whether exceeding the limit is a fault."""
 
     tries: int
     waiting: int
@@ -33,7 +33,7 @@ QUICK = Size(tries=1, waiting=2, has_limit=False)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Approve right after the new worker is ready, and while there is none."""
+    """Approve immediately after the new worker is ready, and while there is no worker."""
     await stage.hire()
     orders = [order(f"restart-waits-{number}", [Place.OUTBOX]) for number in range(size.waiting)]
     await asyncio.gather(*map(stage.submit, orders))
@@ -57,10 +57,10 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _served(stage: Stage, waiting: Order, *, approve_first: bool) -> float:
-    """Return the seconds from when both the approval and a ready worker were there to the mail."""
+    """Return the seconds from the approval and a ready worker, whichever is later, to the mail."""
     await stage.submit(waiting)
     status = await stage.until("in_review", waiting.workflow_id)
-    await asyncio.sleep(0.3)  # it is cached by the worker now
+    await asyncio.sleep(0.3)  # the worker has it in its cache now
     stage.worker.kill()
     waiting.decided_at = time.time()
     if approve_first:

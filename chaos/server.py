@@ -1,4 +1,4 @@
-"""The Temporal servers of the scenarios: the embedded one as users have it, and one with a short memory."""
+"""The Temporal servers of the scenarios: the embedded one, and one that makes runs continue as new often."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.search_attributes import KEYS
 
-FIRST_PORT = 24233  # not where a person's own server listens, nor where other tests' servers do
+FIRST_PORT = 24233  # not a port of a user's own server or of other tests' servers
 _PATIENCE = 30.0
 
 
@@ -23,27 +23,27 @@ class Server(Protocol):
     """A Temporal server that can be killed."""
 
     async def start(self) -> str:
-        """Start it, or bring it back on the same files and ports; return its address."""
+        """Start it, or restart it on the same files and ports; return its address."""
 
     async def kill_9(self) -> None:
-        """End it as a power cut would."""
+        """End it like a power failure."""
 
     async def stop(self) -> None:
-        """End it permanently."""
+        """Stop it permanently."""
 
 
 class EmbeddedServer:
-    """The one that ``make worker`` brings along."""
+    """The embedded server, as ``make worker`` starts it."""
 
     def __init__(self, var_dir: Path) -> None:
         self._var_dir = var_dir
 
     async def start(self) -> str:
-        """Start it."""
+        """Start the server."""
         return (await embedded_server.ensure_running(self._var_dir, first_port=FIRST_PORT)).address
 
     async def kill_9(self) -> None:
-        """Kill it, and see it dead."""
+        """Kill it, and wait until it is dead."""
         server = embedded_server.running(self._var_dir)
         assert server is not None
         os.kill(server.pid, signal.SIGKILL)
@@ -51,13 +51,13 @@ class EmbeddedServer:
             await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
-        """Kill it too: its graceful end takes a second, and its files are thrown away."""
+        """Kill it: a graceful end takes a second, and its files are deleted anyway."""
         if embedded_server.running(self._var_dir) is not None:
             await self.kill_9()
 
 
 class TightServer:
-    """A server that calls a history long after few events, so that runs continue as new all the time."""
+    """A server that considers a history long after a few events, so that runs often continue as new."""
 
     def __init__(self, folder: Path, *, events: int) -> None:
         self._folder = folder
@@ -93,7 +93,7 @@ class TightServer:
         self._process.wait()
 
     async def stop(self) -> None:
-        """Kill it too."""
+        """Kill it."""
         await self.kill_9()
 
     def _arguments(self) -> list[str]:

@@ -1,6 +1,6 @@
-"""A whole Plangate of real processes: a Temporal server, workers, two desks, a folder for it all.
+"""A complete Plangate of real processes: a Temporal server, workers, two desks, and a folder for all data.
 
-None of it outlives the block in which it is used.
+Everything ends with its block.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ TASK_QUEUE = "chaos"
 
 @dataclass
 class Stage:
-    """What a scenario holds of the Plangate under test."""
+    """The parts of the Plangate under test."""
 
     folder: Path
     server: Server
@@ -46,13 +46,13 @@ class Stage:
     till: Desk
     chance: Random
     settings: dict[str, str]
-    forks: bool = False  # whether its workers have their modules from the beginning
+    forks: bool = False  # whether its workers start with loaded modules
     program: Path = PROJECT / "worker.py"
     workers: list[WorkerProcess] = field(default_factory=list)
 
     @property
     def var_dir(self) -> Path:
-        """Where the workers' data lies."""
+        """The folder of the workers' data."""
         return self.folder / "var"
 
     @property
@@ -62,16 +62,16 @@ class Stage:
 
     @property
     def urls(self) -> dict[Place, str]:
-        """Where the desks are."""
+        """The hosts of the desks."""
         return {Place.VENDOR: self.vendor.url, Place.TILL: self.till.url}
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of every program of this stage."""
+        """Return the environment for every program of this stage."""
         mine = {"TEMPORAL_ADDRESS": self.address, "PLANGATE_LOG_FORMAT": "json", **self.settings}
         return environment_with(mine, without=("TEMPORAL_", "PLANGATE_", "OPENAI_", "PYTEST"))
 
     async def hire(self, *, wait: bool = True) -> WorkerProcess:
-        """Start a worker; unless told otherwise, wait until it takes work."""
+        """Start a worker; by default, wait until it takes work."""
         number = len(self.workers) + 1
         self.workers.append(self.process(number, self.folder, self.program))
         if wait:
@@ -91,7 +91,7 @@ class Stage:
         await self.api.submit(order.request(self.urls, timeout_seconds), order.workflow_id)
 
     def recorded(self, workflow_id: str) -> Status | None:
-        """Return what the records know of a run; no worker is needed."""
+        """Return a run's status from the records, without a worker."""
         return status_on_record(self.database, workflow_id)
 
     async def until(
@@ -107,7 +107,7 @@ class Stage:
                 await asyncio.sleep(0.05)
 
     async def result(self, workflow_id: str, patience: float = PATIENCE) -> RunResult:
-        """Wait for a run's end, however often the server goes away meanwhile; abort it if it is held."""
+        """Wait for a run's end, even if the server is unavailable at times; abort it if it is held."""
         aborting = asyncio.create_task(self._abort_when_held(workflow_id))
         try:
             async with asyncio.timeout(patience):
@@ -139,7 +139,7 @@ class Stage:
         return self.api.trail(workflow_id)
 
     async def blocked(self) -> int:
-        """Count the open runs whose workflow task fails again and again."""
+        """Count the open runs whose workflow task fails repeatedly."""
         problem = "TemporalReportedProblems IN ('category=WorkflowTaskFailed')"
         return (await self.client.count_workflows(f"{problem} AND ExecutionStatus = 'Running'")).count
 
@@ -152,7 +152,7 @@ class Stage:
         return found
 
     def said(self, words: str) -> list[str]:
-        """Return the lines of all workers' logs that hold these words."""
+        """Return the lines of all workers' logs that contain these words."""
         lines = [line for each in self.workers for line in each.log.read_text(errors="replace").splitlines()]
         return [line for line in lines if words in line]
 
@@ -167,7 +167,7 @@ async def stage(
     model: Path | None = None,
     forks: bool = False,
 ) -> AsyncIterator[Stage]:
-    """Set everything up but a worker, and take it down again, whatever happens."""
+    """Set up everything except a worker, and always take it down again."""
     folder.mkdir(parents=True, exist_ok=True)
     address = await server.start()
     url = records_url or f"sqlite:///{folder / 'var' / 'records.db'}"

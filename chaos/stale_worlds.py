@@ -1,7 +1,7 @@
-"""Thousands of worlds that change, or do not, between a plan and its steps.
+"""Run plans over thousands of worlds that may change between a plan and its steps.
 
-A step must be held exactly when what was approved no longer holds, and must have had no effect before. The
-worlds, and what is expected of each, are in tests/support/stale_worlds.py.
+A step must be held exactly if its precondition no longer holds, and without an effect before that. The worlds
+and the expected results are in tests/support/stale_worlds.py.
 """
 
 import logging
@@ -20,7 +20,7 @@ _IN_ONE_BATCH = 500
 
 @dataclass(frozen=True)
 class Size:
-    """How many worlds."""
+    """The number of worlds."""
 
     worlds: int
 
@@ -30,7 +30,7 @@ QUICK = Size(worlds=100)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run plans over the worlds, in batches, each with records of its own."""
+    """Run plans over the worlds in batches, each with its own records."""
     # Its worker is this process, and each held step is logged with its traceback.
     logging.disable(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

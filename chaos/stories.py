@@ -1,6 +1,6 @@
-"""Thousands of random stories of edits, failures, resolutions, undos and kills, told to a naive model too.
+"""Compare thousands of random stories of edits, failures, resolutions, undos and kills with a naive model.
 
-They need no server: Plangate's own activities carry them out on real records (`tests.support.naive_stories`).
+They need no server: Plangate's own activities execute them on real records (`tests.support.naive_stories`).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tests.support.naive_stories import differences
 
 @dataclass(frozen=True)
 class Size:
-    """How many stories."""
+    """The number of stories."""
 
     stories: int
 
@@ -25,7 +25,7 @@ QUICK = Size(stories=30)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Tell them all; each difference is a fault."""
+    """Run all stories; each difference is a fault."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     first = stage.chance.randrange(10**6)
     database = Database(f"sqlite:///{stage.folder / 'stories.db'}")

@@ -1,7 +1,7 @@
-"""kill -9 of the worker before, during and after a call of `create_ticket` and `comment_ticket`.
+"""Kill the worker by kill -9 before, during and after calls of `create_ticket` and `comment_ticket`.
 
-The trackers are slow, and finish what they began when their client is dead. No ticket and no comment may be
-there twice, none may be missing, and no step may be in doubt: both vendors let the worker find out.
+The trackers are slow, and finish their work even if the client has died. No ticket or comment may exist twice
+or be missing. No step may be in doubt, because both vendors let the worker find out.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from tests.support.jira_server import JiraServer
 _TOKEN: Final = "canary-of-the-chaos"
 _TOOLS: Final = ("create_ticket", "comment_ticket")
 _MOMENTS: Final = ("before", "during", "after")
-_AT_ONCE: Final = 2  # runs of each tool that are open in each life of a worker
-_PATIENCE: Final = 900.0  # a run that was hit again and again waits for minutes
+_AT_ONCE: Final = 2  # runs of each tool that are open during the life of each worker
+_PATIENCE: Final = 900.0  # a run that was hit repeatedly waits for minutes
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many kills at each moment, for each tool and vendor."""
+    """The number of kills at each moment, for each tool and vendor."""
 
     moments: tuple[str, ...]
     kills: int
@@ -48,7 +48,7 @@ QUICK = Size(("during",), 1, ("github",), _TOOLS[:1])
 
 @dataclass
 class Tracker:
-    """A slow vendor: when a request came in and when it was answered, by the token in its text."""
+    """A slow vendor that notes when requests came and were answered, by the token in their text."""
 
     name: str
     vendor: GitHubServer | JiraServer
@@ -59,15 +59,15 @@ class Tracker:
 
     @property
     def project(self) -> str:
-        """Where the tickets are."""
+        """The address of the tickets."""
         return "acme/support" if self.name == "github" else "OPS"
 
     def __call__(self, request: Request) -> Answer:
-        """Answer, slowly if it changes something."""
+        """Answer, and do so slowly if the request changes something."""
         if request.method != "POST":
             return self.vendor(request)
         if len(request.body) < int(request.headers["content-length"]):
-            return Answer(400)  # its client was killed in the middle of it
+            return Answer(400)  # the client was killed during the request
         token = _token_in(request.body)
         self.came.setdefault(token, time.monotonic())
         self.tries[token] += 1
@@ -84,7 +84,7 @@ class Tracker:
         return "during" if token in self.came else "before"
 
     def count(self, tool: str, token: str) -> int:
-        """Return how often the effect of a run is there."""
+        """Return how often the effect of a run exists."""
         if tool == "create_ticket":
             return self.vendor.titles().count(token)
         return sum(f" {token} " in f" {body.replace(chr(10), ' ')} " for body in self.vendor.bodies())
@@ -126,7 +126,7 @@ class Run:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Kill workers until each moment of each tool had its kills, at one vendor after the other."""
+    """Kill workers until each moment of each tool was hit, at one vendor after the other."""
     for name in size.vendors:
         vendor = GitHubServer(_TOKEN) if name == "github" else JiraServer(_TOKEN)
         tracker = Tracker(name, vendor, stage.chance)
@@ -152,7 +152,7 @@ def _open(tracker: Tracker) -> Iterator[str]:
 
 
 def _first_ticket(tracker: Tracker) -> Request:
-    """Return the request for the ticket that is commented on."""
+    """Return the request for the ticket to comment on."""
     if tracker.name == "github":
         path, body = "/repos/acme/support/issues", json.dumps({"title": "the first", "body": ""})
     else:
@@ -165,7 +165,7 @@ def _first_ticket(tracker: Tracker) -> Request:
 async def _kill(
     stage: Stage, report: Report, size: Size, tracker: Tracker
 ) -> tuple[list[Run], Counter[tuple[str, str]]]:
-    """Return all runs, and how many calls of each tool were hit at each moment."""
+    """Return all runs, and the number of calls of each tool hit at each moment."""
     runs: list[Run] = []
     hit: Counter[tuple[str, str]] = Counter()
     wanted = [(tool, moment) for tool in size.tools for moment in size.moments]
@@ -197,7 +197,7 @@ async def _approve(stage: Stage, run: Run) -> None:
 
 
 async def _reach(tracker: Tracker, token: str, moment: str) -> None:
-    """Wait for a moment of a call, and a little longer, by chance."""
+    """Wait for a moment of a call, and a random time longer."""
     async with asyncio.timeout(60):
         while (moment == "during" and token not in tracker.came) or (
             moment == "after" and token not in tracker.answered

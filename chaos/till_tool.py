@@ -1,4 +1,4 @@
-"""A tool that can undo and cannot know: the lines that the till books; named in ``PLANGATE_TOOLS``."""
+"""A tool that can undo but not find out: it books lines at the till; named in ``PLANGATE_TOOLS``."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What must hold of every run's audit trail and of its history in Temporal, whatever was done to it."""
+"""Check what must always be true of a run's audit trail and its history in Temporal."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.decision import Choice
 
-# What the server does to a workflow task by itself: signals came meanwhile, or too many for its buffer.
+# The server itself fails a workflow task if signals arrive during it, or too many for its buffer.
 _HARMLESS = (
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
@@ -27,7 +27,7 @@ _HARMLESS = (
 
 
 def check_trail(trail: Sequence[AuditEntry], report: Report) -> None:
-    """Check that the trail is whole, and that no entry precedes the entry that it follows from."""
+    """Check that the trail is complete, and that no entry precedes its cause."""
     run = trail[0].workflow_id
     report.expect(_is_linked(trail), f"the trail of {run} is broken")
     events = [entry.event for entry in trail]
@@ -53,7 +53,7 @@ def check_trail(trail: Sequence[AuditEntry], report: Report) -> None:
 
 
 def check_history(history: WorkflowHistory, report: Report) -> None:
-    """Check that no workflow task ever failed for a reason that lies with us."""
+    """Check that no workflow task ever failed because of Plangate."""
     for event in history.events:
         if not event.HasField("workflow_task_failed_event_attributes"):
             continue

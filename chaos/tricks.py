@@ -1,4 +1,4 @@
-"""Every visual trick of the corpus, in the terminal, in Temporal's Web UI and in the inbox."""
+"""Try every visual trick of the corpus in the terminal, in Temporal's Web UI and in the inbox."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.support.visual_tricks import tricks
 
 @dataclass(frozen=True)
 class Size:
-    """Every how many-th trick is tried."""
+    """Which share of the tricks is tried: one of every so many."""
 
     step: int
 
@@ -22,7 +22,7 @@ QUICK = Size(step=7)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Draw each in every view, and compare what is found there with the text."""
+    """Render each trick in every view, and compare the result with the text."""
     del stage
     tried = list(tricks())[:: size.step]
     for trick in tried:

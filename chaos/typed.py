@@ -1,7 +1,7 @@
-"""A process in which command lines are typed one after the other: `starter.main` with all of it, but its end.
+"""Run command lines one after the other in one process: `starter.main` without the end of the process.
 
-Reads a JSON list of words per line on stdin; writes a JSON object with code, out and err for each. The two
-outputs of a command are files in the place of descriptors 1 and 2, for a command leads those about itself.
+Each line of stdin is a JSON list of words; the answer is a JSON object with code, out and err. The outputs of
+a command are files in place of descriptors 1 and 2, because a command may redirect these itself.
 """
 
 import json
@@ -18,7 +18,7 @@ from plangate.process_end import end_process
 
 
 def typed(words: list[str]) -> dict[str, Any]:
-    """Run one command line as ``python starter.py`` would."""
+    """Run one command line like ``python starter.py``."""
     sys.argv = ["starter.py", *words]
     with _in_place_of(1) as out, _in_place_of(2) as err:
         try:
@@ -51,7 +51,7 @@ def _said(file: IO[bytes]) -> str:
 
 
 def main() -> None:
-    """Type everything that comes in."""
+    """Run each command line from stdin."""
     for line in sys.stdin:
         answer = json.dumps(typed(json.loads(line)))
         sys.stdout.write(answer + "\n")

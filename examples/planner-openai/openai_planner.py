@@ -1,4 +1,4 @@
-"""A planner that uses no framework: PLANGATE_PLANNER=openai_planner:plan, started in this folder."""
+"""A planner without a framework: start it in this folder with PLANGATE_PLANNER=openai_planner:plan."""
 
 import json
 import os
@@ -12,7 +12,7 @@ MODEL = os.environ.get("PLANGATE_MODEL", "gpt-4o-mini")  # noqa: TID251  its aut
 
 
 async def plan(brief: Brief, tools: PlannerTools) -> PlannerResult:
-    """Talk with the model until it calls no tool any more; its last words are the summary."""
+    """Talk with the model until it stops calling tools; its last message is the summary."""
     messages: list[Any] = [{"role": "system", "content": brief.rules}]
     if isinstance(brief.state, list):  # changes were requested: the conversation continues
         messages = brief.state

@@ -1,4 +1,4 @@
-"""A team that plans: one agent writes, another one criticizes. PLANGATE_PLANNER=writer_and_critic:team."""
+"""A planner made of a team: one agent writes, another criticizes. PLANGATE_PLANNER=writer_and_critic:team."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""The refund desk: a refund, a ticket, a comment and a mail, and a world that changes in between.
+"""The refund desk: a refund, a ticket, a comment and a mail, and a ticket that changes in between.
 
-``make example`` runs it. Plangate, its worker, its server and its tools are the real ones; Stripe, GitHub and
-the customer are stood in for by servers on this machine, so nothing leaves it. It counts what happened at
-those servers, and exits with 1 if anything happened twice, or before it was approved.
+``make example`` runs it. Plangate, its worker, its server and its tools are the real ones. Servers on this
+machine stand in for Stripe, GitHub and the customer, so nothing leaves it. The story counts the effects at
+those servers, and exits with 1 if one happened twice, or before it was approved.
 """
 
 import json
@@ -29,14 +29,14 @@ from tests.support.stripe_server import KEY, StripeServer, stripe_server  # noqa
 RUN: Final = "refund-4711"
 REPOSITORY: Final = "acme/support"
 TOKEN: Final = "a-token-of-the-stand-in"  # noqa: S105  no secret: the server below knows no other
-PATIENCE: Final = 60.0  # seconds until the worker must be ready, and the run in a state
+PATIENCE: Final = 60.0  # seconds in which the worker must be ready, or the run must reach a state
 PAID: Final = 25_000  # cents
 REFUNDED: Final = 4_250
 
 
 @dataclass
 class Desk:
-    """The servers around Plangate, and the folder in which its commands run."""
+    """The servers around Plangate, and the folder for its commands."""
 
     folder: Path
     stripe: StripeServer
@@ -45,7 +45,7 @@ class Desk:
     environment: Mapping[str, str]
 
     def run(self, *words: str) -> str:
-        """Run a command of starter.py and return what it printed.
+        """Run a command of starter.py and return its output.
 
         Raises:
             SystemExit: it failed.
@@ -59,7 +59,7 @@ class Desk:
         return done.stdout
 
     def typed(self, *words: str, until: str = "\0") -> None:
-        """Show a command and what it prints, or what comes before ``until``."""
+        """Show a command and its output, or the output before ``until``."""
         say(f"\n$ python starter.py {shlex.join(words)}")
         printed, cut, _ = self.run(*words).partition(until)
         say(printed.rstrip() + ("\n  …" if cut else ""))
@@ -68,7 +68,7 @@ class Desk:
         """Wait until the run is in a state.
 
         Raises:
-            SystemExit: it is not, in a minute.
+            SystemExit: it does not reach that state within a minute.
         """
         ends = monotonic() + PATIENCE
         while json.loads(self.run("status", RUN, "--json"))["state"] != state:
@@ -92,7 +92,7 @@ class Desk:
 
 
 def say(text: str) -> None:
-    """Print, so that the order is kept whatever the output is."""
+    """Print and flush, so that the order is kept on any output."""
     print(text, flush=True)
 
 
@@ -222,7 +222,7 @@ def main() -> int:
 
 
 def _counted(desk: Desk, before: tuple[int, int, int, int]) -> int:
-    """Compare what happened at the servers with the plan."""
+    """Compare the effects at the servers with the plan."""
     happened = desk.happened()
     subjects = [line for mail in desk.mails() for line in mail.splitlines() if line.startswith("Subject:")]
     checks = {

@@ -1,4 +1,4 @@
-"""A bank with a refund API, to try a tool on: `python bank.py [PORT]`. It forgets everything when it ends.
+"""A bank with a refund API for trying a tool: `python bank.py [PORT]`. It keeps nothing when it ends.
 
     GET  /payments/P-1                   {"number": "P-1", "status": "captured", "refundable": "100.00"}
     POST /refunds  payment, amount       {"number": "R-1", "payment": "P-1", "amount": "42.50"}, or 422
@@ -6,7 +6,7 @@
     POST /refunds/R-1/return             the same with the status "returned": the customer's bank sent it back
     GET  /refunds, /refunds/R-1          all refunds; one of them
 
-A POST with the ``Idempotency-Key`` of an earlier one gets its answer, and does nothing.
+A POST with the ``Idempotency-Key`` of an earlier one gets the earlier answer, and does nothing.
 """
 
 import json
