@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Earlier(StrEnum):
-    """The knowledge of an effect from earlier attempts.
+    """What earlier attempts have shown about an effect.
 
     ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt and a person ``ruled
     out`` that it happened.
@@ -50,16 +50,16 @@ class Earlier(StrEnum):
 
 
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
-    """Return what an answer means if the time of the act is unknown: a missing trace rules nothing out."""
+    """Return what an answer means if the time of the act is unknown: a missing trace does not rule it out."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 
 async def unobserved() -> None:
-    """Let a step that depends on nothing be repeated."""
+    """Allow the repeat of a step that depends on nothing."""
 
 
 class Undoing:
-    """The undo of an effect as a tool, so that the same rules make it happen once."""
+    """The undo of an effect, wrapped as a tool, so that the same rules make it happen once."""
 
     def __init__(self, tool: Tool, undoes: Undoes, receipt: Receipt) -> None:
         self._tool = tool
@@ -72,7 +72,7 @@ class Undoing:
         return self._tool.declaration
 
     def objection(self, arguments: Any) -> str | None:
-        """Return why the settings never allow such a call."""
+        """Return why the settings forbid this call, or None."""
         return self._tool.objection(arguments)
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
@@ -98,13 +98,13 @@ async def act_once(
 
     Args:
         tool: acts, or undoes.
-        arguments: as the tool takes them.
+        arguments: in the tool's own model.
         key: the idempotency key.
-        earlier: what is known of the effect of earlier attempts.
-        unmet: why the precondition does not hold now, if a person ruled the effect out: nothing may be done,
-            but the tool may know that it happened after all.
-        timed: what the tool's answer means, by the time since the act.
-        look: observes again before a repeat. A step whose effect is ruled out was observed with its claim.
+        earlier: what earlier attempts have shown about the effect.
+        unmet: why the precondition does not hold now, if a person ruled the effect out. The tool must not act
+            then, but may find that the effect did happen.
+        timed: says what the tool's answer means, by the time since the act.
+        look: observes again before a repeat. For a step whose effect is ruled out, the claim has observed.
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
@@ -127,14 +127,15 @@ async def act_once(
         case Unknown() | Repeatable() if unmet is not None:
             raise EffectUnknown(unmet)
         case Unknown(reason):
-            if earlier is Earlier.RULED_OUT:  # a person knows what the tool cannot find out
+            if earlier is Earlier.RULED_OUT:  # a person has found out what the tool cannot
                 return await _act(tool, arguments, key, timed)
             raise EffectUnknown(reason)
         case DidNotHappen() | NotFound():
-            # Meanwhile its window may have ended, an approval been revoked, or the world changed.
+            # Since then, its window may have ended, an approval may have been revoked, or the world may have
+            # changed.
             if earlier is Earlier.BEGUN:
                 said = "An earlier attempt did nothing, so the step begins anew."
-                raise ToolUnavailable(said, after=timedelta())  # nothing has to be waited for
+                raise ToolUnavailable(said, after=timedelta())  # no need to wait
             return await _act(tool, arguments, key, timed)
         case Repeatable():
             seen = await _look(look) if earlier is Earlier.BEGUN else None
@@ -142,7 +143,7 @@ async def act_once(
 
 
 async def _look(look: Look) -> Receipt | None:
-    """Observe again: the world may have changed since the earlier attempt, by its own effect or by others."""
+    """Observe again: since the earlier attempt, its own effect or others may have changed the world."""
     try:
         return await look()
     except ToolUnavailable as error:

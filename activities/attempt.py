@@ -1,4 +1,4 @@
-"""One attempt of a step, and what it writes to the records.
+"""One attempt of a step, and its writes to the records.
 
 `claim`, `finish` and `settle` work on the run's open trail: each runs inside one transaction, and its result
 is recorded once that transaction is committed (`plangate.records.records.Records.transact`).
@@ -84,13 +84,13 @@ class Claim(Frozen):
 
     Attributes:
         effect: as claimed.
-        earlier: what is known of the effect of earlier attempts.
-        began_at: when the first attempt began whose result is not known.
+        earlier: what earlier attempts have shown about the effect.
+        began_at: when the first attempt without a known result began.
         arguments: of the step, with the values of its references.
         receipt: of the step, if it is to be undone.
-        receipts: of the steps of this run so far.
-        unmet: why nothing may be done, although the effect may have happened.
-        barred: why what an earlier attempt began must not be repeated now; empty if it may be.
+        receipts: those of this run's steps so far.
+        unmet: why the tool must not act, although the effect may have happened.
+        barred: why an earlier attempt's effect must not be repeated now; empty if it may be.
     """
 
     effect: Effect
@@ -118,7 +118,7 @@ class StepAttempt:
         self._requiring = requiring
         self._heartbeats = heartbeats
         self._clock = ServerClock()
-        # Temporal names the run; the task's own claim is not trusted.
+        # Temporal names the run; the task itself is not trusted for that.
         self.run = task.run.model_copy(update={"workflow_id": info.workflow_id})
         self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
         self._key = idempotency_key(
@@ -169,14 +169,14 @@ class StepAttempt:
         precondition: Callable[[Sequence[StepReceipt]], str | None],
         stops: StopsSeen,
     ) -> Claim | StepResult | Unready:
-        """Take the claim if the record allows it; else return another result for the workflow.
+        """Take the claim if the record allows it; otherwise return another result for the workflow.
 
-        That is the receipt of an earlier attempt, the reopened review if an approval is no longer valid, or
-        the recorded state if the record has left the execution and the run has not. ``precondition`` gets the
-        receipts of this run, and returns why the step must not begin, or None.
+        The other result is the receipt of an earlier attempt, the reopened review if an approval is no longer
+        valid, or the recorded state if the record has left the execution and the run has not.
+        ``precondition`` gets the receipts of this run, and returns why the step must not begin, or None.
 
-        The claim of an effect that was begun before is taken over at any time, to ask the tool what became of
-        it. The step may act again only if it could begin now, too; else the claim is `barred` from that.
+        The claim of an effect that was begun before is taken over at any time, to ask the tool for its
+        result. The step may act again only if it could begin now; otherwise the claim is `barred` from that.
 
         Raises:
             DirectoryUnavailable: the list of people cannot be read; nothing is claimed until it can.
@@ -221,7 +221,7 @@ class StepAttempt:
             unmet = precondition(receipts) if is_beginning else None
         except StepUnready as error:
             resolved, unmet = {}, str(error)
-        if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool is asked first
+        if unmet is not None and earlier is not Earlier.RULED_OUT:  # otherwise the tool is asked first
             return self._append_unready(trail, unmet, found)
         recent = self._reserve(trail, state, {**arguments, **resolved}, people, is_beginning=is_beginning)
         if isinstance(recent, StepResult):
@@ -242,12 +242,12 @@ class StepAttempt:
         )
 
     def is_unclaimed(self, trail: OpenTrail) -> bool:
-        """Return whether no attempt has begun, or each that has is known to have done nothing."""
+        """Return whether every attempt so far, if any, is known to have done nothing."""
         found = find_effect(trail, self._key)
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
     def wait_if_stopped(self, trail: OpenTrail, stops: StopsSeen) -> StepResult | None:
-        """Return None if no stop prevents the claim, or it is done; else what `claim` would return.
+        """Return None if no stop prevents the claim; otherwise what `claim` would return.
 
         Raises:
             StepStopped: people have stopped every step, or those of this tool.
@@ -265,7 +265,7 @@ class StepAttempt:
     ) -> StepResult:
         """Store the receipt; the last step's receipt also closes the run, in the same transaction.
 
-        ``settles_within`` is for how long the tool can tell how its effect ends, if it can.
+        ``settles_within`` is how long the tool can look up how its effect ends, if it can.
 
         Raises:
             InDoubt, StillBegun: another attempt took over the step, and stored no receipt.
@@ -301,16 +301,16 @@ class StepAttempt:
         return True
 
     def still_lands(self, claim: Claim, limit: timedelta) -> timedelta | None:
-        """Return how long the effect may still happen, though its attempt has ended; None if no longer."""
+        """Return how long the effect may still happen after the end of its attempt; None if no longer."""
         left = claim.began_at + limit - self._clock.now()
         return left if left > timedelta() and claim.unmet is None else None
 
     def age(self, claim: Claim) -> timedelta:
-        """Return how long ago the first attempt began whose result is not known."""
+        """Return how long ago the first attempt without a known result began."""
         return self._clock.now() - claim.began_at
 
     def with_its_time(self, claim: Claim, error: EffectUnknown) -> EffectUnknown:
-        """Add when the call was, by which a person can look for its effect."""
+        """Add the time of the call, by which a person can look for its effect."""
         if claim.unmet is not None:
             return error
         began, now = claim.began_at.astimezone(UTC), self._clock.now().astimezone(UTC)
@@ -344,13 +344,13 @@ class StepAttempt:
     # ---- parts ----------------------------------------------------------------------------------
 
     def _is_stale(self, found: Effect | None) -> bool:
-        """Whether a newer attempt holds the claim, or the server has timed out this one."""
+        """Return whether a newer attempt holds the claim, or the server has timed out this one."""
         return self._heartbeats.are_missed or (found is not None and _is_newer(found.holder, self._holder))
 
     def _left_or_stopped(
         self, trail: OpenTrail, state: RunState, stops: StopsSeen, *, is_beginning: bool
     ) -> StepResult | None:
-        """Return the recorded state if the record has left the execution; else None, unless it is stopped.
+        """Return the recorded state if the record has left the execution, and None otherwise.
 
         Nothing is claimed if the trail of stops cannot be read.
 
@@ -416,10 +416,10 @@ class StepAttempt:
         *,
         is_beginning: bool,
     ) -> tuple[RecentSum, ...] | StepResult:
-        """Reserve what the plan adds to sums over time, and return those that were looked at for it.
+        """Reserve what the plan adds to sums over time, and return the sums that were checked.
 
-        If the plan needs more by them than it was approved for, return the reopened review. A step that has
-        begun only renews what is reserved.
+        If the plan then needs more than it was approved for, return the reopened review. A step that has
+        begun only renews the reservation.
         """
         task, now = self._task, self._clock.now()
         if task.undo:
@@ -435,7 +435,7 @@ class StepAttempt:
         return reserved.recent
 
     def _refuse_what_failed(self, state: RunState) -> None:
-        """Refuse a step that failed on the record, because its worker died before it reported that.
+        """Refuse a step that has failed on the record: its worker died before it reported that.
 
         Raises:
             ToolRefused: it failed; a person has to resolve it.
@@ -445,12 +445,12 @@ class StepAttempt:
             raise ToolRefused(stopped.reason)
 
     def _is_retried(self, state: RunState) -> bool:
-        """Whether a person asked to try an effect in doubt again: it is pending on the record."""
+        """Return whether a person asked to retry an effect in doubt, which is then pending on the record."""
         progress = self._progress_in(state)
         return progress is not None and progress.state is StepState.PENDING
 
     def _progress_in(self, state: RunState) -> StepProgress | UndoProgress | None:
-        """Return the recorded progress of the step, or of its undo; None if it is of another plan."""
+        """Return the recorded progress of the step, or of its undo; None if it belongs to another plan."""
         if state.fingerprint != self._task.fingerprint or not 1 <= self._task.step <= len(state.steps):
             return None
         progress = state.steps[self._task.step - 1]
@@ -471,7 +471,7 @@ class StepAttempt:
             raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
 
     def _wait_while_it_is_too_early(self, state: RunState) -> None:
-        """Let no step begin before its time: the run waited by the server's timer.
+        """Refuse a step before its time, because the run waited by the server's timer.
 
         Raises:
             StepTooEarly: its time has not come, by the record.
@@ -482,14 +482,14 @@ class StepAttempt:
             raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
 
     def _may_no_longer_begin(self, state: RunState, people: People | None) -> str | None:
-        """Return why a step may not begin any more: no time is left, or its resolution no longer counts."""
+        """Return why a step may no longer begin: no time is left, or its resolution no longer counts."""
         now = self._clock.now()
         if not self._task.undo and state.beginning.first(now) is None:
             return f"{_sentence(why_too_late(state))}."
         return lost_resolution(state, people, now) if people is not None else None
 
     def _barred(self, state: RunState, people: People | None) -> str:
-        """Return why what an earlier attempt began must not be repeated now; empty if it may be."""
+        """Return why an earlier attempt's effect must not be repeated now; empty if it may be."""
         why: str | None
         if self._task.undo:
             why = self._may_no_longer_begin(state, people)
@@ -561,7 +561,7 @@ class StepAttempt:
     def _result(
         self, receipt: Receipt, record: RunState | None, settles_until: datetime | None
     ) -> StepResult:
-        """Return the result; ``record`` names the steps that were skipped, and None if none was."""
+        """Return the result; ``record`` has the recorded state if steps were skipped, else None."""
         if self._task.undo:
             return StepResult(undone=StepUndone(step=self._task.step, receipt=receipt))
         is_last = self._task.step == len(self._task.plan.steps)
@@ -592,7 +592,7 @@ class StepAttempt:
 
 
 def _earlier(trail: OpenTrail, found: Effect | None) -> Earlier:
-    """Return what the records say of the effect of earlier attempts."""
+    """Return what the records show about the effect of earlier attempts."""
     if found is None:
         return Earlier.NOTHING
     match found.state:
@@ -609,9 +609,10 @@ def _earlier(trail: OpenTrail, found: Effect | None) -> Earlier:
 
 
 def _was_taken_over(trail: OpenTrail, key: str) -> bool:
-    """Return whether the last claim to be given up had taken over another one.
+    """Return whether the last released claim had taken over another one.
 
-    The attempt of that other one may have been slow, not dead, and may have acted since: the tool is asked.
+    The attempt with that other claim may have been slow, not dead, and may have acted since: the tool is
+    asked.
     """
     claims, was_taken_over = 0, False
     for entry in trail.entries():
@@ -624,7 +625,7 @@ def _was_taken_over(trail: OpenTrail, key: str) -> bool:
 
 
 def _began_at(trail: OpenTrail, key: str) -> datetime:
-    """Return when the first of the claims was made whose result is not known."""
+    """Return when the first claim without a known result was made."""
     begun: list[datetime] = []
     for entry in trail.entries():
         event = entry.event
@@ -636,7 +637,7 @@ def _began_at(trail: OpenTrail, key: str) -> datetime:
 
 
 def _is_ahead(record: RunState, task: StepTask) -> bool:
-    """Whether the record has a hold or a resolution that the run does not know of, as after a reset."""
+    """Return whether the record has a hold or a resolution that the run does not know, as after a reset."""
     return record.fingerprint == task.fingerprint and (
         record.phase is Phase.HELD or record.resolutions > task.resolutions
     )
@@ -651,7 +652,7 @@ def _receipts(plan: Plan, state: RunState) -> tuple[StepReceipt, ...]:
 
 
 def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
-    """Whether the record has this plan approved and then in review again, or past that review."""
+    """Return whether, on the record, this plan was approved and is in review again, or past that review."""
     if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
         return False
     return record.reopened is not None or was_taken_back(record)
@@ -668,7 +669,7 @@ def _holder(info: activity.Info) -> str:
 
 
 def _is_newer(holder: str, than: str) -> bool:
-    """Whether one holder of a claim is a later attempt of the same activity than another."""
+    """Return whether one holder of a claim is a later attempt of the same activity than another."""
     *theirs, their_start, _ = holder.split(":")
     *ours, our_start, _ = than.split(":")
     return theirs == ours and int(their_start) > int(our_start)

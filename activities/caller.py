@@ -1,8 +1,8 @@
 """Authorize the calling workflow: only a run's own workflow may write its record and run its steps.
 
-Anyone who can reach the namespace can schedule these activities from a workflow of their own, or without one,
-with any input. They cannot choose what Temporal reports about the caller: a workflow id belongs to the run
-that holds it.
+Any client of the namespace can schedule these activities from its own workflow, or without one, with any
+input. It cannot change what Temporal reports about the caller: a workflow id belongs to the run that holds
+it.
 """
 
 from temporalio import activity
@@ -28,10 +28,10 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
     """Check that the workflow of ``run`` scheduled the activity, and that this worker has its records.
 
     Args:
-        run: the run whose trail is to be written.
-        records: this worker's.
-        is_local: whether it has to be a local activity, which only Plangate's own workflow can schedule, in
-            the process that runs it. Any workflow of that name, on any task queue, can schedule the others.
+        run: the run whose trail is about to be written.
+        records: those of this worker.
+        is_local: whether it must be a local activity, which only Plangate's own workflow can schedule, in its
+            own process. Any workflow of that name, on any task queue, can schedule the others.
 
     Raises:
         NotApproved: another workflow scheduled it.
@@ -55,7 +55,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
 
 
 def check_workflow_type(workflow_type: str) -> None:
-    """Check that Plangate's own workflow called, in this process; others cannot schedule a local activity.
+    """Check that Plangate's own workflow called in this process: others cannot schedule local activities.
 
     Raises:
         NotApproved: another workflow called.

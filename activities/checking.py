@@ -1,6 +1,6 @@
-"""The activity that checks a plan by the tools of this worker; it decides and records nothing.
+"""The activity that checks a plan with the tools of this worker; it decides and records nothing.
 
-It is no part of a run: a program that loads no tools starts it alone, before a person confirms an edit.
+It is not part of a run: a program without tools starts it directly, before a person confirms an edit.
 """
 
 from pydantic import JsonValue
@@ -20,7 +20,7 @@ class Checking:
 
     @activity.defn(name=CHECK_PLAN)
     async def check_plan(self, plan: JsonValue) -> PlanChecked:
-        """Return what is wrong with a plan as it is proposed."""
+        """Return the faults of a proposed plan."""
         try:
             self._plans.check(plan)
         except PlanInvalid as error:

@@ -1,6 +1,6 @@
 """The local activity that records the end of a run.
 
-An executed run is closed by its last step instead, in the same transaction as the receipt.
+The last step of an executed run closes it instead, in the same transaction as the receipt.
 """
 
 from datetime import datetime
@@ -44,13 +44,13 @@ class Closing:
             try:
                 events = await soon(self._records, writing)
             except (IdInUse, RequestInvalid):
-                # This run was never recorded and cannot be; it must not close the run that has its id.
+                # This run was never recorded and cannot be; it must not close the recorded run with its id.
                 return CloseResult(events=(_closed(task),))
             _log_end(task, events[-1])
             return CloseResult(events=events)
 
     def _close(self, trail: OpenTrail, task: CloseTask) -> tuple[Event, ...]:
-        if not trail.is_closed:  # else by its last step, or before a reset
+        if not trail.is_closed:  # otherwise its last step closed it, or it ended before a reset
             task = _dated(trail, task)
             trail.append(*self._step_notes(trail, task))
             closed = ending(trail.state(), task.outcome, task.reason, task.at)
@@ -58,7 +58,7 @@ class Closing:
         return _recorded_end(trail, task.step)
 
     def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:
-        """Return how the step ended at which the run stopped, according to the effects ledger."""
+        """Return how the step at which the run stopped ended, by the effects ledger."""
         record = trail.state()
         is_known = task.step is not None and 1 <= task.step <= len(record.steps)
         if task.step is None or not is_known or record.fingerprint != task.fingerprint:
@@ -94,7 +94,7 @@ def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
 
 
 def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Closed:
-    """Return the end to record: the one that the run reports, unless its record contradicts it.
+    """Return the end to record: the one that the run reports, unless the record contradicts it.
 
     The state of a run may be forged, see docs/decisions/0020.
     """
@@ -102,7 +102,7 @@ def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Clo
     if contradiction is None:
         return Closed(outcome=outcome, reason=reason)
     if record.closed is not None and was_rejected(record):
-        return record.closed  # the worker that admitted the rejection died before the run had it
+        return record.closed  # the worker that admitted the rejection died before the run received it
     return Closed(
         outcome=Outcome.EXECUTED if every_step_is_settled(record) else Outcome.FAILED,
         reason=f"the run reported the outcome {outcome}, but {contradiction}",

@@ -67,7 +67,7 @@ class Decisions:
         """Record the arrivals with their verdicts, and return them in order.
 
         Return an empty tuple, and write nothing, if the record has a plan that the run does not know yet: an
-        approver may have seen it there, and the run judges their decision once it knows the plan too.
+        approver may have seen it there, and the run must know it before their decision is judged.
 
         Raises:
             ApplicationError: the id is another run's, or the records or the list of people do not answer.
@@ -82,10 +82,10 @@ class Decisions:
             return decided
 
     async def _in_time(self, task: AdmitTask, people: People | None) -> tuple[Arrival, ...]:
-        """Correct the time of signals that may have waited because no worker ran, or none reached the server.
+        """Correct the time of signals that may have waited because no worker ran or reached the server.
 
-        They count from when the server received them, not from when the workflow woke up. That matters
-        wherever a verdict depends on the time. Updates cannot wait without a worker.
+        They count from when the server received them, not from when the workflow woke up. That matters if a
+        verdict depends on the time. Updates cannot wait without a worker.
         """
         must_be = any(
             arrival.via is Via.SIGNAL and _depends_on_time(arrival, task.state, people)
@@ -125,7 +125,7 @@ def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -
 
 
 class _Following:
-    """A state that follows decisions, once it is looked at: after the last one of a batch, it seldom is."""
+    """A state after decisions, computed only when it is read; after the last one of a batch it seldom is."""
 
     def __init__(self, begin: Callable[[], RunState]) -> None:
         self._begin = begin
@@ -144,7 +144,7 @@ class _Following:
         return self._folded
 
     def follow(self, event: Decided) -> None:
-        """Let this decision be the next one."""
+        """Add a decision."""
         self._waiting.append(event)
 
 
@@ -204,9 +204,10 @@ class _BatchJudge:
     def judged(self, arrivals: Sequence[Arrival]) -> list[Decided]:
         """Return each arrival with its verdict, judged after the previous ones took effect.
 
-        Recorded arrivals keep their verdict: the worker that recorded one may have died before it reported.
+        Recorded arrivals keep their verdict: the worker that recorded one may have died before it reported
+            it.
         """
-        if self._trail.is_without_decisions:  # it is read anyway, and then it need not be searched
+        if self._trail.is_without_decisions:  # the trail is read anyway, so it need not be searched
             self._trail.entries()
         recorded = self._trail.find([arrival.key for arrival in arrivals])
         decided: list[Decided] = []
@@ -231,7 +232,7 @@ class _BatchJudge:
         return event.model_copy(update={"approver": earlier.approver}) if earlier else event
 
     def _accepted_before(self, decision: Decision) -> Decided | None:
-        """Return the event of an earlier arrival of the same token, if that was proven and accepted."""
+        """Return the event of an earlier, proven and accepted arrival of the same token."""
         for earlier in self._events:
             if not isinstance(earlier, Decided) or not earlier.verdict.accepted or earlier.approver is None:
                 continue
@@ -249,7 +250,7 @@ class _BatchJudge:
     def _judge(self, arrival: Arrival) -> Decided:
         sender = self._sender(arrival)
         event = self._verdict(self._state, arrival, sender)
-        # Only the record knows whether a step was claimed, and it is held before the run knows that.
+        # Only the record has the claims, and it may be held before the run knows that.
         asks_the_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
         if event.verdict.accepted or asks_the_record:
             by_record = self._verdict(self._record, arrival, sender)
@@ -260,16 +261,16 @@ class _BatchJudge:
         return event.model_copy(update={"people": self._people.hash if self._people else ""})
 
     def _sent_again(self, event: Decided) -> Decided | None:
-        """Accept the copy of a signed decision that only the record has, as after the death of a server.
+        """Accept a copy of a signed decision that only the record has, for example after a server died.
 
-        The copy proves nothing, because its token is used; it changes nothing in the record either. The run
+        The copy proves nothing, because its token is used, and it changes nothing in the record. The run
         counts it with the proof of the first one (`counted`).
         """
         decision = event.arrival.decision
         if event.verdict.accepted or decision is None or decision.signature is None:
             return None
         earlier = self._accepted_before(decision)
-        is_late = earlier is not None and _is_login(decision)  # a login is soon too old to arrive anew
+        is_late = earlier is not None and _is_login(decision)  # a login soon becomes too old to arrive again
         at = earlier.arrival.received_at if earlier and is_late else event.arrival.received_at
         signer = self._identified(decision, at)
         copy = self._verdict(self._state, event.arrival, signer)
@@ -319,7 +320,7 @@ class _BatchJudge:
         return use_token(self._trail, arrival.key, known)
 
     def _wrong_edit(self, decision: Decision) -> str | None:
-        """Object to a new plan that this worker could not draft, or that changes nothing."""
+        """Object to a new plan that this worker cannot draft, or that changes nothing."""
         try:
             plan = self._plans.check(decision.new_plan)
         except PlanInvalid as error:
@@ -340,7 +341,7 @@ class _BatchJudge:
         return verify(decision, subject=subject, people=self._people, at=at)
 
     def _already_applied_on_record(self, event: Decided, sender: Identified) -> bool:
-        """Whether the record has applied this decision already, and the run has not.
+        """Return whether the record has applied this decision already, but the run has not.
 
         That happens after a reset, or if the workflow task of an update was lost: the decision is recorded
         and arrives again. Accepting it again changes nothing in the record.
@@ -392,7 +393,7 @@ def _note(event: Decided) -> Note:
 
 
 def _is_ahead(trail: OpenTrail, state: RunState) -> bool:
-    """Whether the record already has the plan that the run is waiting for."""
+    """Return whether the record already has the plan that the run waits for."""
     if state.phase is not Phase.DRAFTING:
         return False
     recorded = trail.state().drafted

@@ -37,11 +37,11 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class DelegationTask(Frozen):
-    """Judge what was sent as an order to lend.
+    """Judge a message that was sent as an order to lend.
 
     Attributes:
         key: identifies this arrival: the first run id of the chain of Temporal runs that brought it.
-        inputs: as they were sent.
+        inputs: the inputs as sent.
         received_at: when the server received it.
         at: now, by the server's clock.
     """
@@ -81,7 +81,7 @@ class Delegating:
                 decided = await soon(self._records, self._recorded(arrival, audience, task.at))
                 _log_decided(decided)
                 if decided.verdict.accepted:
-                    await soon(self._records, self._directory.people(anew=True))  # puts it in force here
+                    await soon(self._records, self._directory.people(anew=True))  # applies it in this worker
             entries = await soon(self._records, self._records.read(DelegationsSeen().look))
             return DelegationAnswer(
                 audience=audience,

@@ -63,12 +63,12 @@ from plangate.tool import (
     settles_within_of,
 )
 
-# By how much the clock of a vendor and that of the Temporal server may differ.
+# How much a vendor's clock and the Temporal server's clock may differ.
 CLOCKS_APART: Final = timedelta(minutes=5)
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
-_LAST_SECONDS: Final = 2.0  # in which a cancelled tool may clean up
+_LAST_SECONDS: Final = 2.0  # seconds in which a cancelled tool may clean up
 Precondition = Callable[[Sequence[StepReceipt]], str | None]
-"""Says by the receipts of the run why a step must not begin; None if it may."""
+"""Returns why a step must not begin, given the run's receipts; None if it may."""
 Written = TypeVar("Written")
 
 
@@ -111,8 +111,8 @@ class Execution:
     def _begin(self, attempt: StepAttempt) -> "asyncio.Future[StepResult]":
         """Start an attempt and register it, so that a retry of the activity in this worker joins it.
 
-        A worker that was suspended may be given its own step again. It knows that it is acting, even if
-        the tool cannot find out.
+        A worker that was suspended may receive its own step again. It knows that it is acting, even if the
+        tool cannot find out.
         """
         acting = asyncio.ensure_future(self._attempt(attempt))
         self._acting[attempt.activity] = acting
@@ -121,7 +121,7 @@ class Execution:
 
     async def _attempt(self, attempt: StepAttempt) -> StepResult:
         step = attempt.check_fingerprint(own_audience(self._records))
-        if self._stopped.seen.stops.of(step.tool) is not None:  # the world need not be observed to wait
+        if self._stopped.seen.stops.of(step.tool) is not None:  # waiting needs no observation
             instead = await self._records.transact(
                 attempt.run, lambda trail: attempt.wait_if_stopped(trail, self._stopped.seen)
             )
@@ -147,9 +147,9 @@ class Execution:
             return claim
 
     async def _precondition(self, attempt: StepAttempt, step: Step) -> Precondition:
-        """Observe the world again, and return the check of what was seen when the plan was drafted.
+        """Observe the world again, and return the check of the observation from the draft.
 
-        A precondition that cannot be observed does not hold. An observation may be that nothing was there.
+        A precondition that cannot be observed does not hold. An observation may be None.
 
         Raises:
             ToolUnavailable: it cannot be observed now; a later attempt may succeed.
@@ -157,7 +157,7 @@ class Execution:
         if attempt.is_undo or not self._was_observed(step):
             return _holds
         if not await self._records.transact(attempt.run, attempt.is_unclaimed):
-            return _must_be_observed  # an earlier attempt may have acted, so the tool is asked what it did
+            return _must_be_observed  # an earlier attempt may have acted, so the tool is asked for the result
         try:
             tool, arguments, now = await self._observed_again(step)
         except ToolUnavailable as error:
@@ -178,10 +178,10 @@ class Execution:
     async def _look(self, step: Step, claim: Claim) -> Receipt | None:
         """Observe the world again before a repeat: it may have changed since an earlier attempt began.
 
-        Return None if what was approved still holds, or the receipt if the tool sees its effect.
+        Return None if the precondition still holds, or the receipt if the tool sees its effect.
 
         Raises:
-            EffectUnknown: neither.
+            EffectUnknown: neither is the case.
             ToolUnavailable, ToolRefused: it cannot be observed, now or ever.
         """
         if claim.receipt is not None or not self._was_observed(step):
@@ -198,7 +198,7 @@ class Execution:
     def _was_observed(self, step: Step) -> bool:
         """Return whether the step's tool observed the world when the plan was drafted, even if it saw None.
 
-        It did not before steps had definitions.
+        Tools did not before steps had definitions.
         """
         if step.observation is not None:
             return True
@@ -228,7 +228,7 @@ class Execution:
     def _wait_until_it_landed(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
     ) -> None:
-        """Ask the tool again when the effect of a dead worker can no longer happen.
+        """Ask the tool again once a dead worker's effect can no longer happen.
 
         Raises:
             StillBegun: until then; the next attempt asks.
@@ -251,7 +251,7 @@ class Execution:
                 raise StillBegun(f"An earlier attempt may have done it, and now: {error}") from error
             raise
         except ToolRefused as error:
-            # This attempt did nothing, but the earlier one may have, and it cannot be looked up.
+            # This attempt did nothing, but an earlier one may have, and that cannot be looked up.
             if claim.earlier is not Earlier.NOTHING:
                 raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
             raise
@@ -275,7 +275,7 @@ class Execution:
             attempt.log_failure(state, failure)
 
     async def _write_with_retry(self, attempt: StepAttempt, act: Callable[[OpenTrail], Written]) -> Written:
-        """Record the result of an effect, with retries: if it is lost, the step is needlessly in doubt."""
+        """Record the result of an effect, with retries: a lost result puts the step needlessly in doubt."""
         with self._pacing.storing():
             for wait in PATIENCE:
                 try:
@@ -320,16 +320,16 @@ def _holds(_receipts: Sequence[StepReceipt]) -> str | None:
 
 
 def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
-    """Let no step begin whose earlier attempt had begun when the world would have been observed.
+    """Refuse to begin a step whose earlier attempt was in progress when the world should have been observed.
 
     Raises:
-        StillBegun: that attempt has ended meanwhile and did nothing; the next one observes.
+        StillBegun: that attempt has ended since and did nothing; the next attempt observes.
     """
     raise StillBegun("An earlier attempt has just ended, so what the step depends on is observed again.")
 
 
 def _leave_if_withdrawn() -> None:
-    """End an attempt if the run was withdrawn while it waited for its turn: nothing has begun.
+    """End an attempt if the run was withdrawn while it waited for its turn, before anything began.
 
     Raises:
         CancelledError: the run was withdrawn.
@@ -340,7 +340,7 @@ def _leave_if_withdrawn() -> None:
 
 
 async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult:
-    """Await an attempt; neither a withdrawal nor a shutdown within its grace period cancels it.
+    """Await an attempt; a withdrawal, or a shutdown within its grace period, does not cancel it.
 
     Raises:
         WorkerStopping: the grace period is over; the claim stays begun, and the next attempt finds out.
@@ -375,7 +375,7 @@ def _undoing(tool: Tool, receipt: Receipt) -> Tool:
 
 
 def _with_what_broke_off(error: EffectUnknown) -> EffectUnknown:
-    """Add what an earlier attempt saw: a tool that is asked later only knows that it cannot tell."""
+    """Add the error of an earlier attempt, because a tool that is asked later cannot give it."""
     said, before = str(error), what_broke_off()
     if not before or said in before:
         return EffectUnknown(before or said)
@@ -385,13 +385,13 @@ def _with_what_broke_off(error: EffectUnknown) -> EffectUnknown:
 def _arguments(
     tool: Tool, step: Step, values: Mapping[str, JsonValue], *, is_resolved: bool = True
 ) -> ToolArguments:
-    """Return the approved arguments as this worker's tool takes them, if it is the tool that was approved.
+    """Return the approved arguments in the model of this worker's tool, if it is the approved tool.
 
     ``values`` are the arguments with the values of their references, unless these are not resolved yet.
 
     Raises:
-        ToolUnavailable: the tool has changed since the plan was made, and a new default, for example, was
-            never approved. A worker of the other version may have it, as in the middle of an update.
+        ToolUnavailable: the tool has changed since the plan was made; a new default, for example, was never
+            approved. During an update, a worker of the other version may still have it.
         ToolRefused: the value of a reference is not a valid argument.
     """
     try:
@@ -406,12 +406,12 @@ def _arguments(
         for name in references_in(step.arguments) if is_resolved else ():
             if isinstance(
                 getattr(arguments, name, None), Reference
-            ):  # its type allows a reference, and its value is not one
+            ):  # the type allows a reference, but the value must not be one
                 raise ToolRefused(
                     f"A value from an earlier step cannot be used: {name} is a reference again."
                 )
     is_changed = bool(step.definition) and step.definition != tool.declaration.definition()
-    if is_changed and isinstance(tool, DefinedElsewhere):  # no worker has the approved one any more
+    if is_changed and isinstance(tool, DefinedElsewhere):  # no worker has the approved tool any more
         raise ToolRefused(
             f"The tool {step.tool} is not the one that the plan was made for: {tool.defined_by()} has "
             "changed its description or arguments. It was not called. Make a new plan, or restore it and "
@@ -427,7 +427,7 @@ def _arguments(
 
 
 def _are_approved(arguments: ToolArguments, step: Step) -> bool:
-    """Whether these are the approved arguments; the model may give the value of a reference one spelling."""
+    """Return whether these are the approved arguments; the model may normalize the value of a reference."""
     references = references_in(step.arguments)
     now = complete(arguments)
     return {**now, **{name: step.arguments[name] for name in references if name in now}} == step.arguments

@@ -1,4 +1,4 @@
-"""Turn Plangate's errors into Temporal's, and decide which are retried. Nothing else does."""
+"""Convert Plangate's errors to Temporal's, and decide which are retried; no other module does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from plangate.domain import errors
 from plangate.domain.escaping import cut
 from plangate.logs.redaction import recordable, redact_text
 
-# A plan may have more faults than the server takes; a failure that it refuses would be retried endlessly.
+# A plan may have more faults than the server accepts, and a refused failure would be retried endlessly.
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
 _MAX_UNEXPECTED = 300
 # The pauses between the tries of a step, as in `workflows.options.STEP`.
 _COEFFICIENT = 2.5
 _LONGEST_PAUSE = 300
-# What the other side of a tool may ask for: the windows of rate limits are up to an hour long.
+# The longest wait that a tool's other side may ask for: windows of rate limits last up to an hour.
 _SHORTEST_ASKED = timedelta(seconds=1)
 _LONGEST_ASKED = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
@@ -37,23 +37,23 @@ def as_application_errors(
     """Turn errors of the block into an `ApplicationError` whose type is the error's name.
 
     Args:
-        tries: after so many attempts a transient or unexpected failure is final. A failure of the records or
-            of the list of people never is: the run waits until they are back.
+        tries: the number of attempts after which a transient or unexpected failure is final. A failure of the
+            records or the list of people never is: the run waits until they are back.
         tried: how many attempts there were, including this one; default: Temporal's count.
-        again: after what time a step that people have stopped is tried again; it never is final.
-        outage: how long a transient failure is retried, whatever the number of tries.
+        again: after what time a step that people have stopped is tried again; this is never final.
+        outage: how long a transient failure is retried, regardless of the number of tries.
 
-    The cause is left out on purpose: Temporal would keep its text and stack in the history. An unexpected
-    error is logged in full; the history gets its type and one line without secrets.
+    The cause is left out, because Temporal would keep its text and stack in the history. An unexpected error
+    is logged in full; the history gets its type and one line without secrets.
     """
     try:
         yield
     except ApplicationError:
-        raise  # already turned into one, closer to the cause
+        raise  # converted already, closer to the cause
     except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False, again=_soon(error)) from None
     except (errors.StepStopped, errors.StepTooEarly) as error:
-        # Benign: the SDK would log it for each attempt of each step that waits.
+        # Benign, because the SDK would otherwise log it for each attempt of each waiting step.
         benign = ApplicationErrorCategory.BENIGN
         again = error.again if isinstance(error, errors.StepTooEarly) else again
         raise _failure(error, final=False, again=again, category=benign) from None
@@ -79,9 +79,9 @@ def as_application_errors(
 
 
 def _bounded(error: errors.PlangateError) -> timedelta | None:
-    """Return how long the other side of a tool asks to wait, between the shortest and the longest pause.
+    """Return how long a tool's other side asks to wait, limited to the shortest and the longest pause.
 
-    An effect that may still happen is looked at again as soon as it can no longer.
+    An effect that may still happen is looked up again as soon as it can no longer happen.
     """
     if isinstance(error, errors.StillBegun):
         return None if error.again is None else min(error.again, _LONGEST_ASKED)
@@ -99,7 +99,7 @@ def _in_words(lasted: timedelta) -> str:
 
 
 def _pause(tried: int) -> timedelta | None:
-    """Return the pause after so many tries, if Temporal counts others: attempts that only waited."""
+    """Return the pause after this many tries, if Temporal's count includes attempts that only waited."""
     if not activity.in_activity() or activity.info().attempt <= tried:
         return None
     return timedelta(seconds=min(_COEFFICIENT ** (tried - 1), _LONGEST_PAUSE))
@@ -112,8 +112,8 @@ def _is_last(tries: int | None, tried: int) -> bool:
 def _soon(error: errors.PlangateError) -> timedelta | None:
     """Return when to retry after an outage of the records or the list of people; None for the usual pause.
 
-    The pauses between a step's attempts grow to minutes, for the tool's service. After an outage of the
-    records everything continues within half a minute.
+    The pauses between a step's attempts grow to minutes, to suit the tool's service. After an outage of the
+    records, everything continues within half a minute.
     """
     if isinstance(error, errors.WorkerStopping) or not activity.in_activity() or activity.info().is_local:
         return None

@@ -1,4 +1,4 @@
-"""An activity's heartbeats, the server's time, and the identity of this worker."""
+"""Provide an activity's heartbeats, the server's time, and the identity of this worker."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ HEARTBEAT_EVERY: Final = timedelta(seconds=1)
 class Heartbeats:
     """Tracks whether this attempt's heartbeats came in time.
 
-    A machine that slept sends the next heartbeat when it wakes up. That is too late: the server has timed out
-    the attempt, and a later heartbeat does not revive it.
+    A machine that slept sends its next heartbeat when it wakes up. By then the server has timed out the
+    attempt, and a later heartbeat does not revive it.
     """
 
     def __init__(self) -> None:

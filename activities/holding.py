@@ -1,4 +1,4 @@
-"""The local activity that holds a run: it records why a step cannot continue, before a person is asked."""
+"""The local activity that holds a run: it records why a step cannot continue before a person is asked."""
 
 import structlog
 from temporalio import activity
@@ -32,9 +32,9 @@ class Holding:
     async def hold_run(self, task: HoldTask) -> HoldResult:
         """Record that the run is held, unless its record says otherwise; return the recorded state.
 
-        The record decides. The step may be done, because its worker died before it reported; the run may be
-        in review again, held already, resolved even, or closed. It is not held under a requirement that asks
-        for less than its policy, because that says who may resolve it, and until when.
+        The record decides. The step may be done if its worker died before it reported that; the run may be in
+        review again, held already, resolved, or closed. It is not held under a requirement that asks for less
+        than its policy, because the requirement says who may resolve it, and until when.
 
         Raises:
             ApplicationError: the records do not answer.
@@ -56,7 +56,7 @@ class Holding:
         return result
 
     def hold(self, trail: OpenTrail, task: HoldTask) -> HoldResult:
-        """Record the hold on the open trail, if the plan asks for what its policy demands."""
+        """Record the hold on the open trail, if the plan's requirement meets its policy."""
         record = trail.state()
         if record.drafted is not None and record.requested is not None:
             requested_at = task.requested_at or record.requested.requested_at

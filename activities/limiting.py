@@ -1,7 +1,7 @@
 """Reserve what a plan adds to sums over time, or say that it needs more than it was approved for.
 
-It happens with the claim of a step, in its transaction, under a lock that all claims of these tools take.
-A plan that has reserved is not judged again, because later plans were judged by its reservations.
+This happens with the claim of a step, in its transaction, under a lock that all claims of these tools take. A
+plan with reservations is not judged again, because later plans were judged by these.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ from plangate.records.trail import OpenTrail
 
 
 class Reserved(Frozen):
-    """The amounts of the plan are reserved. ``recent`` are the sums, if they were looked at."""
+    """The amounts of the plan are reserved. ``recent`` are the sums, if they were checked."""
 
     recent: tuple[RecentSum, ...] = ()
 
@@ -48,11 +48,11 @@ def reserve_or_need(
     """Reserve what the plan adds to sums over time, unless its policy now asks for more.
 
     Args:
-        trail: the run's, with the lock on it.
-        state: that it leads to, in which this step may begin.
+        trail: the run's trail, locked.
+        state: the state that follows from the trail, in which this step may begin.
         requiring: the policy of this worker, and those of recorded plans.
         step: the step that is about to begin.
-        arguments: of that step, with the values of its references.
+        arguments: those of the step, with the values of its references.
         now: the time of the claim.
     """
     drafted, requested = state.drafted, state.requested
@@ -77,7 +77,7 @@ def reserve_or_need(
     known = {number: drafted.plan.steps[number - 1].arguments for number in missing}
     if (
         step in waiting and arguments != drafted.plan.steps[step - 1].arguments
-    ):  # its references are known now
+    ):  # the values of its references are known now
         known[step] = dict(arguments)
     people = judged_for(requested, requester=drafted.requester, author=drafted.author)
     trail.reserve(tuple(_rows(limits, drafted, known, people)), drafted.fingerprint, now)
@@ -131,7 +131,7 @@ def _rows(
     known: Mapping[int, Mapping[str, JsonValue]],
     people: Iterable[str],
 ) -> Iterator[Reservation]:
-    """Yield what these steps add, once for each sum, whatever its window."""
+    """Yield what these steps add, once for each sum, regardless of its window."""
     seen: set[tuple[int, str, str]] = set()
     for number, arguments in known.items():
         for limit in limits:

@@ -14,11 +14,11 @@ from plangate.temporal.contract import LOOK_TYPE
 
 
 class LookTask(Frozen):
-    """Record what was sent as a look.
+    """Record a message that was sent as a look.
 
     Attributes:
         key: identifies it: the first run id of the chain of Temporal runs that brought it.
-        inputs: as they were sent.
+        inputs: the inputs as sent.
         received_at: when the server received it.
     """
 

@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
-    """Return whether a tool observes for a step: not if it looks at an argument that is not known yet."""
+    """Return whether a tool observes for a step; not if it needs an argument that is not known yet."""
     if not isinstance(tool, Observes):
         return False
     references = references_in(arguments)
@@ -33,7 +33,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
     Raises:
         ToolUnavailable: it cannot be observed now.
         ToolRefused: it can never be observed, or is too large.
-        RecordsUnavailable: the tool keeps something in the records, which do not answer.
+        RecordsUnavailable: the tool stores bytes in the records, which do not answer.
     """
     if not isinstance(tool, Observes):
         return None
@@ -59,7 +59,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
 def unmet(
     tool: Tool, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
 ) -> str | None:
-    """Return why what was seen at the draft no longer holds, or None if it does."""
+    """Return why the observation from the draft no longer holds, or None if it does."""
     if isinstance(tool, Observes):
         try:
             if tool.still_holds(arguments, seen, now, receipts):
@@ -70,7 +70,7 @@ def unmet(
 
 
 def effect_seen(tool: Tool, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
-    """Return the receipt of an effect that the tool recognises in what is observed now, or None."""
+    """Return the receipt of an effect that the tool recognises in the present observation, or None."""
     if not isinstance(tool, SeesItsEffect):
         return None
     try:

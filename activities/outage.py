@@ -1,7 +1,7 @@
-"""The duration of a service's outage, counted over all attempts of an activity.
+"""Measure the duration of a service's outage over all attempts of an activity.
 
-It is carried in the heartbeat details, which Temporal hands to the next attempt: a new worker continues the
-count, and the workflow's messages need no field for it.
+The heartbeat details carry it, and Temporal passes them to the next attempt. A new worker therefore continues
+the count, and the workflow's messages need no field for it.
 """
 
 from datetime import timedelta
@@ -15,7 +15,7 @@ _SANE: Final = 1e11  # seconds since 1970: some 3,000 years
 
 
 class Outage:
-    """Counts the time between failures, without the time in which no worker ran the activity."""
+    """Adds up the time between failures, without the time in which no worker ran the activity."""
 
     def __init__(self, patience: timedelta, clock: ServerClock) -> None:
         self._patience = patience

@@ -1,8 +1,8 @@
-"""Pacing of a worker's steps: they begin one by one, and none while a receipt waits to be stored.
+"""Pace a worker's steps: they begin one by one, and none while a receipt waits to be stored.
 
-When a worker dies, the steps whose tools were being called are in doubt, if the tools cannot find out.
-Without pacing, so would be those claimed but not called yet, and those answered but not stored yet: as many
-as there are tasks in a busy event loop (docs/decisions/0029).
+When a worker dies, steps whose tools were being called are in doubt if the tools cannot find out. Without
+pacing, this would also affect steps that are claimed but not called yet, and those answered but not stored
+yet: as many as a busy event loop has tasks (docs/decisions/0029).
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
-# Passes of the event loop in which a call can connect and send.
+# Cycles of the event loop in which a call can connect and send.
 _PASSES: Final = 10
 # Minimum time between them, for the network.
 _PASS_SECONDS: Final = 0.001
 
 
 class Turn:
-    """A step's turn to begin. It ends when the step does, or soon after the call."""
+    """A step's turn to begin. It ends with the step, or soon after the call."""
 
     def __init__(self, beginning: asyncio.Lock) -> None:
         self._beginning = beginning
@@ -25,7 +25,7 @@ class Turn:
         self._has_ended = False
 
     def end_soon(self) -> None:
-        """Let the next step begin once this one's call had time to be sent, even in a busy event loop."""
+        """Let the next step begin after this step's call had time to be sent, even in a busy event loop."""
         self._pass(_PASSES)
 
     def _pass(self, left: int) -> None:

@@ -1,4 +1,4 @@
-"""Check proposed plans against the tools of this worker, and add what the tools say about each step."""
+"""Check proposed plans with the tools of this worker, and add the tools' output for each step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PlanCheck:
-    """The tools of this worker, as plans are checked against them."""
+    """Checks plans with the tools of this worker."""
 
     def __init__(self, tools: Mapping[str, Tool], max_steps: int) -> None:
         self._tools = tools
@@ -50,7 +50,7 @@ class PlanCheck:
         return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
     def likenesses(self, plan: Plan) -> tuple[Likeness, ...]:
-        """Return by what each step is found that equals one of another run; none if that is not known yet."""
+        """Return the likenesses by which equal steps of other runs are found; none if not known yet."""
         return tuple(
             Likeness(
                 step=number,
@@ -124,7 +124,7 @@ def _observes(tool: Tool, step: Step) -> bool:
 
 
 def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> str:
-    """Return the tool's own preview in one line, or one from its name and arguments if it has none."""
+    """Return the tool's preview in one line, or one made from its name and arguments."""
     preview = ""
     if isinstance(tool, Previews):
         try:

@@ -1,8 +1,8 @@
-"""Keep what a planner returned with a plan, so that it can continue if changes are requested.
+"""Keep the state that a planner returns with a plan, so that it can continue if changes are requested.
 
-The bytes are kept in the records under their digest, as attachments are, and the recorded plan names the
-digest: no message and no history has them. A state that is lost, too large or unreadable costs only the
-continuation: the planner starts over from the plan before.
+Like attachments, the bytes are kept in the records under their digest, which the recorded plan names. No
+message or history contains them. If a state is lost, too large or unreadable, the planner only has to start
+over from the previous plan.
 """
 
 import json
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PlannerStates:
-    """The states of planners, as the records keep them."""
+    """The states of planners in the records."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -31,7 +31,7 @@ class PlannerStates:
 
     @staticmethod
     def written(state: JsonValue) -> bytes | None:
-        """Return a state as it can be kept; None without a state, or if it cannot be kept."""
+        """Return the bytes of a state; None without a state, or if it cannot be kept."""
         if state is None:
             return None
         try:
@@ -71,9 +71,9 @@ class PlannerStates:
 
 
 def _newest(trail: OpenTrail) -> str:
-    """Return the digest of the state of the last plan that a planner made; empty if none was kept.
+    """Return the digest of the state of the planner's last plan; empty if none was kept.
 
-    An earlier state would be that of a conversation with other reads than that plan shows.
+    An earlier state would belong to a conversation with other reads than that plan has.
     """
     events = [entry.event for entry in trail.entries()]
     return next((one.state for one in reversed(events) if isinstance(one, Drafted) and one.planner), "")

@@ -1,4 +1,4 @@
-"""The activity that drafts: it turns a request, or a supplied plan, into a checked and recorded plan."""
+"""The activity that drafts: it makes a checked and recorded plan from a request or a supplied plan."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -56,7 +56,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Planning:
-    """Drafts plans with a planner, which knows the tools' declarations and has no access to the tools."""
+    """Drafts plans with a planner, which gets the tools' declarations but no access to the tools."""
 
     def __init__(
         self,
@@ -84,8 +84,8 @@ class Planning:
         """Record the checked plan of one revision with its requirement, and return it.
 
         Raises:
-            ApplicationError: named after the domain error: no model, a model that failed, an invalid plan,
-                an invalid request, an id that is taken, records that do not answer.
+            ApplicationError: named after the domain error: no model, a failed model, an invalid plan, an
+                invalid request, an id in use, or records that do not answer.
         """
         clock = ServerClock()
         with as_application_errors(_UNEXPECTED_TRIES, outage=Outage(self._patience, clock)):
@@ -95,10 +95,10 @@ class Planning:
 
     @activity.defn
     async def draft_at_once(self, task: DraftTask) -> Drafted | None:
-        """Draft a supplied plan inside the workflow task, which saves an activity of its own.
+        """Draft a supplied plan inside the workflow task, which saves a separate activity.
 
-        Return None if that is not quick or does not succeed at the first try: then `draft_plan` follows, with
-        all its retries and errors.
+        Return None if that is not quick or fails at the first try; `draft_plan` then follows, with all its
+        retries and errors.
         """
         at = task.at
         if task.supplied is None or at is None:
@@ -113,9 +113,9 @@ class Planning:
 
     @activity.defn
     async def keep_plan(self, task: KeepTask) -> RunState:
-        """Record that the plan before an edit is in review again, and why; return the recorded state.
+        """Record that the plan before an edit is in review again, with the reason; return the recorded state.
 
-        The record decides: another attempt may have drafted the edit, or have recorded this.
+        The record decides: another attempt may have drafted the edit, or recorded this.
 
         Raises:
             ApplicationError: the records do not answer.
@@ -138,12 +138,12 @@ class Planning:
         people = await self._directory.people_or_fault()
         task = task.requested_by(_listed_name(requested.requester, people))
         self._times.follow()
-        # A supplied plan is cheap to check again, and `_record` finds a recorded one.
+        # Checking a supplied plan again is cheap, and `_record` finds a recorded plan.
         if task.supplied is None:
             earlier = await self._records.transact(task.run, lambda trail: self._earlier(trail, task))
             if isinstance(earlier, Drafted):
                 return earlier
-            if earlier is not None:  # the edit on the record counts, not the task's
+            if earlier is not None:  # the recorded edit counts, not the one in the task
                 task = task.model_copy(update={"supplied": earlier.plan})
         listed = _listed(requested.requester, people) if task.revision == 1 else ""
         made = await self._plan(task, requested.request, await self._state(task))
@@ -159,7 +159,7 @@ class Planning:
         return drafted
 
     async def _state(self, task: DraftTask) -> JsonValue:
-        """Return what the planner returned with its last plan of this run; None if it is not kept."""
+        """Return the planner's state from its last plan of this run; None if it is not kept."""
         if task.supplied is not None or task.previous is None:
             return None
         return await self._states.last(task.run)
@@ -214,7 +214,7 @@ class Planning:
         listed = listed or (state.drafted.requester if state.drafted else "")
         author = state.edit.by if state.edit else ""
         plan = made.plan
-        if state.edit and state.drafted:  # an edit changes the steps, not what the planner read for them
+        if state.edit and state.drafted:  # an edit changes the steps, not the planner's reads
             plan = plan.model_copy(update={"reads": state.drafted.plan.reads})
         _check_beginning(plan, now)
         fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id, audience)
@@ -237,7 +237,7 @@ class Planning:
             recent=recent,
             duplicates=duplicates,
         )
-        if state.drafted:  # its page shows the plans before it too
+        if state.drafted:  # its page also shows the previous plans
             seen_by = together(state.drafted.requirement.seen_by, requirement.seen_by)
             requirement = requirement.model_copy(update={"seen_by": seen_by})
         times = first_times(requested, requirement, plan, now)
@@ -294,7 +294,7 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
 
 
 def _check_beginning(plan: Plan, now: datetime) -> None:
-    """Object to a plan that begins in years, which is a mistake in its date.
+    """Object to a plan that begins years from now, because its date must be a mistake.
 
     Raises:
         PlanInvalid: it does.
@@ -305,10 +305,10 @@ def _check_beginning(plan: Plan, now: datetime) -> None:
 
 
 def _check_start_times(starts: StartTimes | None) -> None:
-    """Object to a plan that would be approved in vain.
+    """Object to a plan whose steps could not begin after an approval.
 
     Raises:
-        PlanInvalid: no time is left for it, or it has so many that later ones would not be on the record.
+        PlanInvalid: it has no start times, or so many that later ones would not be recorded.
     """
     if starts is None:
         return
@@ -355,7 +355,7 @@ def _requested_at(task: DraftTask) -> datetime:
 
 
 def _listed_name(name: str, people: People | DirectoryUnavailable | None) -> str:
-    """Return the requester's name as spelled in the list of people, if the list can be read and has it.
+    """Return the requester's name as spelled in the list of people, if that can be read and has it.
 
     The request is recorded in any case; the draft waits for the list.
     """
@@ -384,10 +384,10 @@ def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
 
 
 async def _unless_the_worker_stops(work: Coroutine[Any, Any, Draft]) -> Draft:
-    """Await ``work``, or cancel it when the worker has to stop: a draft has no effect.
+    """Await ``work``, or cancel it when the worker must stop, because a draft has no effect.
 
     Raises:
-        WorkerStopping: the worker stops, and another one starts over.
+        WorkerStopping: the worker stops; another one starts over.
     """
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(activity.wait_for_worker_shutdown())

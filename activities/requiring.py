@@ -1,8 +1,8 @@
-"""Check that a recorded plan has the requirement that its policy demands, by deriving it again.
+"""Check that a recorded plan has the requirement that its policy demands, by deriving that again.
 
-The plan may have been written by another program. The requirement is derived by the worker's own policy if
-the plan names that one; else by the recorded text of the policy that it names, if that policy was in force
-when the plan was made.
+Another program may have written the plan. If the plan names the worker's own policy, that policy derives the
+requirement. Otherwise the recorded text of the named policy does, if that policy was in force when the plan
+was made.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ _Sound = tuple[
 
 
 class Requiring:
-    """The policy of this worker, and the recorded plans that it has checked."""
+    """The policy of this worker, and the recorded plans that were checked."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -51,7 +51,7 @@ class Requiring:
         self._sound: set[_Sound] = set()
 
     def policy_of(self, trail: OpenTrail, drafted: Drafted) -> Policy | None:
-        """Return the policy that a plan on the record names, if sums over time can matter to the plan."""
+        """Return the policy that a recorded plan names, if sums over time can matter to the plan."""
         if policy_hash_of(self.policy) == drafted.requirement.policy_hash:
             return self.policy if self.limits else None
         if not drafted.recent:
@@ -64,7 +64,7 @@ class Requiring:
 
         Args:
             trail: the run's.
-            requested_at: when the request arrived, according to Temporal; the record may differ.
+            requested_at: when the request arrived by Temporal's clock; the record may differ.
             drafted: the plan.
 
         Raises:
@@ -120,7 +120,7 @@ class Requiring:
 
 
 def _times(trail: OpenTrail, drafted: Drafted) -> Iterator[_Times]:
-    """Yield by which times its steps may begin, and the review for which they were worked out."""
+    """Yield the start times of its steps, with the event of the review for which they were worked out."""
     yield drafted.starts, drafted.drafted_at, drafted.deadline
     reopened = trail.state().reopened
     if reopened is not None:

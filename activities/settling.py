@@ -1,10 +1,10 @@
-"""The activities that look up how accepted effects ended, and record what was found.
+"""The activities that look up how accepted effects ended, and record it.
 
-`Settling.look_up_settlement` asks the tools. `Settling.record_settlement` writes what was found: a local
+`Settling.look_up_settlement` asks the tools. `Settling.record_settlement` writes the results; it is a local
 activity, which only Plangate's own workflow can schedule.
 
-The calling workflow's id names the run, and everything else is on the record: which steps are open, their
-arguments and receipts. So an attacker who starts such a workflow only makes Plangate look earlier.
+The calling workflow's id names the run. Everything else is on the record: the open steps, their arguments and
+their receipts. An attacker who starts such a workflow can therefore only make Plangate look earlier.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class LookedUp(Frozen):
 
     Attributes:
         step: its number.
-        state: as the tool says.
+        state: the tool's answer.
         summary: the tool's sentence, or why it could not be asked.
         until: until when it is looked up.
         was_asked: whether the tool answered.
@@ -64,7 +64,7 @@ class LookedUp(Frozen):
 
 
 class LookUpResult(Frozen):
-    """What is known of every accepted effect of a run that is still open on the record."""
+    """What is known about each accepted effect of a run that is still open on the record."""
 
     steps: tuple[LookedUp, ...]
 
@@ -91,7 +91,7 @@ class Settling:
 
     @activity.defn
     async def look_up_settlement(self) -> LookUpResult:
-        """Ask the tools how the effects of the run ended that are still open.
+        """Ask the tools how the open effects of the run ended.
 
         Raises:
             ApplicationError: the run has not ended by these records, or (to be retried) they do not answer.
@@ -105,7 +105,7 @@ class Settling:
 
     @activity.defn
     async def record_settlement(self, task: RecordTask) -> RecordResult:
-        """Record how effects ended, once each, and return all that is recorded of the run.
+        """Record how effects ended, once each, and return all recorded settlements of the run.
 
         Raises:
             ApplicationError: the run has not ended by these records, or they do not answer.
@@ -178,7 +178,7 @@ class Settling:
         if found is None:
             return LookedUp(step=number, state=SettlementState.OPEN, until=until)
         how = SettlementState.SETTLED if isinstance(found, Settled) else SettlementState.REVERSED
-        # Before Temporal keeps it: the text may hold a secret, or be more than a message can carry.
+        # Before Temporal stores it: the text may contain a secret, or be too large for a message.
         said = recordable(found.summary, _LONGEST_SUMMARY)
         return LookedUp(step=number, state=how, summary=said, until=until)
 
@@ -187,7 +187,7 @@ class Settling:
 
         Raises:
             ToolUnavailable: this worker has no such tool, or the tool cannot be asked now.
-            Exception: whatever the author's code raises.
+            Exception: any error of the author's code.
         """
         assert state.drafted is not None
         step, receipt = state.drafted.plan.steps[number - 1], state.steps[number - 1].receipt

@@ -1,4 +1,4 @@
-"""The time at which the server received each signal of a run, which the workflow does not get.
+"""Find the time at which the server received each signal of a run, which the workflow does not get.
 
 A workflow sees a signal when a worker runs it, which may be days later. The n-th signal that its handlers saw
 is the n-th signal event of its history: each one reaches them, decodable or not
@@ -23,7 +23,8 @@ class SignalTimes:
 
     Reading a history takes as long as judging a decision, so it is read only for runs that this process has
     not followed so far: their signals may have waited. If this process drafted the run or judged a decision
-    before, signals are processed at once, by this worker or by another one that reads the history itself.
+    before, signals do not wait: this worker processes them immediately, or another one does that reads the
+    history itself.
     """
 
     def __init__(self, client: Client) -> None:
@@ -43,7 +44,7 @@ class SignalTimes:
 
         Args:
             arrivals: those of the current activity's run.
-            must_be: read the history in any case, because a verdict depends on the time.
+            must_be: always read the history, because a verdict depends on the time.
         """
         followed = (activity.info().workflow_run_id or "") in self._followed
         self.follow()

@@ -1,6 +1,6 @@
 """Record the state of the step at which a run stopped, by the effects ledger.
 
-A step that was never claimed is failed. One that was claimed and has no result is in doubt: its worker died.
+A step that was never claimed has failed. One that was claimed and has no result is in doubt: its worker died.
 """
 
 from datetime import datetime
@@ -33,7 +33,7 @@ class Stopped(NamedTuple):
 
 
 def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]:
-    """Return the event to record of a stopped step; none if the record has its end already.
+    """Return the event to record for a stopped step; none if the record has its end already.
 
     In the ledger, an effect that was begun is in doubt from now on.
     """
@@ -51,7 +51,7 @@ def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]
         return Note(key=name, at=at, actor=this_worker(), event=event)
 
     if effect is None:
-        # The reason that the run gives may be forged, so it is left out.
+        # The run's reason may be forged, so it is left out.
         return [note("failed", StepFailed(step=step, reason=_NOT_BEGUN, undo=undo))]
     if effect.receipt is not None:  # its worker died before Temporal had the result
         return [note("done", _done(step, effect.receipt, undo=undo))]

@@ -1,4 +1,4 @@
-"""The local activity that judges and records orders to stop and to go; and how a stopped step waits."""
+"""The local activity that judges and records orders to stop and to go, and the wait of a stopped step."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -50,7 +50,7 @@ from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_or
 from plangate.signing.stops import verify_order
 from plangate.temporal.contract import STOP_TYPE
 
-# A stopped step tries again after a second; with very many of them, after up to 20 seconds.
+# A stopped step tries again after a second, or after up to 20 seconds if there are very many.
 _SOONEST: Final = 1.0
 _LATEST: Final = 20.0
 _LONGEST_SAID: Final = 4_000
@@ -61,12 +61,12 @@ _log = structlog.get_logger(__name__)
 
 
 class StopTask(Frozen):
-    """Judge what was sent as an order.
+    """Judge a message that was sent as an order.
 
     Attributes:
-        key: identifies this arrival: the first run id of the chain of Temporal runs that brought it, so that
-            a reset, a retry or a cron brings no second order.
-        inputs: as they were sent.
+        key: identifies this arrival: the first run id of the chain of Temporal runs that brought it. A reset,
+            a retry or a cron therefore does not bring a second order.
+        inputs: the inputs as sent.
         received_at: when the server received it.
         at: now, by the server's clock.
     """
@@ -140,7 +140,7 @@ class Stopping:
         def verdict(stops: StandingStops, known: Identified) -> StopDecided:
             return judge(stops, arrival, known, by)
 
-        # Ahead of the steps that wait for their turn: those are what it is to stop.
+        # Ahead of the steps that wait for their turn, because the order is meant to stop those.
         return await self._records.write(
             lambda connection: enter_order(connection, arrival, sender, verdict), receipt=True
         )
@@ -149,7 +149,7 @@ class Stopping:
         decided = await soon(self._records, self._key_decided(task, audience))
         _log_key_decided(decided)
         if decided.verdict.accepted:
-            await self._directory.people_and_changes(anew=True)  # records the list with it
+            await self._directory.people_and_changes(anew=True)  # also records the list
         stops = await soon(self._records, self._standing())
         return StopAnswer(
             audience=audience,
@@ -173,14 +173,14 @@ class Stopping:
 
 
 class StoppedSteps:
-    """The stops as this worker saw them last, and when its stopped steps try again."""
+    """The stops that this worker last saw, and when its stopped steps try again."""
 
     def __init__(self) -> None:
         self.seen = StopsSeen()
         self._recent: list[float] = []
 
     def again(self) -> timedelta:
-        """Return after what time a stopped step tries again: soon, but not all of them at once."""
+        """Return after what time a stopped step tries again: soon, but not all steps at the same time."""
         now = elapsed()
         self._recent = [at for at in self._recent if now - at < _SOONEST] + [now]
         seconds = min(max(_SOONEST, len(self._recent) / _AGAIN_PER_SECOND), _LATEST)
@@ -189,10 +189,10 @@ class StoppedSteps:
 
 @contextmanager
 def waiting(steps: StoppedSteps) -> Iterator[None]:
-    """Let a step wait for people, for its time or for the records without using up its tries.
+    """Let a step wait for people, its start time or the records without using up its tries.
 
-    The attempts that only waited are counted in the heartbeat details, which Temporal hands to the next one.
-    A step that is stopped tries again soon.
+    The heartbeat details, which Temporal passes to the next attempt, count the attempts that only waited. A
+    stopped step tries again soon.
     """
     try:
         yield
@@ -203,7 +203,7 @@ def waiting(steps: StoppedSteps) -> Iterator[None]:
     except _WAITS:
         _count_as_wait()
         raise
-    except ApplicationError as error:  # of a block within, which has turned it into one
+    except ApplicationError as error:  # converted already by an inner block
         if error.type in _WAITS_BY_NAME:
             _count_as_wait()
         raise
@@ -215,7 +215,7 @@ def tries_without_waits() -> int:
 
 
 def keep_what_broke_off(said: str) -> None:
-    """Pass the error of an interrupted effect to the next attempt, which can only ask the tool."""
+    """Pass an interrupted effect's error to the next attempt, which can only ask the tool."""
     activity.heartbeat(_waits(), cut(redact_text(said), _LONGEST_SAID))
 
 
@@ -257,7 +257,7 @@ def _sender(arrival: OrderArrival, people: People | None, audience: Audience) ->
 def _key_sender(
     arrival: KeyOrderArrival, people: People | None, audience: Audience
 ) -> tuple[Identified, Enrolment | None]:
-    """Return who sent an order about a key, and what its signature proves."""
+    """Return the sender of an order about a key, and what its signature proves."""
     order = arrival.order
     if order is None or people is None:
         return Identified(), None

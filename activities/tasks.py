@@ -1,4 +1,4 @@
-"""The inputs of the activities, and their results that are not events of the trail.
+"""The inputs of the activities, and those results that are not events of the trail.
 
 Only tasks that may open a run's trail contain the request: the draft, an admission (in its state) and the
 close.
@@ -47,7 +47,7 @@ class KeepTask(Frozen):
 
 
 class AdmitTask(Frozen):
-    """Judge these arrivals by the run's state, in their order."""
+    """Judge these arrivals by the run's state, in order."""
 
     run: RunRef
     state: RunState
@@ -63,7 +63,7 @@ class StepTask(Frozen):
 
     Attributes:
         requested_at: when the request arrived.
-        undo: whether the step's effect is to be undone.
+        undo: whether to undo the step's effect.
         resolution: the number of the resolution that is part of the idempotency key; 0 for the first try.
         resolutions: how many resolutions the run has accepted.
     """
@@ -80,7 +80,7 @@ class StepTask(Frozen):
 
 
 class StepResult(Frozen):
-    """The result of a step: it is done (the last step also closes the run) or undone, or the review reopens.
+    """The result of a step: done (the last step also closes the run), undone, or the review is reopened.
 
     ``record`` is the recorded state, if the record left the execution before the run did.
     """
@@ -110,7 +110,7 @@ class HoldTask(Frozen):
 
 
 class HoldResult(Frozen):
-    """The recorded state after the hold, or why the record does not allow one, so that the run ends."""
+    """The recorded state after the hold, or why the record does not allow a hold, so that the run ends."""
 
     record: RunState
     refusal: str = ""
@@ -137,7 +137,7 @@ class CloseResult(Frozen):
 class WaitTask(Frozen):
     """Wait until the records can be written and, if needed, the list of people can be read.
 
-    The trail of the waiting run must be readable, and belong to the chain ``chain_id`` if one is given.
+    The trail of the waiting run must be readable, and must belong to the chain ``chain_id`` if that is given.
     """
 
     needs_people: bool

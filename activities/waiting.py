@@ -1,9 +1,9 @@
-"""The activity that waits until something can be recorded again, outside any workflow task.
+"""The activity that waits outside of workflow tasks until something can be recorded again.
 
-A run writes by local activities, since no other workflow can schedule those. They must be short, because the
-whole workflow task waits for them. If the records or the list of people do not answer, or the run's own trail
-cannot be read, the run schedules `Waiting.wait_for_records`, an ordinary activity: the server retries it for
-days without adding history events. It changes nothing and returns nothing, so any workflow may schedule it.
+A run writes by local activities, because no other workflow can schedule those. They must be short, because
+the whole workflow task waits for them. If the records or the list of people do not answer, or the run's own
+trail cannot be read, the run schedules `Waiting.wait_for_records`. The server retries this ordinary activity
+for days without adding history events. It changes and returns nothing, so any workflow may schedule it.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _PATIENCE: Final = 8.0
 
 
 class Waiting:
-    """Checks the records and the list of people; one check of the database serves all runs that wait.
+    """Checks the records and the list of people; one check of the database serves all waiting runs.
 
     A database that hangs holds a thread for half a minute, and a thousand runs may wait for it. Each run's
     own trail is read only once the database answers.
@@ -63,7 +63,7 @@ class Waiting:
                 reading = asyncio.to_thread(self._read, workflow_id, task.chain_id)
                 await _within(_PATIENCE / 2, self._records.database, asyncio.ensure_future(reading))
         except ApplicationError as error:
-            # Benign: the SDK would log it again for each run that waits.
+            # Benign, because the SDK would otherwise log it again for each waiting run.
             benign = ApplicationErrorCategory.BENIGN
             raise ApplicationError(error.message, type=error.type, category=benign) from None
 
@@ -78,9 +78,9 @@ class Waiting:
 
 
 async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Written:
-    """Await a write, no longer than a local activity may.
+    """Await a write, for no longer than a local activity may take.
 
-    After a timeout it may still be written; the next attempt finds it by its key.
+    After a timeout the write may still succeed; the next attempt finds it by its key.
 
     Raises:
         RecordsUnavailable: the database did not answer within that time, or not at all.
@@ -95,7 +95,7 @@ def _log_failure(check: "asyncio.Future[None]") -> None:
 
 
 def _retrieve(answer: "asyncio.Future[Written]") -> None:
-    """Retrieve an exception that came after the time limit, so that asyncio does not report it."""
+    """Retrieve an exception that was raised after the time limit, so that asyncio does not report it."""
     if not answer.cancelled():
         answer.exception()
 

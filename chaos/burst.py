@@ -23,7 +23,7 @@ _TOGETHER = 25
 
 @dataclass(frozen=True)
 class Size:
-    """How many bursts, of how many runs; each is killed once. Times are no fault on a busy machine."""
+    """The numbers of bursts, with one kill each, and of runs in each; untimed on a busy machine."""
 
     kills: int
     runs: int

@@ -1,1 +1,1 @@
-"""The planners: what turns a request into a plan. AutoGen and the model clients are imported only here."""
+"""The planners, which make plans from requests. AutoGen and the model clients are imported only here."""

@@ -1,7 +1,7 @@
 """Choose the planner: AutoGen's agent by default, or what ``PLANGATE_PLANNER`` names.
 
-The planner is imported in the worker's process, so only an operator may name it. Its faults are reported in
-one sentence, when the worker starts.
+The planner is imported in the worker's process, so only an operator may name it. Each of its faults is
+reported in one sentence when the worker starts.
 """
 
 import inspect
@@ -20,8 +20,8 @@ from plangate.tool.places import place_of, plain_function, shown
 
 SETTING: Final = "PLANGATE_PLANNER"
 FACTORY_ASKS: Final = ("model_client", "workbench", "rules")
-"""What a factory may ask for by the names of its parameters: Plangate's model client, the workbench that
-proposes and reads, and the rules of planning as a system message."""
+"""The values that a factory may ask for by the names of its parameters: Plangate's model client, the
+workbench that proposes and reads, and the rules of planning as a system message."""
 _ASKS: Final = {"brief", "tools"}
 
 
@@ -31,7 +31,7 @@ def planner_of(
     """Return the planner that the settings name, for these tools.
 
     Raises:
-        PlannerInvalid: what they name is not there, or no planner.
+        PlannerInvalid: what they name does not exist, or is not a planner.
     """
     limits = Limits(
         settings.draft_seconds,
@@ -42,7 +42,7 @@ def planner_of(
     )
     if settings.planner is None and not settings.has_model:
         return WithoutModel(limits)
-    # Imports of AutoGen, which take a fifth of the time in which a worker starts.
+    # Imports of AutoGen, which take 20% of a worker's start.
     from activities.planners.autogen.agents import AgentPlanner, is_runner  # noqa: PLC0415
     from activities.planners.autogen.model_client import model_client_factory  # noqa: PLC0415
     from activities.planners.autogen.planner import AutoGenPlanner  # noqa: PLC0415
@@ -92,7 +92,7 @@ def _found(name: str) -> Any:
 
 
 def _asked(found: Any, name: str) -> set[str]:
-    """Return the names of the parameters, which say what kind of function it is."""
+    """Return the names of the parameters, which show the kind of the function."""
     if not callable(found) or isinstance(found, type):
         what = "a class" if isinstance(found, type) else type(found).__name__
         raise PlannerInvalid(f"{SETTING} names {name}, which is {what}; {_USAGE}")

@@ -1,4 +1,4 @@
-"""Draft plans with an async function of any kind; enforce the limits and make the plan.
+"""Draft plans with any async function; enforce the limits and make the plan.
 
 May import the domain, and the table of model errors, which names no vendor.
 """
@@ -33,10 +33,10 @@ _log = structlog.get_logger(__name__)
 
 _ROOM_FOR_CUT: Final = 60
 _MAX_QUOTE: Final = 300
-_TO_END: Final = 5.0  # seconds that a cancelled planner gets to close what it has opened
+_TO_END: Final = 5.0  # seconds in which a cancelled planner may close its resources
 
 OwnFunction = Callable[[Brief, Proposals], Awaitable[object]]
-"""A planner as it is called here; what it returns is checked."""
+"""A planner's function; its result is checked."""
 
 
 class FunctionPlanner:
@@ -44,7 +44,7 @@ class FunctionPlanner:
 
     Args:
         plan: the function.
-        name: of the planner, where it reports no model.
+        name: of the planner, if it reports no model.
         tools: the declarations of the tools.
         limits: of each draft.
         readers: of the tools that only read.
@@ -66,16 +66,16 @@ class FunctionPlanner:
 
     @property
     def has_model(self) -> bool:
-        """Whether it can draft: always, as far as is known."""
+        """Return true: as far as is known, it can always draft."""
         return True
 
     async def try_model(self) -> None:
-        """Do nothing: the function opens what it needs."""
+        """Do nothing: the function opens its own resources."""
 
     async def draft(self, brief: Brief) -> Draft:
-        """Draft a plan; raises as `activities.planner.Planner` says.
+        """Draft a plan; for the errors see `activities.planner.Planner`.
 
-        A conversation that cannot be continued starts over, once, from the plan before.
+        A conversation that cannot be continued starts over once, from the previous plan.
         """
         brief = brief.model_copy(update={"max_steps": self._limits.max_steps})
         until = time.monotonic() + self._limits.seconds
@@ -107,7 +107,7 @@ class FunctionPlanner:
         return Proposals(self._tools, self._limits, self._readers, seen)
 
     async def _result(self, brief: Brief, proposals: Proposals, until: float) -> object:
-        """Return what the function returned, or give it up at the first limit that it reaches."""
+        """Return the function's result, or end it at the first limit that it reaches."""
         planning = asyncio.create_task(self._called(brief, proposals))
         failing = asyncio.create_task(proposals.failed.wait())
         try:
@@ -123,7 +123,7 @@ class FunctionPlanner:
                     f"The model did not finish the draft within {self._limits.seconds:g} seconds; "
                     "raise PLANGATE_DRAFT_SECONDS to allow more."
                 )
-            if planning.cancelled():  # on its own, as some clients do when their server dies
+            if planning.cancelled():  # cancelled itself, as some clients do when their server dies
                 raise ModelUnavailable(f"The planner {self._name} cancelled itself.")
             return planning.result()
         finally:
@@ -134,7 +134,7 @@ class FunctionPlanner:
                 await asyncio.wait((planning,), timeout=_TO_END)
 
     async def _called(self, brief: Brief, proposals: Proposals) -> object:
-        """Call the function; raise nothing but errors of Plangate, whose messages are not its own.
+        """Call the function; raise only Plangate's errors, without the function's own messages.
 
         Raises:
             PlannerError: of the class that its exception stands for.
@@ -148,7 +148,7 @@ class FunctionPlanner:
             raise self.classed(error) from None
 
     def classed(self, error: BaseException) -> PlangateError:
-        """Return the planner error for what the function raised, whose text goes only to the log."""
+        """Return the planner error for the function's exception, whose text goes only to the log."""
         _log.error("The planner failed.", action="planner_failed", exc_info=error)
         known = known_error(error)
         where = f"{place_of(error)}; the worker's log has the cause."

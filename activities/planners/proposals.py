@@ -1,7 +1,7 @@
 """The tools of one draft: a call notes a step of the plan, or reads; nothing acts.
 
-Each call is validated by the tool's own model. An invalid one is answered with its faults, so that the
-planner can correct it. The limits are enforced here, for any planner. May import the domain.
+Each call is validated by the tool's own model. The answer to an invalid call has its faults, so that the
+planner can correct it. The limits are enforced here for every planner. May import the domain.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from plangate.planner import PlannerTool
 _log = structlog.get_logger(__name__)
 
 MAX_BAD_CALLS: Final = 10
-MOST_PROPOSALS: Final = 5  # times the steps that a plan may have: those that are forgotten count too
+MOST_PROPOSALS: Final = 5  # times the maximum steps of a plan, because forgotten steps count, too
 _MAX_FAULTS: Final = 20
 _MAX_FAULT_LENGTH: Final = 300
 _MAX_QUOTE: Final = 300
@@ -41,18 +41,18 @@ _READS: Final = "This only reads: it runs at once, and records no step."
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a call; ``is_error`` if it was not carried out."""
+    """The answer to a call; ``is_error`` if it was not executed."""
 
     text: str
     is_error: bool = False
 
 
 class Proposals:
-    """Notes what one planner proposes and reads; implements `plangate.planner.PlannerTools`.
+    """Notes the proposals and reads of one planner; implements `plangate.planner.PlannerTools`.
 
     Attributes:
         steps: noted so far, in the order of the calls.
-        reads: carried out so far.
+        reads: executed so far.
         failed: set when the draft has failed.
         failure: why it failed; a planner may have swallowed the exception.
     """
@@ -96,8 +96,8 @@ class Proposals:
         """Count one answer of a model; the calls that follow belong to it.
 
         The same call twice in one answer is usually a fault of the model or server, and an approver may not
-        notice the repetition. The second one is therefore not recorded, and the model is asked to repeat
-        it in a later answer if it is intended.
+        notice it. The second call is therefore not recorded, and the model is asked to repeat it in a later
+        answer if it is intended.
 
         Raises:
             DraftUnusable: it is one too many.
@@ -108,7 +108,7 @@ class Proposals:
             self.fail(*broken)
 
     def start_over(self) -> None:
-        """Forget the steps; what was read is kept."""
+        """Forget the steps, but keep the reads."""
         self.steps = ()
         self._in_this_answer = None if self._in_this_answer is None else {}
 
@@ -118,7 +118,7 @@ class Proposals:
         self._reading.close()
 
     def fail(self, what: str, setting: str = "") -> NoReturn:
-        """Give the draft up.
+        """Abandon the draft.
 
         Raises:
             DraftUnusable: always.
@@ -137,7 +137,7 @@ class Proposals:
         return (await self.answer(name, arguments)).text
 
     async def answer(self, name: str, arguments: object) -> Answer:
-        """Carry out one call, or answer with its faults, and say which of the two.
+        """Execute one call, or answer with its faults, and say which of the two.
 
         Nothing is awaited before a step is recorded: AutoGen starts the calls of one message in order and
         runs them concurrently, and the steps must keep that order.
@@ -158,7 +158,7 @@ class Proposals:
         return answer
 
     def count_bad_call(self, answer: str) -> None:
-        """Count a call that was not carried out.
+        """Count a call that was not executed.
 
         Raises:
             DraftUnusable: it is one too many.
@@ -274,7 +274,7 @@ def _object(arguments: object) -> dict[str, Any]:
 
 
 def _given(read: Read) -> str:
-    """Return what the planner gets of a read: no more than is kept, as one JSON value."""
+    """Return the planner's part of a read, no more than is kept, as one JSON value."""
     given: dict[str, object] = {"read": read.tool, "result": read.result}
     if read.is_cut:
         given["cut"] = f"these are the first {read.kept:,} of {read.size:,} bytes; read less at once"

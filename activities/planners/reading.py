@@ -1,4 +1,4 @@
-"""How planners read: with the tools that only read, within what the settings and the limits allow."""
+"""Let planners read: with the tools that only read, within the settings and the limits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ Reader = Callable[[ToolArguments], Awaitable[JsonValue]]
 
 
 def readers_of(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Reader]]:
-    """Yield the name of each usable tool that only reads, and how it does."""
+    """Yield the name of each usable tool that only reads, with its function."""
     for name, tool in tools.items():
         if tool.declaration.reads_only and isinstance(tool, Reads) and not lacks_of(tool):
             yield name, _reader(tool, tool)
@@ -37,7 +37,7 @@ def _reader(tool: Tool, reads: Reads) -> Reader:
 
 
 class Reading:
-    """Reads for one draft, and keeps what it found.
+    """Reads for one draft, and keeps the results.
 
     Args:
         readers: of the tools that only read.
@@ -91,10 +91,10 @@ class Reading:
         return MAX_READS_BYTES - sum(one.kept for one in self.reads)
 
     async def _found(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
-        """Return what a tool found, or a sentence about why it found nothing.
+        """Return a tool's result, or a sentence that says why there is none.
 
-        It reads in a task of its own, which ends with the draft: a planner may leave its own tasks behind,
-        and a client of a dead server may cancel the task that calls it.
+        It reads in its own task, which ends with the draft: a planner may leave tasks behind, and a client of
+        a dead server may cancel the task that calls it.
 
         Raises:
             DraftUnusable: the draft has ended.

@@ -1,4 +1,4 @@
-"""The schema of a call, as models get it."""
+"""Build the schema of a call for models."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,7 +15,7 @@ _REASON_SCHEMA: Final = {
 
 
 def schema_of_call(declaration: ToolDeclaration) -> dict[str, Any]:
-    """Return the schema of a call: the tool's own, and the reason for a step."""
+    """Return the schema of a call: the tool's own schema, with the reason for a step."""
     raw = declaration.schema()
     schema = _inlined(raw, raw.get("$defs", {}))
     why = {} if declaration.reads_only else {REASON_ARGUMENT: _REASON_SCHEMA}
@@ -30,7 +30,7 @@ def schema_of_call(declaration: ToolDeclaration) -> dict[str, Any]:
 def _inlined(node: Any, definitions: Mapping[str, JsonValue], within: tuple[str, ...] = ()) -> Any:
     """Return a JSON schema with its references inlined, because some compatible servers do not resolve them.
 
-    A recursive model ends in an object of any shape; the tool's own validation still reports faults.
+    A recursive model ends in an object of any form; the tool's own validation still reports faults.
     """
     if isinstance(node, list):
         return [_inlined(item, definitions, within) for item in node]

@@ -1,4 +1,4 @@
-"""The planner of a worker without a model. It does without AutoGen, whose import takes a while."""
+"""The planner of a worker without a model. It does not import AutoGen, which would take a while."""
 
 from typing import Final, NoReturn
 
@@ -21,7 +21,7 @@ class WithoutModel(FunctionPlanner):
 
     @property
     def has_model(self) -> bool:
-        """Whether a model is configured: no."""
+        """Return false: no model is configured."""
         return False
 
     async def draft(self, brief: Brief) -> NoReturn:

@@ -52,8 +52,8 @@ class AgentPlanner(FunctionPlanner):
 
     Args:
         found: an agent, a team, or a function that makes one for each draft.
-        asks: what that function asks for; None if ``found`` is not a function.
-        name: as the setting has it.
+        asks: the values that the function asks for; None if ``found`` is not a function.
+        name: its name in the setting.
         open_model: opens the configured model, if the function asks for it.
         tools: the declarations of the tools.
         limits: of each draft.
@@ -77,11 +77,11 @@ class AgentPlanner(FunctionPlanner):
         self._own_name = name
         self._open_model = open_model
         self._trial = Proposals(tools, limits, readers)
-        self._turn = asyncio.Lock()  # one object has one conversation at a time
+        self._turn = asyncio.Lock()  # one object can have only one conversation at a time
 
     @property
     def has_model(self) -> bool:
-        """Whether it can draft: a factory that asks for the configured model needs one."""
+        """Return whether it can draft: a factory that asks for the configured model needs one."""
         return not self._needs_model or self._open_model is not no_model
 
     @property
@@ -89,7 +89,7 @@ class AgentPlanner(FunctionPlanner):
         return self._asks is not None and "model_client" in self._asks
 
     async def try_model(self) -> None:
-        """Make the agent once, so that one that cannot be used stops the worker at start.
+        """Make the agent once, so that an unusable one stops the worker at its start.
 
         Raises:
             PlannerInvalid: it cannot be used.
@@ -114,7 +114,7 @@ class AgentPlanner(FunctionPlanner):
             self._refuse(f"it failed ({type(error).__name__}: {error}); fix it.")
 
     def classed(self, error: BaseException) -> PlangateError:
-        """Return the planner error for what was raised; an error of the model's client keeps its message."""
+        """Return the planner error for an exception; an error of the model's client keeps its message."""
         if isinstance(error, OperatorError | NoModel):
             return error
         failure = getattr(error, "plangate_failure", None)
@@ -178,7 +178,7 @@ class AgentPlanner(FunctionPlanner):
         return runner
 
     def _check_has_no_tools(self, agent: AssistantAgent) -> None:
-        """Refuse tools that would act while the agent drafts, outside every approval."""
+        """Refuse tools that would act while the agent drafts, without any approval."""
         own = agent._tools or any(  # noqa: SLF001  as above
             not isinstance(one, ProposingWorkbench | StaticWorkbench)
             for one in agent._workbench  # noqa: SLF001

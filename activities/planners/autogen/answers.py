@@ -2,7 +2,7 @@
 
 AutoGen mishandles answers that are only nearly compatible: it does not notice truncation, sends repeated call
 ids back, and fails on token counts or contents of unexpected types. Each answer is therefore parsed here and
-rebuilt from what was understood. Anything else is an error and never dropped: without a lost call, a part of
+rebuilt from the parsed parts. Anything else is an error and is never dropped: if a call were lost, a part of
 a plan would look complete. Pure; may import the domain and `model_errors`.
 """
 
@@ -157,7 +157,7 @@ def _has_content(message: object) -> bool:
 
 
 def _word(reason: object) -> str:
-    """Return a finish reason in one spelling: ``FinishReason.MAX_TOKENS`` becomes ``max_tokens``."""
+    """Return a normalized finish reason: ``FinishReason.MAX_TOKENS`` becomes ``max_tokens``."""
     if reason is None:
         return ""
     if not isinstance(reason, str):
@@ -166,7 +166,7 @@ def _word(reason: object) -> str:
 
 
 def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the calls of a message, in order; ``function_call``, the older form, counts if it is alone."""
+    """Return the calls of a message, in order; the older ``function_call`` counts only without others."""
     calls = message.get("tool_calls")
     if isinstance(calls, Mapping):
         calls = [calls]

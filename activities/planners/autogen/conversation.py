@@ -34,9 +34,10 @@ _CALLING: Final = (ToolCallRequestEvent, ToolCallExecutionEvent, ToolCallSummary
 async def converse(
     runner: TaskRunner, brief: Brief, proposals: Proposals, model: str, advice: str = CHOOSE_ANOTHER
 ) -> PlannerResult:
-    """Give an agent or a team the task of a brief, and return its summary with its state.
+    """Give an agent or a team the task of a brief; return its summary and state.
 
-    The summary is the last message of the agent that proposed: in a team, another one may have the last word.
+    The summary is the last message of the agent that proposed, because in a team another agent may speak
+    last.
 
     Args:
         runner: the agent or team.
@@ -91,9 +92,9 @@ class _Words:
 
 
 def _count(message: BaseAgentEvent | BaseChatMessage, proposals: Proposals, model: str) -> None:
-    """Report an answer of the model; AutoGen yields the event of its calls before it carries them out.
+    """Report an answer of the model; AutoGen yields the event of its calls before it executes them.
 
-    AutoGen itself answers a call of an unknown tool.
+    AutoGen itself answers calls of unknown tools.
     """
     if isinstance(message, ToolCallExecutionEvent):
         offered = {START_OVER, *(tool.name for tool in proposals)}
@@ -110,7 +111,7 @@ def _count(message: BaseAgentEvent | BaseChatMessage, proposals: Proposals, mode
 
 
 async def _restore(runner: TaskRunner, state: JsonValue) -> None:
-    """Load the state of the conversation that led to the plan before.
+    """Load the state of the conversation that led to the previous plan.
 
     Raises:
         DraftUnusable: it cannot be loaded.
@@ -125,7 +126,7 @@ async def _restore(runner: TaskRunner, state: JsonValue) -> None:
 
 
 async def _saved(runner: TaskRunner) -> JsonValue:
-    """Return the state of the conversation; None if it has none that JSON can carry."""
+    """Return the state of the conversation; None without a state that JSON can carry."""
     try:
         state: Mapping[str, object] = await runner.save_state()  # type: ignore[attr-defined]
         saved: JsonValue = json.loads(json.dumps({_KIND: state}))

@@ -1,6 +1,6 @@
 """Normalize model-client errors and malformed tool calls before AutoGen sees them, for every model client.
 
-`answers` normalizes what only OpenAI's form of answer shows. May import the domain, the table of model
+`answers` handles what only answers in OpenAI's form contain. May import the domain, the table of model
 errors, and autogen_core.
 """
 
@@ -26,7 +26,7 @@ from activities.planners.autogen.model_errors import planner_error
 from activities.planners.autogen.words import last_words, without_thoughts
 from plangate.domain.errors import PlannerError
 
-# The finish reason of a client that does not translate its server's reason, or has none.
+# The finish reason of a client that does not translate its server's reason, or gets none.
 _NO_REASON: Final = "unknown"
 
 
@@ -61,7 +61,7 @@ class GuardedClient(ChatCompletionClient):
             PlannerError: as `planner_error` maps it (the original is not chained, because it may contain the
                 prompt), or because the answer is incomplete.
         """
-        # A continued conversation has the ids of its calls.
+        # A continued conversation already has ids of calls.
         self._ids.update(
             call.id
             for message in messages
@@ -103,7 +103,7 @@ class GuardedClient(ChatCompletionClient):
         )
 
     def _own_id(self, sent: object) -> str:
-        """Return the id that was sent, or a new one if it is empty or taken.
+        """Return the received id, or a new one if it is empty or taken.
 
         A new one has nine letters and digits, the only form that Mistral's models accept.
         """
@@ -125,7 +125,7 @@ class GuardedClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """Raise: a draft needs complete answers, and a stream would bypass the checks."""
+        """Raise an error: a draft needs complete answers, and a stream would bypass the checks."""
         raise NotImplementedError
 
     async def close(self) -> None:
@@ -147,7 +147,7 @@ class GuardedClient(ChatCompletionClient):
     def remaining_tokens(
         self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()
     ) -> int:
-        """Return how much more the model can read."""
+        """Return how many more tokens the model can read."""
         return self._client.remaining_tokens(messages, tools=tools)
 
     @property
@@ -157,7 +157,7 @@ class GuardedClient(ChatCompletionClient):
 
     @property
     def model_info(self) -> ModelInfo:
-        """Return what the model can do."""
+        """Return the abilities of the model."""
         return self._client.model_info
 
 

@@ -60,12 +60,12 @@ def model_client_factory(settings: Settings) -> ModelOpener:
 
 
 def no_model() -> OpenModel:
-    """Raise NoModel: the opener of a worker without a model."""
+    """Raise NoModel; this is the opener of a worker without a model."""
     raise NoModel(NO_MODEL)
 
 
 def _openai(settings: Settings) -> OpenModel:
-    # Imports of 0.5 s that a worker without this client does not need.
+    # Imports that take 0.5 s, and that a worker without this client does not need.
     from activities.planners.autogen.model_transport import check_way_to  # noqa: PLC0415
     from activities.planners.autogen.openai_clients import CheckedOpenAI  # noqa: PLC0415
 

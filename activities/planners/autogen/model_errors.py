@@ -1,8 +1,8 @@
 """Map the errors of model clients to planner errors.
 
-Errors are recognized by their HTTP status, else by the names of their classes: the clients of many vendors
-come from one generator and share these names, over two generations of httpx, so none has to be imported. Some
-servers report an error with status 200: `error_in_answer` uses the same table. No message repeats the
+Errors are recognized by their HTTP status, or else by the names of their classes. The clients of many vendors
+come from one generator and share these names over two generations of httpx, so none has to be imported. Some
+servers report an error with status 200: `error_in_answer` uses the same table. Messages never repeat the
 service's text, which may contain parts of the prompt or the key.
 """
 
@@ -56,7 +56,7 @@ _BY_NAME: Final[Mapping[str, _Meaning]] = {
     "OpenAIError": (ModelRefused, "is not configured correctly; check the key and its settings"),
 }
 
-# The statuses that known error codes in an answer with status 200 stand for.
+# The statuses for known error codes in answers with status 200.
 _STATUS_OF_WORD: Final[Mapping[str, int]] = {
     "invalid_request_error": 400,
     "context_length_exceeded": 413,
@@ -100,7 +100,7 @@ def planner_error(error: BaseException) -> PlannerError:
 def known_error(error: BaseException) -> PlannerError | None:
     """Return the planner error for an error of a model client; None if the table does not have it.
 
-    A `PlannerError` among its causes, as the transport raises it, comes first; else the first known cause.
+    A `PlannerError` among its causes, raised by the transport, comes first, and then the first known cause.
     """
     for cause in _chain(error):
         if isinstance(cause, PlannerError):
@@ -118,7 +118,7 @@ def known_error(error: BaseException) -> PlannerError | None:
 
 
 def is_raised_on_purpose(error: BaseException) -> bool:
-    """Return whether a planner error is among the causes; its message was then written for people."""
+    """Return whether a planner error, with a message for people, is among the causes."""
     return any(isinstance(cause, PlannerError) for cause in _chain(error))
 
 
@@ -136,7 +136,7 @@ def error_in_answer(error: object) -> PlannerError:
 
 
 def _number(value: object) -> int | None:
-    """Return a failing HTTP status, also if it is written as text, or None."""
+    """Return a failing HTTP status, even if it is given as text, or None."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == _DIGITS_OF_STATUS:
         value = int(value)
     return value if isinstance(value, int) and value // 100 in _NOT_DONE else None
@@ -171,7 +171,7 @@ def _status_of(error: BaseException) -> int | None:
 
 
 def _with_code(status: str, error: BaseException) -> str:
-    """Return the status, with the vendor's code if that is plain words: never a key or free text."""
+    """Return the status, with the vendor's code if that is only plain words, never a key or free text."""
     code = getattr(error, "code", None)
     return f"{status}, {code}" if isinstance(code, str) and _is_plain(code) else status
 

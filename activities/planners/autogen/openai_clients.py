@@ -1,6 +1,6 @@
 """AutoGen's OpenAI clients with normalized answers.
 
-Slow to import, so imported only to open such a client. May import AutoGen and the transport.
+It is slow to import, so only the opening of such a client imports it. May import AutoGen and the transport.
 """
 
 from typing import Any, Final

@@ -92,7 +92,7 @@ class AutoGenPlanner(FunctionPlanner):
                 client,
                 workbench=ProposingWorkbench(proposals),
                 system_message=brief.rules,
-                # Enough rounds for the longest plan, with each step, read and bad call in a round of its own.
+                # Enough rounds for the longest plan, with a separate round for each step, read and bad call.
                 max_tool_iterations=brief.max_steps + MAX_BAD_CALLS + MAX_READS + 1,
                 reflect_on_tool_use=False,
             )

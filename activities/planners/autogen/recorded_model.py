@@ -1,7 +1,7 @@
 """Replay a recorded conversation instead of calling a model, so that the demo needs no network and no key.
 
-When changes are requested, it proposes the previous plan again, with the request as a note in the first text
-that can hold one, so that each revision differs.
+When changes are requested, it proposes the previous plan again, with the request as a note in the first
+suitable text, so that each revision differs.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Separate a model's answer from its thoughts, and detect a tool call that the server returned as text.
 
-Models mark thoughts and calls in forms of their own; servers that do not know the form return both as text.
+Models mark thoughts and calls in their own ways; servers that do not know a model's form return both as text.
 Pure; time is linear in the length of the text.
 """
 
@@ -46,7 +46,8 @@ _ARGUMENT_KEYS: Final = frozenset({"arguments", "parameters", "args", "input", "
 def without_thoughts(text: str) -> tuple[str, bool]:
     """Return the text without its thoughts, and whether it ends within one.
 
-    Text before an unmatched closing tag is a thought too: many templates put the opening tag into the prompt.
+    Text before an unmatched closing tag is also a thought: many templates put the opening tag into the
+        prompt.
     """
     final = deque(_FINAL.finditer(text), maxlen=1)
     if final and (final[0].group().startswith("<") or text.startswith("analysis")):

@@ -40,7 +40,7 @@ class ProposingWorkbench(Workbench):
         cancellation_token: CancellationToken | None = None,  # noqa: ARG002  AutoGen's signature
         call_id: str | None = None,  # noqa: ARG002  as above
     ) -> ToolResult:
-        """Answer one call; whether the draft has failed is up to the reader of AutoGen's events.
+        """Answer one call; the reader of AutoGen's events decides whether the draft has failed.
 
         AutoGen hangs if this raises.
         """
@@ -63,7 +63,7 @@ class ProposingWorkbench(Workbench):
         """Do nothing: no resources are held."""
 
     async def reset(self) -> None:
-        """Do nothing: a team is reset before it begins, and the steps are those of the draft."""
+        """Do nothing: a team is reset before it begins, and the steps belong to the draft."""
 
     async def save_state(self) -> Mapping[str, Any]:
         """Return nothing: the plan is on the record."""
