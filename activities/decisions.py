@@ -223,7 +223,7 @@ class _BatchJudge:
         return decided
 
     def counted(self, event: Decided) -> Decided:
-        """Return a decision as the run counts it: an accepted copy of a signed one has the proof of that."""
+        """Return a decision as the run counts it; an accepted copy of a signed one gets the same proof."""
         decision = event.arrival.decision
         is_proven = event.approver is not None and event.approver.is_proven
         if not event.verdict.accepted or decision is None or decision.signature is None or is_proven:

@@ -1,4 +1,4 @@
-"""A mapping whose content may change while the worker runs, such as the tools of an MCP server."""
+"""A mapping that may change while the worker runs, such as the tools of an MCP server."""
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ Value = TypeVar("Value")
 
 
 class Live(Mapping[str, Value], Generic[Value]):
-    """What ``now`` returns, called for each access."""
+    """A view of the mapping that ``now`` returns at each access."""
 
     def __init__(self, now: Callable[[], Mapping[str, Value]]) -> None:
         self._now = now
@@ -22,5 +22,5 @@ class Live(Mapping[str, Value], Generic[Value]):
         return len(self._now())
 
     def items(self) -> ItemsView[str, Value]:
-        """Return names and values as they are now."""
+        """Return the present names and values."""
         return self._now().items()

@@ -1,4 +1,4 @@
-"""Give each number one spelling, so that policy, fingerprint, approver and effect see the same."""
+"""Normalize numbers, so that policy, fingerprint, approver and effect see the same value."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
 """The registry: the tools that come with Plangate, and those of other packages.
 
-Reading the declarations constructs no tool and imports no vendor library, so the command line can do it.
+Reading the declarations builds no tool and imports no vendor library, so the command line can do it.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ def all_declarations(settings: Settings) -> Mapping[str, ToolDeclaration]:
 
 
 def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) -> Mapping[str, Tool]:
-    """Build these tools, or all that are registered, and return them by name; only worker.py calls this.
+    """Build these tools, or all registered ones, and return them by name; only worker.py calls this.
 
     Raises:
         OperatorError: a tool cannot be used, or two have one name.
@@ -91,7 +91,7 @@ def listed_tools(settings: Settings) -> list[ListedTool]:
 
 
 def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Run ``work`` to its end, also for a caller that is in an event loop of its own."""
+    """Run ``work`` to its end, even if the caller runs in an event loop."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
 
@@ -103,7 +103,7 @@ def _listed(found: Found, settings: Settings) -> ListedTool:
     except SettingsInvalid as error:
         return ListedTool(declaration, found.origin, lacks=str(error))
     return ListedTool(
-        tool.declaration,  # whether it can be undone may depend on the settings
+        tool.declaration,  # undoability may depend on the settings
         found.origin,
         lacks=lacks_of(tool),
         has_preview=isinstance(tool, Previews),
@@ -131,7 +131,7 @@ def _checked(found: Iterable[Found]) -> Iterator[Found]:
                 "a letter first."
             )
         if name in seen and seen[name].tool is one.tool and one.origin != _OWN:
-            continue  # by two ways, as by an entry point and a setting
+            continue  # found in two ways, for example by an entry point and a setting
         if name in seen:
             raise OperatorError(
                 f"Two tools are called {name} ({seen[name].origin}; {one.origin}); rename one of them."

@@ -1,7 +1,7 @@
-"""Read the files that a mail may carry: those of one folder of the operator, by relative names.
+"""Read the files that a mail may carry: files in one folder of the operator, by relative names.
 
-A name has one spelling, without hidden characters. No part of it may be a symbolic link, and only a plain
-file is read: each folder is opened below the one before it, so that nothing can be exchanged in between.
+Names are normalized and have no hidden characters. No part of a name may be a symbolic link, and only plain
+files are read. Each folder is opened relative to its parent, so that no part can be exchanged in between.
 """
 
 import errno
@@ -18,18 +18,18 @@ from plangate.domain.errors import SettingsInvalid, ToolRefused
 
 SETTING: Final = "PLANGATE_ATTACHMENTS_DIR"
 MAX_FILES: Final = 10
-MAX_BYTES: Final = 10 * 1024 * 1024  # of all files of one mail
+MAX_BYTES: Final = 10 * 1024 * 1024  # for all files of one mail
 MAX_PATH: Final = 400
 _MAX_NAME: Final = 120  # characters
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Not the machine's MIME types: each worker must get the same result.
+# Not the machine's MIME types, because each worker must get the same result.
 _TYPES: Final = mimetypes.MimeTypes()
 _ANY_TYPE: Final = "application/octet-stream"
-_IN_PARTS: Final = ("message/", "multipart/")  # which may not be in base64
+_IN_PARTS: Final = ("message/", "multipart/")  # must not be in base64
 
 
 def one_name(text: str) -> str:
-    """Return the one spelling of a relative name.
+    """Return the normalized relative name.
 
     Raises:
         ValueError: it is not a plain relative name; the message says why.
@@ -102,7 +102,7 @@ class AttachmentsFolder:
             for folder in folders:
                 flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
                 opened.append(os.open(folder, flags, dir_fd=opened[-1]))
-            # A pipe would wait for a writer.
+            # Opening a pipe would wait for a writer.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             opened.append(os.open(last, flags, dir_fd=opened[-1]))
             yield opened[-1]

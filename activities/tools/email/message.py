@@ -1,9 +1,9 @@
-"""The mail of `send_email`: its arguments, its one form, and the interface of what delivers it.
+"""The mail of `send_email`: its arguments, its normalized form, and the interface for delivery.
 
-An approver must be able to read where a mail goes. An address is therefore a plain ``name@host``: no display
-name that says something else, no quoting, no routing characters (``%``, ``!``). It has one spelling, in lower
-case and with the host in A-labels. A recipient named twice is kept once. Subject and body are in Unicode
-normal form C. No argument can add a header: each is checked for line breaks.
+An approver must see where a mail goes. An address is therefore a plain ``name@host``: no misleading display
+name, no quoting, no routing characters (``%``, ``!``). It is normalized to lower case, with the host in
+A-labels. A recipient named twice is kept once. Subject and body are in Unicode normal form C. No argument can
+add a header, because each is checked for line breaks.
 
 Imported by the tool and by both deliveries (`outbox`, `smtp`); imports neither.
 """
@@ -67,7 +67,7 @@ def _plain_body(text: str) -> str:
 
 
 def _at_least_one(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    # Not pydantic's min_length: it counts only the valid ones, and so reports a second, wrong fault.
+    # Not pydantic's min_length, which counts only valid addresses and would report a second, wrong fault.
     if not addresses:
         raise ValueError("is empty; give at least one address")
     return _without_repeats(addresses)
@@ -110,7 +110,7 @@ class SendEmailArguments(ToolArguments):
     )
     body: Annotated[str, AfterValidator(_plain_body)] = Field(max_length=MAX_BODY, description="plain text")
 
-    # Left out of the plan if there are none: plans from before they were there stay valid.
+    # Left out of the plan if empty, so that plans from before this field stay valid.
     attachments: Annotated[tuple[FileName, ...], AfterValidator(_of_different_names)] = Field(
         default=(),
         max_length=MAX_FILES,
@@ -126,7 +126,7 @@ class SendEmailArguments(ToolArguments):
 
     @property
     def whole_subject(self) -> str:
-        """The subject with what the mail cites: ``Your refund [acme/support#17]``."""
+        """The subject with the cited item: ``Your refund [acme/support#17]``."""
         return f"{self.subject} [{self.cites}]" if self.cites else self.subject
 
     @field_validator("cc", mode="after")
@@ -145,7 +145,7 @@ class Mail:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Everyone who receives it: ``to``, then ``cc``."""
+        """All recipients: ``to``, then ``cc``."""
         return self.letter.recipients
 
 
@@ -164,7 +164,8 @@ def compose(
         cc=arguments.cc,
         subject=arguments.whole_subject,
         body=arguments.body,
-        # The local clock is good enough: the date is for the reader; the audit trail has its own time.
+        # The local clock is good enough, because the date is for the reader; the audit trail has its own
+        # time.
         date=formatdate(),
         message_id=f"<{name}@{sender.rpartition('@')[2]}>",
         files=files,
@@ -178,7 +179,7 @@ class Delivery(Protocol):
     """A way to deliver mail."""
 
     async def deliver(self, mail: Mail) -> Receipt:
-        """Deliver the mail; raises as `Tool.act` does."""
+        """Deliver the mail; raise as `Tool.act` does."""
 
     async def find_out(self, mail: Mail) -> EffectStatus:
         """Determine whether an earlier delivery of the same mail happened."""
@@ -203,7 +204,7 @@ def mail_receipt(
 ) -> Receipt:
     """Return the receipt of a mail, in the same form for every delivery.
 
-    ``final``: False if it may still bounce, which nothing looks up.
+    ``final``: False if it may still bounce, which is never looked up.
     """
     return Receipt(
         final=final,

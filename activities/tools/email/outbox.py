@@ -1,6 +1,6 @@
-"""Deliver mail into a folder of .eml files, used when no mail server is configured.
+"""Deliver mails as .eml files into a folder, if no mail server is configured.
 
-A mail is written whole or not at all: it begins as a hidden draft, which is renamed to become the mail.
+A mail is written completely or not at all: it begins as a hidden draft, which is then renamed.
 
     .NAME.begun      the delivery began here and did not happen; once the draft is removed, it cannot
     NAME.eml         the mail was delivered
@@ -34,7 +34,7 @@ class Outbox:
         return await asyncio.to_thread(self._put, mail)
 
     async def find_out(self, mail: Mail) -> EffectStatus:
-        """Determine whether the mail was delivered; if it was not, make sure that it never will be."""
+        """Determine whether the mail was delivered; if not, ensure that it never will be."""
         return await asyncio.to_thread(self._settle, mail)
 
     def _put(self, mail: Mail) -> Receipt:

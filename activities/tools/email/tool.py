@@ -3,9 +3,9 @@
 `message` validates the arguments and composes the mail; `wire` makes its bytes and compares what is about to
 be sent with what was approved; `outbox` and `smtp` deliver it; `attachments` reads the files it may carry.
 
-A file is read once, when the plan is drafted. Its bytes are kept by their digest, which the approvers see,
-and these bytes are sent: a file that changes or disappears later delays nothing, and its new content is
-never sent (docs/decisions/0050).
+A file is read once, when the plan is drafted. Its bytes are kept under their digest, which the approvers see,
+and exactly these bytes are sent. A later change of the file delays nothing, and its new content is never sent
+(docs/decisions/0050).
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class SendEmail:
         "blind copies.",
         arguments=SendEmailArguments,
         identifying=("to", "cc", "subject"),
-        # True under any setting: an outbox knows what it began, but a mail server cannot be asked.
+        # Correct for all settings: an outbox knows what it began, but a mail server cannot be asked.
         retry_safety=RetrySafety.UNKNOWABLE,
         # 5 minutes to connect, 5 for the envelope, 10 for the last reply (see plangate.mail), 1 in reserve.
         seconds=21 * 60,
@@ -90,7 +90,7 @@ class SendEmail:
         return SendEmail(self._delivery, self._sender, self._folder, self._blobs, attachments_in(seen))
 
     def lacks(self) -> str | None:
-        """Return None: without a mail server, mails are written to the outbox."""
+        """Return None, because mails go to the outbox without a mail server."""
         return None
 
     def advice(self) -> str:
@@ -100,7 +100,7 @@ class SendEmail:
         return "Attachments are files of the operator's folder; name only those that the request names."
 
     def objection(self, arguments: SendEmailArguments) -> str | None:
-        """Return why the settings forbid the mail: its attachments."""
+        """Return why the settings forbid the mail's attachments, or None."""
         if arguments.attachments and (self._folder is None or self._blobs is None):
             return f"attachments cannot be sent; an operator can set {SETTING}"
         return None
@@ -122,7 +122,7 @@ class SendEmail:
 
     @property
     def observed_arguments(self) -> Collection[str]:
-        """The attachments alone: what a mail cites may come from an earlier step."""
+        """The attachments only, because the cited item may come from an earlier step."""
         return ("attachments",)
 
     def observes(self, arguments: SendEmailArguments) -> bool:
@@ -170,21 +170,21 @@ class SendEmail:
         return _with_files(receipt, arguments, mail)
 
     async def find_out(self, arguments: SendEmailArguments, idempotency_key: str) -> EffectStatus:
-        """Determine whether the mail was sent, if its delivery can know."""
+        """Determine whether the mail was sent, if its delivery can find out."""
         return await self._delivery.find_out(compose(arguments, self._sender, idempotency_key))
 
     def _allowed(self, arguments: SendEmailArguments) -> Blobs:
         objection = self.objection(arguments)
         if objection:
             raise ToolRefused(f"{objection[0].upper()}{objection[1:]}.")
-        assert self._blobs is not None  # else there is an objection
+        assert self._blobs is not None  # otherwise there is an objection
         return self._blobs
 
     async def _files(self, arguments: SendEmailArguments) -> tuple[AttachedFile, ...]:
-        """Return the approved attachments, from where they are kept.
+        """Return the approved attachments from their store.
 
         Raises:
-            ToolRefused: they are not those of the arguments, or not kept.
+            ToolRefused: they differ from those in the arguments, or are not kept.
             ToolUnavailable: the records do not answer.
         """
         if not arguments.attachments:

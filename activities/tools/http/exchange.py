@@ -1,8 +1,8 @@
 """Send one request to one checked address, and classify each failure of the client. Imports only httpcore.
 
 The request goes to an address, not to a name: the name was resolved and checked before, and a second lookup
-could give another address (DNS rebinding). The name stays in ``Host`` and in the TLS handshake, where the
-certificate is checked against it. Proxies from the environment are not used, because they resolve names too.
+could return another address (DNS rebinding). The name stays in ``Host`` and in the TLS handshake, where the
+certificate is checked against it. Proxies from the environment are not used, because they also resolve names.
 
 The bytes of a request are buffered until it is complete, then parsed and compared with the approved call; if
 they differ, nothing is sent.
@@ -44,11 +44,11 @@ MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
     httpcore.WriteTimeout: EffectUnknown,
     httpcore.RemoteProtocolError: EffectUnknown,
     httpcore.ConnectionNotAvailable: EffectUnknown,
-    # Base classes of the above: an error that a later version adds counts as not harmless.
+    # Base classes of the above, so that an error from a later version does not count as harmless.
     httpcore.NetworkError: EffectUnknown,
     httpcore.TimeoutException: EffectUnknown,
     httpcore.ProtocolError: EffectUnknown,
-    # From below the client.
+    # Errors from the layers below the client.
     OSError: EffectUnknown,
 }
 _TIMEOUTS: Final[Mapping[str, float | None]] = {
@@ -71,7 +71,7 @@ def error_for(error: Exception, place: Place) -> ToolError:
 
 
 class Exchange:
-    """Sends requests and reads answers, each over a connection of its own."""
+    """Sends requests and reads answers, each over its own connection."""
 
     def __init__(
         self, trust: ssl.SSLContext | None = None, network: httpcore.AsyncNetworkBackend | None = None
@@ -81,7 +81,7 @@ class Exchange:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The system's certificates, including a company's own authority."""
+        """The system's certificates, including those of a company's own authority."""
         return self._given_trust or ssl.create_default_context()
 
     async def send(
@@ -116,7 +116,7 @@ class Exchange:
 def _request(call: Call, place: Place, address: str) -> httpcore.Request:
     extensions: dict[str, Any] = {"timeout": _TIMEOUTS}
     if not place.literal:
-        # Check the certificate against the name; for a literal address, httpcore checks against that.
+        # Check the certificate against the name; for a literal address, httpcore checks against the address.
         extensions["sni_hostname"] = place.host
     return httpcore.Request(
         call.method,
@@ -128,7 +128,7 @@ def _request(call: Call, place: Place, address: str) -> httpcore.Request:
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """A network whose connections send nothing but ``call``."""
+    """A network whose connections send only ``call``."""
 
     def __init__(self, network: httpcore.AsyncNetworkBackend, call: Call) -> None:
         self._network = network
@@ -191,7 +191,7 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
 
 
 async def _answer(response: httpcore.Response, max_body: int) -> Answer:
-    """Read the answer; of a body that breaks off or is too long, return the part that was read."""
+    """Read the answer; if a body breaks off or is too long, return the part that was read."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

@@ -1,6 +1,6 @@
-"""The headers that a plan may set: an allow-list; names and media types have one spelling.
+"""The headers that a plan may set: an allow-list, with normalized names and media types.
 
-Names are case-insensitive, and some servers treat ``_`` as ``-``: a name is therefore lower case and without
+Names are case-insensitive, and some servers treat ``_`` as ``-``, so names are in lower case and without
 ``_``. Headers that are neither in `ALLOWED` nor in PLANGATE_HTTP_HEADERS are refused. Headers of the
 connection, and headers that can override the method or URL, can never be allowed. Standard library only.
 """
@@ -18,8 +18,8 @@ ALLOWED: Final = frozenset({
     "if-modified-since", "if-none-match", "if-unmodified-since", "prefer", "traceparent", "tracestate",
     "user-agent", "x-api-key", "x-correlation-id", "x-request-id",
 })  # fmt: skip
-# Set by the connection or by Plangate, changes how the body is decoded, or is taken by servers and proxies as
-# another method, host, address or path.
+# Set by the connection or by Plangate, or changes the decoding of the body, or is read by servers and proxies
+# as another method, host, address or path.
 _NEVER: Final = frozenset({
     "host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive", "te",
     "trailer", "upgrade", "expect", "via", "forwarded", "accept-encoding", KEY_HEADER,
@@ -39,7 +39,7 @@ _UTF8: Final = frozenset({"utf-8"})
 
 
 def one_name(text: str) -> str:
-    """Return the one spelling of a header name.
+    """Return a normalized header name.
 
     Raises:
         ValueError: it is not a header name, or can never be set by a plan.
@@ -53,7 +53,7 @@ def one_name(text: str) -> str:
 
 
 def one_spelling(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers in their one spelling, sorted by name.
+    """Return the headers, normalized and sorted by name.
 
     Raises:
         ValueError: a name or a value cannot be sent, or a name occurs twice.
@@ -70,7 +70,7 @@ def one_spelling(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_json(media_type: str) -> bool:
-    """Return whether a media type, in its one spelling, is JSON."""
+    """Return whether a normalized media type is JSON."""
     return bool(_JSON.fullmatch(media_type.partition(";")[0]))
 
 

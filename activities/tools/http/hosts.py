@@ -1,7 +1,7 @@
 """The hosts that `http_request` may reach, and their addresses.
 
 An entry of a setting is HOST or HOST:PORT. HOST alone means the default port of the URL's scheme (443 for
-https, 80 for http); any other port must be named. This holds for all three lists of hosts.
+https, 80 for http); any other port must be named. This applies to all three lists of hosts.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class HostList:
         return place.is_default_port and (place.host, None) in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the entries as an operator may write them, sorted."""
+        """Yield the entries as an operator writes them, sorted."""
         return iter(sorted(host if port is None else f"{host}:{port}" for host, port in self._entries))
 
     def _read(self, entry: str) -> tuple[str, int | None]:
@@ -80,7 +80,7 @@ class HostList:
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Resolve ``host`` and return its addresses in the order to try them.
+    """Resolve ``host`` and return its addresses in the order of trying them.
 
     Raises:
         ToolUnavailable: the name cannot be resolved now.

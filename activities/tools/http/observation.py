@@ -1,15 +1,16 @@
-"""What a call relies on: the state of one URL, seen when the plan is drafted and again just before the call.
+"""Observe what a call relies on: the state of one URL, at the draft and again just before the call.
 
     PUT, PATCH, DELETE          the URL of the call: it changes what is there
     POST, GET, HEAD             nothing, unless the argument `observe` names a URL
 
-The state is what a GET returns, without its body: the ETag and a digest. One of the two is enough to call
-two states equal, since servers behind one name may give different ETags for the same body. JSON is hashed
-in its canonical form, so that neither the order of names nor the spelling of numbers counts. A URL that GET
-cannot read (403, 405, a redirect, a large body without an ETag) has no state that could change.
+The state is the answer to a GET without its body: the ETag and a digest. Two states count as equal if either
+of these is equal, because servers behind one name may give different ETags for the same body. JSON is hashed
+in its canonical form, so the order of names and the form of numbers do not matter. A URL that GET cannot read
+(403, 405, a redirect, a large body without an ETag) has no state that could change.
 
-Earlier steps of the same run may have changed the URL: a call of it, or of a URL below it, that was not safe.
-What they left is then expected: the ETag that a PUT or PATCH returned, nothing after a DELETE, else anything.
+Earlier steps of the same run may have changed the URL, by an unsafe call of it or of a URL below it. Their
+result is then expected: the ETag that a PUT or PATCH returned, nothing after a DELETE, and otherwise
+anything.
 
 Imports no client.
 """
@@ -40,15 +41,15 @@ _LATER: Final = frozenset({408, 425, 429})
 _NOT_SUPPORTED: Final = frozenset({501, 505})
 _MAX_TAG: Final = 200
 _SHOWN_OF_TAG: Final = 40
-# Headers for authentication and content negotiation. The others belong to the body or to the call, such as
-# its own precondition, or may make a server act.
+# Headers for authentication and content negotiation. Others belong to the body or the call, such as its own
+# precondition, or may make a server act.
 _ASKING: Final = frozenset({
     "accept", "accept-language", "api-key", "authorization", "user-agent", "x-api-key",
 })  # fmt: skip
 
 
 def reading_of(url: str, headers: Mapping[str, str]) -> Call:
-    """Return the GET that observes ``url``, with those of the call's headers that a GET may have."""
+    """Return the GET that observes ``url``, with the headers of the call that a GET may have."""
     return Call("GET", url, {name: value for name, value in headers.items() if name in _ASKING})
 
 
@@ -75,7 +76,7 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
 
 
 def is_left_by(call: Call, state: JsonValue) -> bool:
-    """Whether a state of the call's own URL is what a PUT or a DELETE leaves: its body, or nothing."""
+    """Return whether the call's own URL shows the result of its PUT or DELETE: its body, or nothing."""
     if not isinstance(state, dict) or state.get("url") != call.url:
         return False
     if call.method == "DELETE":
@@ -86,9 +87,9 @@ def is_left_by(call: Call, state: JsonValue) -> bool:
 
 
 def unanswered(call: Call, state: JsonValue) -> Receipt:
-    """Return the receipt of a call whose answer was lost, and whose URL is as the call leaves it.
+    """Return the receipt of a call whose answer was lost, and whose URL shows its result.
 
-    Later steps can refer to nothing of the answer.
+    Later steps cannot refer to the answer.
     """
     etag = state.get("etag", "") if isinstance(state, dict) else ""
     return Receipt(
@@ -103,14 +104,14 @@ def unanswered(call: Call, state: JsonValue) -> Receipt:
 
 
 def is_readable(state: JsonValue) -> bool:
-    """Whether a state says something that can change: a resource with its ETag or digest, or its absence."""
+    """Return whether a state can change: a resource with an ETag or a digest, or its absence."""
     if not isinstance(state, dict):
         return False
     return state.get("status") in _ABSENT or "etag" in state or "sha256" in state
 
 
 def state_holds(seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]) -> bool:
-    """Whether the state seen at the draft still holds, or the steps of this run explain the difference."""
+    """Return whether the state at the draft still holds, or the steps of this run explain the difference."""
     if not isinstance(seen, dict) or not isinstance(now, dict) or not is_readable(seen):
         return not is_readable(seen)
     if seen.get("url") != now.get("url"):
@@ -149,7 +150,7 @@ def _one_form(answer: Answer) -> bytes:
         try:
             return canonical_json(json.loads(answer.body, object_pairs_hook=_each_name_once))
         except (ValueError, RecursionError):
-            pass  # not JSON, or with what has no canonical form
+            pass  # not JSON, or without a canonical form
     return answer.body
 
 
@@ -168,7 +169,7 @@ def _same(seen: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> bool:
 
 
 def _changed(details: Mapping[str, JsonValue], url: str) -> bool:
-    """Whether a receipt is of a call that may have changed what is at ``url``."""
+    """Return whether a receipt is of a call that may have changed ``url``."""
     called, method = details.get("url"), details.get("method")
     if not isinstance(called, str) or not isinstance(method, str) or method in SAFE:
         return False

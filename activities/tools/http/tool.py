@@ -1,14 +1,13 @@
 """The tool `http_request`: one call of one URL, on hosts that an operator has allowed.
 
-`observation` says what a call relies on, and whether that still holds.
-`url` and `headers` normalize what a plan names; `hosts` and `addresses` decide where a call may go;
-`exchange` sends it with the vendor's library; `wire` compares its bytes with what was approved; `call`
-classifies the answer.
+`observation` says what a call relies on, and whether that still holds. `url` and `headers` normalize what a
+plan names; `hosts` and `addresses` decide where a call may go; `exchange` sends it with the vendor's library;
+`wire` compares its bytes with the approved call; `call` classifies the answer.
 
-A call with an unknown outcome is repeated where that is safe, while its URL is still as it was approved: GET
-and HEAD change nothing, PUT and DELETE are idempotent by definition of HTTP, and hosts in
-PLANGATE_HTTP_IDEMPOTENT_HOSTS remember the ``Idempotency-Key`` of every call for a while. If the URL is as
-the call leaves it, the call was made. Otherwise a person decides.
+A call with an unknown result is repeated if that is safe and its URL is still as approved: GET and HEAD
+change nothing, PUT and DELETE are idempotent by the definition of HTTP, and hosts in
+PLANGATE_HTTP_IDEMPOTENT_HOSTS remember the ``Idempotency-Key`` of every call for a while. If the URL shows
+the call's result, the call was made. Otherwise a person decides.
 """
 
 import asyncio
@@ -50,7 +49,7 @@ from plangate.tool import DidNotHappen, EffectStatus, Repeatable, Unknown
 if TYPE_CHECKING:
     from activities.tools.http.exchange import Exchange
 
-# Longer than connecting can take, so that a call that times out may have been sent.
+# Longer than connecting can take, so a call that times out may have been sent.
 WHOLE_SECONDS: Final = 120
 KEY_LIFE: Final = timedelta(hours=23)  # an hour less than most services remember a key
 OBSERVE_SECONDS: Final = 20  # below the limit of every observation
@@ -77,7 +76,7 @@ class HttpRequestArguments(ToolArguments):
         default=None, description="sent as JSON; null for no body"
     )
     body: str | None = Field(default=None, max_length=200_000, description="sent as it is; or use json_body")
-    # Left out of the plan if it is not given: plans from before it was there stay valid.
+    # Left out of the plan if unset, so that plans from before this field stay valid.
     observe: Annotated[str, AfterValidator(one_url)] | None = Field(
         default=None,
         max_length=MAX_URL,
@@ -125,7 +124,7 @@ class HttpRequestArguments(ToolArguments):
 
 
 def header_key(idempotency_key: str) -> str:
-    """Return the key for the header, hashed: it contains a workflow id, which may be any text."""
+    """Return the key for the header, hashed because it contains a workflow id, which may be any text."""
     return hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 
@@ -138,7 +137,7 @@ def _body_in_words(arguments: HttpRequestArguments) -> str:
 
 
 class HttpRequest:
-    """Calls one URL, and says after a crash whether the call may be repeated."""
+    """Calls one URL; after a crash, says whether the call may be repeated."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="http_request",
@@ -146,7 +145,7 @@ class HttpRequest:
         arguments=HttpRequestArguments,
         identifying=("method", "url", "json_body", "body"),
         retry_safety=RetrySafety.BY_CALL,
-        seconds=WHOLE_SECONDS + 20,  # includes the DNS lookup, so that a failure names the host
+        seconds=WHOLE_SECONDS + 20,  # includes the DNS lookup, so that its failure names the host
         receipt=Answered,
     )
 
@@ -198,7 +197,7 @@ class HttpRequest:
         )
 
     def lacks(self) -> str | None:
-        """Return the setting without which no host can be reached."""
+        """Return the missing setting without which no host can be reached."""
         return None if any(self._allowed) else f"no host may be reached; set {self._allowed.setting}"
 
     def advice(self) -> str:
@@ -252,13 +251,13 @@ class HttpRequest:
         now: JsonValue,
         receipts: Sequence[Receipt],
     ) -> bool:
-        """Return whether the URL is as it was, apart from what this run did to it."""
+        """Return whether the URL is unchanged, apart from this run's own changes."""
         return state_holds(seen, now, receipts)
 
     def effect_seen(
         self, arguments: HttpRequestArguments, now: JsonValue, idempotency_key: str
     ) -> Receipt | None:
-        """Return the receipt without an answer if the URL is as a PUT or a DELETE leaves it."""
+        """Return a receipt without an answer if the URL shows the result of the PUT or DELETE."""
         call = arguments.call(idempotency_key)
         return unanswered(call, now) if is_left_by(call, now) else None
 

@@ -1,16 +1,16 @@
-"""Give a URL its one spelling, or refuse it, so that a rule, an approver and a server read the same text.
+"""Normalize or refuse a URL, so that rules, approvers and servers read the same text.
 
-Normalized by RFC 3986, section 6, and further where servers treat two spellings as one:
+URLs are normalized by RFC 3986, section 6, and further where servers treat two spellings as equal:
 
 - scheme and host in lower case, hosts in A-labels; a port without leading zeros, and no default port
 - an empty path becomes ``/``; an empty query and empty parameters are removed
 - a character that need not be encoded is not; every other is percent-encoded in upper case: ``%72`` becomes
   ``r``, ``%3a`` becomes ``:``, and ``[`` becomes ``%5B``
 
-Refused, because two readers could read it differently: users before the host, fragments, backslashes, ``.``
-and ``..`` in any encoding, encoded or doubled slashes, ``;`` and its parameters, bare ``+``, percent signs
-encoded twice, control characters, and octets that are not UTF-8 in normal form C.
-Standard library and `host_names` only.
+Anything that two readers could read differently is refused: users before the host, fragments, backslashes,
+``.`` and ``..`` in any encoding, encoded or doubled slashes, ``;`` and its parameters, bare ``+``, percent
+signs encoded twice, control characters, and octets that are not UTF-8 in normal form C. Standard library and
+`host_names` only.
 """
 
 import re
@@ -36,7 +36,7 @@ _IN_SEGMENT: Final = _UNRESERVED | frozenset("!$&'()*,=:@")
 _IN_PARAMETER: Final = _UNRESERVED | frozenset("!$'()*,:@/?")
 _BRACKETS: Final = {"[": "%5B", "]": "%5D"}
 _SEPARATORS: Final = "/\\;%."
-# Characters that folding readers drop, or take for a slash or backslash beyond normal form KC.
+# Characters that folding readers drop, or read as a slash or backslash beyond normal form KC.
 _FOLDED: Final = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")) | {
     **dict.fromkeys((0x2044, 0x2215, 0x29F8), "/"),
     **dict.fromkeys((0x2216, 0x29F5, 0x29F9), "\\"),
@@ -45,7 +45,7 @@ _FOLDED: Final = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2060\uf
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A URL in its one spelling, in parts; ``host`` has no brackets, ``target`` is path and query."""
+    """The parts of a normalized URL; ``host`` has no brackets, ``target`` is path and query."""
 
     scheme: str
     host: str
@@ -63,7 +63,7 @@ def authority_of(scheme: str, host: str, port: int) -> str:
 
 
 def one_url(text: str) -> str:
-    """Return the one spelling of ``text``.
+    """Return the normalized URL.
 
     Raises:
         ValueError: as `read_url`.
@@ -125,7 +125,7 @@ def _host(text: str) -> str:
         return str(address)
     name = one_host(text)
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        # A numeric name is an address; of its many spellings (0x7f.1), only the dotted one is accepted.
+        # A numeric name is an address; only its dotted spelling is accepted, not others such as 0x7f.1.
         try:
             return str(IPv4Address(name))
         except AddressValueError:
@@ -176,9 +176,9 @@ def _in_path(piece: str) -> str:
 
 
 def _parameter(text: str) -> str:
-    """Return the one spelling of a parameter ``name=value``, split at the first ``=``.
+    """Return a normalized parameter ``name=value``, split at the first ``=``.
 
-    A name with an empty value is written without the ``=``: servers read both alike.
+    A name with an empty value is written without the ``=``, because servers treat both alike.
     """
     name, _, value = text.partition("=")
     name = "".join(_in_query(piece) for piece in _TOKEN.findall(name))

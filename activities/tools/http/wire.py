@@ -1,7 +1,7 @@
-"""One HTTP call, and the comparison of a request's final bytes with it before they are sent.
+"""Compare the final bytes of a request with the approved call before they are sent.
 
-An HTTP client composes, encodes and adds headers. The bytes are therefore parsed again, by a parser that
-accepts one plain form only, and compared with the approved call. Standard library only.
+An HTTP client composes, encodes and adds headers. A parser that accepts only one plain form therefore parses
+the bytes again, and they are compared with the approved call. Standard library only.
 """
 
 import json
@@ -23,7 +23,7 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 class Call:
     """The approved call.
 
-    ``headers`` lack only those of the connection (`all_headers`); names are in lower case. ``json_body`` is
+    ``headers`` lacks only those of the connection (`all_headers`); names are in lower case. ``json_body`` is
     the value of ``content``, if that is JSON.
     """
 
@@ -109,7 +109,7 @@ def read_request(raw: bytes) -> SentRequest:
 
 
 def difference(raw: bytes, call: Call) -> str | None:
-    """Return the part in which the request ``raw`` differs from ``call``, or None."""
+    """Return the part that differs between the request ``raw`` and ``call``, or None."""
     try:
         sent = read_request(raw)
     except ValueError as error:

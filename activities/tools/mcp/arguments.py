@@ -1,8 +1,8 @@
-"""Arguments that a JSON Schema describes, as a model like that of any other tool. Imports `jsonschema` late.
+"""Make an arguments model from a JSON Schema. Imports `jsonschema` only when needed.
 
-The model has no fields of its own: what the schema allows is kept as it is, whole numbers in one spelling and
-the schema's defaults filled in, because an approver and the policy must see everything that will run.
-Multiples are those of decimal numbers: 19.99 is one of 0.01, though not in binary.
+The model has no fields: it keeps values that the schema allows, normalizes whole numbers and fills in the
+schema's defaults, because approvers and the policy must see everything that will run. Multiples are checked
+in decimal: 19.99 is a multiple of 0.01, although not in binary.
 """
 
 import threading
@@ -24,8 +24,8 @@ from plangate.domain.tool import ToolArguments
 
 TOO_MUCH: Final = "takes too long to check by the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
-_MOST_WORK: Final = 20_000  # keywords checked for one value: below half a second
-_MOST_FILLING: Final = 3 * _MOST_WORK  # to fill in defaults: before, after, and alternatives
+_MOST_WORK: Final = 20_000  # keywords checked for one value: less than half a second
+_MOST_FILLING: Final = 3 * _MOST_WORK  # for filling in defaults: before, after, and alternatives
 _LETTERS: Final = 10_000  # of text, or of a fault's message times 100, that cost as much as one keyword
 _LONGEST: Final = 200
 _TYPES: Final = {
@@ -68,7 +68,7 @@ class SchemaArguments(ToolArguments):
 
     @classmethod
     def model_json_schema(cls, *_args: Any, **_options: Any) -> dict[str, Any]:
-        """Return the schema that was given."""
+        """Return the given schema."""
         return deepcopy(dict(cls.json_schema))
 
 
@@ -90,7 +90,7 @@ def arguments_of(schema: Mapping[str, Any]) -> type[SchemaArguments]:
 
 
 def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
-    """Return a function that yields what is wrong with a value by a plain schema."""
+    """Return a function that yields the faults of a value by a plain schema."""
     work = _Work()
     return _checker(_validator_of(schema, work), work)
 
@@ -137,14 +137,14 @@ def _filler(validator: Any, work: "_Work") -> Callable[[Any], Any]:
 
 
 def _validator_of(schema: Mapping[str, Any], work: "_Work") -> Any:
-    """Return the validator of a schema, which counts its work; ``Any`` stands for what has no types."""
+    """Return the validator of a schema, which counts its work; ``Any`` stands for untyped objects."""
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415  comes with the extra `mcp`
     from referencing import Registry  # noqa: PLC0415  as above
 
     extend: Any = validators.extend
     rules = {**Draft202012Validator.VALIDATORS, "pattern": _pattern, "multipleOf": _multiple_of}
     kind = extend(Draft202012Validator, {name: _counted(rule, work) for name, rule in rules.items()})
-    return kind(dict(schema), registry=Registry())  # an empty one: nothing is fetched
+    return kind(dict(schema), registry=Registry())  # an empty registry, so that nothing is fetched
 
 
 class _TooMuch(Exception):
@@ -152,7 +152,7 @@ class _TooMuch(Exception):
 
 
 class _Work(threading.local):
-    """The remaining work that one check may take: schema times value may be hours of it."""
+    """The remaining work that one check may take, because schema and value together may need hours."""
 
     left = 0
 
@@ -168,14 +168,14 @@ class _Work(threading.local):
 
 
 def _counted(rule: Any, work: _Work) -> Any:
-    """Return the check of one keyword, which counts its work; ``Any`` stands for what has no types."""
+    """Return the check of one keyword, which counts its work; ``Any`` stands for untyped objects."""
 
     def check(validator: Any, expected: Any, instance: Any, schema: Any) -> Iterator[Any]:
         parts = len(expected) if isinstance(expected, list | dict) else 0
         letters = len(instance) if isinstance(instance, str) else 0
         work.spend(1 + parts + letters // _LETTERS)
         for error in rule(validator, expected, instance, schema) or ():
-            work.spend(1 + 100 * len(error.message) // _LETTERS)  # it quotes the whole value
+            work.spend(1 + 100 * len(error.message) // _LETTERS)  # the message quotes the whole value
             yield error
 
     return check
@@ -186,7 +186,7 @@ def _fault(error: Any) -> Fault:
     match rule:
         case "required":
             missing = [name for name in error.validator_value if name not in error.instance]
-            # One error for each name: the message begins with it.
+            # One error for each name, which begins the message.
             name = next((one for one in missing if error.message.startswith(repr(one))), missing[0])
             return (*path, name), "is missing"
         case "type":
@@ -215,7 +215,7 @@ def _cut(text: str) -> str:
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
-    """Check a pattern in linear time; one that needs more than that is left to the server."""
+    """Check a pattern in linear time; leave a pattern that needs more to the server."""
     from jsonschema import ValidationError as Mismatch  # noqa: PLC0415  comes with the extra `mcp`
 
     if not isinstance(instance, str) or (matcher := _matcher(pattern)) is None:
@@ -227,7 +227,7 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iter
 
 
 def _multiple_of(_validator: Any, factor: Any, instance: Any, _schema: Any) -> Iterator[Any]:
-    """Check a multiple by the decimals that JSON has."""
+    """Check a multiple in decimal, as in JSON."""
     from jsonschema import ValidationError as Mismatch  # noqa: PLC0415  comes with the extra `mcp`
 
     if (
@@ -239,7 +239,7 @@ def _multiple_of(_validator: Any, factor: Any, instance: Any, _schema: Any) -> I
 
 
 def _exact(number: float) -> Fraction:
-    """Return a number as it is written; its digits are the shortest that mean it."""
+    """Return a number with its shortest exact digits."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
 
 

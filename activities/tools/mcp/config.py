@@ -1,8 +1,8 @@
 """Read the file of MCP servers: the usual ``mcpServers`` JSON, with a key ``plangate`` beside each server.
 
-A server's own words (annotations, description) are not trusted. What an operator writes under ``plangate``
-is: which tools only read, how a repeat of each is safe and for how long, which tools are offered at all, and
-the time limit.
+A server's own statements (annotations, description) are not trusted. Only the operator's entries under
+``plangate`` are: which tools only read, how and for how long a repeat of each is safe, which tools are
+offered at all, and the time limit.
 """
 
 import re
@@ -23,11 +23,11 @@ from plangate.logs.redaction import REDACTED, redact
 from plangate.settings import variable_of_environment
 
 START_SECONDS: Final = 20
-"""That starting a server, the handshake and listing its tools may take together."""
+"""Seconds for starting a server, the handshake and listing its tools together."""
 TURN_SECONDS: Final = 60
-"""That a call may wait for earlier calls of the same server."""
+"""Seconds that a call may wait for earlier calls of the same server."""
 ENDING_SECONDS: Final = 10
-"""That ending a server may take after a call."""
+"""Seconds for ending a server after a call."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}$]*))?\}")
 _LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - 2 * ENDING_SECONDS
 _MAX_FILE: Final = 1_000_000
@@ -50,7 +50,7 @@ class Trusted(BaseModel):
 
     @property
     def key_life(self) -> timedelta:
-        """For how long after a call the server remembers its key, less what clocks and requests may take."""
+        """How long after a call the server remembers its key, less a margin for clocks and requests."""
         return timedelta(seconds=self.key_seconds)
 
     def safety(self, tool: str) -> RetrySafety:
@@ -58,14 +58,14 @@ class Trusted(BaseModel):
         return _SAFETIES[self.retry_safety.get(tool, "unknowable")]
 
     def named(self) -> Iterator[tuple[str, str]]:
-        """Yield each tool that is named here, after the key that names it."""
+        """Yield each named tool, with the key that names it."""
         for key, names in (("reads", self.reads), ("retry_safety", self.retry_safety), ("tools", self.tools)):
             for name in names or ():
                 yield key, name
 
 
 class _Entry(BaseModel):
-    """A server as the file has it; keys of other programs are ignored."""
+    """A server's entry in the file; keys of other programs are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -91,12 +91,12 @@ class ServerConfig:
     """One MCP server, with the values of its variables.
 
     Attributes:
-        name: in the file.
+        name: its name in the file.
         command: the program and its arguments; empty for a server over HTTP.
-        url: of a server over HTTP.
+        url: the address of a server over HTTP.
         variables: the environment of the program, or the headers of each request. Secret.
-        secrets: the values that no text of the server may show.
-        missing: the variables that the file names and the environment lacks.
+        secrets: the values that are removed from every text of the server.
+        missing: the variables in the file that the environment lacks.
     """
 
     name: str
@@ -110,17 +110,17 @@ class ServerConfig:
 
     @property
     def whole_seconds(self) -> int:
-        """What one act may take at most, with the wait for its turn, the start and the end of the server."""
+        """The time limit of one act, including the wait for its turn, and the start and end of the server."""
         return TURN_SECONDS + START_SECONDS + self.trusted.seconds + 2 * ENDING_SECONDS
 
     @property
     def agreed(self) -> dict[str, Any]:
-        """What all workers of a task queue must have in common, as JSON: nothing secret."""
+        """The part that all workers of a task queue must share, as JSON without secrets."""
         return {"name": self.name, "command": self.command, "url": self.url, **self.trusted.model_dump()}
 
 
 def read_config(path: Path) -> tuple[ServerConfig, ...]:
-    """Return the servers of a file, in its order.
+    """Return the servers in a file, in order.
 
     Raises:
         FileInvalid: carries every fault.
@@ -193,7 +193,7 @@ def _server(name: str, entry: _Entry) -> ServerConfig:
 
     for key, text in (entry.env or entry.headers).items():
         variables[key] = _VARIABLE.sub(value_of, text)
-        if redact(key, text) == REDACTED:  # a secret that stands in the file itself
+        if redact(key, text) == REDACTED:  # a secret in the file itself
             secrets.append(variables[key])
     return ServerConfig(
         name=name,

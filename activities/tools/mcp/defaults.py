@@ -1,7 +1,7 @@
 """Fill in the defaults of a plain schema wherever they apply: nested objects, items, alternatives, levels.
 
-A server fills in what a call leaves out, and neither the policy nor an approver has seen it. So it is filled
-in before they look, and sent.
+A server would fill in what a call leaves out, unseen by the policy and the approvers. Defaults are therefore
+filled in before they look, and sent with the call.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, Final
 from activities.tools.mcp.schema import Cut
 from activities.tools.one_number import one_number
 
-_LETTERS: Final = 200  # of a default, that cost as much as a part
+_LETTERS: Final = 200  # characters of a default that cost as much as a part
 
 Part = Mapping[str, Any]
 
@@ -21,9 +21,9 @@ class Defaults:
     """The defaults of one schema; ``Any`` stands for JSON.
 
     Args:
-        schema: plain.
+        schema: a plain schema.
         allows: whether a part of the schema allows a value.
-        spend: counts the work, and raises when there is too much: a schema and a value may make hours of it.
+        spend: counts the work, and raises an error if it is too much: a schema and a value may need hours.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class Defaults:
         self._spend = spend
 
     def fill(self, value: Any) -> Any:
-        """Return the value with its defaults: of those that contradict each other, the first.
+        """Return the value with its defaults; if several contradict each other, the first counts.
 
-        Filling it again changes nothing.
+        Filling in again changes nothing.
         """
         while (whole := self._round(value)) != value:  # a default may make an alternative apply
             value = whole
@@ -50,7 +50,7 @@ class Defaults:
         return whole if self._allows(self._schema, whole) else value
 
     def _at(self, part: Part, value: Any, *, careful: bool) -> Any:
-        """Return a value of one part; if ``careful``, each default leaves its object as the part allows."""
+        """Return the value of one part; if ``careful``, each default keeps its object valid for the part."""
         if not isinstance(value, dict | list) or not (part or isinstance(part, Cut)):
             return value
         self._spend(1)
@@ -88,7 +88,7 @@ class Defaults:
         ]
 
     def _alternative(self, parts: Any, value: Any, *, careful: bool) -> Any:
-        """Return the value with the defaults of the first alternative that allows it, with them at least."""
+        """Return the value with the defaults of the first alternative that allows the result."""
         for one in sorted(parts, key=lambda one: not self._allows(one, value)):
             whole = self._at(one, value, careful=careful)
             if self._allows(one, whole):
@@ -96,7 +96,7 @@ class Defaults:
         return value
 
     def _default(self, part: Part, *, careful: bool) -> Iterator[Any]:
-        """Yield the default of a part, with those within it if it may have them; none if it is invalid."""
+        """Yield the default of a part, with nested defaults if these are allowed; nothing if invalid."""
         for declared in _declaring(part):
             raw = one_number(deepcopy(declared["default"]))
             self._spend(len(json.dumps(raw)) // _LETTERS)

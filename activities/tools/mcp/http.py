@@ -1,7 +1,8 @@
-"""Send the requests of a client over HTTP, and limit what it reads of the answers. Imports `httpx2`.
+"""Send the requests of a client over HTTP, and limit how much of the answers it reads. Imports `httpx2`.
 
-A client sends more than its call: notifications, and answers to what the server asks it. Only the status of
-the answer to the call says whether the tool ran. No redirect is followed: the call would be sent again.
+Besides its call, a client sends notifications and answers to the server's questions. Only the status of the
+answer to the call says whether the tool ran. Redirects are not followed, because the call would be sent
+again.
 """
 
 import json
@@ -17,12 +18,12 @@ from plangate.http_dates import asked_wait
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """The system's certificates; read once, because that takes longer than a call."""
+    """The system's certificates; read once, because reading takes longer than a call."""
     return ssl.create_default_context()
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Reads at most `MAX_MESSAGE` of an answer, `MAX_SESSION` of a stream; never through a proxy."""
+    """Reads at most `MAX_MESSAGE` of an answer and `MAX_SESSION` of a stream, and never uses a proxy."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -56,12 +57,12 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 
 
 def _is_call(request: httpx2.Request) -> bool:
-    """Whether a request calls a tool; its body is JSON that the client has made."""
+    """Return whether a request calls a tool; its body is JSON by the client."""
     return request.method == "POST" and json.loads(request.content).get("method") == "tools/call"
 
 
 def _redirected(request: httpx2.Request, response: httpx2.Response) -> str:
-    """Return what to write into the file of servers, without the parts of the target that may be secret."""
+    """Return the address to write into the file of servers, without parts that may be secret."""
     try:
         target = request.url.join(response.headers["location"])
         shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))

@@ -1,4 +1,4 @@
-"""Name the tool of an MCP server as others are: ``check-tool activities.tools.mcp.named:files_write_file``.
+"""Give MCP tools names in a module: ``check-tool activities.tools.mcp.named:files_write_file``.
 
 Each tool of the servers in ``PLANGATE_MCP_CONFIG`` is an attribute of this module.
 """

@@ -1,7 +1,7 @@
-"""Name a server's tools as Plangate and every model's service can: ``SERVER_TOOL`` of a-z, 0-9 and _.
+"""Name a server's tools for Plangate and every model's service: ``SERVER_TOOL`` of a-z, 0-9 and _.
 
-The name of a tool depends on nothing but its own two names: another tool cannot change it, so a policy
-rule that names the tool keeps its meaning. Two tools that would have one name are both refused.
+The name depends only on the names of the server and the tool. Another tool cannot change it, so a policy rule
+that names the tool keeps its meaning. Two tools that would get the same name are both refused.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _MARK: Final = 8  # hex digits
 def legal_name(server: str, tool: str) -> str:
     """Return ``files_write_file`` for ``files`` and ``write-file``.
 
-    Names with other characters, or too long, end in 8 hex digits of the SHA-256 of both.
+    Names that have other characters or are too long end in 8 hex digits of the SHA-256 of both.
     """
     name = f"{server}_{tool}".replace("-", "_")
     if _PLAIN.fullmatch(name) and name[0].isalpha() and len(name) <= MAX_TOOL_NAME:

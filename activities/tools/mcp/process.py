@@ -1,8 +1,8 @@
 """Run an MCP server as a process and exchange lines of limited size with it. Imports only types of `mcp`.
 
-The SDK's own transport reads a line without limit, and gives the server's errors to the worker's terminal.
-This one ends the connection at a line or a session that is too large, keeps the end of what the server
-writes to its standard error, and kills the whole process group of a server that does not end on its own.
+The SDK's own transport reads lines without limit, and sends the server's errors to the worker's terminal.
+This one ends the connection if a line or a session is too large, keeps the end of the server's standard
+error, and kills the whole process group of a server that does not end in time.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ from activities.tools.mcp.config import ServerConfig
 MAX_MESSAGE: Final = 1024 * 1024  # bytes; parsing takes 70 ms, and grows with the square
 MAX_SESSION: Final = 8 * 1024 * 1024
 _KEPT_ERRORS: Final = 2_000
-_END_SECONDS: Final = 2.0  # for a server to end after its input was closed
+_END_SECONDS: Final = 2.0  # seconds for a server to end after its input was closed
 Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
 
 
 class Watch:
-    """What is seen of a connection.
+    """The observations of a connection.
 
     Attributes:
         broke: its error, in words; empty without one.
-        errors: the end of what a program wrote to its standard error.
-        status: of the answer to the call, over HTTP.
-        wait: how long that answer asks to wait.
+        errors: the end of the program's standard error.
+        status: the status of the answer to the call, over HTTP.
+        wait: how long the answer asks to wait.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Watch:
 
     @property
     def last_error(self) -> str:
-        """The last line that the server wrote to its standard error and that looks like an error."""
+        """The last line of the server's standard error that looks like an error."""
         lines = [line.strip() for line in self.errors.decode(errors="replace").splitlines() if line.strip()]
         return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
 
@@ -83,7 +83,7 @@ async def running(server: ServerConfig, watch: Watch) -> AsyncIterator[Streams]:
         ending = asyncio.create_task(_end(process, tasks, patience=_END_SECONDS if has_ended else 0.0))
         for stream in (reading, writing, incoming, outgoing):
             stream.close()
-        with suppress(asyncio.CancelledError):  # it continues; nothing here waits for more than its own limit
+        with suppress(asyncio.CancelledError):  # it continues; every wait here has its own limit
             await asyncio.shield(ending)
 
 
@@ -111,7 +111,7 @@ async def _read(
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                if not line.isspace():  # a stray print of the server: it may be part of the answer
+                if not line.isspace():  # stray output of the server, which may be part of the answer
                     watch.broke = "it sent what is no message of the protocol"
                 continue
             await incoming.send(SessionMessage(message))
@@ -130,7 +130,7 @@ async def _write(
             )
             await process.stdin.drain()
     except (anyio.ClosedResourceError, OSError):
-        incoming.close()  # so that no request waits for an answer
+        incoming.close()  # so that no request still waits for an answer
 
 
 async def _keep_errors(process: asyncio.subprocess.Process, watch: Watch) -> None:
@@ -142,7 +142,7 @@ async def _keep_errors(process: asyncio.subprocess.Process, watch: Watch) -> Non
 async def _end(
     process: asyncio.subprocess.Process, tasks: list["asyncio.Task[None]"], *, patience: float
 ) -> None:
-    """End the server: by closing its input, as the protocol says, then by killing its process group."""
+    """End the server: close its input, as the protocol says, then kill its process group."""
     reader, writer, _ = tasks
     writer.cancel()
     assert process.stdin is not None
@@ -150,7 +150,7 @@ async def _end(
     if patience:
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), patience)
-    with suppress(ProcessLookupError, PermissionError):  # its children too, and when it has ended itself
+    with suppress(ProcessLookupError, PermissionError):  # its children as well, even if it has ended
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), _END_SECONDS)

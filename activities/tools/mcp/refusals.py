@@ -1,9 +1,9 @@
-"""Tell a refusal before a tool ran from an error that may come after its effect.
+"""Distinguish a refusal before a tool ran from an error that may follow its effect.
 
 The code -32602 (invalid parameters) is used for both. The official SDKs answer with it if there is no such
-tool, or if the arguments break its schema. They use it too if the tool has run and its result breaks the
-schema of its answers. A tool can raise it, or pass on that of another server, and so it is with -32601. Only
-the words count by which an SDK names this tool.
+tool, or if the arguments break its schema. They also use it if the tool has run and its result breaks its
+output schema. A tool can raise it, or pass on that of another server. The same is true of -32601. Therefore
+only the words by which an SDK names this tool count.
 """
 
 from typing import Final
@@ -15,18 +15,18 @@ _BEGINNINGS: Final = (
     "Input validation error: Invalid arguments for tool {tool}: ",
     "Invalid arguments for tool {tool}: ",
 )
-# The server refused before anything was done: it does not know the address, the caller or the form.
+# The server refused before any work: it does not know the address, the caller or the form.
 REFUSED: Final = frozenset({401, 403, 405, 406, 413, 415})
 LATER: Final = frozenset({404, 429})
 
 
 def is_refusal(code: int, message: str, tool: str) -> bool:
-    """Whether an error of the protocol says that ``tool`` was not run."""
+    """Return whether a protocol error says that ``tool`` was not run."""
     return code == INVALID_PARAMS and _names(message.removeprefix(_PREFIX), tool)
 
 
 def is_reported_refusal(text: str, tool: str) -> bool:
-    """Whether the text of an answer with ``isError`` says that ``tool`` was not run."""
+    """Return whether the text of an answer with ``isError`` says that ``tool`` was not run."""
     return text.startswith(_PREFIX) and _names(text.removeprefix(_PREFIX), tool)
 
 

@@ -1,9 +1,9 @@
 """Convert a server's schema to a plain one, or refuse it with a sentence.
 
-A server's schema may be wrong, recursive, huge or hostile, and it is read by the planner, the policy, pages
-and the check of every plan. So each of them gets the same plain one: references are resolved (a recursive one
-ends in a schema that accepts anything), there are no boolean schemas and no lists of types, and size and
-depth are limited. Checking arguments by it takes a time limited by its size and theirs, and never leaves the
+A server's schema may be wrong, recursive, huge or hostile, and the planner, the policy, pages and the check
+of every plan read it. They all get the same plain schema: references are resolved (a recursive one ends in a
+schema that accepts anything), there are no boolean schemas and no lists of types, and size and depth are
+limited. The time of a check is limited by the sizes of schema and arguments, and a check never leaves the
 worker.
 
 The server checks what the plain schema leaves out: patterns of names, dependencies, and the inner levels of
@@ -21,8 +21,8 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import REASON_ARGUMENT
 
 MAX_SCHEMA: Final = 64 * 1024  # characters of JSON
-MAX_PARTS_LISTED: Final = 10_000  # of all schemas of a server: some seconds of work
-_MAX_PARTS: Final = 4_000  # with all references in place
+MAX_PARTS_LISTED: Final = 10_000  # characters of all schemas of a server: some seconds of work
+_MAX_PARTS: Final = 4_000  # parts, with all references resolved
 _MAX_DEPTH: Final = 24
 _ONE: Final = ("contains", "not", "if", "then", "else", "propertyNames", "additionalProperties", "items")
 _MANY: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -45,7 +45,7 @@ _KEPT: Final = (
     *("minItems", "maxItems", "minContains", "maxContains", "minProperties", "maxProperties"),
 )
 _WORDS: Final = ("title", "description", "default")
-# Names of arguments that readers of a schema would take for its keywords.
+# Names of arguments that readers of a schema would mistake for its keywords.
 _UNUSABLE: Final = frozenset({"$ref", "$defs"})
 
 
@@ -54,13 +54,13 @@ class SchemaRefused(Exception):
 
 
 class Cut(dict[str, Any]):
-    """A recursive part within itself: it accepts anything. ``again`` is that part, which has its defaults."""
+    """A recursive part within itself, which accepts anything. ``again`` is that part, with its defaults."""
 
     again: Mapping[str, Any]
 
 
 class Parts:
-    """How many more parts the schemas of a server may have, with all references in place."""
+    """How many more parts a server's schemas may have, with all references resolved."""
 
     def __init__(self) -> None:
         self.left = MAX_PARTS_LISTED
@@ -79,13 +79,13 @@ class Parts:
 
 
 def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str, Any]:
-    """Return a server's schema as Plangate uses it; ``Any`` stands for JSON.
+    """Return the plain form of a server's schema; ``Any`` stands for JSON.
 
-    It holds the SHA-256 of the server's schema, so that its definition changes with every part of it.
+    It contains the SHA-256 of the server's schema, so the tool's definition changes with every part of that.
 
     Args:
         raw: the schema.
-        parts: are counted, if this is one of many.
+        parts: counts the parts, if this is one of many schemas.
 
     Raises:
         SchemaRefused: it is too large or too deep, not a JSON Schema of an object, or refers to another
@@ -130,7 +130,7 @@ class _Plain:
         self._cut: dict[str, list[Cut]] = {}
 
     def at(self, node: Any, within: tuple[str, ...], depth: int) -> dict[str, Any]:
-        """Return the plain schema of one part, in the references ``within``."""
+        """Return the plain schema of one part inside the references ``within``."""
         self._parts += 1
         if self._parts > _MAX_PARTS:
             raise SchemaRefused(f"has more than {_MAX_PARTS:,} parts, with its references in place")
@@ -153,7 +153,7 @@ class _Plain:
             raise SchemaRefused(
                 f"refers to {_shown(str(reference))}; only references within it (#/…) are followed"
             )
-        if reference in within:  # it refers to itself: the server checks the inner levels
+        if reference in within:  # it refers to itself, and the server checks the inner levels
             cut = Cut()
             self._cut.setdefault(reference, []).append(cut)
             return cut
@@ -182,11 +182,11 @@ class _Plain:
         for key in _ONE:
             if key in node and not isinstance(node[key], list):
                 own[key] = self.at(node[key], within, depth + 1)
-        if isinstance(node.get("items"), list):  # a tuple, as older drafts write it
+        if isinstance(node.get("items"), list):  # a tuple in the form of older drafts
             own["prefixItems"] = self._many(node["items"], within, depth)
             own["items"] = self.at(node.get("additionalItems", True), within, depth + 1)
         left_out = list(self._left_out(node, within, depth))
-        if "patternProperties" in node:  # the server checks which names it allows
+        if "patternProperties" in node:  # the server checks the names that it allows
             left_out.append(own.pop("additionalProperties", {}))
         if any(map(self._may_fill, left_out)):
             raise SchemaRefused(
@@ -198,7 +198,7 @@ class _Plain:
     def _left_out(
         self, node: Mapping[str, Any], within: tuple[str, ...], depth: int
     ) -> Iterator[dict[str, Any]]:
-        """Yield the plain schemas of the keywords that the plain schema does not have."""
+        """Yield the plain schemas of the keywords that the plain form leaves out."""
         found = [node[key] for key in _LEFT_OUT if key in node]
         for named in (node[key] for key in _LEFT_OUT_NAMED if key in node):
             found += named.values() if isinstance(named, Mapping) else ()
@@ -207,7 +207,7 @@ class _Plain:
                 yield self.at(one, within, depth + 1)
 
     def _may_fill(self, plain: Mapping[str, Any]) -> bool:
-        """Whether a part has a default, or refers to an outer part that may have one."""
+        """Return whether a part has a default, or refers to an outer part that may have one."""
         if isinstance(plain, Cut):
             return any("default" in one for one in _objects(self._root))
         return "default" in plain or any(self._may_fill(one) for one in _parts_of(plain))
@@ -237,7 +237,7 @@ def _parts_of(plain: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _values(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords of a part that hold no schemas."""
+    """Return the keywords of a part that contain no schemas."""
     own = {key: node[key] for key in _KEPT if key in node and not (key == "default" and _refers(node[key]))}
     if any(_refers(own.get(key)) for key in ("enum", "const")):
         raise SchemaRefused("has a value that reads like a reference")
@@ -248,7 +248,7 @@ def _values(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _both(referred: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Return what a reference and the keywords beside it ask for together."""
+    """Return the combined demands of a reference and the keywords beside it."""
     if isinstance(referred, Cut):
         referred.update(own)
         return referred
@@ -259,7 +259,7 @@ def _both(referred: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _typed(own: dict[str, Any], kind: Any) -> dict[str, Any]:
-    """Add the type; one of several becomes a choice, as pydantic writes it too."""
+    """Add the type; a list of types becomes a choice, as in pydantic's schemas."""
     if kind is None:
         return own
     if isinstance(kind, str):

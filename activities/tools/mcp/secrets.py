@@ -1,7 +1,7 @@
 """Remove the secrets of a server from everything that it returns.
 
 A server may repeat its environment or its headers in an answer, an error or a description. Each value is
-replaced, also as JSON, a URL, HTML or Base64 spell it.
+replaced, including its forms in JSON, URLs, HTML and Base64.
 """
 
 import base64
@@ -17,25 +17,25 @@ from pydantic import JsonValue
 from plangate.logs.redaction import REDACTED
 
 _HEX: Final = re.compile("%[0-9A-F]{2}")
-_SHORTEST: Final = 4  # a shorter value would be found everywhere, and is not a secret
+_SHORTEST: Final = 4  # a shorter value would match everywhere, and is not a secret
 
 
 class Secrets:
-    """Values that no text may show."""
+    """Values to remove from every text."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        # As part of a text each may have spaces around it that the text lacks.
+        # As part of a text, each may have lost the spaces around it.
         found = {one for value in values for one in (value, value.strip()) if len(one) >= _SHORTEST}
         self._spelled = sorted({one for value in found for one in _spellings(value)}, key=len, reverse=True)
 
     def hide(self, text: str) -> str:
-        """Return the text without them."""
-        for spelled in self._spelled:  # the longest first: a shorter one may be a part of it
+        """Return the text without the secrets."""
+        for spelled in self._spelled:  # the longest first, because it may contain a shorter one
             text = text.replace(spelled, REDACTED)
         return text
 
     def hide_in(self, value: JsonValue) -> JsonValue:
-        """Return JSON without them, in names too."""
+        """Return JSON without the secrets, in names as well."""
         match value:
             case str():
                 return self.hide(value)
@@ -61,7 +61,7 @@ def _spellings(value: str) -> Iterable[str]:
     yield html.escape(value)
     yield repr(value)[1:-1]
     yield raw.hex()
-    for shift in range(3):  # as part of a longer text that is Base64
+    for shift in range(3):  # as part of a longer Base64 text
         whole = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
         kept = whole[(0, 2, 3)[shift] : len(whole) - (1 if (len(raw) + shift) % 3 else 0)]
         if len(kept) >= _SHORTEST:

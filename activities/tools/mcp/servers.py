@@ -1,8 +1,9 @@
 """The MCP servers of a process, and the tools that they list.
 
-Each server is listed when the worker starts. If one does not answer, it is unavailable: its last listed tools
-are kept, in ``var/mcp/``, but not offered, and it is listed again until it answers. A call that finds
-its tool changed makes the worker use the new list. A server never stops the worker; a wrong file does.
+Each server's tools are listed when the worker starts. A server that does not answer is unavailable: its last
+listed tools are kept in ``var/mcp/`` but not offered, and it is queried again until it answers. If a call
+finds its tool changed, the worker uses the new list. A server never stops the worker, but an invalid file
+does.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ _log = structlog.get_logger(__name__)
 
 
 class McpServer:
-    """One server with the tools that it listed last."""
+    """One server with its last listed tools."""
 
     def __init__(self, config: ServerConfig, folder: Path) -> None:
         self.config = config
@@ -54,13 +55,13 @@ class McpServer:
 
     @property
     def tools(self) -> Collection["McpTool"]:
-        """The tools it listed last, unless Plangate cannot use them."""
+        """The last listed tools that Plangate can use."""
         return self._tools.values()
 
     async def list_anew(self, *, keep: bool) -> list[Fault]:
-        """List the tools; return what the file says of tools that the server does not have.
+        """List the tools; return the faults of file entries for tools that the server does not have.
 
-        ``keep`` says whether to keep the list for when the server is unavailable.
+        ``keep`` says whether to keep the list for times when the server is unavailable.
         """
         why, offered = "", []
         try:
@@ -74,7 +75,7 @@ class McpServer:
                 self.take(self._last_listed())
             self._set_away(why)
             return []
-        await asyncio.to_thread(self.take, offered)  # the checks of many schemas take seconds
+        await asyncio.to_thread(self.take, offered)  # checking many schemas takes seconds
         self._set_away("")
         if keep:
             self._keep(offered)
@@ -90,14 +91,14 @@ class McpServer:
         ]
 
     async def keep_listed(self) -> None:
-        """List the tools at intervals until cancelled: short ones while the server is unavailable."""
+        """List the tools at intervals until cancelled, more often while the server is unavailable."""
         while True:
             await asyncio.sleep(_AGAIN_WHEN_AWAY if self.away else _AGAIN)
             for fault in await self.list_anew(keep=True):
                 self.log_once(f"The file of MCP servers has become invalid: {fault}")
 
     def take_kept(self) -> bool:
-        """Take the list that a worker of this machine kept; return whether there is one."""
+        """Use the list that a worker of this machine kept; return whether there is one."""
         self.take(self._last_listed())
         return bool(self._tools)
 
@@ -108,7 +109,7 @@ class McpServer:
             _log.warning(said, action="mcp_listing", server=self.config.name)
 
     async def _listed(self) -> list["Offered"]:
-        """Ask the server.
+        """Query the server.
 
         Raises:
             ToolUnavailable: it cannot be asked.
@@ -125,7 +126,7 @@ class McpServer:
         return await list_tools(self.config)
 
     def take(self, offered: Sequence["Offered"]) -> None:
-        """Use what the server listed from now on; what Plangate cannot use is logged."""
+        """Use the server's list from now on; log what Plangate cannot use."""
         allowed, counts = self.config.trusted.tools, Counter(one.name for one in offered)
         tools: dict[str, McpTool] = {}
         parts = Parts()
@@ -148,7 +149,7 @@ class McpServer:
         self._tools, self._has_listed = tools, True
 
     def _names_a_secret(self, tool: str) -> bool:
-        """Whether the name of a tool, which every plan and page shows, contains a secret of its server."""
+        """Return whether a tool's name, which every plan and page shows, contains a secret of its server."""
         hide = self.config.secrets.hide
         return hide(tool) != tool or hide(legal_name(self.config.name, tool)) != legal_name(
             self.config.name, tool
@@ -179,7 +180,7 @@ class McpServer:
         for tool in self._tools.values():
             tool.away = why
 
-    # ---- what was listed last -------------------------------------------------------------------
+    # ---- the last list --------------------------------------------------------------------------
 
     def _keep(self, offered: list["Offered"]) -> None:
         hidden = [
@@ -205,7 +206,7 @@ class McpServer:
 
 
 class McpServers:
-    """All servers of the file that the settings name."""
+    """All servers in the file that the settings name."""
 
     def __init__(self, servers: Collection[McpServer], path: Path | None, taken: Collection[str]) -> None:
         """``taken`` are the names of the other tools."""
@@ -215,7 +216,7 @@ class McpServers:
 
     @classmethod
     def from_settings(cls, settings: Settings, taken: Collection[str]) -> Self:
-        """Read the file; no server is asked yet.
+        """Read the file, without querying any server.
 
         Raises:
             FileInvalid: it cannot be used.
@@ -225,7 +226,7 @@ class McpServers:
         return cls([McpServer(one, settings.var_dir / "mcp") for one in configs], path, taken)
 
     async def list_all(self, *, keep: bool = True) -> None:
-        """List the tools of every server, all at once, and keep the lists for when a server is unavailable.
+        """List the tools of all servers concurrently, and keep the lists for times when one is unavailable.
 
         Raises:
             FileInvalid: the file names a tool that its server does not have.
@@ -235,9 +236,9 @@ class McpServers:
             raise FileInvalid(str(self._path), faults)
 
     async def list_unknown(self) -> None:
-        """List the tools of the servers of which no worker of this machine has kept a list.
+        """List the tools of the servers without a list that a worker of this machine kept.
 
-        A command that checks a plan needs no more: the worker checks it again.
+        A command that checks a plan needs no more, because the worker checks the plan again.
         """
         unknown = [one for one in self._servers if not one.take_kept()]
         await asyncio.gather(*(one.list_anew(keep=False) for one in unknown))
@@ -247,7 +248,7 @@ class McpServers:
         await asyncio.gather(*(one.keep_listed() for one in self._servers))
 
     def tools(self) -> Mapping[str, "McpTool"]:
-        """Return the tools by name; of two with one name, neither."""
+        """Return the tools by name; two tools with the same name are both left out."""
         found: dict[str, list[tuple[McpServer, McpTool]]] = {}
         for server in self._servers:
             for tool in server.tools:
@@ -267,11 +268,11 @@ class McpServers:
 
     @property
     def agreed(self) -> list[dict[str, Any]]:
-        """What the file says without its secrets, as workers compare it."""
+        """The file's content without its secrets, for the comparison of workers."""
         return [one.config.agreed for one in self._servers]
 
     def listed(self) -> Iterator[ListedTool]:
-        """Yield each tool for the command `tools`, and one line for a server whose tools are not known."""
+        """Yield each tool for the command `tools`, and one entry for a server whose tools are not known."""
         for tool in self.tools().values():
             yield ListedTool(tool.declaration, tool.defined_by(), lacks=tool.lacks() or "", has_preview=True)
         for server in self._servers:

@@ -1,8 +1,8 @@
 """Talk to an MCP server through the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
 
-Each call has a client of its own, in a task of its own. A server over HTTP that dies cancels the task of
-its client, and a client over stdio never connects again (docs/decisions/0058). The client declares no
-capabilities, so that a server always lists the same tools.
+Each call has its own client in its own task: a server over HTTP that dies cancels the task of its client, and
+a client over stdio never reconnects (docs/decisions/0058). The client declares no capabilities, so a server
+always lists the same tools.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _MAX_TOOLS: Final = 1_000
 _LONGEST: Final = 300
 Found = TypeVar("Found")
 
-# The SDK logs messages, which have arguments and may have secrets.
+# The SDK logs messages, which contain arguments and may contain secrets.
 for _name in ("mcp", "httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
@@ -67,9 +67,10 @@ class _Exchange:
     tool: str
 
     def said(self, error: object) -> str:
-        """Return what went wrong in one line without secrets.
+        """Return what failed, in one line without secrets.
 
-        A server that ended before it was asked has usually written why. Later it may have written arguments.
+        A server that ended before the call has usually written the reason. Later, it may have written
+        arguments.
         """
         is_servers = isinstance(error, MCPError) and error.code not in (CONNECTION_CLOSED, REQUEST_TIMEOUT)
         raw = _first(error) if is_servers else self.watch.broke or _first(error)
@@ -102,7 +103,7 @@ async def call_tool(
 
     Raises:
         ToolUnavailable: the call was not sent, or refused for now.
-        ToolRefused: as ``check`` raises; or the server refused the call before it ran the tool.
+        ToolRefused: raised by ``check``, or the server refused the call before it ran the tool.
         EffectUnknown: the call was sent, and no valid answer came.
     """
 
@@ -122,9 +123,9 @@ async def call_tool(
 async def _exchange(
     server: ServerConfig, work: Callable[[Client, _Exchange], Awaitable[Found]], tool: str = ""
 ) -> Found:
-    """Run ``work`` with a client in a task of its own, within the server's limits.
+    """Run ``work`` with a client in its own task, within the server's limits.
 
-    Its result counts, even if the session fails when it ends.
+    The result counts even if the session then fails to end.
     """
     exchange = _Exchange(server, Watch(), asyncio.Event(), tool)
     found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
@@ -140,15 +141,15 @@ async def _exchange(
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=ENDING_SECONDS)
-        error = _error_of(task)  # taken here too, or asyncio would log it
+        error = _error_of(task)  # retrieved here, because asyncio would log it otherwise
     if found.done():
         return found.result()
-    # Without its cause, whose text is the server's own: the log would show it.
+    # Without its cause, because the log would show its text, which comes from the server.
     raise _failure(error, exchange)
 
 
 async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", exchange: _Exchange) -> None:
-    """Wait for the task: `START_SECONDS` until it has asked, then the limit of one call, then for its end."""
+    """Wait for the task: `START_SECONDS` until it has called, then the limit of one call, then its end."""
     asked = asyncio.create_task(exchange.asked.wait())
     try:
         seconds = START_SECONDS
@@ -165,7 +166,7 @@ async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", 
 
 
 def _error_of(task: "asyncio.Task[None]") -> BaseException:
-    """Return how a task failed, if it did. Only the SDK can have cancelled it: no other code has it."""
+    """Return how a task failed, if it did. Only the SDK can have cancelled it."""
     if not task.done():
         return TimeoutError("it could not be ended")
     if task.cancelled():
@@ -177,7 +178,7 @@ def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
     """Return what a failure means for the effect."""
     name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
     inner = _innermost(error)
-    if isinstance(inner, ToolRefused):  # of the check
+    if isinstance(inner, ToolRefused):  # from the check
         return inner
     said, status = exchange.said(inner), exchange.watch.status
     if not was_asked:
@@ -250,7 +251,7 @@ def _quoted(server: ServerConfig) -> str:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Return the first error of nested groups, but the check's own before any other."""
+    """Return the first error of nested groups, but prefer an error of the check."""
     flat = _flat(error)
     return next((one for one in flat if isinstance(one, ToolRefused)), flat[0])
 
@@ -262,7 +263,7 @@ def _flat(error: BaseException) -> list[BaseException]:
 
 
 def _first(error: object) -> str:
-    """Return what an error says; of a failed validation, whose text holds the answer, only its kind."""
+    """Return an error's text; for a failed validation, whose text contains the answer, only its kind."""
     if isinstance(error, MCPError | OSError | TimeoutError | ConnectionError | httpx2.HTTPError):
         return str(error) or type(error).__name__
     if type(error) is ValueError:

@@ -1,12 +1,12 @@
 """A tool of an MCP server as a tool of Plangate: proposed, approved, and called once.
 
-Just before each call the server lists its tools again. A tool that differs from what was approved is not
-called. An answer is a receipt, even one that breaks the tool's own output schema: the tool has run. An
-error that the tool reports (``isError``) may come after half of its effect, so the step is then in doubt
+Just before each call, the server lists its tools again. A tool that differs from the approved one is not
+called. An answer is a receipt, even if it breaks the tool's own output schema, because the tool has run. An
+error that the tool reports (``isError``) may follow a part of its effect, so the step is then in doubt
 (docs/decisions/0058).
 
-Where the operator says that the server honours keys, all calls of a step have one key, those after a retry by
-a person too: a server that was wrong to say that it refused the call then does not run it again.
+If the operator says that the server honours keys, all calls of a step have the same key, even after a retry
+by a person. If the server ran the call although it reported a refusal, it then does not run it again.
 """
 
 import hashlib
@@ -55,14 +55,14 @@ class Called(BaseModel):
 
 
 class McpTool:
-    """One tool of a server, as it was listed.
+    """One tool of a server, as listed.
 
     Args:
-        server: what the file says of it.
-        offered: as it was listed.
-        turns: of the server.
-        changed: called with the server's tools if a call finds this one changed.
-        parts: how many more the schemas of the server may have.
+        server: the server's entry in the file.
+        offered: the tool as listed.
+        turns: those of the server.
+        changed: called with the server's tools if a call finds that this one has changed.
+        parts: how many more parts the server's schemas may have.
 
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.
@@ -88,7 +88,7 @@ class McpTool:
         self.away = ""
 
     def replaced_by(self, offered: Offered, parts: Parts | None = None) -> "McpTool":
-        """Return the tool as it is listed now: this one if nothing has changed.
+        """Return the tool as listed now; this object if it is unchanged.
 
         Raises:
             SchemaRefused: Plangate cannot use the schema of its arguments.
@@ -107,17 +107,17 @@ class McpTool:
         return self.away or None
 
     def objection(self, arguments: SchemaArguments) -> str | None:  # noqa: ARG002  as every tool
-        """Return None: what a server allows, it says when it is called."""
+        """Return None, because only a call shows what a server allows."""
         return None
 
     def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  as every tool
-        """Return ``files, an MCP server: write_file with path notes.txt, content "x"``; none of its words."""
+        """Return ``files, an MCP server: write_file with path notes.txt, content "x"``, without its texts."""
         shown = in_words(arguments.model_dump(mode="json"))
         named = f"{_named(self._server.name)}, an MCP server: {_named(self.offered.name)}"
         return f"{named} with {shown}" if shown else f"{named} without arguments"
 
     async def act(self, arguments: SchemaArguments, idempotency_key: str) -> Receipt:
-        """Call the tool, if the server still lists it as it was approved."""
+        """Call the tool, if the server still lists it as approved."""
         answer = await self._call(arguments, self._sent_key(idempotency_key))
         if not answer.is_error:
             return self._receipt(answer)
@@ -136,7 +136,7 @@ class McpTool:
         arguments: SchemaArguments,  # noqa: ARG002  as every tool
         idempotency_key: str,
     ) -> EffectStatus:
-        """Return whether the call may be repeated, as the operator says."""
+        """Return whether the call may be repeated, by the operator's entry."""
         unknown = Unknown(
             f"Look whether {_named(self.offered.name)} of the MCP server {_named(self._server.name)} was "
             f"carried out (the key in its _meta was {self._sent_key(idempotency_key)}): Plangate cannot tell."
@@ -150,7 +150,7 @@ class McpTool:
         return self.declaration.retry_safety is RetrySafety.VENDOR_KEY
 
     def _sent_key(self, idempotency_key: str) -> str:
-        """Return the key as the server gets it."""
+        """Return the key for the server."""
         return hashed(key_of_first_try(idempotency_key) if self._honours_keys else idempotency_key)
 
     async def _call(self, arguments: SchemaArguments, key: str) -> Answer:
@@ -188,7 +188,7 @@ class McpTool:
         return Receipt(summary=summary, details=called.model_dump(mode="json", exclude_defaults=True))
 
     def _note(self, structured: JsonValue) -> str:
-        """Return how an answer breaks the tool's own output schema; empty if it does not."""
+        """Return how an answer breaks the tool's output schema; empty if it does not."""
         if self.offered.output is None:
             return ""
         if structured is None:
@@ -204,7 +204,7 @@ class McpTool:
         return "done, but the answer is not of the form that the tool promises"
 
     def _kept(self, structured: JsonValue) -> JsonValue:
-        """Return a structured answer as the record keeps it: None if it is too large or no JSON."""
+        """Return a structured answer for the record; None if it is too large or not JSON."""
         if structured is None or any(uncanonical(structured)):
             return None
         if len(canonical_json(structured)) > _MAX_STRUCTURED:
@@ -212,7 +212,7 @@ class McpTool:
         return _shown(self._server.secrets.hide_in(structured))
 
     def _text(self, text: str, limit: int) -> str:
-        """Return a text of the server as the record keeps it: one line without secrets, cut."""
+        """Return a server's text for the record: one line, shortened, without secrets."""
         return cut(one_line(redact_text(self._server.secrets.hide(text).strip())), limit)
 
 
@@ -220,7 +220,7 @@ class ReadingMcpTool(McpTool):
     """A tool that an operator has declared read-only; planners call it while they draft."""
 
     async def read(self, arguments: SchemaArguments) -> JsonValue:
-        """Return what the server answered."""
+        """Return the server's answer."""
         try:
             answer = await self._call(arguments, "")
         except EffectUnknown as error:
@@ -248,13 +248,13 @@ def tool_of(
 
 
 def hashed(idempotency_key: str) -> str:
-    """Return the key as the server gets it: it contains a workflow id, which may be any text."""
+    """Return the key for the server, hashed because its workflow id may be any text."""
     return hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 
 def _declared(server: ServerConfig, offered: Offered, arguments: type[SchemaArguments]) -> ToolDeclaration:
     said = one_line(server.secrets.hide(offered.description).strip())
-    if len(said) > _LONGEST_DESCRIPTION:  # the rest belongs to the definition too
+    if len(said) > _LONGEST_DESCRIPTION:  # the rest is also part of the definition
         rest = hashlib.sha256(said.encode()).hexdigest()
         said = f"{cut(said, _LONGEST_DESCRIPTION)} (SHA-256 of the whole: {rest})"
     return ToolDeclaration(
@@ -275,7 +275,7 @@ def _without_secrets(server: ServerConfig, schema: dict[str, JsonValue]) -> dict
 
 
 def _shown(value: JsonValue) -> JsonValue:
-    """Return JSON whose texts are one line each, cut."""
+    """Return JSON with each text shortened to one line."""
     match value:
         case str():
             return cut(one_line(redact_text(value)), _LONGEST_TEXT)

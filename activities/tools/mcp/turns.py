@@ -1,4 +1,4 @@
-"""Let few calls of a server run at once: each has a process, or a session, of its own."""
+"""Limit the concurrent calls of a server, because each has its own process or session."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The Stripe account of the settings, and what is missing to use it."""
+"""The Stripe account in the settings, and what is missing to use it."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ _SECRET_KEYS: Final = ("sk_", "rk_")
 
 
 class Account:
-    """Stripe, as far as the settings allow to use it."""
+    """Access to Stripe, as far as the settings allow it."""
 
     def __init__(self, api: "StripeApi | None", lack: str | None = None) -> None:
         self._api = api
@@ -63,7 +63,7 @@ def _safe(base: str | None) -> str | None:
     """Return an address of the API.
 
     Raises:
-        SettingsInvalid: it is no URL, or not encrypted and not of this machine.
+        SettingsInvalid: it is not a URL, or it is neither encrypted nor on this machine.
     """
     if base is None:
         return None

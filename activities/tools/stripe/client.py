@@ -1,9 +1,9 @@
 """Stripe's API by its official SDK; the only module that imports it, and httpx.
 
-One call is one request: the SDK's own retries are off, because the step decides about each. The API version
-is pinned, so that an upgrade of the SDK changes no answer. No connection is kept between calls: one that had
-died unnoticed would put a step needlessly in doubt. An answer is read up to a limit, uncompressed, and within
-a limit of time.
+One call is one request: the SDK's own retries are off, because the step decides about each retry. The API
+version is pinned, so an upgrade of the SDK does not change answers. No connection is kept between calls,
+because one that died unnoticed would put a step needlessly in doubt. Answers are uncompressed, and are
+limited in size and time.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ API_VERSION: Final = "2026-10-28.endive"
 PUBLIC_BASE: Final = "https://api.stripe.com"
 WHOLE_SECONDS: Final = 45.0
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
-_MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; a page of 100 payments has a tenth of that
+_MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; a page of 100 payments has 10% of that
 _PAGE: Final = 100
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -49,7 +49,7 @@ class _BoundedClient(stripe.HTTPXClient):
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        """Send one request and return body, status and headers, as the SDK wants them."""
+        """Send one request and return body, status and headers in the SDK's form."""
         plain = {**headers, "Accept-Encoding": "identity", "Connection": "close"}
         try:
             async with self._client_async.stream(
@@ -60,7 +60,7 @@ class _BoundedClient(stripe.HTTPXClient):
             self._handle_request_error(error)
         if (
             status == HTTPStatus.TOO_MANY_REQUESTS
-        ):  # a gateway's body is not Stripe's, and has no headers then
+        ):  # a gateway's body is not Stripe's, and then has no headers
             raise stripe.RateLimitError("too many requests", http_status=status, headers=dict(answered))
         return body, status, answered
 
@@ -77,10 +77,10 @@ async def _read(answer: httpx.Response) -> bytes:
 
 
 def _entries(page: Json, expected: Mapping[str, object]) -> list[Json]:
-    """Return the entries of a page of a list; all are as asked for, and there are some if there is more.
+    """Return the entries of a page of a list; all match the request, and a page before others is not empty.
 
     Raises:
-        CallFailed: the answer is no such page, so that what is not on it may exist nevertheless.
+        CallFailed: the answer is not such a page, so what it lacks may still exist.
     """
     entries, has_more = page.get("data"), page.get("has_more")
     is_list = page.get("object") == "list" and isinstance(has_more, bool)
@@ -174,7 +174,7 @@ class StripeApi:
             failure = Failure(None, f"it took more than {WHOLE_SECONDS:.0f} seconds")
         except Exception as error:  # noqa: BLE001  the SDK broke over an answer: whatever it is, it was sent
             failure = Failure(None, f"the answer was not understood ({type(error).__name__})")
-        # The cause may quote the answer, and that the key: it is left out.
+        # The cause is left out, because it may quote the answer, and that may contain the key.
         raise CallFailed(failure) from None
 
     def _failure_of(self, error: stripe.StripeError) -> Failure:
@@ -183,7 +183,7 @@ class StripeApi:
             said = str(cause) if isinstance(cause, _AnswerTooLarge) else type(cause).__name__
             return Failure(None, said, was_sent=not isinstance(cause, _NOT_SENT))
         kind = str(error.error.type or "") if error.error else ""
-        # Without Stripe's own error the SDK quotes the body, which may be anything.
+        # Without Stripe's own error, the SDK quotes the body, which may contain anything.
         said = str(error.user_message or "") if error.error else "the answer is not Stripe's"
         headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
         return Failure(

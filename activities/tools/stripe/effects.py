@@ -1,8 +1,8 @@
-"""One effect at Stripe under one key: sent once, repeated while Stripe knows the key, else looked up.
+"""Have one effect at Stripe under one key: send it once, repeat it while Stripe knows the key, or look it up.
 
-Stripe remembers an idempotency key for at least 24 hours. The key is also kept in the metadata of what it
-made, because no list can be filtered by it: a look-up reads all pages of one payment's refunds, or of one
-customer's payments, and compares.
+Stripe remembers an idempotency key for at least 24 hours. The key is also kept in the metadata of the object
+that it created. No list can be filtered by metadata, so a look-up reads all pages of one payment's refunds,
+or of one customer's payments, and compares.
 """
 
 import hashlib
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from activities.tools.stripe.client import Json
 
 METADATA: Final = "plangate"
-KEY_LIFE: Final = timedelta(hours=23)  # an hour less, for clocks that differ and requests in progress
+KEY_LIFE: Final = timedelta(hours=23)  # one hour less, for differing clocks and requests in progress
 SETTLES_WITHIN: Final = timedelta(days=30)
 Answer = TypeVar("Answer")
-_MAX_PAGES: Final = 50  # of 100 entries
+_MAX_PAGES: Final = 50  # pages of 100 entries
 
 
 def stripe_key(idempotency_key: str) -> str:
-    """Return the key for Stripe, hashed: it contains a workflow id, which may be any text of any length."""
+    """Return the key for Stripe, hashed because it contains a workflow id of any text and length."""
     return f"plangate-{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
 
 
 def marked(key: str) -> dict[str, str]:
-    """Return the metadata of what is made under a key of Stripe's."""
+    """Return the metadata of an object made under a Stripe key."""
     return {METADATA: key}
 
 
@@ -59,7 +59,7 @@ async def _made(call: Awaitable[Answer], *, is_change: bool) -> Answer:
         return await call
     except CallFailed as error:
         failure = error.failure
-    # The cause may quote the answer, and that the key: it is left out.
+    # The cause is left out, because it may quote the answer, and that may contain the key.
     raise (failure.of_change() if is_change else failure.of_reading()) from None
 
 
@@ -71,13 +71,13 @@ def _key_of(made: "Json") -> object:
 async def find(
     pages: "AsyncGenerator[list[Json], None]", key: str, where: str, expected: Mapping[str, object]
 ) -> "Json | EffectStatus":
-    """Return what was made under a key of Stripe's; else what is known of it.
+    """Return the object that was made under a Stripe key, or else the status of the effect.
 
     Args:
-        pages: all that may be it.
-        key: of Stripe's.
-        where: a person can look, if it is not found.
-        expected: the fields of what was to be made.
+        pages: all objects among which it may be.
+        key: the Stripe key.
+        where: the place where a person can look if it is not found.
+        expected: the expected fields of the object.
 
     Raises:
         ToolUnavailable: Stripe cannot be asked now.
@@ -95,6 +95,6 @@ async def find(
                 left -= 1
     except ToolRefused as error:
         return Repeatable(within=KEY_LIFE, later=Unknown(f"{error} {reason}"))
-    # A complete look-up rules it out, once no request from before can still arrive.
+    # A complete look-up rules it out once no earlier request can still arrive.
     later = NotFound(None, reason) if left else Unknown(reason)
     return Repeatable(within=KEY_LIFE, later=later)

@@ -1,4 +1,4 @@
-"""What a failed call of Stripe means for the effect. Imports neither the SDK nor a client.
+"""Classify a failed call of Stripe by its effect. Imports neither the SDK nor a client.
 
     what happened                                   a call that changes      a call that reads
     ----------------------------------------------  -----------------------  -----------------
@@ -12,7 +12,7 @@
     401, 403: the key                               refused                  refused
     any other 4xx: Stripe refused                   refused                  refused
 
-The SDK has one class for a refused connection and an answer that was cut off: their cause decides.
+The SDK has one class for a refused connection and for a cut-off answer, so their cause decides.
 """
 
 import re
@@ -40,12 +40,12 @@ class Failure:
     """A failed call.
 
     Attributes:
-        status: of the answer; None without an answer.
-        said: Stripe's own message, or what failed.
+        status: the status of the answer; None without one.
+        said: Stripe's message, or what failed.
         kind: Stripe's type of error; empty if it named none.
         code: its code, such as ``charge_already_refunded``.
         was_sent: whether anything may have reached Stripe.
-        headers: of the answer, with names in lower case.
+        headers: the headers of the answer, with names in lower case.
     """
 
     status: int | None
@@ -109,7 +109,7 @@ class Failure:
         return recordable(said, _LONGEST).rstrip(". ") or "no reason given"
 
     def _retry_after(self) -> timedelta | None:
-        """Return the seconds of ``Retry-After``; its other form, a date, is not used by Stripe."""
+        """Return the seconds of ``Retry-After``; Stripe does not use its other form, a date."""
         asked = (self.headers or {}).get("retry-after", "").strip()
         is_number = asked.isascii() and asked.isdigit()
         return timedelta(seconds=min(int(asked[:10]), _LONGEST_WAIT)) if is_number else None

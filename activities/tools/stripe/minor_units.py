@@ -15,9 +15,9 @@ from typing import Final
 from plangate.domain.money import payable, places_of
 
 _PLACES: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
-_STEP: Final = {"ISK": 100, "UGX": 100}  # a number of units is a multiple of this
+_STEP: Final = {"ISK": 100, "UGX": 100}  # numbers of units are multiples of this
 _STEP_OF_THREE_PLACES: Final = 10
-_MOST: Final = 10**12  # the limits of the currencies are at or below it; Stripe knows each
+_MOST: Final = 10**12  # the limits of the currencies are at or below this; Stripe checks each
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
@@ -41,7 +41,7 @@ def check_amount(amount: Decimal, currency: str) -> None:
     """Check that Stripe can pay an amount.
 
     Raises:
-        ValueError: it cannot; for a model, whose faults name no field.
+        ValueError: it cannot; the message is for a model, whose faults name no field.
     """
     try:
         to_minor(amount, currency)

@@ -1,7 +1,7 @@
 """The tool `create_payment`: charge a payment method that a customer has saved at Stripe.
 
-The customer is not there to confirm anything: a payment that asks for that is refused. The undo cancels what
-was only authorized, and refunds what was captured.
+The customer is not present to confirm anything, so a payment that needs a confirmation is refused. The undo
+cancels an authorization, and refunds what was captured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -108,7 +108,7 @@ class CreatePayment:
 
     @property
     def settles_within(self) -> timedelta:
-        """How long a payment may be processed, or stay authorized."""
+        """How long a payment may be in processing, or stay authorized."""
         return SETTLES_WITHIN
 
     def lacks(self) -> str | None:
@@ -116,7 +116,7 @@ class CreatePayment:
         return self._account.lack
 
     def objection(self, arguments: PaymentArguments) -> str | None:  # noqa: ARG002  the same for all
-        """Return None: no setting forbids a payment."""
+        """Return None, because no setting forbids a payment."""
         return None
 
     def preview(self, arguments: PaymentArguments, observation: JsonValue) -> str:
@@ -130,10 +130,10 @@ class CreatePayment:
         return f"{does.format(amount)} customer {who}, {by}"
 
     async def observe(self, arguments: PaymentArguments) -> JsonValue:
-        """Return whose payment method it is, and what can be seen of it.
+        """Return the owner and the visible details of the payment method.
 
         Raises:
-            ToolRefused: it is not the customer's.
+            ToolRefused: it does not belong to the customer.
         """
         method = await read(self._account.api.payment_method(arguments.payment_method))
         answered(method, "payment method", {"object": "payment_method", "id": arguments.payment_method})
@@ -164,11 +164,11 @@ class CreatePayment:
         now: JsonValue,
         receipts: Sequence[Receipt],  # noqa: ARG002  no step changes a payment method
     ) -> bool:
-        """Return whether customer and payment method are as they were."""
+        """Return whether customer and payment method are unchanged."""
         return same_observation(seen, now)
 
     async def act(self, arguments: PaymentArguments, idempotency_key: str) -> Receipt:
-        """Charge the amount, and check that Stripe's answer is of that payment."""
+        """Charge the amount, and check that Stripe's answer is about that payment."""
         key = stripe_key(idempotency_key)
         expected = _expected(arguments)
         parameters = {
@@ -191,7 +191,7 @@ class CreatePayment:
         return receipt_of(payment)
 
     async def find_out(self, arguments: PaymentArguments, idempotency_key: str) -> EffectStatus:
-        """Look the payment up among those of the customer; else say whether it may be repeated."""
+        """Look the payment up among those of the customer, or say whether it may be repeated."""
         customer = arguments.customer
         pages, where = self._account.api.payments_of(customer), f"the payments of {customer}"
         found = await find(pages, stripe_key(idempotency_key), where, _expected(arguments))
@@ -209,7 +209,7 @@ class CreatePayment:
         receipt: Receipt,
         idempotency_key: str,
     ) -> Receipt:
-        """Cancel the payment if it was not captured, else refund what is left of it."""
+        """Cancel the payment if it was not captured, or else refund what is left of it."""
         now, key = await self._now(arguments, receipt), stripe_key(idempotency_key)
         payment, status = word(now["id"]), status_of(now)
         if status == CANCELED:
@@ -226,7 +226,7 @@ class CreatePayment:
         paid, left = units_of(now)
         parameters = {"payment_intent": payment, "metadata": marked(key)}
         refund = await changed(self._account.api.create_refund(parameters, key))
-        # If nothing was left, Stripe has repeated its answer to an earlier request under this key.
+        # If nothing was left, Stripe has repeated the answer to an earlier request under this key.
         amount = left or earlier_amount(refund, paid)
         expected = {**_refund_of(payment, arguments), "amount": amount, "metadata": marked(key)}
         returned(refund, "refund", expected)
@@ -240,7 +240,7 @@ class CreatePayment:
         receipt: Receipt,
         idempotency_key: str,
     ) -> EffectStatus:
-        """Look whether the payment is cancelled, or its refund is there; else whether to repeat."""
+        """Find out whether the payment is cancelled or refunded, or else whether to repeat the undo."""
         now = await self._now(arguments, receipt)
         payment = word(now["id"])
         if status_of(now) == CANCELED:
@@ -264,7 +264,7 @@ class CreatePayment:
         receipt: Receipt,
         idempotency_key: str,  # noqa: ARG002  the receipt names the payment
     ) -> Settled | Reversed | None:
-        """Return whether a payment that was processed or authorized is paid, or has failed.
+        """Return whether a payment in processing or authorized has been paid or has failed.
 
         Raises:
             ToolUnavailable: Stripe cannot be asked now, or answers about another payment.
@@ -281,7 +281,7 @@ class CreatePayment:
         return Reversed(f"The payment of {named} {failed}.") if failed else None
 
     async def _now(self, arguments: PaymentArguments, receipt: Receipt) -> "Json":
-        """Return the payment of a receipt as it is now.
+        """Return the present state of a receipt's payment.
 
         Raises:
             ToolUnavailable: Stripe cannot be asked now, or answers about another payment.

@@ -1,4 +1,4 @@
-"""The states of a payment at Stripe: what each means for the step, its receipt or its undo. Pure."""
+"""The states of a payment at Stripe, and their meaning for the step, its receipt and its undo. Pure."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ BEFORE_CAPTURE: Final = frozenset({
 })  # fmt: skip
 CANCELED: Final = "canceled"
 FAILED: Final = {CANCELED: "was cancelled", "requires_payment_method": "failed"}
-"""The states in which a payment that was made has failed, as Stripe documents them."""
+"""The states of a payment that has failed, as Stripe documents them."""
 NOT_MADE: Final = frozenset({*FAILED, "requires_action", "requires_confirmation"})
 
 
@@ -37,7 +37,7 @@ def not_made(payment: Json) -> str:
 
 
 def unknown_status(payment: Json) -> str:
-    """Return that the status of a payment has no known meaning."""
+    """Return the error for a payment status without a known meaning."""
     status = word(payment.get("status")) or "nothing"
     return f"The status of the payment {word(payment.get('id'))} is not known: Stripe says {status}."
 

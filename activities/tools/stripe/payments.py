@@ -1,4 +1,4 @@
-"""The visible details of a payment, for the approver and for the check just before a refund. Pure."""
+"""The details of a payment for the approver, and for the check just before a refund. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ class RefundReceipt(BaseModel):
 
 
 def word(value: object) -> str:
-    """Return a text of Stripe's in one short line; empty if it is not text."""
+    """Return a Stripe text in one short line; empty if it is not text."""
     return cut(one_line(value), _LONGEST_WORD) if isinstance(value, str) else ""
 
 
@@ -63,7 +63,7 @@ def status_of(made: Json) -> str:
 
 
 def amount_in_words(made: Json) -> str:
-    """Return the amount of a payment or a refund of Stripe's: ``42.50 EUR``."""
+    """Return the amount of a Stripe payment or refund: ``42.50 EUR``."""
     currency = word(made.get("currency")).upper()
     return in_words(from_minor(int(made["amount"]), currency), currency)
 
@@ -85,12 +85,12 @@ def why(refund: Json) -> str:
 
 
 def not_refunded(refund: Json) -> str:
-    """Return that a refund did not arrive, and why."""
+    """Return the error for a refund that did not arrive, with the reason."""
     return f"Stripe could not refund the payment {word(refund.get('payment_intent'))}: {why(refund)}."
 
 
 def payment_seen(payment: Json) -> dict[str, JsonValue]:
-    """Return what a refund relies on: status, amounts with their currency, how and when it was paid."""
+    """Return what a refund relies on: status, amounts with their currency, and how and when it was paid."""
     currency = word(payment.get("currency")).upper()
     charge = _charge(payment)
     paid, left = units_of(payment)
@@ -107,11 +107,11 @@ def payment_seen(payment: Json) -> dict[str, JsonValue]:
 
 
 def units_of(payment: Json) -> tuple[int, int]:
-    """Return how much of a payment was captured, and how much of that was not refunded, in Stripe's units.
+    """Return how much of a payment was captured and how much of that is not refunded, in Stripe's units.
 
     Raises:
-        ToolUnavailable: an amount is missing or no whole number; or the payment has succeeded, and its
-            charge, which says how much was refunded, is not there.
+        ToolUnavailable: an amount is missing or not a whole number; or the payment has succeeded, but its
+            charge, which says how much was refunded, is missing.
     """
     charge = _charge(payment)
     captured = charge.get("amount_captured", payment.get("amount_received", payment.get("amount")))
@@ -124,7 +124,7 @@ def units_of(payment: Json) -> tuple[int, int]:
 
 
 def earlier_amount(refund: Json, paid: int) -> int:
-    """Return the amount of a refund that an earlier request has made, as far as it is plausible; else 0."""
+    """Return the amount of a refund by an earlier request, if it is plausible; otherwise 0."""
     amount = refund.get("amount")
     return amount if type(amount) is int and 0 < amount <= paid else 0
 
@@ -146,7 +146,7 @@ def instrument(method: object) -> str:
 
 
 def seen_in_words(seen: Json) -> str:
-    """Return ``250.00 EUR, card ending 4242, 3 May 2026``, and what was refunded before."""
+    """Return ``250.00 EUR, card ending 4242, 3 May 2026``, with any earlier refunds."""
     currency, paid, left = str(seen["currency"]), Decimal(seen["paid"]), Decimal(seen["refundable"])
     parts = [in_words(paid, currency), str(seen["by"]), str(seen["on"])]
     if left != paid:
@@ -173,7 +173,7 @@ def refund_objection(amount: Decimal, currency: str, seen: Json) -> str | None:
 def refund_still_holds(
     amount: Decimal, currency: str, seen: Json, now: Json, receipts: Sequence[StepReceipt]
 ) -> bool:
-    """Return whether only this run's own refunds have changed the payment, and the amount still fits."""
+    """Return whether only this run's refunds have changed the payment, and enough is left."""
     own = sum(
         (
             Decimal(str(one.details["amount"]))
@@ -189,7 +189,7 @@ def refund_still_holds(
 
 
 def misfits(value: Json, expected: Mapping[str, object]) -> list[str]:
-    """Return the fields in which an object of Stripe's differs from the expected one: 4250.0 is not 4250."""
+    """Return the fields in which a Stripe object differs from the expected one: 4250.0 is not 4250."""
     return [
         name
         for name, wanted in expected.items()
@@ -198,7 +198,7 @@ def misfits(value: Json, expected: Mapping[str, object]) -> list[str]:
 
 
 def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
-    """Check that Stripe did what was asked.
+    """Check that Stripe did what was requested.
 
     Raises:
         EffectUnknown: its answer names something else.
@@ -209,10 +209,10 @@ def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
 
 
 def answered(value: Json, name: str, expected: Mapping[str, object]) -> None:
-    """Check that Stripe's answer is about what was asked.
+    """Check that Stripe's answer is about the requested object.
 
     Raises:
-        ToolUnavailable: it is about something else, so nothing is known.
+        ToolUnavailable: it is about another object, so nothing is known.
     """
     said = _odd(value, name, expected)
     if said:

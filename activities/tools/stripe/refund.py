@@ -1,6 +1,6 @@
-"""The tool `refund_payment`: money back to the customer, of a payment made through Stripe.
+"""The tool `refund_payment`: return money from a payment made through Stripe to the customer.
 
-`payments` says what the approver sees of the payment, and whether that still holds just before the refund.
+`payments` provides the details for the approver, and checks just before the refund that they still hold.
 `effects` makes the refund once; `client` sends it. A refund cannot be reversed, so there is no undo.
 """
 
@@ -94,7 +94,7 @@ class RefundPayment:
         return self._account.lack
 
     def objection(self, arguments: RefundArguments) -> str | None:  # noqa: ARG002  the same for all
-        """Return None: no setting forbids a refund."""
+        """Return None, because no setting forbids a refund."""
         return None
 
     def preview(self, arguments: RefundArguments, observation: JsonValue) -> str:
@@ -122,13 +122,13 @@ class RefundPayment:
     def still_holds(
         self, arguments: RefundArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
     ) -> bool:
-        """Return whether the payment is as it was, apart from the refunds of this run."""
+        """Return whether the payment is unchanged, apart from the refunds of this run."""
         if not isinstance(seen, dict) or not isinstance(now, dict):
             return False
         return refund_still_holds(arguments.amount, arguments.currency, seen, now, receipts)
 
     async def act(self, arguments: RefundArguments, idempotency_key: str) -> Receipt:
-        """Refund the amount, and check that Stripe's answer is of that refund."""
+        """Refund the amount, and check that Stripe's answer is about that refund."""
         key = stripe_key(idempotency_key)
         expected = _expected(arguments)
         parameters = {
@@ -143,13 +143,13 @@ class RefundPayment:
         return _receipt(refund)
 
     async def find_out(self, arguments: RefundArguments, idempotency_key: str) -> EffectStatus:
-        """Look the refund up among those of the payment; else say whether it may be repeated."""
+        """Look the refund up among those of the payment, or say whether it may be repeated."""
         key = stripe_key(idempotency_key)
         pages = self._account.api.refunds_of(arguments.payment)
         found = await find(pages, key, f"the refunds of {arguments.payment}", _expected(arguments))
         if not isinstance(found, dict):
             return found
-        # Under the same key Stripe would repeat its first answer, as if the refund had not failed.
+        # Under the same key, Stripe would repeat its first answer as if the refund had not failed.
         has_failed = status_of(found) in ENDED_BADLY
         return DidNotHappen(not_refunded(found)) if has_failed else Happened(_receipt(found))
 

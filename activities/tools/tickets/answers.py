@@ -1,4 +1,4 @@
-"""Classify the answer to a request, and read it: the same rules for GitHub and Jira.
+"""Classify and read the answer to a request, by the same rules for GitHub and Jira.
 
     2xx                                 done, if the body can be read; else unknown
     301, 302, 307, 308                  refused: what is asked for has moved, and nothing was done
@@ -8,7 +8,7 @@
     other 4xx                           refused: nothing happened
     all else                            unknown
 
-To a request that only reads, unknown is unavailable. Imports no client.
+For a request that only reads, unknown counts as unavailable. Imports no client.
 """
 
 import json
@@ -33,19 +33,19 @@ _LATER: Final = frozenset({408, 425, 429})
 _EXCERPT: Final = 300
 _MAX_URL: Final = 500
 _LARGEST: Final = 10**12  # number or id
-_PAUSE: Final = timedelta(minutes=1)  # where a limit was hit and no time is given
+_PAUSE: Final = timedelta(minutes=1)  # if a limit was hit and no time is given
 _LONGEST: Final = timedelta(hours=1)  # the longest window of GitHub's limits
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The one request that may be sent.
+    """The only request that may be sent.
 
     Attributes:
-        method: of HTTP.
-        path: below the address of the vendor, without the query.
-        doing: what it does, as in 'create the ticket'.
-        payload: the JSON that it carries.
+        method: the HTTP method.
+        path: the path below the vendor's address, without the query.
+        doing: its purpose in words, such as 'create the ticket'.
+        payload: its JSON.
     """
 
     method: str
@@ -59,10 +59,10 @@ class Approved:
         return self.method == "GET"
 
     def refuse_other(self, method: str, path: str, content: bytes) -> None:
-        """Compare what is about to be sent.
+        """Compare the request that is about to be sent.
 
         Raises:
-            ToolRefused: it is something else.
+            ToolRefused: it differs.
         """
         try:
             payload = json.loads(content) if content else None
@@ -92,7 +92,7 @@ class Answer:
 
 
 class NotThere(ToolRefused):
-    """What is asked for does not exist, or the token may not see it."""
+    """The requested object does not exist, or the token may not see it."""
 
 
 class Reading:
@@ -104,14 +104,14 @@ class Reading:
         self._secrets = [secret for secret in secrets if secret]
 
     def unreached(self, why: object) -> ToolUnavailable:
-        """Return the error for a request of which nothing was sent."""
+        """Return the error for a request that was not sent at all."""
         return ToolUnavailable(
             f"{self._vendor} cannot be reached to {self._approved.doing} ({self._plain(why)}); nothing was "
             "sent."
         )
 
     def lost(self, why: object) -> ToolError:
-        """Return the error for a request whose answer did not come, or cannot be read."""
+        """Return the error for a request whose answer did not arrive or cannot be read."""
         said = f"{self._vendor} did not say how its attempt to {self._approved.doing} ended"
         if self._approved.reads:
             return ToolUnavailable(f"{self._vendor} cannot {self._approved.doing} now ({self._plain(why)}).")
@@ -193,7 +193,7 @@ def _epoch(text: str) -> datetime | None:
 
 
 def _message(body: bytes) -> str:
-    """Return what an error says in words: GitHub's ``message``, Jira's ``errorMessages`` and ``errors``."""
+    """Return an error's text: GitHub's ``message``, or Jira's ``errorMessages`` and ``errors``."""
     try:
         found = json.loads(body[:100_000])
     except (ValueError, RecursionError):
@@ -215,7 +215,7 @@ def _message(body: bytes) -> str:
 
 
 def number_in(document: Any, name: str) -> int:
-    """Return a positive whole number of an answer.
+    """Return a positive whole number from an answer.
 
     Raises:
         ValueError: it has none.
@@ -227,13 +227,13 @@ def number_in(document: Any, name: str) -> int:
 
 
 def text_in(document: Any, name: str) -> str:
-    """Return a text of an answer, in one line; "" if it has none."""
+    """Return a text from an answer, in one line; "" if it has none."""
     value = document.get(name) if isinstance(document, dict) else None
     return cut(one_line(value), _MAX_URL) if isinstance(value, str) else ""
 
 
 def time_in(document: Any, name: str) -> datetime:
-    """Return an aware time of an answer.
+    """Return an aware time from an answer.
 
     Raises:
         ValueError: it has none.

@@ -1,6 +1,6 @@
 """Choose the tracker that the settings name, or say what is missing.
 
-A vendor's library is imported where its tracker is chosen, so that the application starts without it.
+A vendor's library is imported only if its tracker is chosen, so the application starts without it.
 """
 
 import re
@@ -25,7 +25,7 @@ _CLOUD: Final = (".atlassian.net", ".jira.com")
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why there is no tracker, in one sentence that says what to do."""
+    """The reason why there is no tracker, in one sentence that says what to do."""
 
     sentence: str
 

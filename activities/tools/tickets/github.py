@@ -1,8 +1,8 @@
 """GitHub, and GitHub Enterprise Server: tickets are issues.
 
-The marker is an HTML comment at the end of a body: part of the request that creates, kept by GitHub, and not
+The marker is an HTML comment at the end of a body: part of the creating request, kept by GitHub, and not
 shown to readers. To find it, the newest issues or comments of the repository are listed, because the search
-index lags by minutes; pages are read until one is not full and names no next one, at most `PAGES`.
+index lags by minutes. Pages are read until one is not full and names no next page, at most `PAGES`.
 
 `github_request` sends the requests, with the vendor's library.
 """
@@ -119,7 +119,7 @@ class GitHubTracker:
     async def find_comment(self, project: str, number: int, body: str, marker: str) -> Comment | NotFound:
         """Return the oldest comment with this marker on the issue.
 
-        The comments of one issue are only listed oldest first, those of a repository also newest first.
+        GitHub lists one issue's comments only oldest first, but a repository's comments also newest first.
         """
         owner, name = _parts(project)
         end = f"/repos/{project}/issues/{number}".lower()

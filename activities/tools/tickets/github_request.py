@@ -1,7 +1,7 @@
 """Send one request to GitHub. The only importer of githubkit, and of httpx.
 
-A client is made for each request, over a transport that sends one request, and only the approved one: no
-repeats, no redirects, no proxy of the environment, and no more of the answer than `MAX_ANSWER`.
+Each request has its own client, whose transport sends only the approved request, once: no repeats, no
+redirects, and no proxy from the environment. It reads at most `MAX_ANSWER` of the answer.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ class GitHubRequests:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The system's certificates, including a company's own authority."""
+        """The system's certificates, including those of a company's own authority."""
         return ssl.create_default_context()
 
     async def ask(self, approved: Approved, call: Call, read: Callable[[Any], Read]) -> Read:
-        """Send one request and return what ``read`` makes of its answer.
+        """Send one request and return the result of ``read`` for its answer.
 
         Raises:
             ToolError: by the table of `activities.tools.tickets.answers`.
@@ -51,7 +51,7 @@ class GitHubRequests:
     async def ask_page(
         self, approved: Approved, call: Call, read: Callable[[Any], Read]
     ) -> tuple[Read, bool]:
-        """Send one request; return what ``read`` makes of its answer, and whether it says that more follows.
+        """Send one request; return the result of ``read`` for its answer, and whether more pages follow.
 
         Raises:
             ToolError: by the table of `activities.tools.tickets.answers`.
@@ -59,7 +59,7 @@ class GitHubRequests:
         token = self._token.get_secret_value()
         reading = Reading(self._name, approved, [token])
         transport = _OneRequest(self._url, approved, self._trust, elapsed() + self._limits.whole)
-        github = GitHub(  # githubkit holds it weakly: this is the reference
+        github = GitHub(  # githubkit has only a weak reference, so keep this one
             token,
             base_url=self._url,
             user_agent="plangate",
@@ -111,7 +111,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
         self._approved.refuse_other(
             request.method, path.removeprefix(self._base.path.rstrip("/")), request.content
         )
-        if elapsed() > self._ends:  # the process was suspended: another one may have taken over
+        if elapsed() > self._ends:  # the process was suspended, so another one may have taken over
             raise httpx.ConnectTimeout("no time was left")
         request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
         self.is_sent = True
@@ -126,7 +126,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
             await response.aclose()
         headers = {name.lower(): value for name, value in response.headers.items()}
         self.answer = Answer(response.status_code, headers, bytes(body))
-        return httpx.Response(response.status_code, content=bytes(body))  # its headers are read by `answers`
+        return httpx.Response(response.status_code, content=bytes(body))  # `answers` reads the headers
 
     async def aclose(self) -> None:
         """Close the connection."""

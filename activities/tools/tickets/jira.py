@@ -1,12 +1,12 @@
 """Jira, in the cloud and in a data center: tickets are issues.
 
-The marker is a property of the issue or comment, in the request that creates it: people do not see it. A
-property can only be searched if an app declares it, so the newest issues of our own account are listed (or
-the newest comments of the issue), and the property of each is read where the list does not bring it.
+The marker is a property of the issue or comment, in the request that creates it; people do not see it.
+Properties can be searched only if an app declares them, so the newest issues of our own account (or the
+newest comments of the issue) are listed. If the list lacks their properties, each is read separately.
 
 `jira_request` sends the requests, with the vendor's library, which is synchronous: it runs in threads, which
-cannot be stopped. Each request ends within `Limits.whole`, and while one still runs nothing is said of its
-effect.
+cannot be stopped. Each request ends within `Limits.whole`; while one still runs, nothing is reported about
+its effect.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ from plangate.tool.threads import Calls
 PROPERTY: Final = "plangate"
 PAGES: Final = 4
 PER_PAGE: Final = 50
-_SEARCH_SECONDS: Final = 30  # after which no further page is read; `find_out` may take a minute
+_SEARCH_SECONDS: Final = 30  # seconds after which no further page is read; `find_out` may take a minute
 _API: Final = "rest/api/2"
 _Read = TypeVar("_Read")
 
@@ -45,7 +45,7 @@ class JiraTracker:
     """Issues of allowed projects."""
 
     setting = "PLANGATE_JIRA_PROJECTS"
-    can_close = False  # which transition closes an issue is the project's own affair
+    can_close = False  # the transition that closes an issue differs between projects
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class JiraTracker:
         """Return the oldest issue with this marker."""
         self._refuse_while_running(marker)
         reason = where_to_look(f"a ticket titled {wanted.title!r}", f"{wanted.project} on {self.name}")
-        # Not by project: a rule of Jira's may move a ticket as soon as it is there.
+        # Not by project, because an automation rule of Jira may move a new ticket immediately.
         jql = "creator = currentUser() ORDER BY created DESC"
 
         def is_like(issue: Mapping[str, Any]) -> bool:
@@ -152,10 +152,10 @@ class JiraTracker:
             return False
         return True
 
-    # ---- what is found again --------------------------------------------------------------------
+    # ---- finding by the marker ------------------------------------------------------------------
 
     def _issues(self, jql: str) -> Iterator[tuple[list[Any], bool]]:
-        """Yield pages of issues, each with whether it is the last."""
+        """Yield pages of issues, each with a flag for the last page."""
         asked: dict[str, Any] = {"jql": jql, "maxResults": PER_PAGE, "fields": "created,summary"}
         path = f"/{_API}/search"
         if self._is_cloud:
@@ -195,7 +195,7 @@ class JiraTracker:
         try:
             for entries, is_last in pages:
                 times += _times(entries, is_last=is_last)
-                # Each may cost a request: those that look like it come first.
+                # Each may cost a request, so similar entries come first.
                 for one in [*filter(is_like, entries[::-1]), *filterfalse(is_like, entries[::-1])]:
                     if self._marker_of(one, kind) == marker:
                         return one
@@ -208,10 +208,10 @@ class JiraTracker:
         return NotFound(oldest_of(times, is_whole=is_whole), reason)
 
     def _check_known(self) -> None:
-        """Do nothing if Jira knows whose token this is: to one that has expired it shows lists without them.
+        """Check that Jira knows whose token this is; for an expired token, its lists are incomplete.
 
         Raises:
-            ToolError: it does not, or did not answer.
+            ToolError: Jira does not know it, or did not answer.
         """
         whose = Approved("GET", f"/{_API}/myself", "read whose token this is")
         found = self._exchange(whose)
@@ -219,7 +219,7 @@ class JiraTracker:
             raise ToolUnavailable(f"{self.name} does not say whose token this is.")
 
     def _marker_of(self, entry: Mapping[str, Any], kind: str) -> str:
-        """Return the marker of an issue or comment, from the list or by a request of its own."""
+        """Return the marker of an issue or comment, from the list or by a separate request."""
         brought = entry.get("properties")
         if isinstance(brought, list):  # of a comment
             brought = {one["key"]: one["value"] for one in brought}
@@ -229,7 +229,7 @@ class JiraTracker:
         try:
             found = self._exchange(Approved("GET", path, f"read a {kind}"))
         except NotThere:
-            return ""  # it has no such property
+            return ""  # there is no such property
         return text_in(found["value"], "marker")
 
     def _ticket(self, wanted: CreateTicketArguments, found: Any) -> Ticket:
@@ -238,7 +238,7 @@ class JiraTracker:
         if not number.isascii() or not number.isdigit() or not int(number):
             raise ValueError("no key in the answer")
         url = f"{self._url}/browse/{key}"
-        if project != wanted.project:  # its number names another ticket of the project that was asked for
+        if project != wanted.project:  # in the requested project, its number names another ticket
             return Ticket(None, key, url, f"it is not in {wanted.project} any more")
         return Ticket(int(number), key, url)
 
@@ -251,10 +251,10 @@ class JiraTracker:
     # ---- one request ----------------------------------------------------------------------------
 
     def _refuse_while_running(self, key: str) -> None:
-        """Say nothing about an effect while its request still runs in this process.
+        """Report nothing about an effect while its request still runs in this process.
 
         Raises:
-            ToolUnavailable: it runs.
+            ToolUnavailable: it still runs.
         """
         if self._calls.is_running(key):
             raise ToolUnavailable("The request to Jira still runs in the worker, beyond its time limit.")
@@ -289,7 +289,7 @@ def _times(entries: list[Any], *, is_last: bool) -> list[datetime]:
     """Return when the entries of a page were created.
 
     Raises:
-        ValueError: that is not known, or the page says that there is more and brings nothing.
+        ValueError: that is not known, or an empty page says that there is more.
     """
     if not entries and not is_last:
         raise ValueError("an empty page that is not the last")

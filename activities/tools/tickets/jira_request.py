@@ -1,7 +1,7 @@
 """Send one request to Jira. The only importer of atlassian-python-api, and of requests.
 
-A session is made for each request, over an adapter that sends one request, and only the approved one: no
-repeats, no redirects, no proxy of the environment, and no more of the answer than `MAX_ANSWER`.
+Each request has its own session, whose adapter sends only the approved request, once: no repeats, no
+redirects, and no proxy from the environment. It reads at most `MAX_ANSWER` of the answer.
 """
 
 import base64
@@ -27,7 +27,7 @@ _CHUNK: Final = 64 * 1024
 
 
 class JiraRequests:
-    """Sends the requests of one tracker, each in the thread that calls."""
+    """Sends the requests of one tracker, each in the calling thread."""
 
     def __init__(self, name: str, url: str, user: str, token: SecretStr, limits: Limits) -> None:
         self._name = name
@@ -38,7 +38,7 @@ class JiraRequests:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The system's certificates, including a company's own authority."""
+        """The system's certificates, including those of a company's own authority."""
         return ssl.create_default_context()
 
     def exchange(self, approved: Approved, params: Mapping[str, Any] | None = None) -> Any:
@@ -98,7 +98,7 @@ class _OneRequest(HTTPAdapter):
         self.answer: Answer | None = None
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Trust the system's certificates too."""
+        """Also trust the system's certificates."""
         super().init_poolmanager(*args, **options, ssl_context=self._trust)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
@@ -114,7 +114,7 @@ class _OneRequest(HTTPAdapter):
             content if isinstance(content, bytes) else b"",
         )
         request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
-        if elapsed() > self._ends:  # the process was suspended: another one may have taken over
+        if elapsed() > self._ends:  # the process was suspended, so another one may have taken over
             raise requests.ConnectTimeout(ConnectTimeoutError("no time was left"))
         timeout = (self._limits.connect, self._limits.read)
         self.is_sent = True
@@ -125,7 +125,7 @@ class _OneRequest(HTTPAdapter):
             response.raw.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
         self.answer = Answer(response.status_code, headers, body)
-        response.raw = io.BytesIO(body)  # what the library reads and logs
+        response.raw = io.BytesIO(body)  # attributes that the library reads and logs
         return response
 
 
@@ -141,7 +141,7 @@ def _body_of(raw: Any, ends: float) -> bytes:
 
 
 def _is_unsent(error: BaseException) -> bool:
-    """Return whether no connection was made, so that nothing can have been sent."""
+    """Return whether there was no connection, so nothing can have been sent."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:

@@ -1,7 +1,7 @@
-"""Tickets and comments: the arguments of the tools, what a tracker returns, and its protocol.
+"""Tickets and comments: the arguments of the tools, the results of a tracker, and its protocol.
 
-Neither GitHub nor Jira supports idempotency keys. Each request that creates something therefore carries a
-marker made from the key, which people do not see, and an effect is found again by it (`Tracker.find_ticket`).
+Neither GitHub nor Jira supports idempotency keys. Each creating request therefore carries a marker made from
+the key, which people do not see and by which the effect can be found (`Tracker.find_ticket`).
 
 Imported by the tools and by the module of each vendor; imports neither.
 """
@@ -23,15 +23,15 @@ from plangate.tool import NotFound
 MAX_TITLE: Final = 250  # Jira takes 254 characters, GitHub 256
 MAX_BODY: Final = 30_000  # Jira takes 32,767 characters, GitHub 65,536
 MAX_NUMBER: Final = 10**12
-# The time limit of an act. A request is over much sooner (`Limits`); the rest is for a vendor that is still
-# working on it, or whose lists lag: after it, what is not listed did not happen.
+# The time limit of an act. A request ends much sooner (`Limits`); the rest is for a vendor that is still
+# working on it, or whose lists lag. After the limit, an effect that is not listed did not happen.
 ACT_SECONDS: Final = 75
 MARK: Final = "<!-- plangate:"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long one request may take, in seconds: to connect, between two parts of the answer, and in all."""
+    """How long one request may take, in seconds: to connect, between parts of the answer, and in total."""
 
     connect: float = 5
     read: float = 20
@@ -121,10 +121,10 @@ class Ticket:
     """A ticket that exists.
 
     Attributes:
-        number: in the project where it was created; None if it was moved to another one, so that no later
-            step takes it for a number of the first.
-        key: by which people know it.
-        url: where people see it.
+        number: its number in the project where it was created; None if it was moved to another project, so
+            that no later step mistakes it for a number of the first.
+        key: its name for people.
+        url: its address for people.
         differs: how it differs from what was sent.
     """
 
@@ -153,7 +153,7 @@ class TicketState:
 
 
 class Tracker(Protocol):
-    """A vendor's system of tickets.
+    """A vendor's ticket system.
 
     Each method that changes something sends one request and raises as `plangate.tool.Tool.act` does; the
     others raise `ToolUnavailable` or `ToolRefused`.
@@ -165,7 +165,7 @@ class Tracker(Protocol):
     can_close: bool
 
     def key_of(self, project: str, number: int) -> str:
-        """Return the name of a ticket by which people know it."""
+        """Return a ticket's name for people."""
 
     async def create(self, wanted: CreateTicketArguments, marker: str) -> Ticket:
         """Create a ticket."""
@@ -193,12 +193,12 @@ class Tracker(Protocol):
 
 
 def where_to_look(what: str, where: str) -> str:
-    """Return where a person can look if the lists do not reach back to an act."""
+    """Return where a person can look if the lists do not reach back to the act."""
     return f"Its marker is not among the newest entries. Look for {what} in {where}."
 
 
 def oldest_of(created: Sequence[datetime], *, is_whole: bool) -> datetime | None:
-    """Return from which time on a list of entries, newest first, is complete; None if it has all of them.
+    """Return the time from which a list of entries, newest first, is complete; None if it has all entries.
 
     A list in another order is complete only from the time of its newest entry on.
     """

@@ -1,9 +1,9 @@
 """The tools `create_ticket` and `comment_ticket`: one ticket or one comment, in an allowed project.
 
 `ticket` has the arguments and the protocol of a tracker; `github` and `jira` each talk to one vendor;
-`answers` classifies what they answer; `choice` reads the settings.
+`answers` classifies the answers; `choice` reads the settings.
 
-Neither vendor supports idempotency keys, so both tools look their effect up by its marker. Where there is no
+Neither vendor supports idempotency keys, so both tools look their effect up by its marker. If there is no
 trace of it, the worker waits until it can no longer happen (docs/decisions/0057).
 """
 
@@ -41,7 +41,7 @@ _SHOWN_TITLE: Final = 260
 
 
 class _TicketTool:
-    """What both tools have in common."""
+    """The common base of both tools."""
 
     def __init__(self, tracker: Tracker | Missing) -> None:
         self._chosen = tracker
@@ -60,7 +60,7 @@ class _TicketTool:
         return self._chosen.sentence if isinstance(self._chosen, Missing) else None
 
     def advice(self) -> str:
-        """Return the projects in which there may be tickets."""
+        """Return the allowed projects for the planner."""
         if isinstance(self._chosen, Missing):
             return ""
         return f"Allowed projects, on {self._chosen.name}: {', '.join(self._chosen.projects)}."
@@ -94,7 +94,7 @@ class _TicketTool:
 
 
 class CreateLastingTicket(_TicketTool):
-    """Creates one ticket, on a tracker that offers no sure way to close it again."""
+    """Creates one ticket, on a tracker without a reliable way to close it."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="create_ticket",
@@ -123,7 +123,7 @@ class CreateLastingTicket(_TicketTool):
 
 
 class CreateTicket(CreateLastingTicket):
-    """Creates one ticket, and closes it if that has to be undone."""
+    """Creates one ticket, and closes it to undo that."""
 
     declaration: ClassVar[ToolDeclaration] = replace(CreateLastingTicket.declaration, undoable=True)
 
@@ -147,14 +147,14 @@ class CreateTicket(CreateLastingTicket):
     async def find_out_undo(
         self, arguments: CreateTicketArguments, receipt: Receipt, idempotency_key: str
     ) -> EffectStatus:
-        """Return whether the ticket is closed; to close it twice changes nothing."""
+        """Return whether the ticket is closed; closing it twice changes nothing."""
         del idempotency_key
         seen = await self._tracker.look_at(arguments.project, int(str(receipt.details["number"])))
         return Happened(_closed(receipt)) if seen.state == "closed" else Repeatable()
 
 
 class CommentTicket(_TicketTool):
-    """Adds one comment to a ticket that is as it was when the plan was drafted."""
+    """Adds one comment to a ticket that is unchanged since the plan was drafted."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="comment_ticket",
@@ -231,7 +231,7 @@ class CommentTicket(_TicketTool):
         comment = str(receipt.details["id"])
         if await self._tracker.has_comment(arguments.project, _number(arguments), comment):
             return Repeatable()
-        # To a token that may not see the ticket any more, its comments are not there either.
+        # For a token that can no longer see the ticket, its comments do not exist either.
         await self._tracker.look_at(arguments.project, _number(arguments))
         return Happened(self._deleted(arguments, comment))
 
@@ -267,12 +267,12 @@ def _closed(receipt: Receipt) -> Receipt:
 
 
 def _number(arguments: CommentTicketArguments) -> int:
-    assert isinstance(arguments.ticket, int)  # references are resolved before a step acts or is observed
+    assert isinstance(arguments.ticket, int)  # references are resolved before a step acts or observes
     return arguments.ticket
 
 
 def _in_words(body: str) -> str:
-    """Return ``3 lines, which mention @dana``: whom the vendor notifies."""
+    """Return ``3 lines, which mention @dana``, because the vendor notifies these people."""
     lines = counted(body.count("\n") + 1, "line")
     mentions = list(dict.fromkeys(_MENTION.findall(body)))
     if not mentions:
