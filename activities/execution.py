@@ -238,7 +238,9 @@ class Execution:
         left = attempt.still_lands(claim, min(limit, self._longest_wait))
         if left is not None:
             keep_what_broke_off(str(error))
-            raise StillBegun(f"{error} It may still happen, so it is looked at again later.", left) from error
+            raise StillBegun(
+                f"{error} It may still happen, so it will be looked up again later.", left
+            ) from error
 
     async def _act(self, attempt: StepAttempt, step: Step, claim: Claim) -> Receipt:
         try:
@@ -379,7 +381,7 @@ def _with_what_broke_off(error: EffectUnknown) -> EffectUnknown:
     said, before = str(error), what_broke_off()
     if not before or said in before:
         return EffectUnknown(before or said)
-    return EffectUnknown(f"{said} The attempt before ended so: {before}")
+    return EffectUnknown(f"{said} The previous attempt ended with: {before}")
 
 
 def _arguments(

@@ -74,7 +74,7 @@ class Scenario:
 
 
 SCENARIOS = {
-    # The suite has a sample of its own (tests/integration/test_http_api.py).
+    # The suite has its own sample (tests/integration/test_http_api.py).
     "api": Scenario(api.act, api.FULL, api.QUICK, in_suite=False),
     "worker": Scenario(kill_the_worker.act, kill_the_worker.FULL, kill_the_worker.QUICK),
     "server": Scenario(kill_the_server.act, kill_the_server.FULL, kill_the_server.QUICK),
@@ -83,27 +83,27 @@ SCENARIOS = {
     "burst": Scenario(burst.act, burst.FULL, burst.QUICK),
     "hold": Scenario(hold.act, hold.FULL, hold.QUICK),
     "inbox": Scenario(inbox.act, inbox.FULL, inbox.QUICK),
-    # The suite has a sample of its own (tests/workflow/test_prompt_injections.py).
+    # The suite has its own sample (tests/workflow/test_prompt_injections.py).
     "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
     "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
     "notices": Scenario(notices.sqlite, notices.FULL, notices.QUICK),
     "notices-postgres": Scenario(
         notices.postgres, notices.FULL, notices.QUICK, in_suite=False, on_postgres=True
     ),
-    # The suite has samples of its own (tests/integration/test_notice_channels.py).
+    # The suite has its own samples (tests/integration/test_notice_channels.py).
     "notice-faults": Scenario(notice_faults.act, notice_faults.FULL, notice_faults.QUICK, in_suite=False),
     "notice-texts": Scenario(notice_texts.act, notice_texts.FULL, notice_texts.QUICK, in_suite=False),
     "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
-    # The suite has a sample of its own (tests/unit/test_time_stories.py).
+    # The suite has its own sample (tests/unit/test_time_stories.py).
     "calendars": Scenario(calendars.act, calendars.FULL, calendars.QUICK, in_suite=False),
-    # The suite has a sample of its own (tests/unit/test_delegations.py).
+    # The suite has its own sample (tests/unit/test_delegations.py).
     "delegations": Scenario(delegations.act, delegations.FULL, delegations.QUICK, in_suite=False),
-    # The suite has a sample of its own (tests/unit/test_period.py).
+    # The suite has its own sample (tests/unit/test_period.py).
     "periods": Scenario(periods.act, periods.FULL, periods.QUICK, in_suite=False),
     "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
-    # The suite has a sample of its own (tests/integration/test_forged_proofs.py).
+    # The suite has its own sample (tests/integration/test_forged_proofs.py).
     "proofs": Scenario(proofs.act, proofs.FULL, proofs.QUICK, in_suite=False),
-    # The suite has a sample of its own, on both databases (tests/integration/test_limit_stories.py).
+    # The suite has its own sample, on both databases (tests/integration/test_limit_stories.py).
     "limits": Scenario(limits.sqlite, limits.FULL, limits.QUICK, in_suite=False),
     "limits-postgres": Scenario(
         limits.postgres, limits.FEWER, limits.QUICK, in_suite=False, on_postgres=True
@@ -114,12 +114,12 @@ SCENARIOS = {
     "postgres": Scenario(
         lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.ONCE, on_postgres=True
     ),
-    # The suite has a sample of its own (tests/workflow/test_stale_worlds.py).
+    # The suite has its own sample (tests/workflow/test_stale_worlds.py).
     "stale": Scenario(stale_worlds.act, stale_worlds.FULL, stale_worlds.QUICK, in_suite=False),
     "tickets": Scenario(tickets.act, tickets.FULL, tickets.QUICK),
-    # The suite has a sample of its own (tests/integration/test_tracker_faults.py).
+    # The suite has its own sample (tests/integration/test_tracker_faults.py).
     "ticket-faults": Scenario(ticket_faults.act, ticket_faults.FULL, ticket_faults.QUICK, in_suite=False),
-    # The suite has a sample of its own (tests/unit/test_visual_tricks.py).
+    # The suite has its own sample (tests/unit/test_visual_tricks.py).
     "tricks": Scenario(tricks.act, tricks.FULL, tricks.QUICK, in_suite=False),
     "outage": Scenario(outage.sqlite, outage.FULL, outage.QUICK),
     "outage-postgres": Scenario(outage.postgres, outage.FULL, outage.QUICK, in_suite=False, on_postgres=True),

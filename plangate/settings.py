@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         description="how long an effect in doubt may still happen before a person is asked, in seconds; "
-        "at most its tool's time limit counts",
+        "at most its tool's time limit",
     )
     max_steps: int = Field(default=20, ge=1, le=200, description="how many steps a plan may have")
 
@@ -238,13 +238,13 @@ class Settings(BaseSettings):
         default=20,
         ge=1,
         le=10_000,
-        description="how many messages a person gets in an hour at most; what is more comes as one",
+        description="how many messages a person gets in an hour at most; the rest come as one",
     )
     operators: str = Field(
         default="operator",
         pattern=r"^[!-~]{1,100}$",
         examples=["operator"],
-        description="the role of the people who are told when something is wrong with the installation",
+        description="the role of the people who are notified when something is wrong with the installation",
     )
 
     worker_build_id: str | None = Field(

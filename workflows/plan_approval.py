@@ -78,8 +78,8 @@ _LEAVES: Final = "leave-a-step-that-waits"
 _KEEPS: Final = "keep-plan-of-failed-edit"
 """The patch by which an edit that cannot be drafted leaves the plan in review; before, it ended the run."""
 _NO_CRON: Final = (
-    "Plangate takes no Temporal cron: all its runs have one id, and so are one request, which is executed "
-    "once. Use a Temporal schedule, which gives each start an id of its own: temporal schedule create "
+    "Plangate does not support Temporal's cron: all its runs have one id, so they are one request, which is "
+    "executed once. Use a Temporal schedule, which gives each start its own id: temporal schedule create "
     "--help. End this cron with: temporal workflow terminate -w ID"
 )
 _OR_SIGNED: Final = ", or what `starter.py sign` printed"

@@ -333,7 +333,7 @@ def _may_not_take(order: DelegationOrder, approver: Approver, people: People) ->
     if not person.active:
         return f"{person.name} is no longer active"
     if same_person(person.name, approver.name):
-        return "no one stands in for themselves; name another person"
+        return "people cannot stand in for themselves; name another person"
     return None
 
 
@@ -377,7 +377,10 @@ def _acceptance(order: DelegationOrder, sender: Identified, people: People | Non
     if order.action is DelegationAction.BACK:
         return f"{by} is back, and gets their own messages again"
     if order.action is DelegationAction.END or order.until is None:
-        return f"{order.to} may no longer act for {by} by what {by} lent; approvals so given no longer hold"
+        return (
+            f"{order.to} may no longer act for {by} by what {by} lent; "
+            "approvals given in this way are no longer valid"
+        )
     if order.action is DelegationAction.AWAY:
         until = f"{by} is away until {order.until:%Y-%m-%d %H:%M} UTC"
         person = people.find(by) if people is not None else None
@@ -385,7 +388,7 @@ def _acceptance(order: DelegationOrder, sender: Identified, people: People | Non
         if not order.to and not lent_to:
             return f"{until}; no one is named and no role is lent, so messages still go to {by}"
         who = order.to or " and ".join(lent_to)
-        return f"{until}; messages go to {who}, and no right to decide goes with them"
+        return f"{until}; messages go to {who}, but the right to decide does not"
     return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"
 
 

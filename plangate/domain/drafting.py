@@ -38,7 +38,9 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     for index, step in enumerate(proposed.steps):
         at: FaultPath = ("steps", index)
         if step.tool in tools and tools[step.tool].reads_only:
-            faults.append(Fault((*at, "tool"), f"{step.tool} only reads, so it is no step; leave it out"))
+            faults.append(
+                Fault((*at, "tool"), f"{step.tool} only reads, so it cannot be a step; leave it out")
+            )
             continue
         try:
             arguments = _completed(step.tool, check_arguments(step.tool, step.arguments, tools, at), at)
@@ -143,5 +145,5 @@ def _completed(tool: str, arguments: ToolArguments, at: FaultPath) -> dict[str, 
 
 def _tools_bug(tool: str, error: Exception, at: FaultPath) -> PlanInvalid:
     """Report that a tool's model failed; its bug must not block a run or the decisions on it."""
-    problem = f"{tool} could not check these arguments ({type(error).__name__}); its author has to mend it"
+    problem = f"{tool} could not check these arguments ({type(error).__name__}); its author has to fix it"
     return PlanInvalid([Fault((*at, "arguments"), problem)])

@@ -166,7 +166,7 @@ def _may_not_revoke(person: Person, by: Person, order: KeyOrder, enrolment: Enro
 
 def _may_not_confirm(person: Person, by: Person, people: People, enrolment: Enrolment | None) -> str | None:
     if not by.enroller:
-        return f"{by.name} is no enroller; the list of people says who is: enroller = true"
+        return f"{by.name} is not an enroller; the list of people marks enrollers with enroller = true"
     if not person.active:
         return f"{person.name} is no longer active"
     if enrolment is None:

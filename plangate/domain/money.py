@@ -37,7 +37,7 @@ def places_of(currency: str) -> int:
     """
     places = PLACES.get(currency)
     if places is None:
-        raise ValueError(f"{currency!r} is no currency; use a code of ISO 4217, such as EUR")
+        raise ValueError(f"{currency!r} is not a currency; use a code of ISO 4217, such as EUR")
     return places
 
 

@@ -429,7 +429,7 @@ def _acceptance(stops: StandingStops, decision: StopDecided) -> str:
     accepted = decision.model_copy(update={"verdict": Verdict(accepted=True, reason="")})
     after = apply(stops, accepted)
     if order.action is Action.STOP:
-        return f"{what} waits from now on (stop {after.accepted}); decisions are still taken"
+        return f"{what} waits from now on (stop {after.accepted}); decisions are still accepted"
     left = after.on(order.tool)
     if left is not None:
         return f"{approver.name}'s release is recorded; {still_needed(left)} must release it too"

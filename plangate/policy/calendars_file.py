@@ -132,7 +132,7 @@ def faults_of_calendar(name: str, at: FaultPath, calendars: Mapping[str, Calenda
     """Return the fault of a reference to a calendar that the file does not have."""
     if not name or name in calendars:
         return []
-    return [Fault(at, f"{name!r} is no calendar of this file; add it under [[{TABLE}]]")]
+    return [Fault(at, f"{name!r} is not a calendar in this file; add it under [[{TABLE}]]")]
 
 
 def _calendar(entry: CalendarEntry) -> Calendar:
@@ -161,7 +161,7 @@ def _yearly(days: Sequence[date | str]) -> tuple[str, ...]:
 def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[Fault]:
     faults = []
     if not calendar.weekdays and not entry.extra_days:
-        faults.append(Fault((*at, "weekdays"), "are none, and there are no extra_days; name some"))
+        faults.append(Fault((*at, "weekdays"), "are empty, and there are no extra_days; name some"))
     if _overlap(calendar.hours):
         faults.append(Fault((*at, "hours"), "overlap; write each hour of a day once"))
     both = set(entry.days_off) & set(entry.extra_days)
@@ -179,7 +179,11 @@ def faults_of_zone(zone: str, at: FaultPath) -> list[Fault]:
     """Return the fault of a time zone that this system does not know."""
     if is_zone(zone):
         return []
-    return [Fault((*at, "zone"), f"{zone!r} is no time zone that is known here; write it like Europe/Berlin")]
+    return [
+        Fault(
+            (*at, "zone"), f"{zone!r} is not a time zone that this system knows; write it like Europe/Berlin"
+        )
+    ]
 
 
 def _unknown(entry: CalendarEntry, at: FaultPath) -> list[Fault]:

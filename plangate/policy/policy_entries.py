@@ -107,17 +107,19 @@ class DefaultEntry(Typed):
     remind: list[Seconds] = Field(
         default_factory=list,
         max_length=MOST_REMINDERS,
-        description="how long before the deadline those are reminded who can still approve: "
+        description="how long before the deadline people who can still approve are reminded: "
         '`["24h", "2h"]`. Default: never',
     )
     escalate: list[EscalateEntry] = Field(
         default_factory=list,
         max_length=MOST_ESCALATIONS,
-        description="which roles may approve, too, after how much of a review; see [escalation](#escalation)",
+        description="roles that may also approve once a review has lasted for some time; "
+        "see [escalation](#escalation)",
     )
     approval_valid_for: Seconds | None = Field(
         default=None,
-        description="how old an approval may be when a step starts; else the plan is in review again",
+        description="how old an approval may be when a step starts; "
+        "if it is older, the plan is in review again",
     )
 
     settle: Annotated[int, BeforeValidator(_cooling)] | None = Field(
@@ -135,7 +137,7 @@ class DefaultEntry(Typed):
     )
     batch: bool = Field(
         default=False,
-        description="whether such plans may be approved several at once, by one touch. Default: `false`",
+        description="whether several such plans may be approved together, by one touch. Default: `false`",
     )
     notify_details: bool = Field(
         default=False,
@@ -165,8 +167,8 @@ class ResolveEntry(Typed):
     resolutions: list[Annotated[Resolution, BeforeValidator(_resolution)]] | None = Field(
         default=None,
         min_length=1,
-        description="which of `retry`, `skip`, `mark_done`, `undo` they may choose (default: all), and "
-        "`abort` always",
+        description="those of `retry`, `skip`, `mark_done`, `undo` that they may choose, "
+        "besides `abort`. Default: all",
     )
 
 
@@ -179,11 +181,11 @@ class SeeEntry(Typed):
     when: When = Field(description=_CONDITION)
     who: list[Annotated[Party, BeforeValidator(_party)]] = Field(
         default_factory=list,
-        description="who may see it, of `requester`, `authors` (they edited the plan) and `deciders`, who "
-        "always may",
+        description="who may see the run: `requester`, `authors` (who edited the plan) or `deciders` "
+        "(who always may)",
     )
     roles: list[Name] = Field(
-        default_factory=list, description="people with one of these roles may see it too"
+        default_factory=list, description="people with one of these roles may also see it"
     )
 
 
@@ -194,7 +196,7 @@ class WholePolicy(Typed):
 
     hold_timeout: Seconds | None = Field(
         default=None,
-        description="how long a run may be held; then it is aborted, without doing more. Default: `72h`",
+        description="how long a run may be held before it is aborted, without doing more. Default: `72h`",
     )
     delegable: list[Name] = Field(
         default_factory=list,

@@ -82,7 +82,7 @@ def faults_of_times(rules: Iterable[Rule]) -> Iterator[Fault]:
         yield Fault(
             (),
             f"has the rule {longest.name} with a settle no shorter than the approval_valid_for of "
-            f"{shortest.name}: of a plan that both match no step could begin; make settle shorter",
+            f"{shortest.name}: no step of a plan that both match could begin; make settle shorter",
         )
 
 

@@ -51,10 +51,10 @@ def fault_of_country(country: str, region: str) -> str | None:
         return None
     regions = package.list_supported_countries().get(country)
     if regions is None:
-        return f"no holidays are known of {country!r}; write its ISO 3166 code, such as DE"
+        return f"no holidays are known for {country!r}; write its ISO 3166 code, such as DE"
     if region and region not in regions:
         known = f"; known are {', '.join(regions)}" if regions else ""
-        return f"no holidays are known of the region {region!r} of {country}{known}"
+        return f"no holidays are known for the region {region!r} of {country}{known}"
     return None
 
 

@@ -215,7 +215,7 @@ class ToolFunction(Generic[P, R]):
         acts = set(self._attached) - {"objection", "lacks"}
         if self._reads_only and (acts or self._safety or self._wants_key):
             what = next(iter(sorted(acts)), "retry_safety" if self._safety else KEY)
-            self._refuse(f"it only reads, so {what} means nothing; remove it, or reads_only.")
+            self._refuse(f"it only reads, so {what} has no effect; remove it, or reads_only.")
         safety, finds_out = self._retry_safety(), "find_out" in self._attached
         if safety in (RetrySafety.LOOK_UP, RetrySafety.BY_CALL) and not finds_out:
             self._refuse(f"its retry safety needs a look-up; add one with @{self._name}.find_out.")
@@ -243,7 +243,7 @@ class ToolFunction(Generic[P, R]):
             self._refuse(f'identifying={identifying!r} must be names of arguments, as in ("payment",).')
         for name in identifying:
             if name not in self._arguments.model_fields:
-                self._refuse(f"identifying names {name!r}, which is none of its arguments: {known}.")
+                self._refuse(f"identifying names {name!r}, which is not one of its arguments: {known}.")
         return tuple(identifying)
 
     def _checked_safety(self, safety: object) -> RetrySafety | None:
@@ -298,7 +298,7 @@ def tool(function: Any = None, /, **options: Any) -> Any:
 def _checked_name(function: Callable[..., Any], name: str | None) -> str:
     own = name if name is not None else getattr(_inner(function), "__name__", None)
     if own is None:
-        refuse(function, type(function).__name__, 'it has no name of its own; give one: tool(…, name="…").')
+        refuse(function, type(function).__name__, 'it has no name; give one: tool(…, name="…").')
     if not _NAME.fullmatch(own):
         refuse(
             function,

@@ -308,7 +308,7 @@ def lacks_of(tool: Tool) -> str:
     try:
         return (tool.lacks() or "").strip()
     except Exception as error:  # noqa: BLE001  the author's code failed: the tool is not offered
-        return f"its check of its settings failed ({type(error).__name__}: {error})"
+        return f"the check of its settings failed ({type(error).__name__}: {error})"
 
 
 def settles_within_of(tool: Tool) -> timedelta | None:

@@ -19,8 +19,8 @@ from plangate.tool.places import plain_function, refuse
 
 KEY: Final = "idempotency_key"
 _NOT_JSON: Final = {
-    "uniqueItems": "a set has no order, and JSON none of it; use list or tuple",
-    "writeOnly": "a secret must not stand in a plan; read it from the environment in the function",
+    "uniqueItems": "JSON has no sets; use list or tuple",
+    "writeOnly": "a secret must not be in a plan; read it from the environment in the function",
 }
 
 

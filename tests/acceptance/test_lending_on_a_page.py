@@ -189,7 +189,7 @@ async def test_what_cannot_be_lent_is_said_before_anything_is_signed(
         ({"until": "soon"}, "Say until which day you lend."),
         ({"until": day(-2)}, "has passed; name a later time"),
         ({"until": day(99)}, "more than 90 days ahead"),
-        ({"to": "dana"}, "no one stands in for themselves"),
+        ({"to": "dana"}, "people cannot stand in for themselves"),
         ({"to": "mallory"}, "mallory is not in the list of people"),
         ({"roles": "legal"}, "dana does not have the role legal"),
         ({}, "none of yours counts yet"),

@@ -78,10 +78,10 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('zone = "Europe/Munich"', "is no time zone that is known here"),
+        ('zone = "Europe/Munich"', "is not a time zone that this system knows"),
         ('zone = "../etc/passwd"', "zone:"),
         ("zone = 1", "zone:"),
-        ("weekdays = []", "weekdays: are none"),
+        ("weekdays = []", "weekdays: are empty"),
         ('weekdays = ["monday"]', "must be one of: mon, tue"),
         ("hours = []", "at least 1"),
         ('hours = ["9-17"]', "must be text such as '09:00-17:30'"),

@@ -286,7 +286,7 @@ def test_who_may_approve_later_may_see_the_run_from_the_beginning() -> None:
         ('timeout = "1h"\nescalate = [{ after = "1h", to = "board" }]', "no earlier than the review ends"),
         ('timeout = "1h"\nremind = ["1h"]', "would come before the review begins"),
         ('timeout = "2 working days"', "name the calendar for it"),
-        ('timeout = "2 working days"\ncalendar = "x"', "is no calendar of this file"),
+        ('timeout = "2 working days"\ncalendar = "x"', "is not a calendar in this file"),
         ('timeout = "0 working hours"\ncalendar = "x"', "is not between 1 and 2000 working hours"),
         ('timeout = "3 working weeks"', "cannot be read"),
     ],

@@ -211,14 +211,14 @@ def assert_read_back(arguments: ToolArguments) -> None:
     [
         ({"type": "string"}, "not that of an object"),
         ({"properties": []}, "properties without names"),
-        ({"type": "object", "required": "a"}, "no JSON Schema"),
+        ({"type": "object", "required": "a"}, "not a JSON Schema"),
         ({"properties": {"a": {"$ref": "https://example.org/x.json"}}}, "only references within it"),
         ({"properties": {"a": {"$ref": "#/$defs/none"}}}, "which it does not have"),
         ({"properties": {"a": {"description": "x" * MAX_SCHEMA}}}, "more than the limit of 65,536"),
         ({"properties": {"why": {}}}, "reserved for the reason"),
         ({"properties": {"$ref": {"type": "string"}}}, "cannot use"),
         ({"properties": {"a": 5}}, "not a schema"),
-        ({"properties": {"a": {"type": "text"}}}, "no JSON Schema"),
+        ({"properties": {"a": {"type": "text"}}}, "not a JSON Schema"),
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused_with_its_reason(schema: dict[str, Any], why: str) -> None:

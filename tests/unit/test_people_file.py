@@ -182,9 +182,9 @@ def test_a_person_works_by_their_own_calendar_else_by_that_of_a_role_and_in_thei
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ('[[person]]\nname = "x"\ncalendar = "mars"', "'mars' is no calendar of this file"),
-        ('[[role]]\nname = "ops"\ncalendar = "mars"', "'mars' is no calendar of this file"),
-        ('[[person]]\nname = "x"\nzone = "Mars/Base"', "no time zone that is known here"),
+        ('[[person]]\nname = "x"\ncalendar = "mars"', "'mars' is not a calendar in this file"),
+        ('[[role]]\nname = "ops"\ncalendar = "mars"', "'mars' is not a calendar in this file"),
+        ('[[person]]\nname = "x"\nzone = "Mars/Base"', "not a time zone that this system knows"),
     ],
 )
 def test_a_calendar_or_a_zone_that_does_not_exist_is_a_fault(tmp_path: Path, more: str, message: str) -> None:

@@ -218,15 +218,15 @@ def test_rules_name_calendars_and_all_that_match_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (rule("true", more="window = 'office'"), "'office' is no calendar of this file"),
-        (rule("true", more="freeze = 'office'"), "'office' is no calendar of this file"),
+        (rule("true", more="window = 'office'"), "'office' is not a calendar in this file"),
+        (rule("true", more="freeze = 'office'"), "'office' is not a calendar in this file"),
         (
             CALENDARS + rule("true", "[]", more="window = 'office'"),
             "window, freeze, batch and notify_details",
         ),
         (
             '[[calendar]]\nname = "no"\nzone = "UTC"\nweekdays = []\n' + rule("true", more="window = 'no'"),
-            "are none, and there are no extra_days",
+            "are empty, and there are no extra_days",
         ),
     ],
 )

@@ -776,8 +776,8 @@ REFUSED = [
     (only_arguments, "it has no docstring"),
     (reasoned, "'why' is reserved for the reason of a step; rename it."),
     (opened, "JSON cannot hold the argument stream"),
-    (setted, "JSON cannot hold the argument names: a set has no order"),
-    (secret, "JSON cannot hold the argument password: a secret must not stand in a plan"),
+    (setted, "JSON cannot hold the argument names: JSON has no sets"),
+    (secret, "JSON cannot hold the argument password: a secret must not be in a plan"),
     (binary, "JSON cannot hold the argument data: use str instead of bytes."),
     (called, "JSON cannot hold the argument back"),
     (
@@ -837,7 +837,7 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: 
     ("thing", "said"),
     [
         (Bank, "decorate a function, not a class or a value."),
-        (Bank(), "it has no name of its own; give one"),
+        (Bank(), "it has no name; give one"),
         (staticmethod(plain), "decorate a plain function, or a bound method."),
         (7, "decorate a function, not a class or a value."),
         (len, "builtins: the tool len cannot be used: obj can only be passed by position"),
@@ -946,7 +946,7 @@ def test_what_only_reads_has_nothing_that_belongs_to_an_effect(kind: str) -> Non
         return place
 
     getattr(look, kind)(lambda: None)
-    with pytest.raises(ToolInvalid, match=f"only reads, so {kind} means nothing"):
+    with pytest.raises(ToolInvalid, match=f"only reads, so {kind} has no effect"):
         _ = look.declaration
 
 

@@ -159,7 +159,7 @@ def breaks() -> str:
     ("made", "said"),
     [
         (charge, "charge is not set up on this worker: BANK_URL is not set."),
-        (broken, "broken is not set up on this worker: its check of its settings failed (KeyError: 'BANK')"),
+        (broken, "broken is not set up on this worker: the check of its settings failed (KeyError: 'BANK')"),
     ],
 )
 def test_a_plan_with_a_tool_that_lacks_something_is_refused_and_names_the_setting(made, said: str) -> None:

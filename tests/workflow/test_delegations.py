@@ -182,7 +182,7 @@ async def test_a_role_that_was_taken_back_no_longer_holds(lending: Gate) -> None
         (order(), False, "ask for the assurance signed, so lending it does too"),
         (order(days=-1), True, '"until" has passed'),
         (order(days=91), True, "more than 90 days ahead"),
-        (order(to="dana"), True, "no one stands in for themselves"),
+        (order(to="dana"), True, "people cannot stand in for themselves"),
         (order(to="mallory"), True, "mallory is not in the list of people"),
         (order(by="mallory"), False, "mallory is not in the list of people"),
         (order(by="fred"), False, "fred does not have the role finance"),
@@ -457,7 +457,7 @@ async def test_who_is_away_is_in_the_list_until_they_are_back_and_lends_nothing_
         answer = await sent(lending, signed(lending, leaving(to="erik", reason="on leave")))
         assert answer.accepted, answer.reason
         assert [(one.by, one.to) for one in answer.away] == [("dana", "erik")]
-        assert "messages go to erik, and no right to decide goes with them" in answer.reason
+        assert "messages go to erik, but the right to decide does not" in answer.reason
         people = await listed_now(lending)
         assert told_instead("dana", people, now()) == ("erik",)
         assert not (await lending.decide(status, by="erik")).accepted
@@ -482,7 +482,7 @@ async def test_who_is_away_is_in_the_list_until_they_are_back_and_lends_nothing_
     [
         (leaving(days=-1), '"until" has passed'),
         (leaving(days=91), "more than 90 days ahead"),
-        (leaving(to="dana"), "no one stands in for themselves"),
+        (leaving(to="dana"), "people cannot stand in for themselves"),
         (leaving(to="mallory"), "mallory is not in the list of people"),
         (leaving(by="mallory"), "mallory is not in the list of people"),
         (leaving(until=None), 'an absence takes "until"'),

@@ -145,7 +145,10 @@ async def test_a_step_that_only_reads_is_refused_wherever_it_comes_from(idle_gat
     plan = {"summary": "Read", "steps": [{"tool": "shelf", "arguments": {"title": "order"}}]}
     async with idle_gate.worker():
         result = await idle_gate.result(await idle_gate.submit(plan=plan))
-        assert (result.outcome, "shelf only reads, so it is no step" in result.reason) == ("failed", True)
+        assert (result.outcome, "shelf only reads, so it cannot be a step" in result.reason) == (
+            "failed",
+            True,
+        )
         status = await idle_gate.in_review(request="Refund")
         answer = await idle_gate.decide(status, "edit", by="erik", new_plan=plan)
         assert not answer.accepted

@@ -115,7 +115,7 @@ def _check(plain: dict[str, Any]) -> None:
         Draft202012Validator.check_schema(plain)
     except SchemaError as error:
         at = "/".join(map(str, error.absolute_path)) or "its top"
-        raise SchemaRefused(f"is no JSON Schema (at {_shown(at)}: {_shown(error.message)})") from None
+        raise SchemaRefused(f"is not a JSON Schema (at {_shown(at)}: {_shown(error.message)})") from None
     if REASON_ARGUMENT in plain.get("properties", {}):
         raise SchemaRefused(f"has an argument called '{REASON_ARGUMENT}', reserved for the reason of a step")
 
