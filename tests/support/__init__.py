@@ -1,1 +1,1 @@
-"""What several tests use: rigs, fakes, stand-in servers, and makers of test data."""
+"""Code for several tests: rigs, fakes, stand-in servers, and generators of test data."""

@@ -1,4 +1,4 @@
-"""A tool that does everything a tool can: it observes, undoes, returns what later steps refer to, and fails.
+"""A tool with every ability: it observes, undoes, returns fields for later steps, and fails on request.
 
 Like the notebook, its file is the world: what stands in it is what happened.
 """

@@ -1,4 +1,4 @@
-"""Generated calls of the HTTP API, valid and not, by what its OpenAPI document says."""
+"""Generate valid and invalid calls of the HTTP API from its OpenAPI document."""
 
 from collections import Counter
 from collections.abc import Iterable

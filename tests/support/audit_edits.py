@@ -1,4 +1,4 @@
-"""Everything that somebody with the database, or a bundle, might do to a trail; each is to be found.
+"""Everything that an attacker with the database or a bundle might do to a trail; all must be found.
 
 That somebody knows all of our code and has every right on the database: takes the triggers off, computes
 hashes anew and keeps the rows beside the trail in step. What they have not is a private key, hence they can

@@ -1,4 +1,4 @@
-"""A passkey in software: it makes the assertions that a browser with a real authenticator makes."""
+"""A passkey in software: it makes the same assertions as a browser with a real authenticator."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A bank that accepts transfers at once and says later how they ended, as its file tells.
+"""A bank that accepts transfers immediately, and later reports how they ended, by its file.
 
 The file is the bank: a transfer is a line of it, and so is the end that the bank gives it.
 """

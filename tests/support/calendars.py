@@ -1,4 +1,4 @@
-"""Calendars by chance, near the moments at which clocks are changed and years end."""
+"""Random calendars, near changes of clocks and ends of years."""
 
 import random
 from datetime import UTC, date, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""Processes that claim steps as workers do, until they are killed."""
+"""Processes that claim steps like workers until they are killed."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A network between a worker and the server that can be cut, and mended again."""
+"""A network between a worker and the server that can be cut and restored."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A small HTTP service that answers as a test says: it accepts, refuses, or breaks off."""
+"""A small HTTP service with answers set by a test: it accepts, refuses, or breaks off."""
 
 import socket
 import threading

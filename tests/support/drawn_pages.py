@@ -1,4 +1,4 @@
-"""Pages of the inbox drawn without a server, and what a browser would find in them."""
+"""Render pages of the inbox without a server, and find in them what a browser would."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Working fakes: a tool and a planner that do something real, small and visible."""
+"""Working fakes: a tool and a planner with small, real and visible effects."""
 
 import asyncio
 from dataclasses import dataclass, field

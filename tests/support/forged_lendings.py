@@ -1,4 +1,4 @@
-"""Forged passkey tokens of orders to lend, each sent to a worker, and written down as accepted.
+"""Forged passkey tokens of orders to lend: each is sent to a worker, and recorded as accepted.
 
 Mallory wants Dana's role finance. They have a passkey of their own, what Dana signed for something else, and
 write access to the database. The ceremonies of `tests.support.forged_proofs` are tried on the claims of a

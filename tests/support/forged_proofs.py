@@ -1,4 +1,4 @@
-"""Forged proofs of decisions: passkeys, logins, enrolled keys and lent roles, each with what is said of it.
+"""Forged proofs of decisions: passkeys, logins, enrolled keys and lent roles, each with the expected message.
 
 Each attack takes a run that waits for a decision of Dana's. The attacker has a key and a passkey of their
 own, which the list of people knows as Mallory's; what Dana signed for something else; and write access to the

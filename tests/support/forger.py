@@ -1,4 +1,4 @@
-"""Writes a whole run as a worker would, by hand: what somebody can do who may write to the database.
+"""Write a complete run by hand like a worker, as an attacker with write access to the database could.
 
 A worker seals it afterwards, as it does whatever stands there.
 """

@@ -1,4 +1,4 @@
-"""The programs of this project, forked from a process that has imported all that they import.
+"""The programs of this project, forked from a process that has already imported their modules.
 
 Python takes more than a second of CPU to import what a command or a worker needs, and the suite starts some
 hundred. All else is as for `python worker.py`: a process of its own with its own environment, folder and

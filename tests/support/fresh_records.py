@@ -1,4 +1,4 @@
-"""Records as a worker's first start leaves them: migrated once in this process, and copied for each test."""
+"""Records as after a worker's first start: migrated once in this process, and copied for each test."""
 
 from functools import cache
 from pathlib import Path

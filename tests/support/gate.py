@@ -1,4 +1,4 @@
-"""A whole Plangate in one process: a real Temporal server, a real database, a notebook as its one tool."""
+"""A complete Plangate in one process: a real Temporal server, a real database, and a notebook as the tool."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

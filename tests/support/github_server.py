@@ -1,4 +1,4 @@
-"""A stand-in for GitHub's issues: what it is sent and what it answers fit GitHub's published description.
+"""A stand-in for GitHub's issues; requests and answers fit GitHub's published description.
 
 It answers a `FaultyServer`, which speaks HTTP for it. Lists are newest first, or as asked, in pages; with
 ``lag`` the newest entries are not listed yet, as GitHub's lists may lag.

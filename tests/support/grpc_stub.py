@@ -1,4 +1,4 @@
-"""A server that speaks just enough gRPC to refuse: every call is answered with one status, or with nothing.
+"""A server with just enough gRPC to refuse: it answers every call with one status, or not at all.
 
 HTTP/2 by hand (RFC 9113): what the client sends is read frame by frame and never decoded, because the calls
 get their answers in turn: a status alone, or success and an empty message, so that a connection comes about

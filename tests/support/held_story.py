@@ -1,4 +1,4 @@
-"""A run with edits, holds, resolutions and undos, written event by event as the rules allow it.
+"""A run with edits, holds, resolutions and undos, written event by event by the rules.
 
 Each event gets the next minute. A decision is signed by its person, judged by the real rules and recorded;
 `forced` records one as accepted whatever the rules say, as an attacker does who writes to the database.

@@ -1,4 +1,4 @@
-"""Attacks on edits, holds, resolutions and undos: decisions that the rules refuse, and trails that lie.
+"""Attacks on edits, holds, resolutions and undos: decisions that the rules refuse, and forged trails.
 
 Each takes a random number generator, and returns the story with the forged part at its end, and what is said
 of it. `DECISIONS` are refused by the judge with these words, and then recorded as accepted; `TRAILS` are

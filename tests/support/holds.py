@@ -1,4 +1,4 @@
-"""Held runs of a gate that books lines: how they come about, how people resolve them, and what is proven."""
+"""Held runs of a gate that books lines: their causes, their resolutions, and their proof."""
 
 from collections.abc import Callable
 from itertools import count

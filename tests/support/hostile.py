@@ -1,4 +1,4 @@
-"""Hostile texts made from a regular expression's own parts, and how the time of work grows with them."""
+"""Build hostile texts from the parts of a regular expression, and measure how the time grows with them."""
 
 import gc
 import importlib

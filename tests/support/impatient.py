@@ -1,4 +1,4 @@
-"""A run that does not wait for its time, to see that the worker that claims its step does."""
+"""A run that does not wait for its start time, to test that the worker that claims its step does."""
 
 import pytest
 

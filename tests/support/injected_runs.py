@@ -1,4 +1,4 @@
-"""Run prompt injections through a whole Plangate, and look for what happens or is shown besides the plan."""
+"""Run prompt injections through a complete Plangate, and look for effects or texts outside the plan."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Prompt injections: what an outsider orders a model to do, where the order stands, and its disguise.
+"""Prompt injections: an outsider's order to a model, its place, and its disguise.
 
 Each case is one of each. The model that obeys them is `Obedient`: as soon as an order has reached it, it
 calls what the order wants and says what the order says.

@@ -1,4 +1,4 @@
-"""The package as others install it: its wheel, in an environment of its own."""
+"""The package as users install it: its wheel in a separate environment."""
 
 import shutil
 import subprocess

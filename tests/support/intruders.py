@@ -1,4 +1,4 @@
-"""Foreign workflows, with code and a task queue of their own, that call Plangate's activities directly."""
+"""Foreign workflows, with their own code and task queue, that call Plangate's activities directly."""
 
 from collections.abc import Callable
 from datetime import timedelta

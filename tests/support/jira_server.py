@@ -1,4 +1,4 @@
-"""A stand-in for Jira's issues: a data center, or the cloud, whose search brings the properties.
+"""A stand-in for Jira's issues: a data center, or the cloud, whose search includes the properties.
 
 No description of Jira's interface is published with a licence that lets us ship it. What is refused here is
 what Jira refuses: unknown fields and projects, long summaries, the old search in the cloud. As

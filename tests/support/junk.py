@@ -1,4 +1,4 @@
-"""Bad input, generated: what people, scripts and attackers send under a decision's name."""
+"""Generate bad input that people, scripts and attackers might send under a decision's name."""
 
 from hypothesis import strategies as st
 

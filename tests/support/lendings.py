@@ -1,4 +1,4 @@
-"""Random lending, and absences, by people and by forgers, against a model that can be checked by reading."""
+"""Compare random lending and absences, by people and by forgers, with a model that is simple to verify."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Processes that claim the first steps of their plans at once, each of which a limit lets pass alone."""
+"""Processes that claim the first steps of their plans concurrently; a limit allows each one, but not all."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Random stories of runs side by side under a limit over time, compared with a naive reading of the rules.
+"""Random stories of concurrent runs under a limit over time, compared with a naive model of the rules.
 
 Plangate's own activities carry the runs out on real records, one thing at a time and in any order. The naive
 reading keeps a list of what each step adds and since when; it knows days by their dates, not by moments.

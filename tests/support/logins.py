@@ -1,4 +1,4 @@
-"""Two providers at which people log in to the inbox, each a real process, and a browser that goes there."""
+"""Two providers for logins to the inbox, each a real process, and a browser that uses them."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""A decision on the record alone, as a worker leaves it that dies before its run has the verdict."""
+"""A decision that only the record has, because a worker died before the run received the verdict."""
 
 from datetime import UTC, datetime
 from typing import Any

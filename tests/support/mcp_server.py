@@ -1,4 +1,4 @@
-"""A small MCP server over stdio that does what a test wants; `mcp_http_server` is the same over HTTP.
+"""A small MCP server over stdio, controlled by a test; `mcp_http_server` is the same over HTTP.
 
 It runs as a process of its own, by ``python mcp_server.py FOLDER``, and needs no library: it can break every
 rule of the protocol, and starts at once. What it lists is FOLDER/tools.json; how it behaves is

@@ -1,4 +1,4 @@
-"""A calendar as one would read it without thinking of speed: a list of all its minutes.
+"""A simple and slow calendar: a list of all its minutes.
 
 Only the standard library's zones are shared with `plangate.domain.calendars`.
 """

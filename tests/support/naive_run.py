@@ -1,4 +1,4 @@
-"""A second, naive run: what becomes of steps, effects and decisions, written from the issue's words alone.
+"""A second, naive run: the results of steps, effects and decisions, written only from the requirements.
 
 It keeps plain lists and words, folds nothing, and shares with the code only the names of decisions. What a
 tool does at each call is a `Fate`, which both the model and the real tool ask for.

@@ -1,4 +1,4 @@
-"""Random stories, told at once to the naive run and to Plangate's own activities."""
+"""Random stories, run by both the naive run and Plangate's own activities."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta

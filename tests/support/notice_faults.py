@@ -1,4 +1,4 @@
-"""The fault matrix of notices: what goes wrong at a mail server or a chat service, and what it must mean."""
+"""The fault matrix of notices: faults of mail servers and chat services, and their meaning."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Chat services that speak the protocols of Slack, Telegram, Teams, Discord, Google Chat, Mattermost, ntfy.
+"""Chat services with the protocols of Slack, Telegram, Teams, Discord, Google Chat, Mattermost and ntfy.
 
 Apprise has the hosts of most of them in its source. They are reached by a proxy that ends TLS itself, with a
 certificate of the test's own authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` say so, and nothing of

@@ -1,4 +1,4 @@
-"""Hostile texts in every field of a notice, and what clients would make of the messages that are sent.
+"""Hostile texts in every field of a notice, and how clients would render the messages.
 
 A message is *in place* if it has the shape of the same message with harmless texts: the same headers, tags,
 lines and labels, and nothing more that a client interprets (links, mentions, emphasis, emojis). What a client

@@ -1,4 +1,4 @@
-"""Send hostile texts by every channel, and compare what arrives with the message of a harmless text."""
+"""Send hostile texts by every channel, and compare each received message with that of a harmless text."""
 
 from collections import Counter
 from dataclasses import dataclass, field

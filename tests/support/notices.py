@@ -1,4 +1,4 @@
-"""A Plangate that sends notices, without Temporal: runs move in the records, a post office gets messages."""
+"""A Plangate that sends notices without Temporal: runs change in the records, a post office gets messages."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""An OpenID Connect provider that checks PKCE, and that lies when asked to: a process of its own.
+"""An OpenID Connect provider in its own process, which checks PKCE, and gives false answers on request.
 
 `PUT /next` says what it answers at the next login: a fault of `FAULTS`, and the claims of the person. Every
 `GET /authorize` sends the browser back at once, as for a person who is logged in there already.

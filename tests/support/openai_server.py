@@ -1,4 +1,4 @@
-"""A small server that speaks OpenAI's chat completions over real HTTP and says what its script says.
+"""A small server for OpenAI's chat completions over real HTTP, with scripted answers.
 
 For tests that want the whole way to a model and back: client, connection, status codes, JSON. It is as strict
 as the strictest of the real ones: a conversation that one of them refuses, it refuses.

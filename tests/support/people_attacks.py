@@ -1,4 +1,4 @@
-"""Attacks on who decided, by an attacker who writes to the database and computes every hash anew.
+"""Attacks on who decided, by an attacker who writes to the database and recomputes every hash.
 
 They hold one key of their own, which the list of people knows, or one that was stolen, has ended or has yet
 to begin. What they write is a whole trail that hangs together. A list of people is in force throughout; where

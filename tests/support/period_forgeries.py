@@ -1,4 +1,4 @@
-"""Forged evidence of a period, by someone who has everything but the seal key, and makes the rest fit.
+"""Forged evidence of a period, by an attacker who has everything except the seal key, and adapts the rest.
 
 Each forgery takes the lines of a sound file and returns the forged ones, with words that a finding must have.
 """

@@ -1,4 +1,4 @@
-"""Records of some hours, with a checkpoint at set times, and the evidence of one period of them.
+"""Records of some hours, with checkpoints at set times, and the evidence of one period.
 
 The period is from one o'clock until three o'clock after noon. Before it, one run ends and one begins; in it
 that one and three others end, and one begins; between its end and the closing checkpoint one more run is

@@ -1,4 +1,4 @@
-"""A browser without scripts: it reads the forms of a page, and sends the one whose button is pressed."""
+"""A browser without scripts: it reads the forms of a page, and submits the one with the pressed button."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser

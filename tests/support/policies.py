@@ -1,4 +1,4 @@
-"""Policies that ask the same of every plan."""
+"""Policies that demand the same of every plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

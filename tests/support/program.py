@@ -1,4 +1,4 @@
-"""The programs of this project as people start them: processes, each with an environment of its own."""
+"""The programs of this project as users start them: processes, each with its own environment."""
 
 import codecs
 import fcntl

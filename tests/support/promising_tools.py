@@ -1,4 +1,4 @@
-"""Tools that keep what they promise, and tools that each break one promise, over a folder as their sandbox.
+"""Tools that keep their promises, and tools that each break one, with a folder as their sandbox.
 
 Each effect is a line of the file ``effects`` in the working directory: its key and a payment. `check-tool`
 imports this module by its name.

@@ -1,4 +1,4 @@
-"""Runs that wait for one decision of Dana's, written as a worker writes them, and what an attacker adds.
+"""Runs that wait for one decision by Dana, written like a worker's, and an attacker's additions.
 
 An attacker with the database writes a decision with whatever verdict and proof they like, and what follows
 from an approval; a worker seals it afterwards, as it does whatever stands there.

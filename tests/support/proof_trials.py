@@ -1,4 +1,4 @@
-"""Forged proofs on trial: before the admission of a worker, and before the auditor of a real database."""
+"""Try forged proofs on a worker's admission, and on the auditor of a real database."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A tool that only reads: a shelf of texts, which may be anything that an outsider wrote."""
+"""A tool that only reads: a shelf of texts, which outsiders may have written."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Writes to the records, from this process or from several of their own that begin at the same moment."""
+"""Write to the records, from this process or from several processes that begin at the same moment."""
 
 import multiprocessing
 import time

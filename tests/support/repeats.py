@@ -1,4 +1,4 @@
-"""Calls whose first attempt ends without a result, and a world that changes before they are repeated.
+"""Calls whose first attempt ends without a result, and a world that changes before the repeat.
 
 A slot holds a value that one call replaces. Its story says whether the first attempt did so, what others put
 there before the next one looks, and how that look goes. `perform` runs such stories through a whole gate.

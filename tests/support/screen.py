@@ -1,4 +1,4 @@
-"""The screen of a terminal: what stands on it after a program has written to it, as a person sees it.
+"""The screen of a terminal: what a person sees on it after a program has written to it.
 
 It knows what the programs of this project send, and fails on anything else. Its scrollback has no end.
 """

@@ -1,4 +1,4 @@
-"""Records as a busy week leaves them: runs of every kind, signed decisions among them, all of it sealed."""
+"""Records as after a busy week: runs of every kind, some with signed decisions, all sealed."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Arrivals with their senders, known by nothing but the names that they typed."""
+"""Arrivals with their senders, who are known only by typed names."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""An inbox where plans need a signed approval by finance, and passkeys in software that sign on its pages."""
+"""An inbox for plans that need a signed approval by finance, and software passkeys that sign on its pages."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One run carried out by Plangate's own activities on real records, without a Temporal server.
+"""One run executed by Plangate's own activities on real records, without a Temporal server.
 
 `SimulatedRun` does what the workflow does: it folds what the activities return, and begins the next one. A
 worker that is killed loses what an activity returned, and the next one does it again.

@@ -1,4 +1,4 @@
-"""Worlds that change, or do not, between a plan and its steps; and whether what was approved still holds.
+"""Worlds that may change between a plan and its steps, and whether the precondition then still holds.
 
 A world is one thing that one or two steps act on. Its kind says what the tool observes when the plan is
 drafted, what happens during the review, and what the tool observes just before the step. `perform` runs plans

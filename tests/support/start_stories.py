@@ -1,4 +1,4 @@
-"""Windows, freezes and plans that name a moment, by chance, against a list of all minutes."""
+"""Compare random windows, freezes and earliest beginnings with a list of all minutes."""
 
 import random
 from collections.abc import Iterator

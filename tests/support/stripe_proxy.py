@@ -1,4 +1,4 @@
-"""What localstripe lacks of Stripe, as a proxy before it: ``python -m tests.support.stripe_proxy UPSTREAM``.
+"""A proxy that adds what localstripe lacks: ``python -m tests.support.stripe_proxy UPSTREAM``.
 
 It prints its address. It has Stripe's idempotency (the same key and body: the first answer again; another
 body: 400; still running: 409), refuses to refund more than was paid, filters payments by customer, lists the

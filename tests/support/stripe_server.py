@@ -1,4 +1,4 @@
-"""Stripe for tests: localstripe in a process of its own, behind `stripe_proxy` in another."""
+"""Stripe for tests: localstripe in one process, behind `stripe_proxy` in another."""
 
 import socket
 import subprocess

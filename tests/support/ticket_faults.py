@@ -1,4 +1,4 @@
-"""The fault matrix of the tools for tickets: what a tracker may do to a request, and what has to follow."""
+"""The fault matrix of the ticket tools: a tracker's faults, and their required consequences."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The tools for tickets, set up for a stand-in of a vendor behind a server with faults."""
+"""The ticket tools, set up for a vendor's stand-in behind a server with faults."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""One review by chance: when it ends, who may approve when, when its plan begins, who is reminded when.
+"""Random reviews: when they end, who may approve when, when plans begin, and who is reminded when.
 
 A naive reading goes through the minutes one by one. It shares with the code the words of the case and the
 zones of the standard library, and nothing else: no calendar, no deadline, no review.

@@ -1,4 +1,4 @@
-"""How many generated cases a test makes: the suite's sample, or as many times that as one asks for."""
+"""The number of generated cases of a test: the suite's sample, or a multiple of it."""
 
 import os
 from typing import Final

@@ -1,4 +1,4 @@
-"""The seam between an activity and its transactions, where tests let workers wait, fail and die."""
+"""The seam between an activity and its transactions, where tests make workers wait, fail and die."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run whose every part is one hostile text, in every view that people read."""
+"""A run with one hostile text in all its parts, in every view for people."""
 
 import json
 import re

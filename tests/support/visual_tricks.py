@@ -1,4 +1,4 @@
-"""Texts that a screen could show as something other than what they are, each with the kind of its trick."""
+"""Texts that a screen could show misleadingly, each with the kind of its trick."""
 
 # ruff: noqa: RUF001, E501  these letters are meant, and a table of them is read more easily in long lines
 

@@ -1,4 +1,4 @@
-"""Thousands of runs that wait for a person, put into the records as Plangate writes them, at once."""
+"""Thousands of runs that wait for a person, written to the records as Plangate does it, in one go."""
 
 from datetime import timedelta
 
