@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs once, when the data directory is empty. Neither Temporal nor Plangate can read the other's databases.
-# UTF-8 and collation C, whatever the server's defaults are.
+# Runs once, when the data directory is empty. Temporal and Plangate cannot read each other's databases.
+# The databases use UTF-8 and collation C, whatever the server's defaults are.
 set -eu
 
 psql --quiet --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres \
@@ -16,7 +16,7 @@ CREATE ROLE plangate LOGIN PASSWORD :'plangate_password';
 CREATE DATABASE plangate OWNER plangate ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 REVOKE CONNECT ON DATABASE plangate FROM PUBLIC;
 
--- The inbox reads the records and can write nothing.
+-- The inbox can only read the records.
 CREATE ROLE plangate_web LOGIN PASSWORD :'web_password';
 ALTER ROLE plangate_web SET default_transaction_read_only = on;
 GRANT CONNECT ON DATABASE plangate TO plangate_web;

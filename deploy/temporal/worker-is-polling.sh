@@ -1,11 +1,11 @@
 #!/bin/sh
-# Healthy: this container's worker polled the Temporal server for work in the last minutes.
+# Succeeds if this container's worker polled the Temporal server for work in the last few minutes.
 set -eu
 . "$(dirname "$0")/numeric-address.sh"
 
 address=${TEMPORAL_ADDRESS:?names the Temporal server}
 if [ -z "${TEMPORAL_TLS:-}${TEMPORAL_API_KEY:-}" ]; then
-  # TLS needs the name for the certificate, and such a server has a name in a real DNS.
+  # With TLS, keep the name: the certificate is checked against it, and such a server has a name in real DNS.
   address=$(numeric_address "$address")
 fi
 temporal task-queue describe --task-queue "${PLANGATE_TASK_QUEUE:-plangate}" --address "$address" |
