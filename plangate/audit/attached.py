@@ -1,4 +1,4 @@
-"""Verify that the attachments that plans name are kept, unchanged: in the records and in bundles."""
+"""Verify that records and bundles contain the attachments that plans name, unchanged."""
 
 import base64
 import binascii
@@ -39,7 +39,7 @@ def missing_attachments(
 ) -> Iterator[Finding]:
     """Yield every attachment that is missing, or whose bytes are not those that the plan names.
 
-    ``contents`` are the kept bytes under the digests that they are kept under.
+    ``contents`` maps each digest to the bytes stored under it.
     """
     for number, attachment in attachments_named(trail):
         content = contents.get(attachment.sha256)
@@ -56,7 +56,7 @@ def missing_attachments(
 
 
 def in_bundle(contents: Iterable[tuple[str, bytes]]) -> tuple[AttachedBytes, ...]:
-    """Return kept bytes as a bundle has them."""
+    """Return stored bytes in the form of a bundle."""
     return tuple(
         AttachedBytes(sha256=digest, content=base64.b64encode(content).decode("ascii"))
         for digest, content in contents
@@ -66,7 +66,7 @@ def in_bundle(contents: Iterable[tuple[str, bytes]]) -> tuple[AttachedBytes, ...
 def untrue_attachments(
     workflow_id: str, trail: Iterable[AuditEntry], attached: Iterable[AttachedBytes]
 ) -> Iterator[Finding]:
-    """Yield what is wrong with the attachments of a bundle: none may be missing, changed or extra."""
+    """Yield a finding for each attachment of a bundle that is missing, changed or extra."""
     trail, contents = list(trail), {}
     for one in attached:
         if one.sha256 in contents or one.sha256 not in digests_named(trail):
@@ -77,7 +77,7 @@ def untrue_attachments(
 
 
 def _decoded(content: str) -> bytes:
-    """Return the bytes; empty if it is not their one base64 form."""
+    """Return the bytes; empty if ``content`` is not their canonical base64."""
     try:
         found = base64.b64decode(content, validate=True)
     except (ValueError, binascii.Error):

@@ -1,4 +1,4 @@
-"""Verify the stored checkpoints: each by its signature and its seals, and all of them as one chain."""
+"""Verify the stored checkpoints: the signature and the seals of each, and that they form one chain."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,8 +1,8 @@
-"""Which claims let a step act, so that its times and its approvals are checked again.
+"""Find the claims that let a step act, so that its times and its approvals are checked again.
 
-Each claim does, save one that takes over a claim without a result and says that it only asks the tool what
-became of that. After a released claim, or a hold, there is nothing to ask: the step begins again. An undo
-needs no approval, but it too begins only while the resolution that asks for it is valid.
+Every claim does, except one that takes over a claim without a result and only asks the tool for it. After a
+released claim, or a hold, there is nothing to ask: the step begins again. An undo needs no approval, but it
+also begins only while the resolution that orders it is valid.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Compare a run's trail with what is stored outside it: its row, its seals, its effects and used signatures.
+"""Compare a run's trail with other tables: its row, its seals, its effects and used signatures.
 
 Each function yields findings as sentences without their subject, the run. Anyone may have changed the rows.
 """
@@ -65,7 +65,7 @@ def wrong_row(
     trail: Sequence[AuditEntry],
     sealed: Sequence[tuple[Seal, int]],
 ) -> Iterator[str]:
-    """Compare the run's row with its entries, with those that could be read (``trail``), and its seals."""
+    """Compare the run's row with its entries, the readable ones (``trail``), and its seals."""
     if not entries:
         yield "has no entries, not even its request"
     if row.entry_count != len(entries):
@@ -96,7 +96,7 @@ def wrong_row(
 
 
 def _wrong_sums(row: Row[Any], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Compare whether the run is listed as counting in sums over time with its claims."""
+    """Compare with the claims whether the run is listed as counting in sums over time."""
     has_summed = any(isinstance(one.event, Claimed) and one.event.recent for one in trail)
     if row.reserves not in ((1,) if has_summed else (0, 1)):
         yield "is not listed as counting in sums over time, though its trail says that a step did"
@@ -115,9 +115,7 @@ def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, in
 def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
     """Compare the ledger of effects with the trail; both are written in one transaction."""
     recorded: dict[str, _Effect] = {}
-    steps: dict[
-        tuple[int, bool], _Effect
-    ] = {}  # of the plan that is executed, each with whether it is an undo
+    steps: dict[tuple[int, bool], _Effect] = {}  # of the executed plan, each with whether it is an undo
     for event in (entry.event for entry in trail):
         match event:
             case Drafted():
@@ -133,7 +131,7 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 effect = steps.get((event.step, event.undo), _Effect())
                 effect.end, effect.receipt = _ENDS[type(event)], None
             case Held():
-                steps = {}  # what is recorded next of the step belongs to its next claim
+                steps = {}  # the step's next entry belongs to its next claim
             case (
                 Requested()
                 | Decided()
@@ -170,7 +168,7 @@ _SUFFIX: Final = re.compile(r"(?::undo)?(?::r[1-9][0-9]{0,9})?")
 
 @dataclass
 class _Effect:
-    """One effect by the trail."""
+    """One effect according to the trail."""
 
     claims: int = 0
     end: EffectState = EffectState.BEGUN

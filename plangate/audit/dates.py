@@ -1,4 +1,4 @@
-"""Whether the times of a trail are possible: each after what it follows from, and near the checkpoints.
+"""Check that the times of a trail are possible: each after the entries it follows, and near the checkpoints.
 
 Entries have the Temporal server's time, extrapolated by the worker from the start of its attempt. On a host
 that was suspended this clock falls behind, so an entry may be dated too early by that long, never too late.
@@ -77,10 +77,10 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
 
 
 class Order:
-    """The times of one trail, entry by entry: what a worker writes comes after all entries that it read.
+    """The times of one trail, entry by entry: a worker's entry is dated after all entries that it read.
 
-    A decision has the time of its arrival, which may be long before it was judged. A decision that changed
-    nothing is not compared with either: it may have arrived while a step's host was suspended.
+    A decision has the time of its arrival, which may be long before it was judged. Later entries are not
+    compared with a decision that changed nothing: it may have arrived while a step's host was suspended.
     """
 
     def __init__(self) -> None:
@@ -112,15 +112,15 @@ def dated_ahead(entries: Sequence[WrittenEntry], sealed_at: datetime) -> Written
 
 
 def dated_back(entries: Sequence[AuditEntry], made_without: datetime, *, is_new: bool) -> AuditEntry | None:
-    """Return the first plan or claim that is dated well before a checkpoint that does not have it.
+    """Return the first plan or claim that is dated well before a checkpoint that does not seal it.
 
-    The request, decisions and ends are left out: they keep their own time, however late they are recorded.
+    The request, decisions and ends are not checked: they keep their own time, however late they are recorded.
 
     Args:
         entries: the entries of a trail that one checkpoint sealed.
         made_without: when an earlier checkpoint was made, at which these entries did not exist yet.
-        is_new: whether nothing of the trail was sealed before. Then its first plan was recorded at once, and
-            no host was suspended in between.
+        is_new: whether no entry of the trail was sealed before. Then its first plan was recorded
+            immediately, and no host was suspended in between.
     """
     for entry in entries:
         if isinstance(entry.event, Drafted | Claimed):

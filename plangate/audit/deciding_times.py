@@ -1,8 +1,8 @@
-"""Who decided how fast, and whether they had seen the whole plan: so that rubber stamps become visible.
+"""Measure how fast people decided, and whether they had seen the whole plan: to find unread approvals.
 
-The time of a decision is from when the plan was first shown to the person until they decided. Where it is
-not known when it was shown, there is an upper bound: they cannot have read it before it was drafted, nor
-before their decision before. Nothing here says that a decision was careless: a short plan is read quickly.
+The time of a decision runs from when the plan was first shown to the person until they decided. If it is
+not known when the plan was shown, there is an upper bound: they cannot have read it before it was drafted, or
+before their previous decision. A fast decision is not necessarily careless: a short plan is read quickly.
 """
 
 from collections import defaultdict
@@ -49,12 +49,12 @@ class DecidingTimes(Frozen):
     Attributes:
         name: the person, as spelled in their newest decision.
         decisions: how many plans they answered.
-        shown: of how many of these it is known when they were shown.
-        median_seconds: the median of all times; upper bounds where it is not known when a plan was shown.
+        shown: for how many of these plans it is known when they were shown.
+        median_seconds: the median of all times, with upper bounds for plans not known to have been shown.
         quick: the share that took less than `QUICK_SECONDS`, from 0 to 1.
-        folded: how many of the ``shown`` ones had folds.
-        never_unfolded: the share of the ``folded`` ones of which the person never saw the whole, from 0 to 1;
-            None if none had folds.
+        folded: how many of the ``shown`` plans had folds.
+        never_unfolded: the share of the ``folded`` plans that the person never saw in full, from 0 to 1;
+            None if no plan had folds.
     """
 
     name: str
@@ -69,7 +69,7 @@ class DecidingTimes(Frozen):
 def deciding_times(
     decided: Iterable[PlanDecided], shown: Iterable[PlanShown] = ()
 ) -> tuple[DecidingTimes, ...]:
-    """Return how each person decided, those with the most decisions first."""
+    """Return how each person decided, people with the most decisions first."""
     views: dict[tuple[str, str, str], list[PlanShown]] = defaultdict(list)
     for view in shown:
         views[identity(view.who), view.workflow_id, view.fingerprint].append(view)
@@ -129,5 +129,5 @@ def _of_person(
 
 
 def _earliest(one: PlanDecided, before: PlanDecided | None) -> AwareDatetime:
-    """Return when the person can have begun to read at the earliest."""
+    """Return the earliest time at which the person can have begun to read."""
     return one.drafted_at if before is None else max(one.drafted_at, before.at)

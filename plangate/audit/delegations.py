@@ -1,18 +1,18 @@
-"""The auditor's rules for delegations: the trail that says what was lent, and the lists that count it.
+"""Verify delegations: the trail that records what was lent, and the lists of people that contain it.
 
 On the trail of delegations (`broken_delegations_trail`):
 
 - Every entry is an order with its verdict, under the key and by the sender of its arrival.
-- An accepted order is accepted again by `plangate.domain.delegations.judge`, with what was lent before, by
-  the rules of the policy and the list of people that are kept.
+- `plangate.domain.delegations.judge` accepts an accepted order again, given the earlier loans, the rules of
+  the stored policy and the stored list of people.
 - A signed order has a valid signature, used once; the list supports its sender.
 
-Of every list of people that was put in force (`lists_other_than_lent`): the entries that a worker added to it
-are on that trail, and none is missing that was accepted long before and still counted.
+In every list of people that was put in force (`lists_other_than_lent`), the entries that a worker added are
+on that trail, and no entry is missing that was accepted long before and still counted.
 
-Of every list in a bundle (`wrong_lent`): the policy by which its roles were lent is there, and has the rules
-that the entry names; each order that is recorded as proven is, for the installation of the run. What the list
-itself proves is checked as it is read (`plangate.policy.lent_roles`).
+For every list in a bundle (`wrong_lent`), the policy by which its roles were lent is there and has the rules
+that the entry names; each order recorded as proven is proven, for the installation of the run. The proofs in
+the list itself are checked when it is read (`plangate.policy.lent_roles`).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -43,14 +43,14 @@ def broken_delegations_trail(
     installation: str,
     web: TrustedWeb = ANY_WEB,
 ) -> Iterator[Finding]:
-    """Yield every entry that could not follow from those before it, or that is not supported.
+    """Yield every entry that could not follow from the earlier ones, or that is not supported.
 
     Args:
-        entries: the trail of delegations, whose hashes are checked already.
+        entries: the trail of delegations, whose hashes are already checked.
         then: the lists of people that it names.
         texts: the policies that it names.
         installation: the id of these records.
-        web: the web servers that the auditor trusts, besides what the lists say.
+        web: the web servers that the auditor trusts, in addition to those in the lists.
     """
     before: list[DelegationDecided] = []
     used: UsedTokens = set()
@@ -78,12 +78,12 @@ def broken_delegations_trail(
 def lists_other_than_lent(
     rules: Sequence[AuditEntry], accepted: Sequence[AuditEntry], texts: Mapping[str, RuleText]
 ) -> Iterator[Finding]:
-    """Yield each list that was put in force with other entries than the trail of delegations has.
+    """Yield each list put in force whose entries differ from the trail of delegations.
 
     Args:
         rules: the trail of rules.
         accepted: the accepted entries of the trail of delegations.
-        texts: the kept texts by their SHA-256.
+        texts: the stored texts by their SHA-256.
     """
     known = {(entry.number, entry.hash) for entry in accepted}
     policy = ""
@@ -119,12 +119,12 @@ def policies_of_lists(texts: Sequence[RuleText]) -> frozenset[str]:
 def wrong_lent(
     workflow_id: str, texts: Sequence[RuleText], installations: Collection[str], web: TrustedWeb = ANY_WEB
 ) -> Iterator[Finding]:
-    """Yield each order in a list that names other rules than its policy has, or is not proven as recorded.
+    """Yield each order in a list whose rules differ from its policy, or whose proof differs from the record.
 
     Args:
         workflow_id: the run.
-        texts: the lists of people and the policies that were kept.
-        installations: those in which the plans of the run were drafted.
+        texts: the stored lists of people and policies.
+        installations: the installations in which the plans of the run were drafted.
         web: the web servers that the auditor trusts.
     """
     for text, event in _lent_in(texts):

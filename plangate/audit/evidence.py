@@ -2,19 +2,19 @@
 
 A trail (`examined`):
 
-1. Every entry links to the one before it by its hash (`broken_links`) and can be read.
-2. Every entry follows from the ones before it (`broken_story`).
+1. Every entry links to the previous one by its hash (`broken_links`) and can be read.
+2. Every entry follows from the earlier ones (`broken_story`).
 3. Signatures and the lists of people support every decision, and every step's approvals (`unproven`).
 
 A bundle, which is one run in one file (`bundle_findings`):
 
 4. Its trail is sound, by 1 to 3.
-5. Its plain sections say exactly what the trail says.
-6. It contains every policy and list of people that the trail names, unchanged, the policies by which roles in
-   these lists were lent, and no other text.
-7. The policy demands the requirement on record.
-8. It contains the bytes of every attachment that a plan names, unchanged, and no others.
-9. Every checkpoint has a trusted signature, seals the entries that are there, and is not older than they are.
+5. Its plain sections match the trail exactly.
+6. It contains, unchanged, every policy and list of people that the trail names and the policies by which
+   roles in these lists were lent, and no other text.
+7. The policy demands the recorded requirement.
+8. It contains, unchanged, the bytes of every attachment that a plan names, and no others.
+9. Every checkpoint has a trusted signature, seals the entries in the bundle, and is not older than they are.
 10. A checkpoint seals the last entry.
 
 docs/audit-format.md describes the format for other implementations.
@@ -112,8 +112,8 @@ class Story(Frozen):
 class Bundle(Typed):
     """One complete run in one file.
 
-    ``texts`` are the policies and lists of people it was judged by. ``attachments`` are left out if there are
-    none.
+    ``texts`` are the policies and lists of people by which it was judged. ``attachments`` is absent if there
+    are no attachments.
     """
 
     format: Literal["plangate-evidence-2"] = FORMAT
@@ -164,7 +164,7 @@ def bundle_of(
     texts: Iterable[RuleText],
     attachments: Iterable[tuple[str, bytes]] = (),
 ) -> Bundle:
-    """Return the evidence of one run; ``attachments`` are digests with the kept bytes."""
+    """Return the evidence of one run; ``attachments`` are digests with the stored bytes."""
     return Bundle(
         workflow_id=workflow_id,
         story=story_of(workflow_id, entries).model_dump(mode="json"),
@@ -185,10 +185,10 @@ def read_bundle(content: bytes | str) -> Bundle:
 
 
 def read_exactly(model: type[Read], content: bytes | str) -> Read:
-    """Parse JSON in the one form in which it is written: it may contain nothing that is not verified.
+    """Parse JSON in exactly the form that Plangate writes, so that it contains nothing unverified.
 
     Raises:
-        ValueError: it is not what ``model`` says, or it has a repeated or unknown name.
+        ValueError: it does not match ``model``, or it has a repeated or unknown name.
     """
     raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
     read = model.model_validate(raw)
@@ -210,7 +210,7 @@ def bundle_findings(
     """Yield the findings about a bundle (4 to 10), offline.
 
     Args:
-        bundle: as `read_bundle` returns.
+        bundle: as `read_bundle` returns it.
         trusted: public keys that may seal, as base64url; empty to trust those that the bundle names.
         people: the people whose keys are trusted, and who may enroll others; None to trust those that the
             bundle names.
@@ -260,12 +260,12 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
 
 
 def _installations_of(trail: Sequence[AuditEntry]) -> frozenset[str]:
-    """Return the installations in which the plans of a run were drafted; it is one, if it is sound."""
+    """Return the installations in which the plans of a run were drafted: one, if the run is sound."""
     return frozenset(entry.event.audience.installation for entry in trail if isinstance(entry.event, Drafted))
 
 
 def with_keys_of(bundle: Bundle, people: People, web: TrustedWeb = ANY_WEB) -> People:
-    """Return a trusted list of people with the keys in a bundle that its own enrollers have confirmed."""
+    """Return a trusted list of people with the keys of a bundle that this list's enrollers have confirmed."""
     trusting = people.model_copy(update={"web": web})
     trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
     return with_enrolments(trusting, statements_in(bundle.texts), _installation_of(trail))
@@ -278,7 +278,7 @@ def _installation_of(trail: Sequence[AuditEntry]) -> str | None:
 
 
 def bundle_notes(bundle: Bundle, people: People, now: datetime) -> tuple[Finding, ...]:
-    """Return the approvals of a sound bundle that would not count at ``now``, by ``people``."""
+    """Return the approvals of a sound bundle that would not count at ``now`` according to ``people``."""
     trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
     return tuple(revoked_since(bundle.workflow_id, trail, people, now))
 
@@ -289,7 +289,7 @@ def sealed_up_to(bundle: Bundle) -> int:
 
 
 def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
-    """Return what happened in a run, by its trail."""
+    """Return what happened in a run according to its trail."""
     state = fold(workflow_id, (entry.event for entry in entries))
     status = status_of(state, source="trail")
     closed = next((entry.at for entry in entries if isinstance(entry.event, Closed)), None)

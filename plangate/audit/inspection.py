@@ -1,14 +1,14 @@
-"""Verify that the records are what Plangate wrote, and report where they are not.
+"""Verify that the records are unchanged since Plangate wrote them, and report every difference.
 
 For each run, and for the trails of rules, of stops, of delegations and of looks:
 
 1. Each entry is well-formed, and is listed under the kind of its event.
-2. The trail is sound: no entry is missing, moved or changed; each follows from the ones before it; signatures
+2. The trail is sound: no entry is missing, moved or changed; each follows from the earlier ones; signatures
    and lists of people support each decision (`evidence.examined`).
-3. Every policy, list of people and attachment that it names is kept, unchanged.
+3. Every policy, list of people and attachment that it names is stored, unchanged.
 4. Every plan was drafted for this installation.
 5. A claim waited for every stop, and the trail of stops is sound (`plangate.audit.stops`). The rules that
-   plans name were in force at the time (`rules_in_force`) and demand the requirement on record. On the trails
+   plans name were in force at the time (`rules_in_force`) and demand the recorded requirement. On the trails
    of rules, of stops and of delegations, no entry is dated before a checkpoint that does not seal it yet.
 6. The run's row agrees with the trail (`cross_checks`).
 7. Every sealed entry is still there, unchanged.
@@ -17,12 +17,12 @@ For each run, and for the trails of rules, of stops, of delegations and of looks
 
 For the records as a whole:
 
-9. No table names a run that is not on record, and claims looked at the trail of stops to its end.
-10. Every checkpoint has a trusted signature, follows the one before it, and seals what is stored with it
+9. No table names a run that is not recorded, and claims read the trail of stops to its end.
+10. Every checkpoint has a trusted signature, follows the previous one, and seals the runs stored with it
     (`checkpoint_chain`).
-11. A checkpoint that was kept elsewhere is still on record.
+11. A checkpoint that was kept elsewhere is still recorded.
 
-Anyone may have changed what is read, so nothing is assumed to be well-formed.
+Anyone may have changed the stored values, so nothing is assumed to be well-formed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -89,7 +89,7 @@ _TABLES_OF_RUNS: Final = {"entries": audit_entries, "effects": effects, "signed 
 
 
 class Trust(Frozen):
-    """What the auditor trusts.
+    """The keys, people and checkpoints that the auditor trusts.
 
     Attributes:
         sealers: public keys that may seal, as base64url; empty to trust those that the records name.
@@ -97,7 +97,7 @@ class Trust(Frozen):
             names.
         web: where passkeys may have been used, and who may attest logins; by default whatever the lists say.
         now: report approvals revoked by then as notes; None for no notes.
-        remembered: the newest checkpoint that was kept elsewhere; it must still be on record.
+        remembered: the newest checkpoint that was kept elsewhere; it must still be recorded.
         where: where it was kept, as ``in FILE``.
     """
 
@@ -114,12 +114,12 @@ class Inspection(Frozen):
 
     Attributes:
         installation: the id of these records.
-        is_known: whether anything is stored about the requested run.
+        is_known: whether the requested run is recorded at all.
         unsealed: the number of entries that no checkpoint covers yet.
         sealers: the public keys that signed the checkpoints, as base64url.
         origins: where passkeys were used.
         web_keys: the public keys of the web servers that attest logins.
-        notes: approvals that counted and would not count today, by the list of people; these are not faults.
+        notes: approvals that counted but would not count today by the list of people; these are not faults.
     """
 
     installation: str
@@ -198,7 +198,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
             web_keys |= run.web_keys
             findings += run.findings
             notes += run.notes
-        # (9) No table names a run that is not on record.
+        # (9) No table names a run that is not recorded.
         findings += _without_run(connection)
         findings += _unseen_stops(connection)
         # (10) The chain of checkpoints, and (11) the checkpoint that was kept elsewhere.
@@ -219,7 +219,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
 
 
 class _Context:
-    """The parts of the rest of the records that the checks of every run need, read once."""
+    """The other parts of the records that the checks of every run need, read once."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -263,7 +263,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     findings = [one for one in read if isinstance(one, Finding)] or list(
         examined(workflow_id, entries, trust.people, context.owners.of, lists_in(texts), web=trust.web)
     )
-    # (3) The rules and the attachments are kept, unchanged.
+    # (3) The rules and the attachments are stored, unchanged.
     findings += list(missing_rules(workflow_id, trail, texts))
     digests = digests_named(trail)
     if digests:
@@ -271,7 +271,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     # (4) The plans were drafted for this installation.
     findings += list(_made_elsewhere(workflow_id, trail, context.installation))
     sealed = seals_of_run(connection, workflow_id)
-    # (5) The rules were in force, and demand what is on record.
+    # (5) The rules were in force, and demand the recorded requirement.
     if workflow_id in OWN_TRAILS:
         findings += list(back_dated_rules(connection, trail, sealed))
         findings += _wrong_own_trail(workflow_id, trail, texts, context, trust, is_sound=not findings)
@@ -328,7 +328,7 @@ def _wrong_own_trail(
     *,
     is_sound: bool,
 ) -> list[Finding]:
-    """Return what is wrong on one of Plangate's own trails; orders are judged again only if it is sound."""
+    """Return the findings on one of Plangate's own trails; orders are judged again only if it is sound."""
     rules, then, installation = context.rules, lists_in(texts), context.installation
     if name == LOOKS_TRAIL:
         return []
@@ -388,7 +388,7 @@ def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str
 
 
 def _with_enrolled_keys(connection: Connection, trust: Trust, installation: str) -> Trust:
-    """Return what is trusted, with the keys on record that the trusted list's own enrollers confirmed."""
+    """Return ``trust`` with the recorded keys that the trusted list's own enrollers confirmed."""
     if trust.people is None:
         return trust
     people = trust.people.model_copy(update={"web": trust.web})
@@ -402,7 +402,7 @@ def _own_trail(connection: Connection, name: str) -> list[AuditEntry]:
 
 
 def _unseen_stops(connection: Connection) -> Iterator[Finding]:
-    """Yield a finding if claims look at another entry of the trail of stops than the last that changed it."""
+    """Yield a finding if claims do not read the last entry that changed the trail of stops."""
     accepted = [
         one
         for one in _own_trail(connection, STOPS_TRAIL)
@@ -449,7 +449,7 @@ class _Owners:
 
 
 def _without_run(connection: Connection) -> Iterator[Finding]:
-    """Yield rows that belong to runs which are not on record."""
+    """Yield rows that belong to runs that are not recorded."""
     for name, table in _TABLES_OF_RUNS.items():
         of_no_run = ~exists().where(runs.c.workflow_id == table.c.workflow_id)
         counted = (
@@ -472,7 +472,7 @@ def _without_run(connection: Connection) -> Iterator[Finding]:
 
 @contextmanager
 def _tolerant_of_bad_text(connection: Connection) -> Iterator[None]:
-    """Replace bytes that are not UTF-8: SQLite stores them, and its driver would stop reading."""
+    """Replace bytes that are not UTF-8, which SQLite stores and at which its driver would stop reading."""
     if connection.dialect.name != "sqlite":
         yield
         return

@@ -1,4 +1,4 @@
-"""Which policies and lists of people a trail was judged by, and the entries that lack a list."""
+"""Find the policies and lists of people by which a trail was judged, and the entries that lack a list."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
@@ -70,7 +70,7 @@ def list_named(event: Event) -> str:
 
 
 def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
-    """Return the hashes of the texts a trail was judged by, each with the number of the first such entry."""
+    """Return the hashes of the texts by which a trail was judged, each with the number of its first entry."""
     named: dict[str, int] = {}
     for entry in entries:
         event = entry.event
@@ -90,7 +90,7 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
 def missing_rules(
     workflow_id: str, entries: Sequence[AuditEntry], texts: Iterable[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each entry that was judged by a text that is missing or was changed."""
+    """Yield each entry that was judged by a missing or changed text."""
     kept = {text.hash: text for text in texts}
     for name, number in rules_named(entries).items():
         if name not in kept:
@@ -102,7 +102,7 @@ def missing_rules(
 
 
 def is_typed(approver: Approver) -> bool:
-    """Return whether a typed name was the only proof, as without a list of people."""
+    """Return whether a typed name was the only proof, as it is without a list of people."""
     own = Standing(person=approver.name, roles=(ANYONE,))
     return not approver.is_proven and approver.standings == (own,)
 
@@ -110,8 +110,9 @@ def is_typed(approver: Approver) -> bool:
 def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
     """Yield each accepted decision and each beginning of a step that names no list of people.
 
-    The flag says whether there was a list, by the run itself: an earlier entry names one, or has what only a
-    list can give. A claim that only asks what became of an earlier one is left out: it checks nothing.
+    The flag says whether the run itself shows that there was a list: an earlier entry names one, or has what
+    only a list can give. A claim that only asks for the result of an earlier one is left out: it checks no
+    approvals.
     """
     begin = beginnings(trail)
     is_listed = False

@@ -1,4 +1,4 @@
-"""The texts of the records that the evidence of a run needs."""
+"""Read from the records the texts that the evidence of a run needs."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ def texts_judged_by(
 ) -> tuple[RuleText, ...]:
     """Return the policies and lists of people that a trail names, and the policies that those lists name.
 
-    The ``known`` ones are left out, and what they name, which was returned with them.
+    The ``known`` ones, and the policies that these name, are left out: they were returned before.
     """
     has = {text.hash for text in known}
     unknown = rules_named(entries).keys() - has

@@ -1,10 +1,10 @@
-"""The auditor's rules for orders about keys, on the trail of rules.
+"""Verify the orders about keys on the trail of rules.
 
 - An order has the key, the sender and the time of its arrival.
-- An accepted one is proven by the list of people that it names: the signature is that of its sender, valid
-  and used once, and `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept it again.
-- A list of people that is put in force has no change of keys but those accepted before it, and lacks none
-  that was accepted long before and that it proves.
+- The list of people that an accepted order names proves it: the signature is that of its sender, valid and
+  used once, and `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept it again.
+- A list of people that is put in force has only changes of keys that were accepted before it, and all of
+  those that were accepted long before and that it proves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,10 +31,10 @@ from plangate.signing.enrolment import (
 def broken_key_orders(
     entries: Sequence[AuditEntry], then: PeopleThen, installation: str
 ) -> Iterator[Finding]:
-    """Yield every order that is not supported, and every list that has other keys than those ordered.
+    """Yield every order that is not supported, and every list whose keys differ from the orders.
 
     Args:
-        entries: the trail of rules, whose hashes are checked already.
+        entries: the trail of rules, whose hashes are already checked.
         then: the lists of people that it names.
         installation: the id of these records.
     """

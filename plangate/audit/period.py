@@ -1,16 +1,16 @@
-"""The evidence of a period: every run of which anything was recorded in it, in one file of JSON lines.
+"""Define the evidence of a period: every run with an entry recorded in it, in one file of JSON lines.
 
 The lines, in this order (docs/audit-format.md, "A period"):
 
-1. `Opening`: which period, of which installation, and how many checkpoints were made before it.
+1. `Opening`: the period, the installation, and how many checkpoints were made before the period.
 2. `CheckpointLine`: the last checkpoint before the period (without leaves), each one in it, and the first
    one at or after its end that had room for more runs: it closes the period.
-3. `OwnTrailLine`: those of Plangate's own trails that these checkpoints seal.
-4. `RunLine`: the whole trail of each run that they seal, as it was at the closing checkpoint, in the order of
-   the ids; before each, a `TextLine` for every text that no run before it names.
+3. `OwnTrailLine`: each of Plangate's own trails that these checkpoints seal.
+4. `RunLine`: the whole trail of each run that they seal, as of the closing checkpoint, in the order of the
+   ids. Before each run is a `TextLine` for every text that no earlier run names.
 5. `Totals`: what happened in the period, by the times of the entries.
 
-A line is read, checked and forgotten, so that any number of runs can be checked in little memory.
+Each line is read, checked and discarded, so that any number of runs can be checked in little memory.
 """
 
 from collections import Counter
@@ -50,8 +50,8 @@ class Opening(Typed):
     Attributes:
         installation: the id of the records.
         since: the beginning of the period.
-        until: its end, which is no part of it.
-        before: the number of the last checkpoint made by its beginning; 0 if there was none yet.
+        until: its end (exclusive).
+        before: the number of the last checkpoint made by its beginning; 0 if there was no checkpoint yet.
     """
 
     line: Literal["period"] = "period"
@@ -63,7 +63,7 @@ class Opening(Typed):
 
 
 class CheckpointLine(Typed):
-    """A checkpoint; ``leaves`` are all of it in ascending order, or none if it was made before the period."""
+    """A checkpoint with all its leaves in ascending order; without leaves if it precedes the period."""
 
     line: Literal["checkpoint"] = "checkpoint"
     checkpoint: Checkpoint
@@ -71,7 +71,7 @@ class CheckpointLine(Typed):
 
 
 class OwnTrailLine(Typed):
-    """One of Plangate's own trails, up to its last entry that the checkpoints of the file seal."""
+    """One of Plangate's own trails, up to the last entry that the checkpoints of the file seal."""
 
     line: Literal["own_trail"] = "own_trail"
     workflow_id: str
@@ -86,7 +86,7 @@ class TextLine(Typed):
 
 
 class RunLine(Typed):
-    """One run, as a bundle has it; its texts and checkpoints are on other lines."""
+    """One run in the form of a bundle; its texts and checkpoints are on other lines."""
 
     line: Literal["run"] = "run"
     workflow_id: str
@@ -101,8 +101,8 @@ class Totals(Typed):
     Attributes:
         runs: how many runs the file has.
         opened: how many runs were requested in the period.
-        accepted: how many decisions came in the period and were accepted.
-        refused: how many came and were refused.
+        accepted: how many decisions arrived in the period and were accepted.
+        refused: how many arrived and were refused.
         outcomes: how many runs ended in the period, by outcome.
         tools: how many steps were done in the period, by tool.
         still_open: how many of the runs had not ended at the closing checkpoint.
@@ -122,7 +122,7 @@ Line = Opening | CheckpointLine | OwnTrailLine | TextLine | RunLine | Totals
 
 
 class AnyLine(RootModel[Annotated[Line, Field(discriminator="line")]]):
-    """One line of any kind, told apart by its ``line``."""
+    """One line of any kind; its field ``line`` names the kind."""
 
 
 class Counting:
@@ -167,9 +167,9 @@ class Counting:
 
 
 def closes(checkpoint: Checkpoint, until: AwareDatetime) -> bool:
-    """Return whether a checkpoint seals everything that was recorded until then.
+    """Return whether a checkpoint seals everything that was recorded until the given time.
 
-    It was made at that time or later, and had room for more runs.
+    That is so if it was made at that time or later, and had room for more runs.
     """
     at = sealed_at(checkpoint)
     return at is not None and at >= until and claims_of(checkpoint).runs < MOST_RUNS

@@ -1,12 +1,12 @@
-"""Verify the evidence of a period, offline: that no run of it was left out, added, cut or changed.
+"""Verify the evidence of a period offline: no run was left out, added, truncated or changed.
 
-1. Every line is written as Plangate writes it, in its place; runs are in the order of their ids, each once.
-2. Every checkpoint has a trusted signature and follows the one before it, without a gap. The first was made
+1. Every line has Plangate's exact form and place; runs are in the order of their ids, each once.
+2. Every checkpoint has a trusted signature and follows the previous one, without a gap. The first was made
    before the period, and the next one in it; the last closes the period, and no earlier one does.
-3. Every entry that a checkpoint seals is in the file: a leaf without an entry is a run that was left out.
+3. Every entry that a checkpoint seals is in the file: a leaf without an entry shows that a run was left out.
 4. Every run is sealed to its last entry by these checkpoints, is of this installation, and is sound
    (`plangate.audit.evidence`, 4 to 8).
-5. The totals are those of the entries.
+5. The totals match the entries.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ _ORDER: Final[tuple[type | tuple[type, ...], ...]] = (
 
 
 def is_period(first_line: bytes) -> bool:
-    """Return whether a file with this first line is the evidence of a period, sound or not."""
+    """Return whether a file with this first line claims to be the evidence of a period."""
     try:
         return isinstance(read_exactly(AnyLine, first_line).root, Opening)
     except (ValueError, RecursionError):
@@ -54,14 +54,14 @@ class PeriodCheck:
     Args:
         trusted: public keys that may seal, as base64url; empty to trust those that the file names.
         people: the people whose keys are trusted; None to trust the keys that the file names.
-        now: note approvals revoked by then.
-        web: where passkeys may have been used, and who may attest logins; by default whatever it names.
+        now: report approvals revoked by then as notes.
+        web: where passkeys may have been used, and who may attest logins; by default as the file says.
 
     Attributes:
         opening: the first line.
-        totals: what happened, counted anew.
+        totals: what happened, counted again.
         checkpoints: those of the file, once the first line was read.
-        notes: the approvals that would not count today, by ``people``.
+        notes: the approvals that would not count today according to ``people``.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class PeriodCheck:
         rank = next(rank for rank, kind in enumerate(_ORDER) if isinstance(line, kind))
         name = line.workflow_id if isinstance(line, OwnTrailLine | RunLine) else ""
         if isinstance(line, TextLine) and self._previous[0] == rank:
-            name = self._previous[1]  # it stands before the next run
+            name = self._previous[1]  # it precedes the next run
         place = (rank, name)
         is_single = isinstance(line, Opening | Totals | OwnTrailLine | RunLine)
         if place < self._previous or (is_single and place == self._previous and number > 1):

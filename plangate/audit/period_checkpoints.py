@@ -1,4 +1,4 @@
-"""The checkpoints of a period's evidence: each signed, one after the other, and every leaf accounted for."""
+"""Verify the checkpoints of a period's evidence: signatures, order, and an entry for every leaf."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from plangate.signing.checkpoints import broken_checkpoint, claims_of, sealed_at
 
 
 class EnclosingCheckpoints:
-    """Follows the checkpoints of a file, then what they seal.
+    """Checks the checkpoints of a file, then the entries that they seal.
 
     Args:
         opening: the period.
@@ -23,7 +23,7 @@ class EnclosingCheckpoints:
 
     Attributes:
         last: the newest checkpoint so far.
-        is_closed: whether one of them closes the period.
+        is_closed: whether a checkpoint closes the period.
         sealers: the public keys that seal, as base64url.
     """
 
@@ -32,11 +32,11 @@ class EnclosingCheckpoints:
         self.last: Checkpoint | None = None
         self.is_closed = False
         self.sealers: dict[str, None] = {}
-        self._leaves: dict[bytes, int] = {}  # those that no entry accounts for yet, with their checkpoints
+        self._leaves: dict[bytes, int] = {}  # those without an entry so far, with their checkpoints
         self._made: dict[int, datetime | None] = {}
 
     def follow(self, line: CheckpointLine) -> Iterator[Finding]:
-        """Take the next checkpoint, and yield what is wrong with it."""
+        """Add the next checkpoint, and yield the findings about it."""
         checkpoint, before = line.checkpoint, self.last
         self.last = checkpoint
         name = f"checkpoint {checkpoint.number}"
@@ -83,7 +83,7 @@ class EnclosingCheckpoints:
             yield _finding(f"checkpoint {number} was made before the beginning of the period")
 
     def account(self, run: str, entries: Sequence[WrittenEntry]) -> Iterator[Finding]:
-        """Take the entries of a trail for its leaves, and yield those that are not sealed."""
+        """Match the entries of a trail with the leaves, and yield those that are not sealed."""
         sealed = 0
         for position, entry in enumerate(entries, start=1):
             leaf = Seal(workflow_id=run, number=entry.number, hash=entry.hash).leaf()
@@ -108,7 +108,7 @@ class EnclosingCheckpoints:
             yield Finding(workflow_id=run, what=what)
 
     def left(self) -> Iterator[Finding]:
-        """Yield each checkpoint that seals what the file does not have, and whether the period is open."""
+        """Yield each checkpoint that seals entries missing in the file, and whether the period is open."""
         if self._opening.before and self.last is None:
             yield _finding(f"checkpoint {self._opening.before}, made before the period, is missing")
         for number, count in sorted(Counter(self._leaves.values()).items()):

@@ -27,16 +27,17 @@ from plangate.signing.checkpoints import sealed_at
 
 
 class PeriodExport:
-    """What the records hold of a period, as far as they are sealed now.
+    """The entries of a period in the records, as far as they are sealed now.
 
     Args:
         connection: to the records, in one transaction.
         since: the beginning of the period.
-        until: its end, which is no part of it.
+        until: its end (exclusive).
 
     Attributes:
-        is_closed: whether a checkpoint closes the period; if not, the newest runs are as they are now.
-        runs: how many runs it has.
+        is_closed: whether a checkpoint closes the period; otherwise the newest runs are in their current
+            state.
+        runs: how many runs the period has.
 
     Raises:
         TrailDamaged: a checkpoint is missing or cannot be read.
@@ -126,7 +127,7 @@ def _checkpoint(connection: Connection, number: int) -> Checkpoint:
 
 def _damaged(number: int) -> TrailDamaged:
     return TrailDamaged(
-        f"Checkpoint {number} is missing or cannot be read, so no period can be proven; look at it with: "
+        f"Checkpoint {number} is missing or cannot be read, so no period can be proven; check it with: "
         "starter.py audit verify"
     )
 

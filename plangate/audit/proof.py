@@ -1,8 +1,8 @@
-"""Verify who decided and that they were allowed to, by signatures and lists of people.
+"""Verify who decided and that they were allowed to, from signatures and lists of people.
 
-Decisions and claims name the list of people by which they were judged, and records and bundles keep it, so
-the auditor judges by the same list. Today's list must still name the people and their keys, which are never
-removed from it. Without the list of that time, today's list shows when a key was valid and a delegation in
+Decisions and claims name the list of people by which they were judged, and records and bundles contain it, so
+the auditor judges by the same list. Today's list must still name the people and their keys, which must never
+be removed from it. Without the list of that time, today's list shows when a key was valid and a delegation in
 force, but not when a person left.
 """
 
@@ -45,8 +45,8 @@ class Lists(Frozen):
 
     Attributes:
         today: the newest list, which the auditor trusts; None to trust what the trail says about people.
-        then: returns older lists, see `PeopleThen`; None if none are trusted.
-        web: the web servers that the auditor trusts, besides what the lists say.
+        then: returns older lists, see `PeopleThen`; None to trust no older list.
+        web: the web servers that the auditor trusts, in addition to those in the lists.
     """
 
     today: People | None = None
@@ -118,7 +118,7 @@ def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) 
 def revoked_since(
     workflow_id: str, trail: Sequence[AuditEntry], people: People, now: datetime
 ) -> Iterator[Finding]:
-    """Yield every approval that a step relied on and that would not count at ``now``, by ``people``.
+    """Yield every approval that a step relied on and that would not count at ``now`` by ``people``.
 
     These are notes, not faults.
     """
@@ -149,7 +149,7 @@ def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Appro
 def _without_proof(
     event: Decided, approver: Approver, state: RunState, used: UsedTokens, web: TrustedWeb
 ) -> str | None:
-    """Return what is wrong with the proof of a decision; ``used`` are the tokens before it."""
+    """Return what is wrong with the proof of a decision; ``used`` are the tokens used earlier."""
     match approver.assurance:
         case Assurance.TYPED:
             return None
@@ -231,9 +231,9 @@ def _all_active(people: People) -> People:
 
 
 def _revoked_before(at: datetime, state: RunState, people: People | None, *, undo: bool) -> str | None:
-    """Return what no longer held when a step began, by the list that was used, or None.
+    """Return what was no longer valid when a step began, by the list that was used, or None.
 
-    An undo needs no approvals, but the resolution that asks for it.
+    An undo needs the resolution that orders it instead of approvals.
     """
     if people is None:
         return None
@@ -249,7 +249,7 @@ def _revoked_before(at: datetime, state: RunState, people: People | None, *, und
 
 
 def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
-    """Return which approvals were recorded as lost although they held, by the list that was used, or None."""
+    """Return the valid approvals that were recorded as lost, by the list that was used, or None."""
     people = lists.named(event.people)
     if event.people and people is None:
         return None
@@ -263,7 +263,7 @@ def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
 
 
 def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...]]:
-    """Return the state with the requirement that a reopening brings, and whose proof is too weak for it."""
+    """Return the state with the requirement of a reopening, and the people whose proof is too weak for it."""
     if state.drafted is None or event.requirement is None:
         return state, ()
     drafted = state.drafted.needing(event.requirement, event.recent)
@@ -272,7 +272,7 @@ def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...
 
 
 def _revoked(state: RunState, people: People, at: datetime) -> list[str]:
-    """Return why approvals did not hold at ``at``; `broken_story` reports stale ones."""
+    """Return why approvals were not valid at ``at``; `broken_story` reports stale ones."""
     stale = stale_approvers(state, at)
     lost = lost_approvals(state, people, at)
     return [one_line(one.reason) for one in lost if one.name not in stale]

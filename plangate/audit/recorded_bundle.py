@@ -10,7 +10,7 @@ from plangate.records.trail import read_trail
 
 
 def bundle_on_record(database: Database, workflow_id: str) -> Bundle:
-    """Return the evidence of a run, with the newest seal that it has.
+    """Return the evidence of a run, with its newest seal.
 
     Raises:
         RecordsMissing: there are no records.

@@ -1,4 +1,4 @@
-"""Verify a token again, as the record of its sender says that it was."""
+"""Verify a recorded token again, and compare it with the record of its sender."""
 
 from typing import Final
 
@@ -8,23 +8,23 @@ from plangate.signing.public_keys import thumbprint_of
 from plangate.signing.tokens import Signed, Statement, verified
 
 UsedTokens = set[tuple[str | None, str | None]]
-"""The tokens that were used so far: each the key's thumbprint, and the id that the signer chose."""
+"""The tokens used so far: the key's thumbprint and the id that the signer chose."""
 USED_BEFORE: Final = "its signature was used before"
 
 
 def recorded_claims(
     token: str | None, approver: Approver, statement: Statement[Signed], web: TrustedWeb
 ) -> Signed:
-    """Return the claims of a token that proves its sender as the record says.
+    """Return the claims of a token if it proves its sender as recorded.
 
     Args:
-        token: as it is on the record.
+        token: as recorded.
         approver: the sender as recorded.
-        statement: what the token is to state.
-        web: the web servers that are trusted.
+        statement: the kind of statement that the token must make.
+        web: the trusted web servers.
 
     Raises:
-        ValueError: it does not prove that; the message says why.
+        ValueError: the token does not prove its sender; the message says why.
     """
     if token is None or approver.public_key is None:
         raise ValueError("has no signature")

@@ -1,33 +1,33 @@
-"""The auditor's rules for one trail: each entry has to follow from the entries before it.
+"""Verify one trail: each entry must follow from the earlier entries.
 
-`broken_story` applies them without I/O; `plangate.domain.findings.broken_links` has checked the hashes. The
-entries may come from the records or from a bundle.
+`broken_story` applies these rules without I/O; `plangate.domain.findings.broken_links` has checked the
+hashes. The entries may come from the records or from a bundle.
 
 - The first entry is the request, and there is only one.
 - A draft has the fingerprint of its plan, the next revision, the same installation, namespace and requester
-  as before, and a review no longer than the request asked for. It is made while the run is drafting, and not
-  seen by more people than the plan before.
+  as before, and a review no longer than requested. It is made while the run is drafting, and no more people
+  may see it than the previous plan.
 - A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
   `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
 - A reopened review changes the requirement only to a stricter one.
-- A review is reopened only after an edit, or while its plan is being executed, for approvals that were
+- A review is reopened only after an edit, or while its plan is being executed, because of approvals that
   counted; and for no longer than the first time.
 - A claim has its plan's idempotency key and the next attempt number, and `authorise` allows it. If the step
-  may act after it (`plangate.audit.claims`), the step could begin then; no approval was too old, and none
-  could still be taken back.
+  may act after it (`plangate.audit.claims`), the step was allowed to begin then: no approval was too old, and
+  the cooling-off time was over.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
 - An edited plan names its author, and is the plan of the edit. An accepted edit or resolution that changes
   nothing repeats one that did.
-- An effect in doubt is not called failed unless it was claimed again.
-- A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the entry before.
-- After the end come only decisions, the results of steps that were claimed, and settlements.
-- A settlement comes after the end, once for a step that is done and whose receipt was not final. It is given
-  up no earlier than the step's entry says.
-- An entry has the time that its event states, and is not dated before what it follows from.
+- An effect in doubt is not recorded as failed unless it was claimed again.
+- A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the previous entry.
+- Only decisions, results of claimed steps and settlements follow the end.
+- A settlement follows the end, at most one for each done step whose receipt was not final. The look-up is
+  given up no earlier than the step's entry says.
+- An entry has the time that its event states, and is not dated before the entries that it follows.
 
-On the trail of rules every entry is a change of the policy or of the list of people, or an order about a key,
-in order. On the trail of looks every entry is a look by its actor.
+On the trail of rules, every entry is the next change of the policy or of the list of people, or an order
+about a key. On the trail of looks, every entry is a look by its actor.
 
     >>> list(broken_story("plan-1", []))
     []
@@ -91,7 +91,7 @@ from plangate.domain.stops import StopDecided
 
 
 class _Effects:
-    """The effects so far: how often each was claimed, and which are in doubt, by idempotency key."""
+    """The effects so far by idempotency key: how often each was claimed, and which are in doubt."""
 
     def __init__(self) -> None:
         self.claims: Counter[str] = Counter()
@@ -115,7 +115,7 @@ _OWN_TRAIL: Final = {
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry that could not follow from the entries before it."""
+    """Yield every entry that could not follow from the earlier entries."""
     if workflow_id == RULES_TRAIL:
         yield from _broken_rules_trail(entries)
         return
@@ -197,7 +197,7 @@ def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
 
 
 def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
-    """Return whether this may come after the end: a decision, or the result of a step that was acting."""
+    """Return whether this may follow the end: a decision, or the result of a step that was acting."""
     match event:
         case Decided():
             return True
@@ -275,7 +275,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
 
 
 def _wrong_reads(state: RunState, event: Drafted) -> str | None:
-    """Object to reads of a plan that no planner made; an edited plan keeps those of the plan before."""
+    """Object to reads that no planner made; an edited plan keeps the reads of the previous plan."""
     if event.planner is not None:
         return None
     before = state.drafted.plan.reads if state.drafted and state.edit else ()
@@ -322,7 +322,7 @@ def _wrong_hold(state: RunState, event: Held) -> str | None:
 
 
 def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
-    """Compare the entry's actor and time with who decided, and when."""
+    """Compare the entry's actor and time with those of the decision."""
     decision, approver = event.arrival.decision, event.approver
     if approver is not None and (decision is None or not same_person(approver.name, decision.by)):
         return f"is attributed to {one_line(approver.name)}, whom the decision does not name"
@@ -334,7 +334,7 @@ def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
 
 
 def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> str | None:
-    """Judge an accepted decision again, if it changed the run, by what was known then.
+    """Judge an accepted decision again, if it changed the run, by the state at that time.
 
     An edit or a resolution that changed nothing was accepted only if it repeats one that did.
     """
@@ -350,7 +350,7 @@ def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> 
 
 
 def _put_back(state: RunState, before: Sequence[Event], event: Event) -> str | None:
-    """Object if an approval counted that may be an earlier one sent a second time."""
+    """Object if a counted approval may be an earlier one that was sent again."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
     again = may_be_put_back(state, before, event.arrival, event.approver)
@@ -421,7 +421,7 @@ def _begun_too_early(state: RunState, entry: AuditEntry, begin: Container[int]) 
     if not isinstance(entry.event, Claimed) or entry.event.undo or entry.number not in begin:
         return None
     first = state.beginning.first(entry.at)
-    if first == entry.at:  # without an allowance: the claim was compared by the same clock
+    if first == entry.at:  # without an allowance: the claim was judged by the same clock
         return None
     why = why_too_late(state) if first is None else why_too_early(state, entry.at)
     return f"a step began although {why}"
@@ -440,7 +440,7 @@ _Result = StepDone | StepUndone | Released | StepFailed | StepInDoubt
 
 
 def _claims(state: RunState, event: _Result, effects: _Effects) -> int:
-    """Return how often the effect was claimed whose result this is."""
+    """Return how often the effect of this result was claimed."""
     if not 1 <= event.step <= len(state.steps):
         return 0
     return effects.claims[key_of(state, event.step, undo=_is_of_undo(event))]

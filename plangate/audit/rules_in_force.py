@@ -1,6 +1,6 @@
 """Check that runs were judged by the policy and the list of people that were in force at the time.
 
-The trail of rules records which texts were in force since when.
+The trail of rules records when each text was put in force.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,21 +19,21 @@ from plangate.domain.plan import short
 from plangate.domain.stops import StopDecided
 from plangate.records.tables import audit_entries
 
-# During an update, old workers may still use the old text; and runs use the Temporal server's clock.
+# During an update, old workers may still use the old text. Also, runs use the Temporal server's clock.
 OTHER_WORKERS: Final = timedelta(hours=1)
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
 _EVER_SINCE: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class RuleHistory:
-    """Which policy and list of people was in force when, by the trail of rules; read at first use."""
+    """The history of policies and lists of people in force, from the trail of rules; read at first use."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @cached_property
     def _changes(self) -> list[tuple[datetime, RulesInForce]]:
-        """Return the readable entries; the check of that trail itself reports the others."""
+        """Return the readable entries; the check of that trail reports the others."""
         at = audit_entries.c.at
         if self._connection.dialect.name == "sqlite":
             at = type_coerce(at, String).label("at")  # type: ignore[assignment]
@@ -54,7 +54,7 @@ class RuleHistory:
 
     @cached_property
     def _spans(self) -> list[tuple[datetime, datetime]]:
-        """Return the spans in which some list of people was in force."""
+        """Return the spans in which any list of people was in force."""
         spans: list[tuple[datetime, datetime]] = []
         began: datetime | None = None
         for at, event in self._changes:
@@ -123,7 +123,7 @@ class RuleHistory:
         return None if was_in_force else f"names {called}, though another one was in force then"
 
     def other_policy(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each plan that was judged by a policy (or none) other than the one in force."""
+        """Yield each plan that was judged by another policy than the one in force, or by none."""
         known = {name for name, *_ in self._policies}
         for entry in trail:
             if not isinstance(entry.event, Drafted):

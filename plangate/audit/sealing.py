@@ -1,7 +1,7 @@
-"""Seal the trails: a worker signs checkpoints, so that removing a run from the records is detected.
+"""Seal the trails: a worker signs checkpoints, so that the removal of a run is detected.
 
 Every few seconds it signs a checkpoint over the runs that changed. The newest one is also kept in a file
-outside the records: restoring an older state of the records, checkpoints included, does not restore the file.
+outside the records. If the records are restored to an older state, the file still shows the newer one.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from plangate.signing.checkpoints import checkpoint_after, kept_checkpoint
 
 _ACTION: Final = "sealing"
 _REPORTED_AFTER: Final = 6
-"""Attempts in a row that the database does not answer, which may be a restart of it."""
+"""Consecutive attempts that may fail because the database restarts."""
 _NOT_SEALED: Final = "The trails could not be sealed; Plangate tries again."
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ class Sealing:
         key: signs the checkpoints.
         kept: the file for the newest checkpoint.
         every: the interval in seconds.
-        report: is called with what is in trouble and what happened, to be told to operators.
+        report: is called with the part that has a problem and what happened, to notify operators.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Sealing:
         self._failed = 0
 
     async def keep_sealing(self) -> None:
-        """Seal at intervals until cancelled, then a last time."""
+        """Seal at intervals until cancelled, then once more."""
         try:
             while True:
                 await asyncio.sleep(self._every)
@@ -94,7 +94,7 @@ class Sealing:
         except OSError as error:
             _log.warning(_NOT_SEALED, action=_ACTION, error=str(error))
             self._tell(_ACTION, f"The newest checkpoint could not be kept on a worker's disk: {error}")
-        except Exception as error:  # noqa: BLE001  no error may end the sealing
+        except Exception as error:  # noqa: BLE001  no error may stop the sealing
             _log.exception(_NOT_SEALED, action=_ACTION)
             self._tell(_ACTION, f"The trails could not be sealed: {type(error).__name__}")
 

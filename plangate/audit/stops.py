@@ -1,17 +1,16 @@
-"""The auditor's rules for stops: the trail that says what was stopped, and the claims that had to wait.
+"""Verify stops: the trail that records what was stopped, and the claims that had to wait.
 
 On the trail of stops (`broken_stops_trail`):
 
 - Every entry is an order with its verdict, under the key and by the sender of its arrival.
-- An accepted order is accepted again by `plangate.domain.stops.judge`, in the state that the entries before
-  it lead to. A refused one changes nothing.
+- `plangate.domain.stops.judge` accepts an accepted order again, in the state after the earlier entries. A
+  refused order changes nothing.
 - A signed order has a valid signature, used once; the stored list of people supports its sender and, with
-  the rules, the releases that it asks for. The stored policy has those rules.
+  the rules, the number of people it requires for a release. The stored policy has those rules.
 
-Of every claim (`StopHistory.broken_claims`): the last entry of that trail that it looked at is there; no stop
-of its tool was in force then; and no stop was recorded long before it that it did not look at. Claims and
-entries are written in one order (`plangate.records.stops`), so only the last of these needs an allowance for
-clocks.
+For every claim (`StopHistory.broken_claims`), the last entry of that trail that it read exists; no stop of
+its tool was in force then; and it read every stop that was recorded long before it. Claims and entries are
+written in one order (`plangate.records.stops`), so only the last check needs an allowance for clocks.
 """
 
 from bisect import bisect_right
@@ -41,14 +40,14 @@ def broken_stops_trail(
     installation: str,
     web: TrustedWeb = ANY_WEB,
 ) -> Iterator[Finding]:
-    """Yield every entry that could not follow from those before it, or that is not supported.
+    """Yield every entry that could not follow from the earlier ones, or that is not supported.
 
     Args:
-        entries: the trail of stops, whose hashes are checked already.
+        entries: the trail of stops, whose hashes are already checked.
         then: the lists of people that it names.
         texts: the policies that it names.
         installation: the id of these records.
-        web: the web servers that the auditor trusts, besides what the lists say.
+        web: the web servers that the auditor trusts, in addition to those in the lists.
     """
     stops, latest = StandingStops(), None
     used: UsedTokens = set()
@@ -72,7 +71,7 @@ def broken_stops_trail(
 
 
 class StopHistory:
-    """What was stopped when, by the trail of stops."""
+    """The history of stops, from the trail of stops."""
 
     def __init__(self, entries: Sequence[AuditEntry]) -> None:
         self._accepted: list[tuple[int, StopDecided]] = [
@@ -129,7 +128,7 @@ def _wrong_arrival(entry: AuditEntry, event: StopDecided) -> str | None:
 
 
 def _wrong_verdict(stops: StandingStops, event: StopDecided) -> str | None:
-    """Judge an accepted order again; whether its tool exists is not known here."""
+    """Judge an accepted order again; its tool may be unknown here."""
     if not event.verdict.accepted:
         return None
     order = event.arrival.order

@@ -1,1 +1,1 @@
-"""Keys, tokens, signed decisions and signed checkpoints. May import files and the domain."""
+"""Sign and verify decisions, orders and checkpoints. May import files and the domain."""

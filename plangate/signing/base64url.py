@@ -1,4 +1,4 @@
-"""Base64url without padding (RFC 4648, 5), in its one spelling: a token or a key must have only one."""
+"""Encode base64url without padding (RFC 4648, 5), in canonical form only: a token or key has one spelling."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -16,7 +16,7 @@ def decoded(text: str) -> bytes:
     """Return the bytes of a text that `encoded` wrote.
 
     Raises:
-        ValueError: it is not base64url, or spelled otherwise than `encoded` does.
+        ValueError: it is not base64url, or not in the form that `encoded` writes.
     """
     if not _ALPHABET.fullmatch(text):
         raise ValueError("is not base64url")

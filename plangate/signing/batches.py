@@ -1,8 +1,8 @@
-"""The list of approvals that one touch of a passkey signs.
+"""Write and check the list of approvals that one touch of a passkey signs.
 
-It is the canonical JSON of the SHA-256 (64 hex digits) of the claims of each approval, 2 to 10 of them, in
-ascending order. Each approval has a token of its own, with its own claims and the whole list. So it can be
-verified without the others, and says nothing about them but how many they are.
+The list is the canonical JSON of the SHA-256 (64 hex digits) of the claims of each approval, 2 to 10 of them,
+in ascending order. Each approval has a separate token, with its claims and the whole list. So it can be
+verified without the others, and reveals only how many they are.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ def digests_in(listed: bytes) -> tuple[str, ...]:
     """Return the digests of a list; it may still be too long, or lack the approval that comes with it.
 
     Raises:
-        ValueError: it is no list of digests in its one spelling.
+        ValueError: it is not a list of digests in canonical form.
     """
     found = json.loads(listed.decode())
     if not isinstance(found, list) or canonical_json(found) != listed:
@@ -45,7 +45,7 @@ def check_batch(digests: Sequence[str], own: str) -> None:
     """Check the list that comes with an approval; ``own`` is the digest of its claims.
 
     Raises:
-        ValueError: it has too few, too many, one twice, or not this one; the message says which.
+        ValueError: it has too few or too many digests, a digest twice, or lacks ``own``.
     """
     if not FEWEST <= len(digests) <= MOST:
         raise ValueError(

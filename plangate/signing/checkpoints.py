@@ -1,6 +1,7 @@
 """Sign checkpoints with a worker's seal key, and verify them with its public half.
 
-Only the worker's host has the private key, so write access to the database is not enough to make one.
+Only the worker's host has the private key, so a checkpoint cannot be forged with write access to the
+database.
 """
 
 from codecs import BOM_UTF8
@@ -31,7 +32,7 @@ def seal_key(path: Path) -> Ed25519PrivateKey:
     """
     try:
         if not path.exists():
-            with suppress(FileExistsError):  # another worker of this host was faster
+            with suppress(FileExistsError):  # another worker on this host was faster
                 return write_new_key(path)
         close_to_others([path])
         return key_in(path.read_bytes())
@@ -81,7 +82,7 @@ def checkpoint_after(
 
 
 def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
-    """Verify a checkpoint's signature by the key that it names, and return its claims.
+    """Verify a checkpoint's signature with the key that it names, and return its claims.
 
     Raises:
         ValueError: the signature or the claims are not valid; the message says why.
@@ -93,7 +94,7 @@ def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
 
 
 def sealed_at(checkpoint: Checkpoint) -> datetime | None:
-    """Return the time at which a checkpoint was made, by its claims; None if they cannot be read."""
+    """Return the time at which a checkpoint was made, from its claims; None if they cannot be read."""
     try:
         return datetime.fromtimestamp(claims_of(checkpoint).iat, UTC)
     except (ValueError, OverflowError, OSError):

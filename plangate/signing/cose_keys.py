@@ -1,7 +1,7 @@
-"""The public keys of passkeys: COSE keys (RFC 9052) for ES256, EdDSA and RS256, in their one spelling.
+"""Read and write the public keys of passkeys: canonical COSE keys (RFC 9052) for ES256, EdDSA and RS256.
 
-The spelling is that of authenticators: canonical CBOR with the parameters of the key and nothing else. Every
-reader of the list of people then sees the same text, and one key has one thumbprint.
+The form is that of authenticators: canonical CBOR with only the parameters of the key. So every reader of the
+list of people sees the same text, and one key has one thumbprint.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _UNREADABLE: Final = (
 
 
 def passkey_of(cose: bytes) -> str:
-    """Return a COSE key, as an authenticator made it, as text for the list of people.
+    """Return an authenticator's COSE key as text for the list of people.
 
     Raises:
         ValueError: it is not a key that Plangate accepts.
@@ -43,7 +43,7 @@ def cose_of(public: str) -> bytes:
     """Return the COSE key of a text that `passkey_of` wrote.
 
     Raises:
-        ValueError: it is not such a text, or the key is not accepted; the message reads after its place.
+        ValueError: it is not such a text, or the key is not accepted; the message continues after the place.
     """
     if not public.startswith(PASSKEY_PREFIX):
         raise ValueError(_UNREADABLE)
@@ -66,12 +66,12 @@ def thumbprint(public: str) -> str:
 
 
 def _parameters(cose: bytes) -> dict[int, Any]:
-    """Return the parameters of a key that is accepted, and spelled as authenticators do."""
+    """Return the parameters of an accepted key in the form of authenticators."""
     try:
         found = cbor2.loads(cose) if len(cose) <= _MOST_BYTES else None
         known = _known(found) if isinstance(found, dict) else None
         is_canonical = known is not None and cbor2.dumps(known, canonical=True) == cose
-    except Exception:  # noqa: BLE001  whatever a parser says of malformed input, it is no key
+    except Exception:  # noqa: BLE001  any error of the parser means that it is not a key
         raise ValueError(_UNREADABLE) from None
     if known is None or not is_canonical:
         raise ValueError(_UNREADABLE)
@@ -79,7 +79,7 @@ def _parameters(cose: bytes) -> dict[int, Any]:
 
 
 def _known(found: dict[Any, Any]) -> dict[int, Any] | None:
-    """Return the parameters of one of the three kinds, checked; None if it is another kind."""
+    """Return the checked parameters of a key of one of the three kinds; None for another kind."""
     match found.get(_KTY), found.get(_ALG):
         case (2, -7):
             return _checked_ec(found)

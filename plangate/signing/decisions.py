@@ -1,6 +1,6 @@
 """Sign decisions and verify them: a token binds one decision to one run, one plan and one time.
 
-Anyone who has the approver's public key can verify it without Plangate. `plangate.signing.tokens` has the
+Anyone who has the approver's public key can verify it without Plangate. `plangate.signing.tokens` defines the
 kinds of token.
 """
 
@@ -35,7 +35,7 @@ from plangate.signing.tokens import (
 )
 
 TYPE: Final = "plangate-decision+jwt"
-LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last that Python's dates support
+LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last year that Python's dates support
 _HOW: Final = "sign with `starter.py sign`"
 
 
@@ -87,21 +87,21 @@ class Claims(Typed):
 
 
 DECISION: Final = Statement(typ=TYPE, claims=Claims, what="a decision", takes_batches=True)
-"""What the token of a decision states."""
+"""The statement of a decision's token."""
 
 
 def claims_for(decision: Decision, subject: Subject, *, at: datetime, token_id: str) -> Claims:
     """Return the claims to sign or to attest for a decision on exactly the plan of ``subject``.
 
     They are the same for an Ed25519 key (`sign`), a passkey (`plangate.signing.passkeys`) and the login of a
-    web server (`plangate.signing.logins`), and for every kind of decision: an edit has its new plan, a
-    resolution its step and the number of its hold.
+    web server (`plangate.signing.logins`). An edit adds its new plan, a resolution its step and the number of
+    its hold.
 
     Args:
         decision: as it will be sent.
         subject: the plan that was shown.
         at: when it is signed, by the signer's clock.
-        token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; it counts once for each key.
+        token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
 
     Raises:
         ValueError: the new plan has no canonical JSON, so it cannot be signed.
@@ -137,8 +137,8 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
         at: when it was received, by the server's clock.
 
     Returns:
-        The approver with the assurance ``signed`` or ``login`` if the token is valid; else an ``objection``
-        that says why it is not.
+        The approver with the assurance ``signed`` or ``login`` if the token is valid; otherwise with an
+        ``objection`` that says why it is not.
     """
     return identified(
         people,
@@ -166,8 +166,8 @@ def identified(
         name: of the sender, as sent.
         token: as received.
         at: when it was received, by the server's clock.
-        statement: what the token is to state.
-        differs: returns how what was received differs from the claims, or None.
+        statement: the kind of statement that the token must make.
+        differs: returns how the received message differs from the claims, or None.
     """
     known = people.identify(name, at)
     person = people.find(name)
@@ -187,7 +187,7 @@ def identified(
 
 
 def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> str | None:
-    """Return how ``decision`` and ``subject`` differ from what was signed, or None."""
+    """Return how ``decision`` and ``subject`` differ from the signed claims, or None."""
     if claims.aud != str(subject.audience):
         return another_audience(claims.aud, subject.audience)
     if claims.workflow_id != subject.workflow_id:
@@ -212,7 +212,7 @@ def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> s
 def hash_of_new_plan(plan: JsonValue) -> str | None:
     """Return the SHA-256 (64 hex digits) of the canonical JSON of an edit's new plan; None without one.
 
-    A plan that has no canonical JSON has no hash, so that no signature is valid for it.
+    A plan without canonical JSON has no hash, so no signature is valid for it.
     """
     if plan is None:
         return None
@@ -223,7 +223,7 @@ def hash_of_new_plan(plan: JsonValue) -> str | None:
 
 
 def another_audience(signed: str, audience: Audience) -> str:
-    """Object to a token of another installation or namespace."""
+    """Object to a token for another installation or namespace."""
     installation, _, namespace = signed.partition("/")
     if installation != audience.installation:
         named = cut(one_line(installation), 40)
@@ -232,7 +232,7 @@ def another_audience(signed: str, audience: Audience) -> str:
 
 
 def _login(token: str, people: People, at: datetime, statement: Statement[Signed]) -> Proof[Signed]:
-    """Verify a login by the web servers that are trusted now.
+    """Verify a login with the keys of the web servers that are trusted now.
 
     Raises:
         ValueError: it is not valid; the message says why.
@@ -249,7 +249,7 @@ def _login(token: str, people: People, at: datetime, statement: Statement[Signed
 def _signed_by(
     person: Person, token: str, people: People, at: datetime, statement: Statement[Signed]
 ) -> tuple[Proof[Signed], Key]:
-    """Verify a token by the keys of ``person``, and return the key that signed it, valid at that time.
+    """Verify a token with the keys of ``person``, and return the key that signed it and was valid then.
 
     Raises:
         ValueError: no such key signed it; the message says why.
@@ -258,7 +258,7 @@ def _signed_by(
         return _signed_by_passkey(person, token, people, at, statement)
     try:
         kid = kid_of(token)
-        of_webs = people.web.keys or frozenset()  # a web server can be no person
+        of_webs = people.web.keys or frozenset()  # a web server's key cannot be a person's
         own = (key for key in person.keys if not is_passkey(key.x) and key.x not in of_webs)
         key = next((key for key in own if key.id == kid), None)
         if key is not None and in_force(key, at):
@@ -267,11 +267,11 @@ def _signed_by(
         raise ValueError(f"{error}; {_HOW}") from None
     if key is None:
         raise ValueError(
-            f"it is signed with a key that is not one of {person.name}'s; add the public line that "
+            f"it is signed with a key that does not belong to {person.name}; add the public line that "
             "`starter.py keys list` prints to the list of people"
         )
     raise ValueError(
-        f"it is signed with a key of {person.name}'s that is not valid now; create one with `starter.py keys "
+        f"it is signed with a key of {person.name} that is not valid now; create one with `starter.py keys "
         "new`, and add its public line to the list of people"
     )
 
@@ -279,23 +279,23 @@ def _signed_by(
 def _signed_by_passkey(
     person: Person, token: str, people: People, at: datetime, statement: Statement[Signed]
 ) -> tuple[Proof[Signed], Key]:
-    """Do as `_signed_by` for a passkey; its token does not name the key, so each of the person's is tried."""
+    """Do as `_signed_by` for a passkey: the token does not name its key, so try all keys of the person."""
     read = read_passkey_token(token)
     check_ceremony(read, people.web.origins)
     claims = claims_of_passkey(read, statement)
     key = next((key for key in person.keys if is_passkey(key.x) and is_signed_by(read, key.x)), None)
     if key is None:
         raise ValueError(
-            f"it is signed by none of {person.name}'s passkeys; a new one counts once it is in the list of "
+            f"it is not signed by a passkey of {person.name}; a new one counts once it is in the list of "
             "people, or an enroller has confirmed it"
         )
     if not in_force(key, at):
-        raise ValueError(f"it is signed with a passkey of {person.name}'s that is not valid now; add another")
+        raise ValueError(f"it is signed with a passkey of {person.name} that is not valid now; add another")
     return Proof(claims, Kind.PASSKEY, key.x, read.origin, read.batch), key
 
 
 def _wrong_time(signed_at: datetime, key: Key | None, at: datetime) -> str | None:
-    """Object to something signed in the future, or while the key was not valid."""
+    """Object to a signature in the future, or at a time when the key was not valid."""
     if signed_at > at + CLOCK_LEEWAY:
         return "it is signed in the future; set the signer's clock"
     if key is not None and not in_force(key, signed_at):

@@ -20,7 +20,7 @@ TYPE: Final = "plangate-delegation+jwt"
 
 
 class DelegationClaims(Typed):
-    """The claims of a token: what the order says; ``aud``, ``iat`` and ``jti`` are as those of a decision."""
+    """The claims of a token: the order's content, and ``aud``, ``iat`` and ``jti`` as in a decision."""
 
     aud: str
     action: DelegationAction
@@ -39,7 +39,7 @@ class DelegationClaims(Typed):
 
 
 DELEGATION: Final = Statement(typ=TYPE, claims=DelegationClaims, what="an order to lend roles")
-"""What the token of an order states."""
+"""The statement of an order's token."""
 
 
 def signed_delegation(
@@ -53,7 +53,7 @@ def signed_delegation(
 def attested_delegation(
     order: DelegationOrder, web_key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
 ) -> DelegationOrder:
-    """Return ``order`` with the word of a web server that its sender is logged in there."""
+    """Return ``order`` with a web server's attestation that its sender is logged in there."""
     claims = delegation_claims(order, audience=audience, at=at, token_id=token_id)
     return order.model_copy(update={"signature": login_token(claims, web_key)})
 
@@ -61,13 +61,13 @@ def attested_delegation(
 def delegation_claims(
     order: DelegationOrder, *, audience: Audience, at: datetime, token_id: str
 ) -> DelegationClaims:
-    """Return the claims of an order, the same for an Ed25519 key, a passkey and a login.
+    """Return the claims of an order, which are the same for an Ed25519 key, a passkey and a login.
 
     Args:
         order: as it will be sent.
-        audience: the installation and namespace that it is for.
+        audience: the installation and namespace for which it is signed.
         at: when it is signed, by the signer's clock.
-        token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; it counts once for each key.
+        token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
     """
     return DelegationClaims(
         aud=str(audience),
@@ -83,7 +83,7 @@ def delegation_claims(
 
 
 def order_in(claims: DelegationClaims) -> DelegationOrder:
-    """Return the order that claims state, without its signature.
+    """Return the order in the claims, without its signature.
 
     Raises:
         ValueError: a part of it is malformed.
@@ -124,7 +124,7 @@ def delegation_sender(
 def other_delegation(
     claims: DelegationClaims, order: DelegationOrder, audience: Audience | None
 ) -> str | None:
-    """Return how ``order`` and its audience differ from what was signed, or None.
+    """Return how ``order`` and its audience differ from the signed claims, or None.
 
     Without an ``audience`` that part is not compared.
     """

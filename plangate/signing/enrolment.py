@@ -1,14 +1,14 @@
-"""Keys that are enrolled: a token by which an enroller vouches for a key, or by which a key is revoked.
+"""Enroll keys: verify the tokens with which an enroller confirms a key, or with which a key is revoked.
 
-A token counts by the list of people alone, so that neither a web server nor the database can add a key:
+Only the list of people decides which tokens count, so neither a web server nor the database can add a key:
 
-- A key counts for a person once someone whom the list names as enroller has signed person and thumbprint,
-  with a key that stands in the list itself and was valid when it signed.
-- A key is revoked once an enroller has signed that so, or the person with any key of theirs. It ends at that
-  time, whether it was enrolled or stands in the list; an earlier end in the list remains.
-- A key that the list has for anyone, even with an end, is not enrolled: the list has the last word.
+- A key counts for a person once an enroller named in the list has signed person and thumbprint, with a key
+  that is in the list itself and was valid when it signed.
+- A key is revoked once an enroller has signed the revocation, or the person with any of their keys. It ends
+  at that time, whether it was enrolled or is in the list; an earlier end in the list remains.
+- A key that the list contains for anyone, even with an end, is not enrolled: the list takes precedence.
 
-`with_enrolments` applies the tokens one after the other, and says what does not count and why.
+`with_enrolments` applies the tokens in order, and reports which do not count and why.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ TYPE: Final = "plangate-enrolment+jwt"
 
 
 class EnrolmentClaims(Typed):
-    """The claims of a token: whose key, by its thumbprint; the rest as those of a decision."""
+    """The claims of a token: the person and the key's thumbprint; the others as in a decision."""
 
     aud: str
     action: KeyAction
@@ -52,11 +52,11 @@ class EnrolmentClaims(Typed):
 ENROLMENT: Final = Statement(
     typ=TYPE, claims=EnrolmentClaims, what="an order about a key", takes_logins=False
 )
-"""What the token of such an order states."""
+"""The statement of such an order's token."""
 
 
 class KeyStatement(Typed):
-    """One change of keys as a text keeps it: the token, and the key if it is confirmed."""
+    """One change of keys as stored in a text: the token, and the key if it is confirmed."""
 
     token: str
     public: str | None = None
@@ -68,16 +68,16 @@ def enrolment_claims(
     """Return the claims to sign.
 
     Args:
-        action: what is to become of the key.
+        action: whether to confirm or to revoke the key.
         person: whose key it is.
         key: to confirm it, the public key as it is typed; to revoke it, its thumbprint.
         by: who signs.
-        audience: the installation and namespace that it is for.
+        audience: the installation and namespace for which it is signed.
         at: when it is signed.
-        token_id: a random text, which counts once.
+        token_id: a random text, which may be used once.
 
     Raises:
-        ValueError: it is not a public key, or no thumbprint.
+        ValueError: ``key`` is not a public key, or not a thumbprint.
     """
     is_new = action is KeyAction.CONFIRM
     return EnrolmentClaims(
@@ -92,7 +92,7 @@ def enrolment_claims(
 
 
 def signed_key_order(claims: EnrolmentClaims, key: str, signer: Ed25519PrivateKey) -> KeyOrder:
-    """Return the order about ``key`` (as `enrolment_claims` takes it) with these claims, signed."""
+    """Return the signed order about ``key`` (as in `enrolment_claims`) with these claims."""
     return KeyOrder(
         action=claims.action,
         person=claims.person,
@@ -143,7 +143,7 @@ def other_key_order(claims: EnrolmentClaims, order: KeyOrder, audience: Audience
 
 
 def statement_of(order: KeyOrder) -> KeyStatement:
-    """Return an order as a text keeps it."""
+    """Return an order as it is stored in a text."""
     return KeyStatement(
         token=order.signature, public=order.key if order.action is KeyAction.CONFIRM else None
     )
@@ -154,8 +154,8 @@ def with_enrolments(
 ) -> People:
     """Return the list with the keys that these tokens, in their order, confirm or revoke.
 
-    A token that is not proven by the list changes nothing, and is named in `People.unproven`; neither does
-    one that was signed for another ``installation``, where that is known.
+    A token that the list does not prove changes nothing, and is named in `People.unproven`. The same holds
+    for one that was signed for another ``installation``, if that is known.
     """
     for statement in statements:
         try:
@@ -166,7 +166,7 @@ def with_enrolments(
 
 
 def enrolment_in(people: People, statement: KeyStatement, installation: str | None = None) -> Enrolment:
-    """Return what a token proves by the list of people with the keys that were enrolled before.
+    """Return what a token proves, given the list of people with the keys enrolled before.
 
     Raises:
         ValueError: it proves nothing, or nothing in this installation; the message says why.
@@ -187,7 +187,7 @@ def _proven(people: People, statement: KeyStatement) -> Enrolment:
 
 
 def _candidates(people: People, token: str) -> Iterator[tuple[Person, Key]]:
-    """Yield the keys that may have signed a token; that of a passkey names only its person."""
+    """Yield the keys that may have signed a token; a passkey's token names only its person."""
     try:
         kid = None if is_passkey_token(token) else kid_of(token)
         name = str(read_passkey_token(token).claims.get("by")) if is_passkey_token(token) else ""
@@ -238,7 +238,7 @@ def _applied(people: People, enrolment: Enrolment) -> People:
     if public is not None and any(
         key.id == enrolment.key_id for person in people.persons for key in person.keys
     ):
-        return people  # the list has the last word
+        return people  # the list takes precedence
     persons = tuple(
         _changed(person, enrolment) if same_person(person.name, enrolment.person) else person
         for person in people.persons

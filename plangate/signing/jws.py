@@ -1,6 +1,6 @@
-"""Compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037), by PyJWT; accepted in one spelling only.
+"""Write and read compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037), in canonical form only.
 
-`decisions` and `checkpoints` define what a token means.
+`decisions` and `checkpoints` define the meaning of a token.
 """
 
 import json
@@ -22,7 +22,7 @@ _FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _UNREADABLE: Final = "its signature cannot be read"
 _HEADERS: Final = frozenset({"alg", "kid", "typ"})
 _PRIME: Final = 2**255 - 19
-# The y of the eight points of small order (RFC 7748, 6.1): anyone can sign under such a public key.
+# The y of the eight points of small order (RFC 7748, 6.1): anyone can sign for such a public key.
 _SMALL_ORDER: Final = frozenset(
     {
         0,
@@ -45,7 +45,7 @@ def write_token(claims: Mapping[str, Any], key: Ed25519PrivateKey, kind: str) ->
 
 
 def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
-    """Verify a token's signature by the key ``public`` and return its claims as JSON values.
+    """Verify a token's signature with the key ``public`` and return its claims as JSON values.
 
     Raises:
         ValueError: the signature is not valid, or the token is of another kind; the message says why.
@@ -78,7 +78,7 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
 
 
 def unverified_claims(token: str) -> dict[str, Any]:
-    """Return what a token says, without verifying it.
+    """Return the claims of a token, without verifying it.
 
     Raises:
         ValueError: it is not a token.
@@ -91,9 +91,9 @@ def unverified_claims(token: str) -> dict[str, Any]:
 
 
 def kid_of(token: str) -> str | None:
-    """Return the id of the key that ``token`` claims to be signed with; None if it names none.
+    """Return the id of the key with which ``token`` claims to be signed; None if it names no key.
 
-    Only the spelling of `write_token` is accepted: base64 has several spellings, and a token must count once.
+    Only the form of `write_token` is accepted: base64 has several forms, and a token must count once.
 
     Raises:
         ValueError: it is not a token.
@@ -122,7 +122,7 @@ def key_id(public: str) -> str:
 
 
 def checked_public(public: str) -> str:
-    """Return ``public`` without its prefix, in its one spelling.
+    """Return ``public`` without its prefix, in canonical form.
 
     Raises:
         ValueError: it is not an Ed25519 public key, or a weak one.
@@ -141,7 +141,7 @@ def checked_public(public: str) -> str:
 
 
 def _is_weak(raw: bytes) -> bool:
-    """Return whether anyone could sign under this public key, or its encoding is not canonical."""
+    """Return whether anyone could sign for this public key, or its encoding is not canonical."""
     y = int.from_bytes(raw, "little") & (2**255 - 1)
     return y >= _PRIME or y in _SMALL_ORDER
 

@@ -1,4 +1,4 @@
-"""Private keys in files: PKCS #8 in PEM, readable only by their owner, with or without a passphrase."""
+"""Store private keys in files: PKCS #8 in PEM, readable only by their owner, optionally with a passphrase."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def key_in(pem: bytes, passphrase: bytes | None = None) -> Ed25519PrivateKey:
 
     Raises:
         ValueError: there is no key, or the passphrase is wrong.
-        TypeError: it is not an Ed25519 key, or it needs a passphrase and none was given.
+        TypeError: it is not an Ed25519 key, or a required passphrase is missing.
     """
     key = load_pem_private_key(pem, passphrase)
     if not isinstance(key, Ed25519PrivateKey):

@@ -1,7 +1,7 @@
-"""Attest a decision of a person who is logged in to a web server, by that server's own key.
+"""Attest a decision of a person who is logged in to a web server, with that server's key.
 
-The attestation proves what the web server says, and nothing more: a compromised web server can attest what it
-likes. A worker takes it only from the keys in PLANGATE_WEB_KEYS, as assurance ``login``.
+The attestation is only as trustworthy as the web server: a compromised one can attest anything. A worker
+accepts it only from the keys in PLANGATE_WEB_KEYS, with the assurance ``login``.
 """
 
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from plangate.signing.jws import key_id, kid_of, read_token, write_token
 
 TYPE: Final = "plangate-login+jwt"
 VALID_FOR: Final = timedelta(minutes=10)
-"""How long after it was made an attestation must have reached the Temporal server."""
+"""The time within which an attestation must reach the Temporal server."""
 
 
 def login_token(claims: BaseModel, web_key: Ed25519PrivateKey) -> str:
@@ -33,15 +33,15 @@ def is_login_token(token: str) -> bool:
 
 
 def attested_by(token: str, keys: frozenset[str] | None, known: str | None = None) -> str:
-    """Return the public key of the web server that says to have attested a login.
+    """Return the public key of the web server that claims to have attested a login.
 
     Args:
         token: as received.
-        keys: those of the web servers that are trusted; None for any.
+        keys: the keys of the trusted web servers; None for any key.
         known: the key that the record names, if any.
 
     Raises:
-        ValueError: it is malformed, or by none of them.
+        ValueError: the token is malformed, or attested by another key.
     """
     kid = kid_of(token)
     candidates = keys if known is None else {known} if keys is None else keys & {known}
@@ -54,7 +54,7 @@ def attested_by(token: str, keys: frozenset[str] | None, known: str | None = Non
 
 
 def read_login(token: str, public: str) -> dict[str, Any]:
-    """Verify an attestation by the public key of a web server, and return its claims as JSON values.
+    """Verify an attestation with the public key of a web server, and return its claims as JSON values.
 
     Raises:
         ValueError: it is not valid; the message says why.

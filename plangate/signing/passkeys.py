@@ -1,4 +1,4 @@
-"""Tokens signed by a passkey: ``passkey.CLAIMS.ASSERTION``, both parts base64url.
+"""Write and verify tokens signed by a passkey: ``passkey.CLAIMS.ASSERTION``, both parts base64url.
 
 CLAIMS is the canonical JSON (RFC 8785) of the claims, and the challenge that the passkey signs is the SHA-256
 of exactly these bytes. ASSERTION is the canonical JSON of what the browser returned (`Assertion`). One
@@ -6,11 +6,12 @@ assertion may approve several plans: ``passkey.CLAIMS.LIST.ASSERTION``, whose ch
 (`plangate.signing.batches`). Anyone who has the passkey's public key can verify the token, without Plangate
 and without the server that asked for it:
 
-1. Each part has its one spelling, and a list the digest of the claims.
+1. Each part is in canonical form, and a list contains the digest of the claims.
 2. The client data is that of ``webauthn.get`` with this challenge, at a trusted origin, not from a frame of
    another site.
-3. The authenticator data is for that origin's RP id, and says that a person was present and was verified.
-4. The signature fits, by the key and the algorithm that the key names (`webauthn` checks 2 to 4 as well).
+3. The authenticator data is for that origin's RP id, and its flags say that a person was present and
+   verified.
+4. The signature matches, with the key and the key's algorithm (`webauthn` also checks 2 to 4).
 
 Signature counters are not compared: synced passkeys have none, and a token counts once by its ``jti``.
 """
@@ -46,8 +47,8 @@ class Assertion(Typed):
 
     Attributes:
         credential_id: which of the authenticator's passkeys signed; not part of what is signed.
-        client_data: ``clientDataJSON``: what the browser says of the page that asked.
-        authenticator_data: what the authenticator says: the RP id's hash, and flags.
+        client_data: ``clientDataJSON``: the browser's statement about the page that asked.
+        authenticator_data: the authenticator's statement: the RP id's hash, and flags.
         signature: over the authenticator data and the SHA-256 of the client data.
     """
 
@@ -59,15 +60,15 @@ class Assertion(Typed):
 
 @dataclass(frozen=True, slots=True)
 class PasskeyToken:
-    """A token that was read: what it claims, and the assertion; nothing of it is verified yet."""
+    """A token that was read: its claims and the assertion, not verified yet."""
 
     claims: Mapping[str, JsonValue]
     challenge: bytes
     assertion: Assertion
     origin: str
-    """Of the page that asked, as the browser says."""
+    """The origin of the page that asked, according to the browser."""
     batch: int | None = None
-    """How many approvals the assertion makes; None if it makes this one alone."""
+    """How many approvals the assertion signs; None if it signs only this one."""
 
 
 def challenge_of(claims: BaseModel) -> bytes:
@@ -84,9 +85,9 @@ def passkey_token(claims: BaseModel, assertion: Assertion, batch: Sequence[BaseM
     """Return the token of claims for whose challenge a passkey made this assertion.
 
     Args:
-        claims: what the token states.
+        claims: the claims of the token.
         assertion: as the browser returned it.
-        batch: the claims of all approvals that it makes, if it makes several.
+        batch: the claims of all approvals that the assertion signs, if there are several.
     """
     said = canonical_json(assertion.model_dump(mode="json"))
     listed = f".{encoded(_listed(batch))}" if batch else ""
@@ -94,7 +95,7 @@ def passkey_token(claims: BaseModel, assertion: Assertion, batch: Sequence[BaseM
 
 
 def assertion_of(credential: object) -> Assertion:
-    """Return the assertion in what ``navigator.credentials.get`` returned, as its ``toJSON()`` writes it.
+    """Return the assertion in the result of ``navigator.credentials.get``, as its ``toJSON()`` writes it.
 
     Raises:
         ValueError: a part is missing or malformed.
@@ -115,7 +116,7 @@ def assertion_of(credential: object) -> Assertion:
 
 
 def is_passkey_token(token: str) -> bool:
-    """Return whether a token is one by a passkey; it may still be malformed."""
+    """Return whether a token is a passkey's; it may still be malformed."""
     return token.startswith(PREFIX)
 
 
@@ -123,7 +124,7 @@ def read_passkey_token(token: str) -> PasskeyToken:
     """Read a token, without verifying it.
 
     Raises:
-        ValueError: it is malformed, or not written in its one spelling.
+        ValueError: it is malformed, or not in canonical form.
     """
     parts = token.removeprefix(PREFIX).split(".")
     has_list = len(parts) == _PARTS + 1
@@ -153,20 +154,20 @@ def read_passkey_token(token: str) -> PasskeyToken:
 
 
 def check_ceremony(token: PasskeyToken, origins: Collection[str] | None) -> None:
-    """Check what browser and authenticator say (2 and 3); only a valid signature makes it true.
+    """Check the statements of browser and authenticator (2 and 3); only a valid signature proves them.
 
     Args:
         token: as it was read.
-        origins: those that are trusted; None for any.
+        origins: the trusted origins; None for any.
 
     Raises:
-        ValueError: it was not made for this challenge, at such a place, by a person who was verified.
+        ValueError: it was not made for this challenge, at a trusted origin, by a verified person.
     """
     client = _json_object(decoded(token.assertion.client_data), is_canonical=False)
     if client.get("type") != "webauthn.get":
         raise ValueError("its passkey was used for something other than a signature")
     if client.get("challenge") != encoded(token.challenge):
-        raise ValueError("its passkey signed another challenge than that of what it claims")
+        raise ValueError("its passkey signed a challenge that does not match its claims")
     host = relying_party_of(token.origin)
     named = cut(one_line(token.origin), _LONGEST_NAMED)
     if host is None or (origins is not None and token.origin not in origins):
@@ -207,13 +208,13 @@ def is_signed_by(token: PasskeyToken, public: str) -> bool:
             credential_current_sign_count=0,
             require_user_verification=True,
         )
-    except Exception:  # noqa: BLE001  whatever a parser says of malformed input, it is no signature
+    except Exception:  # noqa: BLE001  any error of the parser means that it is not a signature
         return False
     return True
 
 
 def verified(token: str, public: str, origins: Collection[str] | None) -> PasskeyToken:
-    """Verify a token by a passkey's public key, and return what it says.
+    """Verify a token with a passkey's public key, and return its claims.
 
     Raises:
         ValueError: it is not valid; the message says why.

@@ -1,4 +1,4 @@
-"""Sign orders to stop and to go, and verify them: a token binds one order to one installation."""
+"""Sign orders to stop and to release, and verify them: a token binds one order to one installation."""
 
 from datetime import datetime
 from typing import Final
@@ -19,7 +19,7 @@ TYPE: Final = "plangate-stop+jwt"
 
 
 class StopClaims(Typed):
-    """The claims of a token: what the order says; ``aud``, ``iat`` and ``jti`` are as those of a decision."""
+    """The claims of a token: the order's content, and ``aud``, ``iat`` and ``jti`` as in a decision."""
 
     aud: str
     action: Action
@@ -37,7 +37,7 @@ class StopClaims(Typed):
 
 
 ORDER: Final = Statement(typ=TYPE, claims=StopClaims, what="a stop or a go")
-"""What the token of an order states."""
+"""The statement of an order's token."""
 
 
 def signed_order(
@@ -77,7 +77,7 @@ def verify_order(order: Order, *, audience: Audience, people: People, at: dateti
 
 
 def other_order(claims: StopClaims, order: Order, audience: Audience | None) -> str | None:
-    """Return how ``order`` and its audience differ from what was signed, or None.
+    """Return how ``order`` and its audience differ from the signed claims, or None.
 
     Without an ``audience`` that part is not compared.
     """

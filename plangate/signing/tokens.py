@@ -1,10 +1,10 @@
-"""The three kinds of token that say who decided, verified by one public key.
+"""Verify the three kinds of token that prove who decided, each with one public key.
 
-- by an Ed25519 key of the person: a JWS whose ``typ`` names what it states (`plangate.signing.jws`);
-- by a passkey of the person (`plangate.signing.passkeys`);
-- a login, attested by the key of a web server (`plangate.signing.logins`).
+- signed by an Ed25519 key of the person: a JWS whose ``typ`` names its statement (`plangate.signing.jws`);
+- signed by a passkey of the person (`plangate.signing.passkeys`);
+- a login, attested with the key of a web server (`plangate.signing.logins`).
 
-The kind says which assurance a valid token has. No token of one kind can be read as one of another.
+The kind determines the assurance of a valid token. A token of one kind cannot be read as one of another.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
     @property
     def assurance(self) -> Assurance:
-        """What a valid token of this kind proves."""
+        """The assurance that a valid token of this kind proves."""
         match self:
             case Kind.KEY | Kind.PASSKEY:
                 return Assurance.SIGNED
@@ -41,7 +41,7 @@ class Kind(StrEnum):
 
 
 class SignedClaims(Protocol):
-    """The claims of any token: when and under which id it was signed."""
+    """The claims of any token: when it was signed, and under which id."""
 
     @property
     def jti(self) -> str:
@@ -57,14 +57,14 @@ Signed = TypeVar("Signed", bound=SignedClaims)
 
 @dataclass(frozen=True, slots=True)
 class Statement(Generic[Signed]):
-    """What tokens state, such as a decision.
+    """A kind of statement that tokens make, such as a decision.
 
     Attributes:
-        typ: of a JWS that states it.
+        typ: the ``typ`` of a JWS that makes it.
         claims: the model of its claims.
         what: as in 'its signature is not that of a decision'.
-        takes_logins: whether a login may state it.
-        takes_batches: whether one assertion of a passkey may state several of them.
+        takes_logins: whether a login may make it.
+        takes_batches: whether one assertion of a passkey may make several of them.
     """
 
     typ: str
@@ -77,7 +77,7 @@ class Statement(Generic[Signed]):
         """Return the claims of a token.
 
         Raises:
-            ValueError: they are those of something else.
+            ValueError: the claims are of another kind.
         """
         try:
             model: type[BaseModel] = self.claims  # type: ignore[assignment]
@@ -88,14 +88,14 @@ class Statement(Generic[Signed]):
 
 @dataclass(frozen=True, slots=True)
 class Proof(Generic[Signed]):
-    """A valid token: what it states, and what proves it.
+    """A valid token: its claims, and their proof.
 
     Attributes:
-        claims: what it states.
+        claims: the verified claims.
         kind: how it was made.
         public_key: the key of the person, or of the web server that attested a login.
         origin: where a passkey was used.
-        batch: how many decisions the same assertion makes; None if it makes this one alone.
+        batch: how many decisions the same assertion signs; None if it signs only this one.
     """
 
     claims: Signed
@@ -106,7 +106,7 @@ class Proof(Generic[Signed]):
 
     @property
     def frozen(self) -> dict[str, object]:
-        """The fields of an `Approver` that keep it."""
+        """The fields of an `Approver` that record it."""
         return {
             "assurance": self.kind.assurance,
             "key_id": thumbprint_of(self.public_key),
@@ -119,7 +119,7 @@ class Proof(Generic[Signed]):
 
 
 def kind_of(token: str) -> Kind:
-    """Return of which kind a token is or would be; it may still be malformed."""
+    """Return the kind of a token; it may still be malformed."""
     if passkeys.is_passkey_token(token):
         return Kind.PASSKEY
     return Kind.LOGIN if logins.is_login_token(token) else Kind.KEY
@@ -128,12 +128,12 @@ def kind_of(token: str) -> Kind:
 def verified(
     token: str, public: str, statement: Statement[Signed], web: TrustedWeb = ANY_WEB
 ) -> Proof[Signed]:
-    """Verify a token by one public key: of a person, or for a login of a web server.
+    """Verify a token with one public key: a person's, or a web server's for a login.
 
     Args:
         token: as received.
-        public: the key as it is kept.
-        statement: what it is to state.
+        public: the key as it is stored.
+        statement: the kind of statement that the token must make.
         web: where passkeys may have been used, and who may attest logins.
 
     Raises:
@@ -158,7 +158,7 @@ def verified(
 
 
 def stated_claims(token: str) -> Mapping[str, JsonValue]:
-    """Return what a token says, without verifying it; nothing if it cannot be read."""
+    """Return the claims of a token, without verifying it; empty if it cannot be read."""
     try:
         if kind_of(token) is Kind.PASSKEY:
             return passkeys.read_passkey_token(token).claims
@@ -168,14 +168,14 @@ def stated_claims(token: str) -> Mapping[str, JsonValue]:
 
 
 def claims_of_passkey(read: passkeys.PasskeyToken, statement: Statement[Signed]) -> Signed:
-    """Return the claims of a token by a passkey.
+    """Return the claims of a passkey's token.
 
     Raises:
-        ValueError: they are those of something else, or of several where one has to be signed alone.
+        ValueError: they are of another kind, or signed in a list although they must be signed alone.
     """
     claims = statement.read(read.claims)
     if read.batch is not None and not statement.takes_batches:
-        raise ValueError(f"{statement.what} has to be signed alone, not in a list")
+        raise ValueError(f"{statement.what} must be signed alone, not in a list")
     return claims
 
 

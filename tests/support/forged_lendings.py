@@ -129,7 +129,7 @@ def a_decision(case: LendCase) -> Forgery:
 
 
 def in_a_list(case: LendCase) -> Forgery:
-    """One touch signs a loan among other things: a loan has to be signed alone."""
+    """One touch signs a loan among other things: a loan must be signed alone."""
     claims = case.claims()
     others = [case.claims() for _ in range(case.chance.randint(1, 5))]
     return _of(case, case.dana.batch_tokens([claims, *others])[0], batch=len(others) + 1)
@@ -177,7 +177,7 @@ EVERY: tuple[Callable[[Any], Forgery], ...] = (*OF_CEREMONIES, *OF_CLAIMS)
 _WORDS = (
     "an order to lend roles", "is signed for", "with another reason", "in the name of", "too long before",
     "alone, not in a list", "assurance signed",
-    "cannot be read", "another challenge", "by none of", "does not fit", "not one of", "is not trusted",
+    "cannot be read", "does not match its claims", "not signed by a passkey of", "does not fit", "does not belong to", "is not trusted",
 )  # fmt: skip
 
 

@@ -164,7 +164,7 @@ class Forgery:
 
 
 Attack = Callable[[Case], Forgery]
-_MISMATCHES = ("does not fit what was signed", "by none of", "not one of")
+_MISMATCHES = ("does not fit what was signed", "not signed by a passkey of", "does not belong to")
 _MALFORMED = (
     "cannot be read", "not that of a decision", "another challenge", "another RP id", "no person was present",
     "did not verify", "is not trusted", "not at https", "another kind", "is signed for", "another comment",
@@ -490,7 +490,7 @@ def batch_of_another_person(case: Case) -> Forgery:
         return _forged(case, token, *_MISMATCHES, public=public)
     claims = case.claims(by="mallory")
     token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
-    said = ("by none of", "in the name of mallory", "in the name of dana")
+    said = ("not signed by a passkey of", "in the name of mallory", "in the name of dana")
     by = case.chance.choice(["dana", "mallory"])
     return _forged(case, token, *said, "is not one of mallory's", changes={"by": by}, by=by)
 
@@ -725,7 +725,7 @@ def _added(case: Case, statement: KeyStatement, *said: str) -> Forgery:
     own = passkey("mallory's for gina")
     claims = case.claims(case.run.decision().model_copy(update={"by": "gina"}))
     return _forged(
-        case, own.token(claims), "by none of gina's passkeys", *said, changes={"by": "gina"}, by="gina",
+        case, own.token(claims), "not signed by a passkey of gina", *said, changes={"by": "gina"}, by="gina",
         public=own.public, statements=(statement,),
     )  # fmt: skip
 

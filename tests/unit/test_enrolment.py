@@ -129,7 +129,7 @@ def test_an_order_about_a_key_is_signed_alone(action: KeyAction) -> None:
         said = order.model_copy(update={"signature": token})
         assert verify_key_order(order, audience=AUDIENCE, people=people, at=AT).objection == ""
         refused = verify_key_order(said, audience=AUDIENCE, people=people, at=AT)
-        assert "has to be signed alone" in refused.objection
+        assert "must be signed alone" in refused.objection
         assert keys_of(with_enrolments(people, [statement_of(said)])) == keys_of(people)
 
 
