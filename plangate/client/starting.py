@@ -101,7 +101,7 @@ def checked_id(workflow_id: str) -> str:
         )
     if run_of(workflow_id) is not None:
         raise RequestInvalid(
-            f"The id {workflow_id} is reserved for how the effects of another run end; choose another --id."
+            f"The id {workflow_id} is reserved for the settlement of another run; choose another --id."
         )
     return workflow_id
 

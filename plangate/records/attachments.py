@@ -1,4 +1,4 @@
-"""The bytes of attachments, and of what else plans name, each under its SHA-256. They are never changed."""
+"""Store the bytes that plans name, such as attachments, each under its SHA-256. They are never changed."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ from sqlalchemy.types import NullType
 from plangate.records.records import Records
 from plangate.records.tables import attachments
 
-# As in `plangate.records.rule_texts`: writers to PostgreSQL may bring the same bytes at once.
+# As in `plangate.records.rule_texts`: several PostgreSQL writers may store the same bytes at the same time.
 _INSERT: Final = {
     "sqlite": insert(attachments),
     "postgresql": postgresql.insert(attachments).on_conflict_do_nothing(),
@@ -20,13 +20,13 @@ _INSERT: Final = {
 
 
 class KeptAttachments:
-    """Keeps bytes in the records; implements `plangate.tool.Blobs`."""
+    """Stores bytes in the records; implements `plangate.tool.Blobs`."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
     async def keep(self, content: bytes) -> str:
-        """Keep the bytes and return their digest.
+        """Store the bytes and return their digest.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -34,7 +34,7 @@ class KeptAttachments:
         return await self._records.write(lambda connection: keep(connection, content))
 
     async def read(self, digest: str) -> bytes | None:
-        """Return the bytes with this digest, or None if they are not kept, or no longer have it.
+        """Return the bytes with this digest, or None if they are missing or were changed.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -48,7 +48,7 @@ class KeptAttachments:
 
 
 def keep(connection: Connection, content: bytes) -> str:
-    """Keep the bytes in an open transaction that writes, and return their digest."""
+    """Store the bytes in an open transaction that writes, and return their digest."""
     digest = _digest(content)
     found = connection.execute(select(attachments.c.sha256).where(attachments.c.sha256 == digest)).first()
     if found is None:
@@ -57,9 +57,9 @@ def keep(connection: Connection, content: bytes) -> str:
 
 
 def contents_of(connection: Connection, digests: Iterable[str]) -> tuple[tuple[str, bytes], ...]:
-    """Return each kept digest with its bytes, in the order of the digests, as the table has them.
+    """Return each stored digest with its bytes, in the order of the digests, without checking them.
 
-    They are not checked. A text in the column of bytes, which only a forger writes, is returned as empty.
+    A text in the column of bytes, which only a forger writes, is returned as empty.
     """
     rows = connection.execute(
         select(attachments.c.sha256, type_coerce(attachments.c.content, NullType()).label("content"))

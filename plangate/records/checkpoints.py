@@ -1,4 +1,4 @@
-"""Checkpoints in the records: the entries to seal, and the sealed ones."""
+"""Read and write checkpoints: the entries to seal, and the sealed ones."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -31,8 +31,8 @@ Sign = Callable[[Checkpoint | None, Sequence[Seal], datetime], Checkpoint]
 def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
     """Store a checkpoint over the runs that changed since the last one; None if none did.
 
-    One worker seals at a time; if another one is sealing, this returns None too. A run may change meanwhile:
-    the checkpoint then seals an earlier entry, and the next checkpoint covers the rest.
+    One worker seals at a time; if another one is sealing, this also returns None. If a run changes in the
+    meantime, the checkpoint seals an earlier entry, and the next checkpoint covers the later ones.
     """
     if connection.dialect.name == "postgresql" and not connection.scalar(
         text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ONE_SEALER}
@@ -88,7 +88,7 @@ def is_sealed(connection: Connection, workflow_id: str) -> bool:
 
 
 def sealed_between(connection: Connection, after: int, last: int) -> dict[str, int]:
-    """Return the trails that the checkpoints after ``after`` up to ``last`` seal, and up to which entry."""
+    """Return the trails sealed by the checkpoints after ``after`` up to ``last``, with their last entry."""
     found = (
         select(seals.c.workflow_id, func.max(seals.c.number).label("number"))
         .where(seals.c.checkpoint > after, seals.c.checkpoint <= last)
@@ -98,7 +98,7 @@ def sealed_between(connection: Connection, after: int, last: int) -> dict[str, i
 
 
 def unsealed_trails(connection: Connection) -> dict[str, int]:
-    """Return the trails whose last entries are not sealed yet, and how many entries they have."""
+    """Return the trails whose last entries are not sealed yet, with their numbers of entries."""
     found = select(runs.c.workflow_id, runs.c.entry_count).where(UNSEALED)
     return {row.workflow_id: row.entry_count for row in connection.execute(found)}
 

@@ -1,9 +1,9 @@
-"""The database of the records: one kind of transaction, and one error for every outage.
+"""Open transactions on the records' database, with one error for every outage.
 
 `plangate.records.sqlite_file` and `plangate.records.postgresql_server` implement the differences. Writers to
 SQLite take its lock when their transaction begins, so several workers on one machine may share the file.
-Writers to PostgreSQL use READ COMMITTED and the lock on the run's row, whatever the server's default is. On
-both a writer waits at most 30 seconds for a lock.
+Writers to PostgreSQL use READ COMMITTED and the lock on the run's row, whatever the server's default is. In
+both databases a writer waits at most 30 seconds for a lock.
 """
 
 import sqlite3
@@ -27,11 +27,11 @@ _MIGRATION_LOCK: Final = 7_240_115  # any number, the same for every worker: Pos
 
 
 class LockHeld(Exception):
-    """Another writer holds SQLite's lock, and the caller does not wait for it."""
+    """Another writer holds SQLite's lock, and the caller does not wait."""
 
 
 class Store(Protocol):
-    """SQLite's file or PostgreSQL's server. ``Any``: SQLAlchemy's options of a connection that reads."""
+    """A SQLite file or a PostgreSQL server. ``Any``: SQLAlchemy's options of a connection that reads."""
 
     engine: Engine
     where: str
@@ -41,7 +41,7 @@ class Store(Protocol):
         """The options of a connection that reads."""
 
     def make(self) -> None:
-        """Create what is missing, before the tables are created."""
+        """Create a missing file or folder, before the tables are created."""
 
     def report(self) -> None:
         """Log unsafe settings that cannot be changed from here."""
@@ -53,7 +53,7 @@ class Store(Protocol):
         """
 
     def words(self, error: BaseException) -> str:
-        """Return the database's message, and what to do about it."""
+        """Return the database's message, and what to do."""
 
     def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
         """Return the error for records that cannot be used now."""
@@ -86,12 +86,12 @@ class Database:
 
     @property
     def where(self) -> str:
-        """The URL without password and options, for messages; options may contain a password too."""
+        """The URL for messages: without password, and without options, which may contain a password."""
         return self._store.where
 
     @property
     def installation(self) -> str:
-        """The id of the installation whose records these are: read once, since it never changes.
+        """The id of the installation of these records; read only once, because it never changes.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -104,16 +104,16 @@ class Database:
 
     @contextmanager
     def write(self, *, waits: bool = True) -> Iterator[Connection]:
-        """Open a transaction that writes: all of it is kept when the block ends well, nothing otherwise.
+        """Open a transaction that writes: it is committed if the block succeeds, otherwise rolled back.
 
-        If the connection is lost during the commit, the commit may have succeeded: the next attempt must find
+        If the connection is lost during the commit, the commit may have succeeded. The next attempt must find
         out.
 
         Args:
-            waits: whether to wait for SQLite's lock; PostgreSQL's locks are waited for in any case.
+            waits: whether to wait for SQLite's lock; for PostgreSQL's locks it always waits.
 
         Raises:
-            RecordsUnavailable: the database did not answer, takes no writes, or was replaced.
+            RecordsUnavailable: the database did not answer, does not accept writes, or was replaced.
             LockHeld: another writer has SQLite's lock, and ``waits`` is false; nothing was done.
         """
         with self._translate_errors(), self._serialize_writers(waits=waits):
@@ -140,7 +140,7 @@ class Database:
             if self.is_sqlite:
                 _set_patience(connection, waits=True)
                 connection.exec_driver_sql("BEGIN")
-            # One check is enough: the database stays the same, and tables are never dropped.
+            # One check is enough, because the database stays the same and tables are never dropped.
             self._has_tables = self._has_tables or inspect(connection).has_table("runs")
             if not self._has_tables:
                 raise RecordsMissing(f"There are no records at {self.where} yet; start a worker first.")
@@ -150,10 +150,10 @@ class Database:
         """Migrate the tables to the newest version, one worker at a time.
 
         Raises:
-            OperatorError: the tables are newer than this Plangate, or their file cannot be made.
+            OperatorError: the tables are newer than this Plangate, or their file cannot be created.
             RecordsUnavailable: the database did not answer.
         """
-        # Takes 0.2 s to import, and only workers migrate.
+        # Importing these takes 0.2 s, and only workers migrate.
         from alembic import command  # noqa: PLC0415
         from alembic.config import Config  # noqa: PLC0415
         from alembic.util import CommandError  # noqa: PLC0415
@@ -209,7 +209,7 @@ class Database:
 
 
 def _read_only(connection: sqlite3.Connection, _: object) -> None:
-    """Let a connection write nothing, whatever it is asked to."""
+    """Make a connection refuse all writes."""
     connection.execute("PRAGMA query_only = ON")
 
 
@@ -241,6 +241,6 @@ def _store_at(setting: str | Path) -> Store:
     place = read_place(setting)
     if isinstance(place, SqlitePlace):
         return SqliteFile(place, LOCK_WAIT_SECONDS)
-    from plangate.records.postgresql_server import PostgresqlServer  # noqa: PLC0415  slow, and seldom needed
+    from plangate.records.postgresql_server import PostgresqlServer  # noqa: PLC0415  slow to import, and rarely needed
 
     return PostgresqlServer(place, LOCK_WAIT_SECONDS)

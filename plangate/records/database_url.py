@@ -1,7 +1,7 @@
 """Parse the setting that locates the records: a path, or a URL of SQLite or PostgreSQL.
 
-Also accepted: ``postgres://``, and several hosts in one address, of which the writable one is used. An option
-that PostgreSQL's library does not know is refused by name.
+It also accepts ``postgres://``, and several hosts in one address, of which the writable one is used. If
+PostgreSQL's library does not know an option, the error names it.
 """
 
 import re
@@ -21,11 +21,11 @@ _SCHEMES: Final = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<before>[\w+]+://(?:[^@]*@)?)(?P<hosts>[^/?@,]*,[^/?@]*)(?P<rest>(?:[/?].*)?)"
 )
-_SEVERAL: Final = "several.invalid"  # stands for them where SQLAlchemy reads the URL
+_SEVERAL: Final = "several.invalid"  # stands for several hosts when SQLAlchemy reads the URL
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
 _OF_OTHER_PROGRAMS: Final = {
-    "pgbouncer": "take it out, and name the server itself, or a pool in session mode: transactions of one "
-    "session rely on what is set in it",
+    "pgbouncer": "remove it, and name the server itself or a pool in session mode: transactions rely on the "
+    "settings of their session",
     "ssl": "write sslmode=require, or verify-full",
     "schema": "write options=-csearch_path%3DNAME",
     "currentSchema": "write options=-csearch_path%3DNAME",
@@ -46,7 +46,7 @@ class SqlitePlace:
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlPlace:
-    """A database of a server, and the library's options that are not in the URL."""
+    """A database on a server, and the library's options that are not in the URL."""
 
     url: URL
     hosts: dict[str, str] = field(default_factory=dict)
@@ -97,7 +97,7 @@ def _parsed(setting: str) -> URL:
         raise SettingsInvalid(
             f"{_SETTING} is not a database URL; write sqlite:///PATH or postgresql://USER@HOST/NAME."
         ) from None
-    if "@" in (url.host or ""):  # the rest of a password, which would be shown as the host
+    if "@" in (url.host or ""):  # part of a password, which would be shown as the host
         raise SettingsInvalid(f"{_SETTING} has an @ in its password; write %40 for it.")
     return url
 
@@ -105,8 +105,8 @@ def _parsed(setting: str) -> URL:
 def _sqlite(url: URL, *, has_options: bool) -> SqlitePlace:
     if has_options:
         raise SettingsInvalid(
-            f"{_SETTING} has a ? behind the file's name, and SQLite is given no options; take it out. "
-            "For a folder with a ? in its name set PLANGATE_VAR_DIR instead."
+            f"{_SETTING} has a ? after the file's name, but options of SQLite cannot be set; remove it. "
+            "For a folder with a ? in its name, set PLANGATE_VAR_DIR instead."
         )
     if url.database in (None, "", ":memory:"):
         raise SettingsInvalid(
@@ -121,21 +121,21 @@ def _postgresql(url: URL, hosts: dict[str, str]) -> PostgresqlPlace:
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     for name in url.query:
         if name not in known:
-            what = _OF_OTHER_PROGRAMS.get(name, "take it out")
+            what = _OF_OTHER_PROGRAMS.get(name, "remove it")
             raise SettingsInvalid(
                 f"{_SETTING} has the option {cut(one_line(name), 60)}, which PostgreSQL's library does not "
                 f"know; {what}."
             )
     if hosts:
         hosts["target_session_attrs"] = "read-write"
-    # Text goes over the line as UTF-8, whatever the URL or the environment says.
+    # Text is sent as UTF-8, whatever the URL or the environment sets.
     ours = {name: value for name, value in hosts.items() if name not in url.query}
     url = url.difference_update_query(["client_encoding"]).set(drivername="postgresql+psycopg")
     return PostgresqlPlace(url, ours)
 
 
 def _hosts(names: list[str]) -> dict[str, str]:
-    """Return several hosts as the library takes them: names and ports, each with commas between."""
+    """Return several hosts in the library's form: names and ports, each separated by commas."""
     found = [_HOST.fullmatch(name) for name in names]
     if not all(found):
         raise SettingsInvalid(f"{_SETTING} names several hosts; write them as HOST:PORT,HOST:PORT.")

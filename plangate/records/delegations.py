@@ -1,4 +1,4 @@
-"""Enter an order into the trail of delegations, with its verdict."""
+"""Record an order on the trail of delegations, with its verdict."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,10 +18,10 @@ Judge = Callable[[Sequence[DelegationDecided], Identified], DelegationDecided]
 def enter_delegation(
     connection: Connection, arrival: DelegationArrival, sender: Identified, judge: Judge
 ) -> DelegationDecided:
-    """Record an order with the verdict of ``judge``, unless it is recorded; return it.
+    """Record an order with the verdict of ``judge``, unless it is already recorded; return it.
 
     Raises:
-        TrailDamaged: the trail of delegations is not what was written.
+        TrailDamaged: the trail of delegations was changed.
     """
     actor = _actor(arrival, sender)
     now = connection.execute(NOW).scalar_one()

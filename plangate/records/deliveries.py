@@ -1,4 +1,4 @@
-"""Deliveries: which notices are to be sent now, and what became of each attempt."""
+"""Read which notices are to be sent now, and record the result of each attempt."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -13,27 +13,27 @@ from plangate.records.tables import deliveries, notices
 
 AT_ONCE: Final = 500
 HELD_BACK: Final = "held back by the hourly limit"
-"""Why a delivery that was not tried yet waits for longer than for others to go with it."""
+"""Why a delivery without an attempt waits longer than to be combined with others."""
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 _LONGEST_WAIT: Final = timedelta(days=2)
-"""No attempt is put off for longer: what waits longer was put off by a clock that was ahead."""
+"""The longest delay of an attempt: a longer one comes from a clock that was ahead."""
 _Kept = TypeVar("_Kept", bound=Frozen)
-_MANY: Final = 1_000_000  # attempts that no delivery has
+_MANY: Final = 1_000_000  # more attempts than any delivery has
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
 
 
 class Due(Frozen):
-    """One notice for one address, as the records have it.
+    """One notice for one address, as recorded.
 
     Attributes:
-        id: of the delivery.
+        id: the id of the delivery.
         due_at: when it was to be sent first.
-        next_at: when it may be sent; later than that if it waited for others, or for its hour.
-        attempts: how many there were.
-        tried_at: when the first one began; None before it.
-        is_repeat: whether one of them may have arrived.
-        message_id: of the message that it is part of; empty before the first attempt.
+        next_at: when it may be sent: later than ``due_at`` if it waited for others or for the hourly limit.
+        attempts: the number of attempts so far.
+        tried_at: when the first attempt began; None before it.
+        is_repeat: whether an earlier attempt may have arrived.
+        message_id: the id of the message that contains it; empty before the first attempt.
     """
 
     id: int
@@ -53,7 +53,7 @@ class Due(Frozen):
 
 
 class Result(Frozen):
-    """What became of an attempt: the new state, why, and when the next attempt is if there is one."""
+    """The result of an attempt: the new state, the reason, and the time of the next attempt, if any."""
 
     id: int
     state: DeliveryState
@@ -63,7 +63,7 @@ class Result(Frozen):
 
 
 class Undelivered(Frozen):
-    """A notice that did not arrive; ``state`` waiting if it is still tried, or is held back."""
+    """A notice that did not arrive; its ``state`` is waiting if it will be retried or is held back."""
 
     workflow_id: str
     person: str
@@ -79,15 +79,15 @@ class Undelivered(Frozen):
 def due_now(
     connection: Connection, now: datetime, busy: Collection[str], full: Collection[str] = ()
 ) -> tuple[Due, ...]:
-    """Return what is to be sent now, ordered by when it was due.
+    """Return the deliveries to be sent now, ordered by due time.
 
-    For each address to which something is to be sent, that is also what waits for others to go with it.
+    If one is due for an address, this includes those that wait to be combined with it.
 
     Args:
         connection: to the records.
         now: the time.
-        busy: addresses to which a message is under way: what is due for them waits.
-        full: schemes of addresses that wait, because enough messages to such are under way.
+        busy: addresses to which a message is being sent; their deliveries wait.
+        full: schemes whose deliveries wait, because enough messages to them are being sent.
     """
     others = [~deliveries.c.address.startswith(f"{scheme}:", autoescape=True) for scheme in full]
     is_over = or_(
@@ -112,9 +112,9 @@ def due_now(
 def messages_since(
     connection: Connection, people: Iterable[str], since: datetime, now: datetime
 ) -> dict[tuple[str, str], list[datetime]]:
-    """Return when messages were sent to each address of these people since then, the oldest first.
+    """Return when messages were sent to each address of these people since then, oldest first.
 
-    What a clock that was far ahead noted counts no more.
+    Times from a clock that was far ahead do not count.
     """
     query = (
         select(
@@ -137,7 +137,7 @@ def messages_since(
 
 
 def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, now: datetime) -> None:
-    """Note that these are being sent as one message, before that begins."""
+    """Record that these are about to be sent as one message."""
     connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(ids))
@@ -151,7 +151,7 @@ def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, n
 
 
 def note_results(connection: Connection, results: Iterable[Result], now: datetime) -> None:
-    """Note what became of attempts."""
+    """Record the results of attempts."""
     for one in results:
         is_over = one.state is not DeliveryState.WAITING
         values: dict[str, Any] = {
@@ -168,31 +168,31 @@ def note_results(connection: Connection, results: Iterable[Result], now: datetim
 
 
 def _storable(text: str) -> str:
-    """Return what a service said without what no database takes: NUL, and halves of surrogate pairs."""
+    """Return a service's text without characters that no database stores: NUL and lone surrogates."""
     return text.replace("\0", "�").encode(errors="replace").decode()
 
 
 def postpone(connection: Connection, ids: Sequence[int], until: datetime) -> None:
-    """Let these wait until then, because their address had enough messages in an hour."""
+    """Delay these until then, because their address has reached the hourly limit."""
     values = {"next_at": until, "reason": HELD_BACK}
     connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
 
 
 def being_sent(connection: Connection) -> tuple[int, ...]:
-    """Return what is noted as being sent."""
+    """Return the deliveries recorded as being sent."""
     query = select(deliveries.c.id).where(deliveries.c.state == DeliveryState.SENDING)
     return tuple(connection.scalars(query))
 
 
 def send_after_all(connection: Connection, ids: Sequence[int], now: datetime, *, is_repeat: bool) -> None:
-    """Let these wait again; marked if they may have been sent."""
+    """Let these wait again, marked if they may have been sent."""
     values: dict[str, Any] = {"state": DeliveryState.WAITING, "next_at": now}
     values |= {"is_repeat": 1} if is_repeat else {}
     connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
 
 
 def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple[Undelivered, ...]:
-    """Return what did not arrive, the newest first: refused, given up, tried again, or held back."""
+    """Return what did not arrive, newest first: refused, given up, to be retried, or held back."""
     columns = [notices.c.workflow_id, notices.c.kind]
     names = ("person", "address", "state", "reason", "attempts", "next_at", "ended_at")
     is_late = or_(deliveries.c.attempts > 0, deliveries.c.reason == HELD_BACK)
@@ -209,7 +209,7 @@ def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple
 
 
 def _readable(model: type[_Kept], rows: Iterable[Row[Any]]) -> Iterator[_Kept]:
-    """Yield rows as this model, without those that were edited into what no worker writes."""
+    """Yield rows as this model, without rows that someone edited into an invalid form."""
     for row in rows:
         try:
             yield model(**row._asdict())

@@ -1,4 +1,4 @@
-"""The list of people by which the workers judge now, and whether their policy narrows who may see runs."""
+"""Read the list of people in force, and whether the policy in force restricts who may see runs."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from plangate.records.rule_texts import in_force_at
 
 
 class RulesNow(Frozen):
-    """The rules that a worker recorded last; no people without a list."""
+    """The rules that a worker recorded last; without a list there are no people."""
 
     people: People | None
     is_narrowed: bool

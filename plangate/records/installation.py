@@ -10,7 +10,7 @@ def read_installation(connection: Connection) -> str:
     """Return the id, 32 hex digits.
 
     Raises:
-        RecordsMissing: there is no id, or more than one: no worker has created these records.
+        RecordsMissing: there is no id, or more than one, so no worker has created these records.
     """
     ids = connection.scalars(select(installation.c.id)).all()
     if len(ids) != 1:

@@ -1,4 +1,4 @@
-"""Enter an order about a key into the trail of rules, with its verdict."""
+"""Record an order about a key on the trail of rules, with its verdict."""
 
 from collections.abc import Callable
 
@@ -21,13 +21,13 @@ def enter_key_order(
     known: tuple[KeyStatement, ...],
     judge: Callable[[Identified], KeyDecided],
 ) -> KeyDecided | None:
-    """Record an order about a key with the verdict of ``judge``, unless it is recorded; return it.
+    """Record an order about a key with the verdict of ``judge``, unless it is already recorded; return it.
 
-    Return None, and write nothing, if other changes are recorded than the ``known`` ones by which the sender
+    Return None, and write nothing, if the recorded changes differ from the ``known`` ones by which the sender
     was identified.
 
     Raises:
-        TrailDamaged: the trail of rules is not what was written.
+        TrailDamaged: the trail of rules was changed.
     """
     actor = _actor(arrival, sender)
     now = connection.execute(NOW).scalar_one()

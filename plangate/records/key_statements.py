@@ -1,4 +1,4 @@
-"""The signed changes of keys that were accepted, by the trail of rules."""
+"""Read the accepted signed changes of keys from the trail of rules."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -25,7 +25,7 @@ def head_of_rules(connection: Connection) -> str:
 
 
 def key_statements(connection: Connection) -> tuple[KeyStatement, ...]:
-    """Return the accepted changes of keys, in their order; their signatures are still to be verified.
+    """Return the accepted changes of keys, in order; the caller must verify their signatures.
 
     Raises:
         TrailDamaged: an entry cannot be read.
@@ -34,7 +34,7 @@ def key_statements(connection: Connection) -> tuple[KeyStatement, ...]:
         return _accepted(map(read_event, connection.scalars(_EVENTS)))
     except (ValueError, TypeError):
         raise TrailDamaged(
-            "An order about a key cannot be read, so no one is known by their keys; look at it with: "
+            "An order about a key cannot be read, so no one can be identified by a key; check it with: "
             f"starter.py audit verify {RULES_TRAIL}"
         ) from None
 

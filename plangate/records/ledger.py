@@ -1,7 +1,7 @@
-"""The effects ledger: one row per effect, claimed before the act, with its result after it.
+"""Keep the effects ledger: one row per effect, claimed before the act, with the result after it.
 
-A row is ``begun`` while an attempt acts, ``released`` if the attempt is known to have done nothing,
-``done`` with its receipt, or ``in_doubt``. Only the holder of a claim may record its result.
+A row is ``begun`` while an attempt acts, ``released`` if the attempt certainly had no effect, ``done`` with
+its receipt, or ``in_doubt``. Only the holder of a claim may record its result.
 
 The ledger is used with the run's trail open, under that trail's lock: a second lock could cause deadlocks.
 """
@@ -80,7 +80,7 @@ def settle_effect(
 ) -> bool:
     """Record the result of a begun effect; return False if another attempt holds the claim.
 
-    Recording it again returns True: the holder may not know that the first commit was kept.
+    Recording it again returns True, because the holder may not know that the first commit succeeded.
     """
     settled = _SETTLE(
         trail.connection, {"effect": key, "by": holder, "state": state.value, "receipt": _written(receipt)}

@@ -1,4 +1,4 @@
-"""The accepted entries of the trail of delegations: what people lent, and took back."""
+"""Read the accepted entries of the trail of delegations: what people lent, and took back."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -19,17 +19,17 @@ _HEAD: Final = Prepared(
 
 
 class DelegationsSeen:
-    """The accepted entries as this process saw them last; the trail is read again only after a change."""
+    """Caches the accepted entries; the trail is read again only after a change."""
 
     def __init__(self) -> None:
-        # One value, because several threads may look at once.
+        # One value, because several threads may read it at the same time.
         self._seen: tuple[tuple[int, str], tuple[AuditEntry, ...]] = ((0, FIRST_HASH), ())
 
     def look(self, connection: Connection) -> tuple[AuditEntry, ...]:
         """Return the accepted entries, in their order.
 
         Raises:
-            TrailDamaged: the trail is not what was written.
+            TrailDamaged: the trail was changed.
         """
         row = _HEAD(connection, {"run": DELEGATIONS_TRAIL}).one_or_none()
         head = (row.entry_count, row.head_hash) if row is not None else (0, FIRST_HASH)
@@ -39,8 +39,8 @@ class DelegationsSeen:
             last = entries[-1].hash if entries else FIRST_HASH
             if (len(entries), last) != head or next(broken_links(DELEGATIONS_TRAIL, entries), None):
                 raise TrailDamaged(
-                    "The trail of delegations is not what was written, so it is not known who may act for "
-                    f"whom; look at it with: starter.py audit verify {DELEGATIONS_TRAIL}"
+                    "The trail of delegations was changed, so it is not known who may act for whom; check it "
+                    f"with: starter.py audit verify {DELEGATIONS_TRAIL}"
                 )
             seen = self._seen = (head, tuple(filter(_is_accepted, entries)))
         return seen[1]

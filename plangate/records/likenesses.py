@@ -1,8 +1,8 @@
-"""Find steps of other runs that are the same: by a hash of each step of the newest plan of each run.
+"""Find duplicate steps of other runs, by a hash of each step of the newest plan of each run.
 
-The hashes are entered when a plan is drafted, in the transaction that records it. What became of the other
-run is read from its row and from the ledger of effects at that moment. The table is an index, and no part of
-the trail: what was found is frozen with the plan.
+The hashes are stored when a plan is drafted, in the transaction that records it. The state of the other run
+is read from its row and from the ledger of effects at that time. The table is an index and not part of the
+trail: the duplicates found are frozen with the plan.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,11 @@ from plangate.records.prepared import Prepared
 from plangate.records.tables import effects, likenesses, runs
 
 _LISTED: Final = (*(phase.value for phase in Phase if phase is not Phase.CLOSED), Outcome.REJECTED.value)
-"""The states of runs whose steps count although they were not done."""
+"""The states of runs whose steps count even if they were not done."""
 _OF_STEP: Final = and_(effects.c.workflow_id == likenesses.c.workflow_id, effects.c.step == likenesses.c.step)
-_BEFORE_STEP: Final = 67  # of an idempotency key behind its workflow id, from 1: a colon, 64 digits, a colon
+_BEFORE_STEP: Final = (
+    67  # position of the step number after the workflow id in an idempotency key: a colon, 64 digits, a colon
+)
 _IS_UNDO: Final = func.substr(
     effects.c.idempotency_key, func.length(effects.c.workflow_id) + _BEFORE_STEP
 ).contains(":undo")
@@ -83,9 +85,10 @@ def enter_likenesses(
     is_first: bool,
     is_hidden: bool,
 ) -> None:
-    """Enter the steps of a run's newest plan, in place of those of the plan before.
+    """Store the steps of a run's newest plan, in place of those of the previous plan.
 
-    ``is_first``: there is none before. ``is_hidden``: not everyone of the list of people may see the run.
+    ``is_first``: there is no previous plan. ``is_hidden``: not everyone in the list of people may see the
+    run.
     """
     if not is_first:
         _FORGET(connection, {"run": workflow_id})
@@ -97,11 +100,11 @@ def enter_likenesses(
 def duplicates_of(
     connection: Connection, workflow_id: str, wanted: Sequence[Likeness], now: datetime
 ) -> tuple[Duplicate, ...]:
-    """Return the steps of other runs that equal these: of open and rejected runs, and those that were done.
+    """Return the steps of other runs that equal these: those of open and rejected runs, and those done.
 
-    They are at most `MOST_DUPLICATES`, step by step, the newest of each first.
+    There are at most `MOST_DUPLICATES`, step by step, newest first.
     """
-    # One by one: the index has the newest of each, and need not sort all of them.
+    # One query per step: the index returns the newest of each without sorting all of them.
     asked = {"run": workflow_id, "since": now - DUPLICATES_WITHIN}
     rows = {
         digest: _EQUAL(connection, {**asked, "of_digest": digest}).rows
@@ -125,9 +128,9 @@ def duplicates_of(
 
 
 def unnamed_runs(connection: Connection, workflow_id: str, one: Duplicate) -> tuple[str, ...]:
-    """Return the runs that a duplicate without a name may be of, as far as they can still be told.
+    """Return the runs to which a duplicate without a name may belong, as far as they can still be found.
 
-    Not everyone may see these: show each only to those who may.
+    Not everyone may see these runs: show each only to people who may.
     """
     asked = {"run": workflow_id, "step": one.step, "its_step": one.its_step, "at": one.at}
     return tuple(connection.execute(_HIDDEN, asked).scalars())

@@ -1,4 +1,4 @@
-"""Filters and order of lists of runs: one query over the runs' rows."""
+"""Filter and sort lists of runs, in one query over the runs' rows."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -34,12 +34,12 @@ class Wanted(Frozen):
     """The wanted runs, their order, and the page.
 
     Attributes:
-        requester: only those that this person requested.
-        by: only those that this person requested or decided on.
-        since: only those that were requested at that time or later.
-        state: only those that are in this state.
-        settlement: only those with this settlement; the worst of several counts.
-        waiting: only those that wait for a person: in review or held.
+        requester: only runs that this person requested.
+        by: only runs that this person requested or decided on.
+        since: only runs that were requested at that time or later.
+        state: only runs in this state.
+        settlement: only runs with this settlement; the worst of several counts.
+        waiting: only runs that wait for a person: in review or held.
         skip: how many to leave out at the beginning.
         limit: how many to return at most; None for all.
     """
@@ -75,7 +75,7 @@ _ORDER: Final[dict[Sort, Sequence[ColumnElement[Any]]]] = {
 
 
 def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
-    """Return the query for the rows of the wanted runs, in their order, of all pages.
+    """Return the query for the rows of the wanted runs of all pages, in order.
 
     Rows written before states were stored match any state; their trails decide.
     """
@@ -100,7 +100,7 @@ def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
 
 
 def _with(settlement: SettlementState) -> Select[Any]:
-    """Return the query for the ids of the runs with this settlement; `open` is part of the step's entry."""
+    """Return the query for the ids of runs with this settlement; `open` is stored in the step's entry."""
     match settlement:
         case SettlementState.OPEN:
             is_one: ColumnElement[bool] = and_(

@@ -1,4 +1,4 @@
-"""Enter looks on their trail."""
+"""Record looks on their trail."""
 
 from datetime import datetime
 
@@ -11,10 +11,10 @@ from plangate.records.trail import Note, open_looks_trail
 
 
 def enter_look(connection: Connection, key: str, look: Look, said_at: datetime | None = None) -> None:
-    """Record a look, unless it is recorded; ``said_at`` is None for now.
+    """Record a look, unless it is already recorded; ``said_at`` is None for the current time.
 
     Raises:
-        TrailDamaged: the trail of looks is not what was written.
+        TrailDamaged: the trail of looks was changed.
     """
     now = connection.execute(NOW).scalar_one()
     trail = open_looks_trail(connection, look.by, now)

@@ -1,7 +1,7 @@
-"""Which runs have moved since a checkpoint, for readers that follow the trails from outside.
+"""Find the runs that changed since a checkpoint, for readers that follow the trails.
 
-A run that moved is not sealed yet, or a newer checkpoint has sealed it. Both are few at any time and both
-have an index, so that no query grows with the runs that are open or closed (docs/decisions/0071).
+A changed run is not sealed yet, or a newer checkpoint has sealed it. Both sets are small and have an index,
+so no query becomes slower with the number of open or closed runs (docs/decisions/0071).
 """
 
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ HEADS = select(runs.c.workflow_id, runs.c.head_hash).where(IS_A_RUN)
 
 
 class Moved(Frozen):
-    """What has moved.
+    """The changed runs.
 
     Attributes:
-        heads: the head hash of each run that may have moved; a reader leaves out those that it knows.
-        checkpoint: the newest, up to which a reader has followed once it has read these runs; 0 before the
-            first.
+        heads: the head hash of each run that may have changed; a reader skips those that it knows.
+        checkpoint: the newest checkpoint, which a reader has reached once it has read these runs; 0 before
+            the first.
     """
 
     heads: dict[str, str]
@@ -30,14 +30,14 @@ class Moved(Frozen):
 
 
 def moved_since(connection: Connection, checkpoint: int) -> Moved:
-    """Return the runs that moved since a reader had followed up to this checkpoint.
+    """Return the runs that changed since a reader reached this checkpoint.
 
     Args:
         connection: sees one consistent state of the records.
-        checkpoint: that the reader had followed to.
+        checkpoint: the checkpoint that the reader had reached.
     """
     found = heads_in(connection.execute(HEADS.where(UNSEALED)))
-    # The join begins with the few seals; a condition on the runs would look at each of them.
+    # The join begins with the few seals; a condition on the runs would read every run.
     newer = HEADS.join(seals, seals.c.workflow_id == runs.c.workflow_id)
     found |= heads_in(connection.execute(newer.where(seals.c.checkpoint > checkpoint)))
     return Moved(heads=found, checkpoint=newest_number(connection))

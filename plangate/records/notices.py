@@ -1,7 +1,7 @@
-"""The ledger of notices: what each person is told about a run, once for each event.
+"""Keep the ledger of notices: what each person is notified of about a run, once for each event.
 
-All workers share it. Its rows are written in the transaction that moves the cursor, so that no end of a
-process loses a notice or makes a second one.
+All workers share it. Its rows are written in the transaction that moves the cursor, so a process that ends
+never loses or repeats a notice.
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ AddressesOf = Callable[[str], Sequence[str]]
 
 
 class DeliveryState(StrEnum):
-    """What became of telling one notice to one address."""
+    """The state of the delivery of one notice to one address."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -38,9 +38,9 @@ _ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
 
 
 class Entry(Frozen):
-    """A notice as it is entered; ``facts`` is JSON that the records do not read.
+    """A notice to be recorded; ``facts`` is JSON that the records do not read.
 
-    It waits for others until ``gather_until`` at most; None if it can wait for as long as the setting says.
+    It waits for others until ``gather_until`` at most; None if it can wait as long as the setting allows.
     """
 
     person: str
@@ -51,13 +51,13 @@ class Entry(Frozen):
     gather_until: AwareDatetime | None = None
 
     def next_at(self, gather: timedelta) -> datetime:
-        """Return when it is sent, if notices are gathered for so long."""
+        """Return when it is sent, if notices are collected for this time."""
         until = self.due_at + gather
         return until if self.gather_until is None else min(until, self.gather_until)
 
 
 class Told(Frozen):
-    """What a person was told about a run, or is to be told; ``is_sent`` if it may have arrived."""
+    """A notice about a run that a person got or will get; ``is_sent`` if it may have arrived."""
 
     person: str
     event: str
@@ -66,14 +66,14 @@ class Told(Frozen):
 
 
 class Entering(Frozen):
-    """When new notices are sent: ``gather`` is how long each waits for others to the same address."""
+    """When new notices are sent; each waits for ``gather`` for others to the same address."""
 
     now: AwareDatetime
     gather: timedelta = timedelta()
 
 
 class _New(NamedTuple):
-    """A notice that is not entered yet, and until when it is kept; None while its run is open."""
+    """A notice that is not recorded yet, and until when it is kept; None while its run is open."""
 
     workflow_id: str
     keep_until: datetime | None
@@ -81,14 +81,14 @@ class _New(NamedTuple):
 
 
 class Change(Frozen):
-    """What `bring_up_to_date` did: how many notices it entered, and deliveries it cancelled."""
+    """The result of `bring_up_to_date`: the numbers of recorded notices and of cancelled deliveries."""
 
     entered: int = 0
     cancelled: int = 0
 
 
 def told_about(connection: Connection, workflow_ids: Sequence[str]) -> dict[str, tuple[Told, ...]]:
-    """Return what people were told, or are to be told, about each of these runs, in order."""
+    """Return the notices that people got or will get about each of these runs, in order."""
     found: dict[str, list[Told]] = defaultdict(list)
     for rows in _by_notice(connection, workflow_ids).values():
         first = rows[0]
@@ -108,14 +108,14 @@ def bring_up_to_date(
     addresses_of: AddressesOf,
     entering: Entering,
 ) -> Change:
-    """Enter the notices that runs call for now, and cancel those that they no longer call for.
+    """Record the notices that runs need now, and cancel those that they no longer need.
 
-    What was sent stays as it is. A notice that was cancelled and is wanted again is sent after all; one that
-    waits gets its newest facts and time, and goes to the addresses that the person has now.
+    Sent notices do not change. A cancelled notice that is needed again is sent after all. A waiting notice
+    gets its newest facts and time, and goes to the person's current addresses.
 
     Args:
         connection: to the records.
-        wanted: for each run its notices, and until when they are kept; None while it is open.
+        wanted: for each run its notices, and until when they are kept; None while the run is open.
         addresses_of: the addresses of a person.
         entering: when the notices are sent.
     """
@@ -145,7 +145,7 @@ def enter_more(
     addresses_of: AddressesOf,
     now: datetime,
 ) -> int:
-    """Enter those of these notices that are not entered yet, which are about no run; return how many."""
+    """Record these notices, which concern no run, unless they are recorded; return the number of new ones."""
     events = {one.event for one in wanted}
     query = select(notices.c.person, notices.c.event).where(
         notices.c.workflow_id == "", notices.c.event.in_(events)
@@ -156,7 +156,7 @@ def enter_more(
 
 
 def remove_old(connection: Connection, now: datetime) -> int:
-    """Remove some of the notices that are kept no longer; return how many."""
+    """Remove some of the notices whose time is over; return how many."""
     old = select(notices.c.id).where(notices.c.keep_until <= now).limit(_REMOVED_AT_ONCE)
     ids = connection.scalars(old).all()
     if ids:
@@ -184,7 +184,7 @@ def _by_notice(connection: Connection, workflow_ids: Sequence[str]) -> Mapping[i
 
 
 def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesOf, entering: Entering) -> int:
-    """Enter new notices; a person without an address gets none before they have one."""
+    """Record new notices; a person without an address gets them once they have one."""
     reached = [(one, found) for one in new if (found := tuple(dict.fromkeys(addresses_of(one.entry.person))))]
     if not reached:
         return 0
@@ -229,10 +229,10 @@ def _delivery(notice: int, one: Entry, address: str, entering: Entering) -> dict
 def _refresh(
     connection: Connection, rows: Sequence[Row[Any]], one: Entry, addresses: Sequence[str], entering: Entering
 ) -> None:
-    """Bring a known notice up to date, unless it arrived somewhere.
+    """Bring a known notice up to date, unless it has arrived at an address.
 
-    An address that was taken off the list is told no more; one that is put back is tried as if it were new.
-    What was given up is tried again once the person has another address.
+    An address that was removed from the list gets no more notices; one that is added again is treated as new.
+    A notice that was given up is tried again once the person has another address.
     """
     if any(
         row.state in _ARRIVED
@@ -280,6 +280,6 @@ _CANCEL: Final = (
 
 
 def cancel(connection: Connection, ids: Sequence[int], now: datetime) -> None:
-    """Send these deliveries no more, unless they are wanted again."""
+    """Cancel these deliveries, unless they are needed again."""
     if ids:
         connection.execute(_CANCEL, [{"one": one, "now": now} for one in ids])

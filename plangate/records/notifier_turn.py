@@ -1,6 +1,7 @@
-"""Which process sends notices, and up to where it has followed the trails.
+"""Record which process sends notices, and how far it has followed the trails.
 
-One works at a time; it renews its turn every few seconds, and another takes it over when it does not.
+One process sends at a time. It renews its turn every few seconds; if it does not, another takes the turn
+over.
 """
 
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from plangate.records.tables import LONG_AGO, notifier
 HELD_FOR: Final = timedelta(seconds=8)
 """How long a turn lasts without being renewed: after a kill -9, the time until another takes it over."""
 _CLOCK_STEPS: Final = timedelta(seconds=8)
-"""By how much a clock may be set back without a turn of before being taken for one of a clock ahead."""
+"""How far a clock may be set back before an earlier turn is ignored as one of a clock that was ahead."""
 
 
 class TurnLost(Exception):
@@ -26,11 +27,11 @@ class Turn(Frozen):
     """The turn of one process.
 
     Attributes:
-        holder: its id.
-        held_until: until when no other may take it.
-        checkpoint: the newest checkpoint that was followed; None before the first look at these records.
-        audience: which list of people and rules the notices were judged by last.
-        swept_to: the last of the open runs that was judged by it; None if all were.
+        holder: the id of the process.
+        held_until: until when no other process may take it.
+        checkpoint: the newest checkpoint that was followed; None before these records were first read.
+        audience: the list of people and rules by which the notices were last judged.
+        swept_to: the last open run that was judged by them; None if all were.
     """
 
     holder: str
@@ -40,20 +41,20 @@ class Turn(Frozen):
     swept_to: str | None = None
 
     def is_free(self, now: datetime) -> bool:
-        """Return whether another may take it: its time is over, or was set by a clock that was ahead."""
+        """Return whether another process may take it: it expired, or was set by a clock that was ahead."""
         return not now < self.held_until <= now + HELD_FOR + _CLOCK_STEPS
 
 
 def turn_now(connection: Connection) -> Turn:
-    """Return who has the turn, or had it last."""
+    """Return the current or last turn."""
     return _turn(connection.execute(_ROW).first())
 
 
 def lock_turn(connection: Connection) -> Turn:
-    """Return who has the turn, and let no other process take it before the end of the transaction.
+    """Return the turn, and keep other processes from taking it until the end of the transaction.
 
-    Call it first in every transaction that writes notices, and read the clock after it: it waits for what
-    the other process has begun, and a time of before is older than the turn that this one took.
+    Call it first in every transaction that writes notices, and read the clock afterwards: it waits for
+    transactions of other processes, so an earlier time may be older than the turn that they took.
     """
     return turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
 
@@ -69,17 +70,17 @@ def take_turn(connection: Connection, before: Turn, holder: str, now: datetime) 
 
 
 def leave_turn(connection: Connection, holder: str, now: datetime) -> None:
-    """Let another process take the turn at once."""
+    """Let another process take the turn immediately."""
     connection.execute(update(notifier).where(notifier.c.holder == holder).values(held_until=now))
 
 
 def move_cursor(connection: Connection, checkpoint: int) -> None:
-    """Note that all runs up to this checkpoint have been followed."""
+    """Record that all runs up to this checkpoint have been followed."""
     connection.execute(update(notifier).values(checkpoint=checkpoint))
 
 
 def move_sweep(connection: Connection, audience: str, swept_to: str | None) -> None:
-    """Note up to which open run the notices were judged by the audience of now; None for all."""
+    """Record up to which open run the notices were judged by the current audience; None for all."""
     connection.execute(update(notifier).values(audience=audience, swept_to=swept_to))
 
 
@@ -94,7 +95,7 @@ def _locked(connection: Connection) -> Turn:
 
 
 def _turn(row: Row[Any] | None) -> Turn:
-    """Return the turn in a row; if the row is gone, or says what no process writes, it is as at the first."""
+    """Return the turn in a row; the initial turn if the row is missing or invalid."""
     try:
         return Turn(**row._asdict()) if row is not None else _FIRST
     except ValidationError:

@@ -1,8 +1,9 @@
-"""Records in PostgreSQL: settings and checks of each connection and each transaction.
+"""Keep records in PostgreSQL: settings and checks of each connection and each transaction.
 
-Set or checked when a connection is opened, in one round trip: every commit is on disk before it counts, text
-is UTF-8, and the database is the one that this process has used before. Whether the server accepts writes is
-known at each begin without a query, because PostgreSQL 14 and newer report changes unasked.
+When a connection is opened, one round trip sets or checks that every commit is on disk before it counts, that
+text is UTF-8, and that the database is the one that this process has used before. At the begin of a
+transaction no query is needed to know whether the server accepts writes, because PostgreSQL 14 and newer
+report changes.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database_url import PostgresqlPlace
 from plangate.records.refusals import READ_ONLY, plain_words, sqlstate
 
-# A lost machine is noticed within half a minute; otherwise threads would hang.
+# A lost machine is noticed within 30 seconds; otherwise threads would hang.
 _PATIENCE: Final[Mapping[str, str | int]] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -56,7 +57,7 @@ class PostgresqlServer:
             connect_args={**patience, **place.hosts, "client_encoding": "UTF8"},
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
-            # Recorded values (plans, arguments) must not reach a log through an error.
+            # Recorded values (plans, arguments) must not get into a log through an error.
             hide_parameters=True,
         )
         # Before SQLAlchemy inspects the server, which fails with some encodings.
@@ -78,7 +79,7 @@ class PostgresqlServer:
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
         """Check that the server accepts writes, if the transaction writes; drop a read-only connection.
 
-        The check to call after the commit does nothing, because the server keeps what it has confirmed.
+        The check after the commit does nothing, because the server keeps confirmed commits.
 
         Raises:
             RecordsUnavailable: it does not.
@@ -88,15 +89,15 @@ class PostgresqlServer:
         if writes:
             connection.invalidate()
             raise self.unusable(
-                "the server takes no writes now (a standby, or made read-only): name the primary, or make it "
-                "writable",
+                "the server accepts no writes now (a standby, or set to read-only): name the primary, or "
+                "make it writable",
                 verb="cannot be written",
             )
-        connection.detach()  # good enough to read from, and closed behind it
+        connection.detach()  # it can still read, and is closed afterwards
         return _kept
 
     def words(self, error: BaseException) -> str:
-        """Return PostgreSQL's message, and what to do about it."""
+        """Return PostgreSQL's message, and what to do."""
         return plain_words(error, None)
 
     def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
@@ -125,8 +126,8 @@ class PostgresqlServer:
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             raise self.unusable(
-                f"the database's encoding is {encoding}, which cannot hold every text: make a new one with "
-                "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+                f"the database's encoding is {encoding}, which cannot store every text: create a new "
+                "database with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             )
         connection.autocommit = True
         found = connection.execute(_PREPARE, self._waits).fetchone()
@@ -135,7 +136,7 @@ class PostgresqlServer:
         *_, is_read_only, is_flushed, identity = found
         if self._identity not in (None, identity):
             raise self.unusable(
-                "another database answers there than the one that this process works with; restore that one, "
+                "another database than the one that this process used answers there; restore the old one, "
                 "or restart the process to use the new one"
             )
         self._identity = identity

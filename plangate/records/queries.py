@@ -1,4 +1,4 @@
-"""Queries on runs that need only the records, no Temporal server and no worker."""
+"""Query runs in the records alone, without a Temporal server or a worker."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from plangate.records.tables import NOW, runs
 from plangate.records.trail import read_state, read_trail, read_trails
 
 DAMAGED: Final = "damaged"
-_PAGE: Final = 100  # runs that are looked at together
+_PAGE: Final = 100  # runs that are read together
 _log = structlog.get_logger(__name__)
 
 
@@ -69,7 +69,7 @@ def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
 
 
 def settlements_on_record(database: Database, workflow_id: str) -> dict[int, SettlementStatus]:
-    """Return what is known of the accepted effects of a run, by the numbers of their steps.
+    """Return the settlements of a run's accepted effects, by step number.
 
     Raises:
         RecordsMissing: there are no records.
@@ -83,9 +83,9 @@ def settlements_on_record(database: Database, workflow_id: str) -> dict[int, Set
 
 
 def by_people_on_record(database: Database, workflow_id: str) -> dict[str, object]:
-    """Return the fields of an open run's status that follow from the list of people in force.
+    """Return the fields of an open run's status that depend on the list of people in force.
 
-    These are the approvals that are no longer valid, and what no one can give: ``revoked`` and ``unmet``.
+    These are ``revoked``, the approvals that are no longer valid, and ``unmet``, those that no one can give.
 
     Raises:
         RecordsMissing: there are no records.
@@ -119,7 +119,7 @@ def _deciders(connection: Connection) -> Deciders | None:
 
 
 def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Status]:
-    """Return the runs that wait for a person, soonest deadline first; one page of them.
+    """Return one page of the runs that wait for a person, earliest deadline first.
 
     Raises:
         RecordsMissing: there are no records.
@@ -134,9 +134,9 @@ class StillOpen:
     """The runs that are open according to their rows.
 
     Attributes:
-        waiting: those that wait for a person, in the wanted order, with their deadlines; of all pages.
-        drafted: how many of all have a plan.
-        known: the ids of all.
+        waiting: the runs of all pages that wait for a person, in the wanted order, with their deadlines.
+        drafted: how many of the open runs have a plan.
+        known: the ids of all open runs.
     """
 
     waiting: Sequence[tuple[str, datetime | None]]
@@ -198,7 +198,7 @@ def _folded(
     trails: Iterable[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]],
 ) -> Iterator[RunState]:
     for workflow_id, entries in trails:
-        if isinstance(entries, TrailDamaged):  # the others are listed all the same
+        if isinstance(entries, TrailDamaged):  # the others are still listed
             _log.warning("A run is left out of the list.", action="pending", error=str(entries))
         else:
             yield fold(workflow_id, (entry.event for entry in entries))
@@ -233,7 +233,7 @@ def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
-    # No row says that its trail is damaged.
+    # Rows do not show whether a trail is damaged.
     asked = wanted.model_copy(update={"state": None}) if wanted.state == DAMAGED else wanted
     with database.read() as connection:
         summaries = _summaries(connection, rows_of(connection, asked))
@@ -252,7 +252,7 @@ def _summaries(connection: Connection, query: Select[Any]) -> Iterator[RunSummar
 
 
 def _summary(row: Row[Any], entries: tuple[AuditEntry, ...] | TrailDamaged) -> RunSummary:
-    """Return one run in a line."""
+    """Return one run as a line of the list."""
     plain: dict[str, Any] = {
         "workflow_id": row.workflow_id,
         "requester": row.requester,
@@ -280,7 +280,7 @@ def _summary(row: Row[Any], entries: tuple[AuditEntry, ...] | TrailDamaged) -> R
 
 
 def ids_on_record(database: Database, wanted: Wanted) -> list[str]:
-    """Return the ids of the wanted runs by their rows, in their order, of all pages.
+    """Return the ids of the wanted runs of all pages according to their rows, in order.
 
     Raises:
         RecordsMissing: there are no records.
@@ -291,7 +291,7 @@ def ids_on_record(database: Database, wanted: Wanted) -> list[str]:
 
 
 def summaries_on_record(database: Database, workflow_ids: Sequence[str]) -> list[RunSummary]:
-    """Return these runs, each in a line, in the given order.
+    """Return these runs as lines of the list, in the given order.
 
     Raises:
         RecordsMissing: there are no records.
@@ -306,7 +306,7 @@ def summaries_on_record(database: Database, workflow_ids: Sequence[str]) -> list
 def trails_on_record(
     database: Database, wanted: Wanted = ALL
 ) -> Iterator[tuple[AuditEntry, ...] | TrailDamaged]:
-    """Yield the trails of the wanted runs; in place of one that is damaged, the error.
+    """Yield the trails of the wanted runs; for a damaged trail, the error.
 
     Raises:
         RecordsMissing: there are no records.

@@ -1,4 +1,4 @@
-"""How activities write to the records: a unit of work is one transaction over one open trail.
+"""Let activities write to the records: a unit of work is one transaction over one open trail.
 
 If the unit of work raises, nothing is written. Its result is final once `Records.transact` has returned,
 because the transaction is then committed. Log it and report it to the workflow only after that.
@@ -17,7 +17,7 @@ from plangate.records.trail import OpenTrail, open_trail
 from plangate.records.turns import Turns
 
 Result = TypeVar("Result")
-_POSTGRESQL_WRITERS: Final = 4  # at once, of one process; its pool has five connections
+_POSTGRESQL_WRITERS: Final = 4  # at the same time in one process; its pool has five connections
 
 
 class Records:
@@ -35,7 +35,7 @@ class Records:
         Args:
             run: the run whose trail is opened; it is created if ``run.requested`` is given.
             act: reads and appends. It is called once, in any thread.
-            receipt: whether to go ahead of other waiting units of work of this process.
+            receipt: whether to take precedence over other waiting units of work of this process.
 
         Raises:
             RecordsUnavailable: the database did not answer, or no turn came in time.
@@ -47,8 +47,8 @@ class Records:
     async def write(self, act: Callable[[Connection], Result], *, receipt: bool = False) -> Result:
         """Call ``act`` in a transaction that writes, commit, and return what it returned.
 
-        If SQLite's lock is free, ``act`` is called at once, because handing it to a thread takes as long as
-        the transaction. If another writer holds the lock, and with PostgreSQL, it runs in a thread.
+        If SQLite's lock is free, ``act`` is called immediately, because passing it to a thread takes as long
+        as the transaction. If another writer holds the lock, or with PostgreSQL, it runs in a thread.
 
         Raises:
             RecordsUnavailable: the database did not answer, or no turn came in time.

@@ -7,18 +7,19 @@ from typing import Final
 READ_ONLY: Final = "25006"
 _DISK_FULL: Final = "53100"
 _BY_SQLSTATE: Final = {
-    _DISK_FULL: "the disk of the database's server is full: make room on it",
-    "53300": "let the server take more connections, or run fewer workers",
-    READ_ONLY: "it takes no writes now (a standby, or made read-only): name the primary, or make it writable",
+    _DISK_FULL: "the disk of the database's server is full: free space on it",
+    "53300": "allow more connections on the server, or run fewer workers",
+    READ_ONLY: "it accepts no writes now (a standby, or set to read-only): name the primary, or make it "
+    "writable",
 }
-_FULL: Final = "the disk is full: make room on it"
+_FULL: Final = "the disk is full: free space on it"
 _READ_ONLY_FILE: Final = "it is read-only: let the worker's user write to the file and to its folder"
 _OUT_OF_SPACE: Final = "No space left on device"
 _ALMOST_NOTHING: Final = 64 * 1024  # SQLite's index of the log grows by 32 KB
 
 
 def plain_words(error: BaseException, file: Path | None) -> str:
-    """Return the first line of a database's message, followed by what to do, if that is known.
+    """Return the first line of a database's message, followed by what to do, if known.
 
     Args:
         error: SQLAlchemy's error, or the driver's own.
@@ -39,7 +40,7 @@ def sqlstate(error: BaseException | None) -> str | None:
 
 
 def is_full(folder: Path) -> bool:
-    """Return whether the disk below a folder has no room left."""
+    """Return whether the disk of a folder is full."""
     try:
         found = os.statvfs(folder)
     except OSError:
@@ -56,7 +57,7 @@ def _of_sqlite(cause: BaseException, file: Path) -> str | None:
     if name.startswith("SQLITE_READONLY"):
         return _READ_ONLY_FILE
     if name.startswith("SQLITE_IOERR"):
-        return f"look at the disk ({name})"
+        return f"check the disk ({name})"
     if name.startswith("SQLITE_CANTOPEN"):
         return "let the worker's user write to the file and to its folder"
     return None

@@ -1,13 +1,13 @@
-"""What steps add to sums over time: reserved with the claim of a plan's first step, and given back or kept.
+"""Reserve what steps add to sums over time with the first claim of a plan, and update it with the trail.
 
-A row is ``reserved`` while its step may still act, and counts whatever the window. It is ``spent`` from the
-moment when the step was done or in doubt, and counts as long as that moment is in the window. It is ``free``,
-and does not count, if the step did nothing or was undone. A run that was ended without an entry in
-the records leaves rows reserved: these count for `RESERVED_FOR` after the last claim. A step that is claimed
-later than that reserves again.
+A row is ``reserved`` while its step may still act, and counts whatever the window. It is ``spent`` once the
+step is done or in doubt, and counts as long as that time is in the window. It is ``free``, and does not
+count, if the step had no effect or was undone. If a run was terminated without an entry in the records, its
+rows stay reserved: they count for `RESERVED_FOR` after the last claim. A step that is claimed later reserves
+again.
 
-Rows follow the trail: `OpenTrail` passes every new entry of a run that has rows to `follow`, in the same
-transaction. A claim that reserves holds a lock for each tool, so that two claims never miss each other.
+Rows follow the trail: `OpenTrail` passes every new entry of a run with rows to `follow`, in the same
+transaction. A claim that reserves holds a lock for each tool, so that two claims always see each other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,11 +50,11 @@ from plangate.records.tables import effects, reservations, runs
 
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:locks, :tool)")
 _BEGUN: Final = "begun"  # `plangate.records.ledger.EffectState.BEGUN`, which is built on the trail
-_LOCKS: Final = 7_240_116  # any number: the class of these advisory locks of PostgreSQL
+_LOCKS: Final = 7_240_116  # any number: the class of these PostgreSQL advisory locks
 
 
 class Standing(StrEnum):
-    """Whether what a step adds counts."""
+    """Whether the amount of a step counts."""
 
     RESERVED = "reserved"
     SPENT = "spent"
@@ -62,7 +62,7 @@ class Standing(StrEnum):
 
 
 class Reservation(Scope):
-    """What one step adds to one sum; ``amount`` is None if it is not known before the step."""
+    """The amount that one step adds to one sum; None if it is not known before the step."""
 
     step: int
     amount: Decimal | None
@@ -92,7 +92,7 @@ _RESERVED: Final = Prepared(
 
 
 def lock_tools(connection: Connection, tools: Iterable[str]) -> None:
-    """Let no other transaction reserve for these tools until this one ends; SQLite has only one writer."""
+    """Keep other transactions from reserving for these tools until this one ends; SQLite has one writer."""
     if connection.dialect.name == "sqlite":
         return
     for number in sorted({crc32(tool.encode()) - 2**31 for tool in tools}):
@@ -102,7 +102,7 @@ def lock_tools(connection: Connection, tools: Iterable[str]) -> None:
 def with_others(
     connection: Connection, sums: Iterable[RecentSum], *, run: str, plan: str, now: datetime
 ) -> tuple[RecentSum, ...]:
-    """Return these sums with what all plans but this one reserved or did in their windows."""
+    """Return these sums with the amounts that all other plans reserved or spent in their windows."""
     of_others = ((one, _others(connection, one, run=run, plan=plan, now=now)) for one in sums)
     return tuple(one.model_copy(update={"others": others}) for one, others in of_others)
 
@@ -137,7 +137,7 @@ def reserved_steps(connection: Connection, *, run: str, plan: str, now: datetime
 def reserve(
     connection: Connection, rows: Sequence[Reservation], *, run: str, plan: str, now: datetime
 ) -> None:
-    """Reserve these rows, in place of those that their steps had, and renew what the plan has reserved."""
+    """Reserve these rows, in place of their steps' old ones, and renew the plan's reservations."""
     steps = sorted({row.step for row in rows})
     connection.execute(
         update(reservations).where(_OF_PLAN, _IS_RESERVED).values(at=now), {"run": run, "plan": plan}
@@ -168,7 +168,7 @@ def reserve(
 
 
 def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
-    """Let the rows of a run follow a new entry of its trail, which led to ``state``."""
+    """Update the rows of a run for a new entry of its trail, which led to ``state``."""
     event = entry.event
     match event:
         case StepDone() | StepInDoubt(undo=False):
@@ -220,7 +220,7 @@ def _settle(connection: Connection, state: RunState, step: int, standing: Standi
 
 
 def _give_back(connection: Connection, entry: AuditEntry) -> None:
-    """Free what is reserved, but for a step that has begun and whose end is not known: it may have acted."""
+    """Free all reservations, except of begun steps whose result is unknown: they may have acted."""
     begun = exists().where(
         effects.c.workflow_id == reservations.c.workflow_id,
         effects.c.fingerprint == reservations.c.fingerprint,

@@ -1,4 +1,4 @@
-"""Every policy and list of people that a worker has used, and since when.
+"""Store every policy and list of people that a worker has used, and since when.
 
 A text is stored under its SHA-256, which plans (`Requirement.policy_hash`) and decisions (`Decided.people`)
 name. When a worker starts to use another text, an entry is appended to the trail of rules (`RULES_TRAIL`),
@@ -37,9 +37,9 @@ from plangate.signing.enrolment import KeyStatement
 NOTHING_LENT: Final = DelegationRules()
 What = Literal["policy", "people"]
 _log = structlog.get_logger(__name__)
-_LOOK_AGAIN: Final = 1.0  # seconds, within which a change of keys, or what was lent, takes effect
-_RECORD_AGAIN: Final = 300.0  # seconds; another worker may have entered another list meanwhile
-# Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
+_LOOK_AGAIN: Final = 1.0  # seconds within which a change of keys or of delegations takes effect
+_RECORD_AGAIN: Final = 300.0  # seconds; another worker may have recorded another list in the meantime
+# SQLite has one writer at a time; several PostgreSQL writers may store the same text at the same time.
 _INSERT: Final = {
     "sqlite": insert(rule_texts),
     "postgresql": postgresql.insert(rule_texts).on_conflict_do_nothing(),
@@ -55,19 +55,18 @@ class InForce(Frozen):
 
 
 class RecordedPeople:
-    """A directory with the keys enrolled and the roles lent since.
+    """A directory that adds enrolled keys and lent roles to the list of people.
 
-    It records its list before a decision is judged by it.
-
-    The list is recorded again if another worker has recorded another one since, so that the trail of rules
-    never shows a list as replaced while a worker still uses it.
+    It records its list before a decision is judged by it. If another worker has recorded another list since,
+    it records its list again, so that the trail of rules never shows a list as replaced while a worker still
+    uses it.
 
     Args:
         directory: the list of people itself.
-        records: they have the signed changes of keys, and what was lent.
+        records: contain the signed changes of keys, and the delegations.
         worker: the worker's identity.
         lendable: what the worker's policy lets people lend.
-        web: the web servers that are trusted.
+        web: the trusted web servers.
     """
 
     def __init__(
@@ -92,13 +91,13 @@ class RecordedPeople:
         self._lent: tuple[People, People, float] | None = None
 
     async def people(self, *, anew: bool = False) -> People | None:
-        """Return the list of people; call it outside of a transaction, because it may write one.
+        """Return the list of people; call it outside a transaction, because it may write in one.
 
         Args:
-            anew: whether to look at once for what was lent; else what was seen a second ago is used.
+            anew: whether to read the delegations now; otherwise those read up to a second ago are used.
 
         Raises:
-            DirectoryUnavailable: the list, or what was lent, cannot be read now.
+            DirectoryUnavailable: the list, or the delegations, cannot be read now.
             RecordsUnavailable: the database did not answer.
             TrailDamaged: the changes of keys cannot be read.
         """
@@ -108,10 +107,10 @@ class RecordedPeople:
     async def people_and_changes(
         self, *, anew: bool = False
     ) -> tuple[People | None, tuple[KeyStatement, ...]]:
-        """Return the list of people, and the changes of keys that it has besides its file.
+        """Return the list of people, and the changes of keys that it has in addition to its file.
 
         Args:
-            anew: whether to look at the records at once; else what was seen a second ago is used.
+            anew: whether to read the records now; otherwise values read up to a second ago are used.
 
         Raises:
             DirectoryUnavailable, RecordsUnavailable, TrailDamaged: as `people`.
@@ -186,16 +185,16 @@ class RecordedPeople:
 def listed_and_lent(
     connection: Connection, listed: People, rules: DelegationRules, seen: DelegationsSeen | None = None
 ) -> People:
-    """Return the list of people with the roles that people lent and that count now.
+    """Return the list of people with the lent roles that count now.
 
     Args:
         connection: to the records.
-        listed: the list as the file has it.
+        listed: the list in the file.
         rules: what the worker's policy lets people lend.
-        seen: what was lent when it was looked at last.
+        seen: the delegations when they were last read.
 
     Raises:
-        TrailDamaged: the trail of delegations is not what was written.
+        TrailDamaged: the trail of delegations was changed.
     """
     accepted = (seen or DelegationsSeen()).look(connection)
     if not accepted:
@@ -205,13 +204,13 @@ def listed_and_lent(
 
 
 def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:
-    """Keep a text that ``worker`` judges by from now on, and enter it where it is a change.
+    """Store a text by which ``worker`` judges from now on, and record it on the trail if it is a change.
 
     Args:
         database: the records.
-        what: which of the two it is.
+        what: whether it is a policy or a list of people.
         text: the file's text; empty if no file is set.
-        text_hash: SHA-256 of it; empty if no file is set.
+        text_hash: SHA-256 of the text; empty if no file is set.
         worker: the worker's identity.
 
     Raises:
@@ -222,7 +221,7 @@ def record_rules(database: Database, what: What, text: str, text_hash: str, work
 
 
 def enter_rules(connection: Connection, what: What, text: str, text_hash: str, worker: str) -> None:
-    """Do what `record_rules` does, inside an open transaction that writes."""
+    """Do the work of `record_rules` in an open transaction that writes."""
     if text_hash and not texts_of(connection, (text_hash,)):
         connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})
     now = connection.execute(NOW).scalar_one()
@@ -237,7 +236,7 @@ def enter_rules(connection: Connection, what: What, text: str, text_hash: str, w
 
 
 def times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]:
-    """Yield the times that the next entry may not be dated before, although the clock may be set back."""
+    """Yield the earliest times for the next entry, because the clock may be set back."""
     if trail.entries():
         yield trail.entries()[-1].at
     sealed = seals_of_run(connection, trail.workflow_id)

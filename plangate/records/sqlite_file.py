@@ -1,8 +1,8 @@
-"""Records in a SQLite file: open it, and check that the open file is still the one at its path.
+"""Keep records in a SQLite file, and check that the open file is still the one at its path.
 
 SQLite runs in WAL mode with every commit on disk before it counts. A connection keeps using the file that it
-opened, even if that was moved or deleted. So each transaction compares it with the path: one stat of the file
-and one of its log, a few microseconds.
+opened, even if the file was moved or deleted. So each transaction compares it with the path: one stat of the
+file and one of its log, which take a few microseconds.
 """
 
 import os
@@ -29,7 +29,7 @@ _ENDINGS: Final = ("", "-wal", "-shm")
 _EXPECTED: Final[Mapping[str, str | int]] = {
     "journal_mode": "wal",
     "synchronous": 2,  # FULL
-    "fullfsync": 1,  # of macOS; elsewhere it changes nothing
+    "fullfsync": 1,  # for macOS; has no effect elsewhere
     "foreign_keys": 1,
     "query_only": 0,
     "read_uncommitted": 0,
@@ -58,17 +58,17 @@ class SqliteFile:
         self._identity: Identity | None = None  # of the file that this process works with
         self._known: Known | None = None  # its last known content, while it is lost
         self._lost: set[Identity] = set()  # its log, and the index of that
-        # hide_parameters: values (plans, arguments) must not reach a log through an error.
+        # hide_parameters: values (plans, arguments) must not get into a log through an error.
         self.engine: Engine = create_engine(
             "sqlite://", creator=self._open, poolclass=QueuePool, hide_parameters=True
         )
         event.listen(self.engine, "connect", self._prepare)
 
     def make(self) -> None:
-        """Create the folder and an empty file if they are missing, for this user only.
+        """Create the folder and an empty file if they are missing, accessible to this user only.
 
         Raises:
-            OperatorError: they cannot be made.
+            OperatorError: they cannot be created.
             RecordsUnavailable: the file that this process has worked with is not there.
         """
         if self._identity is not None:
@@ -78,30 +78,30 @@ class SqliteFile:
             make_private_folder(self._path.parent)
         except OSError as error:
             raise OperatorError(
-                f"The folder {self._path.parent} of the records cannot be made: {error.strerror}; "
-                "make it, or set PLANGATE_VAR_DIR."
+                f"The folder {self._path.parent} of the records cannot be created: {error.strerror}; "
+                "create it, or set PLANGATE_VAR_DIR."
             ) from error
         try:
             create_private_file(self._path)
         except OSError as error:
             raise OperatorError(
-                f"The records {self._path} cannot be made: {error.strerror}; let the worker's user write to "
-                "their folder, or set PLANGATE_VAR_DIR."
+                f"The records {self._path} cannot be created: {error.strerror}; let the worker's user write "
+                "to their folder, or set PLANGATE_VAR_DIR."
             ) from error
 
     def report(self) -> None:
-        """Remove other users' access, which an older Plangate or a copy may have left; log failures."""
+        """Remove other users' access, which may remain from an older Plangate or a copy; log failures."""
         for left in close_to_others(self._path.with_name(self._path.name + end) for end in _ENDINGS):
             _log.warning(f"Other users can read {left}; let its owner run chmod 600 on it.", action="records")
 
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
-        """Check that the open file is the one at the path; the caller begins the transaction then.
+        """Check that the open file is the one at the path; then the caller begins the transaction.
 
         Return the same check, to repeat after the commit: another transaction of this process may have
         switched to a copy.
 
         Raises:
-            RecordsUnavailable: it is not, or may not be written to.
+            RecordsUnavailable: it is another file, or may not be written to.
             RecordsMissing: there is no file, and this process has never seen one.
         """
         opened = cast("_Open", raw(connection)).file
@@ -119,12 +119,12 @@ class SqliteFile:
             raise self.unusable(_REPLACED) from None
         log, known = _identity_of(connection.info["log_path"]), connection.info.get("log")
         if known is not None and log != known:
-            # Its writes are in that log; SQLite copies them into the file when the connection closes.
+            # The log contains the writes; SQLite copies them into the file when the connection closes.
             connection.invalidate()
             self.engine.dispose()
             raise self.unusable(
                 f"their log {self._path}-wal was removed or replaced, so they are being reopened; "
-                "leave that file alone"
+                "do not change that file"
             )
         if known is None and log is not None:
             connection.info["log"], connection.info["index"] = log, _identity_of(self._beside("-shm"))
@@ -134,11 +134,11 @@ class SqliteFile:
         """Check that this file is still the one at the path.
 
         Raises:
-            RecordsUnavailable: it is not, or may not be written to.
+            RecordsUnavailable: it is another file, or may not be written to.
             RecordsMissing: there is no file, and this process has never seen one.
         """
         try:
-            found = os.stat(self._name)  # noqa: PTH116  twice as fast as by the path, twice a transaction
+            found = os.stat(self._name)  # noqa: PTH116  twice as fast as with the path; two calls per transaction
         except FileNotFoundError:
             if self._identity is None:
                 raise RecordsMissing(
@@ -162,7 +162,7 @@ class SqliteFile:
             )
 
     def words(self, error: BaseException) -> str:
-        """Return SQLite's message, and what to do about it."""
+        """Return SQLite's message, and what to do."""
         return plain_words(error, self._path)
 
     def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
@@ -170,7 +170,7 @@ class SqliteFile:
         return RecordsUnavailable(f"The records at {self.where} {verb}: {why}.")
 
     def _open(self) -> sqlite3.Connection:
-        """Open the file, which must be there: SQLite would make an empty one."""
+        """Open the file, which must exist: otherwise SQLite would create an empty one."""
         try:
             self._check(self._identity)
         except RecordsUnavailable:
@@ -196,7 +196,7 @@ class SqliteFile:
         )
 
     def _beside(self, ending: str) -> str:
-        return f"{self._path.resolve()}{ending}"  # SQLite puts them beside the file behind a link
+        return f"{self._path.resolve()}{ending}"  # SQLite puts them beside the target of a link
 
     def _remember(self, connection: Connection) -> None:
         """Read the lost file while it is still open: a copy must contain everything in it."""
@@ -206,14 +206,14 @@ class SqliteFile:
                 self._known = known_of(raw(connection))
 
     def _goes_on(self) -> bool:
-        """Switch to the file at the path if it contains everything that was known; return whether it does."""
+        """Switch to the file at the path if it contains all known content; return whether it does."""
         known, identity = self._known, _identity_of(self._path)
         if known is None or identity in (None, self._identity):
             return False
         if self._lost & {_identity_of(self._beside("-wal")), _identity_of(self._beside("-shm"))}:
-            return False  # the lost file's: SQLite would apply them to this one
+            return False  # they belong to the lost file, but SQLite would apply them to this one
         try:
-            # Read without a lock and without its log, so that the file is not changed.
+            # Read it without a lock and without its log, so that the file is not changed.
             with closing(self._connect("mode=ro&immutable=1")) as candidate:
                 if not goes_on(known, candidate) or identity != _identity_of(self._path):
                     return False

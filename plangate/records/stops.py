@@ -1,10 +1,10 @@
-"""The stops in force, by the trail of stops; every claim of a step looks at them in its transaction.
+"""Read the stops in force from the trail of stops; every claim of a step checks them in its transaction.
 
-A row in the table ``stops`` names the last entry that changed them, so that a claim reads the trail only
-after a change. No claim is committed after a stop that it has not seen. Writers to SQLite come one after
-the other; in PostgreSQL a change waits for the claims in progress, and later claims wait for it. Its
-lock is on the table, because those are granted in turn: under a steady stream of claims, a lock on the row
-might never be granted. Backups and readers of the trail do not conflict with it.
+A row in the table ``stops`` names the last entry that changed them, so a claim reads the trail only after a
+change. No claim is committed after a stop that it has not seen. SQLite has one writer at a time. In
+PostgreSQL a change waits for the claims in progress, and later claims wait for the change. It locks the
+table, because table locks are granted in turn: under a steady stream of claims, a lock on the row might never
+be granted. Backups and readers of the trail do not conflict with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,13 +27,13 @@ NOTHING_STOPPED: Final = StandingStops()
 _HEAD: Final = Prepared(select(stops.c.number, stops.c.hash).with_for_update(read=True, key_share=True))
 _KEEP_CLAIMS_OUT: Final = text("LOCK TABLE stops IN EXCLUSIVE MODE")
 _DAMAGED: Final = TrailDamaged(
-    f"The trail of stops is not what was written, so no step may begin; look at it with: "
+    f"The trail of stops was changed, so no step may begin; check it with: "
     f"starter.py audit verify {STOPS_TRAIL}"
 )
 
 
 class StopsSeen:
-    """The stops as this process saw them last; one for all claims of a worker."""
+    """Caches the stops in force, for all claims of a worker."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -44,7 +44,7 @@ class StopsSeen:
         """Return the stops in force, in a transaction that writes.
 
         Raises:
-            TrailDamaged: the trail of stops is not what was written.
+            TrailDamaged: the trail of stops was changed.
         """
         head = _HEAD(connection, {}).one_or_none()
         if head is None:
@@ -56,7 +56,7 @@ class StopsSeen:
 
 
 def standing_stops(connection: Connection) -> StandingStops:
-    """Return the stops in force, by the trail, for people who look at it.
+    """Return the stops in force according to the trail, to show them to people.
 
     Raises:
         TrailDamaged: an entry cannot be read.
@@ -82,7 +82,7 @@ def enter_order(
     """Record an order with the verdict of ``judge``, once; return it with the stops in force.
 
     Raises:
-        TrailDamaged: the trail of stops is not what was written.
+        TrailDamaged: the trail of stops was changed.
     """
     actor = _actor(arrival, sender)
     now = connection.execute(NOW).scalar_one()

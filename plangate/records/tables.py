@@ -1,4 +1,4 @@
-"""The tables of the records. Their history is in ``migrations/``; this is the newest version."""
+"""Define the newest version of the records' tables; ``migrations/`` has their history."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware time in UTC: SQLite keeps no zone, and PostgreSQL answers in the zone of its settings."""
+    """An aware time in UTC: SQLite stores no zone, and PostgreSQL returns times in its configured zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -47,15 +47,15 @@ LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MomentOfNotice(Moment):
-    """A time in the tables of notices. A value that is no time, because someone edited it, reads as long ago.
+    """A time in the tables of notices. An invalid value, which someone edited, is read as a time long ago.
 
-    On the trail such a time is damage that is reported; here it must not keep others from being told.
+    On the trail such a time is reported as damage; here it must not stop notices to other people.
     """
 
     cache_ok = True
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
-        """Read a time, or what SQLite has in its place."""
+        """Read a time, or SQLite's value in its place."""
         read = super().result_processor(dialect, coltype)
 
         def read_any(value: Any) -> datetime | None:
@@ -68,9 +68,9 @@ class MomentOfNotice(Moment):
         return read_any
 
 
-_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)  # there is room to add to it
+_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)  # leaves room for additions
 
-# The time by the clock of the database.
+# The time according to the database's clock.
 NOW: Final = select(func.now(type_=Moment))
 
 metadata = MetaData(
@@ -97,7 +97,7 @@ workers = Table(
     Column("drafts", Boolean),
 )
 
-# Each policy and each list of people that a worker ever judged by, under the SHA-256 of its text.
+# Each policy and each list of people by which a worker has judged, under the SHA-256 of its text.
 rule_texts = Table(
     "rule_texts",
     metadata,
@@ -113,7 +113,7 @@ attachments = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
-# One row: which installation these records are. It is made with them and never changes.
+# One row: the installation of these records. It is created with them and never changes.
 installation = Table(
     "installation",
     metadata,
@@ -124,7 +124,8 @@ runs = Table(
     "runs",
     metadata,
     Column("workflow_id", String(1000), primary_key=True),
-    # The first run id of the chain of Temporal runs that owns this id; a second start of the id has another.
+    # The first run id of the chain of Temporal runs that owns this id; another start of the id has another
+    # one.
     Column("chain_id", String(64), nullable=False),
     Column("requester", String(255), nullable=False),
     Column("opened_at", Moment, nullable=False),
@@ -134,18 +135,18 @@ runs = Table(
     # How many of its entries a checkpoint covers.
     Column("sealed_count", Integer, nullable=False, server_default="0"),
     # The run's state and deadline according to its trail, so that lists need not read every trail.
-    # None for runs that have no new entry since these columns were added.
+    # None for runs without a new entry since these columns were added.
     Column("state", String(16)),
     Column("deadline", Moment),
     # 1 if one of its plans has reserved what it adds to sums over time.
     Column("reserves", Integer, nullable=False, server_default="0"),
 )
-# The runs that wait for a person, soonest deadline first.
+# The runs that wait for a person, earliest deadline first.
 Index("ix_runs_state_deadline", runs.c.state, runs.c.deadline)
 # The runs that have not ended, in order.
 IS_OPEN = runs.c.closed_at.is_(None)
 Index("ix_runs_open", runs.c.workflow_id, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
-# What the next checkpoint has to seal: few rows at any time, however many runs there are.
+# What the next checkpoint must seal: always few rows, however many runs there are.
 UNSEALED = runs.c.entry_count > runs.c.sealed_count
 Index("ix_runs_unsealed", runs.c.workflow_id, sqlite_where=UNSEALED, postgresql_where=UNSEALED)
 
@@ -186,7 +187,7 @@ reservations = Table(
     Column("fingerprint", String(64), primary_key=True),
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("argument", String(255), primary_key=True),
-    # What it is added up with: the id of a `plangate.domain.limits.Scope`.
+    # The sum that it belongs to: the id of a `plangate.domain.limits.Scope`.
     Column("scope", String(64), primary_key=True),
     Column("tool", String(255), nullable=False),
     # A decimal; None if it is not known before the step runs.
@@ -196,7 +197,7 @@ reservations = Table(
     Index("ix_reservations_tool", "tool", "argument", "scope", "at"),
 )
 
-# The steps of the newest plan of each run, to find those of other runs that are the same: see
+# The steps of the newest plan of each run, to find duplicates in other runs: see
 # `plangate.records.likenesses`.
 likenesses = Table(
     "likenesses",
@@ -206,7 +207,7 @@ likenesses = Table(
     Column("digest", String(64), nullable=False),
     # When the plan was drafted.
     Column("at", Moment, nullable=False),
-    # 1 if not everyone of the list of people may see the run.
+    # 1 if not everyone in the list of people may see the run.
     Column("is_hidden", Integer, nullable=False),
     Index("ix_likenesses_digest", "digest", "at"),
 )
@@ -247,12 +248,12 @@ seals = Table(
     Column("checkpoint", Integer, ForeignKey("checkpoints.number"), nullable=False, index=True),
 )
 
-# Who is told what about which run, once: see `plangate.records.notices`.
+# Who is notified of what about which run, once: see `plangate.records.notices`.
 notices = Table(
     "notices",
     metadata,
     Column("id", Integer, primary_key=True),
-    # Empty for a trouble of the installation.
+    # Empty for a problem of the installation.
     Column("workflow_id", String(1000), nullable=False),
     Column("person", String(1000), nullable=False),
     Column("event", String(255), nullable=False),
@@ -264,26 +265,26 @@ notices = Table(
     UniqueConstraint("workflow_id", "person", "event"),
 )
 
-# What became of telling it, one row for each address of the person.
+# The deliveries of a notice, one row for each address of the person.
 deliveries = Table(
     "deliveries",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("notice", Integer, ForeignKey("notices.id"), nullable=False, index=True),
     Column("person", String(1000), nullable=False),
-    # As the list of people has it: secrets are named in it, not written out. Empty if they have none.
+    # As in the list of people, with the names of secrets instead of their values. Empty without an address.
     Column("address", String(2000), nullable=False),
     Column("state", String(16), nullable=False),
     Column("due_at", MomentOfNotice, nullable=False),
-    # When it is tried next, at the earliest.
+    # The earliest time of the next attempt.
     Column("next_at", MomentOfNotice, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("tried_at", MomentOfNotice),
     Column("ended_at", MomentOfNotice),
-    # 1 if an earlier attempt may have arrived of which no result is on record.
+    # 1 if an earlier attempt without a recorded result may have arrived.
     Column("is_repeat", Integer, nullable=False),
     Column("reason", Text, nullable=False),
-    # The same for all that went, or is to go, as one message; empty before the first attempt.
+    # The same for all deliveries of one message; empty before the first attempt.
     Column("message_id", String(255), nullable=False),
     Index("ix_deliveries_due", "state", "next_at"),
     Index("ix_deliveries_address", "address", "state", "due_at"),
@@ -297,10 +298,10 @@ notifier = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("holder", String(255), nullable=False),
     Column("held_until", MomentOfNotice, nullable=False),
-    # The newest checkpoint whose runs have been looked at; None before the first look.
+    # The newest checkpoint whose runs have been read; None before the first.
     Column("checkpoint", Integer),
-    # What the list of people, the policy and the time say of who can do what, and up to which open run each
-    # was looked at again since that changed; None if all were.
+    # The list of people, policy and time by which notices were judged, and up to which open run they have
+    # been judged again since these changed; None if all were.
     Column("audience", String(64), nullable=False),
     Column("swept_to", String(1000)),
 )

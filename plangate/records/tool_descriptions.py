@@ -1,7 +1,7 @@
-"""What the tools of plans take, under the definitions that the plans name: for programs that load no tools.
+"""Store descriptions of tools under the definitions that plans name, for programs that load no tools.
 
-A description is kept when a plan is drafted with it, and never changed. Its SHA-256 is the definition, so
-that what is read can be believed.
+A description is stored when a plan is drafted with it, and never changed. Its SHA-256 is the definition, so
+readers can verify it.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from plangate.records.attachments import contents_of, keep
 
 
 def keep_descriptions(connection: Connection, described: Iterable[bytes]) -> None:
-    """Keep descriptions as `plangate.domain.tool.ToolDeclaration.described` writes them."""
+    """Store descriptions as `plangate.domain.tool.ToolDeclaration.described` writes them."""
     for one in described:
         keep(connection, one)
 
 
 def descriptions_of(connection: Connection, definitions: Collection[str]) -> Mapping[str, ToolDescription]:
-    """Return each description that is kept under one of these definitions, unchanged."""
+    """Return each unchanged description that is stored under one of these definitions."""
     found: dict[str, ToolDescription] = {}
     for definition, content in contents_of(connection, definitions):
         if hashlib.sha256(content).hexdigest() == definition:

@@ -1,6 +1,6 @@
-"""The audit trail: append events inside a transaction, and read entries.
+"""Append events to the audit trail inside a transaction, and read entries.
 
-The writers of one run are serialized by the lock on the run's row, which each takes before any other lock.
+The lock on the run's row, which each writer takes before any other lock, serializes the writers of one run.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,9 +71,9 @@ _TRAILS: Final = (
     .where(audit_entries.c.workflow_id.in_(bindparam("runs", expanding=True)))
     .order_by(audit_entries.c.workflow_id, audit_entries.c.number)
 )
-_READ_AT_ONCE: Final = 200  # trails by one query
+_READ_AT_ONCE: Final = 200  # trails per query
 _KNOWN: Final = _OF_RUN.where(audit_entries.c.key.in_(bindparam("keys", expanding=True)))
-# For one or two keys, without the list that SQLAlchemy has to render for each statement.
+# For one or two keys, without the list that SQLAlchemy must render for each statement.
 _KNOWN_PAIR: Final = Prepared(_OF_RUN.where(audit_entries.c.key.in_((bindparam("first"), bindparam("last")))))
 
 
@@ -87,7 +87,7 @@ class Note(Frozen):
 
 
 class OpenTrail:
-    """The trail of one run, while the transaction holds the lock on it. Made by `open_trail`."""
+    """The trail of one run, while the transaction holds the lock on it. Created by `open_trail`."""
 
     def __init__(self, connection: Connection, head: Any) -> None:
         self.connection = connection
@@ -102,22 +102,22 @@ class OpenTrail:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the record says that the run has ended."""
+        """Whether the run has ended according to the records."""
         return self._closed
 
     def reserve(self, rows: Sequence[Reservation], plan: str, now: datetime) -> None:
-        """Reserve what steps of a plan add to sums over time; from now on its rows follow the trail."""
+        """Reserve what the steps of a plan add to sums over time; from now on the rows follow the trail."""
         reserve(self.connection, rows, run=self.workflow_id, plan=plan, now=now)
         self._reserves = True
 
     def renew(self, plan: str, now: datetime) -> None:
-        """Let the reservations of the plan, if it has any, count from now on."""
+        """Renew the reservations of the plan, if any, so that they count from now on."""
         if self._reserves:
             reserve(self.connection, (), run=self.workflow_id, plan=plan, now=now)
 
     @property
     def is_without_decisions(self) -> bool:
-        """Whether the trail has only the request and the first plan, and so no decision."""
+        """Whether the trail has only the request and the first plan, and thus no decision."""
         return self._number <= _REQUEST_AND_PLAN
 
     def entries(self) -> tuple[AuditEntry, ...]:
@@ -127,10 +127,10 @@ class OpenTrail:
         return tuple(self._entries)
 
     def check(self) -> None:
-        """Do nothing if the links of the trail are intact, up to the last entry that was written.
+        """Check the links of the trail, up to the last entry that was written.
 
         Raises:
-            TrailDamaged: they are not.
+            TrailDamaged: a link is broken.
         """
         entries = self.entries()
         broken = next(broken_links(self.workflow_id, entries), None)
@@ -141,7 +141,7 @@ class OpenTrail:
             raise _damaged(self.workflow_id, str(broken))
 
     def state(self) -> RunState:
-        """Return the state that the entries lead to."""
+        """Return the run's state after these entries."""
         entries = self.entries()
         self._state = reduce(apply, (entry.event for entry in entries[self._folded :]), self._state)
         self._folded = len(entries)
@@ -184,7 +184,7 @@ class OpenTrail:
             workflow_id=self.workflow_id,
             number=self._number + 1,
             key=note.key,
-            at=note.at.astimezone(UTC),  # as it will be read, for the hash is over its text
+            at=note.at.astimezone(UTC),  # as it will be read, because the hash covers its text
             actor=note.actor,
             event=note.event,
         )
@@ -214,7 +214,7 @@ class OpenTrail:
         last = new[-1].event
         if (
             isinstance(last, Closed) and self._entries is None
-        ):  # the last step's, of a run that was never held
+        ):  # of the last step of a run that was never held
             return {"state": last.outcome.value}
         if not any(_moves(entry.event) for entry in new):
             return {}
@@ -226,11 +226,11 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     """Take the lock on the trail of ``run``, until the transaction ends.
 
     The first writer opens the trail with the request: the draft, a decision that arrived before it, or the
-    close of a run that was withdrawn at once.
+    close of a run that was withdrawn before its draft.
 
     Raises:
         IdInUse: another run is recorded under this workflow id.
-        RequestInvalid: no record can hold this workflow id, or what the run says was requested.
+        RequestInvalid: the records cannot store this workflow id or request.
         NotApproved: the run is not recorded, and the reference has no request.
         TrailDamaged: the run has a plan, so it was recorded, but another run is recorded now.
     """
@@ -238,16 +238,18 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         raise RequestInvalid(f"The id {run.workflow_id} is reserved; start again with another --id.")
     if not _can_be_held(run.workflow_id):
         raise RequestInvalid(
-            "The id holds the character U+0000, which no record can hold; start again with another --id."
+            "The id contains the character U+0000, which cannot be stored; start again with another --id."
         )
     head = _locked_run(connection, run.workflow_id)
     if head is None:
         first = _opening(run)
         check_opening(run)
-        if run_of(run.workflow_id) is not None:  # its look-up could not start while this one runs
+        if (
+            run_of(run.workflow_id) is not None
+        ):  # the other run's look-up could not start while this run is open
             raise RequestInvalid(
-                f"The id {run.workflow_id} is reserved for how the effects of another run end; start again "
-                "with another --id."
+                f"The id {run.workflow_id} is reserved for the settlement of another run; start again with "
+                "another --id."
             )
         head = _open(connection, run.workflow_id, run.chain_id, first.requester, first.requested_at)
     if head.chain_id != run.chain_id:
@@ -269,13 +271,13 @@ def reopen_trail(connection: Connection, workflow_id: str) -> OpenTrail:
     """
     head = _locked_run(connection, workflow_id) if _can_be_held(workflow_id) else None
     if head is None or workflow_id in OWN_TRAILS:
-        raise NotApproved(f"No run {one_line(workflow_id)} is on the record.")
+        raise NotApproved(f"The run {one_line(workflow_id)} is not recorded.")
     return OpenTrail(connection, head)
 
 
 def _opening(run: RunRef) -> Requested:
     if run.requested is None:
-        raise NotApproved(f"Nothing of the run {run.workflow_id} is on the record, so nothing of it may run.")
+        raise NotApproved(f"The run {run.workflow_id} is not recorded, so none of its steps may run.")
     return run.requested
 
 
@@ -312,9 +314,9 @@ def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ..
 
 
 def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> None:
-    """Do nothing if the trail of this run, if it has one, can be continued.
+    """Check that the trail of this run, if it has one, can be continued.
 
-    With a ``chain_id`` it has to be that chain's.
+    With a ``chain_id``, it must belong to that chain.
 
     Raises:
         TrailDamaged: its entries cannot be read, or are another run's.
@@ -326,14 +328,14 @@ def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> N
 
 
 def read_state(connection: Connection, workflow_id: str) -> RunState:
-    """Return the state that the trail of one run leads to."""
+    """Return the state of one run after its trail."""
     return fold(workflow_id, (entry.event for entry in read_trail(connection, workflow_id)))
 
 
 def read_trails(
     connection: Connection, workflow_ids: Sequence[str]
 ) -> Iterator[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]]:
-    """Yield these runs with their trails, in the given order; in place of one that is damaged, the error."""
+    """Yield these runs with their trails, in the given order; for a damaged trail, the error."""
     for start in range(0, len(workflow_ids), _READ_AT_ONCE):
         ids = workflow_ids[start : start + _READ_AT_ONCE]
         rows: dict[str, list[Any]] = {workflow_id: [] for workflow_id in ids}
@@ -348,11 +350,11 @@ def read_trails(
 
 
 def _can_be_held(workflow_id: str) -> bool:
-    return "\0" not in workflow_id  # PostgreSQL has no such text, and both databases are to answer alike
+    return "\0" not in workflow_id  # PostgreSQL cannot store it, and both databases should behave alike
 
 
 def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Any:
-    """Insert the run's row; if another writer is inserting it, wait, and use that row."""
+    """Insert the run's row; if another writer is inserting it, wait and use that row."""
     _OPEN[connection.dialect.name](
         connection,
         {
@@ -388,7 +390,7 @@ def _columns(entry: AuditEntry) -> dict[str, object]:
 
 
 def _moves(event: Event) -> bool:
-    """Whether an event may change the run's state or deadline; the result of a single step does not."""
+    """Return whether an event may change the run's state or deadline; a single step's result does not."""
     match event:
         case (
             Claimed()
@@ -451,6 +453,6 @@ def _event(row: Any) -> Event:
 def _damaged(workflow_id: str, what: str) -> TrailDamaged:
     run = one_line(workflow_id)
     return TrailDamaged(
-        f"The audit trail of {run} is not what was written ({what}), so nothing may follow from it; "
-        f"look at it with: starter.py audit verify {run}"
+        f"The audit trail of {run} was changed ({what}), so the run cannot continue; check it with: "
+        f"starter.py audit verify {run}"
     )

@@ -1,7 +1,7 @@
-"""The order of waiting writers: receipts first.
+"""Order waiting writers: receipts first.
 
-If the worker dies before a receipt is stored, the receipt is lost and its step is in doubt. A waiting claim
-or decision loses nothing.
+If the worker dies before a receipt is stored, the receipt is lost and its step is in doubt. If it dies before
+a claim or decision is stored, nothing is lost.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from plangate.domain.errors import RecordsUnavailable
 
 
 class Turns:
-    """Lets up to ``places`` tasks of one event loop write at once; the others queue, receipts first."""
+    """Lets up to ``places`` tasks of one event loop write at a time; the others queue, receipts first."""
 
     def __init__(self, places: int, patience: float) -> None:
         self._free = places
@@ -49,7 +49,7 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # the turn came at the same moment
+            if not turn.cancelled():  # the turn came at the same time
                 self._pass_on()
             raise  # `_pass_on` skips a turn that is cancelled
 

@@ -1,4 +1,4 @@
-"""Used tokens, of signed and of attested decisions: each counts only for the arrival that used it first."""
+"""Record used tokens of decisions: each token counts only for the arrival that used it first."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ _USE: Final = Prepared(insert(tokens))
 
 
 def use_token(trail: OpenTrail, arrival_key: str, sender: Identified) -> Identified:
-    """Return ``sender``, or the objection that another arrival has used this signed decision.
+    """Return ``sender``, with an objection if another arrival has used this signed decision.
 
     Ids are stored per signing key, so one person cannot use up the ids of another.
     """

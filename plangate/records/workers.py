@@ -1,4 +1,4 @@
-"""The workers that share these records, and whether they use the same rules and tools."""
+"""Record the workers that share these records, and compare their rules and tools."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -36,8 +36,8 @@ class WorkerFacts(Frozen):
         policy: SHA-256 of its policy; empty if none is set.
         people: SHA-256 of its list of people; empty if none is set.
         tools: SHA-256 over the names, argument schemas and retry safety of its tools.
-        web: SHA-256 over the web servers that it trusts; None if an older release does not say.
-        drafts: whether it has a planner to draft plans; None if an older release does not say.
+        web: SHA-256 over the web servers that it trusts; None for an older release.
+        drafts: whether it has a planner to draft plans; None for an older release.
     """
 
     worker: str
@@ -78,7 +78,7 @@ def running_workers(connection: Connection, namespace: str, task_queue: str) -> 
 
 
 def may_draft(running: Sequence[WorkerFacts]) -> bool:
-    """Return whether one of these workers may be able to draft plans; yes, if none runs that says."""
+    """Return whether one of these workers may be able to draft plans; True if no worker reports it."""
     return not running or any(one.drafts is not False for one in running)
 
 

@@ -327,7 +327,7 @@ def test_the_inbox_reads_the_records_and_can_write_nothing(fresh_postgres: Postg
     )
     owner.migrate()
     assert reader.installation == owner.installation
-    with pytest.raises(RecordsUnavailable, match="takes no writes"), reader.write():
+    with pytest.raises(RecordsUnavailable, match="accepts no writes"), reader.write():
         pass
     with psycopg.connect(
         host="127.0.0.1",

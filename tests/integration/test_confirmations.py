@@ -79,7 +79,7 @@ async def test_a_signature_of_one_confirmation_is_refused_for_another(
     of_another = credential_for(dana.html, DANA, inbox.inbox.url)
     await asked(inbox, dana)
     await dana.press("Approve", credential=of_another)
-    assert "signed another challenge" in dana.html
+    assert "signed a challenge that does not match" in dana.html
 
 
 async def test_without_a_signature_nothing_is_sent_and_it_is_asked_for_again(

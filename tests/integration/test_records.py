@@ -253,7 +253,7 @@ async def test_an_act_that_raises_leaves_nothing_behind(database: Database) -> N
 
 async def test_a_run_that_is_not_on_the_record_opens_a_trail_by_its_request_alone(database: Database) -> None:
     records, without = Records(database), run_ref().model_copy(update={"requested": None})
-    with pytest.raises(NotApproved, match="Nothing of the run plan-1 is on the record"):
+    with pytest.raises(NotApproved, match="The run plan-1 is not recorded"):
         await records.transact(without, lambda opened: opened.append(note("one")))
     assert trail(database) == ()
     await records.transact(run_ref(), lambda opened: opened.append(note("one")))

@@ -51,7 +51,7 @@ def test_whatever_postgresql_refuses_with_means_come_again_and_nothing_is_writte
 
     with pytest.raises(RecordsUnavailable, match=r"do not answer: said so(; .*)?\.$") as told:
         write_and_be_refused()
-    advice = {"a read-only standby": "name the primary", "a full disk": "make room on it"}
+    advice = {"a read-only standby": "name the primary", "a full disk": "free space on it"}
     assert advice.get(SQLSTATES[code], "") in str(told.value)
     assert trail(on_postgres) == ()
     on_postgres.close()

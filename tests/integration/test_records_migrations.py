@@ -121,7 +121,7 @@ def test_tables_of_a_newer_plangate_are_left_alone_and_the_sentence_says_so(data
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     database = Database(f"sqlite:///{tmp_path / 'file' / 'records.db'}")
-    with pytest.raises(OperatorError, match=r"cannot be made: .*; make it, or set PLANGATE_VAR_DIR"):
+    with pytest.raises(OperatorError, match=r"cannot be created: .*; create it, or set PLANGATE_VAR_DIR"):
         database.migrate()
 
 

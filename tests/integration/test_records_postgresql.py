@@ -148,7 +148,7 @@ def test_a_database_that_turns_read_only_takes_nothing_and_goes_on_by_itself(
             connection.execute("SELECT pg_reload_conf()")
         taken = write_until_refused(database)
         for _ in range(3):
-            with pytest.raises(RecordsUnavailable, match=r"takes no writes now .* make it writable"):
+            with pytest.raises(RecordsUnavailable, match=r"accepts no writes now .* make it writable"):
                 write_down(database, run_ref(), note("two"))
         assert keys(database) == ["requested", "one", *taken]
     finally:
@@ -200,7 +200,7 @@ def test_a_failover_to_a_standby_is_followed_and_read_only_connections_are_not_k
         of_standby = Database(url.replace(f":{primary.port}/", f":{standby.port}/"))
         wait_for_replay(primary, standby)  # until then it may not even have the database
         for _ in range(2):
-            with pytest.raises(RecordsUnavailable, match="takes no writes now"):
+            with pytest.raises(RecordsUnavailable, match="accepts no writes now"):
                 write_down(of_standby, run_ref(), note("two"))
         assert keys(of_standby) == ["requested", "one"]  # to read from it is fine
         primary.kill_9()
@@ -239,9 +239,9 @@ def test_another_database_under_the_same_name_stops_all_until_a_person_starts_an
         connection.execute(f'ALTER DATABASE "{name}" RENAME TO "{name}_before"'.encode())
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{name}_before"'.encode())
     for _ in range(2):
-        with pytest.raises(RecordsUnavailable, match="another database answers there"):
+        with pytest.raises(RecordsUnavailable, match="another database than the one that this process used"):
             write_down(database, run_ref(), note("two"))
-        with pytest.raises(RecordsUnavailable, match="another database answers there"):
+        with pytest.raises(RecordsUnavailable, match="another database than the one that this process used"):
             trail(database)
     with postgres.connect() as connection:
         connection.execute(f'DROP DATABASE "{name}"'.encode())
@@ -279,7 +279,7 @@ def test_a_full_disk_of_the_server_is_told_as_such_and_the_records_go_on_once_th
     database = Database(small_disk)
     database.migrate()
     write_down(database, run_ref(), note("one"))
-    with pytest.raises(RecordsUnavailable, match="disk of the database's server is full: make room on it"):
+    with pytest.raises(RecordsUnavailable, match="disk of the database's server is full: free space on it"):
         write_down(database, run_ref("plan-2"), note("one", failed(os.urandom(8_000_000).hex())))
     write_down(database, run_ref(), note("two"))
     assert keys(database) == ["requested", "one", "two"]

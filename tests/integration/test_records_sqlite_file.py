@@ -272,9 +272,9 @@ def test_a_full_disk_is_told_as_such_and_the_records_go_on_once_there_is_room(sm
     write_down(database, run_ref(), note("first"))
     filler = small_disk / "filler"
     _fill(filler)
-    assert " do not answer: the disk is full: make room on it." in refused(database, "x" * 200_000)
+    assert " do not answer: the disk is full: free space on it." in refused(database, "x" * 200_000)
     late = Database(small_disk / "records.db")
-    with pytest.raises(RecordsUnavailable, match="the disk is full: make room on it"):
+    with pytest.raises(RecordsUnavailable, match="the disk is full: free space on it"):
         write_down(late, run_ref(), note("y" * 200_000))
     filler.unlink()
     write_down(database, run_ref(), note("second"))

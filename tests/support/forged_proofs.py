@@ -166,7 +166,8 @@ class Forgery:
 Attack = Callable[[Case], Forgery]
 _MISMATCHES = ("does not fit what was signed", "not signed by a passkey of", "does not belong to")
 _MALFORMED = (
-    "cannot be read", "not that of a decision", "another challenge", "another RP id", "no person was present",
+    "cannot be read", "not that of a decision", "does not match its claims", "another RP id",
+    "no person was present",
     "did not verify", "is not trusted", "not at https", "another kind", "is signed for", "another comment",
     "in the name of", "used for something other", "inside a frame", "attested by a key", "uses the algorithm",
     "in the future", "before this review", "too long before", "new plan", "has no signature", "time or id",
@@ -209,13 +210,13 @@ def _forged(case: Case, token: str, *said: str, **more: Any) -> Forgery:
 
 def other_challenge(case: Case) -> Forgery:
     claims, other = case.claims(), case.chance.randbytes(32)
-    return _forged(case, passkey_token(claims, case.dana.answer(other)), "another challenge")
+    return _forged(case, passkey_token(claims, case.dana.answer(other)), "does not match its claims")
 
 
 def challenge_of_other_claims(case: Case) -> Forgery:
     """Dana signed in to another page of the same site, or decided something else."""
     other = challenge_of(case.claims(comment="something else"))
-    return _forged(case, passkey_token(case.claims(), case.dana.answer(other)), "another challenge")
+    return _forged(case, passkey_token(case.claims(), case.dana.answer(other)), "does not match its claims")
 
 
 def other_origin(case: Case) -> Forgery:
@@ -467,7 +468,7 @@ def batch_that_grew(case: Case) -> Forgery:
     """Dana signed some approvals, and the attacker adds this one to the list."""
     claims, others = case.claims(), _others(case, case.chance.randint(2, 9))
     answer = case.dana.answer(challenge_of_batch(others))
-    return _forged(case, passkey_token(claims, answer, [claims, *others]), "another challenge")
+    return _forged(case, passkey_token(claims, answer, [claims, *others]), "does not match its claims")
 
 
 def batch_as_one(case: Case) -> Forgery:
@@ -476,10 +477,12 @@ def batch_as_one(case: Case) -> Forgery:
     batch = [claims, *_others(case, 2)]
     if case.chance.random() < 0.5:
         return _forged(
-            case, passkey_token(claims, case.dana.answer(challenge_of_batch(batch))), "another challenge"
+            case,
+            passkey_token(claims, case.dana.answer(challenge_of_batch(batch))),
+            "does not match its claims",
         )
     alone = case.dana.answer(challenge_of(claims))
-    return _forged(case, passkey_token(claims, alone, batch), "another challenge")
+    return _forged(case, passkey_token(claims, alone, batch), "does not match its claims")
 
 
 def batch_of_another_person(case: Case) -> Forgery:
@@ -492,7 +495,7 @@ def batch_of_another_person(case: Case) -> Forgery:
     token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
     said = ("not signed by a passkey of", "in the name of mallory", "in the name of dana")
     by = case.chance.choice(["dana", "mallory"])
-    return _forged(case, token, *said, "is not one of mallory's", changes={"by": by}, by=by)
+    return _forged(case, token, *said, "does not belong to mallory", changes={"by": by}, by=by)
 
 
 def batch_recorded_with_others(case: Case) -> Forgery:

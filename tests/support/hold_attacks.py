@@ -267,7 +267,7 @@ def resolved_by_another_key(chance: Random) -> tuple[Story, str]:
         story.arrival(by, Choice.RESOLVE, step=step, resolution=Resolution.RETRY, signer="mallory")
     )
     said = story.forced(forged, own.approver)
-    assert "it is signed with a key that is not one of" in said
+    assert "it is signed with a key that does not belong to" in said
     return story, "its signature does not fit"
 
 

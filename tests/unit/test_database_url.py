@@ -56,7 +56,7 @@ def test_urls_of_postgresql_are_taken_as_other_tools_take_them(
         ("postgresql://h/d?pgbouncer=true", "the option pgbouncer, .* pool in session mode"),
         ("postgresql://h/d?ssl=true", "the option ssl, .*sslmode=require"),
         ("postgresql://h/d?schema=plans", "the option schema, .*search_path"),
-        ("postgresql://h/d?\u202eoption=1", "the option ⟨U\\+202E⟩option, .*take it out"),
+        ("postgresql://h/d?\u202eoption=1", "the option ⟨U\\+202E⟩option, .*remove it"),
         ("postgresql://one:x,two/d", "several hosts; write them as HOST:PORT,HOST:PORT"),
         ("sqlite:////srv/what?/records.db", r"has a \? .* set PLANGATE_VAR_DIR"),
         ("mysql://h/d", "names mysql; SQLite and PostgreSQL are supported"),

@@ -49,11 +49,11 @@ async def test_decisions_that_come_meanwhile_are_judged_and_recorded_once_it_is_
         await gate.signal(status, "withdraw_approval", by="dana")
         answer = await gate.decide(status, "reject", by="erik", comment="fraud!")
         assert (answer.accepted, answer.state) == (None, "in_review")
-        assert "is not what was written" in answer.reason
+        assert "was changed" in answer.reason
         shown = await waiting(gate, status)
         assert shown.unrecorded is not None
         assert (shown.unrecorded.decisions, shown.decisions) == (2, ())
-        assert "is not what was written" in shown.unrecorded.cause
+        assert "was changed" in shown.unrecorded.cause
         before = await events(gate, status)
         await asyncio.sleep(3 if what == EVENT else 0)  # some two looks
         assert await events(gate, status) == before

@@ -178,7 +178,7 @@ async def test_no_run_takes_the_place_of_the_look_up_of_another(paying: Gate, ba
         id=name,
         task_queue=paying.settings.task_queue,
     )
-    assert "is reserved for how the effects of another run end" in (await run.result())["reason"]
+    assert "is reserved for the settlement of another run" in (await run.result())["reason"]
     assert paying.recorded(name) is None
     assert (await paying.decide(status)).accepted
     await paying.result(status.workflow_id)

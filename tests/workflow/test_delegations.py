@@ -226,7 +226,7 @@ async def test_a_signature_counts_once_and_only_for_what_it_was_given_for(lendin
         for forged, reason in (
             (one, "was used before"),
             (one.model_copy(update={"to": "fred"}), "signed for erik, not for this person"),
-            (one.model_copy(update={"by": "erik"}), "not one of erik's"),
+            (one.model_copy(update={"by": "erik"}), "does not belong to erik"),
             (one.model_copy(update={"until": now() + timedelta(days=80)}), "signed for another end"),
             (one.model_copy(update={"roles": ("legal",)}), "signed for other roles"),
             (one.model_copy(update={"reason": "so"}), "signed with another reason"),

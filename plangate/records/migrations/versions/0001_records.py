@@ -1,4 +1,4 @@
-"""The first form of the records: runs, audit entries, effects."""
+"""Create the records: runs, audit entries, effects."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Signed decisions that were used."""
+"""Add used signed decisions."""
 
 import sqlalchemy as sa
 from alembic import op

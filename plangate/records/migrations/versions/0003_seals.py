@@ -1,7 +1,7 @@
-"""Checkpoints and what they seal; triggers that refuse to change what is written.
+"""Add checkpoints and seals, and triggers that refuse changes of written rows.
 
 The triggers prevent mistakes by a script, a console or another program. An attacker who may alter tables can
-drop them; the hashes and the checkpoints still reveal the change.
+drop them, but the hashes and the checkpoints still reveal the change.
 """
 
 import sqlalchemy as sa

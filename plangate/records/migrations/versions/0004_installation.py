@@ -1,4 +1,4 @@
-"""The id of this installation, which fingerprints and signatures name."""
+"""Add the id of this installation, which fingerprints and signatures name."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""The policies and lists of people that were judged by, each under its hash."""
+"""Add the used policies and lists of people, each under its hash."""
 
 import sqlalchemy as sa
 from alembic import op

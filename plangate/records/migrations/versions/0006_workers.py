@@ -1,4 +1,4 @@
-"""Which workers run now, with their policy and tools."""
+"""Add the running workers, with their policy and tools."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The state of a run and the end of its review, beside its trail: lists need not read every trail."""
+"""Add the state of a run and the end of its review, so that lists need not read every trail."""
 
 import sqlalchemy as sa
 from alembic import op

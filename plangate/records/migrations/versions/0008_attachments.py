@@ -1,4 +1,4 @@
-"""The bytes of attachments, each under its SHA-256."""
+"""Add the bytes of attachments, each under its SHA-256."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The end of the trail of stops, in one row that every claim of a step reads."""
+"""Add the end of the trail of stops, in one row that every claim of a step reads."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What steps add to sums over time, so that a claim can add up what other plans reserved or did."""
+"""Add reservations of sums over time, so that a claim can add up those of other plans."""
 
 import sqlalchemy as sa
 from alembic import op

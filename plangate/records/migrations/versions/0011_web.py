@@ -1,4 +1,4 @@
-"""Which web servers each running worker trusts."""
+"""Add the web servers that each running worker trusts."""
 
 import sqlalchemy as sa
 from alembic import op

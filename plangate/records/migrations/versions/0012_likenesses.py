@@ -1,4 +1,4 @@
-"""By what steps of other runs are found that are the same; plans of before are not entered."""
+"""Add the index of steps for duplicates; older plans are not included."""
 
 import sqlalchemy as sa
 from alembic import op

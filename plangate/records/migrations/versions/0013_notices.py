@@ -1,4 +1,4 @@
-"""Who is told what, and what became of it."""
+"""Add notices and their deliveries."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Whether each running worker can draft plans."""
+"""Add whether each running worker can draft plans."""
 
 import sqlalchemy as sa
 from alembic import op
