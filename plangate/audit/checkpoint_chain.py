@@ -27,7 +27,7 @@ class Chain(Frozen):
 
 
 def examine_chain(connection: Connection, trusted: frozenset[str]) -> Chain:
-    """Verify all checkpoints, and that each follows the one before it."""
+    """Verify all checkpoints, and that each follows the previous one."""
     findings: list[Finding] = []
     sealers: dict[str, None] = {}
     previous, number = FIRST_HASH, 0
@@ -42,7 +42,7 @@ def examine_chain(connection: Connection, trusted: frozenset[str]) -> Chain:
         sealers[checkpoint.public_key] = None
         findings += _examined(connection, checkpoint)
         if stored == number + 1 and previous and _previous_of(checkpoint) not in (previous, None):
-            findings.append(_of_records(f"checkpoint {stored} does not link to the one before it"))
+            findings.append(_of_records(f"checkpoint {stored} does not link to the previous one"))
         previous, number = checkpoint.hash, stored
     findings += _untrusted(sealers, trusted)
     return Chain(count=len(numbers), sealers=tuple(sealers), findings=tuple(findings))

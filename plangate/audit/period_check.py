@@ -104,7 +104,7 @@ class PeriodCheck:
         place = (rank, name)
         is_single = isinstance(line, Opening | Totals | OwnTrailLine | RunLine)
         if place < self._previous or (is_single and place == self._previous and number > 1):
-            yield _finding(f"line {number} is not in its place: {_words(line)} comes twice or too late")
+            yield _finding(f"line {number} is not in its place: {_words(line)} is repeated or too late")
         if (number == 1) is not isinstance(line, Opening):
             yield _finding(f"line {number} is not in its place: {_words(line)}")
         self._previous = max(self._previous, place)
@@ -122,7 +122,7 @@ class PeriodCheck:
                 yield from self._own_trail(line)
             case TextLine():
                 if line.text.hash in self._texts:
-                    yield _finding(f"the text {short(line.text.hash)} comes twice")
+                    yield _finding(f"the text {short(line.text.hash)} occurs twice")
                 self._texts[line.text.hash] = line.text
                 self._unnamed.append(line.text.hash)
             case RunLine():
@@ -135,7 +135,7 @@ class PeriodCheck:
     def _own_trail(self, line: OwnTrailLine) -> Iterator[Finding]:
         name = line.workflow_id
         if name not in OWN_TRAILS:
-            yield Finding(workflow_id=name, what="is the trail of a run, and stands among Plangate's own")
+            yield Finding(workflow_id=name, what="is the trail of a run, but is listed among Plangate's own")
         yield from broken_links(name, line.entries)
         yield from (one for one in readable(line.entries) if isinstance(one, Finding))
         if not line.entries:
@@ -151,9 +151,7 @@ class PeriodCheck:
         named |= policies_of_lists([self._texts[name] for name in named if name in self._texts])
         for text in self._unnamed:
             if text not in named:
-                yield _finding(
-                    f"the text {short(text)} stands before {one_line(run)}, which does not name it"
-                )
+                yield _finding(f"the text {short(text)} precedes {one_line(run)}, which does not name it")
         self._unnamed = []
         bundle = Bundle(
             workflow_id=run,

@@ -67,11 +67,11 @@ class EnclosingCheckpoints:
         if before is not None:
             number = before.number + 1
         if checkpoint.number != number:
-            yield _finding(f"{name} stands in the place of checkpoint {number}, which is missing")
+            yield _finding(f"{name} is in the place of checkpoint {number}, which is missing")
             return
         previous = before.hash if before else FIRST_HASH if number == 1 else None
         if previous not in (None, claims_of(checkpoint).previous):
-            yield _finding(f"{name} does not link to the one before it")
+            yield _finding(f"{name} does not link to the previous one")
 
     def _dated(self, number: int, at: datetime) -> Iterator[Finding]:
         """Yield a finding if the first checkpoints do not enclose the beginning of the period."""
@@ -104,7 +104,7 @@ class EnclosingCheckpoints:
             what = f"is not sealed by a checkpoint of this file, which seal the run up to entry {sealed}"
             yield Finding(workflow_id=run, entry=entries[sealed].number, what=what)
         else:
-            what = "does not belong to this period: no checkpoint of the file seals it as it stands here"
+            what = "does not belong to this period: no checkpoint of the file seals it in this form"
             yield Finding(workflow_id=run, what=what)
 
     def left(self) -> Iterator[Finding]:

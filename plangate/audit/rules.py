@@ -256,12 +256,13 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
     if event.revision != state.next_revision:
         return f"is revision {event.revision}, expected revision {state.next_revision}"
     if state.drafted is not None and state.drafted.audience != event.audience:
-        return "was made for another installation or namespace than the revision before"
+        return "was made for another installation or namespace than the previous revision"
     if state.phase is not Phase.DRAFTING:
         return f"drafts a plan while the run is {state.state}"
     if event.requester and not same_person(event.requester, state.requester):
         return (
-            f"calls {one_line(event.requester)} the requester, and {one_line(state.requester)} asked for it"
+            f"names the requester {one_line(event.requester)}, "
+            f"but {one_line(state.requester)} sent the request"
         )
     wrong_times = wrong_start_times(event)
     if wrong_times:
@@ -270,7 +271,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         return "allows a longer review than was requested"
     before = state.drafted.requirement.seen_by if state.drafted else ()
     if missing_seers(event.requirement.seen_by, before):
-        return "may be seen by more people than the plan before"
+        return "may be seen by more people than the previous plan"
     return _wrong_reads(state, event) or _wrong_author(state, event)
 
 
@@ -296,7 +297,7 @@ def _wrong_author(state: RunState, event: Drafted) -> str | None:
     try:
         sent = plan_shaped(state.edit.plan)
     except PlanInvalid:
-        return "carries out an edit that brought no plan"
+        return "drafts an edit that has no plan"
     if (sent.summary, sent.not_before) != (event.plan.summary, event.plan.not_before) or [
         (one.tool, one.reason) for one in sent.steps
     ] != [(one.tool, one.reason) for one in event.plan.steps]:
@@ -374,9 +375,9 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     if event.requirement is not None and drafted is not None:
         less = asks_for_less(event.requirement, drafted.requirement)
         if less:
-            return f"asks for less than the plan needed before: {less}"
+            return f"demands less than the plan needed before: {less}"
         if asks_for_less(drafted.requirement, event.requirement) is None:
-            return "reopens the review for a requirement that asks for no more"
+            return "reopens the review for a requirement that demands no more"
     if drafted and event.requirement is not None:
         drafted = drafted.needing(event.requirement, event.recent)
     wrong_times = wrong_start_times(event, drafted) if drafted else None
@@ -470,7 +471,7 @@ def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None
         return f"step {event.step} was done {'a second time' if isinstance(event, StepDone) else 'already'}"
     match event:
         case StepDone(settles_until=at) if at is not None and event.receipt.final:
-            return f"leaves the end of step {event.step} open, whose receipt is final"
+            return f"leaves the end of step {event.step} open, though its receipt is final"
         case StepDone():
             return None if claims else f"step {event.step} was done but never claimed under this plan"
         case StepUndone():
@@ -483,7 +484,7 @@ def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None
             return f"releases attempt {event.attempt} of step {event.step}, which has {claims} claims"
         case StepFailed():
             if key_of(state, event.step, undo=event.undo) in effects.in_doubt:
-                return f"calls step {event.step} failed, whose effect is in doubt"
+                return f"records step {event.step} as failed, though its effect is in doubt"
             return None
         case _:
             assert_never(event)

@@ -175,7 +175,7 @@ def _unproven(
 
 def _not_by_list(event: StopDecided, approver: Approver, people: People | None) -> str | None:
     if event.release != event.rules.release(people):
-        return "asks for other releases than its rules and its list of people do"
+        return "requires other releases than its rules and its list of people do"
     if people is None:
         return None
     wrong = other_standing(approver, people, event.arrival.received_at)

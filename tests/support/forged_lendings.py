@@ -178,7 +178,7 @@ _WORDS = (
     "an order to lend roles", "is signed for", "with another reason", "in the name of", "too long before",
     "alone, not in a list", "assurance signed",
     "cannot be read", "does not match its claims", "not signed by a passkey of", "does not fit",
-    "does not belong to", "is not trusted",
+    "does not belong to", "not one of", "is not trusted",
 )  # fmt: skip
 
 

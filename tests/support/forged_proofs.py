@@ -164,7 +164,9 @@ class Forgery:
 
 
 Attack = Callable[[Case], Forgery]
-_MISMATCHES = ("does not fit what was signed", "not signed by a passkey of", "does not belong to")
+_MISMATCHES = (
+    "does not fit what was signed", "not signed by a passkey of", "does not belong to", "not one of",
+)  # fmt: skip
 _MALFORMED = (
     "cannot be read", "not that of a decision", "does not match its claims", "another RP id",
     "no person was present",
@@ -495,7 +497,7 @@ def batch_of_another_person(case: Case) -> Forgery:
     token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
     said = ("not signed by a passkey of", "in the name of mallory", "in the name of dana")
     by = case.chance.choice(["dana", "mallory"])
-    return _forged(case, token, *said, "does not belong to mallory", changes={"by": by}, by=by)
+    return _forged(case, token, *said, "is not one of mallory's", changes={"by": by}, by=by)
 
 
 def batch_recorded_with_others(case: Case) -> Forgery:

@@ -521,7 +521,7 @@ def doubt_called_a_failure(chance: Random) -> tuple[Story, str]:
     step = story.held(in_doubt=True)
     story.resolve(Resolution.RETRY)
     story.add(StepFailed(step=step, reason="so"))
-    return story, f"calls step {step} failed, whose effect is in doubt"
+    return story, f"records step {step} as failed, though its effect is in doubt"
 
 
 def retried_without_a_resolution(chance: Random) -> tuple[Story, str]:

@@ -249,7 +249,7 @@ def add_twice(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
     line = chance.choice(_of(lines, "run"))
     lines.insert(lines.index(line) + 1, copy.deepcopy(line))
     _make_totals_fit(lines)
-    return ("comes twice or too late",)
+    return ("is repeated or too late",)
 
 
 def add_of_another_installation(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
@@ -310,7 +310,7 @@ def swap_lines(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
     kind = chance.choice(("run", "checkpoint"))
     one, other = (lines.index(line) for line in chance.sample(_of(lines, kind), 2))
     lines[one], lines[other] = lines[other], lines[one]
-    return ("comes twice or too late", "which is missing")
+    return ("is repeated or too late", "which is missing")
 
 
 def show_a_later_state(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:

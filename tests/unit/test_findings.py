@@ -204,7 +204,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((*GOOD[:6], EXECUTED), "has the outcome executed, but not every step is done or skipped"),
         ((requested(), EXECUTED), "has the outcome executed"),
         ((*GOOD[:2], REJECTED), "has the outcome rejected, but no authorized rejection is recorded"),
-        ((requested(), drafted(requester="dana")), "calls dana the requester, and rita asked for it"),
+        ((requested(), drafted(requester="dana")), "names the requester dana, but rita sent the request"),
         ((*GOOD[:4], claimed(attempt=2)), "is numbered attempt 2, expected attempt 1"),
         ((*GOOD[:5], claimed(attempt=1)), "is numbered attempt 1, expected attempt 2"),
         ((*GOOD[:4], StepInDoubt(step=1, reason="")), "is in doubt but was never claimed under this plan"),

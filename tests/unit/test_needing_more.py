@@ -148,8 +148,8 @@ def test_an_audit_finds_nothing_in_what_the_rules_allow() -> None:
             "a step began under a plan that, by the sums over time of its claim, asks",
         ),
         (claim(None), "a step began without a look at the sums over time"),
-        (reopened("0"), "reopens the review for a requirement that asks for no more"),
-        (reopened(requirement=Requirement()), "asks for less than the plan needed before"),
+        (reopened("0"), "reopens the review for a requirement that demands no more"),
+        (reopened(requirement=Requirement()), "demands less than the plan needed before"),
         (reopened(requirement=needed("300"), recent=()), "has other sums over time than its plan"),
         (
             reopened(recent=tuple(one.model_copy(update={"own": "1"}) for one in sums("300"))),

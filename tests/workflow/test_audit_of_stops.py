@@ -87,7 +87,7 @@ async def test_a_claim_that_did_not_wait_is_found(idle_gate: Gate, run: str, edi
         (put(people=""), "names no list of people, though"),
         (
             put(release={"needs": [{"role": "anyone", "count": 1}], "assurance": "typed"}),
-            "asks for other releases than its rules and its list of people do",
+            "requires other releases than its rules and its list of people do",
         ),
         (put(rules={"roles": ["anyone", "ops"]}), "names no policy, but has rules of one"),
         (put(judged_at="2020-01-01T00:00:00Z"), "has another time than the order was judged"),

@@ -202,7 +202,7 @@ def test_an_auditor_finds_another_requester_and_a_review_that_is_too_long(idle_g
         put_there(idle_gate, RunRef(workflow_id=name, chain_id="c", requested=requested()), full, **more)
     records, _ = examined(idle_gate, "review")
     assert len(records) == 2
-    assert "requester, entry 2: calls fred the requester, and rita asked for it" in records
+    assert "requester, entry 2: names the requester fred, but rita sent the request" in records
     assert any("review, entry 2: asks for less" in one for one in records)
 
 

@@ -51,7 +51,7 @@ async def test_a_new_revision_is_seen_by_no_more_people_than_the_plan_before(idl
     assert found(gate, secret.workflow_id) == []
     entries = list(gate.api.trail(secret.workflow_id))
     assert [str(one) for one in broken_story(secret.workflow_id, _opened(entries))] == [
-        f"{secret.workflow_id}, entry 4: may be seen by more people than the plan before"
+        f"{secret.workflow_id}, entry 4: may be seen by more people than the previous plan"
     ]
 
 
