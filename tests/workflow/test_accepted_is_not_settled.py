@@ -541,5 +541,5 @@ async def test_nothing_is_looked_up_of_a_run_that_has_not_ended(paying: Gate, ba
             "PlangateSettlement", id=f"{run}:settlement", task_queue=paying.settings.task_queue
         )
         assert result["ends"] == []
-        assert "so nothing is looked up" in result["reason"] or "on the record" in result["reason"]
+        assert "so nothing is looked up" in result["reason"] or "is not recorded" in result["reason"]
     assert bank.questions() == 0

@@ -196,12 +196,15 @@ async def test_a_proposed_key_counts_once_an_enroller_has_confirmed_it(idle_gate
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
-        assert "none of gina's passkeys" in (await sent(gate, status, approval(status, "gina", GINA))).reason
+        assert (
+            "not signed by a passkey of gina"
+            in (await sent(gate, status, approval(status, "gina", GINA))).reason
+        )
         mine = audience_of(gate)
         for wrong, reason in (
             (
                 key_order("confirm_key", "gina", GINA.public, mine, by="mallory", signer=MALLORYS),
-                "no enroller",
+                "is not an enroller",
             ),
             (
                 key_order("confirm_key", "gina", GINA.public, mine, signer=MALLORYS),
