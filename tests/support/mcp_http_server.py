@@ -40,7 +40,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client died in the middle of its request
+            self.close_connection = True
+            return
+        message = json.loads(body)
         is_call = message.get("method") == "tools/call"
         HEADERS.update(self.headers.items())
         how = behaviour() if is_call else ""
