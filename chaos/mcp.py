@@ -22,6 +22,8 @@ from plangate.domain.status import RunResult, Status
 from tests.support.mcp_servers import McpServer, over_http, written
 
 MOMENTS: Final = ("before", "during", "after")
+# In seconds. Kills of other runs interrupt attempts of this one, and its pauses grow to five minutes each.
+_PATIENCE: Final = 1800
 _SCHEMA: Final = {
     "type": "object",
     "properties": {"run": {"type": "string"}, "before": {"type": "number"}, "after": {"type": "number"}},
@@ -141,7 +143,7 @@ async def _kill(stage: Stage, note: Note, moment: str) -> str:
 
 async def _end(stage: Stage, note: Note) -> RunResult:
     """Resolve a run by what the server noted, until it ends."""
-    async with asyncio.timeout(600):
+    async with asyncio.timeout(_PATIENCE):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)
             if now is not None and now.held is not None:
@@ -158,7 +160,7 @@ async def _resolve(stage: Stage, note: Note, status: Status) -> None:
     note.resolved.append(f"{chosen}: {held.why}")
     said = {"step": 1, "hold": held.number, "resolution": chosen, "comment": f"looked at {time.time()}"}
     await insist(lambda: _decide(stage, note, status, Choice.RESOLVE, said))
-    async with asyncio.timeout(300):
+    async with asyncio.timeout(_PATIENCE):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)
             if now is not None and (now.held is None or now.held.since != held.since):
