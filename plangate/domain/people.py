@@ -19,6 +19,8 @@ from plangate.domain.trusted_web import TrustedWeb
 
 ANYONE: Final = "anyone"
 """The role of every known person."""
+ROLE: Final = "role:"
+"""Before the name of a role, where a person or a role may be meant."""
 _LONGEST_NAME: Final = 1_000
 _JOINERS: Final = {0x200C: None, 0x200D: None}
 
@@ -325,6 +327,11 @@ def name_for_rules(people: People | None, name: str) -> str:
 def same_person(one: str, other: str) -> bool:
     """Return whether two typed names mean the same person, ignoring case, width and blanks."""
     return identity(one) == identity(other)
+
+
+def recipient_of(person_or_role: str) -> str:
+    """Return the form that all spellings of a person share; of a role (``role:NAME``), its exact name."""
+    return person_or_role if person_or_role.startswith(ROLE) else identity(person_or_role)
 
 
 def identity(name: str) -> str:

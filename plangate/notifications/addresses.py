@@ -1,11 +1,6 @@
 """To which addresses notices for a person or a role go."""
 
-from typing import Final
-
-from plangate.domain.people import People
-
-ROLE: Final = "role:"
-"""Before the name of a role, where a person or a role may be meant."""
+from plangate.domain.people import ROLE, People
 
 
 def addresses_of(people: People | None, person_or_role: str) -> tuple[str, ...]:

@@ -6,11 +6,10 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.escalation import standing_in
-from plangate.domain.people import same_person
+from plangate.domain.people import ROLE, same_person
 from plangate.domain.policy import missing
 from plangate.domain.run import Phase, RunState
 from plangate.domain.who_can import able_to_approve, able_to_resolve
-from plangate.notifications.addresses import ROLE
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind
 

@@ -12,12 +12,11 @@ import structlog
 from plangate.domain.absence import Absences, absence_of, away_until
 from plangate.domain.calendars import Calendar, offsets_of
 from plangate.domain.errors import NoWorkingTime
-from plangate.domain.people import Approver, People, Person, identity
+from plangate.domain.people import ROLE, Approver, People, Person, identity
 from plangate.domain.run import RunState
 from plangate.domain.satisfiable import Deciders
 from plangate.domain.seeing import may_see
 from plangate.domain.who_can import approvers_now
-from plangate.notifications.addresses import ROLE
 from plangate.policy.public_holidays import with_holidays
 
 _log = structlog.get_logger(__name__)
@@ -64,6 +63,11 @@ class Audience:
     def approver(self, name: str) -> Approver | None:
         """Return the person of that name, in any spelling; None if they are not on the list now."""
         return self.by_name.get(identity(name))
+
+    def spelling_of(self, name: str) -> str:
+        """Return the name as the list spells it now; unchanged if it is a role's, or not on the list."""
+        person = None if self.people is None or name.startswith(ROLE) else self.people.find(name)
+        return person.name if person is not None else name
 
     def may_see(self, run: RunState, name: str) -> bool:
         """Return whether this person may see the run; a role's addresses are those of all who have it."""

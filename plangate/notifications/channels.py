@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from plangate.domain.people import People
-from plangate.notifications.addresses import ROLE, addresses_of
+from plangate.domain.people import ROLE, People
+from plangate.notifications.addresses import addresses_of
 from plangate.notifications.apprise_channel import AppriseChannel
 from plangate.notifications.in_thread import Attempts
 from plangate.notifications.mail import SCHEME, MailChannel

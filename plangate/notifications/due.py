@@ -5,7 +5,7 @@ hold KEY, for the N-th time after ``relieved:KEY:N`` said that there is nothing 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -66,12 +66,22 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     A notice that is not among them, and was not sent yet, is to be cancelled.
     """
     found = addressees(followed.run, audience)
+    followed = _respelled(followed, audience)
     return (
         *_asks(followed, found.asks, audience, now),
         *_relieved(followed, found, audience),
         *_stuck(followed, found.asks, audience, now),
         *_outcome(followed, audience),
     )
+
+
+def _respelled(followed: Followed, audience: Audience) -> Followed:
+    """Return the same with the people who were told as the list spells them now."""
+    told = [
+        one.model_copy(update={"person": audience.spelling_of(one.person)}) if one.person else one
+        for one in followed.told
+    ]
+    return replace(followed, told=told)
 
 
 def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:

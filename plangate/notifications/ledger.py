@@ -22,7 +22,7 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.audience import Audience
 from plangate.notifications.follower import AT_ONCE, Follower, Look, entry_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind
-from plangate.notifications.outgoing import HOUR, OutgoingMessage, is_readable, outgoing
+from plangate.notifications.outgoing import HOUR, OutgoingMessage, Reader, is_readable, outgoing
 from plangate.presentation.clock import now as machine_time
 from plangate.records.database import Database
 from plangate.records.deliveries import (
@@ -283,6 +283,7 @@ class Ledger:
         if not due:
             return ()
         sent = messages_since(connection, {one.person for one in due}, now - HOUR, now)
+        sent, due = _respelled(sent, due, audience)
         mark = self._database.installation
         found = outgoing(due, sent, now, per_hour=self._pace.per_hour, mark=mark)
         for postponed in found.postponed:
@@ -375,6 +376,17 @@ class Ledger:
         with self._lock:
             for what in told:
                 self._troubles.pop(what, None)
+
+
+def _respelled(
+    sent: Mapping[Reader, Sequence[datetime]], due: Iterable[Due], audience: Audience
+) -> tuple[dict[Reader, list[datetime]], tuple[Due, ...]]:
+    """Return the same with each name as the list spells it now: two spellings are one reader."""
+    times: dict[Reader, list[datetime]] = {}
+    for (person, address), some in sent.items():
+        times.setdefault((audience.spelling_of(person), address), []).extend(some)
+    found = {reader: sorted(some) for reader, some in times.items()}
+    return found, tuple(one.model_copy(update={"person": audience.spelling_of(one.person)}) for one in due)
 
 
 def _digest(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.people import recipient_of
 from plangate.records.tables import deliveries, notices
 
 KEPT_FOR: Final = timedelta(days=90)
@@ -121,15 +122,15 @@ def bring_up_to_date(
     """
     known: dict[str, dict[tuple[str, str], list[Any]]] = defaultdict(dict)
     for rows in _by_notice(connection, list(wanted)).values():
-        known[rows[0].workflow_id][rows[0].person, rows[0].event] = rows
+        known[rows[0].workflow_id].setdefault(_name_of(rows[0]), []).extend(rows)
     new: list[_New] = []
     dropped: list[int] = []
     for workflow_id, (entries, keep_until) in wanted.items():
-        asked, told = {(one.person, one.event): one for one in entries}, known[workflow_id]
+        asked, told = {_name_of(one): one for one in entries}, known[workflow_id]
         dropped += [row.delivery for key, rows in told.items() if key not in asked for row in _waiting(rows)]
         new += [_New(workflow_id, keep_until, one) for key, one in asked.items() if key not in told]
         for key in asked.keys() & told.keys():
-            _refresh(connection, told[key], asked[key], addresses_of(key[0]), entering)
+            _refresh(connection, told[key], asked[key], addresses_of(asked[key].person), entering)
         if keep_until is not None and any(rows[0].keep_until is None for rows in told.values()):
             ended = update(notices).where(
                 notices.c.workflow_id == workflow_id, notices.c.keep_until.is_(None)
@@ -150,9 +151,14 @@ def enter_more(
     query = select(notices.c.person, notices.c.event).where(
         notices.c.workflow_id == "", notices.c.event.in_(events)
     )
-    known = {(row.person, row.event) for row in connection.execute(query)}
-    new = [_New("", now + KEPT_FOR, one) for one in wanted if (one.person, one.event) not in known]
+    known = {_name_of(row) for row in connection.execute(query)}
+    new = [_New("", now + KEPT_FOR, one) for one in wanted if _name_of(one) not in known]
     return _enter(connection, new, addresses_of, Entering(now=now))
+
+
+def _name_of(notice: Any) -> tuple[str, str]:
+    """Return what a notice is known by, in a run: its person, in any spelling of the name, and its event."""
+    return recipient_of(notice.person), notice.event
 
 
 def remove_old(connection: Connection, now: datetime) -> int:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select
 
 from plangate.domain.audit import Outcome
@@ -92,6 +93,22 @@ async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling
     assert await telling.told() == ["erin needed"]
     telling.now += timedelta(hours=1)
     assert await telling.told() == []
+
+
+@pytest.mark.parametrize("spelling", ["Dana", "\uff44\uff41\uff4e\uff41"], ids=["case", "width"])
+async def test_who_is_spelled_otherwise_in_the_list_is_the_same_person(
+    telling: Telling, post: PostOffice, spelling: str
+) -> None:
+    fingerprint = telling.put("one")
+    post.answers = lambda one: Attempted(delivery=Delivery.LATER) if one.person == "kim" else SENT
+    assert await telling.told() == ["dana needed", "kim needed"]
+    respelled = PEOPLE.replace('name = "dana"', f'name = "{spelling}"')
+    telling.list_people(respelled.replace('name = "kim"', 'name = "Kim"'))
+    post.answers = lambda _: SENT
+    telling.now += timedelta(minutes=1)
+    assert await telling.told() == ["Kim needed"]
+    telling.happens("one", decided("Kim", fingerprint), closed())
+    assert set(await telling.told()) == {f"{spelling} relieved", "rita outcome"}
 
 
 async def test_a_slow_address_holds_up_no_one_else(telling: Telling, post: PostOffice) -> None:

@@ -138,6 +138,17 @@ def test_who_was_relieved_is_asked_again_when_the_approval_is_taken_back() -> No
     assert said(new) == ["kim needed"]
 
 
+def test_what_a_person_was_told_under_another_spelling_they_were_told() -> None:
+    plan = drafted(requirement=FINANCE.model_copy(update={"remind": (1800,)}))
+    told = [one.model_copy(update={"person": one.person.upper()}) for one in sent(due(plan))]
+    late = DEADLINE - timedelta(minutes=10)
+    assert said(due(plan, told=told, now=late)) == [
+        "dana needed", "dana reminder", "kim needed", "kim reminder",
+    ]  # fmt: skip
+    relieved = due(plan, decided("dana", plan.fingerprint), told=told)
+    assert said(relieved) == ["kim relieved"]
+
+
 def test_who_was_not_told_yet_is_not_relieved() -> None:
     waiting = [one.model_copy(update={"is_sent": False}) for one in sent(due(PLAN))]
     found = due(PLAN, decided("dana", PLAN.fingerprint), told=waiting)
