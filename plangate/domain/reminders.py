@@ -10,11 +10,18 @@ the reader has at least as much time as the rule demands.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from plangate.domain.calendars import Calendar
 
 _BEFORE_THE_END: Final = timedelta(hours=1)
+
+
+class Reminder(NamedTuple):
+    """When a person is reminded; ``seconds`` is how long before the deadline the rule wants that."""
+
+    at: datetime
+    seconds: int
 
 
 def remind_at(deadline: datetime, seconds: int, calendar: Calendar | None = None) -> datetime:
@@ -34,10 +41,10 @@ def remind_at(deadline: datetime, seconds: int, calendar: Calendar | None = None
 
 def reminders(
     began: datetime, deadline: datetime, remind: Iterable[int], calendar: Calendar | None = None
-) -> tuple[datetime, ...]:
-    """Return the distinct moments at which a person is reminded in a review, in order.
+) -> tuple[Reminder, ...]:
+    """Return the reminders of a person in a review, in order; of several at one moment, the last alone.
 
     Reminders before the beginning of the review are left out, because its opening has its own notice.
     """
-    moments = {remind_at(deadline, seconds, calendar) for seconds in remind}
-    return tuple(sorted(moment for moment in moments if moment > began))
+    moments = {remind_at(deadline, one, calendar): one for one in sorted(remind, reverse=True)}
+    return tuple(Reminder(at, seconds) for at, seconds in sorted(moments.items()) if at > began)

@@ -13,7 +13,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Outcome
 from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import same_person
-from plangate.domain.reminders import reminders
+from plangate.domain.reminders import Reminder, reminders
 from plangate.domain.run import Phase, RunState
 from plangate.notifications.addressees import Addressees, addressees
 from plangate.notifications.asked import ASKS, Ask, has_decided, key_of, needs_signature
@@ -99,11 +99,10 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
         )
         notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
         yield notice
-        for at in _reminded_at(followed, ask, audience, now):
-            before = int((run.deadline - at).total_seconds()) if run.deadline else 0
-            name = f"reminded:{ask.key}:{run.deadline:%Y%m%dT%H%M%S}:{before}"
+        for reminder in _reminders(followed, ask, audience, now):
+            name = f"{_reminded(ask)}{run.deadline:%Y%m%dT%H%M%S}:{reminder.seconds}"
             kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
-            yield notice.model_copy(update={"kind": kind, "event": name, "due_at": at})
+            yield notice.model_copy(update={"kind": kind, "event": name, "due_at": reminder.at})
 
 
 def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
@@ -143,10 +142,16 @@ def _told_of_key(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]
         yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
 
 
-def _reminded_at(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[datetime]:
-    """Return when the person is still to be reminded; of the times that have passed, the last alone.
+def _reminded(ask: Ask) -> str:
+    """Return how the names begin under which a person is reminded in a review."""
+    return f"reminded:{ask.key}:"
 
-    That one only if they were asked before. Who is asked themselves later is reminded for others until then.
+
+def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[Reminder]:
+    """Return how the person is still to be reminded; of the times that have passed, by the last alone.
+
+    By that one only if they were asked before. Who is asked themselves later is reminded for others until
+    then. If their working time moved since they were reminded, nothing of before that comes once more.
     """
     run = followed.run
     remind = run.drafted.requirement.remind if run.drafted else ()
@@ -156,8 +161,14 @@ def _reminded_at(followed: Followed, ask: Ask, audience: Audience, now: datetime
         times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
     except NoWorkingTime:  # in so many years there is none: better at night than never
         times = reminders(ask.at, run.deadline, remind)
-    passed = [one for one in times if one <= now]
-    coming = [one for one in times if one > now and (ask.own_at is None or one <= ask.own_at)]
+    before = [
+        _number_in(one.event)
+        for one in followed.told
+        if one.is_sent and one.person == ask.person and one.event.startswith(_reminded(ask))
+    ]
+    times = tuple(one for one in times if not before or one.seconds <= min(before))
+    passed = [one for one in times if one.at <= now]
+    coming = [one for one in times if one.at > now and (ask.own_at is None or one.at <= ask.own_at)]
     number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
     events = [f"{word}:{ask.key}:{number}" for word in ("asked", "escalated")]
     is_told = any(one.is_sent and one.person == ask.person and one.event in events for one in followed.told)

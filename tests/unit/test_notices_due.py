@@ -183,6 +183,45 @@ def test_a_reminder_at_night_comes_in_the_last_working_hour_before() -> None:
     }
 
 
+OFFICE = Hours(begin=time(9), end=time(17))
+IN_BERLIN = NOON + timedelta(days=1, hours=3)  # 16:00 there, as the office is about to close
+
+
+def reminded(
+    remind: tuple[int, ...], deadline: datetime, hours: Hours, told: Sequence[Told] = ()
+) -> list[str]:
+    """Return for what Dana is reminded who works in Berlin; all of it was due at 16:00 there."""
+    plan = drafted(requirement=FINANCE.model_copy(update={"remind": remind}), deadline=deadline)
+    days = tuple(range(7))
+    office = Calendar(name="office", zone="Europe/Berlin", weekdays=days, hours=(hours,))
+    people = with_changed("dana", calendar="office").model_copy(update={"calendars": (office,)})
+    found = due(plan, people=people, told=[*sent(due(plan)), *told], now=IN_BERLIN)
+    return [one.event for one in found if one.person == "dana" and one.kind is NoticeKind.REMINDER]
+
+
+@pytest.mark.parametrize(
+    "hours",
+    [Hours(begin=time(6), end=time(22)), Hours(begin=time(9), end=time(16))],
+    ids=["longer", "shorter"],
+)
+@pytest.mark.parametrize(
+    ("remind", "deadline", "coming"),
+    [
+        ((36_000, 7_200), IN_BERLIN + timedelta(hours=15), []),  # both were due in the last hour of the day
+        ((36_000, 3_600), IN_BERLIN + timedelta(hours=18), ["3600"]),
+    ],
+    ids=["the last", "the first of two"],
+)
+def test_no_reminder_comes_again_because_working_hours_changed(
+    remind: tuple[int, ...], deadline: datetime, coming: list[str], hours: Hours
+) -> None:
+    first = reminded(remind, deadline, OFFICE)
+    assert len(first) == 1 + len(coming)
+    told = [Told(person="dana", event=first[0], kind="reminder", is_sent=True)]
+    again = reminded(remind, deadline, hours, told)
+    assert [one.rpartition(":")[2] for one in again if one != first[0]] == coming
+
+
 def test_another_role_is_asked_when_its_time_comes() -> None:
     stands_in = Escalation(role="finance", after_seconds=600, to="boss")
     found = due(drafted(requirement=FINANCE.model_copy(update={"escalations": (stands_in,)})))

@@ -108,7 +108,7 @@ def test_a_reminder_outside_working_time_comes_in_the_last_hour_of_it_before() -
 
 def test_reminders_are_in_order_each_once_and_none_before_the_review() -> None:
     found = reminders(MONDAY - 70 * HOUR, MONDAY, (7200, 24 * 3600, 25 * 3600, 90 * 3600), DAY_SHIFT)
-    assert found == (datetime(2026, 11, 27, 16, tzinfo=UTC), MONDAY - 2 * HOUR)
+    assert found == ((datetime(2026, 11, 27, 16, tzinfo=UTC), 24 * 3600), (MONDAY - 2 * HOUR, 7200))
 
 
 def test_who_never_works_is_reminded_all_the_same() -> None:
