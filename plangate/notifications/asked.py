@@ -65,6 +65,11 @@ def key_of(run: RunState) -> str:
     return revision + (f".{run.reopened.reopened_at:%Y%m%dT%H%M%S}" if run.reopened else "")
 
 
+def is_of_hold(key: str) -> bool:
+    """Return whether the key of this name is that of a hold."""
+    return key.startswith("hold")
+
+
 def has_decided(run: RunState, person: str, key: str) -> bool:
     """Return whether this person decided in the review, or the hold, of that key."""
     number, _, _ = key.removeprefix("hold").partition(".")
@@ -72,7 +77,7 @@ def has_decided(run: RunState, person: str, key: str) -> bool:
     return any(
         decision is not None
         and same_person(decision.by, person)
-        and _is_about(run, decision, int(number), is_hold=key.startswith("hold"))
+        and _is_about(run, decision, int(number), is_hold=is_of_hold(key))
         for decision in accepted
     )
 

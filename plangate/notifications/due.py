@@ -5,18 +5,17 @@ hold KEY, for the N-th time after ``relieved:KEY:N`` said that there is nothing 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Outcome
 from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import same_person
 from plangate.domain.reminders import Reminder, reminders
 from plangate.domain.run import Phase, RunState
 from plangate.notifications.addressees import Addressees, addressees
-from plangate.notifications.asked import ASKS, Ask, has_decided, key_of, needs_signature
+from plangate.notifications.asked import ASKS, Ask, has_decided, is_of_hold, needs_signature
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import (
     changed_because,
@@ -26,38 +25,15 @@ from plangate.notifications.facts import (
     verdict_on,
     with_steps,
 )
+from plangate.notifications.followed import Followed, key_in, number_in
 from plangate.notifications.notice import Facts, Notice, NoticeKind
-from plangate.records.notices import Told
+from plangate.notifications.stuck import stuck
 
 _KEYLESS: Final = (
     "you are named for this, but it has to be signed and you have no passkey yet: add one on “My page”, "
     "and have it confirmed"
 )
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """A run as it was followed.
-
-    Attributes:
-        run: its state by its trail.
-        moved_at: when its last entry was made.
-        ended_at: when it ended; None while it is open.
-        told: what was entered about it before.
-    """
-
-    run: RunState
-    moved_at: datetime
-    ended_at: datetime | None = None
-    told: Sequence[Told] = ()
-
-    def times(self, kind: NoticeKind, person: str, key: str) -> int:
-        """Return how often this person got a notice of this kind in a review or hold."""
-        return sum(
-            one.is_sent and one.kind == kind and same_person(one.person, person) and _key_in(one.event) == key
-            for one in self.told
-        )
 
 
 def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[Notice, ...]:
@@ -70,7 +46,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     return (
         *_asks(followed, found.asks, audience, now),
         *_relieved(followed, found, audience),
-        *_stuck(followed, found.asks, audience, now),
+        *stuck(followed, found.asks, audience, now),
         *_outcome(followed, audience),
     )
 
@@ -162,7 +138,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
     except NoWorkingTime:  # in so many years there is none: better at night than never
         times = reminders(ask.at, run.deadline, remind)
     before = [
-        _number_in(one.event)
+        number_in(one.event)
         for one in followed.told
         if one.is_sent and one.person == ask.person and one.event.startswith(_reminded(ask))
     ]
@@ -187,13 +163,13 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
     facts = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "deadline": None})
     last = {one.person: one.event for one in followed.told if one.is_sent and one.kind in _ASKED}
     for person, event in last.items():
-        key = _key_in(event)
+        key = key_in(event)
         if person in still or has_decided(run, person, key) or not audience.may_see(run, person):
             continue
         asked = [one.event for one in followed.told if one.person == person and one.is_sent]
-        number = max((_number_in(one) for one in asked if one.startswith(f"asked:{key}:")), default=0)
+        number = max((number_in(one) for one in asked if one.startswith(f"asked:{key}:")), default=0)
         goes_to = found.goes_to.get(person)
-        more = {"goes_to": goes_to} if goes_to else verdict_on(run, is_of_hold=key.startswith("hold"))
+        more = {"goes_to": goes_to} if goes_to else verdict_on(run, is_of_hold=is_of_hold(key))
         yield Notice(
             person=person,
             kind=NoticeKind.RELIEVED,
@@ -201,49 +177,6 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
             due_at=followed.moved_at,
             facts=facts.model_copy(update=more),
         )
-
-
-def _stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
-    """Yield what no one can give any more, to the requester and the operators, once for each review."""
-    run = followed.run
-    if run.phase not in (Phase.IN_REVIEW, Phase.HELD) or (run.deadline is not None and run.deadline <= now):
-        return
-    unmet = () if _has_enough(run, asks, audience) else audience.unmet(run)
-    if not unmet:
-        return
-    facts = facts_of(run, audience).model_copy(update={"happened": "; ".join(unmet)})
-    requester = audience.approver(run.requester)
-    names = [*([requester.name] if requester is not None else []), *audience.operators]
-    told = dict.fromkeys(person for name in names for person in audience.instead(run, name))
-    for person in told:
-        if audience.may_see(run, person):
-            event = f"stuck:{key_of(run)}"
-            yield Notice(
-                person=person, kind=NoticeKind.STUCK, event=event, due_at=followed.moved_at, facts=facts
-            )
-
-
-def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
-    """Return whether so many are there that what the run waits for can surely be given; a quick look.
-
-    People who are away do not count, although they are asked: they can decide, but they may not look.
-    """
-    assert run.drafted is not None
-    requirement = run.drafted.requirement
-    needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
-    certain = [one for one in asks if not (one.instead_of or one.is_keyless or one.is_away)]
-    there = {
-        one.person
-        for one in certain
-        if one.kind is not NoticeKind.ESCALATED and not audience.is_away(one.person)
-    }
-    if needs_key or run.phase is Phase.HELD:
-        return not needs_key and any(one in audience.roles_of for one in there)
-    wanted = sum(need.count for need in requirement.needs)
-    return all(
-        sum(one.name in there for one in audience.with_a_role([need.role])) >= wanted
-        for need in requirement.needs
-    )
 
 
 def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
@@ -284,13 +217,3 @@ def _happened(run: RunState, ask: Ask) -> str:
     if ask.is_away:
         parts.append(f"you are away, but no one who gets your messages can {what} this now")
     return "; ".join(parts)
-
-
-def _key_in(event: str) -> str:
-    return event.split(":")[1] if ":" in event else ""
-
-
-def _number_in(event: str) -> int:
-    """Return which time an event is about; 0 for a row that says none, and was edited."""
-    number = event.rpartition(":")[2]
-    return int(number) if number.isascii() and number.isdecimal() else 0

@@ -20,6 +20,7 @@ _WHAT: Final[dict[str, str]] = {
     NoticeKind.HELD: "that the run is held",
     NoticeKind.OUTCOME: "how it ended",
     NoticeKind.STUCK: "that no one can approve it",
+    NoticeKind.UNSTUCK: "that it can be approved again",
     NoticeKind.TROUBLE: "a trouble of the installation",
     NoticeKind.AWAY: "that they are said to be away",
     NoticeKind.TEST: "a test",

@@ -18,7 +18,8 @@ from plangate.domain.fold import fold
 from plangate.domain.shown import checked
 from plangate.domain.status import status_of
 from plangate.notifications.audience import Audience
-from plangate.notifications.due import Followed, notices_due
+from plangate.notifications.due import notices_due
+from plangate.notifications.followed import Followed
 from plangate.notifications.notice import ASKING, Notice
 from plangate.records.lists import IS_A_RUN
 from plangate.records.moved import moved_since

@@ -45,6 +45,7 @@ OF_A_SCHEME: Final = 20
 _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # seconds of the turn that must be left when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
+_AFTER_OTHERS: Final = (NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
     "The trail of a run is damaged, or says what no worker writes, so no one is told about that run. "
@@ -317,12 +318,12 @@ class Ledger:
         """Return the runs to judge again before notices about them are sent.
 
         Those are the runs of notices that have waited, or were tried, while the run may have moved; and of
-        those that relieve someone: the message that asked them may have failed meanwhile. When who can do
-        what has changed, they are the runs of all notices that go first.
+        those that say that something is over: the message that told of it may have failed meanwhile. When
+        who can do what has changed, they are the runs of all notices that go first.
         """
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
         old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}
-        moved = {one.workflow_id for one in due if one.attempts or one.kind == NoticeKind.RELIEVED}
+        moved = {one.workflow_id for one in due if one.attempts or one.kind in _AFTER_OTHERS}
         first = list(dict.fromkeys(one.workflow_id for one in due))[:AT_ONCE] if is_sweeping else ()
         again = sorted((moved | (old - self._judged.keys()) | set(first)) - {""})
         self._judged |= dict.fromkeys(again, now)

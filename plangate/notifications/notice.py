@@ -18,6 +18,7 @@ class NoticeKind(StrEnum):
     HELD = "held"
     OUTCOME = "outcome"
     STUCK = "stuck"
+    UNSTUCK = "unstuck"
     TROUBLE = "trouble"
     AWAY = "away"
     TEST = "test"
@@ -27,7 +28,7 @@ ASKING: Final = frozenset(
     {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED, NoticeKind.HELD}
 )
 """The kinds that ask for a decision."""
-INFORMING: Final = frozenset({NoticeKind.RELIEVED, NoticeKind.OUTCOME})
+INFORMING: Final = frozenset({NoticeKind.RELIEVED, NoticeKind.OUTCOME, NoticeKind.UNSTUCK})
 """The kinds after which there is nothing to do."""
 
 

@@ -42,6 +42,8 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
             return _ended(facts)
         case NoticeKind.STUCK:
             return f"Cannot be {_wanted(facts)} as it is: {run}, {steps}"
+        case NoticeKind.UNSTUCK:
+            return f"Can be {_wanted(facts)} again: {run}, {steps}"
         case NoticeKind.TROUBLE:
             return "Plangate needs an operator"
         case NoticeKind.AWAY:
@@ -77,6 +79,8 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
             return _ended(facts)
         case NoticeKind.STUCK:
             return f"This run cannot be {_wanted(facts)} as it is: {what}"
+        case NoticeKind.UNSTUCK:
+            return f"This run can be {_wanted(facts)} again, and nothing is needed from you for that: {what}"
         case NoticeKind.TROUBLE:
             return "Something is wrong that only an operator can put right"
         case NoticeKind.AWAY:

@@ -28,6 +28,11 @@ _DECIDING: Final = ASKING - {NoticeKind.HELD}
 _NOTED: Final = (NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.AWAY)
 _WITH_REASONS: Final = (NoticeKind.STUCK, NoticeKind.HELD)
 _BY: Final = ("approved", "rejected", "resolved")
+_ONE_SUBJECT: Final = {
+    "approving": _DECIDING | {NoticeKind.RELIEVED},
+    "deciders": frozenset({NoticeKind.STUCK, NoticeKind.UNSTUCK}),
+}
+"""The kinds of which the last notice about a run says more than those before."""
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
 _SOME_SIGNED: Final = f"{_SIGNED} where it has to be signed"
@@ -148,8 +153,7 @@ def _newest(notices: Sequence[Notice]) -> list[Notice]:
     """Return the last notice about each run, of those after which the earlier ones say nothing more."""
     found: dict[tuple[str, str], Notice] = {}
     for one in notices:
-        is_about_approving = one.kind in _DECIDING or one.kind is NoticeKind.RELIEVED
-        about = "approving" if is_about_approving else one.kind.value
+        about = next((name for name, kinds in _ONE_SUBJECT.items() if one.kind in kinds), one.kind.value)
         what = one.facts.workflow_id or one.event
         found[what, about] = one
     return list(found.values())

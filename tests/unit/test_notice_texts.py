@@ -74,6 +74,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
         (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00: {STEPS}"),
         (NoticeKind.OUTCOME, f"Your request refund-4711 has ended: 2 done of {STEPS}"),
         (NoticeKind.STUCK, f"Cannot be approved as it is: refund-4711, {STEPS}"),
+        (NoticeKind.UNSTUCK, f"Can be approved again: refund-4711, {STEPS}"),
         (NoticeKind.TROUBLE, "Plangate needs an operator"),
         (NoticeKind.TEST, "A test of your notices"),
     ],

@@ -29,8 +29,9 @@ from plangate.domain.seers import Seers
 from plangate.domain.tool import Receipt
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
-from plangate.notifications.due import Followed, notices_due
+from plangate.notifications.due import notices_due
 from plangate.notifications.ends import End
+from plangate.notifications.followed import Followed
 from plangate.notifications.notice import Notice, NoticeKind
 from plangate.records.notices import Told
 from tests.support.build import DEADLINE, HOUR, NOON, done, drafted, requested, state_after
@@ -424,6 +425,38 @@ def test_each_step_is_in_the_one_list_that_is_true_and_the_end_says_what_became_
 def test_a_rule_that_no_one_can_satisfy_is_told_at_once() -> None:
     left = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
     assert said(due(PLAN, people=left)) == ["olga stuck", "rita stuck"]
+
+
+LEFT = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
+
+
+def test_that_no_one_can_approve_is_told_again_only_once_it_was_over() -> None:
+    told: list[Told] = []
+    heard = []
+    for people in (LEFT, LEFT, LIST, LIST, LEFT, LEFT, LIST):
+        after = sent(due(PLAN, people=people, told=told), told)
+        heard.append([one.kind for one in after[len(told) :] if one.person == "olga"])
+        told = after
+    assert heard == [["stuck"], [], ["unstuck"], [], ["stuck"], [], ["unstuck"]]
+
+
+def test_the_same_cause_is_not_told_again_of_a_new_revision_and_another_cause_is() -> None:
+    told = sent(due(PLAN, people=LEFT))
+    asked = decided("head", PLAN.fingerprint, Choice.REQUEST_CHANGES)
+    for requirement, number in ((FINANCE, 0), (TWO, 1)):
+        again = drafted(revision=2, requirement=requirement)
+        after = sent(due(PLAN, asked, again, people=LEFT, told=told), told)
+        assert [one.person for one in after[len(told) :]] == ["rita", "olga"] * number
+    found = due(PLAN, asked, drafted(revision=2, requirement=FINANCE), told=told)
+    assert said(found) == ["dana needed", "kim needed", "olga unstuck", "rita unstuck"]
+
+
+def test_that_no_one_could_approve_says_nothing_of_a_hold() -> None:
+    told = sent(due(PLAN, people=LEFT))
+    held = (*APPROVED, DOUBT, held_at(1))
+    assert "unstuck" not in " ".join(said(due(*held, told=told)))
+    told = sent(due(*held, people=People(), told=told), told)
+    assert said(due(*APPROVED, told=told, people=LEFT)) == []
 
 
 def test_only_those_are_told_who_may_see_the_run() -> None:

@@ -22,7 +22,8 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.asked import asked
 from plangate.notifications.audience import Audience, audience_of
-from plangate.notifications.due import Followed, notices_due
+from plangate.notifications.due import notices_due
+from plangate.notifications.followed import Followed
 from plangate.notifications.notice import ASKING, Notice, NoticeKind
 from plangate.records.notices import Told
 from tests.support.build import HOUR, NOON, drafted, requested, state_after
@@ -102,7 +103,7 @@ def test_who_stands_in_later_anyway_gets_the_message_of_who_is_away_at_once_and_
         for one in due(PLAN, people, later, told)
         if (one.person, one.event) not in {(t.person, t.event) for t in told}
     ]
-    assert said(new, later) == ["dana relieved", "fred escalated"]
+    assert said(new, later) == ["dana relieved", "fred escalated", "rita unstuck"]
 
 
 @pytest.mark.parametrize("to", ["anna", "fred"])

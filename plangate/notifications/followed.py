@@ -1,0 +1,45 @@
+"""A run as the process that sends notices follows it, and what the names of its notices say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from plangate.domain.people import same_person
+from plangate.domain.run import RunState
+from plangate.notifications.notice import NoticeKind
+from plangate.records.notices import Told
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A run as it was followed.
+
+    Attributes:
+        run: its state by its trail.
+        moved_at: when its last entry was made.
+        ended_at: when it ended; None while it is open.
+        told: what was entered about it before.
+    """
+
+    run: RunState
+    moved_at: datetime
+    ended_at: datetime | None = None
+    told: Sequence[Told] = ()
+
+    def times(self, kind: NoticeKind, person: str, key: str) -> int:
+        """Return how often this person got a notice of this kind in a review or hold."""
+        return sum(
+            one.is_sent and one.kind == kind and same_person(one.person, person) and key_in(one.event) == key
+            for one in self.told
+        )
+
+
+def key_in(event: str) -> str:
+    """Return which review or hold an event is about; empty if it is about none."""
+    return event.split(":")[1] if ":" in event else ""
+
+
+def number_in(event: str) -> int:
+    """Return which time an event is about; 0 for a row that says none, and was edited."""
+    number = event.rpartition(":")[2]
+    return int(number) if number.isascii() and number.isdecimal() else 0

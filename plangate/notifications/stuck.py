@@ -1,0 +1,90 @@
+"""Tell the requester and the operators that no one can give what a run waits for, and when that is over."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.run import Phase, RunState
+from plangate.notifications.asked import Ask, is_of_hold, key_of
+from plangate.notifications.audience import Audience
+from plangate.notifications.facts import facts_of
+from plangate.notifications.followed import Followed, key_in
+from plangate.notifications.notice import Notice, NoticeKind
+
+
+def stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
+    """Yield what no one can give any more, to the requester and the operators, or that they can again.
+
+    Once for each time that it comes to be so. The same cause is told once, in a new review, too, as long as
+    it was not told meanwhile that the run can go on.
+    """
+    run = followed.run
+    if run.phase not in (Phase.IN_REVIEW, Phase.HELD) or (run.deadline is not None and run.deadline <= now):
+        return
+    unmet = () if _has_enough(run, asks, audience) else audience.unmet(run)
+    facts = facts_of(run, audience).model_copy(update={"happened": "; ".join(unmet)})
+    for person in _told_of_it(run, audience) if unmet else _told_before(followed):
+        if audience.may_see(run, person):
+            kind = NoticeKind.STUCK if unmet else NoticeKind.UNSTUCK
+            event = _event(followed, person, facts.happened)
+            yield Notice(person=person, kind=kind, event=event, due_at=followed.moved_at, facts=facts)
+
+
+def _told_of_it(run: RunState, audience: Audience) -> Iterable[str]:
+    requester = audience.approver(run.requester)
+    names = [*([requester.name] if requester is not None else []), *audience.operators]
+    return dict.fromkeys(person for name in names for person in audience.instead(run, name))
+
+
+def _told_before(followed: Followed) -> Iterable[str]:
+    """Return who was told that no one can approve it; or, of a held run, that no one can resolve it."""
+    is_hold = followed.run.held is not None
+    return dict.fromkeys(
+        one.person
+        for one in followed.told
+        if one.kind == NoticeKind.STUCK and one.is_sent and is_of_hold(key_in(one.event)) is is_hold
+    )
+
+
+def _event(followed: Followed, person: str, cause: str) -> str:
+    """Return the name under which a person is told: an earlier one if they know already what is so."""
+    key = key_of(followed.run)
+    words = [
+        one
+        for one in followed.told
+        if one.is_sent
+        and one.person == person
+        and one.kind in (NoticeKind.STUCK, NoticeKind.UNSTUCK)
+        and is_of_hold(key_in(one.event)) is is_of_hold(key)
+    ]
+    last, number = words[-1] if words else None, sum(one.kind == NoticeKind.UNSTUCK for one in words)
+    digest = hashlib.sha256(cause.encode()).hexdigest()[:12]
+    if not cause:
+        return last.event if last and last.kind == NoticeKind.UNSTUCK else f"unstuck:{key}:{number}"
+    if last and last.kind == NoticeKind.STUCK and (key_in(last.event) == key or last.event.endswith(digest)):
+        return last.event
+    return f"stuck:{key}:{number}:{digest}"
+
+
+def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
+    """Return whether so many are there that what the run waits for can surely be given; a quick look.
+
+    People who are away do not count, although they are asked: they can decide, but they may not look.
+    """
+    assert run.drafted is not None
+    requirement = run.drafted.requirement
+    needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
+    certain = [one for one in asks if not (one.instead_of or one.is_keyless or one.is_away)]
+    there = {
+        one.person
+        for one in certain
+        if one.kind is not NoticeKind.ESCALATED and not audience.is_away(one.person)
+    }
+    if needs_key or run.phase is Phase.HELD:
+        return not needs_key and any(one in audience.roles_of for one in there)
+    wanted = sum(need.count for need in requirement.needs)
+    return all(
+        sum(one.name in there for one in audience.with_a_role([need.role])) >= wanted
+        for need in requirement.needs
+    )
