@@ -6,7 +6,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.escalation import standing_in
-from plangate.domain.people import ROLE, same_person
+from plangate.domain.people import ROLE, identity, same_person
 from plangate.domain.policy import missing
 from plangate.domain.run import Phase, RunState
 from plangate.domain.who_can import able_to_approve, able_to_resolve
@@ -59,8 +59,10 @@ def asked(run: RunState, audience: Audience) -> tuple[Ask, ...]:
 
 def key_of(run: RunState) -> str:
     """Return the name of the review or the hold that the run is in; it is never used again."""
-    if run.held is not None:
-        return f"hold{run.next_hold}"
+    return f"hold{run.next_hold}" if run.held is not None else _review_key(run)
+
+
+def _review_key(run: RunState) -> str:
     revision = str(run.drafted.revision if run.drafted else 0)
     return revision + (f".{run.reopened.reopened_at:%Y%m%dT%H%M%S}" if run.reopened else "")
 
@@ -70,12 +72,13 @@ def is_of_hold(key: str) -> bool:
     return key.startswith("hold")
 
 
-def has_decided(run: RunState, person: str, key: str) -> bool:
-    """Return whether this person decided in the review, or the hold, of that key."""
+def has_decided(run: RunState, person: str, key: str, what: Choice | None = None) -> bool:
+    """Return whether this person decided in the review, or the hold, of that key; ``what`` if it is given."""
     number, _, _ = key.removeprefix("hold").partition(".")
     accepted = (one.arrival.decision for one in run.decisions if one.verdict.accepted)
     return any(
         decision is not None
+        and what in (None, decision.decision)
         and same_person(decision.by, person)
         and _is_about(run, decision, int(number), is_hold=is_of_hold(key))
         for decision in accepted
@@ -154,15 +157,38 @@ def _gave_before(run: RunState, name: str) -> bool:
     """Return whether an approval of this person was voided: by a new revision, an edit, or its age."""
     if run.reopened is not None and any(same_person(one.name, name) for one in run.reopened.lost):
         return True
-    standing = None
+    standing = _standing(run).get(identity(name))
+    return standing is not None and (not standing.names(run.fingerprint) or run.reopened is not None)
+
+
+def _standing(run: RunState) -> dict[str, Decision]:
+    """Return the last approval of each person, of whatever plan, that they did not take back."""
+    found: dict[str, Decision] = {}
     for decided in run.decisions:
         decision = decided.arrival.decision
-        if decided.verdict.accepted and decision is not None and same_person(decision.by, name):
-            if decision.decision is Choice.APPROVE:
-                standing = decision
-            elif decision.decision is Choice.WITHDRAW_APPROVAL:
-                standing = None
-    if standing is None:
-        return False
-    is_of_this_plan = standing.names(run.fingerprint)
-    return not is_of_this_plan or run.reopened is not None
+        if decision is None or not decided.verdict.accepted:
+            continue
+        if decision.decision is Choice.APPROVE:
+            found[identity(decision.by)] = decision
+        elif decision.decision is Choice.WITHDRAW_APPROVAL:
+            found.pop(identity(decision.by), None)
+    return found
+
+
+def voided(run: RunState) -> dict[str, str]:
+    """Return whose approval counts no more, and in which review it was lost: by the key of that.
+
+    Neither an author nor who asked for changes is among them: they know.
+    """
+    found = {}
+    for person, decision in _standing(run).items():
+        number = next((one for one, name in enumerate(run.replaced, start=1) if decision.names(name)), None)
+        if number is None or any(same_person(person, one) for one in run.authors):
+            continue
+        if not has_decided(run, person, str(number), Choice.REQUEST_CHANGES):
+            found[person] = str(number + 1)
+    if run.reopened is not None:
+        gave = {identity(one.name) for one in run.approvers}
+        lost = {identity(one.name) for one in run.reopened.lost}
+        found |= dict.fromkeys(lost - gave, _review_key(run))
+    return found

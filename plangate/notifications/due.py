@@ -15,7 +15,7 @@ from plangate.domain.people import same_person
 from plangate.domain.reminders import Reminder, reminders
 from plangate.domain.run import Phase, RunState
 from plangate.notifications.addressees import Addressees, addressees
-from plangate.notifications.asked import ASKS, Ask, has_decided, is_of_hold, needs_signature
+from plangate.notifications.asked import ASKS, Ask, has_decided, is_of_hold, needs_signature, voided
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import (
     changed_because,
@@ -46,6 +46,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     return (
         *_asks(followed, found.asks, audience, now),
         *_relieved(followed, found, audience),
+        *_voided(followed, found, audience),
         *stuck(followed, found.asks, audience, now),
         *_outcome(followed, audience),
     )
@@ -177,6 +178,40 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
             due_at=followed.moved_at,
             facts=facts.model_copy(update=more),
         )
+
+
+def _voided(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
+    """Yield to each whose approval counts no more, and who is not asked again, that nothing is needed.
+
+    Who was asked again, and is not any more, was relieved.
+    """
+    run = followed.run
+    if run.phase is Phase.DRAFTING:
+        return
+    asked = {ask.person for ask in found.asks} | found.away | found.goes_to.keys()
+    facts = facts_of(run, audience).model_copy(update={"happened": changed_because(run), "deadline": None})
+    for name, key in voided(run).items():
+        approver = audience.approver(name)
+        if approver is None or approver.name in asked or not audience.may_see(run, approver.name):
+            continue
+        event = f"voided:{key}"
+        again = (one for one in followed.told if one.is_sent and one.person == approver.name)
+        if not any(one.kind in _ASKED and _is_from(key_in(one.event), key) for one in again):
+            yield Notice(
+                person=approver.name,
+                kind=NoticeKind.VOIDED,
+                event=event,
+                due_at=followed.moved_at,
+                facts=facts,
+            )
+
+
+def _is_from(key: str, first: str) -> bool:
+    """Return whether a review is this one or a later one, by their keys."""
+    if is_of_hold(key):
+        return False
+    (number, _, moment), (lowest, _, since) = key.partition("."), first.partition(".")
+    return (number_in(number), moment) >= (number_in(lowest), since)
 
 
 def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:

@@ -16,6 +16,7 @@ _WHAT: Final[dict[str, str]] = {
     NoticeKind.REMINDER: "a reminder",
     NoticeKind.ESCALATED: "that they are needed now",
     NoticeKind.CHANGED: "that they are needed again",
+    NoticeKind.VOIDED: "that their approval counts no more",
     NoticeKind.RELIEVED: "that they are not needed now",
     NoticeKind.HELD: "that the run is held",
     NoticeKind.OUTCOME: "how it ended",

@@ -45,7 +45,7 @@ OF_A_SCHEME: Final = 20
 _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # seconds of the turn that must be left when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
-_AFTER_OTHERS: Final = (NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
+_AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
     "The trail of a run is damaged, or says what no worker writes, so no one is told about that run. "

@@ -14,6 +14,7 @@ class NoticeKind(StrEnum):
     REMINDER = "reminder"
     ESCALATED = "escalated"
     CHANGED = "changed"
+    VOIDED = "voided"
     RELIEVED = "relieved"
     HELD = "held"
     OUTCOME = "outcome"
@@ -28,7 +29,7 @@ ASKING: Final = frozenset(
     {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED, NoticeKind.HELD}
 )
 """The kinds that ask for a decision."""
-INFORMING: Final = frozenset({NoticeKind.RELIEVED, NoticeKind.OUTCOME, NoticeKind.UNSTUCK})
+INFORMING: Final = frozenset({NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.OUTCOME, NoticeKind.UNSTUCK})
 """The kinds after which there is nothing to do."""
 
 

@@ -34,6 +34,8 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
             return f"Escalated to you: your approval is needed for {run}{soon}: {steps}"
         case NoticeKind.CHANGED:
             return f"The plan changed, please look again at {run}{soon}: {steps}"
+        case NoticeKind.VOIDED:
+            return f"Your approval of {run} counts no more, nothing to do for you: {steps}"
         case NoticeKind.RELIEVED:
             return f"{_relieved(facts)}: {steps}"
         case NoticeKind.HELD:
@@ -71,6 +73,8 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
             return f"Others have not decided yet, so your approval is asked for, too: {what}"
         case NoticeKind.CHANGED:
             return f"What you decided counts no more; please look again at {what}"
+        case NoticeKind.VOIDED:
+            return f"The approval that you gave counts no more, and nothing is needed from you: {what}"
         case NoticeKind.RELIEVED:
             return _nothing_more(facts)
         case NoticeKind.HELD:

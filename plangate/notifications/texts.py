@@ -29,7 +29,7 @@ _NOTED: Final = (NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, N
 _WITH_REASONS: Final = (NoticeKind.STUCK, NoticeKind.HELD)
 _BY: Final = ("approved", "rejected", "resolved")
 _ONE_SUBJECT: Final = {
-    "approving": _DECIDING | {NoticeKind.RELIEVED},
+    "approving": _DECIDING | {NoticeKind.VOIDED, NoticeKind.RELIEVED},
     "deciders": frozenset({NoticeKind.STUCK, NoticeKind.UNSTUCK}),
 }
 """The kinds of which the last notice about a run says more than those before."""

@@ -128,6 +128,56 @@ def test_an_approval_that_got_too_old_is_asked_for_again() -> None:
     assert said(due(*ended, again, told=told)) == ["dana changed", "kim needed"]
 
 
+HEAD = Requirement(needs=(Need(role="boss", count=1),))
+
+
+def test_who_may_not_approve_the_new_revision_hears_once_that_nothing_is_needed_from_them() -> None:
+    first, second = drafted(requirement=TWO), drafted(revision=2, requirement=HEAD)
+    asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
+    events = (first, decided("dana", first.fingerprint), asked, second)
+    found = due(*events, told=sent(due(first)))
+    assert said(found) == ["dana voided", "head needed", "kim relieved"]
+    facts = next(one.facts for one in found if one.person == "dana")
+    assert facts.happened == "head asked for changes, and the plan was drafted again"
+    assert facts.deadline is None
+    told = sent(found, sent(due(first)))
+    again = decided("head", second.fingerprint, Choice.REQUEST_CHANGES)
+    third = drafted(revision=3, requirement=HEAD)
+    found = due(*events, again, third, told=told)
+    assert [one.event for one in found if one.person == "dana"] == ["voided:2"]
+    ended = due(*events, decided("head", second.fingerprint), told=sent(due(first)))
+    assert "dana voided" in said(ended)
+
+
+def test_who_is_asked_again_is_not_told_that_nothing_is_needed() -> None:
+    first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
+    asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
+    events = (first, decided("dana", first.fingerprint), asked, second)
+    told = sent(due(*events))
+    assert said(due(*events, told=told)) == ["dana changed", "kim needed"]
+    drafting = decided("head", second.fingerprint, Choice.REQUEST_CHANGES)
+    assert said(due(*events, drafting)) == []
+    ended = Closed(outcome=Outcome.WITHDRAWN)
+    assert said(due(*events, ended, told=told)) == ["dana relieved", "kim relieved", "rita outcome"]
+
+
+def test_neither_an_author_nor_who_asked_for_changes_is_told_that_their_own_approval_is_void() -> None:
+    first = drafted(requirement=TWO)
+    approved = (first, decided("dana", first.fingerprint))
+    for choice, author in ((Choice.EDIT, "dana"), (Choice.REQUEST_CHANGES, "")):
+        second = drafted(revision=2, requirement=HEAD, author=author)
+        assert said(due(*approved, decided("dana", first.fingerprint, choice), second)) == ["head needed"]
+
+
+def test_who_lost_the_role_since_they_approved_hears_that_their_approval_is_void() -> None:
+    lost = LostApproval(name="dana", reason="has the role no more")
+    again = Reopened(fingerprint=PLAN.fingerprint, step=1, lost=(lost,), reopened_at=NOON, deadline=DEADLINE)
+    events = (PLAN, decided("dana", PLAN.fingerprint), again)
+    found = due(*events, people=with_changed("dana", roles=()))
+    assert said(found) == ["dana voided", "kim needed"]
+    assert said(due(*events, people=with_changed("dana", active=False))) == ["kim needed"]
+
+
 def test_who_was_relieved_is_asked_again_when_the_approval_is_taken_back() -> None:
     approved = (PLAN, decided("dana", PLAN.fingerprint))
     told = sent(due(PLAN))
