@@ -4,7 +4,7 @@ Two things make a run be looked at: it moved (`plangate.records.moved`), or who 
 open runs are looked at again, some at a time. The cursor moves in the transaction that has the notices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,7 +26,7 @@ from plangate.records.moved import moved_since
 from plangate.records.notices import KEPT_FOR, Change, Entering, Entry, Told, bring_up_to_date, told_about
 from plangate.records.notifier_turn import Turn, move_cursor, move_sweep
 from plangate.records.tables import IS_OPEN, runs
-from plangate.records.trail import read_trails
+from plangate.records.trail import read_intact_trails
 
 AT_ONCE: Final = 100
 """Runs that are looked at in one transaction."""
@@ -45,7 +45,7 @@ class Look:
         checkpoint: up to which everything is followed once these are entered; None if more runs moved.
         swept_to: up to which open run the audience of now was looked at; None if to the last.
         is_sweeping: whether the sweep goes on with this look.
-        damaged: the runs that cannot be read, each with the reason.
+        damaged: the runs whose trail is damaged, or cannot be read, each with the reason.
     """
 
     followed: tuple[Followed, ...] = ()
@@ -53,7 +53,7 @@ class Look:
     checkpoint: int | None = None
     swept_to: str | None = None
     is_sweeping: bool = False
-    damaged: tuple[str, ...] = ()
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_more(self) -> bool:
@@ -123,19 +123,19 @@ class Follower:
 
     def enter(
         self, connection: Connection, look: Look, turn: Turn, audience: Audience, now: datetime
-    ) -> tuple[Change, tuple[str, ...]]:
+    ) -> tuple[Change, dict[str, str]]:
         """Enter what the runs of a look call for, and move the cursor; call `keep` after the commit.
 
         Return what changed, and why runs were left out. One whose notices cannot be told apart by any error
         must not keep others from being told: it is looked at again when it moves, or the audience changes.
         """
         told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]
-        wanted, left_out = {}, []
+        wanted, left_out = {}, {}
         for one in told:
             try:
                 entries = [entry_of(notice) for notice in notices_due(one, audience, now)]
             except Exception as error:  # noqa: BLE001  one run may not end the notices about all others
-                left_out.append(_cannot_be_followed(one.run.workflow_id, error))
+                left_out[one.run.workflow_id] = _cannot_be_followed(one.run.workflow_id, error)
                 continue
             keep_until = None if one.ended_at is None else one.ended_at + KEPT_FOR
             wanted[one.run.workflow_id] = entries, keep_until
@@ -145,7 +145,7 @@ class Follower:
             move_cursor(connection, look.checkpoint)
         if look.is_sweeping:
             move_sweep(connection, audience.key, look.swept_to)
-        return change, tuple(left_out)
+        return change, left_out
 
     def keep(self, look: Look) -> None:
         """Remember what was entered, so that it is not looked at again."""
@@ -171,24 +171,22 @@ def _open_after(connection: Connection, workflow_id: str) -> list[str]:
     return list(connection.scalars(query.order_by(runs.c.workflow_id).limit(AT_ONCE)))
 
 
-def _read(connection: Connection, ids: Sequence[str]) -> tuple[tuple[Followed, ...], tuple[str, ...]]:
+def _read(connection: Connection, ids: Sequence[str]) -> tuple[tuple[Followed, ...], dict[str, str]]:
     if not ids:
-        return (), ()
+        return (), {}
     told = told_about(connection, ids)
-    found, damaged = [], []
-    for workflow_id, entries in read_trails(connection, ids):
+    found, damaged = [], {}
+    for workflow_id, entries in read_intact_trails(connection, ids):
         if isinstance(entries, TrailDamaged):
-            damaged.append(str(entries))
-            continue
-        if not entries:
+            damaged[workflow_id] = str(entries)
             continue
         try:
             found.append(_followed(workflow_id, entries, told[workflow_id]))
         except StatusContradicts as error:
-            damaged.append(str(error))
+            damaged[workflow_id] = str(error)
         except Exception as error:  # noqa: BLE001  a trail that no worker writes may fail anywhere
-            damaged.append(_cannot_be_followed(workflow_id, error))
-    return tuple(found), tuple(damaged)
+            damaged[workflow_id] = _cannot_be_followed(workflow_id, error)
+    return tuple(found), damaged
 
 
 def _cannot_be_followed(workflow_id: str, error: Exception) -> str:

@@ -26,6 +26,7 @@ from plangate.notifications.outgoing import HOUR, OutgoingMessage, Reader, is_re
 from plangate.presentation.clock import now as machine_time
 from plangate.records.database import Database
 from plangate.records.deliveries import (
+    DAMAGED,
     Due,
     Result,
     begin_sending,
@@ -46,9 +47,11 @@ _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # seconds of the turn that must be left when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
 _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
+_HELD_FOR: Final = timedelta(minutes=10)  # then its run is judged again
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
-    "The trail of a run is damaged, or says what no worker writes, so no one is told about that run. "
+    "The trail of a run is damaged, or says what no worker writes, so no one is told about that run, and "
+    "what was to be sent is held back. "
     "`plangate audit verify` names it, and so does the log of the process that sends notices."
 )
 _TIME: Final = select(func.clock_timestamp(type_=Moment))  # now() is when the transaction began
@@ -132,6 +135,7 @@ class Ledger:
         self._judged: dict[str, datetime] = {}
         self._results: dict[int, Result] = {}
         self._under_way: set[int] = set()
+        self._damaged: set[str] = set()
         self._troubles: dict[str, str] = {}
         self._lock = Lock()
 
@@ -172,7 +176,7 @@ class Ledger:
             is_sweeping = turn.swept_to is not None or turn.audience != audience.key
             again = self._to_judge(due, now, is_sweeping=is_sweeping)
             look = self._follower.look(connection, turn, audience, again) if is_free else Look()
-        self._report_damaged(look.damaged)
+        self._report_damaged(look.damaged.values())
         if not is_free:
             self._note_what_is_left(audience, now)
             return HandedOut((), now, is_mine=False)
@@ -236,6 +240,8 @@ class Ledger:
             if is_outdated:
                 look = Look()
             change, left_out = self._follower.enter(connection, look, turn, audience, now)
+            self._damaged -= {one.run.workflow_id for one in look.followed}
+            self._damaged |= look.damaged.keys() | left_out.keys()
             if look.is_sweeping:  # whoever came to be away since
                 away = list(map(entry_of, absence_notices(audience)))
                 enter_more(connection, away, audience.addresses_of, now)
@@ -250,7 +256,7 @@ class Ledger:
             self._under_way |= {part.id for message in messages for part in message.parts}
         self._forget_troubles(told)
         self._follower.keep(look)
-        self._report_damaged(left_out)
+        self._report_damaged(left_out.values())
         if change.entered or change.cancelled:
             _log.debug("Notices were entered.", action="notices", **change.model_dump())
         has_more = is_outdated or look.has_more or len(messages) == room > 0
@@ -271,7 +277,7 @@ class Ledger:
         """Note what is sent now as being sent: one for each address, and not too many for each scheme.
 
         What is for an address that the person does not have any more is cancelled, and what was not judged
-        by the audience of now waits for that.
+        by the audience of now waits for that. What is about a run whose trail is damaged is held back.
         """
         now = self._clock(connection)
         under_way = Counter(map(scheme_of, busy))
@@ -281,6 +287,9 @@ class Ledger:
         ]
         cancel(connection, [one.id for one in gone], now)
         due = tuple(one for one in due if one not in gone and look.has_judged(one.workflow_id))
+        held = [one.id for one in due if one.workflow_id in self._damaged]
+        postpone(connection, held, now + _HELD_FOR, DAMAGED)
+        due = tuple(one for one in due if one.workflow_id not in self._damaged)
         if not due:
             return ()
         sent = messages_since(connection, {one.person for one in due}, now - HOUR, now)

@@ -14,6 +14,8 @@ from plangate.records.tables import deliveries, notices
 AT_ONCE: Final = 500
 HELD_BACK: Final = "held back by the hourly limit"
 """Why a delivery without an attempt waits longer than to be combined with others."""
+DAMAGED: Final = "held back, because the trail of the run is damaged"
+"""Why a delivery waits until the trail of its run is intact again."""
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 _LONGEST_WAIT: Final = timedelta(days=2)
@@ -172,9 +174,11 @@ def _storable(text: str) -> str:
     return text.replace("\0", "�").encode(errors="replace").decode()
 
 
-def postpone(connection: Connection, ids: Sequence[int], until: datetime) -> None:
-    """Delay these until then, because their address has reached the hourly limit."""
-    values = {"next_at": until, "reason": HELD_BACK}
+def postpone(connection: Connection, ids: Sequence[int], until: datetime, reason: str = HELD_BACK) -> None:
+    """Delay these until then, by default because their address has reached the hourly limit."""
+    if not ids:
+        return
+    values = {"next_at": until, "reason": reason}
     connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
 
 
@@ -195,7 +199,7 @@ def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple
     """Return what did not arrive, newest first: refused, given up, to be retried, or held back."""
     columns = [notices.c.workflow_id, notices.c.kind]
     names = ("person", "address", "state", "reason", "attempts", "next_at", "ended_at")
-    is_late = or_(deliveries.c.attempts > 0, deliveries.c.reason == HELD_BACK)
+    is_late = or_(deliveries.c.attempts > 0, deliveries.c.reason.in_((HELD_BACK, DAMAGED)))
     query = (
         select(*columns, *(deliveries.c[name] for name in names))
         .join_from(deliveries, notices, deliveries.c.notice == notices.c.id)

@@ -132,13 +132,9 @@ class OpenTrail:
         Raises:
             TrailDamaged: a link is broken.
         """
-        entries = self.entries()
-        broken = next(broken_links(self.workflow_id, entries), None)
-        last = entries[-1].hash if entries else FIRST_HASH
-        if broken is None and (len(entries), last) != (self._number, self._hash):
-            broken = Finding(workflow_id=self.workflow_id, what="its last entries are not those written last")
-        if broken is not None:
-            raise _damaged(self.workflow_id, str(broken))
+        damage = _damage(self.workflow_id, self.entries(), self._number, self._hash)
+        if damage is not None:
+            raise damage
 
     def state(self) -> RunState:
         """Return the run's state after these entries."""
@@ -347,6 +343,33 @@ def read_trails(
                 yield workflow_id, tuple(_entry(row) for row in rows[workflow_id])
             except TrailDamaged as error:
                 yield workflow_id, error
+
+
+def read_intact_trails(
+    connection: Connection, workflow_ids: Sequence[str]
+) -> Iterator[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]]:
+    """Yield the same as `read_trails`, with the error, too, if links are broken, or entries missing."""
+    columns = runs.c.workflow_id, runs.c.entry_count, runs.c.head_hash
+    found = connection.execute(select(*columns).where(runs.c.workflow_id.in_(workflow_ids)))
+    heads = {row.workflow_id: (row.entry_count, row.head_hash) for row in found}
+    for workflow_id, entries in read_trails(connection, workflow_ids):
+        if isinstance(entries, TrailDamaged):
+            yield workflow_id, entries
+        elif workflow_id not in heads:
+            yield workflow_id, _damaged(workflow_id, "the run is not on the record any more")
+        else:
+            yield workflow_id, _damage(workflow_id, entries, *heads[workflow_id]) or entries
+
+
+def _damage(
+    workflow_id: str, entries: Sequence[AuditEntry], number: int, last_hash: str
+) -> TrailDamaged | None:
+    """Return what is wrong with the links of a trail, whose last entry has this number and hash."""
+    broken = next(broken_links(workflow_id, entries), None)
+    last = entries[-1].hash if entries else FIRST_HASH
+    if broken is None and (len(entries), last) != (number, last_hash):
+        broken = Finding(workflow_id=workflow_id, what="its last entries are not those written last")
+    return None if broken is None else _damaged(workflow_id, str(broken))
 
 
 def _can_be_held(workflow_id: str) -> bool:

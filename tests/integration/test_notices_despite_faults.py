@@ -14,6 +14,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.people import Absence
 from plangate.domain.seers import Seers
 from plangate.notifications import readers
+from plangate.notifications.failures import not_told_about
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.outgoing import MOST_COPIES
@@ -161,6 +162,35 @@ async def test_operators_hear_of_each_damaged_trail_and_of_no_hidden_run(
         await telling.notifier.settle()
     assert [one.person for one in post.sent] == ["olga", "olga"]
     assert "payroll" not in "".join(one.model_dump_json() for one in post.sent)
+
+
+def edited(connection: Connection, name: str, edit: Callable[[str], str]) -> None:
+    """Edit the first entry of a trail."""
+    of_it = audit_entries.c.workflow_id == name, audit_entries.c.number == 1
+    written = connection.execute(select(audit_entries.c.event).where(*of_it)).scalar_one()
+    connection.execute(update(audit_entries).where(*of_it).values(event=edit(written)))
+
+
+async def test_what_waits_about_a_run_whose_trail_was_edited_is_held_back_until_it_is_mended(
+    telling: Telling,
+) -> None:
+    reminding = FINANCE.model_copy(update={"remind": (3_600,)})
+    for name in ("sound", "edited"):
+        telling.put(name, requirement=reminding)
+    assert await telling.told() == ["dana needed"] * 2 + ["kim needed"] * 2
+    with telling.database.write() as connection:
+        take_the_guards_off(connection)
+        edited(connection, "edited", lambda event: event.replace('"rita"', '"kim"'))
+    telling.now += timedelta(hours=23, minutes=1)
+    assert await telling.told() == ["dana reminder", "kim reminder", "olga trouble"]
+    (waits, _) = not_told_about(telling.database, "edited")
+    assert "held back, because the trail of the run is damaged" in str(waits)
+    telling.now += timedelta(minutes=11)
+    assert await telling.told() == []
+    with telling.database.write() as connection:
+        edited(connection, "edited", lambda event: event.replace('"kim"', '"rita"'))
+    telling.now += timedelta(minutes=11)
+    assert await telling.told() == ["dana reminder", "kim reminder"]
 
 
 # Clocks
