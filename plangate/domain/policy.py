@@ -162,7 +162,10 @@ class Requirement(Frozen):
 
 
 class Rule(Frozen):
-    """The approvals that one rule asks for if it matches; without needs, it exempts the step."""
+    """The approvals that one rule asks for if it matches; without needs, it exempts the step.
+
+    Its window and freezes count in both cases.
+    """
 
     name: str
     needs: tuple[Need, ...] = ()
@@ -177,6 +180,11 @@ class Rule(Frozen):
     working: WorkingTime | None = None
     escalations: tuple[Escalation, ...] = ()
     remind: tuple[int, ...] = ()
+
+    @property
+    def limits_times(self) -> bool:
+        """Whether it says when steps may begin."""
+        return self.window is not None or bool(self.freezes)
 
 
 class ResolveRule(Frozen):
@@ -194,10 +202,12 @@ class ResolveRule(Frozen):
 class Matched(Frozen):
     """The rules that matched one step.
 
-    ``unclear`` are the names of the resolve rules whose condition is neither true nor false of it.
+    ``times`` are rules that only limit when it begins: their condition is neither true nor false of it, and
+    they need no approval. ``unclear`` are the names of the resolve rules of which that is so.
     """
 
     rules: tuple[Rule, ...] = ()
+    times: tuple[Rule, ...] = ()
     resolve: tuple[ResolveRule, ...] = ()
     see: tuple[Seers, ...] = ()
     unclear: frozenset[str] = frozenset()
@@ -254,13 +264,17 @@ def combined(
     """Combine the rules that matched each step with the policy's demands of every plan.
 
     This takes the largest count for each role, the shortest time limits, the longest cooling off, the
-    strongest proof, and all reminders, windows and freezes. It keeps only the escalations that every rule
+    strongest proof, and all reminders, windows and freezes; the last two also of rules that need no approval.
+    It keeps only the escalations that every rule
     with the role allows. A step without a matching rule gets ``default``. A plan needs no approval only if no
     matching rule demands anything. It may be approved together with others, or have its details in notices,
     only if every rule that demands something allows that.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
+    timing = [
+        rule for rule in (*asked, *(rule for one in matched for rule in one.times)) if rule.limits_times
+    ]
     counts: dict[str, int] = {}
     for need in (need for rule in demanding for need in rule.needs):
         counts[need.role] = max(need.count, counts.get(need.role, 0))
@@ -270,7 +284,7 @@ def combined(
         assurance=max((rule.assurance for rule in demanding), default=Assurance.TYPED),
         approval_valid_for=_least(rule.approval_valid_for for rule in demanding),
         timeout_seconds=_least(rule.timeout_seconds for rule in demanding),
-        rules=tuple(dict.fromkeys(rule.name for rule in (demanding or asked))),
+        rules=tuple(dict.fromkeys(rule.name for rule in (*(demanding or asked), *timing))),
         policy_hash=policy_hash,
         resolvers=resolvers_of(matched, approving_roles(needs)),
         hold_seconds=hold_seconds,
@@ -282,8 +296,8 @@ def combined(
         working=_each_once((rule.working,) for rule in demanding if rule.working),
         escalations=escalations_for_all((_roles(rule.needs), rule.escalations) for rule in demanding),
         remind=_reminders(rule.remind for rule in demanding),
-        windows=_each_once((rule.window,) for rule in demanding),
-        freezes=_each_once(rule.freezes for rule in demanding),
+        windows=_each_once((rule.window,) for rule in timing),
+        freezes=_each_once(rule.freezes for rule in timing),
     )
 
 

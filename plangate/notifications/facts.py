@@ -64,13 +64,19 @@ def ended_because(run: RunState) -> str:
             by = decided_by(run)
             return f"it was rejected by {by}" if by else "it was rejected"
         case Outcome.EXPIRED:
-            return "it expired: its deadline passed without the approvals that it needs"
+            return f"it expired: {_expired_because(run)}"
         case Outcome.WITHDRAWN:
             return "it was withdrawn"
         case Outcome.FAILED:
             return _failed_because(run)
         case _:
             assert_never(run.closed.outcome)
+
+
+def _expired_because(run: RunState) -> str:
+    if run.is_approved:  # or it needs no approval
+        return "its rules left no time in which its steps may begin"
+    return "its deadline passed without the approvals that it needs"
 
 
 def _skipped(run: RunState) -> str:
@@ -127,6 +133,8 @@ def verdict_on(run: RunState, *, is_of_hold: bool = False) -> dict[str, str]:
     A comment is text that a person typed: it is among them only where every rule allows details.
     """
     outcome = run.closed.outcome if run.closed is not None else None
+    if outcome is Outcome.EXPIRED and run.is_approved:
+        return {"verdict": "expired before it could begin", "by": ""}
     if outcome is Outcome.EXPIRED:
         has_some = bool(run.approvers) and not is_of_hold and run.held is None
         return {"verdict": f"expired without {'enough approvals' if has_some else 'a decision'}", "by": ""}

@@ -46,11 +46,11 @@ def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[F
     yield from _faults_of_reminders(rule, at)
     of_review = (rule.timeout_seconds, rule.working, rule.remind, rule.approval_valid_for)
     of_consent = (rule.batch, rule.notify_details)
-    of_beginning = (rule.cooling_seconds, rule.window, rule.freezes)
-    if (any((*of_review, *of_consent, *of_beginning)) or rule.assurance > Assurance.TYPED) and not rule.needs:
+    if (
+        any((*of_review, *of_consent, rule.cooling_seconds)) or rule.assurance > Assurance.TYPED
+    ) and not rule.needs:
         without = (
-            "assurance, timeout, remind, approval_valid_for, settle, window, freeze, batch and "
-            "notify_details have no effect"
+            "assurance, timeout, remind, approval_valid_for, settle, batch and notify_details have no effect"
         )
         yield Fault(at, f"needs no approval, so {without}; remove them")
 

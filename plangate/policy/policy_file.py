@@ -81,7 +81,8 @@ class UnclearMatch(Frozen):
     """A rule whose condition is neither true nor false of a step, and whether it then matches.
 
     ``resolves``: it says who may resolve, who then needs its roles and a role that could approve the plan.
-    ``sees``: it says who may see the run.
+    ``sees``: it says who may see the run. ``waits``: it needs no approval, and only its window and freezes
+    count.
     """
 
     rule: str
@@ -89,6 +90,7 @@ class UnclearMatch(Frozen):
     counts: bool
     resolves: bool = False
     sees: bool = False
+    waits: bool = False
 
 
 class StepExplanation(Frozen):
@@ -96,7 +98,8 @@ class StepExplanation(Frozen):
 
     ``resolve`` are those that say who may resolve a held run; if there are none, those who could approve it
     may. ``see`` are those that say who may see the run; if there are none, everyone in the list of people
-    may.
+    may. ``times`` are those of which only the window and freezes count, because it is unclear whether they
+    match.
     """
 
     number: int
@@ -105,6 +108,7 @@ class StepExplanation(Frozen):
     unclear: tuple[UnclearMatch, ...] = ()
     resolve: tuple[str, ...] = ()
     see: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
 
 class Explanation(Frozen):
@@ -236,6 +240,7 @@ class FilePolicy:
             rules=tuple(self._rules[name][0] for name in step.rules if name in self._rules),
             resolve=tuple(self._resolve[name][0] for name in step.resolve),
             see=tuple(self._see[name][0] for name in step.see),
+            times=tuple(self._rules[name][0] for name in step.times),
             unclear=frozenset(one.rule for one in step.unclear if one.resolves),
         )
 
@@ -246,7 +251,8 @@ class FilePolicy:
                 counts = condition.holds(variables, recent)
             except Unclear as error:
                 counts = bool(rule.needs)
-                unclear.append(UnclearMatch(rule=name, reason=str(error), counts=counts))
+                waits = rule.limits_times and not counts
+                unclear.append(UnclearMatch(rule=name, reason=str(error), counts=counts, waits=waits))
             if counts:
                 matched.append(name)
         resolve, unclear_resolve = _narrowing(self._resolve, variables, recent)
@@ -258,6 +264,7 @@ class FilePolicy:
             tool=step.tool,
             rules=tuple(matched) or (DEFAULT_RULE,),
             unclear=tuple(unclear),
+            times=tuple(one.rule for one in unclear if one.waits),
             resolve=tuple(resolve),
             see=tuple(see),
         )

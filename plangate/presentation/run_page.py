@@ -45,6 +45,7 @@ from plangate.presentation.words import (
     NO_LONGER_COUNTS,
     SUPPLIED,
     UNKNOWN_SENDER,
+    WAITING,
     author_words,
     by_one_touch,
     proof_words,
@@ -222,7 +223,8 @@ def _title(status: Status, now: datetime | None) -> str:
     is_executed = status.state == Outcome.EXECUTED
     but = f", {'but' if is_executed else 'and'} {' and '.join(parts)}" if parts else ""
     waits = now is not None and status.waits_until(now) is not None
-    state = APPROVED_AND_WAITING if waits else spelled(status.state)
+    waiting = APPROVED_AND_WAITING if status.approved_by else WAITING
+    state = waiting if waits else spelled(status.state)
     return f"{status.workflow_id}  {state}{but}"
 
 

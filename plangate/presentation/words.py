@@ -18,7 +18,8 @@ from plangate.presentation.program import program
 UNKNOWN_SENDER: Final = "unknown sender"
 NO_LONGER_COUNTS: Final = "no longer counts"
 SUPPLIED: Final = "plan supplied by the requester"
-APPROVED_AND_WAITING: Final = "approved, waits to begin"
+WAITING: Final = "waits to begin"
+APPROVED_AND_WAITING: Final = f"approved, {WAITING}"
 
 
 def spelled(word: str) -> str:

@@ -100,6 +100,11 @@ async def waited_for_its_moment(gate: Gate) -> str:
     return await _ended(gate, status.workflow_id)
 
 
+async def waited_without_approval(gate: Gate) -> str:
+    plan = {**notes("one", "two"), "not_before": (now() + timedelta(seconds=2)).isoformat()}
+    return await _ended(gate, await gate.submit(plan=plan))
+
+
 async def taken_back_while_it_waited(gate: Gate) -> str:
     plan = {**notes("one"), "not_before": (now() + timedelta(hours=1)).isoformat()}
     status = await gate.in_review(plan=plan)
@@ -411,6 +416,7 @@ PATHS: tuple[Path, ...] = (
     taken_back_while_cooling_off,
     withdrawn_while_cooling_off,
     waited_for_its_moment,
+    waited_without_approval,
     taken_back_while_it_waited,
     rejected_while_a_stop_held_its_step,
     withdrawn_in_review,
@@ -454,6 +460,7 @@ POLICIES: Mapping[Path, Policy] = {
     held_until_the_deadline: wants(("anyone", 1), hold_seconds=1),
     taken_back_while_cooling_off: wants(("anyone", 1), cooling_seconds=2),
     waited_for_its_moment: wants(("anyone", 1), windows=(EVERY_DAY,), freezes=(NEW_YEAR,)),
+    waited_without_approval: wants(windows=(EVERY_DAY,), freezes=(NEW_YEAR,)),
     withdrawn_while_cooling_off: wants(("anyone", 1), cooling_seconds=60),
     struck_then_approved: wants(("anyone", 1), strike_keeps_approver=True),
     escalated_then_approved: wants(

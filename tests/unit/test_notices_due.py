@@ -472,6 +472,21 @@ def test_each_step_is_in_the_one_list_that_is_true_and_the_end_says_what_became_
     assert "secret" not in facts.model_dump_json()
 
 
+@pytest.mark.parametrize(
+    ("events", "happened", "verdict"),
+    [
+        ((PLAN,), "its deadline passed without the approvals", "expired without a decision"),
+        (APPROVED, "its rules left no time in which its steps may begin", "expired before it could begin"),
+        ((drafted(requirement=Requirement()),), "its rules left no time", "expired before it could begin"),
+    ],
+    ids=["not approved", "approved", "free"],
+)
+def test_the_requester_hears_why_it_expired(events: tuple[Event, ...], happened: str, verdict: str) -> None:
+    (facts,) = (one.facts for one in due(*events, Closed(outcome=Outcome.EXPIRED)))
+    assert happened in facts.happened
+    assert facts.verdict == verdict
+
+
 def test_a_rule_that_no_one_can_satisfy_is_told_at_once() -> None:
     left = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
     assert said(due(PLAN, people=left)) == ["olga stuck", "rita stuck"]

@@ -167,8 +167,8 @@ def test_every_fault_is_listed_with_its_rule_and_its_place(tmp_path: Path) -> No
         ".needs[0].count: must be at least 1",
         ".needs[0].cuont: unknown field; remove it",
         (
-            "needs no approval, so assurance, timeout, remind, approval_valid_for, settle, window, freeze, "
-            "batch and notify_details have no effect"
+            "needs no approval, so assurance, timeout, remind, approval_valid_for, settle, batch and "
+            "notify_details have no effect"
         ),
         ".timeout: 'soon' cannot be read",
         '.assurance: must be "typed", "login" or "signed"',

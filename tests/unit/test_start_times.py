@@ -10,7 +10,7 @@ from plangate.audit.rules import broken_story
 from plangate.domain.audit import Claimed, Drafted, Outcome, entry_after
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.lifecycle import may_end
-from plangate.domain.plan import Plan, ProposedPlan, fingerprint_of
+from plangate.domain.plan import Plan, ProposedPlan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement, asks_for_less, strictest
 from plangate.domain.run import Phase, RunState, key_of
 from plangate.domain.start_times import Beginning, StartSpan, StartTimes, calendar_words
@@ -33,7 +33,7 @@ from tests.support.build import (
 from tests.support.fakes import AUDIENCE
 from tests.support.start_stories import difference
 from tests.support.times import times
-from tests.unit.test_policy_file import explain, faults, policy, rule
+from tests.unit.test_policy_file import explain, faults, policy, refund, rule
 
 OFFICE = Calendar(name="office", zone="Europe/Berlin", hours=(Hours(begin=time(9), end=time(17)),))
 NIGHTS = Calendar(name="nights", zone="UTC", weekdays=(5,), hours=(Hours(begin=time(22), end=time(4)),))
@@ -136,6 +136,24 @@ def test_an_auditor_finds_a_step_that_began_outside_its_times(at: datetime, word
     assert any(words in what for what in found) if words else found == []
 
 
+def test_an_auditor_finds_a_step_that_began_out_of_its_window_without_approval() -> None:
+    one = waiting(Requirement(windows=(OFFICE,)))
+    trail = chained([requested(), one])
+    for at, count in ((NOON, 0), (NOON + 5 * HOUR, 1)):
+        claim = entry_after(
+            trail[-1].hash,
+            workflow_id=RUN,
+            number=3,
+            key="claim",
+            at=at,
+            actor="w@h",
+            event=claimed(state_after(one)),
+        )
+        found = [what.what for what in broken_story(RUN, [*trail, claim])]
+        assert [what for what in found if "no step begins before 2026-01-02 08:00" in what] == found
+        assert len(found) == count
+
+
 def test_an_auditor_finds_a_step_that_began_before_the_moment_that_its_plan_names() -> None:
     later = NOON + timedelta(days=3)
     one = waiting(Requirement(needs=(Need(role="anyone", count=1),)), not_before=later)
@@ -215,15 +233,41 @@ def test_rules_name_calendars_and_all_that_match_count(tmp_path: Path) -> None:
     assert calendar_words(found.windows[0]) == "Mon-Fri 09:00-17:00 Europe/Berlin"
 
 
+FREE = CALENDARS + rule("step.tool == 'note'", "[]", "notes", "window = 'office'\nfreeze = 'year-end'")
+NOTE = Step(tool="note", arguments={"text": "x"})
+
+
+def test_the_times_of_a_rule_that_needs_no_approval_count_alone_and_beside_others(tmp_path: Path) -> None:
+    alone = explain(policy(tmp_path, FREE), NOTE).requirement
+    both = explain(policy(tmp_path, FREE + rule("step.tool == 'refund'", name="money")), NOTE, refund(1))
+    default = explain(policy(tmp_path, CALENDARS + "[default]\nneeds = []\nwindow = 'office'\n")).requirement
+    assert [bool(one.needs) for one in (alone, both.requirement, default)] == [False, True, False]
+    for one in (alone, both.requirement):
+        assert ([at.name for at in one.windows], [at.name for at in one.freezes]) == (
+            ["office"],
+            ["year-end"],
+        )
+    assert both.requirement.rules == ("money", "notes")
+    assert [one.name for one in default.windows] == ["office"]
+    assert not explain(policy(tmp_path, FREE)).requirement.windows
+
+
+def test_where_it_is_unclear_whether_a_rule_frees_a_step_its_times_count_and_it_frees_nothing(
+    tmp_path: Path,
+) -> None:
+    unclear = CALENDARS + rule("step.tool == 'refund' || 1 / 0 == 1", "[]", "odd", "window = 'office'")
+    found = explain(policy(tmp_path, unclear), NOTE)
+    assert [need.role for need in found.requirement.needs] == ["anyone"]
+    assert [one.name for one in found.requirement.windows] == ["office"]
+    assert found.requirement.rules == ("default", "odd")
+    assert [(one.counts, one.waits) for one in found.steps[0].unclear] == [(False, True)]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (rule("true", more="window = 'office'"), "'office' is not a calendar in this file"),
         (rule("true", more="freeze = 'office'"), "'office' is not a calendar in this file"),
-        (
-            CALENDARS + rule("true", "[]", more="window = 'office'"),
-            "window, freeze, batch and notify_details",
-        ),
         (
             '[[calendar]]\nname = "no"\nzone = "UTC"\nweekdays = []\n' + rule("true", more="window = 'no'"),
             "are empty, and there are no extra_days",

@@ -15,10 +15,12 @@ from plangate.domain.status import Status
 from plangate.policy.policy_file import policy_in
 from plangate.policy.starting import starts_of
 from plangate.presentation.clock import now
+from plangate.presentation.run_page import run_page
 from tests.support.gate import Gate
 from tests.support.impatient import make_impatient
 from tests.support.policies import wants
 from tests.support.sealed_records import Everybody
+from tests.unit.test_run_page import printed
 from tests.workflow.test_the_requirement_is_derived_again import asked, begun, examined, planned, put_there
 
 HOUR = timedelta(hours=1)
@@ -80,6 +82,25 @@ async def test_a_step_begins_when_its_window_does_and_a_worker_may_die_meanwhile
         await asyncio.sleep(0.1)
         assert gate.notebook.texts() == []
         assert kinds(gate, status) == ["requested", "drafted", "decided"]
+        await until_moment(gate, status, begin)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert not broken(gate, status)
+
+
+async def test_a_plan_that_needs_no_approval_waits_for_its_window_too(idle_gate: Gate) -> None:
+    gate = idle_gate
+    begin = opens_in(gate, hours=5)
+    gate.policy = wants(windows=(daily(begin, 2),))
+    async with gate.worker():
+        status = await gate.until("executing", await gate.submit("one"))
+        at = await time_of(gate, status)
+        assert status.waits_until(at) == begin
+        shown = printed(run_page(status, at))
+        assert "approved" not in shown
+        assert f"at {begin:%-d %b %H:%M}:00 UTC, in " in shown
+        assert f"steps begin Mon-Sun {begin:%H:%M}-" in shown
+        await over(gate, status, 3 * HOUR)
+        assert kinds(gate, status) == ["requested", "drafted"]
         await until_moment(gate, status, begin)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert not broken(gate, status)

@@ -139,7 +139,7 @@ def _add_origin(shown: page.Page, here: console.Console, source: origin.Origin) 
 
 def _needs_of(rule: domain.Rule) -> str:
     if not rule.needs:
-        return "needs no approval"
+        return ", ".join(["needs no approval", *_times_of(rule)])
     parts = [" and ".join(map(str, rule.needs))]
     if rule.assurance is not assurance.Assurance.TYPED:
         parts.append(str(rule.assurance))
@@ -158,14 +158,21 @@ def _needs_of(rule: domain.Rule) -> str:
     if rule.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=rule.cooling_seconds))
         parts.append(f"begins {cooling} after the last approval")
-    if rule.window is not None:
-        parts.append(f"steps begin {start_times.calendar_words(rule.window)} ({rule.window.name})")
-    parts += [f"no step begins {start_times.calendar_words(one)} ({one.name})" for one in rule.freezes]
+    parts += _times_of(rule)
     if rule.batch:
         parts.append("may be approved together with others")
     if rule.notify_details:
         parts.append("notices tell what the steps do")
     return ", ".join(parts)
+
+
+def _times_of(rule: domain.Rule) -> list[str]:
+    """Return when a rule lets steps begin, in words."""
+    windows = [rule.window] if rule.window is not None else []
+    return [
+        *(f"steps begin {start_times.calendar_words(one)} ({one.name})" for one in windows),
+        *(f"no step begins {start_times.calendar_words(one)} ({one.name})" for one in rule.freezes),
+    ]
 
 
 def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
@@ -235,6 +242,8 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             effect = "counts as matched" if one.counts else "does not exempt the step"
             if one.resolves:
                 effect = "its roles are required in addition to one that could approve the plan"
+            elif one.waits:
+                effect += ", but its window and its freezes count"
             elif one.sees:
                 effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
