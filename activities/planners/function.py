@@ -23,9 +23,8 @@ from plangate.domain.errors import (
     PlangateError,
 )
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import MAX_SUMMARY, Plan, Step
+from plangate.domain.plan import MAX_SUMMARY, Plan
 from plangate.domain.plurals import counted
-from plangate.domain.reads import Read
 from plangate.domain.tool import ToolDeclaration
 from plangate.planner import PlannerResult
 
@@ -98,7 +97,7 @@ class FunctionPlanner:
                 "to fix it."
             )
         result = PlannerResult(result) if isinstance(result, str) else result
-        plan = _plan(result.summary, proposals.steps, proposals.reads)
+        plan = _plan(result.summary, proposals)
         return Draft(plan=plan, planner=proposals.usage(self._name), state=result.state)
 
     def _proposals(self, brief: Brief) -> Proposals:
@@ -163,8 +162,8 @@ class FunctionPlanner:
         return type(known)(f"The planner {self._name} {said}{where}")
 
 
-def _plan(words: str, steps: tuple[Step, ...], reads: tuple[Read, ...]) -> Plan:
-    words = words.strip()
+def _plan(words: str, proposals: Proposals) -> Plan:
+    words, steps = words.strip(), proposals.steps
     if not steps:
         said = f"its answer was: '{cut(one_line(words), _MAX_QUOTE)}'" if words else "its answer was empty"
         raise DraftUnusable(f"The model proposed no steps; {said}. Make the request more specific.")
@@ -173,4 +172,4 @@ def _plan(words: str, steps: tuple[Step, ...], reads: tuple[Read, ...]) -> Plan:
     if not words:
         words = f"{counted(len(steps), 'step')}: " + ", ".join(step.tool for step in steps)
     summary = words if len(words) <= MAX_SUMMARY else cut(words, MAX_SUMMARY - _ROOM_FOR_CUT)
-    return Plan(summary=summary, steps=steps, reads=reads)
+    return Plan(summary=summary, not_before=proposals.not_before, steps=steps, reads=proposals.reads)

@@ -8,24 +8,27 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
 import structlog
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from activities.planners.limits import Limits, Meter
 from activities.planners.reading import ENDED, Reader, Reading
 from activities.planners.schemas import schema_of_call
 from plangate.domain.audit import ModelUse
+from plangate.domain.base import Typed
 from plangate.domain.drafting import check_arguments, complete
 from plangate.domain.errors import DraftUnusable, PlangateError, PlanInvalid
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
-from plangate.domain.plan import MAX_REASON, Step, canonical_json, uncanonical
+from plangate.domain.plan import MAX_REASON, Moment, Step, canonical_json, uncanonical
 from plangate.domain.plurals import counted
 from plangate.domain.reads import MAX_READ_ARGUMENTS, Read
 from plangate.domain.tool import REASON_ARGUMENT, ToolArguments, ToolDeclaration
+from plangate.domain.validation import faults_in
 from plangate.planner import PlannerTool
 
 _log = structlog.get_logger(__name__)
@@ -47,11 +50,16 @@ class Answer:
     is_error: bool = False
 
 
+class _Beginning(Typed):
+    not_before: Moment
+
+
 class Proposals:
     """Notes the proposals and reads of one planner; implements `plangate.planner.PlannerTools`.
 
     Attributes:
         steps: noted so far, in the order of the calls.
+        not_before: when the first step may begin at the earliest, if the planner proposed that.
         reads: executed so far.
         failed: set when the draft has failed.
         failure: why it failed; a planner may have swallowed the exception.
@@ -75,6 +83,7 @@ class Proposals:
         self._is_closed = False
         self._reading = Reading(known, seen)
         self.steps: tuple[Step, ...] = ()
+        self.not_before: datetime | None = None
         self.failed = asyncio.Event()
         self.failure: PlangateError | None = None
 
@@ -108,8 +117,9 @@ class Proposals:
             self.fail(*broken)
 
     def start_over(self) -> None:
-        """Forget the steps, but keep the reads."""
+        """Forget the steps and when they may begin, but keep the reads."""
         self.steps = ()
+        self.not_before = None
         self._in_this_answer = None if self._in_this_answer is None else {}
 
     def close(self) -> None:
@@ -145,10 +155,7 @@ class Proposals:
         Raises:
             DraftUnusable: a limit is reached.
         """
-        if self._is_closed:
-            raise DraftUnusable(ENDED)
-        if self.failure is not None:
-            raise self.failure
+        self._check_goes_on()
         if name in self._tools and self._tools[name].reads_only:
             answer = await self._read(name, arguments)
         else:
@@ -156,6 +163,29 @@ class Proposals:
         if answer.is_error:
             self.count_bad_call(answer.text)
         return answer
+
+    def begin_not_before(self, arguments: object) -> Answer:
+        """Note when the first step may begin at the earliest: ``not_before``, a time with its zone.
+
+        Raises:
+            DraftUnusable: a limit is reached.
+        """
+        self._check_goes_on()
+        try:
+            self.not_before = _Beginning.model_validate(_object(arguments)).not_before
+        except ValidationError as error:
+            answer = Answer(_correction("Not recorded", faults_in(error)), is_error=True)
+            self.count_bad_call(answer.text)
+            return answer
+        return Answer(
+            f"Recorded: no step begins before {self.not_before.isoformat()}. Nothing has been done."
+        )
+
+    def _check_goes_on(self) -> None:
+        if self._is_closed:
+            raise DraftUnusable(ENDED)
+        if self.failure is not None:
+            raise self.failure
 
     def count_bad_call(self, answer: str) -> None:
         """Count a call that was not executed.

@@ -265,10 +265,9 @@ def combined(
 
     This takes the largest count for each role, the shortest time limits, the longest cooling off, the
     strongest proof, and all reminders, windows and freezes; the last two also of rules that need no approval.
-    It keeps only the escalations that every rule
-    with the role allows. A step without a matching rule gets ``default``. A plan needs no approval only if no
-    matching rule demands anything. It may be approved together with others, or have its details in notices,
-    only if every rule that demands something allows that.
+    It keeps only the escalations that every rule with the role allows. A step without a matching rule gets
+    ``default``. A plan needs no approval only if no matching rule demands one. It may be approved together
+    with others, or have its details in notices, only if every rule that demands something allows that.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]

@@ -199,7 +199,8 @@ def _times(state: RunState) -> str:
         return ""
     lines = []
     if drafted.plan.not_before is not None:
-        lines.append(f"Not before {drafted.plan.not_before:%Y-%m-%d %H:%M:%S} UTC.")
+        by = ", as the planner proposes" if drafted.planner is not None and not drafted.author else ""
+        lines.append(f"Not before {drafted.plan.not_before:%Y-%m-%d %H:%M:%S} UTC{by}.")
     windows, freezes = drafted.requirement.windows, drafted.requirement.freezes
     lines += [f"Steps begin {calendar_words(one)} ({plain(one.name)})." for one in windows]
     lines += [f"No step begins {calendar_words(one)} ({plain(one.name)})." for one in freezes]

@@ -13,7 +13,9 @@ from plangate.presentation.durations import from_now
 def when_it_runs(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield a label and words for each thing that decides when the plan runs; none if it runs at any time."""
     if status.plan is not None and status.plan.not_before is not None:
-        yield "not before", f"{moment(status.plan.not_before)}, which the plan names"
+        is_models = status.planner is not None and not status.author
+        by = "which the planner proposed" if is_models else "which the plan names"
+        yield "not before", f"{moment(status.plan.not_before)}, {by}"
     if status.requirement is not None:
         for one in status.requirement.windows:
             yield "window", f"steps begin {calendar_words(one)} ({one.name})"

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -131,6 +132,20 @@ async def test_the_model_mends_a_bad_call():
     assert "step 1 recorded" in said_to_model(server.requests[2], "tool")[1]
 
 
+async def test_the_model_may_say_when_the_plan_begins_and_mends_a_moment_without_a_zone():
+    wrong = call("start_not_before", {"not_before": "2026-11-30T09:00:00"})
+    right = call("start_not_before", {"not_before": "2026-11-30T09:00:00+01:00"})
+    with OpenAIServer([MAIL_CALL, wrong, right, DONE]) as server:
+        plan = (await draft_at(server)).plan
+    assert plan.not_before == datetime(2026, 11, 30, 8, tzinfo=UTC)
+    assert [step.tool for step in plan.steps] == ["send_email"]
+    assert "must be a time with its zone" in said_to_model(server.requests[2], "tool")[-1]
+    assert (
+        check_plan(plan.proposed().model_dump(mode="json"), TOOLS, max_steps=5).not_before == plan.not_before
+    )
+    assert (await draft_of([MAIL_CALL, DONE])).plan.not_before is None
+
+
 async def test_parallel_calls_in_one_message_keep_their_order():
     draft = await draft_of([mails(5), DONE])
     assert [step.arguments["subject"] for step in draft.plan.steps] == [f"mail {n}" for n in range(5)]
@@ -171,6 +186,7 @@ async def test_the_model_sees_only_proposing_tools():
     with OpenAIServer([MAIL_CALL, DONE]) as server:
         await draft_at(server, max_steps=7)
     shown = {tool["function"]["name"]: tool["function"] for tool in server.requests[0]["tools"]}
+    assert shown.pop("start_not_before")["parameters"]["required"] == ["not_before"]
     assert set(shown) == set(TOOLS)
     assert all("why" in tool["parameters"]["required"] for tool in shown.values())
     (rules,) = said_to_model(server.requests[0], "system")

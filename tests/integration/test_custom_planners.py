@@ -296,7 +296,7 @@ async def test_only_the_writer_is_given_the_tools(monkeypatch: pytest.MonkeyPatc
     with OpenAIServer([MAIL_CALL, DONE, SOUND]) as server:
         await planner("writer_and_critic:team", server).draft(Brief(request=REQUEST))
     offered = [{tool["function"]["name"] for tool in one.get("tools", ())} for one in server.requests]
-    assert offered == [{*TOOLS, "shelf", "start_over"}] * 2 + [set()]
+    assert offered == [{*TOOLS, "shelf", "start_not_before", "start_over"}] * 2 + [set()]
 
 
 async def test_a_team_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 import pytest
 
 from plangate.cli.plan_yaml import yaml_of
+from plangate.domain.audit import ModelUse
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.plan import Plan, ProposedPlan, struck_steps, without_steps
 from plangate.domain.plan_changes import changes_between, in_short, kept_before, plan_before
@@ -94,6 +95,10 @@ def test_the_pages_show_it_as_a_date_before_the_decision_and_that_the_run_waits_
     assert "can take their approval back" in shown
     assert "No step begins before 2026-01-04 12:00:00 UTC" in details_page(state)
     assert "Not before 2026-01-04 12:00:00 UTC." in details_page(state)
+    assert "which the plan names" in shown
+    proposed = state_after(drafted(plan(LATER), planner=ModelUse(model="m")))
+    assert "which the planner proposed" in printed(run_page(status_of(proposed, "records"), NOON))
+    assert "12:00:00 UTC, as the planner proposes." in details_page(proposed)
     assert "approved, waits to begin" not in printed(run_page(waiting, LATER))
 
 

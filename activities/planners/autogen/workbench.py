@@ -13,6 +13,21 @@ START_OVER: Final = "start_over"
 """The call by which an agent of a team forgets the recorded steps, to propose them again."""
 
 
+NOT_BEFORE: Final = "start_not_before"
+"""The call by which an agent says before which moment no step of its plan may begin."""
+_OF_NOT_BEFORE: Final = (
+    "Say before which moment no step of this plan may begin. Call it only if the request names that moment, "
+    "with its date. It records no step, and people approve it with the plan."
+)
+_MOMENT: Final = {
+    "type": "object",
+    "properties": {
+        "not_before": {"type": "string", "description": "with its zone, such as 2026-11-30T09:00:00+01:00"}
+    },
+    "required": ["not_before"],
+}
+
+
 class ProposingWorkbench(Workbench):
     """A workbench whose tools note steps, or read.
 
@@ -24,10 +39,13 @@ class ProposingWorkbench(Workbench):
     def __init__(self, proposals: Proposals, *, starts_over: bool = False) -> None:
         self._proposals = proposals
         self._starts_over = starts_over and all(tool.name != START_OVER for tool in proposals)
+        self._says_when = all(tool.name != NOT_BEFORE for tool in proposals)
 
     async def list_tools(self) -> list[ToolSchema]:
         """Return the schemas for function calling."""
         schemas = [_tool_schema(tool.name, tool.description, tool.schema) for tool in self._proposals]
+        if self._says_when:
+            schemas.append(_tool_schema(NOT_BEFORE, _OF_NOT_BEFORE, _MOMENT))
         if self._starts_over:
             said = "Forget all recorded steps, to propose the whole plan again."
             schemas.append(_tool_schema(START_OVER, said, {"type": "object", "properties": {}}))
@@ -49,7 +67,10 @@ class ProposingWorkbench(Workbench):
             answer = Answer("All recorded steps are forgotten.")
         else:
             try:
-                answer = await self._proposals.answer(name, arguments)
+                if self._says_when and name == NOT_BEFORE:
+                    answer = self._proposals.begin_not_before(arguments)
+                else:
+                    answer = await self._proposals.answer(name, arguments)
             except PlangateError as error:
                 answer = Answer(str(error), is_error=True)
         return ToolResult(
