@@ -23,10 +23,11 @@ from plangate.domain.audit import (
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.escalation import Escalation
-from plangate.domain.people import Absence, Key, LostApproval, People, Person
+from plangate.domain.people import Absence, Delegation, Key, LostApproval, People, Person, Role
 from plangate.domain.policy import Need, Requirement, Resolvers
 from plangate.domain.seers import Seers
 from plangate.domain.tool import Receipt
+from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
 from plangate.notifications.due import notices_due
@@ -669,3 +670,89 @@ def test_no_one_is_reminded_of_what_they_were_not_told() -> None:
     assert said(due(plan, now=late)) == ["dana needed", "kim needed"]
     told = [one.model_copy(update={"person": "dana"}) for one in sent(due(plan))[:1]]
     assert said(due(plan, now=late, told=told)) == ["dana needed", "dana reminder", "kim needed"]
+
+
+# What a person of another role, or another moment, is told
+
+
+def with_role_addresses(*names: str, people: People = LIST) -> People:
+    roles = tuple(Role(name=name, notify=(f"slack://{name}",)) for name in names)
+    return people.model_copy(update={"described_roles": roles})
+
+
+def test_who_is_away_and_lacks_a_key_by_now_is_not_said_to_have_nothing_to_do() -> None:
+    plan = drafted(requirement=SIGNED)
+    told = sent(due(plan, people=with_keys("dana", "kim")))
+    away = Absence(since=NOON - HOUR, until=NOON + HOUR, to="head")
+    people = with_keys("dana", people=with_changed("kim", absences=(away,)))
+    assert "kim relieved" not in said(due(plan, people=people, told=told))
+
+
+def test_how_it_ended_is_told_once_also_if_the_requester_is_back_by_then() -> None:
+    ended = (*APPROVED, Closed(outcome=Outcome.EXECUTED))
+    away = Absence(since=NOON - HOUR, until=NOON + HOUR, to="head")
+    told = sent(due(*ended, people=with_changed("rita", absences=(away,))))
+    assert [(one.person, one.kind) for one in told] == [("head", "outcome")]
+    assert said(due(*ended, told=told)) == ["head outcome"]
+
+
+def test_one_person_with_both_roles_cannot_give_both_approvals() -> None:
+    both = Requirement(needs=(Need(role="finance", count=1), Need(role="boss", count=1)))
+    persons = [one for one in with_changed("dana", roles=("finance", "boss")).persons if one.name != "head"]
+    alone = People(persons=tuple(one for one in persons if one.name != "kim"))
+    assert said(due(drafted(requirement=both), people=alone)) == ["dana needed", "olga stuck", "rita stuck"]
+    assert "rita stuck" not in said(due(drafted(requirement=both), people=People(persons=tuple(persons))))
+
+
+def test_a_channel_of_a_role_is_told_only_while_that_role_can_give_something() -> None:
+    stands_in = Escalation(role="finance", after_seconds=600, to="boss")
+    needs = (Need(role="finance", count=1), Need(role="operator", count=1))
+    plan = drafted(requirement=Requirement(needs=needs, escalations=(stands_in,)))
+    people = with_role_addresses("finance", "boss", "operator")
+    channels = {one.person: one.kind for one in due(plan, people=people) if one.person.startswith("role:")}
+    assert channels == {"role:finance": "needed", "role:operator": "needed", "role:boss": "escalated"}
+    found = due(plan, decided("dana", plan.fingerprint), people=people)
+    assert {one.person for one in found if one.person.startswith("role:")} == {"role:operator"}
+
+
+def test_a_channel_is_asked_to_resolve_only_if_each_of_its_people_may() -> None:
+    for groups, channels in (((("boss",),), ["role:boss"]), ((("boss",), ("finance",)), [])):
+        requirement = FINANCE.model_copy(update={"resolvers": Resolvers(any_of=groups)})
+        plan = drafted(requirement=requirement)
+        held = held_at(1).model_copy(update={"fingerprint": plan.fingerprint})
+        found = due(
+            plan,
+            decided("dana", plan.fingerprint),
+            DOUBT,
+            held,
+            people=with_role_addresses("boss", "finance"),
+        )
+        assert [one.person for one in found if one.person.startswith("role:")] == channels
+
+
+def test_what_has_ended_has_no_deadline_any_more() -> None:
+    found = due(PLAN, Closed(outcome=Outcome.WITHDRAWN), told=sent(due(PLAN)))
+    assert said(found) == ["dana relieved", "kim relieved", "rita outcome"]
+    assert {one.facts.deadline for one in found} == {None}
+
+
+def test_a_hold_of_an_undo_says_that_it_is_the_undo() -> None:
+    undoing = (done(1), REFUSED, held_at(2), resolved(2, Resolution.UNDO))
+    failed = StepInDoubt(step=1, undo=True, reason="secret")
+    found = due(*APPROVED, *undoing, failed, held_at(1, hold=2, undo=True))
+    happened = {one.facts.happened for one in found if one.kind is NoticeKind.HELD}
+    assert happened == {
+        "the undo of step 1, t, is in doubt: it was begun, and it is not known whether it happened"
+    }
+
+
+def test_who_was_lent_the_role_of_operators_is_not_told_of_troubles() -> None:
+    lent = (Delegation(to="kim", roles=("operator", "finance")),)
+    assert audience(with_changed("olga", delegates=lent)).operators == ("olga",)
+
+
+def test_who_left_is_not_said_to_be_away() -> None:
+    away = Absence(since=NOON - HOUR, until=NOON + HOUR)
+    for is_active, told in ((True, ["dana"]), (False, [])):
+        people = with_changed("dana", absences=(away,), active=is_active)
+        assert [one.person for one in absence_notices(audience(people))] == told

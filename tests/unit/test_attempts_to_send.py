@@ -1,0 +1,69 @@
+"""What becomes of a message after an attempt, and what goes together."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from plangate.notifications.notice import Attempted, Delivery, NoticeKind
+from plangate.notifications.outgoing import (
+    FEWEST_TRIES,
+    MOST_COPIES,
+    TRIED_FOR,
+    OutgoingMessage,
+    outgoing,
+    results_of,
+)
+from plangate.records.deliveries import Result
+from plangate.records.notices import DeliveryState
+from tests.support.build import HOUR, NOON
+from tests.unit.test_hourly_limit import GINA, Arrival
+
+SECOND = timedelta(seconds=1)
+
+
+def after(attempted: Attempted, *, now: datetime = NOON, chance: float = 0.5, **tried: object) -> Result:
+    """Return what becomes of a message that was tried before as it says."""
+    part = Arrival(0, NoticeKind.NEEDED).due(1).model_copy(update=tried)
+    (result,) = results_of(OutgoingMessage(*GINA, "m.1", (part,)), attempted, now, chance)
+    return result
+
+
+LATER = Attempted(delivery=Delivery.LATER)
+IN_DOUBT = LATER.model_copy(update={"is_in_doubt": True})
+
+
+@pytest.mark.parametrize(
+    ("attempts", "pause"), [(0, 5 * SECOND), (1, 10 * SECOND), (9, 2560 * SECOND), (30, HOUR)]
+)
+def test_each_pause_is_twice_as_long_up_to_an_hour(attempts: int, pause: timedelta) -> None:
+    assert after(LATER, attempts=attempts).next_at == NOON + pause
+
+
+def test_no_attempt_comes_before_the_time_that_the_server_named() -> None:
+    named = NOON + timedelta(minutes=7)
+    assert after(LATER.model_copy(update={"retry_at": named})).next_at == named
+    assert after(LATER.model_copy(update={"retry_at": NOON - HOUR})).next_at == NOON + 5 * SECOND
+
+
+def test_what_was_tried_for_a_day_and_often_enough_is_given_up() -> None:
+    now = NOON + TRIED_FOR
+    for tries, state in ((FEWEST_TRIES, DeliveryState.GIVEN_UP), (FEWEST_TRIES - 1, DeliveryState.WAITING)):
+        assert after(LATER, now=now, attempts=tries - 1, tried_at=NOON).state is state
+    assert (
+        after(LATER, now=now - 2 * HOUR, attempts=FEWEST_TRIES, tried_at=NOON).state is DeliveryState.WAITING
+    )
+
+
+def test_what_may_have_arrived_some_times_is_not_sent_again() -> None:
+    for tries, state in ((MOST_COPIES, DeliveryState.GIVEN_UP), (MOST_COPIES - 1, DeliveryState.WAITING)):
+        assert after(IN_DOUBT, attempts=tries - 1, is_repeat=True).state is state
+    assert after(LATER, attempts=MOST_COPIES, is_repeat=True).state is DeliveryState.WAITING
+    assert after(IN_DOUBT).is_repeat
+
+
+@pytest.mark.parametrize(("sent", "sizes"), [(0, [1, 2]), (1, [3])], ids=["with room", "half full"])
+def test_what_informs_goes_with_what_asks_once_half_of_the_hour_is_used(sent: int, sizes: list[int]) -> None:
+    kinds = (NoticeKind.NEEDED, NoticeKind.RELIEVED, NoticeKind.OUTCOME)
+    due = [Arrival(0, kind).due(number) for number, kind in enumerate(kinds)]
+    found = outgoing(due, {GINA: [NOON - SECOND] * 10 * sent}, NOON, per_hour=20, mark="m")
+    assert sorted(len(one.parts) for one in found.messages) == sizes
