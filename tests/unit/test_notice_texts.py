@@ -233,6 +233,14 @@ def test_details_are_shown_only_where_the_facts_have_them():
     assert "Steps:" not in written(to_dana(notice()), NOW, INBOX).text
 
 
+def test_a_subject_names_five_tools_and_counts_the_others() -> None:
+    tools = tuple((f"tool_{number}", number) for number in range(1, 8))
+    subject = written(to_dana(notice(tools=tools)), NOW, INBOX).subject
+    assert subject.endswith(
+        "28 steps (tool_1, 2 \u00d7 tool_2, 3 \u00d7 tool_3, 4 \u00d7 tool_4, 5 \u00d7 tool_5, 2 more tools)"
+    )
+
+
 def test_a_repeat_is_marked_in_subject_and_text():
     message = written(to_dana(notice(), is_repeat=True), NOW, INBOX)
     assert message.subject.startswith("(sent again) Your approval is needed")
