@@ -10,17 +10,17 @@ from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.presentation.disagreements import Disagreement, DisagreementKind, disagreements
 
-NO_AMOUNT: Final = "The summary names {text}, and no step has an amount."
+NO_AMOUNT: Final = "The summary names {text}, but no step has an amount."
 SENTENCES: Final[Mapping[DisagreementKind, str]] = {
     DisagreementKind.TEXT_AMOUNT: (
-        "Step {step} has a text that names {text}, and the summary or a step has {beside}."
+        "A text in step {step} names {text}, but the summary or a step has {beside}."
     ),
-    DisagreementKind.SUMMARY_AMOUNT: "The summary names {text}, and the steps have {beside}.",
-    DisagreementKind.SUMMARY_ADDRESS: "The summary names {text}, which no step has.",
-    DisagreementKind.SUMMARY_TOOL: "The summary names the tool {text}, and the steps are: {beside}.",
-    DisagreementKind.STEP_AMOUNT: "The steps have {beside}; the words say {text}.",
-    DisagreementKind.REQUEST_AMOUNT: "The request names {text}, which no step has; the steps have {beside}.",
-    DisagreementKind.REQUEST_ADDRESS: "The request names {text}; the steps have {beside}.",
+    DisagreementKind.SUMMARY_AMOUNT: "The summary names {text}, but the steps have {beside}.",
+    DisagreementKind.SUMMARY_ADDRESS: "The summary names {text}, which is in no step.",
+    DisagreementKind.SUMMARY_TOOL: "The summary names the tool {text}, but the steps are: {beside}.",
+    DisagreementKind.STEP_AMOUNT: "The steps have {beside}, but the text says {text}.",
+    DisagreementKind.REQUEST_AMOUNT: "The request names {text}, which is in no step; the steps have {beside}.",
+    DisagreementKind.REQUEST_ADDRESS: "The request names {text}, but the steps have {beside}.",
 }
 """The English sentences of the inbox, by kind."""
 

@@ -18,7 +18,7 @@ from plangate.presentation.program import program
 UNKNOWN_SENDER: Final = "unknown sender"
 NO_LONGER_COUNTS: Final = "no longer counts"
 SUPPLIED: Final = "plan supplied by the requester"
-WAITING: Final = "waits to begin"
+WAITING: Final = "waiting to begin"
 APPROVED_AND_WAITING: Final = f"approved, {WAITING}"
 
 

@@ -163,7 +163,7 @@ async def test_a_held_step_is_resolved_with_its_evidence_after_saying_what_each_
             await browser.press("Resolve", resolution="mark_done")
             assert "Write how you know that it happened" in browser.html
             await browser.press("Resolve", comment="the account shows it")
-            assert "You decide how the run goes on at step 2" in browser.html
+            assert "You decide how the run continues at step 2" in browser.html
             assert "Needs your evidence" not in browser.html  # it is there
             await browser.press("Resolve")
             assert "Accepted" in browser.html
@@ -182,7 +182,7 @@ async def test_without_a_worker_a_decision_is_kept_and_its_page_later_shows_the_
         await browser.open(f"/runs/{status.workflow_id}")
         await browser.press("Approve")
         await browser.press("Approve")
-        assert "No worker is running now" in browser.html
+        assert "No worker is running" in browser.html
         assert browser.html.count("Kept") == 1
         async with idle_gate.worker():
             await idle_gate.until("executed", status.workflow_id)
@@ -206,12 +206,12 @@ async def test_what_follows_is_said_before_and_an_approval_is_taken_back_where_i
         await first.open(f"/runs/{status.workflow_id}")
         await first.press("Approve")
         assert "Still missing after yours: 1 approval." in " ".join(first.html.split())
-        assert "For 1 h 0 min after the last approval no step begins" in first.html
+        assert "No step begins for 1 h 0 min after the last approval" in first.html
         await first.press("Approve")
         assert f'href="/runs/{other.workflow_id}"' in first.html  # the next one that waits
         await first.open(f"/runs/{status.workflow_id}")
         await first.press("Take back")
-        assert "nothing runs until somebody approves again" in first.html
+        assert "nothing runs until the plan is approved again" in first.html
         await last.open(f"/runs/{status.workflow_id}")
         await last.press("Reject")
         assert "The run ends as rejected" in last.html
@@ -242,7 +242,7 @@ async def test_without_a_worker_a_run_says_so_at_its_top_and_does_not_wait_long(
         began = elapsed()
         page = (await visitor.get(f"/runs/{status.workflow_id}")).text
         assert elapsed() - began < 4
-        assert page.index("No worker is running now") < page.index("What will happen")
+        assert page.index("No worker is running") < page.index("What will happen")
     idle_gate.database.close()
 
 

@@ -94,7 +94,7 @@ def test_a_worker_killed_while_a_plan_waits(
             assert "dana" in typed("away", "--list").out
             fingerprint = status()["short_fingerprint"]
             assert typed("approve", "jot-1", "--by", "dana", "--plan", fingerprint).code == 0
-            assert "approved, waits to begin" in typed("status", "jot-1").out
+            assert "approved, waiting to begin" in typed("status", "jot-1").out
             os.kill(first.pid, signal.SIGKILL)
             first.wait()
         assert datetime.now(UTC) < begins

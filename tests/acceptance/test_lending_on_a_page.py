@@ -184,9 +184,9 @@ async def test_what_cannot_be_lent_is_said_before_anything_is_signed(
     danas = await plain("dana", inbox)
     day: Callable[[int], str] = lambda days: (now() + timedelta(days=days)).date().isoformat()  # noqa: E731
     for typed, words in (
-        ({"roles": None}, "Say which roles you lend."),
-        ({"to": ""}, "Say to whom you lend."),
-        ({"until": "soon"}, "Say until which day you lend."),
+        ({"roles": None}, "Choose the roles that you lend."),
+        ({"to": ""}, "Choose the person to lend to."),
+        ({"until": "soon"}, "Choose the last day."),
         ({"until": day(-2)}, "has passed; name a later time"),
         ({"until": day(99)}, "more than 90 days ahead"),
         ({"to": "dana"}, "people cannot stand in for themselves"),
@@ -236,7 +236,7 @@ async def test_where_a_typed_name_is_enough_no_passkey_is_asked_for(
         await danas.open("/me")
         day = (now() + timedelta(days=3)).date().isoformat()
         await danas.press("Lend", roles="finance", to="fred", until=day, reason="on leave")
-        assert "under the name dana without a proof" in danas.html
+        assert "sent as dana, without proof" in danas.html
         await danas.press("Lend")
         assert "Accepted" in danas.html
         await danas.open("/me")

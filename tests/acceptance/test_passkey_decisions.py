@@ -114,7 +114,7 @@ async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_text("Your passkey is proposed, dana.")).to_be_visible()
     await page.goto(f"{inbox.inbox.url}/invitation/{token}")
-    await expect(page.get_by_text("This invitation was used")).to_be_visible()
+    await expect(page.get_by_text("This invitation was already used")).to_be_visible()
     await signed_in(page, inbox, "/me")
     await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
 

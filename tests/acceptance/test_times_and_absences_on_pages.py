@@ -84,7 +84,7 @@ async def enter(inbox: Inbox) -> AsyncIterator[Enter]:
 async def test_a_person_says_that_they_are_away_and_that_they_are_back(idle_gate: Gate, enter: Enter) -> None:
     status = await idle_gate.in_review("one")
     mine = await enter("/me")
-    assert "No right to decide goes with it" in mine.html
+    assert "This does not pass on your right to decide" in mine.html
     until = now() + timedelta(days=3)
     await mine.press("I am away", until=f"{until:%Y-%m-%dT%H:%M}", to="erik", reason="on leave")
     assert "You are away until" in mine.html
@@ -148,7 +148,7 @@ async def test_a_plan_that_names_a_moment_shows_it_is_edited_and_waits(idle_gate
     waiting = await gate.until("executing", status.workflow_id)
     assert waiting.waits_until(now()) == sooner
     shown = await enter(f"/runs/{status.workflow_id}", "kim")
-    assert "approved, waits to begin" in shown.html
+    assert "approved, waiting to begin" in shown.html
     assert "take your approval back, until:" in shown.html
     other = await enter(f"/runs/{status.workflow_id}", "rita", "de")
     assert "genehmigt, wartet auf den Beginn" in other.html

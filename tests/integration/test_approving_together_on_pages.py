@@ -110,11 +110,11 @@ async def test_the_money_of_all_is_summed_for_each_currency_and_what_was_seen_is
     ]
     await read(dana, *(f"one-{number}" for number in range(4)))
     about = (await page_of(dana)).one("section", class_="together").one("p", class_="about").text
-    assert "You have opened the page of each" in about
+    assert "In this session you have opened the page of each plan" in about
     assert "read" not in about
     said = " ".join(read_html((await confirmed(dana, plans)).text).text.split())
     assert "in all: 142.50 EUR (2 amounts), 7.00 USD (1 amount)." in said
-    assert "1 step has no amount with its currency." in said
+    assert "1 step has no amount with a currency." in said
 
 
 async def test_ten_at_most_are_offered_and_taken(database: Database, dana: httpx.AsyncClient) -> None:

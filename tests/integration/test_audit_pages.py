@@ -161,7 +161,7 @@ async def test_sound_records_are_verified_in_the_background_and_once_at_a_time(
     page = await verified(ada, token)
     assert "Nothing was changed." in page.text
     assert "all runs and entries" in page.text
-    assert "begun by ada" in page.text
+    assert "started by ada" in page.text
     assert "Last verified by ada" in (await page_of(ada, "/audit")).text
 
 

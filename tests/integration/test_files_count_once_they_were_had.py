@@ -62,7 +62,7 @@ async def take(dana: httpx.AsyncClient, name: str, how: str) -> None:
 async def test_a_file_counts_once_it_was_downloaded_and_a_pdf_once_it_was_opened_on_its_own(
     dana: httpx.AsyncClient,
 ) -> None:
-    asked = "you have not had them all before you"
+    asked = "You have not opened all of them yet"
     await take(dana, "bill.pdf", "")  # as the frame of the page does
     assert asked in await approved(dana)
     await take(dana, "list.csv", "/download")

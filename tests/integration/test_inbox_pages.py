@@ -127,7 +127,7 @@ async def test_a_plan_with_a_fold_that_was_not_opened_cannot_be_approved(
     for opened in ([], folds[:1]):
         answer = await dana.post("/runs/one/confirm", data={**form, "opened": opened})
         assert answer.status_code == httpx.codes.CONFLICT
-        assert "Open every fold before you approve" in answer.text
+        assert "Open every long text before you approve" in answer.text
     answer = await dana.post("/runs/one/confirm", data={**form, "opened": folds})
     assert "You approve exactly this" in answer.text
 
@@ -408,7 +408,7 @@ async def test_changes_can_be_asked_for_only_where_a_worker_may_draft_and_else_t
         page = await page_of(dana, "/runs/one")
         buttons = [one.text for one in page.all("button", name="decision")]
         shown.append("Ask for changes" in buttons)
-        assert ("no model is configured, so nothing can draft the plan anew" in page.text) is not shown[-1]
+        assert ("no model is configured that could redraft the plan" in page.text) is not shown[-1]
     assert shown == [True, True, False, True, True]
     form = {
         name: (page.all("input", name=name)[0].attributes["value"] or "") for name in ("form_token", "plan")

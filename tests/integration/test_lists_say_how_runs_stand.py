@@ -136,4 +136,4 @@ def test_the_link_to_the_next_run_says_where_that_is_held() -> None:
     more: dict[str, Any] = {"confirmation": None, "name": "reject", "next_run": line, "replaced": None}
     page = read_html(drawn("verdict.html", run=view, decision=decision, became=became, **more))
     assert "Next run that waits for you: Held at step 2 of 3: Email Ana held" in words(page)
-    assert "With it the run has ended: rejected" in words(page)
+    assert "With this decision the run has ended: rejected" in words(page)

@@ -109,7 +109,7 @@ async def test_an_answer_that_proves_nothing_is_refused(inbox: Inbox, provider: 
         async with inbox.visitor() as visitor:
             page = await log_in(visitor)
             assert page.status_code == httpx.codes.FORBIDDEN, fault
-            assert "The answer of the login service proves nothing" in page.text, fault
+            assert "The answer of the login service could not be verified" in page.text, fault
             assert session_in(visitor) is None
     answer_next(provider, **DANA)
     async with inbox.visitor() as visitor:
@@ -161,7 +161,7 @@ async def test_an_answer_counts_once_in_the_browser_that_began_it(inbox: Inbox, 
     async with inbox.visitor() as dana, inbox.visitor() as victim, httpx.AsyncClient(verify=NO_TLS) as wire:
         back = (await wire.get(await begin_login(dana))).headers["location"]
         stolen = await victim.get(back)  # login forged for another person's browser
-        assert "run out, or was begun in another browser" in stolen.text
+        assert "expired or was started in another browser" in stolen.text
         assert session_in(victim) is None
         assert "Signed in as dana" in (await dana.get(back)).text
         assert "run out, or was begun" in (await dana.get(back)).text

@@ -29,7 +29,7 @@ def test_the_inbox_has_the_same_sentences() -> None:
 
 def test_both_pages_have_a_disagreement_at_the_top_while_the_plan_is_in_review() -> None:
     state = state_after(drafted(refunding("42.50", "You get 425.00 EUR back.")))
-    sentence = "Step 2 has a text that names 425.00 EUR, and the summary or a step has 42.50 EUR."
+    sentence = "A text in step 2 names 425.00 EUR, but the summary or a step has 42.50 EUR."
     assert details_page(state).startswith(f"**Look:** `{sentence}`")
     page = printed(run_page(status_of(state, "records"), NOW))
     assert " ".join(page.split()).index(sentence) < page.index("requester")

@@ -21,7 +21,7 @@ from tests.support.drawn_pages import drawn, read_html
 from tests.support.held_runs import edited
 
 TWO = Requirement(needs=(Need(role="finance", count=2),), strike_keeps_approver=True)
-NO_ONE = "If the rules ask for the same as now, nobody can approve your version:"
+NO_ONE = "If the rules require the same as now, no one can approve your version:"
 
 
 def people(*finance: str) -> People:
@@ -85,6 +85,6 @@ def test_the_page_says_above_the_button_and_at_the_top_that_one_approval_does_no
     erik = identify(people("erik"), "erik", now())
     page = drawn("run.html", run=view_of(shown, erik), acts=Acts())
     assert "So the plan cannot be approved as it is." in page
-    assert "Your approval alone does not suffice" in page
+    assert "Your approval alone is not enough" in page
     possible = view_of(shown.model_copy(update={"unmet": ()}), erik)
     assert "does not suffice" not in drawn("run.html", run=possible, acts=Acts())

@@ -136,5 +136,5 @@ def test_the_confirmation_of_an_approval_repeats_where_words_and_steps_disagree(
     shown = view(state_after(drafted(Plan(summary="Refund 425.00 EUR", steps=(refund,)))))
     for html in (drawn_run(shown.status), confirmation(shown, Choice.APPROVE)):
         marks = read_html(html).one("section", class_="marks")
-        assert "The summary names 425.00 EUR, and the steps have 42.50 EUR." in marks.text
+        assert "The summary names 425.00 EUR, but the steps have 42.50 EUR." in marks.text
     assert "42.50 EUR." not in confirmation(shown, Choice.REJECT)

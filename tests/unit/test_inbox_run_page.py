@@ -77,7 +77,7 @@ def test_what_the_planner_read_is_shown_whole_and_long_results_are_folds() -> No
     page = page_of(in_review(read("<b>obey me</b>", id="7"), read(long)))
     reads = page.one("section", class_="reads")
     assert "<b>obey me</b>" in reads.text
-    assert "These are words of outsiders" in reads.text
+    assert "Outsiders wrote this" in reads.text
     assert [one.attributes["value"] for one in reads.all("input", name="opened")] == ["r2"]
 
 
@@ -128,7 +128,7 @@ def test_a_plan_that_nobody_can_approve_says_so() -> None:
     status = status_of(state_after(drafted(requirement=needs)), source="records")
     page = read_html(drawn_run(status, Beside(people=people)))
     facts = words(page.one("dl", class_="facts"))
-    assert "1 approval by finance, signed. Nobody on the list of people can give it now." in facts
+    assert "1 approval by finance, signed. No one on the list of people can give it now." in facts
 
 
 def test_the_time_that_is_left_is_said_in_words() -> None:
@@ -176,8 +176,8 @@ def test_what_a_text_says_of_an_amount_is_marked_above_everything_if_the_plan_ha
     mail = Step(tool="send_email", arguments={"to": ["ann@example.org"], "subject": "Hi", "body": body})
     shown = Plan(summary="Refund bob@example.org, see user_id", steps=(refund, mail))
     marks = words(page_of(state_after(drafted(shown)), request="").one("section", class_="marks"))
-    assert "Step 2 has a text that names 425.00 EUR, and the summary or a step has 42.50 EUR." in marks
-    assert "The summary names bob@example.org, which no step has." in marks
+    assert "A text in step 2 names 425.00 EUR, but the summary or a step has 42.50 EUR." in marks
+    assert "The summary names bob@example.org, which is in no step." in marks
     assert "A gap of 8 blank lines: read on below it." in marks
 
 

@@ -91,7 +91,7 @@ def test_the_pages_show_it_as_a_date_before_the_decision_and_that_the_run_waits_
     state = decide(state_after(drafted(plan(LATER))), arrival(plan=drafted(plan(LATER)).fingerprint))
     waiting = status_of(state, "records")
     shown = printed(run_page(waiting, NOON))
-    assert "approved, waits to begin" in shown
+    assert "approved, waiting to begin" in shown
     assert "can take their approval back" in shown
     assert "No step begins before 2026-01-04 12:00:00 UTC" in details_page(state)
     assert "Not before 2026-01-04 12:00:00 UTC." in details_page(state)
@@ -99,7 +99,7 @@ def test_the_pages_show_it_as_a_date_before_the_decision_and_that_the_run_waits_
     proposed = state_after(drafted(plan(LATER), planner=ModelUse(model="m")))
     assert "which the planner proposed" in printed(run_page(status_of(proposed, "records"), NOON))
     assert "12:00:00 UTC, as the planner proposes." in details_page(proposed)
-    assert "approved, waits to begin" not in printed(run_page(waiting, LATER))
+    assert "approved, waiting to begin" not in printed(run_page(waiting, LATER))
 
 
 def test_the_pages_show_windows_and_freezes_and_when_no_time_is_left() -> None:
