@@ -1,5 +1,5 @@
-"""The command line: what is typed, asked and printed.
+"""The command line: parsing, questions and output.
 
-`app.py` lists the commands, `commands/` holds them, and `lazy.py` imports one when it is typed, so that
-``--help`` stays fast. May import everything in the package.
+`app.py` lists the commands, `commands/` holds them, and `lazy.py` imports a command only when it is typed,
+which keeps ``--help`` fast. May import everything in the package.
 """

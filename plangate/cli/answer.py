@@ -1,7 +1,7 @@
 """Reserve standard output for the answer of a command.
 
-While a command runs, anything else that prints there goes to stderr: a library's log lines, from Rust or C
-too, a child process, a stray ``print``. With ``--json`` the answer is one JSON value, also if the command
+While a command runs, all other output to it goes to stderr: log lines of libraries (also from Rust or C),
+child processes, stray ``print`` calls. With ``--json`` the answer is one JSON value, even if the command
 fails: ``{"error": sentence, "exit_code": code, "faults": [...]}``. Imports little: ``--help`` uses it.
 """
 
@@ -27,7 +27,7 @@ _answer: Final = _Answer()
 
 
 def expect_answer(words: Sequence[str]) -> None:
-    """Note whether JSON is expected, by the words of the command line after the program's name."""
+    """Note whether the arguments of the command line ask for JSON."""
     options = words[: words.index("--")] if "--" in words else words
     _answer.is_json, _answer.is_given = "--json" in options, False
 
@@ -48,7 +48,7 @@ def only_the_answer() -> Iterator[None]:
         return
     ours.flush()
     os.dup2(2, 1)
-    stream = os.fdopen(  # closed below, even if what it still holds cannot be written
+    stream = os.fdopen(  # closed below, even if its buffer cannot be written
         kept,
         "w",
         buffering=1 if os.isatty(kept) else -1,

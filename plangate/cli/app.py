@@ -1,7 +1,7 @@
-"""The command line: its commands, and `main`, which parses what was typed and ends with the exit code.
+"""The commands, and `main`, which parses the command line and ends with the exit code.
 
-Adding a command takes a function in `plangate.cli.commands` and a line in `_COMMANDS`. A command that was
-parsed is run by `main`, under the one guard that turns every error into one sentence.
+To add a command, write a function in `plangate.cli.commands` and add a line to `_COMMANDS`. `main` runs the
+parsed command under one guard, which turns every error into one sentence.
 """
 
 import sys
@@ -28,7 +28,7 @@ def _command(name: str, function: str, help_line: str, *, needs_application: boo
 
 
 def _group(name: str, help_line: str, *commands: LazyCommand, alone: LazyCommand | None = None) -> TyperGroup:
-    """Return a group of commands; without a further word, it is the command ``alone``."""
+    """Return a group of commands; typed without a subcommand, it runs the command ``alone``."""
     callback = None if alone is None else alone.act
     return TyperGroup(
         name=name,
@@ -80,7 +80,11 @@ _COMMANDS: Final = (
         _command("check", "people:check", "Check a list of people: print it, or every fault (exit 2)."),
         _command("confirm", "enrol:confirm", "Let a proposed key count for a person."),
         _command("invite", "invite:invite", "Print a link by which a person proposes a passkey."),
-        _command("revoke-key", "enrol:revoke_key", "End a person's key now, for example of a lost device."),
+        _command(
+            "revoke-key",
+            "enrol:revoke_key",
+            "Revoke a person's key now, for example after a device was lost.",
+        ),
     ),
     _group(
         "notify",
@@ -112,7 +116,7 @@ _COMMANDS: Final = (
 
 _app: Final = typer.Typer(
     add_completion=False,
-    rich_markup_mode=None,  # rich's own help costs a tenth of a second
+    rich_markup_mode=None,  # rich's own help takes 0.1 s
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted.",
@@ -143,7 +147,7 @@ for _one in _COMMANDS:
 
 
 def every_command(group: TyperGroup = root, path: tuple[str, ...] = ()) -> Iterator[tuple[str, TyperCommand]]:
-    """Yield every command, imported, by what is typed for it."""
+    """Yield every command, imported, by the words that call it."""
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from every_command(command, (*path, name))
@@ -162,7 +166,7 @@ def main() -> int:
 
 
 def _typed_command() -> str:
-    """Return the program and the command that was typed, for errors that do not say which it was."""
+    """Return the program and the command that was typed, for errors that do not name it."""
     is_group = isinstance(root.commands.get(sys.argv[1]), TyperGroup)
     typed = sys.argv[1:3] if is_group else sys.argv[1:2]
     return " ".join([program(), *(word for word in typed if not word.startswith("-"))])
@@ -179,9 +183,9 @@ def _parse_and_act() -> int:
         message = usage_words(error.format_message().rstrip("."))
         hint = f"see {command} --help"
         if message.startswith("No such option"):
-            hint += f", or write an id that begins with - behind --, as in {command} -- -ID"
+            hint += f", or write an id that begins with - after --, as in {command} -- -ID"
         return end_with(f"{message}; {hint}.", Exit.USAGE)
-    if act == Exit.INTERRUPTED:  # how Typer says that Ctrl-C came while it parsed
+    if act == Exit.INTERRUPTED:  # how Typer reports Ctrl-C during parsing
         raise KeyboardInterrupt
     if callable(act):
         with only_the_answer():

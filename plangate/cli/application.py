@@ -1,7 +1,7 @@
 """The parts that the starting application adds to the command line: its tools and its worker.
 
-The package itself has neither. `starter.py` registers the tools of its worker, so that plans and policies are
-checked before anything is sent, and `tools` has something to list. Imports little: ``--help`` uses it.
+The package itself has neither. `starter.py` registers the tools of its worker: plans and policies are checked
+against them before anything is sent, and `tools` lists them. Imports little: ``--help`` uses it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ _registered: list[tuple[Declarations, Listing]] = []
 
 
 def register_tools(declarations: Declarations, listing: Listing) -> None:
-    """Let commands use what these return; only commands that need the tools call them."""
+    """Register the functions that return the tools; only commands that need tools call them."""
     _registered[:] = [(declarations, listing)]
 
 

@@ -7,7 +7,7 @@ from plangate.domain.decision import Choice, Resolution
 
 _WHY = "Why? (may be empty)"
 NOT_YET_ASKED = "This is recorded as the reason, so it cannot be yes or no; type the reason."
-"""The answer to a 'y' where a reason is asked for: the person takes it for a question whether to continue."""
+"""The reply to a 'y' that was typed as a reason, by a person who expected a yes-or-no question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ def wording_of_resolution(resolution: Resolution, step: str) -> Wording:
         case Resolution.UNDO:
             return Wording("u", "undo", "[u]ndo the done steps", "Undo the done steps", _WHY)
         case Resolution.ABORT:
-            return Wording("a", "abort", "[a]bort", "End the run as it is", _WHY)
+            return Wording("a", "abort", "[a]bort", "End the run and undo nothing", _WHY)
         case _:
             assert_never(resolution)
 
 
 def is_yes_or_no(reason: str) -> bool:
-    """Return whether what was typed as a reason answers the question that comes after it."""
+    """Return whether the text typed as a reason is an answer to the next question."""
     return reason.strip().lower() in ("y", "yes", "n", "no")
 
 

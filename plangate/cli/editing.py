@@ -55,7 +55,7 @@ class _Draft:
     newest: Status | None = None
 
     def is_left_alone(self) -> bool:
-        """Return whether the text is as it was, or empty but for comments: then nothing is sent."""
+        """Return whether the text is unchanged, or empty except for comments: then nothing is sent."""
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -156,7 +156,7 @@ class PlanEditor:
 
     async def _is_meant(self, status: Status, plan: ProposedPlan) -> bool:
         self._screen.show_aside(edit_page(status, plan, self._by))
-        question = f"Replace plan {status.short_fingerprint} by this one? [y/N]"
+        question = f"Replace plan {status.short_fingerprint} with this one? [y/N]"
         return await self._asked(question, ("y", "yes"), ("n", "no", ""))
 
     async def _asked(self, question: str, yes: Sequence[str], no: Sequence[str]) -> bool:
@@ -196,7 +196,7 @@ class PlanEditor:
 
 
 def _taken_back(edited: Status, newest: Status | None) -> str:
-    """Warn which changes of the newer plan the kept text takes back; empty if none."""
+    """Warn which changes of the newer plan the kept text reverts; empty if none."""
     if newest is None or newest.plan is None or edited.plan is None:
         return ""
     changes = changes_between(as_plan(edited.plan.proposed()), as_plan(newest.plan.proposed()))
@@ -204,7 +204,7 @@ def _taken_back(edited: Status, newest: Status | None) -> str:
     if not changes:
         return ""
     return one_line(
-        f"It was written for revision {edited.revision}. Sent as it is, it takes back what revision "
+        f"It was written for revision {edited.revision}. Sent unchanged, it reverts what revision "
         f"{newest.revision}{who} has changed since: {in_short(changes)}."
     )
 

@@ -124,7 +124,7 @@ def exit_of(error: PlangateError) -> Exit:
 
 def end_with(sentence: str, code: Exit) -> int:
     """Print one sentence on stderr, and as JSON if that is expected, and return the exit code."""
-    with suppress(OSError, ValueError):  # without a reader, the exit code has to do
+    with suppress(OSError, ValueError):  # without a reader, the exit code has to suffice
         give_error(sentence, code)
     try:
         if sys.stderr is not None:

@@ -91,7 +91,7 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
         case Phase.EXECUTING:
             begins = status.waits_until(now())
             if begins is not None:
-                verb = "goes on" if any(step.state.is_settled for step in status.steps) else "begins"
+                verb = "continues" if any(step.state.is_settled for step in status.steps) else "begins"
                 return f"{status.workflow_id}: approved; it {verb} at {moment(begins, with_seconds=True)}"
             next_step = status.steps[(step_at_work(status) or len(status.steps)) - 1]
             stands = "is stopped; people have to release it" if status.stops else _stands(next_step)

@@ -110,7 +110,7 @@ class Gatekeeper:
 
     async def confirm_edit(self, status: Status) -> bool:
         """Ask whether the new plan, which has been shown, is to replace the plan of ``status``."""
-        return await self._confirmed(f"Replace plan {status.short_fingerprint} by this one?")
+        return await self._confirmed(f"Replace plan {status.short_fingerprint} with this one?")
 
     async def _is_meant(self, status: Status, question: str) -> bool:
         self._say_what_runs(status)

@@ -146,7 +146,7 @@ def _stem_of(name: str) -> str:
     stem = quote(name, safe="")
     if len(stem) <= _LONGEST_STEM:
         return stem
-    # quote() never lets a = through, so that no other name is written like this.
+    # quote() never lets a = through, so no other name is written like this.
     return f"{stem[:_BEGIN_OF_STEM]}={hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 

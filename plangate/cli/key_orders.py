@@ -35,7 +35,7 @@ async def confirm(here: Console, name: str, key: str, *, by: str, thumbprint: st
 
 
 async def revoke(here: Console, name: str, thumbprint: str, *, by: str) -> int:
-    """Send the order that a person's key ends now."""
+    """Send the order to revoke a person's key."""
     return await _send(here, KeyAction.REVOKE, name, thumbprint, by)
 
 
@@ -64,12 +64,13 @@ async def _is_same(here: Console, name: str, thumbprint: str) -> bool:
     screen = here.screen
     if not screen.can_ask:
         raise WrongUsage(
-            f"Ask {one_line(name)} by another way for the thumbprint of their key; then --thumbprint TEXT."
+            f"Ask {one_line(name)} for the thumbprint of their key in another way, such as by phone; "
+            "then pass it with --thumbprint TEXT."
         )
     shown = Page()
     shown.heading(f"A key for {name}")
     shown.copied("thumbprint", thumbprint)
-    shown.note("Ask them for it by another way, such as a call: their own page shows it, too.")
+    shown.note("Ask them for it in another way, such as by phone: their own page shows it too.")
     screen.show_aside(shown)
     keyboard = Keyboard(screen.err)
     keyboard.discard()

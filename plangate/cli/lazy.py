@@ -89,7 +89,7 @@ class _UnrunModules(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the spec of a module of the package; packages are run at once, they are nearly empty."""
+        """Return the spec of a module of the package; nearly empty packages are run immediately."""
         if not fullname.startswith(_PACKAGE):
             return None
         spec = PathFinder.find_spec(fullname, path, target)

@@ -1,4 +1,4 @@
-"""Orders to lend roles, and about absences, that are made at a terminal."""
+"""Make orders about loans and absences at a terminal, and send them."""
 
 import secrets
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def made_order(
 async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate --list") -> int:
     """Send an order, signed if its sender has a key here.
 
-    ``shown_by`` is the command that shows what became of it.
+    ``shown_by`` is the command that shows the result.
     """
     async with here.connected() as session:
         key = here.keys.key_of(order.by) if here.keys.has(order.by) else None
@@ -76,14 +76,14 @@ async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate 
 
 
 async def show_what_is_lent(here: Console) -> int:
-    """Print what is lent by the trail; what the list of people itself lends is in the list."""
+    """Print what is lent according to the trail; delegations in the list of people are not shown."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
     return show_all(here, answer.lent, "Nothing is lent.", _lent_page)
 
 
 async def show_who_is_away(here: Console) -> int:
-    """Print who is away by the trail."""
+    """Print who is away according to the trail."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
     return show_all(here, answer.away, "No one is away.", _away_page)

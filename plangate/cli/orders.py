@@ -1,4 +1,4 @@
-"""Orders to stop and to go that are made at a terminal."""
+"""Make orders to stop and to release at a terminal, and send them."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -134,11 +134,11 @@ def show_all(
 
 
 def show_verdict(here: Console, answer: Answer | None, nothing: Answer, kept: str = _KEPT) -> int:
-    """Print what became of an order, and return the exit code.
+    """Print the verdict on an order, and return the exit code.
 
     Args:
         here: where it is printed.
-        answer: as it came; None if no worker has judged the order yet.
+        answer: the worker's answer; None if no worker has judged the order yet.
         nothing: the answer that says nothing.
         kept: what to say then, with a place for the program's name.
 

@@ -21,7 +21,7 @@ from plangate.presentation.period_page import spanned
 from plangate.records.checkpoints import unsealed_trails
 from plangate.records.database import Database
 
-_SEALED_SOON: Final = 2.5  # an export waits for the closing checkpoint this many times the pause between two
+_SEALED_SOON: Final = 2.5  # an export waits for the closing checkpoint for this many sealing intervals
 _PAUSE: Final = 0.3  # seconds
 
 

@@ -41,8 +41,8 @@ async def require_named_plan(console: Console, workflow_id: str, decision: Decis
 def must_be_shown(console: Console, decision: Decision) -> bool:
     """Return whether the plan has to be shown before the decision is made.
 
-    Two plans can be made whose fingerprints begin alike. So a signature requires that this command has shown
-    the plan, or that the whole fingerprint was given.
+    It is possible to make two plans whose fingerprints begin alike. A signature therefore requires that this
+    command has shown the plan, or that the whole fingerprint was given.
 
     Raises:
         WrongUsage: it has to be shown, and there is no terminal to ask at.

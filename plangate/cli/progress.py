@@ -20,8 +20,8 @@ _FRAMES_A_SECOND: Final = 12.5
 class _Spinner:
     """One line, cut at the terminal's edge.
 
-    rich's own spinner wraps a long line; started again below new output, it first clears as many lines as it
-    had before, and the newest of the output with them.
+    rich's own spinner wraps a long line. Restarted below new output, it first clears as many lines as it had
+    before, and so erases the newest output.
     """
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from plangate.signing.jws import PUBLIC_PREFIX, checked_public
 
 
 def read_trusted_web(keys: Sequence[str], origins: Sequence[str]) -> TrustedWeb:
-    """Return the web servers that an auditor names; of what they do not name, any is trusted.
+    """Return the web servers that an auditor names; if they name no keys or no origins, any are trusted.
 
     Raises:
         WrongUsage: one is no public key, or no origin at which passkeys work.

@@ -72,7 +72,7 @@ class RequestReader:
         """Return the request for the remaining steps of a run; ``text`` is what the requester adds.
 
         Raises:
-            PlanInvalid: they cannot run any more, because a tool has changed.
+            PlanInvalid: they can no longer run, because a tool has changed.
             Refused: the run cannot be taken up again.
             WrongUsage: a part of the request cannot be used.
         """

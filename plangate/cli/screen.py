@@ -69,7 +69,7 @@ class Screen:
         self.out.print(Text(words, style=style), soft_wrap=True)
 
     def write_plain(self, text: str) -> None:
-        """Print a text as it is, without a line break at its end."""
+        """Print a text unchanged, without a line break at its end."""
         self.out.print(Text(text), soft_wrap=True, end="")
 
     def print_json(self, value: Any) -> None:

@@ -1,9 +1,9 @@
 """Read the JSON subset of YAML, with the place of each part.
 
-YAML 1.1 makes a truth value of ``yes``, eight of ``010`` and a date of ``2026-01-01``; with anchors and merge
-keys a plan is not what its lines show, and `` #`` cuts a text short. So only JSON's values are recognized
-(``null``, ``true``, JSON's numbers, and YAML 1.2's ``~``, ``True`` and the like). Every other plain word is
-text. Anchors, aliases, tags, merge keys, and comments after an unquoted text are faults.
+YAML 1.1 reads ``yes`` as true, ``010`` as eight and ``2026-01-01`` as a date. With anchors and merge keys a
+plan differs from what its lines show, and `` #`` cuts a text short. Therefore only JSON's values are
+recognized (``null``, ``true``, JSON's numbers, and YAML 1.2's ``~``, ``True`` and the like). Every other
+plain word is text. Anchors, aliases, tags, merge keys, and comments after an unquoted text are faults.
 """
 
 import re
@@ -66,7 +66,7 @@ def _events(text: str) -> Iterator[Any]:
         message = f"the character U+{ord(text[error.position]):04X} is not allowed here"
         raise Unreadable(place, message) from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        # The parser fails at some wrong escapes instead of refusing them.
+        # The parser crashes on some invalid escapes instead of reporting them.
         raise Unreadable(last, f"this is not YAML: {error}") from None
 
 

@@ -198,7 +198,7 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
         (["audit", "list", "--skip", "a"], "it must be a whole number; see python starter.py audit list --"),
         (["approve", "x", "--by"], "requires an argument; see python starter.py approve --help"),
         (["audit", "list", "--by"], "requires an argument; see python starter.py audit list --help"),
-        (["demo", "--interactive"], "asks in a terminal, and there is none here"),
+        (["demo", "--interactive"], "needs a terminal, and there is none here"),
         (["start", "caf\udce9"], "not UTF-8"),
     ],
 )
@@ -340,7 +340,7 @@ def test_without_a_policy_here_it_is_said_that_a_worker_may_have_one(typed: Type
     plan = PROJECT / "examples" / "bank" / "free.yaml"
     shown = typed("policy", "explain", "--plan", str(plan)).out
     assert "No policy is set here (PLANGATE_POLICY)" in shown
-    assert "A worker uses the file that PLANGATE_POLICY names where it runs; it may have one." in shown
+    assert "A worker uses the file that PLANGATE_POLICY names where it runs; there may be one." in shown
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_a_plan_is_edited_in_the_editor_shown_and_sent_and_its_author_cannot_app
     plan = started(typed, name, mail("Done"), mail("Bye"))
     changing(edits, {"replace": {'"Done"': '"Refund"', "it is done.": "it is done.\n        Yours"}})
     screen = terminal("edit", name, "--by", "dana", "--comment", "wrong subject")
-    asked = " ".join(screen.sees(f"Replace plan {plan[:12]} by this one? [y/N] ").split())
+    asked = " ".join(screen.sees(f"Replace plan {plan[:12]} with this one? [y/N] ").split())
     for part in ('was "Done"', 'is "Refund"', "+ Yours", "another person must approve it"):
         assert part in asked, asked
     assert "Bye" not in asked
@@ -161,12 +161,12 @@ def test_nothing_that_was_typed_is_lost_on_a_fault_and_it_can_be_edited_again(
     for part in ("cannotbeused(", ".yaml:", "too"):
         assert part in faults
     screen.types("e\n")
-    screen.sees("by this one? [y/N] ")
+    screen.sees("with this one? [y/N] ")
     screen.types("n\n")
     screen.sees("[e]dit again, or [l]eave? ")
     screen.types("e\n")
     screen.sees("Mended twice")
-    screen.sees("by this one? [y/N] ")
+    screen.sees("with this one? [y/N] ")
     screen.types("\x03")
     screen.sees("Your text is kept in ")
     assert screen.ends() == 130
@@ -231,11 +231,11 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     until(typed, name, "in_review", revision=2)
     sleep(1)  # the run is looked at meanwhile, and the editor stays open
     screen.types("\n")
-    screen.sees("by this one? [y/N] ")
+    screen.sees("with this one? [y/N] ")
     screen.types("y\n")
     screen.sees("Your text is kept in ")
     warned = " ".join(screen.sees("To continue editing it:").split())
-    assert "it takes back what revision 2 by erik has changed since: step 1 changed." in warned
+    assert "it reverts what revision 2 by erik has changed since: step 1 changed." in warned
     screen.sees("Refused: plan")
     screen.sees("No decision is needed now")
     screen.sees("Theirs")

@@ -40,14 +40,14 @@ from plangate.records import queries
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
-_SEALED_SOON = 2.5  # an export waits for the next seal this many times the pause between two
+_SEALED_SOON = 2.5  # an export waits for the next seal for this many sealing intervals
 _PAUSE = 0.3  # seconds
 
 
 def show(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     """Print the audit trail of a run.
 
-    It is read from the records, without a worker or a Temporal server, like all of audit.
+    Like all audit commands, it reads the records and needs no worker or Temporal server.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database:
@@ -136,7 +136,7 @@ def verify(
     """Verify that no record was changed.
 
     Reports every edited, missing, moved or foreign entry and every missing run. Logins and passkeys are
-    checked by PLANGATE_WEB_KEYS and PLANGATE_WEB_URL, and by what --web-key and --origin add.
+    checked against PLANGATE_WEB_KEYS and PLANGATE_WEB_URL, and what --web-key and --origin add.
 
     Exit 0: nothing was changed. Exit 1: there are findings, or the records could not be examined.
     """
@@ -191,7 +191,7 @@ def export(
     until: Annotated[
         str | None,
         typer.Option(
-            "--until", metavar="TIME", show_default="now", help="The end of the period, itself not in it."
+            "--until", metavar="TIME", show_default="now", help="The end of the period (exclusive)."
         ),
     ] = None,
     output: Annotated[
@@ -207,9 +207,9 @@ def export(
 ) -> int:
     """Write the evidence of one run, or of a period, into one file.
 
-    An auditor without access to these records verifies it with `verify-bundle`. The file is always JSON, one
-    of a period JSON lines; with --output, --json prints what was written. May 2026 is
-    --from 2026-05-01 --until 2026-06-01 (UTC). The export is recorded first, on the trail of looks.
+    An auditor without access to these records verifies it with `verify-bundle`. The file of a run is JSON,
+    that of a period JSON lines. With --output, --json prints what was written. May 2026 is --from 2026-05-01
+    --until 2026-06-01 (UTC). The export is recorded first, on the trail of looks.
     """
     here = console.open_console(as_json=as_json)
     if workflow_id is None and since is not None:
@@ -217,7 +217,9 @@ def export(
     if workflow_id is None or since is not None or until is not None:
         raise WrongUsage("Name one run by its id, or a period by --from TIME and --until TIME.")
     with here.records() as database, progress.Progress(here.screen.err) as waiting:
-        queries.trail_on_record(database, workflow_id)  # raises at once if the run is not recorded
+        queries.trail_on_record(
+            database, workflow_id
+        )  # raises before anything is printed if the run is not recorded
         ends = time.monotonic() + _SEALED_SOON * here.settings.seal_seconds
         while not _is_sealed(database, workflow_id) and time.monotonic() < ends:
             waiting.brief("waiting for the newest entries to be sealed")
@@ -242,7 +244,7 @@ def export(
 
 
 def _record_export(here: console.Console, database: databases.Database, subject: str, *, why: str) -> None:
-    """Record who takes a copy of what; without that, nothing is written.
+    """Record who takes which copy; if that fails, nothing is written.
 
     Raises:
         WrongUsage: the reason is too long.
@@ -279,7 +281,7 @@ def _show_inspection(here: console.Console, inspected: inspection.Inspection, tr
 
 
 def _trusted_web(here: console.Console, keys: list[str], origins: list[str]) -> trusted_web.TrustedWeb:
-    """Return the web servers that the settings and the options name; any, where they name none."""
+    """Return the web servers that the settings and the options name; if they name none, any counts."""
     settings = here.settings
     own = [settings.web_url] if "web_url" in settings.model_fields_set else []
     return public_keys.read_trusted_web([*settings.web_keys, *keys], [*own, *origins])

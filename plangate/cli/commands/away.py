@@ -42,15 +42,15 @@ def away(
 ) -> int:
     """Say until when you are away: your messages go to others meanwhile.
 
-    It ends without an order. No right to decide goes with it: lend your roles for that, with delegate. You
-    can still decide, and a message goes only to people who may see its run.
+    It ends automatically. It does not pass on your right to decide: lend your roles for that, with delegate.
+    You can still decide. Only people who may see a run get messages about it.
 
     Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     if list_all:
         if any((by, until, to, reason, back)):
-            raise WrongUsage("--list goes alone: it shows who is away.")
+            raise WrongUsage("--list takes no other option: it shows who is away.")
         return asyncio.run(lending.show_who_is_away(here))
     if by is None:
         raise WrongUsage("Say who is away, with --by; --list shows who is.")

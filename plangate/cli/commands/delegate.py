@@ -42,15 +42,15 @@ def delegate(
 ) -> int:
     """Lend some of your roles to another person for a time.
 
-    The policy names the roles that may be lent (delegable). It needs the proof of identity that the rules
-    about the role ask for, and a lent role cannot be lent on. What the person decides in your name says so.
+    The policy names the roles that may be lent (delegable). Lending needs the proof of identity that the
+    rules about the role require, and a lent role cannot be lent on. Decisions made in your name say so.
 
     Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     if list_all:
         if any((to, roles, until, by, reason, end)):
-            raise WrongUsage("--list goes alone: it shows what is lent, and lends nothing.")
+            raise WrongUsage("--list takes no other option: it shows what is lent, and lends nothing.")
         return asyncio.run(lending.show_what_is_lent(here))
     if to is None or by is None:
         raise WrongUsage("Say who lends and to whom, with --by and --to; --list shows what is lent.")

@@ -1,4 +1,4 @@
-"""`people confirm` and `people revoke-key`: signed changes of who has which key."""
+"""`people confirm` and `people revoke-key`: signed orders about who has which key."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def confirm(
 ) -> int:
     """Let a proposed key count for a person.
 
-    You sign person and thumbprint with your own key, which the list of people must have, with `enroller =
-    true` for you. Compare the thumbprint with its owner by another way, because the web server that proposed
-    the key could have exchanged it.
+    You sign the person's name and the thumbprint with your own key. The list of people must have that key,
+    and `enroller = true` for you. Compare the thumbprint with its owner in another way, such as by phone,
+    because the web server that proposed the key could have replaced it.
 
     Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
@@ -64,10 +64,10 @@ def revoke_key(
     by: Signer,
     as_json: AsJson = False,
 ) -> int:
-    """End a person's key now, for example of a lost device.
+    """Revoke a person's key now, for example after a device was lost.
 
-    An enroller may, and the person with any key of theirs. Approvals that it signed no longer count for
-    steps that have not begun.
+    An enroller may do this, and the person with any of their keys. Approvals signed with the key no longer
+    count for steps that have not begun.
 
     Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """

@@ -56,5 +56,5 @@ def _listed(loaded: settings.Settings, name: str) -> str:
         return name
     person = people_file.read_people(loaded.people_file, is_kept=False).find(name)
     if person is None or not person.active:
-        raise WrongUsage(f"{escaping.one_line(name)} is not an active person of the list of people.")
+        raise WrongUsage(f"{escaping.one_line(name)} is not an active person in the list of people.")
     return person.name

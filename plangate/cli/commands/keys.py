@@ -90,7 +90,7 @@ def seal(*, as_json: AsJson = False) -> int:
 def web(*, as_json: AsJson = False) -> int:
     """Print the public key with which the inbox of this host attests logins.
 
-    Workers take logins that it attests once PLANGATE_WEB_KEYS has this line.
+    Workers accept logins that it attests once PLANGATE_WEB_KEYS has this line.
     """
     here = console.open_console(as_json=as_json)
     public = key_files.public_half(here.settings.web_key)
@@ -113,9 +113,11 @@ def _new_key_page(name: str, public: str, path: Path) -> page.Page:
     shown.copied("private", str(path))
     shown.note("It never leaves this machine. Decisions made here under that name are now signed with it.")
     entry = f'{{ public = "{jws.PUBLIC_PREFIX}{public}" }}'
-    shown.note(f"Add it to the keys of {name} in the list of people (PLANGATE_PEOPLE), where there are none:")
+    shown.note(
+        f"Add it to the keys of {name} in the list of people (PLANGATE_PEOPLE). If they have none yet:"
+    )
     shown.line(f"keys = [{entry}]")
-    shown.note("Where there is such a line already, put this into its brackets, after a comma:")
+    shown.note("If there is such a line already, put this into its brackets, after a comma:")
     shown.line(entry)
     shown.note("The key counts once it is in the workers' list of people.")
     return shown
@@ -126,7 +128,7 @@ def _new_passphrase(here: console.Console) -> bytes:
         return here.settings.key_passphrase.get_secret_value().encode()
     if not here.screen.can_ask:
         raise WrongUsage(
-            "A passphrase can be asked for on a terminal only; use one, or set PLANGATE_KEY_PASSPHRASE."
+            "A passphrase can only be typed at a terminal; use one, or set PLANGATE_KEY_PASSPHRASE."
         )
     first, second = (getpass.getpass(f"{word}: ", sys.stderr) for word in ("Passphrase", "Once more"))
     if not first or first != second:

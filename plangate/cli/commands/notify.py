@@ -35,7 +35,7 @@ def try_one(
 ) -> int:
     """Send one notice to a person now, and say what happened.
 
-    It goes to each of their addresses. Exit 1: one did not take it.
+    It goes to each of their addresses. Exit 1: an address did not accept it.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database:
@@ -55,7 +55,7 @@ def try_one(
 def failed(*, as_json: AsJson = False) -> int:
     """List the notices that could not be delivered.
 
-    The newest comes first; those that are tried again, or wait for the hourly limit, are among them.
+    The newest comes first. The list includes notices that are tried again or wait for the hourly limit.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database, database.read() as connection:

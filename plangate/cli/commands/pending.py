@@ -1,4 +1,4 @@
-"""`pending`: the runs that wait for a person, also while no Temporal server answers."""
+"""`pending`: the runs that wait for a person, even while no Temporal server answers."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def pending(
 ) -> int:
     """List the runs that wait for a person: in review, or held at a step.
 
-    Held runs, then soonest deadline first, unless --sort says otherwise. What is stopped is shown above them,
-    with the approved runs that wait for the release.
+    Held runs come first, then those with the soonest deadline, unless --sort says otherwise. Stops are shown
+    above them, with the approved runs that wait for a release.
     """
     here = console.open_console(as_json=as_json)
     options = PageOptions(sort, limit, skip)
@@ -67,7 +67,7 @@ def _stops(here: console.Console) -> tuple[domain.StopStatus, ...]:
 
 
 def _approved(here: console.Console) -> list[status.Status]:
-    """Return the first of the runs that are being executed, by the records."""
+    """Return the first runs that are being executed according to the records."""
     with suppress(errors.RecordsMissing, errors.RecordsUnavailable), here.records() as database:
         wanted = listed.Wanted(state=run.Phase.EXECUTING.value, limit=PAGE)
         return queries.pending_on_record(database, wanted)

@@ -44,7 +44,7 @@ def _unusable(people: domain.People, settings: Settings) -> list[tuple[str, str,
         from plangate.notifications.channels import Channels  # noqa: PLC0415
 
         return list(Channels(settings).objections(people))
-    except (ImportError, errors.SettingsInvalid):  # a setting of mails is no fault of the list
+    except (ImportError, errors.SettingsInvalid):  # a mail setting is not a fault of the list
         return []
 
 

@@ -100,9 +100,9 @@ def explain(
         return Exit.DONE
     shown = _explained(explanation)
     if any("duplicates" in when for _, when in found.rules):
-        shown.note("Duplicates are not looked up here, so there are none; workers do.", indent=0)
+        shown.note("Duplicates are looked up by workers only, so none are shown here.", indent=0)
     if alone:
-        shown.note("Sums over time are of this plan alone here; workers add what others have.", indent=0)
+        shown.note("Sums over time include only this plan here; workers add the others.", indent=0)
     _add_origin(shown, here, source)
     here.screen.show(shown)
     return Exit.DONE
@@ -115,7 +115,9 @@ def _show_without_policy(here: console.Console) -> int:
     else:
         shown = page.Page()
         shown.sentence(f"No policy is set here (PLANGATE_POLICY): every plan needs {domain.ONE_APPROVAL}.")
-        shown.note("A worker uses the file that PLANGATE_POLICY names where it runs; it may have one.", "", 0)
+        shown.note(
+            "A worker uses the file that PLANGATE_POLICY names where it runs; there may be one.", "", 0
+        )
         here.screen.show(shown)
     return Exit.DONE
 
@@ -245,7 +247,7 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             elif one.waits:
                 effect += ", but its window and its freezes count"
             elif one.sees:
-                effect = "counts, so that only those whom it names may see the run"
+                effect = "counts, so only the people it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
     _add_times(shown, requirement)
     for lost in explanation.lost_escalations:

@@ -36,9 +36,9 @@ def resolve(
     """Resolve a held run.
 
     retry tries the step again, skip leaves it out (--comment says why), mark_done states that a step in doubt
-    happened (--comment says how you know), undo undoes the done steps and ends the run, abort ends it as it
-    is. Exit 0: accepted, or kept by Temporal because no worker is running. Exit 1: nothing was sent. Exit 3:
-    refused, with the reason.
+    happened (--comment says how you know), undo undoes the done steps and ends the run, abort ends it and
+    undoes nothing. Exit 0: accepted, or kept by Temporal because no worker is running. Exit 1: nothing was
+    sent. Exit 3: refused, with the reason.
     """
     made = decisions.made_decision(
         domain.Choice.RESOLVE,

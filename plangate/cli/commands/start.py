@@ -55,7 +55,7 @@ def start(
         bool, typer.Option("--watch", help="Watch the run to its end, and ask for the decision.")
     ] = False,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Return at once, without waiting for the plan.")
+        bool, typer.Option("--no-wait", help="Return immediately, without waiting for the plan.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -63,7 +63,7 @@ def start(
 
     Exit 0: the plan is ready (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
     or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken, or the run
-    that --from names cannot be taken up, or was already.
+    that --from names cannot be taken up or was taken up before.
     """
     here = console.open_console(as_json=as_json)
     if watch and no_wait:
@@ -71,7 +71,7 @@ def start(
     if from_run is not None and plan is not None:
         raise WrongUsage("--from and --plan are mutually exclusive; leave one out.")
     if from_run is not None and workflow_id is not None:
-        raise WrongUsage("--from chooses the id, so that a run is taken up once; leave out --id.")
+        raise WrongUsage("--from sets the id, so a run is taken up only once; leave out --id.")
     reader = request.RequestReader(
         timeout=timeout, requester=here.user if requester is None else requester, settings=here.settings
     )
@@ -141,7 +141,7 @@ async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bo
     Args:
         session: where the run is.
         workflow_id: the run.
-        is_supplied: whether the requester supplied the plan, so that none is drafted.
+        is_supplied: whether the requester supplied the plan, so none is drafted.
     """
     known: set[str] = set()
     with progress.Progress(session.screen.err) as waiting:

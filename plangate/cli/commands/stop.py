@@ -31,8 +31,8 @@ def stop(
 ) -> int:
     """Make every step, or every step of one tool, wait before it begins.
 
-    It takes effect within seconds, on all workers; a step that is acting is finished. Decisions are still
-    accepted. The stop lasts until it is released: see go.
+    It takes effect within seconds, on all workers; a running step is finished. Decisions are still accepted.
+    The stop lasts until it is released: see go.
 
     Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
@@ -71,8 +71,8 @@ def go(
 ) -> int:
     """Release a stop, so that steps begin again.
 
-    By default two people of the list have to release it; the one who stopped may be one of them. Without a
-    list of people one is enough. Exit codes as for stop.
+    By default two people on the list have to release it; the person who stopped may be one of them. Without a
+    list of people one person is enough. Exit codes as for stop.
     """
     here = console.open_console(as_json=as_json)
     order = orders.made_order(stops.Action.GO, by=by, tool=tool, reason=reason, number=number or 1)

@@ -1,6 +1,6 @@
 """`verify-bundle`: verify a bundle offline; it needs only the file.
 
-The base package can do it: nothing here imports Temporal, a database or settings.
+The base package suffices: nothing here imports Temporal, a database or settings.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def verify_bundle(
 ) -> int:
     """Verify a bundle offline.
 
-    Checks the chain of entries, the order of events, signatures and seals, and that the plan that ran is the
-    approved one; of a period also that no run was left out or added. Exit 0: no findings. Exit 1: findings,
-    or the list of people cannot be used. Exit 2: FILE is not a bundle, or a key is malformed.
+    Checks the chain of entries, the order of events, signatures and seals, and that the executed plan is the
+    approved one. For a period, checks also that no run was left out or added. Exit 0: no findings. Exit 1:
+    findings, or the list of people cannot be used. Exit 2: FILE is not a bundle, or a key is malformed.
     """
     shown = screen.open_screen(as_json=as_json)
     trusted = public_keys.read_public_keys(tuple(sealer or ()))

@@ -25,7 +25,7 @@ def withdraw(
         str | None, typer.Option("--by", metavar="NAME", show_default="the operating system's user")
     ] = None,
     comment: Comment = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, if steps are done already.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if steps are already done.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Withdraw a run.
