@@ -21,7 +21,7 @@ from plangate.domain.run import Phase
 from plangate.domain.status import Attempt, Status, with_step_attempt
 
 UnpauseCommand = Callable[[str, str], str]
-"""Returns the command that unpauses an activity: of a workflow id, and an activity id."""
+"""Returns the command that unpauses an activity, from its workflow id and its activity id."""
 _MAX_ERROR: Final = 1_000
 _TIMEOUT: Final = timedelta(seconds=3)
 _AT_WORK: Final = frozenset(phase.value for phase in Phase if phase.is_at_work)
@@ -42,7 +42,7 @@ async def with_attempts(client: TemporalClient, status: Status, unpause_command:
         description = await handle.describe(rpc_timeout=_TIMEOUT)
         return attempts_of(description, status, unpause_command)
     except RPCError:
-        return status  # the status is useful without
+        return status  # the status is useful without them
 
 
 def attempts_of(
@@ -88,7 +88,7 @@ def _attempt(
 
 
 def _lost_since(pending: PendingActivityInfo) -> datetime | None:
-    """Return since when the worker of the attempt that ended without an answer is silent."""
+    """Return since when the worker of an attempt that ended without an answer has been silent."""
     if not pending.last_failure.HasField("timeout_failure_info"):
         return None
     for name in ("last_heartbeat_time", "last_started_time"):

@@ -1,4 +1,4 @@
-"""Ask a worker what its tools say of a plan, before a person confirms it."""
+"""Ask a worker to check a plan with its tools, before a person confirms it."""
 
 import secrets
 from datetime import timedelta
@@ -19,7 +19,7 @@ _ONCE: Final = RetryPolicy(maximum_attempts=1)
 
 
 async def checked_by_worker(client: TemporalClient, task_queue: str, plan: JsonValue) -> PlanChecked | None:
-    """Return what the tools of a worker say; None if none answers, or this server starts no such activity."""
+    """Return what a worker's tools report; None if no worker answers or the server cannot ask one."""
     try:
         found: PlanChecked = await client.execute_activity(
             CHECK_PLAN,

@@ -327,7 +327,7 @@ class Client:
             except WorkflowFailureError:  # ended from outside
                 return result_of(await self.status(workflow_id))
             except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:  # closed and dropped, or never there
+                if error.status is RPCStatusCode.NOT_FOUND:  # closed and dropped, or it never existed
                     return result_of(await self.status(workflow_id))
                 cause = unreachable(error)
                 if isinstance(cause, TemporalDenied):
@@ -381,7 +381,7 @@ class Client:
         return [status for status in checked if status]
 
     async def order(self, order: Order) -> StopAnswer | None:
-        """Send an order to stop or to go; see `plangate.client.stopping.send_order`."""
+        """Send an order to stop or to release; see `plangate.client.stopping.send_order`."""
         return await send_order(self._client, self._task_queue, order)
 
     async def order_about_key(self, order: KeyOrder) -> StopAnswer | None:
@@ -410,7 +410,7 @@ class Client:
         return answer
 
     async def delegate(self, order: DelegationOrder) -> DelegationAnswer | None:
-        """Send an order to lend or to end; see `plangate.client.delegating.send_delegation`."""
+        """Send an order to lend or to take back; see `plangate.client.delegating.send_delegation`."""
         return await send_delegation(self._client, self._task_queue, order)
 
     async def what_is_lent(self) -> DelegationAnswer:
@@ -426,11 +426,11 @@ class Client:
         return answer
 
     async def record_look(self, look: Look) -> LookAnswer:
-        """Say that a person looks as auditor; see `plangate.client.looking.record_look`."""
+        """Record that a person looks as an auditor; see `plangate.client.looking.record_look`."""
         return await record_look(self._client, self._task_queue, look)
 
     async def checked(self, plan: JsonValue) -> PlanChecked | None:
-        """Return what a worker's tools say of a plan; see `plangate.client.checking.checked_by_worker`."""
+        """Return what a worker's tools report; see `plangate.client.checking.checked_by_worker`."""
         return await checked_by_worker(self._client, self._task_queue, plan)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
@@ -476,7 +476,7 @@ class Client:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise unreachable(error) from error
-            return  # the call that follows finds out why
+            return  # the next call reports why
         if description.workflow_type != WORKFLOW_TYPE:
             raise RunNotFound(f"{one_line(workflow_id)} is not a run of Plangate.")
 
@@ -531,7 +531,7 @@ class Client:
         return None
 
     def _if_consistent(self, status: Status, workflow_id: str) -> Status | None:
-        """Return the status, or None and a log line if it contradicts itself."""
+        """Return the status; if it contradicts itself, log that and return None."""
         try:
             return self._checked(status, workflow_id)
         except StatusContradicts as error:

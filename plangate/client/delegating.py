@@ -27,7 +27,7 @@ async def send_delegation(
 
 
 async def ask_what_is_lent(client: TemporalClient, task_queue: str) -> DelegationAnswer | None:
-    """Return what is lent now, by a worker; None if no worker runs.
+    """Ask a worker what is lent now; return None if no worker runs.
 
     Raises:
         NotAnswered: the question failed in Temporal.

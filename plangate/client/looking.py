@@ -1,4 +1,4 @@
-"""Say that a person looks as auditor, or takes a copy, so that it is on the record."""
+"""Record that a person looks as an auditor, or takes a copy."""
 
 import asyncio
 import secrets
@@ -16,11 +16,11 @@ from plangate.temporal.contract import LOOK_TYPE
 
 _SECONDS: Final = 8.0
 _FIRST: Final = Priority(priority_key=1)
-"""Ahead of the tasks of runs, on servers that know priorities: a person waits for it."""
+"""Before the tasks of runs, on servers that support priorities: a person waits for it."""
 
 
 async def record_look(client: TemporalClient, task_queue: str, look: Look) -> LookAnswer:
-    """Return whether the look is on the record: None if no worker runs, and the server keeps it for one.
+    """Return whether the look is recorded; None if no worker runs, and the server keeps it for one.
 
     Raises:
         NotAnswered: its workflow failed in Temporal, for example because it was terminated.

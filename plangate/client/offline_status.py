@@ -33,7 +33,7 @@ from plangate.records.queries import status_on_record
 from plangate.temporal.search_attributes import PLANGATE_STATE
 
 NO_WORKER: Final = " (no worker answers)"
-"""The end of the source of a status that a worker would have given."""
+"""Ends the source of a status for which no worker answered."""
 _PAGE: Final = 1_000
 _LISTED_UNREAD: Final = 20
 _LONGEST_NAME: Final = 100
@@ -150,7 +150,7 @@ async def _unread(client: TemporalClient, handle: WorkflowHandle[object, object]
             ):
                 waiting.append(event)
     except RPCError:
-        return []  # the status is useful without
+        return []  # the status is useful without them
     return [await _unread_decision(client, event) for event in waiting]
 
 

@@ -1,4 +1,4 @@
-"""Send orders to stop and to go and orders about keys, and ask which stops are in force."""
+"""Send orders about stops and keys, and ask which stops are in force."""
 
 import asyncio
 import secrets
@@ -23,7 +23,7 @@ ANSWER_SECONDS: Final = 8.0
 QUESTION_SECONDS: Final = 4.0
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 _FIRST: Final = Priority(priority_key=1)
-"""Ahead of the tasks of runs, on servers that know priorities: many runs may be active."""
+"""Before the tasks of runs, on servers that support priorities: many runs may be active."""
 
 
 async def send_order(client: TemporalClient, task_queue: str, order: Order) -> StopAnswer | None:
@@ -52,7 +52,7 @@ async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrde
 
 
 async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer | None:
-    """Return the stops in force, by a worker; None if no worker runs.
+    """Ask a worker which stops are in force; return None if no worker runs.
 
     Raises:
         NotAnswered: the question failed in Temporal.

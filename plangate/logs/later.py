@@ -11,5 +11,5 @@ _SECONDS: Final = 0.003  # by then the answer is on its way to the server
 
 
 def log_later(write: Callable[[], None]) -> None:
-    """Call ``write``, which logs, in a moment, in the context of the current activity."""
+    """Schedule ``write``, which logs, to run shortly in the context of the current activity."""
     asyncio.get_running_loop().call_later(_SECONDS, write)

@@ -1,4 +1,4 @@
-"""Give a mail address its one spelling, or refuse it.
+"""Normalize a mail address, or refuse it.
 
 A reader must be able to see where a mail goes. An address is therefore a plain ``name@host``: no display
 name, no quoting, no routing characters (``%``, ``!``). It is in lower case, with the host in A-labels.
@@ -17,7 +17,7 @@ _MAX_NAME: Final = 64
 
 
 def one_address(text: str) -> str:
-    """Return the one spelling of a plain address.
+    """Return the normalized form of a plain address.
 
     Raises:
         ValueError: it is not a plain address; the message says why.

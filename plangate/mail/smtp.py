@@ -121,7 +121,7 @@ def _said(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the server said to a mail that it took.
+    """The server's answer to a mail that it accepted.
 
     Attributes:
         reply: its last reply.
