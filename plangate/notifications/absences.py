@@ -1,4 +1,4 @@
-"""Tell people that they are said to be away: a typed name is enough for that, and moves their messages."""
+"""Notify people who were marked as away: a typed name is enough for that, and redirects their messages."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -7,7 +7,7 @@ from plangate.domain.absence import absence_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import Facts, Notice, NoticeKind
 
-_GO_TO_OTHERS: Final = "you are said to be away; what no one else can decide still comes to you"
+_GO_TO_OTHERS: Final = "you are marked as away; you still get what no one else can decide"
 _COME_TO_YOU: Final = "no one else can get your messages now, so they still come to you"
 _IF_NOT: Final = "if you are not away, choose “I am back” on your page"
 

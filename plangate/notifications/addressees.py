@@ -1,9 +1,10 @@
-"""Who gets what a run asks for: the people who are asked, or others while these are away.
+"""Find who gets what a run asks for: the people who are asked, or others while they are away.
 
-An absence moves a message and never makes it vanish:
+An absence redirects a message and never drops it:
 
-- who gets a message for another gets it when that one would, and what they are asked themselves later, too;
-- if no one who is there and gets it can give something that the run waits for, all who are away get it, too.
+- a substitute gets a message when the absent person would have, and later also what they are asked
+  themselves;
+- if no recipient who is present can give something that the run waits for, all who are away get it too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,9 +25,10 @@ class Addressees:
     """Who gets what a run asks for.
 
     Attributes:
-        asks: what each of them gets; two of a person who is asked for others first, and later themselves.
+        asks: what each person gets; two entries for a person who is asked for others first, and later
+            themselves.
         goes_to: who gets it instead of each person who is away.
-        away: those who are away and have nothing to be told: they could not decide anyway.
+        away: those who are away and need no notice, because they could not decide anyway.
     """
 
     asks: tuple[Ask, ...] = ()
@@ -65,7 +67,7 @@ def _each(
     goes_to: Mapping[str, Sequence[str]],
     audience: Audience,
 ) -> Iterator[Ask]:
-    """Yield what each person who is there gets: what is their own, and before that what is for others."""
+    """Yield what each person who is present gets: what is for others, then what is for themselves."""
     for_others: dict[str, list[Ask]] = {}
     for ask in moved:
         for person in goes_to[ask.person]:
@@ -80,7 +82,7 @@ def _each(
 
 
 def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Audience) -> Ask:
-    """Return what a person gets for others, from the earliest time at which one of these is asked."""
+    """Return what a person gets for others, from the earliest time at which one of the others is asked."""
     first = asks[0]
     begun = [ask.person for ask in asks if ask.at <= max(first.at, audience.now)]
     return Ask(
@@ -96,7 +98,7 @@ def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Aud
 def _left_over(
     run: RunState, found: Iterable[Ask], asks: Sequence[Ask], audience: Audience
 ) -> frozenset[str]:
-    """Return the people who could give something that no one who gets it can give now."""
+    """Return the people who could give something that no current recipient can give now."""
     there = {
         ask.person
         for ask in found
@@ -109,7 +111,7 @@ def _left_over(
 
 
 def _able(run: RunState, asks: Sequence[Ask], audience: Audience) -> Iterator[frozenset[str]]:
-    """Yield for each thing that the run waits for who may give it now."""
+    """For each thing that the run waits for, yield who may give it now."""
     assert run.drafted is not None
     if run.held is not None:
         yield frozenset(ask.person for ask in asks if not ask.is_keyless)

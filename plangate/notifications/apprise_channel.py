@@ -1,9 +1,9 @@
 """Send a notice by Apprise: Slack, Teams, Telegram, ntfy and many more. The only importer of apprise.
 
-Apprise returns whether a message went out, and no reason. Its log lines have one, and secrets too: each call
-has a logger of its own, which is read here for the status of HTTP, and nothing else is logged meanwhile. Each
-call has an object of its own for one URL with one recipient, because a URL with two counts as failed if one
-of them fails.
+Apprise returns whether a message was sent, but not why it failed. Its log lines have the reason, but also
+secrets. Each call therefore gets its own logger, which is read here for the HTTP status; nothing else is
+logged during the call. Each call also gets its own object for one URL with one recipient, because a URL with
+two recipients counts as failed if one of them fails.
 """
 
 import logging
@@ -40,7 +40,7 @@ _FROM_OUTSIDE: Final = ("Response Details", "Socket Exception")
 _RETRY_AFTER: Final = re.compile(r'"retry_after"\s*:\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)')
 _ERROR_CODE: Final = re.compile(r'"error"\s*:\s*"([a-z_]{1,60})"')
 _OK: Final = 200
-# Slack answers 200 and says in the body what is wrong; these last.
+# Slack answers 200 and puts the error into the body; these errors are permanent.
 _LASTING: Final = frozenset(
     {
         *("channel_not_found", "not_in_channel", "is_archived", "user_not_found", "no_permission"),
@@ -51,8 +51,8 @@ _LASTING: Final = frozenset(
 _WARNINGS: Final = frozenset({NoticeKind.HELD, NoticeKind.STUCK, NoticeKind.TROUBLE})
 _UNREACHED: Final = (
     ("CERTIFICATE_VERIFY_FAILED", "shows a certificate that is not trusted"),
-    ("SSLError", "does not speak TLS as it should"),
-    ("NameResolutionError", "has a host that has no address"),
+    ("SSLError", "does not speak valid TLS"),
+    ("NameResolutionError", "has a host that cannot be resolved"),
     ("ConnectTimeout", "cannot be reached in time"),
     ("NewConnectionError", "refuses the connection, or cannot be reached"),
     ("ProxyError", "cannot be reached by the proxy"),
@@ -107,11 +107,11 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
         return Attempted(delivery=Delivery.REFUSED, reason=f"The address {shown_address(address)} {wrong}.")
     plugin.socket_connect_timeout = plugin.socket_read_timeout = wait
     plugin.redirects = plugin.interpret_emojis = False
-    # Without parent and handlers, but for the one that captures.
+    # Without a parent, and with no handler except the one that captures.
     plugin.logger = logging.Logger("apprise", logging.DEBUG)  # noqa: LOG001
     import apprise  # noqa: PLC0415
 
-    # Text is escaped for those that take nothing else, and a link in it is then no link any more.
+    # Text is escaped for services that accept nothing else; links in it then stop working.
     is_markdown = plugin.notify_format in (apprise.NotifyFormat.MARKDOWN, (apprise.NotifyFormat.MARKDOWN,))
     is_warning = any(notice.kind in _WARNINGS for notice in sending.notices)
     one = apprise.Apprise(asset=plugin.asset)
@@ -124,7 +124,7 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
         log_level=logging.DEBUG,
     )
     last = [attempt for each in result for attempt in each.attempts][-1:]
-    if last and last[0]:  # not the result: a URL can say that a failure does not matter
+    if last and last[0]:  # not the result: a URL can tell Apprise to ignore failures
         return Attempted(delivery=Delivery.SENT)
     return _failed(address, [(entry.level, entry.message) for attempt in last for entry in attempt.logs], now)
 
@@ -140,12 +140,12 @@ def _plugin(url: str) -> "apprise.NotifyBase | None":
 def _objection(plugin: "apprise.NotifyBase | None") -> str:
     """Return why a service cannot be used, beginning with a verb; empty if it can."""
     if plugin is None:
-        return "is no URL of a service that Apprise knows, or its secret has another form"
+        return "is not a URL of a service that Apprise knows, or its secret is malformed"
     if not plugin.verify_certificate:
-        return "turns the check of certificates off; remove verify=no"
+        return "turns certificate checks off; remove verify=no"
     plugin.retry = 0
     if hasattr(plugin, "batch"):
-        plugin.batch = False  # else all recipients of one request count as one
+        plugin.batch = False  # otherwise all recipients of one request count as one
     return f"names {len(plugin)} recipients; write one address for each" if len(plugin) > 1 else ""
 
 
@@ -156,10 +156,10 @@ def _asset() -> "apprise.AppriseAsset":
         app_id="Plangate",
         app_desc="Plangate",
         app_url="",
-        image_url_mask="",  # no picture from elsewhere
+        image_url_mask="",  # no external images
         image_url_logo="",
         async_mode=False,
-        service_timeout=0,  # else it calls in a pool of few threads, and those that hang fill it
+        service_timeout=0,  # otherwise it calls in a small thread pool, which threads that hang would fill
         allow_templates=False,  # no file of this machine becomes part of a message
         interpret_emojis=False,
         secure_logging=True,
@@ -169,9 +169,9 @@ def _asset() -> "apprise.AppriseAsset":
 
 
 def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attempted:
-    """Return what log lines say of a failure; none of their text is passed on.
+    """Return the failure that log lines report; their text is not passed on.
 
-    The message itself is among them, and what people typed in it must not decide: see `_FROM_OUTSIDE`.
+    They include the message itself, and text that people typed there must not decide: see `_FROM_OUTSIDE`.
     """
     found = _STATUS.search("\n".join(line for level, line in lines if level in _FAULTS))
     text = "\n".join(line for _, line in lines if line.startswith(_FROM_OUTSIDE))
@@ -181,11 +181,11 @@ def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attemp
         code = _ERROR_CODE.search(text)
         named = code[1] if code else "no reason"
         is_lasting = code is not None and code[1] in _LASTING
-        said = f"{shown_address(address)} did not take the message ({named})."
+        said = f"{shown_address(address)} did not accept the message ({named})."
         return Attempted(delivery=Delivery.REFUSED if is_lasting else Delivery.LATER, reason=said)
     if status is not None:
         return attempted(address, status, now, after[1] if after else "")
-    is_cut = any(sign in text for sign in _CUT)  # also within a ProxyError
+    is_cut = any(sign in text for sign in _CUT)  # even inside a ProxyError
     for sign, words in _UNREACHED:
         if sign in text and not is_cut:
             return Attempted(delivery=Delivery.LATER, reason=f"{shown_address(address)} {words}.")
@@ -197,7 +197,7 @@ def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attemp
 def _logs_kept_back() -> Iterator[None]:
     """Drop what the libraries log in this thread."""
     for name in _LIBRARIES:
-        logging.getLogger(name).addFilter(_is_of_others)  # once, however often it is added
+        logging.getLogger(name).addFilter(_is_of_others)  # added only once, even if called again
     token = _sending.set(True)
     try:
         yield

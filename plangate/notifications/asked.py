@@ -1,4 +1,4 @@
-"""Who is asked for something now: to approve a plan in review, or to resolve a held run."""
+"""Find who is asked now to approve a plan in review, or to resolve a held run."""
 
 from collections.abc import Iterator
 
@@ -24,11 +24,11 @@ class Ask(Frozen):
         person: their name, or a role's as ``role:NAME``.
         key: which review or hold this is about; part of the event's name.
         at: from when they are asked.
-        instead_of: the people who are away and for whom they get it before they may decide themselves; empty
-            if it is their own.
-        own_at: from when on they are asked themselves, if they get it for others before; None for never.
-        is_keyless: whether they cannot give it yet, since it has to be signed and they have no key.
-        is_away: whether they get it although they are away, since no one else can give it now.
+        instead_of: the absent people for whom they get it before they may decide themselves; empty if it is
+            for themselves.
+        own_at: from when they are asked themselves, if they get it for others first; None for never.
+        is_keyless: whether they cannot give it yet, because it must be signed and they have no key.
+        is_away: whether they get it although they are away, because no one else can give it now.
     """
 
     person: str
@@ -44,7 +44,7 @@ class Ask(Frozen):
 def asked(run: RunState, audience: Audience) -> tuple[Ask, ...]:
     """Return everyone who can give what the run waits for, now or later, and may see it.
 
-    Those who are away are among them, and those who only lack a key, marked so.
+    This includes people who are away, and people who only lack a key; both are marked.
     """
     if run.drafted is None:
         return ()
@@ -106,7 +106,7 @@ def _proof(run: RunState) -> Assurance:
 
 
 def _with_key(ask: Ask, run: RunState, audience: Audience) -> Ask:
-    """Return what a person is asked for, marked if they have no key that it takes."""
+    """Return what a person is asked for, marked if they have no key for the signature."""
     approver = audience.approver(ask.person)
     if approver is None or approver.assurance >= _proof(run):
         return ask

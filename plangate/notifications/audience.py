@@ -1,4 +1,4 @@
-"""Who can be told, as of now: the people and what they may do, the operators, and where the inbox is."""
+"""Describe who can be notified now: the people and what they may do, the operators, and the inbox."""
 
 import hashlib
 import json
@@ -24,24 +24,24 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """The people who may be told, at one moment.
+    """The people who may be notified at one moment.
 
     Attributes:
         people: the list of people; None without one.
         now: the moment.
         known: the active people with all that they may do now.
-        operators: those of them who are told about troubles.
+        operators: those of them who are notified about troubles.
         roles: the roles that have addresses of their own.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox, without a slash at its end.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
-        key: changes whenever someone else can do something, is away, or is to be told instead of another.
-        deciders: says what no one can give.
-        absences: says who gets the messages of each; None without a list.
+        key: changes whenever what anyone can do, who is away, or who gets whose messages changes.
+        deciders: finds what no one can give.
+        absences: finds who gets each person's messages; None without a list.
         away: the people for whom others get messages.
         roles_of: the roles of each of the known, their own and lent ones.
-        by_name: the known by the form that all spellings of a name share.
-        calendars: the working times that were asked for.
+        by_name: the known people, by the normalized form of their name.
+        calendars: the working times that were looked up so far.
     """
 
     people: People | None
@@ -81,7 +81,7 @@ class Audience:
         return tuple(one for one in self.known if wanted & self.roles_of[one.name])
 
     def instead(self, run: RunState | None, name: str) -> tuple[str, ...]:
-        """Return who gets what is for this person: they themselves, or others while they are away.
+        """Return who gets messages for this person: they themselves, or others while they are away.
 
         Others get it only if a message reaches them, and they may see the run.
         """
@@ -94,11 +94,11 @@ class Audience:
         return self.absences.told_instead(name, may_be_told)
 
     def is_away(self, name: str) -> bool:
-        """Return whether this person is away, also if no one else gets their messages."""
+        """Return whether this person is away, even if no one else gets their messages."""
         return self.absences is not None and self.absences.is_away(name)
 
     def working_time_of(self, name: str) -> Calendar | None:
-        """Return when this person works; None if they may be reminded at any time, or it is not known."""
+        """Return when this person works; None if that is unknown, or they may be reminded at any time."""
         if self.people is None or not self.people.calendars:
             return None
         if name not in self.calendars:
@@ -118,7 +118,7 @@ class Audience:
         return self.people.zone_of(name) if self.people is not None else "UTC"
 
     def unmet(self, run: RunState) -> tuple[str, ...]:
-        """Return what the run waits for and no one can give any more, in words."""
+        """Return, in words, what the run waits for and no one can give any more."""
         return tuple(map(str, self.deciders.unmet(run))) if self.deciders is not None else ()
 
     def link(self, workflow_id: str) -> str:
@@ -127,7 +127,7 @@ class Audience:
 
 
 def _away(person: Person, now: datetime) -> list[str | None]:
-    """Return which absence a person is in, and when they are back: what tells one absence from another."""
+    """Return which absence a person is in, and when they are back; this identifies the absence."""
     absence, back = absence_of(person, now), away_until(person, now)
     return [absence.model_dump_json() if absence else None, back.isoformat() if back else None]
 
@@ -141,12 +141,12 @@ def audience_of(
     inbox: str,
     addresses_of: Callable[[str], Sequence[str]],
 ) -> Audience:
-    """Return who can be told by this list of people.
+    """Return who can be notified according to this list of people.
 
     Args:
-        people: the list in force; None without one, and then no one can be told.
+        people: the list in force; None without one, and then no one can be notified.
         now: the time, by which delegations count.
-        operators: the role of those who are told about troubles.
+        operators: the role of those who are notified about troubles.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox.
         addresses_of: the addresses of a person or a role by that list.

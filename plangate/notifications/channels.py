@@ -35,7 +35,8 @@ class Channels:
     def objections(self, people: People) -> Iterator[tuple[str, str, str]]:
         """Yield each person or role, an address of theirs that cannot be used, and why.
 
-        What only the server can tell is not found. The first call loads Apprise, which takes a moment.
+        Errors that only the server can report are not found. The first call loads Apprise, which takes a
+        moment.
         """
         names = [person.name for person in people.persons]
         names += [f"{ROLE}{role.name}" for role in people.described_roles]

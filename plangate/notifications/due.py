@@ -1,7 +1,7 @@
-"""Which notices a run calls for now: a pure function of its state, the people, and what they were told.
+"""Derive the notices that a run needs now, from its state, the people, and the notices so far, without I/O.
 
-Each event has a name, under which a person is told once. ``asked:KEY:N`` asks for something in the review or
-hold KEY, for the N-th time after ``relieved:KEY:N`` said that there is nothing to do any more.
+Each event has a name, for which a person gets one notice. ``asked:KEY:N`` asks for something in the review or
+hold KEY, for the N-th time after ``relieved:KEY:N`` said that nothing more is to be done.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,16 +30,16 @@ from plangate.notifications.notice import Facts, Notice, NoticeKind
 from plangate.notifications.stuck import stuck
 
 _KEYLESS: Final = (
-    "you are named for this, but it has to be signed and you have no passkey yet: add one on “My page”, "
-    "and have it confirmed"
+    "the rules name you for this, but it has to be signed and you have no passkey yet: add "
+    "one on “My page” and have it confirmed"
 )
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
 
 def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[Notice, ...]:
-    """Return every notice that the run calls for now, those included that were sent already.
+    """Return every notice that the run needs now, including those already sent.
 
-    A notice that is not among them, and was not sent yet, is to be cancelled.
+    A notice that is not among them and was not sent yet must be cancelled.
     """
     found = addressees(followed.run, audience)
     followed = _respelled(followed, audience)
@@ -83,7 +83,7 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
 
 
 def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
-    """Return what is so for everyone who is asked."""
+    """Return the facts that are the same for everyone who is asked."""
     if run.drafted is None or run.phase not in (Phase.IN_REVIEW, Phase.HELD):
         return facts_of(run, audience)
     facts = facts_of(run, audience).model_copy(update={"needs_signature": needs_signature(run)})
@@ -94,9 +94,9 @@ def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
 
 
 def _event(followed: Followed, ask: Ask, asks: Sequence[Ask]) -> str:
-    """Return the name under which a person is told once that they are asked.
+    """Return the event name under which a person is notified once that they are asked.
 
-    Who was told before, for a person who is away, is told again when they may approve themselves.
+    A person who was notified for someone away is notified again when they may approve themselves.
     """
     number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
     event = f"asked:{ask.key}:{number}"
@@ -110,7 +110,7 @@ def _event(followed: Followed, ask: Ask, asks: Sequence[Ask]) -> str:
 
 
 def _told_of_key(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]:
-    """Yield once in a run that the person needs a key first; they get no reminders."""
+    """Yield, once in a run, a notice that the person needs a key first; they get no reminders."""
     before = [one.event for one in followed.told if one.is_sent and same_person(one.person, ask.person)]
     event = f"keyless:{ask.key}:0"
     if all(one == event or not one.startswith("keyless:") for one in before):
@@ -136,7 +136,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
         return ()
     try:
         times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
-    except NoWorkingTime:  # in so many years there is none: better at night than never
+    except NoWorkingTime:  # no working time in so many years: better at night than never
         times = reminders(ask.at, run.deadline, remind)
     before = [
         number_in(one.event)
@@ -153,9 +153,9 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
 
 
 def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
-    """Yield a notice to each who was asked, is asked no longer, and did not decide themselves.
+    """Yield a notice to each person who was asked, is no longer asked, and did not decide themselves.
 
-    While they are away, it says who is asked instead.
+    If they are away, it names who is asked instead.
     """
     run = followed.run
     if run.phase is Phase.DRAFTING:
@@ -222,7 +222,7 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
         return
     verdict = verdict_on(run)
     if run.closed.outcome is Outcome.FAILED:
-        verdict = {}  # who approved it did not decide that it fails
+        verdict = {}  # the approvers did not decide that it fails
     said = with_steps(facts_of(run, audience), run)
     said = said.model_copy(update={"happened": ended_because(run)} | verdict)
     told = [one.person for one in followed.told if one.kind == NoticeKind.OUTCOME and one.is_sent]
@@ -242,7 +242,7 @@ def _happened(run: RunState, ask: Ask) -> str:
     if ask.kind in (NoticeKind.NEEDED, NoticeKind.CHANGED) and (why := changed_because(run)):
         parts.append(why)
     if ask.kind is NoticeKind.CHANGED:
-        parts.append("the approval that you gave before counts no more")
+        parts.append("your earlier approval no longer counts")
     what = "resolve" if ask.kind is NoticeKind.HELD else "approve"
     if ask.instead_of:
         names = " and ".join(ask.instead_of)

@@ -1,6 +1,6 @@
-"""How far each step of a run came, by number and tool.
+"""Sort the steps of a run by how far they came, with number and tool.
 
-A step is in one list alone, and where it is not known how far it came, that is its list.
+Each step is in exactly one list; there is a list for steps whose progress is not known.
 """
 
 from enum import StrEnum
@@ -31,7 +31,7 @@ def steps_by_end(run: RunState) -> dict[End, tuple[str, ...]]:
 
 
 def _end_of(progress: StepProgress, *, is_claimed: bool) -> tuple[End, str]:
-    """Return the list of a step, and what there is to say of it."""
+    """Return the list of a step, and what to say about it."""
     match progress.state:
         case StepState.PENDING if is_claimed:
             return End.NOT_KNOWN, "begun"
@@ -52,7 +52,7 @@ def _end_of(progress: StepProgress, *, is_claimed: bool) -> tuple[End, str]:
 
 
 def _end_of_done(progress: StepProgress) -> tuple[End, str]:
-    """Return the same of a step that is done: its undo may have begun, or its effect not be final."""
+    """Return the same for a done step: its undo may have begun, or its effect may not be final."""
     match progress.undo.state:
         case StepState.IN_DOUBT:
             return End.NOT_KNOWN, "done; whether it was taken back is in doubt"

@@ -1,7 +1,7 @@
-"""What a notice says about a run, in our own words.
+"""Gather what a notice says about a run, in Plangate's own words.
 
-Nothing that a model or a tool wrote, no argument, amount or recipient is in it, unless every rule that
-demands something of the plan allows details.
+It contains no text of a model or a tool, and no argument, amount or recipient, unless every rule that matches
+the plan and demands something allows details.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from plangate.notifications.notice import Facts
 
 
 def facts_of(run: RunState, audience: Audience) -> Facts:
-    """Return what is so whatever the notice is for."""
+    """Return the facts that every notice has."""
     drafted = run.drafted
     steps = drafted.plan.steps if drafted else ()
     shows_details = drafted is not None and drafted.requirement.notify_details
@@ -50,7 +50,7 @@ def held_because(run: RunState) -> str:
         what = f"the undo of {what}"
     if state is StepState.IN_DOUBT:
         return f"{what}, is in doubt: it was begun, and it is not known whether it happened"
-    return f"{what}, failed: it had no effect" if state is StepState.FAILED else f"{what}, cannot go on"
+    return f"{what}, failed: it had no effect" if state is StepState.FAILED else f"{what}, cannot continue"
 
 
 def ended_because(run: RunState) -> str:
@@ -100,7 +100,7 @@ def _failed_because(run: RunState) -> str:
     for number, (step, progress) in enumerate(zip(planned, run.steps, strict=False), start=1):
         what = "step" if undone is None else "the undo of step"
         if progress.part(undo=undone is not None).state in (StepState.FAILED, StepState.IN_DOUBT):
-            return f"{what} {number}, {step.tool}, could not go on, and no one resolved that"
+            return f"{what} {number}, {step.tool}, could not continue, and no one resolved it"
     return f"{_who(undone)} had it undone" if undone is not None else "it failed"
 
 
@@ -128,9 +128,9 @@ def decided_by(run: RunState) -> str:
 
 
 def verdict_on(run: RunState, *, is_of_hold: bool = False) -> dict[str, str]:
-    """Return the facts of what became of a review or a hold: ``verdict``, ``by`` and ``comment``.
+    """Return the facts about how a review or a hold ended: ``verdict``, ``by`` and ``comment``.
 
-    A comment is text that a person typed: it is among them only where every rule allows details.
+    A comment is text that a person typed, so it is included only where every rule allows details.
     """
     outcome = run.closed.outcome if run.closed is not None else None
     if outcome is Outcome.EXPIRED and run.is_approved:
@@ -154,7 +154,7 @@ def verdict_on(run: RunState, *, is_of_hold: bool = False) -> dict[str, str]:
 
 
 def changed_because(run: RunState) -> str:
-    """Return by whom and why the plan is to be looked at again; empty for a first review."""
+    """Return why the plan must be reviewed again, and who caused it; empty for a first review."""
     if run.drafted is None:
         return ""
     if run.reopened is not None:
@@ -183,5 +183,5 @@ def _who(decided: Decided | None) -> str:
 
 
 def with_steps(facts: Facts, run: RunState) -> Facts:
-    """Return facts with what was done and what was not, and of what that is not known."""
+    """Return facts with what was done, what was not done, and what is not known."""
     return facts.model_copy(update={end.value: steps for end, steps in steps_by_end(run).items()})

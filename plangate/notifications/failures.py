@@ -1,4 +1,4 @@
-"""What could not be delivered, in words that show no secret."""
+"""Describe what could not be delivered, without showing secrets."""
 
 from typing import Final
 
@@ -12,18 +12,18 @@ from plangate.records.deliveries import HELD_BACK, Undelivered, undelivered
 from plangate.records.notices import DeliveryState
 
 _WHAT: Final[dict[str, str]] = {
-    NoticeKind.NEEDED: "that they are needed",
+    NoticeKind.NEEDED: "the notice that they are needed",
     NoticeKind.REMINDER: "a reminder",
-    NoticeKind.ESCALATED: "that they are needed now",
-    NoticeKind.CHANGED: "that they are needed again",
-    NoticeKind.VOIDED: "that their approval counts no more",
-    NoticeKind.RELIEVED: "that they are not needed now",
-    NoticeKind.HELD: "that the run is held",
-    NoticeKind.OUTCOME: "how it ended",
-    NoticeKind.STUCK: "that no one can approve it",
-    NoticeKind.UNSTUCK: "that it can be approved again",
-    NoticeKind.TROUBLE: "a trouble of the installation",
-    NoticeKind.AWAY: "that they are said to be away",
+    NoticeKind.ESCALATED: "the notice that they are needed now",
+    NoticeKind.CHANGED: "the notice that they are needed again",
+    NoticeKind.VOIDED: "the notice that their approval no longer counts",
+    NoticeKind.RELIEVED: "the notice that they are not needed now",
+    NoticeKind.HELD: "the notice that the run is held",
+    NoticeKind.OUTCOME: "the notice of how it ended",
+    NoticeKind.STUCK: "the notice that no one can approve it",
+    NoticeKind.UNSTUCK: "the notice that it can be approved again",
+    NoticeKind.TROUBLE: "the notice of a trouble of the installation",
+    NoticeKind.AWAY: "the notice that they are marked as away",
     NoticeKind.TEST: "a test",
 }
 _LONGEST_REASON: Final = 300
@@ -33,7 +33,7 @@ class NotTold(Frozen):
     """One notice that did not arrive, as people and programs read it.
 
     Attributes:
-        held_until: until when the hourly limit holds it back; None if that is not why.
+        held_until: until when the hourly limit delays it; None if the limit is not the reason.
     """
 
     person: str
@@ -48,7 +48,7 @@ class NotTold(Frozen):
     def __str__(self) -> str:
         """Return it in one sentence."""
         is_tried = self.state == DeliveryState.WAITING
-        verb = "has not been told yet" if is_tried else "could not be told"
+        verb = "has not yet received" if is_tried else "did not receive"
         why = f": {self.reason.rstrip('.')}" if self.reason else ""
         again = "; it is tried again" if is_tried else ""
         if self.held_until is not None:
@@ -58,7 +58,7 @@ class NotTold(Frozen):
 
 
 def not_told(one: Undelivered) -> NotTold:
-    """Return a failure as it is shown."""
+    """Return a failure in the form that is shown."""
     is_held = one.state is DeliveryState.WAITING and one.reason == HELD_BACK
     return NotTold(
         person=one.person,
@@ -73,7 +73,7 @@ def not_told(one: Undelivered) -> NotTold:
 
 
 def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
-    """Return what could not be delivered about a run, or is tried again; none if that cannot be read."""
+    """Return the notices about a run that were not delivered or are tried again; empty if unreadable."""
     try:
         with database.read() as connection:
             return tuple(map(not_told, undelivered(connection, workflow_id)))
@@ -82,6 +82,6 @@ def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
 
 
 def shown_address(address: str) -> str:
-    """Return a mail address as it is; of any other only the kind, since the rest may hold a secret."""
+    """Return a mail address unchanged, and only the kind of any other, because the rest may hold a secret."""
     kind, _, rest = address.partition(":")
     return one_line(rest) if kind == "mailto" else f"{one_line(kind)}://…"

@@ -1,7 +1,7 @@
-"""Follow the trails: enter the notices that the runs call for, and cancel those that they no longer call for.
+"""Follow the trails: enter the notices that runs need, and cancel those that they no longer need.
 
-Two things make a run be looked at: it moved (`plangate.records.moved`), or who can do what changed. Then all
-open runs are looked at again, some at a time. The cursor moves in the transaction that has the notices.
+A run is looked at when it moved (`plangate.records.moved`). When who can do what has changed, all open runs
+are looked at again, in batches. The cursor moves in the transaction that enters the notices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,20 +31,20 @@ from plangate.records.trail import read_intact_trails
 AT_ONCE: Final = 100
 """Runs that are looked at in one transaction."""
 _TOLD_WITHIN: Final = KEPT_FOR / 2
-"""After this time the end of a run is told no more: the notices about it may be removed already."""
+"""After this time there are no notices about the end of a run: earlier ones may already be removed."""
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at the records found.
+    """The result of one look at the records.
 
     Attributes:
         followed: the runs to bring up to date.
         heads: the head hashes of those that moved.
-        checkpoint: up to which everything is followed once these are entered; None if more runs moved.
-        swept_to: up to which open run the audience of now was looked at; None if to the last.
-        is_sweeping: whether the sweep goes on with this look.
+        checkpoint: up to where everything is followed once these are entered; None if more runs moved.
+        swept_to: the last open run that was checked against the current audience; None if all were.
+        is_sweeping: whether this look continues the sweep.
         damaged: the runs whose trail is damaged, or cannot be read, each with the reason.
     """
 
@@ -61,16 +61,16 @@ class Look:
         return self.checkpoint is None or self.swept_to is not None
 
     def has_judged(self, workflow_id: str) -> bool:
-        """Return whether the notices about a run are surely those that the audience of this look calls for.
+        """Return whether the notices about a run are surely right for the audience of this look.
 
-        While all open runs are looked at again, that is so for those of this look alone.
+        While all open runs are looked at again, this holds only for the runs of this look.
         """
         if self.swept_to is None or not workflow_id:
             return True
         return any(one.run.workflow_id == workflow_id for one in self.followed)
 
     def moves(self, turn: Turn) -> bool:
-        """Return whether there is something to enter, or to note."""
+        """Return whether there is anything to enter or to note."""
         return bool(self.followed) or self.is_sweeping or self.checkpoint not in (None, turn.checkpoint)
 
 
@@ -78,7 +78,7 @@ class Follower:
     """Looks at the runs, and enters their notices.
 
     Args:
-        gather: how long a notice waits for others to the same address.
+        gather: how long a notice waits for others to the same address, to be sent with them.
     """
 
     def __init__(self, gather: timedelta) -> None:
@@ -86,19 +86,19 @@ class Follower:
         self._known: dict[str, str] = {}
 
     def forget(self) -> None:
-        """Look at every run again that is not sealed; another process may have entered what it called for."""
+        """Look again at every run that is not sealed; another process may have entered its notices."""
         self._known.clear()
 
     def look(self, connection: Connection, turn: Turn, audience: Audience, again: Sequence[str] = ()) -> Look:
-        """Read the runs that are to be looked at now, some of them at a time.
+        """Read the runs to look at now, in batches.
 
-        Before the first look at these records only the open runs are looked at: what ended before is not
-        told.
+        The first look at these records reads only open runs: there are no notices about runs that ended
+        before.
 
         Args:
             connection: sees one consistent state of the records.
-            turn: of this process.
-            audience: who can be told.
+            turn: the turn of this process.
+            audience: who can be notified.
             again: more runs to look at.
         """
         is_changed = turn.audience != audience.key
@@ -110,7 +110,7 @@ class Follower:
         has_anyone = bool(audience.known or (turn.audience and is_changed) or turn.swept_to)
         ids = list(new)[: AT_ONCE if has_anyone else len(new)]
         checkpoint = moved.checkpoint if len(ids) == len(new) else None
-        if checkpoint is not None:  # what is sealed by now is not asked about again
+        if checkpoint is not None:  # runs that are sealed by now are not read again
             self._known = {one: head for one, head in self._known.items() if one in moved.heads}
         swept_to, swept = turn.swept_to, []
         if is_sweeping:
@@ -124,10 +124,10 @@ class Follower:
     def enter(
         self, connection: Connection, look: Look, turn: Turn, audience: Audience, now: datetime
     ) -> tuple[Change, dict[str, str]]:
-        """Enter what the runs of a look call for, and move the cursor; call `keep` after the commit.
+        """Enter the notices that the runs of a look need, and move the cursor; call `keep` after the commit.
 
-        Return what changed, and why runs were left out. One whose notices cannot be told apart by any error
-        must not keep others from being told: it is looked at again when it moves, or the audience changes.
+        Return what changed, and why runs were left out. A run whose notices cannot be derived must not block
+        the notices of others: it is looked at again when it moves, or the audience changes.
         """
         told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]
         wanted, left_out = {}, {}
@@ -148,12 +148,12 @@ class Follower:
         return change, left_out
 
     def keep(self, look: Look) -> None:
-        """Remember what was entered, so that it is not looked at again."""
+        """Remember what was entered, so it is not looked at again."""
         self._known |= look.heads
 
 
 def entry_of(notice: Notice) -> Entry:
-    """Return a notice as the records keep it; one that asks waits for others no longer than it can."""
+    """Return a notice as the records keep it; if it asks, limit how long it waits for others."""
     deadline = notice.facts.deadline if notice.kind in ASKING else None
     soon = None if deadline is None else notice.due_at + max(timedelta(), deadline - notice.due_at) / 4
     return Entry(
@@ -194,7 +194,7 @@ def _cannot_be_followed(workflow_id: str, error: Exception) -> str:
 
 
 def _followed(workflow_id: str, entries: Sequence[AuditEntry], told: Sequence[Told]) -> Followed:
-    """Return a run as it is by its trail.
+    """Return a run according to its trail.
 
     Raises:
         StatusContradicts: its plan is not the one that its fingerprint names.

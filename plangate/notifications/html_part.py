@@ -1,4 +1,4 @@
-"""The HTML part of a mail: one column for a phone, no script, no image, nothing from elsewhere."""
+"""The HTML part of a mail: one column for a phone, and no scripts, images or external content."""
 
 from collections.abc import Sequence
 from html import escape

@@ -1,7 +1,7 @@
-"""What the answer of a chat service or a webhook means for the message, by its status.
+"""Classify the answer of a chat service or a webhook by its HTTP status.
 
-A service that does not know the address any more, or does not allow us to write to it, refuses: to repeat
-the message changes nothing. One that is overloaded or broken may take it later.
+A service that no longer knows the address, or does not let Plangate write to it, refuses for good: a retry
+would change nothing. An overloaded or broken service may accept the message later.
 """
 
 import re
@@ -15,16 +15,16 @@ from plangate.notifications.notice import Attempted, Delivery
 _SUCCESS: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
 _CLIENT: Final = range(400, 500)
-# Not because of the address or the message: a time-out, a conflict, too early, too many.
+# Errors that the address and the message did not cause: a time-out, a conflict, too early, too many.
 _TRANSIENT: Final = frozenset({408, 409, 423, 425, 429})
 _WORDS: Final = {
     401: "does not accept the token",
     403: "does not allow messages from us",
-    404: "does not know this address any more",
+    404: "no longer knows this address",
     408: "timed out",
     410: "has revoked this address",
     413: "finds the message too long",
-    429: "has had too many messages",
+    429: "has received too many messages",
 }
 _LONGEST_PAUSE: Final = timedelta(days=1)
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
@@ -34,10 +34,10 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
     """Return what an answer with this status means.
 
     Args:
-        address: as the list of people has it; of it only the kind is said, since a path may be a secret.
-        status: of HTTP.
+        address: as the list of people has it; messages name only its kind, because a path may be a secret.
+        status: the HTTP status.
         now: the current time.
-        retry_after: the header of that name, or the seconds that a service says elsewhere.
+        retry_after: the header of that name, or the seconds that a service gives elsewhere.
     """
     if status in _SUCCESS:
         return Attempted(delivery=Delivery.SENT)
@@ -48,12 +48,12 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
     if status in _CLIENT and status not in _TRANSIENT:
         said = f"{shown} {_WORDS.get(status, 'refuses the message')} ({status})."
         return Attempted(delivery=Delivery.REFUSED, reason=said)
-    said = f"{shown} {_WORDS.get(status, 'cannot take the message now')} ({status})."
+    said = f"{shown} {_WORDS.get(status, 'cannot accept the message now')} ({status})."
     return Attempted(delivery=Delivery.LATER, reason=said, retry_at=_moment(retry_after.strip(), now))
 
 
 def _moment(retry_after: str, now: datetime) -> datetime | None:
-    """Read seconds, or a date; None for neither. A service cannot ask for more than a day."""
+    """Read seconds, or a date; None for neither. The result is at most a day."""
     if _SECONDS.fullmatch(retry_after):
         return now + min(timedelta(seconds=float(retry_after)), _LONGEST_PAUSE)
     when = http_date(retry_after)

@@ -1,7 +1,7 @@
-"""Make one blocking attempt in a thread of its own, and wait for it no longer than its limit.
+"""Make a blocking attempt in its own thread, and wait for it no longer than its limit.
 
 A thread cannot be stopped: one that still runs at the limit may have sent its message. Until it ends, no
-other attempt for the same address begins, so that an address that never answers holds one thread, not many.
+other attempt for the same address begins. An address that never answers therefore holds only one thread.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from plangate.notifications.patience import PATIENCE, Patience
 
 
 class Attempts:
-    """Attempts in threads, each with the same patience."""
+    """Makes attempts in threads, all with the same time limit."""
 
     def __init__(self, patience: Patience = PATIENCE) -> None:
         self.patience = patience
         self._overdue: dict[str, Future[Attempted]] = {}
 
     async def make(self, address: str, attempt: Callable[[], Attempted]) -> Attempted:
-        """Return what became of the attempt; never raises what it raised."""
+        """Return the result of the attempt; never raises its errors."""
         overdue = self._overdue.get(address)
         if overdue is not None and not overdue.done():
             said = f"{shown_address(address)} has not answered an earlier attempt yet."

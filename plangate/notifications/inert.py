@@ -1,8 +1,8 @@
 """Make text that people or models wrote inert in every channel: no links, no mentions, no markup.
 
-Each channel escapes text in its own way, and the clients behind it turn addresses into links and names into
-mentions all the same. What any of them interprets is therefore parted by a blank (``@ channel``), or a
-character is drawn as one that looks alike and that common fonts have, such as the dot of ``evil.example``.
+Each channel escapes text in its own way, but its clients still turn addresses into links and names into
+mentions. Anything that a client interprets is therefore split by a space (``@ channel``), or a character is
+replaced by one that looks alike in common fonts, such as the dot of ``evil.example``.
 """
 
 import re
@@ -24,9 +24,9 @@ _ALIKE: Final = str.maketrans(
         "]": ")",
     }
 )
-# A dot before a letter may be one of a host, and a "_" at the edge of a word emphasis. "@word" is a mention,
-# "#word" a channel, "!word" a command, "&word" an entity, ":word:" an emoji, "://" and "word:" an address,
-# also if the word ends with a digit; one or two digits before a colon are left, as in "14:05".
+# A dot before a letter may belong to a host, and a "_" at the edge of a word may be emphasis. "@word" is a
+# mention, "#word" a channel, "!word" a command, "&word" an entity, ":word:" an emoji, "://" and "word:" an
+# address, even if the word ends with a digit; one or two digits before a colon are kept, as in "14:05".
 _DOT: Final = (re.compile(r"(?<=[\w-])\.(?=[^\W\d_])"), "\u2024")
 _EDGE: Final = (re.compile(r"(?<![^\W_])_|_(?![^\W_])"), "\u2017")
 _PARTED: Final = (
@@ -40,9 +40,9 @@ _HALF_A_MARK: Final = re.compile(r"⟨[^⟩]*\Z")
 
 
 def inert(text: str, limit: int = LONGEST) -> str:
-    """Return ``text`` on one line, cut at ``limit`` characters, without anything to interpret.
+    """Return ``text`` on one line, cut at ``limit`` characters, with nothing left to interpret.
 
-    What is hidden is drawn, as `one_line` does; an empty text is ``(empty)``.
+    Hidden characters are drawn, as `one_line` does; an empty text becomes ``(empty)``.
     """
     shown = one_line(text[: limit + 1]).strip()
     if len(shown) > limit:

@@ -1,7 +1,7 @@
-"""What a process that sends notices does with the records: takes its turn, follows, hands out, notes.
+"""Use the records to send notices: take the turn, follow the runs, hand out messages, note results.
 
-A message is handed out in the transaction that notes it as being sent. What a process was sending when it was
-killed is handed out once more by the next one, marked as a repeat.
+A message is handed out in the transaction that marks it as being sent. If a process is killed while it sends,
+the next process hands the message out again, marked as a repeat.
 """
 
 import hashlib
@@ -42,9 +42,9 @@ from plangate.records.notifier_turn import HELD_FOR, leave_turn, lock_turn, take
 from plangate.records.tables import Moment
 
 OF_A_SCHEME: Final = 20
-"""Messages under way at once to addresses of one scheme: a service that does not answer takes no more."""
+"""The most messages under way to addresses of one scheme, which limits a service that does not answer."""
 _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
-_SPARE: Final = 2.0  # seconds of the turn that must be left when a message is begun
+_SPARE: Final = 2.0  # seconds that must be left of the turn when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
 _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
 _HELD_FOR: Final = timedelta(minutes=10)  # then its run is judged again
@@ -67,7 +67,7 @@ class Pace:
 
     Attributes:
         per_hour: at most, at one address.
-        gather: how long a notice waits for others to go with it.
+        gather: how long a notice waits for others, to be sent with them.
     """
 
     per_hour: int = 20
@@ -76,12 +76,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class HandedOut:
-    """What is to be sent now.
+    """The messages to send now.
 
     Attributes:
-        messages: noted as being sent.
+        messages: those marked as being sent.
         now: the time.
-        has_more: whether there is more to do at once.
+        has_more: whether there is more to do immediately.
         is_mine: whether this process has the turn.
     """
 
@@ -92,17 +92,17 @@ class HandedOut:
 
 
 def scheme_of(address: str) -> str:
-    """Return what an address is: ``mailto``, ``slack``."""
+    """Return the scheme of an address: ``mailto``, ``slack``."""
     return address.partition(":")[0]
 
 
 def _full(busy: Collection[str]) -> list[str]:
-    """Return the schemes of which enough messages are under way."""
+    """Return the schemes that have enough messages under way."""
     return [scheme for scheme, count in Counter(map(scheme_of, busy)).items() if count >= OF_A_SCHEME]
 
 
 def time_here(connection: Connection) -> datetime:
-    """Return the time by the one clock that all workers share: the database's, or this machine's.
+    """Return the time of the clock that all workers share: the database's, or this machine's.
 
     SQLite is on this machine, and its own clock has whole seconds.
     """
@@ -112,11 +112,11 @@ def time_here(connection: Connection) -> datetime:
 
 
 class Ledger:
-    """The records as one process that sends notices uses them.
+    """The records, as a process that sends notices uses them.
 
     Args:
         database: the records.
-        audience: returns who can be told now.
+        audience: returns who can be notified now.
         pace: how many messages a person gets.
         clock: returns the time.
     """
@@ -141,22 +141,22 @@ class Ledger:
 
     @property
     def is_surely_mine(self) -> bool:
-        """Whether no other process can have taken the turn: else nothing more may be sent."""
+        """Whether this process surely still has the turn; otherwise it may send nothing more."""
         left = HELD_FOR.total_seconds() - _SPARE
         return self._renewed is not None and elapsed() - self._renewed < left
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Tell the operators about a trouble, once a day for each text; any thread may call it.
+        """Notify the operators of a trouble, once a day for each text; any thread may call it.
 
         Args:
             what: names the trouble, such as ``sealing``.
-            happened: in our own words; no run is named, since not every operator may see each.
+            happened: in Plangate's own words; names no run, because not every operator may see it.
         """
         with self._lock:
             self._troubles[f"{what}:{_digest(happened)}"] = happened
 
     def hand_out(self, busy: Collection[str], room: int) -> HandedOut:
-        """Follow what moved, and return what is to be sent now.
+        """Follow the runs that moved, and return what to send now.
 
         Args:
             busy: the addresses to which a message is under way.
@@ -187,10 +187,10 @@ class Ledger:
         return self._written(look, audience, busy, room)
 
     def stand_by(self) -> HandedOut:
-        """Note what is left, and enter the troubles of this process, for another one to send.
+        """Note the remaining results, and enter the troubles of this process for another one to send.
 
         Raises:
-            RecordsUnavailable: the database did not answer; that is done with the next call.
+            RecordsUnavailable: the database did not answer; the next call does it.
         """
         with self._database.read() as connection:
             now = self._clock(connection)
@@ -199,7 +199,7 @@ class Ledger:
         return HandedOut((), now, is_mine=False)
 
     def note(self, results: Iterable[Result]) -> None:
-        """Note what became of attempts; if the database does not answer, with the next call.
+        """Note the results of attempts; if the database does not answer, the next call notes them.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -211,20 +211,20 @@ class Ledger:
         self._drop(noted)
 
     def give_back(self, message: OutgoingMessage) -> None:
-        """Hand a message out again later: nothing of it was sent."""
+        """Hand a message out again later, because nothing of it was sent."""
         with self._lock:
             self._under_way -= {part.id for part in message.parts}
-        self._renewed = None  # so that it is looked at with the next call
+        self._renewed = None  # the next call looks at it
 
     def leave(self) -> None:
-        """Let another process take the turn at once."""
+        """Let another process take the turn immediately."""
         try:
             with self._database.write() as connection:
                 noted = self._noted(connection)
                 leave_turn(connection, self._holder, self._clock(connection))
             self._drop(noted)
         except (RecordsMissing, RecordsUnavailable):
-            pass  # the turn ends by its time, and what was not noted is sent again
+            pass  # the turn expires, and messages whose results were not noted are sent again
 
     def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> HandedOut:
         began = elapsed()
@@ -242,7 +242,7 @@ class Ledger:
             change, left_out = self._follower.enter(connection, look, turn, audience, now)
             self._damaged -= {one.run.workflow_id for one in look.followed}
             self._damaged |= look.damaged.keys() | left_out.keys()
-            if look.is_sweeping:  # whoever came to be away since
+            if look.is_sweeping:  # people who have become absent since
                 away = list(map(entry_of, absence_notices(audience)))
                 enter_more(connection, away, audience.addresses_of, now)
             told = self._enter_troubles(connection, audience, now)
@@ -274,10 +274,10 @@ class Ledger:
     def _begun(
         self, connection: Connection, look: Look, audience: Audience, busy: Collection[str], room: int
     ) -> tuple[OutgoingMessage, ...]:
-        """Note what is sent now as being sent: one for each address, and not too many for each scheme.
+        """Mark the messages to send now as being sent: one per address, and a limited number per scheme.
 
-        What is for an address that the person does not have any more is cancelled, and what was not judged
-        by the audience of now waits for that. What is about a run whose trail is damaged is held back.
+        Messages to an address that the person no longer has are cancelled. Those not yet checked against the
+        current audience wait for that check. What is about a run whose trail is damaged is held back.
         """
         now = self._clock(connection)
         under_way = Counter(map(scheme_of, busy))
@@ -310,10 +310,11 @@ class Ledger:
         return begun
 
     def _take_up(self, connection: Connection, now: datetime, *, is_mine: bool) -> bool:
-        """Let what is noted as being sent, and is not, be sent: once more if another process had the turn.
+        """Release messages that are marked as being sent and are not.
 
-        If this one had it, the answer to the commit was lost that handed it out, or it was given back.
-        Return whether there was any: what was read before of who was told is outdated then.
+        They are repeats if another process had the turn. If this one had it, the answer to the commit that
+        handed them out was lost, or they were given back. Return whether there were any: an earlier reading
+        of sent notices is then outdated.
         """
         with self._lock:
             under_way = frozenset(self._under_way) if is_mine else frozenset()
@@ -324,7 +325,7 @@ class Ledger:
         return bool(left)
 
     def _to_judge(self, due: Sequence[Due], now: datetime, *, is_sweeping: bool) -> list[str]:
-        """Return the runs to judge again before notices about them are sent.
+        """Return the runs to check again before notices about them are sent.
 
         Those are the runs of notices that have waited, or were tried, while the run may have moved; and of
         those that say that something is over: the message that told of it may have failed meanwhile. When
@@ -342,7 +343,7 @@ class Ledger:
         return self._renewed is None or elapsed() - self._renewed >= _RENEW_AFTER
 
     def _noted(self, connection: Connection) -> dict[int, Result]:
-        """Note all results that there are; call `_drop` with them after the commit."""
+        """Note all current results; call `_drop` with them after the commit."""
         with self._lock:
             results = dict(self._results)
         if results:
@@ -350,7 +351,7 @@ class Ledger:
         return results
 
     def _drop(self, noted: Mapping[int, Result]) -> None:
-        """Forget results that are noted; another thread may have noted them, too."""
+        """Forget noted results; another thread may have noted them too."""
         with self._lock:
             for one, result in noted.items():
                 if self._results.get(one) is result:
@@ -359,7 +360,7 @@ class Ledger:
 
     def _report_damaged(self, damaged: Iterable[str]) -> None:
         for why in damaged:
-            _log.error("No one is told about a run.", action="notices", error=why)
+            _log.error("There are no notices about a run.", action="notices", error=why)
             self.report_trouble(f"trail:{_digest(why)}", _NOT_FOLLOWED)
 
     def _enter_troubles(self, connection: Connection, audience: Audience, now: datetime) -> list[str]:
@@ -404,5 +405,5 @@ def _digest(text: str) -> str:
 
 
 def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:
-    """Return who is told in place of these people: others, where they are away."""
+    """Return who is notified in place of these people while they are away."""
     return list(dict.fromkeys(person for name in names for person in audience.instead(None, name)))

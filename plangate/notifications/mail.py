@@ -1,8 +1,8 @@
 """Send a notice as a mail, to one recipient: over SMTP, or into the outbox if no server is set.
 
-One run is one thread for each reader: its mails refer to one Message-ID that none of them has. A server that
-refuses the recipient or the mail refuses this address. One that refuses the login, the sender or encryption
-is for an operator to put right, so the mail is tried again later.
+The mails of one run form one thread for each reader: they all refer to one Message-ID, which no mail has. If
+a server refuses the recipient or the mail, the address counts as refused. If it refuses the login, the sender
+or encryption, an operator has to fix that, so the mail is tried again later.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from plangate.notifications.texts import written
 from plangate.settings import Settings
 
 SCHEME: Final = "mailto"
-# RFC 3463: the class of a reply, in our words.
+# RFC 3463: the class of a reply, in Plangate's words.
 _REASONS: Final = {
     "5.1.1": "there is no such mailbox",
     "5.1.2": "there is no such host",
@@ -31,7 +31,7 @@ _REASONS: Final = {
     "5.2.1": "the mailbox is disabled",
     "5.2.2": "the mailbox is full",
     "5.2.3": "the mail is too long for it",
-    "5.4.1": "the server does not take mail for it",
+    "5.4.1": "the server does not accept mail for it",
     "5.7.1": "the server does not allow mail to it",
     "5.7.26": "the server cannot tell that the mail is from us",
 }

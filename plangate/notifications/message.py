@@ -1,4 +1,4 @@
-"""A written message, and its plain text and Markdown."""
+"""Messages, with their plain text and Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent: a subject of one line, and the same content as plain text, as HTML and as Markdown."""
+    """A message to send: a one-line subject, and the same content as plain text, HTML and Markdown."""
 
     subject: str
     text: str
@@ -16,10 +16,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a message says of one run: a sentence, fields, lists, and the link with what it is for.
+    """What a message says about one run: a sentence, fields, lists, and a link with its purpose.
 
-    Its texts are ready to be drawn: nothing in them is hidden or interpreted. A row is one of several: a
-    sentence and its link, nothing else.
+    Its texts are ready to be shown: nothing in them is hidden or interpreted. In a digest it is one row of
+    several: only a sentence and its link.
     """
 
     sentence: str
@@ -37,7 +37,7 @@ def plain_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
 
 
 def markdown_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
-    """Return the message as Markdown; nothing in its texts needs to be escaped."""
+    """Return the message as Markdown; its texts need no escaping."""
     blocks: list[str] = []
     for part in parts:
         if part.is_row:

@@ -1,4 +1,4 @@
-"""What one person is told about one run, and what became of telling them."""
+"""Notices to one person about one run, and the results of sending them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -34,7 +34,7 @@ INFORMING: Final = frozenset({NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind
 
 
 class Facts(Frozen):
-    """What a notice may say. Channels write it in their own form; nothing else reaches a message.
+    """What a notice may say. Channels write it in their own form; a message contains nothing else.
 
     Attributes:
         workflow_id: the run; empty for a trouble of the installation.
@@ -42,22 +42,21 @@ class Facts(Frozen):
         tools: the plan's tools in order, each once, with the number of its steps.
         requester: who asked.
         deadline: until when a person has to decide; None if no one has to.
-        happened: what happened, in our own words: why it is held, how it ended, what is in trouble.
-        done: the steps that were done, in our own words: number and tool.
+        happened: what happened, in Plangate's words: why it is held, how it ended, what is wrong.
+        done: the steps that were done, by number and tool.
         not_done: the steps that were not.
-        not_known: the steps of which that is not known.
+        not_known: the steps for which that is not known.
         skipped: the steps that a person skipped.
         undone: the steps whose effect is taken back.
-        details: the previews of the steps; empty unless each rule that demands something allows details.
-        by: who decided, for those who need do nothing more.
-        verdict: what became of it, without the name: ``approved``, ``expired without a decision``; empty if
-            that is open.
-        comment: what the person typed who rejected it; empty unless each rule allows details.
-        needs_signature: whether what is asked for has to be signed.
-        lacks_key: whether the reader cannot give it yet, since they have no key.
-        begins: when the plan runs at the earliest; None if at once.
-        instead_of: the people who are away and for whom the reader gets it, and may not decide now.
-        may_from: from when on the reader may decide themselves, if they get it for others before.
+        details: the previews of the steps; empty unless every rule that demands something allows details.
+        by: who decided, for people who need to do nothing more.
+        verdict: the result, without the name: ``approved``, ``expired without a decision``; empty while open.
+        comment: the comment of the person who rejected it; empty unless every rule allows details.
+        needs_signature: whether the decision must be signed.
+        lacks_key: whether the reader cannot decide yet, because they have no key.
+        begins: the earliest time at which the plan runs; None if immediately.
+        instead_of: the absent people for whom the reader gets it; the reader may not decide now.
+        may_from: from when the reader may decide themselves, if they get it for others first.
         goes_to: the people who get it while the reader is away.
         away_until: until when the reader is away.
         is_held: whether the run is held, and waits for a resolution.
@@ -91,11 +90,11 @@ class Facts(Frozen):
 
 
 class Notice(Frozen):
-    """One event that one person is told about.
+    """One event about which one person is notified.
 
     Attributes:
         person: as the list of people spells the name; a role's own addresses have ``role:NAME``.
-        event: what they are told of, once: unique for this run and person, such as ``needed:1``.
+        event: the event's name, unique for this run and person, such as ``needed:1``.
         due_at: when to send it.
     """
 
@@ -107,16 +106,16 @@ class Notice(Frozen):
 
     @property
     def asks_reader(self) -> bool:
-        """Whether the reader can give now what it asks for."""
+        """Whether the reader can now give what it asks for."""
         return self.kind in ASKING and not (self.facts.lacks_key or self.facts.instead_of)
 
 
 class Sending(Frozen):
-    """Notices for one address, as one message: one, or several as a digest.
+    """One message to one address, with one notice, or several as a digest.
 
     Attributes:
         zone: the reader's time zone, an IANA name.
-        is_repeat: whether an earlier attempt may have arrived already, because nothing is on record of it.
+        is_repeat: whether an earlier attempt, whose result is not recorded, may have arrived already.
         message_id: the same for each attempt of the same message.
     """
 
@@ -129,7 +128,7 @@ class Sending(Frozen):
 
 
 class Delivery(StrEnum):
-    """What became of one attempt."""
+    """How one attempt ended."""
 
     SENT = "sent"
     LATER = "later"
@@ -140,9 +139,9 @@ class Attempted(Frozen):
     """The result of one attempt.
 
     Attributes:
-        reason: in our own words, without secrets.
+        reason: in Plangate's words, without secrets.
         retry_at: when to try again, if the server named a time.
-        is_in_doubt: whether the message may have arrived, so that the next attempt is a repeat.
+        is_in_doubt: whether the message may have arrived, which makes the next attempt a repeat.
     """
 
     delivery: Delivery
@@ -152,7 +151,7 @@ class Attempted(Frozen):
 
 
 class Channel(Protocol):
-    """Sends messages to addresses of some kinds. It makes one attempt, and never raises."""
+    """Sends messages to some kinds of addresses. It makes one attempt, and never raises."""
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:
         """Send one message to one address."""

@@ -1,7 +1,7 @@
-"""Send the notices of an installation: of all its processes, one at a time works, and the others stand by.
+"""Send the notices of an installation, in one of its processes at a time; the others stand by.
 
-Each address has at most one message under way, and each scheme a share: a slow address holds up no one else,
-and a service that does not answer only messages of its kind.
+Each address has at most one message under way, and each scheme a limited number. A slow address therefore
+delays no other address, and a service that does not answer delays only messages of its kind.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from plangate.records.deliveries import Result
 from plangate.records.notices import DeliveryState
 
 TOGETHER: Final = 200
-"""Messages that are under way at once, of all schemes."""
+"""The most messages under way, over all schemes."""
 ANSWERS_WITHIN: Final = 240.0
 """Seconds after which an attempt is ended; channels have shorter limits of their own."""
 LOOK_EVERY: Final = 1.0
@@ -35,8 +35,8 @@ class Notifier:
     Args:
         ledger: the records.
         channel: sends one message to one address.
-        sends: whether it ever takes the turn; else it only tells operators what is reported to it, through
-            the one that has the turn.
+        sends: whether it ever takes the turn; otherwise it only enters the troubles that are reported to it,
+            for the process that has the turn.
         look_every: seconds between two looks at the records.
         answers_within: seconds after which an attempt is ended.
     """
@@ -60,7 +60,7 @@ class Notifier:
         self._last_error = ""
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Tell the operators about a trouble: see `Ledger.report_trouble`."""
+        """Notify the operators of a trouble: see `Ledger.report_trouble`."""
         self._ledger.report_trouble(what, happened)
 
     async def keep_notifying(self) -> None:
@@ -76,7 +76,7 @@ class Notifier:
             await self._stop()
 
     async def step(self) -> HandedOut:
-        """Do what is to be done now, and begin to send.
+        """Do what is due now, and begin to send.
 
         Raises:
             RecordsMissing: no worker has made the records yet.
@@ -97,7 +97,7 @@ class Notifier:
             await asyncio.wait(list(self._under_way.values()))
 
     async def _tried_step(self) -> bool:
-        """Do a step; return whether the next is to follow at once."""
+        """Do a step; return whether the next one follows immediately."""
         try:
             handed_out = await self.step()
         except (RecordsUnavailable, RecordsMissing) as error:
@@ -120,13 +120,13 @@ class Notifier:
             if results:
                 await asyncio.to_thread(self._ledger.note, results)
         except RecordsUnavailable:
-            pass  # it is noted with the next step
+            pass  # the next step notes it
         finally:
             self._under_way.pop(message.address, None)
             self._ended.set()
 
     async def _tried(self, message: OutgoingMessage, now: datetime) -> tuple[Result, ...]:
-        """Make one attempt; no results, and no attempt, if another process may have the turn."""
+        """Make one attempt; if another process may have the turn, make none and return no results."""
         if not self._ledger.is_surely_mine:
             self._ledger.give_back(message)
             return ()
@@ -154,7 +154,7 @@ class Notifier:
 
 
 def sending_of(message: OutgoingMessage) -> Sending:
-    """Return a message as channels take it."""
+    """Return a message in the form that channels accept."""
     return Sending(
         address=message.address,
         person=message.person,

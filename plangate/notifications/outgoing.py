@@ -1,8 +1,8 @@
-"""Which messages go out now: notices for one address, alone or together, and not too many in an hour.
+"""Choose the messages to send now: notices for one address, alone or together, limited per hour.
 
-The hour's limit never hides a request until it is too late: what asks for a decision passes it if its turn
-came after a quarter of the time that there is to decide. What only informs comes together, and leaves half
-of the hour to what asks.
+The hourly limit never delays a request until it is too late: a notice that asks for a decision ignores the
+limit if it would otherwise wait for more than 25% of the time to decide. Notices that only inform are sent
+together, and leave 50% of the hourly limit to those that ask.
 """
 
 from collections import defaultdict
@@ -19,21 +19,21 @@ HOUR: Final = timedelta(hours=1)
 Reader = tuple[str, str]
 """A person and one of their addresses."""
 MOST_ALONE: Final = 5
-"""More than so many notices for one address go as one message."""
+"""More notices than this for one address are sent as one message."""
 BETWEEN: Final = timedelta(minutes=5)
-"""Between two messages for one address above the hourly limit."""
+"""The time between two messages for one address above the hourly limit."""
 TRIED_FOR: Final = timedelta(days=1)
 FEWEST_TRIES: Final = 14
-"""So many tries take more than four hours, in which this host was awake; it may have slept for the day."""
+"""This many tries take more than four hours in which this host was awake; it may have slept all day."""
 MOST_COPIES: Final = 4
-"""So often a message may have arrived without an answer; it is not sent again then."""
+"""After this many attempts that may have arrived without an answer, a message is not sent again."""
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """What goes to one address of a person as one message; its ``message_id`` stays for each attempt.
+    """The notices that go to one address as one message; each attempt has the same ``message_id``.
 
     ``zone`` is the reader's time zone.
     """
@@ -52,7 +52,7 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """What is not sent now, because the address had enough messages in an hour, and until when."""
+    """A notice that waits because its address has had enough messages in an hour, and until when."""
 
     ids: tuple[int, ...]
     until: datetime
@@ -60,7 +60,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What goes out now, and what has to wait."""
+    """The messages to send now, and the notices that have to wait."""
 
     messages: tuple[OutgoingMessage, ...]
     postponed: tuple[Postponed, ...]
@@ -69,16 +69,17 @@ class Outgoing:
 def outgoing(
     due: Sequence[Due], sent: Mapping[Reader, Sequence[datetime]], now: datetime, *, per_hour: int, mark: str
 ) -> Outgoing:
-    """Return which messages go out now.
+    """Return which messages to send now.
 
-    One that was tried before goes again as it was. Of the others, several for one address go one by one if
-    they are few; as one message if they are many, more than the hour leaves room for, or waited for that.
+    A message that was tried before is sent again unchanged. Other notices for one address are sent one by one
+    if they are few. They are sent as one message if they are many, exceed the room in the hour, or waited to
+    be sent together.
 
     Args:
-        due: what is to be sent.
+        due: the notices to send.
         sent: when messages were sent to each address within the last hour, the oldest first.
         now: the time.
-        per_hour: how many messages an address gets in an hour, unless something asks that cannot wait.
+        per_hour: how many messages an address gets in an hour, unless a request cannot wait.
         mark: of this installation, for message ids.
     """
     messages: list[OutgoingMessage] = []
@@ -101,7 +102,7 @@ def outgoing(
 
 @dataclass(frozen=True, slots=True)
 class _Hour:
-    """What one address got within the last hour, those messages included that are tried again."""
+    """What one address got within the last hour, including messages that are tried again."""
 
     times: Sequence[datetime]
     per_hour: int
@@ -114,7 +115,7 @@ class _Hour:
 
     @property
     def is_half_full(self) -> bool:
-        """Whether the rest is for what asks."""
+        """Whether the remaining room is only for notices that ask."""
         return len(self.times) >= self._half
 
     @property
@@ -122,7 +123,7 @@ class _Hour:
         return (self.per_hour + 1) // 2
 
     def waits(self, new: Sequence[Due]) -> dict[datetime, list[int]]:
-        """Return what has to wait, by until when; if something goes that asks, all go with it."""
+        """Return what has to wait, by the time until when; if a notice that asks is sent, all go with it."""
         if not new:
             return {}
         only_informs = all(part.kind in INFORMING for part in new)
@@ -143,7 +144,7 @@ class _Hour:
         return max(freed + HOUR, self.now + _FIRST_PAUSE)
 
     def _latest(self, part: Due, slot: datetime) -> datetime:
-        """Return when a part goes whatever the limit says: if it asks, and its slot comes too late."""
+        """Return when a part is sent despite the limit: if it asks, and its slot comes too late."""
         deadline = Facts.model_validate_json(part.facts).deadline if part.kind in ASKING else None
         if deadline is None or deadline <= self.now:
             return slot
@@ -155,7 +156,7 @@ class _Hour:
 
 
 def _together(new: Sequence[Due], hour: _Hour) -> list[list[Due]]:
-    """Return the groups of notices for one address that are one message each."""
+    """Group the notices for one address into messages."""
     asking = [part for part in new if part.kind not in INFORMING]
     informing = [part for part in new if part.kind in INFORMING]
     groups = [[part] for part in asking] + ([informing] if informing else [])
@@ -169,13 +170,13 @@ def _together(new: Sequence[Due], hour: _Hour) -> list[list[Due]]:
 def results_of(
     message: OutgoingMessage, attempted: Attempted, now: datetime, chance: float
 ) -> tuple[Result, ...]:
-    """Return what becomes of each part of a message after an attempt.
+    """Return the new state of each part of a message after an attempt.
 
     Args:
-        message: that was tried.
-        attempted: what the channel says.
+        message: the message that was tried.
+        attempted: the channel's result.
         now: the time.
-        chance: from 0 to 1, so that many messages are not tried again at one moment.
+        chance: from 0 to 1; spreads the retries of many messages over time.
     """
     return tuple(_result(part, attempted, now, chance) for part in message.parts)
 
@@ -227,7 +228,7 @@ def notice_of(due: Due) -> Notice:
 
 
 def is_readable(due: Due) -> bool:
-    """Return whether its row says what a worker wrote: one that does not must not end a message of others."""
+    """Return whether a worker can have written its row; a bad row must not end a message that has others."""
     try:
         notice_of(due)
     except ValueError:

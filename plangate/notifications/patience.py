@@ -1,4 +1,4 @@
-"""How long a channel waits for a server, in seconds."""
+"""Limit how long a channel waits for a server, in seconds."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,10 @@ class Patience:
 
     Attributes:
         envelope: for a mail server to connect, and to take sender and recipient.
-        reply: for its reply to the mail; it may scan it first. Without one the mail may have been sent.
+        reply: for its reply to the mail, which it may scan first. Without a reply the mail may have been
+            sent.
         wait: for a chat service to connect, and between two parts of its answer.
-        whole: for all of an attempt with a chat service.
+        whole: for a whole attempt with a chat service.
     """
 
     envelope: float = 60.0

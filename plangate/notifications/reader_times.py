@@ -1,4 +1,4 @@
-"""Times as the reader of a message has them: in their zone, with the day of the week."""
+"""Write times for the reader of a message: in their zone, with the day of the week."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,7 +19,7 @@ _ROUNDED: Final = (
     (timedelta(hours=2), timedelta(minutes=5)),
     (timedelta(0), timedelta(minutes=1)),
 )
-"""From how much time that is left on, it is rounded to what."""
+"""How time left is rounded: from which amount, to which unit."""
 
 
 def whole(when: datetime, zone: str, now: datetime) -> str:
@@ -35,15 +35,15 @@ def day_and_time(when: datetime, zone: str) -> str:
 
 
 def in_zone(text: str, zone: str) -> str:
-    """Return a sentence with its times in UTC, as rules and records write them, in the reader's zone.
+    """Return a sentence of rules or records with its times in UTC changed to the reader's zone.
 
-    Times with seconds stay as they are: they are looked up in logs.
+    Times with seconds are not changed: people look them up in logs.
     """
     return with_times(text, lambda when, has_seconds: None if has_seconds else day_and_time(when, zone))
 
 
 def brief(when: datetime, zone: str, now: datetime) -> str:
-    """Return ``14:00`` for a time of the reader's own day, else ``Fri 27 Nov, 14:00``."""
+    """Return ``14:00`` for a time on the reader's current day, else ``Fri 27 Nov, 14:00``."""
     local, today = _local(when, zone), _local(now, zone)
     if local.date() == today.date():
         return f"{local:%H:%M}"
@@ -54,7 +54,7 @@ def brief(when: datetime, zone: str, now: datetime) -> str:
 def distance(when: datetime, now: datetime) -> str:
     """Return ``in 3 hours 20 minutes``, ``in 20 hours``, ``in 4 days`` or ``over``.
 
-    It is rounded as people round: to 5 minutes from two hours on, to hours from twelve, to days from three.
+    It is rounded: to 5 minutes from two hours, to hours from twelve hours, to days from three days.
     """
     left = when - now
     if left <= timedelta(0):

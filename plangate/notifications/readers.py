@@ -1,4 +1,4 @@
-"""Who can be told, by the records: the list of people and the rules that a worker recorded last."""
+"""Find who can be notified, by the list of people and the rules that a worker recorded last."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,14 +12,14 @@ from plangate.records.in_force import rules_now
 from plangate.records.key_statements import head_of_rules
 
 _LOOK_AGAIN: Final = timedelta(seconds=15)
-"""Within which a role that is lent for a time, or an absence, begins and ends."""
+"""The precision with which a loan of a role, or an absence, begins and ends."""
 
 
 class Readers:
-    """Returns the audience of now, and keeps it for some seconds.
+    """Returns the current audience, and keeps it for some seconds.
 
     Args:
-        operators: the role of those who are told about troubles.
+        operators: the role of those who are notified about troubles.
         inbox: the address of the inbox that people type.
     """
 
@@ -29,7 +29,7 @@ class Readers:
         self._kept: tuple[str, datetime, Audience] | None = None
 
     def __call__(self, connection: Connection, now: datetime) -> Audience:
-        """Return who can be told now."""
+        """Return who can be notified now."""
         head = head_of_rules(connection)
         kept = self._kept
         if kept is None or kept[0] != head or not kept[1] <= now < kept[1] + _LOOK_AGAIN:

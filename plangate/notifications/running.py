@@ -21,7 +21,7 @@ def notifier_of(settings: Settings, database: Database, *, sends: bool = True) -
     Args:
         settings: of this process.
         database: the records.
-        sends: whether it sends; else it only enters the troubles that are reported to it.
+        sends: whether it sends; otherwise it only enters the troubles that are reported to it.
 
     Raises:
         SettingsInvalid: a setting of mails cannot be used.

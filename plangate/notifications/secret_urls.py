@@ -1,4 +1,4 @@
-"""Fill the variables of an address in: a secret from here on, which no log and no reason may have."""
+"""Fill in the variables of an address; the result is a secret, which must not reach logs or reasons."""
 
 from collections.abc import Callable
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""The subject of a notice, and the sentence with which its message begins: what to do, and for which run."""
+"""Write the subject of a notice and the first sentence of its message: what to do, and for which run."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -43,14 +43,14 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.OUTCOME:
             return _ended(facts)
         case NoticeKind.STUCK:
-            return f"Cannot be {_wanted(facts)} as it is: {run}, {steps}"
+            return f"Cannot be {_wanted(facts)} now: {run}, {steps}"
         case NoticeKind.UNSTUCK:
             return f"Can be {_wanted(facts)} again: {run}, {steps}"
         case NoticeKind.TROUBLE:
             return "Plangate needs an operator"
         case NoticeKind.AWAY:
             return (
-                f"Your messages go to {_names(facts.goes_to)}" if facts.goes_to else "You are said to be away"
+                f"Your messages go to {_names(facts.goes_to)}" if facts.goes_to else "You are marked as away"
             )
         case NoticeKind.TEST:
             return "A test of your notices"
@@ -70,23 +70,23 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.REMINDER:
             return f"Your approval is still needed for {what}"
         case NoticeKind.ESCALATED:
-            return f"Others have not decided yet, so your approval is asked for, too: {what}"
+            return f"Others have not decided yet, so your approval is requested too: {what}"
         case NoticeKind.CHANGED:
-            return f"What you decided counts no more; please look again at {what}"
+            return f"Your decision no longer counts; please look again at {what}"
         case NoticeKind.VOIDED:
             return f"The approval that you gave counts no more, and nothing is needed from you: {what}"
         case NoticeKind.RELIEVED:
             return _nothing_more(facts)
         case NoticeKind.HELD:
-            return f"A run has stopped and waits for a person to say how it goes on: {what}"
+            return f"A run has stopped and waits for a person to decide how it continues: {what}"
         case NoticeKind.OUTCOME:
             return _ended(facts)
         case NoticeKind.STUCK:
-            return f"This run cannot be {_wanted(facts)} as it is: {what}"
+            return f"This run cannot be {_wanted(facts)} now: {what}"
         case NoticeKind.UNSTUCK:
             return f"This run can be {_wanted(facts)} again, and nothing is needed from you for that: {what}"
         case NoticeKind.TROUBLE:
-            return "Something is wrong that only an operator can put right"
+            return "Something is wrong that only an operator can fix"
         case NoticeKind.AWAY:
             return _away(facts, f" until {day_and_time(facts.away_until, zone)}" if facts.away_until else "")
         case NoticeKind.TEST:
@@ -96,7 +96,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
 
 
 def _passed_on(notice: Notice, soon: str = "") -> str:
-    """Return what is asked for, for a reader who cannot give it now."""
+    """Return what is asked for, in words for a reader who cannot give it now."""
     facts, is_held = notice.facts, notice.kind is NoticeKind.HELD
     if not facts.instead_of:
         return f"You need a passkey to {'resolve' if is_held else 'approve'} {run_of(facts)}{soon}"
@@ -108,7 +108,7 @@ def _passed_on(notice: Notice, soon: str = "") -> str:
 
 
 def run_of(facts: Facts) -> str:
-    """Return the run's id as it may stand in a subject."""
+    """Return the run's id in a form that is safe in a subject."""
     return inert(facts.workflow_id, _LONGEST_ID) if facts.workflow_id else "a run"
 
 
@@ -127,7 +127,7 @@ def steps_of(facts: Facts) -> str:
 
 
 def are(count: int) -> str:
-    """Return the verb for so many."""
+    """Return the verb for this number."""
     return "is" if count == 1 else "are"
 
 
@@ -143,7 +143,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _verdict(facts: Facts) -> str:
-    """Return ``approved by dana``, ``expired without a decision``; empty if that is open."""
+    """Return ``approved by dana``, ``expired without a decision``; empty while open."""
     by = f" by {inert(facts.by, _LONGEST_NAME)}" if facts.verdict and facts.by else ""
     return f"{facts.verdict}{by}"
 
@@ -167,7 +167,7 @@ def _nothing_more(facts: Facts) -> str:
 
 
 def _ended(facts: Facts) -> str:
-    """Return how a request ended: the verdict, unless what was done says it, and how many steps were done."""
+    """Return how a request ended: the verdict, unless the counts say it, and how many steps were done."""
     whose = f"The request {run_of(facts)} of {_names(facts.instead_of)}"
     said = _verdict(facts)
     verdict = f"{said}; " if said and not said.startswith("approved") else ""
@@ -176,7 +176,7 @@ def _ended(facts: Facts) -> str:
 
 
 def _counts(facts: Facts) -> str:
-    """Return ``1 done, 1 not known of``; which steps were skipped is named."""
+    """Return ``1 done, 1 not known of``; skipped steps are named."""
     counts = [
         (len(facts.done), "done"),
         (len(facts.not_known), "not known"),
@@ -195,5 +195,5 @@ def _skipped(facts: Facts) -> str:
 
 
 def _away(facts: Facts, until: str = "") -> str:
-    said = f"Your messages go to {_names(facts.goes_to)}" if facts.goes_to else "You are said to be away"
+    said = f"Your messages go to {_names(facts.goes_to)}" if facts.goes_to else "You are marked as away"
     return f"{said}{until}"

@@ -1,8 +1,8 @@
-"""Write the message of a `Sending`: subject, plain text and HTML, which say the same.
+"""Write the message of a `Sending`: subject, plain text and HTML, with the same content.
 
-It has the run, the tools and how many steps, the requester, the deadline and the link. A summary, arguments,
-amounts and recipients are not among the facts, unless the rules allow details. Everything that a person, a
-model or a server may have worded passes through `inert`; of these, the subject has the run's id and names.
+It names the run, the tools and the number of steps, the requester, the deadline and the link. It has no
+summary, arguments, amounts or recipients, unless the rules allow details. All text that a person, a model or
+a server may have written passes through `inert`; of such text, the subject has only the run's id and names.
 """
 
 from collections.abc import Sequence
@@ -43,12 +43,12 @@ _REPEATED: Final = "This message may have reached you before: it is sent again b
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How much a message may have.
+    """The limits of a message.
 
     Attributes:
-        notices: of a digest.
-        lines: of each list.
-        text: characters of each text that a person may have typed.
+        notices: per digest.
+        lines: per list.
+        text: characters per text that a person may have typed.
         whole: characters of subject and plain text. Services split or refuse longer messages.
     """
 
@@ -58,7 +58,7 @@ class Lengths:
     whole: int
 
     def halved(self) -> "Lengths | None":
-        """Return the same with shorter texts, then with fewer; None if nothing is left to leave out."""
+        """Return smaller limits: first shorter texts, then fewer; None if nothing more can be left out."""
         if self.text > _SHORTEST:
             return replace(self, text=max(_SHORTEST, self.text // 2))
         if self.notices == self.lines == 1:
@@ -74,7 +74,7 @@ def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL
     """Return the message for one address.
 
     Args:
-        sending: what to say to whom.
+        sending: what to send to whom.
         now: the current time.
         inbox: the address of the list of runs.
         lengths: how much it may list.
@@ -107,7 +107,7 @@ def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> M
 def _digest(
     sending: Sending, now: datetime, inbox: str, lengths: Lengths
 ) -> tuple[str, list[Part], list[str]]:
-    """Return subject, parts and closing lines of several notices: a line of each run, the soonest first."""
+    """Return subject, parts and closing lines of several notices: one line per run, the soonest first."""
     notices = sorted(_newest(sending.notices), key=_urgency)
     waiting = [one for one in notices if one.asks_reader]
     if waiting:
@@ -130,7 +130,7 @@ def _digest(
 
 
 def _closing(notices: Sequence[Notice]) -> list[str]:
-    """Return how to give what these notices ask of the reader; nothing if none does."""
+    """Return how the reader can give what these notices ask for; nothing if they ask for nothing."""
     asking = [one for one in notices if one.asks_reader]
     if not asking:
         return []
@@ -150,7 +150,7 @@ def _headline(waiting: Sequence[Notice], notices: Sequence[Notice]) -> str:
 
 
 def _newest(notices: Sequence[Notice]) -> list[Notice]:
-    """Return the last notice about each run, of those after which the earlier ones say nothing more."""
+    """Return the notices that still matter: the last one about each run replaces earlier ones."""
     found: dict[tuple[str, str], Notice] = {}
     for one in notices:
         about = next((name for name, kinds in _ONE_SUBJECT.items() if one.kind in kinds), one.kind.value)
@@ -160,7 +160,7 @@ def _newest(notices: Sequence[Notice]) -> list[Notice]:
 
 
 def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
-    """Return one line of a digest, with its link; of what is wrong with the installation, all of it."""
+    """Return one line of a digest, with its link; a trouble of the installation is shown whole."""
     if not notice.facts.workflow_id:
         return _part(notice, zone, now, lengths)
     said = f"{subject_of(notice, zone, now)}."
@@ -171,14 +171,14 @@ def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
 
 
 def _action(notice: Notice) -> str:
-    """Return what the link of a notice is for."""
+    """Return the text of a notice's link."""
     if notice.kind is NoticeKind.AWAY:
         return "Open your page"
     return "Look and decide" if notice.kind in _DECIDING and notice.asks_reader else "Look at it"
 
 
 def _urgency(notice: Notice) -> tuple[int, datetime]:
-    """Sort what a person has to decide first, by its deadline."""
+    """Sort decisions first, by their deadline."""
     never = datetime.max.replace(tzinfo=UTC)
     return not notice.asks_reader, notice.facts.deadline or never
 
@@ -200,7 +200,7 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
     if facts.requester:
         fields.append(("Asked by", inert(facts.requester, lengths.text)))
     if facts.begins:
-        fields.append(("Runs at the earliest", whole(facts.begins, zone, now)))
+        fields.append(("Runs no earlier than", whole(facts.begins, zone, now)))
     if facts.may_from:
         fields.append(("You may approve it from", whole(facts.may_from, zone, now)))
     if facts.deadline and notice.kind is NoticeKind.HELD:
@@ -237,7 +237,7 @@ def _lines(lines: Sequence[str], lengths: Lengths) -> tuple[str, ...]:
 
 
 def _link(url: str) -> str:
-    """Return the address with each character encoded that could end it in a message; empty if it is none."""
+    """Return the address, with characters encoded that could end it in a message; empty if it is invalid."""
     if not url.startswith(("https://", "http://")) or len(url) > _LONGEST_LINK:
         return ""
     return quote(url, safe=_IN_LINKS).translate(_UNSAFE_IN_TEXT)

@@ -1,4 +1,4 @@
-"""Send one notice now, to try the addresses of a person or a role; nothing of it is kept."""
+"""Send one notice now, to test the addresses of a person or a role; nothing is recorded."""
 
 import asyncio
 import secrets
@@ -17,7 +17,7 @@ from plangate.settings import Settings
 
 
 class Tried(Frozen):
-    """What became of the attempt at one address, which is shown without secrets."""
+    """The result of the attempt at one address, which is shown without secrets."""
 
     person: str
     address: str
@@ -26,16 +26,16 @@ class Tried(Frozen):
 
     @property
     def is_sent(self) -> bool:
-        """Whether the address took it."""
+        """Whether the address accepted it."""
         return self.result is Delivery.SENT
 
     def __str__(self) -> str:
         """Return it in one sentence."""
         match self.result:
             case Delivery.SENT:
-                return f"{self.address}: {_clause(self.reason, 'took the notice')}."
+                return f"{self.address}: {_clause(self.reason, 'accepted the notice')}."
             case Delivery.LATER:
-                return f"{self.address} does not take it now: {_clause(self.reason)}; it is tried again."
+                return f"{self.address} cannot accept it now: {_clause(self.reason)}; it is tried again."
             case Delivery.REFUSED:
                 return f"{self.address} refused it: {_clause(self.reason)}; it is not tried again."
             case _:
@@ -48,13 +48,13 @@ async def try_addresses(
     """Send a notice to each address that the list of people in force has for a person or a role.
 
     Args:
-        settings: of mails.
+        settings: the mail settings.
         database: the records.
         name: of the person, or ``role:NAME``.
-        channel: sends it; None for the real ones.
+        channel: sends it; None for the real channels.
 
     Returns:
-        What became of each attempt; none if there is no address.
+        The result of each attempt; empty if there is no address.
 
     Raises:
         RecordsMissing: no worker has made the records yet.

@@ -1,7 +1,7 @@
-"""Post a notice to a webhook of one's own: ``json://`` and ``jsons://``, as Apprise spells them.
+"""Post a notice to a custom webhook: ``json://`` and ``jsons://``, as Apprise spells them.
 
-Plangate posts these itself, because Apprise does not tell what the server answered: its status decides
-whether the message is tried again, and its Retry-After when. ``+Name=value`` in the query is a header,
+Plangate posts these itself, because Apprise does not return the server's answer: its status decides whether
+the message is tried again, and its Retry-After header decides when. ``+Name=value`` in the query is a header,
 ``-name=value`` a parameter. Redirects are not followed.
 """
 
@@ -33,7 +33,7 @@ _PARAMETER: Final = "-"
 
 
 class WebhookInvalid(ValueError):
-    """A URL that is no webhook; the message begins with a verb and has no secret."""
+    """A URL is not a webhook; the message begins with a verb and has no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ def target_of(url: str) -> Target:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise WebhookInvalid("is no URL of a webhook") from None
+        raise WebhookInvalid("is not the URL of a webhook") from None
     if not host or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
-        raise WebhookInvalid("is no URL of a webhook")
+        raise WebhookInvalid("is not the URL of a webhook")
     headers, parameters = {"User-Agent": "Plangate", "Content-Type": "application/json"}, []
     for item in filter(None, parts.query.split("&")):
         name, _, value = (unquote(part) for part in item[1:].partition("="))
@@ -95,7 +95,9 @@ def target_of(url: str) -> Target:
         elif item[0] == _PARAMETER:
             parameters.append((name, value))
         else:
-            raise WebhookInvalid("has a query that is no header (+Name=value) and no parameter (-name=value)")
+            raise WebhookInvalid(
+                "has a query part that is neither a header (+Name=value) nor a parameter (-name=value)"
+            )
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode('ascii')}"
@@ -107,7 +109,7 @@ def target_of(url: str) -> Target:
 
 
 def payload(sending: Sending, message: Message) -> dict[str, Any]:
-    """Return what is posted: the message, and for programs what it is about. ``Any`` stands for JSON."""
+    """Return what is posted: the message, and its subject matter for programs. ``Any`` stands for JSON."""
     return {
         "version": _VERSION,
         "id": sending.message_id,
@@ -136,7 +138,7 @@ def _about(notice: Notice) -> dict[str, Any]:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Return None, so that the redirect is an answer like any other."""
+        """Return None, which makes the redirect an ordinary answer."""
 
 
 def _posted(target: Target, body: bytes, address: str, now: datetime, wait: float) -> Attempted:
@@ -160,7 +162,7 @@ def _why(reason: object) -> str:
         case ssl.SSLCertVerificationError():
             return "shows a certificate that is not trusted"
         case ssl.SSLError():
-            return "does not speak TLS as it should"
+            return "does not speak valid TLS"
         case TimeoutError():
             return "cannot be reached in time"
         case ConnectionRefusedError():

@@ -51,7 +51,9 @@ async def test_what_could_not_be_delivered_is_listed_and_part_of_the_status(
     refused = Attempted(delivery=Delivery.REFUSED, reason="There is no such mailbox.")
     telling.post.answers = lambda one: refused if one.person == "dana" else SENT
     await telling.told()
-    said = "dana could not be told that they are needed, at dana@example.org: There is no such mailbox."
+    said = (
+        "dana did not receive the notice that they are needed, at dana@example.org: There is no such mailbox."
+    )
     assert f"one: {said}" in typed("notify", "failures").out
     listed = json.loads(typed("notify", "failures", "--json").out)
     assert [(one["person"], one["run"]) for one in listed] == [("dana", "one")]
@@ -71,7 +73,7 @@ async def test_what_the_hourly_limit_holds_back_is_listed_with_until_when(
     out = " ".join(typed("notify", "failures").out.split())
     until = moment(telling.now + timedelta(minutes=59))
     assert (
-        "two: dana has not been told yet that they are needed, at dana@example.org: "
+        "two: dana has not yet received the notice that they are needed, at dana@example.org: "
         f"held back by the hourly limit until {until}."
     ) in out
     listed = json.loads(typed("notify", "failures", "--json").out)

@@ -280,7 +280,9 @@ async def test_the_requester_and_operators_see_on_the_page_whom_no_message_reach
             visitor = await inbox.signed_in(name)
             page = (await visitor.get("/runs/one")).text
             await visitor.aclose()
-            assert ("dana could not be told that they are needed, at dana@example.org" in page) is is_shown
+            assert (
+                "dana did not receive the notice that they are needed, at dana@example.org" in page
+            ) is is_shown
             assert "<b>full" not in page
 
 

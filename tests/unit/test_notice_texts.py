@@ -74,7 +74,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
         (NoticeKind.RELIEVED, f"Nothing more to do for refund-4711: {STEPS}"),
         (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00: {STEPS}"),
         (NoticeKind.OUTCOME, f"Your request refund-4711 has ended: 2 done of {STEPS}"),
-        (NoticeKind.STUCK, f"Cannot be approved as it is: refund-4711, {STEPS}"),
+        (NoticeKind.STUCK, f"Cannot be approved now: refund-4711, {STEPS}"),
         (NoticeKind.UNSTUCK, f"Can be approved again: refund-4711, {STEPS}"),
         (NoticeKind.TROUBLE, "Plangate needs an operator"),
         (NoticeKind.TEST, "A test of your notices"),
@@ -133,7 +133,7 @@ def test_a_hold_says_what_happens_if_no_one_resolves_it():
 def test_who_is_asked_reads_that_a_passkey_is_needed_and_when_the_plan_runs_at_the_earliest():
     asked = notice(needs_signature=True, begins=NOW + timedelta(days=5))
     text = written(to_dana(asked), NOW, INBOX).text
-    assert "Runs at the earliest: Tuesday, 1 December 2026, 10:00 CET (in 5 days)\n" in text
+    assert "Runs no earlier than: Tuesday, 1 December 2026, 10:00 CET (in 5 days)\n" in text
     assert "You decide on the page, after you sign in, and sign with your passkey. Without a" in text
 
 
@@ -202,7 +202,7 @@ def test_times_that_rules_wrote_in_utc_are_in_the_readers_zone():
 
 def test_a_held_run_that_no_one_can_resolve_is_not_said_to_wait_for_an_approval():
     message = written(to_dana(notice(NoticeKind.STUCK, is_held=True)), NOW, INBOX)
-    assert message.subject.startswith("Cannot be resolved as it is: refund-4711")
+    assert message.subject.startswith("Cannot be resolved now: refund-4711")
     assert "approved" not in message.text
 
 
@@ -222,7 +222,7 @@ def test_a_digest_says_why_a_plan_cannot_be_approved_and_why_a_run_is_held():
     stuck = of_run("a", NoticeKind.STUCK, happened=why)
     held = of_run("b", NoticeKind.HELD, happened="step 2, pay, is in doubt")
     text = written(to_dana(stuck, held), NOW, INBOX).text
-    assert f"• Cannot be approved as it is: a, {STEPS}. {why}.\n" in text
+    assert f"• Cannot be approved now: a, {STEPS}. {why}.\n" in text
     assert f"{STEPS}. Step 2, pay, is in doubt.\n" in text
 
 

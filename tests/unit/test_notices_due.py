@@ -415,7 +415,7 @@ REFUSED = StepFailed(step=2, reason="secret")
             (done(1), REFUSED, held_at(2)),
             Outcome.FAILED,
             {"done": ("step 1: t",), "not_done": ("step 2: t (failed)",)},
-            "step 2, t, could not go on, and no one resolved that",
+            "step 2, t, could not continue, and no one resolved it",
         ),
         (
             (done(1), REFUSED, held_at(2), resolved(2, Resolution.SKIP)),
@@ -451,7 +451,7 @@ REFUSED = StepFailed(step=2, reason="secret")
                 "not_known": ("step 1: t (done; whether it was taken back is in doubt)",),
                 "not_done": ("step 2: t (failed)",),
             },
-            "the undo of step 1, t, could not go on, and no one resolved that",
+            "the undo of step 1, t, could not continue, and no one resolved it",
         ),
         (
             (done(1), Claimed(step=2, attempt=1, idempotency_key="k", fingerprint=PLAN.fingerprint)),
@@ -585,14 +585,14 @@ def test_who_looks_again_reads_whose_request_for_changes_it_was_and_that_their_a
     events = (first, decided("dana", first.fingerprint), asked, second)
     found = due(*events, told=sent(due(first)))
     by = "head asked for changes, and the plan was drafted again"
-    assert happened(found, "dana") == f"{by}; the approval that you gave before counts no more"
+    assert happened(found, "dana") == f"{by}; your earlier approval no longer counts"
     assert happened(found, "kim") == by
 
 
 def test_who_looks_again_reads_who_edited_the_plan_or_why_an_approval_ended() -> None:
     first, edited = drafted(requirement=TWO), drafted(revision=2, requirement=TWO, author="head")
     found = due(first, decided("dana", first.fingerprint), edited, told=sent(due(first)))
-    assert happened(found, "dana").startswith("head edited the plan; the approval")
+    assert happened(found, "dana").startswith("head edited the plan; your earlier approval")
     ended = (PLAN, decided("dana", PLAN.fingerprint))
     lost = LostApproval(name="dana", reason="dana's approval is too old")
     again = Reopened(fingerprint=PLAN.fingerprint, step=1, lost=(lost,), reopened_at=NOON, deadline=DEADLINE)

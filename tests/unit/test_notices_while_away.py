@@ -164,7 +164,7 @@ def test_a_plan_that_changed_does_not_say_to_who_stands_in_that_they_gave_an_app
     found = due(run, people_with(dana=away("anna")))
     (passed_on,) = (one for one in found if one.person == "anna")
     assert passed_on.kind is NoticeKind.NEEDED
-    assert "gave before" not in passed_on.facts.happened
+    assert "your earlier approval" not in passed_on.facts.happened
 
 
 HOURS = st.sampled_from([-1, 0, 1, 3, 4, 5, 9])
