@@ -1,6 +1,6 @@
-"""Amounts of money as they are written in texts, and as the arguments of steps have them.
+"""Find amounts of money in texts and in the arguments of steps.
 
-An amount is a number with its currency. Dates, ids and reference numbers are none.
+An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
 """
 
 import re
@@ -15,7 +15,7 @@ from plangate.domain.money import PLACES
 from plangate.domain.plan import Step
 
 LONGEST: Final = 100_000
-"""Characters of a text that are looked at."""
+"""How many characters of a text are searched."""
 _WORDS: Final = frozenset(
     {"ALL", "BOB", "CHE", "COP", "CUP", "GEL", "LAK", "MAD", "MOP", "PEN", "RON", "SOS", "TOP", "TRY", "VES"}
 )
@@ -42,18 +42,18 @@ _PLAIN: Final = re.compile(r"\d{1,15}(?:\.\d{1,6})?")
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """An amount as it is written: the values that it may mean, and the currencies."""
+    """A written amount: the values that it may mean, and the currencies."""
 
     text: str
     values: frozenset[Decimal]
     currencies: frozenset[str]
 
     def is_same(self, other: "Amount") -> bool:
-        """Return whether they may be one amount."""
+        """Return whether both may be the same amount."""
         return bool(self.values & other.values and self.currencies & other.currencies)
 
     def is_comparable(self, other: "Amount") -> bool:
-        """Return whether they are of one currency, or the same number of two."""
+        """Return whether both have the same currency, or the same number in two currencies."""
         return bool(self.currencies & other.currencies or self.values & other.values)
 
 
@@ -74,15 +74,15 @@ def written(text: str) -> list[Amount]:
 
 
 def bare_numbers_in(text: str) -> Iterator[tuple[str, frozenset[Decimal]]]:
-    """Yield each number of a text that is no part of a word, and what it may mean."""
+    """Yield each number of a text that is not part of a word, and what it may mean."""
     for match in _BARE.finditer(text[:LONGEST]):
         yield match["number"], _values(match["number"])
 
 
 def moved_by(value: JsonValue, name: str = "") -> Iterator[Amount]:
-    """Yield the amounts that arguments move: beside a currency, with it in one text, or by their name.
+    """Yield the amounts that arguments move: next to a currency, in one text with it, or known by their name.
 
-    One whose name alone says that it is money may be of any currency.
+    An amount that is known only by its name may be in any currency.
     """
     match value:
         case list():
@@ -105,14 +105,14 @@ def moved_by(value: JsonValue, name: str = "") -> Iterator[Amount]:
 
 
 def _is_amount(name: str, text: JsonValue) -> bool:
-    """Return whether an argument is an amount with its currency, and no text that names one."""
+    """Return whether an argument is an amount with its currency, and not a text that mentions one."""
     return isinstance(text, str) and bool(_MONEY.search(name.casefold()) and _AMOUNT.fullmatch(text.strip()))
 
 
 def _values(number: str) -> frozenset[Decimal]:
-    """Return what a number may mean: in '1,234' the comma may be that of thousands or of decimals."""
+    """Return what a number may mean: in '1,234' the comma may separate thousands or decimals."""
     groups = re.split("[\u00a0\u202f ]", number)
-    if len(groups) > 1:  # a blank may part two numbers
+    if len(groups) > 1:  # a space may separate two numbers
         parts = (_values("".join(groups[first:])) for first in range(len(groups)))
         return frozenset(one for values in parts for one in values)
     plain = re.sub("['\u2019]", "", number)
@@ -129,7 +129,7 @@ def _values(number: str) -> frozenset[Decimal]:
 
 
 def structured_in(value: JsonValue) -> Iterator[Amount]:
-    """Yield the amounts of arguments that stand beside a currency; whole ones may be in its smallest unit."""
+    """Yield the amounts of arguments next to a currency; whole numbers may be in its smallest unit."""
     if isinstance(value, list):
         for item in value:
             yield from structured_in(item)
@@ -153,7 +153,7 @@ def _beside_currency(values: Mapping[str, JsonValue], names: Container[str]) -> 
 
 
 def _meant(value: JsonValue, number: Decimal, places: int) -> frozenset[Decimal]:
-    """Return what an amount may mean: one that is written without places may be in the smallest unit."""
+    """Return what an amount may mean: one without decimal places may be in the smallest unit."""
     is_whole = isinstance(value, int) or (isinstance(value, str) and "." not in value)
     return frozenset({number, number.scaleb(-places)} if is_whole else {number})
 
@@ -163,7 +163,7 @@ def _places(number: Decimal) -> int:
 
 
 def _currency(value: Mapping[str, JsonValue]) -> str:
-    """Return the currency that stands among these values; empty if there is none, or more than one."""
+    """Return the currency among these values; empty if there is none, or more than one."""
     codes = [one.upper() for one in value.values() if isinstance(one, str) and one.upper() in PLACES]
     return codes[0] if len(codes) == 1 else ""
 
@@ -183,7 +183,7 @@ def totals_of(amounts: Iterable[Amount]) -> list[Amount]:
 
 
 def numbers_in(value: JsonValue) -> Iterator[Decimal]:
-    """Yield the numbers that stand beside no currency."""
+    """Yield the numbers that are not next to a currency."""
     match value:
         case list():
             for item in value:

@@ -108,7 +108,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
 
 
 def add_unchecked_web(page: Page, origins: Sequence[str], web: TrustedWeb, *, has_logins: bool) -> None:
-    """Add where only the record says which web servers were to be trusted.
+    """Add what only the record vouches for, because the auditor has not named the web servers to trust.
 
     Args:
         page: it is added to this.

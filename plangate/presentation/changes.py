@@ -1,4 +1,4 @@
-"""What a revision changed, on the page: who made it, and the difference to the revision before."""
+"""Show what a revision changed: who made it, and the difference from the previous revision."""
 
 from collections.abc import Iterator
 from typing import Final, assert_never
@@ -22,15 +22,15 @@ from plangate.domain.status import PreviousPlan, Status
 from plangate.presentation.page import REORDERED, Page
 from plangate.presentation.words import value_words
 
-LONGEST_VALUE: Final = 300  # of a value in the difference; the new one is whole in its step
+LONGEST_VALUE: Final = 300  # of a value in the difference; its step shows the new value whole
 _SHORT: Final = 24  # two values that fit on one line
 _MOST_LINES: Final = 20
 
 
 def author_of(status: Status) -> str:
-    """Return who edited the newest plan and those before it, and whether they may approve it.
+    """Return who edited the newest plan and earlier ones, and whether they may approve it.
 
-    Empty if no person did.
+    Empty if no person edited them.
     """
     words = []
     if status.author:
@@ -61,7 +61,7 @@ def stays_approver(status: Status, new: ProposedPlan, by: str) -> bool:
 
 
 def baseline_of(status: Status) -> PreviousPlan | None:
-    """Return the plan since which all changes are shown, if it is older than the one before."""
+    """Return the plan from which all changes are shown, if it is older than the previous one."""
     base, newest = status.baseline, status.plan
     if base is None or newest is None or not base.fits(len(newest.steps)):
         return None
@@ -70,7 +70,7 @@ def baseline_of(status: Status) -> PreviousPlan | None:
 
 
 def add_all_changes(page: Page, status: Status, exact: str) -> None:
-    """Add the difference to the revision before, and that to the last one that people know."""
+    """Add the differences from the previous revision, and from the last one that people know."""
     for before in (status.previous, baseline_of(status)):
         if before is not None:
             page.gap()
@@ -80,7 +80,7 @@ def add_all_changes(page: Page, status: Status, exact: str) -> None:
 def add_changes(
     page: Page, before: PreviousPlan | None, plan: Plan | None, exact: str, indent: int = 2
 ) -> None:
-    """Add the difference to the revision before, if there is one."""
+    """Add the difference from the previous revision, if there is one."""
     if before is None or plan is None:
         return
     page.note(since_words(before), "bold yellow", indent)
@@ -108,7 +108,7 @@ def since_words(before: PreviousPlan) -> str:
 
 
 def step_change_words(change: StepChange, before: PreviousPlan, after: Plan) -> tuple[str, str]:
-    """Return a label for one step, and what became of it in one line."""
+    """Return a label for one step, and its change in one line."""
     label = f"step {change.after}"
     match change.kind:
         case Kind.STRUCK:
@@ -140,7 +140,7 @@ def shown_value(value: JsonValue, *, is_there: bool) -> str:
 def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:
     """Return the changed lines of a longer text, marked '-' and '+'; None for any other value.
 
-    They are all lines between the first and the last that differ.
+    These are all lines from the first to the last difference.
     """
     before, after = change.before, change.after
     if not (isinstance(before, str) and isinstance(after, str) and "\n" in before + after):
@@ -152,7 +152,7 @@ def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:
 
 
 def fewer_lines(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return some of both kinds, if there are too many."""
+    """If there are too many, return some of each kind."""
     if len(lines) <= _MOST_LINES:
         return lines
     struck = [line for line in lines if line[0] == "-"]

@@ -23,7 +23,7 @@ def moment(when: datetime, *, with_seconds: bool = False) -> str:
     """
     try:
         local, universal = when.astimezone(), when.astimezone(UTC)
-    except (OverflowError, ValueError, OSError):  # beyond the years that a calendar has
+    except (OverflowError, ValueError, OSError):  # outside the years of the calendar
         return when.isoformat(sep=" ")
     time = "%H:%M:%S" if with_seconds else "%H:%M"
     said = f"{_day(local)} {local:{time}}"
@@ -34,12 +34,12 @@ def moment(when: datetime, *, with_seconds: bool = False) -> str:
 
 
 def in_readers_zone(text: str) -> str:
-    """Return a recorded sentence with its times in UTC as `moment` writes them, unless the reader has UTC."""
+    """Return a recorded sentence with its times in UTC written as by `moment`, unless the reader has UTC."""
     return with_times(text, _read_locally)
 
 
 def with_times(text: str, say: Callable[[datetime, bool], str | None]) -> str:
-    """Return a recorded sentence with each time in UTC as ``say`` writes it, or as it is if that is None.
+    """Return a recorded sentence with each time in UTC as ``say`` writes it, or unchanged if that is None.
 
     ``say`` gets the time, and whether it has seconds.
     """

@@ -1,4 +1,4 @@
-"""How to decide on a plan, or on a held run: by this program, Temporal's command line, or the Web UI."""
+"""Show how to decide on a plan or a held run: with this program, Temporal's command line, or the Web UI."""
 
 import json
 import shlex
@@ -80,7 +80,7 @@ class TemporalAccess:
 
 
 def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, signs: bool = False) -> Page:
-    """Return how to decide on a plan or a held run: by this program, the Temporal CLI, the Web UI.
+    """Return how to decide on a plan or a held run: with this program, the Temporal CLI, the Web UI.
 
     ``viewer`` is the reader: for the requester, another person must approve. ``signs`` says
     that there are keys on this machine.
@@ -110,7 +110,7 @@ def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, s
 
 
 def why_not_you(status: Status, viewer: str) -> str:
-    """Return why the reader may not approve or resolve, as what follows 'you'; empty if they may."""
+    """Return why the reader may not approve or resolve, as the words after 'you'; empty if they may."""
     then = f"so another person must {'resolve it' if status.held else 'approve'}"
     if same_person(viewer, status.requester):
         return f"are the requester, {then}"

@@ -1,4 +1,4 @@
-"""Disagreements in words, for the top of a plan's pages.
+"""Write disagreements in words, for the top of a plan's pages.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """
@@ -19,7 +19,9 @@ SENTENCES: Final[Mapping[DisagreementKind, str]] = {
     DisagreementKind.SUMMARY_ADDRESS: "The summary names {text}, which is in no step.",
     DisagreementKind.SUMMARY_TOOL: "The summary names the tool {text}, but the steps are: {beside}.",
     DisagreementKind.STEP_AMOUNT: "The steps have {beside}, but the text says {text}.",
-    DisagreementKind.REQUEST_AMOUNT: "The request names {text}, which is in no step; the steps have {beside}.",
+    DisagreementKind.REQUEST_AMOUNT: (
+        "The request names {text}, which is in no step; the steps have {beside}."
+    ),
     DisagreementKind.REQUEST_ADDRESS: "The request names {text}, but the steps have {beside}.",
 }
 """The English sentences of the inbox, by kind."""

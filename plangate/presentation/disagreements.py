@@ -1,12 +1,12 @@
-"""Where the words of a plan disagree with what it does: amounts, addresses and tools that no step has.
+"""Find where the words of a plan disagree with its steps: amounts, addresses and tools that no step has.
 
-A mark that is often wrong is soon read by no one, so only what is certain is marked:
+People soon ignore marks that are often wrong, so only certain cases are marked:
 
-- An amount is a number with its currency. Dates, ids and reference numbers are none.
-- Each text is compared as a whole: if one of its amounts is that of the plan, the others may be of anything.
-- An amount that a step moves, and that no text and no summary names, is marked if these name others.
+- An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
+- Each text is compared as a whole: if one of its amounts is in the plan, the others are ignored.
+- An amount that a step moves is marked if the texts and the summary name only other amounts.
 - The request is the only text that the planner did not write: what it names is compared with the steps.
-- Amounts that a step takes from an earlier one are not known yet, so such plans have no marks of amounts.
+- Amounts that a step takes from an earlier one are not known yet, so such plans get no marks of amounts.
 
     >>> from plangate.domain.plan import Plan, Step
     >>> refund = Step(tool="refund", arguments={"amount": 42.5, "currency": "EUR"})
@@ -52,14 +52,14 @@ _TOOL: Final = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
 
 
 class DisagreementKind(StrEnum):
-    """What disagrees.
+    """The kinds of disagreements.
 
     Attributes:
-        TEXT_AMOUNT: no amount in a step's text is one of the plan.
-        SUMMARY_AMOUNT: no amount in the summary is one of a step.
+        TEXT_AMOUNT: no amount in a step's text is in the plan.
+        SUMMARY_AMOUNT: no amount in the summary is in a step.
         SUMMARY_ADDRESS: the summary names a mail address or a host that no step has.
         SUMMARY_TOOL: the summary names a tool that no step has.
-        STEP_AMOUNT: no word names an amount that a step moves, and the words name others.
+        STEP_AMOUNT: the words do not name an amount that a step moves, and name others.
         REQUEST_AMOUNT: the request names an amount that no step has, and a step has another.
         REQUEST_ADDRESS: the request names an address or a host that no step has, and the steps have others.
     """
@@ -79,8 +79,8 @@ class Disagreement:
 
     Attributes:
         step: the number of the step whose text it is in; 0 for the summary.
-        said: what stands there, as it is written.
-        plan: what the plan has instead; empty if it has nothing of the kind.
+        said: the words as written.
+        plan: what the plan has instead; empty if it has nothing of this kind.
     """
 
     kind: DisagreementKind
@@ -106,7 +106,7 @@ def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") ->
 
 
 def named_like_tools(summary: str) -> bool:
-    """Return whether a summary has words that may name tools, so that they are worth looking up."""
+    """Return whether a summary has words that may name tools and are worth looking up."""
     return _TOOL.search(summary[:LONGEST]) is not None
 
 
@@ -136,7 +136,7 @@ def _amounts(plan: Plan) -> Iterator[Disagreement]:
 
 
 def _not_named(plan: Plan, words: list[Amount], shown: Collection[str]) -> Iterator[Disagreement]:
-    """Yield the amounts that steps move and no word names, unless another mark shows them."""
+    """Yield the amounts that steps move and the words do not name, unless another mark shows them."""
     moved = [one for step in plan.steps for one in moved_by(step.arguments)]
     texts = [
         plan.summary,

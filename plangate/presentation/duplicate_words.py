@@ -1,4 +1,4 @@
-"""Duplicates in words, for the top of a plan's pages.
+"""Write duplicates in words, for the top of a plan's pages.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """
@@ -16,7 +16,7 @@ _SHOWN: Final = 5
 _LONGEST_ID: Final = 80
 _HIDDEN: Final = "a run that not everyone may see"
 _WAS: Final = {
-    Phase.DRAFTING.value: "was being drafted anew",
+    Phase.DRAFTING.value: "was being redrafted",
     Phase.IN_REVIEW.value: "was in review",
     Phase.EXECUTING.value: "was being executed",
     Phase.HELD.value: "was held",

@@ -1,4 +1,4 @@
-"""Durations as people read them."""
+"""Write durations for people."""
 
 from datetime import datetime, timedelta
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the state of a run does not say: where it is held, and which steps were skipped or reversed."""
+"""Find what the state of a run leaves out: where it is held, and which steps were skipped or reversed."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from plangate.presentation.settlement_words import reversed_steps
 
 @dataclass(frozen=True, slots=True)
 class Unlike:
-    """The numbers of the steps of which the state of a run says more than is true.
+    """The numbers of the steps that the state of a run does not account for.
 
     Attributes:
         skipped: of an executed run, those that a person skipped.

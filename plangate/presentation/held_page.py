@@ -1,4 +1,4 @@
-"""A held run on the page: what happened and what did not, why it stopped, until when, and who may resolve it.
+"""Show a held run: what happened and what did not, why it stopped, until when, and who may resolve it.
 
 Its reader may have been woken at night. The situation is at the top of the page, and the effect of each
 choice at its end.
@@ -78,7 +78,7 @@ def add_what_happened(page: Page, status: Status) -> None:
 
 
 def is_partly_done(status: Status) -> bool:
-    """Return whether people need a list of what is done and what is not: not all steps ended alike."""
+    """Return whether people need a list of what is done and what is not: the steps ended differently."""
     if status.state in (Phase.HELD, Phase.UNDOING):
         return True
     states = {step.state for step in status.steps}
@@ -114,7 +114,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
     match step.state:
         case StepState.DONE | StepState.UNDONE:
             said = step_words(step).removeprefix("done: ").removeprefix("taken back: ")
-            if said == "done" and step.receipt:  # of an undo that returns nothing
+            if said == "done" and step.receipt:  # for an undo that returns nothing
                 said = step.receipt.summary
             return f"{said}{_undo_note(status, step)}"
         case StepState.FAILED:
@@ -130,7 +130,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
 
 
 def _undo_note(status: Status, step: StepStatus) -> str:
-    """Say whether a done step can be undone, as long as this matters."""
+    """Say whether a done step can be undone, while this matters."""
     if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
         return ""
     if any(one.number == step.number for one in to_be_undone(status)):

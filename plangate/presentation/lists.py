@@ -1,4 +1,4 @@
-"""Lists on the screen: the runs that wait for a person, and the tools."""
+"""Show lists: the runs that wait for a person, and the tools."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -43,7 +43,7 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
 
 
 def held_first(waiting: Sequence[Status]) -> list[Status]:
-    """Return the held runs, whose steps have stopped halfway, ahead of those in review."""
+    """Return the held runs, whose steps have stopped halfway, before those in review."""
     return sorted(waiting, key=lambda status: status.held is None)
 
 

@@ -1,9 +1,9 @@
-"""The page that Temporal's Web UI shows of an open run: the plan, the deadline, a decision ready to paste.
+"""Write the page of an open run for Temporal's Web UI: the plan, the deadline, a decision to paste.
 
-Markdown for the Web UI's own renderer. It keeps the line breaks of a paragraph, makes quotes curly, and cuts
-off wide blocks; so all untrusted text is in code spans, exact and wrapped. The page is transported in a URL,
-so it is limited to a few kilobytes. If part of the plan is cut, the page says so and offers no decision to
-paste: an approver must be able to read the whole plan.
+Markdown for the Web UI's own renderer. The renderer keeps the line breaks of a paragraph, makes quotes curly,
+and cuts off wide blocks, so all untrusted text is in code spans, exact and wrapped. The page is transported
+in a URL, which limits it to a few kilobytes. If part of the plan is cut, the page says so and offers no
+decision to paste: an approver must be able to read the whole plan.
 """
 
 import json
@@ -53,7 +53,7 @@ from plangate.presentation.words import (
     verdict_word,
 )
 
-# Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a space 3, a kanji 9.
+# Sizes in a URL: proxies accept 8,000 for a whole URL. A letter counts 1, a space 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
 _ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # what it waits for matters more
 _ROOM_FOR_BEGINNING: Final = 300  # of a held step that is larger
@@ -73,8 +73,8 @@ _WHERE_THE_PLAN_IS: Final = (
     "The plan is under *Current Details*. If it is empty, no worker is running; "
     "`starter.py status` shows the plan anyway, and a decision that you send is kept until one runs."
 )
-_REORDERED: Final = "*This has right-to-left letters, and may be drawn in another order. Exactly:*"
-_KINDS: Final = {  # text is the default and gets no label
+_REORDERED: Final = "*This contains right-to-left letters and may be shown in a different order. Exactly:*"
+_KINDS: Final = {  # text is the default, so it gets no label
     dict: "object",
     list: "list",
     bool: "yes or no",
@@ -164,7 +164,7 @@ def _heading(state: RunState, status: Status) -> str:
 
 
 def _marks(status: Status) -> list[str]:
-    """Return for the top of the page what disagrees, and which steps of other runs are the same."""
+    """Return, for the top of the page, what disagrees, and which steps of other runs are the same."""
     lines = [("Look:", line) for line in disagreement_lines(status)]
     lines += [("Twice?", line) for line in duplicate_lines(status.duplicates, lambda at: f"at {utc(at)}")]
     shown: list[str] = []
@@ -173,14 +173,14 @@ def _marks(status: Status) -> list[str]:
         said = f"**{label}** {markdown_code(cut(line, _ROOM_FOR_LINE))}"
         room -= len(quote(said))
         if room < 0 and shown:
-            shown.append("**And more than this page has room for.**")
+            shown.append("**There is more than this page has room for.**")
             break
         shown.append(said)
     return ["\n".join(shown)] if shown else []
 
 
 def _waiting(state: RunState) -> str:
-    """Say from when on a step begins; the page has no clock, so it says so afterwards too."""
+    """Say from when a step may begin; the page has no clock, so the sentence stays after that time."""
     if not state.approvals or any(step.state is not StepState.PENDING for step in state.steps):
         return _times(state)
     first = state.waits_until(max(approval.at for approval in state.approvals))
@@ -219,10 +219,9 @@ def _at_work(state: RunState, status: Status, since: datetime) -> str:
     if state.phase is Phase.UNDOING:
         what = f"The undo of {what.lower()}"
     return (
-        f"{what} was given to the workers at {since:%Y-%m-%d %H:%M:%S} UTC. This page cannot see whether it "
-        "acts, is tried again, is paused, or waits because people have stopped the steps: see *Pending "
-        "Activities*, or\n"
-        f"{markdown_code(status_command(state.workflow_id))}"
+        f"{what} was given to the workers at {since:%Y-%m-%d %H:%M:%S} UTC. This page cannot show "
+        "whether it is running, retried, paused, or waiting because people have stopped the "
+        f"steps: see *Pending Activities*, or\n{markdown_code(status_command(state.workflow_id))}"
     )
 
 
@@ -253,7 +252,7 @@ def _again(state: RunState) -> str:
 
 
 def _later(state: RunState) -> str:
-    """Return who may approve, too, from when on."""
+    """Return who else may approve, and from when."""
     return "".join(f" For {one.role}, {one}." for one in state.reliefs)
 
 
@@ -318,12 +317,12 @@ def _reordered(state: RunState, *texts: str) -> list[str]:
 
 
 def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], bool]:
-    """Return the steps that fit, a note on those that do not, and whether all of them fit."""
+    """Return the steps that fit, a note on the others, and whether all fit."""
     parts: list[str] = []
     steps, is_whole = drafted.plan.steps, len(drafted.plan.summary) <= _ROOM_FOR_LINE
     for number in _most_needed_first(state):
         step, progress = steps[number - 1], state.steps[number - 1]
-        if state.held is not None and not parts:  # why it is held is said above
+        if state.held is not None and not parts:  # the reason of the hold is above
             progress = StepProgress(state=progress.state)
         shown = _step(state, step_name(number, len(steps)), step, progress)
         if state.held is not None and not parts and len(quote(shown)) > room:
@@ -340,7 +339,7 @@ def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], boo
 
 
 def _beginning(shown: str, room: int) -> str:
-    """Return as many lines of a step as there is room for, and that these are not all."""
+    """Return as many lines of a step as fit, and a note that there are more."""
     kept: list[str] = []
     for line in shown.split("\n"):
         room -= len(quote(line))
@@ -351,7 +350,7 @@ def _beginning(shown: str, room: int) -> str:
 
 
 def _most_needed_first(state: RunState) -> list[int]:
-    """Return the numbers of the steps in order; of a held run the held step first, and the done ones last."""
+    """Return the numbers of the steps in order; if held, the held step first and done ones last."""
     numbers = list(range(1, len(state.steps) + 1))
     if state.held is None:
         return numbers
@@ -365,7 +364,7 @@ def _not_shown(left: int, count: int, what: str) -> str:
 
 
 def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
-    """Return what the planner read, cut to the room that is left, and whether that is all of it."""
+    """Return what the planner read, cut to the room that is left, and whether it is complete."""
     reads, room = drafted.plan.reads, _ROOM_FOR_READS
     if not reads:
         return [], True

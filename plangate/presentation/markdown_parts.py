@@ -1,4 +1,4 @@
-"""Parts of the Web UI's page: what a revision changed, and what a held run waits for.
+"""Write parts of the Web UI's page: what a revision changed, and what a held run waits for.
 
 Untrusted text is in code spans, as on the rest of the page: see `plangate.presentation.markdown`.
 """
@@ -37,19 +37,19 @@ from plangate.presentation.words import status_command, step_command
 _ROOM_FOR_HAPPENED: Final = 1_500
 _LONGEST_LINE: Final = 300  # characters
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.;:()'_-]+")
-# What a renderer would change: into an emphasis, a dash, an ellipsis or a sign.
+# What a renderer would change into emphasis, a dash, an ellipsis or a sign.
 _NOT_PLAIN: Final = re.compile(
     r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|--|\.\.|\((?:c|r|p|tm)\)|^[-0-9]", re.IGNORECASE
 )
 
 
 def utc(when: datetime) -> str:
-    """Return a time as the page has it."""
+    """Return a time in the format of the page."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def plain(sentence: str) -> str:
-    """Return a sentence of Plangate as it is; as code if a name in it could be taken for Markdown."""
+    """Return a sentence of Plangate unchanged, or as code if a name in it could be taken for Markdown."""
     is_plain = _PLAIN.fullmatch(sentence) and not _NOT_PLAIN.search(sentence)
     return sentence if is_plain else markdown_code(sentence)
 

@@ -1,7 +1,7 @@
 """A neutral page: labelled fields and quoted blocks, in which untrusted text stays in its place.
 
-Every row has a margin. Where a terminal folds a row, its rest gets that margin too, so that untrusted text,
-however it is padded, cannot reach the left edge and pass for a heading of Plangate.
+Every row has a margin. Where a terminal folds a row, the rest gets the same margin. Untrusted text, however
+it is padded, therefore cannot reach the left edge and pass for a heading of Plangate.
 """
 
 import json
@@ -26,24 +26,24 @@ _BAR: Final = "│ "
 _FOLDED_BAR: Final = "┊ "  # continues the line before; the text has no line break
 _NARROWEST: Final = 20
 _LIST_ON_ONE_LINE: Final = 100
-REORDERED: Final = "This has right-to-left letters, and may be drawn in another order; exactly: {}"
+REORDERED: Final = "This contains right-to-left letters and may be shown in a different order; exactly: {}"
 EXACT: Final = "status ID --json"
 _SHELL_WORDS: Final = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\")+|\S")
 
 
 class Fold(Enum):
-    """How a row that is wider than the terminal is continued."""
+    """How to continue a row that is wider than the terminal."""
 
     AT_BLANKS = auto()
     COMMAND = auto()
-    """Between a shell's words, with a backslash at the end of the line: it can be pasted as it stands."""
+    """Between a shell's words, with a backslash at the end of the line: it can be pasted unchanged."""
     NEVER = auto()
-    """Its text stands alone on a line, and the terminal wraps it: it can be copied whole."""
+    """Its text is alone on a line, and the terminal wraps it: it can be copied whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: its margin, the margin of what is folded, and its text, escaped already."""
+    """One line: its margin, the margin of its folded rest, and its text, already escaped."""
 
     margin: str
     folded_margin: str
@@ -55,12 +55,12 @@ class Row:
 
 @dataclass(slots=True)
 class Page:
-    """Rows, in order. The text that is given to its methods may be untrusted."""
+    """Rows in order. Text passed to its methods may be untrusted."""
 
     rows: list[Row] = field(default_factory=list)
 
     def heading(self, text: str, style: str = "bold") -> None:
-        """Add a line at the left edge: the only kind that begins there."""
+        """Add a line at the left edge; no other kind begins there."""
         self.rows.append(Row("", "  ", one_line(text), style))
 
     def gap(self) -> None:
@@ -132,11 +132,10 @@ class Page:
         *,
         has_references: bool = False,
     ) -> None:
-        """Add every argument, whole and in JSON's notation: "7" and 7 differ. ``Any`` stands for JSON.
+        """Add every argument, whole and as JSON: "7" and 7 differ. ``Any`` stands for JSON.
 
-        ``exact`` is the command that prints them as they are.
-        ``limit`` cuts long values, and says so: for what has happened, never for what is to be approved.
-        ``has_references``: those that are references are shown in words.
+        ``exact`` is the command that prints them unchanged. ``limit`` cuts long values and says so; use it
+        for past events, never for a plan to be approved. ``has_references``: references are shown in words.
         """
         references = references_in(arguments) if has_references else {}
         found = list(leaves("", {**arguments, **references}))
@@ -170,7 +169,7 @@ class Page:
 
 
 def _folded(row: Row, width: int) -> Iterator[Row]:
-    """Yield a row in lines that fit, each with the margin that belongs ahead of it."""
+    """Yield a row in lines that fit, each with its margin."""
     if cell_len(row.margin + row.text) <= width:
         yield row
         return
@@ -227,7 +226,7 @@ def _with_options(words: list[str]) -> Iterator[str]:
 
 
 def _is_too_narrow(row: Row, width: int) -> bool:
-    """Whether the text belongs below its label: beside it there is little room, or a word would break."""
+    """Whether the text goes below its label: there is little room beside it, or a word would break."""
     if not row.margin.strip() or row.margin.endswith((_BAR, _FOLDED_BAR)):
         return False
     room = width - cell_len(row.margin)
@@ -248,7 +247,7 @@ def _indent(margin: str) -> str:
 
 
 def fold(text: str, width: int) -> Iterator[str]:
-    """Yield ``text`` in pieces of at most ``width`` cells: all of it, broken at spaces if there are any."""
+    """Yield ``text`` in pieces of at most ``width`` cells, broken at spaces if there are any."""
     if cell_len(text) <= width:
         yield text
         return
@@ -266,7 +265,7 @@ def fold(text: str, width: int) -> Iterator[str]:
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the innermost values, with their paths; a short list of plain values is one of them."""
+    """Yield the innermost values with their paths; a short list of plain values counts as one value."""
     match value:
         case dict() if value:
             for key, item in value.items():
@@ -289,6 +288,6 @@ def _is_short(values: list[Any]) -> bool:
 
 
 def _name(key: str) -> str:
-    """Return a name as it is where it cannot be mistaken, else in quotes."""
+    """Return a name unchanged if it is unambiguous, else in quotes."""
     plain = key.replace("_", "").replace("-", "")
     return key if plain.isascii() and plain.isalnum() else json.dumps(key, ensure_ascii=False)

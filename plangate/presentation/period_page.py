@@ -1,4 +1,4 @@
-"""The page of a period's evidence that was verified. It needs no database, as the base package has none."""
+"""Show the verified evidence of a period, without a database, because the base package has none."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

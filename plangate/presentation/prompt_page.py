@@ -1,4 +1,4 @@
-"""What stands right above a question at the terminal: what runs, what it needs, when, and until when."""
+"""Write the lines above a question at the terminal: what runs, what it needs, when, and the deadline."""
 
 from datetime import datetime
 from typing import Final
@@ -15,7 +15,7 @@ _LABEL: Final = len("This plan:")
 
 
 def prompt_page(status: Status, now: datetime) -> Page:
-    """Return in a few lines what is decided on, since the page of the run may have scrolled off."""
+    """Return in a few lines what is decided on, because the page of the run may have scrolled off."""
     page = Page()
     if status.plan is None:
         return page

@@ -1,4 +1,4 @@
-"""What the planner read while it drafted, on the page: the approvers see what the planner saw."""
+"""Show what the planner read while it drafted: approvers see what the planner saw."""
 
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
@@ -7,7 +7,7 @@ from plangate.presentation.page import EXACT, Page
 
 
 def reads_words(plan: Plan) -> str:
-    """Return how much was read, in one line; empty if nothing was."""
+    """Return in one line how much was read; empty if nothing was."""
     if not plan.reads:
         return ""
     tools = ", ".join(dict.fromkeys(read.tool for read in plan.reads))
@@ -15,7 +15,7 @@ def reads_words(plan: Plan) -> str:
 
 
 def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
-    """Add each read with all that the planner got: untrusted text, which it may have obeyed.
+    """Add each read with all that the planner got: untrusted text, whose instructions it may have followed.
 
     The command ``exact`` prints them without display changes.
     """
@@ -32,5 +32,7 @@ def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
 
 
 def cut_words(read: Read) -> str:
-    """Return that a result is only the beginning, and how to recognize the whole."""
-    return f"The planner got these first {read.kept:,} of {read.size:,} bytes; SHA-256 of all: {read.sha256}"
+    """Say that a result is only the beginning, and how to recognize the whole."""
+    return (
+        f"The planner got only {read.kept:,} of {read.size:,} bytes, the first; SHA-256 of all: {read.sha256}"
+    )

@@ -1,8 +1,8 @@
-"""What a request names and the steps of the plan do not have: amounts, mail addresses and hosts.
+"""Find what a request names and the steps lack: amounts, mail addresses and hosts.
 
-A request tells of many things: what was paid, which page shows the order, who wrote. So what it names is held
-against the steps only if a step has something of the kind that the request does not name, and if it does not
-follow from what the request names, as a sum, a difference, a part or a percentage.
+A request mentions many things: what was paid, which page shows the order, who wrote. So a mark needs a step
+that has something of the same kind which the request does not name. The step's amount must also not follow
+from the request, as a sum, a difference, a part or a percentage.
 """
 
 import re
@@ -29,14 +29,14 @@ from plangate.presentation.amounts import (
 MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 HOST: Final = re.compile(r"https?://([^\s/?#\"'<>()]{1,255})")
 _SUMMED: Final = 6
-"""Amounts of which every sum is looked at; of more, the sum of all."""
+"""Up to this many amounts, every sum is checked; beyond it, only the sum of all."""
 _LOOKED_AT: Final = 30
-"""Amounts or addresses of a request that are looked at."""
+"""The most amounts or addresses of a request that are checked."""
 _WORDS: Final = 200
-"""Amounts in words that are looked at."""
+"""The most amounts in words that are checked."""
 _ALIKE: Final = 0.8
 _LONG: Final = 2_000
-"""Characters of an argument that may be an address, or a list of them."""
+"""The most characters of an argument that may be an address, or a list of addresses."""
 _PROSE: Final = frozenset(
     [
         "body",
@@ -54,7 +54,7 @@ _PROSE: Final = frozenset(
         "html",
     ]
 )
-"""The names of arguments that reach no one by the addresses in them."""
+"""The names of arguments whose addresses are not contacted."""
 _PERCENT: Final = re.compile(r"(\d{1,3}(?:[.,]\d{1,2})?)[ \u00a0\u202f]?(?:%|percent|per cent|Prozent)")
 _PART: Final = re.compile(
     r"\b(half|halves|third|quarter|each|every|per|both|twice|double|split)\b", re.IGNORECASE
@@ -95,14 +95,14 @@ class Named:
 def unnamed(
     moved: Sequence[Amount], words: Sequence[Amount], numbers: Collection[Decimal]
 ) -> tuple[list[Amount], list[Amount]]:
-    """Return the amounts that are moved and not named, and those named in their currencies that none moves.
+    """Return the amounts moved but not named, and those named in the same currencies but not moved.
 
-    Both are empty if either is: then nothing contradicts. A word may name the sum of several amounts.
+    If one is empty, both are, because nothing contradicts. A word may name the sum of several amounts.
 
     Args:
         moved: the amounts that steps move.
         words: the amounts that words name.
-        numbers: other numbers in the words: they may name an amount, too.
+        numbers: other numbers in the words, which may also name an amount.
     """
     words = words[:_WORDS]
     by_sum = list(_sums(moved))
@@ -121,7 +121,7 @@ def unnamed(
 
 
 def amounts_of_request(plan: Plan, request: str) -> Named | None:
-    """Return the amounts of a request that no step has, while a step has one that it does not name."""
+    """Return the amounts of a request that no step has, if a step has one that the request does not name."""
     said = written(request) or list(_without_currency(request))
     if not said:
         return None
@@ -140,9 +140,9 @@ def amounts_of_request(plan: Plan, request: str) -> Named | None:
 
 
 def addresses_of_request(plan: Plan, request: str) -> Named | None:
-    """Return the addresses and hosts of a request that no step has, while the steps have others.
+    """Return the addresses and hosts of a request that no step has, if the steps have others.
 
-    That is so if no step has any of them, or if one of a step looks much like one of the request.
+    They count if no step has any of them, or if one in a step closely resembles one in the request.
     """
     request = request[:LONGEST]
     texts = [one for step in plan.steps for one in texts_in(step.arguments)]
@@ -174,7 +174,7 @@ def _named(said: Iterable[Amount], steps: Iterable[Amount]) -> Named | None:
 
 
 def _sums(moved: Sequence[Amount]) -> Iterator[tuple[Amount, tuple[int, ...]]]:
-    """Yield each amount, and the sums of several, with the places of their parts."""
+    """Yield each amount, and the sums of several, with the positions of their parts."""
     places = range(len(moved))
     sizes = places[1:] if len(moved) <= _SUMMED else ()
     groups = [*((at,) for at in places), *(group for size in sizes for group in combinations(places, size))]
@@ -192,7 +192,7 @@ def _sums(moved: Sequence[Amount]) -> Iterator[tuple[Amount, tuple[int, ...]]]:
 
 
 def _without_currency(request: str) -> Iterator[Amount]:
-    """Yield the numbers with two places in a request to pay: they are amounts without a currency."""
+    """Yield the numbers with two places in a request to pay: these are amounts without a currency."""
     if not _PAYS.search(request):
         return
     measured = frozenset(_MEASURED.findall(request))
@@ -233,7 +233,7 @@ def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> list[str]:
 
 
 def _is_related(host: str, everything: str) -> bool:
-    """Return whether the texts have another host of the same owner, as far as names tell."""
+    """Return whether the texts have another host of the same owner, judged by the names."""
     owner = ".".join(host.split(".")[-2:])
     return any(one == owner or one.endswith("." + owner) for one in _all(HOST, [everything]))
 

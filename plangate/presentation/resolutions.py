@@ -1,4 +1,4 @@
-"""What each resolution of a held run will do, in words.
+"""Say what each resolution of a held run will do.
 
 Every view of a held run uses these sentences: terminal, Markdown and HTML. Workflows may import this module.
 """
@@ -37,7 +37,7 @@ def to_be_undone(status: Status) -> tuple[StepStatus, ...]:
 
 
 def not_undoable(status: Status) -> tuple[StepStatus, ...]:
-    """Return the steps that `undo` leaves as they are: done ones that cannot be undone, and any in doubt."""
+    """Return the steps that `undo` leaves unchanged: done ones that cannot be undone, and any in doubt."""
     return tuple(
         step
         for step in status.steps
@@ -46,7 +46,7 @@ def not_undoable(status: Status) -> tuple[StepStatus, ...]:
 
 
 def why_not_undoable(step: StepStatus) -> str:
-    """Return why `undo` leaves a step of `not_undoable` as it is."""
+    """Return why `undo` leaves a step of `not_undoable` unchanged."""
     if step.state is StepState.IN_DOUBT:
         return "it is in doubt"
     return "a person marked it as done, so there is no receipt" if step.undoable else "its tool cannot undo"
@@ -134,7 +134,7 @@ def _then(step: StepStatus, status: Status, *, is_short: bool) -> str:
 
 
 def preview_of(step: StepStatus) -> str:
-    """Return the preview of a step without the name of its tool ahead of it."""
+    """Return the preview of a step without its leading tool name."""
     return step.preview.removeprefix(f"{step.tool}: ")
 
 

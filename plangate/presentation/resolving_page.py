@@ -1,7 +1,7 @@
-"""The page before a held run is resolved, with the most important part at the end.
+"""Show a held run before it is resolved, with the most important part at the end.
 
-On a small screen the end is what they see: what happened, why it stopped, and what each choice will do. Of
-the plan it shows only the held step, in full; the page of the run has the rest.
+A small screen shows only the end: what happened, why it stopped, and what each choice will do. The page shows
+only the held step of the plan, in full; the page of the run has the rest.
 """
 
 from datetime import datetime
@@ -28,7 +28,7 @@ def resolving_page(status: Status, now: datetime, *, has_choices: bool = True) -
     exact = status_command(status.workflow_id, as_json=True)
     page.words("request", status.request or f"({SUPPLIED})", exact=exact)
     page.field("plan", f"{status.short_fingerprint}, revision {status.revision}", "bold")
-    page.note(f"All of it is shown by: {status_command(status.workflow_id)}", indent=4)
+    page.note(f"To see all of it: {status_command(status.workflow_id)}", indent=4)
     if 1 <= status.held.step <= len(status.steps):
         add_step(page, status.steps[status.held.step - 1], len(status.steps), exact)
     page.gap()

@@ -1,4 +1,4 @@
-"""The page of a run: what happened, the request, everything that will run, and the decisions.
+"""Show a run: what happened, the request, everything that will run, and the decisions.
 
 A plan that can be approved is never cut, whatever its length; past events may be.
 """
@@ -67,7 +67,7 @@ _STYLES: Final = {
 
 
 def is_over(status: Status) -> bool:
-    """Return whether the run has an outcome, or is gone: nothing more will happen."""
+    """Return whether the run has an outcome or is gone, so nothing more will happen."""
     return status.state in OUTCOMES or status.state == GONE
 
 
@@ -116,7 +116,7 @@ def _add_beginning(page: Page, status: Status, now: datetime) -> None:
     page.field("begins", begins, "bold yellow")
     if not can_take_back(status, now):
         return
-    page.note("Until then those who approved can take their approval back:", "", indent=4)
+    page.note("Until then, approvers can take their approval back:", "", indent=4)
     page.command(f"{program()} withdraw-approval {shlex.quote(status.workflow_id)} --by YOUR-NAME", indent=6)
 
 
@@ -216,7 +216,7 @@ def _add_taking_up(page: Page, status: Status) -> None:
 
 
 def _title(status: Status, now: datetime | None) -> str:
-    """Return the id and the state, and what the outcome does not show: steps skipped or reversed."""
+    """Return the id and the state, and the steps skipped or reversed, which the outcome does not show."""
     unlike = unlike_executed(status)
     parts = [_which(unlike.skipped, "skipped")] if unlike.skipped else []
     parts += [_which(unlike.reversed, "reversed")] if unlike.reversed else []
@@ -254,7 +254,7 @@ def needed_words(status: Status) -> str:
 
 
 def add_reliefs(page: Page, status: Status, now: datetime) -> None:
-    """Add who may approve, too, from when on."""
+    """Add who else may approve, and from when."""
     for role, at in dict.fromkeys((one.to, one.at) for one in status.reliefs):
         instead = " and ".join(one.role for one in status.reliefs if (one.to, one.at) == (role, at))
         when = "since" if at <= now else "from"
@@ -309,7 +309,7 @@ def _approvers(status: Status) -> str:
 
 
 def _needed(status: Status) -> str:
-    """Return the approvals that the plan still lacks; the page says apart who may give them later."""
+    """Return the approvals that the plan still lacks; the page says elsewhere who may give them later."""
     return needed_words(status.model_copy(update={"reliefs": ()}))
 
 
@@ -338,7 +338,7 @@ def _add_decisions(page: Page, status: Status) -> None:
     page.gap()
     page.note("Decisions", "bold")
     if status.refusals_not_listed:
-        page.note(f"{status.refusals_not_listed} earlier ones are on the audit trail only.", indent=4)
+        page.note(f"{status.refusals_not_listed} earlier ones are only on the audit trail.", indent=4)
     reopened_at = status.reopened_at
     for decision in status.decisions:
         if reopened_at and decision.at > reopened_at:

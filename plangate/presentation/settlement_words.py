@@ -1,4 +1,4 @@
-"""How accepted effects ended, in words: for the page of a run, the Web UI's page, lists and bundles.
+"""Say how accepted effects ended: for the page of a run, the Web UI's page, lists and bundles.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """

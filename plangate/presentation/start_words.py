@@ -1,4 +1,4 @@
-"""When a plan runs, in words: not before a moment, in which windows, outside which freezes; when first."""
+"""Say when a plan runs: not before a moment, in which windows, outside which freezes, and when first."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ from plangate.presentation.durations import from_now
 
 
 def when_it_runs(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield a label and words for each thing that decides when the plan runs; none if it runs at any time."""
+    """Yield a label and words for each limit on when the plan runs; none if it runs at any time."""
     if status.plan is not None and status.plan.not_before is not None:
         is_models = status.planner is not None and not status.author
         by = "which the planner proposed" if is_models else "which the plan names"
@@ -29,7 +29,7 @@ def when_it_runs(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
 
 
 def begins_words(status: Status, now: datetime) -> str:
-    """Return when the approved plan begins or goes on, if it waits for that; else empty."""
+    """Return when the approved plan begins or continues, if it waits for a time; else empty."""
     until = status.waits_until(now)
     if until is None:
         return ""

@@ -1,4 +1,4 @@
-"""What a run leaves in the world if it ends now: steps that are done, in doubt, or being done."""
+"""Show what a run leaves behind if it ends now: steps that are done, in doubt, or being done."""
 
 from typing import assert_never
 
@@ -9,7 +9,7 @@ from plangate.presentation.step_page import STEP_STYLES, step_words
 
 
 def stays_page(status: Status) -> Page:
-    """Return a line for each step that stays as it is; nothing if no step has begun."""
+    """Return a line for each step that would remain; nothing if no step has begun."""
     page = Page()
     for step in status.steps:
         label, words = _stays(step)
@@ -29,7 +29,7 @@ def _stays(step: StepStatus) -> tuple[str, str]:
         case StepState.IN_DOUBT:
             return "in doubt", "it may have happened, or not"
         case StepState.PENDING if step.is_begun or step.attempt is not None:
-            return "begun", "a call that is being made is finished first"
+            return "begun", "a call in progress is finished first"
         case StepState.PENDING | StepState.FAILED | StepState.SKIPPED | StepState.UNDONE:
             return "", ""
         case _:

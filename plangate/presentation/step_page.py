@@ -1,4 +1,4 @@
-"""A step on the page: its preview, every argument in full, what its tool saw, and its state."""
+"""Show a step: its preview, every argument in full, what its tool saw, and its state."""
 
 from typing import Final, assert_never
 
@@ -10,7 +10,7 @@ from plangate.presentation.page import EXACT, REORDERED, Page
 from plangate.presentation.settlement_words import settlement_style, settlement_words
 from plangate.presentation.words import spelled, step_name
 
-LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
+LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of unreadable content
 STEP_STYLES: Final = {
     StepState.PENDING: "bold",
     StepState.DONE: "green",

@@ -1,4 +1,4 @@
-"""The stops in force, for people."""
+"""Show the stops in force."""
 
 import shlex
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def add_stop(page: Page, stop: StopStatus) -> None:
     """Add a stop: what waits, by whose order and why, and who can release it."""
     what = "everything" if stop.tool is None else stop.tool
     page.field("STOPPED", f"{what}, since {moment(stop.since)} (stop {stop.number})", "bold red")
-    page.note("Steps wait before they begin. Decisions are taken meanwhile.", indent=4)
+    page.note("Steps wait before they begin. Decisions are still accepted.", indent=4)
     proof = "" if stop.is_verified else " (not verified)"
     page.field("by", f"{stop.by}{proof}: {stop.reason}", indent=4)
     released = f"{', '.join(stop.released_by)} released it; " if stop.released_by else ""

@@ -1,7 +1,7 @@
-"""A table for people: aligned columns if they fit, else one block of lines per row.
+"""Print a table: aligned columns if they fit, else one block of lines per row.
 
-No cell is ever cut. Only columns of running text are wrapped, at spaces; values to copy never are. In a
-pipe a row is one line, whatever its length.
+Cells are never cut. Only columns of running text are wrapped, at spaces; values to copy are not. In a pipe a
+row is one line, whatever its length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class Table:
                 yield Segment(_line(line, widths))
 
     def _widths(self, room: int) -> list[int] | None:
-        """Return how wide each column may be, or None if there is no room for them side by side."""
+        """Return how wide each column may be, or None if they do not fit side by side."""
         widest = [max(map(cell_len, cells)) for cells in self._cells()]
         narrowest = [
             min(width, max(_NARROWEST_TEXT, _longest_word(cells))) if column.is_text else width

@@ -1,4 +1,4 @@
-"""The audit trail of one run on the screen, one line per entry."""
+"""Show the audit trail of one run, one line per entry."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -64,7 +64,7 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
 
 
 def entry_words(entry: AuditEntry) -> str:
-    """Return what an entry says, in one line."""
+    """Return the content of an entry in one line."""
     return _words(entry.event)
 
 
@@ -197,7 +197,7 @@ def _proof(approver: Approver | None) -> str:
 
 
 def _later(drafted: Drafted) -> list[str]:
-    """Return who may approve, too, from when on, and the deadline if it was worked out in working time."""
+    """Return who else may approve and from when, and the deadline if it was counted in working time."""
     reliefs = reliefs_of(drafted.requirement.escalations, drafted.drafted_at)
     later = [f"for {one.role}, from {moment(one.at)} also by {one.to}" for one in reliefs]
     limits = " or ".join(map(str, drafted.requirement.working))

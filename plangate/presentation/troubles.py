@@ -1,4 +1,4 @@
-"""Sentences that say why a run does not proceed: it is retried, paused, or cannot be recorded."""
+"""Write why a run does not proceed: it is retried, paused, or cannot be recorded."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ def troubles(status: Status) -> Iterator[str]:
 
 
 def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
-    """Yield each of these sentences after its cause, which stays the same from one attempt to the next."""
+    """Yield each of these sentences with its cause, which is the same in every attempt."""
     if status.unrecorded is not None:
         yield status.unrecorded.cause, _unrecorded(status.unrecorded)
     for one in status.unmet:
@@ -40,7 +40,7 @@ def _lost_draft(status: Status) -> str:
 
 
 def _lost_step(name: str, attempt: Attempt) -> str:
-    """Say that the worker of a step does not answer, and that nothing is repeated blindly; else empty."""
+    """Say that the worker of a step does not answer, and that nothing is repeated unchecked; else empty."""
     if attempt.lost_since is None or attempt.paused:
         return ""
     lower = name[:1].lower() + name[1:]
@@ -58,7 +58,7 @@ def _silent(attempt: Attempt) -> str:
 
 
 def _how_long(attempt: Attempt) -> str:
-    """Say how long a step is tried; what waits for people is not tried."""
+    """Say how long a step is tried; a step that waits for people is not tried."""
     if attempt.is_stopped or attempt.paused:
         return ""
     return f" A tool that fails is tried {STEP_TRIES} times, over about half an hour; then the run is held."
@@ -102,7 +102,7 @@ def _tried(attempt: Attempt) -> str:
     if attempt.is_stopped and not attempt.paused:
         return f"waits. {attempt.last_error}"
     if attempt.paused:
-        return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop behind a command
+        return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop after a command
     when = "is running"
     if attempt.next_try:
         when = f"begins at {moment(attempt.next_try, with_seconds=True)}"

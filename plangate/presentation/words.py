@@ -1,4 +1,4 @@
-"""Phrases shared by the printed pages and the pages in Temporal's Web UI.
+"""Hold phrases shared by the printed pages and the pages in Temporal's Web UI.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """
@@ -43,13 +43,13 @@ def step_name(number: int, count: int) -> str:
 
 
 def author_words(*, by_planner: bool, editor: str = "") -> str:
-    """Say who wrote the summary and the reasons, and who the previews; ``editor`` is escaped already."""
+    """Say who wrote the summary, the reasons and the previews; ``editor`` is already escaped."""
     author = "the planner" if by_planner else "the requester"
     if editor:
         author = f"{editor}, who edited the plan, and its earlier authors"
     return (
-        f"Summary and why were written by {author}; each preview is made by the step's tool. "
-        "Only the steps and their arguments run."
+        f"Summary and reasons were written by {author}; each step's tool made its preview. Only "
+        "the steps and their arguments run."
     )
 
 
@@ -60,7 +60,7 @@ def reference_words(reference: Reference) -> str:
 
 
 def value_words(value: JsonValue) -> str:
-    """Return the value of an argument in JSON's notation, where "7" and 7 differ; a reference in words."""
+    """Return the value of an argument as JSON, where "7" and 7 differ; a reference in words."""
     reference = references_in({"": value}).get("")
     return json.dumps(value, ensure_ascii=False) if reference is None else reference_words(reference)
 
@@ -83,19 +83,19 @@ def status_command(workflow_id: str, *, as_json: bool = False) -> str:
 
 
 def must_be_proven(least: Assurance | None) -> str:
-    """Return what a decision must be where a typed name is not enough, as what follows 'Decisions'."""
+    """Return what a decision needs where a typed name is not enough, as the words after 'Decisions'."""
     return "need a login in the inbox, or a signature" if least is Assurance.LOGIN else "must be signed"
 
 
 def by_one_touch(batch: int | None) -> str:
-    """Return what follows a proof that approved several plans at once; empty for one plan alone."""
+    """Return the words after a proof that approved several plans at once; empty for one plan."""
     return "" if batch is None else f", {batch} plans by one touch"
 
 
 def how_proven(
     assurance: Assurance, key_id: str | None, origin: str | None = None, batch: int | None = None
 ) -> str:
-    """Return how it is known who decided, with the key that proves it."""
+    """Return the proof of who decided, with its key."""
     match assurance:
         case Assurance.TYPED:
             return "not verified"

@@ -204,7 +204,7 @@ def test_the_page_says_where_the_attempts_of_a_step_are_shown() -> None:
     state = decided(in_review({"text": "a"}, steps=2), "ok")
     page = details_page(state, None, NOON)
     assert "Step 1 of 2 was given to the workers at 2026-01-01 12:00:00 UTC." in page
-    assert "or waits because people have stopped the steps" in page
+    assert "or waiting because people have stopped the steps" in page
     assert "*Pending Activities*" in page
     assert "*Pending Activities*" not in details_page(in_review({"text": "a"}), None, NOON)
 
@@ -224,7 +224,7 @@ def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> No
 
 
 def test_a_text_that_may_be_drawn_in_another_order_is_marked() -> None:
-    marked = "may be drawn in another order"
+    marked = "may be shown in a different order"
     assert marked in details_page(in_review({"text": "100 ש 7"}))
     assert marked in details_page(in_review({"text": ["100", "٣ a"]}))
     assert marked not in details_page(in_review({"text": "שלום", "more": "100 € 7 東"}))

@@ -300,7 +300,7 @@ def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
 
 
 def test_a_text_that_may_be_drawn_in_another_order_is_marked() -> None:
-    marked = "may be drawn in another order"
+    marked = "may be shown in a different order"
     for text in ("100 ש 7", "to ש\nthe second line"):
         assert marked in printed(run_page(status_with({"text": text}), NOW), width=200)
     assert marked not in printed(
@@ -346,7 +346,7 @@ def test_a_step_begins_with_its_preview_and_ends_with_what_its_tool_saw() -> Non
         '      refunded     "0.00"',
     ]
     assert "    ticket       the number of step 2\n" in third
-    assert "Summary and why were written by dana, who edited the plan, and its" in text
+    assert "Summary and reasons were written by dana, who edited the plan, and its" in text
 
 
 def test_a_preview_is_never_cut_and_stays_beside_its_label() -> None:

@@ -175,7 +175,7 @@ def test_the_deadline_of_a_review_that_is_over_is_not_shown() -> None:
 def test_a_page_says_who_wrote_the_summary_and_the_reasons() -> None:
     for page in shown(in_review(TWO)):
         words = " ".join(page.split())
-        assert "Summary and why were written by the requester; each preview is made by" in words
+        assert "Summary and reasons were written by the requester; each step's tool made its preview" in words
         assert "Only the steps and their arguments run" in words
 
 
@@ -183,7 +183,7 @@ def test_what_may_be_drawn_in_another_order_names_the_command_that_shows_it() ->
     requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
     state = after(RunState(workflow_id="plan-1"), requested, drafted(1, TWO, "100 ש 7"))
     for page in shown(state):
-        assert "may be drawn in another order" in page
+        assert "may be shown in a different order" in page
         assert "python starter.py status plan-1 --json" in page
 
 

@@ -22,7 +22,7 @@ def test_what_is_done_or_in_doubt_stays_and_is_listed() -> None:
 
 def test_a_step_at_work_is_finished_first() -> None:
     tried = with_step_attempt(status_of(running(), source="workflow"), Attempt(attempt=2))
-    assert "begun step 3, send_email: a call that is being made is finished first" in said(
+    assert "begun step 3, send_email: a call in progress is finished first" in said(
         printed(stays_page(tried))
     )
 
