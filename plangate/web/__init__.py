@@ -1,5 +1,5 @@
 """The inbox: pages and an HTTP API for people who decide. May import client, presentation and audit.
 
-It holds no rule: who may decide, and whether a proof is good, is judged by a worker's admission. It reads the
-records, and keeps sessions in a database of its own.
+It has no rules: a worker judges who may decide, and whether a proof is valid. It reads the records, and keeps
+sessions in its own database.
 """

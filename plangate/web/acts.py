@@ -1,4 +1,4 @@
-"""What a visitor can do on the page of a run, and how they prove it: the part of the page below the plan."""
+"""Show what a visitor can do with a run, and how they prove it: the part of the page below the plan."""
 
 import asyncio
 import re
@@ -32,8 +32,8 @@ class Acts:
 
     Attributes:
         needs_passkey: whether the visitor's decisions need a passkey here.
-        unproven: the name of the words that say why the visitor cannot prove them here; else empty.
-        may_not_count: whether the visitor has passkeys, and none is known to count.
+        unproven: names the words that say why the visitor cannot prove decisions here; else empty.
+        may_not_count: whether the visitor has passkeys, but none is known to count.
         is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.

@@ -1,4 +1,4 @@
-"""The ASGI application: its routes, what they share, and what becomes of errors."""
+"""The ASGI application: its routes, what they share, and how it handles errors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -84,7 +84,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         redirect_slashes=False,
-        separate_input_output_schemas=False,  # what is left out where it is empty is not required
+        separate_input_output_schemas=False,  # fields that are omitted when empty are not required
         lifespan=lifespan,
     )
     provider = provider_of(settings)
@@ -131,12 +131,12 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
 
 
 def _answer_errors(app: FastAPI) -> None:
-    """Turn every expected error into a page, or into a problem where a program asks."""
+    """Turn every expected error into a page, or into problem details for a program."""
 
     @app.exception_handler(NotSignedIn)
     async def sign_in(request: Request, _: NotSignedIn) -> Response:
         if is_for_machines(request):
-            return problem(401, "Sign in first; the API takes the cookie of the session.")
+            return problem(401, "Sign in first; the API accepts the cookie of the session.")
         return RedirectResponse(way_to_sign_in(request), 303)
 
     @app.exception_handler(TooMany)
@@ -184,7 +184,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _error(request: Request, status: int, name: str = "", reason: str = "", **values: str) -> Response:
-    """Return words of a language by their name, and behind them a reason, which a page translates."""
+    """Return the words of a language with this name, followed by a reason, which a page translates."""
     words = chosen(request.headers.get("accept-language", ""))(name, **values) if name else ""
     if is_for_machines(request):
         return problem(status, f"{words} {reason}".strip())

@@ -1,4 +1,4 @@
-"""Attempts to sign in that failed, and how long an address or a name that has too many must wait."""
+"""Count failed attempts to sign in, and make addresses and names with too many wait."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from plangate.domain.people import identity
 from plangate.web.database import METADATA, WebDatabase, hash_of
 
 WINDOW: Final = timedelta(minutes=10)
-_NETWORK_BYTES: Final = 8  # of an IPv6 address: the rest is its owner's choice
+_NETWORK_BYTES: Final = 8  # of an IPv6 address: its owner can choose the rest
 
 _attempts = Table(
     "attempts",
@@ -24,7 +24,7 @@ _attempts = Table(
 
 
 class AttemptKind(StrEnum):
-    """What is counted; the value stands in the database."""
+    """What is counted; the value is stored in the database."""
 
     ADDRESS = "address"
     NAME = "name"
@@ -33,7 +33,7 @@ class AttemptKind(StrEnum):
 
     @property
     def most(self) -> int:
-        """How many there may be within the window."""
+        """The most failures within the window."""
         return MOST[self]
 
 
@@ -42,7 +42,7 @@ Counted = tuple[AttemptKind, str]
 
 
 class Attempts:
-    """Counts failures; those who succeed are not slowed down."""
+    """Counts failures; successful attempts are not slowed down."""
 
     def __init__(self, database: WebDatabase) -> None:
         self._engine = database.engine
@@ -67,7 +67,7 @@ class Attempts:
         return longest
 
     def note(self, counted: Iterable[Counted], now: datetime) -> None:
-        """Note an attempt that failed; those that no longer count are deleted."""
+        """Note a failed attempt, and delete those that no longer count."""
         at = int(now.timestamp())
         with self._engine.begin() as connection:
             connection.execute(delete(_attempts).where(_attempts.c.at <= int((now - WINDOW).timestamp())))
@@ -80,7 +80,7 @@ def _key(kind: AttemptKind, value: str) -> str:
 
 
 def network_of(address: str) -> str:
-    """Return the network of an address, which one machine does not choose at will."""
+    """Return the network of an address, which a machine cannot choose freely."""
     try:
         parsed = ip_address(address)
     except ValueError:

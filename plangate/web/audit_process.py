@@ -1,7 +1,7 @@
-"""Audit the records in a process of its own, at the lowest priority: no page waits for it.
+"""Audit the records in a separate process at the lowest priority, so no page waits for it.
 
 It reads one `Task` as a line of JSON, works, and writes lines of JSON; an export writes its file after the
-first line. It ends when its standard input closes, as that does when the inbox ends.
+first line. It ends when its standard input closes, which happens when the inbox ends.
 """
 
 import os
@@ -50,7 +50,7 @@ class Task(Typed):
         people_file: the list of people, if this host has it.
         web_keys: public lines of the web servers that may attest logins.
         origins: where passkeys may be used; empty for anywhere.
-        kept: the file with the newest checkpoint that a worker of this host kept.
+        kept: the file with the newest checkpoint that a worker on this host saved.
     """
 
     what: Literal["verify", "decided", "export"]
@@ -66,14 +66,14 @@ class Task(Typed):
 
 
 class Said(Typed):
-    """A line of its answer.
+    """One line of the answer.
 
     Attributes:
         done: how many runs are verified.
         of: how many there are.
         inspection: what was found.
         is_trusted: whether this host knows who may seal.
-        decided: one plan that was answered.
+        decided: one plan that was decided on.
         runs: the runs of a period; its file follows.
         is_closed: whether a checkpoint closes the period.
         error: why it could not be done.
@@ -113,7 +113,7 @@ def task_of(
 
 
 def main() -> None:
-    """Do what the standard input says, and end the process."""
+    """Do the task from standard input, and end the process."""
     os.nice(_LOWEST)
     task = Task.model_validate_json(sys.stdin.buffer.readline())
     Thread(target=_end_with_stdin, daemon=True).start()
@@ -187,7 +187,7 @@ def _export(database: Database, task: Task) -> None:
         for line in export.lines(lambda _done, _of: None):
             size += len(line)
             if size > MAX_BYTES or len(line) > MAX_LINE_BYTES:
-                os._exit(1)  # the file lacks its end, and no one takes it for whole
+                os._exit(1)  # the file lacks its end, so it cannot be mistaken for complete
             sys.stdout.buffer.write(line)
 
 

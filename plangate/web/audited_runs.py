@@ -1,4 +1,4 @@
-"""The recorded runs as an auditor lists them, narrowed, a page at a time or all of them."""
+"""List recorded runs for an auditor, filtered, a page at a time or all of them."""
 
 import asyncio
 import csv
@@ -24,7 +24,7 @@ _AT_ONCE: Final = 200
 
 
 class AuditSearch(Frozen):
-    """What narrows the list, as on the command line: an empty part does not."""
+    """The filters of the list, as on the command line; an empty filter matches everything."""
 
     since: date | None = None
     by: str = Field(default="", max_length=200)
@@ -35,21 +35,21 @@ class AuditSearch(Frozen):
     @field_validator("since", "settlement", mode="before")
     @classmethod
     def _none(cls, value: object) -> object:
-        """Let an empty field of a form narrow nothing."""
+        """Ignore an empty field of a form."""
         return value or None
 
     @property
     def is_narrow(self) -> bool:
-        """Whether anything narrows the list."""
+        """Whether any filter is set."""
         return self.model_copy(update={"page": 1}) != AuditSearch()
 
     def query(self, page: int = 1) -> str:
-        """Return the query of the address of this search, at another page."""
+        """Return the URL query of this search, for another page."""
         named = {**self.model_dump(mode="json"), "page": page if page > 1 else ""}
         return urlencode({name: value for name, value in named.items() if value})
 
     def wanted(self) -> Wanted:
-        """Return it as a query over the records, newest first."""
+        """Return it as a database query over the records, newest first."""
         return Wanted(
             sort=Sort.NEWEST,
             since=datetime.combine(self.since, time(), UTC) if self.since else None,
@@ -59,7 +59,7 @@ class AuditSearch(Frozen):
         )
 
     def takes(self, summary: RunSummary) -> bool:
-        """Return whether a run is meant, by its trail and not by its row."""
+        """Return whether a run matches, by its trail and not by its row."""
         is_state = not self.state or summary.state == self.state
         return is_state and self.settlement in (None, summary.settlement)
 
@@ -75,7 +75,7 @@ async def audited_page(web: Web, visitor: Visitor, search: AuditSearch) -> tuple
 
 
 async def all_audited(web: Web, visitor: Visitor, search: AuditSearch) -> AsyncIterator[list[RunSummary]]:
-    """Yield every run of the list, some at a time."""
+    """Yield every run of the list, in batches."""
     await read_all(web)
     ids = await asyncio.to_thread(_ids, web, visitor, search)
     for start in range(0, len(ids), _AT_ONCE):
@@ -85,7 +85,7 @@ async def all_audited(web: Web, visitor: Visitor, search: AuditSearch) -> AsyncI
 
 
 async def read_all(web: Web) -> None:
-    """Wait until the index knows every run, so that none is missing for want of being read."""
+    """Wait until the index knows every run, so none is missing because it was not read yet."""
     unread = await web.index.refresh()
     while unread:
         unread = await web.index.refresh()

@@ -1,4 +1,4 @@
-"""Audits that the inbox runs, each in a process of its own: at most one verification, and one reading."""
+"""Run audits for the inbox, each in its own process: at most one verification and one reading."""
 
 import asyncio
 import sys
@@ -22,14 +22,14 @@ from plangate.web.copies import Copy
 LONGEST: Final = timedelta(hours=1)
 """How long an audit may take; the command line sets no limit."""
 MOST_COPIES: Final = 4
-"""Exports that are downloaded at a time; each takes room on the disk until then."""
-_LONGEST_LINE: Final = 64_000_000  # bytes of a line that is read as a whole
+"""The most exports downloaded at a time; each takes disk space until it is done."""
+_LONGEST_LINE: Final = 64_000_000  # bytes of a line that is read whole
 _PIECE: Final = 65_536
 _log = structlog.get_logger(__name__)
 
 
 class NotAudited(Exception):
-    """An audit could not be done: ``name`` is of the words that say why, ``reason`` what its process said."""
+    """An audit could not be done: ``name`` names the words that say why, ``reason`` is the error inside."""
 
     def __init__(self, name: str, reason: str = "") -> None:
         super().__init__(name, reason)
@@ -42,7 +42,7 @@ class Verification:
     """A verification that runs, or how it ended.
 
     Attributes:
-        by: who began it.
+        by: who started it.
         done: how many runs are verified.
         of: how many there are.
         ended_at: when it ended; None while it runs.
@@ -62,7 +62,7 @@ class Verification:
 
     @property
     def percent(self) -> int:
-        """How much is verified; a count of runs would count those that an auditor may not see."""
+        """The share that is verified; a count would include runs that an auditor may not see."""
         return self.done * 100 // self.of if self.of else 0
 
 
@@ -73,7 +73,7 @@ class Evidence:
     Attributes:
         runs: the ids of its runs.
         is_closed: whether a checkpoint closes the period.
-        copy: its bytes; they break off with NotAudited if it cannot be written to its end.
+        copy: its bytes; they end with NotAudited if it cannot be written completely.
     """
 
     runs: tuple[str, ...]
@@ -93,7 +93,7 @@ class Audits:
 
     @property
     def seal_seconds(self) -> int:
-        """How long it is from one seal of the records to the next."""
+        """The time from one seal of the records to the next."""
         return self._settings.seal_seconds
 
     @property
@@ -102,13 +102,13 @@ class Audits:
         return self._running is not None and not self._running.done()
 
     def verify(self, by: str) -> None:
-        """Begin to verify everything, unless that runs already."""
+        """Begin to verify everything, unless a verification is already running."""
         if not self.is_verifying:
             self.newest = Verification(by, now())
             self._running = asyncio.create_task(self._verify(self.newest))
 
     async def decided(self, since: datetime) -> list[PlanDecided]:
-        """Return every answer to a plan of the runs that were requested since then.
+        """Return every decision on a plan of the runs that were requested since then.
 
         Raises:
             NotAudited: another audit reads the records now, or this one failed.
@@ -117,10 +117,10 @@ class Audits:
             return [said.decided async for said in _said_by(process) if said.decided is not None]
 
     async def export(self, since: datetime, until: datetime) -> Evidence:
-        """Begin to write the evidence of a period; other audits wait for the writing, not for a download.
+        """Begin to write the evidence of a period; other audits wait for the writing, not for the download.
 
         Raises:
-            NotAudited: another audit reads the records now, too much is downloaded, or this one failed.
+            NotAudited: another audit reads the records now, too many downloads run, or this one failed.
         """
         self._copies = [one for one in self._copies if not one.is_closed]
         if len(self._copies) >= MOST_COPIES:
@@ -205,7 +205,7 @@ class Audits:
 
 
 async def _said_by(process: Process) -> AsyncIterator[Said]:
-    """Yield what a process says, up to its end."""
+    """Yield the lines of a process until it ends."""
     while not (said := await _next(process)).is_end:
         yield said
     yield said

@@ -1,7 +1,7 @@
-"""Run the inbox as a process beside a worker: it ends with the worker, however that ends.
+"""Run the inbox as a process beside a worker; it ends with the worker, even after kill -9.
 
-Several workers of one machine share one inbox: each looks from time to time whether its address is free, so
-that another starts it when the worker that had it ends.
+Several workers on one machine share one inbox: each checks from time to time whether its address is free, and
+starts the inbox when the worker that had it ends.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The difference between two plans, as a page shows it. The newer plan is shown whole elsewhere."""
+"""Show the difference between two plans on a page, which shows the newer plan whole elsewhere."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class ChangedValue:
 
 @dataclass(frozen=True, slots=True)
 class ChangedStep:
-    """What became of one step: ``kind`` is ``new``, ``struck``, ``moved`` or ``changed``."""
+    """The change of one step: ``kind`` is ``new``, ``struck``, ``moved`` or ``changed``."""
 
     kind: str
     before: int
@@ -46,13 +46,13 @@ class ChangedStep:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The difference to another plan.
+    """The difference from another plan.
 
     Attributes:
-        revision: of the other plan, if it is one of the same run; else 0.
+        revision: that of the other plan, if it belongs to the same run; else 0.
         run: the other run; empty if it is the same.
         plan: the first digits of the other plan's fingerprint.
-        begins: when the other and this one may begin at the earliest, if that differs.
+        begins: the earliest start of the other plan and of this one, if they differ.
     """
 
     revision: int
@@ -64,12 +64,12 @@ class Changes:
 
     @property
     def count(self) -> int:
-        """How many differences it has: each changed value, and each step that is new, struck or moved."""
+        """The number of differences: each changed value, and each step that is new, struck or moved."""
         return bool(self.summary) + sum(max(1, len(step.values)) for step in self.steps)
 
 
 def changes_of(status: Status) -> tuple[Changes, ...]:
-    """Return what changed since the revision before, and since the last one that people know."""
+    """Return what changed since the previous revision, and since the last one that people know."""
     return tuple(
         _changes(before.plan, status.plan, revision=before.revision, plan=short(before.fingerprint))
         for before in (status.previous, baseline_of(status))

@@ -1,4 +1,4 @@
-"""Which person of the list a login is: by one claim, exactly, and never by a guess."""
+"""Find the person on the list who logged in, by an exact match of one claim."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ def person_of(claims: Mapping[str, Any], claim: str, people: People | None) -> P
     with their name, letter for letter.
 
     Raises:
-        LoginRefused: it is no person of the list, or one who is no longer active, or it may be two.
+        LoginRefused: no person on the list matches, or one who is no longer active, or two do.
     """
     if people is None:
         raise LoginRefused("login.no_people")
@@ -40,5 +40,5 @@ def _is_meant(person: Person, claim: str, said: str) -> bool:
 
 
 def _lower(mail: str) -> str:
-    """Return a mail address in small letters, of A to Z alone: no other two letters are the same."""
+    """Return a mail address with A to Z in lower case; no other letters are folded."""
     return "".join(char.lower() if char.isascii() else char for char in mail)

@@ -1,8 +1,8 @@
-"""Decisions that a page asks a person to confirm, kept by the server for five minutes.
+"""Keep the decisions that a page asks a person to confirm, for five minutes.
 
-The server keeps what will be signed, so that a page cannot name anything else. A confirmation is noted as
-sent before its decision leaves, and its id is that of the update and of the token: sent again after a crash,
-or by a page that is loaded again, it is the same decision and counts once.
+The server keeps what will be signed, so that a page cannot name anything else. A confirmation is marked as
+sent before its decision leaves, and its id is that of the update and of the token. If it is sent again after
+a crash, or by a reloaded page, it is the same decision and counts once.
 """
 
 import secrets
@@ -43,13 +43,13 @@ class Confirmation(Frozen):
     """One decision that a person is asked to confirm, or has confirmed.
 
     Attributes:
-        id: its name in the address of its verdict, and the id of the token and of the update.
+        id: part of the address of its verdict, and the id of the token and of the update.
         session: the session that made it, and may send it.
         person: who decides.
         decision: as it will be sent; with its token once it was sent.
         claims: what is signed or attested.
         sent_at: when it was confirmed; None before.
-        answer: its verdict; None as long as it is not known.
+        answer: its verdict; None while unknown.
         is_kept: whether the Temporal server kept it, because no worker was running.
     """
 
@@ -82,7 +82,7 @@ class Confirmations:
             ValueError: the new plan of an edit cannot be signed.
         """
         subject = subject_of(status)
-        assert subject is not None  # a status with a plan says where it counts, or is not shown
+        assert subject is not None  # a status with a plan names its installation, or is not shown
         name = secrets.token_urlsafe(_ID_BYTES)
         made = Confirmation(
             id=name,
@@ -111,7 +111,7 @@ class Confirmations:
         return made
 
     def find(self, name: str, person: str, workflow_id: str | None = None) -> Confirmation | None:
-        """Return this person's confirmation with that id, if it is one of a decision on that run, or any."""
+        """Return this person's confirmation with that id, if it is about that run (or no run is given)."""
         with self._engine.begin() as connection:
             row = connection.execute(
                 select(_confirmations).where(_confirmations.c.id_hash == hash_of(name))
@@ -121,7 +121,7 @@ class Confirmations:
         return _read(name, row)
 
     def note_sent(self, one: Confirmation, decision: Decision, now: datetime) -> Confirmation:
-        """Write down, before it is sent, that it was confirmed, with its token; the first time counts."""
+        """Record, before it is sent, that it was confirmed, with its token; the first time counts."""
         values = {"decision": decision.model_dump_json(), "sent_at": int(now.timestamp())}
         name = hash_of(one.id)
         with self._engine.begin() as connection:
@@ -134,7 +134,7 @@ class Confirmations:
         return _read(one.id, row)
 
     def note_answer(self, one: Confirmation, answer: DecisionAnswer | None) -> None:
-        """Write down its verdict; None if the Temporal server keeps it for a worker."""
+        """Record its verdict; None if the Temporal server keeps it for a worker."""
         said = _KEPT if answer is None else answer.model_dump_json()
         with self._engine.begin() as connection:
             connection.execute(

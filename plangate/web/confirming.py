@@ -1,4 +1,4 @@
-"""The page that asks for one confirmation, and names the plan in its own words."""
+"""Show the page that asks for a confirmation, and names the plan in its own words."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -28,14 +28,14 @@ class Asked:
 
     Attributes:
         confirmation: what is confirmed.
-        way: how it is proved.
+        way: how it is proven.
         sign: for a passkey, the options of its ceremony as JSON.
         resolution: for a resolution, what it will do.
         edit: for an edit, what it changes.
         is_checked: whether a worker's tools have checked its plan.
         texts: for an approval, what the previews do not show.
-        missing: for an approval, which are still missing after it.
-        cooling: for an approval, how many seconds after the last one no step begins.
+        missing: for an approval, the approvals still missing after it.
+        cooling: for an approval, for how many seconds after the last one no step begins.
     """
 
     confirmation: Confirmation
@@ -65,7 +65,7 @@ async def ask(
         visitor: who decides.
         view: of the run.
         decision: as it will be sent.
-        fault: the name of the words about what went wrong before.
+        fault: names the words about what went wrong before.
         is_checked: whether a worker's tools have checked the new plan of an edit.
 
     Raises:

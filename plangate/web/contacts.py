@@ -1,4 +1,4 @@
-"""Whom a step reaches: the recipients of a mail or a payment, and the hosts of calls."""
+"""Find whom a step reaches: the recipients of a mail or a payment, and the hosts of calls."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -17,7 +17,7 @@ def contacts_in(arguments: Mapping[str, JsonValue]) -> tuple[str, ...]:
 
 
 def contacts_of(name: str, value: JsonValue) -> Iterator[str]:
-    """Yield the recipients or hosts of one argument, in one spelling; nothing if it names none."""
+    """Yield the recipients or hosts of one argument, normalized; nothing if it names none."""
     for text in _texts(value):
         if name in RECIPIENTS:
             yield text.strip().casefold()[:_LONGEST]

@@ -1,4 +1,4 @@
-"""A large file that is made at one speed and downloaded at another: who makes it waits for no one."""
+"""Buffer a large file that is made and downloaded at different speeds; its maker never waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Copy:
-    """A file without a name: one task adds to it, and `read` follows, as fast as its reader is."""
+    """A file without a name: one task adds to it, and `read` follows at the speed of its reader."""
 
     def __init__(self, folder: Path) -> None:
         self._file = TemporaryFile(dir=folder)  # noqa: SIM115  `close` closes it
@@ -34,7 +34,7 @@ class Copy:
         return self._file.closed
 
     def fill(self, adding: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
-        """Begin what adds the pieces; a fault of it reaches the reader."""
+        """Start the task that adds the pieces; its errors reach the reader."""
         self._adding = asyncio.create_task(adding)
         self._adding.add_done_callback(self._end)
         return self._adding
@@ -46,7 +46,7 @@ class Copy:
         self._grown.set()
 
     async def read(self) -> AsyncIterator[bytes]:
-        """Yield the bytes, up to the end or to the fault of what adds them."""
+        """Yield the bytes until the end, or until the task that adds them fails."""
         assert self._adding is not None
         at, is_whole = 0, False
         while not is_whole:
@@ -61,7 +61,7 @@ class Copy:
         await self._adding
 
     def close(self) -> None:
-        """End what still adds to it, and drop the file."""
+        """End the task that adds to it, and drop the file."""
         if self._adding is not None:
             self._adding.cancel()
         with self._one_at_a_time:
@@ -79,12 +79,12 @@ class Copy:
 
     def _end(self, adding: asyncio.Future[None]) -> None:
         if not adding.cancelled():
-            adding.exception()  # no one has to read it
+            adding.exception()  # it need not be read
         self._grown.set()
 
 
 class Download(StreamingResponse):
-    """Sends a copy, for `LONGEST` seconds at most; one that breaks off lacks its end."""
+    """Sends a copy, for `LONGEST` seconds at most; a copy that breaks off lacks its end."""
 
     def __init__(self, copy: Copy, name: str, media_type: str) -> None:
         named = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -92,7 +92,7 @@ class Download(StreamingResponse):
         self._copy = copy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, and drop it."""
+        """Send it, then drop it."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -104,4 +104,4 @@ class Download(StreamingResponse):
             async with asyncio.timeout(LONGEST):
                 await super().stream_response(send)
         except TimeoutError:
-            _log.warning("A download took too long, and was ended.", action="web_download_ended")
+            _log.warning("A download took too long and was ended.", action="web_download_ended")

@@ -1,6 +1,6 @@
-"""The web server's own database, a SQLite file: sessions, logins that have begun, attempts to sign in.
+"""Keep the web server's own data in a SQLite file: sessions, logins in progress, attempts to sign in.
 
-The records are not in it, and nothing in it can make a decision count.
+It does not contain the records, and nothing in it can make a decision count.
 """
 
 import hashlib
@@ -39,5 +39,5 @@ class WebDatabase:
 
 
 def hash_of(secret: str) -> str:
-    """Return the SHA-256 of a secret, as hex: a copy of the database shows no secret."""
+    """Return the SHA-256 of a secret, as hex, so a copy of the database contains no secrets."""
     return hashlib.sha256(secret.encode()).hexdigest()

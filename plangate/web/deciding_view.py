@@ -1,4 +1,4 @@
-"""What the pages around a decision say besides the plan: what no preview shows, and what follows."""
+"""Show what the pages around a decision add to the plan: what no preview shows, and what follows."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from plangate.web.values import Form, Value
 
 _DECIMAL: Final = re.compile(r"-?\d+\.\d+")
 _TELLING: Final = 3
-"""Characters from which on a text in a preview can be taken for that value."""
+"""The fewest characters of a text that count as that value when a preview contains them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class NotPreviewed:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is anything that the preview does not show."""
+        """Whether the preview leaves anything out."""
         return bool(self.values) or self.why is not None
 
 
 def not_previewed(view: RunView) -> tuple[NotPreviewed, ...]:
-    """Return for each step what its preview does not show, and what no fold holds."""
+    """Return for each step the values that neither its preview nor a fold shows."""
     return tuple(
         NotPreviewed(
             step, tuple(_left(step)), step.why if step.why is not None and not step.why.fold else None
@@ -58,7 +58,7 @@ def missing_after(status: Status, visitor: Identified) -> tuple[Need, ...]:
 
 
 def name_of(status: Status, decision: Decision) -> str:
-    """Return the name of what was decided: ``strike`` for an edit that strikes alone."""
+    """Return the name of the decision: ``strike`` for an edit that only strikes."""
     if decision.decision is not Choice.EDIT or decision.new_plan is None:
         return decision.decision.value
     before = status.plan if status.fingerprint == decision.plan else None
@@ -72,7 +72,7 @@ def name_of(status: Status, decision: Decision) -> str:
 
 
 def without_needs(words: str) -> str:
-    """Return what a resolution will do without that it needs a reason or evidence: it has them."""
+    """Return what a resolution will do, without the request for a reason or evidence that it already has."""
     return words.removesuffix(" Needs a reason.").removesuffix(" Needs your evidence.")
 
 

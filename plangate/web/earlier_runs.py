@@ -1,4 +1,4 @@
-"""What executed runs did that a visitor may see: whom they reached, and the last one that is like a plan."""
+"""Find what the executed runs that a visitor may see did: whom they reached, and the last similar plan."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,18 +22,17 @@ from plangate.web.run_view import contacts_of_run
 from plangate.web.visitors import Visitor
 
 _MOST: Final = 300
-"""Runs of the same tools among which one alike is looked for, the newest."""
+"""How many of the newest runs with the same tools are searched for a similar one."""
 _FAMILIAR: Final = 5
-"""Executed runs with a tool from which on a recipient that none of them reached is worth a mark."""
+"""How many executed runs with a tool there must be before a new recipient gets a mark."""
 _LOOKED_AT: Final = 10
-"""Runs alike among which one is looked for that the visitor may see."""
+"""How many similar runs are searched for one that the visitor may see."""
 
 
 def reached_before(index: RunIndex, visitor: Visitor, wanted: Sequence[str]) -> frozenset[str]:
-    """Return those of these recipients and hosts that a run reached which this visitor may see.
+    """Return which of these recipients and hosts were reached by a run that this visitor may see.
 
-    Whether others reached them is not said: that would tell what happened in runs that the visitor may not
-    see.
+    Runs that the visitor may not see do not count: the answer would reveal what happened in them.
     """
     texts = {row.number: row.text for row in index.read(select(needs))}
     query = select(contacts.c.contact, *ALIKE).join(lines, lines.c.workflow_id == contacts.c.workflow_id)
@@ -42,7 +41,7 @@ def reached_before(index: RunIndex, visitor: Visitor, wanted: Sequence[str]) -> 
 
 
 def familiar_tools(index: RunIndex, visitor: Visitor, wanted: Iterable[str]) -> frozenset[str]:
-    """Return those of these tools that at least five executed runs used which this visitor may see."""
+    """Return which of these tools were used by at least five executed runs that this visitor may see."""
     texts = {row.number: row.text for row in index.read(select(needs))}
     query = select(*ALIKE).where(lines.c.state == Outcome.EXECUTED.value)
     newest = query.order_by(lines.c.closed_at.desc()).limit(_MOST)
@@ -63,15 +62,15 @@ def tools_seen(index: RunIndex, visitor: Visitor) -> frozenset[str]:
 
 
 def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Status | None:
-    """Return the newest executed run that is alike and that this visitor may see, if there is one.
+    """Return the newest similar executed run that this visitor may see, if there is one.
 
     It has the same tools in the same order, and was requested by the same person, or reached the same
-    recipients and hosts: with others a comparison says little.
+    recipients and hosts: other comparisons say little.
     """
     for workflow_id in islice(_alike(index, status), _LOOKED_AT):
         try:
             other = status_on_record(database, workflow_id)
-        except PlangateError:  # it can be compared with none that cannot be shown
+        except PlangateError:  # a plan that cannot be shown cannot be compared
             continue
         if other is not None and other.plan is not None and visitor.sight.shows(other):
             return other
@@ -79,7 +78,7 @@ def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: St
 
 
 def named_duplicates(database: Database, visitor: Visitor, status: Status) -> Status:
-    """Return a status whose duplicates name the run too where not everyone may see it, but this visitor."""
+    """Return a status whose duplicates also name runs that this visitor may see, but not everyone."""
     with suppress(RecordsMissing), database.read() as connection:
         found = [
             () if one.workflow_id else unnamed_runs(connection, status.workflow_id, one)
@@ -104,7 +103,7 @@ def _may_see(database: Database, visitor: Visitor, workflow_id: str) -> bool:
 
 
 def _alike(index: RunIndex, status: Status) -> Iterator[str]:
-    """Yield the executed runs that are alike, the newest first."""
+    """Yield the similar executed runs, the newest first."""
     tools = f" {' '.join(step.tool for step in status.steps)} "
     named = select(lines.c.workflow_id, lines.c.requester_key)
     query = named.where(lines.c.tools == tools, lines.c.state == Outcome.EXECUTED.value)

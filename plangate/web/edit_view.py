@@ -1,4 +1,4 @@
-"""What an edit changes in the plan that is in review, for the page that asks to confirm it."""
+"""Show what an edit changes in the plan in review, for the page that asks to confirm it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +33,7 @@ class ChangedValue:
 
 @dataclass(frozen=True, slots=True)
 class ChangedStep:
-    """One changed step: what became of it, and its changed values."""
+    """One changed step, and its changed values."""
 
     label: str
     words: str
@@ -42,7 +42,7 @@ class ChangedStep:
 
 @dataclass(frozen=True, slots=True)
 class ChangesView:
-    """The difference between two plans; ``begins`` is when they may begin, if that differs."""
+    """The difference between two plans; ``begins`` is when they may begin, if the times differ."""
 
     summary: ChangedValue | None
     steps: tuple[ChangedStep, ...]

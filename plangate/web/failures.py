@@ -1,4 +1,4 @@
-"""The HTTP status and the words of every error that Plangate raises on purpose."""
+"""Map every error that Plangate raises on purpose to an HTTP status and words."""
 
 from http import HTTPStatus
 from typing import Final
@@ -18,7 +18,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.escaping import one_line
 
-_STATUS: Final[tuple[tuple[type[PlangateError], HTTPStatus], ...]] = (  # the first that fits
+_STATUS: Final[tuple[tuple[type[PlangateError], HTTPStatus], ...]] = (  # the first match counts
     (RunNotFound, HTTPStatus.NOT_FOUND),
     (IdInUse, HTTPStatus.CONFLICT),
     (StatusContradicts, HTTPStatus.CONFLICT),

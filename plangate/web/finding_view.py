@@ -1,4 +1,4 @@
-"""What a verification found, as an auditor may see it: a run that they may not see is not named."""
+"""Show what a verification found, without naming runs that the auditor may not see."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from plangate.web.run_lists import audited, indexed
 from plangate.web.visitors import Visitor, Web
 
 MOST: int = 200
-"""Findings on the page; the command line names all."""
+"""The most findings on the page; the command line lists all."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundOne:
-    """One finding: of which run, at which entry, and what.
+    """One finding: its run, its entry, and the error.
 
     Attributes:
         run: its id; empty for the records as a whole.
@@ -34,7 +34,7 @@ class ShownFindings:
     """The findings of a verification.
 
     Attributes:
-        shown: those that are named.
+        shown: the findings that are listed.
         hidden: how many are about runs that this auditor may not see.
         more: how many more there are.
         notes: how many approvals were revoked since they were used.

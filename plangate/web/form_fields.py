@@ -1,6 +1,6 @@
-"""One value of a plan as a field of a form: as its tool's schema says, else as the value itself is.
+"""Show a value of a plan as a form field, by its tool's schema, or by its own type.
 
-A text with characters that a page would not show is edited in JSON's notation.
+A text with characters that a page would not show is edited as JSON.
 """
 
 import json
@@ -18,19 +18,19 @@ from plangate.domain.escaping import many_lines
 from plangate.domain.faults import FaultPath
 from plangate.web.schemas import Rules, Schema, choices_of, rules_for, takes_lines
 
-_LONG: Final = 60  # characters, from which on a text gets an area of its own
+_LONG: Final = 60  # characters; a longer text gets its own text area
 _MOST_ROWS: Final = 20
 _FREE: Final = Rules()
 _GROUP: Final = "[., '\u2019\xa0\u2009\u202f]"
 _GROUPS: Final = re.compile(_GROUP)
 _EITHER: Final = re.compile(r"\d{1,3},\d{3}")
-"""By some a thousand, by others a decimal."""
+"""Read as a thousands separator by some people, and as a decimal mark by others."""
 _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
-"""A number as people write it: digits, in groups of three or not, and then a decimal mark."""
+"""A number as people write it: digits, perhaps in groups of three, then perhaps a decimal mark."""
 
 
 class Kind(StrEnum):
-    """How a value is typed."""
+    """How a person types a value."""
 
     TEXT = "text"
     LONG = "long"
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 
 class Blank(StrEnum):
-    """What a field that is left empty stands for."""
+    """What an empty field means."""
 
     ITSELF = "itself"
     NULL = "null"
@@ -51,7 +51,7 @@ class Blank(StrEnum):
 
 
 class LeftOut(Exception):
-    """A field was left empty, and its value is not there."""
+    """A field is empty, so its value is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ class FormField:
         path: the same in the plan.
         text: the value, as it is typed.
         rows: the height of its area.
-        rules: what the schema of its tool says of it.
-        choices: what it may be, each with its text, if it is chosen from a list.
-        blank: what it stands for if it is empty.
-        before: the value in the plan; None if it is not there.
-        fault: what is wrong with it; empty if nothing is known to be.
+        rules: what the schema of its tool says about it.
+        choices: the possible values, each with its text, if it is chosen from a list.
+        blank: what an empty field means.
+        before: the value in the plan; None if it is absent.
+        fault: what is wrong with it; empty if no fault is known.
     """
 
     name: str
@@ -95,7 +95,7 @@ class _Typed:
 def field_of(
     name: str, path: FaultPath, value: JsonValue, rules: Rules = _FREE, *, is_there: bool = True
 ) -> FormField:
-    """Return the field of one value of a plan, or of one that may be added to it."""
+    """Return the field of a value that is in a plan or may be added to it."""
     typed = _typed(value, rules, is_there=is_there)
     text = typed.text
     return FormField(
@@ -122,7 +122,7 @@ def time_field(name: str, path: FaultPath, value: datetime | None) -> FormField:
 def argument_fields(
     name: str, at: FaultPath, arguments: Mapping[str, JsonValue], schema: Schema
 ) -> Iterator[FormField]:
-    """Yield the fields of a step's arguments, and then of those that its tool takes besides.
+    """Yield the fields of a step's arguments, then of the other arguments that its tool accepts.
 
     Args:
         name: what their names begin with.
@@ -139,8 +139,8 @@ def value_of(field: FormField, typed: str) -> JsonValue:
     """Return the value that was typed.
 
     Raises:
-        LeftOut: it is empty, and its value is not there.
-        ValueError: it is not as it has to be; the message reads after the value's name.
+        LeftOut: it is empty, so its value is absent.
+        ValueError: it is not valid; the message follows the value's name.
     """
     text = typed.replace("\r\n", "\n")
     if field.blank is not Blank.ITSELF and not text.strip():
@@ -157,10 +157,10 @@ def value_of(field: FormField, typed: str) -> JsonValue:
 
 
 def json_value(text: str) -> JsonValue:
-    """Return a value in JSON's notation.
+    """Return a value that was typed as JSON.
 
     Raises:
-        ValueError: it is none; the message reads after the value's name.
+        ValueError: it is not JSON; the message follows the value's name.
     """
     try:
         found: JsonValue = json.loads(text, object_pairs_hook=_each_name_once)
@@ -174,7 +174,7 @@ def json_value(text: str) -> JsonValue:
 def _leaves(
     path: FaultPath, values: Mapping[str, JsonValue], schema: Schema, root: Schema
 ) -> Iterator[tuple[FaultPath, JsonValue, Rules, bool]]:
-    """Yield each value, and each that the schema has besides: its path, its rules, whether it is there."""
+    """Yield each value of the arguments and of the schema: its path, its rules, whether it is present."""
     known = dict(rules_for(schema, root))
     others = sorted((one for one in known if one not in values), key=lambda one: not known[one].is_required)
     for name in (*values, *others):
@@ -186,7 +186,7 @@ def _leaves(
 
 
 def _typed(value: JsonValue, rules: Rules, *, is_there: bool) -> _Typed:
-    """Return how a value is typed: by its schema where it fits that, and else by its own type."""
+    """Return how a value is typed: by its schema if it matches, else by its own type."""
     way = rules.way_of(value, is_there=is_there)
     blank = Blank.LEFT_OUT if not is_there else Blank.NULL if rules.takes_null else Blank.ITSELF
     kind = _kind_of(way)
@@ -205,7 +205,7 @@ def _typed(value: JsonValue, rules: Rules, *, is_there: bool) -> _Typed:
 
 
 def _kind_of(way: Schema) -> Kind:
-    """Return how a value that is not there is typed."""
+    """Return how an absent value is typed."""
     if choices_of(way):
         return Kind.CHOICE
     match way.get("type"):
@@ -268,7 +268,7 @@ def _parsed(field: FormField, text: str) -> JsonValue:
 
 
 def _number(text: str) -> int | float:
-    """Return a number; one that is written another way is a fault that says how to write it."""
+    """Return a number; another notation is a fault that says how to write it."""
     try:
         value: Any = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -281,7 +281,7 @@ def _number(text: str) -> int | float:
 
 
 def _how_to_write(text: str) -> str:
-    """Return how a number is written that was typed with a comma, or in groups of digits."""
+    """Return the fault of a number that was typed with a comma or in groups of digits."""
     found = _MARKED.fullmatch(text)
     sign, whole, group, mark, decimals = found.groups(default="") if found else ("",) * 5
     if found is None or (mark and mark == group):
@@ -295,7 +295,7 @@ def _how_to_write(text: str) -> str:
 
 
 def _moment(field: FormField, text: str) -> str | None:
-    """Return a time, in UTC if it names no zone; the time of the plan if its minute was not changed."""
+    """Return a time, in UTC if it names no zone; the plan's own time if its minute was not changed."""
     if not text:
         return None
     try:

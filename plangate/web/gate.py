@@ -1,6 +1,7 @@
 """The web server's connection to Plangate: the client, the records, and who is on the list of people.
 
-The server starts before Temporal answers, and goes on while it is away: lists then come from the records.
+The server starts before Temporal answers, and keeps running while it is down: lists then come from the
+records.
 """
 
 import asyncio
@@ -43,9 +44,9 @@ from plangate.temporal.connection import connect
 from plangate.web.sight import Sight
 
 _NOT_FOUND_STEP: Final = 0.25
-"""Seconds: an answer 'not found' takes whole steps of it, whether the run exists or may not be seen."""
+"""Seconds: 'not found' is answered after a multiple of it, whether or not a hidden run exists."""
 _ANSWERS_WITHIN: Final = timedelta(seconds=1.5)
-"""How long a page waits for a worker, before it shows what is on the record."""
+"""How long a page waits for a worker before it shows what is recorded."""
 _LONGEST_ID: Final = 80
 
 
@@ -90,8 +91,8 @@ class Gate:
     async def status(self, workflow_id: str, sight: Sight) -> Status:
         """Return the status of a run, checked; from the records if the Temporal server does not answer.
 
-        A run that one may not see does not exist for them: the same answer, and after a time that says
-        nothing.
+        A run that the person may not see gets the same answer as one that does not exist, with a timing that
+        does not reveal the difference.
 
         Raises:
             RunNotFound: there is no such run for this person.
@@ -127,7 +128,7 @@ class Gate:
             return frozenset(workflow_ids)
 
     async def newest(self, most: int, sight: Sight) -> list[Status]:
-        """Return those of the newest runs on the record, of so many, that this person may see.
+        """Return those of this many newest recorded runs that this person may see.
 
         Raises:
             RecordsMissing: there are no records.
@@ -141,7 +142,7 @@ class Gate:
         return [status for status in found if sight.shows(status)]
 
     async def record_look(self, look: Look) -> None:
-        """Put on the record that a person looks as auditor or takes a copy, before they get it.
+        """Record that a person looks as an auditor or takes a copy, before they get it.
 
         Without a worker the Temporal server keeps it for one.
 
@@ -164,7 +165,7 @@ class Gate:
         return Sight(identified.approver, narrows_seeing(policy), roles_that_see(policy))
 
     async def delegation_rules(self) -> DelegationRules:
-        """Return what the policy that a worker recorded last lets people lend.
+        """Return what people may lend under the policy that a worker recorded last.
 
         Raises:
             RecordsUnavailable: the database does not answer.
@@ -178,7 +179,7 @@ class Gate:
             return ""
 
     async def may_draft(self, status: Status) -> bool:
-        """Return whether a running worker may be able to draft a plan of this run anew.
+        """Return whether a running worker may be able to redraft the plan of this run.
 
         Raises:
             RecordsUnavailable: the database does not answer.

@@ -1,7 +1,7 @@
-"""What a refusal says to do, on a page: the page's button in place of a command.
+"""Adapt refusals to a page: replace a command by the page's button.
 
-Verdicts are on the record in words that hold everywhere, and some name a command of the command line. Their
-sentences stay as they are, in English; the button has the name that it has on the page.
+Recorded verdicts use words for every interface, and some name a command of the command line. Their sentences
+stay in English; the button has its name on the page.
 """
 
 import re

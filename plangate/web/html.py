@@ -1,4 +1,4 @@
-"""Draw the templates: values are escaped for HTML, and characters that hide something made visible."""
+"""Render the templates: values are escaped for HTML, and hidden characters are made visible."""
 
 import re
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ class Pages:
 
 
 def _environment(words: Language) -> Environment:
-    """Return what draws the templates in one language: pieces that are imported have its words too."""
+    """Return the environment that renders templates in one language; imported templates get its words too."""
     made = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=select_autoescape(default=True),
@@ -90,23 +90,23 @@ def _environment(words: Language) -> Environment:
 
 
 class _Shown(str):
-    """A text that is printed as it is: hidden characters are visible in it already, or are sent back."""
+    """A text that is printed unchanged: its hidden characters are already visible, or are sent back."""
 
     __slots__ = ()
 
 
 def _visible(value: object) -> object:
-    """Make hidden characters visible in every text that a template prints, but for line breaks."""
+    """Make hidden characters visible in every text that a template prints, except line breaks."""
     return many_lines(value) if type(value) is str else value
 
 
 def _on_one_line(text: str) -> str:
-    """Return a text whose line breaks are visible too."""
+    """Return a text with its line breaks made visible too."""
     return _Shown(one_line(text))
 
 
 def _wraps(text: str) -> Markup:
-    """Return a text whose long words, such as addresses, break behind ``@``, a point or a slash."""
+    """Return a text whose long words, such as addresses, can break after ``@``, a dot or a slash."""
     shown = text if isinstance(text, _Shown) else many_lines(text)
     return Markup(_LONG_WORD.sub(lambda word: _MARK.sub(r"\1<wbr>", word[0]), str(escape(shown))))  # noqa: S704
 
@@ -114,7 +114,7 @@ def _wraps(text: str) -> Markup:
 def told(words: Language, text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates
     """Return a sentence of Plangate's own code, with its times in the zone of the reader.
 
-    ``is_short`` leaves 12 digits of each key: `long_keys` has them whole.
+    ``is_short`` keeps 12 digits of each key; `long_keys` has the whole keys.
     """
     shown = many_lines(text)
     if is_short:
@@ -128,7 +128,7 @@ def long_keys(text: str) -> list[str]:
 
 
 def _exact(value: object) -> object:
-    """Return what a control of a form sends back as it is: made visible, it would come back as other text."""
+    """Return a form control's value unchanged: made visible, it would come back as different text."""
     return _Shown(value) if type(value) is str else value
 
 

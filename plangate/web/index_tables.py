@@ -10,7 +10,7 @@ lines = Table(
     "lines",
     metadata,
     Column("workflow_id", String, primary_key=True),
-    # That of the trail that the row was made from.
+    # The head hash of the trail that the row was made from.
     Column("head_hash", String, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("state", String, nullable=False),
@@ -19,9 +19,9 @@ lines = Table(
     Column("requested_at", Moment, nullable=False),
     Column("closed_at", Moment),
     Column("deadline", Moment),
-    # The deadline, or a day far away, since an index helps to sort by what is always there.
+    # The deadline, or a day far away, because an index helps to sort only by values that are always present.
     Column("soonest", Moment, nullable=False),
-    # What the held step does, else the first one.
+    # What the held step does, or else the first step.
     Column("preview", Text, nullable=False),
     Column("more", Integer, nullable=False),
     # The number of the step at which the run is held; 0 if it is not.
@@ -29,22 +29,22 @@ lines = Table(
     # The numbers of the steps that an executed run skipped, and of those that were reversed, as JSON.
     Column("skipped", Text, nullable=False),
     Column("reversed", Text, nullable=False),
-    # The tools of the steps in order, each between blanks.
+    # The tools of the steps in order, each between spaces.
     Column("tools", Text, nullable=False),
     Column("authors", Text, nullable=False),
     Column("approved_by", Text, nullable=False),
     Column("needs", Integer),
-    # From when which other roles may approve, too, as JSON.
+    # The other roles that may approve, and from when, as JSON.
     Column("reliefs", Text, nullable=False),
-    # All that is searched, case-folded; the last column, since lists do not read it.
+    # All searchable text, case-folded; the last column, because lists do not read it.
     Column("text", Text, nullable=False),
 )
-# With the state and what is waited for, so that a list that shows few of many need not look at the others.
+# With the state and what the run waits for, so a list that shows few of many runs need not read the others.
 Index("ix_lines_open", lines.c.is_open, lines.c.soonest, lines.c.workflow_id, lines.c.state, lines.c.needs)
 Index("ix_lines_closed", lines.c.is_open, lines.c.closed_at)
 Index("ix_lines_tools", lines.c.tools, lines.c.state, lines.c.closed_at)
 
-# What runs wait for, as JSON: the requirement, and what of it is still needed.
+# What runs wait for, as JSON: the requirement, and what is still needed.
 needs = Table(
     "needs",
     metadata,
@@ -61,7 +61,7 @@ contacts = Table(
 )
 Index("ix_contacts_run", contacts.c.workflow_id)
 
-# One row: of which installation the index is, and the newest checkpoint whose runs are in it.
+# One row: the installation of the index, and the newest checkpoint whose runs are in it.
 progress = Table(
     "progress",
     metadata,

@@ -1,4 +1,4 @@
-"""Orders about keys that people sign on a page by a passkey: what they sign, and how it is sent."""
+"""Make and send orders about keys, which people sign on a page with a passkey."""
 
 import secrets
 
@@ -16,10 +16,10 @@ from plangate.web.visitors import Visitor, Web
 async def claims_to_sign(
     web: Web, visitor: Visitor, action: KeyAction, person: str, key: str
 ) -> EnrolmentClaims:
-    """Return what a visitor signs about a key, for the installation of the workers.
+    """Return the claims about a key that a visitor signs, for the installation of the workers.
 
     Raises:
-        NotAnswered: no worker says which installation that is.
+        NotAnswered: no worker reports which installation that is.
     """
     client = await web.gate.client()
     return enrolment_claims(
@@ -34,7 +34,7 @@ async def claims_to_sign(
 
 
 def named(audience: Audience | None) -> Audience:
-    """Return the installation that an answer names, for what is signed.
+    """Return the installation that an answer names, for the claims to sign.
 
     Raises:
         NotAnswered: it names none.
@@ -45,10 +45,10 @@ def named(audience: Audience | None) -> Audience:
 
 
 def claims_in(text: str, otherwise: str) -> EnrolmentClaims:
-    """Return the claims that a form brings back.
+    """Return the claims in a submitted form.
 
     Raises:
-        Refused: it brings none, with the message ``otherwise``.
+        Refused: it has none; the message is ``otherwise``.
     """
     try:
         return EnrolmentClaims.model_validate_json(text)

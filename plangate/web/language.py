@@ -1,7 +1,7 @@
-"""The words of the pages: one TOML file for each language, and every other language falls back to English.
+"""Load the words of the pages: one TOML file per language; missing words are in English.
 
-Words about a plan come as they are from its tools (previews), from its planner and from people. Sentences of
-Plangate's own code are translated by `plangate.web.sentences`.
+Words about a plan come unchanged from its tools (previews), its planner and people. Sentences of Plangate's
+own code are translated by `plangate.web.sentences`.
 """
 
 import tomllib
@@ -25,7 +25,7 @@ class Language:
     """The words of one language, by their names: ``sign_in.title``.
 
     Attributes:
-        said: translates the sentences of Plangate's own code.
+        said: translates the sentences of Plangate's code.
         writing: how it writes numbers.
     """
 
@@ -35,7 +35,7 @@ class Language:
     writing: Writing = ENGLISH
 
     def __call__(self, name: str, /, **values: object) -> str:
-        """Return the words with that name, with values in their places.
+        """Return the words with that name, with their values filled in.
 
         Raises:
             KeyError: English has no such words.
@@ -67,7 +67,7 @@ def _language(code: str, words: Mapping[str, str]) -> Language:
 
 
 def _writing(signs: Mapping[str, Any]) -> Writing:
-    """Return the signs of a file; ``Any`` stands for a text or a list of texts, as each sign has it."""
+    """Return the signs of a file; ``Any`` stands for a text or a list of texts, depending on the sign."""
     known: dict[str, Any] = {
         name: tuple(sign) if isinstance(sign, list) else sign for name, sign in signs.items()
     }
@@ -75,7 +75,7 @@ def _writing(signs: Mapping[str, Any]) -> Writing:
 
 
 def chosen(accepted: str) -> Language:
-    """Return the language that an Accept-Language header likes best; English if there is none of them."""
+    """Return the language that an Accept-Language header prefers; English if none of them is available."""
     for code in _by_preference(accepted):
         if code in languages():
             return languages()[code]

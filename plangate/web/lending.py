@@ -1,4 +1,4 @@
-"""Roles that a person lends on their page, and takes back: what is asked, its proof, and its verdict."""
+"""Lend roles and take them back on a person's page: the form, its proof, and its verdict."""
 
 import secrets
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ _OPEN_AGAIN = "The form names no role to lend or to take back; open your page ag
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What was typed into the form, as it was typed."""
+    """The content of the form, exactly as typed."""
 
     to: str = ""
     roles: tuple[str, ...] = ()
@@ -52,14 +52,14 @@ NOTHING_TYPED = Typed()
 
 @dataclass(frozen=True, slots=True)
 class Became:
-    """What became of an order, and the reason in the words of the worker that judged it."""
+    """The verdict on an order, and the reason in the words of the worker that judged it."""
 
     fate: Fate
     reason: str
 
 
 def typed_in(form: FormData) -> Typed:
-    """Return what a form brings."""
+    """Return the content of a submitted form."""
     said = {name: value for name, value in form.items() if isinstance(value, str)}
     return Typed(
         to=said.get("to", ""),
@@ -70,16 +70,16 @@ def typed_in(form: FormData) -> Typed:
 
 
 def end_in(typed: Typed, until_utc: str) -> datetime | None:
-    """Return when a loan ends: at 23:59 of the day that was typed, in UTC if no script says it better."""
+    """Return when a loan ends: at 23:59 of the day that was typed, in UTC unless a script sends the time."""
     return moment_in(until_utc) or moment_in(f"{typed.until}T23:59")
 
 
 def moment_in(text: str) -> datetime | None:
-    """Return the moment that a form brings, in UTC; without a zone it is UTC. None if it is no moment."""
+    """Return the moment in a form, in UTC, which is also the default zone. None if it is not a moment."""
     try:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # with its zone it may be beyond the years that a calendar has
+    except (ValueError, OverflowError):  # its zone may move it outside the years of the calendar
         return None
 
 
@@ -104,9 +104,9 @@ def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
 
 
 def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
-    """Return why a worker would refuse to lend this, however it is proved; else empty.
+    """Return why a worker would refuse to lend this with any proof; else empty.
 
-    So no one signs in vain. The worker judges again, and alone counts.
+    This keeps people from signing for nothing. The worker judges again, and only its verdict counts.
     """
     approver = visitor.identified.approver
     if approver is None:
@@ -125,17 +125,17 @@ def lent_to(people: People | None, name: str, to: str) -> tuple[Lending, ...]:
 
 
 def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[Lending, ...]) -> Assurance:
-    """Return the proof that a page asks for: what lending these roles needs, or what the loans have."""
+    """Return the proof that a page asks for: what lending these roles needs, or what the loans had."""
     named = [rules.of(role) for role in order.roles]
     asked = [one.assurance for one in named if one is not None]
     return max([Assurance.TYPED, *asked, *(one.assurance for one in loans)])
 
 
 async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
-    """Return what a visitor signs, for the installation of the workers.
+    """Return the claims that a visitor signs, for the installation of the workers.
 
     Raises:
-        NotAnswered: no worker says which installation that is.
+        NotAnswered: no worker reports which installation that is.
     """
     client = await web.gate.client()
     audience = named((await client.what_is_lent()).audience)
@@ -143,10 +143,10 @@ async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
 
 
 def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, DelegationClaims | None]:
-    """Return the order that a confirmation brings back, and what was to be signed for it, if it was.
+    """Return the order in a confirmation form, and the claims that were to be signed, if any.
 
     Raises:
-        Refused: it brings none, or one of another person.
+        Refused: it has none, or one of another person.
     """
     claims, said = (str(form.get(name) or "") for name in ("claims", "order"))
     stated = None
@@ -168,7 +168,7 @@ def signed(order: DelegationOrder, claims: DelegationClaims, assertion: Assertio
 
 
 async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> DelegationOrder:
-    """Return an order with this server's word for its sender, if they are logged in and the word counts."""
+    """Return an order with this server's attestation of its sender, if they are logged in and it counts."""
     people = visitor.people
     if visitor.session.assurance is not Assurance.LOGIN or people is None or not web.is_trusted_by(people):
         return order
@@ -181,7 +181,7 @@ async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> Delega
 
 
 async def send(web: Web, order: DelegationOrder) -> Became:
-    """Send an order and return what became of it.
+    """Send an order and return its verdict.
 
     Raises:
         NotAnswered: it failed in Temporal.

@@ -1,8 +1,7 @@
 """Log in by OpenID Connect: the code flow with PKCE, state and nonce, by Authlib.
 
-What has begun is kept in the web server's database, once for each way out and back, and is bound to the
-browser by a cookie that has nothing but a random token. Whatever a provider answers, a person is let in or
-gets a refusal.
+A login in progress is kept in the web server's database, once per round trip, and is bound to the browser by
+a cookie with only a random token. Whatever a provider answers, the person is let in or gets a refusal.
 
     login = Login(provider, place, database)
     begun = await login.begin("/runs/plan-1", browser, now)
@@ -28,7 +27,7 @@ from plangate.web.database import METADATA, WebDatabase, hash_of
 from plangate.web.place import WebPlace
 
 RETURN: Final = "/sign-in/return"
-"""Where a provider sends people back to; the redirect URI is this below the inbox's address."""
+"""Where a provider sends people back to; the redirect URI is the inbox's address with this path."""
 VALID_FOR: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 10  # seconds, for each request to the provider
 _LEEWAY: Final = 60  # seconds between the provider's clock and this one
@@ -37,7 +36,7 @@ _TOKEN_BYTES: Final = 32
 _ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
-"""Those that need the provider's private key; a key that others have as well proves nothing."""
+"""The algorithms that need the provider's private key; a shared key proves nothing."""
 _log = structlog.get_logger(__name__)
 
 _begun = Table(
@@ -52,7 +51,7 @@ _begun = Table(
 
 
 class LoginRefused(Exception):
-    """The login did not work; ``words`` is the name of the words that say why."""
+    """The login failed; ``words`` names the words that say why."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)
@@ -66,7 +65,7 @@ class Provider:
     Attributes:
         issuer: its address.
         client_id: what it calls this server.
-        client_secret: by which this server proves it; empty for a public client.
+        client_secret: proves that it is this server; empty for a public client.
         claim: the claim that says who logged in.
     """
 
@@ -83,7 +82,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class BegunLogin:
-    """A login on its way to the provider.
+    """A login that was sent to the provider.
 
     Attributes:
         url: where the person goes.
@@ -96,17 +95,17 @@ class BegunLogin:
 
 @dataclass(frozen=True, slots=True)
 class FinishedLogin:
-    """A person is back from the provider, which says who they are."""
+    """A person who came back from the provider, with the provider's claims about who they are."""
 
     claims: Mapping[str, Any]
     next_page: str
 
 
 def provider_of(settings: Settings) -> Provider | None:
-    """Return the provider that the settings name; None if they name none.
+    """Return the provider in the settings; None if there is none.
 
     Raises:
-        SettingsInvalid: they name half of it.
+        SettingsInvalid: the settings are incomplete.
     """
     if settings.oidc_issuer is None and settings.oidc_client_id is None:
         return None
@@ -122,7 +121,7 @@ def provider_of(settings: Settings) -> Provider | None:
 
 
 class Login:
-    """Sends people to a provider, and takes them back."""
+    """Sends people to a provider, and receives them when they come back."""
 
     def __init__(self, provider: Provider, place: WebPlace, database: WebDatabase) -> None:
         self.provider = provider
@@ -136,12 +135,12 @@ class Login:
         """Begin a login.
 
         Args:
-            next_page: where it leads in the end.
+            next_page: the page to open after the login.
             browser: the token of this browser's cookie; empty for a new one.
             now: the time.
 
         Raises:
-            LoginRefused: the provider does not answer as it should.
+            LoginRefused: the provider does not answer correctly.
         """
         try:
             client = await self._discovered(now)
@@ -164,17 +163,17 @@ class Login:
         return BegunLogin(begun["url"], browser)
 
     async def finish(self, answer: Mapping[str, str], browser: str, now: datetime) -> FinishedLogin:
-        """Return who is back.
+        """Return the person who came back.
 
         Args:
-            answer: what the provider sent along: the code and the state, or an error.
+            answer: the parameters from the provider: the code and the state, or an error.
             browser: the token of this browser's cookie.
             now: the time.
 
         Raises:
             LoginRefused: it is not the answer to a login that this browser began, or proves nothing.
         """
-        if "error" in answer and "state" not in answer:  # some forget it; nothing is let in by it
+        if "error" in answer and "state" not in answer:  # some providers omit it; it does not let anyone in
             raise self._denied(answer["error"])
         data, next_page = self._taken(answer.get("state", ""), browser, now)
         if answer.get("iss", self.provider.issuer) != self.provider.issuer:
@@ -195,7 +194,7 @@ class Login:
         return FinishedLogin(known, next_page)
 
     async def way_out(self, now: datetime) -> str | None:
-        """Return where a person can end their session at the provider; None if it offers that nowhere."""
+        """Return where a person can end their session at the provider; None if it offers no such address."""
         try:
             client = await self._discovered(now)
             if "end_session_endpoint" not in client.server_metadata:
@@ -207,7 +206,7 @@ class Login:
         return str(out["url"])
 
     def _taken(self, state: str, browser: str, now: datetime) -> tuple[dict[str, str], str]:
-        """Return what was kept for a state, once: nothing that is sent again finds it."""
+        """Return what was kept for a state, once: a repeated request finds nothing."""
         mine = (
             (_begun.c.state_hash == hash_of(state))
             & (_begun.c.browser_hash == hash_of(browser))
@@ -221,10 +220,10 @@ class Login:
         return json.loads(row.data), row.next_page
 
     async def _discovered(self, now: datetime) -> StarletteOAuth2App:
-        """Return the client, with what the provider says of itself: asked again after a while.
+        """Return the client, with the provider's metadata, which is refreshed after a while.
 
         Raises:
-            LoginRefused: that is not the provider of the settings.
+            LoginRefused: the metadata is not that of the provider in the settings.
         """
         if self._client is not None and self._client_until is not None and now < self._client_until:
             return self._client
@@ -233,7 +232,7 @@ class Login:
         if metadata.get("issuer") != self.provider.issuer:
             raise self._refused("login.away", "its metadata names another issuer than PLANGATE_OIDC_ISSUER")
         offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
-        # Authlib takes the provider's list, which may have `none`, or an algorithm with a shared secret.
+        # Authlib accepts the provider's list, which may contain `none`, or an algorithm with a shared secret.
         metadata["id_token_signing_alg_values_supported"] = [one for one in offered if one in _ALGORITHMS]
         self._client, self._client_until = client, now + _METADATA_AGE
         return client
@@ -258,7 +257,7 @@ class Login:
     async def _with_claim(
         self, client: StarletteOAuth2App, token: dict[str, Any], claims: dict[str, Any]
     ) -> Mapping[str, Any]:
-        """Return the claims, asked for at the provider if the token lacks the one that is needed."""
+        """Return the claims; ask the provider for them if the token lacks the one that is needed."""
         if self.provider.claim in claims or "userinfo_endpoint" not in client.server_metadata:
             return claims
         told = dict(await client.userinfo(token=token))
@@ -271,11 +270,9 @@ class Login:
         return self._refused(words, "the provider refuses")
 
     def _refused(self, words: str, why: Exception | str) -> LoginRefused:
-        """Log why a login did not work, without what a provider sent, and return the refusal."""
+        """Log why a login failed, without text from the provider, and return the refusal."""
         reason = why if isinstance(why, str) else type(why).__name__
-        _log.warning(
-            "A login did not work.", action="login_refused", issuer=self.provider.issuer, reason=reason
-        )
+        _log.warning("A login failed.", action="login_refused", issuer=self.provider.issuer, reason=reason)
         return LoginRefused(words)
 
 

@@ -1,4 +1,4 @@
-"""Which decisions a page offers to a person. The worker's admission judges again, and alone counts."""
+"""Choose the decisions that a page offers to a person. The worker judges again; only its verdict counts."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,8 +15,8 @@ from plangate.domain.status import Status, StepStatus
 def may_decide_now(status: Status, identified: Identified, now: datetime) -> bool:
     """Return whether this person's approval or resolution would help this run on now.
 
-    Of the status it reads the state, the requirement, what is still needed and from when which other roles
-    may give it, and who asked, edited and approved.
+    It reads these parts of the status: the state, the requirement, what is still needed, which other roles
+    may give it from when, and who asked, edited and approved.
     """
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:
@@ -34,7 +34,7 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:
         return ()
-    # How it is proved is asked for later: who may decide does not depend on it.
+    # The proof is asked for later: who may decide does not depend on it.
     approver = approver.model_copy(update={"assurance": Assurance.SIGNED})
     barred = (status.requester, *status.authors)
     if status.state == Phase.HELD:

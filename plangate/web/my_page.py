@@ -1,4 +1,4 @@
-"""What a person's own page shows: their keys with what counts of them, and delegations."""
+"""Show a person's own page: their keys, whether each counts, and their delegations."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,9 +16,9 @@ class KeyState(StrEnum):
     """Whether a key counts.
 
     Attributes:
-        PROPOSED: it does not yet: neither the list of people nor an enroller has it.
+        PROPOSED: it does not count yet: it is not in the list of people, and no enroller has confirmed it.
         COUNTS: decisions that it signs count.
-        LATER: it counts from a later time on.
+        LATER: it counts from a later time.
         ENDED: it has ended, or was revoked.
     """
 
@@ -37,7 +37,7 @@ class OwnKey:
         name: what they call it; empty if it was not registered here.
         public: the line for the list of people.
         used_at: when it last signed here.
-        until: when it ends or ended, if the list says so.
+        until: when it ends or ended, if the list names a time.
     """
 
     key_id: str

@@ -1,7 +1,7 @@
-"""What a session has opened: plans, to the end of every fold, and files that a page alone does not show.
+"""Keep what a session has opened: plans, to the end of every fold, and files that pages do not show.
 
-Only such plans may be approved several at once. A plan with a PDF, or a file that no page shows, may be
-approved once that was opened on its own or downloaded. That a person had it says nothing of what they read.
+Only such plans may be approved together. A plan with a PDF, or a file that no page shows, may be approved
+once that file was opened on its own or downloaded. This does not prove that the person read it.
 """
 
 from datetime import datetime
@@ -34,7 +34,7 @@ _files = Table(
 
 
 class Opened:
-    """Keeps them in the web server's database, as long as a session may last."""
+    """Keeps them in the web server's database for as long as a session may last."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""The two ceremonies of passkeys: to sign a decision, and to register a new passkey.
+"""Perform the two passkey ceremonies: signing a decision, and registering a new passkey.
 
 A page carries the options as JSON; `static/passkey.js` hands them to the browser, and returns its answer.
 """
@@ -23,7 +23,7 @@ REGISTERED_WITHIN: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 300_000  # milliseconds that the browser waits for the person
 _ALGORITHMS: Final = (-7, -8, -257)  # ES256, EdDSA, RS256
 _USER_ID_BYTES: Final = 32
-_LONGEST: Final = 20_000  # characters of what a browser returns
+_LONGEST: Final = 20_000  # characters of a browser's answer
 
 
 class Registered(Frozen):
@@ -37,9 +37,9 @@ def request_options(challenge: bytes, place: WebPlace, credential_ids: Sequence[
     """Return the options, as JSON, to sign a challenge.
 
     Args:
-        challenge: that of the claims which are signed.
+        challenge: the challenge of the claims to sign.
         place: its host is the RP id.
-        credential_ids: which passkeys may sign; empty for any that the browser finds for this host.
+        credential_ids: the passkeys that may sign; empty for any that the browser finds for this host.
     """
     return json.dumps(
         {
@@ -53,7 +53,7 @@ def request_options(challenge: bytes, place: WebPlace, credential_ids: Sequence[
 
 
 def asserted(said: str) -> Assertion | None:
-    """Return the assertion that a browser returned as JSON; None if it is none."""
+    """Return the assertion that a browser returned as JSON; None if it is invalid."""
     try:
         return assertion_of(json.loads(said)) if len(said) <= _LONGEST else None
     except (ValueError, RecursionError):
@@ -81,7 +81,7 @@ def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Regis
     """Return the passkey that a browser returned as JSON for one of these challenges.
 
     Raises:
-        ValueError: it is no new passkey of this place, or its key is of a kind that is not accepted.
+        ValueError: it is not a new passkey for this place, or its type of key is not accepted.
     """
     from webauthn import verify_registration_response  # noqa: PLC0415  no other page needs it
     from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415
@@ -105,13 +105,13 @@ def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Regis
         return Registered(
             public=passkey_of(made.credential_public_key), credential_id=encoded(made.credential_id)
         )
-    raise ValueError("the browser's answer is not that of a new passkey")
+    raise ValueError("the browser's answer is not a new passkey")
 
 
 def registration_challenges(own: Ed25519PrivateKey, subject: str, now: datetime) -> tuple[bytes, ...]:
     """Return the challenges by which ``subject`` (a session, an invitation) may register a passkey now.
 
-    The first is that of a page that is drawn now. They follow from the server's key, so nothing is kept.
+    The first is for pages made now. They are derived from the server's key, so nothing is stored.
     """
     period = int(now.timestamp() // REGISTERED_WITHIN.total_seconds())
     secret = hashlib.sha256(b"plangate-registration" + own.private_bytes_raw()).digest()

@@ -1,4 +1,4 @@
-"""Where the inbox listens, and the address that people type: origin, links and cookies follow from it."""
+"""Hold where the inbox listens, and the address that people type, which sets origin, links and cookies."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -28,7 +28,7 @@ class WebPlace:
 
     @property
     def netloc(self) -> str:
-        """The host, and the port if it is not the scheme's own, as the Host header has it."""
+        """The host, and the port if it is not the scheme's default, as in the Host header."""
         return urlsplit(self.url).netloc
 
     @property
@@ -38,12 +38,12 @@ class WebPlace:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether people can reach it from this machine only, by its address."""
+        """Whether its address can be reached only from this machine."""
         return is_loopback(self.name)
 
     @property
     def is_secure(self) -> bool:
-        """Whether it is reached by https."""
+        """Whether its address uses https."""
         return self.url.startswith("https://")
 
 
@@ -58,7 +58,7 @@ def place_of(settings: Settings) -> WebPlace:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine alone."""
+    """Return whether a host means this machine only."""
     name = host.lower().strip("[]")
     if name in _LOOPBACK_NAMES or name.endswith(".localhost"):
         return True

@@ -1,7 +1,7 @@
-"""A plan as a form: one field for each value that its tools take, and the plan that a form brings back.
+"""Turn a plan into a form, with a field for each value that its tools accept, and a form into a plan.
 
-The form carries the plan that it was made from, so that a plan that is replaced meanwhile loses nothing of
-what was typed.
+The form carries the plan that it was made from. If that plan is replaced meanwhile, nothing that was typed is
+lost.
 """
 
 import json
@@ -29,7 +29,7 @@ from plangate.web.form_fields import (
 from plangate.web.schemas import Schema
 
 Schemas: TypeAlias = Mapping[str, Schema]
-"""What tools take, by their names."""
+"""What tools accept, by name."""
 NO_SCHEMAS: Final[Schemas] = {}
 
 
@@ -49,7 +49,7 @@ class PlanForm:
 
     Attributes:
         base: the plan that it was made from, as JSON.
-        faults: what is wrong, and belongs to no field.
+        faults: what is wrong and belongs to no field.
     """
 
     base: str
@@ -60,22 +60,22 @@ class PlanForm:
 
     @property
     def has_faults(self) -> bool:
-        """Whether anything is known to be wrong."""
+        """Whether there are known faults."""
         fields = [self.summary, self.not_before, *(field for step in self.steps for field in step.fields)]
         return bool(self.faults) or any(field.fault for field in fields)
 
     def with_faults(self, faults: Iterable[Fault]) -> "PlanForm":
-        """Return the form with these faults above it, as where the whole plan is typed as JSON."""
+        """Return the form with these faults above it, as when the whole plan is typed as JSON."""
         return replace(self, faults=tuple(map(str, faults)))
 
     def faults_at_fields(self, faults: Iterable[Fault]) -> list[Fault]:
-        """Return faults of the plan that the form brings back, in which struck steps are not counted."""
+        """Return faults of the submitted plan, in which struck steps are not counted."""
         kept = [step.number - 1 for step in self.steps if not step.is_struck]
         return [_counted(fault, kept) for fault in faults]
 
 
 class FormFaults(Exception):
-    """A form brings back no plan; ``faults`` says why, by the paths of the plan that it was made from."""
+    """A submitted form has no valid plan; ``faults`` says why, by paths in the plan it was made from."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("; ".join(map(str, faults)))
@@ -93,10 +93,10 @@ def form_of(
     """Return the form of a plan.
 
     Args:
-        plan: what it is made from.
-        schemas: what its tools take, as far as that is known.
-        typed: what its fields hold instead.
-        faults: what is wrong, each shown at the field that it belongs to.
+        plan: the plan that it is made from.
+        schemas: what its tools accept, as far as that is known.
+        typed: the content of its fields instead.
+        faults: what is wrong, each shown at its field.
         said: why a worker refused the plan, which names values as ``step 1, to``.
     """
     left = list(faults)
@@ -116,10 +116,10 @@ def form_of(
 
 
 def plan_from(base: ProposedPlan, typed: Mapping[str, str], schemas: Schemas = NO_SCHEMAS) -> ProposedPlan:
-    """Return the plan that the fields of a form bring back, which was made by the same schemas.
+    """Return the plan in the fields of a form that was made from the same schemas.
 
     Raises:
-        FormFaults: they bring none.
+        FormFaults: they contain no valid plan.
     """
     whole: dict[str, Any] = json.loads(_base(base))
     faults: list[Fault] = []
@@ -150,7 +150,7 @@ def plan_in_json(text: str) -> ProposedPlan:
     """Return the plan that a person typed as JSON.
 
     Raises:
-        FormFaults: it is none.
+        FormFaults: it is not a valid plan.
     """
     try:
         return plan_shaped(json_value(text))
@@ -161,7 +161,7 @@ def plan_in_json(text: str) -> ProposedPlan:
 
 
 def json_of(plan: ProposedPlan) -> str:
-    """Return a plan as JSON to be edited; characters that cannot be seen are escapes."""
+    """Return a plan as JSON for editing; invisible characters are escaped."""
     text = json.dumps(plan.model_dump(mode="json"), indent=2, ensure_ascii=False)
     return text if many_lines(text) == text else json.dumps(plan.model_dump(mode="json"), indent=2)
 
@@ -189,7 +189,7 @@ def _fields(plan: ProposedPlan, schemas: Schemas) -> Iterator[FormField]:
 
 
 def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault], said: str) -> FormField:
-    """Return a field with what was typed and its faults, which are taken out of ``left``."""
+    """Return a field with the typed text and its faults, which are removed from ``left``."""
     text = field.text if typed is None else _typed_in(field, typed)
     own = [fault for fault in left if fault.path[: len(field.path)] == field.path]
     left[:] = [fault for fault in left if fault not in own]
@@ -202,7 +202,7 @@ def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault]
 
 
 def _typed_in(field: FormField, typed: Mapping[str, str]) -> str:
-    """Return what was typed in a field; of a time what the page's script made of it, in UTC, if it ran."""
+    """Return the text of a field; for a time, its form in UTC by the page's script, if the script ran."""
     if field.kind is not Kind.TIME:
         return typed.get(field.name, field.text)
     in_utc = typed.get(f"{field.name}_utc", "")
@@ -210,7 +210,7 @@ def _typed_in(field: FormField, typed: Mapping[str, str]) -> str:
 
 
 def _put(whole: Any, path: FaultPath, value: JsonValue) -> None:
-    """Set a value whose object is there; ``Any`` stands for JSON."""
+    """Set a value whose object exists; ``Any`` stands for JSON."""
     *above, last = path
     for part in above:
         whole = whole[part]

@@ -1,7 +1,7 @@
-"""Passkeys that people proposed on this web server, and invitations to propose one.
+"""Keep the passkeys that people proposed on this web server, and invitations to propose one.
 
 A proposal proves nothing: a key counts once it is in the list of people, or an enroller has confirmed it.
-Invitations are kept as SHA-256, so that a copy of the database lets no one propose a key.
+Only the SHA-256 of an invitation is stored, so a copy of the database lets no one propose a key.
 """
 
 import secrets
@@ -18,14 +18,14 @@ from plangate.web.database import METADATA, hash_of
 from plangate.web.passkeys import Registered
 
 INVITED_FOR: Final = timedelta(hours=24)
-MOST_KEYS: Final = 20  # that one person can have proposed
+MOST_KEYS: Final = 20  # that one person can propose
 _TOKEN_BYTES: Final = 32
 
 _keys = Table(
     "proposed_keys",
     METADATA,
     Column("key_id", String, primary_key=True),
-    Column("person", String, nullable=False, index=True),  # as `identity` spells it
+    Column("person", String, nullable=False, index=True),  # as `identity` normalizes it
     Column("name", String, nullable=False),
     Column("public", String, nullable=False),
     Column("credential_id", String, nullable=False),
@@ -60,7 +60,7 @@ class ProposedKey(Frozen):
 
 
 class TooManyKeys(ValueError):
-    """The person has proposed as many keys as one may."""
+    """The person has reached the limit of proposed keys."""
 
 
 class KeyOfAnother(ValueError):
@@ -82,13 +82,13 @@ class Proposals:
         return tuple(map(_read, rows))
 
     def keys(self) -> tuple[tuple[str, ProposedKey], ...]:
-        """Return every passkey that was registered here, oldest first, after its person's folded name."""
+        """Return every passkey that was registered here, oldest first, each with its person's folded name."""
         with self._engine.begin() as connection:
             rows = connection.execute(select(_keys).order_by(_keys.c.created_at)).all()
         return tuple((row.person, _read(row)) for row in rows)
 
     def propose(self, person: str, name: str, made: Registered, now: datetime) -> str:
-        """Keep a new passkey of a person, and return its thumbprint; one that is kept already stays as it is.
+        """Keep a new passkey of a person, and return its thumbprint; a known passkey is not changed.
 
         Raises:
             TooManyKeys: the person has `MOST_KEYS`.
@@ -123,7 +123,7 @@ class Proposals:
             )
 
     def note_used(self, person: str, credential_id: str, now: datetime) -> None:
-        """Write down that a passkey of a person has signed."""
+        """Record that a passkey of a person has signed."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(_keys)
@@ -145,7 +145,7 @@ class Proposals:
         return token
 
     def invited(self, token: str, now: datetime) -> str | None:
-        """Return the person whom an invitation is for; None if it was used, has ended or never was."""
+        """Return the person whom an invitation is for; None if it was used, has expired or never existed."""
         with self._engine.begin() as connection:
             row = connection.execute(
                 select(_invitations).where(_invitations.c.token_hash == hash_of(token))
@@ -153,7 +153,7 @@ class Proposals:
         return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
 
     def use_invitation(self, token: str, now: datetime) -> str | None:
-        """Use an invitation up, and return the person whom it is for; None as `invited`."""
+        """Use an invitation, and return the person whom it is for; None as for `invited`."""
         with self._engine.begin() as connection:
             row = connection.execute(
                 delete(_invitations)

@@ -1,7 +1,7 @@
-"""How a decision on a page is proved: by nothing but the name, by the login, or by a passkey.
+"""Prove a decision on a page: by only a name, by a login, or by a passkey.
 
-The page asks for the least that the run's rules take. The worker's admission judges the proof, and alone
-counts.
+The page asks for the weakest proof that the run's rules accept. The worker judges the proof, and only its
+verdict counts.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from plangate.web.visitors import Visitor, Web
 
 
 class Way(StrEnum):
-    """How a decision is proved.
+    """The way a decision is proven.
 
     Attributes:
-        NAME: by the name alone.
-        LOGIN: the web server attests that the person is logged in.
-        PASSKEY: by a passkey of the person's.
+        NAME: only by the name.
+        LOGIN: by the web server, which attests that the person is logged in.
+        PASSKEY: by the person's passkey.
     """
 
     NAME = "name"
@@ -43,10 +43,10 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proving:
-    """What a decision needs, and how this person can give it here.
+    """The proof that a decision needs, and how this person can give it here.
 
     Attributes:
-        least: what the run's rules take.
+        least: the weakest proof that the run's rules accept.
         way: how it is given; None if this person cannot give it here.
         passkeys: the person's passkeys that count.
         proposed: those that the person registered on this web server.
@@ -59,25 +59,25 @@ class Proving:
 
     @property
     def credential_ids(self) -> list[str]:
-        """Which passkeys may sign: those that count, if all were registered here; else the browser asks."""
+        """The passkeys that may sign: those that count, if all were registered here; else empty."""
         ids = {one.key_id: one.credential_id for one in self.proposed}
         counting = [key.id for key in self.passkeys]
         return [ids[one] for one in counting] if ids.keys() >= set(counting) else []
 
 
 async def proving_of(web: Web, status: Status, choice: Choice, visitor: Visitor) -> Proving:
-    """Return how this visitor proves such a decision on this run."""
+    """Return how this visitor proves this kind of decision on this run."""
     return await proving_for(web, _least(status, choice), visitor)
 
 
 async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
-    """Return how this visitor gives a proof that is at least so strong.
+    """Return how this visitor gives a proof of at least this strength.
 
-    A passkey that was only proposed is offered too: the list of people may have it since a moment ago.
+    A passkey that was only proposed is offered too: it may just have been added to the list of people.
     """
     passkeys = counting_passkeys(visitor.people, visitor.name, now())
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
-    # A login is attested although no worker may trust this server: the refusal says so, and what to set.
+    # A login is attested even if workers may not trust this server: the refusal then says what to set.
     if visitor.session.assurance >= Assurance.LOGIN and least <= Assurance.LOGIN:
         way: Way | None = Way.LOGIN
     elif least is Assurance.TYPED:
@@ -94,7 +94,7 @@ def counting_passkeys(people: People | None, name: str, at: datetime) -> tuple[K
 
 
 def strictest_way(ways: Iterable[Way | None]) -> Way | None:
-    """Return the way that proves decisions which each need one of these; None if one cannot be proved."""
+    """Return one way to prove decisions that each need one of these; None if one cannot be proven."""
     order = (None, Way.PASSKEY, Way.LOGIN, Way.NAME)
     return min(ways, key=order.index)
 
@@ -109,11 +109,11 @@ def proven(
     """Return the decision of a confirmation with its token.
 
     Args:
-        confirmation: as the person confirmed it.
-        way: how it is proved.
+        confirmation: what the person confirmed.
+        way: how it is proven.
         own: the key of this server, for logins.
-        assertion: of a passkey.
-        batch: the claims of all approvals that the assertion makes, if it makes several.
+        assertion: that of a passkey.
+        batch: the claims of all approvals that the assertion signs, if it signs several.
     """
     match way:
         case Way.NAME:

@@ -1,4 +1,4 @@
-"""What lists of runs show and search, one row for each run, so that no list has to read every trail.
+"""Index what lists of runs show and search, one row per run, so that lists need not read every trail.
 
 It is made from the trails and can be deleted at any time. A row has the head hash of the trail that it was
 made from. What has changed is found by `plangate.records.moved`.
@@ -38,9 +38,9 @@ from plangate.web.contacts import contacts_in
 from plangate.web.index_tables import contacts, lines, metadata, needs, progress
 
 AT_ONCE: Final = 100
-"""Trails that one request reads at most; the rest is read after it."""
+"""The most trails that one request reads; the rest are read after it."""
 _NAMED_AT_ONCE: Final = 500  # ids in one query
-_LONGEST_TEXT: Final = 20_000  # characters that are searched
+_LONGEST_TEXT: Final = 20_000  # searchable characters
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _RELIEFS: Final = TypeAdapter(tuple[Relief, ...])
 _PROGRESS: Final = update(progress)
@@ -49,7 +49,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Unread:
-    """The runs whose trails are still to be read, and the checkpoint that has been looked at then."""
+    """The runs whose trails are still to be read, and the checkpoint that is covered then."""
 
     ids: list[str] = field(default_factory=list)
     checkpoint: int = 0
@@ -60,7 +60,7 @@ class RunIndex:
 
     Args:
         database: the records.
-        path: of the index, a SQLite file.
+        path: the file of the index, in SQLite.
     """
 
     def __init__(self, database: Database, path: Path) -> None:
@@ -80,7 +80,7 @@ class RunIndex:
         """
         before = self._begun
         async with self._turn:
-            if self._begun == before:  # else another request began after this one came
+            if self._begun == before:  # else another request began after this one arrived
                 self._begun += 1
                 await asyncio.to_thread(self._read_some)
         if self._unread.ids and (self._rest is None or self._rest.done()):
@@ -132,7 +132,7 @@ def _opened(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def fast(connection: Any, _: object) -> None:
-        # What is lost with the machine is made again.
+        # Anything lost with the machine is made again.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
 
@@ -145,7 +145,7 @@ def _opened(path: Path) -> Engine:
 
 
 def _moved(records: Connection, index: Connection, installation: str) -> _Unread:
-    """Return the runs whose rows are not those of their trails as they are now."""
+    """Return the runs whose rows do not match the current state of their trails."""
     number = newest_number(records)
     known = index.execute(select(progress)).one_or_none()
     if known is None or known.installation != installation or (known.checkpoint or 0) > number:
@@ -173,7 +173,7 @@ def _stale(index: Connection, heads: dict[str, str]) -> set[str]:
 
 
 def _enter(records: Connection, index: Connection, ids: Sequence[str]) -> None:
-    """Make the rows of these runs anew."""
+    """Make the rows of these runs again."""
     if not ids:
         return
     found = {row.workflow_id: row for row in records.execute(select(runs).where(runs.c.workflow_id.in_(ids)))}
@@ -234,7 +234,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
 
 
 def _need(index: Connection, status: Status | None) -> int | None:
-    """Return the number of what the run waits for: many runs wait for the same."""
+    """Return the number of the row of what the run waits for; many runs share a row."""
     if status is None or status.requirement is None:
         return None
     text = json.dumps(
@@ -261,12 +261,12 @@ def _reached(status: Status | None) -> set[str]:
 
 
 def reliefs_in(text: str) -> tuple[Relief, ...]:
-    """Return from when which other roles may approve, as the index writes it."""
+    """Return which other roles may approve from when, in the format of the index."""
     return _RELIEFS.validate_json(text)
 
 
 @lru_cache(maxsize=1_000)
 def waits_for(text: str) -> tuple[Requirement, tuple[Need, ...]]:
-    """Return a requirement and what of it is still needed, as the index writes them."""
+    """Return a requirement and what is still needed, in the format of the index."""
     requirement, still = json.loads(text)
     return Requirement.model_validate_json(requirement), tuple(Need(**one) for one in still)

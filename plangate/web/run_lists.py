@@ -1,4 +1,4 @@
-"""The runs of a list, as its page shows them, and the search that narrows it."""
+"""Read the runs of a list for its page, and the search that narrows it."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ MOST_PAGES: Final = 10_000
 _NAMED_AT_ONCE: Final = 500  # ids in one query
 STATES: Final = (*(one.value for one in Phase if one is not Phase.CLOSED), *(one.value for one in Outcome))
 ALIKE: Final = (lines.c.state, lines.c.needs, lines.c.requester, lines.c.authors, lines.c.approved_by)
-"""What tells who may see a run."""
+"""The columns that decide who may see a run."""
 _SHOWN: Final = [column for column in lines.c if column.name not in ("text", "tools")]
 
 
@@ -56,7 +56,7 @@ class Which(StrEnum):
 
 
 class Search(Frozen):
-    """What narrows a list; an empty part does not. ``since`` and ``before`` are days, both included."""
+    """The filters of a list; an empty one matches all. ``since`` and ``before`` are days, both included."""
 
     text: str = Field(default="", max_length=200)
     requester: str = Field(default="", max_length=200)
@@ -69,7 +69,7 @@ class Search(Frozen):
     @field_validator("since", "before", mode="before")
     @classmethod
     def _day(cls, value: object) -> object:
-        """Let what is no day, such as an empty field of a form, narrow nothing."""
+        """Ignore anything that is not a day, such as an empty field of a form."""
         try:
             return date.fromisoformat(value) if isinstance(value, str) else value
         except ValueError:
@@ -78,16 +78,16 @@ class Search(Frozen):
     @field_validator("state")
     @classmethod
     def _known(cls, value: str) -> str:
-        """Let a state that there is not narrow nothing."""
+        """Ignore an unknown state."""
         return value if value in STATES else ""
 
     @property
     def is_narrow(self) -> bool:
-        """Whether anything narrows the list."""
+        """Whether any filter is set."""
         return self.model_copy(update={"page": 1}) != Search()
 
     def query(self, page: int) -> str:
-        """Return the query of the address of this search, at another page."""
+        """Return the URL query of this search, for another page."""
         named = {
             "text": self.text,
             "requester": self.requester,
@@ -105,7 +105,7 @@ class Line:
     """One run of a list.
 
     Attributes:
-        preview: what the step does at which it is held, else its first one.
+        preview: what the step does at which it is held, or else its first step.
         more: how many further steps there are.
         held_step: the number of the step at which it is held; 0 if it is not.
         unlike: which steps its state leaves out.
@@ -128,7 +128,7 @@ class Found:
 
     Attributes:
         next_page: whether there are more.
-        unread: how many runs are still to be read, so that the list may lack them.
+        unread: how many runs are still to be read and may be missing from the list.
     """
 
     lines: tuple[Line, ...]
@@ -162,7 +162,7 @@ async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
 
 
 def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
-    """Return whether a visitor may see the run of a row; ``texts`` are what runs wait for, by number."""
+    """Return whether a visitor may see the run of a row; ``texts`` says what runs wait for, by number."""
     return visitor.sight.shows(_seen(row, texts))
 
 
@@ -174,7 +174,7 @@ def audited(index: RunIndex, visitor: Visitor, workflow_ids: Sequence[str]) -> f
 
 
 def indexed(index: RunIndex, workflow_ids: Sequence[str]) -> frozenset[str]:
-    """Return those of these ids that are runs of the index."""
+    """Return those of these ids that are in the index."""
     return frozenset(row.workflow_id for row in _named(index, workflow_ids))
 
 
@@ -206,7 +206,7 @@ def _rows(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> It
     if which is Which.FOR_ME:
         helped = [number for number, text in texts.items() if _may_help(text, visitor.identified)]
         query = query.where(lines.c.needs.in_(helped))
-    known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same, and are of the same people
+    known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same thing and involve the same people
     for row in index.rows(query):
         alike = (row.state, row.needs, row.requester, row.authors, row.approved_by, row.reliefs)
         if alike not in known:
@@ -251,7 +251,7 @@ def _narrowed(query: Select[Any], search: Search) -> Select[Any]:
 
 
 def _may_help(text: str, visitor: Identified) -> bool:
-    """Return whether this person could decide, now or later, on any run that waits for this."""
+    """Return whether this person could decide, now or later, on a run that waits for this."""
     requirement, still = waits_for(text)
     reliefs = reliefs_of(requirement.escalations, _LONG_AGO)
     parts = {"requirement": requirement, "still_needed": still, "reliefs": reliefs}
@@ -262,12 +262,12 @@ def _may_help(text: str, visitor: Identified) -> bool:
 
 
 def _status(row: Row[Any], texts: dict[int, str]) -> Status:
-    """Return as much of a run's status as tells who may decide on it now."""
+    """Return the part of a run's status that decides who may decide on it now."""
     return _seen(row, texts).model_copy(update={"reliefs": reliefs_in(row.reliefs)})
 
 
 def _seen(row: Row[Any], texts: dict[int, str]) -> Status:
-    """Return as much of a run's status as tells who may see it."""
+    """Return the part of a run's status that decides who may see it."""
     requirement, still = waits_for(texts[row.needs]) if row.needs in texts else (None, ())
     return _part(
         state=row.state,
@@ -281,7 +281,7 @@ def _seen(row: Row[Any], texts: dict[int, str]) -> Status:
 
 
 def _part(**parts: Any) -> Status:
-    """Return a status that has these parts alone."""
+    """Return a status with only these parts."""
     return Status.model_construct(**parts)
 
 

@@ -1,4 +1,4 @@
-"""Read what the page of a run shows: its status, and what is known besides it."""
+"""Read what the page of a run shows: its status, and related facts."""
 
 import asyncio
 from contextlib import suppress
@@ -36,7 +36,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)
-    with suppress(RecordsMissing):  # no worker has taken it up yet
+    with suppress(RecordsMissing):  # no worker has started it yet
         await web.index.refresh()
     if any(not one.workflow_id for one in status.duplicates):
         status = await asyncio.to_thread(named_duplicates, web.gate.database, visitor, status)
@@ -51,7 +51,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
 
 
 async def note_shown(web: Web, visitor: Visitor, view: RunView) -> None:
-    """Write down that a page shows a plan to a person who may decide on it."""
+    """Record that a page shows a plan to a person who may decide on it."""
     status = view.status
     if view.offers and status.fingerprint:
         await asyncio.to_thread(

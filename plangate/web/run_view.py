@@ -1,6 +1,6 @@
-"""What the page of a run shows: a view of its checked status, for the template.
+"""Build the view of a run's checked status that the template shows.
 
-Everything that will run is in it, whole. A plan with a fold that was not opened cannot be approved.
+It contains everything that will run, whole. A plan with an unopened fold cannot be approved.
 """
 
 from collections.abc import Collection, Container, Iterator, Sequence
@@ -35,22 +35,22 @@ IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
 NOT_BEGUN: Final = "not_begun"
 _SERIOUS: Final = ("gap", "host", "letters")
-"""The marks of what a text hides, the most serious first."""
+"""The marks for what a text hides, the most serious first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What is known besides a run's own status.
+    """Facts besides a run's own status.
 
     Attributes:
         people: the list of people; None without one.
-        known: the recipients and hosts that executed runs reached which the visitor may see; None if that
-            is not known.
-        familiar: the tools of which the visitor may see so many executed runs that a new recipient matters.
-        last: the difference to the last executed plan that is alike, if there is one.
+        known: the recipients and hosts reached by executed runs that the visitor may see; None if unknown.
+        familiar: the tools with enough executed runs that the visitor may see for a new recipient to matter.
+        last: the difference from the last similar executed plan, if there is one.
         tools: the tools of runs that the visitor may see, if the summary may name one.
-        is_same_requester: whether that was requested by the same person; else it reached the same.
-        may_draft: whether a worker can draft the plan anew; False if every one that runs has no model.
+        is_same_requester: whether the same person requested that plan; otherwise it reached the same
+            recipients.
+        may_draft: whether a worker can redraft the plan; False if no running worker has a model.
         not_told: what could not be delivered, for those who may know.
     """
 
@@ -73,7 +73,7 @@ class FileView:
 
     Attributes:
         is_shown: whether a browser can show it.
-        is_whole: whether the page itself shows all of it, as it does of an image.
+        is_whole: whether the page itself shows all of it, as with an image.
     """
 
     name: str
@@ -90,8 +90,8 @@ class StepView:
     """One step.
 
     Attributes:
-        state: the name of its state: empty while it is still to begin, ``not_begun`` where the run stopped
-            or ended before it.
+        state: the name of its state: empty while it has yet to begin, ``not_begun`` where the run stopped or
+            ended before it.
     """
 
     number: int
@@ -130,9 +130,9 @@ class Times:
     """When the plan runs.
 
     Attributes:
-        first: when it begins at the earliest, while it is in review; None if at once.
-        waits_until: until when the approved plan waits; None if it does not.
-        is_never: whether no time is left.
+        first: its earliest start, while it is in review; None if it can begin immediately.
+        waits_until: until when the approved plan waits; None if it does not wait.
+        is_never: whether no time is left to begin.
         windows: each window's name and its times.
         freezes: each freeze's name and its times.
     """
@@ -149,17 +149,17 @@ class RunView:
     """The page of a run.
 
     Attributes:
-        status: as it was checked.
+        status: the checked status.
         unlike: which steps the state of the run leaves out.
-        digest: everything that runs, in a line.
+        digest: everything that runs, in one line.
         contradictions: where the words of the plan or its request disagree with the steps.
-        others: what else to look at, of all steps, the most serious first.
+        others: what else to look at in the steps, the most serious first.
         wanted: what the run waits for, and who can give it.
-        troubles: what delays the run, but for what no one can give: the status has that.
+        troubles: what delays the run, except for what no one can give, which the status has.
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
-        cannot_ask: whether they could ask for changes, if a worker could draft the plan anew.
+        cannot_ask: whether they could ask for changes if a worker could redraft the plan.
         folds: the names of all folds.
     """
 
@@ -186,17 +186,17 @@ class RunView:
 
     @property
     def has_no_worker(self) -> bool:
-        """Whether no worker answers for the run, which therefore does not go on."""
+        """Whether no worker answers for the run, which therefore does not continue."""
         return self.status.source.endswith(NO_WORKER)
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has ended, so that no step begins any more."""
+        """Whether the run has ended, so no step will begin."""
         return is_over(self.status)
 
     @property
     def is_partly_done(self) -> bool:
-        """Whether it has to be told apart what happened and what did not."""
+        """Whether the page must distinguish what happened from what did not."""
         return is_partly_done(self.status)
 
     @property
@@ -206,7 +206,7 @@ class RunView:
 
     @property
     def marks(self) -> tuple[Note, ...]:
-        """All that is to be looked at, but for duplicates."""
+        """Everything to look at, except duplicates."""
         return (*self.contradictions, *self.others)
 
 

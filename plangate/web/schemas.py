@@ -1,6 +1,6 @@
-"""What a tool's JSON schema says of one value: as much of it as a form needs.
+"""Read what a tool's JSON schema says about one value, as far as a form needs it.
 
-A worker checks the whole: patterns and formats are left to it, since a schema may be an outsider's.
+A worker checks the rest, including patterns and formats, because outsiders may have written the schema.
 """
 
 import json
@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 Schema: TypeAlias = Mapping[str, Any]
 """A JSON schema, or a part of one."""
-_DEEPEST: Final = 8  # references that lead to others
+_DEEPEST: Final = 8  # references that lead to other references
 _MOST_HELP: Final = 400
 _MOST_NAMED: Final = 12
 _BOUNDS: Final = (
@@ -35,12 +35,12 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a schema says of one value.
+    """What a schema says about one value.
 
     Attributes:
-        ways: the schemas of which it must fit one; empty if anything goes.
-        is_required: whether it cannot be left out.
-        help: what it is, in the words of the tool's author.
+        ways: the schemas of which it must match one; empty if any value is valid.
+        is_required: whether it must be present.
+        help: its description by the tool's author.
     """
 
     ways: tuple[Schema, ...] = ()
@@ -53,14 +53,14 @@ class Rules:
         return any(way.get("type") == "null" for way in self.ways)
 
     def way_of(self, value: JsonValue, *, is_there: bool) -> Schema:
-        """Return the schema that a value fits by its type; of one that is not there, the first."""
+        """Return the schema that matches the type of a value; for an absent value, the first."""
         ways = [way for way in self.ways if way.get("type") != "null"]
         if not is_there or value is None:
             return ways[0] if ways else {}
         return next((way for way in ways if _is_of_type(value, way.get("type"))), {})
 
     def fault_in(self, value: JsonValue) -> str | None:
-        """Return what is wrong with a value, as what follows its name; None if nothing is known to be."""
+        """Return what is wrong with a value, as the words after its name; None if no fault is known."""
         faults = [next(_faults(way, value), None) for way in self.ways]
         if not faults or None in faults:
             return None
@@ -89,7 +89,7 @@ def rules_for(schema: Schema, root: Schema) -> Iterator[tuple[str, Rules]]:
 
 
 def choices_of(way: Schema) -> tuple[tuple[str, JsonValue], ...]:
-    """Return the values of an enumeration, each with its text; none if texts could be mistaken."""
+    """Return the values of an enumeration, each with its text; empty if texts are ambiguous."""
     listed = way.get("enum")
     if not isinstance(listed, list) or not listed:
         return ()
@@ -105,7 +105,7 @@ def takes_lines(way: Schema) -> bool:
 
 
 def _resolved(node: Any, root: Schema, depth: int = 0) -> Schema:
-    """Return a part of a schema with its reference followed; ``{}``, which says nothing, if it is none."""
+    """Return a part of a schema with its reference resolved; if invalid, ``{}``, which allows anything."""
     if not isinstance(node, Mapping):
         return {}
     name = node.get("$ref")

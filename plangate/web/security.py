@@ -1,7 +1,7 @@
-"""What every answer and every request goes through: host, origin, size, and the headers of a strict page.
+"""Check the host, origin and size of every request, and set strict headers on every answer.
 
 No page has an inline script or style, and none can be framed. A request that changes something must come from
-a page of this origin; the forms carry a token of the session besides (`plangate.web.visitors`).
+a page of this origin; forms also carry a token of the session (`plangate.web.visitors`).
 """
 
 from collections.abc import MutableMapping
@@ -19,7 +19,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 MAX_BODY: Final = 1_000_000
-"""Bytes of a request: a whole edited plan fits, a flood does not."""
+"""The most bytes of a request: a whole edited plan fits, a flood does not."""
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _READS: Final = ("GET", "HEAD", "OPTIONS")
 _HEADERS: Final = {
@@ -37,8 +37,8 @@ class Guarded:
     """An ASGI app behind the checks of this module.
 
     Args:
-        app: what answers the requests that pass.
-        place: where the server stands; requests for another host are refused.
+        app: answers the requests that pass.
+        place: where the server is; requests for another host are refused.
     """
 
     def __init__(self, app: ASGIApp, place: WebPlace) -> None:
@@ -84,7 +84,7 @@ class Guarded:
 
 
 _FOR_MACHINES: Final = ("/healthz", "/readyz")
-"""A health check asks by whatever address it has."""
+"""A health check may use any address."""
 
 
 def _refusal(path: str, status: int, words: str) -> Response:
@@ -112,7 +112,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
-    """Return whether a browser says that another site sent this; a program that says nothing may go on.
+    """Return whether a browser reports that another site sent this; programs, which report nothing, pass.
 
     A program has no cookies of a person; a browser sends at least one of the two headers.
     """
@@ -123,5 +123,5 @@ def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
 
 
 def has_forwarding_header(headers: Headers) -> bool:
-    """Return whether a proxy stands between, so that the Host header proves nothing about the machine."""
+    """Return whether a proxy forwarded the request: its Host header then proves nothing about the machine."""
     return any(name in headers for name in FORWARDED)

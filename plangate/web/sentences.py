@@ -1,22 +1,18 @@
-"""Translate the sentences of Plangate's own code that a page shows: reasons, troubles and refusals.
+"""Translate the sentences of Plangate's code that a page shows: reasons, troubles and refusals.
 
 Such a sentence comes as English text, from a worker, the records or the client. A language file has its
 pattern under ``[said]``, with ``{}`` for each value, and the translation, with ``{0}``, ``{1}`` for the
-values in their order; those under ``[parts]`` stand only inside others. The pattern that says most wins, and
-it fits only if each value is what its place in the translation says:
+values in their order. Patterns under ``[parts]`` match only inside others. The most specific pattern wins,
+and it matches only if each value is of the kind that its place in the translation names:
 
-    {0}   a name or another short word, which stays as it is: no clause is one
-    {0#}  a number, written as the language writes it
-    {0@}  a time or a day, with the language's names
-    {0%}  the working time of a calendar, likewise
-    {0_}  an identifier, such as the name of a tool
-    {0&}  names, and what joins them is translated
-    {0!}  another sentence or part, translated too
-    {0?}  the same, or in quotation marks words of others, which stay
-    {0*}  any words of others, which stay
+    {0} a name or another short word, which is not translated; a clause does not match {0#}  a number, written
+    as the language writes it {0@} a time or a day, with the language's names {0%}  the working time of a
+    calendar, likewise {0_}  an identifier, such as the name of a tool {0&}  names, and what joins them is
+    translated {0!}  another sentence or part, translated too {0?} the same, or words of others, which are put
+    in quotation marks and not translated {0*} any words of others, which are not translated
 
-So a text is translated whole, or stays English whole; names, comments and the words of tools are never
-translated.
+A text is therefore translated whole, or stays English as a whole. Names, comments and the words of tools are
+never translated.
 
     >>> said = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"})
     >>> said("the run ends: rejected"), said("The run ends: rejected"), said("the run ends: else")
@@ -35,7 +31,7 @@ from typing import Final
 from plangate.web.writing import ENGLISH, NUMBER, TIME, WORKING, Writing
 
 _LONGEST: Final = 1_500
-"""Characters of a text that is translated; a longer one has words of others in it."""
+"""The most characters of a text that is translated; a longer text contains words of others."""
 _DEEPEST: Final = 8
 _MOST_SENTENCES: Final = 12
 _LONGEST_NAME: Final = 200
@@ -50,7 +46,7 @@ _OF_A_CLAUSE: Final = re.compile(
     r"|were|it|its|has|have|had|been|be|may|cannot|could|did|does|not|no|because|since|that|this|which|whether"
     r"|so|then|now|if|but|needs|until|with|by|at|on|from|for|to|step|plan)(?![^\s,.;:)])"
 )
-"""What no name has: a value with it is a clause, and another pattern has to know it."""
+"""What names do not contain: a value with it is a clause, and needs another pattern."""
 _BEGIN, _END = "\ue000", "\ue001"  # around words of others
 _OF_OTHERS: Final = re.compile(f"[{_BEGIN}{_END}]")
 
@@ -60,7 +56,7 @@ class _Pattern:
     """A sentence and its translation.
 
     Attributes:
-        literals: what stands before, between and after its values.
+        literals: the text before, between and after its values.
         own: the translation.
         kinds: what each value must be, by its number.
     """
@@ -70,7 +66,7 @@ class _Pattern:
     kinds: Mapping[int, str]
 
     def values(self, text: str) -> tuple[str, ...] | None:
-        """Return the values of a text, each as short as it can be, but not empty; None if it differs."""
+        """Return the values of a text, each as short as possible but not empty; None if it does not match."""
         first, *between = self.literals
         if not between:
             return () if text == first else None
@@ -104,11 +100,11 @@ class Sentences:
         self._translated = lru_cache(maxsize=2_000)(self._translate)
 
     def __call__(self, text: str) -> str:
-        """Return a text in this language; as it is if any of its sentences is not known."""
+        """Return a text in this language, or unchanged if one of its sentences is not known."""
         return "".join(piece for piece, _ in self.pieces(text))
 
     def pieces(self, text: str) -> Sequence[tuple[str, bool]]:
-        """Return a text in this language in pieces, each with whether it stayed as it was."""
+        """Return a text in this language in pieces, each with whether it was left unchanged."""
         can_be = self._whole.is_any and len(text) <= _LONGEST and _BEGIN not in text and _END not in text
         own = self._translated(text) if can_be else None
         return ((text, True),) if own is None else tuple(_split(own))
@@ -128,14 +124,14 @@ class _OneText:
         """Return the translation of one or more sentences, or of clauses between semicolons, or None."""
         key = (text, depth > 0)
         if key not in self._known:
-            self._known[key] = None  # a part that contains itself does not fit
+            self._known[key] = None  # a part that contains itself does not match
             self._known[key] = self._row(_ENDS.split(text), " ", depth) or self._row(
                 text.split("; "), "; ", depth
             )
         return self._known[key]
 
     def _row(self, pieces: Sequence[str], between: str, depth: int) -> str | None:
-        """Return the translation of pieces side by side; what separates them may stand inside one, too."""
+        """Return the translation of adjacent pieces; a piece may contain a separator."""
         if len(pieces) > _MOST_SENTENCES:
             return None
         ends: list[str | None] = [*([None] * len(pieces)), ""]
@@ -149,7 +145,7 @@ class _OneText:
         return ends[0]
 
     def _sentence(self, text: str, depth: int) -> str | None:
-        """Return the translation by the first pattern that fits, with a full stop if the English has one."""
+        """Return the translation by the first matching pattern, with a full stop if the English has one."""
         if (depth or " " in text) and WORKING.fullmatch(text):
             return self._writing.working(text)
         if depth and TIME.fullmatch(text):
@@ -217,7 +213,7 @@ class _OneText:
         return own or (value if _is_name(value) else None)
 
     def _quoted(self, value: str) -> str:
-        """Return words of others in quotation marks; a full stop stands behind them."""
+        """Return words of others in quotation marks, with a full stop after them."""
         words = value.removesuffix(".")
         begin, end = self._writing.quotes
         return f"{begin}{_BEGIN}{words}{_END}{end}{value[len(words) :]}"
@@ -234,7 +230,7 @@ def _split(own: str) -> Iterator[tuple[str, bool]]:
 
 
 class _Patterns:
-    """The patterns of sentences, those that say more first, found by how a text begins."""
+    """The patterns of sentences, the most specific first, found by a text's beginning."""
 
     def __init__(self, sentences: Mapping[str, str]) -> None:
         ordered = sorted(sentences.items(), key=lambda one: len(one[0].replace("{}", "")), reverse=True)
@@ -249,7 +245,7 @@ class _Patterns:
             (self._by_begin.setdefault(begin, []) if is_long else self._anywhere).append((rank, pattern))
 
     def that_may_fit(self, text: str, lower: str) -> Iterator[tuple[_Pattern, str]]:
-        """Yield each pattern that a text may fit, with that text, or with its own in lower case."""
+        """Yield each pattern that may match a text or its lower-case form, with the one that may match."""
         found = [(rank, 0, one, text) for rank, one in (*self._begun(text), *self._anywhere)]
         if lower:
             found += [(rank, 1, one, lower) for rank, one in (*self._begun(lower), *self._anywhere)]

@@ -16,7 +16,7 @@ from plangate.web.gate import Gate
 from plangate.web.place import place_of
 
 GRACE: Final = 3
-"""Seconds that open requests get at the end; an open stream of live updates would wait for ever."""
+"""Seconds that open requests get at the end; a stream of live updates would never end."""
 _log = structlog.get_logger(__name__)
 
 
@@ -49,7 +49,7 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
         asyncio.get_running_loop().add_reader(sys.stdin, _end_with_stdin, server)
     try:
         await server.serve()
-    except SystemExit:  # how uvicorn says that it cannot listen
+    except SystemExit:  # how uvicorn reports that it cannot listen
         raise OperatorError(
             f"The inbox cannot listen on {settings.web_address}: it is in use or not allowed; set "
             "PLANGATE_WEB_ADDRESS to another one."

@@ -1,6 +1,6 @@
-"""Sessions of people who signed in, in a database of the web server's own.
+"""Keep the sessions of people who signed in, in the web server's own database.
 
-A session is named by a random token in a cookie; the database has the token's SHA-256 only, so that a copy of
+A session is named by a random token in a cookie. The database stores only the token's SHA-256, so a copy of
 it lets no one in.
 """
 
@@ -26,7 +26,7 @@ from plangate.web.database import METADATA, WebDatabase, hash_of
 
 IDLE: Final = timedelta(hours=8)
 LONGEST: Final = timedelta(hours=24)
-_NOTED_EVERY: Final = timedelta(minutes=1)  # not each request writes that the session was used
+_NOTED_EVERY: Final = timedelta(minutes=1)  # not every request updates when the session was last used
 _TOKEN_BYTES: Final = 32
 
 _sessions = Table(
@@ -47,8 +47,8 @@ class Session(Frozen):
     Attributes:
         token_hash: the name of the session in the database.
         person: the person's name, as the list of people writes it if there is one.
-        assurance: how sure it is who they are: ``typed`` or ``login``.
-        form_token: what each form of this session carries, against requests forged by other sites.
+        assurance: the proof of who they are: ``typed`` or ``login``.
+        form_token: a token in each form of this session, against requests forged by other sites.
     """
 
     token_hash: str

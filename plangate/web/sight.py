@@ -1,6 +1,6 @@
-"""What one person may see. Every read of runs takes a sight, so that none forgets to ask.
+"""Decide what one person may see. Every read of runs takes a `Sight`, so the check cannot be forgotten.
 
-`plangate.domain.seeing` has the rule: by default everyone of the list sees every run.
+`plangate.domain.seeing` has the rule: by default everyone on the list sees every run.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Sight:
     """What one person may see.
 
     Attributes:
-        viewer: who they are by the list of people now; None if they are not on it, and see nothing.
+        viewer: who they are by the current list of people; None if they are not on it and see nothing.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         auditing: the roles that each of these rules names.
     """
@@ -27,14 +27,14 @@ class Sight:
 
     @property
     def is_auditor(self) -> bool:
-        """Whether every rule of the policy in force lets them see by a role: they may audit the records."""
+        """Whether every rule of the policy in force lets them see by a role, and so audit the records."""
         viewer = self.viewer
         if viewer is None or not self.auditing:
             return False
         return all(ways_of(viewer, roles, ()) for roles in self.auditing)
 
     def audits(self, status: Status) -> bool:
-        """Return whether an auditor counts a run: one that they may see, or that no rule has judged yet."""
+        """Return whether an auditor counts a run: they may see it, or no rule has judged it yet."""
         return self.is_auditor and (status.requirement is None or self.shows(status))
 
     def shows(self, status: Status) -> bool:
@@ -44,7 +44,7 @@ class Sight:
     def is_as_auditor(self, status: Status) -> bool:
         """Return whether they may see a run by a role alone: they neither asked for it, edited or decide it.
 
-        Only where a rule narrows who may see it; such a look goes on the record.
+        Only where a rule narrows who may see it; such a look is recorded.
         """
         requirement, viewer = status.requirement, self.viewer
         if viewer is None or requirement is None or not requirement.seen_by:

@@ -1,4 +1,4 @@
-"""Times for readers: in UTC, which a script turns into their own zone, and how long it is until then."""
+"""Write times for readers: in UTC, which a script converts to their zone, and relative to now."""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def utc(when: datetime) -> str:
 
 
 def times_in(words: Language, html: str) -> Markup:
-    """Return the HTML of a sentence with its times as elements, which a script shows in the reader's zone."""
+    """Return a sentence as HTML with its times as elements, which a script shows in the reader's zone."""
     months = words.writing.months
     return Markup(_RECORDED.sub(lambda one: _elements(one, months), html))  # noqa: S704  digits, and what was escaped
 
@@ -49,7 +49,7 @@ def _elements(found: re.Match[str], months: Sequence[str]) -> str:
 
 
 def time_left(words: Language, when: datetime) -> str:
-    """Return how long it is until then, or since: 'in 71 h 59 min', '5 min ago'."""
+    """Return the time until then, or since then: 'in 71 h 59 min', '5 min ago'."""
     left = when - now()
     name = "time.in" if left >= timedelta(0) else "time.ago"
     return words(name, span=_span(words, abs(left)))

@@ -1,4 +1,4 @@
-"""Which plans a person may approve by one touch: opened to the end, of one kind, where the rules allow it.
+"""Find the plans that a person may approve with one touch: opened, of one kind, and allowed by the rules.
 
 Two plans are of one kind if they have the same tools in the same order. A plan with a mark is approved alone.
 """
@@ -35,7 +35,7 @@ _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Plans of one kind that a person may approve by one touch, the soonest deadline first."""
+    """Plans of one kind that a person may approve with one touch, the soonest deadline first."""
 
     tools: tuple[str, ...]
     statuses: tuple[Status, ...]
@@ -53,7 +53,7 @@ def kind_of(status: Status) -> tuple[str, ...]:
 
 
 def digest_of(statuses: Iterable[Status]) -> str:
-    """Return in a line what all these plans do."""
+    """Return in one line what all these plans do."""
     plans = [status.plan for status in statuses if status.plan is not None]
     steps = tuple(step for plan in plans for step in plan.steps)
     return digest(Plan(summary=plans[0].summary, steps=steps)) if plans else ""
@@ -61,11 +61,11 @@ def digest_of(statuses: Iterable[Status]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """The amounts that steps move, as they are written there.
+    """The amounts that steps move, as written there.
 
     Attributes:
-        sums: of each currency the sum, and of how many amounts.
-        without: how many steps have no amount with its currency.
+        sums: for each currency, the sum and the number of amounts.
+        without: how many steps have no amount with a currency.
     """
 
     sums: tuple[tuple[str, int], ...]
@@ -75,8 +75,8 @@ class Money:
 def money_of(statuses: Iterable[Status]) -> Money:
     """Return the sums of what all these plans move.
 
-    A whole number may be meant in the smallest unit of its currency: only its tool knows, so that sums are of
-    what is written.
+    A whole number may be in the smallest unit of its currency. Only its tool knows, so the sums use the
+    numbers as written.
     """
     found: dict[str, list[Decimal]] = defaultdict(list)
     without = 0
@@ -94,9 +94,9 @@ def _sum(code: str, amounts: Sequence[Decimal]) -> str:
 
 
 async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
-    """Return what this visitor may approve by one touch now; at most ten plans of each kind.
+    """Return what this visitor may approve with one touch now; at most ten plans of each kind.
 
-    Marks are looked at when a plan is opened, and again before it is approved.
+    Marks are checked when a plan is opened, and again before it is approved.
 
     Raises:
         RecordsUnavailable: the database does not answer.
@@ -119,7 +119,7 @@ async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
 
 
 def _in_review(web: Web, workflow_ids: Collection[str]) -> list[Status]:
-    """Return those of these runs that are in review; the index, which knows that, has been refreshed."""
+    """Return those of these runs that are in review, according to the refreshed index."""
     query = select(lines.c.workflow_id).where(lines.c.workflow_id.in_(workflow_ids), lines.c.is_open)
     rows = web.index.read(query.where(lines.c.state == Phase.IN_REVIEW.value))
     return statuses_on_record(web.gate.database, [row.workflow_id for row in rows])

@@ -1,8 +1,8 @@
-"""The values of a plan as a page shows them: whole, each in the form that people read best.
+"""Show the values of a plan on a page: whole, each in its most readable form.
 
-A text stands as it is, unless it could be read as another JSON value or has blanks at its ends: then it is in
-JSON's notation, like all that is no text. A long one is a fold: shown closed where scripts run, with its
-length beside it.
+A text is shown unchanged, unless it could be read as another JSON value or has spaces at its ends: then it is
+shown as JSON, like all values that are not texts. A long text is a fold: shown closed where scripts run, with
+its length beside it.
 """
 
 import json
@@ -27,22 +27,22 @@ from plangate.web.contacts import contacts_of
 LONG_LINES: Final = 6
 LONG_CHARACTERS: Final = 400
 MOST_BLANK: Final = 3
-"""Blank lines that may follow each other: what comes after more is easily taken for absent."""
+"""The most consecutive blank lines: text after more of them is easily missed."""
 
 
 class Form(StrEnum):
     """How a value is written."""
 
     TEXT = "text"
-    """A text of one line, as it is."""
+    """A text of one line, unchanged."""
     BLOCK = "block"
-    """A text of several lines, as it is."""
+    """A text of several lines, unchanged."""
     LIST = "list"
-    """Texts, a line each."""
+    """Texts, one per line."""
     JSON = "json"
-    """JSON's notation, or the words of a reference."""
+    """JSON, or the words of a reference."""
     NONE = "none"
-    """Nothing: an empty list or object, or null."""
+    """An empty list or object, or null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Note:
     """What to look at in a value.
 
     Attributes:
-        kind: names the words of the language file.
-        text: what is meant.
+        kind: names words in the language file.
+        text: what the mark is about.
         beside: what it is compared with.
-        step: the number of the step that has it, where the value does not stand there.
+        step: the number of the step that has it, if the value is shown elsewhere.
     """
 
     kind: str
@@ -67,9 +67,9 @@ class Value:
     """One value.
 
     Attributes:
-        name: its path; empty for a text that stands alone.
+        name: its path; empty for a text on its own.
         form: how it is written.
-        items: what is written; of a list one for each text.
+        items: the text to show; for a list, one item per text.
         fold: the name of its fold; empty if it is short.
         lines: how many lines it has.
         blank: how many of them are blank.
@@ -88,18 +88,18 @@ class Value:
 
     @property
     def text(self) -> str:
-        """All that is written."""
+        """The whole text."""
         return "\n".join(self.items)
 
 
 class _Money(str):
-    """A number beside a currency, with as many decimals as that has."""
+    """A number beside a currency, with the decimals of that currency."""
 
     __slots__ = ()
 
 
 class _Texts(tuple[str, ...]):
-    """A list that holds nothing but texts: one value of the page."""
+    """A list that contains only texts, which is one value on the page."""
 
     __slots__ = ()
 
@@ -107,10 +107,10 @@ class _Texts(tuple[str, ...]):
 def values_of(
     prefix: str, values: Mapping[str, JsonValue], known: Container[str] | None = None
 ) -> tuple[Value, ...]:
-    """Return every value that holds no others.
+    """Return every value that contains no others.
 
     Args:
-        prefix: what the names of their folds begin with.
+        prefix: the beginning of the names of their folds.
         values: the arguments of a step, or what its tool saw.
         known: the recipients and hosts that were reached before; None to mark none as new.
     """
@@ -118,7 +118,7 @@ def values_of(
 
 
 def text_of(fold: str, text: str) -> Value:
-    """Return a text that stands alone, such as a summary; ``fold`` names its fold if it is long."""
+    """Return a text on its own, such as a summary; ``fold`` names its fold if it is long."""
     return _value("", text, fold, ())
 
 
@@ -164,7 +164,7 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
 
 
 def notes_on(text: str) -> Iterator[Note]:
-    """Yield what to look at in a text: hosts and words in letters of others, and the order it is drawn in."""
+    """Yield what to look at in a text: hosts and words with foreign letters, and the order of its letters."""
     yield from (Note("host", line) for line in hosts_in_letters(text))
     yield from (Note("letters", line) for line in disguised_words(text))
     if is_reordered(text):
@@ -190,7 +190,7 @@ def _written(value: Any) -> tuple[Form, tuple[str, ...]]:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether a text can be taken for nothing but itself: it is no JSON, and its ends are seen."""
+    """Return whether a text is unambiguous: not JSON, and with visible ends."""
     if not text or text != text.strip() or "\n" in text or text[0] in '"[{':
         return False
     if text in ("true", "false", "null"):
@@ -216,13 +216,13 @@ def _grouped(value: Any) -> Any:
 
 
 def _places_of(values: Mapping[str, Any]) -> int:
-    """Return how many decimals the one currency has that stands among these values; 0 without one."""
+    """Return the decimals of the only currency among these values; 0 if there is not exactly one."""
     codes = [one.upper() for one in values.values() if isinstance(one, str) and one.upper() in PLACES]
     return PLACES[codes[0]] if len(codes) == 1 else 0
 
 
 def _decimal(value: Any, places: int) -> _Money | None:
-    """Return a number such as 42.5 as the amount that it is, 42.50; None if that would change it."""
+    """Return a number such as 42.5 as an amount, 42.50; None if that would change it."""
     if not places or not isinstance(value, float):
         return None
     text = f"{Decimal(str(value)):.{places}f}" if isfinite(value) else ""

@@ -1,4 +1,4 @@
-"""What became of a decision that was confirmed: its verdict by the answer, else by the record."""
+"""Find the result of a confirmed decision: its verdict from the answer, or else from the records."""
 
 import asyncio
 from contextlib import suppress
@@ -24,14 +24,14 @@ _UNREAD: Final = (RecordsMissing, RecordsUnavailable, RunNotFound, TrailDamaged)
 
 
 class Fate(StrEnum):
-    """What became of a decision.
+    """The result of a decision.
 
     Attributes:
         ACCEPTED: it counts.
         REFUSED: it does not.
         KEPT: the Temporal server keeps it until a worker runs.
         NOT_RECORDED: a worker has it, and cannot record it yet.
-        UNKNOWN: whether it arrived is not known; it can be sent again, and counts once.
+        UNKNOWN: it is not known whether it arrived; it can be sent again, and counts once.
     """
 
     ACCEPTED = "accepted"
@@ -43,14 +43,14 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Became:
-    """The fate of a decision, and the reason of its verdict."""
+    """The result of a decision, and the reason of its verdict."""
 
     fate: Fate
     reason: str = ""
 
 
 async def became_of(gate: Gate, one: Confirmation) -> Became:
-    """Return what became of a confirmed decision."""
+    """Return the result of a confirmed decision."""
     answer = one.answer
     if answer is not None and answer.accepted is not None:
         return Became(Fate.ACCEPTED if answer.accepted else Fate.REFUSED, answer.reason)
@@ -64,9 +64,9 @@ async def became_of(gate: Gate, one: Confirmation) -> Became:
 
 
 async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> Became:
-    """Send a confirmed decision, unless it is known what became of it, and return that.
+    """Send a confirmed decision, unless its result is already known, and return the result.
 
-    It may be sent again and again: its id makes it one decision.
+    It can be sent any number of times: its id makes it one decision.
     """
     before = await became_of(gate, one)
     if before.fate in (Fate.ACCEPTED, Fate.REFUSED):
@@ -86,7 +86,7 @@ async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> B
 
 
 def _recorded(gate: Gate, one: Confirmation) -> Became | None:
-    """Return the verdict on the record; an accepted one, if the decision arrived more than once."""
+    """Return the recorded verdict; the accepted one if the decision arrived more than once."""
     verdicts = [
         entry.event.verdict
         for entry in trail_on_record(gate.database, one.workflow_id)

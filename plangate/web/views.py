@@ -1,7 +1,7 @@
-"""When a page first showed a plan to a person who may decide on it, and which folds they opened to the end.
+"""Keep when a page first showed a plan to a person who may decide on it, and which folds they opened.
 
-Only this web server's pages are in it: who read the plan elsewhere is not. The newest `MOST` views of the
-last `KEPT_FOR` are kept.
+Only this web server's pages are covered: reading the plan elsewhere is not recorded. The newest `MOST` views
+of the last `KEPT_FOR` are kept.
 """
 
 import json
@@ -41,12 +41,12 @@ _views = Table(
     "views",
     METADATA,
     Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("person", String, nullable=False),  # as `identity` spells it
+    Column("person", String, nullable=False),  # as `identity` normalizes it
     Column("workflow_id", String, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("at", Float, nullable=False, index=True),  # seconds since 1970
     Column("folds", Text, nullable=False),  # the names of the folds of the page, as JSON
-    Column("opened", Text, nullable=False),  # of those that were opened
+    Column("opened", Text, nullable=False),  # the folds that were opened
     UniqueConstraint("person", "workflow_id", "fingerprint"),
 )
 
@@ -60,7 +60,7 @@ class Views:
     def note_shown(
         self, person: str, workflow_id: str, fingerprint: str, folds: Sequence[str], now: datetime
     ) -> None:
-        """Write down that a page shows a plan to a person; the first time counts."""
+        """Record that a page shows a plan to a person; the first time counts."""
         at = now.timestamp()
         with self._engine.begin() as connection:
             connection.execute(delete(_views).where(_views.c.at < at - KEPT_FOR.total_seconds()))
@@ -80,7 +80,7 @@ class Views:
             )
 
     def note_opened(self, person: str, workflow_id: str, fingerprint: str, opened: Iterable[str]) -> None:
-        """Write down which folds of a plan that was shown a person has opened to the end."""
+        """Record which folds of a shown plan a person has opened to the end."""
         this = (
             _views.c.person == identity(person),
             _views.c.workflow_id == workflow_id,
@@ -100,7 +100,7 @@ class Views:
 
 
 def views_kept_in(path: Path) -> tuple[PlanShown, ...]:
-    """Return every view in the database of a web server of this machine; none if it cannot be read.
+    """Return every view in the database of a web server on this machine; empty if it cannot be read.
 
     Nothing is written, and no file is made.
     """

@@ -1,4 +1,4 @@
-"""Who sends a request: the person of its session, and the check of the token that its forms carry."""
+"""Identify who sends a request by its session, and check the token that its forms carry."""
 
 import asyncio
 import secrets
@@ -40,7 +40,7 @@ class NotSignedIn(Exception):
 
 
 class TooMany(Exception):
-    """Too many requests of this address name no session; ``wait`` is until when none is looked at."""
+    """Too many requests from this address name no session; ``wait`` says until when they are refused."""
 
     def __init__(self, wait: timedelta) -> None:
         super().__init__(wait)
@@ -58,7 +58,7 @@ class Web:
     Attributes:
         place: where the server stands.
         gate: reads runs and sends decisions.
-        index: what lists show.
+        index: the index that lists show.
         sessions: who is signed in.
         attempts: which attempts to sign in failed.
         pages: draws templates.
@@ -70,8 +70,8 @@ class Web:
         opened: which plans were opened to their end.
         login: how people log in; None if no provider is set.
         proxies: the addresses of the proxies before this server.
-        operators: the role of the people who are told when something is wrong.
-        looks: the sessions and runs of which a look is on the record.
+        operators: the role of the people who are notified when something is wrong.
+        looks: the sessions and runs for which a look is recorded.
     """
 
     place: WebPlace
@@ -93,7 +93,7 @@ class Web:
 
     @property
     def cookie(self) -> str:
-        """The name of the session's cookie; its prefix makes browsers demand https where there is https."""
+        """The name of the session's cookie; with https, its prefix makes browsers require https."""
         return "__Host-plangate" if self.place.is_secure else "plangate"
 
     @property
@@ -102,7 +102,7 @@ class Web:
         return f"{self.cookie}-login"
 
     def is_trusted_by(self, people: People) -> bool:
-        """Return whether the workers take what this server attests."""
+        """Return whether the workers accept what this server attests."""
         return people.web.keys is None or public_of(self.key) in people.web.keys
 
 
@@ -113,8 +113,8 @@ class Visitor:
     Attributes:
         session: their session.
         people: the list of people; None without one.
-        identified: who they are by that list now: an approver, or why there is none.
-        sight: what they may see.
+        identified: who they are by that list now: an approver, or why they are not.
+        sight: decides what they may see.
     """
 
     session: Session
@@ -147,10 +147,10 @@ async def session_of(request: Request) -> Session | None:
 
 
 def _note_guess(request: Request) -> None:
-    """Note a token that names no session: the first hundred of an address may be old ones.
+    """Note a token that names no session: the first 100 from an address may be expired ones.
 
     Raises:
-        TooMany: there are more, as when they are guessed.
+        TooMany: there are more, as if tokens were being guessed.
     """
     web, counted, at = web_of(request), [(AttemptKind.TOKEN, address_of(request))], now()
     wait = web.attempts.wait(counted, at)
@@ -172,7 +172,7 @@ async def visitor_of(request: Request) -> Visitor:
     gate = web_of(request).gate
     people = await gate.people(at)
     identified = identify(people, session.person, at)
-    if identified.approver is None:  # they have left the list
+    if identified.approver is None:  # they are no longer on the list
         raise NotSignedIn
     return Visitor(session, people, identified, await gate.sight(identified))
 
@@ -189,7 +189,7 @@ async def visible_run(
 
 
 async def note_look(web: Web, visitor: Visitor, status: Status) -> None:
-    """Put on the record that someone reads a run as auditor, once for each session and run.
+    """Record that a person reads a run as an auditor, once for each session and run.
 
     Raises:
         NotAnswered, TemporalUnreachable: that could not be recorded, so they must not read it.
@@ -226,9 +226,9 @@ async def read_form(request: Request) -> FormData:
 
 
 def address_of(request: Request) -> str:
-    """Return the network that a request comes from: of the last hop before the proxies of the settings.
+    """Return the network that a request comes from: that of the last hop before the configured proxies.
 
-    Headers of anyone else say nothing: a sender chooses them.
+    Headers from other senders prove nothing, because the sender chooses them.
     """
     address = request.client.host if request.client is not None else ""
     hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",")]
@@ -239,7 +239,7 @@ def address_of(request: Request) -> str:
 
 
 def may_type_a_name(request: Request) -> bool:
-    """Return whether this request may sign in by a typed name: only on this machine, without a proxy."""
+    """Return whether this request may sign in with a typed name: only on this machine, without a proxy."""
     web = web_of(request)
     host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
     return web.place.is_loopback and is_loopback(host) and not has_forwarding_header(request.headers)

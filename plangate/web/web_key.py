@@ -1,7 +1,7 @@
-"""The web server's own key, which attests the decisions of people who are logged in.
+"""Create and use the web server's own key, which attests the decisions of people who are logged in.
 
-It is made at the first start. Workers take what it attests if PLANGATE_WEB_KEYS has its public half; it says
-what this server says, and can forge no signature of a person.
+It is made at the first start. Workers accept what it attests if PLANGATE_WEB_KEYS has its public half. It
+proves only what this server claims, and cannot forge a person's signature.
 """
 
 import secrets
@@ -44,12 +44,12 @@ def web_key(path: Path) -> Ed25519PrivateKey:
         ) from None
     except (ValueError, TypeError):
         raise SettingsInvalid(
-            f"{path} is not an Ed25519 key without a passphrase; move it away, and the inbox makes one."
+            f"{path} is not an Ed25519 key without a passphrase; move it away, and the inbox creates one."
         ) from None
 
 
 def public_line(key: Ed25519PrivateKey) -> str:
-    """Return the public half, as PLANGATE_WEB_KEYS takes it."""
+    """Return the public half, as PLANGATE_WEB_KEYS expects it."""
     return PUBLIC_PREFIX + public_of(key)
 
 
@@ -58,7 +58,7 @@ def attested(
 ) -> Decision:
     """Return the decision with what this session proves: a login is attested, a typed name is not.
 
-    A decision that is signed already, such as by a passkey, is returned as it is.
+    A decision that is already signed, such as by a passkey, is returned unchanged.
 
     Raises:
         Refused: the plan is not known well enough to attest a decision on it.

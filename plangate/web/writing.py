@@ -1,4 +1,4 @@
-"""How a language writes numbers, times and quotations."""
+"""Write numbers, times and quotations in the style of a language."""
 
 import re
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ class Writing:
     """The signs of one language.
 
     Attributes:
-        group: what stands between thousands.
-        point: what stands before the decimals.
-        percent: a share, with ``{number}``.
-        quotes: what stands around words of others.
-        date: a day, with ``{day}``, ``{month}`` and ``{year}``.
-        months: their short names, from January on; none for the English ones.
-        weekdays: likewise, from Monday on.
+        group: the separator of thousands.
+        point: the decimal mark.
+        percent: a percentage, with ``{number}``.
+        quotes: the quotation marks around words of others.
+        date: the format of a day, with ``{day}``, ``{month}`` and ``{year}``.
+        months: their short names, from January; empty for the English ones.
+        weekdays: likewise, from Monday.
     """
 
     group: str = ","
@@ -59,7 +59,7 @@ class Writing:
         return english.translate({ord(","): self.group, ord("."): self.point})
 
     def share(self, share: float) -> str:
-        """Return a share of one in percent, without decimals."""
+        """Return a share of 1 in percent, without decimals."""
         return self.percent.format(number=f"{share * 100:.0f}")
 
     def time(self, english: str) -> str:

@@ -104,7 +104,7 @@ async def test_a_struck_step_is_named_before_it_is_confirmed(gate: Gate, enter: 
     status = await gate.in_review("water the plants", "feed the cat")
     browser = await enter(status)
     await browser.press("Strike", which=1)
-    assert "You strike this, and change nothing else" in browser.html
+    assert "You strike this and change nothing else" in browser.html
     assert "feed the cat" in browser.html
     await browser.press("Strike")
     assert "was: Strike" in browser.html
@@ -219,7 +219,7 @@ async def test_what_follows_is_said_before_and_an_approval_is_taken_back_where_i
         await last.press("Approve")
         assert "It is the last approval that this plan needs." in last.html
         await last.press("Approve")
-        assert "Approved. It begins at the earliest" in last.html
+        assert "Approved. It begins no earlier than" in last.html
         await last.press("Take back")
         assert "Confirm" in last.html
         await last.press("Take back")

@@ -125,7 +125,7 @@ async def test_a_hidden_run_that_comes_while_an_export_waits_for_its_seal_stops_
     put_run(idle_gate.database, "private", NOTE, requirement=HIDDEN, at=NOON + timedelta(hours=2))
     async with sealing(idle_gate):
         answer = await exporting
-    assert (answer.status_code, "keep from you" in answer.text) == (422, True)
+    assert (answer.status_code, "hide runs of this period from you" in answer.text) == (422, True)
     await ada.aclose()
 
 

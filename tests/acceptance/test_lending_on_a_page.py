@@ -152,7 +152,7 @@ async def test_a_lost_passkey_does_not_keep_a_loan_from_its_end(
     danas = await plain("dana", inbox)
     await danas.open("/me")
     await danas.press("Take back")
-    assert "take it back without a passkey" in danas.html
+    assert "take the role back without a passkey" in danas.html
     await danas.press("Take back")  # nothing has signed it
     assert (danas.status, "no passkey signed it" in danas.html) == (409, True)
     await danas.press("Take back without a passkey")
@@ -172,7 +172,7 @@ async def test_without_javascript_the_page_says_what_is_needed_and_sends_nothing
     day = (now() + timedelta(days=3)).date().isoformat()
     await danas.press("Lend", roles="finance", to="fred", until=day)
     assert f"{day} 23:59 UTC" in danas.html
-    assert "you sign by passkey, which needs JavaScript" in danas.html
+    assert "you sign with your passkey, which needs JavaScript" in danas.html
     await danas.press("Lend")
     assert (danas.status, "no passkey signed it" in danas.html) == (409, True)
     assert entries(inbox) == []
@@ -192,7 +192,7 @@ async def test_what_cannot_be_lent_is_said_before_anything_is_signed(
         ({"to": "dana"}, "people cannot stand in for themselves"),
         ({"to": "mallory"}, "mallory is not in the list of people"),
         ({"roles": "legal"}, "dana does not have the role legal"),
-        ({}, "none of yours counts yet"),
+        ({}, "none of your passkeys counts yet"),
     ):
         await danas.open("/me")
         fields: dict[str, str | None] = {

@@ -149,7 +149,7 @@ async def test_a_plan_too_long_for_the_page_has_no_decision_to_paste_there(
     shown = await shown_in(page, "current-details")
     assert f"Not all of plan {status.short_fingerprint} is shown here" in shown
     assert f"python starter.py status {status.workflow_id}" in shown
-    assert "may be drawn in another order" in shown
+    assert "may be shown in a different order" in shown
     assert '"by"' not in shown
     assert "Send a Signal" not in shown
 

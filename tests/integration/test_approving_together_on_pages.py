@@ -165,7 +165,7 @@ async def test_a_plan_with_folds_counts_as_read_once_each_of_them_was_opened(
     for opens in (False, True):
         for name, fingerprint in zip(("one", "two"), plans, strict=True):
             page = await page_of(dana, f"/runs/{name}")
-            assert "Its rules let you approve" in page.text
+            assert "The rules let you approve" in page.text
             form = {
                 "form_token": page.all("input", name="form_token")[0].attributes["value"],
                 "plan": fingerprint,

@@ -236,7 +236,7 @@ async def test_a_period_with_a_run_that_the_auditor_may_not_see_is_not_exported(
     today = f"{now():%Y-%m-%d}"
     form = {"form_token": await token_of(ada), "since": today, "until": today}
     answer = await ada.post("/audit/export", data=form)
-    assert (answer.status_code, "rules of an earlier policy keep from you" in answer.text) == (422, True)
+    assert (answer.status_code, "rules of an earlier policy hide runs" in answer.text) == (422, True)
 
 
 DAYS = ("0001-01-01", "9999-12-31", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", "\0")

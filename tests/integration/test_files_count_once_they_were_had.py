@@ -79,7 +79,7 @@ async def test_who_was_inside_the_frame_of_a_pdf_need_not_open_it_again_and_no_s
     inside = [one.attributes for one in page.all("input", name="inside")]
     assert ["disabled" in one for one in inside] == [True, True]  # a page without scripts sends neither
     csv, pdf = (one["value"] or "" for one in inside)
-    assert "you have not had them" in await approved(dana, inside=csv)
+    assert "You have not opened all of them" in await approved(dana, inside=csv)
     await take(dana, "list.csv", "/download")
     assert "You approve exactly this:" in await approved(dana, inside=pdf)
 
@@ -89,7 +89,7 @@ async def test_another_session_has_not_had_them(dana: httpx.AsyncClient) -> None
         await take(dana, name, how)
     async with httpx.AsyncClient(base_url=dana.base_url, follow_redirects=True, verify=False) as other:
         await other.post("/sign-in", data={"name": "dana", "next": "/"})
-        assert "you have not had them" in await approved(other)
+        assert "You have not opened all of them" in await approved(other)
     assert "You approve exactly this:" in await approved(dana)
 
 

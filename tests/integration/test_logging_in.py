@@ -124,8 +124,8 @@ UNKNOWN: tuple[tuple[dict[str, Any], str], ...] = (
     ({"email": "fred@example.org", "email_verified": True}, "not on the list of people"),
     ({"email": "\uff44ana@example.org", "email_verified": True}, "not on the list of people"),
     ({"email": "both@example.org", "email_verified": True}, "Two people"),
-    ({"email": ["dana@example.org"], "email_verified": True}, "did not say who you are"),
-    ({"email_verified": True}, "did not say who you are"),
+    ({"email": ["dana@example.org"], "email_verified": True}, "did not send the name"),
+    ({"email_verified": True}, "did not send the name"),
 )
 
 
@@ -164,9 +164,9 @@ async def test_an_answer_counts_once_in_the_browser_that_began_it(inbox: Inbox, 
         assert "expired or was started in another browser" in stolen.text
         assert session_in(victim) is None
         assert "Signed in as dana" in (await dana.get(back)).text
-        assert "run out, or was begun" in (await dana.get(back)).text
+        assert "expired or was started" in (await dana.get(back)).text
         for query in ("", "?state=x", "?code=x", "?state=x&code=x", "?state=x&error=access_denied"):
-            assert "run out, or was begun" in (await dana.get(f"/sign-in/return{query}")).text
+            assert "expired or was started" in (await dana.get(f"/sign-in/return{query}")).text
 
 
 async def test_a_login_that_took_too_long_has_run_out(
@@ -185,7 +185,7 @@ async def test_a_provider_that_refuses_is_believed(inbox: Inbox) -> None:
         page = await dana.get(
             "/sign-in/return", params={"state": state, "error": "access_denied", "error_description": "<b>no"}
         )
-        assert "did not let you in" in page.text
+        assert "refused your login" in page.text
         assert "<b>no" not in page.text
 
 
@@ -235,7 +235,7 @@ async def test_a_provider_that_is_away_is_said_and_typed_names_still_work(idle_g
         async with inbox.visitor() as visitor:
             page = await visitor.post("/sign-in/login", data={"next": "/"})
             assert page.status_code == httpx.codes.BAD_GATEWAY
-            assert "does not answer as it should" in page.text
+            assert "is not responding correctly" in page.text
         async with inbox.visitor() as visitor:
             await visitor.post("/sign-in", data={"name": "dana", "next": "/done"})
             assert session_in(visitor) is not None
@@ -283,4 +283,4 @@ async def test_a_provider_that_others_wrote_lets_people_in(idle_gate: Gate, mock
             assert "Signed in as dana" in page.text
         async with inbox.visitor() as dana:
             page = await dana.post(await begin_login(dana), data={"action": "deny"})
-            assert "did not let you in" in page.text
+            assert "refused your login" in page.text

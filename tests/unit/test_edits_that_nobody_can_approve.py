@@ -87,4 +87,4 @@ def test_the_page_says_above_the_button_and_at_the_top_that_one_approval_does_no
     assert "So the plan cannot be approved as it is." in page
     assert "Your approval alone is not enough" in page
     possible = view_of(shown.model_copy(update={"unmet": ()}), erik)
-    assert "does not suffice" not in drawn("run.html", run=possible, acts=Acts())
+    assert "is not enough" not in drawn("run.html", run=possible, acts=Acts())

@@ -1,4 +1,4 @@
-"""What programs send: strict, so that nothing is guessed and nothing is left unread."""
+"""Define what programs send, strictly: nothing is guessed and nothing is ignored."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from plangate.domain.durations import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 from plangate.domain.plan import uncanonical
 from plangate.domain.request import MAX_REQUEST
 
-_WORDS = Field(strict=False)  # JSON has no enumerations: their words are taken, and nothing else
+_WORDS = Field(strict=False)  # JSON has no enumerations, so their words are accepted and nothing else
 
 
 def _canonical(plan: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -20,30 +20,30 @@ def _canonical(plan: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 PlanBody = Annotated[dict[str, JsonValue], AfterValidator(_canonical)]
-"""A plan that is checked later, of values that JSON can carry."""
+"""A plan of JSON values, which is checked later."""
 
 
 class Body(BaseModel):
-    """The base of what is sent."""
+    """The base class of request bodies."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class NewRun(Body):
-    """A request: words for the planner, or a ready plan. Its requester is who is signed in."""
+    """A request: words for the planner, or a ready plan. The requester is the person who is signed in."""
 
     request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain words.")
     plan: PlanBody | None = Field(
         default=None,
-        description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. With '
-        '"not_before", a time with its zone, it does not begin earlier.',
+        description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. '
+        'Its "not_before", a time with its zone, sets the earliest start.',
     )
     id: str | None = Field(
         default=None,
         min_length=1,
         max_length=200,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$",
-        description="The workflow id; left out, one is made up. No id is used twice.",
+        description="The workflow id; if omitted, one is generated. No id is used twice.",
     )
     timeout_seconds: int = Field(
         default=int(DEFAULT_TIMEOUT.total_seconds()),
@@ -54,7 +54,7 @@ class NewRun(Body):
 
 
 class NewDecision(Body):
-    """A decision by who is signed in, as the update ``decide`` takes it."""
+    """A decision by the person who is signed in, as the update ``decide`` accepts it."""
 
     decision: Annotated[Choice, _WORDS]
     plan: str = Field(pattern="^[0-9a-f]{64}$", description="The whole fingerprint of the plan you saw.")
@@ -62,11 +62,13 @@ class NewDecision(Body):
     signature: str | None = Field(
         default=None,
         max_length=MAX_SIGNATURE,
-        description="A signed token, by a key or a passkey of yours; left out, the session is the proof.",
+        description="A token signed with your key or passkey; if omitted, the session is the proof.",
     )
-    new_plan: PlanBody | None = Field(default=None, description="Of an edit.")
-    step: int | None = Field(default=None, ge=1, description="Of a resolution: the held step.")
-    resolution: Annotated[Resolution, _WORDS] | None = Field(default=None, description="Of a resolution.")
+    new_plan: PlanBody | None = Field(default=None, description="For an edit: the new plan.")
+    step: int | None = Field(default=None, ge=1, description="For a resolution: the held step.")
+    resolution: Annotated[Resolution, _WORDS] | None = Field(
+        default=None, description="For a resolution: which one."
+    )
     hold: int | None = Field(
-        default=None, ge=1, description="Of a resolution: which hold of the run it answers."
+        default=None, ge=1, description="For a resolution: which hold of the run it answers."
     )

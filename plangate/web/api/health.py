@@ -1,4 +1,4 @@
-"""Whether the server runs, and whether it can do its work: for load balancers and containers."""
+"""Report whether the server runs and can do its work, for load balancers and containers."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz")
 async def readyz(web: WebDep) -> JSONResponse:
-    """Return 200 if Temporal and the records answer, else 503; which of them does not, the log says."""
+    """Return 200 if Temporal and the records answer, else 503; the log says which of them does not."""
     try:
         async with asyncio.timeout(5):
             await web.gate.client()

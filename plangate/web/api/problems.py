@@ -1,4 +1,4 @@
-"""Errors of the API as problem details (RFC 9457), and whether a request wants one."""
+"""Return errors of the API as problem details (RFC 9457)."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,11 +24,11 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": HTTPStatus(status).phrase}
     for status in (400, 401, 403, 404, 409, 413, 421, 422, 429, 503)
 }
-"""The answers of every operation besides its own."""
+"""The error answers that every operation can give."""
 
 
 def is_for_machines(request: Request) -> bool:
-    """Return whether a request is one of the API."""
+    """Return whether a request is for the API."""
     return request.url.path.startswith(PREFIX)
 
 

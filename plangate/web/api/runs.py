@@ -1,4 +1,4 @@
-"""Runs and decisions for programs: ``/api/v1/runs``."""
+"""Serve runs and decisions to programs: ``/api/v1/runs``."""
 
 import asyncio
 import hashlib
@@ -38,10 +38,10 @@ class RunLine(Frozen):
     """One run of a list.
 
     Attributes:
-        preview: what its first step does, or the one at which it is held.
+        preview: what its first step does, or the step at which it is held.
         held_step: the number of the step at which it is held; 0 if it is not.
         skipped: the numbers of the steps that an executed run skipped.
-        reversed: those of the steps whose effects the other side has reversed.
+        reversed: the numbers of the steps whose effects the other side has reversed.
     """
 
     workflow_id: str
@@ -66,7 +66,7 @@ class Submitted(Frozen):
 async def list_runs(
     web: WebDep, visitor: VisitorDep, wanted: Annotated[RunsWanted, Query()]
 ) -> list[RunLine]:
-    """List runs: those that you may decide on now, all open ones, the held ones, or those that ended.
+    """List runs: those that you may decide on now, all open, held, or ended ones.
 
     Open runs come soonest deadline first, ended ones newest first. An empty page is the last one.
     """
@@ -87,12 +87,12 @@ async def submit(web: WebDep, visitor: VisitorDep, body: NewRun, response: Respo
 
 @router.get("/runs/{workflow_id:path}/evidence")
 async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, response: Response) -> Bundle:
-    """Return the evidence of a run, for `plangate verify-bundle`; your copy goes on the record first."""
+    """Return the evidence of a run, for `plangate verify-bundle`; your copy is recorded first."""
     await web.gate.status(workflow_id, visitor.sight)
     await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     if not bundle.entries:
-        raise RunNotFound("This run is not on the record yet; ask again in a moment.")
+        raise RunNotFound("This run is not recorded yet; ask again in a moment.")
     response.headers["Content-Disposition"] = 'attachment; filename="evidence.json"'
     return bundle
 
@@ -101,9 +101,9 @@ async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, res
 async def decide(
     web: WebDep, visitor: VisitorDep, workflow_id: RunId, body: NewDecision, response: Response
 ) -> DecisionAnswer:
-    """Decide, and return the verdict; 202 if there is none yet, and the decision is kept until a worker runs.
+    """Decide, and return the verdict; 202 if the decision is kept until a worker runs.
 
-    A refused decision is answered with 200, ``accepted`` false and the reason: it is on the record too.
+    A refused decision is answered with 200, ``accepted`` false and the reason: it is recorded too.
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     decision = _decision(body, visitor.name)
@@ -131,7 +131,7 @@ async def get_run(
     response: Response,
     wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a change.")] = 0,
     if_none_match: Annotated[
-        str | None, Header(max_length=200, description="The ETag that you have; else that of now.")
+        str | None, Header(max_length=200, description="The ETag that you have; default: the current one.")
     ] = None,
 ) -> Status | Response:
     """Return the status of a run, checked. With ``wait``, return once it changes, or after that time."""
@@ -149,7 +149,7 @@ async def get_run(
 
 
 def _tag(status: Status) -> str:
-    """Return what names this state of a run; from where it was read is no part of it."""
+    """Return the ETag of this state of a run; it does not depend on where the state was read."""
     written = status.model_dump_json(exclude={"source", "workers_differ"})
     return f'"{hashlib.sha256(written.encode(errors="surrogatepass")).hexdigest()[:32]}"'
 
@@ -158,7 +158,7 @@ def _decision(body: NewDecision, by: str) -> Decision:
     """Return the decision that was sent.
 
     Raises:
-        RequestInvalid: it lacks a part, or has one too many.
+        RequestInvalid: it lacks a part, or has an extra one.
     """
     try:
         decision = Decision(by=by, **body.model_dump())

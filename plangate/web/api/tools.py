@@ -1,4 +1,4 @@
-"""The tools, as far as a program that loads none of them can know: those of the plans that you may see."""
+"""List the tools that are known without loading them: those of the plans that you may see."""
 
 import asyncio
 from typing import Final
@@ -22,12 +22,12 @@ class ToolSeen(Frozen):
     """A tool that a plan has.
 
     Attributes:
-        name: its name.
-        definition: SHA-256 of its name, description and argument schema, as the newest of these plans has it.
+        name: the tool's name.
+        definition: SHA-256 of its name, description and argument schema, as in the newest of these plans.
         arguments: the names of the arguments that these plans give it.
-        plans: in how many of these plans it is.
-        description: what it does, in the words of its author; empty if it is not kept.
-        schema: the JSON schema of its arguments, by that definition; None if it is not kept.
+        plans: how many of these plans use it.
+        description: what it does, in the words of its author; empty if it is not recorded.
+        schema: the JSON schema of its arguments, by that definition; None if it is not recorded.
     """
 
     name: str
@@ -42,14 +42,14 @@ class ToolSeen(Frozen):
 async def list_tools(web: WebDep, visitor: VisitorDep) -> list[ToolSeen]:
     """List the tools of the plans that you may see, of the newest 200 runs.
 
-    The server loads no tools; which of them plans can use, `plangate tools` says beside a worker.
+    The server loads no tools; to see which tools plans can use, run `plangate tools` beside a worker.
     """
     found = await web.gate.newest(_RUNS, visitor.sight)
     return await asyncio.to_thread(_described, web.gate.database, _seen(found))
 
 
 def _described(database: Database, seen: list[ToolSeen]) -> list[ToolSeen]:
-    """Return the tools with what the records keep of them."""
+    """Return the tools with what the records have about them."""
     with database.read() as connection:
         kept = descriptions_of(connection, [one.definition for one in seen])
     found = ((one, kept.get(one.definition)) for one in seen)

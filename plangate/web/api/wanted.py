@@ -1,4 +1,4 @@
-"""The parameters of a list of runs: strict, since a filter that is left unread would list too much."""
+"""Define the parameters of a list of runs, strictly: an ignored filter would list too much."""
 
 import re
 from datetime import date
@@ -29,7 +29,7 @@ State = Annotated[str, AfterValidator(_known_state), Field(json_schema_extra={"e
 
 
 class RunsWanted(BaseModel):
-    """Which runs to list; what is left out does not narrow the list."""
+    """Which runs to list; omitted parameters do not narrow the list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -58,13 +58,13 @@ roles = ["auditor"]
 """What to add to a policy that names no auditors."""
 _DECIDED_WITHIN: Final = timedelta(days=30)
 _PAUSE: Final = 0.3  # seconds between two looks at the progress
-_SEALED_SOON: Final = 2.5  # an export waits for its closing checkpoint this many times the pause between two
+_SEALED_SOON: Final = 2.5  # an export waits for its closing checkpoint for this many sealing intervals
 
 router = APIRouter()
 
 
 class NotAnAuditor(Exception):
-    """The visitor has no role of an auditor; ``roles`` are those that the policy names."""
+    """The visitor has no auditor role; ``roles`` are those that the policy names."""
 
     def __init__(self, visitor: Visitor) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ async def auditor_of(visitor: VisitorDep) -> Visitor:
     """Return the visitor.
 
     Raises:
-        NotAnAuditor: they may not audit.
+        NotAnAuditor: the visitor may not audit.
     """
     if not visitor.sight.is_auditor:
         raise NotAnAuditor(visitor)
@@ -103,7 +103,7 @@ async def verify(web: WebDep, visitor: AuditorDep, form: FormDep) -> Response:
 
 @router.get("/audit/verify")
 async def verification(request: Request, web: WebDep, visitor: AuditorDep) -> Response:
-    """Show how far the verification is, or what it found."""
+    """Show the progress of the verification, or what it found."""
     newest = web.audits.newest
     if newest is None:
         return RedirectResponse("/audit", 303)
@@ -120,7 +120,7 @@ async def verification(request: Request, web: WebDep, visitor: AuditorDep) -> Re
 
 @router.get("/audit/verify/progress", response_class=EventSourceResponse)
 async def progress(request: Request, web: WebDep, _: AuditorDep) -> AsyncIterable[ServerSentEvent]:
-    """Send how far the verification is, and that it has ended."""
+    """Send the progress of the verification, and its end."""
     before: int | None = None
     while await _may_go_on(request):
         newest = web.audits.newest
@@ -151,14 +151,14 @@ async def runs(request: Request, web: WebDep, visitor: AuditorDep, search: Searc
 
 @router.get("/audit/runs.csv")
 async def runs_csv(web: WebDep, visitor: AuditorDep, search: SearchDep) -> Response:
-    """Return all of the list as comma-separated values; the copy goes on the record first."""
+    """Return the whole list as comma-separated values; the copy is recorded first."""
     await _note_copy(web, visitor, f"the list of runs as CSV ({search.query() or 'all'})")
     return _file(as_csv(all_audited(web, visitor, search)), "plangate-runs.csv", "text/csv; charset=utf-8")
 
 
 @router.get("/audit/runs.json")
 async def runs_json(web: WebDep, visitor: AuditorDep, search: SearchDep) -> Response:
-    """Return all of the list as JSON; the copy goes on the record first."""
+    """Return the whole list as JSON; the copy is recorded first."""
     await _note_copy(web, visitor, f"the list of runs as JSON ({search.query() or 'all'})")
     return _file(as_json(all_audited(web, visitor, search)), "plangate-runs.json", "application/json")
 
@@ -176,7 +176,7 @@ async def seals(
 async def deciders(
     request: Request, web: WebDep, visitor: AuditorDep, since: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
-    """Show who decided how fast, and on what that rests."""
+    """Show who decided how fast, and which data that is based on."""
     begin = _day(since) or (now() - _DECIDED_WITHIN).date()
     await read_all(web)
     answers = await web.audits.decided(datetime.combine(begin, time(), UTC))
@@ -195,7 +195,7 @@ async def deciders(
 
 @router.post("/audit/export")
 async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormDep) -> Response:
-    """Return the evidence of a period as `audit export` writes it; the copy goes on the record first."""
+    """Return the evidence of a period as `audit export` writes it; the copy is recorded first."""
     first, last = _day(text_of(form, "since")), _day(text_of(form, "until"))
     at = now()
     if first is None or last is None or first > last or first > at.date():
@@ -209,7 +209,7 @@ async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormD
     await _wait_for_seal(web, since, until)
     evidence = await web.audits.export(since, until)
     try:
-        is_hidden = await _has_hidden(web, visitor, evidence.runs)  # one that came meanwhile
+        is_hidden = await _has_hidden(web, visitor, evidence.runs)  # one that was requested meanwhile
     except BaseException:
         evidence.copy.close()
         raise
@@ -221,7 +221,7 @@ async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormD
 
 
 async def _may_go_on(request: Request) -> bool:
-    """Return whether the visitor is still signed in, on the list and an auditor, once that can be known."""
+    """Return whether the visitor is still signed in, on the list and an auditor, once that is known."""
     while True:
         try:
             return (await visitor_of(request)).sight.is_auditor
@@ -253,7 +253,7 @@ async def _has_hidden(web: Web, visitor: Visitor, ids: tuple[str, ...]) -> bool:
 
 
 async def _wait_for_seal(web: Web, since: datetime, until: datetime) -> None:
-    """Wait for the checkpoint that closes a period; the look that was just recorded makes one soon."""
+    """Wait for the checkpoint that closes a period; the look that was just recorded leads to one soon."""
     ends = elapsed() + _SEALED_SOON * web.audits.seal_seconds
     is_closed = False
     while not is_closed and elapsed() < ends:

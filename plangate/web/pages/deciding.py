@@ -55,7 +55,7 @@ async def confirm(
 async def decide(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Send a confirmed decision, and lead to its verdict; sent again, it is the same decision."""
+    """Send a confirmed decision, and redirect to its verdict; sent again, it is the same decision."""
     name = text_of(form, "confirmation")
     one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
     if one is None or one.has_ended(now()):
@@ -74,7 +74,7 @@ async def decide(
 async def decided(
     request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str, name: str
 ) -> Response:
-    """Show what became of a decision."""
+    """Show the result of a decision."""
     one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
     if one is None or one.sent_at is None:
         raise HTTPException(404)
@@ -97,7 +97,7 @@ async def decided(
 async def _send_off(
     request: Request, web: Web, visitor: Visitor, form: FormData, one: Confirmation
 ) -> Response | None:
-    """Write down that a decision is confirmed, with its proof; return a page if it cannot be."""
+    """Record that a decision is confirmed, with its proof; return a page if it cannot be."""
     view = await read_run(web, visitor, one.workflow_id)
     status = view.status
     fault = not_now(view, one.decision)
@@ -117,7 +117,7 @@ async def _send_off(
 
 
 def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: JsonValue = None) -> Decision:
-    """Return the decision that a form makes, on the plan whose fingerprint it names.
+    """Return the decision in a form, on the plan whose fingerprint it names.
 
     Raises:
         Refused: it lacks a part; the message says which.
@@ -176,7 +176,8 @@ def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
 async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
     """Return the folds of files that the page does not show whole, and that the visitor has not had.
 
-    They had what they downloaded, opened on its own, or were inside of, as the script of the page says.
+    They have had a file that they downloaded, opened on its own, or were inside of, as the page's script
+    reports.
     """
     inside = {str(name) for name in form.getlist("inside")}
     had = await asyncio.to_thread(web.opened.files_of, visitor.session)
@@ -201,6 +202,6 @@ def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:
 
 
 def text_of(form: FormData, name: str) -> str:
-    """Return a field of a form; empty if it is missing or no text."""
+    """Return a field of a form; empty if it is missing or not text."""
     value = form.get(name, "")
     return value if isinstance(value, str) else ""

@@ -26,20 +26,20 @@ from plangate.web.run_view import RunView
 from plangate.web.verdicts import Fate, became_of
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
 
-_NOT_WHOLE: Final = "The form is not whole, so nothing was sent; open the run again, and edit there."
+_NOT_WHOLE: Final = "The form is incomplete, so nothing was sent; open the run again, and edit there."
 
 router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """What the page of an edit holds.
+    """The content of the page of an edit.
 
     Attributes:
         form: the fields.
-        whole: the whole plan as JSON, in place of fields.
-        comment: what was typed besides.
-        definitions: of the tools, by their names, by which the fields were made.
+        whole: the whole plan as JSON, instead of fields.
+        comment: the comment that was typed.
+        definitions: the definitions of the tools, by name, from which the fields were made.
     """
 
     form: PlanForm
@@ -50,7 +50,7 @@ class Editor:
 
 @router.get("/runs/{workflow_id:path}/edit")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
-    """Show the form of the plan in review; ``?again=`` names a confirmation whose plan it begins with."""
+    """Show the form of the plan in review; ``?again=`` names a confirmation whose plan it starts from."""
     again = request.query_params.get("again", "")
     view = await read_run(web, visitor, workflow_id)
     if Choice.EDIT.value not in view.offers or view.status.plan is None:
@@ -71,7 +71,7 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
 async def edit(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Ask to confirm the plan that the form brings, or show it again with what is wrong."""
+    """Ask to confirm the plan in the form, or show the form again with its faults."""
     view = await read_run(web, visitor, workflow_id)
     typed = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     base, definitions, whole = _base(typed), _definitions(typed), typed.get("whole")
@@ -129,10 +129,10 @@ async def _ask(
 
 
 async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
-    """Have a worker's tools check the plan that a form brings back; return whether one did.
+    """Have a worker's tools check the plan in a form; return whether a worker did.
 
     Raises:
-        FormFaults: they could not take it.
+        FormFaults: they did not accept it.
     """
     try:
         client = await web.gate.client()
@@ -145,7 +145,7 @@ async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
 
 
 def _schemas(web: Web, definitions: Mapping[str, str]) -> Schemas:
-    """Return what tools take, by the definitions that plans name; without those that are not kept."""
+    """Return what tools accept, from the definitions that plans name; without those that are not recorded."""
     with suppress(RecordsMissing), web.gate.database.read() as connection:
         found = descriptions_of(connection, [one for one in definitions.values() if one])
         return {tool: found[one].arguments for tool, one in definitions.items() if one in found}
@@ -169,7 +169,7 @@ async def _why_refused(web: Web, before: Confirmation) -> str:
 
 
 def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> str:
-    """Return the name of the words that say why the new plan cannot be sent as it is; else empty."""
+    """Return the name of the words that say why the new plan cannot be sent unchanged; else empty."""
     status = view.status
     if typed.get("plan") != status.fingerprint:
         return "edit.replaced"
@@ -178,7 +178,7 @@ def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> 
 
 
 def _definitions(typed: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the definitions of the tools by which a form was made.
+    """Return the definitions of the tools from which a form was made.
 
     Raises:
         Refused: the form does not have them.

@@ -1,4 +1,4 @@
-"""`/enrol`: an enroller compares the thumbprints of proposed keys with their owners, and signs for each."""
+"""`/enrol`: an enroller compares the thumbprints of proposed keys with their owners, and signs each key."""
 
 import asyncio
 import shlex
@@ -25,7 +25,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Awaiting:
-    """A proposed key that does not count yet, and whose it would be, as the list of people spells it."""
+    """A proposed key that does not count yet, and its owner, as spelled in the list of people."""
 
     person: str
     key: ProposedKey
@@ -84,7 +84,7 @@ async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 
 
 def signing_passkeys(people: People | None, name: str) -> list[str]:
-    """Return the thumbprints of an enroller's passkeys that may confirm: those that the list itself has."""
+    """Return the thumbprints of an enroller's passkeys that may confirm: those in the list itself."""
     person = _enroller(people, name)
     enrolled = {one.key_id for one in people.enrolments if one.public is not None} if people else set()
     keys = person.keys if person is not None else ()
@@ -136,9 +136,9 @@ async def _page(
     sent: Awaiting | None = None,
     done: str = "",
 ) -> Response:
-    """Return the page; a key that was just ``sent`` waits no longer, though the list may not have it yet."""
+    """Return the page; a key that was just ``sent`` no longer waits, even if the list lacks it still."""
     if not is_enroller(visitor.people, visitor.name):
-        raise Refused("The list of people does not name you as an enroller; ask whoever keeps it.")
+        raise Refused("The list of people does not name you as an enroller; ask the person who keeps it.")
     return web.pages.draw(
         request,
         "enrol.html",

@@ -1,9 +1,9 @@
 """`/runs/ID/files/SHA-256`: an attachment of a step, shown in a frame that runs and loads nothing.
 
-A file is shown if its bytes are those of the kind that its name says, and it is an image or a PDF. All else
-can only be downloaded. A PDF is never taken for anything else (`nosniff`), and drawn by the viewer of the
-browser, which runs apart from the page. Chromium draws none in a document with the directive `sandbox`, so
-every answer has that but this one; its frame and its policy load nothing all the same.
+A file is shown if it is an image or a PDF, and its bytes match the type in its name. Other files can only be
+downloaded. A PDF is never treated as another type (`nosniff`), and is drawn by the browser's viewer, which
+runs apart from the page. Chromium draws no PDF in a document with the directive `sandbox`, so this is the
+only answer without it; its frame and its policy still load nothing.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _SANDBOXED: Final = {**_FRAMED, "Content-Security-Policy": f"sandbox; {_LOADS_NO
 async def show(
     web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str, *, alone: bool = False
 ) -> Response:
-    """Return an attachment to be shown in a frame, or ``alone``, which is noted."""
+    """Return an attachment to show in a frame, or ``alone``, which is noted."""
     file, content = await _read(web, visitor, workflow_id, sha256)
     if alone:
         await asyncio.to_thread(web.opened.note_file, visitor.session, sha256, now())
@@ -49,13 +49,13 @@ async def show(
         policy = _FRAMED if file.media_type == PDF else _SANDBOXED
         headers = {**policy, "Content-Disposition": "inline"}
         return Response(content, media_type=file.media_type, headers=headers)
-    words = "This file is not what its name says, or of a kind that is not shown. Download it with care.\n"
+    words = "This file does not match its name, or is of a kind that is not shown. Download it with care.\n"
     return Response(words, media_type="text/plain; charset=utf-8", headers=_SANDBOXED)
 
 
 @router.get("/runs/{workflow_id:path}/files/{sha256}/download")
 async def download(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
-    """Return an attachment to be kept as a file, and note that."""
+    """Return an attachment as a download, and note that."""
     file, content = await _read(web, visitor, workflow_id, sha256)
     await asyncio.to_thread(web.opened.note_file, visitor.session, sha256, now())
     named = f"attachment; filename*=UTF-8''{quote(file.name.rpartition('/')[2], safe='')}"
@@ -67,7 +67,7 @@ async def _read(web: Web, visitor: Visitor, workflow_id: str, sha256: str) -> tu
     """Return an attachment that the run's plan names, and its bytes.
 
     Raises:
-        RunNotFound: there is no such run, or its plan names no such file that is kept.
+        RunNotFound: there is no such run, or its plan names no such stored file.
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)

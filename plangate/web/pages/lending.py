@@ -75,7 +75,7 @@ async def confirmed(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
         return await _ask(request, web, visitor, order, fault="passkey.not_signed")
     else:
         whole = await attested(web, visitor, order)
-    loans = lent_to(visitor.people, visitor.name, order.to)  # as they were
+    loans = lent_to(visitor.people, visitor.name, order.to)  # unchanged
     became = await send(web, whole)
     return web.pages.draw(request, "lent.html", visitor=visitor, order=order, became=became, loans=loans)
 
@@ -114,7 +114,7 @@ async def _ask(
 
 
 async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationOrder) -> bool:
-    """Return whether an order needs no passkey here: an end never does, because it only takes away."""
+    """Return whether an order needs no passkey here: ending a loan only removes a right, so it never does."""
     if order.action is DelegationAction.END:
         return True
     least = least_of(order, await web.gate.delegation_rules(), ())

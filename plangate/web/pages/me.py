@@ -57,14 +57,14 @@ async def add(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep)
 
 @router.post("/me/passkeys/forget")
 async def forget(web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Drop a proposed passkey; one that counts goes on to count."""
+    """Drop a proposed passkey; if it counts already, it keeps counting."""
     await asyncio.to_thread(web.proposals.forget, visitor.name, text_of(form, "key"))
     return RedirectResponse("/me", 303)
 
 
 @router.post("/me/passkeys/revoke")
 async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Ask the person to sign that a key of theirs ends now."""
+    """Ask the person to sign that one of their keys is revoked."""
     key_id = text_of(form, "key")
     key = next((one for one in (await _mine(web, visitor)).keys if one.key_id == key_id), None)
     if key is None:
@@ -82,7 +82,7 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
 
 @router.post("/me/passkeys/revoked")
 async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the signed order that a key ends now, and show its verdict."""
+    """Send the signed order to revoke a key, and show its verdict."""
     claims = claims_in(
         text_of(form, "claims"), "The form names no key; open your page again, and revoke it there."
     )
@@ -123,7 +123,7 @@ async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
 
 
 async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
-    """Send an order about an absence, attested if this server's word counts, and show its verdict."""
+    """Send an order about an absence, attested if this server's attestation counts, and show its verdict."""
     became = await send(web, await attested(web, visitor, order))
     if became.fate is Fate.REFUSED:
         raise Refused(f"{became.reason.rstrip('.')}.")
@@ -140,7 +140,7 @@ async def invitation(request: Request, web: WebDep, token: str) -> Response:
 
 @router.post("/invitation/{token}")
 async def accept(request: Request, web: WebDep, token: str) -> Response:
-    """Propose the passkey of an invited person; the invitation is then used up."""
+    """Propose the passkey of an invited person; this uses the invitation."""
     form = await read_form(request)
     made = _made(web, form, token)
     if made is None:
@@ -198,11 +198,11 @@ async def own_page(
         request: of the page.
         web: what the pages share.
         visitor: the person.
-        status: of the answer.
-        fault: the name of the words about what went wrong.
+        status: the HTTP status of the answer.
+        fault: names the words about what went wrong.
         objection: why a loan would be refused, as a worker says it.
-        done: the name of the words about what was done.
-        typed: what stands in the form to lend a role.
+        done: names the words about what was done.
+        typed: the content of the form to lend a role.
     """
     return web.pages.draw(
         request,
@@ -226,7 +226,7 @@ async def _registration(web: Web, person: str, subject: str) -> str:
 
 
 def _made(web: Web, form: FormData, subject: str) -> Registered | None:
-    """Return the passkey that a form brings; None if it is none for this session or invitation."""
+    """Return the passkey in a form; None if it is not for this session or invitation."""
     challenges = registration_challenges(web.key, subject, now())
     try:
         return registered(text_of(form, "credential"), challenges, web.place)
@@ -235,7 +235,7 @@ def _made(web: Web, form: FormData, subject: str) -> Registered | None:
 
 
 async def _keep(web: Web, form: FormData, person: str, made: Registered) -> str:
-    """Propose a passkey; return the name of the words that say why it cannot be, if so."""
+    """Propose a passkey; if that fails, return the name of the words that say why."""
     name = one_line(text_of(form, "name").strip())[:_LONGEST_NAME]
     try:
         await asyncio.to_thread(web.proposals.propose, person, name, made, now())

@@ -1,4 +1,4 @@
-"""`/runs/ID/resolve` and `…/withdraw`: how a held run goes on, and the end of a request."""
+"""`/runs/ID/resolve` and `…/withdraw`: resolve a held run, and end a request."""
 
 from http import HTTPStatus
 from urllib.parse import quote
@@ -34,7 +34,7 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
 async def resolve(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Ask to confirm a resolution, or ask for what it lacks; what was typed is still there."""
+    """Ask to confirm a resolution, or ask for what it lacks; the typed text is kept."""
     view = await read_run(web, visitor, workflow_id)
     status = view.status
     made = FormData([*form.multi_items(), ("decision", Choice.RESOLVE.value)])

@@ -37,7 +37,7 @@ async def changes(
     ends = elapsed() + _LONGEST
     while elapsed() < ends:
         try:
-            visitor = await visitor_of(request)  # who has left the list sees nothing more
+            visitor = await visitor_of(request)  # a person who has left the list sees nothing more
             status = await web.gate.status(workflow_id, visitor.sight)
         except (NotSignedIn, TooMany, RunNotFound):
             return
@@ -56,7 +56,7 @@ async def changes(
 
 @router.post("/runs/{workflow_id:path}/opened")
 async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
-    """Write down that a fold of a plan was opened to its end, as the page's script says."""
+    """Record that a fold of a plan was opened to its end, as the page's script reports."""
     names = [str(name) for name in form.getlist("opened")]
     await asyncio.to_thread(
         web.views.note_opened, visitor.name, workflow_id, text_of(form, "plan"), names[:_MOST_FOLDS]

@@ -1,4 +1,4 @@
-"""`/sign-in` and `/sign-out`: by a login at a provider, or on the server's own machine by a typed name."""
+"""`/sign-in` and `/sign-out`: by a login at a provider, or by a typed name on the server's own machine."""
 
 import asyncio
 from datetime import timedelta
@@ -51,7 +51,7 @@ async def by_typed_name(
     name: Annotated[str, Form()] = "",
     next_page: Annotated[str, Form(alias="next")] = "/",
 ) -> Response:
-    """Sign in by a name alone, which proves nothing: only on this machine."""
+    """Sign in with only a name, which proves nothing, and only on this machine."""
     if not may_type_a_name(request):
         return await _page(request, web, next_page, HTTPStatus.FORBIDDEN, "sign_in.not_here")
     typed = name.strip()
@@ -79,7 +79,7 @@ async def by_typed_name(
 async def begin_login(
     request: Request, web: WebDep, next_page: Annotated[str, Form(alias="next")] = "/"
 ) -> Response:
-    """Send a browser to the provider, by a page: the CSP lets no form lead to another host."""
+    """Send a browser to the provider with a page, because the CSP lets no form lead to another host."""
     login, address = _login(web), address_of(request)
     counted = [(AttemptKind.ADDRESS, address), (AttemptKind.BEGUN, address)]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
@@ -105,7 +105,7 @@ async def begin_login(
 
 @router.get(RETURN)
 async def finish_login(request: Request, web: WebDep) -> Response:
-    """Take a person back from the provider: it counts once, and only in the browser that began it."""
+    """Receive a person back from the provider; this works once, and only in the browser that began it."""
     login, counted = _login(web), [(AttemptKind.ADDRESS, address_of(request))]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
     if wait is not None:
@@ -147,9 +147,9 @@ async def sign_out(request: Request, web: WebDep, visitor: VisitorDep, _: FormDe
 async def _signed_in(
     request: Request, web: Web, person: str, assurance: Assurance, next_page: str
 ) -> Response:
-    """Return the answer that gives a browser a new session, and leads on to a page of this server.
+    """Return the answer that gives a browser a new session and redirects to a page of this server.
 
-    The session that the browser had before ends, so that none can be prepared for another person.
+    The browser's previous session ends, so a session cannot be prepared for another person.
     """
     old = await session_of(request)
     if old is not None:
@@ -207,7 +207,7 @@ async def _page(
         minutes=minutes,
         login_host=web.login.provider.host if web.login is not None else "",
         may_type=may_type,
-        # Who may type a name sees the list anyway; who cannot must not learn who is on it.
+        # People who may type a name see the list anyway; others must not learn who is on it.
         names=[one.name for one in people.persons if one.active] if people and may_type else [],
         has_people=people is not None,
     )

@@ -1,4 +1,4 @@
-"""`/together/…`: several plans of one kind are approved by one touch; each gets its own decision.
+"""`/together/…`: approve several plans of one kind with one touch; each gets its own decision.
 
 Each is checked as its own page checks it. With a passkey one assertion signs all of them; a login or a typed
 name makes single decisions, which are confirmed on one page.
@@ -38,7 +38,7 @@ router = APIRouter()
 
 
 class _NotTogether(Exception):
-    """These plans cannot be approved by one touch now; ``words`` names the words that say why."""
+    """These plans cannot be approved together now; ``words`` names the words that say why."""
 
     def __init__(self, words: str, run: str = "") -> None:
         super().__init__(words)
@@ -47,7 +47,7 @@ class _NotTogether(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """One plan that is to be approved, and how."""
+    """One plan to approve, and how."""
 
     view: RunView
     decision: Decision
@@ -59,7 +59,7 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What became of one approval."""
+    """The result of one approval."""
 
     confirmation: Confirmation
     became: Became
@@ -68,7 +68,7 @@ class _Verdict:
 
 @router.post("/runs/{workflow_id:path}/read")
 async def note_read(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
-    """Note that every fold of this plan was opened, so that it may be approved together with others."""
+    """Note that every fold of this plan was opened, so it may be approved together with others."""
     view = await read_run(web, visitor, workflow_id)
     is_opened = not unopened(form, view.folds) and not await files_not_had(web, visitor, form, view)
     is_same = text_of(form, "plan") == view.status.fingerprint
@@ -96,7 +96,7 @@ async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 
 @router.post("/together/decide")
 async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the confirmed approvals, and lead to their verdicts; sent again, they are the same decisions."""
+    """Send the confirmed approvals, then redirect to the verdicts; a repeat sends the same decisions."""
     found = await _confirmations(web, visitor, form.getlist("confirmation"))
     try:
         if any(one.sent_at is None for one in found):
@@ -109,7 +109,7 @@ async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
     sent = await asyncio.gather(
         *(send(web.gate, web.confirmations, one) for one in found), return_exceptions=True
     )
-    for one in sent:  # where nothing is known of one, its verdict says so
+    for one in sent:  # if the result of one is not known, its verdict says so
         if isinstance(one, BaseException) and not isinstance(one, PlangateError):
             raise one
     named = urlencode([("confirmation", one.id) for one in found])
@@ -118,7 +118,7 @@ async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
 
 @router.get("/together/decided")
 async def decided(request: Request, web: WebDep, visitor: VisitorDep) -> Response:
-    """Show what became of each approval."""
+    """Show the result of each approval."""
     found = await _confirmations(web, visitor, request.query_params.getlist("confirmation"))
     if any(one.sent_at is None for one in found):
         raise HTTPException(404)
@@ -133,10 +133,10 @@ async def decided(request: Request, web: WebDep, visitor: VisitorDep) -> Respons
 
 
 async def _chosen(web: Web, visitor: Visitor, form: FormData) -> list[_Chosen]:
-    """Return the plans whose fingerprints a form lists, checked as they are now.
+    """Return the plans whose fingerprints a form lists, checked in their current state.
 
     Raises:
-        _NotTogether: they are too few or too many, or one of them cannot be approved so.
+        _NotTogether: they are too few or too many, or one of them cannot be approved together.
     """
     opened = await asyncio.to_thread(web.opened.of, visitor.session)
     named = list(dict.fromkeys(str(one) for one in form.getlist("plan")))
@@ -201,10 +201,10 @@ async def _ask(
 async def _send_off(
     request: Request, web: Web, visitor: Visitor, form: FormData, found: Sequence[Confirmation]
 ) -> Response | None:
-    """Write down that the approvals are confirmed, each with its proof; return a page if they cannot be.
+    """Record that the approvals are confirmed, each with its proof; return a page if they cannot be.
 
     Raises:
-        _NotTogether: one of them cannot be approved so any more.
+        _NotTogether: one of them can no longer be approved together.
     """
     if any(one.session != visitor.session.token_hash or one.has_ended(now()) for one in found):
         raise _NotTogether("deciding.ended")
@@ -228,7 +228,7 @@ async def _confirmations(web: Web, visitor: Visitor, names: Sequence[object]) ->
     """Return this person's confirmations with these ids, each an approval.
 
     Raises:
-        HTTPException: one is missing, or they are more than one touch approves.
+        HTTPException: one is missing, or there are more than one touch may approve.
     """
     found = [
         await asyncio.to_thread(web.confirmations.find, str(name), visitor.name)

@@ -1,4 +1,4 @@
-"""`/runs/ID/trail`: the audit trail of a run, an entry a line."""
+"""`/runs/ID/trail`: the audit trail of a run, one entry per line."""
 
 import asyncio
 

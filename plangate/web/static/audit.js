@@ -1,4 +1,4 @@
-// Show how far a verification is, and load its result once it has ended.
+// Show the progress of a verification, and load its result at the end.
 const state = document.querySelector("[data-progress]");
 const bar = document.querySelector("progress");
 const source = new EventSource(state.dataset.progress);

@@ -1,5 +1,5 @@
-// Count the seconds down until a time; a person who cannot see that change has the time itself.
-// More than a day away, the time says more than a count of its minutes.
+// Count down the seconds until a time; people who cannot see the countdown have the time itself.
+// For times more than a day away, the time says more than a countdown.
 const DAY = 24 * 60 * 60;
 for (const time of document.querySelectorAll("time[data-countdown]")) {
   const until = new Date(time.dateTime).getTime();

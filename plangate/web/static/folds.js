@@ -1,4 +1,4 @@
-// Close long texts. A fold counts as opened once its end was on the screen, and only then its field is sent.
+// Close long texts. A fold counts as opened, and its field is sent, once its end was on the screen.
 const folds = [...document.querySelectorAll("details[data-fold]")];
 const left = document.querySelector("[data-folds-left]");
 
@@ -31,11 +31,11 @@ function tell() {
   left.querySelector("button").onclick = () => {
     const next = closed[0];
     if (next.open && isTaken(next)) {
-      next.querySelector("[data-takes]").focus();  // only who has the file goes on
+      next.querySelector("[data-takes]").focus();  // continue only once the person has the file
       return;
     }
     if (next.open) {
-      window.scrollBy(0, window.innerHeight / 2);  // on through the text, not past it
+      window.scrollBy(0, window.innerHeight / 2);  // scroll within the text, not past it
       return;
     }
     next.open = true;
@@ -44,12 +44,12 @@ function tell() {
   };
 }
 
-// The page shows images whole. Of other files it knows no more than that the reader had them.
+// The page shows images whole. For other files it knows only that the reader had them.
 function isTaken(fold) {
   return fold.dataset.file === "pdf" || fold.dataset.file === "other";
 }
 
-// Auditors see who never opened what they decided on; nothing waits for this.
+// Auditors see who never opened what they decided on; nothing waits for this request.
 function note(name) {
   const form = document.getElementById("decide");
   if (!form || !form.dataset.opened) return;
@@ -91,7 +91,7 @@ for (const fold of folds) {
     else tell();
   }).observe(end);
 }
-// The page hears nothing of what happens inside a frame, but that the reader went in.
+// The page cannot see what happens inside a frame, only that the reader went in.
 window.addEventListener("blur", () => {
   const fold = document.activeElement.closest("details[data-file=pdf]");
   if (document.activeElement.tagName === "IFRAME" && fold) countInside(fold);

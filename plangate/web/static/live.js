@@ -1,4 +1,4 @@
-// Say that the run has changed, and offer to load the page again: what is being read never changes by itself.
+// Say that the run has changed, and offer to reload: a page never changes while a person reads it.
 const state = document.querySelector("[data-changes]");
 const changed = document.querySelector("[data-changed]");
 if (state && changed) {
