@@ -39,7 +39,7 @@ def only_the_answer() -> Iterator[None]:
     try:
         kept = os.dup(1)
         os.fstat(2)
-    except OSError:  # there is no output to keep, or no stderr
+    except OSError:  # stdout or stderr is closed
         yield
         return
     if ours is None:

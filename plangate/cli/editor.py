@@ -49,7 +49,7 @@ async def open_editor(command: Sequence[str], path: Path) -> str:
 
 @contextmanager
 def _leaving_interrupts_to_the_editor() -> Iterator[None]:
-    """Ignore Ctrl-C meanwhile: the terminal sends it to this process too, and editors use it as a key.
+    """Ignore Ctrl-C during the block: the terminal sends it to this process too, and editors use it as a key.
 
     A handler that does nothing is not inherited by the editor, unlike SIG_IGN.
     """

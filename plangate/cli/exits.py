@@ -67,7 +67,7 @@ class OutputClosed(PlangateError):
 
 
 def fill_closed_streams() -> None:
-    """Open /dev/null in place of closed standard streams, so that no other file takes their numbers."""
+    """Open /dev/null for closed standard streams, so no other file gets their numbers."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

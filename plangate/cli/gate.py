@@ -1,6 +1,6 @@
 """Ask for a decision at the terminal, on exactly the plan or the held step that was shown.
 
-The run is watched meanwhile: the question is cancelled if the run continues without an answer.
+The run is watched while the question is open; if it continues without an answer, the question is cancelled.
 """
 
 import asyncio

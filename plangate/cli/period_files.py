@@ -36,8 +36,8 @@ def write_period(
 
     Args:
         here: where the command runs.
-        since: the beginning, as it was typed.
-        until: the end, as it was typed; None for now.
+        since: the beginning, as typed.
+        until: the end, as typed; None for now.
         output: the file; it has to be named.
         record: records that a copy of this is taken; called before anything is written.
 

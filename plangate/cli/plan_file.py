@@ -1,6 +1,6 @@
 """Read ``--plan FILE`` or ``--plan -``: JSON or YAML, strictly, and list every fault with its place.
 
-The worker checks the plan again; here its author sees all faults at once, before a run starts.
+The worker checks the plan again; here its author sees all faults together, before a run starts.
 """
 
 import sys

@@ -40,7 +40,7 @@ def _item(value: Any, depth: int) -> Iterator[str]:
 
 
 def _lines(value: Any, depth: int) -> Iterator[str]:
-    """Yield the lines of a value that stands alone, indented by ``depth``."""
+    """Yield the lines of a value on its own, indented by ``depth``."""
     match value:
         case dict() if value:
             for name, item in value.items():

@@ -1,4 +1,4 @@
-"""Public keys as they are typed: the lines that `keys seal` and `keys new` print."""
+"""Read public keys that were typed: the lines that `keys seal` and `keys new` print."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def read_trusted_web(keys: Sequence[str], origins: Sequence[str]) -> TrustedWeb:
     """Return the web servers that an auditor names; if they name no keys or no origins, any are trusted.
 
     Raises:
-        WrongUsage: one is no public key, or no origin at which passkeys work.
+        WrongUsage: one is not a public key, or not an origin at which passkeys work.
     """
     for origin in origins:
         if relying_party_of(origin) is None:

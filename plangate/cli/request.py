@@ -34,7 +34,7 @@ class RequestReader:
     """Makes a request from what was typed.
 
     Attributes:
-        timeout: how long the review may take, as it was typed.
+        timeout: how long the review may take, as typed.
         requester: who asks.
         settings: they limit a plan.
     """

@@ -78,7 +78,7 @@ DECIDE_TIMEOUT: Final = timedelta(seconds=8)
 _NO_WORKER: Final = (
     RPCStatusCode.CANCELLED,  # at the time limit of the query
     RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.FAILED_PRECONDITION,  # the server has seen no worker for a while
+    RPCStatusCode.FAILED_PRECONDITION,  # the server has not seen a worker recently
 )
 
 
@@ -167,8 +167,8 @@ class Client:
         The answer has ``accepted`` None if a worker took the decision and cannot record it yet; its
         ``reason`` says why.
 
-        The update returns a verdict at once but needs a worker. Without one, the decision goes as a signal,
-        which the server keeps. Both may arrive if a worker dies in between: the second is refused.
+        The update returns a verdict immediately but needs a worker. Without one, the decision goes as a
+        signal, which the server keeps. Both may arrive if a worker dies in between: the second is refused.
 
         Args:
             workflow_id: of the run.

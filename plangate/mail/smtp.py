@@ -77,7 +77,7 @@ MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
     smtp.SMTPRecipientRefused: _BY_REPLY,
     smtp.SMTPDataError: Meaning(before=None, after=None),
     smtp.SMTPResponseException: Meaning(before=None, after=None),
-    # What the server does not support (STARTTLS, AUTH), for which the library has no class of its own.
+    # What the server does not support (STARTTLS, AUTH), for which the library has no specific class.
     smtp.SMTPNotSupported: _NEVER,
     smtp.SMTPRecipientsRefused: _NEVER,
     smtp.SMTPException: _NEVER,

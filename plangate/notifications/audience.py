@@ -31,7 +31,7 @@ class Audience:
         now: the moment.
         known: the active people with all that they may do now.
         operators: those of them who are notified about troubles.
-        roles: the roles that have addresses of their own.
+        roles: the roles that have their own addresses.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox, without a slash at its end.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.

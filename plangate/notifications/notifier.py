@@ -22,7 +22,7 @@ from plangate.records.notices import DeliveryState
 TOGETHER: Final = 200
 """The most messages under way, over all schemes."""
 ANSWERS_WITHIN: Final = 240.0
-"""Seconds after which an attempt is ended; channels have shorter limits of their own."""
+"""Seconds after which an attempt is ended; channels have their own, shorter limits."""
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the records."""
 _END_WITHIN: Final = 5.0

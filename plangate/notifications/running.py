@@ -1,4 +1,4 @@
-"""Wire a notifier from the settings, and run one alone."""
+"""Build a notifier from the settings, and run it in its own process."""
 
 from datetime import timedelta
 

@@ -134,8 +134,9 @@ class Page:
     ) -> None:
         """Add every argument, whole and as JSON: "7" and 7 differ. ``Any`` stands for JSON.
 
-        ``exact`` is the command that prints them unchanged. ``limit`` cuts long values and says so; use it
-        for past events, never for a plan to be approved. ``has_references``: references are shown in words.
+        ``exact`` is the command that prints them unchanged.
+        ``limit`` cuts long values and says so; use it for past events, never for a plan to be approved.
+        ``has_references``: references are shown in words.
         """
         references = references_in(arguments) if has_references else {}
         found = list(leaves("", {**arguments, **references}))
@@ -234,7 +235,7 @@ def _is_too_narrow(row: Row, width: int) -> bool:
 
 
 def _labels(row: Row, width: int) -> Iterator[Row]:
-    """Yield the label of a row on a line of its own, if it has one."""
+    """Yield the label of a row on its own line, if it has one."""
     label = row.margin.strip()
     if label:
         indent = _indent(row.margin)

@@ -23,7 +23,7 @@ from plangate.web.times import length, time_left, times_in, utc
 
 _FOLDER: Final = Path(__file__).parent
 _WITH_FRAMES: Final = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
-"""Attachments are shown in frames, each with a policy of its own."""
+"""Attachments are shown in frames, each with its own policy."""
 _SHOWS_FILES: Final = ("run.html", "resolve.html", "confirm.html")
 
 

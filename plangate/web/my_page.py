@@ -97,7 +97,7 @@ def my_page(
     """Return the page of the person with that name.
 
     Args:
-        name: as the session has it.
+        name: the name in the session.
         people: the list of people, with the keys that were enrolled.
         proposed: the passkeys that they registered on this web server.
         rules: what the policy lets people lend.

@@ -5,11 +5,15 @@ pattern under ``[said]``, with ``{}`` for each value, and the translation, with 
 values in their order. Patterns under ``[parts]`` match only inside others. The most specific pattern wins,
 and it matches only if each value is of the kind that its place in the translation names:
 
-    {0} a name or another short word, which is not translated; a clause does not match {0#}  a number, written
-    as the language writes it {0@} a time or a day, with the language's names {0%}  the working time of a
-    calendar, likewise {0_}  an identifier, such as the name of a tool {0&}  names, and what joins them is
-    translated {0!}  another sentence or part, translated too {0?} the same, or words of others, which are put
-    in quotation marks and not translated {0*} any words of others, which are not translated
+    {0}   a name or another short word, which is not translated; a clause does not match
+    {0#}  a number, written as the language writes it
+    {0@}  a time or a day, with the language's names
+    {0%}  the working time of a calendar, with the language's names
+    {0_}  an identifier, such as the name of a tool
+    {0&}  names; the words that join them are translated
+    {0!}  another sentence or part, which is translated too
+    {0?}  the same, or words of others, which are put in quotation marks and not translated
+    {0*}  any words of others, which are not translated
 
 A text is therefore translated whole, or stays English as a whole. Names, comments and the words of tools are
 never translated.

@@ -42,7 +42,7 @@ class Sight:
         return may_see(status, self.viewer, is_narrowed=self.is_narrowed)
 
     def is_as_auditor(self, status: Status) -> bool:
-        """Return whether they may see a run by a role alone: they neither asked for it, edited or decide it.
+        """Return whether they may see a run only by a role: they did not request, edit or decide it.
 
         Only where a rule narrows who may see it; such a look is recorded.
         """

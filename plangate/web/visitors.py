@@ -56,7 +56,7 @@ class Web:
     """What the pages share.
 
     Attributes:
-        place: where the server stands.
+        place: where the server is.
         gate: reads runs and sends decisions.
         index: the index that lists show.
         sessions: who is signed in.
@@ -65,7 +65,7 @@ class Web:
         key: attests the decisions of people who are logged in.
         confirmations: decisions that people are asked to confirm.
         proposals: passkeys that people registered, and invitations.
-        audits: verifications and exports, in processes of their own.
+        audits: verifications and exports, in separate processes.
         views: when a page first showed a plan to a person.
         opened: which plans were opened to their end.
         login: how people log in; None if no provider is set.

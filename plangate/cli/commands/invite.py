@@ -27,8 +27,8 @@ def invite(
     """Print a link by which a person proposes a passkey.
 
     It works once, for 24 hours. Run it where the inbox runs, with the same PLANGATE_VAR_DIR, and send the
-    link to this person alone. A passkey that was proposed counts once its line is in the list of people, or
-    an enroller has confirmed it.
+    link only to this person. A proposed passkey counts once its line is in the list of people, or an enroller
+    has confirmed it.
     """
     here = console.open_console(as_json=as_json)
     loaded = here.settings
@@ -45,13 +45,13 @@ def invite(
     shown = page.Page()
     shown.heading(f"An invitation for {person}, for 24 hours")
     shown.copied("link", link)
-    shown.note("It works once. Send it to them alone; what they propose counts once it is confirmed.")
+    shown.note("It works once. Send it only to them; what they propose counts once it is confirmed.")
     here.screen.show(shown)
     return Exit.DONE
 
 
 def _listed(loaded: settings.Settings, name: str) -> str:
-    """Return the name as the list of people spells it; as it was typed if this machine has no list."""
+    """Return the name as spelled in the list of people, or as typed if this machine has no list."""
     if loaded.people_file is None:
         return name
     person = people_file.read_people(loaded.people_file, is_kept=False).find(name)

@@ -1,4 +1,4 @@
-"""`notify`: run the notices alone, send one to try an address, and list what could not be delivered."""
+"""`notify`: run only the notices, send one to test an address, and list what could not be delivered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from plangate.records import deliveries
 def run() -> int:
     """Send notices until Ctrl-C or SIGTERM, where the workers do not.
 
-    Set PLANGATE_NOTICES=off for the workers. Of several processes one sends, and the others stand by.
+    Set PLANGATE_NOTICES=off for the workers. If several processes run, one sends and the others stand by.
     """
     loaded = settings.load_settings()
     setup.configure_logs(loaded)

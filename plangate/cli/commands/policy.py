@@ -255,7 +255,7 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
         why = f"{_words_of(lost, 'and')} {need} {lost.role} without it"
         shown.note(f"Here {_no_effect(lost)}: {why}.", "yellow", 0)
     if requirement.batch:
-        shown.field("approved", "alone, or together with other plans of one kind")
+        shown.field("approved", "alone, or together with other plans of the same kind")
     if requirement.notify_details:
         shown.field("notices", "tell what the steps do")
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))

@@ -68,7 +68,7 @@ async def _resolve(here: console.Console, workflow_id: str, decision: domain.Dec
 async def _resolve_what_is_shown(
     session: console.Session, workflow_id: str, decision: domain.Decision
 ) -> int:
-    """Show the held run, ask, and send; ask again if it was held at another step meanwhile."""
+    """Show the held run, ask, and send; ask again if it is now held at another step."""
     screen = session.screen
     resolver = resolving.Resolver(session, keyboard.Keyboard(screen.err))
     while True:

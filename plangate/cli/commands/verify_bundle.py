@@ -21,7 +21,7 @@ from plangate.policy import people_file
 from plangate.presentation import bundle_pages, clock, period_page
 
 _MAX_BYTES = 200_000_000
-_LINES_BETWEEN = 20  # that are checked before the progress is shown anew
+_LINES_BETWEEN = 20  # checked between two updates of the progress
 
 
 def verify_bundle(

@@ -28,7 +28,7 @@ from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.dev_server import EmbeddedServer
 
 NAMESPACE: Final = "default"
-TASK_QUEUE: Final = "plangate-demo"  # its own, so that no other worker of this machine joins in
+TASK_QUEUE: Final = "plangate-demo"  # a separate queue, so no other worker on this machine joins in
 _RECORDED: Final = PROJECT / "examples" / "demo" / "model.json"
 _RECORDED_URL: Final = "http://127.0.0.1:8099/tickets"
 

@@ -85,7 +85,7 @@ class _Story:
     async def tell(self, *, interactive: bool) -> int:
         """Run all chapters; return 0 if every effect happened exactly once."""
         self._show_server()
-        worker = await self._hire("A worker starts, a process of its own")
+        worker = await self._hire("A worker starts in its own process")
         workflow_id = await self._submit()
         try:
             status = await self._draft(worker, workflow_id)

@@ -105,7 +105,7 @@ async def _chosen(web: Web, visitor: Visitor, key_id: str) -> Awaiting:
     """Return the proposed key with that thumbprint.
 
     Raises:
-        Refused: the visitor is no enroller, or the key does not wait to be confirmed.
+        Refused: the visitor is not an enroller, or the key is not waiting to be confirmed.
     """
     found = [one for one in await _awaiting(web, visitor) if one.key.key_id == key_id]
     if not found:

@@ -153,7 +153,7 @@ async def accept(request: Request, web: WebDep, token: str) -> Response:
         return await _invited(request, web, token, fault)
     if await asyncio.to_thread(web.proposals.use_invitation, token, now()) is None:
         await asyncio.to_thread(web.proposals.forget, person, thumbprint_of(made.public))
-        return await _invited(request, web, token)  # it was used meanwhile
+        return await _invited(request, web, token)  # it has just been used
     keys = await asyncio.to_thread(web.proposals.keys_of, person)
     return web.pages.draw(request, "invitation.html", person=person, made=keys[-1], register="", fault="")
 
