@@ -259,7 +259,7 @@ def _later(state: RunState) -> str:
 def _sums(status: Status) -> str:
     """Return the sums over time, each on a line."""
     lines = (markdown_code(cut(line, _ROOM_FOR_LINE)) for line in sum_lines(status.sums))
-    return "".join(f"\n*in all:* {line}" for line in lines)
+    return "".join(f"\n*in total:* {line}" for line in lines)
 
 
 def _so_far(state: RunState, drafted: Drafted) -> str:

@@ -145,7 +145,7 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("still needed", _needed(status), "bold yellow")
     add_reliefs(page, status, now)
     for line in sum_lines(status.sums):
-        page.field("in all", line)
+        page.field("in total", line)
     for label, words in when_it_runs(status, now):
         page.field(label, words, "bold" if label == "runs" else "")
     _add_approvals(page, status)
@@ -338,7 +338,7 @@ def _add_decisions(page: Page, status: Status) -> None:
     page.gap()
     page.note("Decisions", "bold")
     if status.refusals_not_listed:
-        page.note(f"{status.refusals_not_listed} earlier ones are only on the audit trail.", indent=4)
+        page.note(f"{status.refusals_not_listed} earlier refusals are only on the audit trail.", indent=4)
     reopened_at = status.reopened_at
     for decision in status.decisions:
         if reopened_at and decision.at > reopened_at:

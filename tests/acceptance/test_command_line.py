@@ -168,7 +168,7 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
         (["start", "--nosuch"], "No such option: --nosuch"),
         (
             ["status", "-plan"],
-            "write an id that begins with - behind --, as in python starter.py status -- -ID",
+            "write an id that begins with - after --, as in python starter.py status -- -ID",
         ),
         (["start"], "Say what you want done"),
         (["start", "-", "--plan", "-"], "is the request or the plan, not both"),

@@ -113,7 +113,7 @@ async def test_the_money_of_all_is_summed_for_each_currency_and_what_was_seen_is
     assert "In this session you have opened the page of each plan" in about
     assert "read" not in about
     said = " ".join(read_html((await confirmed(dana, plans)).text).text.split())
-    assert "in all: 142.50 EUR (2 amounts), 7.00 USD (1 amount)." in said
+    assert "in the steps: 142.50 EUR (2 amounts), 7.00 USD (1 amount)." in said
     assert "1 step has no amount with a currency." in said
 
 

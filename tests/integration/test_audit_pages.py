@@ -221,7 +221,7 @@ async def test_damaged_runs_are_listed_too(database: Database, ada: httpx.AsyncC
 
 
 async def test_deciders_without_decisions_and_days_that_are_none(ada: httpx.AsyncClient) -> None:
-    assert "No decision is recorded" in (await page_of(ada, "/audit/deciders?since=yesterday")).text
+    assert "No decision has been recorded" in (await page_of(ada, "/audit/deciders?since=yesterday")).text
     token = await token_of(ada)
     for since, until in (("", ""), ("2026-02-01", "2026-01-01"), ("2999-01-01", "2999-01-02")):
         form = {"form_token": token, "since": since, "until": until}

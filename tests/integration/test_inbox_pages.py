@@ -213,7 +213,7 @@ async def test_a_recipient_is_new_until_an_executed_run_has_reached_it(
     page = await page_of(dana, "/runs/one")
     assert page.all(class_="marks") == []
     (compared,) = page.all("details", class_="changed-since")
-    assert "1 difference to the last executed plan of the same requester" in compared.one("summary").text
+    assert "1 difference from the last executed plan of the same requester" in compared.one("summary").text
     assert '"Hello there"' in compared.text
 
 

@@ -185,7 +185,7 @@ async def test_a_service_that_is_not_there_is_tried_again_later(channels, monkey
         ("json:///", Delivery.REFUSED, "not the URL of a webhook"),
         ("mailto:dana@example.org,eve@example.org", Delivery.REFUSED, "is not a plain address"),
         ("mailto:dana", Delivery.REFUSED, "is not a plain address"),
-        ("", Delivery.REFUSED, "no URL"),
+        ("", Delivery.REFUSED, "not a URL"),
     ],
 )
 async def test_an_address_that_cannot_be_used_is_named_with_what_to_do(channels, address, delivery, says):
