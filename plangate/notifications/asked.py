@@ -176,7 +176,7 @@ def _standing(run: RunState) -> dict[str, Decision]:
 
 
 def voided(run: RunState) -> dict[str, str]:
-    """Return whose approval counts no more, and in which review it was lost: by the key of that.
+    """Return whose approval no longer counts, and the key of the review in which it was lost.
 
     Neither an author nor who asked for changes is among them: they know.
     """

@@ -181,7 +181,7 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
 
 
 def _voided(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
-    """Yield to each whose approval counts no more, and who is not asked again, that nothing is needed.
+    """Notify people whose approval no longer counts, and who are not asked again, that nothing is needed.
 
     Who was asked again, and is not any more, was relieved.
     """

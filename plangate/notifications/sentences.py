@@ -35,7 +35,7 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.CHANGED:
             return f"The plan changed, please look again at {run}{soon}: {steps}"
         case NoticeKind.VOIDED:
-            return f"Your approval of {run} counts no more, nothing to do for you: {steps}"
+            return f"Your approval of {run} no longer counts; nothing to do for you: {steps}"
         case NoticeKind.RELIEVED:
             return f"{_relieved(facts)}: {steps}"
         case NoticeKind.HELD:
@@ -74,7 +74,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.CHANGED:
             return f"Your decision no longer counts; please look again at {what}"
         case NoticeKind.VOIDED:
-            return f"The approval that you gave counts no more, and nothing is needed from you: {what}"
+            return f"Your approval no longer counts, and nothing is needed from you: {what}"
         case NoticeKind.RELIEVED:
             return _nothing_more(facts)
         case NoticeKind.HELD:

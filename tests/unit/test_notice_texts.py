@@ -70,7 +70,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
             f"Escalated to you: your approval is needed for refund-4711, by 14:00: {STEPS}",
         ),
         (NoticeKind.CHANGED, f"The plan changed, please look again at refund-4711, by 14:00: {STEPS}"),
-        (NoticeKind.VOIDED, f"Your approval of refund-4711 counts no more, nothing to do for you: {STEPS}"),
+        (NoticeKind.VOIDED, f"Your approval of refund-4711 no longer counts; nothing to do for you: {STEPS}"),
         (NoticeKind.RELIEVED, f"Nothing more to do for refund-4711: {STEPS}"),
         (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00: {STEPS}"),
         (NoticeKind.OUTCOME, f"Your request refund-4711 has ended: 2 done of {STEPS}"),
