@@ -122,7 +122,10 @@ class FunctionTool:
             return Unknown(str(error))
         if isinstance(found, EffectStatus):
             return found
-        return DidNotHappen() if found is None else Happened(receipt_of(found))
+        if found is not None:
+            return Happened(receipt_of(found))
+        # A request that is not there yet may still arrive: the vendor's key makes it and the repeat one.
+        return Repeatable() if is_repeatable else DidNotHappen()
 
     def _still_running(self) -> str:
         return (

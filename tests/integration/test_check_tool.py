@@ -60,6 +60,7 @@ def of(tool: str, *, counts: bool = True) -> Setting:
     [
         ("LooksUp", {"preview", "observation", "call without a network", "errors are ToolErrors"}),
         ("VendorKey", {"preview", "observation", "call without a network", "errors are ToolErrors"}),
+        ("ObservesWhatItChanges", {"preview", "call without a network", "errors are ToolErrors"}),
         (
             "Unknowable",
             {
@@ -119,6 +120,7 @@ def test_a_tool_that_keeps_its_promises_passes(examination: Examination, tool: s
         ("GivesNoReason", "call killed before", "without a reason that says where to look"),
         ("GivesUp", "call killed before", "'unknown', and its retry safety is LOOK_UP"),
         ("AnswersNothing", "call killed before", "find_out gave no answer but None"),
+        ("IsStoppedByItsEffect", "call killed after", "in doubt, because what it observes changed: attach a"),
         ("UndoesTwice", "undo: one key, one effect", "it had a second effect"),
         ("ForgetsUndo", "undo killed during", "it did not happen, and it did"),
         ("UndoMissing", "undo as declared", "has no undo()"),

@@ -87,6 +87,20 @@ class VendorKey(LooksUp):
         return Repeatable()
 
 
+class ObservesWhatItChanges(VendorKey):
+    """Keeps its promises: its effect changes what it observes, and it looks its effect up."""
+
+    async def observe(self, arguments: Any) -> Any:
+        return {"effects": count()}
+
+    def still_holds(self, arguments: Any, seen: Any, now: Any, receipts: Any) -> bool:
+        return bool(seen == now)
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        found = await LooksUp.find_out(self, arguments, idempotency_key)
+        return found if isinstance(found, Happened) else Repeatable()
+
+
 class Unknowable(LooksUp):
     """Keeps its promises: it promises nothing."""
 
@@ -146,6 +160,13 @@ class AcceptsOnly(LooksUp):
 
 
 # ---- each of these breaks one promise ---------------------------------------------------------------
+
+
+class IsStoppedByItsEffect(ObservesWhatItChanges):
+    """Is never repeated once it has happened, and cannot look that up."""
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return Repeatable()
 
 
 class LooksAndActs(Accepts):

@@ -627,6 +627,22 @@ async def test_a_look_up_says_what_happened(found: Any, status: Any) -> None:
             await act_once(made, arguments(made, text="hi"), "k", Earlier.NOTHING)
 
 
+async def test_without_a_trace_a_call_is_repeated_under_a_vendors_key_for_a_late_one_may_still_arrive() -> (
+    None
+):
+    @tool(retry_safety="vendor_key")
+    def send(text: str, idempotency_key: str) -> str:
+        """Send."""
+        return f"{text} {idempotency_key}"
+
+    @send.find_out
+    def look() -> None:
+        return None
+
+    made = built(send)
+    assert await made.find_out(arguments(made, text="hi"), "k") == Repeatable()
+
+
 # ---- what can be decorated ------------------------------------------------------------------------
 
 

@@ -1,19 +1,21 @@
 """Kill a tool before, during and after its call, and check that a second process continues correctly.
 
 The second process follows the rules of a worker (`activities.acting`). An effect that happened is not
-repeated; one that did not happen is done; one that may be repeated is repeated under the same key; and one
-that is unknown is in doubt.
+repeated; one that did not happen is done; one that may be repeated is repeated under the same key if what the
+tool observes still holds; and one that is unknown is in doubt.
 """
 
 import secrets
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from pydantic import JsonValue
+
 from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt, RetrySafety
 from plangate.testing.promises.check import Check, failed, judged, not_checked, passed
 from plangate.testing.promises.effect import ACT, UNDO, Effect, receipt_in
-from plangate.testing.promises.messages import Ended, Kill
+from plangate.testing.promises.messages import Do, Ended, Kill, Request
 from plangate.testing.promises.process import ToolProcess
 
 _MOST_LINES: Final = 12
@@ -202,7 +204,7 @@ class Crashes:
     def _carried_on(self, kill: Kill, once: Once) -> tuple[str, str | None]:
         """Kill one call and continue in the second process; return the tool's answer, and what was wrong."""
         effect = self._new()
-        before = effect.count()
+        before, seen = effect.count(), self._observed()
         killed = effect.begin(kill)
         happened = _is_change(_difference(before, effect.count()), once.change)
         if happened is None:  # without a count, the state before and after the call is still known
@@ -212,6 +214,11 @@ class Crashes:
         answer, problem = self._judged_answer(answered, happened=happened)
         if problem:
             return answer, f"killed{place}, {problem}"
+        if answer == "repeatable" and not self._still_holds(seen):
+            return answer, (
+                f"killed{place}, it would be in doubt, because what it observes changed: attach a find_out "
+                "that looks up whether the call happened"
+            )
         if answer in ("did_not_happen", "repeatable"):
             again = effect.repeat()
             if again.how != "returned":
@@ -219,6 +226,23 @@ class Crashes:
         if answer != "unknown":
             problem = self._not_once(effect, before, once)
         return answer, f"killed{place}, then {_SPOKEN[answer]!r}: {problem}" if problem else None
+
+    def _observed(self) -> JsonValue:
+        """Return what an act depends on; only a tool that is always repeated under its key is asked."""
+        tool = self._first.loaded
+        is_asked = tool.observes and not tool.sees and self._safety is RetrySafety.VENDOR_KEY
+        if self._is_undo or not is_asked:
+            return None
+        ended = self._second.call(Request(do=Do.OBSERVE))
+        return {"seen": ended.value.get("value")} if ended.how == "returned" else None
+
+    def _still_holds(self, before: JsonValue) -> bool:
+        """Return whether a worker would repeat the act, by what it observes again."""
+        now = self._observed()
+        if not isinstance(before, dict) or not isinstance(now, dict):
+            return True
+        held = self._second.call(Request(do=Do.HOLDS, seen=(before["seen"], now["seen"])))
+        return bool(held.value == {"value": True})
 
     def _judged_answer(self, ended: Ended, *, happened: bool | None) -> tuple[str, str | None]:
         """Return the answer of `find_out`, and why it is false or breaks a promise."""

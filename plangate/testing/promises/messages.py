@@ -30,6 +30,7 @@ class Loaded(Frozen):
 
     Attributes:
         arguments: in the form that a plan has them.
+        sees: whether it recognises its effect in what it observes.
         settles_within: the tool's value, if that is not a usable time.
         again: the same after another round trip through JSON.
     """
@@ -41,6 +42,7 @@ class Loaded(Frozen):
     undoable: bool = False
     previews: bool = False
     observes: bool = False
+    sees: bool = False
     undoes: bool = False
     settles: bool = False
     settles_within: str = ""

@@ -28,7 +28,7 @@ from plangate.settings import load_settings
 from plangate.testing.promises.calls import Calls
 from plangate.testing.promises.messages import Asked, Do, Ended, Kill, Loaded, Request, Setting
 from plangate.testing.tools import as_tool
-from plangate.tool import Observes, Previews, Settles, Tool, Undoes, arguments_for
+from plangate.tool import Observes, Previews, SeesItsEffect, Settles, Tool, Undoes, arguments_for
 
 _GRACE: Final = 5.0  # seconds beyond a call's own limit
 _LONGEST: Final = 300
@@ -138,6 +138,7 @@ def _loaded(calls: Calls, setting: Setting) -> Loaded:
         undoable=declaration.undoable,
         previews=isinstance(tool, Previews),
         observes=isinstance(tool, Observes),
+        sees=isinstance(tool, SeesItsEffect),
         undoes=isinstance(tool, Undoes),
         settles=hasattr(tool, "find_settlement"),
         settles_within=_unfit_time(tool),
