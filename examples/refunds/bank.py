@@ -5,6 +5,7 @@
     POST /refunds/R-1/cancel             {"number": "R-1", "status": "canceled"}, or 422
     POST /refunds/R-1/return             the same with the status "returned": the customer's bank sent it back
     GET  /refunds, /refunds/R-1          all refunds; one of them
+    GET  /answer                         what the POST with this ``Idempotency-Key`` was answered, or null
 
 A POST with the ``Idempotency-Key`` of an earlier one gets the earlier answer, and does nothing.
 """
@@ -29,9 +30,12 @@ class Bank:
         self.answers: dict[str, Answer] = {}
         self.lock = Lock()
 
-    def get(self, path: list[str]) -> Answer:
+    def get(self, path: list[str], key: str) -> Answer:
         """Answer a GET."""
         match path:
+            case ["answer"]:
+                status, body = self.answers.get(key, (200, None))
+                return 200, body if status == 200 else None
             case ["payments", number] if number in self.refundable:
                 left = str(self.refundable[number])
                 return 200, {"number": number, "status": "captured", "refundable": left}
@@ -79,7 +83,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a GET."""
-        self._answer(*self.bank.get(self.path.strip("/").split("/")))
+        path = self.path.strip("/").split("/")
+        self._answer(*self.bank.get(path, self.headers.get("Idempotency-Key", "")))
 
     def do_POST(self) -> None:
         """Answer a POST."""

@@ -44,12 +44,14 @@ from plangate.tool.protocols import (
     settles_within_of,
 )
 from plangate.tool.returned import Accepted
-from plangate.tool.signature import Referable
+from plangate.tool.signature import Amount, Referable
+from plangate.tool.web_call import json_answer
 
 __all__ = [
     "Accepted",
     "ActsOnObservation",
     "Advises",
+    "Amount",
     "Blobs",
     "Configured",
     "DefinedElsewhere",
@@ -85,6 +87,7 @@ __all__ = [
     "Unknown",
     "UsesBlobs",
     "arguments_for",
+    "json_answer",
     "lacks_of",
     "same_observation",
     "settles_within_of",

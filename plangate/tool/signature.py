@@ -5,6 +5,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Final, cast, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, create_model
@@ -18,6 +19,8 @@ from plangate.domain.validation import faults_in
 from plangate.tool.places import plain_function, refuse
 
 KEY: Final = "idempotency_key"
+Amount = Annotated[Decimal, Field(gt=0, decimal_places=2)]
+"""An amount of money above 0, in a currency with two decimal places; 42.5 is written 42.50."""
 _NOT_JSON: Final = {
     "uniqueItems": "JSON has no sets; use list or tuple",
     "writeOnly": "a secret must not be in a plan; read it from the environment in the function",

@@ -80,8 +80,8 @@ def blocks(language: str, page: str = PAGE) -> list[str]:
 
 def tool() -> str:
     """The tool as the page before leaves it."""
-    _, whole, top, *_ = blocks("python", PAGE_BEFORE)
-    return f"{top}\n\n@tool{whole.partition('@tool')[2]}"
+    _, whole, look_up, count, _ = blocks("python", PAGE_BEFORE)
+    return f"{whole}\n\n{look_up}\n\n{count}"
 
 
 @pytest.fixture(scope="module")

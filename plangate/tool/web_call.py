@@ -1,0 +1,118 @@
+"""One HTTP request for a tool, whose failures say whether it may have had an effect. Imports `httpx2`.
+
+No redirect is followed, because it would hide whether the first request had its effect, and nothing is
+repeated: the step decides about that. The answer is read up to a limit.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic import JsonValue
+
+from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+from plangate.http_dates import asked_wait
+
+MAX_ANSWER: Final = 4 * 1024 * 1024
+"""Bytes of an answer that are read."""
+_LONGEST_REASON: Final = 200
+_READS: Final = frozenset({"GET", "HEAD"})
+_MAY_HAVE_ACTED: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
+"""A proxy gave up waiting, or the request with this key is still in progress."""
+_REASONS: Final = ("error", "message", "detail", "title")
+
+
+def json_answer(
+    method: str,
+    url: str,
+    *,
+    form: Mapping[str, object] | None = None,
+    body: JsonValue = None,
+    headers: Mapping[str, str] | None = None,
+    idempotency_key: str = "",
+    seconds: float = 20,
+) -> Any:
+    """Send one request and return the JSON of its answer; None if the answer is empty.
+
+    Args:
+        method: of the request; after GET and HEAD nothing can have happened.
+        url: of the request.
+        form: fields of a form to send, each as its text.
+        body: JSON to send instead of a form.
+        headers: more headers, such as ``Authorization``.
+        idempotency_key: is sent as the header ``Idempotency-Key``.
+        seconds: how long to wait for a connection, and for each part of the answer.
+
+    Raises:
+        ToolUnavailable: nothing happened: no connection was made, or the answer is 429.
+        ToolRefused: nothing happened: the answer is another 4xx than 408 and 409; its reason is quoted.
+        EffectUnknown: it may have happened: any other failure.
+    """
+    import httpx2  # noqa: PLC0415  the command line imports this module too
+
+    method = method.upper()
+    try:
+        place = one_line(cut(httpx2.URL(url).host, _LONGEST_REASON))
+    except httpx2.InvalidURL as error:
+        raise ToolRefused(f"The URL of the request cannot be used ({error}); nothing was sent.") from error
+    unknown = ToolUnavailable if method in _READS else EffectUnknown
+    key = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    sent: dict[str, Any] = {"json": body} if body is not None else {}
+    if form is not None:
+        sent = {"data": {name: str(value) for name, value in form.items()}}
+    try:
+        with httpx2.stream(
+            method,
+            url,
+            headers={**(headers or {}), **key},
+            timeout=seconds,
+            follow_redirects=False,
+            **sent,
+        ) as answer:
+            content = b""
+            for part in answer.iter_bytes():
+                content += part
+                if len(content) > MAX_ANSWER:
+                    raise unknown(f"{place} answered with more than {MAX_ANSWER:,} bytes.")
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
+        why = type(error).__name__
+        raise ToolUnavailable(f"{place} cannot be reached ({why}); nothing was sent.") from error
+    except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
+        why = type(error).__name__
+        raise ToolRefused(f"The request to {place} cannot be sent ({why}); nothing was sent.") from error
+    except httpx2.HTTPError as error:
+        raise unknown(f"No valid answer came from {place} ({type(error).__name__}).") from error
+    return _value_of(answer.status_code, answer.headers, content, place, unknown)
+
+
+def _value_of(
+    status: int, headers: Mapping[str, str], content: bytes, place: str, unknown: type[ToolError]
+) -> Any:
+    if 200 <= status < 300:  # noqa: PLR2004  2xx
+        if not content.strip():
+            return None
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise unknown(f"{place} answered {status}, and not in JSON.") from None
+    said = f"{place} answered {status}{_reason_in(content)}."
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise ToolUnavailable(said, asked_wait(headers))
+    is_refused = 400 <= status < 500 and status not in _MAY_HAVE_ACTED  # noqa: PLR2004  4xx
+    raise ToolRefused(said) if is_refused else unknown(said)
+
+
+def _reason_in(content: bytes) -> str:
+    """Return the reason in an error's JSON, as ``: P-1 has less left``; empty if there is none."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return ""
+    for _ in range(2):  # as in {"error": {"message": "…"}}
+        named = [found[name] for name in _REASONS if name in found] if isinstance(found, dict) else []
+        found = next((one for one in named if one), None)
+        if isinstance(found, str):
+            return f": {one_line(cut(found, _LONGEST_REASON)).rstrip('.')}"
+    return ""
