@@ -106,8 +106,8 @@ class StripeApi:
         )
 
     async def payment(self, payment: str) -> Json:
-        """Return a payment with its last charge and its payment method."""
-        expanded = {"expand": ["latest_charge", "payment_method"]}
+        """Return a payment with its last charge, its payment method and its customer."""
+        expanded = {"expand": ["latest_charge", "payment_method", "customer"]}
         return await self._call(
             lambda: self._client.v1.payment_intents.retrieve_async(payment, cast("Any", expanded))
         )

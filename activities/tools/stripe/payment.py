@@ -38,6 +38,7 @@ from activities.tools.stripe.payments import (
     earlier_amount,
     instrument,
     not_refunded,
+    person_in_words,
     returned,
     status_of,
     units_of,
@@ -124,7 +125,7 @@ class CreatePayment:
         amount = in_words(arguments.amount, arguments.currency)
         does = "Charge {} to" if arguments.capture == "automatic" else "Authorize (not capture) {} of"
         seen = observation if isinstance(observation, dict) else {}
-        known = ", ".join(str(seen[name]) for name in ("name", "email") if seen.get(name))
+        known = ", ".join(person_in_words(str(seen[name])) for name in ("name", "email") if seen.get(name))
         who = f"{arguments.customer} ({known})" if known else arguments.customer
         by = seen.get("by") or arguments.payment_method
         return f"{does.format(amount)} customer {who}, {by}"

@@ -1,5 +1,7 @@
 """The details of a payment for the approver, and for the check just before a refund. Pure."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +23,9 @@ ENDED_BADLY: Final = frozenset({"failed", "canceled"})
 """The states of a refund that did not arrive."""
 REFUND_TOOL: Final = "refund_payment"
 _LONGEST_WORD: Final = 100
+_LONGEST_PLAIN: Final = 60
+_PLAIN_NAME: Final = re.compile(r"[^\W\d_]+(?:[ .'\u2019-]{1,2}[^\W\d_]+)*\.?")
+_PLAIN_EMAIL: Final = re.compile(r"[\w.+-]+@[\w.-]+", re.ASCII)
 _IN_WORDS: Final = {
     "canceled": "was cancelled",
     "processing": "is still being processed",
@@ -103,7 +108,33 @@ def payment_seen(payment: Json) -> dict[str, JsonValue]:
         "by": instrument(payment.get("payment_method")) or instrument(charge.get("payment_method_details")),
         "on": _day(payment.get("created")),
     }
+    payer = _payer(payment, charge)
+    seen = {**seen, "payer": payer} if payer else seen
     return {**seen, "disputed": True} if charge.get("disputed") else seen
+
+
+def _payer(payment: Json, charge: Json) -> str:
+    """Return who paid, as Stripe has it: a name if there is one, else an address or a description.
+
+    The details of this payment come before those of the customer, who may have several cards.
+    """
+    billed = [_part(whole, "billing_details") for whole in (charge, _part(payment, "payment_method"))]
+    customer = _part(payment, "customer")
+    known = (
+        *(one.get("name") for one in (*billed, customer)),
+        *(one.get("email") for one in billed),
+        *(one.get("receipt_email") for one in (payment, charge)),
+        customer.get("email"),
+        customer.get("description"),
+    )
+    return next((said for said in (word(one).strip() for one in known) if said), "")
+
+
+def person_in_words(said: str) -> str:
+    """Return a name or an address that an outsider chose: in quotes if it could be taken for two things."""
+    is_short = len(said) <= _LONGEST_PLAIN
+    is_plain = is_short and (_PLAIN_NAME.fullmatch(said) or _PLAIN_EMAIL.fullmatch(said))
+    return said if is_plain else json.dumps(said, ensure_ascii=False)
 
 
 def units_of(payment: Json) -> tuple[int, int]:
@@ -130,8 +161,13 @@ def earlier_amount(refund: Json, paid: int) -> int:
 
 
 def _charge(payment: Json) -> Json:
-    charge = payment.get("latest_charge")
-    return charge if isinstance(charge, Mapping) else {}
+    return _part(payment, "latest_charge")
+
+
+def _part(whole: Json, name: str) -> Json:
+    """Return an object within another; empty if it was not expanded, or is none."""
+    part = whole.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 def instrument(method: object) -> str:
@@ -146,9 +182,10 @@ def instrument(method: object) -> str:
 
 
 def seen_in_words(seen: Json) -> str:
-    """Return ``250.00 EUR, card ending 4242, 3 May 2026``, with any earlier refunds."""
+    """Return ``250.00 EUR, Ana Perez, card ending 4242, 3 May 2026``, with any earlier refunds."""
     currency, paid, left = str(seen["currency"]), Decimal(seen["paid"]), Decimal(seen["refundable"])
-    parts = [in_words(paid, currency), str(seen["by"]), str(seen["on"])]
+    payer = person_in_words(str(seen["payer"])) if seen.get("payer") else ""
+    parts = [in_words(paid, currency), payer, str(seen["by"]), str(seen["on"])]
     if left != paid:
         parts.append(f"{in_words(left, currency)} of it not yet refunded")
     return ", ".join(part for part in parts if part)
@@ -173,7 +210,10 @@ def refund_objection(amount: Decimal, currency: str, seen: Json) -> str | None:
 def refund_still_holds(
     amount: Decimal, currency: str, seen: Json, now: Json, receipts: Sequence[StepReceipt]
 ) -> bool:
-    """Return whether only this run's refunds have changed the payment, and enough is left."""
+    """Return whether only this run's refunds have changed the payment, and enough is left.
+
+    Another name of the payer changes nothing: the money goes to how it was paid.
+    """
     own = sum(
         (
             Decimal(str(one.details["amount"]))
@@ -182,10 +222,12 @@ def refund_still_holds(
         ),
         Decimal(0),
     )
-    expected = {**seen, "refundable": str(Decimal(seen["refundable"]) - own)}
-    is_same = Decimal(expected.pop("refundable")) == Decimal(now["refundable"])
-    rest = {name: value for name, value in now.items() if name != "refundable"}
-    return is_same and rest == expected and refund_objection(amount, currency, now) is None
+    is_same = Decimal(seen["refundable"]) - own == Decimal(now["refundable"])
+    then, rest = (
+        {name: value for name, value in one.items() if name not in ("refundable", "payer")}
+        for one in (seen, now)
+    )
+    return is_same and rest == then and refund_objection(amount, currency, now) is None
 
 
 def misfits(value: Json, expected: Mapping[str, object]) -> list[str]:
