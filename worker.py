@@ -82,6 +82,7 @@ from plangate.temporal.worker_process import (
     stop_on_signals,
 )
 from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
+from plangate.tool.listing import lacking_in_words
 from plangate.web.beside import inbox_beside
 from workflows.delegation import PlangateDelegation
 from workflows.details_interceptor import PageWhenAsked
@@ -230,10 +231,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
     await servers.list_all()
     tools: Mapping[str, Tool] = Live(lambda: {**fixed, **servers.tools()})
     tools_hash = hash_of_tools((tool.declaration for tool in fixed.values()), servers.agreed)
-    for name, tool in tools.items():
-        lacks = lacks_of(tool)
-        if lacks:
-            _log.warning(f"The tool {name} is not offered: {lacks}", action="tool_lacks", tool=name)
+    _name_what_lacks(tools)
     # Before anything is started: a broken file stops the worker here.
     rules = read_rules(settings, {name: tool.declaration for name, tool in tools.items()})
     connected = partial(_run_connected, settings, stopping, tools, rules, tools_hash)
@@ -250,6 +248,13 @@ async def run(settings: Settings, *, dev: bool) -> None:
                 await connected()
         finally:
             supervisor.cancel()
+
+
+def _name_what_lacks(tools: Mapping[str, Tool]) -> None:
+    """Log in one line which tools are not offered: most workers are not meant to have them all."""
+    lacking = [name for name, tool in tools.items() if lacks_of(tool)]
+    if lacking:
+        _log.warning(lacking_in_words(lacking), action="tools_lack", tools=sorted(lacking))
 
 
 async def _run_connected(

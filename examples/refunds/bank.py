@@ -13,6 +13,7 @@ A POST with the ``Idempotency-Key`` of an earlier one gets the earlier answer, a
 import json
 import sys
 from decimal import Decimal
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
@@ -34,8 +35,8 @@ class Bank:
         """Answer a GET."""
         match path:
             case ["answer"]:
-                status, body = self.answers.get(key, (200, None))
-                return 200, body if status == 200 else None
+                status, body = self.answers.get(key, (HTTPStatus.OK, None))
+                return 200, body if status == HTTPStatus.OK else None
             case ["payments", number] if number in self.refundable:
                 left = str(self.refundable[number])
                 return 200, {"number": number, "status": "captured", "refundable": left}

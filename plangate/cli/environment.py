@@ -24,12 +24,22 @@ def settings_for_people() -> Settings:
 
 
 def access_of(settings: Settings, namespace: str) -> TemporalAccess:
-    """Return the other ways to see runs; the Web UI's address is the configured or the embedded server's."""
+    """Return the other ways to see runs; the Web UI's address is the configured or the embedded server's.
+
+    An inbox runs beside each worker unless the settings turn that off; then they name it if there is one.
+    """
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)
     ui_url = settings.public_temporal_ui or (server.ui_url if server and is_ours else None)
     program = "temporal" if settings.public_temporal_address else temporal_program()
-    return TemporalAccess(cli_flags(settings), namespace, ui_url and ui_url.rstrip("/"), program=program)
+    has_inbox = settings.web_address != "off" or "web_url" in settings.model_fields_set
+    return TemporalAccess(
+        cli_flags(settings),
+        namespace,
+        ui_url and ui_url.rstrip("/"),
+        program=program,
+        inbox_url=settings.web_url.rstrip("/") if has_inbox else None,
+    )
 
 
 def temporal_program() -> str:

@@ -1,4 +1,4 @@
-"""Show how to decide on a plan or a held run: with this program, Temporal's command line, or the Web UI."""
+"""Show how to decide on a plan or a held run: in the inbox, with this program, or with Temporal's tools."""
 
 import json
 import shlex
@@ -31,7 +31,7 @@ ANYBODY: Final = PLACEHOLDER
 
 @dataclass(frozen=True, slots=True)
 class TemporalAccess:
-    """Other ways to see and decide a run: Temporal's command line and Web UI.
+    """Other ways to see and decide a run: the inbox, Temporal's command line and Web UI.
 
     Attributes:
         cli_flags: the options with which ``temporal`` reaches the server.
@@ -39,6 +39,7 @@ class TemporalAccess:
         ui_url: the Web UI's address, if known.
         is_open: whether the Temporal server answers.
         program: the ``temporal`` command, as it can be typed here.
+        inbox_url: the inbox's address; None if there is none.
     """
 
     cli_flags: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ class TemporalAccess:
     ui_url: str | None = None
     is_open: bool = True
     program: str = "temporal"
+    inbox_url: str | None = None
 
     def signal_command(self, workflow_id: str, choice: str, by: str, plan: str) -> str:
         """Return the ``temporal`` command that sends a decision, ready for a shell."""
@@ -78,9 +80,13 @@ class TemporalAccess:
         namespace, run = quote(self.namespace, safe=""), quote(workflow_id, safe="")
         return f"{self.ui_url}/namespaces/{namespace}/workflows/{run}"
 
+    def inbox_page_of(self, workflow_id: str) -> str | None:
+        """Return the address of a run in the inbox."""
+        return None if self.inbox_url is None else f"{self.inbox_url}/runs/{quote(workflow_id, safe='')}"
+
 
 def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, signs: bool = False) -> Page:
-    """Return how to decide on a plan or a held run: with this program, the Temporal CLI, the Web UI.
+    """Return how to decide on a plan or a held run: in the inbox, with this program, or Temporal's tools.
 
     ``viewer`` is the reader: for the requester, another person must approve. ``signs`` says
     that there are keys on this machine.
@@ -102,6 +108,10 @@ def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, s
         )
     if why_not_you(status, viewer):
         page.note(f"You ({viewer}) {why_not_you(status, viewer)}.", "yellow")
+    inbox = access.inbox_page_of(status.workflow_id)
+    if inbox:
+        page.note("In the inbox:", "")
+        page.line(inbox)
     if status.held is not None:
         _add_resolutions(page, status, access, signs=signs)
     else:

@@ -1,8 +1,10 @@
 """A tool as the command `tools` lists it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from plangate.domain.plurals import counted
 from plangate.domain.tool import ToolDeclaration
 
 
@@ -25,3 +27,15 @@ class ListedTool:
     has_preview: bool = False
     has_precondition: bool = False
     settles_within: timedelta | None = None
+
+
+def lacking_in_words(names: Iterable[str]) -> str:
+    """Return in one line which tools lack something, and how to see what; empty if none does."""
+    lacking = sorted(names)
+    if not lacking:
+        return ""
+    are, lack = ("is", "it lacks") if len(lacking) == 1 else ("are", "each lacks")
+    return (
+        f"{counted(len(lacking), 'tool')} {are} not offered, because {lack} a setting or a library: "
+        f"{', '.join(lacking)}. See what is missing with: starter.py tools"
+    )

@@ -264,5 +264,13 @@ def test_what_is_shown_to_be_copied_fits_where_people_are(settings, monkeypatch)
     assert access.signal_words("plan-1", "approve", "dana", "12345678")[0] == "temporal"
     assert "--address" not in access.signal_words("plan-1", "approve", "dana", "12345678")
     assert access.page_of("plan-1") == "http://localhost:8080/namespaces/default/workflows/plan-1"
+    assert access.inbox_page_of("plan-1") == "http://localhost:8088/runs/plan-1"
     elsewhere = settings.model_copy(update={"public_temporal_address": "temporal.example.org:7233"})
     assert cli_flags(elsewhere) == ("--address", "temporal.example.org:7233")
+
+
+def test_an_inbox_is_named_only_where_there_is_one():
+    off = Settings(web_address="off")
+    assert access_of(off, "default").inbox_page_of("plan-1") is None
+    elsewhere = Settings(web_address="off", web_url="https://gate.example.org")
+    assert access_of(elsewhere, "default").inbox_page_of("plan-1") == "https://gate.example.org/runs/plan-1"

@@ -210,6 +210,17 @@ def test_every_file_that_a_document_names_exists() -> None:
         assert NOT_HERE.fullmatch(path) or (PROJECT / path).exists(), f"{document}: {path}"
 
 
+def test_no_page_starts_a_run_under_an_id_of_another() -> None:
+    pattern = r'--id ([\w-]+)|plan=\w+\), "([\w-]+)"\)|^ *id="([\w-]+)"'
+    started = [
+        next(filter(None, ids))
+        for document in DOCUMENTS
+        for ids in re.findall(pattern, document.read_text(), re.MULTILINE)
+    ]
+    assert {"refund-4711", "refund-1", "two"} <= set(started)
+    assert [name for name, count in Counter(started).items() if count > 1] == []
+
+
 def test_every_decision_is_in_the_index() -> None:
     folder = PROJECT / "docs" / "decisions"
     pages = {path.name: path.read_text().splitlines()[0] for path in folder.glob("0*.md")}

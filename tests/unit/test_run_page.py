@@ -3,6 +3,7 @@
 import re
 import shlex
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -271,6 +272,19 @@ def test_what_is_copied_stands_alone_on_its_line_where_it_does_not_fit_beside_it
     page.copied("fingerprint", "0123456789abcdef" * 4)
     assert printed(page, width=80) == f"  fingerprint  {'0123456789abcdef' * 4}\n"
     assert printed(page, width=60) == f"  fingerprint\n  {'0123456789abcdef' * 4}\n"
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_the_inbox_comes_first_where_there_is_one(is_held: bool) -> None:
+    found = status_of(held(), source="workflow") if is_held else status_with()
+    status = found.model_copy(update={"workflow_id": "50% off/ä"})
+    inbox = TemporalAccess(inbox_url="https://gate.example.org")
+    lines = printed(deciding_page(status, inbox), terminal=False).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.strip() == "In the inbox:")
+    assert lines[at + 1].strip() == "https://gate.example.org/runs/50%25%20off%2F%C3%A4"
+    assert not any("starter.py" in line for line in lines[:at])
+    assert "inbox" not in printed(deciding_page(status, TemporalAccess()), terminal=False)
+    assert "inbox" not in printed(deciding_page(status, replace(inbox, is_open=False)), terminal=False)
 
 
 def test_the_page_addresses_its_reader() -> None:

@@ -1,0 +1,23 @@
+"""A worker says in one line which tools are not offered, and how to see what they lack."""
+
+import pytest
+
+from plangate.tool.listing import lacking_in_words
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["refund", "create_ticket"],
+            "2 tools are not offered, because each lacks a setting or a library: create_ticket, refund.",
+        ),
+        (
+            ["pay"],
+            "1 tool is not offered, because it lacks a setting or a library: pay.",
+        ),
+    ],
+)
+def test_all_that_lack_something_are_named_in_one_line(names: list[str], said: str) -> None:
+    assert lacking_in_words(names) == f"{said} See what is missing with: starter.py tools"
+    assert lacking_in_words([]) == ""
