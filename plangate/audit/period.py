@@ -99,17 +99,20 @@ class Totals(Typed):
     """The last line: what happened in the period, by the times of the entries of its runs.
 
     Attributes:
-        runs: how many runs the file has.
+        runs: how many runs of the file have an entry in the period.
+        others: how many more runs the file has, because its checkpoints seal them too: recorded between the
+            first of them and the beginning of the period, or between its end and the last one.
         opened: how many runs were requested in the period.
         accepted: how many decisions arrived in the period and were accepted.
         refused: how many arrived and were refused.
         outcomes: how many runs ended in the period, by outcome.
         tools: how many steps were done in the period, by tool.
-        still_open: how many of the runs had not ended at the closing checkpoint.
+        still_open: how many runs of the period had not ended at the closing checkpoint.
     """
 
     line: Literal["totals"] = "totals"
     runs: int = 0
+    others: int = 0
     opened: int = 0
     accepted: int = 0
     refused: int = 0
@@ -137,16 +140,19 @@ class Counting:
 
     def add(self, workflow_id: str, entries: Sequence[AuditEntry]) -> None:
         """Add one run."""
+        if not any(map(self._is_counted, entries)):
+            self._numbers["others"] += 1
+            return
         self._numbers["runs"] += 1
         self._numbers["still_open"] += (
             fold(workflow_id, (entry.event for entry in entries)).state not in OUTCOMES
         )
         plan: Plan | None = None
         for entry in entries:
-            event, is_counted = entry.event, self._since <= entry.at < self._until
+            event = entry.event
             if isinstance(event, Drafted):
                 plan = event.plan
-            if not is_counted:
+            if not self._is_counted(entry):
                 continue
             if isinstance(event, Requested):
                 self._numbers["opened"] += 1
@@ -156,6 +162,9 @@ class Counting:
                 self._outcomes[event.outcome.value] += 1
             elif isinstance(event, StepDone) and plan is not None and 1 <= event.step <= len(plan.steps):
                 self._tools[plan.steps[event.step - 1].tool] += 1
+
+    def _is_counted(self, entry: AuditEntry) -> bool:
+        return self._since <= entry.at < self._until
 
     def totals(self) -> Totals:
         """Return the totals so far."""

@@ -37,7 +37,7 @@ class PeriodExport:
     Attributes:
         is_closed: whether a checkpoint closes the period; otherwise the newest runs are in their current
             state.
-        runs: how many runs the period has.
+        totals: what happened in it, once all lines were read.
 
     Raises:
         TrailDamaged: a checkpoint is missing or cannot be read.
@@ -56,18 +56,14 @@ class PeriodExport:
             self._lengths |= unsealed_trails(connection)
         self._ids = sorted(one for one in self._lengths if one not in OWN_TRAILS)
         self._counting = Counting(since, until)
+        self.totals = self._counting.totals()
         self._opening = Opening(
             installation=read_installation(connection), since=since, until=until, before=self._before
         )
 
     @property
-    def runs(self) -> int:
-        """How many runs the file has."""
-        return len(self._ids)
-
-    @property
     def workflow_ids(self) -> tuple[str, ...]:
-        """The ids of these runs."""
+        """The ids of the runs in the file."""
         return tuple(self._ids)
 
     def lines(self, progress: Callable[[int, int], None]) -> Iterator[bytes]:
@@ -94,7 +90,8 @@ class PeriodExport:
             story = story_of(run, entries).model_dump(mode="json")
             yield _line(RunLine(workflow_id=run, story=story, entries=_written(entries), attachments=files))
             self._counting.add(run, entries)
-        yield _line(self._counting.totals())
+        self.totals = self._counting.totals()
+        yield _line(self.totals)
 
     def _trail(self, name: str) -> tuple[AuditEntry, ...]:
         return read_trail(self._connection, name)[: self._lengths[name]]

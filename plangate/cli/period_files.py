@@ -17,7 +17,7 @@ from plangate.domain.plurals import counted
 from plangate.elapsed import elapsed
 from plangate.files.durable_file import write_parts_for_a_person
 from plangate.presentation.clock import now
-from plangate.presentation.period_page import spanned
+from plangate.presentation.period_page import others_in_words, spanned
 from plangate.records.checkpoints import unsealed_trails
 from plangate.records.database import Database
 
@@ -54,11 +54,13 @@ def write_period(
             export = PeriodExport(connection, begin, end)
             lines = export.lines(lambda done, of: waiting.brief(f"run {done + 1} of {of}"))
             _write(output, _within_limits(lines, begin, end))
-    runs = counted(export.runs, "run")
+    totals = export.totals
+    runs = f"{counted(totals.runs, 'run')}{others_in_words(totals.others)}"
     here.screen.write_line(one_line(f"{output} holds the period {spanned(begin, end)}: {runs}."))
     if here.screen.is_json:
         period = {"from": begin.isoformat(), "until": end.isoformat(), "sealed": export.is_closed}
-        here.screen.print_json({"file": str(output), "runs": export.runs, **period})
+        found = {"file": str(output), "runs": totals.runs, "others": totals.others}
+        here.screen.print_json({**found, **period})
     if not export.is_closed:
         here.screen.say_aside(
             "The period is not sealed at its end yet: the first checkpoint after it will close it. A worker "

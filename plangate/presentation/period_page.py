@@ -18,6 +18,12 @@ def spanned(since: datetime, until: datetime) -> str:
     return f"from {_written(since)} until {_written(until)}"
 
 
+def others_in_words(others: int) -> str:
+    """Return that a file has more runs than those of its period; empty if it has not."""
+    more = counted(others, "run", "runs") + (" was" if others == 1 else " were")
+    return f" ({more} recorded outside it, and sealed together with them)" if others else ""
+
+
 def period_page(check: PeriodCheck, *, is_trusted: bool) -> Page:
     """Return what the sound evidence of a period proves."""
     page, opening, checkpoints = Page(), check.opening, check.checkpoints
@@ -45,7 +51,8 @@ def period_page(check: PeriodCheck, *, is_trusted: bool) -> Page:
 
 def _add_totals(page: Page, totals: Totals) -> None:
     requested = f"{totals.opened} requested in the period"
-    page.field("runs", f"{totals.runs}; {requested}, {totals.still_open} open at its end", width=LABEL_WIDTH)
+    runs = f"{totals.runs}; {requested}, {totals.still_open} open at its end"
+    page.field("runs", f"{runs}{others_in_words(totals.others)}", width=LABEL_WIDTH)
     decided = f"{counted(totals.accepted, 'accepted decision')}, {totals.refused} refused"
     page.field("decided", decided, width=LABEL_WIDTH)
     page.field("ended", _counts(totals.outcomes), width=LABEL_WIDTH)

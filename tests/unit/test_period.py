@@ -5,10 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from plangate.audit.period import AnyLine, OwnTrailLine, RunLine, TextLine, Totals
+from plangate.audit.period import AnyLine, Counting, OwnTrailLine, RunLine, TextLine, Totals
 from plangate.records.database import Database
-from tests.support.build import NOON
+from tests.support.build import NOON, chained, requested
 from tests.support.period_forgeries import FORGERIES, World, forged
 from tests.support.periods import SINCE, UNTIL, examined, exported, some_hours
 from tests.support.times import times
@@ -39,8 +41,60 @@ def test_every_run_between_the_enclosing_checkpoints_is_in_the_file(database: Da
     assert check.opening is not None
     assert (check.opening.before, check.checkpoints.last and check.checkpoints.last.number) == (1, 4)
     assert check.totals == Totals(
-        runs=6, opened=4, accepted=4, refused=0, outcomes={"executed": 4}, tools={"note": 4}, still_open=1
+        runs=5,
+        others=1,
+        opened=4,
+        accepted=4,
+        refused=0,
+        outcomes={"executed": 4},
+        tools={"note": 4},
+        still_open=1,
     )
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "runs", "others"),
+    [
+        (-30, -6, 0, 2),  # the day before the first run: only the checkpoint that closes it has runs
+        (0.25, 0.3, 0, 2),  # nothing was recorded in it, before its checkpoint
+        (1.4, 1.5, 0, 2),
+        (-30, 0.25, 1, 1),
+        (2.5, 2.6, 2, 0),
+    ],
+)
+def test_a_run_counts_if_anything_was_recorded_in_the_period(
+    database: Database, since: float, until: float, runs: int, others: int
+) -> None:
+    lines = exported(database, NOON + timedelta(hours=since), NOON + timedelta(hours=until))
+    check, findings = examined(lines)
+    assert findings == []
+    assert (check.totals.runs, check.totals.others) == (runs, others)
+    assert check.totals.still_open <= runs
+
+
+@settings(max_examples=times(60))
+@given(
+    st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=3), max_size=6),
+    st.integers(0, 40),
+    st.integers(1, 20),
+)
+def test_of_any_runs_exactly_those_count_that_have_an_entry_in_the_period(
+    runs: list[list[int]], since: int, hours: int
+) -> None:
+    counting = Counting(NOON + timedelta(hours=since), NOON + timedelta(hours=since + hours))
+    for number, moments in enumerate(runs):
+        entries = [
+            entry
+            for at in sorted(moments)
+            for entry in chained([requested()], run=f"run-{number}", at=NOON + timedelta(hours=at))
+        ]
+        counting.add(f"run-{number}", entries)
+    period = range(since, since + hours)
+    counted = [moments for moments in runs if any(at in period for at in moments)]
+    totals = counting.totals()
+    assert (totals.runs, totals.others) == (len(counted), len(runs) - len(counted))
+    assert totals.still_open == len(counted)
+    assert totals.opened == sum(at in period for moments in runs for at in moments)
 
 
 def test_a_run_is_as_it_was_at_the_closing_checkpoint(database: Database) -> None:
