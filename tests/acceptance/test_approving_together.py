@@ -59,7 +59,7 @@ async def test_one_touch_approves_the_plans_that_were_read_each_on_its_own_trail
     await expect(region).to_be_visible()
 
     await page.goto(f"{inbox.inbox.url}/runs/{runs[1].workflow_id}")
-    async with page.expect_response(re.compile("/read$")):
+    async with page.expect_response(re.compile("/opened$")):
         await page.get_by_role("button", name="1 long text is not opened yet").click()
         await page.locator("details[data-fold] .end").scroll_into_view_if_needed()
     await page.goto(inbox.inbox.url)

@@ -15,6 +15,7 @@ from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.web.confirmations import VALID_FOR
 from plangate.web.pages import together
+from plangate.web.views import views_kept_in
 from tests.support.drawn_pages import Element, read_html
 from tests.support.gate import Gate
 from tests.support.inbox import open_inbox
@@ -157,7 +158,7 @@ async def test_plans_of_two_kinds_are_not_taken_together(database: Database, dan
 
 
 async def test_a_plan_with_folds_counts_as_read_once_each_of_them_was_opened(
-    database: Database, dana: httpx.AsyncClient
+    database: Database, dana: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     plans = [put(database, name, note(f"{name}\n{LONG}")) for name in ("one", "two")]
     await read(dana, "one", "two")
@@ -172,8 +173,10 @@ async def test_a_plan_with_folds_counts_as_read_once_each_of_them_was_opened(
                 "opened": [one.attributes["value"] for one in page.all("input", name="opened") if opens],
                 "then": "list",
             }
-            assert (await dana.post(f"/runs/{name}/read", data=form)).url.path == "/"
+            assert (await dana.post(f"/runs/{name}/opened", data=form)).url.path == "/"
         assert await offered(dana) == ([sorted(plans)] if opens else [])
+    (kept,) = tmp_path.rglob("web.db")
+    assert [(one.folds, one.opened) for one in views_kept_in(kept)] == [(1, 1), (1, 1)]
 
 
 async def test_what_another_session_opened_is_not_offered_here(

@@ -1,4 +1,4 @@
-"""`/runs/ID`: the page of a run, and its live updates."""
+"""`/runs/ID`: the page of a run, what of it was opened, and its live updates."""
 
 import asyncio
 from collections.abc import AsyncIterable
@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import segno
 from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
@@ -15,7 +16,7 @@ from plangate.domain.errors import PlangateError, RunNotFound
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.web.acts import acts_of
-from plangate.web.pages.deciding import text_of
+from plangate.web.pages.deciding import files_not_had, text_of, unopened
 from plangate.web.run_lists import counts_of
 from plangate.web.run_reader import note_shown, read_run
 from plangate.web.together import may_be_together
@@ -56,12 +57,18 @@ async def changes(
 
 @router.post("/runs/{workflow_id:path}/opened")
 async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
-    """Record that a fold of a plan was opened to its end, as the page's script reports."""
-    names = [str(name) for name in form.getlist("opened")]
-    await asyncio.to_thread(
-        web.views.note_opened, visitor.name, workflow_id, text_of(form, "plan"), names[:_MOST_FOLDS]
-    )
-    return Response(status_code=204)
+    """Note which folds of a plan were opened to their end; with all of them, it may be approved with others.
+
+    The form is that of the page: ``plan``, and ``opened`` and ``inside`` of each fold so far. It is sent
+    after each fold; without scripts a button does, with ``then=list`` to go back to the list.
+    """
+    plan, names = text_of(form, "plan"), [str(name) for name in form.getlist("opened")]
+    await asyncio.to_thread(web.views.note_opened, visitor.name, workflow_id, plan, names[:_MOST_FOLDS])
+    view = await read_run(web, visitor, workflow_id)
+    is_whole = plan == view.status.fingerprint and not unopened(form, view.folds)
+    if is_whole and may_be_together(view) and not await files_not_had(web, visitor, form, view):
+        await asyncio.to_thread(web.opened.note, visitor.session, workflow_id, plan, now())
+    return RedirectResponse("/", 303) if text_of(form, "then") == "list" else Response(status_code=204)
 
 
 @router.get("/runs/{workflow_id:path}/link.svg")

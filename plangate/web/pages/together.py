@@ -23,7 +23,7 @@ from plangate.signing.batches import FEWEST, MOST
 from plangate.signing.passkeys import challenge_of_batch
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import not_previewed
-from plangate.web.pages.deciding import files_not_had, not_now, text_of, unopened
+from plangate.web.pages.deciding import not_now, text_of
 from plangate.web.pages.lists import draw_list
 from plangate.web.passkeys import asserted, request_options
 from plangate.web.proving import Way, proven, proving_of, strictest_way
@@ -64,19 +64,6 @@ class _Verdict:
     confirmation: Confirmation
     became: Became
     status: Status
-
-
-@router.post("/runs/{workflow_id:path}/read")
-async def note_read(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
-    """Note that every fold of this plan was opened, so it may be approved together with others."""
-    view = await read_run(web, visitor, workflow_id)
-    is_opened = not unopened(form, view.folds) and not await files_not_had(web, visitor, form, view)
-    is_same = text_of(form, "plan") == view.status.fingerprint
-    if is_same and is_opened and may_be_together(view):
-        await asyncio.to_thread(
-            web.opened.note, visitor.session, workflow_id, view.status.fingerprint or "", now()
-        )
-    return RedirectResponse("/", 303) if text_of(form, "then") == "list" else Response(status_code=204)
 
 
 @router.post("/together/confirm")

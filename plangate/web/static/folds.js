@@ -2,16 +2,23 @@
 const folds = [...document.querySelectorAll("details[data-fold]")];
 const left = document.querySelector("[data-folds-left]");
 
-const read = document.querySelector("[data-read]");
-let isToldRead = false;
+let isNoted = false;  // that every fold was opened
 
-// Once every fold was read, the plan may be approved together with others.
-async function tellRead() {
-  if (!read || isToldRead) return;
-  isToldRead = true;
-  const body = new URLSearchParams(new FormData(document.getElementById("decide")));
-  const answer = await fetch(read.dataset.read, { method: "POST", body, redirect: "error" });
-  isToldRead = answer.ok;
+// Auditors see who never opened what they decided on. A plan of which every fold was opened may be approved
+// together with others. Nothing waits for this.
+async function note() {
+  const form = document.getElementById("decide");
+  if (!form || !form.dataset.opened) return;
+  const body = new URLSearchParams(new FormData(form));
+  body.delete("comment");
+  const answer = await fetch(form.dataset.opened, { method: "POST", body, redirect: "error", keepalive: true });
+  if (!answer.ok) throw new Error(answer.statusText);
+}
+
+function noteAll() {
+  if (isNoted || folds.length === 0) return;
+  isNoted = true;
+  note().catch(() => { isNoted = false; });
 }
 
 function wordsOf(texts, files) {
@@ -23,7 +30,7 @@ function wordsOf(texts, files) {
 
 function tell() {
   const closed = folds.filter((fold) => fold.querySelector("input[name=opened]").disabled);
-  if (closed.length === 0) tellRead().catch(() => { isToldRead = false; });
+  if (closed.length === 0) noteAll();
   if (!left) return;
   left.hidden = closed.length === 0;
   const files = closed.filter((fold) => fold.dataset.file).length;
@@ -49,23 +56,13 @@ function isTaken(fold) {
   return fold.dataset.file === "pdf" || fold.dataset.file === "other";
 }
 
-// Auditors see who never opened what they decided on; nothing waits for this request.
-function note(name) {
-  const form = document.getElementById("decide");
-  if (!form || !form.dataset.opened) return;
-  const body = new URLSearchParams({
-    form_token: form.elements.form_token.value, plan: form.elements.plan.value, opened: name,
-  });
-  fetch(form.dataset.opened, { method: "POST", body, keepalive: true }).catch(() => {});
-}
-
 function count(fold) {
   const field = fold.querySelector("input[name=opened]");
   if (field.disabled) {
     field.disabled = false;
-    note(field.value);
+    if (folds.some((one) => one.querySelector("input[name=opened]").disabled)) note().catch(() => {});
   }
-  tell();
+  tell();  // notes the last one
 }
 
 function countInside(fold) {
