@@ -75,9 +75,12 @@ _OTHERS: Final = Prepared(
         reservations.c.scope == bindparam("of_scope"),
         or_(reservations.c.workflow_id != bindparam("run"), reservations.c.fingerprint != bindparam("plan")),
         or_(
-            (reservations.c.state == Standing.SPENT.value) & (reservations.c.at > bindparam("since")),
+            (reservations.c.state == Standing.SPENT.value) & (reservations.c.at >= bindparam("since")),
             (reservations.c.state == Standing.RESERVED.value)
-            & (reservations.c.at > bindparam("reserved_since")),
+            & or_(
+                reservations.c.at >= bindparam("since"),
+                reservations.c.at > bindparam("reserved_since"),
+            ),
         ),
     )
 )
@@ -121,7 +124,7 @@ def _others(connection: Connection, wanted: RecentSum, *, run: str, plan: str, n
             "run": run,
             "plan": plan,
             "since": since,
-            "reserved_since": min(since, now - RESERVED_FOR),
+            "reserved_since": now - RESERVED_FOR,
         },
     )
     amounts = [row.amount for row in found.rows]

@@ -130,7 +130,7 @@ class Effect:
 
 def _within(at: datetime, window: timedelta | ZoneInfo, now: datetime) -> bool:
     if isinstance(window, timedelta):
-        return now - at < window
+        return now - at <= window
     return at.astimezone(window).date() == now.astimezone(window).date()
 
 
