@@ -7,9 +7,10 @@ from urllib.parse import parse_qsl
 import pytest
 from pydantic import JsonValue, SecretStr
 
-from activities.tools.tickets.github import GitHubTracker
+from activities.tools.tickets.github import PER_PAGE, GitHubTracker
+from activities.tools.tickets.jira import JiraTracker
 from activities.tools.tickets.ticket import CommentTicketArguments, CreateTicketArguments
-from activities.tools.tickets.tools import CommentTicket, CreateTicket
+from activities.tools.tickets.tools import CommentTicket, CreateLastingTicket, CreateTicket
 from plangate.domain.errors import EffectUnknown, StepUnready, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.references import resolve_references
 from plangate.domain.run import StepProgress, StepState
@@ -53,6 +54,22 @@ async def test_another_effect_with_the_same_words_is_not_taken_for_this_one(here
     await here.comment.act(here.on(1), "another")
     assert isinstance(await here.create.find_out(here.ticket(), KEY), NotFound)
     assert isinstance(await here.comment.find_out(here.on(1), KEY), NotFound)
+
+
+async def test_a_comment_with_this_marker_on_another_ticket_is_not_this_one(here: Desk) -> None:
+    for key in ("first", "second"):
+        await here.create.act(here.ticket(), key)
+    added = await here.comment.act(here.on(2), KEY)
+    assert isinstance(await here.comment.find_out(here.on(1), KEY), NotFound)
+    assert await here.comment.find_out(here.on(2), KEY) == Happened(added)
+
+
+async def test_of_two_with_the_same_marker_the_older_one_is_found(here: Desk) -> None:
+    """A request that was given up may arrive after the one that was sent again."""
+    first, _ = [await here.create.act(here.ticket(), KEY) for _ in range(2)]
+    assert await here.create.find_out(here.ticket(), KEY) == Happened(first)
+    first, _ = [await here.comment.act(here.on(1), KEY) for _ in range(2)]
+    assert await here.comment.find_out(here.on(1), KEY) == Happened(first)
 
 
 async def test_what_is_not_listed_yet_is_not_ruled_out_by_the_tool(here: Desk) -> None:
@@ -143,6 +160,23 @@ async def test_a_comment_sees_title_and_state_of_its_ticket(here: Desk) -> None:
     assert not here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
 
 
+async def test_a_full_page_is_not_the_last_although_it_names_no_next_one() -> None:
+    """A proxy may drop the header that names it."""
+    asked = []
+
+    def full(request: Request) -> Answer:
+        asked.append(request.query)
+        count = PER_PAGE if len(asked) < 3 else PER_PAGE - 1
+        one = {"number": 1, "body": "", "created_at": "2026-05-03T12:00:00Z"}
+        return Answer(200, [one] * count, {})
+
+    with FaultyServer(answer=full) as server:
+        create = CreateTicket(GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"]))
+        found = await create.find_out(CreateTicketArguments(**WANTED), KEY)
+    assert isinstance(found, NotFound)
+    assert (len(asked), found.since) == (3, None)
+
+
 async def test_a_page_that_names_a_next_one_is_not_the_last_although_it_is_not_full() -> None:
     """A server may cap its pages, or leave out entries that its reader may not see."""
     asked = []
@@ -158,6 +192,16 @@ async def test_a_page_that_names_a_next_one_is_not_the_last_although_it_is_not_f
         found = await create.find_out(CreateTicketArguments(**WANTED), KEY)
     assert isinstance(found, NotFound)
     assert (len(asked), found.since) == (3, None)
+
+
+@pytest.mark.parametrize("is_cloud", [False, True])
+async def test_a_list_of_jira_that_brings_nothing_and_has_more_rules_nothing_out(*, is_cloud: bool) -> None:
+    empty = {"issues": [], "total": 5, "nextPageToken": "more", "name": "plangate"}
+    with FaultyServer(answer=lambda _: Answer(200, empty)) as server:
+        tracker = JiraTracker("Jira", server.url, SecretStr("x"), ["OPS"], user="u", is_cloud=is_cloud)
+        wanted = CreateTicketArguments(**{**WANTED, "project": "OPS"})
+        with pytest.raises(ToolUnavailable, match="an empty page that is not the last"):
+            await CreateLastingTicket(tracker).find_out(wanted, KEY)
 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
 
 from activities.tools.registry import listed_tools
-from activities.tools.tickets.answers import Answer, Approved, Reading, wait_of
+from activities.tools.tickets.answers import Answer, Approved, Reading, number_in, wait_of
 from activities.tools.tickets.ticket import (
     MARK,
     MAX_BODY,
@@ -277,3 +277,10 @@ def test_a_request_that_is_not_the_approved_one_is_not_sent() -> None:
     ):
         with pytest.raises(ToolRefused, match="nothing was sent"):
             APPROVED.refuse_other(method, path, content)
+
+
+@pytest.mark.parametrize("value", [None, True, 0, -1, 1.0, "7", 10**12 + 1, [1]])
+def test_only_a_positive_whole_number_is_the_number_of_a_ticket(value: object) -> None:
+    with pytest.raises(ValueError, match="no number in the answer"):
+        number_in({"number": value}, "number")
+    assert number_in({"number": 7}, "number") == 7
