@@ -24,7 +24,9 @@ ENDED_BADLY: Final = frozenset({"failed", "canceled"})
 REFUND_TOOL: Final = "refund_payment"
 _LONGEST_WORD: Final = 100
 _LONGEST_PLAIN: Final = 60
-_PLAIN_NAME: Final = re.compile(r"[^\W\d_]+(?:[ .'\u2019-]{1,2}[^\W\d_]+)*\.?")
+_PLAIN_NAME: Final = re.compile(  # a period ends initials and titles only, so that no sentence is plain
+    r"(?:[^\W\d_]{1,3}\. ?|[^\W\d_]+[ '\u2019-]{1,2})*(?:[^\W\d_]{1,3}\.|[^\W\d_]+)"
+)
 _PLAIN_EMAIL: Final = re.compile(r"[\w.+-]+@[\w.-]+", re.ASCII)
 _IN_WORDS: Final = {
     "canceled": "was cancelled",
