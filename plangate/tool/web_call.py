@@ -95,7 +95,7 @@ def _value_of(
             return None
         try:
             return json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise unknown(f"{place} answered {status}, and not in JSON.") from None
     said = f"{place} answered {status}{_reason_in(content)}."
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -108,7 +108,7 @@ def _reason_in(content: bytes) -> str:
     """Return the reason in an error's JSON, as ``: P-1 has less left``; empty if there is none."""
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     for _ in range(2):  # as in {"error": {"message": "…"}}
         named = [found[name] for name in _REASONS if name in found] if isinstance(found, dict) else []

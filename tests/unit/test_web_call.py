@@ -130,6 +130,15 @@ def test_the_reason_of_a_refusal_is_quoted_in_one_short_line(vendor: Vendor, bod
     assert len(str(caught.value)) < 300
 
 
+def test_an_answer_nested_too_deeply_is_unusable_and_a_refusal_with_it_is_one(vendor: Vendor) -> None:
+    vendor.body = b"[" * 200_000
+    with pytest.raises(EffectUnknown, match="not in JSON"):
+        json_answer("POST", vendor.url, form={})
+    vendor.status = 422
+    with pytest.raises(ToolRefused, match="answered 422."):
+        json_answer("POST", vendor.url, form={})
+
+
 def test_an_answer_that_is_lost_or_unusable_leaves_it_open(
     vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
