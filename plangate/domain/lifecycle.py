@@ -250,13 +250,21 @@ def _step_tried_again_in_doubt(state: RunState) -> int:
 
 def _approved_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del decision
+    needs_some = state.drafted is None or bool(state.drafted.requirement.needs)
     first = state.waits_until(received_at)
-    if first is not None:
+    if first is None:
         return (
-            f"the plan is already approved, and can begin at {first:%Y-%m-%d %H:%M:%S} UTC; "
-            "until then those who approved can take their approval back"
+            "the plan is already approved and is being executed"
+            if needs_some
+            else "the plan needs no approval and is being executed"
         )
-    return "the plan is already approved and is being executed"
+    begins = f"{first:%Y-%m-%d %H:%M:%S} UTC"
+    if not needs_some:
+        return f"the plan needs no approval, and can begin at {begins}; until then its requester can withdraw it"
+    return (
+        f"the plan is already approved, and can begin at {begins}; "
+        "until then those who approved can take their approval back"
+    )
 
 
 def _while_no_step_has_begun(state: RunState, decision: Decision, received_at: datetime) -> str | None:

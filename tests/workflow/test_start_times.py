@@ -99,8 +99,13 @@ async def test_a_plan_that_needs_no_approval_waits_for_its_window_too(idle_gate:
         assert "approved" not in shown
         assert f"at {begin:%-d %b %H:%M}:00 UTC, in " in shown
         assert f"steps begin Mon-Sun {begin:%H:%M}-" in shown
+        refused = await gate.decide(status, "reject")
+        assert refused.reason == (
+            f"the plan needs no approval, and can begin at {begin:%Y-%m-%d %H:%M:%S} UTC; "
+            "until then its requester can withdraw it"
+        )
         await over(gate, status, 3 * HOUR)
-        assert kinds(gate, status) == ["requested", "drafted"]
+        assert kinds(gate, status) == ["requested", "drafted", "decided"]
         await until_moment(gate, status, begin)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert not broken(gate, status)
