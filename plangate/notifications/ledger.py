@@ -251,6 +251,8 @@ class Ledger:
             messages = () if is_outdated else self._begun(connection, look, audience, busy, room)
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
+        judged = {one.run.workflow_id for one in look.followed} | look.damaged.keys()
+        self._judged |= dict.fromkeys(judged, now)  # only now: what was not committed is judged again
         self._drop(noted)
         with self._lock:
             self._under_way |= {part.id for message in messages for part in message.parts}
@@ -335,9 +337,7 @@ class Ledger:
         old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}
         moved = {one.workflow_id for one in due if one.attempts or one.kind in _AFTER_OTHERS}
         first = list(dict.fromkeys(one.workflow_id for one in due))[:AT_ONCE] if is_sweeping else ()
-        again = sorted((moved | (old - self._judged.keys()) | set(first)) - {""})
-        self._judged |= dict.fromkeys(again, now)
-        return again
+        return sorted((moved | (old - self._judged.keys()) | set(first)) - {""})
 
     def _is_stale(self) -> bool:
         return self._renewed is None or elapsed() - self._renewed >= _RENEW_AFTER

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
@@ -191,6 +192,22 @@ async def test_what_waits_about_a_run_whose_trail_was_edited_is_held_back_until_
         edited(connection, "edited", lambda event: event.replace('"kim"', '"rita"'))
     telling.now += timedelta(minutes=11)
     assert await telling.told() == ["dana reminder", "kim reminder"]
+
+
+async def test_what_is_held_back_is_not_sent_after_the_database_did_not_answer_once(
+    telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling.put("edited", requirement=FINANCE.model_copy(update={"remind": (3_600,)}))
+    assert await telling.told() == ["dana needed", "kim needed"]
+    with telling.database.write() as connection:
+        take_the_guards_off(connection)
+        edited(connection, "edited", lambda event: event.replace('"rita"', '"kim"'))
+    telling.now += timedelta(hours=23, minutes=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(telling.database, "write", Mock(side_effect=RecordsUnavailable("not now")))
+        with pytest.raises(RecordsUnavailable):
+            await telling.notifier.step()
+    assert await telling.told() == ["olga trouble"]
 
 
 # Clocks
