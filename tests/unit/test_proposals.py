@@ -187,6 +187,34 @@ async def test_steps_that_are_forgotten_count_against_the_limit_as_well():
         await proposals.call("send_email", MAIL)
 
 
+MOMENT = {"not_before": "2026-11-30T09:00:00+01:00"}
+
+
+async def test_who_starts_over_forgets_when_the_plan_begins():
+    proposals = Proposals(TOOLS, FIVE)
+    assert not proposals.begin_not_before(MOMENT).is_error
+    assert proposals.not_before is not None
+    proposals.start_over()
+    assert proposals.not_before is None
+
+
+async def test_no_moment_is_noted_after_the_draft():
+    proposals = Proposals(TOOLS, FIVE)
+    proposals.close()
+    with pytest.raises(DraftUnusable, match="has ended"):
+        proposals.begin_not_before(MOMENT)
+    assert proposals.not_before is None
+
+
+async def test_moments_that_are_wrong_again_and_again_end_the_draft():
+    proposals = Proposals(TOOLS, FIVE)
+    for _ in range(MAX_BAD_CALLS):
+        assert proposals.begin_not_before({"not_before": "soon"}).is_error
+    with pytest.raises(DraftUnusable):
+        proposals.begin_not_before({"not_before": "soon"})
+    assert proposals.failed.is_set()
+
+
 async def test_a_tool_that_breaks_ends_the_draft():
     proposals = Proposals({"break": declare("break", BrokenArguments)}, FIVE)
     with pytest.raises(DraftUnusable, match=r"break failed \(RecursionError\)"):
