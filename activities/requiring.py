@@ -29,7 +29,7 @@ from plangate.records.trail import OpenTrail
 _REMEMBERED: Final = 10_000  # plans
 
 _Dates = tuple[datetime, datetime, tuple[Facts, ...]]
-_Times = tuple[StartTimes | None, datetime, datetime]
+_Times = tuple[StartTimes | None, datetime, datetime, Requirement | None]
 _Sound = tuple[
     Requested,
     str,
@@ -101,7 +101,7 @@ class Requiring:
         if drafted.requester and not same_person(drafted.requester, requested.requester):
             return "names another requester than the request"
         reopened = trail.state().reopened
-        other_times = wrong_start_times(drafted)
+        other_times = wrong_start_times(_as_recorded(trail, drafted))
         if reopened is not None and not other_times:
             other_times = wrong_start_times(reopened, trail.state().drafted)
         if other_times:
@@ -119,9 +119,20 @@ class Requiring:
         return other or wrong_requirement(drafted, derived(policy, drafted, requested))
 
 
+def _as_recorded(trail: OpenTrail, drafted: Drafted) -> Drafted:
+    """Return a plan as it was recorded, with the requirement from which its first start times follow.
+
+    A claim that needed more may have made the requirement stricter since.
+    """
+    events = [entry.event for entry in trail.entries()]
+    recorded = (one for one in events if isinstance(one, Drafted) and one.fingerprint == drafted.fingerprint)
+    return next(recorded, drafted)
+
+
 def _times(trail: OpenTrail, drafted: Drafted) -> Iterator[_Times]:
     """Yield the start times of its steps, with the event of the review for which they were worked out."""
-    yield drafted.starts, drafted.drafted_at, drafted.deadline
+    first = _as_recorded(trail, drafted)
+    yield first.starts, first.drafted_at, first.deadline, first.requirement
     reopened = trail.state().reopened
     if reopened is not None:
-        yield reopened.starts, reopened.reopened_at, reopened.deadline
+        yield reopened.starts, reopened.reopened_at, reopened.deadline, reopened.requirement

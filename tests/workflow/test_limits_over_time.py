@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 
+from plangate.audit.rules import broken_story
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.status import Status
 from plangate.policy.policy_file import checked_policy
+from plangate.presentation.clock import now
 from tests.support.gate import Gate
 from tests.support.refund_tool import Refunds, refunds
 from tests.support.transactions import refuse_transactions
@@ -25,6 +28,30 @@ name = "much in a day"
 when = "recent('refund', 'amount', '24h') > 500"
 needs = [{ role = "anyone" }]
 """
+
+CALENDARS = """
+[[calendar]]
+name = "later"
+zone = "UTC"
+weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+hours = ["HOURS"]
+
+[[calendar]]
+name = "never"
+zone = "UTC"
+weekdays = ["sun"]
+hours = ["00:00-00:01"]
+
+[[calendar]]
+name = "on mondays"
+zone = "UTC"
+weekdays = ["mon"]
+hours = ["00:00-00:01"]
+"""
+
+
+def kinds(gate: Gate, workflow_id: str) -> list[str]:
+    return [entry.event.kind for entry in gate.api.trail(workflow_id)]
 
 
 def limited(gate: Gate, policy: str = POLICY) -> Refunds:
@@ -85,3 +112,49 @@ async def test_a_plan_that_would_pass_the_limit_by_the_time_of_its_claim_begins_
         assert (await gate.result(waiting.workflow_id)).outcome == "executed"
         assert len(tool.lines()) == 4
     assert findings(gate) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        ("", 'needs = []\nwindow = "later"'),
+        ("", 'needs = [{ role = "anyone" }]\nwindow = "later"'),
+        ('freeze = ["never"]', 'needs = [{ role = "anyone" }]\nfreeze = ["on mondays"]'),
+        ('freeze = ["never"]', 'needs = [{ role = "anyone" }]\ntimeout = "4h"'),
+    ],
+    ids=["a window", "an approval and a window", "another freeze", "a shorter review"],
+)
+async def test_what_needs_other_times_by_the_time_of_its_claim_runs_at_these_times(
+    idle_gate: Gate, first: str, more: str
+) -> None:
+    gate = idle_gate
+    begin = now().replace(second=0, microsecond=0) + timedelta(hours=5)
+    hours = f"{begin:%H:%M}-{begin + timedelta(hours=2):%H:%M}"
+    rules = POLICY.replace("needs = []\n\n", f"needs = []\n{first}\n\n", 1)
+    rules = rules.replace('> 500"\nneeds = [{ role = "anyone" }]', f'> 500"\n{more}')
+    tool = limited(gate, CALENDARS.replace("HOURS", hours) + rules)
+    with pytest.MonkeyPatch.context() as patch:
+        refuse_transactions(patch, "execute_step", RecordsUnavailable("not yet"))
+        async with gate.worker():
+            ids = [await gate.submit(plan=refunds("300")) for _ in range(2)]
+            for one in ids:
+                await gate.until("executing", one)
+    async with gate.worker():
+        async with asyncio.timeout(30):
+            while not (again := [one for one in ids if kinds(gate, one)[-1] == "reopened"]):
+                await asyncio.sleep(0.02)
+        (later,) = again
+        status = await gate.api.status(later)
+        if status.state == "in_review":
+            answer = await gate.decide(status)
+            assert answer.accepted, answer.reason
+        if "window" in more:
+            handle = gate.handle(later)
+            assert (await gate.api.status(later)).waits_until(
+                await gate.env.get_current_time(handle)
+            ) == begin
+            await gate.env.fast_forward(handle, timedelta(hours=5))
+        result = await gate.result(later)
+        assert result.outcome == "executed", result
+        assert len(tool.lines()) == 2
+    assert not list(broken_story(later, gate.api.trail(later)))  # by the times of the server, set ahead
