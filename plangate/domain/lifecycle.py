@@ -260,7 +260,9 @@ def _approved_already(state: RunState, decision: Decision, received_at: datetime
         )
     begins = f"{first:%Y-%m-%d %H:%M:%S} UTC"
     if not needs_some:
-        return f"the plan needs no approval, and can begin at {begins}; until then its requester can withdraw it"
+        return (
+            f"the plan needs no approval, and can begin at {begins}; until then its requester can withdraw it"
+        )
     return (
         f"the plan is already approved, and can begin at {begins}; "
         "until then those who approved can take their approval back"

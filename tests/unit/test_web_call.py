@@ -135,7 +135,7 @@ def test_an_answer_nested_too_deeply_is_unusable_and_a_refusal_with_it_is_one(ve
     with pytest.raises(EffectUnknown, match="not in JSON"):
         json_answer("POST", vendor.url, form={})
     vendor.status = 422
-    with pytest.raises(ToolRefused, match="answered 422."):
+    with pytest.raises(ToolRefused, match="answered 422"):
         json_answer("POST", vendor.url, form={})
 
 
