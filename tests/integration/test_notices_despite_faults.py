@@ -25,7 +25,7 @@ from plangate.records.deliveries import undelivered
 from plangate.records.in_force import RulesNow
 from plangate.records.notifier_turn import HELD_FOR
 from plangate.records.tables import Moment, audit_entries, deliveries, notices, notifier, runs
-from tests.support.audit_edits import take_the_guards_off
+from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
 from tests.support.build import HOUR, drafted
 from tests.support.notices import FINANCE, PEOPLE, SENT, PostOffice, Telling, closed, decided
 
@@ -192,6 +192,22 @@ async def test_what_waits_about_a_run_whose_trail_was_edited_is_held_back_until_
         edited(connection, "edited", lambda event: event.replace('"kim"', '"rita"'))
     telling.now += timedelta(minutes=11)
     assert await telling.told() == ["dana reminder", "kim reminder"]
+
+
+async def test_a_trail_that_was_written_anew_is_damaged_too(telling: Telling) -> None:
+    """Each of its links fits, but not the last one to what was written last."""
+    telling.put("edited", requirement=FINANCE.model_copy(update={"remind": (3_600,)}))
+    assert await telling.told() == ["dana needed", "kim needed"]
+    with telling.database.write() as connection:
+        take_the_guards_off(connection)
+        of_it = runs.c.workflow_id == "edited"
+        head = connection.execute(select(runs.c.head_hash).where(of_it)).scalar_one()
+        rows = trail_of(connection, "edited")
+        rows[0]["event"] = rows[0]["event"].replace('"rita"', '"kim"')
+        write_anew(connection, "edited", rows)
+        connection.execute(update(runs).where(of_it).values(head_hash=head))
+    telling.now += timedelta(hours=23, minutes=1)
+    assert await telling.told() == ["olga trouble"]
 
 
 async def test_what_is_held_back_is_not_sent_after_the_database_did_not_answer_once(
