@@ -36,6 +36,8 @@ def json_answer(
 ) -> Any:
     """Send one request and return the JSON of its answer; None if the answer is empty.
 
+    A tool that sends several must send the one with the effect last: each failure is about one request only.
+
     Args:
         method: of the request; after GET and HEAD nothing can have happened.
         url: of the request.
