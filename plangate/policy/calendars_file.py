@@ -67,7 +67,7 @@ class CalendarEntry(Typed):
 
     model_config = ConfigDict(strict=True)
 
-    name: Name = Field(description="by which rules, roles and people refer to it")
+    name: Name = Field(description="the name that rules, roles and people use")
     zone: Zone = Field(description="the time zone, as IANA names it")
     weekdays: list[Annotated[int, BeforeValidator(_weekday)]] = Field(
         default_factory=lambda: [0, 1, 2, 3, 4],
@@ -77,7 +77,7 @@ class CalendarEntry(Typed):
         default=None,
         min_length=1,
         max_length=MOST_HOURS,
-        description="when on such a day: `09:00-12:00`; `22:00-06:00` crosses midnight. Default: all day",
+        description="the hours on these days: `09:00-12:00`; `22:00-06:00` spans midnight. Default: all day",
     )
     country: str = Field(
         default="",
@@ -92,7 +92,7 @@ class CalendarEntry(Typed):
     extra_days: list[_Day] = Field(
         default_factory=list,
         max_length=MOST_DAYS,
-        description="days on which people work although it is a day off; a date outweighs each year's day",
+        description="days off on which people work; a date overrides a yearly day",
     )
 
 
@@ -106,7 +106,7 @@ def read_calendars(
     Args:
         document: the file as TOML, for which ``Any`` stands.
         raw: the file.
-        faults: to which each fault is added.
+        faults: the list that each fault is added to.
         is_kept: whether it comes from the records; this system then need not know its zones and countries.
     """
     found: dict[str, Calendar] = {}

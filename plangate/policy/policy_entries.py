@@ -93,7 +93,7 @@ class DefaultEntry(Typed):
     )
     assurance: Proof = Field(
         default=Assurance.TYPED,
-        description='the least [proof](#keys-passkeys-and-logins): `"typed"` (default), `"login"` or '
+        description='the minimum [proof](#keys-passkeys-and-logins): `"typed"` (default), `"login"` or '
         '`"signed"`',
     )
     timeout: Annotated[int | WorkingTimeEntry, BeforeValidator(_limit)] | None = Field(
@@ -124,8 +124,7 @@ class DefaultEntry(Typed):
 
     settle: Annotated[int, BeforeValidator(_cooling)] | None = Field(
         default=None,
-        description="how long after the last approval no step begins, so that it can be taken back; at most "
-        "`24h`",
+        description="how long steps wait after the last approval, so that it can be withdrawn; at most `24h`",
     )
     window: Name | None = Field(
         default=None,
@@ -162,13 +161,13 @@ class ResolveEntry(Typed):
     roles: list[Name] = Field(min_length=1, description="a person needs one of these roles to resolve")
     assurance: Proof = Field(
         default=Assurance.TYPED,
-        description="the proof that a resolution must have; it needs at least that of an approval",
+        description="the proof that a resolution must have, at least as strong as for an approval",
     )
     resolutions: list[Annotated[Resolution, BeforeValidator(_resolution)]] | None = Field(
         default=None,
         min_length=1,
-        description="those of `retry`, `skip`, `mark_done`, `undo` that they may choose, "
-        "besides `abort`. Default: all",
+        description="which of `retry`, `skip`, `mark_done`, `undo` they may choose, in addition to `abort`. "
+        "Default: all",
     )
 
 
@@ -196,11 +195,11 @@ class WholePolicy(Typed):
 
     hold_timeout: Seconds | None = Field(
         default=None,
-        description="how long a run may be held before it is aborted, without doing more. Default: `72h`",
+        description="how long a run may be held before it is aborted. Default: `72h`",
     )
     delegable: list[Name] = Field(
         default_factory=list,
-        description="the roles that people [may lend](#lent-roles) for a time. Default: none",
+        description="the roles that people [may lend](#lent-roles) for a limited time. Default: none",
     )
     strike_keeps_approver: bool = Field(
         default=False,
