@@ -53,7 +53,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
             case Released(step=step, undo=undo) | StepFailed(step=step, undo=undo):
                 begun.discard((step, undo))
             case Drafted() | Held():
-                begun.clear()  # a new plan starts over, and so does a step that is retried by a person
+                begun.clear()  # a new plan starts over; a step that a person retries does, too
             case (
                 Requested()
                 | Decided()

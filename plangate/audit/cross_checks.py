@@ -76,12 +76,12 @@ def wrong_row(
         yield f"is listed as sealed up to entry {row.sealed_count}, which no checkpoint confirms"
     closed = next((one.at for one in trail if isinstance(one.event, Closed)), None)
     if moment(row.closed_at) != closed:
-        yield "is listed as closed at another time than its trail says"
+        yield "is listed as closed at a different time than on its trail"
     if trail and moment(row.opened_at) != trail[0].at:
-        yield "is listed as requested at another time than its trail says"
+        yield "is listed as requested at a different time than on its trail"
     first = trail[0].event if trail else None
     if trail and row.chain_id != (first.chain_id if isinstance(first, Requested) else ""):
-        yield "belongs to other Temporal runs than its trail says"
+        yield "is listed with different Temporal runs than on its trail"
     if trail and row.requester != trail[0].actor:
         yield f"is listed under another requester, {one_line(row.requester)}"
     if trail and row.state is not None:
@@ -89,7 +89,7 @@ def wrong_row(
         if row.state != state.state:
             yield f"is listed as {one_line(str(row.state))}; by its trail it is {state.state}"
         elif moment(row.deadline) != state.deadline:
-            yield "is listed with another deadline than its trail says"
+            yield "is listed with a different deadline than on its trail"
     elif row.deadline is not None:
         yield "is listed with a deadline but no state"
     yield from _wrong_sums(row, trail)
@@ -99,7 +99,7 @@ def _wrong_sums(row: Row[Any], trail: Sequence[AuditEntry]) -> Iterator[str]:
     """Compare with the claims whether the run is listed as counting in sums over time."""
     has_summed = any(isinstance(one.event, Claimed) and one.event.recent for one in trail)
     if row.reserves not in ((1,) if has_summed else (0, 1)):
-        yield "is not listed as counting in sums over time, though its trail says that a step did"
+        yield "is not listed as counting in sums over time, but on its trail a step did"
 
 
 def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]) -> Iterator[str]:

@@ -44,7 +44,7 @@ SUSPENDED: Final = timedelta(days=7)
 
 
 def other_time_than_said(entry: AuditEntry) -> str | None:
-    """Object if an entry has another time than its event states."""
+    """Object if the time of an entry differs from the time in its event."""
     match entry.event:
         case (
             Requested(requested_at=at)
@@ -55,7 +55,7 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
             | StepReversed(found_at=at)
             | StepUnsettled(found_at=at)
         ):
-            return None if at == entry.at else "has another time than its event states"
+            return None if at == entry.at else "has a time that differs from the time in its event"
         case (
             Decided()
             | Claimed()
@@ -96,7 +96,7 @@ class Order:
     def follow(self, state: RunState, entry: AuditEntry) -> None:
         """Compare later entries with this one; ``state`` is the run's before it.
 
-        After an entry that is dated too early, later ones are compared with it, so that only it is reported.
+        Entries after one that is dated too early are compared with it, so that only that one is reported.
         """
         if isinstance(entry.event, Decided):
             if not changes(state, entry.event):

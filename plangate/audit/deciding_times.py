@@ -49,7 +49,7 @@ class DecidingTimes(Frozen):
     Attributes:
         name: the person, as spelled in their newest decision.
         decisions: how many plans they answered.
-        shown: for how many of these plans it is known when they were shown.
+        shown: how many of these plans have a known time of display.
         median_seconds: the median of all times, with upper bounds for plans not known to have been shown.
         quick: the share that took less than `QUICK_SECONDS`, from 0 to 1.
         folded: how many of the ``shown`` plans had folds.

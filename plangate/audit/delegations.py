@@ -165,7 +165,7 @@ def _wrong_arrival(entry: AuditEntry, event: DelegationDecided) -> str | None:
     if entry.actor != sender:
         return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
     if abs(entry.at - event.judged_at) > TWO_CLOCKS:
-        return "has another time than the order was judged"
+        return "has a different time than the verdict on the order"
     return None
 
 
@@ -211,7 +211,7 @@ def _wrong_rules(event: DelegationDecided, texts: Sequence[RuleText]) -> str | N
     policy = policy_named(event.policy, texts)
     if policy is None or delegation_rules_of(policy) == event.rules:
         return None  # another finding reports a policy that is missing
-    return f"by other rules than those of the policy that it names ({short(event.policy)})"
+    return f"by other rules than the policy that it names has ({short(event.policy)})"
 
 
 def _wrong_verdict(

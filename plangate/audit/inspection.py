@@ -410,7 +410,7 @@ def _unseen_stops(connection: Connection) -> Iterator[Finding]:
     ]
     last = (accepted[-1].number, accepted[-1].hash) if accepted else (0, FIRST_HASH)
     if [(row.number, row.hash) for row in connection.execute(select(stops))] != [last]:
-        what = "does not end where the table stops says, so steps may have begun in spite of it"
+        what = "does not end where the table `stops` says, so steps may have begun despite a stop"
         yield Finding(workflow_id=STOPS_TRAIL, what=what)
 
 
@@ -427,7 +427,7 @@ def _as_stored(connection: Connection, table: Table) -> Select[Any]:
 
 
 class _Owners:
-    """Finds the runs from which an entry may have been moved: those that contain its predecessor.
+    """Finds the runs that an entry may have been moved from: the runs that contain its predecessor.
 
     Each query reads all entries, so their number is limited.
     """
@@ -445,11 +445,11 @@ class _Owners:
         return list(self._connection.scalars(_OWNERS, predecessor))
 
 
-# ---- all of them --------------------------------------------------------------------------------
+# ---- all runs ----------------------------------------------------------------------------------
 
 
 def _without_run(connection: Connection) -> Iterator[Finding]:
-    """Yield rows that belong to runs that are not recorded."""
+    """Yield the rows of runs that are not recorded."""
     for name, table in _TABLES_OF_RUNS.items():
         of_no_run = ~exists().where(runs.c.workflow_id == table.c.workflow_id)
         counted = (
@@ -460,7 +460,7 @@ def _without_run(connection: Connection) -> Iterator[Finding]:
         for row in connection.execute(counted):
             yield Finding(
                 workflow_id=str(row.workflow_id),
-                what=f"is no longer on record, though {row.count} {name} of it are",
+                what=f"is no longer on record, but {row.count} of its {name} are",
             )
     of_no_run = ~exists().where(runs.c.workflow_id == seals.c.workflow_id)
     for row in connection.execute(select(seals).where(of_no_run).order_by(seals.c.number)):
@@ -472,7 +472,7 @@ def _without_run(connection: Connection) -> Iterator[Finding]:
 
 @contextmanager
 def _tolerant_of_bad_text(connection: Connection) -> Iterator[None]:
-    """Replace bytes that are not UTF-8, which SQLite stores and at which its driver would stop reading."""
+    """Replace bytes that are not UTF-8: SQLite stores them, but its driver cannot read them."""
     if connection.dialect.name != "sqlite":
         yield
         return

@@ -60,7 +60,7 @@ def _wrong_arrival(entry: AuditEntry, event: KeyDecided) -> str | None:
     if entry.actor != sender:
         return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
     if abs(entry.at - event.judged_at) > TWO_CLOCKS:
-        return "has another time than the order was judged"
+        return "has a different time than the verdict on the order"
     return None
 
 

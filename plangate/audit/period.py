@@ -178,7 +178,7 @@ class Counting:
 def closes(checkpoint: Checkpoint, until: AwareDatetime) -> bool:
     """Return whether a checkpoint seals everything that was recorded until the given time.
 
-    That is so if it was made at that time or later, and had room for more runs.
+    It does if it was made at that time or later, and had room for more runs.
     """
     at = sealed_at(checkpoint)
     return at is not None and at >= until and claims_of(checkpoint).runs < MOST_RUNS

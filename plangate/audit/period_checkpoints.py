@@ -67,7 +67,7 @@ class EnclosingCheckpoints:
         if before is not None:
             number = before.number + 1
         if checkpoint.number != number:
-            yield _finding(f"{name} is in the place of checkpoint {number}, which is missing")
+            yield _finding(f"{name} is at the position of checkpoint {number}, which is missing")
             return
         previous = before.hash if before else FIRST_HASH if number == 1 else None
         if previous not in (None, claims_of(checkpoint).previous):

@@ -259,7 +259,7 @@ def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
         *weak,
     }
     held = [one_line(one.name) for one in state.approvers if one.name in lost]
-    return f"records an approval as lost that held: {', '.join(held)}" if held else None
+    return f"records a valid approval as lost: {', '.join(held)}" if held else None
 
 
 def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...]]:

@@ -36,7 +36,7 @@ def recorded_claims(
     if (proof.claims.jti, proof.claims.signed_at) != (approver.token_id, approver.signed_at):
         raise ValueError("was recorded with a time or id other than the signed one")
     if proof.origin != approver.origin:
-        raise ValueError("was recorded with another place than the one where its passkey was used")
+        raise ValueError("was recorded with a different site than the one where its passkey was used")
     if proof.batch != approver.batch:
-        raise ValueError("was recorded as signed with another number of approvals than it was")
+        raise ValueError("was recorded with a wrong number of approvals that were signed together")
     return proof.claims

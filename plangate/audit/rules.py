@@ -256,7 +256,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
     if event.revision != state.next_revision:
         return f"is revision {event.revision}, expected revision {state.next_revision}"
     if state.drafted is not None and state.drafted.audience != event.audience:
-        return "was made for another installation or namespace than the previous revision"
+        return "was made for a different installation or namespace than the previous revision"
     if state.phase is not Phase.DRAFTING:
         return f"drafts a plan while the run is {state.state}"
     if event.requester and not same_person(event.requester, state.requester):
@@ -293,7 +293,7 @@ def _wrong_author(state: RunState, event: Drafted) -> str | None:
     if state.edit is None or state.drafted is None:
         return "lists struck steps without an edit" if event.struck else None
     if event.struck != (struck_steps(state.drafted.plan, event.plan.proposed()) or ()):
-        return "lists other struck steps than the edit left out"
+        return "lists different struck steps than the edit left out"
     try:
         sent = plan_shaped(state.edit.plan)
     except PlanInvalid:
@@ -301,7 +301,7 @@ def _wrong_author(state: RunState, event: Drafted) -> str | None:
     if (sent.summary, sent.not_before) != (event.plan.summary, event.plan.not_before) or [
         (one.tool, one.reason) for one in sent.steps
     ] != [(one.tool, one.reason) for one in event.plan.steps]:
-        return "is not the plan that the edit brought"
+        return "is not the plan of the edit"
     return None
 
 
@@ -330,7 +330,7 @@ def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
     if approver is not None and entry.actor != approver.name:
         return f"has the actor {one_line(entry.actor)}, but {one_line(approver.name)} decided"
     if entry.at != event.arrival.received_at:
-        return "has another time than the decision was received"
+        return "has a different time than the receipt of the decision"
     return None
 
 
@@ -366,7 +366,7 @@ def _closed_early(before: AuditEntry, entry: AuditEntry) -> str | None:
 
 def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     if event.edit and (state.edit is None or event.lost or event.fingerprint != state.fingerprint):
-        return "gives up an edit that was not to be drafted"
+        return "records that an edit could not be drafted, but no edit was pending"
     if not event.edit and (state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint):
         return "reopens the review of a plan that was not being executed"
     if not event.edit and not event.lost and event.requirement is None:
@@ -402,7 +402,7 @@ def _wrong_claim(state: RunState, event: Claimed, effects: _Effects) -> str | No
     if event.idempotency_key != key_of(state, event.step, undo=event.undo):
         return "its idempotency key is not that of its plan and step"
     if event.resolved != _resolved(state, event.step):
-        return "its references have other values than the receipts that they refer to"
+        return "the values of its references differ from the receipts that they refer to"
     expected = effects.claims[event.idempotency_key] + 1
     if event.attempt != expected:
         return f"is numbered attempt {event.attempt}, expected attempt {expected}"
@@ -429,7 +429,7 @@ def _begun_too_early(state: RunState, entry: AuditEntry, begin: Container[int]) 
 
 
 def _resolved(state: RunState, step: int) -> dict[str, JsonValue] | None:
-    """Return the values of a step's references; None if one has no value, so that it could not begin."""
+    """Return the values of a step's references; None if one has no value, so the step could not begin."""
     assert state.drafted is not None
     try:
         return resolve_references(state.drafted.plan.steps[step - 1].arguments, state.steps)
@@ -471,7 +471,7 @@ def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None
         return f"step {event.step} was done {'a second time' if isinstance(event, StepDone) else 'already'}"
     match event:
         case StepDone(settles_until=at) if at is not None and event.receipt.final:
-            return f"leaves the end of step {event.step} open, though its receipt is final"
+            return f"leaves the end of step {event.step} open, but its receipt is final"
         case StepDone():
             return None if claims else f"step {event.step} was done but never claimed under this plan"
         case StepUndone():
@@ -495,18 +495,18 @@ def _wrong_settlement(
 ) -> str | None:
     """Compare a settlement with the step; how an effect ends is looked up once, after the end of the run."""
     if not any(isinstance(one, Closed) for one in before):
-        return f"says how step {event.step} ended before the end of the run"
+        return f"records how step {event.step} ended before the end of the run"
     if not 1 <= event.step <= len(state.steps):
         return f"refers to step {event.step}, which does not exist"
     step = state.steps[event.step - 1]
     if step.settlement is not None:
-        return f"says a second time how step {event.step} ended"
+        return f"records a second time how step {event.step} ended"
     if step.state is not StepState.DONE:
-        return f"says how step {event.step} ended, which is {step.state}"
+        return f"records how step {event.step} ended, which is {step.state}"
     if step.receipt is None or step.receipt.final or step.settles_until is None:
-        return f"says how step {event.step} ended, whose receipt leaves nothing to look up"
+        return f"records how step {event.step} ended, but its receipt leaves nothing to look up"
     if isinstance(event, StepUnsettled) and entry.at < step.settles_until:
-        return f"gives up the look-up of step {event.step} before its time is over"
+        return f"ends the look-up of step {event.step} too early"
     return None
 
 

@@ -123,7 +123,7 @@ class RuleHistory:
         return None if was_in_force else f"names {called}, though another one was in force then"
 
     def other_policy(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each plan that was judged by another policy than the one in force, or by none."""
+        """Yield each plan that was judged by a policy that was not in force, or by none."""
         known = {name for name, *_ in self._policies}
         for entry in trail:
             if not isinstance(entry.event, Drafted):

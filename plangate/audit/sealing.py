@@ -1,6 +1,6 @@
 """Seal the trails: a worker signs checkpoints, so that the removal of a run is detected.
 
-Every few seconds it signs a checkpoint over the runs that changed. The newest one is also kept in a file
+Every few seconds it signs a checkpoint over the runs that changed. The newest one is also saved in a file
 outside the records. If the records are restored to an older state, the file still shows the newer one.
 """
 
@@ -93,13 +93,13 @@ class Sealing:
                 self._tell(_ACTION, f"The trails could not be sealed {self._failed} times in a row: {error}")
         except OSError as error:
             _log.warning(_NOT_SEALED, action=_ACTION, error=str(error))
-            self._tell(_ACTION, f"The newest checkpoint could not be kept on a worker's disk: {error}")
+            self._tell(_ACTION, f"The newest checkpoint could not be saved on a worker's disk: {error}")
         except Exception as error:  # noqa: BLE001  no error may stop the sealing
             _log.exception(_NOT_SEALED, action=_ACTION)
             self._tell(_ACTION, f"The trails could not be sealed: {type(error).__name__}")
 
     def _may_replace_kept(self) -> bool:
-        """Return whether the records still contain the kept checkpoint; if not, log it once."""
+        """Return whether the records still contain the saved checkpoint; if not, log it once."""
         try:
             kept = kept_checkpoint(self._kept)
         except SettingsInvalid as error:

@@ -107,7 +107,7 @@ class StopHistory:
         for number, after in zip(self._numbers[position + 1 :], self._states[position + 1 :], strict=True):
             unseen = after.of(tool)
             if unseen is not None and unseen.since < entry.at - CLOCK_LEEWAY:
-                return f"a step began and did not look at entry {number} of the trail of stops: {unseen}"
+                return f"a step began without reading entry {number} of the trail of stops: {unseen}"
         return None
 
 
@@ -123,7 +123,7 @@ def _wrong_arrival(entry: AuditEntry, event: StopDecided) -> str | None:
     if entry.actor != sender:
         return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
     if abs(entry.at - event.judged_at) > TWO_CLOCKS:
-        return "has another time than the order was judged"
+        return "has a different time than the verdict on the order"
     return None
 
 
@@ -175,7 +175,7 @@ def _unproven(
 
 def _not_by_list(event: StopDecided, approver: Approver, people: People | None) -> str | None:
     if event.release != event.rules.release(people):
-        return "requires other releases than its rules and its list of people do"
+        return "requires different releases than its rules and its list of people"
     if people is None:
         return None
     wrong = other_standing(approver, people, event.arrival.received_at)
@@ -205,4 +205,4 @@ def _other_rules(event: StopDecided, texts: Sequence[RuleText]) -> str | None:
     policy = policy_named(event.policy, texts)
     if policy is None or stop_rules_of(policy) == event.rules:
         return None  # another finding reports a policy that is missing
-    return f"was judged by other rules than those of the policy that it names ({short(event.policy)})"
+    return f"was judged by other rules than the policy that it names has ({short(event.policy)})"

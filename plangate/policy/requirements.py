@@ -152,7 +152,7 @@ def _wrong_by_sums(
     """Return what is wrong with the sums over time by which a step began."""
     if not claimed.recent:
         is_missing = bool(drafted.recent) and not is_reserved
-        return "a step began without a look at the sums over time" if is_missing else None
+        return "a step began without a check of the sums over time" if is_missing else None
     wrong = _wrong(drafted.needing(drafted.requirement, claimed.recent), requested, texts)
     return f"a step began under a plan that, by the sums over time of its claim, {wrong}" if wrong else None
 
@@ -167,5 +167,5 @@ def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) ->
     nothing = {"others": "0"}
     wanted = {one.model_copy(update=nothing) for one in sums_for(policy, drafted, requested)}
     if {one.model_copy(update=nothing) for one in drafted.recent} != wanted:
-        return "has other sums over time than its plan and its policy ask for"
+        return "has different sums over time than its plan and its policy require"
     return wrong_requirement(drafted, derived(policy, drafted, requested))

@@ -91,7 +91,7 @@ def test_a_run_of_before_there_were_states_is_listed_by_its_trail(database: Data
     ("column", "value", "found"),
     [
         ("state", "executed", "is listed as executed; by its trail it is in_review"),
-        ("deadline", NOON, "is listed with another deadline than its trail says"),
+        ("deadline", NOON, "is listed with a different deadline than on its trail"),
     ],
 )
 def test_a_row_that_says_other_than_the_trail_is_found_and_never_shown_as_true(

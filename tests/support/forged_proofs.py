@@ -173,7 +173,7 @@ _MALFORMED = (
     "did not verify", "is not trusted", "not at https", "another kind", "is signed for", "another comment",
     "in the name of", "used for something other", "inside a frame", "attested by a key", "uses the algorithm",
     "in the future", "before this review", "too long before", "new plan", "has no signature", "time or id",
-    "with another place", "its proof is only", "signed at a time", *_MISMATCHES,
+    "with a different site", "its proof is only", "signed at a time", *_MISMATCHES,
 )  # fmt: skip
 
 
@@ -504,7 +504,7 @@ def batch_recorded_with_others(case: Case) -> Forgery:
     """Dana approved several plans together; the record says alone, or with another number of them."""
     claims = case.claims()
     token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
-    said = ("with another number of approvals", "may not be approved together", "signed together")
+    said = ("with a wrong number of approvals", "may not be approved together", "signed together")
     return _forged(case, token, *said, batch=case.chance.choice([None, 2, 4]))
 
 

@@ -408,7 +408,7 @@ def strike_made_up(chance: Random) -> tuple[Story, str]:
     story, plan = _edit_by_dana(chance)
     story.draft(plan, struck=(chance.randint(1, 3),))
     story.decide("fred")
-    return story, "lists other struck steps than the edit left out"
+    return story, "lists different struck steps than the edit left out"
 
 
 def edit_made_up_to_gain_time(chance: Random) -> tuple[Story, str]:
@@ -421,7 +421,7 @@ def edit_made_up_to_gain_time(chance: Random) -> tuple[Story, str]:
     deadline = reopened_deadline(story.state.requested, drafted, story.now)
     why = "the edit by anna could not be drafted: so"
     story.add(Reopened(fingerprint=drafted.fingerprint, edit=why, reopened_at=story.now, deadline=deadline))
-    return story, "gives up an edit that was not to be drafted"
+    return story, "records that an edit could not be drafted, but no edit was pending"
 
 
 def another_plan_than_the_edits(chance: Random) -> tuple[Story, str]:
@@ -434,7 +434,7 @@ def another_plan_than_the_edits(chance: Random) -> tuple[Story, str]:
         ]
     )
     story.draft(other)
-    return story, "is not the plan that the edit brought"
+    return story, "is not the plan of the edit"
 
 
 def _edit_by_dana(chance: Random) -> tuple[Story, Plan]:
@@ -449,7 +449,7 @@ def reference_to_what_was_not_returned(chance: Random) -> tuple[Story, str]:
     story.done(story.claim())
     resolved = chance.choice([{}, {"after": 42}, {"after": "41"}, {"after": 41, "text": "x"}, {"before": 41}])
     story.claim(2, resolved=resolved)
-    return story, "its references have other values than the receipts that they refer to"
+    return story, "the values of its references differ from the receipts that they refer to"
 
 
 def reference_to_a_skipped_step(chance: Random) -> tuple[Story, str]:
@@ -457,7 +457,7 @@ def reference_to_a_skipped_step(chance: Random) -> tuple[Story, str]:
     story.held(after=0)
     story.resolve(Resolution.SKIP)
     story.claim(2, resolved=chance.choice([{}, {"after": 41}]))
-    return story, "its references have other values"
+    return story, "the values of its references differ"
 
 
 def undone_out_of_order(chance: Random) -> tuple[Story, str]:

@@ -435,7 +435,7 @@ def reopened_for_an_untrue_reason(case: Case) -> str:
             deadline=NOON + 2 * DAY,
         )
     )  # fmt: skip
-    return f"records an approval as lost that held: {name}"
+    return f"records a valid approval as lost: {name}"
 
 
 def _again(event: Decided) -> Decided:

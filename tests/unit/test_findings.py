@@ -275,7 +275,7 @@ def test_a_decision_that_is_listed_under_another_name_or_time_is_named() -> None
     assert [one.what for one in broken_story(RUN, entries)] == ["has the actor erik, but dana decided"]
     entries[3] = entries[3].model_copy(update={"actor": "dana", "at": NOON + HOUR})
     assert [one.what for one in broken_story(RUN, entries)] == [
-        "has another time than the decision was received"
+        "has a different time than the receipt of the decision"
     ]
 
 
@@ -330,7 +330,7 @@ def test_an_entry_that_is_listed_at_another_time_than_its_event_tells_is_named(p
         if entry != 2:
             entries[entry] = entries[entry].model_copy(update={"at": NOON + 2 * MINUTE})
     found = [(one.entry, one.what) for one in broken_story(RUN, entries)]
-    assert (place + 1, "has another time than its event states") in found
+    assert (place + 1, "has a time that differs from the time in its event") in found
 
 
 def of_rules(*said: tuple[str, str, str, int]) -> list[AuditEntry]:

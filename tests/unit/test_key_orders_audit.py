@@ -88,7 +88,7 @@ def test_a_list_with_a_key_that_no_order_confirmed_is_named() -> None:
     [
         ({"approver": None}, "has the actor"),
         ({"people": ""}, "has no signature or list of people"),
-        ({"judged_at": AT + LATER}, "has another time"),
+        ({"judged_at": AT + LATER}, "has a different time"),
         ({"approver": BEFORE.identify("carol", AT).approver}, "has no signature"),
         ({"approver": decided(REVOKE, ENROLLED).approver}, "a time or id other than the signed one"),
         ({"people": REVOKED.hash}, "is one of gina's already"),

@@ -147,13 +147,13 @@ def test_an_audit_finds_nothing_in_what_the_rules_allow() -> None:
             claim("300"),
             "a step began under a plan that, by the sums over time of its claim, asks",
         ),
-        (claim(None), "a step began without a look at the sums over time"),
+        (claim(None), "a step began without a check of the sums over time"),
         (reopened("0"), "reopens the review for a requirement that demands no more"),
         (reopened(requirement=Requirement()), "demands less than the plan needed before"),
-        (reopened(requirement=needed("300"), recent=()), "has other sums over time than its plan"),
+        (reopened(requirement=needed("300"), recent=()), "has different sums over time than its plan"),
         (
             reopened(recent=tuple(one.model_copy(update={"own": "1"}) for one in sums("300"))),
-            "has other sums",
+            "has different sums",
         ),
         (reopened(deadline=DEADLINE + HOUR), "reopens the review for longer than the first time"),
     ],
@@ -166,7 +166,7 @@ def test_a_plan_with_forged_sums_asks_for_less_than_its_policy() -> None:
     forged = draft(recent=sums("300"))
     assert any("asks for less than the policy" in one for one in found(requested(), forged))
     assert found(requested(), draft(recent=())) == [
-        "has other sums over time than its plan and its policy ask for"
+        "has different sums over time than its plan and its policy require"
     ]
 
 

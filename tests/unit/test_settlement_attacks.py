@@ -59,20 +59,20 @@ def settled_twice(chance: Random) -> tuple[Story, str]:
     story = _executed(chance, 1, 2)
     _settles(story, 1)
     _settles(story, 1)
-    return story, "says a second time how step 1 ended"
+    return story, "records a second time how step 1 ended"
 
 
 def settled_though_it_was_reversed(chance: Random) -> tuple[Story, str]:
     story = _executed(chance, 2)
     _settles(story, 2, "reversed")
     _settles(story, 2, "settled")
-    return story, "says a second time how step 2 ended"
+    return story, "records a second time how step 2 ended"
 
 
 def settled_though_it_was_final(chance: Random) -> tuple[Story, str]:
     story = _executed(chance, 2)
     _settles(story, 1)
-    return story, "whose receipt leaves nothing to look up"
+    return story, "but its receipt leaves nothing to look up"
 
 
 def settled_though_it_was_not_done(chance: Random) -> tuple[Story, str]:
@@ -80,7 +80,7 @@ def settled_though_it_was_not_done(chance: Random) -> tuple[Story, str]:
     step = story.held(after=1)
     story.close(Outcome.FAILED, "held too long")
     _settles(story, step)
-    return story, f"says how step {step} ended, which is"
+    return story, f"records how step {step} ended, which is"
 
 
 def settled_a_step_that_does_not_exist(chance: Random) -> tuple[Story, str]:
@@ -99,13 +99,13 @@ def settled_before_the_end(chance: Random) -> tuple[Story, str]:
 def given_up_too_early(chance: Random) -> tuple[Story, str]:
     story = _executed(chance, 1)
     _settles(story, 1, "unsettled", timedelta(hours=20))
-    return story, "before its time is over"
+    return story, "ends the look-up of step"
 
 
 def dated_otherwise_than_found(chance: Random) -> tuple[Story, str]:
     story = _executed(chance, 1)
     story.add(StepSettled(step=1, summary="so", found_at=story.now + timedelta(hours=2)))
-    return story, "has another time than its event states"
+    return story, "has a time that differs from the time in its event"
 
 
 def dated_before_the_end(chance: Random) -> tuple[Story, str]:
@@ -119,7 +119,7 @@ def done_finally_and_left_open(chance: Random) -> tuple[Story, str]:
     story = Story(chance, chance.choice(POLICIES)).approved()
     story.claim(1)
     story.add(StepDone(step=1, receipt=Receipt(summary="done"), settles_until=story.now + DAY))
-    return story, "whose receipt is final"
+    return story, "but its receipt is final"
 
 
 ATTACKS: tuple[Attack, ...] = (

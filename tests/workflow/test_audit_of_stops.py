@@ -87,10 +87,10 @@ async def test_a_claim_that_did_not_wait_is_found(idle_gate: Gate, run: str, edi
         (put(people=""), "names no list of people, though"),
         (
             put(release={"needs": [{"role": "anyone", "count": 1}], "assurance": "typed"}),
-            "requires other releases than its rules and its list of people do",
+            "requires different releases than its rules and its list of people",
         ),
         (put(rules={"roles": ["anyone", "ops"]}), "names no policy, but has rules of one"),
-        (put(judged_at="2020-01-01T00:00:00Z"), "has another time than the order was judged"),
+        (put(judged_at="2020-01-01T00:00:00Z"), "has a different time than the verdict on the order"),
     ],
 )
 async def test_an_order_that_no_one_gave_is_found(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
@@ -110,11 +110,11 @@ async def test_a_release_that_is_taken_off_the_record_is_found(idle_gate: Gate, 
         write_anew(connection, STOPS_TRAIL, trail_of(connection, STOPS_TRAIL)[:-1])
     said = found(idle_gate)
     assert "which stopped and released nothing" in said
-    assert "does not end where the table stops says" in said
+    assert "does not end where the table `stops` says" in said
 
 
 async def test_a_table_of_stops_that_was_set_back_is_found(idle_gate: Gate, run: str) -> None:
     del run
     with idle_gate.database.write() as connection:
         connection.execute(text("UPDATE stops SET number = 0, hash = :first"), {"first": "0" * 64})
-    assert "does not end where the table stops says" in found(idle_gate)
+    assert "does not end where the table `stops` says" in found(idle_gate)
