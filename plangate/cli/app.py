@@ -60,7 +60,9 @@ _COMMANDS: Final = (
     _command("stop", "stop:stop", "Make every step, or every step of one tool, wait before it begins."),
     _command("go", "stop:go", "Release a stop, so that steps begin again."),
     _command("serve", "serve:serve", "Run the inbox until Ctrl-C or SIGTERM."),
-    _command("delegate", "delegate:delegate", "Lend some of your roles to another person for a time."),
+    _command(
+        "delegate", "delegate:delegate", "Lend some of your roles to another person for a limited time."
+    ),
     _command("away", "away:away", "Say until when you are away: your messages go to others meanwhile."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
     _command("check-tool", "check_tool:check_tool", "Check the promises of a tool by killing its process."),
@@ -89,14 +91,14 @@ _COMMANDS: Final = (
     _group(
         "notify",
         "Send notices; try an address; list what did not arrive.",
-        _command("test", "notify:try_one", "Send one notice to a person now, and say what happened."),
+        _command("test", "notify:try_one", "Send one notice to a person now, and print the result."),
         _command("failures", "notify:failed", "List the notices that could not be delivered."),
         alone=_command("run", "notify:run", "Send notices until Ctrl-C or SIGTERM."),
     ),
     _group(
         "keys",
         "Manage the keys that sign decisions.",
-        _command("new", "keys:new", "Make a key pair, and print its public line for the list of people."),
+        _command("new", "keys:new", "Generate a key pair, and print its public line for the list of people."),
         _command("list", "keys:list_all", "List the private keys on this machine."),
         _command("seal", "keys:seal", "Print the public key that seals the trail on this host."),
         _command("web", "keys:web", "Print the public key with which the inbox of this host attests logins."),

@@ -18,7 +18,7 @@ class Wording:
         letter: what is typed for it.
         word: what may be typed instead.
         offer: how the prompt names it.
-        verb: what it does, before the name of a plan.
+        verb: its effect, as words before the name of a plan.
         question: what is asked for its comment; None if no comment is asked for.
     """
 

@@ -25,7 +25,7 @@ class Console:
     """Where a command runs.
 
     Attributes:
-        settings: those of this process.
+        settings: of this process.
         screen: where the command prints, and whether it can ask.
         keys: the private keys that decisions are signed with.
     """

@@ -80,7 +80,7 @@ def made_decision(
 
 
 def placeholder_words(decision: Decision) -> str:
-    """Return what is wrong with a comment that is only a placeholder."""
+    """Return the error message for a comment that is only a placeholder."""
     typed = one_line(decision.comment.strip())
     return f"The comment is only a placeholder, {typed}; write {needed_comment(decision)}."
 
@@ -100,17 +100,17 @@ def resolution_named(typed: str) -> Resolution | None:
 
 
 def is_whole_resolution(decision: Decision) -> bool:
-    """Return whether a resolution has all its parts."""
+    """Return whether a resolution is complete: its choice, its step, and the comment if one is needed."""
     has_comment = bool(decision.comment.strip())
     is_chosen = decision.resolution is not None and (has_comment or not decision.resolution.needs_comment)
     return is_chosen and decision.step is not None
 
 
 def require_whole_resolution(decision: Decision, workflow_id: str) -> None:
-    """Check that a resolution has all its parts, where there is no terminal to ask for them.
+    """Check that a resolution is complete, if no terminal can ask for what is missing.
 
     Raises:
-        WrongUsage: one is missing.
+        WrongUsage: a part is missing.
     """
     if decision.resolution is None:
         raise WrongUsage(f"Choose a resolution for {one_line(workflow_id)}: {WAYS_TO_RESOLVE}.")

@@ -1,7 +1,7 @@
 """Edit the plan in review in the person's editor, show the changes, ask, and send them.
 
-Nothing that was typed is lost: until the new plan is accepted, its text is kept in a file, and the person is
-shown where.
+Nothing that was typed is lost: until the new plan is accepted, its text is saved in a file, and the person
+sees its path.
 """
 
 import shlex
@@ -139,7 +139,7 @@ class PlanEditor:
     def _say_where(self, status: Status, draft: _Draft) -> None:
         words = [status.workflow_id, "--by", self._by, "--plan", str(draft.path)]
         page = Page()
-        page.sentence(fit(f"Your text is kept in {draft.path}."))
+        page.sentence(fit(f"Your text is saved in {draft.path}."))
         taken_back = _taken_back(status, draft.newest)
         if taken_back:
             page.sentence(taken_back, "bold yellow")
@@ -196,7 +196,7 @@ class PlanEditor:
 
 
 def _taken_back(edited: Status, newest: Status | None) -> str:
-    """Warn which changes of the newer plan the kept text reverts; empty if none."""
+    """Warn which changes of the newer plan the saved text reverts; empty if none."""
     if newest is None or newest.plan is None or edited.plan is None:
         return ""
     changes = changes_between(as_plan(edited.plan.proposed()), as_plan(newest.plan.proposed()))

@@ -26,7 +26,7 @@ def settings_for_people() -> Settings:
 def access_of(settings: Settings, namespace: str) -> TemporalAccess:
     """Return the other ways to see runs; the Web UI's address is the configured or the embedded server's.
 
-    An inbox runs beside each worker unless the settings turn that off; then they name it if there is one.
+    By default, an inbox runs beside each worker. If the settings turn that off, they may still name one.
     """
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)

@@ -64,13 +64,13 @@ async def _is_same(here: Console, name: str, thumbprint: str) -> bool:
     screen = here.screen
     if not screen.can_ask:
         raise WrongUsage(
-            f"Ask {one_line(name)} for the thumbprint of their key in another way, such as by phone; "
-            "then pass it with --thumbprint TEXT."
+            f"Ask {one_line(name)} for the thumbprint of their key over another channel, such as by "
+            "phone; then pass it with --thumbprint TEXT."
         )
     shown = Page()
     shown.heading(f"A key for {name}")
     shown.copied("thumbprint", thumbprint)
-    shown.note("Ask them for it in another way, such as by phone: their own page shows it too.")
+    shown.note("Ask them for it over another channel, such as by phone: their own page shows it too.")
     screen.show_aside(shown)
     keyboard = Keyboard(screen.err)
     keyboard.discard()

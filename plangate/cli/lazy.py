@@ -84,7 +84,7 @@ def _postponed(function: Callable[..., int]) -> Callable[..., Act]:
 
 
 class _UnrunModules(MetaPathFinder):
-    """Finds modules of the package, and has them run when they are first used."""
+    """Finds modules of the package, which then run when they are first used."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -1,4 +1,4 @@
-"""Make orders about loans and absences at a terminal, and send them."""
+"""Create orders about loans and absences at a terminal, and send them."""
 
 import secrets
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Read a moment that was typed after an option: a day, a time, or how long ago."""
+"""Read a time that was typed after an option: a day, a time of day, or an age."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ from plangate.presentation.clock import now
 
 
 def moment_of(text: str) -> datetime:
-    """Return the moment; a day or a time without a zone is in UTC.
+    """Return the time; a day or a time without a zone is in UTC.
 
     Raises:
         WrongUsage: it cannot be read.

@@ -1,4 +1,4 @@
-"""Make orders to stop and to release at a terminal, and send them."""
+"""Create orders to stop and to release at a terminal, and send them."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -139,8 +139,8 @@ def show_verdict(here: Console, answer: Answer | None, nothing: Answer, kept: st
     Args:
         here: where it is printed.
         answer: the worker's answer; None if no worker has judged the order yet.
-        nothing: the answer that says nothing.
-        kept: what to say then, with a place for the program's name.
+        nothing: the answer without a verdict.
+        kept: the message for that case, with a placeholder for the program's name.
 
     Raises:
         Refused: it was refused, and the output is not JSON.

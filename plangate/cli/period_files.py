@@ -38,7 +38,7 @@ def write_period(
         here: where the command runs.
         since: the beginning, as typed.
         until: the end, as typed; None for now.
-        output: the file; it has to be named.
+        output: the file; required.
         record: records that a copy of this is taken; called before anything is written.
 
     Raises:
@@ -63,8 +63,8 @@ def write_period(
         here.screen.print_json({**found, **period})
     if not export.is_closed:
         here.screen.say_aside(
-            "The period is not sealed at its end yet: the first checkpoint after it will close it. A worker "
-            "makes one within seconds once anything is recorded; export the period again then.",
+            "The end of the period is not sealed yet. A worker seals it within seconds of the next "
+            "recorded entry; then export the period again.",
             "yellow",
         )
     return Exit.DONE
@@ -82,7 +82,7 @@ def _period(since: str, until: str | None) -> tuple[datetime, datetime]:
 def _wait_for_seal(
     here: Console, database: Database, since: datetime, until: datetime, waiting: Progress
 ) -> None:
-    """Wait for the closing checkpoint, as long as one can be expected soon."""
+    """Wait for the closing checkpoint, if one is likely to come soon."""
     ends = elapsed() + _SEALED_SOON * here.settings.seal_seconds
     while elapsed() < ends:
         with database.read() as connection:
@@ -93,15 +93,15 @@ def _wait_for_seal(
 
 
 def _within_limits(lines: Iterable[bytes], since: datetime, until: datetime) -> Iterator[bytes]:
-    """Yield the lines, as long as `verify-bundle` will read them."""
+    """Yield the lines, up to the limits of `verify-bundle`."""
     size = 0
     for line in lines:
         size += len(line)
         if size > MAX_BYTES or len(line) > MAX_LINE_BYTES:
             middle = (since + (until - since) / 2).replace(microsecond=0).isoformat()
             raise WrongUsage(
-                f"The period has more than one file may have ({MAX_BYTES:,} bytes, {MAX_LINE_BYTES:,} in a "
-                f"line), so nothing was written; export it in parts, such as --until {middle} and --from "
+                f"The period is too large for one file (at most {MAX_BYTES:,} bytes, {MAX_LINE_BYTES:,} in "
+                f"a line), so nothing was written; export it in parts, such as --until {middle} and --from "
                 f"{middle}."
             )
         yield line

@@ -39,13 +39,13 @@ async def require_named_plan(console: Console, workflow_id: str, decision: Decis
 
 
 def must_be_shown(console: Console, decision: Decision) -> bool:
-    """Return whether the plan has to be shown before the decision is made.
+    """Return whether the plan must be shown before the decision is made.
 
     It is possible to make two plans whose fingerprints begin alike. A signature therefore requires that this
     command has shown the plan, or that the whole fingerprint was given.
 
     Raises:
-        WrongUsage: it has to be shown, and there is no terminal to ask at.
+        WrongUsage: it must be shown, and there is no terminal.
     """
     if not names_a_plan(decision):
         return True

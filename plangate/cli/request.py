@@ -31,12 +31,12 @@ _PLAN_SUFFIXES: Final = (".json", ".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class RequestReader:
-    """Makes a request from what was typed.
+    """Creates a request from typed options.
 
     Attributes:
         timeout: how long the review may take, as typed.
         requester: who asks.
-        settings: they limit a plan.
+        settings: contain the limits of a plan.
     """
 
     timeout: str

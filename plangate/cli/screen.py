@@ -35,7 +35,7 @@ class Screen:
     Attributes:
         out: stdout, for what was asked for.
         err: stderr, for progress and questions.
-        is_json: one JSON value is the whole answer, and nothing goes to ``err``.
+        is_json: whether the whole answer is one JSON value, and nothing goes to ``err``.
         can_ask: a person can be asked: stdin and stderr are terminals, and --json was not given.
     """
 

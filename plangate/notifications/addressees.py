@@ -28,7 +28,7 @@ class Addressees:
         asks: what each person gets; two entries for a person who is asked for others first, and later
             themselves.
         goes_to: who gets it instead of each person who is away.
-        away: those who are away and need no notice, because they could not decide anyway.
+        away: the absent people who need no notice, because they could not decide anyway.
     """
 
     asks: tuple[Ask, ...] = ()
@@ -55,7 +55,7 @@ def addressees(run: RunState, audience: Audience) -> Addressees:
 
 
 def _instead(run: RunState, person: str, audience: Audience) -> tuple[str, ...]:
-    """Return who gets a person's messages: neither the requester, an author, nor who has approved."""
+    """Return who gets a person's messages, except the requester, authors, and people who have approved."""
     done = (*run.barred, *(one.name for one in run.approvers if run.held is None))
     names = audience.instead(run, person)
     return tuple(name for name in names if not any(same_person(name, one) for one in done)) or (person,)

@@ -23,10 +23,10 @@ class Ask(Frozen):
     Attributes:
         person: their name, or a role's as ``role:NAME``.
         key: which review or hold this is about; part of the event's name.
-        at: from when they are asked.
+        at: when they are first asked.
         instead_of: the absent people for whom they get it before they may decide themselves; empty if it is
             for themselves.
-        own_at: from when they are asked themselves, if they get it for others first; None for never.
+        own_at: when they are asked themselves, if they get it for others first; None for never.
         is_keyless: whether they cannot give it yet, because it must be signed and they have no key.
         is_away: whether they get it although they are away, because no one else can give it now.
     """
@@ -95,7 +95,7 @@ def _is_about(run: RunState, decision: Decision, number: int, *, is_hold: bool) 
 
 
 def needs_signature(run: RunState) -> bool:
-    """Return whether what the run waits for has to be signed."""
+    """Return whether what the run waits for must be signed."""
     return _proof(run) is Assurance.SIGNED
 
 
@@ -178,7 +178,7 @@ def _standing(run: RunState) -> dict[str, Decision]:
 def voided(run: RunState) -> dict[str, str]:
     """Return whose approval no longer counts, and the key of the review in which it was lost.
 
-    Neither an author nor who asked for changes is among them: they know.
+    Authors and people who asked for changes are not included, because they know.
     """
     found = {}
     for person, decision in _standing(run).items():

@@ -24,11 +24,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """The people who may be notified at one moment.
+    """The people who may be notified at one time.
 
     Attributes:
         people: the list of people; None without one.
-        now: the moment.
+        now: the current time.
         known: the active people with all that they may do now.
         operators: those of them who are notified about troubles.
         roles: the roles that have their own addresses.
@@ -118,7 +118,7 @@ class Audience:
         return self.people.zone_of(name) if self.people is not None else "UTC"
 
     def unmet(self, run: RunState) -> tuple[str, ...]:
-        """Return, in words, what the run waits for and no one can give any more."""
+        """Return, in words, what the run waits for and no one can give."""
         return tuple(map(str, self.deciders.unmet(run))) if self.deciders is not None else ()
 
     def link(self, workflow_id: str) -> str:

@@ -30,8 +30,8 @@ from plangate.notifications.notice import Facts, Notice, NoticeKind
 from plangate.notifications.stuck import stuck
 
 _KEYLESS: Final = (
-    "the rules name you for this, but it has to be signed and you have no passkey yet: add "
-    "one on “My page” and have it confirmed"
+    "the rules name you for this, but it must be signed and you have no passkey yet: add one "
+    "on “My page” and have it confirmed"
 )
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
@@ -53,7 +53,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
 
 
 def _respelled(followed: Followed, audience: Audience) -> Followed:
-    """Return the same with the people who were told as the list spells them now."""
+    """Return the facts with the names of notified people as the list spells them now."""
     told = [
         one.model_copy(update={"person": audience.spelling_of(one.person)}) if one.person else one
         for one in followed.told
@@ -125,10 +125,11 @@ def _reminded(ask: Ask) -> str:
 
 
 def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[Reminder]:
-    """Return how the person is still to be reminded; of the times that have passed, by the last alone.
+    """Return the remaining reminders of a person; of several times that have passed, only the last counts.
 
-    By that one only if they were asked before. Who is asked themselves later is reminded for others until
-    then. If their working time moved since they were reminded, nothing of before that comes once more.
+    A time that has passed counts only if they were asked before it. A person who is asked themselves later is
+    reminded for others until then. If their working time changed after a reminder, no earlier reminder is
+    sent again.
     """
     run = followed.run
     remind = run.drafted.requirement.remind if run.drafted else ()
@@ -183,7 +184,7 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
 def _voided(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
     """Notify people whose approval no longer counts, and who are not asked again, that nothing is needed.
 
-    Who was asked again, and is not any more, was relieved.
+    People who were asked again and are no longer needed were relieved.
     """
     run = followed.run
     if run.phase is Phase.DRAFTING:

@@ -30,7 +30,7 @@ _LONGEST_REASON: Final = 300
 
 
 class NotTold(Frozen):
-    """One notice that did not arrive, as people and programs read it.
+    """One undelivered notice, in a form for people and programs.
 
     Attributes:
         held_until: until when the hourly limit delays it; None if the limit is not the reason.

@@ -37,11 +37,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The result of one look at the records.
+    """The result of one read of the records.
 
     Attributes:
         followed: the runs to bring up to date.
-        heads: the head hashes of those that moved.
+        heads: the head hashes of the runs that changed.
         checkpoint: up to where everything is followed once these are entered; None if more runs moved.
         swept_to: the last open run that was checked against the current audience; None if all were.
         is_sweeping: whether this look continues the sweep.
@@ -57,7 +57,7 @@ class Look:
 
     @property
     def has_more(self) -> bool:
-        """Whether there is more to look at now."""
+        """Whether there is more to read now."""
         return self.checkpoint is None or self.swept_to is not None
 
     def has_judged(self, workflow_id: str) -> bool:
@@ -75,7 +75,7 @@ class Look:
 
 
 class Follower:
-    """Looks at the runs, and enters their notices.
+    """Reads the trails of runs, and enters their notices.
 
     Args:
         gather: how long a notice waits for others to the same address, to be sent with them.
@@ -90,9 +90,9 @@ class Follower:
         self._known.clear()
 
     def look(self, connection: Connection, turn: Turn, audience: Audience, again: Sequence[str] = ()) -> Look:
-        """Read the runs to look at now, in batches.
+        """Read the runs that are due, in batches.
 
-        The first look at these records reads only open runs: there are no notices about runs that ended
+        The first pass over these records reads only open runs: there are no notices about runs that ended
         before.
 
         Args:

@@ -50,9 +50,9 @@ _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTU
 _HELD_FOR: Final = timedelta(minutes=10)  # then its run is judged again
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
-    "The trail of a run is damaged, or says what no worker writes, so no one is told about that run, and "
-    "what was to be sent is held back. "
-    "`plangate audit verify` names it, and so does the log of the process that sends notices."
+    "The trail of a run is damaged, or has an entry that no worker writes, so notices about "
+    "that run are held back. `plangate audit verify` names it, and so does the log of the "
+    "process that sends notices."
 )
 _TIME: Final = select(func.clock_timestamp(type_=Moment))  # now() is when the transaction began
 _log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ class Pace:
     """How many messages a person gets.
 
     Attributes:
-        per_hour: at most, at one address.
+        per_hour: the limit of messages to one address.
         gather: how long a notice waits for others, to be sent with them.
     """
 
@@ -79,7 +79,7 @@ class HandedOut:
     """The messages to send now.
 
     Attributes:
-        messages: those marked as being sent.
+        messages: the messages that are marked as being sent.
         now: the time.
         has_more: whether there is more to do immediately.
         is_mine: whether this process has the turn.
@@ -279,7 +279,7 @@ class Ledger:
         """Mark the messages to send now as being sent: one per address, and a limited number per scheme.
 
         Messages to an address that the person no longer has are cancelled. Those not yet checked against the
-        current audience wait for that check. What is about a run whose trail is damaged is held back.
+        current audience wait for that check. Notices about a run whose trail is damaged are held back.
         """
         now = self._clock(connection)
         under_way = Counter(map(scheme_of, busy))
@@ -330,7 +330,7 @@ class Ledger:
         """Return the runs to check again before notices about them are sent.
 
         Those are the runs of notices that have waited, or were tried, while the run may have moved; and of
-        those that say that something is over: the message that told of it may have failed meanwhile. When
+        those that say that something is over: the earlier message about it may have failed meanwhile. When
         who can do what has changed, they are the runs of all notices that go first.
         """
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}

@@ -24,7 +24,7 @@ TOGETHER: Final = 200
 ANSWERS_WITHIN: Final = 240.0
 """Seconds after which an attempt is ended; channels have their own, shorter limits."""
 LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the records."""
+"""Seconds between two reads of the records."""
 _END_WITHIN: Final = 5.0
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class Notifier:
         channel: sends one message to one address.
         sends: whether it ever takes the turn; otherwise it only enters the troubles that are reported to it,
             for the process that has the turn.
-        look_every: seconds between two looks at the records.
+        look_every: seconds between two reads of the records.
         answers_within: seconds after which an attempt is ended.
     """
 

@@ -71,9 +71,9 @@ def outgoing(
 ) -> Outgoing:
     """Return which messages to send now.
 
-    A message that was tried before is sent again unchanged. Other notices for one address are sent one by one
-    if they are few. They are sent as one message if they are many, exceed the room in the hour, or waited to
-    be sent together.
+    A message that was tried before is sent again unchanged. A few other notices for one address are sent
+    separately. They are sent as one message if they are many, exceed the room in the hour, or waited to be
+    sent together.
 
     Args:
         due: the notices to send.
@@ -123,7 +123,7 @@ class _Hour:
         return (self.per_hour + 1) // 2
 
     def waits(self, new: Sequence[Due]) -> dict[datetime, list[int]]:
-        """Return what has to wait, by the time until when; if a notice that asks is sent, all go with it."""
+        """Return the notices that must wait, by time; if a request for a decision is sent, all go with it."""
         if not new:
             return {}
         only_informs = all(part.kind in INFORMING for part in new)

@@ -1,4 +1,4 @@
-"""Tell the requester and the operators that no one can give what a run waits for, and when that is over."""
+"""Notify requester and operators when no one can give what a run waits for, and when someone can again."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,10 +14,10 @@ from plangate.notifications.notice import Notice, NoticeKind
 
 
 def stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
-    """Yield what no one can give any more, to the requester and the operators, or that they can again.
+    """Yield notices to requester and operators: no one can give an approval, or people can again.
 
-    Once for each time that it comes to be so. The same cause is told once, in a new review, too, as long as
-    it was not told meanwhile that the run can go on.
+    One notice each time this begins. The same cause is not repeated in a new review, unless people were
+    notified in between that the run can continue.
     """
     run = followed.run
     if run.phase not in (Phase.IN_REVIEW, Phase.HELD) or (run.deadline is not None and run.deadline <= now):
@@ -38,7 +38,7 @@ def _told_of_it(run: RunState, audience: Audience) -> Iterable[str]:
 
 
 def _told_before(followed: Followed) -> Iterable[str]:
-    """Return who was told that no one can approve it; or, of a held run, that no one can resolve it."""
+    """Return who was notified that no one can approve the plan, or that no one can resolve the held run."""
     is_hold = followed.run.held is not None
     return dict.fromkeys(
         one.person
@@ -48,7 +48,7 @@ def _told_before(followed: Followed) -> Iterable[str]:
 
 
 def _event(followed: Followed, person: str, cause: str) -> str:
-    """Return the name under which a person is told: an earlier one if they know already what is so."""
+    """Return the name of a person's notice: the earlier one if they were already notified of this cause."""
     key = key_of(followed.run)
     words = [
         one
@@ -68,7 +68,7 @@ def _event(followed: Followed, person: str, cause: str) -> str:
 
 
 def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
-    """Return whether so many are there that what the run waits for can surely be given; a quick look.
+    """Return whether a quick count shows enough people present to give what the run waits for.
 
     People who are away do not count, although they are asked: they can decide, but they may not look.
     """

@@ -35,7 +35,7 @@ _ONE_SUBJECT: Final = {
 """The kinds of which the last notice about a run says more than those before."""
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
-_SOME_SIGNED: Final = f"{_SIGNED} where it has to be signed"
+_SOME_SIGNED: Final = f"{_SIGNED} where it must be signed"
 _NOT_APPROVED: Final = " Without a decision nothing is approved."
 _IF_NO_ONE_DOES: Final = "the run is aborted; nothing more is done, and Plangate takes nothing back"
 _REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
@@ -130,7 +130,7 @@ def _digest(
 
 
 def _closing(notices: Sequence[Notice]) -> list[str]:
-    """Return how the reader can give what these notices ask for; nothing if they ask for nothing."""
+    """Return how the reader can give what these notices ask for; empty if they ask for nothing."""
     asking = [one for one in notices if one.asks_reader]
     if not asking:
         return []

@@ -111,7 +111,7 @@ def add_unchecked_web(page: Page, origins: Sequence[str], web: TrustedWeb, *, ha
     """Add what only the record vouches for, because the auditor has not named the web servers to trust.
 
     Args:
-        page: it is added to this.
+        page: the page to add to.
         origins: where passkeys were used.
         web: what the auditor trusts.
         has_logins: whether a decision has only a login as its proof.

@@ -152,7 +152,7 @@ def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:
 
 
 def fewer_lines(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """If there are too many, return some of each kind."""
+    """Return these lines, or some of each kind if there are too many."""
     if len(lines) <= _MOST_LINES:
         return lines
     struck = [line for line in lines if line[0] == "-"]

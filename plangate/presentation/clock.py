@@ -39,7 +39,7 @@ def in_readers_zone(text: str) -> str:
 
 
 def with_times(text: str, say: Callable[[datetime, bool], str | None]) -> str:
-    """Return a recorded sentence with each time in UTC as ``say`` writes it, or unchanged if that is None.
+    """Return a recorded sentence with its UTC times replaced by ``say``, where that does not return None.
 
     ``say`` gets the time, and whether it has seconds.
     """

@@ -78,7 +78,7 @@ class Disagreement:
     """One disagreement.
 
     Attributes:
-        step: the number of the step whose text it is in; 0 for the summary.
+        step: the number of the step that has the text; 0 for the summary.
         said: the words as written.
         plan: what the plan has instead; empty if it has nothing of this kind.
     """

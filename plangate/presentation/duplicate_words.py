@@ -32,7 +32,7 @@ def duplicate_lines(duplicates: Sequence[Duplicate], said: Callable[[datetime], 
     for one in duplicates[:_SHOWN]:
         yield f"Step {one.step} {_same(one)} step {one.its_step} of {_run(one)}, {_what_became(one, said)}"
     if len(duplicates) > _SHOWN:
-        yield f"and {len(duplicates) - _SHOWN} more, which --json has"
+        yield f"and {len(duplicates) - _SHOWN} more; --json shows them all"
 
 
 def _same(one: Duplicate) -> str:

@@ -130,7 +130,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
 
 
 def _undo_note(status: Status, step: StepStatus) -> str:
-    """Say whether a done step can be undone, while this matters."""
+    """Say whether a done step can be undone, if the run can still undo it."""
     if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
         return ""
     if any(one.number == step.number for one in to_be_undone(status)):

@@ -70,8 +70,8 @@ _ROOM_FOR_CAUSE: Final = 200
 _ROOM_FOR_VALUE: Final = 1_000
 _SHOWN_DECISIONS: Final = 5
 _WHERE_THE_PLAN_IS: Final = (
-    "The plan is under *Current Details*. If it is empty, no worker is running; "
-    "`starter.py status` shows the plan anyway, and a decision that you send is kept until one runs."
+    "The plan is under *Current Details*. If it is empty, no worker is running; `starter.py "
+    "status` shows the plan anyway, and a decision that you send is stored until one runs."
 )
 _REORDERED: Final = "*This contains right-to-left letters and may be shown in a different order. Exactly:*"
 _KINDS: Final = {  # text is the default, so it gets no label
@@ -231,8 +231,8 @@ def _what_waits(unrecorded: Unrecorded) -> str:
     what += ["the outcome"] if unrecorded.outcome else []
     return (
         f"**Not recorded yet, since {unrecorded.since:%Y-%m-%d %H:%M} UTC: {' and '.join(what)}.** "
-        "New decisions are kept, and judged as soon as they can be recorded. The cause:\n"
-        f"{markdown_code(cut(unrecorded.cause, _ROOM_FOR_CAUSE))}"
+        "New decisions are stored, and judged as soon as they can be recorded. The "
+        f"cause:\n{markdown_code(cut(unrecorded.cause, _ROOM_FOR_CAUSE))}"
     )
 
 
@@ -263,7 +263,7 @@ def _sums(status: Status) -> str:
 
 
 def _so_far(state: RunState, drafted: Drafted) -> str:
-    """Return what is still needed, and who approved, when, and until when it counts."""
+    """Return what is still needed, and each approval with its time and how long it counts."""
     if not state.approvals:
         return ""
     still = " and ".join(map(str, missing(drafted.requirement, state.counting, state.barred)))

@@ -43,7 +43,7 @@ class Fold(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: its margin, the margin of its folded rest, and its text, already escaped."""
+    """One line: its margin, the margin of its continuation lines, and its escaped text."""
 
     margin: str
     folded_margin: str

@@ -203,7 +203,7 @@ def _without_currency(request: str) -> Iterator[Amount]:
 
 
 def _following(said: Sequence[Amount], request: str) -> Iterator[Decimal]:
-    """Yield what follows from the amounts of a request: sums, differences, parts and percentages."""
+    """Yield amounts that follow from those of a request: sums, differences, parts and percentages."""
     values = sorted({value for one in said[:_LOOKED_AT] for value in one.values})
     rates = [Decimal(one.replace(",", ".")) / 100 for one in _PERCENT.findall(request)]
     has_part = bool(_PART.search(request) or _TEIL.search(request))
@@ -233,7 +233,7 @@ def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> list[str]:
 
 
 def _is_related(host: str, everything: str) -> bool:
-    """Return whether the texts have another host of the same owner, judged by the names."""
+    """Return whether the texts contain another host of the same owner, judged by its name."""
     owner = ".".join(host.split(".")[-2:])
     return any(one == owner or one.endswith("." + owner) for one in _all(HOST, [everything]))
 

@@ -112,8 +112,8 @@ def _tried_in_doubt(why: str) -> str:
     if any(said in why for said in _CANNOT_LOOK):
         return "It is tried again. Its tool cannot look it up: if it did happen, it happens twice."
     return (
-        "Its tool looks again, and if it finds nothing, it is tried again. If it did happen and the tool "
-        "does not find it, it happens twice."
+        "Its tool looks it up again; if it is not found, the step is tried again. If it did "
+        "happen and the tool does not find it, it happens twice."
     )
 
 
@@ -121,7 +121,7 @@ def _looked_at_again(step: StepStatus) -> str:
     """Say that a precondition comes first, if the step has one."""
     if step.observation is None:
         return ""
-    return " First its tool looks again at what the plan relies on; unless that still holds, nothing is done."
+    return " First, its tool checks again what the plan relies on; if that no longer holds, nothing is done."
 
 
 def _then(step: StepStatus, status: Status, *, is_short: bool) -> str:

@@ -76,6 +76,6 @@ def _top_words(settlement: SettlementStatus) -> str:
             found = f" (found {moment(settlement.at)})" if settlement.at else ""
             return f"{settlement.summary}{found}"
         case SettlementState.UNKNOWN:
-            return f"{settlement.summary}; nothing asks again, so look yourself"
+            return f"{settlement.summary}; it is not looked up again, so check it yourself"
         case _:
             assert_never(settlement.state)

@@ -26,7 +26,7 @@ def sum_lines(sums: Sequence[RecentSum]) -> Iterator[str]:
     for one in sums[:_SHOWN]:
         yield _words(one)
     if len(sums) > _SHOWN:
-        yield f"and {len(sums) - _SHOWN} more, which --json has"
+        yield f"and {len(sums) - _SHOWN} more; --json shows them all"
 
 
 def _words(one: RecentSum) -> str:

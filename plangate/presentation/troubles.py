@@ -68,7 +68,7 @@ def _unrecorded(what: Unrecorded) -> str:
     waiting = [*_decisions(what), *(["the outcome"] if what.outcome else [])]
     verb = "have" if what.decisions > 1 or len(waiting) > 1 else "has"
     since = moment(what.since, with_seconds=True)
-    kept = f"{' and '.join(waiting)} {verb} been kept since {since}"
+    kept = f"{' and '.join(waiting)} {verb} been waiting since {since}"
     return f"{kept} and cannot be recorded yet: {what.cause.rstrip('.')}."
 
 

@@ -1,4 +1,4 @@
-"""Hold phrases shared by the printed pages and the pages in Temporal's Web UI.
+"""Define phrases shared by the printed pages and the pages in Temporal's Web UI.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """

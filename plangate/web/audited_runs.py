@@ -59,7 +59,7 @@ class AuditSearch(Frozen):
         )
 
     def takes(self, summary: RunSummary) -> bool:
-        """Return whether a run matches, by its trail and not by its row."""
+        """Return whether a run matches the filters, judged by its trail instead of its row."""
         is_state = not self.state or summary.state == self.state
         return is_state and self.settlement in (None, summary.settlement)
 

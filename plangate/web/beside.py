@@ -15,7 +15,7 @@ import structlog
 from plangate.settings import PROJECT, Settings
 
 _END_SECONDS = 6.0
-_LOOK_AGAIN = 5.0  # seconds between two looks at the address
+_LOOK_AGAIN = 5.0  # seconds between two tries of the address
 _log = structlog.get_logger(__name__)
 
 
@@ -75,7 +75,7 @@ async def _end(process: Process) -> None:
     try:
         await asyncio.wait_for(process.wait(), _END_SECONDS)
     except TimeoutError:
-        _log.warning("The inbox did not stop in time; it is ended.", action="web_stopped")
+        _log.warning("The inbox did not stop in time, so it is killed.", action="web_stopped")
         process.kill()
 
 

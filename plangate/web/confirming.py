@@ -35,7 +35,7 @@ class Asked:
         is_checked: whether a worker's tools have checked its plan.
         texts: for an approval, what the previews do not show.
         missing: for an approval, the approvals still missing after it.
-        cooling: for an approval, for how many seconds after the last one no step begins.
+        cooling: for an approval, the cooling-off time in seconds.
     """
 
     confirmation: Confirmation

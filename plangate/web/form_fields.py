@@ -24,7 +24,7 @@ _FREE: Final = Rules()
 _GROUP: Final = "[., '\u2019\xa0\u2009\u202f]"
 _GROUPS: Final = re.compile(_GROUP)
 _EITHER: Final = re.compile(r"\d{1,3},\d{3}")
-"""Read as a thousands separator by some people, and as a decimal mark by others."""
+"""Marks that some people read as a thousands separator and others as a decimal mark."""
 _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
 """A number as people write it: digits, perhaps in groups of three, then perhaps a decimal mark."""
 

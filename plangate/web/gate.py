@@ -55,7 +55,7 @@ class Gate:
 
     Args:
         connecting: connects to the Temporal server, when it is first needed.
-        task_queue: that of the workers.
+        task_queue: the task queue of the workers.
         database: the records.
     """
 
@@ -118,7 +118,7 @@ class Gate:
             return recorded
 
     async def still_open(self, workflow_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of these runs that are open in Temporal; all of them while it does not answer."""
+        """Return which of these runs are open in Temporal; all runs while the server does not answer."""
         if not workflow_ids:
             return frozenset()
         try:
@@ -128,7 +128,7 @@ class Gate:
             return frozenset(workflow_ids)
 
     async def newest(self, most: int, sight: Sight) -> list[Status]:
-        """Return those of this many newest recorded runs that this person may see.
+        """Return which of the newest recorded runs this person may see; look at no more than ``most``.
 
         Raises:
             RecordsMissing: there are no records.

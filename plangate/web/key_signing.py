@@ -1,4 +1,4 @@
-"""Make and send orders about keys, which people sign on a page with a passkey."""
+"""Create and send orders about keys, which people sign on a page with a passkey."""
 
 import secrets
 

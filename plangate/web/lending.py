@@ -75,7 +75,7 @@ def end_in(typed: Typed, until_utc: str) -> datetime | None:
 
 
 def moment_in(text: str) -> datetime | None:
-    """Return the moment in a form, in UTC, which is also the default zone. None if it is not a moment."""
+    """Return the time in a form, in UTC, which is also its default zone. None if it is not a time."""
     try:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
@@ -106,7 +106,8 @@ def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
 def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
     """Return why a worker would refuse to lend this with any proof; else empty.
 
-    This keeps people from signing for nothing. The worker judges again, and only its verdict counts.
+    So people do not sign an order that would be refused. The worker judges again, and only its verdict
+    counts.
     """
     approver = visitor.identified.approver
     if approver is None:

@@ -64,7 +64,7 @@ class Provider:
 
     Attributes:
         issuer: its address.
-        client_id: what it calls this server.
+        client_id: the id that the provider gave this server.
         client_secret: proves that it is this server; empty for a public client.
         claim: the claim that says who logged in.
     """
@@ -230,7 +230,7 @@ class Login:
         client = self._new_client()
         metadata = await client.load_server_metadata()
         if metadata.get("issuer") != self.provider.issuer:
-            raise self._refused("login.away", "its metadata names another issuer than PLANGATE_OIDC_ISSUER")
+            raise self._refused("login.away", "its metadata names an issuer that is not PLANGATE_OIDC_ISSUER")
         offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         # Authlib accepts the provider's list, which may contain `none`, or an algorithm with a shared secret.
         metadata["id_token_signing_alg_values_supported"] = [one for one in offered if one in _ALGORITHMS]

@@ -34,7 +34,7 @@ class OwnKey:
 
     Attributes:
         key_id: its thumbprint.
-        name: what they call it; empty if it was not registered here.
+        name: the name that its owner chose; empty if it was not registered here.
         public: the line for the list of people.
         used_at: when it last signed here.
         until: when it ends or ended, if the list names a time.

@@ -61,7 +61,7 @@ def asserted(said: str) -> Assertion | None:
 
 
 def creation_options(challenge: bytes, person: str, place: WebPlace, known_ids: Sequence[str]) -> str:
-    """Return the options, as JSON, to make a passkey for a person; ``known_ids`` are passkeys they have."""
+    """Return the options, as JSON, to create a person's passkey; they already have ``known_ids``."""
     user = hashlib.sha256(identity(person).encode()).digest()[:_USER_ID_BYTES]
     return json.dumps(
         {
@@ -81,7 +81,7 @@ def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Regis
     """Return the passkey that a browser returned as JSON for one of these challenges.
 
     Raises:
-        ValueError: it is not a new passkey for this place, or its type of key is not accepted.
+        ValueError: it is not a new passkey for this site, or its key type is not accepted.
     """
     from webauthn import verify_registration_response  # noqa: PLC0415  no other page needs it
     from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415
@@ -111,7 +111,8 @@ def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Regis
 def registration_challenges(own: Ed25519PrivateKey, subject: str, now: datetime) -> tuple[bytes, ...]:
     """Return the challenges by which ``subject`` (a session, an invitation) may register a passkey now.
 
-    The first is for pages made now. They are derived from the server's key, so nothing is stored.
+    The first one is for pages that are rendered now. They are derived from the server's key, so nothing is
+    stored.
     """
     period = int(now.timestamp() // REGISTERED_WITHIN.total_seconds())
     secret = hashlib.sha256(b"plangate-registration" + own.private_bytes_raw()).digest()

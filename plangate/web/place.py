@@ -1,4 +1,4 @@
-"""Hold where the inbox listens, and the address that people type, which sets origin, links and cookies."""
+"""Define where the inbox listens, and the address that people type; it sets origin, links and cookies."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address

@@ -59,7 +59,7 @@ class Proving:
 
     @property
     def credential_ids(self) -> list[str]:
-        """The passkeys that may sign: those that count, if all were registered here; else empty."""
+        """The passkeys that may sign: all that count, if each was registered here; otherwise none."""
         ids = {one.key_id: one.credential_id for one in self.proposed}
         counting = [key.id for key in self.passkeys]
         return [ids[one] for one in counting] if ids.keys() >= set(counting) else []
@@ -94,7 +94,7 @@ def counting_passkeys(people: People | None, name: str, at: datetime) -> tuple[K
 
 
 def strictest_way(ways: Iterable[Way | None]) -> Way | None:
-    """Return one way to prove decisions that each need one of these; None if one cannot be proven."""
+    """Return one way to prove decisions with these requirements; None if one cannot be proven."""
     order = (None, Way.PASSKEY, Way.LOGIN, Way.NAME)
     return min(ways, key=order.index)
 
@@ -112,7 +112,7 @@ def proven(
         confirmation: what the person confirmed.
         way: how it is proven.
         own: the key of this server, for logins.
-        assertion: that of a passkey.
+        assertion: of a passkey.
         batch: the claims of all approvals that the assertion signs, if it signs several.
     """
     match way:

@@ -173,7 +173,7 @@ def _stale(index: Connection, heads: dict[str, str]) -> set[str]:
 
 
 def _enter(records: Connection, index: Connection, ids: Sequence[str]) -> None:
-    """Make the rows of these runs again."""
+    """Rebuild the rows of these runs."""
     if not ids:
         return
     found = {row.workflow_id: row for row in records.execute(select(runs).where(runs.c.workflow_id.in_(ids)))}

@@ -105,9 +105,9 @@ class Line:
     """One run of a list.
 
     Attributes:
-        preview: what the step does at which it is held, or else its first step.
+        preview: what the held step does, or else the first step.
         more: how many further steps there are.
-        held_step: the number of the step at which it is held; 0 if it is not.
+        held_step: the number of the held step; 0 if the run is not held.
         unlike: which steps its state leaves out.
     """
 
@@ -167,14 +167,14 @@ def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
 
 
 def audited(index: RunIndex, visitor: Visitor, workflow_ids: Sequence[str]) -> frozenset[str]:
-    """Return those of these runs that this auditor counts: see `Sight.audits`."""
+    """Return which of these runs this auditor counts: see `Sight.audits`."""
     texts = {row.number: row.text for row in index.read(select(needs))}
     rows = _named(index, workflow_ids)
     return frozenset(row.workflow_id for row in rows if visitor.sight.audits(_seen(row, texts)))
 
 
 def indexed(index: RunIndex, workflow_ids: Sequence[str]) -> frozenset[str]:
-    """Return those of these ids that are in the index."""
+    """Return which of these ids are in the index."""
     return frozenset(row.workflow_id for row in _named(index, workflow_ids))
 
 

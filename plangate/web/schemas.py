@@ -38,7 +38,7 @@ class Rules:
     """What a schema says about one value.
 
     Attributes:
-        ways: the schemas of which it must match one; empty if any value is valid.
+        ways: the alternative schemas, one of which it must match; empty if any value is valid.
         is_required: whether it must be present.
         help: its description by the tool's author.
     """

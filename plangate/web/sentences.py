@@ -93,7 +93,7 @@ class Sentences:
 
     Args:
         said: translations by pattern.
-        parts: those of parts of sentences.
+        parts: translations of parts of sentences.
         writing: how the language writes numbers, times and quotations.
     """
 
@@ -249,7 +249,7 @@ class _Patterns:
             (self._by_begin.setdefault(begin, []) if is_long else self._anywhere).append((rank, pattern))
 
     def that_may_fit(self, text: str, lower: str) -> Iterator[tuple[_Pattern, str]]:
-        """Yield each pattern that may match a text or its lower-case form, with the one that may match."""
+        """Yield each pattern that may match, with the text in that form: as given or in lower case."""
         found = [(rank, 0, one, text) for rank, one in (*self._begun(text), *self._anywhere)]
         if lower:
             found += [(rank, 1, one, lower) for rank, one in (*self._begun(lower), *self._anywhere)]

@@ -16,7 +16,7 @@ class Sight:
     """What one person may see.
 
     Attributes:
-        viewer: who they are by the current list of people; None if they are not on it and see nothing.
+        viewer: their entry in the current list of people; None if they are not on it and see nothing.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         auditing: the roles that each of these rules names.
     """

@@ -119,7 +119,7 @@ async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
 
 
 def _in_review(web: Web, workflow_ids: Collection[str]) -> list[Status]:
-    """Return those of these runs that are in review, according to the refreshed index."""
+    """Return which of these runs are in review, according to the refreshed index."""
     query = select(lines.c.workflow_id).where(lines.c.workflow_id.in_(workflow_ids), lines.c.is_open)
     rows = web.index.read(query.where(lines.c.state == Phase.IN_REVIEW.value))
     return statuses_on_record(web.gate.database, [row.workflow_id for row in rows])

@@ -52,7 +52,7 @@ class Note:
     Attributes:
         kind: names words in the language file.
         text: what the mark is about.
-        beside: what it is compared with.
+        beside: the text that it is compared with.
         step: the number of the step that has it, if the value is shown elsewhere.
     """
 
@@ -72,7 +72,7 @@ class Value:
         items: the text to show; for a list, one item per text.
         fold: the name of its fold; empty if it is short.
         lines: how many lines it has.
-        blank: how many of them are blank.
+        blank: the number of blank lines.
         characters: how many characters it has.
         notes: what to look at.
     """

@@ -150,7 +150,7 @@ def _note_guess(request: Request) -> None:
     """Note a token that names no session: the first 100 from an address may be expired ones.
 
     Raises:
-        TooMany: there are more, as if tokens were being guessed.
+        TooMany: there are more, which looks like guessing of tokens.
     """
     web, counted, at = web_of(request), [(AttemptKind.TOKEN, address_of(request))], now()
     wait = web.attempts.wait(counted, at)
@@ -183,7 +183,7 @@ async def visible_run(
     """Return the run of this address, if the visitor may see it.
 
     Raises:
-        RunNotFound: there is no such run for them.
+        RunNotFound: there is no such run, or the person may not see it.
     """
     return await web_of(request).gate.status(workflow_id, visitor.sight)
 

@@ -1,7 +1,7 @@
 """Create and use the web server's own key, which attests the decisions of people who are logged in.
 
-It is made at the first start. Workers accept what it attests if PLANGATE_WEB_KEYS has its public half. It
-proves only what this server claims, and cannot forge a person's signature.
+It is made at the first start. Workers accept its attestations if PLANGATE_WEB_KEYS contains the public key.
+It proves only what this server claims, and cannot forge a person's signature.
 """
 
 import secrets
@@ -69,7 +69,7 @@ def attested(
     if subject is None:
         raise Refused("There is no plan to decide on yet; open the run again in a moment.")
     if decision.plan != subject.fingerprint:  # another plan may begin with the same digits
-        raise Refused("The decision names another plan than the one in review, or not its whole fingerprint.")
+        raise Refused("The decision names a plan that is not in review, or not its whole fingerprint.")
     try:
         claims = claims_for(decision, subject, at=now, token_id=secrets.token_urlsafe(_ID_BYTES))
     except ValueError:

@@ -183,7 +183,7 @@ async def test_without_a_worker_a_decision_is_kept_and_its_page_later_shows_the_
         await browser.press("Approve")
         await browser.press("Approve")
         assert "No worker is running" in browser.html
-        assert browser.html.count("Kept") == 1
+        assert browser.html.count("Saved") == 1
         async with idle_gate.worker():
             await idle_gate.until("executed", status.workflow_id)
             await browser.open(browser.path)

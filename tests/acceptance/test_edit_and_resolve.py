@@ -168,7 +168,7 @@ def test_nothing_that_was_typed_is_lost_on_a_fault_and_it_can_be_edited_again(
     screen.sees("Mended twice")
     screen.sees("with this one? [y/N] ")
     screen.types("\x03")
-    screen.sees("Your text is kept in ")
+    screen.sees("Your text is saved in ")
     assert screen.ends() == 130
     (kept,) = edits.parent.glob("plangate-edit-*")
     assert kept.stat().st_mode & 0o077 == 0
@@ -233,7 +233,7 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     screen.types("\n")
     screen.sees("with this one? [y/N] ")
     screen.types("y\n")
-    screen.sees("Your text is kept in ")
+    screen.sees("Your text is saved in ")
     warned = " ".join(screen.sees("To continue editing it:").split())
     assert "it reverts what revision 2 by erik has changed since: step 1 changed." in warned
     screen.sees("Refused: plan")
@@ -398,7 +398,7 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_they_choose(
     assert [step["tool"] for step in taken_up.json["steps"]] == ["http_request"]
     assert taken_up.json["workflow_id"] == f"{name}-rest"
     twice = typed(*again)
-    assert (twice.code, f"{name} was taken up already, as {name}-rest" in twice.sentence) == (3, True)
+    assert (twice.code, f"{name} was already taken up as {name}-rest" in twice.sentence) == (3, True)
     named = typed(*again, "--id", f"{name}-2")
     assert (named.code, "leave out --id" in named.sentence) == (2, True)
     assert typed("withdraw", f"{name}-rest").code == 0

@@ -56,7 +56,7 @@ def test_a_period_that_is_not_sealed_at_its_end_needs_to_be_allowed(typed: Typed
     file = tmp_path / "so-far.jsonl"
     written = typed("audit", "export", "--from", "2026-01-01T13:00", "-o", str(file))
     assert written.code == 0
-    assert "The period is not sealed at its end yet" in written.err
+    assert "The end of the period is not sealed yet" in written.err
     refused = typed("verify-bundle", str(file), *SEALER)
     assert refused.code == 1
     assert "the period is not sealed at its end" in refused.out

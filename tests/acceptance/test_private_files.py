@@ -69,5 +69,5 @@ def test_a_second_key_of_a_name_is_refused_with_how_to_replace_the_first_one(
     assert "The key counts once it is in the workers' list of people.\n" in made.out
     again = home.starter("keys", "new", "dana")
     assert (again.code, again.out) == (2, "")
-    assert "To replace it, move it away and make the new one." in again.err
+    assert "To replace it, move it away and create a new one." in again.err
     assert "Keep its public line in the list of people, with `until = …`" in again.err

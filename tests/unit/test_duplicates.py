@@ -134,7 +134,7 @@ def test_they_are_told_in_words() -> None:
     (failed,) = lines(duplicate(workflow_id="", state="failed"))
     assert failed.startswith("Step 1 is the same as step 2 of a run that not everyone may see, which ended ")
     assert failed.endswith("as failed on 03 May 14:05; that step was done, or may have been")
-    assert lines(*[duplicate()] * 7)[-1] == "and 2 more, which --json has"
+    assert lines(*[duplicate()] * 7)[-1] == "and 2 more; --json shows them all"
 
 
 def test_both_pages_have_them_at_the_top_and_nothing_is_written_where_there_are_none() -> None:

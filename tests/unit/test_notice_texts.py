@@ -214,7 +214,7 @@ def test_a_digest_says_that_a_passkey_is_needed_where_it_is():
     }
     where = "You decide on the page, after you sign in"
     signed = f"{where}, and sign with your passkey"
-    assert closings == {where, signed, f"{signed} where it has to be signed"}
+    assert closings == {where, signed, f"{signed} where it must be signed"}
 
 
 def test_a_digest_says_why_a_plan_cannot_be_approved_and_why_a_run_is_held():

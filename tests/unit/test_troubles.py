@@ -95,7 +95,7 @@ def test_what_is_not_on_the_record_is_told_with_its_cause() -> None:
     ):
         shown = status().model_copy(update={"unrecorded": away.model_copy(update=changes)})
         assert list(troubles(shown)) == [
-            f"{who} been kept since {since} and cannot be recorded yet: The disk is full."
+            f"{who} been waiting since {since} and cannot be recorded yet: The disk is full."
         ]
 
 

@@ -69,7 +69,7 @@ def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
             "No answer. Plangate cannot tell.",
             "Its tool cannot look it up: if it did happen, it happens twice.",
         ),
-        ("The bank broke off.", "Its tool looks again, and if it finds nothing, it is tried again."),
+        ("The bank broke off.", "Its tool looks it up again; if it is not found, the step is tried again."),
     ],
 )
 def test_a_retry_in_doubt_says_whether_the_tool_can_look(why: str, said: str) -> None:
@@ -84,7 +84,7 @@ def test_a_retry_of_a_step_with_a_precondition_says_that_it_is_looked_at_again()
     status = held(StepFailed(step=3, reason="no"))
     steps = [one.model_copy(update={"observation": {"left": "100.00"}}) for one in status.steps]
     words = resolution_words(status.model_copy(update={"steps": tuple(steps)}))[Resolution.RETRY]
-    assert "First its tool looks again at what the plan relies on; unless that still holds, nothing" in words
+    assert "First, its tool checks again what the plan relies on; if that no longer holds, nothing" in words
 
 
 @pytest.mark.parametrize("preview", ["note: Note 1 line", "Note 1 line", "Note 1 line.", "Note\n1 line"])

@@ -203,7 +203,7 @@ async def test_a_transfer_that_is_still_open_when_its_time_is_over_is_not_known(
     status = await after(paying, status.workflow_id, minutes=2)
     assert ends(status) == ["unknown: when the time for its look-up was over, it was still open"]
     assert bank.questions() == 4
-    assert "look yourself" in on_screen(run_page(status, now()))
+    assert "check it yourself" in on_screen(run_page(status, now()))
     assert found(paying, status.workflow_id) == []
 
 

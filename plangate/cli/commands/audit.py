@@ -311,7 +311,7 @@ def _read_checkpoint(path: Path) -> checkpoints.Checkpoint:
 
 
 def _own_checkpoint(here: console.Console) -> checkpoints.Checkpoint | None:
-    """Return the checkpoint that a worker of this host kept, or None if this user cannot read it."""
+    """Return the checkpoint that a worker on this host saved, or None if this user cannot read it."""
     try:
         return signed_checkpoints.kept_checkpoint(here.settings.last_checkpoint)
     except errors.SettingsInvalid as error:

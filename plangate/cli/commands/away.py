@@ -37,7 +37,7 @@ def away(
     ] = None,
     reason: Why = "",
     back: Annotated[bool, typer.Option("--back", help="Say that you are back.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Show who is away now; say nothing.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show who is away now; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Say until when you are away: your messages go to others meanwhile.
@@ -53,11 +53,11 @@ def away(
             raise WrongUsage("--list takes no other option: it shows who is away.")
         return asyncio.run(lending.show_who_is_away(here))
     if by is None:
-        raise WrongUsage("Say who is away, with --by; --list shows who is.")
+        raise WrongUsage("Name the absent person with --by; --list shows who is away.")
     if back and (until is not None or to is not None):
         raise WrongUsage("--back ends your absence; leave out --until and --to.")
     if not back and until is None:
-        raise WrongUsage("Say until when you are away, with --until; --back says that you are back.")
+        raise WrongUsage("Set the end of your absence with --until, or use --back when you are back.")
     action = delegations.DelegationAction.BACK if back else delegations.DelegationAction.AWAY
     order = lending.made_order(action, by=by, to=to or "", roles=None, until=until, reason=reason)
     return asyncio.run(lending.send(here, order, "away --list"))

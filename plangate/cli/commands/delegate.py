@@ -37,10 +37,10 @@ def delegate(
     by: OwnName = None,
     reason: Why = "",
     end: Annotated[bool, typer.Option("--end", help="Take back all that you lent to that person.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Show what is lent now; lend nothing.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show what is lent now; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Lend some of your roles to another person for a time.
+    """Lend some of your roles to another person for a limited time.
 
     The policy names the roles that may be lent (delegable). Lending needs the proof of identity that the
     rules about the role require, and a lent role cannot be lent on. Decisions made in your name say so.
@@ -53,11 +53,15 @@ def delegate(
             raise WrongUsage("--list takes no other option: it shows what is lent, and lends nothing.")
         return asyncio.run(lending.show_what_is_lent(here))
     if to is None or by is None:
-        raise WrongUsage("Say who lends and to whom, with --by and --to; --list shows what is lent.")
+        raise WrongUsage(
+            "Name the lender with --by and the other person with --to; --list shows what is lent."
+        )
     if end and (roles is not None or until is not None):
         raise WrongUsage("--end takes back all that was lent to that person; leave out --roles and --until.")
     if not end and (roles is None or until is None):
-        raise WrongUsage("Say what is lent and until when, with --roles and --until; --end takes it back.")
+        raise WrongUsage(
+            "Name the roles with --roles and the end with --until, or take back all roles with --end."
+        )
     action = delegations.DelegationAction.END if end else delegations.DelegationAction.LEND
     order = lending.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)
     return asyncio.run(lending.send(here, order))

@@ -10,7 +10,9 @@ import typer
 from plangate.cli import console, key_orders
 from plangate.cli.options import AsJson
 
-Whose = Annotated[str, typer.Argument(show_default=False, help="Whose key it is, as in the list of people.")]
+Whose = Annotated[
+    str, typer.Argument(show_default=False, help="The owner of the key, as named in the list of people.")
+]
 
 Signer = Annotated[
     str,
@@ -45,8 +47,8 @@ def confirm(
     """Let a proposed key count for a person.
 
     You sign the person's name and the thumbprint with your own key. The list of people must have that key,
-    and `enroller = true` for you. Compare the thumbprint with its owner in another way, such as by phone,
-    because the web server that proposed the key could have replaced it.
+    and `enroller = true` for you. Compare the thumbprint with its owner over another channel, such as by
+    phone, because the web server that proposed the key could have replaced it.
 
     Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """

@@ -19,7 +19,7 @@ from plangate.web import place, proposals
 
 def invite(
     name: Annotated[
-        str, typer.Argument(show_default=False, help="Who is invited, as in the list of people.")
+        str, typer.Argument(show_default=False, help="The person to invite, as named in the list of people.")
     ],
     *,
     as_json: AsJson = False,

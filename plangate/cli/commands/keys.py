@@ -20,7 +20,7 @@ from plangate.signing import jws, key_files
 
 def new(
     name: Annotated[
-        str, typer.Argument(show_default=False, help="Whose key it is, as in the list of people.")
+        str, typer.Argument(show_default=False, help="The owner of the key, as named in the list of people.")
     ],
     *,
     passphrase: Annotated[
@@ -28,7 +28,7 @@ def new(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Make a key pair, and print its public line for the list of people."""
+    """Generate a key pair, and print its public line for the list of people."""
     here = console.open_console(as_json=as_json)
     if not people.identity(name) or escaping.one_line(name) != name:
         raise WrongUsage("The name must have visible characters; use the one in the list of people.")
@@ -40,9 +40,9 @@ def new(
         durable_file.write_over(path.with_suffix(key_chain.PUBLIC_SUFFIX), beside.encode())
     except FileExistsError:
         raise WrongUsage(
-            f"There is a key for {name} already: {path}. To replace it, move it away and make the new one. "
-            "Keep its public line in the list of people, with `until = …`: signatures made with the old key "
-            "are still checked against it."
+            f"There is a key for {name} already: {path}. To replace it, move it away and create a new "
+            "one. Keep its public line in the list of people, with `until = …`: signatures made with "
+            "the old key are still checked against it."
         ) from None
     if here.screen.is_json:
         here.screen.print_json(
@@ -81,8 +81,8 @@ def seal(*, as_json: AsJson = False) -> int:
     public = key_files.public_half(here.settings.seal_key)
     if public is None:
         raise errors.SettingsInvalid(
-            f"There is no seal key in {here.settings.seal_key}; a worker makes it when it starts, "
-            "on its own host."
+            f"There is no seal key in {here.settings.seal_key}; a worker creates it on its own host "
+            "when it starts."
         )
     return _show_public(here, public, "The key that seals the trail on this host")
 
@@ -96,8 +96,8 @@ def web(*, as_json: AsJson = False) -> int:
     public = key_files.public_half(here.settings.web_key)
     if public is None:
         raise errors.SettingsInvalid(
-            f"There is no key of an inbox in {here.settings.web_key}; the inbox makes it when it starts, "
-            "on its own host."
+            f"There is no inbox key in {here.settings.web_key}; the inbox creates it on its own host "
+            "when it starts."
         )
     return _show_public(
         here,

@@ -237,7 +237,7 @@ def _words_of(lost: lost_escalations.LostEscalation, word: str) -> str:
 def _explained(explanation: policy_file.Explanation) -> page.Page:
     shown = page.Page()
     requirement = explanation.requirement
-    shown.heading(f"By this policy file, the plan needs {requirement}.")
+    shown.heading(f"Under this policy file, the plan needs {requirement}.")
     for step in explanation.steps:
         shown.field(f"step {step.number}", f"{step.tool}: {', '.join(step.rules)}")
         for one in step.unclear:

@@ -116,7 +116,9 @@ async def _sign(here: console.Console, workflow_id: str, decision: domain.Decisi
                 return Exit.FAILED
             now = await session.client.status(workflow_id)
             if preflight.decidable(now, decision.decision) != fingerprint:
-                raise errors.Refused("The plan was replaced meanwhile; look at the new one and sign that.")
+                raise errors.Refused(
+                    "The plan was replaced in the meantime; review the new one and sign that."
+                )
         signed = here.keys.signed(decision, status)
         message = signed.model_dump(mode="json", exclude_none=True, exclude={"decision"})
         if here.screen.is_json:

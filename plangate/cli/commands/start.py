@@ -110,8 +110,8 @@ async def _take_up(session: console.Session, from_run: str, asked: requests.Plan
         return await session.client.submit(asked, rest)
     except errors.IdInUse:
         raise errors.Refused(
-            f"{from_run} was taken up already, as {rest}: look at it with {program.program()} status {rest}. "
-            f"If it has ended too, take that one up: {program.program()} start --from {rest}"
+            f"{from_run} was already taken up as {rest}; see {program.program()} status {rest}. If it "
+            f"has ended too, take that one up: {program.program()} start --from {rest}"
         ) from None
 
 

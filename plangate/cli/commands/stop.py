@@ -26,7 +26,9 @@ def stop(
         typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason; others see it."),
     ] = "",
     by: OwnName = None,
-    list_all: Annotated[bool, typer.Option("--list", help="Show what is stopped now; stop nothing.")] = False,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="Show what is stopped now; change nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Make every step, or every step of one tool, wait before it begins.

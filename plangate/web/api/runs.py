@@ -26,8 +26,8 @@ from plangate.web.visitors import VisitorDep, WebDep, note_look
 from plangate.web.web_key import attested
 
 LONGEST_WAIT: Final = 60
-"""Seconds that one request may wait for a change."""
-_PAUSE: Final = 0.5  # seconds between two looks
+"""The longest time, in seconds, that one request may wait for a change."""
+_PAUSE: Final = 0.5  # seconds between two reads
 
 router = APIRouter(prefix="/api/v1", tags=["runs"], responses=RESPONSES)
 
@@ -101,7 +101,7 @@ async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, res
 async def decide(
     web: WebDep, visitor: VisitorDep, workflow_id: RunId, body: NewDecision, response: Response
 ) -> DecisionAnswer:
-    """Decide, and return the verdict; 202 if the decision is kept until a worker runs.
+    """Decide, and return the verdict; 202 if the decision is stored until a worker runs.
 
     A refused decision is answered with 200, ``accepted`` false and the reason: it is recorded too.
     """
@@ -113,7 +113,9 @@ async def decide(
     if answer is None or answer.accepted is None:
         response.status_code = HTTPStatus.ACCEPTED
     waiting = DecisionAnswer(
-        accepted=None, reason="no worker is running now; the decision is kept", state=status.state
+        accepted=None,
+        reason="no worker is running now; the decision is stored until one runs",
+        state=status.state,
     )
     return answer or waiting
 

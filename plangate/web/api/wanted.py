@@ -48,7 +48,7 @@ class RunsWanted(BaseModel):
 
     @property
     def search(self) -> Search:
-        """The search that a page of this list would have."""
+        """The parameters as a `Search`, as the pages use it."""
         return Search(
             text=self.q,
             requester=self.requester,

@@ -57,7 +57,7 @@ roles = ["auditor"]
 """
 """What to add to a policy that names no auditors."""
 _DECIDED_WITHIN: Final = timedelta(days=30)
-_PAUSE: Final = 0.3  # seconds between two looks at the progress
+_PAUSE: Final = 0.3  # seconds between two reads of the progress
 _SEALED_SOON: Final = 2.5  # an export waits for its closing checkpoint for this many sealing intervals
 
 router = APIRouter()

@@ -68,7 +68,7 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
     key_id = text_of(form, "key")
     key = next((one for one in (await _mine(web, visitor)).keys if one.key_id == key_id), None)
     if key is None:
-        raise Refused("The list of people has no such key of yours any more; open your page again.")
+        raise Refused("This key of yours is no longer in the list of people; open your page again.")
     claims = await claims_to_sign(web, visitor, KeyAction.REVOKE, visitor.name, key_id)
     return web.pages.draw(
         request,

@@ -22,7 +22,7 @@ from plangate.web.run_reader import note_shown, read_run
 from plangate.web.together import may_be_together
 from plangate.web.visitors import FormDep, NotSignedIn, RunDep, TooMany, VisitorDep, WebDep, visitor_of
 
-_PAUSE = 1.0  # seconds between two looks at a run
+_PAUSE = 1.0  # seconds between two reads of a run
 _MOST_FOLDS = 1_000
 _LONGEST = 3_600.0  # seconds: a session that has ended sees nothing more soon
 

@@ -1,7 +1,7 @@
 """`/together/…`: approve several plans of one kind with one touch; each gets its own decision.
 
-Each is checked as its own page checks it. With a passkey one assertion signs all of them; a login or a typed
-name makes single decisions, which are confirmed on one page.
+Each plan passes the checks of its own page. With a passkey one assertion signs all of them; a login or a
+typed name makes single decisions, which are confirmed on one page.
 """
 
 import asyncio
