@@ -88,7 +88,7 @@ class Claim(Frozen):
         began_at: when the first attempt without a known result began.
         arguments: of the step, with the values of its references.
         receipt: of the step, if it is to be undone.
-        receipts: those of this run's steps so far.
+        receipts: of the steps of this run so far.
         unmet: why the tool must not act, although the effect may have happened.
         barred: why an earlier attempt's effect must not be repeated now; empty if it may be.
     """
@@ -538,8 +538,8 @@ class StepAttempt:
         (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
         if entry.event != event:
             raise TrailDamaged(
-                f"The trail has another claim than the ledger for step {self._task.step}; look at it with: "
-                f"starter.py audit verify {self.run.workflow_id}"
+                f"The claim of step {self._task.step} differs between the trail and the ledger; check the "
+                f"run with: starter.py audit verify {self.run.workflow_id}"
             )
         return entry.at
 

@@ -29,7 +29,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
 
     Args:
         run: the run whose trail is about to be written.
-        records: those of this worker.
+        records: this worker's records.
         is_local: whether it must be a local activity, which only Plangate's own workflow can schedule, in its
             own process. Any workflow of that name, on any task queue, can schedule the others.
 

@@ -43,7 +43,7 @@ class DelegationTask(Frozen):
         key: identifies this arrival: the first run id of the chain of Temporal runs that brought it.
         inputs: the inputs as sent.
         received_at: when the server received it.
-        at: now, by the server's clock.
+        at: the current time, by the server's clock.
     """
 
     key: str

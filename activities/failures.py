@@ -81,7 +81,7 @@ def as_application_errors(
 def _bounded(error: errors.PlangateError) -> timedelta | None:
     """Return how long a tool's other side asks to wait, limited to the shortest and the longest pause.
 
-    An effect that may still happen is looked up again as soon as it can no longer happen.
+    An effect that may still happen is looked up again once it can no longer happen.
     """
     if isinstance(error, errors.StillBegun):
         return None if error.again is None else min(error.again, _LONGEST_ASKED)

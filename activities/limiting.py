@@ -30,7 +30,7 @@ class Reserved(Frozen):
 
 
 class Needing(Frozen):
-    """The plan needs more than it was approved for, so nothing of it is reserved."""
+    """The plan needs more than it was approved for, so nothing is reserved."""
 
     requirement: Requirement
     recent: tuple[RecentSum, ...]
@@ -50,9 +50,9 @@ def reserve_or_need(
     Args:
         trail: the run's trail, locked.
         state: the state that follows from the trail, in which this step may begin.
-        requiring: the policy of this worker, and those of recorded plans.
+        requiring: the policies of this worker and of recorded plans.
         step: the step that is about to begin.
-        arguments: those of the step, with the values of its references.
+        arguments: of the step, with the values of its references.
         now: the time of the claim.
     """
     drafted, requested = state.drafted, state.requested
@@ -87,7 +87,7 @@ def reserve_or_need(
 def _needing(
     policy: Policy, drafted: Drafted, requested: Requested, recent: tuple[RecentSum, ...]
 ) -> Needing | None:
-    """Return what the plan needs by these sums, if that is more than it was approved for."""
+    """Return the plan's requirement by these sums, if it is stricter than the approved one."""
     demanded = derived(policy, drafted.needing(drafted.requirement, recent), requested)
     if asks_for_less(drafted.requirement, demanded) is None:
         return None

@@ -31,7 +31,7 @@ class PlannerStates:
 
     @staticmethod
     def written(state: JsonValue) -> bytes | None:
-        """Return the bytes of a state; None without a state, or if it cannot be kept."""
+        """Return the bytes of a state; None without a state, or if it cannot be saved."""
         if state is None:
             return None
         try:
@@ -42,7 +42,7 @@ class PlannerStates:
             return None
         why = ""
         if any(uncanonical(state)):
-            why = "it is not JSON that stays as it is"
+            why = "it is not JSON that can be stored unchanged"
         elif len(content) > MAX_STATE:
             why = f"it has {len(content):,} bytes, more than {MAX_STATE:,}"
         elif redact_text(text) != text:
@@ -71,7 +71,7 @@ class PlannerStates:
 
 
 def _newest(trail: OpenTrail) -> str:
-    """Return the digest of the state of the planner's last plan; empty if none was kept.
+    """Return the digest of the state of the planner's last plan; empty if none was saved.
 
     An earlier state would belong to a conversation with other reads than that plan has.
     """
@@ -81,6 +81,6 @@ def _newest(trail: OpenTrail) -> str:
 
 def _log_loss(why: str) -> None:
     _log.warning(
-        f"The planner's state is not kept, because {why}; after a request for changes it starts over.",
+        f"The planner's state is not saved, because {why}; after a request for changes it starts over.",
         action="planner_state",
     )

@@ -1,4 +1,4 @@
-"""Check that a recorded plan has the requirement that its policy demands, by deriving that again.
+"""Check a recorded plan's requirement by deriving it from its policy again.
 
 Another program may have written the plan. If the plan names the worker's own policy, that policy derives the
 requirement. Otherwise the recorded text of the named policy does, if that policy was in force when the plan

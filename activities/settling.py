@@ -52,7 +52,7 @@ class LookedUp(Frozen):
         step: its number.
         state: the tool's answer.
         summary: the tool's sentence, or why it could not be asked.
-        until: until when it is looked up.
+        until: when the look-up ends.
         was_asked: whether the tool answered.
     """
 

@@ -43,7 +43,7 @@ class SignalTimes:
         """Return the arrivals with the server's time of receipt.
 
         Args:
-            arrivals: those of the current activity's run.
+            arrivals: of the current activity's run.
             must_be: always read the history, because a verdict depends on the time.
         """
         followed = (activity.info().workflow_run_id or "") in self._followed

@@ -68,7 +68,7 @@ class StopTask(Frozen):
             a retry or a cron therefore does not bring a second order.
         inputs: the inputs as sent.
         received_at: when the server received it.
-        at: now, by the server's clock.
+        at: the current time, by the server's clock.
     """
 
     key: str

@@ -63,7 +63,7 @@ STEP: Final = RegularOptions(
 RECORD: Final = LocalOptions(
     # Long enough to read when a flood of signals arrived; the wait for the records is much shorter.
     start_to_close_timeout=timedelta(seconds=40),
-    # Two attempts within three seconds: the workflow task waits for them, and so do queries and updates.
+    # Two attempts within three seconds: the workflow task, queries and updates wait for them.
     retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2),
 )
 

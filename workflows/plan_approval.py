@@ -74,7 +74,7 @@ _LONGEST_ID: Final = 1_000  # bytes, for Temporal
 _HOLDS: Final = "hold-failed-steps"
 """The patch by which a step that fails holds the run; in older histories it ended the run."""
 _LEAVES: Final = "leave-a-step-that-waits"
-"""The patch by which a run whose phase changed leaves a waiting step; before, it waited for its end."""
+"""The patch that lets a run leave a waiting step when its phase changes, before the step ends."""
 _KEEPS: Final = "keep-plan-of-failed-edit"
 """The patch by which an edit that cannot be drafted leaves the plan in review; before, it ended the run."""
 _NO_CRON: Final = (

@@ -29,7 +29,7 @@ class SettlementResult(Frozen):
 
     Attributes:
         run: its workflow id.
-        ends: how they ended.
+        ends: the settlements found so far.
         still_open: the steps that are looked up.
         reason: why nothing more is looked up, or why the last look-up failed; empty if it succeeded.
     """

@@ -280,7 +280,7 @@ class Client:
             status = await self._handle(workflow_id).query(
                 STATUS,
                 result_type=Status,
-                # A terminated run would still answer, with its state before that.
+                # A terminated run still answers, with its state before the termination.
                 reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
                 rpc_timeout=self._query_timeout,
             )
@@ -357,7 +357,7 @@ class Client:
             raise unreachable(error) from error
 
     async def still_open(self, workflow_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of these runs that the Temporal server has open.
+        """Return which of these runs are open on the Temporal server.
 
         Raises:
             TemporalUnreachable: the server does not answer.

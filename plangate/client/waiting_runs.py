@@ -1,4 +1,4 @@
-"""List the runs that wait for a person, in review or held: those of the records that Temporal has open.
+"""List the runs that wait for a person, in review or held: the recorded runs that are open in Temporal.
 
 One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. If the two
 counts differ, Temporal's whole list is read: a run may have been ended there from outside, or have no records
@@ -155,7 +155,7 @@ def _portions(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
 
 
 async def open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[str]:
-    """Return those that Temporal has open; ids that its queries cannot name are looked at one by one."""
+    """Return the runs that are open in Temporal; ids that queries cannot contain are checked singly."""
     plain = [f"'{_quoted(one)}'" for one in workflow_ids if _CAN_BE_NAMED.fullmatch(one)]
     named = await _list(client, f"{_RUNNING} AND WorkflowId IN ({', '.join(plain)})") if plain else set()
     others = [one for one in workflow_ids if not _CAN_BE_NAMED.fullmatch(one)]

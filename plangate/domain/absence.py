@@ -30,13 +30,13 @@ def told_instead(
     """Return who gets a message for this person at that time: the person, unless they are away.
 
     For an absent person, it is whom the absence names, or else those to whom they have lent roles. If one of
-    these is away, too, it is those who stand in for them. If no one is left, the absent person gets the
-    message: a message is never dropped.
+    them is away, too, their own substitutes get it. If no one is left, the absent person gets the message: a
+    message is never dropped.
 
     Args:
         name: whom the message is for.
         people: the list of people.
-        at: now.
+        at: the current time.
         may_be_told: whether a person may have this message, for example because they may see its run.
     """
     return Absences(people, at).told_instead(name, may_be_told)
@@ -85,7 +85,7 @@ class Absences:
 
 
 def stand_ins(person: Person, people: People, at: datetime) -> tuple[str, ...]:
-    """Return who may decide for a person by a delegation; no one else may."""
+    """Return the people who may decide for a person by a delegation."""
     return tuple(dict.fromkeys(one.name for one in _lent_to(person, people, at)))
 
 

@@ -1,8 +1,8 @@
-"""Attachments: files that a step sends, kept in the records when the plan is drafted.
+"""Attachments: files that a step sends, stored in the records when the plan is drafted.
 
-A tool that sends files observes them once, at the draft: it keeps their bytes, and its observation names each
-by its SHA-256. The observation is part of the fingerprint, so the approvers decide on exactly these bytes,
-and these are sent even if the files change. An auditor finds the digests here, without the tool.
+A tool that sends files observes them once, at the draft: it stores their bytes, and its observation names
+each by its SHA-256. The observation is part of the fingerprint, so the approvers decide on exactly these
+bytes, and these are sent even if the files change. An auditor finds the digests here, without the tool.
 """
 
 from collections.abc import Iterable

@@ -103,7 +103,7 @@ class Drafted(Frozen):
     are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
     SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
     ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
-    other runs that were the same at that moment. ``facts`` are those by which the deadline was worked out, if
+    other runs that were the same at that time. ``facts`` are those by which the deadline was worked out, if
     a rule counts working time. ``starts`` are the times in which its steps may begin, if a rule has a window
     or a freeze.
     """
@@ -132,7 +132,7 @@ class Drafted(Frozen):
         return self.deadline - self.drafted_at
 
     def needing(self, requirement: Requirement, recent: tuple[RecentSum, ...]) -> "Drafted":
-        """Return it with a stricter requirement that follows from later sums over time."""
+        """Return the event with a stricter requirement that follows from later sums over time."""
         longest = self.review_time
         if requirement.timeout_seconds is not None:
             longest = min(longest, timedelta(seconds=requirement.timeout_seconds))
@@ -156,7 +156,7 @@ class Drafted(Frozen):
 class Decided(Frozen):
     """A decision arrived and got its verdict; refused and unreadable ones are recorded too.
 
-    ``approver`` is the sender as known at that moment, if known; ``people`` is the SHA-256 of the list of
+    ``approver`` is the sender as known at that time, if known; ``people`` is the SHA-256 of the list of
     people used, empty without a list.
     """
 
@@ -174,8 +174,8 @@ class Reopened(Frozen):
     longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
     were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
     Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
-    what it needs from now on. Its execution continues if its approvals are enough for that. ``facts`` and
-    ``starts`` are as in `Drafted`.
+    what it needs from now on. Its execution continues if its approvals meet the new requirement. ``facts``
+    and ``starts`` are as in `Drafted`.
     """
 
     kind: Literal["reopened"] = "reopened"

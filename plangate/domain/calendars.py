@@ -52,7 +52,7 @@ class Hours(Frozen):
         return datetime.combine(day, self.begin), datetime.combine(day + _DAY if crosses else day, self.end)
 
     def __str__(self) -> str:
-        """Return them as a calendar writes them."""
+        """Return the hours as a calendar file writes them."""
         return f"{self.begin:%H:%M}-{self.end:%H:%M}"
 
 
@@ -81,12 +81,12 @@ class Calendar(Frozen):
     """The working time of people.
 
     Attributes:
-        name: by which rules, roles and people refer to it.
+        name: the name that rules, roles and people use.
         zone: the time zone, as IANA names it.
         weekdays: the days on which people work; 0 is Monday.
-        hours: when on such a day, in their order; empty for the whole day.
+        hours: the hours on these days, in order; empty for the whole day.
         days_off: days without work.
-        extra_days: days on which people work although it is a day off.
+        extra_days: days off on which people work.
         yearly_off: days off of each year, except those that are extra days.
         yearly_extra: extra days of each year, except those that are days off.
         country: whose public holidays are days off, as ISO 3166 names it; empty for none.
@@ -137,7 +137,7 @@ class Calendar(Frozen):
         )
 
     def local(self, at: datetime) -> datetime:
-        """Return the local time at that moment, without a zone."""
+        """Return the local time at that time, without a zone."""
         at = at.astimezone(UTC)
         offset = next(offset for _, until, offset in self._periods(at.year) if at < until)
         return at.replace(tzinfo=None) + offset
@@ -154,7 +154,7 @@ class Calendar(Frozen):
         return day.weekday() in self.weekdays and yearly not in self.yearly_off and day not in self.holidays
 
     def is_working(self, at: datetime) -> bool:
-        """Return whether people work at that moment."""
+        """Return whether people work at that time."""
         day = self.local(at).date()
         return any(begin <= at < end for one in (day - _DAY, day) for begin, end in self._shift(one))
 

@@ -61,7 +61,7 @@ class Checkpoint(Frozen):
 
     @property
     def hash(self) -> str:
-        """The SHA-256 of its token, by which the next one names it."""
+        """The SHA-256 of its token, which the next checkpoint contains."""
         return hashlib.sha256(self.token.encode()).hexdigest()
 
 

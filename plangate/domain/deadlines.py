@@ -27,7 +27,7 @@ def review_deadline(
         requested: the request.
         requirement: of the plan.
         began: when the review begins.
-        facts: those that determine its limits in working time.
+        facts: the facts that determine its limits in working time.
     """
     limits = [LONGEST_TIMEOUT]
     if _has_own_time(requested, requirement):

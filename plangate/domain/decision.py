@@ -276,7 +276,7 @@ def wrong_parts(decision: Decision) -> str | None:
 def is_placeholder(name: str) -> bool:
     """Return whether a name is a placeholder that was copied and not replaced.
 
-    Dashes, brackets, dots and the like count as spaces: ``<your-name>`` is a placeholder, and so is ``…``.
+    Dashes, brackets, dots and the like count as spaces, so ``<your-name>`` and ``…`` are placeholders.
     """
     return _words_of(name) in _PLACEHOLDERS
 

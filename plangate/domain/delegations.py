@@ -62,7 +62,8 @@ class DelegationOrder(Typed):
     """One person's order: to lend roles, to take them back, or to say that they are away, or back.
 
     Attributes:
-        to: who may act for the sender, or gets their messages; empty for those to whom they have lent roles.
+        to: who may act for the sender, or gets their messages; empty: the people to whom they have lent
+            roles.
         roles: the lent roles; none in other orders.
         until: when the delegation or the absence ends; None in an order that ends it.
         reason: why, for those who see it.
@@ -117,7 +118,7 @@ class DelegationDecided(Frozen):
     """An order with its verdict. Only on the trail of delegations.
 
     Attributes:
-        approver: the sender as known at that moment, if known.
+        approver: the sender as known at that time, if known.
         judged_at: when it was judged, by the server's clock; the order counts from then on.
         rules: what the policy lets people lend.
         policy: SHA-256 of the policy; empty without one.

@@ -30,7 +30,7 @@ class Duplicate(Frozen):
         workflow_id: the other run; empty unless everyone in the list of people may see that run.
         its_step: the step's number there.
         state: of the other run.
-        done: whether the step was done there, or may have been: it is in doubt.
+        done: whether the step was done there, or is in doubt.
         at: when the other run ended, or if it had not ended, when its plan was drafted.
     """
 

@@ -11,7 +11,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── Refused                  not allowed; nothing was done
     │   ├── NotApproved
     │   └── StatusContradicts    the status is inconsistent, so it is not shown
-    ├── PlannerError             the operator or the requester looks at the model
+    ├── PlannerError             the operator or the requester checks the model
     │   ├── NoModel              permanent: nothing is configured
     │   ├── ModelRefused         permanent: the model's service refused
     │   ├── ModelUnavailable     transient
@@ -22,12 +22,12 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   │   └── StepUnready      before the act: a precondition no longer holds, or a reference has no value
     │   ├── StillBegun           transient; it may have happened, and the tool can be asked later
     │   └── EffectUnknown        it may have happened: the step is in doubt
-    ├── InDoubt                  a person must look at what the step did
-    ├── NotAnswered              the sender starts a worker and looks again
+    ├── InDoubt                  a person must check what the step did
+    ├── NotAnswered              the sender starts a worker and checks again
     ├── StepStopped              transient: the step waits until people release the stop
-    ├── StepTooEarly             transient: approvals can still be taken back, or it is not yet time
+    ├── StepTooEarly             transient: approvals can still be withdrawn, or the start time has not come
     ├── WorkerStopping           transient: another worker takes over
-    ├── RecordsUnavailable       transient: the operator looks at the database
+    ├── RecordsUnavailable       transient: the operator checks the database
     │   └── OtherRecords         transient: a worker with the run's own records takes over
     ├── DirectoryUnavailable     transient: the operator fixes the list of people
     └── OperatorError            the operator fixes the configuration

@@ -119,7 +119,7 @@ def _is_as_written(entry: WrittenEntry) -> bool:
 
 
 def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
-    """Return where the entry belongs if it was only moved, or else that it was changed."""
+    """Return that the entry was moved, and from where, or else that it was changed."""
     for owner in owners:
         if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
             return f"belongs to the run {one_line(owner)}"

@@ -71,7 +71,7 @@ class KeyDecided(Frozen):
     """An order about a key, with its verdict. Only on the trail of rules.
 
     Attributes:
-        approver: the sender as known at that moment, if known.
+        approver: the sender as known at that time, if known.
         judged_at: when it was judged, by the server's clock.
         people: SHA-256 of the list of people by which it was judged.
     """
@@ -117,7 +117,7 @@ def judge(
         sender: who sent it, by the list of people and the signature.
         people: the list of people, with the keys enrolled so far.
         enrolment: the change of a key that the order's signature proves by that list, if any.
-        at: when it is judged, by the server's clock.
+        at: the time of judging, by the server's clock.
     """
     objection = _objection(arrival, sender, people, enrolment)
     order = arrival.order

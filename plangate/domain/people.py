@@ -1,7 +1,7 @@
 """People: their names, roles, keys and delegations.
 
 The directory is read for every decision, so a person who left yesterday cannot approve today. The approver's
-entry at that moment is recorded with the decision (`Approver`), so later changes to the directory do not
+entry at that time is recorded with the decision (`Approver`), so later changes to the directory do not
 change the meaning of the record.
 """
 
@@ -43,7 +43,7 @@ class Key(Frozen):
 
 
 class Delegation(Frozen):
-    """A delegation: permission to act for another person, in some of their roles, for a time."""
+    """A delegation: permission to act for another person, in some of their roles, for a limited time."""
 
     to: str
     roles: tuple[str, ...]
@@ -55,8 +55,8 @@ class Absence(Frozen):
     """A time in which a person is away: their messages go to others (`plangate.domain.absence`).
 
     Attributes:
-        to: who gets the messages; empty for those to whom the person has lent roles.
-        reason: why, for those who see it.
+        to: who gets the messages; empty: the people to whom the person has lent roles.
+        reason: why; shown to people.
     """
 
     since: AwareDatetime
@@ -126,7 +126,7 @@ class Standing(Frozen):
 
 
 class Approver(Frozen):
-    """The person who decided, as the directory listed them at that moment.
+    """The person who decided, as the directory listed them at that time.
 
     Attributes:
         name: as the directory writes it, or as typed without a directory.
@@ -202,7 +202,7 @@ class People(Frozen):
     """The list of people.
 
     Attributes:
-        persons: each of them, in the order of the list, with the keys that were enrolled.
+        persons: all people, in the order of the list, with their enrolled keys.
         text: the list as it was read; empty if it was not read from a text.
         hash: SHA-256 of ``text``; empty if there is none.
         web: the web servers that may attest logins and at which passkeys are used.

@@ -44,7 +44,7 @@ def _is_empty(text: str) -> bool:
 
 
 def _moment(value: object) -> object:
-    """Read a moment as people type it, and convert it to UTC."""
+    """Read a time as people type it, and convert it to UTC."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -60,7 +60,7 @@ def _moment(value: object) -> object:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
-"""A moment that people type; all its spellings are equal."""
+"""A time that people type; all its spellings are equal."""
 
 
 class ProposedStep(Typed):

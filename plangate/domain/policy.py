@@ -61,8 +61,8 @@ class Resolvers(Frozen):
 
     Attributes:
         any_of: groups of roles; a person needs one role of each group.
-        assurance: the least proof of identity; the requirement's own counts too.
-        resolutions: the permitted ones besides ``abort``; empty for all.
+        assurance: the minimum proof of identity; the assurance of the requirement also applies.
+        resolutions: the permitted resolutions in addition to ``abort``; empty for all.
         rules: the rules that ask for this.
     """
 
@@ -203,7 +203,7 @@ class Matched(Frozen):
     """The rules that matched one step.
 
     ``times`` are rules that only limit when it begins: their condition is neither true nor false of it, and
-    they need no approval. ``unclear`` are the names of the resolve rules of which that is so.
+    they need no approval. ``unclear`` are the names of these resolve rules.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -266,8 +266,8 @@ def combined(
     This takes the largest count for each role, the shortest time limits, the longest cooling off, the
     strongest proof, and all reminders, windows and freezes; the last two also of rules that need no approval.
     It keeps only the escalations that every rule with the role allows. A step without a matching rule gets
-    ``default``. A plan needs no approval only if no matching rule demands one. It may be approved together
-    with others, or have its details in notices, only if every rule that demands something allows that.
+    ``default``. A plan needs no approval only if no matching rule demands one. Approval together with others,
+    and details in notices, need permission from every rule with demands.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
@@ -486,8 +486,8 @@ def covered(
 ) -> int:
     """Return how many of the demanded approvals these people give, under the best assignment.
 
-    Each approver counts once, and so does each person in whose name they act; the requester and authors, who
-    are ``barred``, never count, and a decision with less assurance than required does not count. After
+    Each approver counts once; each person in whose name they act counts once, too; the requester and authors,
+    who are ``barred``, never count, and a decision with less assurance than required does not count. After
     ``most_looks`` at people and roles the best assignment found so far is returned, which is never too many.
     """
     demanded = {need.role: need.count for need in requirement.needs}
@@ -539,7 +539,8 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
 
     The memoized search starts with the approvals that have the fewest alternatives, and stops at the upper
     bound. It drops a person whom no later approval can use. With twenty people who delegate many roles to
-    each other, it could still take too long. It then returns the best result so far, which is never too high.
+    each other, it could still take too long. It then returns the best result so far, which never counts too
+    many approvals.
     """
     if len(ways) == 1:  # true in nearly all cases
         return int(any(demanded.get(role) for _, role in ways[0]))

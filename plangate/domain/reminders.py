@@ -42,7 +42,7 @@ def remind_at(deadline: datetime, seconds: int, calendar: Calendar | None = None
 def reminders(
     began: datetime, deadline: datetime, remind: Iterable[int], calendar: Calendar | None = None
 ) -> tuple[Reminder, ...]:
-    """Return the reminders of a person in a review, in order; of several at one moment, the last alone.
+    """Return the reminders of a person in a review, in order; of several at the same time, only the last.
 
     Reminders before the beginning of the review are left out, because its opening has its own notice.
     """

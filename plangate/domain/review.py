@@ -1,7 +1,7 @@
 """The review: the verdict on a decision, and whether the record allows a step to run.
 
-Only `judge` accepts decisions: if the life cycle allows them now, and this person may make them. `authorise`
-checks the record again, independently, before a step acts.
+Only `judge` accepts decisions: those that the life cycle allows now, by a person who may make them.
+`authorise` checks the record again, independently, before a step acts.
 """
 
 from collections.abc import Iterable

@@ -95,13 +95,12 @@ class StepProgress(Frozen):
     """A step's state, with its receipt or a reason.
 
     Attributes:
-        state: where it is.
+        state: pending, done, failed, in doubt, skipped or undone.
         receipt: what its tool returned; None if a person marked it as done.
         reason: why it failed, is in doubt, or was skipped or marked as done by a person.
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
         undo: the progress of its undo.
-        settles_until: until when the end of its accepted effect is looked up; None if there is nothing to
-            look up.
+        settles_until: until when the settlement of its accepted effect is looked up; None if there is none.
         settlement: how it ended, once that is recorded.
     """
 
@@ -115,7 +114,7 @@ class StepProgress(Frozen):
 
     @property
     def is_open(self) -> bool:
-        """Whether its effect is only accepted so far, and its end is to be looked up."""
+        """Whether its effect is accepted and its settlement is not known yet."""
         return self.state is StepState.DONE and self.settles_until is not None and self.settlement is None
 
     def part(self, *, undo: bool) -> "StepProgress | UndoProgress":

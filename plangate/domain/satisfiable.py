@@ -63,8 +63,8 @@ class Unmet(Frozen):
     Attributes:
         what: what is needed, in words.
         count: how many approvals; 0 for a resolution.
-        roles: the roles of which one is needed; empty for any person.
-        able: the people who could give a part of it.
+        roles: a person needs one of these roles; empty for any person.
+        able: the people who could give at least one approval.
         hindered: the people with the role who cannot give it, and why.
         possible_from: when enough people are back, if before the deadline; otherwise None.
     """

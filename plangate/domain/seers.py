@@ -20,7 +20,7 @@ class Party(StrEnum):
 class Seers(Frozen):
     """Who may see a run if one rule matches: these parties, and people with one of the roles.
 
-    People who may decide on the run may see it under every rule; a rule for them alone names them.
+    Every rule admits the people who may decide on the run; a rule may also admit only these.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Seers(Frozen):
         return ", ".join([*named, *(f"the role {role}" for role in self.roles)])
 
     def is_within(self, other: "Seers") -> bool:
-        """Return whether everyone who may see by this one may also see by the other."""
+        """Return whether everyone whom this rule admits is also admitted by the other."""
         parties = set(self.who) - {Party.DECIDERS}
         return parties.issubset(other.who) and set(self.roles).issubset(other.roles)
 

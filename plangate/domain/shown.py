@@ -37,9 +37,9 @@ def checked(
     if wrong is None:
         return status
     raise StatusContradicts(
-        f"The status of {one_line(workflow_id)} is not shown, because its parts contradict each other: "
-        f"{one_line(wrong)}. Do not decide on it; have an operator run `starter.py audit verify`, and look "
-        "at which workers take work from this task queue."
+        f"The status of {one_line(workflow_id)} is not shown, because its parts contradict each "
+        f"other: {one_line(wrong)}. Do not decide on it; have an operator run `starter.py audit "
+        "verify`, and check which workers poll this task queue."
     )
 
 

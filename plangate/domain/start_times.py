@@ -1,8 +1,8 @@
-"""Work out when steps may begin: after a given moment, inside windows, and outside freezes.
+"""Compute when steps may begin: after a given time, inside windows, and outside freezes.
 
 A rule names calendars. The activity that opens the review converts them once into spans of time, which are
 recorded with the plan (`StartTimes`). From then on, the workflow, the claim of a step and the auditor only
-compare moments.
+compare times.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
 AFTER_DEADLINE: Final = timedelta(days=35)
 """How long after a review's deadline start times are worked out."""
 LATEST_FIRST: Final = timedelta(days=370)
-"""How far the first start time may be after the review or the moment that the plan names."""
+"""How long the first start time may be after the review, or after the earliest start that the plan names."""
 MOST_SPANS: Final = 1_000
 _MOST_BEFORE: Final = 400
 _MOST_NAMED: Final = 4
@@ -50,8 +50,8 @@ class Beginning(Frozen):
     """The conditions for when the next step of an approved plan may begin.
 
     Attributes:
-        not_before: the moment that the plan names.
-        cooling_until: until when approvals can be taken back.
+        not_before: the earliest start that the plan names.
+        cooling_until: until when approvals can be withdrawn.
         spans: the times in which a step may begin; None for any time.
     """
 
@@ -73,7 +73,7 @@ class Beginning(Frozen):
         return max(at, span.since) if span is not None else None
 
     def wait(self, at: datetime) -> timedelta:
-        """Return how long from ``at`` no step may begin; zero if a step may, or if none ever may."""
+        """Return how long after ``at`` a step may begin; zero if it may now, or if it never may."""
         first = self.first(at)
         return first - at if first is not None else timedelta()
 
@@ -90,7 +90,7 @@ class Search(NamedTuple):
         begin: when a step could begin at the earliest.
         until: up to when.
         needed: from when on there must be a start time, however late the plan is approved.
-        last: up to when the search continues if there is none until then.
+        last: when the search ends if there is no start time before ``until``.
     """
 
     begin: datetime

@@ -17,7 +17,7 @@ FARTHEST: Final = timedelta(days=366)
 
 
 def why_too_early(state: RunState, at: datetime) -> str:
-    """Return why no step may begin yet at that time, in a clause; empty if one may, or none ever may."""
+    """Return why no step may begin yet at that time, as a clause; empty if one may, or if none ever can."""
     first, beginning = state.beginning.first(at), state.beginning
     if first is None or first <= at:
         return ""
@@ -29,7 +29,7 @@ def why_too_early(state: RunState, at: datetime) -> str:
 
 
 def why_too_late(state: RunState) -> str:
-    """Return why no step may begin any more, in a clause."""
+    """Return why no step can begin now or later, in a clause."""
     end = state.beginning.end
     by = ", ".join(one.name for one in _calendars(state.drafted.requirement)) if state.drafted else ""
     when = f"after {_moment(end)}" if end is not None else "at any time"

@@ -179,29 +179,26 @@ class EditedRevision(Frozen):
 class Status(Frozen):
     """The full status of a run; ``source`` says where the answer comes from.
 
-    ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the
-    approvals that are missing, and ``reliefs`` says from when which other roles may give them, too; ``lost``
-    are those that were no longer valid when a step was to begin, so
-    that the plan is in review again since ``reopened_at``, as it is if an edit could not be drafted
-    (``edit_failed`` says why); ``revoked`` are those that the recorded list of
-    people no longer supports; ``unmet`` is what it waits for and no one of that list can give;
-    ``unread`` are decisions without a verdict. The fingerprint is that of
-    ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
-    recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
-    if the records can be read.
-    ``cooling_until`` is until when no step of the approved plan may begin, so that approvals can be taken
-    back; it may be past. ``beginning`` says when the next step of the newest plan may begin once it is
-    approved, if not at any time.
-    ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
-    newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
-    because they edited it, or one before it. ``previous`` is the plan before it.
-    ``edits`` are the revisions that people made, oldest first. ``baseline`` is the plan since which all
-    changes are shown, if it is older than ``previous``: the last with an approval, else the first; a
-    number among its steps is that of the same step of ``plan``.
-    ``stops`` are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are
-    the sums over time by which the newest plan was judged, ``duplicates`` the steps of other runs that were
-    the same when it was drafted, and ``needs_more`` says that before a step it turned out to need more, by
-    the sums, than it was approved for.
+    ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the approvals
+    that are missing, and ``reliefs`` says from when which other roles may give them, too; ``lost`` are those
+    that were no longer valid when a step was to begin, so that the plan is in review again since
+    ``reopened_at``, as it is if an edit could not be drafted (``edit_failed`` says why); ``revoked`` are
+    those that the recorded list of people no longer supports; ``unmet`` is what it waits for and no one of
+    that list can give; ``unread`` are decisions without a verdict. The fingerprint is that of ``plan``,
+    ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown` recomputes
+    it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ, if the
+    records can be read. ``cooling_until`` is until when no step of the approved plan may begin, so that
+    approvals can be taken back; it may be past. ``beginning`` says when the next step of the newest plan may
+    begin once it is approved, if not at any time. ``drafting`` is the current attempt of a draft that is
+    retried. ``author`` is the person who edited the newest plan, empty for a planner's and for a supplied
+    one; ``authors`` are the people who may not approve it because they edited it or an earlier plan.
+    ``previous`` is the plan before it. ``edits`` are the revisions that people made, oldest first.
+    ``baseline`` is the plan since which all changes are shown, if it is older than ``previous``: the last
+    with an approval, else the first; a number among its steps is that of the same step of ``plan``. ``stops``
+    are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are the sums
+    over time by which the newest plan was judged, ``duplicates`` the steps of other runs that were the same
+    when it was drafted, and ``needs_more`` says that before a step it turned out to need more, by the sums,
+    than it was approved for.
     """
 
     workflow_id: str

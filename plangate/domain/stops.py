@@ -138,10 +138,10 @@ class StopDecided(Frozen):
     """An order with its verdict, and the rules by which it was judged. Only on the trail of stops.
 
     Attributes:
-        approver: the sender as known at that moment, if known.
+        approver: the sender as known at that time, if known.
         judged_at: when it was judged, by the server's clock.
         rules: the policy's rules about stops.
-        release: what releases a stop, by these rules and the list of people at that moment.
+        release: what releases a stop, by these rules and the list of people at that time.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
     """
@@ -164,7 +164,7 @@ class Stop(Frozen):
         number: its number among the accepted stops of the installation.
         by: who ordered it; after several orders, the sender of the newest.
         since: when that was judged.
-        released_by: who have released it so far.
+        released_by: the people who have released it so far.
         release: what releases it, by the rules of the newest order.
     """
 
@@ -196,7 +196,7 @@ class StopStatus(Frozen):
         tool: the tool whose steps wait; None for those of all tools.
         is_verified: whether a login or a signature proves who ordered it.
         since: when it was judged.
-        released_by: who have released it so far.
+        released_by: the people who have released it so far.
         still_needed: who must still release it, in words.
     """
 
@@ -291,7 +291,7 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
     """Return the order with its verdict.
 
     Args:
-        stops: those in force.
+        stops: the stops in force.
         arrival: the order.
         sender: who sent it, by the list of people and the signature.
         by: the rules, the tools and the time.

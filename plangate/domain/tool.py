@@ -109,7 +109,7 @@ class ToolDeclaration:
         description: for the model and for people, one or two sentences.
         arguments: the model that validates a step's arguments.
         retry_safety: how it stays safe to retry.
-        seconds: time limit of one act; after it, the act is cancelled, and `find_out` is called.
+        seconds: the time limit of one act, after which the act is cancelled and `find_out` is called.
         undoable: whether the tool can undo its effect.
         receipt: the model of the receipt's details, whose fields later steps can refer to; None without one.
         reads_only: whether it changes nothing: a planner may call it while it drafts; it cannot be a step.

@@ -39,7 +39,7 @@ def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset
 
 
 def relying_party_of(origin: str) -> str | None:
-    """Return the WebAuthn RP id of an origin, its host; None if it is not an origin that passkeys work at.
+    """Return the WebAuthn RP id of an origin, its host; None if passkeys cannot work at this origin.
 
     Browsers offer passkeys over https, and on localhost without it.
     """

@@ -30,9 +30,9 @@ class Wanted:
 
     Attributes:
         count: how many approvals; 0 for the resolution of a held step.
-        roles: the roles of which one is needed; empty for any person.
+        roles: a person needs one of these roles; empty for any person.
         names: the people who can give it; None without a list of people.
-        away: those of them who are away.
+        away: the absent people among them.
         keyless: those with the role, but without the key that is needed to sign.
     """
 

@@ -71,7 +71,7 @@ def facts_for(
     """Return the facts that determine these limits from ``at`` on.
 
     Args:
-        limits: those of the requirement.
+        limits: of the requirement.
         at: when the review begins.
         calendars: the calendar of each, with its public holidays.
     """

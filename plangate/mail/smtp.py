@@ -28,7 +28,7 @@ from plangate.mail.failures import ContentRefused, RecipientsRefused
 from plangate.mail.wire import Letter, difference_on_the_wire, refuse_difference
 
 # As RFC 5321 (4.5.3.2) recommends: five minutes for each command, ten for the reply that ends the mail, since
-# a server may scan the mail first. Connecting has the limit of one command, and so has the envelope: if one
+# a server may scan the mail first. Connecting and the envelope each have the limit of one command: if one
 # times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so that a
 # failure carries the server's own reply.
 ENVELOPE_SECONDS: Final = 300

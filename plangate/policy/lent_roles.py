@@ -64,8 +64,8 @@ def with_lent(
 
     Args:
         people: as the file has it.
-        entries: the accepted ones of the trail of delegations, in their order.
-        at: now.
+        entries: the accepted entries of the trail of delegations, in order.
+        at: the current time.
         rules: what the worker's policy lets people lend; None to use the rules that the entries name. Entries
             that it does not allow do not count.
         installation: the id of these records; orders that were signed for another do not count.

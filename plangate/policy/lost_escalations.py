@@ -8,7 +8,7 @@ from plangate.domain.policy import Rule
 
 
 class LostEscalation(Frozen):
-    """One escalation without effect, and the rules that allow none for its role."""
+    """One escalation without effect, and the rules that allow no escalation for its role."""
 
     rule: str
     role: str

@@ -1,9 +1,9 @@
 """Read the policy, a TOML file of rules: each has a condition, and what a plan needs if it holds.
 
-A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition
-is neither true nor false of a step, a rule that demands approvals matches and a rule without needs does not.
-A resolve rule matches then, too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`);
-so does a see rule, which can only narrow who may see the run.
+A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition is
+neither true nor false of a step, a rule that demands approvals matches and a rule without needs does not. A
+resolve rule matches then, too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`); a
+see rule also matches, and can only narrow who may see the run.
 """
 
 import hashlib
@@ -96,10 +96,10 @@ class UnclearMatch(Frozen):
 class StepExplanation(Frozen):
     """Which rules matched one step (from 1); the default if none did.
 
-    ``resolve`` are those that say who may resolve a held run; if there are none, those who could approve it
-    may. ``see`` are those that say who may see the run; if there are none, everyone in the list of people
-    may. ``times`` are those of which only the window and freezes count, because it is unclear whether they
-    match.
+    ``resolve`` are the rules about who may resolve a held run; without such a rule, it is those who could
+    approve it. ``see`` are the rules about who may see the run; without such a rule, it is everyone in the
+    list of people. ``times`` are those of which only the window and freezes count, because it is unclear
+    whether they match.
     """
 
     number: int
@@ -273,7 +273,7 @@ class FilePolicy:
 def _narrowing(
     rules: Rules[AnyRule], variables: Mapping[str, Any], recent: RecentOf
 ) -> tuple[list[str], list[UnclearMatch]]:
-    """Return the rules that match, and the unclear ones among them, which also narrow."""
+    """Return the rules that match, including the unclear ones, and the latter with their reasons."""
     matched: list[str] = []
     unclear: list[UnclearMatch] = []
     for name, (_, condition) in rules.items():

@@ -15,7 +15,7 @@ HOW_TO_CALL: Final = (
 _TEXT: Final = r"""\s*+('[^'\\\n]*+'|"[^"\\\n]*+")\s*+"""
 _CALL: Final = re.compile(rf"\s*+\({_TEXT},{_TEXT},{_TEXT}(?:,{_TEXT})?+\)")
 _OPENS: Final = re.compile(r"\s*+\(")
-# A string or a comment, which contains no call; or the word, which may be a field's name after a point.
+# A string or a comment, in which no call counts; or the word ``recent``, which after a point is a field.
 _WORD: Final = re.compile(
     r"""(?P<text>'{3}.*?(?:'{3}|\Z)|"{3}.*?(?:"{3}|\Z)|'(?:\\.|[^'\\\n])*+'?|"(?:\\.|[^"\\\n])*+"?|//[^\n]*)"""
     r"""|(?P<point>\.\s*+)?(?<!\w)recent(?!\w)""",
@@ -24,7 +24,7 @@ _WORD: Final = re.compile(
 
 
 def calls_in(source: str) -> tuple[tuple[Limit, ...], bool]:
-    """Return each call once, and whether every use of the name is such a call."""
+    """Return the distinct calls, and whether every use of the name ``recent`` is such a call."""
     limits: dict[Limit, None] = {}
     is_plain = True
     for found in _WORD.finditer(source):

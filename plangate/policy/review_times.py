@@ -21,7 +21,7 @@ class ReviewTimes(NamedTuple):
 
     Attributes:
         deadline: when it ends.
-        facts: those that determined its limits in working time.
+        facts: the facts that determined its limits in working time.
         starts: when the steps of its plan may begin; None for any time.
     """
 

@@ -170,8 +170,8 @@ class Database:
                 command.upgrade(config, "head")
             except CommandError as error:
                 raise OperatorError(
-                    f"The records at {self.where} were made by a newer Plangate; start that one, or set "
-                    f"PLANGATE_DATABASE_URL to another database ({error})."
+                    f"The records at {self.where} were created by a newer version of Plangate; start that "
+                    f"version, or set PLANGATE_DATABASE_URL to another database ({error})."
                 ) from error
         self._has_tables = True
         self._store.report()

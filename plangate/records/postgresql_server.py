@@ -136,8 +136,8 @@ class PostgresqlServer:
         *_, is_read_only, is_flushed, identity = found
         if self._identity not in (None, identity):
             raise self.unusable(
-                "another database than the one that this process used answers there; restore the old one, "
-                "or restart the process to use the new one"
+                "a different database now answers there; restore the old one, or restart the process to "
+                "use the new one"
             )
         self._identity = identity
         self._is_flushed = is_flushed

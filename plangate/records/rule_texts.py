@@ -57,7 +57,7 @@ class InForce(Frozen):
 class RecordedPeople:
     """A directory that adds enrolled keys and lent roles to the list of people.
 
-    It records its list before a decision is judged by it. If another worker has recorded another list since,
+    It records its list before it judges a decision by it. If another worker has recorded another list since,
     it records its list again, so that the trail of rules never shows a list as replaced while a worker still
     uses it.
 

@@ -1,4 +1,4 @@
-"""Define the newest version of the records' tables; ``migrations/`` has their history."""
+"""Define the current tables of the records; ``migrations/`` has their earlier versions."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ class MomentOfNotice(Moment):
     cache_ok = True
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
-        """Read a time, or SQLite's value in its place."""
+        """Return a function that reads a stored time, and replaces an invalid one with `LONG_AGO`."""
         read = super().result_processor(dialect, coltype)
 
         def read_any(value: Any) -> datetime | None:
@@ -138,7 +138,7 @@ runs = Table(
     # None for runs without a new entry since these columns were added.
     Column("state", String(16)),
     Column("deadline", Moment),
-    # 1 if one of its plans has reserved what it adds to sums over time.
+    # 1 if one of its plans has a reservation in sums over time.
     Column("reserves", Integer, nullable=False, server_default="0"),
 )
 # The runs that wait for a person, earliest deadline first.

@@ -48,7 +48,7 @@ def seal_key(path: Path) -> Ed25519PrivateKey:
 
 
 def kept_checkpoint(path: Path) -> Checkpoint | None:
-    """Return the checkpoint kept in a file, or None if there is no such file.
+    """Return the checkpoint saved in a file, or None if there is no such file.
 
     Raises:
         SettingsInvalid: the file exists, but a checkpoint cannot be read from it.
@@ -58,7 +58,7 @@ def kept_checkpoint(path: Path) -> Checkpoint | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SettingsInvalid(f"The kept checkpoint {path} cannot be read: {error.strerror}.") from None
+        raise SettingsInvalid(f"The saved checkpoint {path} cannot be read: {error.strerror}.") from None
     except ValidationError:
         raise SettingsInvalid(
             f"The file {path} is not a checkpoint as `audit checkpoint` prints it; find out what changed it."

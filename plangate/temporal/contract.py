@@ -1,4 +1,4 @@
-"""The names by which clients reach a run, or stop all of them; changing one breaks every client."""
+"""The names by which clients reach a run or order a stop; a change to any of them breaks every client."""
 
 from typing import Final
 

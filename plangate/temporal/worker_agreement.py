@@ -113,7 +113,7 @@ def facts_of(
     Args:
         client: the worker's connection.
         task_queue: the queue it polls.
-        rules: what it judges by.
+        rules: the rules that it judges by.
         tools: as `hash_of_tools` returns.
         web: the web servers that it trusts.
         drafts: whether it can draft plans.

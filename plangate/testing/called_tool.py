@@ -17,7 +17,7 @@ class Call:
     Attributes:
         tool: its name.
         what: act or undo.
-        arguments: the approved ones.
+        arguments: the approved arguments.
         key: the idempotency key; it begins with the run's id.
     """
 

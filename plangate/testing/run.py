@@ -48,7 +48,7 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """Its status now, as `status ID --json` has it."""
+        """The current status, as printed by `status ID --json`."""
         return self._server.wait_for(self._client.status(self.id))
 
     @property

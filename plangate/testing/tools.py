@@ -19,7 +19,7 @@ def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
 
     Args:
         found: a tool, a class of one (built by ``from_settings`` if it has that), or a function.
-        settings: returns those for ``from_settings``.
+        settings: returns the settings for ``from_settings``.
 
     Raises:
         OperatorError: it is none of these.

@@ -124,7 +124,8 @@ class FunctionTool:
             return found
         if found is not None:
             return Happened(receipt_of(found))
-        # A request that is not there yet may still arrive: the vendor's key makes it and the repeat one.
+        # A request in transit may still arrive; the vendor treats it and the repeat as one, because of the
+        # key.
         return Repeatable() if is_repeatable else DidNotHappen()
 
     def _still_running(self) -> str:

@@ -62,7 +62,7 @@ def receipt_of(returned: Any) -> Receipt:
 
 
 def json_of(returned: Any) -> JsonValue:
-    """Return what a function observed as JSON; raises if JSON cannot hold it."""
+    """Return a function's observation as JSON; raises if JSON cannot represent it."""
     observed: JsonValue = to_jsonable_python(returned)
     return observed
 

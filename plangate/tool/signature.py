@@ -43,14 +43,14 @@ class FunctionArguments(ToolArguments):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The parameters of a function: the arguments of a step, and whether it asks for the idempotency key."""
+    """The parameters of a function: a step's arguments, and whether it takes the idempotency key."""
 
     arguments: type[ToolArguments]
     wants_key: bool
 
 
 def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters, their annotations resolved, without those that a partial has set.
+    """Return the parameters with resolved annotations, without those that a partial has set.
 
     Raises:
         ToolInvalid: a parameter cannot be passed by its name, or its type cannot be resolved.

@@ -113,7 +113,9 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
 def test_tables_of_a_newer_plangate_are_left_alone_and_the_sentence_says_so(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(OperatorError, match=r"were made by a newer Plangate; start that one.*9999"):
+    with pytest.raises(
+        OperatorError, match=r"were created by a newer version of Plangate; start that version.*9999"
+    ):
         database.migrate()
     assert revisions(database) == ["9999"]
 

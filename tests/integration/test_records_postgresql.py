@@ -239,9 +239,9 @@ def test_another_database_under_the_same_name_stops_all_until_a_person_starts_an
         connection.execute(f'ALTER DATABASE "{name}" RENAME TO "{name}_before"'.encode())
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{name}_before"'.encode())
     for _ in range(2):
-        with pytest.raises(RecordsUnavailable, match="another database than the one that this process used"):
+        with pytest.raises(RecordsUnavailable, match="a different database now answers there"):
             write_down(database, run_ref(), note("two"))
-        with pytest.raises(RecordsUnavailable, match="another database than the one that this process used"):
+        with pytest.raises(RecordsUnavailable, match="a different database now answers there"):
             trail(database)
     with postgres.connect() as connection:
         connection.execute(f'DROP DATABASE "{name}"'.encode())

@@ -93,7 +93,7 @@ async def test_the_number_of_a_moved_ticket_names_no_ticket_of_its_first_project
         found = await here.create.find_out(here.ticket(), KEY)
     assert isinstance(found, Happened)
     assert found.receipt.details == {"key": "DESK-1", "url": f"{here.server.url}/browse/DESK-1"}
-    assert "not in OPS any more" in found.receipt.summary
+    assert "no longer in OPS" in found.receipt.summary
     number: dict[str, JsonValue] = {"ticket": {"from_step": 1, "field": "number"}}
     with pytest.raises(StepUnready, match="does not have it"):
         resolve_references(number, (StepProgress(state=StepState.DONE, receipt=found.receipt),))

@@ -405,7 +405,10 @@ def test_a_wrong_file_is_refused_with_every_fault() -> None:
         "mcpServers.none: needs either a command or a url",
         "mcpServers.old.type: is the old SSE transport; use the server's streamable HTTP address",
         "mcpServers.user.url: has a user or password; use headers, which are kept secret",
-        "mcpServers.shown.args: names a variable, which only env and headers may, because others see it",
+        (
+            "mcpServers.shown.args: names a variable; only env and headers may contain variables, "
+            "because other people see this value"
+        ),
         "mcpServers.misspelled.plangate.reads: names b, which is not in its list of tools",
     ]
     for text in ("", "[]", '{"mcpServers": {"a": {"command": "x", "plangate": {"read": []}}}}', "\xff"):

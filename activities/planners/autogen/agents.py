@@ -89,7 +89,7 @@ class AgentPlanner(FunctionPlanner):
         return self._asks is not None and "model_client" in self._asks
 
     async def try_model(self) -> None:
-        """Make the agent once, so that an unusable one stops the worker at its start.
+        """Create the agent once, so that an unusable one stops the worker at its start.
 
         Raises:
             PlannerInvalid: it cannot be used.

@@ -3,9 +3,9 @@
 `message` validates the arguments and composes the mail; `wire` makes its bytes and compares what is about to
 be sent with what was approved; `outbox` and `smtp` deliver it; `attachments` reads the files it may carry.
 
-A file is read once, when the plan is drafted. Its bytes are kept under their digest, which the approvers see,
-and exactly these bytes are sent. A later change of the file delays nothing, and its new content is never sent
-(docs/decisions/0050).
+A file is read once, when the plan is drafted. Its bytes are stored under their digest, which the approvers
+see, and exactly these bytes are sent. A later change of the file delays nothing, and its new content is never
+sent (docs/decisions/0050).
 """
 
 import asyncio
@@ -130,7 +130,7 @@ class SendEmail:
         return bool(arguments.attachments)
 
     async def observe(self, arguments: SendEmailArguments) -> JsonValue:
-        """Keep the attachments and return their digests; for a drafted step, return those still kept."""
+        """Store the attachments and return their digests; for a drafted step, return those still stored."""
         if not arguments.attachments:
             return None
         blobs = self._allowed(arguments)
@@ -157,13 +157,13 @@ class SendEmail:
         arguments: SendEmailArguments,  # noqa: ARG002  the observation names the files
         seen: JsonValue,
         now: JsonValue,
-        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes what is kept
+        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes what is stored
     ) -> bool:
-        """Return whether all attachments that were approved are kept."""
+        """Return whether all attachments that were approved are still stored."""
         return same_observation(seen, now)
 
     async def act(self, arguments: SendEmailArguments, idempotency_key: str) -> Receipt:
-        """Send the mail, with the bytes that were kept at the draft."""
+        """Send the mail, with the bytes that were stored when the plan was drafted."""
         files = await self._files(arguments)
         mail = await asyncio.to_thread(compose, arguments, self._sender, idempotency_key, files)
         receipt = await self._delivery.deliver(mail)
@@ -184,7 +184,7 @@ class SendEmail:
         """Return the approved attachments from their store.
 
         Raises:
-            ToolRefused: they differ from those in the arguments, or are not kept.
+            ToolRefused: they differ from the attachments in the arguments, or are not stored.
             ToolUnavailable: the records do not answer.
         """
         if not arguments.attachments:

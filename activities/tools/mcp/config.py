@@ -165,7 +165,11 @@ def _faults(entry: _Entry, at: FaultPath) -> Iterator[Fault]:
     ]
     for key, text in shown:
         if _VARIABLE.search(text):
-            yield Fault((*at, key), "names a variable, which only env and headers may, because others see it")
+            yield Fault(
+                (*at, key),
+                "names a variable; only env and headers may contain variables, because other people see "
+                "this value",
+            )
     for name, value in (*entry.env.items(), *entry.headers.items()):
         if any(mark in name or mark in value for mark in "\0\r\n") or "=" in name:
             yield Fault(

@@ -23,7 +23,7 @@ class Defaults:
     Args:
         schema: a plain schema.
         allows: whether a part of the schema allows a value.
-        spend: counts the work, and raises an error if it is too much: a schema and a value may need hours.
+        spend: counts the work, and raises an error at a limit, because a schema and a value may need hours.
     """
 
     def __init__(

@@ -112,7 +112,7 @@ async def _read(
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
                 if not line.isspace():  # stray output of the server, which may be part of the answer
-                    watch.broke = "it sent what is no message of the protocol"
+                    watch.broke = "it sent something that is not a message of the protocol"
                 continue
             await incoming.send(SessionMessage(message))
 
@@ -150,7 +150,7 @@ async def _end(
     if patience:
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), patience)
-    with suppress(ProcessLookupError, PermissionError):  # its children as well, even if it has ended
+    with suppress(ProcessLookupError, PermissionError):  # also kills its children, even if it has ended
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), _END_SECONDS)

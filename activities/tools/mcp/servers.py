@@ -1,7 +1,7 @@
 """The MCP servers of a process, and the tools that they list.
 
 Each server's tools are listed when the worker starts. A server that does not answer is unavailable: its last
-listed tools are kept in ``var/mcp/`` but not offered, and it is queried again until it answers. If a call
+listed tools are saved in ``var/mcp/`` but not offered, and it is queried again until it answers. If a call
 finds its tool changed, the worker uses the new list. A server never stops the worker, but an invalid file
 does.
 """
@@ -98,7 +98,7 @@ class McpServer:
                 self.log_once(f"The file of MCP servers has become invalid: {fault}")
 
     def take_kept(self) -> bool:
-        """Use the list that a worker of this machine kept; return whether there is one."""
+        """Use the list that a worker on this machine saved; return whether there is one."""
         self.take(self._last_listed())
         return bool(self._tools)
 
@@ -192,7 +192,7 @@ class McpServer:
             if len(content) <= _MAX_KEPT and (not self._kept.exists() or self._kept.read_bytes() != content):
                 write_over(self._kept, content)
         except OSError as error:
-            self.log_once(f"What the MCP server {self.config.name} listed cannot be kept: {error}")
+            self.log_once(f"The tools that the MCP server {self.config.name} listed cannot be saved: {error}")
 
     def _last_listed(self) -> list["Offered"]:
         if find_spec("mcp") is None:
@@ -209,7 +209,7 @@ class McpServers:
     """All servers in the file that the settings name."""
 
     def __init__(self, servers: Collection[McpServer], path: Path | None, taken: Collection[str]) -> None:
-        """``taken`` are the names of the other tools."""
+        """``taken``: the names of Plangate's other tools, which no tool of a server may have."""
         self._servers = servers
         self._path = path
         self._taken = frozenset(taken)
@@ -226,7 +226,7 @@ class McpServers:
         return cls([McpServer(one, settings.var_dir / "mcp") for one in configs], path, taken)
 
     async def list_all(self, *, keep: bool = True) -> None:
-        """List the tools of all servers concurrently, and keep the lists for times when one is unavailable.
+        """List the tools of all servers concurrently; save each list for when its server is unavailable.
 
         Raises:
             FileInvalid: the file names a tool that its server does not have.
@@ -236,9 +236,9 @@ class McpServers:
             raise FileInvalid(str(self._path), faults)
 
     async def list_unknown(self) -> None:
-        """List the tools of the servers without a list that a worker of this machine kept.
+        """List the tools of each server whose list no worker on this machine has saved.
 
-        A command that checks a plan needs no more, because the worker checks the plan again.
+        For a command that checks a plan, a saved list is enough, because the worker checks the plan again.
         """
         unknown = [one for one in self._servers if not one.take_kept()]
         await asyncio.gather(*(one.list_anew(keep=False) for one in unknown))

@@ -149,7 +149,7 @@ async def _exchange(
 
 
 async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", exchange: _Exchange) -> None:
-    """Wait for the task: `START_SECONDS` until it has called, then the limit of one call, then its end."""
+    """Wait for the task: `START_SECONDS` until the call is sent, then the limit of one call and its end."""
     asked = asyncio.create_task(exchange.asked.wait())
     try:
         seconds = START_SECONDS
@@ -223,7 +223,7 @@ async def _listed(client: Client) -> list[Offered]:
         if not cursor:
             break
     if cursor or len(found) > _MAX_TOOLS:
-        raise ValueError(f"it lists more than {_MAX_TOOLS:,} tools, or never ends its list")
+        raise ValueError(f"it lists more than {_MAX_TOOLS:,} tools, or its list does not end")
     return found
 
 

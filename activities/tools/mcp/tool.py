@@ -60,9 +60,9 @@ class McpTool:
     Args:
         server: the server's entry in the file.
         offered: the tool as listed.
-        turns: those of the server.
-        changed: called with the server's tools if a call finds that this one has changed.
-        parts: how many more parts the server's schemas may have.
+        turns: limit the concurrent calls of the server.
+        changed: called with the server's current tools if a call finds that this tool has changed.
+        parts: how many parts the server's schemas may still have.
 
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.
@@ -111,7 +111,7 @@ class McpTool:
         return None
 
     def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  as every tool
-        """Return ``files, an MCP server: write_file with path notes.txt, content "x"``, without its texts."""
+        """Return words such as ``files, an MCP server: write_file with path notes.txt, content "x"``."""
         shown = in_words(arguments.model_dump(mode="json"))
         named = f"{_named(self._server.name)}, an MCP server: {_named(self.offered.name)}"
         return f"{named} with {shown}" if shown else f"{named} without arguments"
@@ -138,8 +138,9 @@ class McpTool:
     ) -> EffectStatus:
         """Return whether the call may be repeated, by the operator's entry."""
         unknown = Unknown(
-            f"Look whether {_named(self.offered.name)} of the MCP server {_named(self._server.name)} was "
-            f"carried out (the key in its _meta was {self._sent_key(idempotency_key)}): Plangate cannot tell."
+            f"Check whether {_named(self.offered.name)} of the MCP server {_named(self._server.name)} "
+            f"was carried out (the key in its _meta was {self._sent_key(idempotency_key)}): Plangate "
+            "cannot tell."
         )
         if self._honours_keys:
             return Repeatable(within=self._server.trusted.key_life, later=unknown)

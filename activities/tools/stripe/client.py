@@ -80,7 +80,7 @@ def _entries(page: Json, expected: Mapping[str, object]) -> list[Json]:
     """Return the entries of a page of a list; all match the request, and a page before others is not empty.
 
     Raises:
-        CallFailed: the answer is not such a page, so what it lacks may still exist.
+        CallFailed: the answer is not such a page, so missing objects may still exist.
     """
     entries, has_more = page.get("data"), page.get("has_more")
     is_list = page.get("object") == "list" and isinstance(has_more, bool)

@@ -74,9 +74,9 @@ async def find(
     """Return the object that was made under a Stripe key, or else the status of the effect.
 
     Args:
-        pages: all objects among which it may be.
+        pages: all objects that may include it.
         key: the Stripe key.
-        where: the place where a person can look if it is not found.
+        where: where a person can look if it is not found.
         expected: the expected fields of the object.
 
     Raises:

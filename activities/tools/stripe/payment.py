@@ -160,7 +160,7 @@ class CreatePayment:
 
     def still_holds(
         self,
-        arguments: PaymentArguments,  # noqa: ARG002  the observation names all
+        arguments: PaymentArguments,  # noqa: ARG002  the observation has all values
         seen: JsonValue,
         now: JsonValue,
         receipts: Sequence[Receipt],  # noqa: ARG002  no step changes a payment method
@@ -265,7 +265,7 @@ class CreatePayment:
         receipt: Receipt,
         idempotency_key: str,  # noqa: ARG002  the receipt names the payment
     ) -> Settled | Reversed | None:
-        """Return whether a payment in processing or authorized has been paid or has failed.
+        """Return whether a processing or authorized payment was paid or failed.
 
         Raises:
             ToolUnavailable: Stripe cannot be asked now, or answers about another payment.

@@ -116,7 +116,7 @@ def payment_seen(payment: Json) -> dict[str, JsonValue]:
 
 
 def _payer(payment: Json, charge: Json) -> str:
-    """Return who paid, as Stripe has it: a name if there is one, else an address or a description.
+    """Return the payer as recorded at Stripe: a name if there is one, else an address or a description.
 
     The details of this payment come before those of the customer, who may have several cards.
     """

@@ -239,7 +239,7 @@ class JiraTracker:
             raise ValueError("no key in the answer")
         url = f"{self._url}/browse/{key}"
         if project != wanted.project:  # in the requested project, its number names another ticket
-            return Ticket(None, key, url, f"it is not in {wanted.project} any more")
+            return Ticket(None, key, url, f"it is no longer in {wanted.project}")
         return Ticket(int(number), key, url)
 
     def _comment(self, key: str, found: Any) -> Comment:

@@ -81,7 +81,7 @@ Body = Annotated[
 
 
 class CreateTicketArguments(ToolArguments):
-    """One ticket, as the approver sees it and as it is sent."""
+    """One ticket, exactly as shown to the approver and as sent."""
 
     project: Project
     title: Annotated[str, AfterValidator(_plain_title)] = Field(
@@ -91,7 +91,7 @@ class CreateTicketArguments(ToolArguments):
 
 
 class CommentTicketArguments(ToolArguments):
-    """One comment, as the approver sees it and as it is sent."""
+    """One comment, exactly as shown to the approver and as sent."""
 
     project: Project
     ticket: Annotated[int, Field(ge=1, le=MAX_NUMBER)] | Reference = Field(

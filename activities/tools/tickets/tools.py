@@ -123,7 +123,7 @@ class CreateLastingTicket(_TicketTool):
 
 
 class CreateTicket(CreateLastingTicket):
-    """Creates one ticket, and closes it to undo that."""
+    """Creates one ticket; its undo closes it."""
 
     declaration: ClassVar[ToolDeclaration] = replace(CreateLastingTicket.declaration, undoable=True)
 

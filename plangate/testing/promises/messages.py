@@ -77,8 +77,8 @@ class Request(Frozen):
 
     Attributes:
         key: the idempotency key.
-        receipt: that of the effect to undo or look up.
-        seen: the observations, one at the draft and one now.
+        receipt: of the effect to undo or look up.
+        seen: the observations: at the draft, and now.
         is_traced: whether the lines of the tool's code are counted.
         is_offline: whether no connection can be opened.
     """
