@@ -16,8 +16,8 @@ from plangate.domain.run import RunState
 class DraftTask(Frozen):
     """Draft revision ``revision``: from the supplied plan if there is one, else from the request.
 
-    ``is_edit``: the plan is that of the last accepted edit on the record. ``at`` is the
-    workflow's time, for a draft inside its task.
+    ``is_edit``: the plan comes from the last accepted edit on the record. ``at`` is the workflow's time, for
+    a draft inside its task.
     """
 
     run: RunRef

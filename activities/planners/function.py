@@ -65,7 +65,7 @@ class FunctionPlanner:
 
     @property
     def has_model(self) -> bool:
-        """Return true: as far as is known, it can always draft."""
+        """Return true, because nothing is known that prevents a draft."""
         return True
 
     async def try_model(self) -> None:

@@ -63,7 +63,7 @@ _COMMANDS: Final = (
     _command(
         "delegate", "delegate:delegate", "Lend some of your roles to another person for a limited time."
     ),
-    _command("away", "away:away", "Say until when you are away: your messages go to others meanwhile."),
+    _command("away", "away:away", "Set the end of your absence; until then your messages go to others."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
     _command("check-tool", "check_tool:check_tool", "Check the promises of a tool by killing its process."),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),

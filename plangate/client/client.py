@@ -202,7 +202,7 @@ class Client:
     async def edit(
         self, status: Status, new_plan: ProposedPlan, *, by: str, comment: str = ""
     ) -> DecisionAnswer | None:
-        """Replace the plan of ``status`` with a new one; the answer is that of `decide`.
+        """Replace the plan of ``status`` with a new one; return the same as `decide`.
 
         ``by`` becomes an author of the new plan, which another person must approve.
 
@@ -216,7 +216,7 @@ class Client:
     async def resolve(
         self, status: Status, resolution: Resolution, *, by: str, comment: str = ""
     ) -> DecisionAnswer | None:
-        """Resolve the held step of ``status``; the answer is that of `decide`.
+        """Resolve the held step of ``status``; return the same as `decide`.
 
         ``comment`` is needed for ``skip`` (the reason) and ``mark_done`` (the evidence).
 

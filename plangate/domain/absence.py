@@ -1,4 +1,4 @@
-"""Find out who is away, and who gets their messages meanwhile.
+"""Find out who is away, and who gets their messages.
 
 An absence only redirects messages. Only a delegation transfers the right to decide
 (`plangate.domain.delegations`), so a person who is away can still decide.

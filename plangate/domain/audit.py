@@ -146,7 +146,7 @@ class Drafted(Frozen):
         )
 
     def is_as_named(self, workflow_id: str) -> bool:
-        """Return whether the fingerprint is that of this plan in that run."""
+        """Return whether the fingerprint matches this plan in that run."""
         try:
             return self.fingerprint == fingerprint_of(self.plan, self.revision, workflow_id, self.audience)
         except ValueError:

@@ -53,7 +53,7 @@ class CheckpointClaims(Typed):
 
 
 class Checkpoint(Frozen):
-    """A signed checkpoint as it is stored; ``public_key`` is that of its signer, as base64url."""
+    """A signed checkpoint as it is stored; ``public_key`` is its signer's public key, as base64url."""
 
     number: int
     token: str

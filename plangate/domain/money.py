@@ -1,8 +1,7 @@
 """Amounts of money: a `Decimal` with its currency, with no more places than the currency has.
 
-The places are those of ISO 4217. Recently withdrawn currencies are included, because payments in them can
-still be refunded. Codes without minor units (gold, test codes) are excluded, because payments cannot use
-them.
+The places follow ISO 4217. Recently withdrawn currencies are included, because payments in them can still be
+refunded. Codes without minor units (gold, test codes) are excluded, because payments cannot use them.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Work out when people are reminded of a plan: before its deadline, and in their working time.
+"""Compute when people are reminded of a plan: before its deadline, and in their working time.
 
 A reminder outside the reader's working time moves to the last working hour before. It never moves later, so
 the reader has at least as much time as the rule demands.

@@ -33,11 +33,11 @@ GONE: Final = "gone"
 class DecisionStatus(Frozen):
     """One decision with its verdict. ``by`` and ``plan`` are missing if it could not be read.
 
-    ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated
-    roles were needed. ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a
-    valid approval expires. ``step``, ``resolution`` and ``hold`` belong to a resolution. ``key_id`` is the
-    thumbprint of the key that proves the decision; for a login it is that of the web server. ``origin`` is
-    where a passkey was used, and ``batch`` is how many approvals it signed by the same touch.
+    ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated roles were needed.
+    ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a valid approval
+    expires. ``step``, ``resolution`` and ``hold`` belong to a resolution. ``key_id`` is the thumbprint of the
+    key that proves the decision; for a login, of the web server's key. ``origin`` is where a passkey was
+    used, and ``batch`` is how many approvals it signed by the same touch.
     """
 
     by: str | None
@@ -101,8 +101,8 @@ class StepStatus(Frozen):
     The step's tool added ``preview``, ``observation`` and ``undoable`` when the plan was drafted.
     ``is_begun`` means that the record has a claim and no result: the step may have acted. ``undo`` is the
     progress of its undo, if one was tried. ``settlement`` is how its effect ended, if its receipt was not
-    final. ``attempt`` and the fields after it are those of `Attempt`, while the step, or its undo, is retried
-    or paused.
+    final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its undo, is retried or
+    paused.
     """
 
     number: int

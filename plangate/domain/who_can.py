@@ -17,7 +17,7 @@ from plangate.domain.status import Status
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A person who is away, until when, and who decides for them meanwhile."""
+    """A person who is away, until when, and who decides for them."""
 
     name: str
     until: datetime

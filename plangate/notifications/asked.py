@@ -68,7 +68,7 @@ def _review_key(run: RunState) -> str:
 
 
 def is_of_hold(key: str) -> bool:
-    """Return whether the key of this name is that of a hold."""
+    """Return whether the key in this name identifies a hold."""
     return key.startswith("hold")
 
 

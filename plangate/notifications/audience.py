@@ -70,7 +70,7 @@ class Audience:
         return person.name if person is not None else name
 
     def may_see(self, run: RunState, name: str) -> bool:
-        """Return whether this person may see the run; a role's addresses are those of all who have it."""
+        """Return whether this person may see the run; a role's addresses reach all people with that role."""
         if name.startswith(ROLE):
             return True
         return may_see(run, self.approver(name), is_narrowed=self.is_narrowed)

@@ -1,4 +1,4 @@
-"""Work out the times of a review when it opens: its end, and when the steps of its plan may begin.
+"""Compute the times of a review when it opens: its end, and when the steps of its plan may begin.
 
 They are recorded with the facts that determined them, and never worked out again from the calendars.
 """

@@ -1,4 +1,4 @@
-"""Work out when the steps of a plan may begin, by the calendars of its rules, when its review opens."""
+"""Compute when the steps of a plan may begin, by the calendars of its rules, when its review opens."""
 
 from datetime import datetime
 

@@ -17,7 +17,7 @@ def now() -> datetime:
 
 
 def moment(when: datetime, *, with_seconds: bool = False) -> str:
-    """Return a time as '3 May 14:05 CEST (12:05 UTC)'; the zone is that of TZ, else that of the machine.
+    """Return a time as '3 May 14:05 CEST (12:05 UTC)'; the zone comes from TZ, or else from the machine.
 
     The year is added if it is not the current one; the day in UTC if it differs.
     """

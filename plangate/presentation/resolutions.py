@@ -32,7 +32,7 @@ def resolution_words(status: Status, *, is_short: bool = False) -> dict[Resoluti
 
 
 def to_be_undone(status: Status) -> tuple[StepStatus, ...]:
-    """Return the done steps that `undo` will undo, in the order in which it does."""
+    """Return the done steps that `undo` will undo, in that order."""
     return tuple(step for step in reversed(status.steps) if _can_be_undone(step))
 
 
@@ -139,12 +139,12 @@ def preview_of(step: StepStatus) -> str:
 
 
 def _if_done(then: str) -> str:
-    """Return what follows a retry: it may fail again, or find that the plan no longer fits."""
+    """Return what follows a retry, which may fail again, or find that a precondition no longer holds."""
     return f"{then.replace('Then', 'If that succeeds,', 1)} If not, you are asked again."
 
 
 def _missed(step: StepStatus, status: Status) -> str:
-    """Name the later steps that need the receipt of a step which will have none."""
+    """Name the later steps that need the receipt of a step that will have no receipt."""
     users = [
         later
         for later in status.steps[step.number :]

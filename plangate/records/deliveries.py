@@ -19,7 +19,7 @@ DAMAGED: Final = "held back, because the trail of the run is damaged"
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 _LONGEST_WAIT: Final = timedelta(days=2)
-"""The longest delay of an attempt: a longer one comes from a clock that was ahead."""
+"""The longest delay of an attempt: a longer one comes from a fast clock."""
 _Kept = TypeVar("_Kept", bound=Frozen)
 _MANY: Final = 1_000_000  # more attempts than any delivery has
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
@@ -116,7 +116,7 @@ def messages_since(
 ) -> dict[tuple[str, str], list[datetime]]:
     """Return when messages were sent to each address of these people since then, oldest first.
 
-    Times from a clock that was far ahead do not count.
+    Times from a clock that was far too fast do not count.
     """
     query = (
         select(

@@ -128,7 +128,7 @@ def duplicates_of(
 
 
 def unnamed_runs(connection: Connection, workflow_id: str, one: Duplicate) -> tuple[str, ...]:
-    """Return the runs to which a duplicate without a name may belong, as far as they can still be found.
+    """Return the runs to which a duplicate without a name may belong, if they can still be found.
 
     Not everyone may see these runs: show each only to people who may.
     """

@@ -16,7 +16,7 @@ from plangate.records.tables import LONG_AGO, notifier
 HELD_FOR: Final = timedelta(seconds=8)
 """How long a turn lasts without being renewed: after a kill -9, the time until another takes it over."""
 _CLOCK_STEPS: Final = timedelta(seconds=8)
-"""How far a clock may be set back before an earlier turn is ignored as one of a clock that was ahead."""
+"""How far a clock may be set back before an existing turn is ignored, because it came from a fast clock."""
 
 
 class TurnLost(Exception):
@@ -41,7 +41,7 @@ class Turn(Frozen):
     swept_to: str | None = None
 
     def is_free(self, now: datetime) -> bool:
-        """Return whether another process may take it: it expired, or was set by a clock that was ahead."""
+        """Return whether another process may take the turn: it has expired, or came from a fast clock."""
         return not now < self.held_until <= now + HELD_FOR + _CLOCK_STEPS
 
 

@@ -1,7 +1,7 @@
 """Read and write the public keys of passkeys: canonical COSE keys (RFC 9052) for ES256, EdDSA and RS256.
 
-The form is that of authenticators: canonical CBOR with only the parameters of the key. So every reader of the
-list of people sees the same text, and one key has one thumbprint.
+The form is the one that authenticators use: canonical CBOR with only the parameters of the key. So every
+reader of the list of people sees the same text, and one key has one thumbprint.
 """
 
 import hashlib

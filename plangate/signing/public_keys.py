@@ -8,7 +8,7 @@ from plangate.signing import cose_keys, jws
 
 
 def is_passkey(public: str) -> bool:
-    """Return whether a stored or typed key is that of a passkey."""
+    """Return whether a stored or typed key belongs to a passkey."""
     return public.startswith(cose_keys.PASSKEY_PREFIX)
 
 

@@ -143,8 +143,8 @@ class Observes(Protocol):
     ) -> bool:
         """Return whether ``seen``, observed at the draft, still holds if ``now`` is observed.
 
-        ``receipts`` are those of the steps of this run so far, each with the name of its tool.
-        `same_observation` compares the two observations.
+        ``receipts`` are from the steps of this run so far, each with the name of its tool. `same_observation`
+        compares the two observations.
         """
 
 

@@ -1,8 +1,8 @@
 """Keep the decisions that a page asks a person to confirm, for five minutes.
 
 The server keeps what will be signed, so that a page cannot name anything else. A confirmation is marked as
-sent before its decision leaves, and its id is that of the update and of the token. If it is sent again after
-a crash, or by a reloaded page, it is the same decision and counts once.
+sent before its decision leaves, and its id is also the id of the update and of the token. If it is sent again
+after a crash, or by a reloaded page, it is the same decision and counts once.
 """
 
 import secrets

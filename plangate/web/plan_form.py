@@ -1,7 +1,7 @@
 """Turn a plan into a form, with a field for each value that its tools accept, and a form into a plan.
 
-The form carries the plan that it was made from. If that plan is replaced meanwhile, nothing that was typed is
-lost.
+The form carries the plan that it was made from. If that plan is replaced in the meantime, nothing that was
+typed is lost.
 """
 
 import json

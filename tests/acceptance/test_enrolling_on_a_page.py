@@ -103,6 +103,6 @@ async def test_who_is_no_enroller_sees_no_proposed_keys_and_confirms_none(
     assert token is not None
     assert key is not None
     answer = await visitor.post("/enrol/compare", data={"form_token": token[1], "key": key[1]})
-    assert (answer.status_code, "does not wait to be confirmed by you" in answer.text) == (403, True)
+    assert (answer.status_code, "is not waiting for your confirmation" in answer.text) == (403, True)
     await visitor.aclose()
     await danas.context.close()

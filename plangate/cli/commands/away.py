@@ -1,4 +1,4 @@
-"""`away`: say until when you are away, so that your messages go to others; and that you are back."""
+"""`away`: set the end of your absence, in which your messages go to others, or end it now."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def away(
     list_all: Annotated[bool, typer.Option("--list", help="Show who is away now; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Say until when you are away: your messages go to others meanwhile.
+    """Set the end of your absence; until then your messages go to others.
 
     It ends automatically. It does not pass on your right to decide: lend your roles for that, with delegate.
     You can still decide. Only people who may see a run get messages about it.
 
-    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     if list_all:

@@ -31,7 +31,7 @@ approve = _command(
     "approve",
     """Approve exactly one plan of a run.
 
-    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """,
 )
 withdraw_approval = _command(

@@ -45,7 +45,7 @@ def delegate(
     The policy names the roles that may be lent (delegable). Lending needs the proof of identity that the
     rules about the role require, and a lent role cannot be lent on. Decisions made in your name say so.
 
-    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     if list_all:

@@ -50,7 +50,7 @@ def confirm(
     and `enroller = true` for you. Compare the thumbprint with its owner over another channel, such as by
     phone, because the web server that proposed the key could have replaced it.
 
-    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     return asyncio.run(key_orders.confirm(here, name, key, by=by, thumbprint=thumbprint))
@@ -71,7 +71,7 @@ def revoke_key(
     An enroller may do this, and the person with any of their keys. Approvals signed with the key no longer
     count for steps that have not begun.
 
-    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     return asyncio.run(key_orders.revoke(here, name, key, by=by))

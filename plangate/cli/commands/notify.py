@@ -33,7 +33,7 @@ def try_one(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Send one notice to a person now, and say what happened.
+    """Send one notice to a person now, and print the result.
 
     It goes to each of their addresses. Exit 1: an address did not accept it.
     """

@@ -36,7 +36,7 @@ def stop(
     It takes effect within seconds, on all workers; a running step is finished. Decisions are still accepted.
     The stop lasts until it is released: see go.
 
-    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     if list_all:

@@ -209,7 +209,7 @@ async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormD
     await _wait_for_seal(web, since, until)
     evidence = await web.audits.export(since, until)
     try:
-        is_hidden = await _has_hidden(web, visitor, evidence.runs)  # one that was requested meanwhile
+        is_hidden = await _has_hidden(web, visitor, evidence.runs)  # one that was requested in the meantime
     except BaseException:
         evidence.copy.close()
         raise

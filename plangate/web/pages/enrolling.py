@@ -109,7 +109,7 @@ async def _chosen(web: Web, visitor: Visitor, key_id: str) -> Awaiting:
     """
     found = [one for one in await _awaiting(web, visitor) if one.key.key_id == key_id]
     if not found:
-        raise Refused("This key does not wait to be confirmed by you; open the page again.")
+        raise Refused("This key is not waiting for your confirmation; open the page again.")
     return found[0]
 
 
