@@ -90,9 +90,12 @@ def test_the_longest_of_the_rules_counts_and_not_that_of_a_rule_that_demands_not
         (rule("true", more="settle = 60"), "must be text such as '4h'"),
         (
             rule("true", "[]", more="settle = '60s'"),
-            "settle, window, freeze, batch and notify_details have no effect",
+            "settle, batch and notify_details have no effect",
         ),
-        (rule("true", more="settle = '30m'\napproval_valid_for = '30m'"), "no step could begin"),
+        (
+            rule("true", more="settle = '30m'\napproval_valid_for = '30m'"),
+            "no step of a plan that both match could begin",
+        ),
         (
             rule("true", name="slow", more="settle = '1h'")
             + rule("true", name="fresh", more="approval_valid_for = '30m'"),
