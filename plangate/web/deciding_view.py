@@ -1,7 +1,7 @@
 """Show what the pages around a decision add to the plan: what no preview shows, and what follows."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,23 +25,30 @@ _TELLING: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class NotPreviewed:
-    """One step, and the short values of it that its preview does not show: long ones were opened."""
+    """One step, and the short values of it that its preview does not show: long ones were opened.
+
+    ``observed`` is what its tool saw, which is not sent.
+    """
 
     step: StepView
     values: tuple[Value, ...]
+    observed: tuple[Value, ...]
     why: Value | None
 
     @property
     def has_any(self) -> bool:
         """Whether the preview leaves anything out."""
-        return bool(self.values) or self.why is not None
+        return bool(self.values or self.observed) or self.why is not None
 
 
 def not_previewed(view: RunView) -> tuple[NotPreviewed, ...]:
     """Return for each step the values that neither its preview nor a fold shows."""
     return tuple(
         NotPreviewed(
-            step, tuple(_left(step)), step.why if step.why is not None and not step.why.fold else None
+            step,
+            tuple(_left(step, step.arguments)),
+            tuple(_left(step, step.observed)),
+            step.why if step.why is not None and not step.why.fold else None,
         )
         for step in view.steps
     )
@@ -76,8 +83,8 @@ def without_needs(words: str) -> str:
     return words.removesuffix(" Needs a reason.").removesuffix(" Needs your evidence.")
 
 
-def _left(step: StepView) -> Iterator[Value]:
-    for value in (*step.arguments, *step.observed):
+def _left(step: StepView, values: Iterable[Value]) -> Iterator[Value]:
+    for value in values:
         is_in_preview = all(_is_in(step.preview, one) for one in value.items)
         if not value.fold and value.form is not Form.NONE and not is_in_preview:
             yield value

@@ -132,6 +132,20 @@ async def test_a_plan_with_a_fold_that_was_not_opened_cannot_be_approved(
     assert "You approve exactly this" in answer.text
 
 
+async def test_the_last_page_before_an_approval_tells_what_a_tool_saw_from_what_is_sent(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    fingerprint = put_run(database, "one", mail(seen={"mailbox": "is full"}))
+    token = (await page_of(dana, "/runs/one")).one("form", id="decide").one("input", name="form_token")
+    form = {"form_token": token.attributes["value"], "plan": fingerprint, "decision": "approve"}
+    page = read_html((await dana.post("/runs/one/confirm", data=form)).text)
+    sent, seen = page.one("section", class_="step").all("dl")
+    assert "Hello" in sent.text
+    assert "mailbox" not in sent.text
+    assert "is full" in seen.text
+    assert "What its tool saw when the plan was drafted" in page.one("section", class_="step").text
+
+
 async def test_the_last_page_before_an_approval_shows_every_short_text_that_no_preview_shows(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
