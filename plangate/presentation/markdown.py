@@ -152,7 +152,8 @@ def _heading(state: RunState, status: Status) -> str:
                 f"{_so_far(state, state.drafted)}{_again(state)}{_times(state)}"
             )
         case Phase.EXECUTING:
-            return f"### Approved, being executed{_waiting(state)}"
+            needs = state.drafted.requirement.needs if state.drafted else ()
+            return f"### {'Approved' if needs else 'Needs no approval'}, being executed{_waiting(state)}"
         case Phase.HELD:
             return hold_part(status)
         case Phase.UNDOING:

@@ -114,6 +114,9 @@ def _add_beginning(page: Page, status: Status, now: datetime) -> None:
     if not begins:
         return
     page.field("begins", begins, "bold yellow")
+    if not status.approved_by:
+        page.note("It needs no approval. To stop it, withdraw it:", "", indent=4)
+        page.command(f"{program()} withdraw {shlex.quote(status.workflow_id)}", indent=6)
     if not can_take_back(status, now):
         return
     page.note("Until then, approvers can take their approval back:", "", indent=4)

@@ -19,6 +19,8 @@ lines = Table(
     Column("requested_at", Moment, nullable=False),
     Column("closed_at", Moment),
     Column("deadline", Moment),
+    # Until when the approved plan waits for its next step to be allowed, as of when the row was made.
+    Column("waits_until", Moment),
     # The deadline, or a day far away, because an index helps to sort only by values that are always present.
     Column("soonest", Moment, nullable=False),
     # What the held step does, or else the first step.

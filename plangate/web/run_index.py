@@ -28,6 +28,7 @@ from plangate.domain.run import StepState
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
 from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.presentation.clock import now
 from plangate.presentation.ended import Unlike, held_step, unlike_executed
 from plangate.records.database import Database
 from plangate.records.moved import HEADS, heads_in, moved_since, newest_number
@@ -218,6 +219,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
         "requested_at": row.opened_at,
         "closed_at": row.closed_at,
         "deadline": deadline,
+        "waits_until": status.waits_until(now()) if status else None,
         "soonest": deadline or _NEVER,
         "preview": words[:2_000],
         "more": max(0, len(steps) - 1),

@@ -109,6 +109,8 @@ class Line:
         more: how many further steps there are.
         held_step: the number of the held step; 0 if the run is not held.
         unlike: which steps its state leaves out.
+        waits_until: until when it waits for its next step to be allowed.
+        is_approved: whether anyone has approved it; a plan that needs no approval runs without one.
     """
 
     workflow_id: str
@@ -120,6 +122,8 @@ class Line:
     closed_at: datetime | None = None
     held_step: int = 0
     unlike: Unlike = Unlike()  # noqa: RUF009  immutable
+    waits_until: datetime | None = None
+    is_approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,4 +300,6 @@ def _line(row: Row[Any]) -> Line:
         closed_at=row.closed_at,
         held_step=row.held_step,
         unlike=Unlike(tuple(json.loads(row.skipped)), tuple(json.loads(row.reversed))),
+        waits_until=row.waits_until if row.waits_until is not None and row.waits_until > now() else None,
+        is_approved=bool(json.loads(row.approved_by)),
     )

@@ -236,7 +236,7 @@ async def test_where_a_typed_name_is_enough_no_passkey_is_asked_for(
         await danas.open("/me")
         day = (now() + timedelta(days=3)).date().isoformat()
         await danas.press("Lend", roles="finance", to="fred", until=day, reason="on leave")
-        assert "sent as dana, without proof" in danas.html
+        assert "sent as dana, not verified" in danas.html
         await danas.press("Lend")
         assert "Accepted" in danas.html
         await danas.open("/me")

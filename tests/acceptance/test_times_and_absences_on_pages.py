@@ -150,6 +150,10 @@ async def test_a_plan_that_names_a_moment_shows_it_is_edited_and_waits(idle_gate
     shown = await enter(f"/runs/{status.workflow_id}", "kim")
     assert "approved, waiting to begin" in shown.html
     assert "take your approval back, until:" in shown.html
+    listed = await enter("/open", "kim")
+    assert "approved, waiting to begin" in listed.html
+    assert f'not before <time datetime="{sooner:%Y-%m-%dT%H:%M}' in " ".join(listed.html.split())
+    assert "being executed</span>" not in listed.html
     other = await enter(f"/runs/{status.workflow_id}", "rita", "de")
     assert "genehmigt, wartet auf den Beginn" in other.html
     assert "Der nächste Schritt beginnt frühestens:" in other.html
@@ -171,3 +175,23 @@ async def test_a_window_and_a_freeze_are_shown_as_dates(idle_gate: Gate, enter: 
     assert f'at the earliest <strong><time datetime="{first}T00:00:00' in page.html
     german = await enter(f"/runs/{status.workflow_id}", "dana", "de")
     assert "Kein Schritt beginnt in der Sperrzeit close" in german.html
+
+
+async def test_a_plan_that_needs_no_approval_is_not_called_approved_while_it_waits(
+    idle_gate: Gate, enter: Enter
+) -> None:
+    gate = idle_gate
+    days = tuple((now() + timedelta(days=number)).date() for number in range(3))
+    freeze = Calendar(name="close", zone="UTC", weekdays=(), extra_days=days)
+    POLICY.requirement = wants(freezes=(freeze,)).requirement
+    status = await gate.until("executing", await gate.submit(plan=notes("one")))
+    for path in (f"/runs/{status.workflow_id}", "/open"):
+        page = await enter(path)
+        assert "waiting to begin</span>" in page.html
+        assert "approved" not in page.html.lower()
+    page = await enter(f"/runs/{status.workflow_id}")
+    assert "It needs no approval. The next step begins no earlier than:" in page.html
+    german = await enter(f"/runs/{status.workflow_id}", "dana", "de")
+    assert "Braucht keine Genehmigung. Der nächste Schritt beginnt frühestens:" in german.html
+    await gate.api.withdraw(status.workflow_id, "by rita")
+    await gate.result(status.workflow_id)

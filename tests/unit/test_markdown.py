@@ -15,7 +15,7 @@ from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.escaping import markdown_code, one_line
 from plangate.domain.people import LostApproval
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import ONE_APPROVAL, Need
+from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
 from plangate.domain.status import Unrecorded
 from plangate.domain.tool import Receipt
@@ -189,6 +189,8 @@ def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
     assert "\n\n### Approved, being executed" in page
     assert "**Step 1 of 2:** `note` **done**: ``noted `one` <b>``" in page
     assert "To decide" not in page
+    exempt = after(RunState(workflow_id=RUN), requested(), drafted(requirement=Requirement()))
+    assert "\n\n### Needs no approval, being executed" in details_page(exempt)
     closed = after(state, Closed(outcome=Outcome.FAILED, reason="<b> it broke"))
     assert "\n\n### Ended: failed\n`<b> it broke`" in details_page(closed)
 

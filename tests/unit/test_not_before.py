@@ -102,6 +102,15 @@ def test_the_pages_show_it_as_a_date_before_the_decision_and_that_the_run_waits_
     assert "approved, waiting to begin" not in printed(run_page(waiting, LATER))
 
 
+def test_a_plan_that_waits_without_an_approval_says_so_and_how_to_stop_it() -> None:
+    waiting = status_of(state_after(drafted(plan(LATER), requirement=Requirement())), "records")
+    shown = printed(run_page(waiting, NOON))
+    assert "approved, waiting" not in shown
+    assert "It needs no approval. To stop it, withdraw it:" in shown
+    assert f" withdraw {waiting.workflow_id}" in shown
+    assert "To stop it" not in printed(run_page(waiting, LATER))
+
+
 def test_the_pages_show_windows_and_freezes_and_when_no_time_is_left() -> None:
     needs = Requirement(needs=(Need(role="anyone", count=1),), windows=(OFFICE,), freezes=(CLOSE,))
     shown = " ".join(printed(run_page(in_review(needs), NOON)).split())
