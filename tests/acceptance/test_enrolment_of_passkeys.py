@@ -58,7 +58,7 @@ def test_a_passkey_is_confirmed_used_proven_and_revoked(
     with worker(own):
         wrong = typed(*confirming, "--thumbprint", thumbprint_of(MALLORY.public))
         assert (wrong.code, "it is another key" in wrong.sentence) == (2, True)
-        assert "Ask gina by another way" in typed(*confirming).sentence
+        assert "Ask gina for the thumbprint of their key over another channel" in typed(*confirming).sentence
         assert typed(*confirming, "--thumbprint", thumbprint).code == 0
         typed("start", "--plan", str(mail_plan), "--id", "run-1", "--requester", "rita")
         status = typed("status", "run-1", "--json").json
