@@ -46,6 +46,14 @@ class JiraServer:
         with self.lock:
             return [comment["body"] for comment in self.comments]
 
+    def repeat_newest(self, times: int) -> None:
+        """Add so many issues like the newest one, with ids of their own."""
+        with self.lock:
+            newest, number = self.issues[-1], len(self.issues)
+            for n in range(number, number + times):
+                key = f"{newest['key'].partition('-')[0]}-{n + 1}"
+                self.issues.append({**newest, "id": str(10_000 + n), "key": key})
+
     def __call__(self, request: Request) -> Answer:
         basic = base64.b64encode(f"{self.user}:{self.token}".encode()).decode()
         expected = f"Basic {basic}" if self.user else f"Bearer {self.token}"
