@@ -124,9 +124,8 @@ def _as_recorded(trail: OpenTrail, drafted: Drafted) -> Drafted:
 
     A claim that needed more may have made the requirement stricter since.
     """
-    events = [entry.event for entry in trail.entries()]
-    recorded = (one for one in events if isinstance(one, Drafted) and one.fingerprint == drafted.fingerprint)
-    return next(recorded, drafted)
+    plans = (entry.event for entry in trail.entries() if isinstance(entry.event, Drafted))
+    return next((one for one in plans if one.fingerprint == drafted.fingerprint), drafted)
 
 
 def _times(trail: OpenTrail, drafted: Drafted) -> Iterator[_Times]:

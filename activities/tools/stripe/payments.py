@@ -167,7 +167,7 @@ def _charge(payment: Json) -> Json:
 
 
 def _part(whole: Json, name: str) -> Json:
-    """Return an object within another; empty if it was not expanded, or is none."""
+    """Return an object within another; empty if it is missing or was not expanded."""
     part = whole.get(name)
     return part if isinstance(part, Mapping) else {}
 
