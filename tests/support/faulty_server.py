@@ -382,9 +382,9 @@ class FaultyServer:
                     left -= len(_CHUNK)
 
             def _write(self, raw: bytes) -> None:
-                self.wfile.write(raw)
-                with outer._lock:
+                with outer._lock:  # before it is sent: a client that has read the answer finds it counted
                     outer.bytes_sent += len(raw)
+                self.wfile.write(raw)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class names it so
                 pass
