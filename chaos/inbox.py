@@ -231,16 +231,15 @@ async def _decided(web: WebServer, one: Order) -> str:
         browser = PlainBrowser(visitor)
         await _again_and_again(lambda: _signed_in(visitor))
         one.decided_at = time.time()
+        await _again_and_again(lambda: _confirmed(web, browser, one.workflow_id, button))
         async with asyncio.timeout(_PATIENCE):
-            while True:
-                await _again_and_again(lambda: _confirmed(web, browser, one.workflow_id, button))
-                while (verdict := _verdict(browser)) in ("Kept", "Not judged yet"):
-                    await asyncio.sleep(0.3)
-                    await _again_and_again(lambda: browser.open(browser.path))
-                if verdict in ("Accepted", "Refused"):
-                    return verdict
+            while (verdict := _verdict(browser)) not in ("Accepted", "Refused"):
                 if verdict == "Not known":
                     await _again_and_again(lambda: browser.press("Send it again"))
+                else:
+                    await asyncio.sleep(0.3)
+                    await _again_and_again(lambda: browser.open(browser.address))
+        return verdict
 
 
 async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, button: str) -> None:

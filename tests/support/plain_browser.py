@@ -1,5 +1,6 @@
 """A browser without scripts: it reads the forms of a page, and submits the one with the pressed button."""
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
@@ -116,7 +117,9 @@ class PlainBrowser:
     async def press(self, name: str, which: int = 0, **typed: str | None) -> str:
         """Press the button with that name; ``typed`` replaces fields, and None leaves one out."""
         reader = self.read()
-        button = [one for one in reader.buttons if one.text == name][which]
+        fitting = [one for one in reader.buttons if one.text == name]
+        assert len(fitting) > which, f"{self.address} has no such button '{name}': {self._outline(reader)}"
+        button = fitting[which]
         form = reader.by_id[button.attributes["form"]] if "form" in button.attributes else button.form
         assert form is not None
         path = button.attributes.get("formaction") or form.action or self.path
@@ -141,6 +144,11 @@ class PlainBrowser:
         reader = _Reader()
         reader.feed(self.html)
         return reader
+
+    def _outline(self, reader: _Reader) -> str:
+        """Return the status, the headings and the buttons of the page, for a failed test."""
+        headings = [re.sub(r"<[^>]+>", "", one).strip() for one in re.findall(r"(?s)<h1.*?</h1>", self.html)]
+        return f"{self.status}, {headings}, {[one.text for one in reader.buttons]}"
 
     @staticmethod
     def _fields(
