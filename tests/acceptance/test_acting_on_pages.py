@@ -240,7 +240,7 @@ async def test_without_a_worker_a_run_says_so_at_its_top_and_does_not_wait_long(
             assert "No worker is running" not in (await visitor.get(f"/runs/{status.workflow_id}")).text
         began = elapsed()
         page = (await visitor.get(f"/runs/{status.workflow_id}")).text
-        assert elapsed() - began < 4
+        assert elapsed() - began < 8  # Temporal itself would wait 10 s or longer for a worker
         assert page.index("No worker is running") < page.index("What will happen")
     idle_gate.database.close()
 

@@ -2,7 +2,7 @@
 
 import json
 from decimal import Decimal
-from time import monotonic
+from time import process_time
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -228,11 +228,11 @@ def test_a_default_that_cannot_be_shown_is_refused(keyword: str, part: dict[str,
 )
 def test_no_defaults_hold_the_worker_up(schema: dict[str, Any], value: Any) -> None:
     model = arguments_of(plain_schema(schema))
-    began = monotonic()
+    began = process_time()
     with pytest.raises(ValidationError) as caught:
         model.model_validate_json(json.dumps(value))
     assert [fault.message for fault in faults_in(caught.value)] == [TOO_MUCH]
-    assert monotonic() - began < 5
+    assert process_time() - began < 5
 
 
 @settings(max_examples=60, deadline=None)
