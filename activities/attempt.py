@@ -4,17 +4,17 @@
 is recorded once that transaction is committed (`plangate.records.records.Records.transact`).
 """
 
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Final, assert_never
+from typing import Final
 
 import structlog
 from pydantic import JsonValue
 from temporalio import activity
 
 from activities.acting import Earlier
+from activities.claims import Claim, Unready, began_at, earlier_of, holder_of, is_newer
 from activities.heartbeat import Heartbeats, ServerClock, this_worker
 from activities.limiting import Needing, needing_more, reserve_or_need
 from activities.requiring import Requiring
@@ -24,7 +24,6 @@ from plangate.domain.audit import (
     Claimed,
     Closed,
     Event,
-    Held,
     Outcome,
     Released,
     Reopened,
@@ -34,7 +33,6 @@ from plangate.domain.audit import (
     StepUndone,
     step_result_key,
 )
-from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import (
     DirectoryUnavailable,
     EffectUnknown,
@@ -79,36 +77,6 @@ _NEEDS_MORE: Final = "By a sum over time the plan needs more than it was approve
 _log = structlog.get_logger(__name__)
 
 
-class Claim(Frozen):
-    """The attempt may act.
-
-    Attributes:
-        effect: as claimed.
-        earlier: what earlier attempts have shown about the effect.
-        began_at: when the first attempt without a known result began.
-        arguments: of the step, with the values of its references.
-        receipt: of the step, if it is to be undone.
-        receipts: of the steps of this run so far.
-        unmet: why the tool must not act, although the effect may have happened.
-        barred: why an earlier attempt's effect must not be repeated now; empty if it may be.
-    """
-
-    effect: Effect
-    earlier: Earlier
-    began_at: AwareDatetime
-    arguments: dict[str, JsonValue]
-    receipt: Receipt | None = None
-    receipts: tuple[StepReceipt, ...] = ()
-    unmet: str | None = None
-    barred: str = ""
-
-
-class Unready(Frozen):
-    """The step must not begin: a person has to decide. The reason is on the record."""
-
-    reason: str
-
-
 class StepAttempt:
     """One attempt of the current activity to execute a step."""
 
@@ -128,7 +96,7 @@ class StepAttempt:
             undo=task.undo,
             resolution=task.resolution,
         )
-        self._holder = _holder(info)
+        self._holder = holder_of(info)
 
     @cached_property
     def _log(self) -> structlog.stdlib.BoundLogger:
@@ -214,7 +182,7 @@ class StepAttempt:
         no_longer = self._may_no_longer_begin(state, people) if is_beginning else None
         if no_longer is not None:
             return self._append_unready(trail, no_longer, found)
-        earlier, arguments = _earlier(trail, found), self._task.plan.steps[step - 1].arguments
+        earlier, arguments = earlier_of(trail, found), self._task.plan.steps[step - 1].arguments
         receipts = _receipts(self._task.plan, state)
         try:
             resolved = resolve_references(arguments, state.steps)
@@ -233,7 +201,7 @@ class StepAttempt:
         return Claim(
             effect=effect,
             earlier=earlier,
-            began_at=_began_at(trail, self._key) if earlier is Earlier.BEGUN else claimed_at,
+            began_at=began_at(trail, self._key) if earlier is Earlier.BEGUN else claimed_at,
             arguments={**arguments, **resolved},
             receipt=state.steps[step - 1].receipt if self._task.undo else None,
             receipts=receipts,
@@ -345,7 +313,7 @@ class StepAttempt:
 
     def _is_stale(self, found: Effect | None) -> bool:
         """Return whether a newer attempt holds the claim, or the server has timed out this one."""
-        return self._heartbeats.are_missed or (found is not None and _is_newer(found.holder, self._holder))
+        return self._heartbeats.are_missed or (found is not None and is_newer(found.holder, self._holder))
 
     def _left_or_stopped(
         self, trail: OpenTrail, state: RunState, stops: StopsSeen, *, is_beginning: bool
@@ -591,51 +559,6 @@ class StepAttempt:
         return Note(key=key, at=self._clock.now(), actor=this_worker(), event=event)
 
 
-def _earlier(trail: OpenTrail, found: Effect | None) -> Earlier:
-    """Return what the records show about the effect of earlier attempts."""
-    if found is None:
-        return Earlier.NOTHING
-    match found.state:
-        case EffectState.BEGUN:
-            return Earlier.BEGUN
-        case EffectState.IN_DOUBT:
-            return Earlier.RULED_OUT
-        case EffectState.RELEASED if _was_taken_over(trail, found.idempotency_key):
-            return Earlier.RULED_OUT
-        case EffectState.RELEASED | EffectState.DONE:
-            return Earlier.NOTHING
-        case _:
-            assert_never(found.state)
-
-
-def _was_taken_over(trail: OpenTrail, key: str) -> bool:
-    """Return whether the last released claim had taken over another one.
-
-    The attempt with that other claim may have been slow, not dead, and may have acted since: the tool is
-    asked.
-    """
-    claims, was_taken_over = 0, False
-    for entry in trail.entries():
-        event = entry.event
-        if isinstance(event, Claimed) and event.idempotency_key == key:
-            claims += 1
-        elif isinstance(event, Released | StepInDoubt | Held) and claims:
-            claims, was_taken_over = 0, claims > 1
-    return was_taken_over
-
-
-def _began_at(trail: OpenTrail, key: str) -> datetime:
-    """Return when the first claim without a known result was made."""
-    begun: list[datetime] = []
-    for entry in trail.entries():
-        event = entry.event
-        if isinstance(event, Claimed) and event.idempotency_key == key:
-            begun.append(entry.at)
-        elif isinstance(event, Released | StepInDoubt | Held):
-            begun.clear()
-    return begun[0]
-
-
 def _is_ahead(record: RunState, task: StepTask) -> bool:
     """Return whether the record has a hold or a resolution that the run does not know, as after a reset."""
     return record.fingerprint == task.fingerprint and (
@@ -656,23 +579,6 @@ def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
     if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
         return False
     return record.reopened is not None or was_taken_back(record)
-
-
-def _holder(info: activity.Info) -> str:
-    """Return a unique name for one attempt of one activity.
-
-    It contains the time at which the server started the attempt. The attempt's number would not do, because
-    an operator may reset it (`temporal activity reset`).
-    """
-    started = int(info.started_time.timestamp() * 1_000_000)
-    return f"{info.workflow_run_id}:{info.activity_id}:{started}:{secrets.token_hex(8)}"
-
-
-def _is_newer(holder: str, than: str) -> bool:
-    """Return whether one holder of a claim is a later attempt of the same activity than another."""
-    *theirs, their_start, _ = holder.split(":")
-    *ours, our_start, _ = than.split(":")
-    return theirs == ours and int(their_start) > int(our_start)
 
 
 def _sentence(clause: str) -> str:

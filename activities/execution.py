@@ -14,8 +14,9 @@ from pydantic import JsonValue, ValidationError
 from temporalio import activity
 
 from activities.acting import Earlier, Undoing, act_once
-from activities.attempt import Claim, StepAttempt, Unready
+from activities.attempt import StepAttempt
 from activities.caller import check_caller, own_audience
+from activities.claims import Claim, Unready
 from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating
 from activities.observing import effect_seen, is_observed, observed, unmet

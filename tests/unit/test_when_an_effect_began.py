@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from activities.acting import Earlier
-from activities.attempt import _began_at, _earlier
+from activities.claims import began_at, earlier_of
 from plangate.domain.audit import Claimed, Event, Held, Released, StepInDoubt
 from plangate.records.ledger import Effect, EffectState
 
@@ -31,7 +31,7 @@ DOUBTED = StepInDoubt(step=1, reason="lost")
     ],
 )
 def test_it_is_the_first_claim_whose_end_is_not_known(events: list[Event], minutes: int) -> None:
-    assert _began_at(trail_of(events), "mine") == NOON + timedelta(minutes=minutes)
+    assert began_at(trail_of(events), "mine") == NOON + timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_claim_that_took_over_another_is_asked_about_when_it_was_given_up(
         holder="worker",
         attempts=1,
     )
-    assert _earlier(trail_of(events), effect) is earlier
+    assert earlier_of(trail_of(events), effect) is earlier
 
 
 def trail_of(events: list[Event]) -> Any:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.attempt import Claim
+from activities.claims import Claim
 from activities.heartbeat import ServerClock
 from plangate.domain.audit import Claimed
 from plangate.domain.people import People, Person

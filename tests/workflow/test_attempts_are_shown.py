@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.testing import ActivityEnvironment
 
-from activities.attempt import _holder
+from activities.claims import holder_of
 from plangate.cli.commands.start import drafted
 from plangate.cli.console import Console as CommandConsole
 from plangate.cli.console import Session
@@ -165,4 +165,4 @@ async def test_an_activity_that_is_reset_takes_its_step_up_at_once(gate: Gate) -
 def test_no_two_attempts_hold_a_claim_under_one_name() -> None:
     """Behind a reset a frozen attempt has the number of the one that took its place."""
     info = ActivityEnvironment().info
-    assert _holder(info) != _holder(info)
+    assert holder_of(info) != holder_of(info)

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from activities.attempt import Claim, StepAttempt
+from activities.attempt import StepAttempt
+from activities.claims import Claim
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable, ToolUnavailable
 from plangate.domain.people import People, Person
 from plangate.domain.plan import Audience, Step

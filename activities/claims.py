@@ -1,0 +1,107 @@
+"""Claims of effects: what an attempt that has one knows, and what the records show about earlier ones."""
+
+import secrets
+from datetime import datetime
+from typing import assert_never
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.acting import Earlier
+from plangate.domain.audit import Claimed, Held, Released, StepInDoubt
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.tool import Receipt, StepReceipt
+from plangate.records.ledger import Effect, EffectState
+from plangate.records.trail import OpenTrail
+
+
+class Claim(Frozen):
+    """The attempt may act.
+
+    Attributes:
+        effect: as claimed.
+        earlier: what earlier attempts have shown about the effect.
+        began_at: when the first attempt without a known result began.
+        arguments: of the step, with the values of its references.
+        receipt: of the step, if it is to be undone.
+        receipts: of the steps of this run so far.
+        unmet: why the tool must not act, although the effect may have happened.
+        barred: why an earlier attempt's effect must not be repeated now; empty if it may be.
+    """
+
+    effect: Effect
+    earlier: Earlier
+    began_at: AwareDatetime
+    arguments: dict[str, JsonValue]
+    receipt: Receipt | None = None
+    receipts: tuple[StepReceipt, ...] = ()
+    unmet: str | None = None
+    barred: str = ""
+
+
+class Unready(Frozen):
+    """The step must not begin: a person has to decide. The reason is on the record."""
+
+    reason: str
+
+
+def earlier_of(trail: OpenTrail, found: Effect | None) -> Earlier:
+    """Return what the records show about the effect of earlier attempts."""
+    if found is None:
+        return Earlier.NOTHING
+    match found.state:
+        case EffectState.BEGUN:
+            return Earlier.BEGUN
+        case EffectState.IN_DOUBT:
+            return Earlier.RULED_OUT
+        case EffectState.RELEASED if _was_taken_over(trail, found.idempotency_key):
+            return Earlier.RULED_OUT
+        case EffectState.RELEASED | EffectState.DONE:
+            return Earlier.NOTHING
+        case _:
+            assert_never(found.state)
+
+
+def _was_taken_over(trail: OpenTrail, key: str) -> bool:
+    """Return whether the last released claim had taken over another one.
+
+    The attempt with that other claim may have been slow, not dead, and may have acted since: the tool is
+    asked.
+    """
+    claims, was_taken_over = 0, False
+    for entry in trail.entries():
+        event = entry.event
+        if isinstance(event, Claimed) and event.idempotency_key == key:
+            claims += 1
+        elif isinstance(event, Released | StepInDoubt | Held) and claims:
+            claims, was_taken_over = 0, claims > 1
+    return was_taken_over
+
+
+def began_at(trail: OpenTrail, key: str) -> datetime:
+    """Return when the first claim without a known result was made."""
+    begun: list[datetime] = []
+    for entry in trail.entries():
+        event = entry.event
+        if isinstance(event, Claimed) and event.idempotency_key == key:
+            begun.append(entry.at)
+        elif isinstance(event, Released | StepInDoubt | Held):
+            begun.clear()
+    return begun[0]
+
+
+def holder_of(info: activity.Info) -> str:
+    """Return a unique name for one attempt of one activity.
+
+    It contains the time at which the server started the attempt. The attempt's number would not do, because
+    an operator may reset it (`temporal activity reset`).
+    """
+    started = int(info.started_time.timestamp() * 1_000_000)
+    return f"{info.workflow_run_id}:{info.activity_id}:{started}:{secrets.token_hex(8)}"
+
+
+def is_newer(holder: str, than: str) -> bool:
+    """Return whether one holder of a claim is a later attempt of the same activity than another."""
+    *theirs, their_start, _ = holder.split(":")
+    *ours, our_start, _ = than.split(":")
+    return theirs == ours and int(their_start) > int(our_start)
