@@ -59,6 +59,7 @@ class Run:
     answered: int = 0
     answered_at: float = 0.0
     is_approved: bool = False
+    has_called: bool = False  # a look-up may find the effect of a killed call, then no call follows
 
     def phase(self) -> str | None:
         """Return the phase that a kill would hit now; None for no phase."""
@@ -66,7 +67,7 @@ class Run:
             return None
         if self.came > self.answered:
             return "during"
-        if self.came == 0:
+        if not self.has_called:
             return "before"
         return None if self._rests() else "after"
 
@@ -98,7 +99,7 @@ class Till:
         with self._lock:
             run = self.runs.get(_subject_of(request))
             if run is not None and is_change and moment == "came":
-                run.came += 1
+                run.came, run.has_called = run.came + 1, True
             elif run is not None and is_change:
                 run.answered, run.answered_at = run.answered + 1, time.monotonic()
             if run is None or not run.is_approved or (not is_change and moment == "answered"):

@@ -1,6 +1,8 @@
 """The server of the fault matrix does what its faults say, and counts."""
 
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -74,6 +76,16 @@ def test_a_server_that_died_refuses_and_comes_back_on_its_port(server):
     server.start()
 
     assert httpx.get(server.url).status_code == 201
+
+
+@pytest.mark.parametrize("sent", [b"", b"amou"])
+def test_a_request_whose_client_went_before_its_end_never_came(server, upstream, sent):
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port)) as client:
+        client.sendall(b"POST /v1/refunds HTTP/1.1\r\nContent-Length: 8\r\n\r\n" + sent)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(100) == b""
+
+    assert (server.count(), server.effects(), upstream.count()) == (0, 0, 0)
 
 
 def test_a_stopped_server_drops_the_connections_that_are_kept(server):

@@ -261,6 +261,23 @@ async def test_the_undo_refunds_what_was_captured_once(stripe, payments):
     assert await payments.find_out_undo(arguments, receipt, "charge:undo") == Happened(undone)
 
 
+def test_the_stand_in_lists_payments_as_stripe_does_each_as_it_is_now(stripe):
+    customer, method = stripe.customer()
+    fields = {"customer": customer, "payment_method": method, "amount": 4_250, "currency": "eur"}
+    stripe.paid()
+    made = [stripe.post("payment_intents", **fields)["id"] for _ in range(2)]
+    assert [one["id"] for one in stripe.payments(customer)] == made[::-1]
+    made.append(stripe.post("payment_intents", **fields)["id"])
+    stripe.post(f"payment_intents/{made[0]}/cancel")
+
+    first = stripe.get("payment_intents", customer=customer, limit=2)
+    last = stripe.get("payment_intents", customer=customer, limit=2, starting_after=made[1])
+
+    assert [[one["id"] for one in page["data"]] for page in (first, last)] == [made[:0:-1], made[:1]]
+    assert [page["has_more"] for page in (first, last)] == [True, False]
+    assert last["data"][0]["status"] == "canceled"
+
+
 async def test_a_payment_of_which_a_part_was_captured_says_how_much_is_paid():
     kept = {"id": "pi_1", "object": "payment_intent", "amount": 4_250, "currency": "eur"}
     kept |= {"status": "succeeded", "amount_received": 1_000}

@@ -339,7 +339,10 @@ class FaultyServer:
             def _read(self) -> Request:
                 parts = urlsplit(self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                body = self.rfile.read(int(headers.get("content-length", 0)))
+                length = int(headers.get("content-length", 0))
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    raise ConnectionAbortedError  # the client has gone: no server acts on half a request
                 return Request(self.command, parts.path, parts.query, headers, body)
 
             def _head(self, answer: Answer, length: int) -> None:

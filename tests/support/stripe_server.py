@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -74,9 +73,9 @@ def stripe_server() -> Iterator[StripeServer]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("localstripe")
     local = subprocess.Popen(
-        [str(program), "--port", str(port), "--from-scratch"],
+        [sys.executable, "-m", "tests.support.localstripe", "--port", str(port), "--from-scratch"],
+        cwd=PROJECT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
