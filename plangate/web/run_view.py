@@ -21,7 +21,7 @@ from plangate.domain.tool import Receipt
 from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
 from plangate.presentation.disagreements import DisagreementKind, disagreements
-from plangate.presentation.ended import Unlike, unlike_executed
+from plangate.presentation.ended import Unlike, held_step, unlike_executed
 from plangate.presentation.held_page import is_partly_done
 from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
@@ -203,6 +203,12 @@ class RunView:
     def has_begun(self) -> bool:
         """Whether any step has begun."""
         return any(step.state not in ("", NOT_BEGUN) for step in self.steps)
+
+    @property
+    def held_tool(self) -> str:
+        """The tool of the step at which the run is held; empty if it is not held at one."""
+        number = held_step(self.status)
+        return self.status.steps[number - 1].tool if number else ""
 
     @property
     def marks(self) -> tuple[Note, ...]:
