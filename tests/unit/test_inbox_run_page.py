@@ -10,7 +10,7 @@ from plangate.domain.audit import ModelUse
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.people import Key, People, Person
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
 from plangate.domain.settlements import SettlementState, SettlementStatus
 from plangate.domain.status import DecisionStatus, Status, status_of
@@ -140,6 +140,18 @@ def test_the_time_that_is_left_is_said_in_words() -> None:
     }.items():
         page = page_of(state_after(drafted(deadline=now() + left + timedelta(seconds=1 if left else 0))))
         assert f" UTC ({said})" in words(page.one(class_="state"))
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        (ONE_APPROVAL.needs, "Rules that require this: small refunds"),
+        ((), "Rules that apply; none asks for an approval: small refunds"),
+    ],
+)
+def test_a_rule_that_exempts_is_not_said_to_require_anything(needs: tuple[Need, ...], said: str) -> None:
+    requirement = ONE_APPROVAL.model_copy(update={"needs": needs, "rules": ("small refunds",)})
+    assert said in words(page_of(state_after(drafted(requirement=requirement))))
 
 
 def test_hidden_characters_are_escaped_once() -> None:
