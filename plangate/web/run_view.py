@@ -12,6 +12,7 @@ from plangate.client.offline_status import NO_WORKER
 from plangate.domain.attachments import attachments_in
 from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
+from plangate.domain.duplicates import Duplicate, by_step
 from plangate.domain.people import Identified, People, same_person
 from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
@@ -209,6 +210,11 @@ class RunView:
         """The tool of the step at which the run is held; empty if it is not held at one."""
         number = held_step(self.status)
         return self.status.steps[number - 1].tool if number else ""
+
+    @property
+    def duplicates(self) -> tuple[tuple[Duplicate, ...], ...]:
+        """The steps of other runs that are the same, for each step of this plan."""
+        return by_step(self.status.duplicates)
 
     @property
     def marks(self) -> tuple[Note, ...]:

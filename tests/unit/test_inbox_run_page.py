@@ -170,16 +170,19 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
         Duplicate(step=2, tool="note", workflow_id="open", its_step=1, state="in_review", at=NOON),
     )  # fmt: skip
     page = page_of(state_after(drafted()), duplicates=others)
-    first, second, third = (words(one) for one in page.one("section", class_="marks").all("p"))
+    marks = page.one("section", class_="marks")
+    first, second = (words(one) for one in marks.all("p"))
+    refused, then_open = (words(one) for one in marks.all("li"))
     at = f"2026-01-01 12:00 UTC ({time_left(ENGLISH, NOON)})"
     assert first == (
         f"Step 1: refund with the same payment is step 2 of refund-4711, executed, {at}. "
         "It was done there, or may have been."
     )
-    assert second == f"Step 2: the same note is step 1 of a run that is not named here, rejected, {at}."
+    assert second == "Step 2: the same note is in other runs:"
+    assert refused == f"as step 1 of a run that is not named here, rejected, {at}."
     assert page.one("section", class_="marks").all("a")[0].attributes["href"] == "/runs/refund-4711"
     then = "When this plan was drafted, that run was in the state: waits for a decision."
-    assert third == f"Step 2: the same note is step 1 of open. {then}", "it may be in another by now"
+    assert then_open == f"as step 1 of open. {then}", "it may be in another by now"
 
 
 def test_what_a_text_says_of_an_amount_is_marked_above_everything_if_the_plan_has_another() -> None:
