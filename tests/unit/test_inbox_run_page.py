@@ -17,6 +17,7 @@ from plangate.domain.status import DecisionStatus, Status, status_of
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now
+from plangate.web.acts import Acts, can_withdraw
 from plangate.web.language import languages
 from plangate.web.run_view import Beside
 from plangate.web.times import time_left
@@ -154,6 +155,16 @@ def test_a_rule_that_exempts_is_not_said_to_require_anything(needs: tuple[Need, 
     assert said in words(page_of(state_after(drafted(requirement=requirement))))
 
 
+@pytest.mark.parametrize(("name", "may"), [("rita", True), ("Rita", True), ("dana", False)])
+def test_a_plan_that_needs_no_approval_and_waits_says_who_can_withdraw_it(name: str, may: bool) -> None:
+    state = state_after(drafted(requirement=Requirement()))
+    status = status_of(state, source="records")
+    acts = Acts(begins_at=NOON, can_withdraw=can_withdraw(status, name))
+    page = read_html(drawn_run(status, acts=acts))
+    assert "Its requester can withdraw it here." in words(page)
+    assert ("Withdraw" in [words(one) for one in page.all("button")]) is may
+
+
 def test_hidden_characters_are_escaped_once() -> None:
     plan = Plan(summary="a\u202eb", steps=(Step(tool="note", arguments={}, preview="x\ny"),))
     page = page_of(state_after(drafted(plan, planner=ModelUse(model="m\u200b"))))
@@ -283,5 +294,5 @@ def test_a_refusal_names_the_button_of_the_page() -> None:
         assurance=Assurance.TYPED, via="update", at=NOON,
     )  # fmt: skip
     (said,) = page_of(state_after(drafted()), decisions=(refused,)).one("ul", class_="decisions").all("li")
-    assert "withdraw the run by 'Withdraw' on its page" in words(said)
+    assert "its requester can withdraw the run by 'Withdraw' on its page" in words(said)
     assert "starter.py" not in said.text
