@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from pydantic import JsonValue
 
 from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut
 from plangate.domain.observations import changes
 from plangate.domain.plan import canonical_json, uncanonical
+from plangate.domain.previews import in_words
 from plangate.domain.references import references_in
-from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt, StepReceipt
+from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt, StepReceipt, ToolArguments
 from plangate.tool import Observes, ObservesBy, SeesItsEffect, Tool
 
 _log = structlog.get_logger(__name__)
+_SHOWN_OF_ARGUMENT: Final = 80  # characters; a longer argument is a text and names nothing
+_SHOWN_OF_SUBJECT: Final = 200
 
 
 def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
@@ -66,7 +70,18 @@ def unmet(
                 return None
         except Exception:  # noqa: BLE001  a tool's bug: what cannot be compared does not hold
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
-    return f"What the plan relies on has changed since it was drafted: {changes(seen, now)}."
+    name, of = tool.declaration.name, _subject(tool, arguments)
+    return f"What {name} relies on has changed since the plan was drafted: {changes(seen, now)}{of}."
+
+
+def _subject(tool: Tool, arguments: Any) -> str:
+    """Return `` (project OPS, ticket 12)``: what was observed, by its short identifying arguments."""
+    if not isinstance(arguments, ToolArguments):
+        return ""
+    values = arguments.model_dump(mode="json")
+    named = {name: values.get(name) for name in tool.declaration.identifying or values}
+    said = in_words({name: one for name, one in named.items() if len(str(one)) <= _SHOWN_OF_ARGUMENT})
+    return f" ({cut(said, _SHOWN_OF_SUBJECT)})" if said else ""
 
 
 def effect_seen(tool: Tool, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:

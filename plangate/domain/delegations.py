@@ -313,7 +313,7 @@ def _objection(
         case DelegationAction.END:
             if any(_is_between(one, approver.name, order.to) for one in standing(lent_after(before), by.at)):
                 return None
-            return f"{approver.name} has lent nothing to {order.to} that could be taken back"
+            return f"{approver.name} has lent nothing to {order.to} that could be ended"
         case DelegationAction.BACK:
             now = standing(away_after(before), by.at)
             is_away = any(same_person(one.by, approver.name) for one in now)
@@ -429,7 +429,7 @@ def _wrong_parts(order: DelegationOrder) -> str | None:
             return None if to and roles and until else 'to lend takes "to", "roles" and "until"'
         case DelegationAction.END:
             is_end = to and not roles and not until
-            return None if is_end else 'an end takes "to" alone: it takes back all that was lent to them'
+            return None if is_end else 'an end takes "to" alone: it ends all that was lent to them'
         case DelegationAction.AWAY:
             is_absence = until and not roles
             return None if is_absence else 'an absence takes "until" and may take "to", and no "roles"'

@@ -44,6 +44,14 @@ class Duplicate(Frozen):
     at: AwareDatetime
 
 
+def by_step(duplicates: Iterable[Duplicate]) -> tuple[tuple[Duplicate, ...], ...]:
+    """Return the duplicates in groups, one for each step of this plan that has some."""
+    groups: dict[tuple[int, str, tuple[str, ...]], list[Duplicate]] = {}
+    for one in duplicates:
+        groups.setdefault((one.step, one.tool, one.same), []).append(one)
+    return tuple(map(tuple, groups.values()))
+
+
 class Likeness(Frozen):
     """The search key of a step: ``digest`` is equal for equal steps, and ``same`` names what is compared."""
 

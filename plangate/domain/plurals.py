@@ -1,6 +1,11 @@
-"""Numbers with their nouns."""
+"""Numbers with their nouns, and the number of lines of a text."""
 
 
 def counted(count: int, one: str, many: str = "") -> str:
     """Return ``1 fault`` or ``1,200 faults``; ``many`` is the plural if it is not ``one`` with an s."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def line_count(text: str) -> int:
+    """Return how many lines a text has. A newline at its end ends the last line, and begins no other."""
+    return text.removesuffix("\n").count("\n") + 1

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_PREVIEW
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, line_count
 from plangate.domain.references import references_in
 
 _ROOM: Final = 80  # characters shown of one text
@@ -60,7 +60,7 @@ def _shown(value: JsonValue, depth: int) -> str:
 def _text(text: str) -> str:
     """Return a text, quoted if it could be mistaken for two values; a long text is cut, with its length."""
     if len(text) > _ROOM:
-        lines = text.count("\n") + 1
+        lines = line_count(text)
         size = f"{len(text):,} characters" + (f" in {counted(lines, 'line')}" if lines > 1 else "")
         return f"{_quoted(text[:_ROOM] + '…')} ({size})"
     is_plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS

@@ -8,49 +8,64 @@ from datetime import datetime
 from typing import Final
 
 from plangate.domain.audit import Outcome
-from plangate.domain.duplicates import Duplicate
+from plangate.domain.duplicates import Duplicate, by_step
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.run import Phase
 
 _SHOWN: Final = 5
 _LONGEST_ID: Final = 80
 _HIDDEN: Final = "a run that not everyone may see"
+_HIDDEN_RUNS: Final = "runs that not everyone may see"
 _WAS: Final = {
-    Phase.DRAFTING.value: "was being redrafted",
-    Phase.IN_REVIEW.value: "was in review",
-    Phase.EXECUTING.value: "was being executed",
-    Phase.HELD.value: "was held",
-    Phase.UNDOING.value: "was being taken back",
+    Phase.DRAFTING.value: "being redrafted",
+    Phase.IN_REVIEW.value: "in review",
+    Phase.EXECUTING.value: "being executed",
+    Phase.HELD.value: "held",
+    Phase.UNDOING.value: "being taken back",
 }
 
 
 def duplicate_lines(duplicates: Sequence[Duplicate], said: Callable[[datetime], str]) -> Iterator[str]:
-    """Yield each duplicate: 'Step 1 has the same payment as step 1 of refund-4711, which was executed …'.
+    """Yield a line for each step: 'Step 1 has the same payment as step 1 of refund-4711, which was …'.
 
-    ``said`` returns a time in words.
+    ``said`` returns a time in words. Runs that became the same share their words: 'as step 2 of A and B'.
     """
-    for one in duplicates[:_SHOWN]:
-        yield f"Step {one.step} {_same(one)} step {one.its_step} of {_run(one)}, {_what_became(one, said)}"
+    for same in by_step(duplicates[:_SHOWN]):
+        others: dict[tuple[int, str, bool], list[Duplicate]] = {}
+        for one in same:
+            others.setdefault((one.its_step, one.state, one.done), []).append(one)
+        parts = "; also as ".join(_others(alike, said) for alike in others.values())
+        yield f"Step {same[0].step} {_same(same[0])} as {parts}"
     if len(duplicates) > _SHOWN:
         yield f"and {len(duplicates) - _SHOWN} more; --json shows them all"
 
 
 def _same(one: Duplicate) -> str:
-    if not one.same:
-        return "is the same as"
-    *most, last = (one_line(name).replace("_", " ") for name in one.same)
-    return f"has the same {', '.join(most)} and {last} as" if most else f"has the same {last} as"
+    names = [one_line(name).replace("_", " ") for name in one.same]
+    return f"has the same {_joined(names)}" if names else "is the same"
 
 
-def _run(one: Duplicate) -> str:
-    return cut(one_line(one.workflow_id), _LONGEST_ID) if one.workflow_id else _HIDDEN
+def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str]) -> str:
+    """Return the runs of duplicates with the same step number and state, and what became of them."""
+    named = sorted(alike, key=lambda one: not one.workflow_id)
+    runs = [cut(one_line(one.workflow_id), _LONGEST_ID) for one in named if one.workflow_id]
+    hidden = len(named) - len(runs)
+    if hidden:
+        runs.append(_HIDDEN if hidden == 1 else f"{hidden} {_HIDDEN_RUNS}")
+    at = _joined([said(one.at) for one in named])
+    return f"step {alike[0].its_step} of {_joined(runs)}, {_what_became(alike[0], at, len(named))}"
 
 
-def _what_became(one: Duplicate, said: Callable[[datetime], str]) -> str:
-    at = said(one.at)
+def _what_became(one: Duplicate, at: str, count: int) -> str:
+    was, that_step_was = ("was", "that step was") if count == 1 else ("were", "those steps were")
     if one.state in _WAS:
-        done = "; that step was done, or may have been" if one.done else ""
-        return f"which {_WAS[one.state]} when this plan was drafted{done}"
+        done = f"; {that_step_was} done, or may have been" if one.done else ""
+        return f"which {was} {_WAS[one.state]} when this plan was drafted{done}"
     if one.state in (Outcome.EXECUTED, Outcome.REJECTED):
-        return f"which was {one.state} {at}"
-    return f"which ended as {one_line(one.state)} {at}; that step was done, or may have been"
+        return f"which {was} {one.state} {at}"
+    return f"which ended as {one_line(one.state)} {at}; {that_step_was} done, or may have been"
+
+
+def _joined(words: Sequence[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

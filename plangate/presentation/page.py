@@ -16,6 +16,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
 from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, many_lines, one_line
+from plangate.domain.plurals import counted, line_count
 from plangate.domain.references import references_in
 from plangate.domain.tool import Reference
 from plangate.presentation.words import reference_words
@@ -144,9 +145,9 @@ class Page:
         width = max(LABEL_WIDTH, min(width, _WIDEST_LABEL))
         for label, value in found:
             if isinstance(value, str) and "\n" in value and limit is None:
-                count = value.count("\n") + 1
+                size = counted(line_count(value), "line")
                 margin = " " * indent
-                self.rows.append(Row(margin, margin, f"{one_line(label)} (text of {count} lines)", "dim"))
+                self.rows.append(Row(margin, margin, f"{one_line(label)} (text of {size})", "dim"))
                 self.block(value, indent + 2)
             else:
                 shown = _written(value)

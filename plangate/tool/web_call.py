@@ -21,6 +21,7 @@ _LONGEST_REASON: Final = 200
 _READS: Final = frozenset({"GET", "HEAD"})
 _MAY_HAVE_ACTED: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
 """A proxy gave up waiting, or the request with this key is still in progress."""
+_KEY: Final = "Idempotency-Key"
 _REASONS: Final = ("error", "message", "detail", "title")
 
 
@@ -44,12 +45,13 @@ def json_answer(
         form: fields of a form to send, each as its text.
         body: JSON to send instead of a form.
         headers: more headers, such as ``Authorization``.
-        idempotency_key: is sent as the header ``Idempotency-Key``.
+        idempotency_key: is sent as the header ``Idempotency-Key``, in place of one in ``headers``.
         seconds: how long to wait for a connection, and for each part of the answer.
 
     Raises:
         ToolUnavailable: nothing happened: no connection was made, or the answer is 429.
-        ToolRefused: nothing happened: the answer is another 4xx than 408 and 409; its reason is quoted.
+        ToolRefused: nothing happened: the request cannot be written, such as a header with a character beyond
+            ASCII; or the answer is another 4xx than 408 and 409, whose reason is quoted.
         EffectUnknown: it may have happened: any other failure.
     """
     import httpx2  # noqa: PLC0415  the command line imports this module too
@@ -60,18 +62,18 @@ def json_answer(
     except httpx2.InvalidURL as error:
         raise ToolRefused(f"The URL of the request cannot be used ({error}); nothing was sent.") from error
     unknown = ToolUnavailable if method in _READS else EffectUnknown
-    key = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     sent: dict[str, Any] = {"json": body} if body is not None else {}
     if form is not None:
         sent = {"data": {name: str(value) for name, value in form.items()}}
+    every_header = _headers(headers or {}, idempotency_key, place)
+    try:
+        httpx2.Request(method, url, headers=every_header, **sent)
+    except (ValueError, TypeError) as error:
+        why = one_line(cut(str(error), _LONGEST_REASON))
+        raise ToolRefused(f"The request to {place} cannot be written ({why}); nothing was sent.") from error
     try:
         with httpx2.stream(
-            method,
-            url,
-            headers={**(headers or {}), **key},
-            timeout=seconds,
-            follow_redirects=False,
-            **sent,
+            method, url, headers=every_header, timeout=seconds, follow_redirects=False, **sent
         ) as answer:
             content = b""
             for part in answer.iter_bytes():
@@ -87,6 +89,25 @@ def json_answer(
     except httpx2.HTTPError as error:
         raise unknown(f"No valid answer came from {place} ({type(error).__name__}).") from error
     return _value_of(answer.status_code, answer.headers, content, place, unknown)
+
+
+def _headers(given: Mapping[str, str], idempotency_key: str, place: str) -> dict[str, str]:
+    """Return the headers to send; Plangate's key replaces one of the tool, however its name is written.
+
+    Raises:
+        ToolRefused: a header cannot be sent. Its value may be a secret, so the reason does not quote it.
+    """
+    found = dict(given)
+    if idempotency_key:
+        found = {name: text for name, text in given.items() if name.lower() != _KEY.lower()}
+        found[_KEY] = idempotency_key
+    for name, text in found.items():
+        if not name.isascii() or (isinstance(text, str) and not text.isascii()):
+            raise ToolRefused(
+                f"The header {one_line(cut(name, _LONGEST_REASON))} of the request to {place} has a "
+                "character beyond ASCII, which cannot be sent in a header; nothing was sent."
+            )
+    return found
 
 
 def _value_of(

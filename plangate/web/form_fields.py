@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from plangate.domain.escaping import many_lines
 from plangate.domain.faults import FaultPath
+from plangate.domain.plurals import line_count
 from plangate.web.schemas import Rules, Schema, choices_of, rules_for, takes_lines
 
 _LONG: Final = 60  # characters; a longer text gets its own text area
@@ -104,7 +105,7 @@ def field_of(
         path=path,
         kind=typed.kind,
         text=text,
-        rows=min(_MOST_ROWS, text.count("\n") + 2 + len(text) // _LONG),
+        rows=min(_MOST_ROWS, line_count(text) + 1 + len(text) // _LONG),
         rules=rules,
         choices=typed.choices,
         blank=typed.blank,

@@ -21,7 +21,7 @@ _ADD: Final = (
 _HINTS: Final = (
     (
         r"withdraw the run: starter\.py withdraw \S+",
-        "withdraw the run by '{}' on its page",
+        "its requester can withdraw the run by '{}' on its page",
         "deciding.withdraw",
     ),
     (r"resolve it: starter\.py resolve \S+", "resolve it by '{}' on its page", "deciding.resolve"),

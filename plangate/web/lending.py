@@ -34,7 +34,7 @@ from plangate.web.key_signing import named
 from plangate.web.verdicts import Fate
 from plangate.web.visitors import Visitor, Web
 
-_OPEN_AGAIN = "The form names no role to lend or to take back; open your page again, and do it there."
+_OPEN_AGAIN = "The form names no role to lend, and no loan to end; open your page again, and do it there."
 
 
 @dataclass(frozen=True, slots=True)

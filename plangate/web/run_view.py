@@ -12,6 +12,7 @@ from plangate.client.offline_status import NO_WORKER
 from plangate.domain.attachments import attachments_in
 from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
+from plangate.domain.duplicates import Duplicate, by_step
 from plangate.domain.people import Identified, People, same_person
 from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
@@ -21,7 +22,7 @@ from plangate.domain.tool import Receipt
 from plangate.domain.who_can import Wanted, wanted_of
 from plangate.presentation.clock import now
 from plangate.presentation.disagreements import DisagreementKind, disagreements
-from plangate.presentation.ended import Unlike, unlike_executed
+from plangate.presentation.ended import Unlike, held_step, unlike_executed
 from plangate.presentation.held_page import is_partly_done
 from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
@@ -203,6 +204,17 @@ class RunView:
     def has_begun(self) -> bool:
         """Whether any step has begun."""
         return any(step.state not in ("", NOT_BEGUN) for step in self.steps)
+
+    @property
+    def held_tool(self) -> str:
+        """The tool of the step at which the run is held; empty if it is not held at one."""
+        number = held_step(self.status)
+        return self.status.steps[number - 1].tool if number else ""
+
+    @property
+    def duplicates(self) -> tuple[tuple[Duplicate, ...], ...]:
+        """The steps of other runs that are the same, for each step of this plan."""
+        return by_step(self.status.duplicates)
 
     @property
     def marks(self) -> tuple[Note, ...]:

@@ -18,6 +18,7 @@ from pydantic import JsonValue
 
 from plangate.domain.escaping import disguised_words, hosts_in_letters, is_reordered
 from plangate.domain.money import PLACES
+from plangate.domain.plurals import line_count
 from plangate.domain.references import references_in
 from plangate.domain.tool import Reference
 from plangate.presentation.page import leaves
@@ -142,8 +143,8 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
     """Return one value; ``Any`` stands for JSON, a reference or a list of texts."""
     form, items = _written(value)
     text = "\n".join(items)
-    is_blank = [not line.strip() for line in text.removesuffix("\n").split("\n")]
-    lines = len(is_blank)
+    lines = line_count(text)
+    is_blank = [not line.strip() for line in text.split("\n")[:lines]]
     is_long = lines > LONG_LINES or len(text) > LONG_CHARACTERS
     found = [*notes, *notes_on(text)]
     if name and is_reordered(name):

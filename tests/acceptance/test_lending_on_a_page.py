@@ -122,10 +122,10 @@ async def test_a_role_is_lent_by_passkey_counts_and_is_taken_back_by_passkey(
     assert "I decide for dana as finance" in await freds.open("/me")
 
     await page.goto(f"{inbox.inbox.url}/me")
-    await page.get_by_role("button", name="Take back what you lent to fred").click()
+    await page.get_by_role("button", name="End all that you lent to fred").click()
     await expect(page.get_by_text("fred no longer decides for you as finance")).to_be_visible()
     await axe_finds_nothing(page)
-    await page.get_by_role("button", name="Take back", exact=True).click()
+    await page.get_by_role("button", name="End the loan", exact=True).click()
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
     await axe_finds_nothing(page)
     _, ended = entries(inbox)
@@ -151,11 +151,11 @@ async def test_a_lost_passkey_does_not_keep_a_loan_from_its_end(
     await page.context.close()
     danas = await plain("dana", inbox)
     await danas.open("/me")
-    await danas.press("Take back")
-    assert "take the role back without a passkey" in danas.html
-    await danas.press("Take back")  # nothing has signed it
+    await danas.press("End the loan")
+    assert "end the loan without a passkey" in danas.html
+    await danas.press("End the loan")  # nothing has signed it
     assert (danas.status, "no passkey signed it" in danas.html) == (409, True)
-    await danas.press("Take back without a passkey")
+    await danas.press("End the loan without a passkey")
     assert "Accepted" in danas.html
     assert "fred no longer decides for you as finance" in danas.html
     assert [one.verdict.accepted for one in entries(inbox)] == [True, True]
@@ -240,9 +240,9 @@ async def test_where_a_typed_name_is_enough_no_passkey_is_asked_for(
         await danas.press("Lend")
         assert "Accepted" in danas.html
         await danas.open("/me")
-        await danas.press("Take back")
-        assert "Take back without a passkey" not in danas.html
-        await danas.press("Take back")
+        await danas.press("End the loan")
+        assert "End the loan without a passkey" not in danas.html
+        await danas.press("End the loan")
         assert "Accepted" in danas.html
         assert [one.verdict.accepted for one in entries(inbox)] == [True, True]
         assert findings(inbox) == []
@@ -269,8 +269,8 @@ async def test_where_a_login_is_enough_the_inbox_attests_the_loan(idle_gate: Gat
             await danas.press("Lend")
             assert "Accepted" in danas.html
             await danas.open("/me")
-            await danas.press("Take back")
-            await danas.press("Take back")
+            await danas.press("End the loan")
+            await danas.press("End the loan")
             assert "Accepted" in danas.html
         proofs = [one.approver.assurance for one in entries(inbox) if one.approver is not None]
         assert proofs == [Assurance.LOGIN, Assurance.LOGIN]

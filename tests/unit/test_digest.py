@@ -2,13 +2,15 @@
 
 import json
 import re
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.digest import digest
 from plangate.domain.plan import Plan, Step
+from plangate.tool import Amount, tool
 
 HOSTS = st.text("abc.-", min_size=1, max_size=8)
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
@@ -54,6 +56,17 @@ def test_amounts_of_money_are_summed_for_each_currency() -> None:
     other = ("refund", {"amount": 3, "currency": "USD"})
     assert digest(plan_of(*steps, other)) == "3 refund: amount 14.50 EUR and 3 USD"
     assert digest(plan_of(*steps, ("refund", {"amount": 3}))) == "3 refund: amount 17.50"
+
+
+def test_a_tool_of_others_with_one_currency_totals_its_amounts_in_it() -> None:
+    @tool
+    def refund(payment: str, amount: Amount, currency: Literal["EUR"] = "EUR") -> None:
+        """Refund it."""
+
+    arguments = refund.declaration.arguments.model_validate({"payment": "P-1", "amount": Decimal("42.50")})
+    step = ("refund", arguments.model_dump(mode="json"))
+    assert digest(plan_of(step)) == "1 refund: amount 42.50 EUR"
+    assert digest(plan_of(step, step)) == "2 refund: amount 85.00 EUR"
 
 
 def test_a_host_is_named_only_where_every_program_reads_the_same_one() -> None:

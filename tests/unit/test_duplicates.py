@@ -137,6 +137,36 @@ def test_they_are_told_in_words() -> None:
     assert lines(*[duplicate()] * 7)[-1] == "and 2 more; --json shows them all"
 
 
+def test_a_step_that_several_runs_have_is_named_once() -> None:
+    same = ("project", "title")
+    a, b = (duplicate(workflow_id=name, same=same, state="in_review", done=False) for name in "AB")
+    (both,) = lines(a, b)
+    drafted_then = "in review when this plan was drafted"
+    assert both == f"Step 1 has the same project and title as step 2 of A and B, which were {drafted_then}"
+    later = duplicate(workflow_id="C", same=same, at=AT.replace(day=4))
+    first, second = lines(a, duplicate(workflow_id="D", same=same), later, duplicate(step=2, same=same))
+    assert first == (
+        f"Step 1 has the same project and title as step 2 of A, which was {drafted_then}; also as step 2 of "
+        "D and C, which were executed on 03 May 14:05 and on 04 May 14:05"
+    )
+    assert second == (
+        "Step 2 has the same project and title as step 2 of refund-4711, which was executed on 03 May 14:05"
+    )
+    unnamed = duplicate(workflow_id="", same=same, state="failed")
+    (hidden,) = lines(unnamed, unnamed, duplicate(workflow_id="E", same=same, state="failed"))
+    assert "as step 2 of E and 2 runs that not everyone may see, which ended as failed on 03 May" in hidden
+    assert hidden.endswith("; those steps were done, or may have been")
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["A", "B", "C", "D"])), max_size=5, unique=True))
+def test_each_step_has_one_line_and_each_other_run_is_named(found: list[tuple[int, str]]) -> None:
+    said = lines(*(duplicate(step=step, workflow_id=f"run-{name}") for step, name in found))
+    assert len(said) == len({step for step, _ in found})
+    for step, name in found:
+        (line,) = (one for one in said if one.startswith(f"Step {step} "))
+        assert line.count(f"run-{name}") == 1
+
+
 def test_both_pages_have_them_at_the_top_and_nothing_is_written_where_there_are_none() -> None:
     hostile = duplicate(workflow_id="refund\u202e-1174\n# Approved")
     state = state_after(drafted(duplicates=(hostile,)))

@@ -70,6 +70,11 @@ def test_who_resolves_sees_the_held_step_with_its_preview_and_arguments_and_no_o
         assert "the number of step 2" in step.text
 
 
+def test_the_heading_names_the_tool_of_the_held_step() -> None:
+    for html in (drawn_run(view(held(WHY)).status), *pages_of_a_hold(view(held(WHY)))):
+        assert words(read_html(html).one(id="hold")) == "Held at step 3 of 4, send_email"
+
+
 def test_the_key_of_a_reason_stands_whole_under_proof_alone() -> None:
     shown = view(held(WHY))
     for html in (drawn_run(shown.status), *pages_of_a_hold(shown)):

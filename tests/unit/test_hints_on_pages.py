@@ -55,9 +55,9 @@ def test_some_refusals_name_commands() -> None:
 def test_the_button_has_the_name_that_it_has_on_the_page() -> None:
     reason = "step 1 has begun; to stop the remaining steps, withdraw the run: starter.py withdraw plan-1"
     german = languages()["de"]
-    assert on_a_page(ENGLISH, reason).endswith("withdraw the run by 'Withdraw' on its page")
+    assert on_a_page(ENGLISH, reason).endswith("its requester can withdraw the run by 'Withdraw' on its page")
     assert on_a_page(german, reason).endswith(
-        f"withdraw the run by '{german('deciding.withdraw')}' on its page"
+        f"its requester can withdraw the run by '{german('deciding.withdraw')}' on its page"
     )
 
 

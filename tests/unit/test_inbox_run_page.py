@@ -10,13 +10,14 @@ from plangate.domain.audit import ModelUse
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.people import Key, People, Person
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
 from plangate.domain.settlements import SettlementState, SettlementStatus
 from plangate.domain.status import DecisionStatus, Status, status_of
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now
+from plangate.web.acts import Acts, can_withdraw
 from plangate.web.language import languages
 from plangate.web.run_view import Beside
 from plangate.web.times import time_left
@@ -142,6 +143,28 @@ def test_the_time_that_is_left_is_said_in_words() -> None:
         assert f" UTC ({said})" in words(page.one(class_="state"))
 
 
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        (ONE_APPROVAL.needs, "Rules that require this: small refunds"),
+        ((), "Rules that apply; none asks for an approval: small refunds"),
+    ],
+)
+def test_a_rule_that_exempts_is_not_said_to_require_anything(needs: tuple[Need, ...], said: str) -> None:
+    requirement = ONE_APPROVAL.model_copy(update={"needs": needs, "rules": ("small refunds",)})
+    assert said in words(page_of(state_after(drafted(requirement=requirement))))
+
+
+@pytest.mark.parametrize(("name", "may"), [("rita", True), ("Rita", True), ("dana", False)])
+def test_a_plan_that_needs_no_approval_and_waits_says_who_can_withdraw_it(name: str, may: bool) -> None:
+    state = state_after(drafted(requirement=Requirement()))
+    status = status_of(state, source="records")
+    acts = Acts(begins_at=NOON, can_withdraw=can_withdraw(status, name))
+    page = read_html(drawn_run(status, acts=acts))
+    assert "Its requester can withdraw it here." in words(page)
+    assert ("Withdraw" in [words(one) for one in page.all("button")]) is may
+
+
 def test_hidden_characters_are_escaped_once() -> None:
     plan = Plan(summary="a\u202eb", steps=(Step(tool="note", arguments={}, preview="x\ny"),))
     page = page_of(state_after(drafted(plan, planner=ModelUse(model="m\u200b"))))
@@ -158,16 +181,19 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
         Duplicate(step=2, tool="note", workflow_id="open", its_step=1, state="in_review", at=NOON),
     )  # fmt: skip
     page = page_of(state_after(drafted()), duplicates=others)
-    first, second, third = (words(one) for one in page.one("section", class_="marks").all("p"))
+    marks = page.one("section", class_="marks")
+    first, second = (words(one) for one in marks.all("p"))
+    refused, then_open = (words(one) for one in marks.all("li"))
     at = f"2026-01-01 12:00 UTC ({time_left(ENGLISH, NOON)})"
     assert first == (
         f"Step 1: refund with the same payment is step 2 of refund-4711, executed, {at}. "
         "It was done there, or may have been."
     )
-    assert second == f"Step 2: the same note is step 1 of a run that is not named here, rejected, {at}."
+    assert second == "Step 2: the same note is in other runs:"
+    assert refused == f"as step 1 of a run that is not named here, rejected, {at}."
     assert page.one("section", class_="marks").all("a")[0].attributes["href"] == "/runs/refund-4711"
     then = "When this plan was drafted, that run was in the state: waits for a decision."
-    assert third == f"Step 2: the same note is step 1 of open. {then}", "it may be in another by now"
+    assert then_open == f"as step 1 of open. {then}", "it may be in another by now"
 
 
 def test_what_a_text_says_of_an_amount_is_marked_above_everything_if_the_plan_has_another() -> None:
@@ -268,5 +294,5 @@ def test_a_refusal_names_the_button_of_the_page() -> None:
         assurance=Assurance.TYPED, via="update", at=NOON,
     )  # fmt: skip
     (said,) = page_of(state_after(drafted()), decisions=(refused,)).one("ul", class_="decisions").all("li")
-    assert "withdraw the run by 'Withdraw' on its page" in words(said)
+    assert "its requester can withdraw the run by 'Withdraw' on its page" in words(said)
     assert "starter.py" not in said.text

@@ -30,7 +30,7 @@ JSON = st.recursive(
         ({"answer": "yes", "is_final": True}, 'answer "yes", is final yes'),
         ({"x": "1, currency USD"}, 'x "1, currency USD"'),
         ({"x": "a\\", "y": "b"}, 'x "a\\\\", y b'),
-        ({"body": "line\n" * 40}, f'body "{"line⏎" * 16}…" (200 characters in 41 lines)'),
+        ({"body": "line\n" * 40}, f'body "{"line⏎" * 16}…" (200 characters in 40 lines)'),
         ({"to": "a\u202eb"}, 'to "a⟨U+202E⟩b"'),
         ({"line": {"article": "pen", "count": 2}}, "line (article pen, count 2)"),
         ({"lines": [{"a": [1, {"b": {"c": 1}}]}]}, 'lines (a 1 and {"b": {"c": 1}})'),

@@ -26,6 +26,8 @@ class Vendor:
     headers: dict[str, str] = field(default_factory=dict)
     closes: bool = False
     got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    """How many idempotency keys each request had."""
 
 
 @pytest.fixture
@@ -35,6 +37,7 @@ def vendor() -> Iterator[Vendor]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("content-length", 0)))
+            one.keys.append(len(self.headers.get_all("idempotency-key", [])))
             one.got.append(
                 (self.command, {name.lower(): text for name, text in self.headers.items()}, content)
             )
@@ -171,3 +174,41 @@ def test_a_server_that_speaks_no_tls_got_nothing(vendor: Vendor) -> None:
 def test_what_cannot_be_sent_is_refused(url: str) -> None:
     with pytest.raises(ToolRefused, match="nothing was sent"):
         json_answer("POST", url, form={})
+
+
+@pytest.mark.parametrize("headers", [{"X-Name": "Jos\u00e9-secret"}, {"X-Nam\u00e9": "secret"}])
+def test_a_header_beyond_ascii_is_refused_by_its_name_and_nothing_is_sent(
+    vendor: Vendor, headers: dict[str, str]
+) -> None:
+    with pytest.raises(ToolRefused, match=r"beyond ASCII.*nothing was sent") as caught:
+        json_answer("POST", vendor.url, form={}, headers=headers, idempotency_key="k")
+    assert f"The header {next(iter(headers))} of the request to 127.0.0.1 has" in str(caught.value)
+    assert "secret" not in str(caught.value), "a header may be a password"
+    assert vendor.got == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"body": {"a": "\ud800"}},
+        {"body": float("nan")},
+        {"body": {"a": object()}},
+        {"form": {"a": "\ud800"}},
+        {"headers": {"X-Count": 7}},
+        {"headers": {"X-Name": "a\nb"}},
+    ],
+)
+def test_a_request_that_cannot_be_written_is_refused_and_nothing_is_sent(
+    vendor: Vendor, parts: dict[str, Any]
+) -> None:
+    with pytest.raises(ToolRefused, match="nothing was sent"):
+        json_answer("POST", vendor.url, **parts)
+    assert vendor.got == []
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key"])
+def test_the_key_of_the_step_replaces_a_key_of_the_tool(vendor: Vendor, name: str) -> None:
+    json_answer("POST", vendor.url, form={}, headers={name: "own"}, idempotency_key="k")
+    json_answer("POST", vendor.url, form={}, headers={name: "own"})
+    assert [headers["idempotency-key"] for _, headers, _ in vendor.got] == ["k", "own"]
+    assert vendor.keys == [1, 1], "no request has two keys"

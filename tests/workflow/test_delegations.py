@@ -167,7 +167,7 @@ async def test_a_role_that_was_taken_back_no_longer_holds(lending: Gate) -> None
         again = await sent(lending, the_end())
         assert (again.accepted, again.reason) == (
             False,
-            "dana has lent nothing to erik that could be taken back",
+            "dana has lent nothing to erik that could be ended",
         )
     assert inspected(lending).findings == ()
 

@@ -42,7 +42,7 @@ async def test_a_step_is_held_exactly_if_what_was_approved_no_longer_holds(
         return
     held = (await gate.held(status.workflow_id)).held
     assert held is not None
-    assert held.why.startswith("What the plan relies on has changed since it was drafted: ")
+    assert held.why.startswith("What book relies on has changed since the plan was drafted: ")
     assert account.texts() == []
     account.balance = seen  # type: ignore[assignment]
     await resolve(gate, status.workflow_id, "retry")

@@ -82,7 +82,7 @@ async def test_a_lost_answer_never_costs_what_another_person_put_there(
                 held = await gate.held(run)
                 assert held.held is not None
                 assert held.steps[0].state == "in_doubt"
-                assert "it is not repeated. What the plan relies on has changed" in held.held.why
+                assert "it is not repeated. What http_request relies on has changed" in held.held.why
                 assert store.documents["/items/7"] == stranger
             else:
                 assert (await gate.result(run)).outcome == "executed"

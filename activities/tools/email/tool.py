@@ -21,7 +21,7 @@ from activities.tools.email.outbox import Outbox
 from plangate.domain.attachments import Attachment, attachments_in, observation_of
 from plangate.domain.errors import RecordsUnavailable, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, line_count
 from plangate.domain.tool import Receipt, RetrySafety, ToolDeclaration
 from plangate.mail.address import one_address
 from plangate.mail.wire import AttachedFile
@@ -219,7 +219,7 @@ def _with_files(receipt: Receipt, arguments: SendEmailArguments, mail: Mail) -> 
 
 
 def _lines(body: str) -> str:
-    return counted(body.removesuffix("\n").count("\n") + 1, "line") if body.strip() else "no text"
+    return counted(line_count(body), "line") if body.strip() else "no text"
 
 
 def _size(count: int) -> str:

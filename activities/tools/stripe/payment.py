@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from activities.tools.stripe.account import Account
 from activities.tools.stripe.effects import SETTLES_WITHIN, changed, find, marked, read, stripe_key
 from activities.tools.stripe.minor_units import check_amount, to_minor
+from activities.tools.stripe.payers import person_in_words
 from activities.tools.stripe.payment_states import (
     BEFORE_CAPTURE,
     CANCELED,
@@ -38,7 +39,6 @@ from activities.tools.stripe.payments import (
     earlier_amount,
     instrument,
     not_refunded,
-    person_in_words,
     returned,
     status_of,
     units_of,

@@ -1,7 +1,5 @@
 """The details of a payment for the approver, and for the check just before a refund. Pure."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, JsonValue
 
 from activities.tools.stripe.minor_units import from_minor
+from activities.tools.stripe.payers import person_in_words
 from plangate.domain.errors import EffectUnknown, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.money import in_words
@@ -23,11 +22,6 @@ ENDED_BADLY: Final = frozenset({"failed", "canceled"})
 """The states of a refund that did not arrive."""
 REFUND_TOOL: Final = "refund_payment"
 _LONGEST_WORD: Final = 100
-_LONGEST_PLAIN: Final = 60
-_PLAIN_NAME: Final = re.compile(  # a period ends initials and titles only, so that no sentence is plain
-    r"(?:[^\W\d_]{1,3}\. ?|[^\W\d_]+[ '\u2019-]{1,2})*(?:[^\W\d_]{1,3}\.|[^\W\d_]+)"
-)
-_PLAIN_EMAIL: Final = re.compile(r"[\w.+-]+@[\w.-]+", re.ASCII)
 _IN_WORDS: Final = {
     "canceled": "was cancelled",
     "processing": "is still being processed",
@@ -130,13 +124,6 @@ def _payer(payment: Json, charge: Json) -> str:
         customer.get("description"),
     )
     return next((said for said in (word(one).strip() for one in known) if said), "")
-
-
-def person_in_words(said: str) -> str:
-    """Return a name or an address that an outsider chose: in quotes if it could be taken for two things."""
-    is_short = len(said) <= _LONGEST_PLAIN
-    is_plain = is_short and (_PLAIN_NAME.fullmatch(said) or _PLAIN_EMAIL.fullmatch(said))
-    return said if is_plain else json.dumps(said, ensure_ascii=False)
 
 
 def units_of(payment: Json) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from activities.tools.tickets.ticket import (
 )
 from plangate.domain.errors import ToolRefused
 from plangate.domain.escaping import cut
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, line_count
 from plangate.domain.tool import Receipt, Reference, RetrySafety, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import EffectStatus, Happened, NotFound, Repeatable, same_observation
@@ -273,7 +273,7 @@ def _number(arguments: CommentTicketArguments) -> int:
 
 def _in_words(body: str) -> str:
     """Return ``3 lines, which mention @dana``, because the vendor notifies these people."""
-    lines = counted(body.count("\n") + 1, "line")
+    lines = counted(line_count(body), "line")
     mentions = list(dict.fromkeys(_MENTION.findall(body)))
     if not mentions:
         return lines

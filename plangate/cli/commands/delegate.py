@@ -1,4 +1,4 @@
-"""`delegate`: lend some of your roles to another person for a time, and take them back."""
+"""`delegate`: lend some of your roles to another person for a time, and end that."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def delegate(
     ] = None,
     by: OwnName = None,
     reason: Why = "",
-    end: Annotated[bool, typer.Option("--end", help="Take back all that you lent to that person.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="End all that you lent to that person.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Show what is lent now; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -57,10 +57,10 @@ def delegate(
             "Name the lender with --by and the other person with --to; --list shows what is lent."
         )
     if end and (roles is not None or until is not None):
-        raise WrongUsage("--end takes back all that was lent to that person; leave out --roles and --until.")
+        raise WrongUsage("--end ends all that was lent to that person; leave out --roles and --until.")
     if not end and (roles is None or until is None):
         raise WrongUsage(
-            "Name the roles with --roles and the end with --until, or take back all roles with --end."
+            "Name the roles with --roles and the end with --until, or end all that was lent with --end."
         )
     action = delegations.DelegationAction.END if end else delegations.DelegationAction.LEND
     order = lending.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)

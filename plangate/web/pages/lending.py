@@ -58,7 +58,7 @@ async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
     """Ask the person to confirm that they take back all that they lent to someone."""
     to = text_of(form, "to")
     if not lent_to(visitor.people, visitor.name, to):
-        raise Refused("You have lent nothing to this person that could be taken back; open your page again.")
+        raise Refused("You have lent nothing to this person that could be ended; open your page again.")
     order = DelegationOrder(action=DelegationAction.END, by=visitor.name, to=to)
     return await _ask(request, web, visitor, order)
 

@@ -1,0 +1,19 @@
+"""Pages have one word for each thing that a person can revert: a loan is ended, an approval taken back."""
+
+import pytest
+
+from plangate.web.language import languages
+
+LENDING = ("take_back", "take_back_from", "ends_by_itself", "no_script_to_take_back", "lost", "unsigned")
+
+
+@pytest.mark.parametrize(
+    ("code", "ends", "reverts"), [("en", "end", ("take", "taking")), ("de", "beende", ("zurück",))]
+)
+@pytest.mark.parametrize("name", LENDING)
+def test_a_loan_is_ended_and_not_taken_back(
+    code: str, ends: str, reverts: tuple[str, ...], name: str
+) -> None:
+    said = languages()[code](f"lend.{name}", name="kim").lower()
+    assert ends in said
+    assert not any(word in said for word in reverts)
