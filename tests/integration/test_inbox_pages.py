@@ -283,7 +283,7 @@ async def test_the_same_step_of_a_run_that_not_everyone_may_see_is_named_to_thos
     with database.write() as connection:
         enter_likenesses(connection, "private", alike, at, is_first=True, is_hidden=True)
         enter_likenesses(connection, "one", alike, at, is_first=True, is_hidden=False)
-    first, second = (await page_of(dana, "/runs/one")).one("section", class_="marks").all("p")[:2]
+    first, second = (await page_of(dana, "/runs/one")).one("section", class_="marks").all("li")
     assert first.one("a").attributes["href"] == "/runs/private"
     assert "a run that is not named here" in second.text  # which it was is no longer known
     otto = await inbox.signed_in("otto")
