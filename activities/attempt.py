@@ -83,12 +83,12 @@ class Claim(Frozen):
     """The attempt may act.
 
     Attributes:
-        effect: as claimed.
-        earlier: what earlier attempts have shown about the effect.
+        effect: the claimed effect.
+        earlier: the state of the effect after earlier attempts.
         began_at: when the first attempt without a known result began.
-        arguments: of the step, with the values of its references.
-        receipt: of the step, if it is to be undone.
-        receipts: of the steps of this run so far.
+        arguments: the arguments of the step, with the values of its references.
+        receipt: the receipt of the step, if it is to be undone.
+        receipts: the receipts of the steps of this run so far.
         unmet: why the tool must not act, although the effect may have happened.
         barred: why an earlier attempt's effect must not be repeated now; empty if it may be.
     """
@@ -118,7 +118,7 @@ class StepAttempt:
         self._requiring = requiring
         self._heartbeats = heartbeats
         self._clock = ServerClock()
-        # Temporal names the run; the task itself is not trusted for that.
+        # The run's id comes from Temporal, because the task is not trusted.
         self.run = task.run.model_copy(update={"workflow_id": info.workflow_id})
         self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
         self._key = idempotency_key(
@@ -221,7 +221,7 @@ class StepAttempt:
             unmet = precondition(receipts) if is_beginning else None
         except StepUnready as error:
             resolved, unmet = {}, str(error)
-        if unmet is not None and earlier is not Earlier.RULED_OUT:  # otherwise the tool is asked first
+        if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool looks it up first
             return self._append_unready(trail, unmet, found)
         recent = self._reserve(trail, state, {**arguments, **resolved}, people, is_beginning=is_beginning)
         if isinstance(recent, StepResult):
@@ -247,7 +247,7 @@ class StepAttempt:
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
     def wait_if_stopped(self, trail: OpenTrail, stops: StopsSeen) -> StepResult | None:
-        """Return None if no stop prevents the claim; otherwise what `claim` would return.
+        """Return None if no stop prevents the claim; otherwise the result that `claim` would return.
 
         Raises:
             StepStopped: people have stopped every step, or those of this tool.
@@ -460,7 +460,7 @@ class StepAttempt:
         """Check that the record allows this step, or its undo, under this idempotency key.
 
         Raises:
-            NotApproved: it does not.
+            NotApproved: the record does not allow it.
         """
         task = self._task
         if task.undo:
@@ -502,7 +502,7 @@ class StepAttempt:
         return f"An earlier attempt may have done it, and it must not be repeated now. {why}" if why else ""
 
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
-        """Record why the step does not begin. An effect in doubt stays in doubt."""
+        """Record why the step does not begin; an effect in doubt stays in doubt."""
         step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
         if found is not None and found.state is EffectState.IN_DOUBT:
             note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))
@@ -592,7 +592,7 @@ class StepAttempt:
 
 
 def _earlier(trail: OpenTrail, found: Effect | None) -> Earlier:
-    """Return what the records show about the effect of earlier attempts."""
+    """Return the state of the effect after earlier attempts, according to the records."""
     if found is None:
         return Earlier.NOTHING
     match found.state:
@@ -637,7 +637,7 @@ def _began_at(trail: OpenTrail, key: str) -> datetime:
 
 
 def _is_ahead(record: RunState, task: StepTask) -> bool:
-    """Return whether the record has a hold or a resolution that the run does not know, as after a reset."""
+    """Return whether the record has a hold or a resolution that the run does not have, as after a reset."""
     return record.fingerprint == task.fingerprint and (
         record.phase is Phase.HELD or record.resolutions > task.resolutions
     )

@@ -1,4 +1,4 @@
-"""Observe what a step depends on: once when the plan is drafted, and again just before the step."""
+"""Observe the state that a step depends on: once when the plan is drafted, and again just before the step."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
-    """Return whether a tool observes for a step; not if it needs an argument that is not known yet."""
+    """Return whether a tool observes for a step; false if it needs an argument that is not known yet."""
     if not isinstance(tool, Observes):
         return False
     references = references_in(arguments)
@@ -28,7 +28,7 @@ def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
 
 
 async def observed(tool: Tool, arguments: Any) -> JsonValue:
-    """Return what the tool observes for this call; None if it observes nothing.
+    """Return the tool's observation for this call; None if it observes nothing.
 
     Raises:
         ToolUnavailable: it cannot be observed now.

@@ -158,7 +158,7 @@ async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _resolve(stage: Stage, run: Run, status: Status) -> None:
-    """Return the chosen resolution at the second step, and elsewhere the one that the till's book shows.
+    """Return the chosen resolution at the second step, and elsewhere the one that matches the till's book.
 
     The book also decides at the second step if the worker died before it called the till: that step is in
     doubt and did not happen, so a person who checks retries it.

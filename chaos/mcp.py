@@ -1,7 +1,8 @@
 """Kill the worker by kill -9 before, during and after calls of MCP servers, over stdio and HTTP.
 
 Each server has two tools: one that cannot tell whether it was called, and one that honours the key of a call.
-The first may be in doubt, and then a person checks; the second never is. Each effect must happen once.
+A call of the first may be in doubt, and then a person checks; a call of the second never is. Each effect must
+happen once.
 """
 
 import asyncio

@@ -50,7 +50,7 @@ STEP: Final = RegularOptions(
     # the receipt. Missing heartbeats reveal a dead worker long before.
     start_to_close_timeout=timedelta(seconds=LONGEST_ACT, minutes=10),
     # Heartbeats come every second; after four seconds without one, another worker continues the step from its
-    # claim. What that costs if the worker was only suspended: docs/decisions/0029.
+    # claim. If the worker was only suspended, this has a cost: docs/decisions/0029.
     heartbeat_timeout=timedelta(seconds=4),
     # From one second to five minutes apart, over about half an hour: see `plangate.domain.tool.STEP_TRIES`.
     retry_policy=RetryPolicy(

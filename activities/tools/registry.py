@@ -131,7 +131,7 @@ def _checked(found: Iterable[Found]) -> Iterator[Found]:
                 "a letter first."
             )
         if name in seen and seen[name].tool is one.tool and one.origin != _OWN:
-            continue  # found in two ways, for example by an entry point and a setting
+            continue  # a tool can be found in two ways, for example by an entry point and a setting
         if name in seen:
             raise OperatorError(
                 f"Two tools are called {name} ({seen[name].origin}; {one.origin}); rename one of them."

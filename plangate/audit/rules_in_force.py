@@ -164,7 +164,7 @@ class RuleHistory:
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each decision and step that names no list of people, though one had long been in force."""
         for entry, is_reported in judged_by_no_list(trail):
-            if is_reported:  # by the check of the run itself
+            if is_reported:  # the check of the run itself reports it
                 continue
             if self._was_listed(entry.at):
                 what = "names no list of people, though one was in force then"

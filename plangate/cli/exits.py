@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes, and one sentence for every error. Imports little: ``--help`` uses it.
+"""End a command with an exit code, and with one sentence for every error. Imports little: ``--help`` uses it.
 
 0    done
 1    failed: the run failed, or something required is missing
@@ -34,7 +34,7 @@ _BROUGHT_BY: Final = {
         "httpcore", "idna", "openai", "uvloop",
     ),
 }  # fmt: skip
-"""The modules that extras bring; all others come with `client`."""
+"""The modules that extras install; all others come with `client`."""
 
 _PARSERS_WORDS: Final = {
     ": Value error, ": ": ",
@@ -131,7 +131,7 @@ def end_with(sentence: str, code: Exit) -> int:
             sys.stderr.write(fit(sentence) + "\n")
             sys.stderr.flush()
     except (OSError, ValueError):
-        pass  # the exit code says it
+        pass  # the exit code still reports the error
     _flush_or_discard()
     return code
 

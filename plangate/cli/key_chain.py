@@ -40,7 +40,7 @@ class KeptKey:
     path: Path
 
     def as_json(self) -> dict[str, str]:
-        """Return the same for machines."""
+        """Return the key as a JSON object."""
         return {"name": self.name, "public": self.public, "path": str(self.path)}
 
 

@@ -108,7 +108,7 @@ def _check_resolution(status: Status, decision: Decision) -> None:
     """Check that the held run can be resolved in this way; parts that were not typed yet are not checked.
 
     Raises:
-        Refused: it cannot.
+        Refused: the run cannot be resolved in this way.
     """
     held = status.held
     if held is None:

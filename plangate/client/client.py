@@ -171,8 +171,8 @@ class Client:
         signal, which the server keeps. Both may arrive if a worker dies in between: the second is refused.
 
         Args:
-            workflow_id: of the run.
-            decision: what is decided.
+            workflow_id: the run.
+            decision: the decision.
             update_id: names this decision, so that it has one verdict if it is sent again.
 
         Raises:
@@ -246,15 +246,15 @@ class Client:
 
         Raises:
             StatusContradicts: they do not agree.
-            RunNotFound: neither Temporal nor the records know the id.
-            NotAnswered: Temporal knows the run, but no worker runs and there are no records here.
+            RunNotFound: neither Temporal nor the records have the id.
+            NotAnswered: Temporal has the run, but no worker runs and there are no records here.
             TemporalUnreachable: the server does not answer.
         """
         status = self._checked(await self._status(workflow_id), workflow_id)
         return await asyncio.to_thread(self._with_what_is_recorded, status)
 
     def _with_what_is_recorded(self, status: Status) -> Status:
-        """Add what only the records know: what follows from the list of people, settlements, and more."""
+        """Add the fields that only the records can fill, such as settlements and revoked approvals."""
         known: dict[str, object] = {"workers_differ": self._workers_differ()}
         if self._database is not None and status.source == "workflow" and status.state not in OUTCOMES:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
@@ -521,7 +521,7 @@ class Client:
             return None
 
     def _made_elsewhere(self, status: Status) -> str | None:
-        """Object if the plan names another installation than the records of this run."""
+        """Return an objection if the plan names another installation than the records of this run."""
         if self._database is None or status.installation is None:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):

@@ -89,7 +89,7 @@ async def _count(client: TemporalClient) -> int | None:
 
 
 async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wanted) -> list[_Line]:
-    """Return the page from the records, and ask Temporal about as few of them as possible."""
+    """Return the page from the records, and look up as few of its runs as possible in Temporal."""
     assert wanted.limit is not None
     found: list[_Line] = []
     for named in _portions(recorded.waiting, _NAMED_AT_ONCE):
@@ -101,7 +101,7 @@ async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wante
 
 
 async def _all_open(client: TemporalClient, recorded: StillOpen, ask: Ask, wanted: Wanted) -> Iterable[_Line]:
-    listed = await _list(client, _RUNNING)  # a plan may be recorded before its workflow knows
+    listed = await _list(client, _RUNNING)  # a plan may be recorded before its workflow gets the result
     lines = [_Line(*one) for one in recorded.waiting if one[0] in listed]
     strangers = [
         _Line(status.workflow_id, status.deadline, status)

@@ -256,7 +256,7 @@ def _since(one: Offset) -> datetime:
 
 
 def is_zone(name: str) -> bool:
-    """Return whether this system knows a time zone of that name."""
+    """Return whether this system has a time zone of that name."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -269,7 +269,7 @@ def offsets_of(zone: str, year: int) -> tuple[Offset, ...]:
     """Return the offsets of a zone in a year, and in some days before and after it.
 
     Raises:
-        NoWorkingTime: this system does not know the zone.
+        NoWorkingTime: this system does not have the zone.
     """
     if not is_zone(zone):
         raise NoWorkingTime(f"This system does not know the time zone {zone}; install the package tzdata.")

@@ -115,7 +115,7 @@ def window_start(window: str, now: datetime) -> datetime:
     A day begins at the first moment of its date in its time zone, and has 23 to 25 hours when clocks change.
 
     Raises:
-        UnknownSum: this machine does not know the time zone.
+        UnknownSum: this machine does not have the time zone.
     """
     named = _ZONE.fullmatch(window)
     if named is None:
@@ -170,7 +170,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
 
     Args:
         limit: a call of ``recent``.
-        arguments: of the step.
+        arguments: the arguments of the step.
         person: the person for whom the plan is judged, if the sum is by requester.
     """
     currency = arguments.get(CURRENCY)

@@ -303,7 +303,7 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
 
 
 def unknown_requester(people: People | None, barred: Sequence[str]) -> str | None:
-    """Object if the requester or an author is not in the list: they could decide under another name.
+    """Return an objection if a requester or author is not in the list: they could decide under another name.
 
     ``barred`` are the requester and then the authors.
     """
@@ -330,7 +330,7 @@ def same_person(one: str, other: str) -> bool:
 
 
 def recipient_of(person_or_role: str) -> str:
-    """Return the form that all spellings of a person share; of a role (``role:NAME``), its exact name."""
+    """Return the form that all spellings of a person share; for a role (``role:NAME``), its exact name."""
     return person_or_role if person_or_role.startswith(ROLE) else identity(person_or_role)
 
 

@@ -89,7 +89,7 @@ class Step(ProposedStep):
     undoable: bool = Field(default=False, exclude_if=lambda value: value is False)
 
     def proposed(self) -> ProposedStep:
-        """Return the step without what its tool added."""
+        """Return the step without the additions of its tool."""
         return ProposedStep(tool=self.tool, arguments=self.arguments, reason=self.reason)
 
 
@@ -117,7 +117,7 @@ class Plan(Typed):
     reads: tuple[Read, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def proposed(self) -> ProposedPlan:
-        """Return the plan without what was read for it and what its tools added."""
+        """Return the plan without its reads, and without the additions of its tools."""
         return ProposedPlan(
             summary=self.summary,
             not_before=self.not_before,
@@ -184,9 +184,9 @@ def idempotency_key(
     """Return the permanent name of one effect; it never depends on the attempt.
 
     Args:
-        workflow_id: of the run.
-        fingerprint: of its plan.
-        step: from 1.
+        workflow_id: the run.
+        fingerprint: the fingerprint of its plan.
+        step: the number of the step, from 1.
         undo: whether the effect undoes the step.
         resolution: the number of the resolution that retries after a definite failure; 0 for the first try.
             A vendor may answer a used key with the stored failure, so the retry is a new effect.

@@ -202,7 +202,7 @@ class ResolveRule(Frozen):
 class Matched(Frozen):
     """The rules that matched one step.
 
-    ``times`` are rules that only limit when it begins: their condition is neither true nor false of it, and
+    ``times`` are rules that only limit when it begins: their condition is neither true nor false for it, and
     they need no approval. ``unclear`` are the names of these resolve rules.
     """
 

@@ -153,7 +153,7 @@ class RunState(Frozen):
 
     Attributes:
         claimed: the last step claimed since the plan was approved, or 0. Only the record has it, because
-            workflows do not learn of claims.
+            claims are not reported to workflows.
         refusals_not_kept: how many decisions, nearly all refused, are only on the trail.
         edit: the edit that the next draft carries out.
         authors: the people whose edits are part of the newest plan; they may not approve it.

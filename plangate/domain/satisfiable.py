@@ -22,7 +22,7 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
 
 _NAMED: Final = 3
-_MOMENTS: Final = 50  # at which the return of enough people is checked
+_MOMENTS: Final = 50  # the most times at which the return of enough people is checked
 
 
 class Why(StrEnum):
@@ -135,8 +135,8 @@ class Deciders:
         """Return the missing approvals that no one can give now.
 
         Args:
-            requirement: of the plan.
-            approvers: who approved so far.
+            requirement: the requirement of the plan.
+            approvers: the people who have approved so far.
             barred: the requester and the authors.
             until: the deadline; a person who is back before it can still approve then.
             reliefs: the roles that may also approve from a moment on.
@@ -264,7 +264,7 @@ class Deciders:
 def _a_few(
     able: Sequence[Approver], roles: Sequence[str], barred: Sequence[str], enough: int
 ) -> list[Approver]:
-    """Leave out people who add nothing: those without a role, and more equals than are needed."""
+    """Leave out people who make no difference: those without a role, and surplus people with equal roles."""
     alike: dict[tuple[str, ...], int] = {}
     few = []
     for one in able:

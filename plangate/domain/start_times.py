@@ -39,7 +39,7 @@ class StartTimes(Frozen):
 
     Attributes:
         spans: these times; empty if there are none.
-        facts: what the calendars knew of their zones and countries when this was worked out.
+        facts: the zone offsets and holidays from which this was computed.
     """
 
     spans: tuple[StartSpan, ...] = Field(max_length=MOST_SPANS)
@@ -88,8 +88,8 @@ class Search(NamedTuple):
 
     Attributes:
         begin: when a step could begin at the earliest.
-        until: up to when.
-        needed: from when on there must be a start time, however late the plan is approved.
+        until: when it ends.
+        needed: the time after which there must be a start time, however late the plan is approved.
         last: when the search ends if there is no start time before ``until``.
     """
 

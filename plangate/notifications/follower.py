@@ -42,7 +42,7 @@ class Look:
     Attributes:
         followed: the runs to bring up to date.
         heads: the head hashes of the runs that changed.
-        checkpoint: up to where everything is followed once these are entered; None if more runs moved.
+        checkpoint: the checkpoint that is reached once these are entered; None if more runs moved.
         swept_to: the last open run that was checked against the current audience; None if all were.
         is_sweeping: whether this look continues the sweep.
         damaged: the runs whose trail is damaged, or cannot be read, each with the reason.
@@ -61,7 +61,7 @@ class Look:
         return self.checkpoint is None or self.swept_to is not None
 
     def has_judged(self, workflow_id: str) -> bool:
-        """Return whether the notices about a run are surely right for the audience of this look.
+        """Return whether the notices about a run are certainly right for the audience of this look.
 
         While all open runs are looked at again, this holds only for the runs of this look.
         """

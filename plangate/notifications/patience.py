@@ -12,7 +12,7 @@ class Patience:
         reply: for its reply to the mail, which it may scan first. Without a reply the mail may have been
             sent.
         wait: for a chat service to connect, and between two parts of its answer.
-        whole: for a whole attempt with a chat service.
+        whole: for a complete attempt with a chat service.
     """
 
     envelope: float = 60.0

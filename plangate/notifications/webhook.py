@@ -38,7 +38,7 @@ class WebhookInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to post."""
+    """The destination of a post."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """Combine the list of people with the trail of delegations: roles that were lent since, and absences.
 
-Both become one text: the list as the file has it, a line that marks its end, and the entries of the trail
-that count. One SHA-256 then names everything that a decision was judged by, and an evidence bundle has
-everything that its check needs. Without such entries the text of the file is unchanged.
+Both become one text: the content of the file, a line that marks its end, and the entries of the trail that
+count. One SHA-256 then identifies all the data by which a decision was judged, and an evidence bundle has all
+the data for its check. Without such entries the text of the file is unchanged.
 
 An entry counts only as far as the list proves it (`_proven`): the lender has the lent role there, and a
 signature is by a key that the list has for them, and counts once.
@@ -63,7 +63,7 @@ def with_lent(
     """Return the list by which a worker judges at that time.
 
     Args:
-        people: as the file has it.
+        people: the list in the file.
         entries: the accepted entries of the trail of delegations, in order.
         at: the current time.
         rules: what the worker's policy lets people lend; None to use the rules that the entries name. Entries
@@ -92,7 +92,7 @@ def read_lent(people: People, added: str, text: str) -> People:
     """Return the list with what a worker added to its file.
 
     Args:
-        people: as the file has it.
+        people: the list in the file.
         added: as `split_kept` returns.
         text: the whole text.
 

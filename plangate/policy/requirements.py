@@ -45,14 +45,14 @@ def demanded_of(
     """Return what the policy requires of a plan.
 
     An edited plan needs what it would need from its requester, and also what it would need if its author had
-    requested it. Neither can thereby use what the policy allows only the other.
+    requested it. Neither person thereby gains a permission that the policy gives only to the other.
 
     Args:
-        policy: of the worker, or the recorded one.
+        policy: the worker's policy, or the recorded one.
         plan: the plan.
         requested: the request.
-        requester: the name as the list of people has it; empty without a list.
-        author: who edited the plan; empty for an unedited plan.
+        requester: the name as in the list of people; empty without a list.
+        author: the person who edited the plan; empty for an unedited plan.
         recent: the sums over time, as `sums_for` names them.
         duplicates: the equal steps of other runs.
     """

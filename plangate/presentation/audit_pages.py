@@ -19,7 +19,7 @@ COLUMNS: Final = (
     "approved_by", "unverified", "accepted", "refused", "entries", "last_hash",
     "settlement",
 )  # fmt: skip
-_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last: = + - @ in full width
+_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width
 
 
 def values_of(summary: RunSummary) -> list[str]:

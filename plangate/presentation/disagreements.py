@@ -94,8 +94,8 @@ def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") ->
 
     Args:
         plan: the plan.
-        tools: the names of other tools that are known.
-        request: what was asked for, in the requester's words.
+        tools: the names of other known tools.
+        request: the request, in the requester's words.
     """
     found = []
     if not any(references_in(step.arguments) for step in plan.steps):

@@ -114,7 +114,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
     match step.state:
         case StepState.DONE | StepState.UNDONE:
             said = step_words(step).removeprefix("done: ").removeprefix("taken back: ")
-            if said == "done" and step.receipt:  # for an undo that returns nothing
+            if said == "done" and step.receipt:  # the undo may return nothing
                 said = step.receipt.summary
             return f"{said}{_undo_note(status, step)}"
         case StepState.FAILED:
@@ -130,7 +130,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
 
 
 def _undo_note(status: Status, step: StepStatus) -> str:
-    """Say whether a done step can be undone, if the run can still undo it."""
+    """Describe whether a done step can be undone, if the run can still undo it."""
     if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
         return ""
     if any(one.number == step.number for one in to_be_undone(status)):

@@ -82,7 +82,7 @@ def sources_of(statuses: Iterable[Status]) -> list[str]:
 
 
 def own_first(tools: Sequence[ListedTool]) -> list[ListedTool]:
-    """Return the tools that were added ahead of the built-in ones."""
+    """Return the added tools, followed by the built-in ones."""
     return sorted(tools, key=lambda tool: tool.origin == BUILT_IN)
 
 

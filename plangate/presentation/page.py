@@ -36,9 +36,9 @@ class Fold(Enum):
 
     AT_BLANKS = auto()
     COMMAND = auto()
-    """Between a shell's words, with a backslash at the end of the line: it can be pasted unchanged."""
+    """Break between a shell's words, with a backslash at the end of the line: it can be pasted unchanged."""
     NEVER = auto()
-    """Its text is alone on a line, and the terminal wraps it: it can be copied whole."""
+    """Put the text alone on a line and let the terminal wrap it: it can be copied whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Show a step: its preview, every argument in full, what its tool saw, and its state."""
+"""Show a step: its preview, every argument in full, its tool's observation, and its state."""
 
 from typing import Final, assert_never
 

@@ -180,7 +180,7 @@ class OpenTrail:
             workflow_id=self.workflow_id,
             number=self._number + 1,
             key=note.key,
-            at=note.at.astimezone(UTC),  # as it will be read, because the hash covers its text
+            at=note.at.astimezone(UTC),  # as readers get it: the hash covers its text
             actor=note.actor,
             event=note.event,
         )
@@ -210,7 +210,7 @@ class OpenTrail:
         last = new[-1].event
         if (
             isinstance(last, Closed) and self._entries is None
-        ):  # of the last step of a run that was never held
+        ):  # the run was never held, so its last entries are enough
             return {"state": last.outcome.value}
         if not any(_moves(entry.event) for entry in new):
             return {}
@@ -315,7 +315,7 @@ def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> N
     With a ``chain_id``, it must belong to that chain.
 
     Raises:
-        TrailDamaged: its entries cannot be read, or are another run's.
+        TrailDamaged: its entries cannot be read, or belong to another run.
     """
     head = connection.execute(select(runs.c.chain_id).where(runs.c.workflow_id == workflow_id)).scalar()
     if chain_id and head not in (None, chain_id):
@@ -348,7 +348,7 @@ def read_trails(
 def read_intact_trails(
     connection: Connection, workflow_ids: Sequence[str]
 ) -> Iterator[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]]:
-    """Yield the same as `read_trails`, with the error, too, if links are broken, or entries missing."""
+    """Yield the same as `read_trails`; broken links and missing entries are errors too."""
     columns = runs.c.workflow_id, runs.c.entry_count, runs.c.head_hash
     found = connection.execute(select(*columns).where(runs.c.workflow_id.in_(workflow_ids)))
     heads = {row.workflow_id: (row.entry_count, row.head_hash) for row in found}

@@ -62,7 +62,7 @@ async def connect(
     """Connect to the Temporal server and check that the namespace exists, within five seconds.
 
     Args:
-        settings: of this process; they locate the embedded server's files.
+        settings: the settings of this process; they locate the embedded server's files.
         identity: this client's identity on the server; by default the SDK's process@host.
         runtime: the SDK's runtime; by default `plangate.logs.setup.temporal_runtime`.
         lazy: connect at the first call and check nothing. A worker cannot use such a client.

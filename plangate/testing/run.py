@@ -107,7 +107,7 @@ class Run:
         """Every call of a tool that is meant to have an effect."""
         return tuple(call for call in self._calls if call.key.startswith(f"{self.id}:"))
 
-    # ---- what people decide ---------------------------------------------------------------------
+    # ---- decisions ------------------------------------------------------------------------------
 
     def approve(self, by: str, comment: str = "") -> DecisionAnswer:
         """Approve the plan that waits."""
@@ -151,7 +151,7 @@ class Run:
         ended, that is only the look-up of its accepted effects.
 
         Args:
-            duration: as `datetime.timedelta` takes it.
+            duration: the arguments of `datetime.timedelta`.
         """
         self._server.wait_for(self._pass_time(timedelta(**duration)))
         self.rest()
@@ -186,7 +186,7 @@ class Run:
                 f"The run is {status.state} after {_PATIENCE:g} seconds: {why or 'its tool is slow'}"
             ) from None
 
-    # ---- what a test asserts --------------------------------------------------------------------
+    # ---- assertions -----------------------------------------------------------------------------
 
     def assert_executed(self) -> None:
         """Fail the test unless every step was done or skipped."""

@@ -1,4 +1,4 @@
-"""Make a tool from what a test or a tool author names: a tool, its class, or a function.
+"""Make a tool from a tool, its class, or a function.
 
 Needs only the base package.
 """

@@ -85,8 +85,8 @@ def tools_of(name: str, by: str) -> list[Found]:
     """Return the tools of a ``module``, or the one called ``module:name``.
 
     Args:
-        name: of the module or the tool.
-        by: what names it, for the error message.
+        name: the name of the module or the tool.
+        by: the setting or package that names it, for the error message.
 
     Raises:
         ToolInvalid: it cannot be imported, has no tool, or a tool that cannot be used.

@@ -54,9 +54,9 @@ class EditView:
     """An edit.
 
     Attributes:
-        changes: what it changes.
+        changes: its changes.
         struck: the steps that it strikes if it changes nothing else, in the words of their tools.
-        digest: what would run.
+        digest: the summary of the steps that would run.
         who_approves: who may approve the new plan.
         unmet: the approvals that it needs and that no one on the list can give now.
     """

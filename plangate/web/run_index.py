@@ -1,7 +1,7 @@
-"""Index what lists of runs show and search, one row per run, so that lists need not read every trail.
+"""Index runs for lists and searches, one row per run, so that lists need not read every trail.
 
 It is made from the trails and can be deleted at any time. A row has the head hash of the trail that it was
-made from. What has changed is found by `plangate.records.moved`.
+made from. `plangate.records.moved` finds the changed runs.
 """
 
 import asyncio
@@ -236,7 +236,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
 
 
 def _need(index: Connection, status: Status | None) -> int | None:
-    """Return the number of the row of what the run waits for; many runs share a row."""
+    """Return the number of the row with the decision that the run waits for; many runs share a row."""
     if status is None or status.requirement is None:
         return None
     text = json.dumps(

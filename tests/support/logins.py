@@ -91,7 +91,7 @@ def list_people(gate: Gate, text: str = PEOPLE, *, trusts_web: bool = True) -> N
 
 
 def answer_next(provider: str, fault: str = "", **claims: Any) -> None:
-    """Say what the strict provider answers to the next login."""
+    """Set the strict provider's answer to the next login."""
     httpx.put(f"{provider}/next", json={"fault": fault, "claims": claims}, verify=NO_TLS).raise_for_status()
 
 

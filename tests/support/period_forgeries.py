@@ -423,7 +423,7 @@ def break_a_signature(lines: Lines, chance: Random, world: World) -> tuple[str, 
 
 
 def claim_another_beginning(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Say that fewer or more checkpoints were made before the period, and drop the one that was."""
+    """State a wrong number of checkpoints before the period, and drop the right one."""
     del world
     lines[0]["before"] = chance.choice((0, 2, 3, 7))
     if chance.random() < 0.5:

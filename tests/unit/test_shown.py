@@ -231,7 +231,7 @@ def _in_the_author(status: dict[str, Any], chance: Random) -> None:
 
 
 def _in_the_hold(status: dict[str, Any], chance: Random) -> None:
-    """Say that a run is held which is not, or at a step that it does not have."""
+    """Mark a run as held although it is not, or at a step that it does not have."""
     state, step = chance.choice((("held", 0), ("held", 3), ("in_review", 1), ("executing", 2)))
     status["state"] = state
     hold = {"step": step, "why": "lost", "since": "2026-01-01T12:00:00Z", "resolutions": ["retry"]}

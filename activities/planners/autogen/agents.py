@@ -56,8 +56,8 @@ class AgentPlanner(FunctionPlanner):
         name: its name in the setting.
         open_model: opens the configured model, if the function asks for it.
         tools: the declarations of the tools.
-        limits: of each draft.
-        readers: of the tools that only read.
+        limits: the limits of each draft.
+        readers: the readers of the tools that only read.
     """
 
     def __init__(

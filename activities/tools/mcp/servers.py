@@ -112,7 +112,7 @@ class McpServer:
         """Query the server.
 
         Raises:
-            ToolUnavailable: it cannot be asked.
+            ToolUnavailable: it does not answer.
         """
         if find_spec("mcp") is None:
             raise ToolUnavailable(_NO_LIBRARY)
@@ -126,7 +126,7 @@ class McpServer:
         return await list_tools(self.config)
 
     def take(self, offered: Sequence["Offered"]) -> None:
-        """Use the server's list from now on; log what Plangate cannot use."""
+        """Use the server's list from now on; log the tools that Plangate cannot use."""
         allowed, counts = self.config.trusted.tools, Counter(one.name for one in offered)
         tools: dict[str, McpTool] = {}
         parts = Parts()

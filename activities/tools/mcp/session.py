@@ -67,7 +67,7 @@ class _Exchange:
     tool: str
 
     def said(self, error: object) -> str:
-        """Return what failed, in one line without secrets.
+        """Return a description of the failure, in one line without secrets.
 
         A server that ended before the call has usually written the reason. Later, it may have written
         arguments.
@@ -175,10 +175,10 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException:
 
 
 def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
-    """Return what a failure means for the effect."""
+    """Return the tool error that a failure means for the effect."""
     name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
     inner = _innermost(error)
-    if isinstance(inner, ToolRefused):  # from the check
+    if isinstance(inner, ToolRefused):  # raised by the check
         return inner
     said, status = exchange.said(inner), exchange.watch.status
     if not was_asked:

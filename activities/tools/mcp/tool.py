@@ -5,7 +5,7 @@ called. An answer is a receipt, even if it breaks the tool's own output schema, 
 error that the tool reports (``isError``) may follow a part of its effect, so the step is then in doubt
 (docs/decisions/0058).
 
-If the operator says that the server honours keys, all calls of a step have the same key, even after a retry
+If the operator states that the server honours keys, all calls of a step have the same key, even after a retry
 by a person. If the server ran the call although it reported a refusal, it then does not run it again.
 """
 
@@ -163,7 +163,7 @@ class McpTool:
         """Check that the server lists the tool as this worker knows it.
 
         Raises:
-            ToolRefused: it does not.
+            ToolRefused: it lists another one, or none.
         """
         now = next((one for one in listed if one.name == self.offered.name), None)
         if now == self.offered:

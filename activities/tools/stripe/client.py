@@ -32,7 +32,7 @@ _NOT_SENT: Final = (
 )
 
 Json = dict[str, Any]
-"""An object of Stripe's."""
+"""An object in Stripe's API."""
 
 
 class _AnswerTooLarge(Exception):
@@ -60,7 +60,7 @@ class _BoundedClient(stripe.HTTPXClient):
             self._handle_request_error(error)
         if (
             status == HTTPStatus.TOO_MANY_REQUESTS
-        ):  # a gateway's body is not Stripe's, and then has no headers
+        ):  # the body may come from a gateway, and then has no headers
             raise stripe.RateLimitError("too many requests", http_status=status, headers=dict(answered))
         return body, status, answered
 

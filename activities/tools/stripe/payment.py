@@ -192,7 +192,7 @@ class CreatePayment:
         return receipt_of(payment)
 
     async def find_out(self, arguments: PaymentArguments, idempotency_key: str) -> EffectStatus:
-        """Look the payment up among those of the customer, or say whether it may be repeated."""
+        """Look the payment up among those of the customer, or return whether it may be repeated."""
         customer = arguments.customer
         pages, where = self._account.api.payments_of(customer), f"the payments of {customer}"
         found = await find(pages, stripe_key(idempotency_key), where, _expected(arguments))
@@ -268,7 +268,7 @@ class CreatePayment:
         """Return whether a processing or authorized payment was paid or failed.
 
         Raises:
-            ToolUnavailable: Stripe cannot be asked now, or answers about another payment.
+            ToolUnavailable: Stripe does not answer now, or answers about another payment.
         """
         payment = await self._now(arguments, receipt)
         status, named = status_of(payment), f"{amount_in_words(payment)} ({payment.get('id')})"
@@ -285,7 +285,7 @@ class CreatePayment:
         """Return the present state of a receipt's payment.
 
         Raises:
-            ToolUnavailable: Stripe cannot be asked now, or answers about another payment.
+            ToolUnavailable: Stripe does not answer now, or answers about another payment.
             ToolRefused: the key may not read it.
         """
         name = str(receipt.details["payment"])

@@ -30,7 +30,7 @@ class Calls:
 
     Args:
         tool: the tool.
-        arguments: its own model of them.
+        arguments: the arguments, in the tool's own model.
         count: returns how many effects there are, if the author provides such a function.
         module: the tool's module; processes are killed at lines of its code.
     """

@@ -1,6 +1,6 @@
 """The program of a tool's process: it loads the tool once, and forks for each call.
 
-For a tool, a fork is like a worker: it can be killed, and shares no memory with later forks. Each line of
+To a tool, a fork is like a worker: it can be killed, and shares no memory with later forks. Each line of
 stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. The tool's own output goes to stderr.
 """
 
