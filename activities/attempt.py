@@ -416,7 +416,7 @@ class StepAttempt:
         *,
         is_beginning: bool,
     ) -> tuple[RecentSum, ...] | StepResult:
-        """Reserve what the plan adds to sums over time, and return the sums that were checked.
+        """Reserve the amounts that the plan adds to sums over time, and return the sums that were checked.
 
         If the plan then needs more than it was approved for, return the reopened review. A step that has
         begun only renews the reservation.

@@ -34,7 +34,7 @@ class Holding:
 
         The record decides. The step may be done if its worker died before it reported that; the run may be in
         review again, held already, resolved, or closed. It is not held under a requirement that asks for less
-        than its policy, because the requirement says who may resolve it, and until when.
+        than its policy, because the requirement defines who may resolve it, and its deadline.
 
         Raises:
             ApplicationError: the records do not answer.

@@ -64,7 +64,7 @@ def unmet(
         try:
             if tool.still_holds(arguments, seen, now, receipts):
                 return None
-        except Exception:  # noqa: BLE001  a tool's bug: what cannot be compared does not hold
+        except Exception:  # noqa: BLE001  a tool's bug: an observation that cannot be compared does not hold
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
     return f"What the plan relies on has changed since it was drafted: {changes(seen, now)}."
 

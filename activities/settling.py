@@ -164,7 +164,7 @@ class Settling:
         assert until is not None
         try:
             found = await self._ask(state, number)
-        except Exception as error:  # noqa: BLE001  whatever an author's code raises: it is asked again
+        except Exception as error:  # noqa: BLE001  an author may raise anything; it is repeated
             _log.warning(
                 "A tool could not say how an accepted effect ended; it is asked again.",
                 action="look_up",

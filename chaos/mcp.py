@@ -143,7 +143,7 @@ async def _kill(stage: Stage, note: Note, moment: str) -> str:
 
 
 async def _end(stage: Stage, note: Note) -> RunResult:
-    """Resolve a run by what the server noted, until it ends."""
+    """Resolve a run by the server's notes, until it ends."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)

@@ -23,7 +23,7 @@ def typed(words: list[str]) -> dict[str, Any]:
     with _in_place_of(1) as out, _in_place_of(2) as err:
         try:
             code: object = starter.main()
-        except BaseException:  # noqa: BLE001  whatever got out is what we look for
+        except BaseException:  # noqa: BLE001  the test looks for any error that escapes
             code = "escaped"
             traceback.print_exc()
         sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 A handler only stores its input. Signals that waited while no worker ran all arrive in one workflow task,
 which has to end within seconds. They are parsed later, a batch at a time (`PlanApproval._process_inbox`).
-Parsing never raises, whatever the input.
+Parsing never raises, for any input.
 """
 
 from collections.abc import Callable, Sequence

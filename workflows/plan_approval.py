@@ -415,7 +415,7 @@ class PlanApproval:
             result: StepResult = await acting
         except ActivityError as error:
             if self._state.phase is not phase:
-                return  # an approval was withdrawn before the step: it did nothing, whatever the error
+                return  # an approval was withdrawn before the step, so it did nothing regardless of the error
             if self._withdrawn is None and not is_refusal(error) and workflow.patched(_HOLDS):
                 await self._hold(drafted, step, reason_of(error), undo=undo)
                 return

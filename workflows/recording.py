@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 
 class Hindrance(Frozen):
-    """The reason why something cannot be recorded, and since when."""
+    """The reason why something cannot be recorded, and the time of the first failure."""
 
     cause: str
     since: AwareDatetime

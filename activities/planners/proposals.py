@@ -210,7 +210,7 @@ class Proposals:
             faults.extend(error.faults)
         except PlangateError:
             raise
-        except Exception as error:  # noqa: BLE001  of the tool's model, as it writes its arguments
+        except Exception as error:  # noqa: BLE001  the tool's model may fail when it writes its arguments
             self._is_broken(name, error)
         if faults:
             return Answer(_correction(f"Not recorded: {one_line(name)}", faults), is_error=True)

@@ -79,7 +79,7 @@ def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) ->
 
 
 def listed_tools(settings: Settings) -> list[ListedTool]:
-    """Return each registered tool for the command `tools`, with what it lacks under these settings.
+    """Return each registered tool for the command `tools`, with the settings that it lacks.
 
     Raises:
         OperatorError: a tool cannot be used, or two have one name.

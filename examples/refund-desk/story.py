@@ -28,7 +28,7 @@ from tests.support.stripe_server import KEY, StripeServer, stripe_server  # noqa
 
 RUN: Final = "refund-4711"
 REPOSITORY: Final = "acme/support"
-TOKEN: Final = "a-token-of-the-stand-in"  # noqa: S105  no secret: the server below knows no other
+TOKEN: Final = "a-token-of-the-stand-in"  # noqa: S105  no secret: the server below has no other
 PATIENCE: Final = 60.0  # seconds in which the worker must be ready, or the run must reach a state
 PAID: Final = 25_000  # cents
 REFUNDED: Final = 4_250

@@ -1,4 +1,4 @@
-"""Verify stops: the trail that records what was stopped, and the claims that had to wait.
+"""Verify stops: the trail that records them, and the claims that had to wait.
 
 On the trail of stops (`broken_stops_trail`):
 

@@ -74,7 +74,7 @@ def fill_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  it lives as long as the program
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  it stays open as long as the program runs
 
 
 def guarded(act: Act) -> int:
@@ -188,7 +188,7 @@ def _flush_or_discard() -> None:
 
 
 def _discard_output() -> None:
-    """Send what is still buffered to /dev/null: Python would complain about it at exit."""
+    """Send buffered output to /dev/null, because Python would report an error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -27,7 +27,7 @@ from plangate.signing.key_files import is_encrypted, key_in, public_half
 
 _SUFFIX: Final = ".pem"
 PUBLIC_SUFFIX: Final = ".pub"
-_LONGEST_STEM: Final = 200  # of the 255 bytes that a file's name may have
+_LONGEST_STEM: Final = 200  # bytes; a file's name may have 255
 _BEGIN_OF_STEM: Final = 160
 
 

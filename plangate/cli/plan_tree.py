@@ -54,11 +54,11 @@ class Part:
 
     Attributes:
         place: where it begins.
-        kind: what it is; END ends the mapping or list that began last.
+        kind: its kind; END ends the mapping or list that began last.
         value: the value of a scalar as in JSON; None if it cannot be used.
-        faults: what is wrong with it.
-        as_name: what else is wrong with it if it is a name.
-        as_value: what else is wrong with it if it is a value.
+        faults: its faults.
+        as_name: its further faults if it is a name.
+        as_value: its further faults if it is a value.
     """
 
     place: Place

@@ -30,7 +30,7 @@ class _PlainConsole(Console):
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What a command prints to.
+    """The output streams of a command.
 
     Attributes:
         out: stdout, for the answer.

@@ -51,7 +51,7 @@ class Watcher:
         self._asked_about: set[tuple[object, ...]] = set()
 
     async def follow(self, workflow_id: str) -> Status:
-        """Print what happens and ask for decisions; return the status with the outcome."""
+        """Print each event and ask for decisions; return the status with the outcome."""
         with Progress(self._screen.err) as progress:
             async for look in looks(self._client, workflow_id):
                 away = absence(look)

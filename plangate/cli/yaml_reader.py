@@ -102,7 +102,7 @@ def _part(place: Place, event: Any, text: str) -> Part:
 
 
 def _comment(event: Any, text: str, *, is_text: bool) -> str:
-    """Return what is wrong with a comment after an unquoted value that may be meant as part of the value.
+    """Return the fault in a comment after an unquoted value that may be meant as part of the value.
 
     It may be after any text (``Invoice #42``), and after every value if no space follows the ``#``.
     """

@@ -414,7 +414,7 @@ class Client:
         return await send_delegation(self._client, self._task_queue, order)
 
     async def what_is_lent(self) -> DelegationAnswer:
-        """Return what is lent now.
+        """Return the current loans.
 
         Raises:
             NotAnswered: no worker runs.
@@ -430,7 +430,7 @@ class Client:
         return await record_look(self._client, self._task_queue, look)
 
     async def checked(self, plan: JsonValue) -> PlanChecked | None:
-        """Return what a worker's tools report; see `plangate.client.checking.checked_by_worker`."""
+        """Return a worker's check of a plan; see `plangate.client.checking.checked_by_worker`."""
         return await checked_by_worker(self._client, self._task_queue, plan)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:

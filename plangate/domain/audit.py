@@ -174,7 +174,7 @@ class Reopened(Frozen):
     longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
     were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
     Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
-    what it needs from now on. Its execution continues if its approvals meet the new requirement. ``facts``
+    the requirement from now on. Its execution continues if its approvals meet the new requirement. ``facts``
     and ``starts`` are as in `Drafted`.
     """
 

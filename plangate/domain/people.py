@@ -206,8 +206,8 @@ class People(Frozen):
         text: the list as it was read; empty if it was not read from a text.
         hash: SHA-256 of ``text``; empty if there is none.
         web: the web servers that may attest logins and at which passkeys are used.
-        enrolments: the changes of keys that count besides what the list says, in their order.
-        unproven: what is wrong with changes of keys in the text that do not count.
+        enrolments: the changes of keys that count in addition to the list, in their order.
+        unproven: the faults of changes of keys in the text that do not count.
         described_roles: the roles that the list describes.
         calendars: the calendars that people and roles name, without public holidays.
     """
@@ -280,7 +280,7 @@ class People(Frozen):
         return any(one.valid_from is not None or one.valid_until is not None for one in limited)
 
     def _from_others(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
-        """Return what others delegate to ``person``, limited to roles that these others have."""
+        """Return the delegations to ``person``, limited to roles that the delegators have."""
         delegated = []
         for other in self.persons:
             roles = {

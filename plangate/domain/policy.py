@@ -48,7 +48,7 @@ class Need(Frozen):
 
 
 def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
-    """Return needs in words, each with the roles that may also give it later, and from when."""
+    """Return needs in words, each with the roles that may also give it later, and the times."""
     spelled = []
     for need in needs:
         later = "".join(f" ({one})" for one in reliefs if one.role == need.role)
@@ -87,7 +87,7 @@ class Resolvers(Frozen):
 
 
 class Requirement(Frozen):
-    """What the policy demands of one plan; without needs, the plan runs without approval.
+    """The demands of the policy on one plan; without needs, the plan runs without approval.
 
     Attributes:
         needs: per role the largest count that any matching rule requires, in the order of the rules.

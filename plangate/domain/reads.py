@@ -12,8 +12,8 @@ from pydantic import Field, JsonValue
 from plangate.domain.base import Typed
 
 MAX_READS: Final = 20  # reads in one draft
-MAX_READ_BYTES: Final = 4 * 1024  # of one result
-MAX_READS_BYTES: Final = 16 * 1024  # of all results of a plan
+MAX_READ_BYTES: Final = 4 * 1024  # kept of one result
+MAX_READS_BYTES: Final = 16 * 1024  # kept of all results of a plan
 MAX_READ_ARGUMENTS: Final = 1_000  # bytes of JSON
 
 
@@ -23,7 +23,7 @@ class Read(Typed):
     Attributes:
         tool: a tool that only reads.
         arguments: the arguments, complete and validated.
-        result: what the planner got: text, or a value as JSON text, cut if it was too large.
+        result: the part that the planner got: text, or a value as JSON text, cut if it was too large.
         sha256: the SHA-256 of the whole result (64 hex digits).
         size: the size of the whole result, in bytes.
     """

@@ -1,7 +1,7 @@
 """Check whether accepted approvals are still valid, for a given list of people and time.
 
 A worker checks before each step, with the current list. An auditor checks with the list that was in force
-then, and with today's list, which shows what was revoked since.
+then, and with today's list, which shows later revocations.
 """
 
 from collections.abc import Container, Iterator, Sequence

@@ -26,7 +26,7 @@ _MOMENTS: Final = 50  # the most times at which the return of enough people is c
 
 
 class Why(StrEnum):
-    """The reasons why a person with the role cannot give what is needed."""
+    """The reasons why a person with the role cannot make the decision."""
 
     AWAY = "away"
     NO_KEY = "no_key"
@@ -35,7 +35,7 @@ class Why(StrEnum):
 
 
 class Hindered(Frozen):
-    """A person with the role who cannot give what is needed; ``until`` says how long they are away."""
+    """A person with the role who cannot make the decision; ``until`` is the end of their absence."""
 
     name: str
     why: Why
@@ -61,7 +61,7 @@ class Unmet(Frozen):
     """A decision that a run needs and cannot get now.
 
     Attributes:
-        what: what is needed, in words.
+        what: the needed decision, in words.
         count: how many approvals; 0 for a resolution.
         roles: a person needs one of these roles; empty for any person.
         able: the people who could give at least one approval.
@@ -86,7 +86,7 @@ class Unmet(Frozen):
 
 
 def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ...]:
-    """Return what the run waits for and cannot get from anyone in the list now.
+    """Return the decisions that the run waits for and no one in the list can make now.
 
     Empty if it can, if it does not wait for people, or without a list, because any name may then decide.
     """
@@ -111,7 +111,7 @@ class Deciders:
         self._able: dict[tuple[datetime, Assurance], dict[str, Approver]] = {}
 
     def unmet(self, run: RunState) -> tuple[Unmet, ...]:
-        """Return what the run waits for and cannot get."""
+        """Return the decisions that the run waits for and no one can make."""
         if run.drafted is None:
             return ()
         requirement = run.drafted.requirement

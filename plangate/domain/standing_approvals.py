@@ -1,4 +1,4 @@
-"""Find the accepted approvals that still count, until when they count, and why others do not."""
+"""Find the accepted approvals that still count, when they expire, and why others do not count."""
 
 from datetime import datetime, timedelta
 

@@ -51,7 +51,7 @@ class Beginning(Frozen):
 
     Attributes:
         not_before: the earliest start that the plan names.
-        cooling_until: until when approvals can be withdrawn.
+        cooling_until: when approvals can no longer be withdrawn.
         spans: the times in which a step may begin; None for any time.
     """
 
@@ -145,7 +145,7 @@ def start_times_before(
     search: Search,
     began: datetime,
 ) -> tuple[StartSpan, ...]:
-    """Return what the first releases recorded: from the beginning of the review on, for any plan."""
+    """Return the start times as the first releases did: from the beginning of the review, for any plan."""
     known = {one.calendar: one for one in facts}
     found = _free(windows, freezes, known, began, search.until) or _free(
         windows, freezes, known, began, max(search.until, began + LATEST_FIRST)

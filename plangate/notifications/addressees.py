@@ -81,7 +81,7 @@ def _each(
 
 
 def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Audience) -> Ask:
-    """Return what a person gets for others, from the earliest time at which one of the others is asked."""
+    """Return the question to a person for others, from the earliest time at which one of them is asked."""
     first = asks[0]
     begun = [ask.person for ask in asks if ask.at <= max(first.at, audience.now)]
     return Ask(

@@ -1,4 +1,4 @@
-"""Describe who can be notified now: the people and what they may do, the operators, and the inbox."""
+"""Describe who can be notified now: the people and their rights, the operators, and the inbox."""
 
 import hashlib
 import json

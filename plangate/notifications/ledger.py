@@ -253,7 +253,7 @@ class Ledger:
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
         judged = {one.run.workflow_id for one in look.followed} | look.damaged.keys()
-        self._judged |= dict.fromkeys(judged, now)  # only now: what was not committed is judged again
+        self._judged |= dict.fromkeys(judged, now)  # only now, because uncommitted notices are judged again
         self._drop(noted)
         with self._lock:
             self._under_way |= {part.id for message in messages for part in message.parts}
@@ -332,7 +332,7 @@ class Ledger:
 
         Those are the runs of notices that have waited, or were tried, while the run may have moved; and of
         those that say that something is over: the earlier message about it may have failed meanwhile. When
-        who can do what has changed, they are the runs of all notices that go first.
+        rights have changed, they are the runs of all notices that go first.
         """
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
         old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}

@@ -41,7 +41,7 @@ class Facts(Frozen):
         revision: the revision of the plan, from 1; 0 before the first.
         tools: the plan's tools in order, each once, with the number of its steps.
         requester: the requester.
-        deadline: until when a person has to decide; None if no one has to.
+        deadline: the time by which a person has to decide; None if no one has to.
         happened: what happened, in Plangate's words: why it is held, how it ended, what is wrong.
         done: the steps that were done, by number and tool.
         not_done: the steps that were not.
@@ -58,7 +58,7 @@ class Facts(Frozen):
         instead_of: the absent people whose message the reader gets; the reader may not decide now.
         may_from: when the reader may decide themselves, if they get messages for others first.
         goes_to: the people who get messages while the reader is away.
-        away_until: until when the reader is away.
+        away_until: when the reader is back.
         is_held: whether the run is held, and waits for a resolution.
         link: the page of the run in the inbox.
     """

@@ -52,7 +52,7 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A notice that waits because its address has had enough messages in an hour, and until when."""
+    """A notice that waits because its address has had enough messages in an hour, and the end of its wait."""
 
     ids: tuple[int, ...]
     until: datetime

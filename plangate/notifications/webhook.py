@@ -109,7 +109,7 @@ def target_of(url: str) -> Target:
 
 
 def payload(sending: Sending, message: Message) -> dict[str, Any]:
-    """Return what is posted: the message, and its subject matter for programs. ``Any`` stands for JSON."""
+    """Return the body to post: the message, and its data for programs. ``Any`` stands for JSON."""
     return {
         "version": _VERSION,
         "id": sending.message_id,

@@ -42,7 +42,7 @@ class PlannerTools(Protocol):
         """Yield each tool."""
 
     async def call(self, name: str, arguments: object) -> str:
-        """Call a tool and return the answer for the model: what was noted, what was read, or the faults.
+        """Call a tool and return the answer for the model: the noted step, the read value, or the faults.
 
         For a wrong name or wrong arguments the answer has the faults; nothing is raised. Steps are noted in
         the order in which the calls begin.

@@ -98,7 +98,7 @@ class Condition:
     """
 
     def __init__(self, source: str) -> None:
-        import cel  # noqa: PLC0415  its own command line comes along: 0.2 s
+        import cel  # noqa: PLC0415  also imports its own command line, which takes 0.2 s
 
         self.source = source
         try:

@@ -66,8 +66,8 @@ def with_lent(
         people: the list in the file.
         entries: the accepted entries of the trail of delegations, in order.
         at: the current time.
-        rules: what the worker's policy lets people lend; None to use the rules that the entries name. Entries
-            that it does not allow do not count.
+        rules: the roles that the worker's policy lets people lend; None to use the rules that the entries
+            name. Entries that it does not allow do not count.
         installation: the id of these records; orders that were signed for another do not count.
     """
     here = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
@@ -89,7 +89,7 @@ def split_kept(text: str) -> tuple[str, str]:
 
 
 def read_lent(people: People, added: str, text: str) -> People:
-    """Return the list with what a worker added to its file.
+    """Return the list with a worker's additions to its file.
 
     Args:
         people: the list in the file.
@@ -97,14 +97,14 @@ def read_lent(people: People, added: str, text: str) -> People:
         text: the whole text.
 
     Raises:
-        FileInvalid: what was added cannot be read.
+        FileInvalid: the addition cannot be read.
     """
     lent = _applied(people, entries_in(added))
     return lent.model_copy(update={"text": text, "hash": hashlib.sha256(text.encode()).hexdigest()})
 
 
 def entries_in(added: str) -> tuple[AuditEntry, ...]:
-    """Return the entries in what a worker added to a list.
+    """Return the entries that a worker added to a list.
 
     Raises:
         FileInvalid: it cannot be read.
@@ -115,13 +115,13 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
         tables = _Section.model_validate(tomllib.loads(added)).delegation
         read = [WrittenEntry.model_validate_json(one.entry) for one in tables]
         return tuple(AuditEntry(**{**dict(one), "event": read_event(one.written)}) for one in read)
-    except ValueError:  # of TOML, of JSON, or of a model
+    except ValueError:  # errors of TOML, JSON or a model
         fault = Fault((), "has roles that were lent and cannot be read")
         raise FileInvalid("the list of people", [fault]) from None
 
 
 def lent_in(people: People) -> tuple[Lending, ...]:
-    """Return what was lent by the trail, as far as the list proves it, including what has ended."""
+    """Return the loans on the trail that the list proves, including those that have ended."""
     return lent_after(_proven_in(entries_in(split_kept(people.text)[1]), people))
 
 

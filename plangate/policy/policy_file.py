@@ -200,7 +200,7 @@ class FilePolicy:
         recent: Sequence[RecentSum] = (),
         duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
-        """Return what this plan needs."""
+        """Return the requirement of this plan."""
         return self.explain(
             plan, request=request, requester=requester, recent=recent, duplicates=duplicates
         ).requirement

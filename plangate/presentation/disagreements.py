@@ -5,7 +5,8 @@ People soon ignore marks that are often wrong, so only certain cases are marked:
 - An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
 - Each text is compared as a whole: if one of its amounts is in the plan, the others are ignored.
 - An amount that a step moves is marked if the texts and the summary name only other amounts.
-- The request is the only text that the planner did not write: what it names is compared with the steps.
+- The request is the only text that the planner did not write: its amounts, addresses and hosts are compared
+  with the steps.
 - Amounts that a step takes from an earlier one are not known yet, so such plans get no marks of amounts.
 
     >>> from plangate.domain.plan import Plan, Step

@@ -253,7 +253,7 @@ def _again(state: RunState) -> str:
 
 
 def _later(state: RunState) -> str:
-    """Return who else may approve, and from when."""
+    """Return the other roles that may approve later, and their times."""
     return "".join(f" For {one.role}, {one}." for one in state.reliefs)
 
 

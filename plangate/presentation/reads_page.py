@@ -1,4 +1,4 @@
-"""Show what the planner read while it drafted: approvers see what the planner saw."""
+"""Show what the planner read while it drafted, so that approvers see the same."""
 
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted

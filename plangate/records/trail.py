@@ -106,7 +106,7 @@ class OpenTrail:
         return self._closed
 
     def reserve(self, rows: Sequence[Reservation], plan: str, now: datetime) -> None:
-        """Reserve what the steps of a plan add to sums over time; from now on the rows follow the trail."""
+        """Reserve the amounts of a plan's steps in sums over time; from now on the rows follow the trail."""
         reserve(self.connection, rows, run=self.workflow_id, plan=plan, now=now)
         self._reserves = True
 
@@ -364,7 +364,7 @@ def read_intact_trails(
 def _damage(
     workflow_id: str, entries: Sequence[AuditEntry], number: int, last_hash: str
 ) -> TrailDamaged | None:
-    """Return what is wrong with the links of a trail, whose last entry has this number and hash."""
+    """Return the fault in the links of a trail, whose last entry has this number and hash."""
     broken = next(broken_links(workflow_id, entries), None)
     last = entries[-1].hash if entries else FIRST_HASH
     if broken is None and (len(entries), last) != (number, last_hash):

@@ -166,7 +166,7 @@ def with_enrolments(
 
 
 def enrolment_in(people: People, statement: KeyStatement, installation: str | None = None) -> Enrolment:
-    """Return what a token proves, given the list of people with the keys enrolled before.
+    """Return the change that a token proves, given the list of people with the keys enrolled before.
 
     Raises:
         ValueError: it proves no change, or none in this installation; the message says why.

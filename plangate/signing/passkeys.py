@@ -1,7 +1,7 @@
 """Write and verify tokens signed by a passkey: ``passkey.CLAIMS.ASSERTION``, both parts base64url.
 
 CLAIMS is the canonical JSON (RFC 8785) of the claims, and the challenge that the passkey signs is the SHA-256
-of exactly these bytes. ASSERTION is the canonical JSON of what the browser returned (`Assertion`). One
+of exactly these bytes. ASSERTION is the canonical JSON of the browser's result (`Assertion`). One
 assertion may approve several plans: ``passkey.CLAIMS.LIST.ASSERTION``, whose challenge is the SHA-256 of LIST
 (`plangate.signing.batches`). Anyone who has the passkey's public key can verify the token, without Plangate
 and without the server that asked for it:
@@ -43,7 +43,7 @@ _LONGEST_NAMED: Final = 80
 
 
 class Assertion(Typed):
-    """What a browser returned for a challenge; each part as base64url.
+    """A browser's result for a challenge; each part as base64url.
 
     Attributes:
         credential_id: the passkey of the authenticator that signed; not covered by the signature.

@@ -51,7 +51,7 @@ class TolerantPayloadConverter(CompositePayloadConverter):
     def _value(self, payload: Payload) -> Any:
         try:
             return super().from_payloads([payload])[0]
-        except Exception:  # noqa: BLE001  whatever a converter raises
+        except Exception:  # noqa: BLE001  a converter may raise anything
             return Undecodable(payload.metadata.get("encoding", b"no encoding").decode(errors="replace"))
 
 

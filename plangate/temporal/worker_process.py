@@ -1,4 +1,4 @@
-"""Run a worker in a process: stop on a signal, finish what is running, and end in time."""
+"""Run a worker in a process: stop on a signal, finish running work, and end in time."""
 
 import asyncio
 import gc

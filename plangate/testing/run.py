@@ -69,7 +69,7 @@ class Run:
 
     @property
     def plan(self) -> Plan | None:
-        """The newest plan, including what its tools added."""
+        """The newest plan, including the additions of its tools."""
         return self.status.plan
 
     @property
@@ -147,8 +147,8 @@ class Run:
     def pass_time(self, **duration: float) -> None:
         """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
-        Whatever is due in that time happens: a review expires, a held run is aborted. For a run that has
-        ended, that is only the look-up of its accepted effects.
+        Everything that is due in that time happens: a review expires, a held run is aborted. For a run that
+        has ended, that is only the look-up of its accepted effects.
 
         Args:
             duration: the arguments of `datetime.timedelta`.
@@ -177,7 +177,7 @@ class Run:
     async def _rest(self) -> None:
         try:
             async with asyncio.timeout(_PATIENCE):
-                while (await self._client.status(self.id)).state not in _AT_REST:  # noqa: ASYNC110  elsewhere
+                while (await self._client.status(self.id)).state not in _AT_REST:  # noqa: ASYNC110  it polls
                     await asyncio.sleep(_PAUSE)
         except TimeoutError:
             status = await self._client.status(self.id)

@@ -157,7 +157,7 @@ class ToolFunction(Generic[P, R]):
             identifying=self._identifying,
         )
 
-    def from_settings(self, settings: Settings | None = None) -> FunctionTool:  # noqa: ARG002  as every tool
+    def from_settings(self, settings: Settings | None = None) -> FunctionTool:  # noqa: ARG002  the protocol
         """Build the tool; the function reads its own settings."""
         act = Attached(self._function, dict.fromkeys(self._arguments.model_fields))
         if self._wants_key:

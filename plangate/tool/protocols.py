@@ -120,7 +120,7 @@ class ToolClass(Protocol):
 
 @runtime_checkable
 class Previews(Protocol):
-    """A tool with a preview of what a call will do."""
+    """A tool with a preview of the effect of a call."""
 
     def preview(self, arguments: Any, observation: JsonValue) -> str:
         """Return one plain sentence with the actual values; ``observation`` is what `observe` returned."""
@@ -167,7 +167,7 @@ class ObservesBy(Protocol):
 
 @runtime_checkable
 class SeesItsEffect(Protocol):
-    """A tool that recognises its effect in what it observes, such as a URL that is gone after a DELETE."""
+    """A tool that recognises its effect in an observation, such as a URL that is gone after a DELETE."""
 
     def effect_seen(self, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
         """Return the receipt if ``now`` certainly shows the call's effect, else None.
@@ -193,7 +193,7 @@ class Configured(Protocol):
     """A tool that requires some setting."""
 
     def lacks(self) -> str | None:
-        """Return what is missing, naming the setting, or None.
+        """Return the missing setting or library in words, or None.
 
         A tool that lacks something is not offered to the planner, and plans that name it are refused.
         """
@@ -204,7 +204,7 @@ class Advises(Protocol):
     """A tool whose settings matter to the planner."""
 
     def advice(self) -> str:
-        """Return what the planner needs to know besides the description, such as the allowed hosts.
+        """Return information for the planner in addition to the description, such as the allowed hosts.
 
         This is not part of the definition: a plan stays valid when an operator allows one more host.
         """
@@ -302,7 +302,7 @@ def same_observation(seen: JsonValue, now: JsonValue) -> bool:
 
 
 def lacks_of(tool: Tool) -> str:
-    """Return what a tool lacks, naming the setting; empty if it lacks nothing."""
+    """Return the setting or library that a tool lacks, in words; empty if it lacks nothing."""
     if not isinstance(tool, Configured):
         return ""
     try:

@@ -57,7 +57,7 @@ def receipt_of(returned: Any) -> Receipt:
         if not isinstance(details, dict):
             details = {"result": details}
         return _kept(in_words(details) or "done", details)
-    except Exception:  # noqa: BLE001  a value's own code failed: the effect has happened all the same
+    except Exception:  # noqa: BLE001  a value's own code failed, but the effect has happened
         return Receipt(summary=f"done; what was returned ({type(returned).__name__}) cannot be kept")
 
 

@@ -56,7 +56,7 @@ class Calls:
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    called = getattr(type(function), "__call__", None)  # noqa: B004  of its class, not of itself
+    called = getattr(type(function), "__call__", None)  # noqa: B004  on the class
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
 
 

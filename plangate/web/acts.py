@@ -38,8 +38,8 @@ class Acts:
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.
         can_strike: whether steps can be struck.
-        cooling_until: until when no step begins, if the visitor can still take their approval back.
-        begins_at: until when no step begins, for other visitors.
+        cooling_until: the earliest beginning of a step, if the visitor can still take their approval back.
+        begins_at: the earliest beginning of a step, for other visitors.
         comment: the comment that was typed.
         is_one_of_many: whether the plan may be approved together with others, once it is opened.
         files_had: the hashes of the files that the visitor has downloaded, or opened on their own.

@@ -68,7 +68,7 @@ class FormField:
         choices: the possible values, each with its text, if it is chosen from a list.
         blank: the meaning of an empty field.
         before: the value in the plan; None if it is absent.
-        fault: what is wrong with it; empty if no fault is known.
+        fault: its fault; empty if no fault is known.
     """
 
     name: str

@@ -46,7 +46,7 @@ from plangate.web.sight import Sight
 _NOT_FOUND_STEP: Final = 0.25
 """In seconds; 'not found' is returned after a multiple of this time, whether or not a hidden run exists."""
 _ANSWERS_WITHIN: Final = timedelta(seconds=1.5)
-"""How long a page waits for a worker before it shows what is recorded."""
+"""How long a page waits for a worker before it shows the recorded state."""
 _LONGEST_ID: Final = 80
 
 
@@ -156,7 +156,7 @@ class Gate:
             raise NotAnswered(f"It could not be recorded that you look at this: {answer.reason}.")
 
     async def sight(self, identified: Identified) -> Sight:
-        """Return what a person may see.
+        """Return the rights of a person to see runs.
 
         Raises:
             RecordsUnavailable: the database does not answer.
@@ -165,7 +165,7 @@ class Gate:
         return Sight(identified.approver, narrows_seeing(policy), roles_that_see(policy))
 
     async def delegation_rules(self) -> DelegationRules:
-        """Return what people may lend under the policy that a worker recorded last.
+        """Return the roles that people may lend under the policy that a worker recorded last.
 
         Raises:
             RecordsUnavailable: the database does not answer.

@@ -36,7 +36,7 @@ lines = Table(
     Column("authors", Text, nullable=False),
     Column("approved_by", Text, nullable=False),
     Column("needs", Integer),
-    # The other roles that may approve, and from when, as JSON.
+    # The other roles that may approve later, with their times, as JSON.
     Column("reliefs", Text, nullable=False),
     # All searchable text, case-folded; the last column, because lists do not read it.
     Column("text", Text, nullable=False),

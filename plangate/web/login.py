@@ -147,7 +147,7 @@ class Login:
             begun = await client.create_authorization_url(self._return)
         except LoginRefused:
             raise
-        except Exception as error:  # noqa: BLE001  whatever a provider sends: a refusal, never a 500
+        except Exception as error:  # noqa: BLE001  a refusal, not a 500
             raise self._refused("login.away", error) from None
         browser = browser or secrets.token_urlsafe(_TOKEN_BYTES)
         row = {
@@ -189,7 +189,7 @@ class Login:
             known = await self._with_claim(client, token, dict(claims))
         except LoginRefused:
             raise
-        except Exception as error:  # noqa: BLE001  forged, expired, missing, malformed: a refusal, never a 500
+        except Exception as error:  # noqa: BLE001  a bad token is a refusal, not a 500
             raise self._refused("login.not_proven", error) from None
         return FinishedLogin(known, next_page)
 
@@ -200,7 +200,7 @@ class Login:
             if "end_session_endpoint" not in client.server_metadata:
                 return None
             out = await client.create_logout_url(client_id=self.provider.client_id)
-        except Exception as error:  # noqa: BLE001  whatever a provider sends: the person is signed out here
+        except Exception as error:  # noqa: BLE001  the person is signed out here anyway
             self._refused("login.away", error)
             return None
         return str(out["url"])

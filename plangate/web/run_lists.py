@@ -109,7 +109,7 @@ class Line:
         more: how many further steps there are.
         held_step: the number of the held step; 0 if the run is not held.
         unlike: the steps that its state leaves out.
-        waits_until: until when it waits for its next step to be allowed.
+        waits_until: the end of its wait for the next step.
         is_approved: whether anyone has approved it; a plan that needs no approval runs without one.
     """
 

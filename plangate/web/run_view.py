@@ -131,7 +131,7 @@ class Times:
 
     Attributes:
         first: its earliest start, while it is in review; None if it can begin immediately.
-        waits_until: until when the approved plan waits; None if it does not wait.
+        waits_until: the end of the approved plan's wait; None if it does not wait.
         is_never: whether no time is left to begin.
         windows: each window's name and its times.
         freezes: each freeze's name and its times.

@@ -159,7 +159,7 @@ async def test_tls_to_a_server_without_it_is_told_without_the_secret(settings, m
     ],
 )
 def test_each_refusal_has_its_meaning(error, sentence):
-    assert sentence in str(connection._explained("there", error))  # noqa: SLF001  its table; no server here refuses so
+    assert sentence in str(connection._explained("there", error))  # noqa: SLF001  no server here refuses in this way
 
 
 async def test_a_lazy_client_sends_no_request(settings, monkeypatch):

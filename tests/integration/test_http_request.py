@@ -338,7 +338,7 @@ async def test_the_machines_resolver_is_asked_by_default():
     ids=str,
 )
 async def test_a_client_that_makes_another_request_of_it_sends_nothing(monkeypatch, change):
-    compose = http_exchange._request  # noqa: SLF001  a client that composes it otherwise stands in
+    compose = http_exchange._request  # noqa: SLF001  stands in for a client that composes it differently
 
     def composed(call: Call, place: Place, address: str) -> httpcore.Request:
         made = compose(call, place, address)

@@ -33,7 +33,7 @@ class OrderArguments(ToolArguments):
 
 
 class RefundArguments(ToolArguments):
-    """Money back."""
+    """A refund."""
 
     amount: float
     fee: int | None = None

@@ -253,7 +253,7 @@ def test_multiples_are_those_of_decimal_numbers(count: int, digits: int, places:
         if Decimal(repr(float(text))) != value:
             continue  # no JSON number: it has too many digits
         sent = f'{{"amount": {text}}}'
-        assert (pay._note(json.loads(sent)) == "") is is_one  # noqa: SLF001  what a receipt says of an answer
+        assert (pay._note(json.loads(sent)) == "") is is_one  # noqa: SLF001  the receipt's text for an answer
         if is_one:
             pay.declaration.arguments.model_validate_json(sent)
         else:

@@ -183,7 +183,7 @@ def test_the_definition_is_the_same_in_every_process() -> None:
 
 
 @tool
-def order(  # noqa: PLR0917  as tools have them
+def order(  # noqa: PLR0917  the arguments of the tool
     lines: list[Line],
     due: datetime,
     price: Decimal,

@@ -353,7 +353,7 @@ async def test_a_step_that_is_withdrawn_before_its_turn_never_begins(
     async with gate.worker():
         status = await gate.in_review("one")
         # The receipt of another step waits.
-        with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no other seam
+        with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no public way
             await gate.decide(status)
             await gate.api.withdraw(status.workflow_id, "not now")
             await asyncio.sleep(2.2)  # a heartbeat tells the worker

@@ -109,7 +109,7 @@ class AgentPlanner(FunctionPlanner):
             await self._made(client, Brief(request=""), self._trial)
         except PlangateError:
             raise
-        except Exception as error:  # noqa: BLE001  whatever the function does
+        except Exception as error:  # noqa: BLE001  the function may raise anything
             _log.exception("The planner failed.", action="planner_failed")
             self._refuse(f"it failed ({type(error).__name__}: {error}); fix it.")
 

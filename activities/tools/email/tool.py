@@ -157,7 +157,7 @@ class SendEmail:
         arguments: SendEmailArguments,  # noqa: ARG002  the observation names the files
         seen: JsonValue,
         now: JsonValue,
-        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes what is stored
+        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes the stored files
     ) -> bool:
         """Return whether all attachments that were approved are still stored."""
         return same_observation(seen, now)

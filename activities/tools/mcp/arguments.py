@@ -110,7 +110,7 @@ def _checker(validator: Any, work: "_Work") -> Callable[[Any], Iterator[Fault]]:
                 yield _fault(error)
         except _TooMuch:
             yield (), TOO_MUCH
-        except Exception as error:  # noqa: BLE001  the schema is foreign: what it cannot check, it forbids
+        except Exception as error:  # noqa: BLE001  a failed check counts as a fault
             yield (), f"cannot be checked by the server's schema ({type(error).__name__})"
 
     return check
@@ -124,7 +124,7 @@ def _filler(validator: Any, work: "_Work") -> Callable[[Any], Any]:
             return bool(validator.evolve(schema=part).is_valid(value))
         except _TooMuch:
             raise
-        except Exception:  # noqa: BLE001  the schema is foreign: what it cannot check, it forbids
+        except Exception:  # noqa: BLE001  a failed check counts as a fault
             return False
 
     defaults = Defaults(validator.schema, allows, work.spend)

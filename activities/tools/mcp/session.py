@@ -86,7 +86,7 @@ async def list_tools(server: ServerConfig) -> list[Offered]:
         ToolUnavailable: it cannot be started or reached, or does not list them.
     """
 
-    async def work(client: Client, exchange: _Exchange) -> list[Offered]:  # noqa: ARG001  as of a call
+    async def work(client: Client, exchange: _Exchange) -> list[Offered]:  # noqa: ARG001  the same signature
         return await _listed(client)
 
     return await _exchange(server, work)

@@ -106,11 +106,11 @@ class McpTool:
         """Return why the server cannot be used now."""
         return self.away or None
 
-    def objection(self, arguments: SchemaArguments) -> str | None:  # noqa: ARG002  as every tool
-        """Return None, because only a call shows what a server allows."""
+    def objection(self, arguments: SchemaArguments) -> str | None:  # noqa: ARG002  the protocol
+        """Return None, because only a call shows whether a server allows it."""
         return None
 
-    def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  as every tool
+    def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  the protocol
         """Return words such as ``files, an MCP server: write_file with path notes.txt, content "x"``."""
         shown = in_words(arguments.model_dump(mode="json"))
         named = f"{_named(self._server.name)}, an MCP server: {_named(self.offered.name)}"
@@ -133,7 +133,7 @@ class McpTool:
 
     async def find_out(
         self,
-        arguments: SchemaArguments,  # noqa: ARG002  as every tool
+        arguments: SchemaArguments,  # noqa: ARG002  the protocol
         idempotency_key: str,
     ) -> EffectStatus:
         """Return whether the call may be repeated, by the operator's entry."""

@@ -1,7 +1,7 @@
 """The tool `create_payment`: charge a payment method that a customer has saved at Stripe.
 
 The customer is not present to confirm anything, so a payment that needs a confirmation is refused. The undo
-cancels an authorization, and refunds what was captured.
+cancels an authorization, and refunds a captured amount.
 """
 
 from collections.abc import Mapping, Sequence
@@ -116,7 +116,7 @@ class CreatePayment:
         """Return what is missing: the key, or the library."""
         return self._account.lack
 
-    def objection(self, arguments: PaymentArguments) -> str | None:  # noqa: ARG002  the same for all
+    def objection(self, arguments: PaymentArguments) -> str | None:  # noqa: ARG002  the protocol
         """Return None, because no setting forbids a payment."""
         return None
 
@@ -210,7 +210,7 @@ class CreatePayment:
         receipt: Receipt,
         idempotency_key: str,
     ) -> Receipt:
-        """Cancel the payment if it was not captured, or else refund what is left of it."""
+        """Cancel the payment if it was not captured, or else refund the remaining amount."""
         now, key = await self._now(arguments, receipt), stripe_key(idempotency_key)
         payment, status = word(now["id"]), status_of(now)
         if status == CANCELED:

@@ -242,7 +242,7 @@ def misfits(value: Json, expected: Mapping[str, object]) -> list[str]:
 
 
 def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
-    """Check that Stripe did what was requested.
+    """Check that Stripe's result matches the request.
 
     Raises:
         EffectUnknown: its answer names something else.

@@ -93,7 +93,7 @@ class RefundPayment:
         """Return what is missing: the key, or the library."""
         return self._account.lack
 
-    def objection(self, arguments: RefundArguments) -> str | None:  # noqa: ARG002  the same for all
+    def objection(self, arguments: RefundArguments) -> str | None:  # noqa: ARG002  the same signature for all
         """Return None, because no setting forbids a refund."""
         return None
 

@@ -1,4 +1,4 @@
-"""Set up what the demo needs, a server, a ticket desk, an outbox and workers, and remove it afterwards."""
+"""Set up a server, a ticket desk, an outbox and workers for the demo, and remove them afterwards."""
 
 import asyncio
 import fcntl

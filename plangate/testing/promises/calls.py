@@ -67,7 +67,7 @@ class Calls:
             async with limit:
                 with lines or nullcontext():
                     value = await self._value(request)
-        except Exception as error:  # noqa: BLE001  whatever the tool raises
+        except Exception as error:  # noqa: BLE001  the tool may raise anything
             return Ended(how="overdue") if limit.expired() else _raised(error)
         return Ended(how="returned", value=_as_json(value))
 
