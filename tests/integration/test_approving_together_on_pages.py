@@ -1,4 +1,4 @@
-"""Several plans approved at once, as a browser without scripts does it: which may be, and which may not."""
+"""Approve several plans together in a browser without scripts: which may be, and which may not."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

@@ -395,7 +395,7 @@ async def test_a_payment_in_no_final_state_is_undone_later(shop: Shop, status: A
     assert shop.posts() == before
 
 
-# ---- what a status means ------------------------------------------------------------------------
+# ---- the meaning of a status --------------------------------------------------------------------
 
 REFUND_ENDS: Mapping[Any, type] = {"succeeded": Settled, "failed": Reversed, "canceled": Reversed}
 PAYMENT_ENDS: Mapping[Any, type] = {

@@ -231,7 +231,7 @@ class FaultyServer:
     def plan(
         self, fault: Fault, *, method: str | None = None, path: str | None = None, times: int | None = 1
     ) -> None:
-        """Plan ``fault`` for the next requests of this method and beginning of a path; ``times=None``: all."""
+        """Plan ``fault`` for the next requests with this method and path prefix; ``times=None``: for all."""
         with self._lock:
             self._planned.append(_Planned(fault, method, path, times))
 

@@ -41,7 +41,7 @@ class Hostile:
 
 
 def hostile_texts(pattern: str, flags: int = 0) -> Iterator[Hostile]:
-    """Yield texts that repeat the repeatable parts of ``pattern``, alone and in pairs, and then fail to match."""
+    """Yield texts that repeat parts of ``pattern``, alone and in pairs, and then fail to match."""
     tree = _parser.parse(pattern, flags)
     pieces = list(dict.fromkeys(piece for piece in _pieces(tree) if piece))[:_MOST_PIECES]
     begins = ["", *dict.fromkeys(begin for begin in _begins(tree, "") if begin)][:_MOST_BEGINS]
