@@ -355,7 +355,7 @@ class StepAttempt:
         Nothing is claimed if the trail of stops cannot be read.
 
         Raises:
-            StepStopped: a stop makes the step wait, by the trail of stops as of this transaction.
+            StepStopped: a stop makes the step wait, according to the trail of stops in this transaction.
         """
         task = self._task
         has_left = _has_left_the_execution(state, task.fingerprint) and not trail.is_closed
@@ -471,10 +471,10 @@ class StepAttempt:
             raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
 
     def _wait_while_it_is_too_early(self, state: RunState) -> None:
-        """Refuse a step before its time, because the run waited by the server's timer.
+        """Refuse a step before its time, because the run's wait used the server's timer.
 
         Raises:
-            StepTooEarly: its time has not come, by the record.
+            StepTooEarly: its time has not come according to the record.
         """
         now = self._clock.now()
         first = state.waits_until(now)

@@ -164,7 +164,7 @@ class Settling:
         assert until is not None
         try:
             found = await self._ask(state, number)
-        except Exception as error:  # noqa: BLE001  an author may raise anything; it is repeated
+        except Exception as error:  # noqa: BLE001  any error leads to another look-up
             _log.warning(
                 "A tool could not say how an accepted effect ended; it is asked again.",
                 action="look_up",

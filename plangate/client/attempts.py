@@ -1,6 +1,6 @@
 """The attempts of a run's activities: their number, the last error, and the time of the next one.
 
-A workflow does not see the attempts of its activities, nor that an operator paused one. The Temporal server
+A workflow has no access to the attempts of its activities, or to their pauses. The Temporal server
 does, and describes them to clients.
 """
 

@@ -389,7 +389,7 @@ class Client:
         return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
-        """Return the stops in force: by a worker, else by the records.
+        """Return the stops in force: from a worker, else from the records.
 
         Raises:
             NotAnswered: no worker runs, and there are no records here.
@@ -521,7 +521,7 @@ class Client:
             return None
 
     def _made_elsewhere(self, status: Status) -> str | None:
-        """Return an objection if the plan names another installation than the records of this run."""
+        """Return an objection if plan and records of this run name different installations."""
         if self._database is None or status.installation is None:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):

@@ -486,7 +486,7 @@ def covered(
 ) -> int:
     """Return how many of the demanded approvals these people give, under the best assignment.
 
-    Each approver counts once; each person in whose name they act counts once, too; the requester and authors,
+    Each approver counts once; each person in whose name they act also counts once; the requester and authors,
     who are ``barred``, never count, and a decision with less assurance than required does not count. After
     ``most_looks`` at people and roles the best assignment found so far is returned, which is never too many.
     """

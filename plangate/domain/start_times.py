@@ -15,7 +15,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
 
 AFTER_DEADLINE: Final = timedelta(days=35)
-"""How long after a review's deadline start times are worked out."""
+"""How long after a review's deadline start times are computed."""
 LATEST_FIRST: Final = timedelta(days=370)
 """How long the first start time may be after the review, or after the earliest start that the plan names."""
 MOST_SPANS: Final = 1_000
@@ -84,7 +84,7 @@ class Beginning(Frozen):
 
 
 class Search(NamedTuple):
-    """The time for which start times are worked out.
+    """The time for which start times are computed.
 
     Attributes:
         begin: when a step could begin at the earliest.
@@ -102,7 +102,7 @@ class Search(NamedTuple):
 def search_of(
     began: datetime, deadline: datetime, not_before: datetime | None, cooling_seconds: int | None
 ) -> Search:
-    """Return the time for which a plan's start times are worked out.
+    """Return the time for which a plan's start times are computed.
 
     Args:
         began: when the review begins.

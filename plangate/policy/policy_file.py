@@ -2,7 +2,7 @@
 
 A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition is
 neither true nor false for a step, a rule that demands approvals matches and a rule without needs does not. A
-resolve rule matches then, too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`); a
+resolve rule then also matches, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`); a
 see rule also matches, and can only narrow who may see the run.
 """
 

@@ -220,7 +220,7 @@ async def _launch(files: ServerFiles, command: list[str]) -> None:
     with opened(files.pid, os.O_RDWR | os.O_CREAT) as file, files.log.open("ab") as log:
         await lock(file, fcntl.LOCK_EX)
         os.ftruncate(file, 0)
-        subprocess.run(  # noqa: ASYNC221, S603 - the shell ends at once
+        subprocess.run(  # noqa: ASYNC221, S603 - the shell ends immediately
             ["/bin/sh", "-c", _LAUNCH, str(files.pid), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -65,7 +65,7 @@ def named_tools(names: Iterable[str]) -> list[Found]:
 
 
 def look_here() -> None:
-    """Let Python find modules in the working directory, too."""
+    """Let Python also find modules in the working directory."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # last, so that no module here shadows a package

@@ -49,7 +49,7 @@ def json_answer(
 
     Raises:
         ToolUnavailable: nothing happened: no connection was made, or the answer is 429.
-        ToolRefused: nothing happened: the answer is another 4xx than 408 and 409; its reason is quoted.
+        ToolRefused: nothing happened: the answer is any other 4xx except 408 and 409; its reason is quoted.
         EffectUnknown: it may have happened: any other failure.
     """
     import httpx2  # noqa: PLC0415  the command line imports this module too
