@@ -279,7 +279,7 @@ class Settings(BaseSettings):
     @field_validator("oidc_issuer")
     @classmethod
     def _issuer(cls, value: str | None) -> str | None:
-        """Check a provider's address: https, except on this machine, because the provider identifies people."""
+        """Check a provider's address: it identifies people, so it must be https except on this machine."""
         parts = urlsplit(value or "https://none")
         if parts.query or parts.fragment or parts.username is not None or not parts.hostname:
             raise ValueError("must be an address, without user, query and fragment")

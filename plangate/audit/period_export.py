@@ -30,7 +30,7 @@ class PeriodExport:
     """The entries of a period in the records, as far as they are sealed now.
 
     Args:
-        connection: to the records, in one transaction.
+        connection: a connection to the records, in one transaction.
         since: the beginning of the period.
         until: its end (exclusive).
 

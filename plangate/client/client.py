@@ -71,12 +71,12 @@ from plangate.temporal.connection import connect
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
 
 _log = structlog.get_logger(__name__)
-_PAUSE: Final = 1.0  # seconds, until an unavailable server is asked again
+_PAUSE: Final = 1.0  # seconds until an unavailable server is queried again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
-# A run tries for three seconds to record a decision, then answers with what prevents it.
+# A run tries for three seconds to record a decision, then answers with the reason of the failure.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
 _NO_WORKER: Final = (
-    RPCStatusCode.CANCELLED,  # at the time limit of the query
+    RPCStatusCode.CANCELLED,  # the query reached its time limit
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.FAILED_PRECONDITION,  # the server has not seen a worker recently
 )
@@ -88,7 +88,7 @@ class Client:
     `connect` opens one with the settings; the constructor takes open connections.
 
     Args:
-        client: connected to the namespace in which the workers run.
+        client: a client of the namespace in which the workers run.
         task_queue: the workers' task queue.
         database: the records, opened for reading; None if they cannot be reached from here.
         unpause_command: returns the command that a status shows for a paused step or draft.
@@ -173,7 +173,7 @@ class Client:
         Args:
             workflow_id: the run.
             decision: the decision.
-            update_id: names this decision, so that it has one verdict if it is sent again.
+            update_id: the id of this decision, so that it has one verdict if it is sent again.
 
         Raises:
             NotAnswered: the worker that took it could not answer.
@@ -202,7 +202,7 @@ class Client:
     async def edit(
         self, status: Status, new_plan: ProposedPlan, *, by: str, comment: str = ""
     ) -> DecisionAnswer | None:
-        """Replace the plan of ``status`` with a new one; return the same as `decide`.
+        """Replace the plan of ``status`` with a new one; return the result as `decide` does.
 
         ``by`` becomes an author of the new plan, which another person must approve.
 
@@ -216,7 +216,7 @@ class Client:
     async def resolve(
         self, status: Status, resolution: Resolution, *, by: str, comment: str = ""
     ) -> DecisionAnswer | None:
-        """Resolve the held step of ``status``; return the same as `decide`.
+        """Resolve the held step of ``status``; return the result as `decide` does.
 
         ``comment`` is needed for ``skip`` (the reason) and ``mark_done`` (the evidence).
 
@@ -464,7 +464,7 @@ class Client:
         except StatusContradicts:
             return True
         except RecordsUnavailable:
-            return False  # the worker asks again, before anything is drafted
+            return False  # the worker repeats this check before it drafts
 
     def _recorded(self, workflow_id: str) -> Status | None:
         return None if self._database is None else status_on_record(self._database, workflow_id)

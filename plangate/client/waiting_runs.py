@@ -53,7 +53,7 @@ async def waiting_runs(
     """Return one page of the runs that wait for a person.
 
     Args:
-        client: connected to their namespace.
+        client: a client of their namespace.
         database: the records; None if there are none here.
         ask: returns the status of a run without records; None if that cannot be known.
         wanted: which of them, and in which order.

@@ -28,7 +28,7 @@ class Before(Frozen):
         fingerprint: the fingerprint of the replaced plan.
         summary: None if the newest plan has the same.
         not_before: None if the newest plan has the same; empty if this one had none.
-        steps: in order; a number stands for the equal step of the newest plan.
+        steps: its steps in order; a number stands for the equal step of the newest plan.
         reads: None if the newest plan has the same.
     """
 

@@ -106,7 +106,7 @@ class ToolDeclaration:
 
     Attributes:
         name: the value of a step's ``tool``.
-        description: for the model and for people, one or two sentences.
+        description: one or two sentences for the model and for people.
         arguments: the model that validates a step's arguments.
         retry_safety: how it stays safe to retry.
         seconds: the time limit of one act, after which the act is cancelled and `find_out` is called.

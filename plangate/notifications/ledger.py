@@ -146,7 +146,7 @@ class Ledger:
         return self._renewed is not None and elapsed() - self._renewed < left
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Notify the operators of a trouble, once a day for each text; any thread may call it.
+        """Notify the operators of a problem, once a day for each text; any thread may call it.
 
         Args:
             what: names the trouble, such as ``sealing``.

@@ -37,7 +37,7 @@ class Facts(Frozen):
     """The facts that a notice may contain, and no others; each channel writes them in its own form.
 
     Attributes:
-        workflow_id: the run; empty for a trouble of the installation.
+        workflow_id: the run; empty for a problem of the installation.
         revision: the revision of the plan, from 1; 0 before the first.
         tools: the plan's tools in order, each once, with the number of its steps.
         requester: the requester.
@@ -116,7 +116,7 @@ class Sending(Frozen):
     Attributes:
         zone: the reader's time zone, an IANA name.
         is_repeat: whether an earlier attempt, whose result is not recorded, may have arrived already.
-        message_id: the same for each attempt of the same message.
+        message_id: an id that is the same for each attempt of the message.
     """
 
     address: str
@@ -139,7 +139,7 @@ class Attempted(Frozen):
     """The result of one attempt.
 
     Attributes:
-        reason: in Plangate's words, without secrets.
+        reason: the reason, in Plangate's words, without secrets.
         retry_at: when to try again, if the server named a time.
         is_in_doubt: whether the message may have arrived, which makes the next attempt a repeat.
     """

@@ -60,7 +60,7 @@ class Notifier:
         self._last_error = ""
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Notify the operators of a trouble: see `Ledger.report_trouble`."""
+        """Notify the operators of a problem: see `Ledger.report_trouble`."""
         self._ledger.report_trouble(what, happened)
 
     async def keep_notifying(self) -> None:

@@ -160,7 +160,7 @@ def _newest(notices: Sequence[Notice]) -> list[Notice]:
 
 
 def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
-    """Return one line of a digest, with its link; a trouble of the installation is shown whole."""
+    """Return one line of a digest, with its link; a problem of the installation is shown whole."""
     if not notice.facts.workflow_id:
         return _part(notice, zone, now, lengths)
     said = f"{subject_of(notice, zone, now)}."

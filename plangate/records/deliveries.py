@@ -86,7 +86,7 @@ def due_now(
     If one is due for an address, this includes those that wait to be combined with it.
 
     Args:
-        connection: to the records.
+        connection: a connection to the records.
         now: the time.
         busy: addresses to which a message is being sent; their deliveries wait.
         full: schemes whose deliveries wait, because enough messages to them are being sent.

@@ -115,8 +115,8 @@ def bring_up_to_date(
     gets its newest facts and time, and goes to the person's current addresses.
 
     Args:
-        connection: to the records.
-        wanted: for each run its notices, and the end of their retention; None while the run is open.
+        connection: a connection to the records.
+        wanted: the notices of each run, and the end of their retention; None while the run is open.
         addresses_of: the addresses of a person.
         entering: when the notices are sent.
     """

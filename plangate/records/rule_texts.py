@@ -188,7 +188,7 @@ def listed_and_lent(
     """Return the list of people with the lent roles that count now.
 
     Args:
-        connection: to the records.
+        connection: a connection to the records.
         listed: the list in the file.
         rules: the roles that the worker's policy lets people lend.
         seen: the delegations when they were last read.

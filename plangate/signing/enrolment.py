@@ -70,7 +70,7 @@ def enrolment_claims(
     Args:
         action: whether to confirm or to revoke the key.
         person: the owner of the key.
-        key: to confirm it, the public key as it is typed; to revoke it, its thumbprint.
+        key: the public key, as typed, to confirm it; its thumbprint to revoke it.
         by: the signer.
         audience: the installation and namespace for which it is signed.
         at: when it is signed.

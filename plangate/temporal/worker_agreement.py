@@ -138,7 +138,7 @@ class WorkerAgreement:
     """Compares this worker with the others of its task queue.
 
     Args:
-        client: connected to the worker's namespace.
+        client: a client of the worker's namespace.
         database: the records.
         facts: returns the rules and tools that this worker uses now.
         record_rules: records the rules that this worker judges by, if the trail of rules has others.

@@ -64,7 +64,7 @@ class Money:
     """The amounts that steps move, as written there.
 
     Attributes:
-        sums: for each currency, the sum and the number of amounts.
+        sums: the sum and the number of amounts for each currency.
         without: how many steps have no amount with a currency.
     """
 

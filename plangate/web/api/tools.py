@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1", tags=["tools"], responses=RESPONSES)
 
 
 class ToolSeen(Frozen):
-    """A tool that a plan has.
+    """A tool in a plan.
 
     Attributes:
         name: the tool's name.
