@@ -1,7 +1,7 @@
 """Reserve the amounts that a plan adds to sums over time, or report that it needs more approvals.
 
 This happens with the claim of a step, in its transaction, under a lock that all claims of these tools take. A
-plan with reservations is not judged again, because later plans were judged by these.
+plan with reservations is not judged again, because later plans were judged by its reservations.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

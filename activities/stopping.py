@@ -140,7 +140,7 @@ class Stopping:
         def verdict(stops: StandingStops, known: Identified) -> StopDecided:
             return judge(stops, arrival, known, by)
 
-        # Ahead of the steps that wait for their turn, because the order is meant to stop those.
+        # Ahead of the steps that wait for their turn, because the order should stop those steps.
         return await self._records.write(
             lambda connection: enter_order(connection, arrival, sender, verdict), receipt=True
         )

@@ -76,7 +76,7 @@ class Note:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Approve four runs in each round, and kill the worker at a moment of one of them."""
+    """Approve four runs in each round, and kill the worker at a moment of one run."""
     local = McpServer(stage.folder / "local", list(_TOOLS))
     with over_http(stage.folder / "remote", list(_TOOLS)) as remote:
         trusted = {"plangate": {"retry_safety": {"note_keyed": "vendor_key"}}}

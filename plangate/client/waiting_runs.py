@@ -56,7 +56,7 @@ async def waiting_runs(
         client: a client of their namespace.
         database: the records; None if there are none here.
         ask: returns the status of a run without records; None if that cannot be known.
-        wanted: which of them, and in which order.
+        wanted: the filters, the order and the page.
 
     Raises:
         RPCError: the server does not answer.

@@ -122,7 +122,7 @@ class Calendar(Frozen):
     def facts(self, begin: datetime, until: datetime) -> Facts:
         """Return the facts for this time, and for one day before and after it."""
         first, last = begin - _DAY, until + _DAY
-        # The years overlap by some days, because a zone may change its offset in these.
+        # The years overlap by some days, because a zone may change its offset on these days.
         years = (offsets_of(self.zone, year) for year in range(first.year, last.year + 1))
         known = self.offsets or tuple(sorted({one for year in years for one in year}, key=_since))
         running = [one for one in known if one.since <= last]

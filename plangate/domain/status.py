@@ -130,7 +130,7 @@ class StepStatus(Frozen):
 class Unrecorded(Frozen):
     """What cannot be recorded now, and why.
 
-    ``decisions`` counts those without a verdict, and ``oldest`` has the first few of them. ``outcome`` says
+    ``decisions`` counts those without a verdict, and ``oldest`` has the first few. ``outcome`` says
     whether the outcome waits to be recorded.
     """
 

@@ -42,7 +42,7 @@ class Look:
     Attributes:
         followed: the runs to bring up to date.
         heads: the head hashes of the runs that changed.
-        checkpoint: the checkpoint that is reached once these are entered; None if more runs moved.
+        checkpoint: the checkpoint that is reached once these runs are entered; None if more runs moved.
         swept_to: the last open run that was checked against the current audience; None if all were.
         is_sweeping: whether this look continues the sweep.
         damaged: the runs whose trail is damaged, or cannot be read, each with the reason.

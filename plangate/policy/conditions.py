@@ -3,8 +3,8 @@
 A condition is evaluated on the variables of `plangate.policy.policy_input` and is true or false. If it is
 neither (a missing field, a wrong type), `Condition.holds` raises `Unclear`, and the policy decides.
 
-The library reports which variables and functions a condition uses, but not which fields of them, and offers
-no syntax tree. Regular expressions that need linear time therefore find the fields (decision 0041).
+The library reports which variables and functions a condition uses, but not which fields of the variables, and
+offers no syntax tree. Regular expressions that need linear time therefore find the fields (decision 0041).
 """
 
 import re

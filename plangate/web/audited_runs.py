@@ -1,4 +1,4 @@
-"""List recorded runs for an auditor, filtered, a page at a time or all of them."""
+"""List recorded runs for an auditor, filtered, by page or completely."""
 
 import asyncio
 import csv

@@ -94,7 +94,7 @@ class RunIndex:
             return list(connection.execute(query))
 
     def rows(self, query: Select[Any]) -> Iterator[Row[Any]]:
-        """Yield the rows of a query over the index, without holding all of them."""
+        """Yield the rows of a query over the index, without keeping all in memory."""
         with self._engine.connect() as connection:
             yield from connection.execution_options(yield_per=AT_ONCE).execute(query)
 

@@ -1,6 +1,6 @@
 """The demo's ticket desk: a small HTTP service of a third party, which counts its calls.
 
-It honours ``Idempotency-Key`` as such services do: the same key gets the same ticket, and no second one.
+It honours ``Idempotency-Key`` as such services do: the same key always gets the same ticket.
 """
 
 import json

@@ -141,7 +141,7 @@ def _code_of(module: ModuleType) -> str:
 
 
 class _Lines:
-    """Counts the lines of the tool's code as they run, in each thread, and dies at the requested one."""
+    """Counts the lines of the tool's code as they run, in each thread, and kills at the requested one."""
 
     def __init__(self, code: str, request: Request, die: Die) -> None:
         self.count = 0
