@@ -37,7 +37,7 @@ YearlyDay = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|
 Span = tuple[datetime, datetime]
 """From one moment up to another, excluding the latter."""
 _Period = tuple[datetime, datetime, timedelta]
-"""A span as above, with how far the clocks are ahead of UTC in it."""
+"""A span as above, with the offset of the clocks from UTC during it."""
 
 
 class Hours(Frozen):
@@ -60,7 +60,7 @@ _WHOLE_DAY: Final = (Hours(begin=time(), end=time()),)
 
 
 class Offset(Frozen):
-    """How far the clocks of a zone are ahead of UTC from one moment on."""
+    """The offset of the clocks of a zone from UTC, beginning at one moment."""
 
     since: AwareDatetime
     seconds: int = Field(ge=-_FARTHEST, le=_FARTHEST)
@@ -89,8 +89,8 @@ class Calendar(Frozen):
         extra_days: days off on which people work.
         yearly_off: days off of each year, except those that are extra days.
         yearly_extra: extra days of each year, except those that are days off.
-        country: whose public holidays are days off, as ISO 3166 names it; empty for none.
-        region: which part of the country.
+        country: the country whose public holidays are days off, as ISO 3166 names it; empty for none.
+        region: the part of the country.
         holidays: the public holidays, as far as they are known.
         offsets: the offsets of the zone, if they are frozen; empty to ask the zone.
     """

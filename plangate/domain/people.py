@@ -100,7 +100,7 @@ class Enrolment(Frozen):
     """A signed change of a person's keys: not written in the list of people, but proven by it.
 
     Attributes:
-        person: whose key it is, as the list spells the name.
+        person: the owner of the key, as the list spells the name.
         key_id: the thumbprint of the key.
         public: the key, if this confirms it; None if this revokes it.
         by: the signer: an enroller, or for a revocation also the person.

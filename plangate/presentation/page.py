@@ -1,4 +1,4 @@
-"""A neutral page: labelled fields and quoted blocks, in which untrusted text stays in its place.
+"""A neutral page: labelled fields, and quoted blocks that untrusted text cannot leave.
 
 Every row has a margin. Where a terminal folds a row, the rest gets the same margin. Untrusted text, however
 it is padded, therefore cannot reach the left edge and pass for a heading of Plangate.

@@ -147,8 +147,8 @@ class Run:
     def pass_time(self, **duration: float) -> None:
         """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
-        Everything that is due in that time happens: a review expires, a held run is aborted. For a run that
-        has ended, that is only the look-up of its accepted effects.
+        Everything that is due in that time happens: a review expires, a held run is aborted. A run that
+        has ended only looks up its accepted effects.
 
         Args:
             duration: the arguments of `datetime.timedelta`.
