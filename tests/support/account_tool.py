@@ -22,7 +22,7 @@ class Booked(BaseModel):
 
 
 class BookingArguments(ToolArguments):
-    """A line of the account, which may refer to an earlier one by its number."""
+    """A line of the account, which may follow an earlier one by its number."""
 
     text: str
     follows: int | Reference | None = None

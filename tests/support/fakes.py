@@ -17,7 +17,7 @@ AUDIENCE = Audience(installation="5e" * 16, namespace="default")
 
 
 class NoteArguments(ToolArguments):
-    """The text of a note."""
+    """What a note says."""
 
     text: str
 

@@ -48,7 +48,7 @@ _CASE: Final = re.compile(r"(?:ORDER-|case )(\d{4})")
 
 
 class PayArguments(ToolArguments):
-    """The amount, the payee, and the purpose of a payment."""
+    """How much, to whom, and what for."""
 
     to: str
     amount: str

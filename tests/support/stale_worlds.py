@@ -58,7 +58,7 @@ class World:
 
 
 class MoveArguments(ToolArguments):
-    """The distance of a move."""
+    """By how much a thing is moved."""
 
     thing: str
     amount: int

@@ -33,7 +33,7 @@ class OrderArguments(ToolArguments):
 
 
 class RefundArguments(ToolArguments):
-    """A refund."""
+    """Money back."""
 
     amount: float
     fee: int | None = None
