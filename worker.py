@@ -192,7 +192,7 @@ def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
 
 
 def _advised(tool: Tool) -> ToolDeclaration:
-    """Return a tool's declaration, with what the planner has to know about its settings."""
+    """Return a tool's declaration, with the advice for the planner about its settings."""
     declaration = tool.declaration
     if not isinstance(tool, Advises):
         return declaration

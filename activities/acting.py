@@ -25,20 +25,20 @@ from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 
 Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
-"""Says what a tool's answer means now, given the time of the act: whether an effect without a trace is ruled
-out, and whether the other side still remembers the key. Raises `StillBegun` if the effect may still
+"""Returns what a tool's answer means now, given the time of the act: whether an effect without a trace is
+ruled out, and whether the other side still accepts the key. Raises `StillBegun` if the effect may still
 happen."""
 
 Look = Callable[[], Awaitable[Receipt | None]]
-"""Observes again what the step depends on, before a repeat. Returns None if the step may act, or the receipt
-of its effect if that can be seen. Raises `EffectUnknown` if what was approved no longer holds."""
+"""Observes again before an act is repeated. Returns None if the step may act, or the receipt of its effect if
+that can be seen. Raises `EffectUnknown` if the approved observation no longer holds."""
 
 _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
 
 
 class Earlier(StrEnum):
-    """What earlier attempts have shown about an effect.
+    """The state of an effect after earlier attempts.
 
     ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt and a person ``ruled
     out`` that it happened.
@@ -55,7 +55,7 @@ def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
 
 
 async def unobserved() -> None:
-    """Allow the repeat of a step that depends on nothing."""
+    """Allow the repeat of a step without a precondition."""
 
 
 class Undoing:
@@ -98,13 +98,14 @@ async def act_once(
 
     Args:
         tool: acts, or undoes.
-        arguments: in the tool's own model.
+        arguments: the arguments, in the tool's own model.
         key: the idempotency key.
-        earlier: what earlier attempts have shown about the effect.
+        earlier: the state of the effect after earlier attempts.
         unmet: why the precondition does not hold now, if a person ruled the effect out. The tool must not act
             then, but may find that the effect did happen.
-        timed: says what the tool's answer means, by the time since the act.
-        look: observes again before a repeat. For a step whose effect is ruled out, the claim has observed.
+        timed: returns what the tool's answer means, given the time since the act.
+        look: observes again before a repeat. For a step whose effect is ruled out, the claim includes the
+            observation.
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
@@ -127,12 +128,12 @@ async def act_once(
         case Unknown() | Repeatable() if unmet is not None:
             raise EffectUnknown(unmet)
         case Unknown(reason):
-            if earlier is Earlier.RULED_OUT:  # a person has found out what the tool cannot
+            if earlier is Earlier.RULED_OUT:  # a person has ruled the effect out
                 return await _act(tool, arguments, key, timed)
             raise EffectUnknown(reason)
         case DidNotHappen() | NotFound():
-            # Since then, its window may have ended, an approval may have been revoked, or the world may have
-            # changed.
+            # Since then, its window may have ended, an approval may have been revoked, or the observed state
+            # may have changed.
             if earlier is Earlier.BEGUN:
                 said = "An earlier attempt did nothing, so the step begins anew."
                 raise ToolUnavailable(said, after=timedelta())  # no need to wait
@@ -143,7 +144,7 @@ async def act_once(
 
 
 async def _look(look: Look) -> Receipt | None:
-    """Observe again: since the earlier attempt, its own effect or others may have changed the world."""
+    """Observe again, because the earlier attempt or others may have changed the observed state."""
     try:
         return await look()
     except ToolUnavailable as error:
@@ -153,7 +154,7 @@ async def _look(look: Look) -> Receipt | None:
 
 
 async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
-    """Act again although an earlier attempt may have succeeded; a failure now does not rule that out."""
+    """Act again although an earlier attempt may have succeeded; a new failure does not disprove that."""
     try:
         return await _act(tool, arguments, key, timed)
     except ToolUnavailable as error:

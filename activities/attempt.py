@@ -86,7 +86,7 @@ class StepAttempt:
         self._requiring = requiring
         self._heartbeats = heartbeats
         self._clock = ServerClock()
-        # Temporal names the run; the task itself is not trusted for that.
+        # The run's id comes from Temporal, because the task is not trusted.
         self.run = task.run.model_copy(update={"workflow_id": info.workflow_id})
         self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
         self._key = idempotency_key(
@@ -189,7 +189,7 @@ class StepAttempt:
             unmet = precondition(receipts) if is_beginning else None
         except StepUnready as error:
             resolved, unmet = {}, str(error)
-        if unmet is not None and earlier is not Earlier.RULED_OUT:  # otherwise the tool is asked first
+        if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool looks it up first
             return self._append_unready(trail, unmet, found)
         recent = self._reserve(trail, state, {**arguments, **resolved}, people, is_beginning=is_beginning)
         if isinstance(recent, StepResult):
@@ -215,7 +215,7 @@ class StepAttempt:
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
     def wait_if_stopped(self, trail: OpenTrail, stops: StopsSeen) -> StepResult | None:
-        """Return None if no stop prevents the claim; otherwise what `claim` would return.
+        """Return None if no stop prevents the claim; otherwise the result that `claim` would return.
 
         Raises:
             StepStopped: people have stopped every step, or those of this tool.
@@ -323,7 +323,7 @@ class StepAttempt:
         Nothing is claimed if the trail of stops cannot be read.
 
         Raises:
-            StepStopped: a stop makes the step wait, by the trail of stops as of this transaction.
+            StepStopped: a stop makes the step wait, according to the trail of stops in this transaction.
         """
         task = self._task
         has_left = _has_left_the_execution(state, task.fingerprint) and not trail.is_closed
@@ -384,7 +384,7 @@ class StepAttempt:
         *,
         is_beginning: bool,
     ) -> tuple[RecentSum, ...] | StepResult:
-        """Reserve what the plan adds to sums over time, and return the sums that were checked.
+        """Reserve the amounts that the plan adds to sums over time, and return the sums that were checked.
 
         If the plan then needs more than it was approved for, return the reopened review. A step that has
         begun only renews the reservation.
@@ -428,7 +428,7 @@ class StepAttempt:
         """Check that the record allows this step, or its undo, under this idempotency key.
 
         Raises:
-            NotApproved: it does not.
+            NotApproved: the record does not allow it.
         """
         task = self._task
         if task.undo:
@@ -439,10 +439,10 @@ class StepAttempt:
             raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
 
     def _wait_while_it_is_too_early(self, state: RunState) -> None:
-        """Refuse a step before its time, because the run waited by the server's timer.
+        """Refuse a step before its time, because the run's wait used the server's timer.
 
         Raises:
-            StepTooEarly: its time has not come, by the record.
+            StepTooEarly: its time has not come according to the record.
         """
         now = self._clock.now()
         first = state.waits_until(now)
@@ -470,7 +470,7 @@ class StepAttempt:
         return f"An earlier attempt may have done it, and it must not be repeated now. {why}" if why else ""
 
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
-        """Record why the step does not begin. An effect in doubt stays in doubt."""
+        """Record why the step does not begin; an effect in doubt stays in doubt."""
         step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
         if found is not None and found.state is EffectState.IN_DOUBT:
             note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))
@@ -560,7 +560,7 @@ class StepAttempt:
 
 
 def _is_ahead(record: RunState, task: StepTask) -> bool:
-    """Return whether the record has a hold or a resolution that the run does not know, as after a reset."""
+    """Return whether the record has a hold or a resolution that the run does not have, as after a reset."""
     return record.fingerprint == task.fingerprint and (
         record.phase is Phase.HELD or record.resolutions > task.resolutions
     )

@@ -1,4 +1,4 @@
-"""Claims of effects: what an attempt that has one knows, and what the records show about earlier ones."""
+"""The claim of an effect, and the records of earlier claims."""
 
 import secrets
 from datetime import datetime
@@ -19,12 +19,12 @@ class Claim(Frozen):
     """The attempt may act.
 
     Attributes:
-        effect: as claimed.
-        earlier: what earlier attempts have shown about the effect.
+        effect: the claimed effect.
+        earlier: the state of the effect after earlier attempts.
         began_at: when the first attempt without a known result began.
-        arguments: of the step, with the values of its references.
-        receipt: of the step, if it is to be undone.
-        receipts: of the steps of this run so far.
+        arguments: the arguments of the step, with the values of its references.
+        receipt: the receipt of the step, if it is to be undone.
+        receipts: the receipts of the steps of this run so far.
         unmet: why the tool must not act, although the effect may have happened.
         barred: why an earlier attempt's effect must not be repeated now; empty if it may be.
     """
@@ -46,7 +46,7 @@ class Unready(Frozen):
 
 
 def earlier_of(trail: OpenTrail, found: Effect | None) -> Earlier:
-    """Return what the records show about the effect of earlier attempts."""
+    """Return the state of the effect after earlier attempts, according to the records."""
     if found is None:
         return Earlier.NOTHING
     match found.state:

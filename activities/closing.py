@@ -50,7 +50,7 @@ class Closing:
             return CloseResult(events=events)
 
     def _close(self, trail: OpenTrail, task: CloseTask) -> tuple[Event, ...]:
-        if not trail.is_closed:  # otherwise its last step closed it, or it ended before a reset
+        if not trail.is_closed:  # an executed run was closed by its last step, or ended before a reset
             task = _dated(trail, task)
             trail.append(*self._step_notes(trail, task))
             closed = ending(trail.state(), task.outcome, task.reason, task.at)

@@ -66,8 +66,8 @@ class Decisions:
     async def admit_decisions(self, task: AdmitTask) -> tuple[Decided, ...]:
         """Record the arrivals with their verdicts, and return them in order.
 
-        Return an empty tuple, and write nothing, if the record has a plan that the run does not know yet: an
-        approver may have seen it there, and the run must know it before their decision is judged.
+        Return an empty tuple, and write nothing, if the record has a plan that the run does not have yet: an
+        approver may have seen it there, and the run must get it before their decision is judged.
 
         Raises:
             ApplicationError: the id is another run's, or the records or the list of people do not answer.
@@ -125,7 +125,7 @@ def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -
 
 
 class _Following:
-    """A state after decisions, computed only when it is read; after the last one of a batch it seldom is."""
+    """A state after decisions, computed only when it is read, which is rare after the last one of a batch."""
 
     def __init__(self, begin: Callable[[], RunState]) -> None:
         self._begin = begin
@@ -250,7 +250,7 @@ class _BatchJudge:
     def _judge(self, arrival: Arrival) -> Decided:
         sender = self._sender(arrival)
         event = self._verdict(self._state, arrival, sender)
-        # Only the record has the claims, and it may be held before the run knows that.
+        # Only the record has the claims, and it may have a hold that the run does not have yet.
         asks_the_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
         if event.verdict.accepted or asks_the_record:
             by_record = self._verdict(self._record, arrival, sender)
@@ -261,7 +261,7 @@ class _BatchJudge:
         return event.model_copy(update={"people": self._people.hash if self._people else ""})
 
     def _sent_again(self, event: Decided) -> Decided | None:
-        """Accept a copy of a signed decision that only the record has, for example after a server died.
+        """Accept a copy of a signed decision that only the record has, for example after a server crash.
 
         The copy proves nothing, because its token is used, and it changes nothing in the record. The run
         counts it with the proof of the first one (`counted`).
@@ -320,7 +320,7 @@ class _BatchJudge:
         return use_token(self._trail, arrival.key, known)
 
     def _wrong_edit(self, decision: Decision) -> str | None:
-        """Object to a new plan that this worker cannot draft, or that changes nothing."""
+        """Return an objection to a new plan that this worker cannot draft, or that changes nothing."""
         try:
             plan = self._plans.check(decision.new_plan)
         except PlanInvalid as error:

@@ -41,7 +41,7 @@ class DelegationTask(Frozen):
 
     Attributes:
         key: identifies this arrival: the first run id of the chain of Temporal runs that brought it.
-        inputs: the inputs as sent.
+        inputs: the inputs, as sent.
         received_at: when the server received it.
         at: the current time, by the server's clock.
     """
@@ -65,7 +65,7 @@ class Delegating:
 
     @activity.defn
     async def judge_delegation(self, task: DelegationTask) -> DelegationAnswer:
-        """Record the order with its verdict, and return it with what is lent and who is away now.
+        """Record the order with its verdict, and return it with the current loans and absences.
 
         A question is answered, and not recorded.
 
@@ -81,7 +81,7 @@ class Delegating:
                 decided = await soon(self._records, self._recorded(arrival, audience, task.at))
                 _log_decided(decided)
                 if decided.verdict.accepted:
-                    await soon(self._records, self._directory.people(anew=True))  # applies it in this worker
+                    await soon(self._records, self._directory.people(anew=True))  # this worker applies it now
             entries = await soon(self._records, self._records.read(DelegationsSeen().look))
             return DelegationAnswer(
                 audience=audience,

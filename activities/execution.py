@@ -86,7 +86,7 @@ class Execution:
         longest_wait: timedelta,
         stopped: StoppedSteps | None = None,
     ) -> None:
-        """``longest_wait`` is for effects in doubt, which may still happen within their tool's time limit."""
+        """Create the object; ``longest_wait`` limits the wait for effects that may still happen."""
         self._records = records
         self._tools = tools
         self._directory = directory
@@ -98,7 +98,7 @@ class Execution:
 
     @activity.defn
     async def execute_step(self, task: StepTask) -> StepResult:
-        """Execute the step if it is approved and not done yet, and return its receipt.
+        """Execute the step if it is approved and not yet done, and return its receipt.
 
         Raises:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
@@ -112,8 +112,8 @@ class Execution:
     def _begin(self, attempt: StepAttempt) -> "asyncio.Future[StepResult]":
         """Start an attempt and register it, so that a retry of the activity in this worker joins it.
 
-        A worker that was suspended may receive its own step again. It knows that it is acting, even if the
-        tool cannot find out.
+        A worker that was suspended may receive its own step again. The register shows that it is acting, even
+        if the tool cannot find out.
         """
         acting = asyncio.ensure_future(self._attempt(attempt))
         self._acting[attempt.activity] = acting
@@ -148,7 +148,7 @@ class Execution:
             return claim
 
     async def _precondition(self, attempt: StepAttempt, step: Step) -> Precondition:
-        """Observe the world again, and return the check of the observation from the draft.
+        """Observe again, and return the check of the observation from the draft.
 
         A precondition that cannot be observed does not hold. An observation may be None.
 
@@ -158,7 +158,7 @@ class Execution:
         if attempt.is_undo or not self._was_observed(step):
             return _holds
         if not await self._records.transact(attempt.run, attempt.is_unclaimed):
-            return _must_be_observed  # an earlier attempt may have acted, so the tool is asked for the result
+            return _must_be_observed  # an earlier attempt may have acted: look that up first
         try:
             tool, arguments, now = await self._observed_again(step)
         except ToolUnavailable as error:
@@ -177,7 +177,7 @@ class Execution:
         return tool, arguments, await observed(tool, arguments)
 
     async def _look(self, step: Step, claim: Claim) -> Receipt | None:
-        """Observe the world again before a repeat: it may have changed since an earlier attempt began.
+        """Observe again before a repeat, because the state may have changed since an earlier attempt began.
 
         Return None if the precondition still holds, or the receipt if the tool sees its effect.
 
@@ -197,9 +197,9 @@ class Execution:
         return seen
 
     def _was_observed(self, step: Step) -> bool:
-        """Return whether the step's tool observed the world when the plan was drafted, even if it saw None.
+        """Return whether the step's tool observed when the plan was drafted, even if the result was None.
 
-        Tools did not before steps had definitions.
+        In plans from before steps had definitions, tools did not.
         """
         if step.observation is not None:
             return True
@@ -210,7 +210,7 @@ class Execution:
         try:
             receipt = storable(await self._act(attempt, step, claim))
         except StillBegun:
-            raise  # the claim stays begun, so that the next attempt asks the tool before it acts
+            raise  # the claim stays begun, so that the next attempt finds out before it acts
         except (ToolUnavailable, ToolRefused) as error:
             await self._settle(attempt, claim, EffectState.RELEASED, error)
             raise
@@ -300,7 +300,7 @@ class Execution:
 def _timed(
     attempt: StepAttempt, claim: Claim, limit: timedelta, found: NotFound | Repeatable
 ) -> NotFound | Repeatable | Unknown:
-    """Return what a tool's answer means, by the time since the act (docs/decisions/0057).
+    """Return what a tool's answer means, given the time since the act (docs/decisions/0057).
 
     Raises:
         StillBegun: there is no trace, but it may still happen, or be listed; the next attempt looks again.
@@ -323,7 +323,7 @@ def _holds(_receipts: Sequence[StepReceipt]) -> str | None:
 
 
 def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
-    """Refuse to begin a step whose earlier attempt was in progress when the world should have been observed.
+    """Refuse to begin a step whose earlier attempt was in progress when it should have been observed.
 
     Raises:
         StillBegun: that attempt has ended since and did nothing; the next attempt observes.

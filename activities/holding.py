@@ -34,7 +34,7 @@ class Holding:
 
         The record decides. The step may be done if its worker died before it reported that; the run may be in
         review again, held already, resolved, or closed. It is not held under a requirement that asks for less
-        than its policy, because the requirement says who may resolve it, and until when.
+        than its policy, because the requirement defines who may resolve it, and its deadline.
 
         Raises:
             ApplicationError: the records do not answer.
@@ -71,7 +71,7 @@ def _held(trail: OpenTrail, task: HoldTask) -> RunState:
     record = trail.state()
     phase = Phase.UNDOING if task.undo else Phase.EXECUTING
     is_current = record.phase is phase and record.fingerprint == task.fingerprint
-    # A person may have resolved the hold that an earlier attempt recorded.
+    # A person may already have resolved the hold that an earlier attempt recorded.
     if not is_current or record.resolutions != task.resolutions or not 1 <= task.step <= len(record.steps):
         return record
     at = max(task.at, trail.entries()[-1].at)

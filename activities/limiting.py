@@ -1,7 +1,7 @@
-"""Reserve what a plan adds to sums over time, or say that it needs more than it was approved for.
+"""Reserve the amounts that a plan adds to sums over time, or report that it needs more approvals.
 
 This happens with the claim of a step, in its transaction, under a lock that all claims of these tools take. A
-plan with reservations is not judged again, because later plans were judged by these.
+plan with reservations is not judged again, because later plans were judged by its reservations.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,14 +45,14 @@ def reserve_or_need(
     arguments: Mapping[str, JsonValue],
     now: datetime,
 ) -> Reserved | Needing:
-    """Reserve what the plan adds to sums over time, unless its policy now asks for more.
+    """Reserve the amounts that the plan adds to sums over time, unless its policy now asks for more.
 
     Args:
         trail: the run's trail, locked.
         state: the state that follows from the trail, in which this step may begin.
         requiring: the policies of this worker and of recorded plans.
         step: the step that is about to begin.
-        arguments: of the step, with the values of its references.
+        arguments: the arguments of the step, with the values of its references.
         now: the time of the claim.
     """
     drafted, requested = state.drafted, state.requested
@@ -131,7 +131,7 @@ def _rows(
     known: Mapping[int, Mapping[str, JsonValue]],
     people: Iterable[str],
 ) -> Iterator[Reservation]:
-    """Yield what these steps add, once for each sum, regardless of its window."""
+    """Yield the amounts that these steps add, once for each sum, regardless of its window."""
     seen: set[tuple[int, str, str]] = set()
     for number, arguments in known.items():
         for limit in limits:

@@ -17,8 +17,8 @@ class LookTask(Frozen):
     """Record a message that was sent as a look.
 
     Attributes:
-        key: identifies it: the first run id of the chain of Temporal runs that brought it.
-        inputs: the inputs as sent.
+        key: identifies it: the first run id of the chain of Temporal runs that sent it.
+        inputs: the inputs, as sent.
         received_at: when the server received it.
     """
 

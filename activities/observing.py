@@ -1,4 +1,4 @@
-"""Observe what a step depends on: once when the plan is drafted, and again just before the step."""
+"""Observe the state that a step depends on: once when the plan is drafted, and again just before the step."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _SHOWN_OF_SUBJECT: Final = 200
 
 
 def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
-    """Return whether a tool observes for a step; not if it needs an argument that is not known yet."""
+    """Return whether a tool observes for a step; false if it needs an argument that is not known yet."""
     if not isinstance(tool, Observes):
         return False
     references = references_in(arguments)
@@ -32,7 +32,7 @@ def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
 
 
 async def observed(tool: Tool, arguments: Any) -> JsonValue:
-    """Return what the tool observes for this call; None if it observes nothing.
+    """Return the tool's observation for this call; None if it observes nothing.
 
     Raises:
         ToolUnavailable: it cannot be observed now.
@@ -68,7 +68,7 @@ def unmet(
         try:
             if tool.still_holds(arguments, seen, now, receipts):
                 return None
-        except Exception:  # noqa: BLE001  a tool's bug: what cannot be compared does not hold
+        except Exception:  # noqa: BLE001  a tool's bug: an observation that cannot be compared does not hold
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
     name, of = tool.declaration.name, _subject(tool, arguments)
     return f"What {name} relies on has changed since the plan was drafted: {changes(seen, now)}{of}."

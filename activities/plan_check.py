@@ -33,7 +33,7 @@ class PlanCheck:
         Raises:
             PlanInvalid: carries every fault.
         """
-        # Read each time: the tools of an MCP server may have changed.
+        # Read each time, because the tools of an MCP server may have changed.
         declarations = {name: tool.declaration for name, tool in self._tools.items()}
         plan = check_plan(raw, declarations, self._max_steps)
         faults = []
@@ -46,7 +46,7 @@ class PlanCheck:
         return plan
 
     def observes(self, plan: Plan) -> bool:
-        """Return whether a tool observes the world for this plan, which may take long."""
+        """Return whether a tool observes for this plan, which may take a long time."""
         return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
     def likenesses(self, plan: Plan) -> tuple[Likeness, ...]:
@@ -72,7 +72,8 @@ class PlanCheck:
         """Return a checked plan with the preview, observation and definition of each step.
 
         Raises:
-            PlanInvalid: a tool can never observe what a step depends on, or the plan gets too large.
+            PlanInvalid: a tool can never observe the state that a step depends on, or the plan gets too
+                large.
             ToolUnavailable: it cannot be observed now.
         """
         steps = [await self._with_preview(step, index) for index, step in enumerate(plan.steps)]

@@ -13,7 +13,7 @@ __all__ = ["Brief", "Draft", "Planner"]
 
 
 class Draft(Frozen):
-    """The output of a planner: the plan with what was read, which model made it, and the planner's state."""
+    """The output of a planner: the plan with its reads, the model that made it, and the planner's state."""
 
     plan: Plan
     planner: ModelUse

@@ -97,7 +97,7 @@ class Planning:
     async def draft_at_once(self, task: DraftTask) -> Drafted | None:
         """Draft a supplied plan inside the workflow task, which saves a separate activity.
 
-        Return None if that is not quick or fails at the first try; `draft_plan` then follows, with all its
+        Return None if that would take long or fails at the first try; `draft_plan` then follows, with all its
         retries and errors.
         """
         at = task.at
@@ -294,10 +294,10 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
 
 
 def _check_beginning(plan: Plan, now: datetime) -> None:
-    """Object to a plan that begins years from now, because its date must be a mistake.
+    """Refuse a plan that begins years from now, because its date must be a mistake.
 
     Raises:
-        PlanInvalid: it does.
+        PlanInvalid: the plan begins too late.
     """
     if plan.not_before is not None and plan.not_before > now + FARTHEST:
         fault = Fault(("not_before",), f"is more than {FARTHEST.days} days ahead; name an earlier time")
@@ -305,7 +305,7 @@ def _check_beginning(plan: Plan, now: datetime) -> None:
 
 
 def _check_start_times(starts: StartTimes | None) -> None:
-    """Object to a plan whose steps could not begin after an approval.
+    """Refuse a plan whose steps could not begin after an approval.
 
     Raises:
         PlanInvalid: it has no start times, or so many that later ones would not be recorded.
@@ -355,7 +355,7 @@ def _requested_at(task: DraftTask) -> datetime:
 
 
 def _listed_name(name: str, people: People | DirectoryUnavailable | None) -> str:
-    """Return the requester's name as spelled in the list of people, if that can be read and has it.
+    """Return the requester's name as spelled in the list of people, if the list is readable and has the name.
 
     The request is recorded in any case; the draft waits for the list.
     """

@@ -63,7 +63,7 @@ class Requiring:
         """Return a recorded plan if it requires at least what its policy demands.
 
         Args:
-            trail: the run's.
+            trail: the trail of the run.
             requested_at: when the request arrived by Temporal's clock; the record may differ.
             drafted: the plan.
 
@@ -129,7 +129,7 @@ def _as_recorded(trail: OpenTrail, drafted: Drafted) -> Drafted:
 
 
 def _times(trail: OpenTrail, drafted: Drafted) -> Iterator[_Times]:
-    """Yield the start times of its steps, with the event of the review for which they were worked out."""
+    """Yield the start times of its steps, with the event of the review for which they were computed."""
     first = _as_recorded(trail, drafted)
     yield first.starts, first.drafted_at, first.deadline, first.requirement
     reopened = trail.state().reopened

@@ -1,6 +1,6 @@
 """The activities that look up how accepted effects ended, and record it.
 
-`Settling.look_up_settlement` asks the tools. `Settling.record_settlement` writes the results; it is a local
+`Settling.look_up_settlement` calls the tools. `Settling.record_settlement` writes the results; it is a local
 activity, which only Plangate's own workflow can schedule.
 
 The calling workflow's id names the run. Everything else is on the record: the open steps, their arguments and
@@ -51,9 +51,9 @@ class LookedUp(Frozen):
     Attributes:
         step: its number.
         state: the tool's answer.
-        summary: the tool's sentence, or why it could not be asked.
+        summary: the tool's sentence, or why the look-up failed.
         until: when the look-up ends.
-        was_asked: whether the tool answered.
+        was_asked: whether the look-up succeeded.
     """
 
     step: int
@@ -64,7 +64,7 @@ class LookedUp(Frozen):
 
 
 class LookUpResult(Frozen):
-    """What is known about each accepted effect of a run that is still open on the record."""
+    """The current state of each accepted effect of a run that is still open on the record."""
 
     steps: tuple[LookedUp, ...]
 
@@ -91,7 +91,7 @@ class Settling:
 
     @activity.defn
     async def look_up_settlement(self) -> LookUpResult:
-        """Ask the tools how the open effects of the run ended.
+        """Look up with the tools how the open effects of the run ended.
 
         Raises:
             ApplicationError: the run has not ended by these records, or (to be retried) they do not answer.
@@ -126,7 +126,7 @@ class Settling:
         """Return the recorded state of a run that has ended.
 
         Raises:
-            NotApproved: it has not, or has no plan.
+            NotApproved: the run has not ended, or has no plan.
             OtherRecords: its plan was made for other records.
             TrailDamaged: the links of its trail are broken.
         """
@@ -164,7 +164,7 @@ class Settling:
         assert until is not None
         try:
             found = await self._ask(state, number)
-        except Exception as error:  # noqa: BLE001  whatever an author's code raises: it is asked again
+        except Exception as error:  # noqa: BLE001  any error leads to another look-up
             _log.warning(
                 "A tool could not say how an accepted effect ended; it is asked again.",
                 action="look_up",
@@ -183,10 +183,10 @@ class Settling:
         return LookedUp(step=number, state=how, summary=said, until=until)
 
     async def _ask(self, state: RunState, number: int) -> Settled | Reversed | None:
-        """Ask the tool of a step, with the arguments that it was called with.
+        """Look up the end of a step with its tool, and with the arguments of the call.
 
         Raises:
-            ToolUnavailable: this worker has no such tool, or the tool cannot be asked now.
+            ToolUnavailable: this worker has no such tool, or the look-up is not possible now.
             Exception: any error of the author's code.
         """
         assert state.drafted is not None

@@ -43,8 +43,8 @@ class SignalTimes:
         """Return the arrivals with the server's time of receipt.
 
         Args:
-            arrivals: of the current activity's run.
-            must_be: always read the history, because a verdict depends on the time.
+            arrivals: the arrivals of the current activity's run.
+            must_be: whether to read the history in any case, because a verdict depends on the time.
         """
         followed = (activity.info().workflow_run_id or "") in self._followed
         self.follow()

@@ -33,7 +33,7 @@ class Stopped(NamedTuple):
 
 
 def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]:
-    """Return the event to record for a stopped step; none if the record has its end already.
+    """Return the event to record for a stopped step; nothing if the record already has its end.
 
     In the ledger, an effect that was begun is in doubt from now on.
     """

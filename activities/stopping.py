@@ -54,7 +54,7 @@ from plangate.temporal.contract import STOP_TYPE
 _SOONEST: Final = 1.0
 _LATEST: Final = 20.0
 _LONGEST_SAID: Final = 4_000
-_AGAIN_PER_SECOND: Final = 40  # attempts of all stopped steps of a worker
+_AGAIN_PER_SECOND: Final = 40  # the number of attempts of all stopped steps of a worker
 _WAITS: Final = (DirectoryUnavailable, RecordsUnavailable, OtherRecords, StepTooEarly)
 _WAITS_BY_NAME: Final = frozenset(one.__name__ for one in _WAITS)
 _log = structlog.get_logger(__name__)
@@ -65,8 +65,8 @@ class StopTask(Frozen):
 
     Attributes:
         key: identifies this arrival: the first run id of the chain of Temporal runs that brought it. A reset,
-            a retry or a cron therefore does not bring a second order.
-        inputs: the inputs as sent.
+            a retry or a cron therefore does not create a second order.
+        inputs: the inputs, as sent.
         received_at: when the server received it.
         at: the current time, by the server's clock.
     """
@@ -140,7 +140,7 @@ class Stopping:
         def verdict(stops: StandingStops, known: Identified) -> StopDecided:
             return judge(stops, arrival, known, by)
 
-        # Ahead of the steps that wait for their turn, because the order is meant to stop those.
+        # Ahead of the steps that wait for their turn, because the order should stop those steps.
         return await self._records.write(
             lambda connection: enter_order(connection, arrival, sender, verdict), receipt=True
         )
@@ -149,7 +149,7 @@ class Stopping:
         decided = await soon(self._records, self._key_decided(task, audience))
         _log_key_decided(decided)
         if decided.verdict.accepted:
-            await self._directory.people_and_changes(anew=True)  # also records the list
+            await self._directory.people_and_changes(anew=True)  # this also records the list
         stops = await soon(self._records, self._standing())
         return StopAnswer(
             audience=audience,
@@ -180,7 +180,7 @@ class StoppedSteps:
         self._recent: list[float] = []
 
     def again(self) -> timedelta:
-        """Return after what time a stopped step tries again: soon, but not all steps at the same time."""
+        """Return the time until a stopped step tries again: short, but different for each step."""
         now = elapsed()
         self._recent = [at for at in self._recent if now - at < _SOONEST] + [now]
         seconds = min(max(_SOONEST, len(self._recent) / _AGAIN_PER_SECOND), _LATEST)
@@ -257,7 +257,7 @@ def _sender(arrival: OrderArrival, people: People | None, audience: Audience) ->
 def _key_sender(
     arrival: KeyOrderArrival, people: People | None, audience: Audience
 ) -> tuple[Identified, Enrolment | None]:
-    """Return the sender of an order about a key, and what its signature proves."""
+    """Return the sender of an order about a key, and the change that its signature proves."""
     order = arrival.order
     if order is None or people is None:
         return Identified(), None

@@ -1,9 +1,10 @@
 """The activity that waits outside of workflow tasks until something can be recorded again.
 
-A run writes by local activities, because no other workflow can schedule those. They must be short, because
-the whole workflow task waits for them. If the records or the list of people do not answer, or the run's own
-trail cannot be read, the run schedules `Waiting.wait_for_records`. The server retries this ordinary activity
-for days without adding history events. It changes and returns nothing, so any workflow may schedule it.
+A run writes by local activities, because no other workflow can schedule local activities. They must be short,
+because the whole workflow task waits for them. If the records or the list of people do not answer, or the
+run's own trail cannot be read, the run schedules `Waiting.wait_for_records`. The server retries this ordinary
+activity for days without adding history events. It changes and returns nothing, so any workflow may schedule
+it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Measure how long `pending` and `audit list` take while thousands of runs wait, start-up included.
+"""Measure how long `pending` and `audit list` take while thousands of runs wait, including their start.
 
 The runs are written to the records as Plangate does it, and started on an embedded server without a worker,
 so that both show them as open.

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from bench.variants import Handle, Variant
 
-_LOOK_AGAIN: Final = 0.3  # seconds between two checks whether a run waits
+_LOOK_AGAIN: Final = 0.3  # seconds between two checks of whether a run waits
 _POLL_IN_PLACE: Final = 0.05  # seconds that a client's long poll for the result takes to reach the server
 _PATIENCE: Final = 120.0
 

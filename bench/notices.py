@@ -123,7 +123,7 @@ def _query_time(database: Database) -> Iterator[list[float]]:
     """Collect the seconds that each statement took."""
     took: list[float] = []
     begun: list[float] = []
-    engine = database._engine  # noqa: SLF001  only the bench asks how long statements take
+    engine = database._engine  # noqa: SLF001  only the benchmark measures statements
 
     def before(*_: Any) -> None:
         begun.append(perf_counter())

@@ -2,8 +2,8 @@
 
 Plangate's worker is built by `worker.build_worker` over its own records. The bare worker follows Temporal's
 own samples: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter,
-worker settings, event loop and garbage collection. The process answers a line ``cpu`` or ``memory`` with one
-number, and ends when stdin ends.
+worker settings, event loop and garbage collection. The process answers each line ``cpu`` or ``memory`` with
+one number, and ends when stdin ends.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Kill the only worker by kill -9 in a burst of approved runs whose tool cannot find out what it did.
+"""Kill the only worker by kill -9 in a burst of approved runs whose tool cannot look up its effects.
 
 Steps whose tool was being called when the worker died are unavoidably in doubt. Steps that were answered but
-not recorded, or claimed but not called, are needlessly in doubt. Only a few of those are allowed.
+not recorded, or claimed but not called, are needlessly in doubt. Only a few such doubts are allowed.
 """
 
 import asyncio

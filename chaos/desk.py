@@ -154,7 +154,7 @@ def _ask_sqlite(path: Path, run: str) -> list[str]:
 
 
 def _ask_postgres(url: str, run: str) -> list[str]:
-    """Repeat the query while the database is down: what is committed stays committed."""
+    """Repeat the query while the database is down, because committed data stays committed."""
     ends = time.monotonic() + 30
     while True:
         try:

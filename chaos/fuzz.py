@@ -116,7 +116,7 @@ def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
             read_plan_file(path, declarations(), MAX_STEPS)
         except WrongUsage:
             outcomes["refused"] += 1
-        except Exception as error:  # noqa: BLE001  just this is what is looked for
+        except Exception as error:  # noqa: BLE001  the scenario looks for exactly this
             report.blame(f"{type(error).__name__} at the plan file {content[:300]!r}: {error}")
         else:
             outcomes["good after all"] += 1

@@ -73,7 +73,7 @@ class Run:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Open all runs together, resolve each as chosen, and later holds by the till's book."""
+    """Open all runs together, resolve each as chosen, and resolve later holds as the till's book requires."""
     stage.settings["PYTHONPATH"] = str(PROJECT)
     stage.settings["PLANGATE_TOOLS"] = "chaos.till_tool"
     for name, text in (("PEOPLE", PEOPLE), ("POLICY", POLICY)):
@@ -158,7 +158,7 @@ async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _resolve(stage: Stage, run: Run, status: Status) -> None:
-    """Return the chosen resolution at the second step, and elsewhere the one that the till's book shows.
+    """Return the chosen resolution at the second step; at other steps, the one that matches the till's book.
 
     The book also decides at the second step if the worker died before it called the till: that step is in
     doubt and did not happen, so a person who checks retries it.

@@ -1,4 +1,4 @@
-"""After the chaos, compare requests and effects by independent evidence."""
+"""Compare requests and effects by independent evidence, at the end of a scenario."""
 
 import asyncio
 from collections import Counter
@@ -92,7 +92,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
 
 
 def _was_begun(stage: Stage, order: Order, mails: Sequence[Path]) -> bool:
-    """Return whether a mail was there when its step came into doubt; before its first byte, none is found."""
+    """Return whether a mail existed when its step came into doubt; it can be found from its first byte on."""
     doubted = [
         entry.at.timestamp() for entry in stage.trail(order.workflow_id) if entry.event.kind == "in_doubt"
     ]

@@ -134,7 +134,7 @@ async def pour(
 
 
 async def send(stage: Stage, workflow_id: str, junk: Junk) -> None:
-    """Send one signal; use the raw protocol for what the SDK refuses to send."""
+    """Send one signal; use the raw protocol for signals that the SDK refuses to send."""
     if junk.payload is None:
         await stage.handle(workflow_id).signal(junk.name, args=junk.inputs)
         return

@@ -30,7 +30,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     await stage.hire()
     await asyncio.gather(*(stage.submit(order) for order in orders))
     for order in orders:
-        await stage.until("in_review", order.workflow_id)  # by the record; the run follows soon
+        await stage.until("in_review", order.workflow_id)  # according to the record; the run follows soon
         async with asyncio.timeout(60):
             while await _answered(stage, order.workflow_id) != "in_review":
                 await asyncio.sleep(0.05)

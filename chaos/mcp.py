@@ -1,7 +1,8 @@
 """Kill the worker by kill -9 before, during and after calls of MCP servers, over stdio and HTTP.
 
 Each server has two tools: one that cannot tell whether it was called, and one that honours the key of a call.
-The first may be in doubt, and then a person checks; the second never is. Each effect must happen once.
+A call of the first may be in doubt, and then a person checks; a call of the second never is. Each effect must
+happen once.
 """
 
 import asyncio
@@ -75,7 +76,7 @@ class Note:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Approve four runs in each round, and kill the worker at a moment of one of them."""
+    """Approve four runs in each round, and kill the worker at a moment of one run."""
     local = McpServer(stage.folder / "local", list(_TOOLS))
     with over_http(stage.folder / "remote", list(_TOOLS)) as remote:
         trusted = {"plangate": {"retry_safety": {"note_keyed": "vendor_key"}}}
@@ -142,7 +143,7 @@ async def _kill(stage: Stage, note: Note, moment: str) -> str:
 
 
 async def _end(stage: Stage, note: Note) -> RunResult:
-    """Resolve a run by what the server noted, until it ends."""
+    """Resolve a run by the server's notes, until it ends."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)

@@ -319,7 +319,7 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
         if not is_asked:
             counts["decided before they were asked" if decided else "missed asks"] += 1
         relieved, expected = sent[person, NoticeKind.RELIEVED], is_asked if person != APPROVER else 0
-        if person in in_doubt:  # it may have arrived, and was not needed any more
+        if person in in_doubt:  # it may have arrived although it was no longer needed
             counts["asks in doubt"] += 1
             continue
         report.expect(

@@ -14,7 +14,7 @@ APPROVER = "dana"
 
 
 class Place(StrEnum):
-    """The place of a step's effect, which determines what can be found out after a crash."""
+    """The place of a step's effect, which determines how it can be looked up after a crash."""
 
     OUTBOX = "outbox"  # a file: the effect can be looked up from the mail's first byte on
     VENDOR = "vendor"  # a desk that honours idempotency keys: a call may be repeated

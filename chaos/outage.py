@@ -170,7 +170,7 @@ class _Outage:
                 await asyncio.sleep(0.2)
 
     async def _status(self, each: Order) -> Status:
-        """Query until a worker answers: if it is too busy, the records would, but they may be unavailable."""
+        """Query until a worker answers; the records, which answer for a busy worker, may be unavailable."""
         while True:
             with suppress(RecordsUnavailable):
                 return await self._stage.api.status(each.workflow_id)

@@ -59,7 +59,7 @@ async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
 
 
 async def _err(stage: Stage, status: Status, chance: Random) -> None:
-    """Send something that must not count: from the requester, on another plan, or nonsense."""
+    """Send a decision that must not count: from the requester, on another plan, or nonsense."""
     message: object = chance.choice(
         [
             {"by": REQUESTER, "plan": status.short_fingerprint},

@@ -1,4 +1,4 @@
-"""Run plans over thousands of worlds that may change between a plan and its steps.
+"""Run plans in thousands of simulated worlds that may change between a plan and its steps.
 
 A step must be held exactly if its precondition no longer holds, and without an effect before that. The worlds
 and the expected results are in tests/support/stale_worlds.py.
@@ -30,7 +30,7 @@ QUICK = Size(worlds=100)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run plans over the worlds in batches, each with its own records."""
+    """Run plans in the worlds in batches, each with its own records."""
     # Its worker is this process, and each held step is logged with its traceback.
     logging.disable(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

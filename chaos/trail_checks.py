@@ -1,4 +1,4 @@
-"""Check what must always be true of a run's audit trail and its history in Temporal."""
+"""Check the invariants of a run's audit trail and of its history in Temporal."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Run command lines one after the other in one process: `starter.main` without the end of the process.
+"""Run command lines one after the other in one process, by `starter.main` without its exit.
 
 Each line of stdin is a JSON list of words; the answer is a JSON object with code, out and err. The outputs of
 a command are files in place of descriptors 1 and 2, because a command may redirect these itself.
@@ -23,7 +23,7 @@ def typed(words: list[str]) -> dict[str, Any]:
     with _in_place_of(1) as out, _in_place_of(2) as err:
         try:
             code: object = starter.main()
-        except BaseException:  # noqa: BLE001  whatever got out is what we look for
+        except BaseException:  # noqa: BLE001  the test looks for any error that escapes
             code = "escaped"
             traceback.print_exc()
         sys.stdout.flush()

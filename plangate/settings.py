@@ -279,7 +279,7 @@ class Settings(BaseSettings):
     @field_validator("oidc_issuer")
     @classmethod
     def _issuer(cls, value: str | None) -> str | None:
-        """Check a provider's address: its answers say who a person is, so beyond this machine it is https."""
+        """Check a provider's address: it identifies people, so it must be https except on this machine."""
         parts = urlsplit(value or "https://none")
         if parts.query or parts.fragment or parts.username is not None or not parts.hostname:
             raise ValueError("must be an address, without user, query and fragment")
@@ -386,9 +386,9 @@ def load_settings() -> Settings:
 
 
 def _advice(name: str) -> str:
-    """Return what to write into a setting; empty if its type does not show that."""
+    """Return a hint on the value of a setting; empty if its type implies none."""
     shape = Settings.model_json_schema()["properties"].get(name, {})
-    match {**shape, **next(iter(shape.get("anyOf", ())), {})}:  # "anyOf": it may be unset
+    match {**shape, **next(iter(shape.get("anyOf", ())), {})}:  # "anyOf" means that it may be unset
         case {"enum": [*words, last]}:
             return f"use {', '.join(words)} or {last}"
         case {"minimum": least, "maximum": most}:
@@ -427,12 +427,12 @@ def proxies_of_environment() -> dict[str, str]:
 
 
 def needs_no_proxy(host: str) -> bool:
-    """Whether NO_PROXY names this host, which may end in its port."""
+    """Return whether NO_PROXY names this host, with or without its port."""
     return bool(proxy_bypass(host))
 
 
 def operating_system_user() -> str:
-    """Return the name of the user by the operating system."""
+    """Return the user name in the operating system."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

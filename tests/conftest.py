@@ -23,25 +23,25 @@ from tests.support.postgres import PostgresServer
 # 10% more processor time if its threads look for work on every core while other tests use them.
 os.environ.setdefault("GOGC", "400")
 os.environ.setdefault("GOMAXPROCS", "1")
-# How long an example takes says only what else the machine is doing.
+# The time of an example depends mostly on the load of the machine.
 settings.register_profile("plangate", deadline=None)
 settings.load_profile("plangate")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Never look for garbage among the modules and the tests: they are all in use until the end."""
+    """Exclude the modules and the tests from garbage collection: they are all in use until the end."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
-        gc.set_threshold(20_000, 20, 20)  # by default 4% of the time goes to looking for garbage
+        gc.set_threshold(20_000, 20, 20)  # by default, garbage collection takes 4% of the time
         gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs no server: rules, texts, tables and recorded histories, a minute together."""
+    """Mark the tests that need no server: rules, texts, tables and recorded histories, a minute in total."""
     for item in items:
         if item.path.parent.name in ("unit", "replay"):
             item.add_marker(pytest.mark.quick)
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _files_count_at_once() -> Iterator[None]:
-    """Believe files as soon as they are written; whoever tests the waiting turns it on again."""
+    """Accept files as soon as they are written; tests of the waiting turn it on again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settled_file, "SETTLE_SECONDS", 0.0)
         yield
@@ -57,7 +57,7 @@ def _files_count_at_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _tracebacks_are_plain() -> None:
-    """Let structlog write tracebacks as Python does; to draw one with rich takes up to a second."""
+    """Let structlog write tracebacks as Python does, because rich takes up to a second for one."""
     renderer = structlog.get_config()["processors"][-1]
     assert isinstance(renderer, ConsoleRenderer)
     renderer.exception_formatter = plain_traceback
@@ -69,7 +69,7 @@ async def env() -> AsyncIterator[WorkflowEnvironment]:
     environment = await start_temporal()
     yield environment
     await environment.shutdown()
-    await asyncio.sleep(0.5)  # the SDK's core may crash the interpreter that exits right behind it
+    await asyncio.sleep(0.5)  # the SDK's core may crash an interpreter that exits soon after it
 
 
 @pytest.fixture(scope="session")

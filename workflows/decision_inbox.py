@@ -2,7 +2,7 @@
 
 A handler only stores its input. Signals that waited while no worker ran all arrive in one workflow task,
 which has to end within seconds. They are parsed later, a batch at a time (`PlanApproval._process_inbox`).
-Parsing never raises, whatever the input.
+Parsing never raises, for any input.
 """
 
 from collections.abc import Callable, Sequence
@@ -119,7 +119,7 @@ class DecisionInbox:
 
         They stay in the inbox until `resolve`.
         """
-        if len(self._items) == 1:  # the first one whatever its size, because measuring it takes a while
+        if len(self._items) == 1:  # the first one regardless of its size, because measuring it takes a while
             return (self._items[0].arrival,)
         batch: list[Arrival] = []
         for item in self._items[:count]:

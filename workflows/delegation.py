@@ -1,6 +1,6 @@
 """The workflow `PlangateDelegation`: judge and record one order to lend roles or to take them back.
 
-It ends with the verdict. As with orders to stop, the records keep what is lent, not a workflow.
+It ends with the verdict. As with orders to stop, the loans are kept in the records, not in a workflow.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class PlangateDelegation:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> DelegationAnswer:
-        """Judge and record the order; return the verdict and what is lent, in every case."""
+        """Judge and record the order; return the verdict and the current loans in every case."""
         self._answer = await self._recording.write(
             Delegating.judge_delegation,
             lambda: _task((order, *more) if order is not None or more else ()),

@@ -50,7 +50,7 @@ STEP: Final = RegularOptions(
     # the receipt. Missing heartbeats reveal a dead worker long before.
     start_to_close_timeout=timedelta(seconds=LONGEST_ACT, minutes=10),
     # Heartbeats come every second; after four seconds without one, another worker continues the step from its
-    # claim. What that costs if the worker was only suspended: docs/decisions/0029.
+    # claim. If the worker was only suspended, this has a cost: docs/decisions/0029.
     heartbeat_timeout=timedelta(seconds=4),
     # From one second to five minutes apart, over about half an hour: see `plangate.domain.tool.STEP_TRIES`.
     retry_policy=RetryPolicy(
@@ -111,17 +111,17 @@ LONGEST_PAUSE: Final = timedelta(seconds=30)
 # The longest pause if they fail for a reason other than an outage: no bug is fixed within a minute.
 LONGEST_PAUSE_OF_A_FAULT: Final = timedelta(hours=1)
 
-# How many bytes of arrivals continue-as-new carries over: with the largest plan, half of the server's limit
+# How many bytes of arrivals continue-as-new carries over: with the largest plan, 50% of the server's limit
 # for a payload (2 MB).
 CARRY_BYTES: Final = 750_000
 # How many arrivals one admission takes: enough for a flood, few enough to be parsed in 0.1 s, because
 # everything else in the worker waits for it.
 ADMIT_AT_ONCE: Final = 100
-# And how many bytes of them: an eighth of the server's limit for a payload (2 MB).
+# The most bytes of arrivals that one admission takes: 12.5% of the server's limit for a payload (2 MB).
 ADMIT_BYTES: Final = 250_000
 # How many unrecorded decisions a status names.
 LISTED_UNRECORDED: Final = 5
-# How many bytes of admissions are reported to the server at once: a quarter of its limit (4 MB).
+# The most bytes of admissions in one report to the server: 25% of its limit (4 MB).
 REPORT_BYTES: Final = 1_000_000
 # The shortest possible timer: it ends a workflow task and begins another.
 LONGEST_SLEEP: Final = timedelta(days=30)  # after it, whether a step may begin is checked again

@@ -10,7 +10,7 @@ Three patterns in this file come from Temporal:
   the run or drop the message silently. The domain validates the input.
 * The deadline's timer is left running when the plan is approved: cancelling it would add a history event.
 * Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt a write to the records, so
-  the phases run in a separate task, and `run` only remembers that it was cancelled.
+  the phases run in a separate task, and `run` only notes that it was cancelled.
 
 A decision that cannot be recorded now waits in the decision inbox, but the run does not wait with it: the
 deadline and a withdrawal still end the run immediately (docs/decisions/0026).
@@ -95,7 +95,7 @@ _ARRIVAL_KEY: Final = TypeAdapter(
 
 
 class Carried(Frozen):
-    """What continue-as-new hands to the next run of the chain.
+    """The data that continue-as-new passes to the next run of the chain.
 
     Attributes:
         arrivals: arrivals without a verdict.
@@ -167,7 +167,7 @@ class PlanApproval:
                 reason = workflow.cancellation_reason() or "withdrawn by a request to cancel it"
                 self._withdrawn = cut(reason, MAX_COMMENT)
             if admitting.done():
-                await admitting  # it ends only by an exception, which fails the workflow task
+                await admitting  # it ends only with an exception, which fails the workflow task
         admitting.cancel()
         return await life
 
@@ -415,7 +415,7 @@ class PlanApproval:
             result: StepResult = await acting
         except ActivityError as error:
             if self._state.phase is not phase:
-                return  # an approval was withdrawn before the step: it did nothing, whatever the error
+                return  # an approval was withdrawn before the step, so it did nothing regardless of the error
             if self._withdrawn is None and not is_refusal(error) and workflow.patched(_HOLDS):
                 await self._hold(drafted, step, reason_of(error), undo=undo)
                 return
@@ -459,7 +459,7 @@ class PlanApproval:
     async def _written(
         self, activity: Callable[[Any, Written], Awaitable[Result]], task: Written
     ) -> Result | None:
-        """Record what the run follows from now on, and return the result of the activity.
+        """Record an event that the run then follows, and return the result of the activity.
 
         A withdrawal does not wait until it can be recorded. None if the run has ended instead.
         """
@@ -478,7 +478,7 @@ class PlanApproval:
             return None
 
     def _follow(self, record: RunState | None) -> None:
-        """Adopt the recorded state, unless this run knows of newer decisions."""
+        """Adopt the recorded state, unless this run has newer decisions."""
         if record is not None and is_behind(self._state, record):
             self._state = record
 
@@ -610,7 +610,7 @@ class PlanApproval:
             except FailureError as error:
                 refused = Verdict(accepted=False, reason=reason_of(error))
                 decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in self._batch)
-            if not decided:  # they may name the plan that this run is about to receive
+            if not decided:  # they may be about the plan that this run is about to receive
                 await workflow.wait_condition(lambda: self._state.phase is not Phase.DRAFTING)
                 continue
             for event in decided:
@@ -654,7 +654,7 @@ class PlanApproval:
     # ---- state and history ----------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
-        if not has_followed(self._state, event):  # the record's state may have brought it
+        if not has_followed(self._state, event):  # the record's state may have included it
             self._state = apply(self._state, event)
 
     def _end(self, outcome: Outcome, reason: str) -> None:

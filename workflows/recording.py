@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
 
 MAX_REASON: Final = 10_000
-LONGEST_REASON: Final = MAX_REASON + 100  # including the note that says how much was cut
+LONGEST_REASON: Final = MAX_REASON + 100  # including the note about the cut
 # Outages that are over when `Waiting.wait_for_records` returns, so that a retry may follow soon.
 _AWAY: Final = frozenset(
     one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords, TrailDamaged)
@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 
 class Hindrance(Frozen):
-    """The reason why something cannot be recorded, and since when."""
+    """The reason why something cannot be recorded, and the time of the first failure."""
 
     cause: str
     since: AwareDatetime

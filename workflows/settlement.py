@@ -1,9 +1,9 @@
 """The workflow `PlangateSettlement`: look up how the accepted effects of a run end, once it has ended.
 
-A run starts it as a child that outlives it, if a step is done and its receipt is not final. It asks the tools
-at growing intervals, records what they find on the trail of the run, and ends when all is known or the time
-is over. It takes no input: its id names the run, and everything else is on the record. An operator may
-therefore start it again (docs/operations.md).
+A run starts it as a child that outlives it, if a step is done and its receipt is not final. It calls the
+tools at growing intervals, records the ends that they find on the trail of the run, and ends when all are
+known or the time is over. It takes no input: its id names the run, and everything else is on the record. An
+operator may therefore start it again (docs/operations.md).
 """
 
 from datetime import timedelta
@@ -53,7 +53,7 @@ class PlangateSettlement:
 
     @workflow.run
     async def run(self, *inputs: Any) -> SettlementResult:
-        """Look up until all is known or the time is over; return how the effects ended."""
+        """Look up until all ends are known or the time is over; return how the effects ended."""
         del inputs
         pause = options.FIRST_LOOK_UP_PAUSE
         while await self._goes_on():
@@ -64,7 +64,7 @@ class PlangateSettlement:
         return self.status()
 
     async def _goes_on(self) -> bool:
-        """Look up once, and record what is known; return whether something remains to be looked up."""
+        """Look up once, and record the known ends; return whether any effect remains to be looked up."""
         try:
             looked = await workflow.execute_activity_method(
                 Settling.look_up_settlement, summary=f"how the effects of {self._run} end", **options.LOOK_UP
@@ -118,7 +118,7 @@ class PlangateSettlement:
 
     @workflow.query(description="How the accepted effects of the run ended, as far as it is known")
     def status(self) -> SettlementResult:
-        """Return what is known."""
+        """Return the settlements found so far."""
         hindrance = self._recording.hindrance
         return SettlementResult(
             run=self._run,

@@ -1,6 +1,6 @@
 """The workflow `PlangateStop`: judge, record and answer one order to stop or to go.
 
-It ends with the verdict. The records keep what is stopped, not a workflow, so cancelling, terminating or
+It ends with the verdict. The stops are kept in the records, not in a workflow, so cancelling, terminating or
 deleting workflows in Temporal releases no stop. Any client of the server can start it: Plangate's command
 line, Temporal's, or the Web UI. No other connection is needed.
 """

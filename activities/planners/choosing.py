@@ -1,4 +1,4 @@
-"""Choose the planner: AutoGen's agent by default, or what ``PLANGATE_PLANNER`` names.
+"""Choose the planner: AutoGen's agent by default, or the one that ``PLANGATE_PLANNER`` names.
 
 The planner is imported in the worker's process, so only an operator may name it. Each of its faults is
 reported in one sentence when the worker starts.
@@ -31,7 +31,7 @@ def planner_of(
     """Return the planner that the settings name, for these tools.
 
     Raises:
-        PlannerInvalid: what they name does not exist, or is not a planner.
+        PlannerInvalid: the named object does not exist, or is not a planner.
     """
     limits = Limits(
         settings.draft_seconds,

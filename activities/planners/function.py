@@ -43,10 +43,10 @@ class FunctionPlanner:
 
     Args:
         plan: the function.
-        name: of the planner, if it reports no model.
+        name: the name of the planner, if it reports no model.
         tools: the declarations of the tools.
-        limits: of each draft.
-        readers: of the tools that only read.
+        limits: the limits of each draft.
+        readers: the readers of the tools that only read.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FunctionPlanner:
 
     @property
     def has_model(self) -> bool:
-        """Return true, because nothing is known that prevents a draft."""
+        """Return true: a function has no known reason not to draft."""
         return True
 
     async def try_model(self) -> None:
@@ -101,7 +101,7 @@ class FunctionPlanner:
         return Draft(plan=plan, planner=proposals.usage(self._name), state=result.state)
 
     def _proposals(self, brief: Brief) -> Proposals:
-        """Return the tools of a draft; a planner that continues a conversation knows what it has read."""
+        """Return the tools of a draft; a planner that continues a conversation has its earlier reads."""
         seen = brief.previous.reads if brief.previous is not None and brief.state is not None else ()
         return Proposals(self._tools, self._limits, self._readers, seen)
 
@@ -122,7 +122,7 @@ class FunctionPlanner:
                     f"The model did not finish the draft within {self._limits.seconds:g} seconds; "
                     "raise PLANGATE_DRAFT_SECONDS to allow more."
                 )
-            if planning.cancelled():  # cancelled itself, as some clients do when their server dies
+            if planning.cancelled():  # it cancelled itself, as some clients do when their server dies
                 raise ModelUnavailable(f"The planner {self._name} cancelled itself.")
             return planning.result()
         finally:
@@ -136,7 +136,7 @@ class FunctionPlanner:
         """Call the function; raise only Plangate's errors, without the function's own messages.
 
         Raises:
-            PlannerError: of the class that its exception stands for.
+            PlannerError: the planner error for its exception.
         """
         try:
             result = self._plan(brief, proposals)

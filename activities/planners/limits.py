@@ -14,11 +14,11 @@ class Limits:
     """The limits of one draft.
 
     Attributes:
-        seconds: time.
-        max_steps: of the plan.
-        turns: answers of the model, if the planner reports them.
-        tokens: of prompts and answers, if they are reported; None for no limit.
-        cost: if it is reported; None for no limit.
+        seconds: the longest time.
+        max_steps: the most steps of the plan.
+        turns: the most answers of the model, if the planner reports them.
+        tokens: the most tokens of prompts and answers, if they are reported; None for no limit.
+        cost: the highest cost, if it is reported; None for no limit.
     """
 
     seconds: float

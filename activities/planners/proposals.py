@@ -58,9 +58,9 @@ class Proposals:
     """Notes the proposals and reads of one planner; implements `plangate.planner.PlannerTools`.
 
     Attributes:
-        steps: noted so far, in the order of the calls.
+        steps: the steps noted so far, in the order of the calls.
         not_before: when the first step may begin at the earliest, if the planner proposed that.
-        reads: executed so far.
+        reads: the reads executed so far.
         failed: set when the draft has failed.
         failure: why it failed; a planner may have swallowed the exception.
     """
@@ -92,7 +92,7 @@ class Proposals:
 
     @property
     def reads(self) -> tuple[Read, ...]:
-        """What was read for this plan and the ones before, in the order of the calls."""
+        """The reads for this plan and the ones before, in the order of the calls."""
         return self._reading.reads
 
     def usage(self, model: str) -> ModelUse:
@@ -109,7 +109,7 @@ class Proposals:
         answer if it is intended.
 
         Raises:
-            DraftUnusable: it is one too many.
+            DraftUnusable: it exceeds the limit.
         """
         self._in_this_answer = {}
         broken = self._meter.count(model, prompt_tokens, completion_tokens, Decimal(str(cost)))
@@ -147,7 +147,7 @@ class Proposals:
         return (await self.answer(name, arguments)).text
 
     async def answer(self, name: str, arguments: object) -> Answer:
-        """Execute one call, or answer with its faults, and say which of the two.
+        """Execute one call, or answer with its faults; the result says which.
 
         Nothing is awaited before a step is recorded: AutoGen starts the calls of one message in order and
         runs them concurrently, and the steps must keep that order.
@@ -191,7 +191,7 @@ class Proposals:
         """Count a call that was not executed.
 
         Raises:
-            DraftUnusable: it is one too many.
+            DraftUnusable: it exceeds the limit.
         """
         self._bad_calls += 1
         if self._bad_calls > MAX_BAD_CALLS:
@@ -210,7 +210,7 @@ class Proposals:
             faults.extend(error.faults)
         except PlangateError:
             raise
-        except Exception as error:  # noqa: BLE001  of the tool's model, as it writes its arguments
+        except Exception as error:  # noqa: BLE001  the tool's model may fail when it writes its arguments
             self._is_broken(name, error)
         if faults:
             return Answer(_correction(f"Not recorded: {one_line(name)}", faults), is_error=True)
@@ -304,7 +304,7 @@ def _object(arguments: object) -> dict[str, Any]:
 
 
 def _given(read: Read) -> str:
-    """Return the planner's part of a read, no more than is kept, as one JSON value."""
+    """Return the part of a read that the planner gets, no more than is kept, as one JSON value."""
     given: dict[str, object] = {"read": read.tool, "result": read.result}
     if read.is_cut:
         given["cut"] = f"these are the first {read.kept:,} of {read.size:,} bytes; read less at once"

@@ -40,8 +40,8 @@ class Reading:
     """Reads for one draft, and keeps the results.
 
     Args:
-        readers: of the tools that only read.
-        seen: what was read for an earlier plan, which the planner still knows.
+        readers: the readers of the tools that only read.
+        seen: the reads for an earlier plan, which the planner still has.
     """
 
     def __init__(self, readers: Mapping[str, Reader], seen: tuple[Read, ...]) -> None:
@@ -53,7 +53,7 @@ class Reading:
 
     @property
     def reads(self) -> tuple[Read, ...]:
-        """What was read for this plan and the ones before, in the order of the calls."""
+        """The reads for this plan and the ones before, in the order of the calls."""
         return (*self._seen, *(one for one in self._reads if one is not None))
 
     def close(self) -> None:

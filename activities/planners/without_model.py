@@ -1,4 +1,4 @@
-"""The planner of a worker without a model. It does not import AutoGen, which would take a while."""
+"""The planner of a worker without a model. It does not import AutoGen, which is slow."""
 
 from typing import Final, NoReturn
 

@@ -79,7 +79,7 @@ def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) ->
 
 
 def listed_tools(settings: Settings) -> list[ListedTool]:
-    """Return each registered tool for the command `tools`, with what it lacks under these settings.
+    """Return each registered tool for the command `tools`, with the settings that it lacks.
 
     Raises:
         OperatorError: a tool cannot be used, or two have one name.
@@ -131,7 +131,7 @@ def _checked(found: Iterable[Found]) -> Iterator[Found]:
                 "a letter first."
             )
         if name in seen and seen[name].tool is one.tool and one.origin != _OWN:
-            continue  # found in two ways, for example by an entry point and a setting
+            continue  # a tool can be found in two ways, for example by an entry point and a setting
         if name in seen:
             raise OperatorError(
                 f"Two tools are called {name} ({seen[name].origin}; {one.origin}); rename one of them."

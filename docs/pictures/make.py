@@ -4,11 +4,11 @@ Starts a worker with a dev server in a temporary folder, submits the plan of the
 
 - ``review.png``: the run in Temporal's Web UI while it waits for a decision (needs Chromium);
 - ``inbox-*.png``: the way from the plan to the decision by passkey, on a phone;
-- ``notice-mail.png``: the mail that tells of a plan, on a phone;
+- ``notice-mail.png``: the mail that announces a plan, on a phone;
 - ``held.png``: a run that is held, because a call ended without an answer;
 - ``examples/refund-desk/story.svg``: the second half of ``make example``;
 - ``terminal.svg``: the commands that start, approve and verify the run, with their output;
-- ``badge-*.svg``: what ``pyproject.toml`` declares.
+- ``badge-*.svg``: the badges for the declarations in ``pyproject.toml``.
 """
 
 import asyncio
@@ -126,7 +126,7 @@ class Home:
         }
 
     def typed(self, *words: str) -> str:
-        """Run a command on a pseudo-terminal and return what it printed, with its colours.
+        """Run a command on a pseudo-terminal and return its output, with colours.
 
         Raises:
             SystemExit: the command failed.
@@ -145,7 +145,7 @@ class Home:
             try:
                 while piece := os.read(read, 65536):
                     printed += piece
-            except OSError:  # Linux reports the end of a pseudo-terminal so
+            except OSError:  # Linux reports the end of a pseudo-terminal in this way
                 pass
             os.close(read)
         text = printed.decode()
@@ -201,12 +201,12 @@ async def photograph(url: str, file: Path, height: int = 1150) -> None:
             while (frame := page.frame(name="user-metadata-current-details")) is None:
                 await asyncio.sleep(0.05)
             await frame.wait_for_selector("main p")
-        await asyncio.sleep(1)  # the page settles: frames take their contents' height
+        await asyncio.sleep(1)  # the page settles when frames have the height of their content
         await page.screenshot(path=file)
 
 
 def draw(commands: list[tuple[str, str]], file: Path, *, folds: bool = False) -> None:
-    """Write commands and what they printed as one SVG; ``folds``: break lines that are too long."""
+    """Write commands and their output as one SVG; ``folds``: break lines that are too long."""
     console = Console(
         record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
@@ -272,7 +272,7 @@ def record() -> None:
 
 
 class _HangsUp(socketserver.BaseRequestHandler):
-    """A bank that takes a call and answers nothing."""
+    """A bank that takes a call and does not answer."""
 
     def handle(self) -> None:
         self.request.recv(65536)
@@ -337,7 +337,7 @@ async def decide_on_a_phone(url: str, home: Home) -> None:
         (home.folder / "people.toml").write_text(INBOX_PEOPLE.format(keys=f'{{public = "{line}"}}'))
         await asyncio.sleep(4)  # a list counts once it has not changed for a moment
         starter = str(PROJECT / "starter.py")
-        for run, plan in (("plan-0", "other.yaml"), (RUN, "plan.yaml")):  # the first records the list
+        for run, plan in (("plan-0", "other.yaml"), (RUN, "plan.yaml")):  # the first run records the list
             start = ("start", "--plan", plan, "--id", run, "--requester", "rita")
             await asyncio.to_thread(home.typed, starter, *start)
         await page.goto(f"{url}/runs/{RUN}")
@@ -387,7 +387,7 @@ async def show_mail(mail: bytes, path: Path) -> None:
 
 
 def record_notice() -> None:
-    """Write the mail that tells Dana of the quickstart's plan, and draw it."""
+    """Write the mail that notifies Dana of the quickstart's plan, and draw it."""
     now = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
     facts = Facts(
         workflow_id=RUN,
@@ -409,7 +409,7 @@ def record_notice() -> None:
 
 
 def record_refund_desk() -> None:
-    """Run the refund desk and draw what it prints from the hold on."""
+    """Run the refund desk and draw its output from the hold on."""
     desk = PROJECT / "examples" / "refund-desk"
     with tempfile.TemporaryDirectory() as folder:
         printed = Home(Path(folder)).typed(str(desk / "story.py"))

@@ -8,7 +8,7 @@ from openai import AsyncOpenAI
 
 from plangate.planner import Brief, PlannerResult, PlannerTools
 
-MODEL = os.environ.get("PLANGATE_MODEL", "gpt-4o-mini")  # noqa: TID251  its author decides
+MODEL = os.environ.get("PLANGATE_MODEL", "gpt-4o-mini")  # noqa: TID251  the author of the tool decides
 
 
 async def plan(brief: Brief, tools: PlannerTools) -> PlannerResult:

@@ -1,7 +1,7 @@
 """The refund desk: a refund, a ticket, a comment and a mail, and a ticket that changes in between.
 
 ``make example`` runs it. Plangate, its worker, its server and its tools are the real ones. Servers on this
-machine stand in for Stripe, GitHub and the customer, so nothing leaves it. The story counts the effects at
+machine stand in for Stripe, GitHub and the customer, so no request leaves it. The story counts the effects at
 those servers, and exits with 1 if one happened twice, or before it was approved.
 """
 
@@ -28,7 +28,7 @@ from tests.support.stripe_server import KEY, StripeServer, stripe_server  # noqa
 
 RUN: Final = "refund-4711"
 REPOSITORY: Final = "acme/support"
-TOKEN: Final = "a-token-of-the-stand-in"  # noqa: S105  no secret: the server below knows no other
+TOKEN: Final = "a-token-of-the-stand-in"  # noqa: S105  no secret: the server below has no other
 PATIENCE: Final = 60.0  # seconds in which the worker must be ready, or the run must reach a state
 PAID: Final = 25_000  # cents
 REFUNDED: Final = 4_250
@@ -193,7 +193,7 @@ def worker(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def main() -> int:
-    """Tell the story; return 0 if everything happened once, and nothing before it was approved."""
+    """Run the story; return 0 if each effect happened once, and none before its approval."""
     say("A refund desk: Stripe, GitHub and the customer are servers on this machine.")
     with open_desk() as desk:
         say("\n1. Rita's agent proposes. The tools look at the payment and at ticket 1; nothing happens yet.")

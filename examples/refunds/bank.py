@@ -5,7 +5,7 @@
     POST /refunds/R-1/cancel             {"number": "R-1", "status": "canceled"}, or 422
     POST /refunds/R-1/return             the same with the status "returned": the customer's bank sent it back
     GET  /refunds, /refunds/R-1          all refunds; one of them
-    GET  /answer                         what the POST with this ``Idempotency-Key`` was answered, or null
+    GET  /answer                         the answer to the POST with this ``Idempotency-Key``, or null
 
 A POST with the ``Idempotency-Key`` of an earlier one gets the earlier answer, and does nothing.
 """

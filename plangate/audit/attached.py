@@ -14,7 +14,7 @@ from plangate.domain.plan import short
 
 
 class AttachedBytes(Typed):
-    """The bytes of an attachment as a bundle has them; ``content`` is base64."""
+    """The bytes of an attachment in a bundle; ``content`` is base64."""
 
     sha256: str
     content: str

@@ -66,7 +66,7 @@ def compared_with_kept(
     """Yield a finding if the checkpoint ``kept`` elsewhere is missing from the records or differs there.
 
     Args:
-        connection: to the records.
+        connection: a connection to the records.
         kept: the checkpoint, or None.
         where: where it was kept, for the message.
     """

@@ -1,7 +1,7 @@
 """Find the claims that let a step act, so that its times and its approvals are checked again.
 
-Every claim does, except one that takes over a claim without a result and only asks the tool for it. After a
-released claim, or a hold, there is nothing to ask: the step begins again. An undo needs no approval, but it
+Every claim does, except one that takes over an unfinished claim and only asks the tool for the result. After
+a released claim, or a hold, there is nothing to ask: the step begins again. An undo needs no approval, but it
 also begins only while the resolution that orders it is valid.
 """
 

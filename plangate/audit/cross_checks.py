@@ -115,7 +115,7 @@ def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, in
 def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
     """Compare the ledger of effects with the trail; both are written in one transaction."""
     recorded: dict[str, _Effect] = {}
-    steps: dict[tuple[int, bool], _Effect] = {}  # of the executed plan, each with whether it is an undo
+    steps: dict[tuple[int, bool], _Effect] = {}  # of the executed plan, by (step, is an undo)
     for event in (entry.event for entry in trail):
         match event:
             case Drafted():

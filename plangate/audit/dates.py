@@ -44,7 +44,7 @@ SUSPENDED: Final = timedelta(days=7)
 
 
 def other_time_than_said(entry: AuditEntry) -> str | None:
-    """Object if the time of an entry differs from the time in its event."""
+    """Return an objection if the time of an entry differs from the time in its event."""
     match entry.event:
         case (
             Requested(requested_at=at)
@@ -87,7 +87,7 @@ class Order:
         self._latest: AuditEntry | None = None
 
     def objection(self, entry: AuditEntry) -> str | None:
-        """Object if the entry is dated well before the entries it follows from."""
+        """Return an objection if the entry is dated well before the entries it follows from."""
         latest = self._latest
         if latest is None or isinstance(entry.event, Decided) or entry.at >= latest.at - CLOCK_LEEWAY:
             return None

@@ -1,8 +1,8 @@
 """Measure how fast people decided, and whether they had seen the whole plan: to find unread approvals.
 
-The time of a decision runs from when the plan was first shown to the person until they decided. If it is
-not known when the plan was shown, there is an upper bound: they cannot have read it before it was drafted, or
-before their previous decision. A fast decision is not necessarily careless: a short plan is read quickly.
+The time of a decision begins when the plan was first shown to the person, and ends when they decided. If it
+is not known when the plan was shown, there is an upper bound: they cannot have read it before it was drafted,
+or before their previous decision. A fast decision is not necessarily careless: a short plan is read quickly.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Verify delegations: the trail that records what was lent, and the lists of people that contain it.
+"""Verify delegations: the trail that records the loans, and the lists of people that contain them.
 
 On the trail of delegations (`broken_delegations_trail`):
 

@@ -214,7 +214,8 @@ def bundle_findings(
         trusted: public keys that may seal, as base64url; empty to trust those that the bundle names.
         people: the people whose keys are trusted, and who may enroll others; None to trust those that the
             bundle names.
-        web: where passkeys may have been used, and who may attest logins; by default whatever it names.
+        web: where passkeys may have been used, and who may attest logins; by default, those that the bundle
+            names.
     """
     run = bundle.workflow_id
     yield from run_findings(bundle, people, web)

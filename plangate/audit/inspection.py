@@ -95,7 +95,8 @@ class Trust(Frozen):
         sealers: public keys that may seal, as base64url; empty to trust those that the records name.
         people: the people whose keys may sign, and who may enroll others; None to trust those that the trail
             names.
-        web: where passkeys may have been used, and who may attest logins; by default whatever the lists say.
+        web: where passkeys may have been used, and who may attest logins; by default, those that the lists
+            name.
         now: report approvals revoked by then as notes; None for no notes.
         remembered: the newest checkpoint that was kept elsewhere; it must still be recorded.
         where: where it was kept, as ``in FILE``.
@@ -241,7 +242,7 @@ class _Context:
 def _examine_run(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     try:
         return _examined(workflow_id, trust, context)
-    except (ValueError, TypeError) as error:  # text in a column of numbers, a time that is not one
+    except (ValueError, TypeError) as error:  # such as text in a column of numbers, or an invalid time
         what = f"contains values that Plangate never writes ({one_line(str(error).splitlines()[0])})"
         return _Run(findings=(Finding(workflow_id=workflow_id, what=what),))
 

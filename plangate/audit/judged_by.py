@@ -102,7 +102,7 @@ def missing_rules(
 
 
 def is_typed(approver: Approver) -> bool:
-    """Return whether a typed name was the only proof, as it is without a list of people."""
+    """Return whether a typed name was the only proof, as is always the case without a list of people."""
     own = Standing(person=approver.name, roles=(ANYONE,))
     return not approver.is_proven and approver.standings == (own,)
 
@@ -110,9 +110,9 @@ def is_typed(approver: Approver) -> bool:
 def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
     """Yield each accepted decision and each beginning of a step that names no list of people.
 
-    The flag says whether the run itself shows that there was a list: an earlier entry names one, or has what
-    only a list can give. A claim that only asks for the result of an earlier one is left out: it checks no
-    approvals.
+    The flag says whether the run itself shows that there was a list: an earlier entry names one, or has data
+    that only a list can provide. A claim that only asks for the result of an earlier one is left out: it
+    checks no approvals.
     """
     begin = beginnings(trail)
     is_listed = False

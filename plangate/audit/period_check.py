@@ -60,7 +60,7 @@ class PeriodCheck:
     Attributes:
         opening: the first line.
         totals: what happened, counted again.
-        checkpoints: of the file, once the first line was read.
+        checkpoints: the checkpoints of the file; set once the first line is read.
         notes: the approvals that would not count today according to ``people``.
     """
 

@@ -30,14 +30,14 @@ class PeriodExport:
     """The entries of a period in the records, as far as they are sealed now.
 
     Args:
-        connection: to the records, in one transaction.
+        connection: a connection to the records, in one transaction.
         since: the beginning of the period.
         until: its end (exclusive).
 
     Attributes:
         is_closed: whether a checkpoint closes the period; otherwise the newest runs are in their current
             state.
-        totals: what happened in it, once all lines were read.
+        totals: the totals of the period; set once all lines are read.
 
     Raises:
         TrailDamaged: a checkpoint is missing or cannot be read.
@@ -101,8 +101,8 @@ class PeriodExport:
 
 
 def _last_made_by(connection: Connection, at: datetime, count: int) -> int:
-    """Return the number of the last of ``count`` checkpoints that was made by then; 0 for none."""
-    low, high = 0, count + 1  # checkpoint `low` was made by then, and `high` was not
+    """Return the number of the last of ``count`` checkpoints that was made by ``at``; 0 for none."""
+    low, high = 0, count + 1  # checkpoint `low` was made by `at`, `high` later
     while high - low > 1:
         middle = (low + high) // 2
         made = sealed_at(_checkpoint(connection, middle))

@@ -149,7 +149,7 @@ def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Appro
 def _without_proof(
     event: Decided, approver: Approver, state: RunState, used: UsedTokens, web: TrustedWeb
 ) -> str | None:
-    """Return what is wrong with the proof of a decision; ``used`` are the tokens used earlier."""
+    """Return the fault in the proof of a decision; ``used`` are the tokens used earlier."""
     match approver.assurance:
         case Assurance.TYPED:
             return None
@@ -231,7 +231,7 @@ def _all_active(people: People) -> People:
 
 
 def _revoked_before(at: datetime, state: RunState, people: People | None, *, undo: bool) -> str | None:
-    """Return what was no longer valid when a step began, by the list that was used, or None.
+    """Return the approval that was no longer valid when a step began, by the list that was used, or None.
 
     An undo needs the resolution that orders it instead of approvals.
     """

@@ -276,7 +276,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
 
 
 def _wrong_reads(state: RunState, event: Drafted) -> str | None:
-    """Object to reads that no planner made; an edited plan keeps the reads of the previous plan."""
+    """Return an objection to reads that no planner made; an edit keeps the reads of the previous plan."""
     if event.planner is not None:
         return None
     before = state.drafted.plan.reads if state.drafted and state.edit else ()
@@ -351,7 +351,7 @@ def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> 
 
 
 def _put_back(state: RunState, before: Sequence[Event], event: Event) -> str | None:
-    """Object if a counted approval may be an earlier one that was sent again."""
+    """Return an objection if a counted approval may be an earlier one that was sent again."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
     again = may_be_put_back(state, before, event.arrival, event.approver)

@@ -104,7 +104,7 @@ class RuleHistory:
         return list(zip(names, begins, [*begins[1:], _EVER], strict=True))
 
     def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
-        """Return what is wrong if the policy ``name`` was not in force at ``at``, or None.
+        """Return a fault if the policy ``name`` was not in force at ``at``, or None.
 
         A policy replaced less than ``slack`` before, or in force soon after, is accepted: clocks differ.
 
@@ -164,7 +164,7 @@ class RuleHistory:
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each decision and step that names no list of people, though one had long been in force."""
         for entry, is_reported in judged_by_no_list(trail):
-            if is_reported:  # by the check of the run itself
+            if is_reported:  # the check of the run itself reports it
                 continue
             if self._was_listed(entry.at):
                 what = "names no list of people, though one was in force then"

@@ -1,4 +1,4 @@
-"""Verify stops: the trail that records what was stopped, and the claims that had to wait.
+"""Verify stops: the trail that records them, and the claims that had to wait.
 
 On the trail of stops (`broken_stops_trail`):
 
@@ -97,7 +97,7 @@ class StopHistory:
                     yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     def objection(self, entry: AuditEntry, event: Claimed, tool: str) -> str | None:
-        """Object to a claim of a step of this tool that did not wait for a stop."""
+        """Return an objection to a claim of a step of this tool that did not wait for a stop."""
         position = bisect_right(self._numbers, event.stops) - 1
         if position < 0 or self._numbers[position] != event.stops:
             return f"looked at entry {event.stops} of the trail of stops, which stopped and released nothing"

@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 
 @dataclass(slots=True)
 class _Answer:
-    """Whether JSON is expected, whether it was printed, and where to print it while a command runs."""
+    """The state of the answer: whether JSON is expected and was printed, and the stream to print it to."""
 
     is_json: bool = False
     is_given: bool = False
@@ -72,7 +72,7 @@ def answer_stream() -> TextIO | None:
 
 
 def give_json(value: Any) -> None:
-    """Write one JSON value, in ASCII: it holds no control characters. ``Any`` stands for JSON."""
+    """Write one JSON value in ASCII, so that it contains no control characters. ``Any`` stands for JSON."""
     stream = answer_stream()
     if stream is not None:
         stream.write(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n")

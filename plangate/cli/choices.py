@@ -15,11 +15,11 @@ class Wording:
     """How one decision is offered at a prompt.
 
     Attributes:
-        letter: what is typed for it.
-        word: what may be typed instead.
-        offer: how the prompt names it.
-        verb: its effect, as words before the name of a plan.
-        question: what is asked for its comment; None if no comment is asked for.
+        letter: the letter to type.
+        word: the word that can be typed instead.
+        offer: the name of the decision in the prompt.
+        verb: the words for its effect, to be followed by the name of a plan.
+        question: the question that asks for its comment; None if it takes no comment.
     """
 
     letter: str

@@ -22,11 +22,11 @@ NO_SERVER: Final = "records (the Temporal server does not answer)"
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Where a command runs.
+    """The environment of a command.
 
     Attributes:
-        settings: of this process.
-        screen: where the command prints, and whether it can ask.
+        settings: the settings of this process.
+        screen: the screen that the command prints to, and whether it can ask.
         keys: the private keys that decisions are signed with.
     """
 
@@ -91,7 +91,7 @@ class Session:
 
     @property
     def screen(self) -> Screen:
-        """Where the command prints."""
+        """The screen that the command prints to."""
         return self.console.screen
 
 

@@ -1,4 +1,4 @@
-"""A decision that is made at a terminal: read from what was typed, and its verdict in words."""
+"""Read a decision that was typed at a terminal, and put its verdict into words."""
 
 from typing import Final, assert_never
 
@@ -107,7 +107,7 @@ def is_whole_resolution(decision: Decision) -> bool:
 
 
 def require_whole_resolution(decision: Decision, workflow_id: str) -> None:
-    """Check that a resolution is complete, if no terminal can ask for what is missing.
+    """Check that a resolution is complete, if there is no terminal to ask for the missing parts.
 
     Raises:
         WrongUsage: a part is missing.
@@ -121,7 +121,7 @@ def require_whole_resolution(decision: Decision, workflow_id: str) -> None:
 
 
 def names_a_plan(decision: Decision) -> bool:
-    """Return whether a plan was typed, not left to be shown."""
+    """Return whether the person named a plan, instead of waiting for the command to show one."""
     return decision.plan != _UNNAMED
 
 

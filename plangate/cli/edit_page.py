@@ -1,4 +1,4 @@
-"""The page of an edit before it is sent: what it changes, what would run, and who may approve it."""
+"""Show an edit before it is sent: its changes, the new plan, and who may approve it."""
 
 import json
 from difflib import unified_diff
@@ -20,7 +20,7 @@ _EXACT = "in the plan's file"
 
 
 def edit_page(status: Status, new: ProposedPlan, by: str) -> Page:
-    """Return what an edit by ``by`` changes in the plan that is in review."""
+    """Return the changes that an edit by ``by`` makes to the plan in review."""
     assert status.plan is not None
     after = as_plan(new)
     changes = changes_between(as_plan(status.plan.proposed()), after)

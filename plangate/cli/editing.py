@@ -40,13 +40,13 @@ class Sent:
 
 @dataclass(slots=True)
 class _Draft:
-    """The text that is edited.
+    """The text being edited.
 
     Attributes:
         path: its file.
         original: the text before it was edited.
         is_settled: whether the file is no longer needed.
-        newest: the run once the plan that is edited was replaced by another one.
+        newest: the status of the run, once another plan has replaced the one being edited.
     """
 
     path: Path
@@ -70,9 +70,9 @@ class PlanEditor:
     """Lets a person edit a plan in review.
 
     Args:
-        session: where the person is asked, and where the edit is sent.
-        keyboard: where they answer.
-        by: their name.
+        session: the terminal that asks the person, and the client that sends the edit.
+        keyboard: reads their answers.
+        by: the person's name.
     """
 
     def __init__(self, session: Session, keyboard: Keyboard, by: str) -> None:
@@ -120,7 +120,7 @@ class PlanEditor:
 
     @contextmanager
     def _kept(self, status: Status) -> Iterator[_Draft]:
-        """Write the plan into a file, and say where it is if it was not accepted."""
+        """Write the plan into a file, and print its path if the plan was not accepted."""
         assert status.plan is not None
         text = yaml_of(status.plan.proposed(), _header(status), _notes(status))
         with tempfile.NamedTemporaryFile(  # for this user only
@@ -160,7 +160,7 @@ class PlanEditor:
         return await self._asked(question, ("y", "yes"), ("n", "no", ""))
 
     async def _asked(self, question: str, yes: Sequence[str], no: Sequence[str]) -> bool:
-        """Ask until the answer is one of these words; the end of the input is the last of ``no``."""
+        """Ask until the answer is one of these words; the end of the input counts as the last of ``no``."""
         self._keyboard.discard()
         while True:
             answer = await self._keyboard.ask(question)

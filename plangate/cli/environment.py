@@ -1,4 +1,4 @@
-"""How a command reaches the system: settings, records, and the other ways to see a run."""
+"""Give a command its settings, its records, and the other ways to see a run."""
 
 import sys
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ def settings_for_people() -> Settings:
 
 
 def access_of(settings: Settings, namespace: str) -> TemporalAccess:
-    """Return the other ways to see runs; the Web UI's address is the configured or the embedded server's.
+    """Return the other ways to see runs, with the Web UI of the configured or the embedded server.
 
-    By default, an inbox runs beside each worker. If the settings turn that off, they may still name one.
+    By default, an inbox runs beside each worker. Settings that turn it off may still name an inbox.
     """
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)

@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes, and one sentence for every error. Imports little: ``--help`` uses it.
+"""End a command with an exit code, and with one sentence for every error. Imports little: ``--help`` uses it.
 
 0    done
 1    failed: the run failed, or something required is missing
@@ -34,7 +34,7 @@ _BROUGHT_BY: Final = {
         "httpcore", "idna", "openai", "uvloop",
     ),
 }  # fmt: skip
-"""The modules that extras bring; all others come with `client`."""
+"""The modules that extras install; all others come with `client`."""
 
 _PARSERS_WORDS: Final = {
     ": Value error, ": ": ",
@@ -74,7 +74,7 @@ def fill_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  it lives as long as the program
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  it stays open as long as the program runs
 
 
 def guarded(act: Act) -> int:
@@ -131,7 +131,7 @@ def end_with(sentence: str, code: Exit) -> int:
             sys.stderr.write(fit(sentence) + "\n")
             sys.stderr.flush()
     except (OSError, ValueError):
-        pass  # the exit code says it
+        pass  # the exit code still reports the error
     _flush_or_discard()
     return code
 
@@ -188,7 +188,7 @@ def _flush_or_discard() -> None:
 
 
 def _discard_output() -> None:
-    """Send what is still buffered to /dev/null: Python would complain about it at exit."""
+    """Send buffered output to /dev/null, because Python would report an error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

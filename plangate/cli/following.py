@@ -26,7 +26,7 @@ PAUSE: Final = 0.6  # seconds between two polls
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """The state of the run cannot be read now; ``reason`` is the sentence that says why."""
+    """A failed attempt to read the state of the run; ``reason`` says why, in a sentence."""
 
     reason: str
 
@@ -70,7 +70,7 @@ async def moved_on(client: Client, seen: Status) -> Status:
 
 
 def question_of(status: Status) -> tuple[object, ...]:
-    """Return what distinguishes one question to a person from the next one."""
+    """Return a value that differs from one question to a person to the next one."""
     return status.fingerprint, *_state_of(status)
 
 
@@ -153,7 +153,7 @@ def _new_plan(status: Status) -> Iterator[str]:
 
 
 def _state_of(status: Status) -> tuple[object, ...]:
-    """Return the state; a run that is held, or in review, again with the same plan has another one."""
+    """Return a key of the state; it differs each time that the same plan is held or in review again."""
     began = status.held.since if status.held else status.reopened_at
     return status.state, began if status.state in (Phase.IN_REVIEW, Phase.HELD) else None
 

@@ -43,7 +43,7 @@ class Gatekeeper:
     """Shows a plan in review or a held run, asks for a decision, and sends it.
 
     Args:
-        session: where the person is asked, and where the decision is sent.
+        session: the terminal that asks the person, and the client that sends the decision.
         by: the approver's name; asked for if None. Never defaults to the requester.
     """
 
@@ -58,7 +58,7 @@ class Gatekeeper:
         self._editing = asyncio.Lock()
 
     async def ask(self, status: Status) -> Asked:
-        """Show the run of ``status`` and ask what to do with it, until it is decided, postponed, or gone.
+        """Show the run of ``status`` and ask what to do, until it is decided, postponed or has moved on.
 
         An editor that is open is not interrupted.
         """
@@ -164,12 +164,12 @@ class Gatekeeper:
                 return Asked.DECIDED
 
     async def _send(self, status: Status, decision: Decision) -> bool:
-        """Sign and send a decision, and say its verdict; return whether it was not refused."""
+        """Sign and send a decision, and print its verdict; return whether it was not refused."""
         signed = self._keys.signed(decision, status)
         return self._is_taken(await self._client.decide(status.workflow_id, signed))
 
     async def _edit(self, status: Status, decision: Decision) -> bool:
-        """Let the person edit the plan, and say the verdict; return whether it was sent and not refused."""
+        """Let the person edit the plan, and print the verdict; return whether it was sent and not refused."""
         async with self._editing:
             try:
                 editor = PlanEditor(self._session, self._keyboard, decision.by)

@@ -27,7 +27,7 @@ from plangate.signing.key_files import is_encrypted, key_in, public_half
 
 _SUFFIX: Final = ".pem"
 PUBLIC_SUFFIX: Final = ".pub"
-_LONGEST_STEM: Final = 200  # of the 255 bytes that a file's name may have
+_LONGEST_STEM: Final = 200  # bytes; a file's name may have 255
 _BEGIN_OF_STEM: Final = 160
 
 
@@ -40,7 +40,7 @@ class KeptKey:
     path: Path
 
     def as_json(self) -> dict[str, str]:
-        """Return the same for machines."""
+        """Return the key as a JSON object."""
         return {"name": self.name, "public": self.public, "path": str(self.path)}
 
 

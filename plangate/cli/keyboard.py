@@ -27,7 +27,7 @@ class Keyboard:
         self._typed = b""
 
     def discard(self) -> None:
-        """Discard what was typed before a question: it cannot be the answer."""
+        """Discard text that was typed before a question, because it cannot be the answer."""
         self._typed = b""
         termios.tcflush(self._file, termios.TCIFLUSH)
 

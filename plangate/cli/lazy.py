@@ -32,7 +32,7 @@ class LazyCommand(TyperCommand):
     """A command that is imported when it is run; until then only its name and help line are known.
 
     Args:
-        name: what is typed.
+        name: the name to type.
         where: the command's function, as ``module:function``.
         short_help: its line in the help of its group: the first sentence of the function's docstring.
         needs_application: whether it needs what `starter.py` adds to the package.
@@ -44,7 +44,7 @@ class LazyCommand(TyperCommand):
         self._needs_application = needs_application
 
     def load(self) -> TyperCommand:
-        """Import the command's function and return the command that its parameters make."""
+        """Import the command's function and return the command that its parameters define."""
         found = self._function()
         app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         app.command(self.name)(_postponed(found))
@@ -53,7 +53,7 @@ class LazyCommand(TyperCommand):
         return command
 
     def act(self) -> Act:
-        """Import a command that takes no options, and return what it does."""
+        """Import a command that takes no options, and return a function that runs it."""
         return partial(self._function())
 
     def _function(self) -> Callable[..., int]:
@@ -74,7 +74,7 @@ class LazyCommand(TyperCommand):
 
 
 def _postponed(function: Callable[..., int]) -> Callable[..., Act]:
-    """Return ``function`` with its parameters, but returning what is to be done, for `plangate.cli.app`."""
+    """Wrap ``function`` so that a call returns a function that runs it, for `plangate.cli.app`."""
 
     @wraps(function)
     def postponed(**typed: Any) -> Act:

@@ -76,7 +76,7 @@ async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate 
 
 
 async def show_what_is_lent(here: Console) -> int:
-    """Print what is lent according to the trail; delegations in the list of people are not shown."""
+    """Print the loans on the trail; delegations in the list of people are not shown."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
     return show_all(here, answer.lent, "Nothing is lent.", _lent_page)

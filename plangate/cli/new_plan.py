@@ -1,4 +1,4 @@
-"""Read the new plan of an edit as its tools understand it, so that it is compared with what will run."""
+"""Read the new plan of an edit, completed by its tools, so that the comparison shows what will run."""
 
 from pathlib import Path
 

@@ -117,7 +117,7 @@ class Sorted(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """Which page of a list, in which order; ``limit`` 0 is all of it."""
+    """The page of a list, and its order; ``limit`` 0 means the whole list."""
 
     sort: Sorted
     limit: int

@@ -123,7 +123,7 @@ def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
 def show_all(
     here: Console, all_of_it: Sequence[Listed], nothing: str, page: Callable[[Sequence[Listed]], Page]
 ) -> int:
-    """Print what is in force by a trail, or the sentence that nothing is; return the exit code."""
+    """Print the items in force by a trail, or a sentence if there are none; return the exit code."""
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in all_of_it])
     elif not all_of_it:
@@ -137,7 +137,7 @@ def show_verdict(here: Console, answer: Answer | None, nothing: Answer, kept: st
     """Print the verdict on an order, and return the exit code.
 
     Args:
-        here: where it is printed.
+        here: the console to print on.
         answer: the worker's answer; None if no worker has judged the order yet.
         nothing: the answer without a verdict.
         kept: the message for that case, with a placeholder for the program's name.

@@ -1,4 +1,4 @@
-"""Which file on this machine was read, and whether the workers use the same content."""
+"""Report which file on this machine was read, and whether the workers use the same content."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Origin:
     """A file that was read here, and the content that the workers last recorded as theirs.
 
     Attributes:
-        what: the policy or the list of people.
+        what: whether it is the policy or the list of people.
         path: its path.
         hash: SHA-256 of its content.
         workers: the recorded content; None if there is none, or the records cannot be read.
@@ -70,7 +70,7 @@ class Origin:
         page.command(f"{program()} {self.what} as-of 0s")
 
     def as_json(self) -> dict[str, str]:
-        """Return the same for machines."""
+        """Return the origin as a JSON object."""
         return {"file": str(self.path.absolute()), "workers": self.agreement}
 
 

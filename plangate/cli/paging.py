@@ -1,4 +1,4 @@
-"""One page of a list: what to read, what to show of it, and how to see the rest."""
+"""Select one page of a list: the rows to read, the rows to show, and a note on how to see the rest."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar

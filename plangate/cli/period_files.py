@@ -35,7 +35,7 @@ def write_period(
     """Write every run of a period, and return the exit code.
 
     Args:
-        here: where the command runs.
+        here: the console of the command.
         since: the beginning, as typed.
         until: the end, as typed; None for now.
         output: the file; required.

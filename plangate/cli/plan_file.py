@@ -47,7 +47,7 @@ def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration] | None, max_
     except Unreadable as error:
         raise PlanFileFaults(path, [error.fault]) from None
     value = root.value()
-    places = {fault.place for fault in faults}  # what is there cannot be judged
+    places = {fault.place for fault in faults}  # a value with a fault of its own is not checked further
     for fault in dict.fromkeys(_faults_of_plan(value, tools, max_steps)):  # each once
         place = root.at(fault.path).place
         if place not in places:
@@ -58,7 +58,7 @@ def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration] | None, max_
 
 
 def shown(path: Path) -> str:
-    """Return what to call the file."""
+    """Return the name of the file for messages."""
     return "on the standard input" if path == STANDARD_INPUT else str(path)
 
 

@@ -1,7 +1,7 @@
 """The content of a plan file with the place of each part, for JSON and YAML alike.
 
-A reader yields `Part`s in the order of the file, and `compose` makes a `Tree` of them. This module does not
-know plans.
+A reader yields `Part`s in the order of the file, and `compose` makes a `Tree` of them. Nothing in this module
+depends on plans.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ MAX_DEPTH: Final = 100
 
 
 class Place(NamedTuple):
-    """Where in a file, both counted from 1."""
+    """A place in a file: line and column, both counted from 1."""
 
     line: int
     column: int
@@ -32,7 +32,7 @@ class PlacedFault(NamedTuple):
 
 
 class Unreadable(Exception):
-    """Reading stops at this fault."""
+    """A fault at which reading stops."""
 
     def __init__(self, place: Place, message: str, path: FaultPath = ()) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
 
 class Kind(StrEnum):
-    """What a part is."""
+    """The kind of a part."""
 
     MAPPING = "mapping"
     LIST = "list"
@@ -54,11 +54,11 @@ class Part:
 
     Attributes:
         place: where it begins.
-        kind: what it is; END ends the mapping or list that began last.
-        value: the value of a scalar, as JSON has it; None if it cannot be used.
-        faults: what is wrong with it.
-        as_name: what else is wrong with it if it is a name.
-        as_value: what else is wrong with it if it is a value.
+        kind: its kind; END ends the mapping or list that began last.
+        value: the value of a scalar as in JSON; None if it cannot be used.
+        faults: its faults.
+        as_name: its further faults if it is a name.
+        as_value: its further faults if it is a value.
     """
 
     place: Place
@@ -101,7 +101,7 @@ class Node:
 
 
 def compose(parts: Iterator[Part]) -> tuple[Node, list[PlacedFault]]:
-    """Return the value that the parts make, and what is wrong with how the file writes it.
+    """Return the value that the parts form, and the faults in its notation.
 
     Raises:
         Unreadable: there are no parts, they are nested too deeply, or their reader raised it.

@@ -67,7 +67,7 @@ def _name(name: str) -> str:
 
 
 def _scalar(value: Any, depth: int) -> str:
-    """Return a value without further values; the further lines of a text are indented by ``depth``."""
+    """Return a scalar; the lines of a text after its first one are indented by ``depth``."""
     match value:
         case str() if _can_be_a_block(value):
             chomping = "" if value.endswith("\n") else "-"

@@ -21,7 +21,7 @@ async def require_named_plan(console: Console, workflow_id: str, decision: Decis
 
     Raises:
         RunNotFound: there is no such run.
-        Refused: no plan of it can be decided on.
+        Refused: the run has no plan that can be decided on.
         WrongUsage: the plan must be named.
     """
     if names_a_plan(decision) or console.screen.can_ask:
@@ -108,7 +108,7 @@ def _check_resolution(status: Status, decision: Decision) -> None:
     """Check that the held run can be resolved in this way; parts that were not typed yet are not checked.
 
     Raises:
-        Refused: it cannot.
+        Refused: the run cannot be resolved in this way.
     """
     held = status.held
     if held is None:

@@ -47,7 +47,7 @@ class RequestReader:
         """Return the request.
 
         Args:
-            text: what is wanted, in plain words; "-" stands for standard input.
+            text: the request in plain words; "-" stands for standard input.
             plan_path: the file of a ready plan; "-" stands for standard input.
 
         Raises:
@@ -69,7 +69,7 @@ class RequestReader:
         return self._request(words, _plan_in(plan_path, self.settings) if plan_path else None)
 
     def take_up(self, status: Status, text: str) -> PlanRequest:
-        """Return the request for the remaining steps of a run; ``text`` is what the requester adds.
+        """Return the request for the remaining steps of a run; ``text`` is the requester's addition.
 
         Raises:
             PlanInvalid: they can no longer run, because a tool has changed.

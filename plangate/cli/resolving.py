@@ -14,11 +14,11 @@ from plangate.presentation.words import spelled
 
 
 class Resolver:
-    """Completes a resolution with what the person at the terminal answers.
+    """Completes a resolution with the answers of the person at the terminal.
 
     Args:
-        session: where they are asked.
-        keyboard: where they answer.
+        session: the terminal that asks the person.
+        keyboard: reads their answers.
     """
 
     def __init__(self, session: Session, keyboard: Keyboard) -> None:

@@ -1,4 +1,4 @@
-"""Shared by the commands on policies and lists of people: faults of a file, and past contents."""
+"""Show the faults and the past contents of policies and lists of people, for several commands."""
 
 from collections.abc import Iterable
 

@@ -30,10 +30,10 @@ class _PlainConsole(Console):
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What a command prints to.
+    """The output streams of a command.
 
     Attributes:
-        out: stdout, for what was asked for.
+        out: stdout, for the answer.
         err: stderr, for progress and questions.
         is_json: whether the whole answer is one JSON value, and nothing goes to ``err``.
         can_ask: a person can be asked: stdin and stderr are terminals, and --json was not given.

@@ -36,8 +36,8 @@ class Watcher:
     """Follows a run to its end, and asks for decisions on a terminal.
 
     Args:
-        session: where the run is, and where the person is asked.
-        by: their name; asked for if None.
+        session: the client that reads the run, and the terminal that asks the person.
+        by: the person's name; asked for if None.
 
     Attributes:
         last: the newest status that was read.
@@ -51,7 +51,7 @@ class Watcher:
         self._asked_about: set[tuple[object, ...]] = set()
 
     async def follow(self, workflow_id: str) -> Status:
-        """Print what happens and ask for decisions; return the status with the outcome."""
+        """Print each event and ask for decisions; return the status with the outcome."""
         with Progress(self._screen.err) as progress:
             async for look in looks(self._client, workflow_id):
                 away = absence(look)
@@ -86,7 +86,7 @@ class Watcher:
 
 
 def _left(workflow_id: str, last: Status | None) -> str:
-    """Return what continues, or waits, after Ctrl-C."""
+    """Return a sentence about the run after Ctrl-C: whether it continues or waits."""
     run = one_line(workflow_id)
     if last is not None and last.held:
         step = f"{'the undo of ' if last.held.undo else ''}step {last.held.step}"

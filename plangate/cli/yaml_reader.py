@@ -18,7 +18,7 @@ from plangate.cli.plan_tree import START, Kind, Part, Place, Unreadable
 from plangate.domain.escaping import cut
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_WORDS: Final = {  # with what JSON has for each
+_WORDS: Final = {  # each with its JSON value
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), "null"),
     **dict.fromkeys(("true", "True", "TRUE"), "true"),
     **dict.fromkeys(("false", "False", "FALSE"), "false"),
@@ -102,7 +102,7 @@ def _part(place: Place, event: Any, text: str) -> Part:
 
 
 def _comment(event: Any, text: str, *, is_text: bool) -> str:
-    """Return what is wrong with a comment after an unquoted value that may be meant as part of the value.
+    """Return the fault in a comment after an unquoted value that may be meant as part of the value.
 
     It may be after any text (``Invoice #42``), and after every value if no space follows the ``#``.
     """

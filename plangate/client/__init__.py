@@ -1,6 +1,6 @@
 """The client: submit a request or a plan, decide, get the status of a run, wait for its end, list runs.
 
-It names the workflow by its type. May import presentation, records, temporal and what is below.
+It names the workflow by its type. May import presentation, records, temporal and the layers below.
 """
 
 from plangate.client.client import Client

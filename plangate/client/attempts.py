@@ -1,6 +1,6 @@
 """The attempts of a run's activities: their number, the last error, and the time of the next one.
 
-A workflow does not see the attempts of its activities, nor that an operator paused one. The Temporal server
+A workflow has no access to the attempts of its activities, or to their pauses. The Temporal server
 does, and describes them to clients.
 """
 
@@ -88,7 +88,7 @@ def _attempt(
 
 
 def _lost_since(pending: PendingActivityInfo) -> datetime | None:
-    """Return since when the worker of an attempt that ended without an answer has been silent."""
+    """Return the time of the last heartbeat of an attempt whose worker stopped answering."""
     if not pending.last_failure.HasField("timeout_failure_info"):
         return None
     for name in ("last_heartbeat_time", "last_started_time"):

@@ -71,12 +71,12 @@ from plangate.temporal.connection import connect
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
 
 _log = structlog.get_logger(__name__)
-_PAUSE: Final = 1.0  # seconds, until an unavailable server is asked again
+_PAUSE: Final = 1.0  # seconds until an unavailable server is queried again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
-# A run tries for three seconds to record a decision, then answers with what prevents it.
+# A run tries for three seconds to record a decision, then answers with the reason of the failure.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
 _NO_WORKER: Final = (
-    RPCStatusCode.CANCELLED,  # at the time limit of the query
+    RPCStatusCode.CANCELLED,  # the query reached its time limit
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.FAILED_PRECONDITION,  # the server has not seen a worker recently
 )
@@ -88,7 +88,7 @@ class Client:
     `connect` opens one with the settings; the constructor takes open connections.
 
     Args:
-        client: connected to the namespace in which the workers run.
+        client: a client of the namespace in which the workers run.
         task_queue: the workers' task queue.
         database: the records, opened for reading; None if they cannot be reached from here.
         unpause_command: returns the command that a status shows for a paused step or draft.
@@ -171,9 +171,9 @@ class Client:
         signal, which the server keeps. Both may arrive if a worker dies in between: the second is refused.
 
         Args:
-            workflow_id: of the run.
-            decision: what is decided.
-            update_id: names this decision, so that it has one verdict if it is sent again.
+            workflow_id: the run.
+            decision: the decision.
+            update_id: the id of this decision, so that it has one verdict if it is sent again.
 
         Raises:
             NotAnswered: the worker that took it could not answer.
@@ -202,7 +202,7 @@ class Client:
     async def edit(
         self, status: Status, new_plan: ProposedPlan, *, by: str, comment: str = ""
     ) -> DecisionAnswer | None:
-        """Replace the plan of ``status`` with a new one; return the same as `decide`.
+        """Replace the plan of ``status`` with a new one; return the result as `decide` does.
 
         ``by`` becomes an author of the new plan, which another person must approve.
 
@@ -216,7 +216,7 @@ class Client:
     async def resolve(
         self, status: Status, resolution: Resolution, *, by: str, comment: str = ""
     ) -> DecisionAnswer | None:
-        """Resolve the held step of ``status``; return the same as `decide`.
+        """Resolve the held step of ``status``; return the result as `decide` does.
 
         ``comment`` is needed for ``skip`` (the reason) and ``mark_done`` (the evidence).
 
@@ -246,15 +246,15 @@ class Client:
 
         Raises:
             StatusContradicts: they do not agree.
-            RunNotFound: neither Temporal nor the records know the id.
-            NotAnswered: Temporal knows the run, but no worker runs and there are no records here.
+            RunNotFound: neither Temporal nor the records have the id.
+            NotAnswered: Temporal has the run, but no worker runs and there are no records here.
             TemporalUnreachable: the server does not answer.
         """
         status = self._checked(await self._status(workflow_id), workflow_id)
         return await asyncio.to_thread(self._with_what_is_recorded, status)
 
     def _with_what_is_recorded(self, status: Status) -> Status:
-        """Add what only the records know: what follows from the list of people, settlements, and more."""
+        """Add the fields that only the records can fill, such as settlements and revoked approvals."""
         known: dict[str, object] = {"workers_differ": self._workers_differ()}
         if self._database is not None and status.source == "workflow" and status.state not in OUTCOMES:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
@@ -389,7 +389,7 @@ class Client:
         return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
-        """Return the stops in force: by a worker, else by the records.
+        """Return the stops in force: from a worker, else from the records.
 
         Raises:
             NotAnswered: no worker runs, and there are no records here.
@@ -414,7 +414,7 @@ class Client:
         return await send_delegation(self._client, self._task_queue, order)
 
     async def what_is_lent(self) -> DelegationAnswer:
-        """Return what is lent now.
+        """Return the current loans.
 
         Raises:
             NotAnswered: no worker runs.
@@ -430,7 +430,7 @@ class Client:
         return await record_look(self._client, self._task_queue, look)
 
     async def checked(self, plan: JsonValue) -> PlanChecked | None:
-        """Return what a worker's tools report; see `plangate.client.checking.checked_by_worker`."""
+        """Return a worker's check of a plan; see `plangate.client.checking.checked_by_worker`."""
         return await checked_by_worker(self._client, self._task_queue, plan)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
@@ -464,7 +464,7 @@ class Client:
         except StatusContradicts:
             return True
         except RecordsUnavailable:
-            return False  # the worker asks again, before anything is drafted
+            return False  # the worker repeats this check before it drafts
 
     def _recorded(self, workflow_id: str) -> Status | None:
         return None if self._database is None else status_on_record(self._database, workflow_id)
@@ -521,7 +521,7 @@ class Client:
             return None
 
     def _made_elsewhere(self, status: Status) -> str | None:
-        """Object if the plan names another installation than the records of this run."""
+        """Return an objection if plan and records of this run name different installations."""
         if self._database is None or status.installation is None:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):

@@ -1,4 +1,4 @@
-"""Send orders to lend roles and to take them back, and ask what is lent."""
+"""Send orders to lend roles and to take them back, and query the loans."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ async def send_delegation(
 
 
 async def ask_what_is_lent(client: TemporalClient, task_queue: str) -> DelegationAnswer | None:
-    """Ask a worker what is lent now; return None if no worker runs.
+    """Query a worker for the current loans; return None if no worker runs.
 
     Raises:
         NotAnswered: the question failed in Temporal.

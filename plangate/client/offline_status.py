@@ -1,4 +1,4 @@
-"""The status of a run whose workflow does not answer: no worker runs, or Temporal dropped or ended it.
+"""Find the status of a run whose workflow does not answer: no worker runs, or Temporal dropped or ended it.
 
 It comes from the records; before a worker took up the run, from the input it was started with. Its
 ``source`` says which.
@@ -53,8 +53,8 @@ async def status_without_workflow(
     """Return the status of a run without querying its workflow.
 
     Raises:
-        RunNotFound: neither Temporal nor the records know the id.
-        NotAnswered: Temporal knows the run, but the records here do not.
+        RunNotFound: neither Temporal nor the records have the id.
+        NotAnswered: Temporal has the run, but the records here do not.
         RecordsUnavailable: the records do not answer.
         TemporalUnreachable: the server does not answer.
     """
@@ -89,7 +89,7 @@ async def status_without_workflow(
 
 
 def unreachable(error: RPCError) -> TemporalUnreachable:
-    """Return the error for a call that the server did not carry out."""
+    """Return the error for a call that failed on the server."""
     said = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE)
     if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
         return TemporalDenied(

@@ -87,13 +87,13 @@ def checked_id(workflow_id: str) -> str:
     """Return an id that may name a run.
 
     Raises:
-        RequestInvalid: it may not.
+        RequestInvalid: the id cannot name a run.
     """
     if (
         len(workflow_id) > _MAX_ID
         or one_line(workflow_id) != workflow_id
         or workflow_id != workflow_id.strip()
-        or workflow_id.startswith("-")  # which every command line would take for an option
+        or workflow_id.startswith("-")  # a command line would take such an id for an option
     ):
         raise RequestInvalid(
             f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no spaces at its "

@@ -23,7 +23,7 @@ ANSWER_SECONDS: Final = 8.0
 QUESTION_SECONDS: Final = 4.0
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 _FIRST: Final = Priority(priority_key=1)
-"""Before the tasks of runs, on servers that support priorities: many runs may be active."""
+"""A priority above the tasks of runs, on servers that support priorities, because many runs may be active."""
 
 
 async def send_order(client: TemporalClient, task_queue: str, order: Order) -> StopAnswer | None:
@@ -66,13 +66,13 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[Answer]):
-    """What a short workflow is started for.
+    """A question that a short workflow answers.
 
     Attributes:
         workflow_type: the workflow.
         message: its input, with its ``action``.
-        answer: what it returns.
-        summary: for Temporal's Web UI.
+        answer: the type of its result.
+        summary: its description in Temporal's Web UI.
         is_kept: whether the server keeps it for a worker, if none runs now.
     """
 

@@ -53,10 +53,10 @@ async def waiting_runs(
     """Return one page of the runs that wait for a person.
 
     Args:
-        client: connected to their namespace.
+        client: a client of their namespace.
         database: the records; None if there are none here.
         ask: returns the status of a run without records; None if that cannot be known.
-        wanted: which of them, and in which order.
+        wanted: the filters, the order and the page.
 
     Raises:
         RPCError: the server does not answer.
@@ -89,7 +89,7 @@ async def _count(client: TemporalClient) -> int | None:
 
 
 async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wanted) -> list[_Line]:
-    """Return the page from the records, and ask Temporal about as few of them as possible."""
+    """Return the page from the records, and look up as few of its runs as possible in Temporal."""
     assert wanted.limit is not None
     found: list[_Line] = []
     for named in _portions(recorded.waiting, _NAMED_AT_ONCE):
@@ -101,7 +101,7 @@ async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wante
 
 
 async def _all_open(client: TemporalClient, recorded: StillOpen, ask: Ask, wanted: Wanted) -> Iterable[_Line]:
-    listed = await _list(client, _RUNNING)  # a plan may be recorded before its workflow knows
+    listed = await _list(client, _RUNNING)  # a plan may be recorded before its workflow gets the result
     lines = [_Line(*one) for one in recorded.waiting if one[0] in listed]
     strangers = [
         _Line(status.workflow_id, status.deadline, status)

@@ -82,7 +82,7 @@ class Requested(Frozen):
 
 
 class RunRef(Frozen):
-    """The run that writes.
+    """The run on whose trail something is written.
 
     ``chain_id``, the first run id of the chain of Temporal runs, distinguishes a continued run
     (continue-as-new, reset) from a second start of the same workflow id. ``requested`` opens its trail; None
@@ -103,9 +103,9 @@ class Drafted(Frozen):
     are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
     SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
     ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
-    other runs that were the same at that time. ``facts`` are those by which the deadline was worked out, if
-    a rule counts working time. ``starts`` are the times in which its steps may begin, if a rule has a window
-    or a freeze.
+    other runs that were the same at that time. ``facts`` are the facts from which the deadline was computed,
+    if a rule counts working time. ``starts`` are the times in which its steps may begin, if a rule has a
+    window or a freeze.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -174,7 +174,7 @@ class Reopened(Frozen):
     longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
     were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
     Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
-    what it needs from now on. Its execution continues if its approvals meet the new requirement. ``facts``
+    the requirement from now on. Its execution continues if its approvals meet the new requirement. ``facts``
     and ``starts`` are as in `Drafted`.
     """
 
@@ -289,7 +289,7 @@ class Closed(Frozen):
 
 
 class StepSettled(Frozen):
-    """The accepted effect of a step has become final; ``summary`` is its tool's."""
+    """The accepted effect of a step has become final; its tool wrote ``summary``."""
 
     kind: Literal["settled"] = "settled"
     step: int
@@ -298,7 +298,7 @@ class StepSettled(Frozen):
 
 
 class StepReversed(Frozen):
-    """The accepted effect of a step failed or was reversed by the other side; ``summary`` is its tool's."""
+    """The accepted effect of a step failed or was reversed by the other side; its tool wrote ``summary``."""
 
     kind: Literal["reversed"] = "reversed"
     step: int
@@ -432,7 +432,7 @@ def read_event(written: str) -> Event:
     A worker reads the trail of a run several times within a second, so short events are remembered.
 
     Raises:
-        ValueError: this release does not know it.
+        ValueError: this release has no such event.
     """
     return _remembered(written) if len(written) <= _SHORT else _read(written)
 

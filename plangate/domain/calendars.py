@@ -37,7 +37,7 @@ YearlyDay = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|
 Span = tuple[datetime, datetime]
 """From one moment up to another, excluding the latter."""
 _Period = tuple[datetime, datetime, timedelta]
-"""A span as above, with how far the clocks are ahead of UTC in it."""
+"""A span as above, with the offset of the clocks from UTC during it."""
 
 
 class Hours(Frozen):
@@ -60,7 +60,7 @@ _WHOLE_DAY: Final = (Hours(begin=time(), end=time()),)
 
 
 class Offset(Frozen):
-    """How far the clocks of a zone are ahead of UTC from one moment on."""
+    """The offset of the clocks of a zone from UTC, beginning at one moment."""
 
     since: AwareDatetime
     seconds: int = Field(ge=-_FARTHEST, le=_FARTHEST)
@@ -89,8 +89,8 @@ class Calendar(Frozen):
         extra_days: days off on which people work.
         yearly_off: days off of each year, except those that are extra days.
         yearly_extra: extra days of each year, except those that are days off.
-        country: whose public holidays are days off, as ISO 3166 names it; empty for none.
-        region: which part of the country.
+        country: the country whose public holidays are days off, as ISO 3166 names it; empty for none.
+        region: the part of the country.
         holidays: the public holidays, as far as they are known.
         offsets: the offsets of the zone, if they are frozen; empty to ask the zone.
     """
@@ -122,7 +122,7 @@ class Calendar(Frozen):
     def facts(self, begin: datetime, until: datetime) -> Facts:
         """Return the facts for this time, and for one day before and after it."""
         first, last = begin - _DAY, until + _DAY
-        # The years overlap by some days, because a zone may change its offset in these.
+        # The years overlap by some days, because a zone may change its offset on these days.
         years = (offsets_of(self.zone, year) for year in range(first.year, last.year + 1))
         known = self.offsets or tuple(sorted({one for year in years for one in year}, key=_since))
         running = [one for one in known if one.since <= last]
@@ -256,7 +256,7 @@ def _since(one: Offset) -> datetime:
 
 
 def is_zone(name: str) -> bool:
-    """Return whether this system knows a time zone of that name."""
+    """Return whether this system has a time zone of that name."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -269,7 +269,7 @@ def offsets_of(zone: str, year: int) -> tuple[Offset, ...]:
     """Return the offsets of a zone in a year, and in some days before and after it.
 
     Raises:
-        NoWorkingTime: this system does not know the zone.
+        NoWorkingTime: this system does not have the zone.
     """
     if not is_zone(zone):
         raise NoWorkingTime(f"This system does not know the time zone {zone}; install the package tzdata.")

@@ -66,7 +66,7 @@ class Checkpoint(Frozen):
 
 
 class SealedBy(Typed):
-    """A checkpoint that seals a run up to ``entry``; ``leaves`` are all of it."""
+    """A checkpoint that seals a run up to ``entry``; ``leaves`` are all its leaves."""
 
     entry: int
     checkpoint: Checkpoint

@@ -21,11 +21,12 @@ def review_deadline(
 ) -> datetime:
     """Return when a review of a plan with this requirement ends.
 
-    A limit in working time replaces the request's default limit, because no one chose that one.
+    A limit in working time replaces the request's default limit, because the requester did not choose that
+    one.
 
     Args:
         requested: the request.
-        requirement: of the plan.
+        requirement: the requirement of the plan.
         began: when the review begins.
         facts: the facts that determine its limits in working time.
     """

@@ -21,7 +21,7 @@ from plangate.domain.plan import FINGERPRINT_LENGTH, MAX_PLAN_BYTES, MAX_RAW_PLA
 from plangate.domain.validation import faults_in
 
 MAX_COMMENT: Final = 4_000
-MAX_SIGNATURE: Final = 100_000  # a token holds the comment, each of its characters in up to 16
+MAX_SIGNATURE: Final = 100_000  # a token holds the comment; each character may take 16
 PLACEHOLDER: Final = "YOUR-NAME"
 """The placeholder for the approver's name in a decision to copy; no person has this name."""
 _PLACEHOLDERS: Final = frozenset(
@@ -39,7 +39,7 @@ _PLACEHOLDERS_OF_COMMENTS: Final = frozenset(
         "placeholder",
         "why",
     }
-    | {"what to change"}  # of the signal's description
+    | {"what to change"}  # the placeholder in the signal's description
 )
 _PUNCTUATION: Final = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})  # Sm: <>; Sc: $
 _EXCERPT_LENGTH: Final = 300
@@ -82,7 +82,7 @@ PlanName = Annotated[
 
 
 class Choice(StrEnum):
-    """What an approver can decide."""
+    """The kinds of decisions."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -247,7 +247,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
 
 
 def wrong_parts(decision: Decision) -> str | None:
-    """Object if a decision lacks a part that its kind needs, or has a part of another kind."""
+    """Return an objection if a decision lacks a part that its kind needs, or has a part of another kind."""
     is_edit = decision.decision is Choice.EDIT
     is_resolution = decision.decision is Choice.RESOLVE
     has_comment = bool(decision.comment.strip())

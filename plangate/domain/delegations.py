@@ -1,4 +1,4 @@
-"""Delegations and absences on the trail: people lend roles for a time, or say until when they are away.
+"""Delegations and absences on the trail: people lend roles for a time, or set the end of their absence.
 
 `judge` says whether an order is accepted; `lent_after` and `away_after` say what follows from accepted
 orders. From then on they count as if they were in the list of people (`plangate.policy.lent_roles`). These
@@ -49,7 +49,7 @@ _HOW: Final = (
 
 
 class DelegationAction(StrEnum):
-    """The kinds of orders; ``list`` only asks what is lent and who is away."""
+    """The kinds of orders; ``list`` only asks for the loans and absences."""
 
     LEND = "lend"
     END = "end"
@@ -120,7 +120,7 @@ class DelegationDecided(Frozen):
     Attributes:
         approver: the sender as known at that time, if known.
         judged_at: when it was judged, by the server's clock; the order counts from then on.
-        rules: what the policy lets people lend.
+        rules: the roles that the policy lets people lend.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
     """
@@ -164,7 +164,7 @@ class Away(Absence):
 
 
 class DelegationAnswer(Frozen):
-    """The result of an order: the verdict, what is lent now, and who is away now.
+    """The result of an order: the verdict, the current loans, and the people who are away.
 
     ``accepted`` is None for a question, or while there is no verdict: ``reason`` then says why.
     ``audience`` is the installation and namespace that an order is signed for.
@@ -190,7 +190,7 @@ def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDat
 
 
 def asks_what_is_lent(inputs: Sequence[object]) -> bool:
-    """Return whether a message only asks what is lent: it changes nothing, and is not recorded."""
+    """Return whether a message only asks for the loans: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": DelegationAction.LIST.value}
 
 
@@ -235,7 +235,7 @@ def judge(
 
 
 def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
-    """Return what these decisions, in order, lend, including what has ended."""
+    """Return the loans by these decisions, in order, including those that have ended."""
     lent: list[Lending] = []
     for order, approver, at in _accepted(decisions):
         if order.action is DelegationAction.LEND and order.until is not None:

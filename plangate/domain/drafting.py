@@ -131,7 +131,7 @@ def _completed(tool: str, arguments: ToolArguments, at: FaultPath) -> dict[str, 
     """Return all arguments of a step as JSON.
 
     Raises:
-        PlanInvalid: JSON cannot carry what the tool's model made of them.
+        PlanInvalid: JSON cannot carry the values that the tool's model made of them.
     """
     try:
         values = complete(arguments)

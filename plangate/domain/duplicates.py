@@ -25,11 +25,11 @@ class Duplicate(Frozen):
 
     Attributes:
         step: its number in this plan.
-        tool: of both steps.
+        tool: the tool of both steps.
         same: the identifying arguments, which are equal; empty if they are all arguments.
         workflow_id: the other run; empty unless everyone in the list of people may see that run.
         its_step: the step's number there.
-        state: of the other run.
+        state: the state of the other run.
         done: whether the step was done there, or is in doubt.
         at: when the other run ended, or if it had not ended, when its plan was drafted.
     """

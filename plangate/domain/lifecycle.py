@@ -331,7 +331,7 @@ def _resolves_the_step(state: RunState, decision: Decision, received_at: datetim
 
 
 def _another_hold(state: RunState, decision: Decision) -> str | None:
-    """Object if a resolution answers an earlier hold, possibly at the same step or its undo."""
+    """Return an objection if a resolution answers an earlier hold, possibly at the same step or its undo."""
     assert state.held is not None
     number = state.next_hold
     if decision.hold is None and number > 1 and state.held.number:

@@ -1,8 +1,8 @@
 """Sums over time: the meaning of `recent(tool, argument, window, by)` in a policy's condition.
 
-A sum counts what other plans reserved or did in a window of time, and the whole plan being judged. The
-others' part is recorded (`RecentSum`), so judging the plan again gives the same result. Amounts are exact
-decimals. This module uses no clock and no database.
+A sum counts the amounts that other plans reserved or spent in a window of time, and the whole plan being
+judged. The others' part is recorded (`RecentSum`), so judging the plan again gives the same result. Amounts
+are exact decimals. This module uses no clock and no database.
 """
 
 import hashlib
@@ -77,7 +77,8 @@ class RecentSum(Scope):
 
     Attributes:
         window: as written in the condition.
-        others: what other plans reserved or did in the window, as a decimal; None if an amount is not known.
+        others: the amount that other plans reserved or spent in the window, as a decimal; None if it is not
+            known.
         own: the amount that the plan adds; None if an amount is not known before its step.
     """
 
@@ -115,7 +116,7 @@ def window_start(window: str, now: datetime) -> datetime:
     A day begins at the first moment of its date in its time zone, and has 23 to 25 hours when clocks change.
 
     Raises:
-        UnknownSum: this machine does not know the time zone.
+        UnknownSum: this machine does not have the time zone.
     """
     named = _ZONE.fullmatch(window)
     if named is None:
@@ -170,7 +171,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
 
     Args:
         limit: a call of ``recent``.
-        arguments: of the step.
+        arguments: the arguments of the step.
         person: the person for whom the plan is judged, if the sum is by requester.
     """
     currency = arguments.get(CURRENCY)

@@ -27,7 +27,7 @@ class Look(Typed):
 
     Attributes:
         what: whether they read it on a page, or took a copy.
-        by: who.
+        by: the person.
         subject: the workflow id of the run, or another subject in a few words, such as a period.
         why: the reason in their own words; empty if they gave none.
     """

@@ -100,7 +100,7 @@ class Enrolment(Frozen):
     """A signed change of a person's keys: not written in the list of people, but proven by it.
 
     Attributes:
-        person: whose key it is, as the list spells the name.
+        person: the owner of the key, as the list spells the name.
         key_id: the thumbprint of the key.
         public: the key, if this confirms it; None if this revokes it.
         by: the signer: an enroller, or for a revocation also the person.
@@ -206,8 +206,8 @@ class People(Frozen):
         text: the list as it was read; empty if it was not read from a text.
         hash: SHA-256 of ``text``; empty if there is none.
         web: the web servers that may attest logins and at which passkeys are used.
-        enrolments: the changes of keys that count besides what the list says, in their order.
-        unproven: what is wrong with changes of keys in the text that do not count.
+        enrolments: the changes of keys that count in addition to the list, in their order.
+        unproven: the faults of changes of keys in the text that do not count.
         described_roles: the roles that the list describes.
         calendars: the calendars that people and roles name, without public holidays.
     """
@@ -280,7 +280,7 @@ class People(Frozen):
         return any(one.valid_from is not None or one.valid_until is not None for one in limited)
 
     def _from_others(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
-        """Return what others delegate to ``person``, limited to roles that these others have."""
+        """Return the delegations to ``person``, limited to roles that the delegators have."""
         delegated = []
         for other in self.persons:
             roles = {
@@ -303,7 +303,7 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
 
 
 def unknown_requester(people: People | None, barred: Sequence[str]) -> str | None:
-    """Object if the requester or an author is not in the list: they could decide under another name.
+    """Return an objection if a requester or author is not in the list: they could decide under another name.
 
     ``barred`` are the requester and then the authors.
     """
@@ -330,7 +330,7 @@ def same_person(one: str, other: str) -> bool:
 
 
 def recipient_of(person_or_role: str) -> str:
-    """Return the form that all spellings of a person share; of a role (``role:NAME``), its exact name."""
+    """Return the form that all spellings of a person share; for a role (``role:NAME``), its exact name."""
     return person_or_role if person_or_role.startswith(ROLE) else identity(person_or_role)
 
 

@@ -28,7 +28,7 @@ MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
 MAX_DRAFTED_BYTES: Final = 384 * 1024
 MAX_TOOL_NAME: Final = 64
 MAX_SUMMARY: Final = 2_000
-MAX_REASON: Final = 2_000  # of one step
+MAX_REASON: Final = 2_000  # characters of one step
 MAX_PREVIEW: Final = 2_000
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
@@ -72,13 +72,13 @@ class ProposedStep(Typed):
 
 
 class Step(ProposedStep):
-    """A proposed step, with what its tool added when the plan was drafted.
+    """A proposed step, with the additions of its tool when the plan was drafted.
 
     Parts that the tool did not add are not in the plan's JSON, and therefore not in its fingerprint.
 
     Attributes:
-        preview: what the step will do, in one sentence made by the tool's code.
-        observation: what the tool saw; its precondition compares this just before the step.
+        preview: the effect of the step, in one sentence made by the tool's code.
+        observation: the tool's observation; its precondition compares this just before the step.
         definition: SHA-256 of the tool's name, description and argument schema (64 hex digits).
         undoable: whether the tool can undo the effect.
     """
@@ -89,7 +89,7 @@ class Step(ProposedStep):
     undoable: bool = Field(default=False, exclude_if=lambda value: value is False)
 
     def proposed(self) -> ProposedStep:
-        """Return the step without what its tool added."""
+        """Return the step without the additions of its tool."""
         return ProposedStep(tool=self.tool, arguments=self.arguments, reason=self.reason)
 
 
@@ -107,7 +107,7 @@ class ProposedPlan(Typed):
 class Plan(Typed):
     """A summary and ordered steps. Two plans are the same if their fingerprints are.
 
-    ``reads`` is what the planner read while it drafted. ``not_before`` is when the first step may begin at
+    ``reads`` are the planner's reads while it drafted. ``not_before`` is when the first step may begin at
     the earliest. Each is left out of the plan's JSON if it is empty.
     """
 
@@ -117,7 +117,7 @@ class Plan(Typed):
     reads: tuple[Read, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def proposed(self) -> ProposedPlan:
-        """Return the plan without what was read for it and what its tools added."""
+        """Return the plan without its reads, and without the additions of its tools."""
         return ProposedPlan(
             summary=self.summary,
             not_before=self.not_before,
@@ -184,9 +184,9 @@ def idempotency_key(
     """Return the permanent name of one effect; it never depends on the attempt.
 
     Args:
-        workflow_id: of the run.
-        fingerprint: of its plan.
-        step: from 1.
+        workflow_id: the run.
+        fingerprint: the fingerprint of its plan.
+        step: the number of the step, from 1.
         undo: whether the effect undoes the step.
         resolution: the number of the resolution that retries after a definite failure; 0 for the first try.
             A vendor may answer a used key with the stored failure, so the retry is a new effect.
@@ -208,7 +208,7 @@ def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     """
     if after.summary != before.summary or after.not_before != before.not_before:
         return None
-    numbers: dict[int, int] = {}  # of the steps that are kept, before and after
+    numbers: dict[int, int] = {}  # numbers of the kept steps, before and after
     for number, step in enumerate(before.steps, start=1):
         kept, same = len(numbers), _renumbered(step.proposed(), numbers)
         if same is not None and kept < len(after.steps) and is_same_proposal(after.steps[kept], same):
@@ -228,7 +228,7 @@ def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
     for number in struck:
         if not 1 <= number <= len(plan.steps):
             raise ValueError(f"there is no step {number}")
-    numbers: dict[int, int] = {}  # of the steps that are kept, before and after
+    numbers: dict[int, int] = {}  # numbers of the kept steps, before and after
     kept: list[ProposedStep] = []
     for number, step in enumerate(plan.steps, start=1):
         if number in struck:

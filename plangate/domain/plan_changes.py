@@ -24,11 +24,11 @@ class Before(Frozen):
     """The plan that the newest one replaced.
 
     Attributes:
-        revision: of the replaced plan.
-        fingerprint: of the replaced plan.
+        revision: the revision of the replaced plan.
+        fingerprint: the fingerprint of the replaced plan.
         summary: None if the newest plan has the same.
         not_before: None if the newest plan has the same; empty if this one had none.
-        steps: in order; a number stands for the equal step of the newest plan.
+        steps: its steps in order; a number stands for the equal step of the newest plan.
         reads: None if the newest plan has the same.
     """
 
@@ -40,7 +40,7 @@ class Before(Frozen):
     reads: tuple[Read, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def fits(self, steps: int) -> bool:
-        """Return whether it can be the difference to a plan with that many steps."""
+        """Return whether it can be the difference from a plan with that many steps."""
         return all(1 <= one <= steps for one in self.steps if isinstance(one, int))
 
 
@@ -69,7 +69,7 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
-    """The change of one step. ``before`` and ``after`` are its numbers in the two plans, 0 where it is not.
+    """The change of one step. ``before`` and ``after`` are its numbers in the two plans, 0 where absent.
 
     ``arguments``, ``reason`` and ``observation`` are the changed values of these parts.
     """
@@ -131,7 +131,7 @@ def plan_before(before: Before, newest: Plan) -> Plan:
     """Return the whole replaced plan.
 
     Raises:
-        IndexError: the two do not fit.
+        IndexError: the two do not belong together.
     """
     if not before.fits(len(newest.steps)):
         raise IndexError("the replaced plan names a step that the newest one does not have")

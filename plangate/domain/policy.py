@@ -48,7 +48,7 @@ class Need(Frozen):
 
 
 def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
-    """Return needs in words, each with the roles that may also give it later, and from when."""
+    """Return needs in words, each with the roles that may also give it later, and the times."""
     spelled = []
     for need in needs:
         later = "".join(f" ({one})" for one in reliefs if one.role == need.role)
@@ -87,7 +87,7 @@ class Resolvers(Frozen):
 
 
 class Requirement(Frozen):
-    """What the policy demands of one plan; without needs, the plan runs without approval.
+    """The demands of the policy on one plan; without needs, the plan runs without approval.
 
     Attributes:
         needs: per role the largest count that any matching rule requires, in the order of the rules.
@@ -202,7 +202,7 @@ class ResolveRule(Frozen):
 class Matched(Frozen):
     """The rules that matched one step.
 
-    ``times`` are rules that only limit when it begins: their condition is neither true nor false of it, and
+    ``times`` are rules that only limit when it begins: their condition is neither true nor false for it, and
     they need no approval. ``unclear`` are the names of these resolve rules.
     """
 
@@ -486,7 +486,7 @@ def covered(
 ) -> int:
     """Return how many of the demanded approvals these people give, under the best assignment.
 
-    Each approver counts once; each person in whose name they act counts once, too; the requester and authors,
+    Each approver counts once; each person in whose name they act also counts once; the requester and authors,
     who are ``barred``, never count, and a decision with less assurance than required does not count. After
     ``most_looks`` at people and roles the best assignment found so far is returned, which is never too many.
     """

@@ -18,7 +18,7 @@ from plangate.domain.references import references_in
 _ROOM: Final = 80  # characters shown of one text
 _ITEMS: Final = 5  # items shown of one list
 _DEPTH: Final = 3
-_PLAIN: Final = re.compile(r"[\w.@:/+#%&=?~-]+", re.ASCII)  # no text of these can be taken for two values
+_PLAIN: Final = re.compile(r"[\w.@:/+#%&=?~-]+", re.ASCII)  # cannot be taken for two values
 _WORDS: Final = frozenset({"yes", "no", "none", "null", "true", "false", "and"})
 
 

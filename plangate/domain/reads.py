@@ -1,6 +1,6 @@
-"""What a planner read while it drafted. It is part of the plan, so approvers see what the planner saw.
+"""Record what a planner reads while it drafts. It is part of the plan, so approvers see the same.
 
-A planner gets no more of a result than the plan keeps, so approvers can see everything that it saw.
+A planner gets no more of a result than the plan keeps, so approvers can see everything that it got.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from pydantic import Field, JsonValue
 from plangate.domain.base import Typed
 
 MAX_READS: Final = 20  # reads in one draft
-MAX_READ_BYTES: Final = 4 * 1024  # of one result
-MAX_READS_BYTES: Final = 16 * 1024  # of all results of a plan
+MAX_READ_BYTES: Final = 4 * 1024  # kept of one result
+MAX_READS_BYTES: Final = 16 * 1024  # kept of all results of a plan
 MAX_READ_ARGUMENTS: Final = 1_000  # bytes of JSON
 
 
@@ -21,11 +21,11 @@ class Read(Typed):
     """One read: the tool, its arguments, and what it returned.
 
     Attributes:
-        tool: which reads only.
-        arguments: complete and validated.
-        result: what the planner got: text, or a value as JSON text, cut if it was too large.
-        sha256: of the whole result (64 hex digits).
-        size: of the whole result, in bytes.
+        tool: a tool that only reads.
+        arguments: the arguments, complete and validated.
+        result: the part that the planner got: text, or a value as JSON text, cut if it was too large.
+        sha256: the SHA-256 of the whole result (64 hex digits).
+        size: the size of the whole result, in bytes.
     """
 
     tool: str

@@ -40,7 +40,7 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
     """Check that the record allows step ``step`` (from 1) of the plan with ``fingerprint`` to run now.
 
     Raises:
-        NotApproved: it does not; the message says why.
+        NotApproved: the record does not allow it; the message says why.
     """
     plan = f"plan {short(fingerprint)}"
     if state.drafted is None or fingerprint not in (*state.replaced, state.drafted.fingerprint):
@@ -64,7 +64,7 @@ def authorise_undo(state: RunState, fingerprint: str, step: int) -> None:
     """Check that the record allows step ``step`` (from 1) of that plan to be undone now.
 
     Raises:
-        NotApproved: it does not; the message says why.
+        NotApproved: the record does not allow it; the message says why.
     """
     plan = f"plan {short(fingerprint)}"
     if state.drafted is None or fingerprint != state.drafted.fingerprint:
@@ -92,7 +92,7 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
 
 
 def _approved_before(state: RunState, decision: Decision) -> str | None:
-    """Object if this approval already counts, for example after it was sent as a signal and an update."""
+    """Return an objection if this approval already counts, for example if it was sent twice."""
     if decision.decision is not Choice.APPROVE:
         return None
     for approver in state.approvers:
@@ -149,7 +149,7 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
 
 
 def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) -> str | None:
-    """Object if this person may not resolve the held run, by a rule or else as for an approval."""
+    """Return an objection if this person may not resolve the held run, by a rule or as for an approval."""
     assert state.drafted is not None
     if any(same_person(approver.name, one) for one in state.barred):
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
@@ -163,7 +163,7 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
 
 
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:
-    """Object if this person's approval would not meet any unmet part of the requirement."""
+    """Return an objection if this person's approval would not meet any unmet part of the requirement."""
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.counting
     if policy.covered(requirement, (*before, approver), state.barred) > policy.covered(
@@ -183,7 +183,7 @@ def _nothing_to_withdraw(state: RunState, approver: Approver) -> str | None:
 
 
 def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
-    """Object if this person has no required role, not counting those delegated by the requester."""
+    """Return an objection if this person has no required role except by a delegation of the requester."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
     if policy.covered(requirement, (approver,), state.barred):

@@ -1,7 +1,7 @@
 """Check whether accepted approvals are still valid, for a given list of people and time.
 
 A worker checks before each step, with the current list. An auditor checks with the list that was in force
-then, and with today's list, which shows what was revoked since.
+then, and with today's list, which shows later revocations.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -125,7 +125,7 @@ def other_standing(approver: Approver, people: People, at: datetime) -> str | No
 
 
 def _untrusted_web(approver: Approver, people: People) -> str | None:
-    """Object if the web server that attests a login is not, or no longer, trusted."""
+    """Return an objection if the web server that attests a login is not, or no longer, trusted."""
     trusted = people.web.keys
     if approver.assurance is not Assurance.LOGIN or trusted is None or approver.public_key in trusted:
         return None
@@ -133,7 +133,7 @@ def _untrusted_web(approver: Approver, people: People) -> str | None:
 
 
 def unknown_key(approver: Approver, people: People) -> str | None:
-    """Object if the signing key is not one of the approver's keys in that list."""
+    """Return an objection if the signing key is not one of the approver's keys in that list."""
     if not approver.is_signed:
         return None
     person = people.find(approver.name)
@@ -143,7 +143,7 @@ def unknown_key(approver: Approver, people: People) -> str | None:
 
 
 def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
-    """Object if the signing key is not valid at that time, or was not valid when it signed."""
+    """Return an objection if the signing key is not valid at that time, or was not valid when it signed."""
     person = people.find(approver.name) if approver.is_signed else None
     for key in person.keys if person else ():
         if key.x != approver.public_key:
@@ -159,7 +159,7 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
 def unfounded_standing(
     approver: Approver, people: People, at: datetime, demanded: Container[str], barred: Sequence[str]
 ) -> str | None:
-    """Object if the record gives the approver a ``demanded`` role that the list does not give.
+    """Return an objection if the record gives the approver a ``demanded`` role that the list does not give.
 
     Other roles are ignored, as are delegations by the requester and the authors.
     """
@@ -192,12 +192,12 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
 def may_be_put_back(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
-    """Object if an approval may be a replay of an earlier one that was withdrawn, lost or refused.
+    """Return an objection if an approval may replay an earlier one that was withdrawn, lost or refused.
 
     After a reset, Temporal delivers signals again, with the time of the reset. A decision may also arrive
     both as a signal and as an update. A signed decision is recognized by its id and the time of its
     signature. An unsigned one is refused only if the earlier approval was withdrawn, lost or refused, or can
-    expire: if its sender got a right since, that must not turn a refusal into an approval.
+    expire: a right that its sender has gained since then must not turn a refusal into an approval.
 
     Args:
         state: the run, with the plan in review.

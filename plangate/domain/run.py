@@ -76,7 +76,7 @@ class UndoProgress(Frozen):
 
     Attributes:
         state: pending, failed, in doubt, or skipped by a person; a step whose undo is done is ``undone``.
-        receipt: what the tool returned.
+        receipt: the receipt of the undo.
         reason: why it failed, is in doubt, or was skipped or marked as done by a person.
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
     """
@@ -96,11 +96,11 @@ class StepProgress(Frozen):
 
     Attributes:
         state: pending, done, failed, in doubt, skipped or undone.
-        receipt: what its tool returned; None if a person marked it as done.
+        receipt: the receipt from its tool; None if a person marked it as done.
         reason: why it failed, is in doubt, or was skipped or marked as done by a person.
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
         undo: the progress of its undo.
-        settles_until: until when the settlement of its accepted effect is looked up; None if there is none.
+        settles_until: when the look-up of its accepted effect's settlement ends; None if there is none.
         settlement: how it ended, once that is recorded.
     """
 
@@ -153,7 +153,7 @@ class RunState(Frozen):
 
     Attributes:
         claimed: the last step claimed since the plan was approved, or 0. Only the record has it, because
-            workflows do not learn of claims.
+            claims are not reported to workflows.
         refusals_not_kept: how many decisions, nearly all refused, are only on the trail.
         edit: the edit that the next draft carries out.
         authors: the people whose edits are part of the newest plan; they may not approve it.
@@ -187,7 +187,7 @@ class RunState(Frozen):
 
     @property
     def state(self) -> str:
-        """The phase, or the outcome of a closed run; people see this word."""
+        """The phase, or the outcome of a closed run, as shown to people."""
         return self.closed.outcome.value if self.closed else self.phase.value
 
     @property
@@ -233,7 +233,7 @@ class RunState(Frozen):
 
     @property
     def reliefs(self) -> tuple[Relief, ...]:
-        """The other roles that may also approve the plan in review, and from when."""
+        """The other roles that may also approve the plan in review, and their times."""
         if self.drafted is None or self.phase is not Phase.IN_REVIEW:
             return ()
         return reliefs_of(self.drafted.requirement.escalations, self.review_began)
@@ -278,7 +278,7 @@ class RunState(Frozen):
 
     @property
     def cooling_until(self) -> datetime | None:
-        """Until when the approved plan is cooling off: no step may begin, and approvals can be taken back.
+        """When the cooling off of the approved plan ends; until then, approvals can be taken back.
 
         None if no rule asks for that.
         """
@@ -303,7 +303,7 @@ class RunState(Frozen):
         )
 
     def waits_until(self, at: datetime) -> datetime | None:
-        """Return until when the approved plan waits for its next step to be allowed; None if it does not."""
+        """Return when the wait of the approved plan for its next step ends; None if it does not wait."""
         if self.phase is not Phase.EXECUTING:
             return None
         first = self.beginning.first(at)

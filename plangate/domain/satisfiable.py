@@ -22,11 +22,11 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
 
 _NAMED: Final = 3
-_MOMENTS: Final = 50  # at which the return of enough people is checked
+_MOMENTS: Final = 50  # the most times at which the return of enough people is checked
 
 
 class Why(StrEnum):
-    """The reasons why a person with the role cannot give what is needed."""
+    """The reasons why a person with the role cannot make the decision."""
 
     AWAY = "away"
     NO_KEY = "no_key"
@@ -35,7 +35,7 @@ class Why(StrEnum):
 
 
 class Hindered(Frozen):
-    """A person with the role who cannot give what is needed; ``until`` says how long they are away."""
+    """A person with the role who cannot make the decision; ``until`` is the end of their absence."""
 
     name: str
     why: Why
@@ -61,7 +61,7 @@ class Unmet(Frozen):
     """A decision that a run needs and cannot get now.
 
     Attributes:
-        what: what is needed, in words.
+        what: the needed decision, in words.
         count: how many approvals; 0 for a resolution.
         roles: a person needs one of these roles; empty for any person.
         able: the people who could give at least one approval.
@@ -86,7 +86,7 @@ class Unmet(Frozen):
 
 
 def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ...]:
-    """Return what the run waits for and cannot get from anyone in the list now.
+    """Return the decisions that the run waits for and no one in the list can make now.
 
     Empty if it can, if it does not wait for people, or without a list, because any name may then decide.
     """
@@ -111,7 +111,7 @@ class Deciders:
         self._able: dict[tuple[datetime, Assurance], dict[str, Approver]] = {}
 
     def unmet(self, run: RunState) -> tuple[Unmet, ...]:
-        """Return what the run waits for and cannot get."""
+        """Return the decisions that the run waits for and no one can make."""
         if run.drafted is None:
             return ()
         requirement = run.drafted.requirement
@@ -135,8 +135,8 @@ class Deciders:
         """Return the missing approvals that no one can give now.
 
         Args:
-            requirement: of the plan.
-            approvers: who approved so far.
+            requirement: the requirement of the plan.
+            approvers: the people who have approved so far.
             barred: the requester and the authors.
             until: the deadline; a person who is back before it can still approve then.
             reliefs: the roles that may also approve from a moment on.
@@ -264,7 +264,7 @@ class Deciders:
 def _a_few(
     able: Sequence[Approver], roles: Sequence[str], barred: Sequence[str], enough: int
 ) -> list[Approver]:
-    """Leave out people who add nothing: those without a role, and more equals than are needed."""
+    """Leave out people who make no difference: those without a role, and surplus people with equal roles."""
     alike: dict[tuple[str, ...], int] = {}
     few = []
     for one in able:

@@ -24,9 +24,9 @@ def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: boo
     revision of its plan.
 
     Args:
-        run: its state or its status.
-        viewer: as the list of people has them now (`People.identify`); None for a person who is not in it or
-            not active, who sees nothing.
+        run: the state or the status of the run.
+        viewer: the person as in the current list of people (`People.identify`); None for a person who is not
+            in it or not active, who sees nothing.
         is_narrowed: whether the policy in force has rules ``[[see]]``. They cannot judge a run without a
             plan, so only its requester may then see it.
     """
@@ -53,7 +53,7 @@ def may_decide(
 
     Args:
         requirement: of the plan.
-        viewer: as the list of people has them now.
+        viewer: the person as in the current list of people.
         barred: the requester and the authors, who neither approve nor resolve.
         is_held: whether the run waits for a resolution.
     """

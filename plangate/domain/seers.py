@@ -1,4 +1,4 @@
-"""Who may see a run besides those who may decide on it: the rules ``[[see]]``, frozen with its plan.
+"""Define who may see a run besides those who may decide on it: the rules ``[[see]]``, frozen with its plan.
 
 `plangate.domain.seeing` uses this to decide whether a person may see a run.
 """

@@ -27,7 +27,7 @@ class SettlementStatus(Frozen):
     """How an accepted effect ended.
 
     Attributes:
-        state: what is known.
+        state: the result of the look-up so far.
         summary: the tool's sentence, or why the end is not known; empty while it is open.
         at: when the end was found; None while it is open.
         until: when the look-up ends.

@@ -112,7 +112,7 @@ def _other_steps(status: Status) -> str | None:
 
 
 def _other_previous(status: Status) -> str | None:
-    """Object if the previous revision is not the one that its fingerprint names."""
+    """Return an objection if the previous revision is not the one that its fingerprint names."""
     before = status.previous
     if before is None:
         return None
@@ -124,7 +124,7 @@ def _other_previous(status: Status) -> str | None:
 
 
 def _other_baseline(status: Status) -> str | None:
-    """Object if the plan from which all changes are shown is not the one that its fingerprint names."""
+    """Return an objection if the fingerprint of the plan from which all changes are shown is wrong."""
     base, newest = status.baseline, status.plan
     if base is None or newest is None:
         return None if base is None else "it compares a plan with none"
@@ -136,7 +136,7 @@ def _other_baseline(status: Status) -> str | None:
 
 
 def _other_author(status: Status) -> str | None:
-    """Object to an author without an accepted edit, and to an edit without its author."""
+    """Return an objection to an author without an accepted edit, and to an edit without its author."""
     if not status.author:
         made = _asked_for(status)
         if made and all(one.decision == Choice.EDIT for one in made):
@@ -176,7 +176,7 @@ def _may_approve_after_a_strike(status: Status) -> bool:
 
 
 def _other_hold(status: Status) -> str | None:
-    """Object to a held run without a hold, a hold of a run that is not held, and a hold at a missing step."""
+    """Return an objection if only one of state and hold says held, or if the hold is at a missing step."""
     held = status.held
     if (status.state == Phase.HELD) != (held is not None):
         return "it does not say why the run is held" if held is None else "it is not held, and says why it is"

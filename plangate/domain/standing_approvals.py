@@ -1,4 +1,4 @@
-"""Find the accepted approvals that still count, until when they count, and why others do not."""
+"""Find the accepted approvals that still count, when they expire, and why others do not count."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ def is_approval(decided: Decided) -> bool:
 
 
 def given_at(approval: Approval) -> datetime:
-    """Return the time from which an approval's age counts; for a signed one, that of its signature."""
+    """Return the time from which an approval's age counts; for a signed one, the time of its signature."""
     signed_at = approval.approver.signed_at
     return approval.at if signed_at is None else min(approval.at, signed_at)
 

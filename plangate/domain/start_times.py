@@ -15,7 +15,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
 
 AFTER_DEADLINE: Final = timedelta(days=35)
-"""How long after a review's deadline start times are worked out."""
+"""How long after a review's deadline start times are computed."""
 LATEST_FIRST: Final = timedelta(days=370)
 """How long the first start time may be after the review, or after the earliest start that the plan names."""
 MOST_SPANS: Final = 1_000
@@ -39,7 +39,7 @@ class StartTimes(Frozen):
 
     Attributes:
         spans: these times; empty if there are none.
-        facts: what the calendars knew of their zones and countries when this was worked out.
+        facts: the zone offsets and holidays from which this was computed.
     """
 
     spans: tuple[StartSpan, ...] = Field(max_length=MOST_SPANS)
@@ -51,7 +51,7 @@ class Beginning(Frozen):
 
     Attributes:
         not_before: the earliest start that the plan names.
-        cooling_until: until when approvals can be withdrawn.
+        cooling_until: when approvals can no longer be withdrawn.
         spans: the times in which a step may begin; None for any time.
     """
 
@@ -84,12 +84,12 @@ class Beginning(Frozen):
 
 
 class Search(NamedTuple):
-    """The time for which start times are worked out.
+    """The time for which start times are computed.
 
     Attributes:
         begin: when a step could begin at the earliest.
-        until: up to when.
-        needed: from when on there must be a start time, however late the plan is approved.
+        until: when it ends.
+        needed: the time after which there must be a start time, however late the plan is approved.
         last: when the search ends if there is no start time before ``until``.
     """
 
@@ -102,7 +102,7 @@ class Search(NamedTuple):
 def search_of(
     began: datetime, deadline: datetime, not_before: datetime | None, cooling_seconds: int | None
 ) -> Search:
-    """Return the time for which a plan's start times are worked out.
+    """Return the time for which a plan's start times are computed.
 
     Args:
         began: when the review begins.
@@ -145,7 +145,7 @@ def start_times_before(
     search: Search,
     began: datetime,
 ) -> tuple[StartSpan, ...]:
-    """Return what the first releases recorded: from the beginning of the review on, for any plan."""
+    """Return the start times as the first releases did: from the beginning of the review, for any plan."""
     known = {one.calendar: one for one in facts}
     found = _free(windows, freezes, known, began, search.until) or _free(
         windows, freezes, known, began, max(search.until, began + LATEST_FIRST)

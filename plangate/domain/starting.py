@@ -1,6 +1,6 @@
 """Decide whether a step may begin now, and check recorded start times.
 
-`plangate.domain.start_times` works the times out; `RunState.beginning` has those that count.
+`plangate.domain.start_times` computes the times; `RunState.beginning` has those that count.
 """
 
 from datetime import datetime, timedelta
@@ -37,14 +37,14 @@ def why_too_late(state: RunState) -> str:
 
 
 def ran_out_of_time(state: RunState, at: datetime) -> bool:
-    """Return whether no step of an approved plan was begun, and none may begin any more."""
+    """Return whether no step of an approved plan has begun or can still begin."""
     is_untouched = not state.claimed and not state.resolutions
     is_untouched = is_untouched and all(one.state is StepState.PENDING for one in state.steps)
     return state.phase is Phase.EXECUTING and is_untouched and state.beginning.first(at) is None
 
 
 def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None) -> str | None:
-    """Return what is wrong with the start times of a review, by working them out again from its facts.
+    """Return the fault in the start times of a review, by computing them again from its facts.
 
     Args:
         event: the event that opened the review.

@@ -82,7 +82,7 @@ class Attempt(Frozen):
         next_try: when the next attempt begins; None while one runs, or while it is paused.
         is_stopped: whether it only waits until people release a stop, which ``last_error`` names.
         paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
-        lost_since: since when the worker of the previous attempt has not answered; None if it ended.
+        lost_since: the last answer of the previous attempt's worker; None if the attempt ended.
         waits_for_worker: whether the attempt is due, but no worker has taken it yet.
     """
 
@@ -130,7 +130,7 @@ class StepStatus(Frozen):
 class Unrecorded(Frozen):
     """What cannot be recorded now, and why.
 
-    ``decisions`` counts those without a verdict, and ``oldest`` has the first few of them. ``outcome`` says
+    ``decisions`` counts those without a verdict, and ``oldest`` has the first few. ``outcome`` says
     whether the outcome waits to be recorded.
     """
 
@@ -180,19 +180,19 @@ class Status(Frozen):
     """The full status of a run; ``source`` says where the answer comes from.
 
     ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the approvals
-    that are missing, and ``reliefs`` says from when which other roles may give them, too; ``lost`` are those
-    that were no longer valid when a step was to begin, so that the plan is in review again since
+    that are missing, and ``reliefs`` has the other roles that may give them, and their times; ``lost`` are
+    those that were no longer valid when a step was to begin, so that the plan is in review again since
     ``reopened_at``, as it is if an edit could not be drafted (``edit_failed`` says why); ``revoked`` are
-    those that the recorded list of people no longer supports; ``unmet`` is what it waits for and no one of
-    that list can give; ``unread`` are decisions without a verdict. The fingerprint is that of ``plan``,
+    those that the recorded list of people no longer supports; ``unmet`` are the needed decisions that no one
+    in that list can make; ``unread`` are decisions without a verdict. The fingerprint is that of ``plan``,
     ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown` recomputes
     it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ, if the
-    records can be read. ``cooling_until`` is until when no step of the approved plan may begin, so that
-    approvals can be taken back; it may be past. ``beginning`` says when the next step of the newest plan may
-    begin once it is approved, if not at any time. ``drafting`` is the current attempt of a draft that is
-    retried. ``author`` is the person who edited the newest plan, empty for a planner's and for a supplied
-    one; ``authors`` are the people who may not approve it because they edited it or an earlier plan.
-    ``previous`` is the plan before it. ``edits`` are the revisions that people made, oldest first.
+    records can be read. ``cooling_until`` is the end of the time in which no step of the approved plan may
+    begin, so that approvals can be taken back; it may be past. ``beginning`` says when the next step of the
+    newest plan may begin once it is approved, if not at any time. ``drafting`` is the current attempt of a
+    draft that is retried. ``author`` is the person who edited the newest plan, empty for a planner's and for
+    a supplied one; ``authors`` are the people who may not approve it because they edited it or an earlier
+    plan. ``previous`` is the plan before it. ``edits`` are the revisions that people made, oldest first.
     ``baseline`` is the plan since which all changes are shown, if it is older than ``previous``: the last
     with an approval, else the first; a number among its steps is that of the same step of ``plan``. ``stops``
     are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are the sums
@@ -248,7 +248,7 @@ class Status(Frozen):
     source: str
 
     def waits_until(self, at: datetime) -> datetime | None:
-        """Return until when the approved plan must wait before its next step; None if it need not."""
+        """Return when the wait of the approved plan before its next step ends; None if it need not wait."""
         if self.state != Phase.EXECUTING or self.beginning is None:
             return None
         first = self.beginning.first(at)

@@ -262,7 +262,7 @@ def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime
 
 
 def is_question(inputs: Sequence[object]) -> bool:
-    """Return whether a message only asks what is stopped: it changes nothing, and is not recorded."""
+    """Return whether a message only asks for the stops: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": Action.LIST.value}
 
 

@@ -1,4 +1,4 @@
-"""Take up a failed run again: propose its remaining steps as a new plan, which cites what was done.
+"""Take up a failed run again: propose its remaining steps as a new plan, which cites the done steps.
 
 A run can be taken up only once: the new run's id follows from the old one, and no id can be used twice.
 """
@@ -114,7 +114,7 @@ def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
 
 
 def _request(status: Status, left: list[StepStatus]) -> str:
-    """Describe what was done in the old run and what was not, by its receipts."""
+    """Describe which steps of the old run were done and which were not, by its receipts."""
     why = f": {cut(status.reason, _LONGEST_REASON)}" if status.reason else ""
     first = f"Take up {status.workflow_id} again, plan {short(status.fingerprint or '')}, which ended as "
     lines = [f"{first}{status.state}{why}. {counted(len(left), 'step')} of {len(status.steps)} left."]
@@ -139,7 +139,7 @@ def _request(status: Status, left: list[StepStatus]) -> str:
 
 
 def _undo_of(step: StepStatus) -> str:
-    """Describe what is known about the undo of a done step, whose effect may be gone."""
+    """Describe the undo of a done step, whose effect may be gone."""
     if step.undo is not None and step.undo.state is StepState.IN_DOUBT:
         return " (but it is in doubt whether it was taken back: check before you approve)"
     return ""

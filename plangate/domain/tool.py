@@ -20,7 +20,7 @@ OBSERVE_SECONDS: Final = 30
 # Twelve attempts over about half an hour outlast the restart of a mail server, but not its replacement. An
 # attempt counts only once it holds the claim, so an outage of the records does not use up attempts.
 STEP_TRIES: Final = 12
-LONGEST_SETTLEMENT: Final = timedelta(days=400)  # after an act; no tool may ask for longer
+LONGEST_SETTLEMENT: Final = timedelta(days=400)  # the longest time after an act; no tool may ask for more
 MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
 REASON_ARGUMENT: Final = "why"
 """The argument in which a planner gives a step's reason; no tool may have an argument of that name."""
@@ -106,14 +106,14 @@ class ToolDeclaration:
 
     Attributes:
         name: the value of a step's ``tool``.
-        description: for the model and for people, one or two sentences.
+        description: one or two sentences for the model and for people.
         arguments: the model that validates a step's arguments.
         retry_safety: how it stays safe to retry.
         seconds: the time limit of one act, after which the act is cancelled and `find_out` is called.
         undoable: whether the tool can undo its effect.
         receipt: the model of the receipt's details, whose fields later steps can refer to; None without one.
         reads_only: whether it changes nothing: a planner may call it while it drafts; it cannot be a step.
-        identifying: the arguments in which two calls that do the same are equal; empty for all of them.
+        identifying: the arguments that are equal in two calls that do the same; empty for all arguments.
 
     Raises:
         ValueError: the time limit is out of range, or ``identifying`` names no argument.
@@ -145,12 +145,12 @@ class ToolDeclaration:
         return _definition(self.name, self.description, self.arguments)[1]
 
     def described(self) -> bytes:
-        """Return the canonical JSON behind `definition`, which is its SHA-256: a `ToolDescription`."""
+        """Return the canonical JSON whose SHA-256 is `definition`: a `ToolDescription`."""
         return _definition(self.name, self.description, self.arguments)[0]
 
 
 class ToolDescription(Frozen):
-    """A tool as its definition names it; ``arguments`` is their JSON schema."""
+    """The content of a tool's definition; ``arguments`` is the JSON schema of its arguments."""
 
     name: str
     description: str

@@ -57,7 +57,7 @@ def faults_in(error: ValidationError, at: FaultPath = ()) -> list[Fault]:
     """Return the faults that pydantic found.
 
     Args:
-        error: what pydantic raised.
+        error: the error that pydantic raised.
         at: the path of the value that was validated.
     """
     found = error.errors(include_url=False, include_input=False)
@@ -91,5 +91,5 @@ def _message(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return _LIMITS[kind].format_map(context)
         case _ if kind in _KINDS:
             return _KINDS[kind]
-    plain = _OTHERWISE.sub("must ", message)  # of a type that no model here uses, or of a tool's own making
+    plain = _OTHERWISE.sub("must ", message)  # its type is used by no model here, or is a tool's own
     return plain[:1].lower() + plain[1:]

@@ -1,4 +1,4 @@
-"""Name the people in the present list who can still give what a run waits for."""
+"""Name the people in the present list who can still make the decision that a run waits for."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from plangate.domain.status import Status
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A person who is away, until when, and who decides for them."""
+    """A person who is away, with the end of their absence and the people who decide for them."""
 
     name: str
     until: datetime

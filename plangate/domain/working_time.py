@@ -53,7 +53,7 @@ def read_working(text: str) -> tuple[int, int] | None:
     """Return the working days or working hours that ``text`` means; None if it means neither.
 
     Raises:
-        ValueError: it is none, or more than a limit may be.
+        ValueError: the number is zero, or more than a limit may be.
     """
     found = _WORKING.fullmatch(text)
     if found is None:
@@ -71,7 +71,7 @@ def facts_for(
     """Return the facts that determine these limits from ``at`` on.
 
     Args:
-        limits: of the requirement.
+        limits: the limits of the requirement.
         at: when the review begins.
         calendars: the calendar of each, with its public holidays.
     """

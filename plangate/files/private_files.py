@@ -26,7 +26,7 @@ def make_private_folder(folder: Path) -> None:
     for one in reversed(missing):
         with suppress(FileExistsError):  # another process has just created it in the same way
             one.mkdir(mode=_FOLDER)
-            one.chmod(_FOLDER)  # whatever the umask
+            one.chmod(_FOLDER)  # regardless of the umask
     if not folder.is_dir():
         raise NotADirectoryError(20, os.strerror(20), str(folder))
 
@@ -54,7 +54,7 @@ def create_private_file(path: Path) -> bool:
     except FileExistsError:
         return False
     try:
-        os.fchmod(made, _FILE)  # whatever the umask
+        os.fchmod(made, _FILE)  # regardless of the umask
     finally:
         os.close(made)
     return True

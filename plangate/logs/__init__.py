@@ -1,1 +1,1 @@
-"""What is logged, and what never is. May import settings, the domain and Temporal's library."""
+"""Configure logging, and redact secrets. May import settings, the domain and Temporal's library."""

@@ -69,7 +69,7 @@ def recordable(text: str, limit: int) -> str:
     """Return untrusted text as it may be stored: one line, without secrets, at most ``limit`` characters.
 
     Args:
-        text: for example of an exception; it may contain anything that the code handled.
+        text: for example an exception's text, which may contain any data that the code handled.
         limit: the maximum length in characters.
     """
     # Cut far beyond the limit first, then at the limit: a secret cut in two would not be recognized.

@@ -49,8 +49,8 @@ _TEMPORAL_KEYS = {
     "update_name": "update",
 }
 _FOR_MACHINES_ONLY = ("run_id",)
-_SET_HERE = ("timestamp", "level", "logger")  # by _add_origin, over whatever a caller passed
-_BAD_SIGNAL = "Failed deserializing signal input"  # anyone can send thousands of these
+_SET_HERE = ("timestamp", "level", "logger")  # _add_origin replaces a caller's values
+_BAD_SIGNAL = "Failed deserializing signal input"  # limited, because anyone can send thousands of these
 _CORE_RETRIES = re.compile(r"gRPC call \w+ retried \d+ times")
 _CORE_ECHO = "Failing workflow task"
 _CORE_CAUSE = re.compile(r'message: "([^"]+)"')

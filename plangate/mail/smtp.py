@@ -1,12 +1,12 @@
 """Send mail over SMTP, and classify each failure. The only importer of aiosmtplib.
 
-Before the command DATA nothing can have been sent, whatever fails. After it, only the server's final reply
-can confirm that nothing was sent; without a reply the mail is in doubt.
+Before the command DATA nothing can have been sent, so any failure is safe. After it, only the server's final
+reply can confirm that nothing was sent; without a reply the mail is in doubt.
 
 If the server defers a recipient (4xx), nothing is sent to anyone, and all are tried again. If it refuses some
 permanently (5xx), the others get the mail, and `Accepted` names those who did not: to send it again would
-send it twice to the others. If it refuses all, nothing is sent. What the library writes (the envelope,
-then the mail with its dots doubled) is compared with the letter before it is sent.
+send it twice to the others. If it refuses all, nothing is sent. The bytes that the library writes (the
+envelope, then the mail with its dots doubled) are compared with the letter before they are sent.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
     smtp.SMTPServerDisconnected: _LATER,
     smtp.SMTPTimeoutError: _LATER,
     smtp.SMTPReadTimeoutError: _LATER,
-    # What the server replied.
+    # The server's replies.
     smtp.SMTPConnectResponseError: _BY_REPLY,
     smtp.SMTPHeloError: _BY_REPLY,
     smtp.SMTPAuthenticationError: _BY_REPLY,
@@ -77,7 +77,7 @@ MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
     smtp.SMTPRecipientRefused: _BY_REPLY,
     smtp.SMTPDataError: Meaning(before=None, after=None),
     smtp.SMTPResponseException: Meaning(before=None, after=None),
-    # What the server does not support (STARTTLS, AUTH), for which the library has no specific class.
+    # Missing features of the server (STARTTLS, AUTH), for which the library has no specific class.
     smtp.SMTPNotSupported: _NEVER,
     smtp.SMTPRecipientsRefused: _NEVER,
     smtp.SMTPException: _NEVER,

@@ -85,7 +85,7 @@ def composed(letter: Letter) -> bytes:
     if len(parts) == 1:
         own, content = parts[0]
         return _head([*headers, *own]) + content
-    # No base64 has a "_"; no text knows the digest, which depends on the fingerprint of the plan.
+    # No base64 has a "_"; no text can contain the digest, which depends on the fingerprint of the plan.
     boundary = f"=_{hashlib.sha256(letter.message_id.encode()).hexdigest()[:40]}"
     headers += [("Content-Type", f'{_whole_type(letter)};\r\n boundary="{boundary}"')]
     line = f"--{boundary}".encode("ascii")
@@ -171,7 +171,7 @@ def difference(content: bytes, letter: Letter) -> str | None:
 
 
 def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") -> str | None:
-    """Do the same for what follows SMTP's DATA: leading dots doubled, a lone dot at the end.
+    """Do the same for the bytes after SMTP's DATA: leading dots doubled, a lone dot at the end.
 
     ``content`` are bytes that were compared before: a large mail is not parsed twice.
     """
@@ -185,7 +185,7 @@ def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") ->
 
 
 def refuse_difference(difference: str | None) -> None:
-    """Raise if the bytes of a mail differ from what they should say.
+    """Raise if the bytes of a mail differ from the approved mail.
 
     Args:
         difference: names the part that differs; None if nothing does.

@@ -1,9 +1,8 @@
-"""Find who gets what a run asks for: the people who are asked, or others while they are away.
+"""Find the recipients of a run's questions: the people who are asked, or others while they are away.
 
 An absence redirects a message and never drops it:
 
-- a substitute gets a message when the absent person would have, and later also what they are asked
-  themselves;
+- a substitute gets a message when the absent person would have, and later also their own messages;
 - if no recipient who is present can give something that the run waits for, all who are away get it too.
 """
 
@@ -22,12 +21,12 @@ from plangate.notifications.notice import NoticeKind
 
 @dataclass(frozen=True, slots=True)
 class Addressees:
-    """Who gets what a run asks for.
+    """The recipients of a run's questions.
 
     Attributes:
-        asks: what each person gets; two entries for a person who is asked for others first, and later
-            themselves.
-        goes_to: who gets it instead of each person who is away.
+        asks: the questions to each person; two entries for a person who is first asked in place of others,
+            and later in their own name.
+        goes_to: the people who get the messages of each person who is away.
         away: the absent people who need no notice, because they could not decide anyway.
     """
 
@@ -37,7 +36,7 @@ class Addressees:
 
 
 def addressees(run: RunState, audience: Audience) -> Addressees:
-    """Return who gets what the run asks for now."""
+    """Return the recipients of the run's current questions."""
     asks = asked(run, audience)
     others = {ask.person: _instead(run, ask.person, audience) for ask in asks}
     there = {ask.person: ask for ask in asks if others[ask.person] == (ask.person,)}
@@ -67,7 +66,7 @@ def _each(
     goes_to: Mapping[str, Sequence[str]],
     audience: Audience,
 ) -> Iterator[Ask]:
-    """Yield what each person who is present gets: what is for others, then what is for themselves."""
+    """Yield the questions to each person who is present: those for others first, then their own."""
     for_others: dict[str, list[Ask]] = {}
     for ask in moved:
         for person in goes_to[ask.person]:
@@ -82,7 +81,7 @@ def _each(
 
 
 def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Audience) -> Ask:
-    """Return what a person gets for others, from the earliest time at which one of the others is asked."""
+    """Return the question to a person for others, from the earliest time at which one of them is asked."""
     first = asks[0]
     begun = [ask.person for ask in asks if ask.at <= max(first.at, audience.now)]
     return Ask(

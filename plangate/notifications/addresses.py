@@ -1,4 +1,4 @@
-"""To which addresses notices for a person or a role go."""
+"""Find the addresses for the notices of a person or a role."""
 
 from plangate.domain.people import ROLE, People
 

@@ -132,7 +132,7 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
 def _plugin(url: str) -> "apprise.NotifyBase | None":
     """Return the service of a URL; None if Apprise finds none."""
     with _loading:
-        import apprise  # noqa: PLC0415  a quarter of a second, and only where a notice goes by it
+        import apprise  # noqa: PLC0415  takes 0.25 s, and only some notices need it
 
         return apprise.Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
 
@@ -195,7 +195,7 @@ def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attemp
 
 @contextmanager
 def _logs_kept_back() -> Iterator[None]:
-    """Drop what the libraries log in this thread."""
+    """Drop the log lines of the libraries in this thread."""
     for name in _LIBRARIES:
         logging.getLogger(name).addFilter(_is_of_others)  # added only once, even if called again
     token = _sending.set(True)

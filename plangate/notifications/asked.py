@@ -24,11 +24,11 @@ class Ask(Frozen):
         person: their name, or a role's as ``role:NAME``.
         key: which review or hold this is about; part of the event's name.
         at: when they are first asked.
-        instead_of: the absent people for whom they get it before they may decide themselves; empty if it is
-            for themselves.
-        own_at: when they are asked themselves, if they get it for others first; None for never.
-        is_keyless: whether they cannot give it yet, because it must be signed and they have no key.
-        is_away: whether they get it although they are away, because no one else can give it now.
+        instead_of: the absent people whose messages they get, before they may decide themselves; empty if the
+            message is their own.
+        own_at: when they are asked in their own name, if they get messages for others first; None for never.
+        is_keyless: whether they cannot decide yet, because the decision must be signed and they have no key.
+        is_away: whether they are asked although they are away, because no one else can decide now.
     """
 
     person: str
@@ -42,7 +42,7 @@ class Ask(Frozen):
 
 
 def asked(run: RunState, audience: Audience) -> tuple[Ask, ...]:
-    """Return everyone who can give what the run waits for, now or later, and may see it.
+    """Return everyone who can make the decision that the run waits for, now or later, and may see the run.
 
     This includes people who are away, and people who only lack a key; both are marked.
     """
@@ -95,7 +95,7 @@ def _is_about(run: RunState, decision: Decision, number: int, *, is_hold: bool) 
 
 
 def needs_signature(run: RunState) -> bool:
-    """Return whether what the run waits for must be signed."""
+    """Return whether the decision that the run waits for must be signed."""
     return _proof(run) is Assurance.SIGNED
 
 
@@ -106,7 +106,7 @@ def _proof(run: RunState) -> Assurance:
 
 
 def _with_key(ask: Ask, run: RunState, audience: Audience) -> Ask:
-    """Return what a person is asked for, marked if they have no key for the signature."""
+    """Return the question to a person, marked if they have no key for the signature."""
     approver = audience.approver(ask.person)
     if approver is None or approver.assurance >= _proof(run):
         return ask
@@ -162,7 +162,7 @@ def _gave_before(run: RunState, name: str) -> bool:
 
 
 def _standing(run: RunState) -> dict[str, Decision]:
-    """Return the last approval of each person, of whatever plan, that they did not take back."""
+    """Return each person's last approval of any plan, unless they took it back."""
     found: dict[str, Decision] = {}
     for decided in run.decisions:
         decision = decided.arrival.decision

@@ -1,4 +1,4 @@
-"""Describe who can be notified now: the people and what they may do, the operators, and the inbox."""
+"""Describe who can be notified now: the people and their rights, the operators, and the inbox."""
 
 import hashlib
 import json
@@ -29,14 +29,14 @@ class Audience:
     Attributes:
         people: the list of people; None without one.
         now: the current time.
-        known: the active people with all that they may do now.
+        known: the active people, with all their current roles.
         operators: those of them who are notified about troubles.
         roles: the roles that have their own addresses.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox, without a slash at its end.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
-        key: changes whenever what anyone can do, who is away, or who gets whose messages changes.
-        deciders: finds what no one can give.
+        key: a value that changes whenever a right, an absence or a redirection of messages changes.
+        deciders: finds the decisions that no one can make.
         absences: finds who gets each person's messages; None without a list.
         away: the people for whom others get messages.
         roles_of: the roles of each of the known, their own and lent ones.
@@ -81,7 +81,7 @@ class Audience:
         return tuple(one for one in self.known if wanted & self.roles_of[one.name])
 
     def instead(self, run: RunState | None, name: str) -> tuple[str, ...]:
-        """Return who gets messages for this person: they themselves, or others while they are away.
+        """Return who gets this person's messages: the person, or others while they are away.
 
         Others get it only if a message reaches them, and they may see the run.
         """
@@ -105,7 +105,7 @@ class Audience:
             try:
                 found = self.people.working_time_of(name)
                 if found is not None:
-                    offsets_of(found.zone, self.now.year)  # this host may not know the zone
+                    offsets_of(found.zone, self.now.year)  # this host may not have the zone
                     found = with_holidays(found, self.now)
                 self.calendars[name] = found
             except NoWorkingTime as error:
@@ -118,7 +118,7 @@ class Audience:
         return self.people.zone_of(name) if self.people is not None else "UTC"
 
     def unmet(self, run: RunState) -> tuple[str, ...]:
-        """Return, in words, what the run waits for and no one can give."""
+        """Return, in words, the decisions that the run waits for and no one can make."""
         return tuple(map(str, self.deciders.unmet(run))) if self.deciders is not None else ()
 
     def link(self, workflow_id: str) -> str:

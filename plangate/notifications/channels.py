@@ -33,7 +33,7 @@ class Channels:
         return await self._for(sending.address).send(sending, now)
 
     def objections(self, people: People) -> Iterator[tuple[str, str, str]]:
-        """Yield each person or role, an address of theirs that cannot be used, and why.
+        """Yield each address that cannot be used, with its person or role, and the reason.
 
         Errors that only the server can report are not found. The first call loads Apprise, which takes a
         moment.

@@ -120,7 +120,7 @@ def _told_of_key(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]
 
 
 def _reminded(ask: Ask) -> str:
-    """Return how the names begin under which a person is reminded in a review."""
+    """Return the prefix of the event names of a person's reminders in a review."""
     return f"reminded:{ask.key}:"
 
 
@@ -137,7 +137,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
         return ()
     try:
         times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
-    except NoWorkingTime:  # no working time in so many years: better at night than never
+    except NoWorkingTime:  # no working time in so many years: remind outside it
         times = reminders(ask.at, run.deadline, remind)
     before = [
         number_in(one.event)
@@ -223,7 +223,7 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
         return
     verdict = verdict_on(run)
     if run.closed.outcome is Outcome.FAILED:
-        verdict = {}  # the approvers did not decide that it fails
+        verdict = {}  # the failure was not the approvers' decision
     said = with_steps(facts_of(run, audience), run)
     said = said.model_copy(update={"happened": ended_because(run)} | verdict)
     told = [one.person for one in followed.told if one.kind == NoticeKind.OUTCOME and one.is_sent]

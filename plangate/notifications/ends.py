@@ -11,7 +11,7 @@ from plangate.domain.run import RunState, StepProgress, StepState
 
 
 class End(StrEnum):
-    """The lists of steps, by the names that they have in `Facts`."""
+    """The lists of steps, by their names in `Facts`."""
 
     DONE = "done"
     NOT_KNOWN = "not_known"
@@ -31,7 +31,7 @@ def steps_by_end(run: RunState) -> dict[End, tuple[str, ...]]:
 
 
 def _end_of(progress: StepProgress, *, is_claimed: bool) -> tuple[End, str]:
-    """Return the list of a step, and what to say about it."""
+    """Return the list of a step, and a note about it."""
     match progress.state:
         case StepState.PENDING if is_claimed:
             return End.NOT_KNOWN, "begun"

@@ -1,4 +1,4 @@
-"""Gather what a notice says about a run, in Plangate's own words.
+"""Gather the facts of a notice about a run, in Plangate's own words.
 
 It contains no text of a model or a tool, and no argument, amount or recipient, unless every rule that matches
 the plan and demands something allows details.
@@ -183,5 +183,5 @@ def _who(decided: Decided | None) -> str:
 
 
 def with_steps(facts: Facts, run: RunState) -> Facts:
-    """Return facts with what was done, what was not done, and what is not known."""
+    """Return facts with the steps that were done, not done, and not known."""
     return facts.model_copy(update={end.value: steps for end, steps in steps_by_end(run).items()})

@@ -33,7 +33,7 @@ class NotTold(Frozen):
     """One undelivered notice, in a form for people and programs.
 
     Attributes:
-        held_until: until when the hourly limit delays it; None if the limit is not the reason.
+        held_until: when the delay by the hourly limit ends; None if the limit is not the reason.
     """
 
     person: str

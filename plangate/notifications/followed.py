@@ -1,4 +1,4 @@
-"""A run as the process that sends notices follows it, and what the names of its notices say."""
+"""Hold a run that is followed for notices, and read the names of its notices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from plangate.records.notices import Told
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A run as it was followed.
+    """A run that is followed.
 
     Attributes:
         run: its state by its trail.
         moved_at: when its last entry was made.
         ended_at: when it ended; None while it is open.
-        told: what was entered about it before.
+        told: the notices about it so far.
     """
 
     run: RunState
@@ -40,6 +40,6 @@ def key_in(event: str) -> str:
 
 
 def number_in(event: str) -> int:
-    """Return which time an event is about; 0 for a row that says none, and was edited."""
+    """Return the number of repetitions in an event's name; 0 if it has none, because the row was edited."""
     number = event.rpartition(":")[2]
     return int(number) if number.isascii() and number.isdecimal() else 0

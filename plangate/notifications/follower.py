@@ -1,7 +1,7 @@
 """Follow the trails: enter the notices that runs need, and cancel those that they no longer need.
 
-A run is looked at when it moved (`plangate.records.moved`). When who can do what has changed, all open runs
-are looked at again, in batches. The cursor moves in the transaction that enters the notices.
+A run is read when it moved (`plangate.records.moved`). When rights have changed, all open runs are read
+again, in batches. The cursor moves in the transaction that enters the notices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Look:
     Attributes:
         followed: the runs to bring up to date.
         heads: the head hashes of the runs that changed.
-        checkpoint: up to where everything is followed once these are entered; None if more runs moved.
+        checkpoint: the checkpoint that is reached once these runs are entered; None if more runs moved.
         swept_to: the last open run that was checked against the current audience; None if all were.
         is_sweeping: whether this look continues the sweep.
         damaged: the runs whose trail is damaged, or cannot be read, each with the reason.
@@ -61,7 +61,7 @@ class Look:
         return self.checkpoint is None or self.swept_to is not None
 
     def has_judged(self, workflow_id: str) -> bool:
-        """Return whether the notices about a run are surely right for the audience of this look.
+        """Return whether the notices about a run are certainly right for the audience of this look.
 
         While all open runs are looked at again, this holds only for the runs of this look.
         """
@@ -134,7 +134,7 @@ class Follower:
         for one in told:
             try:
                 entries = [entry_of(notice) for notice in notices_due(one, audience, now)]
-            except Exception as error:  # noqa: BLE001  one run may not end the notices about all others
+            except Exception as error:  # noqa: BLE001  one run must not end the notices about all others
                 left_out[one.run.workflow_id] = _cannot_be_followed(one.run.workflow_id, error)
                 continue
             keep_until = None if one.ended_at is None else one.ended_at + KEPT_FOR
@@ -148,7 +148,7 @@ class Follower:
         return change, left_out
 
     def keep(self, look: Look) -> None:
-        """Remember what was entered, so it is not looked at again."""
+        """Remember the entered runs, so that they are not read again."""
         self._known |= look.heads
 
 
@@ -184,7 +184,7 @@ def _read(connection: Connection, ids: Sequence[str]) -> tuple[tuple[Followed, .
             found.append(_followed(workflow_id, entries, told[workflow_id]))
         except StatusContradicts as error:
             damaged[workflow_id] = str(error)
-        except Exception as error:  # noqa: BLE001  a trail that no worker writes may fail anywhere
+        except Exception as error:  # noqa: BLE001  a forged trail may fail anywhere
             damaged[workflow_id] = _cannot_be_followed(workflow_id, error)
     return tuple(found), damaged
 

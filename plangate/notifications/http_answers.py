@@ -1,6 +1,6 @@
 """Classify the answer of a chat service or a webhook by its HTTP status.
 
-A service that no longer knows the address, or does not let Plangate write to it, refuses for good: a retry
+A service that no longer has the address, or does not let Plangate write to it, refuses for good: a retry
 would change nothing. An overloaded or broken service may accept the message later.
 """
 
@@ -34,7 +34,8 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
     """Return what an answer with this status means.
 
     Args:
-        address: as the list of people has it; messages name only its kind, because a path may be a secret.
+        address: the address in the list of people; messages name only its kind, because a path may be a
+            secret.
         status: the HTTP status.
         now: the current time.
         retry_after: the header of that name, or the seconds that a service gives elsewhere.

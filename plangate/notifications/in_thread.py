@@ -46,7 +46,7 @@ def _begun(address: str, attempt: Callable[[], Attempted]) -> Future[Attempted]:
     def work() -> None:
         try:
             outcome.set_result(attempt())
-        except Exception as error:  # noqa: BLE001  a channel never raises; a library's text may have secrets
+        except Exception as error:  # noqa: BLE001  a library's text may contain secrets
             said = f"{shown_address(address)} cannot be used: the library failed with {type(error).__name__}."
             outcome.set_result(Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True))
 

@@ -47,7 +47,7 @@ _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # seconds that must be left of the turn when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
 _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
-_HELD_FOR: Final = timedelta(minutes=10)  # then its run is judged again
+_HELD_FOR: Final = timedelta(minutes=10)  # after this time its run is judged again
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
     "The trail of a run is damaged, or has an entry that no worker writes, so notices about "
@@ -112,7 +112,7 @@ def time_here(connection: Connection) -> datetime:
 
 
 class Ledger:
-    """The records, as a process that sends notices uses them.
+    """The records for a process that sends notices.
 
     Args:
         database: the records.
@@ -141,16 +141,17 @@ class Ledger:
 
     @property
     def is_surely_mine(self) -> bool:
-        """Whether this process surely still has the turn; otherwise it may send nothing more."""
+        """Whether this process certainly still has the turn; otherwise it may send nothing more."""
         left = HELD_FOR.total_seconds() - _SPARE
         return self._renewed is not None and elapsed() - self._renewed < left
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Notify the operators of a trouble, once a day for each text; any thread may call it.
+        """Notify the operators of a problem, once a day for each text; any thread may call it.
 
         Args:
             what: names the trouble, such as ``sealing``.
-            happened: in Plangate's own words; names no run, because not every operator may see it.
+            happened: what happened, in Plangate's own words; names no run, because not every operator may see
+                it.
         """
         with self._lock:
             self._troubles[f"{what}:{_digest(happened)}"] = happened
@@ -187,7 +188,7 @@ class Ledger:
         return self._written(look, audience, busy, room)
 
     def stand_by(self) -> HandedOut:
-        """Note the remaining results, and enter the troubles of this process for another one to send.
+        """Record the remaining results, and enter the troubles of this process for another process to send.
 
         Raises:
             RecordsUnavailable: the database did not answer; the next call does it.
@@ -211,7 +212,7 @@ class Ledger:
         self._drop(noted)
 
     def give_back(self, message: OutgoingMessage) -> None:
-        """Hand a message out again later, because nothing of it was sent."""
+        """Hand a message out again later, because it was not sent."""
         with self._lock:
             self._under_way -= {part.id for part in message.parts}
         self._renewed = None  # the next call looks at it
@@ -252,7 +253,7 @@ class Ledger:
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
         judged = {one.run.workflow_id for one in look.followed} | look.damaged.keys()
-        self._judged |= dict.fromkeys(judged, now)  # only now: what was not committed is judged again
+        self._judged |= dict.fromkeys(judged, now)  # only now, because uncommitted notices are judged again
         self._drop(noted)
         with self._lock:
             self._under_way |= {part.id for message in messages for part in message.parts}
@@ -312,7 +313,7 @@ class Ledger:
         return begun
 
     def _take_up(self, connection: Connection, now: datetime, *, is_mine: bool) -> bool:
-        """Release messages that are marked as being sent and are not.
+        """Release messages that are marked as being sent, but are not being sent.
 
         They are repeats if another process had the turn. If this one had it, the answer to the commit that
         handed them out was lost, or they were given back. Return whether there were any: an earlier reading
@@ -331,7 +332,7 @@ class Ledger:
 
         Those are the runs of notices that have waited, or were tried, while the run may have moved; and of
         those that say that something is over: the earlier message about it may have failed meanwhile. When
-        who can do what has changed, they are the runs of all notices that go first.
+        rights have changed, they are the runs of all notices that go first.
         """
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
         old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}
@@ -392,7 +393,7 @@ class Ledger:
 def _respelled(
     sent: Mapping[Reader, Sequence[datetime]], due: Iterable[Due], audience: Audience
 ) -> tuple[dict[Reader, list[datetime]], tuple[Due, ...]]:
-    """Return the same with each name as the list spells it now: two spellings are one reader."""
+    """Return the notices with each name in the spelling of the current list: two spellings are one reader."""
     times: dict[Reader, list[datetime]] = {}
     for (person, address), some in sent.items():
         times.setdefault((audience.spelling_of(person), address), []).extend(some)

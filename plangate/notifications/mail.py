@@ -23,7 +23,7 @@ from plangate.notifications.texts import written
 from plangate.settings import Settings
 
 SCHEME: Final = "mailto"
-# RFC 3463: the class of a reply, in Plangate's words.
+# RFC 3463: the class of a reply, in words.
 _REASONS: Final = {
     "5.1.1": "there is no such mailbox",
     "5.1.2": "there is no such host",

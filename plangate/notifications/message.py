@@ -16,7 +16,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a message says about one run: a sentence, fields, lists, and a link with its purpose.
+    """The part of a message about one run: a sentence, fields, lists, and a link with its purpose.
 
     Its texts are ready to be shown: nothing in them is hidden or interpreted. In a digest it is one row of
     several: only a sentence and its link.

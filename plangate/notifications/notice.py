@@ -8,7 +8,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 
 
 class NoticeKind(StrEnum):
-    """What a notice is for."""
+    """The purpose of a notice."""
 
     NEEDED = "needed"
     REMINDER = "reminder"
@@ -34,31 +34,31 @@ INFORMING: Final = frozenset({NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind
 
 
 class Facts(Frozen):
-    """What a notice may say. Channels write it in their own form; a message contains nothing else.
+    """The facts that a notice may contain, and no others; each channel writes them in its own form.
 
     Attributes:
-        workflow_id: the run; empty for a trouble of the installation.
-        revision: of the plan, from 1; 0 before the first.
+        workflow_id: the run; empty for a problem of the installation.
+        revision: the revision of the plan, from 1; 0 before the first.
         tools: the plan's tools in order, each once, with the number of its steps.
-        requester: who asked.
-        deadline: until when a person has to decide; None if no one has to.
+        requester: the requester.
+        deadline: the time by which a person has to decide; None if no one has to.
         happened: what happened, in Plangate's words: why it is held, how it ended, what is wrong.
         done: the steps that were done, by number and tool.
         not_done: the steps that were not.
-        not_known: the steps for which that is not known.
+        not_known: the steps of which it is not known whether they were done.
         skipped: the steps that a person skipped.
         undone: the steps whose effect is taken back.
         details: the previews of the steps; empty unless every rule that demands something allows details.
-        by: who decided, for people who need to do nothing more.
+        by: the person who decided, for people who need to do nothing more.
         verdict: the result, without the name: ``approved``, ``expired without a decision``; empty while open.
         comment: the comment of the person who rejected it; empty unless every rule allows details.
         needs_signature: whether the decision must be signed.
         lacks_key: whether the reader cannot decide yet, because they have no key.
         begins: the earliest time at which the plan runs; None if immediately.
-        instead_of: the absent people for whom the reader gets it; the reader may not decide now.
-        may_from: from when the reader may decide themselves, if they get it for others first.
-        goes_to: the people who get it while the reader is away.
-        away_until: until when the reader is away.
+        instead_of: the absent people whose message the reader gets; the reader may not decide now.
+        may_from: when the reader may decide themselves, if they get messages for others first.
+        goes_to: the people who get messages while the reader is away.
+        away_until: when the reader is back.
         is_held: whether the run is held, and waits for a resolution.
         link: the page of the run in the inbox.
     """
@@ -93,7 +93,7 @@ class Notice(Frozen):
     """One event about which one person is notified.
 
     Attributes:
-        person: as the list of people spells the name; a role's own addresses have ``role:NAME``.
+        person: the name as in the list of people; a role's own addresses have ``role:NAME``.
         event: the event's name, unique for this run and person, such as ``needed:1``.
         due_at: when to send it.
     """
@@ -106,7 +106,7 @@ class Notice(Frozen):
 
     @property
     def asks_reader(self) -> bool:
-        """Whether the reader can now give what it asks for."""
+        """Whether the reader can now make the decision that it asks for."""
         return self.kind in ASKING and not (self.facts.lacks_key or self.facts.instead_of)
 
 
@@ -116,7 +116,7 @@ class Sending(Frozen):
     Attributes:
         zone: the reader's time zone, an IANA name.
         is_repeat: whether an earlier attempt, whose result is not recorded, may have arrived already.
-        message_id: the same for each attempt of the same message.
+        message_id: an id that is the same for each attempt of the message.
     """
 
     address: str
@@ -128,7 +128,7 @@ class Sending(Frozen):
 
 
 class Delivery(StrEnum):
-    """How one attempt ended."""
+    """The end of one attempt."""
 
     SENT = "sent"
     LATER = "later"
@@ -139,7 +139,7 @@ class Attempted(Frozen):
     """The result of one attempt.
 
     Attributes:
-        reason: in Plangate's words, without secrets.
+        reason: the reason, in Plangate's words, without secrets.
         retry_at: when to try again, if the server named a time.
         is_in_doubt: whether the message may have arrived, which makes the next attempt a repeat.
     """

@@ -60,7 +60,7 @@ class Notifier:
         self._last_error = ""
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Notify the operators of a trouble: see `Ledger.report_trouble`."""
+        """Notify the operators of a problem: see `Ledger.report_trouble`."""
         self._ledger.report_trouble(what, happened)
 
     async def keep_notifying(self) -> None:
@@ -76,7 +76,7 @@ class Notifier:
             await self._stop()
 
     async def step(self) -> HandedOut:
-        """Do what is due now, and begin to send.
+        """Do everything that is due now, and begin to send.
 
         Raises:
             RecordsMissing: no worker has made the records yet.
@@ -136,7 +136,7 @@ class Notifier:
         except TimeoutError:
             said = f"no answer within {self._answers_within:g} seconds"
             attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
-        except Exception as error:  # noqa: BLE001  a channel never raises; if one does, it is tried again
+        except Exception as error:  # noqa: BLE001  the message is sent again
             _log.exception("A message could not be sent.", action="notice", person=message.person)
             said = f"an error: {type(error).__name__}"
             attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)

@@ -52,7 +52,7 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A notice that waits because its address has had enough messages in an hour, and until when."""
+    """A notice that waits because its address has had enough messages in an hour, and the end of its wait."""
 
     ids: tuple[int, ...]
     until: datetime
@@ -80,7 +80,7 @@ def outgoing(
         sent: when messages were sent to each address within the last hour, the oldest first.
         now: the time.
         per_hour: how many messages an address gets in an hour, unless a request cannot wait.
-        mark: of this installation, for message ids.
+        mark: identifies this installation in message ids.
     """
     messages: list[OutgoingMessage] = []
     postponed: list[Postponed] = []
@@ -102,7 +102,7 @@ def outgoing(
 
 @dataclass(frozen=True, slots=True)
 class _Hour:
-    """What one address got within the last hour, including messages that are tried again."""
+    """The messages to one address within the last hour, including those that are tried again."""
 
     times: Sequence[datetime]
     per_hour: int
@@ -176,7 +176,7 @@ def results_of(
         message: the message that was tried.
         attempted: the channel's result.
         now: the time.
-        chance: from 0 to 1; spreads the retries of many messages over time.
+        chance: a random number from 0 to 1; spreads the retries of many messages over time.
     """
     return tuple(_result(part, attempted, now, chance) for part in message.parts)
 
@@ -213,10 +213,10 @@ def _after(
 
 
 def notice_of(due: Due) -> Notice:
-    """Return what a part of a message says.
+    """Return the notice in a part of a message.
 
     Raises:
-        ValueError: its row was edited into what no worker writes.
+        ValueError: its row was edited and no longer has a form that workers write.
     """
     return Notice(
         person=due.person,

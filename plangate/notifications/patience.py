@@ -8,11 +8,11 @@ class Patience:
     """The limits of one attempt.
 
     Attributes:
-        envelope: for a mail server to connect, and to take sender and recipient.
-        reply: for its reply to the mail, which it may scan first. Without a reply the mail may have been
-            sent.
-        wait: for a chat service to connect, and between two parts of its answer.
-        whole: for a whole attempt with a chat service.
+        envelope: the time for a mail server to connect, and to take sender and recipient.
+        reply: the time for its reply to the mail, which it may scan first. Without a reply the mail may have
+            been sent.
+        wait: the time for a chat service to connect, and between two parts of its answer.
+        whole: the time for a complete attempt with a chat service.
     """
 
     envelope: float = 60.0

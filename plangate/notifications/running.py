@@ -19,7 +19,7 @@ def notifier_of(settings: Settings, database: Database, *, sends: bool = True) -
     """Return the notifier that these settings describe.
 
     Args:
-        settings: of this process.
+        settings: the settings of this process.
         database: the records.
         sends: whether it sends; otherwise it only enters the troubles that are reported to it.
 

@@ -14,7 +14,7 @@ class MissingVariable(ValueError):
 
 
 def not_set(address: str, error: MissingVariable) -> Attempted:
-    """Return what a missing variable means: another process may have it, and an operator can set it."""
+    """Return the result for a missing variable: another process may have it, and an operator can set it."""
     return Attempted(delivery=Delivery.LATER, reason=f"The address {shown_address(address)} {error}.")
 
 

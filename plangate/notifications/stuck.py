@@ -1,4 +1,4 @@
-"""Notify requester and operators when no one can give what a run waits for, and when someone can again."""
+"""Notify requester and operators when no one can decide on a run, and when people can again."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from plangate.notifications.notice import Notice, NoticeKind
 
 
 def stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
-    """Yield notices to requester and operators: no one can give an approval, or people can again.
+    """Yield notices to requester and operators that no one can give an approval, or that people can again.
 
     One notice each time this begins. The same cause is not repeated in a new review, unless people were
     notified in between that the run can continue.
@@ -68,7 +68,7 @@ def _event(followed: Followed, person: str, cause: str) -> str:
 
 
 def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
-    """Return whether a quick count shows enough people present to give what the run waits for.
+    """Return whether a quick count shows that enough people are present to decide.
 
     People who are away do not count, although they are asked: they can decide, but they may not look.
     """

@@ -32,7 +32,7 @@ _ONE_SUBJECT: Final = {
     "approving": _DECIDING | {NoticeKind.VOIDED, NoticeKind.RELIEVED},
     "deciders": frozenset({NoticeKind.STUCK, NoticeKind.UNSTUCK}),
 }
-"""The kinds of which the last notice about a run says more than those before."""
+"""The kinds of notices of which only the last one about a run matters."""
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
 _SOME_SIGNED: Final = f"{_SIGNED} where it must be signed"
@@ -46,10 +46,10 @@ class Lengths:
     """The limits of a message.
 
     Attributes:
-        notices: per digest.
-        lines: per list.
-        text: characters per text that a person may have typed.
-        whole: characters of subject and plain text. Services split or refuse longer messages.
+        notices: the most notices in a digest.
+        lines: the most lines in a list.
+        text: the most characters of a text that a person may have typed.
+        whole: the most characters of subject and plain text. Services split or refuse longer messages.
     """
 
     notices: int
@@ -77,7 +77,7 @@ def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL
         sending: what to send to whom.
         now: the current time.
         inbox: the address of the list of runs.
-        lengths: how much it may list.
+        lengths: the limits of the message.
     """
     message = _message(sending, now, inbox, lengths)
     while len(message.subject + message.text) > lengths.whole and (shorter := lengths.halved()):
@@ -130,7 +130,7 @@ def _digest(
 
 
 def _closing(notices: Sequence[Notice]) -> list[str]:
-    """Return how the reader can give what these notices ask for; empty if they ask for nothing."""
+    """Return how the reader can make the decisions that these notices ask for; empty if they ask for none."""
     asking = [one for one in notices if one.asks_reader]
     if not asking:
         return []
@@ -160,7 +160,7 @@ def _newest(notices: Sequence[Notice]) -> list[Notice]:
 
 
 def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
-    """Return one line of a digest, with its link; a trouble of the installation is shown whole."""
+    """Return one line of a digest, with its link; a problem of the installation is shown whole."""
     if not notice.facts.workflow_id:
         return _part(notice, zone, now, lengths)
     said = f"{subject_of(notice, zone, now)}."

@@ -45,12 +45,12 @@ class Tried(Frozen):
 async def try_addresses(
     settings: Settings, database: Database, name: str, channel: Channel | None = None
 ) -> tuple[Tried, ...]:
-    """Send a notice to each address that the list of people in force has for a person or a role.
+    """Send a notice to each address of a person or a role in the list of people in force.
 
     Args:
         settings: the mail settings.
         database: the records.
-        name: of the person, or ``role:NAME``.
+        name: the name of the person, or ``role:NAME``.
         channel: sends it; None for the real channels.
 
     Returns:

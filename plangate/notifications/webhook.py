@@ -38,7 +38,7 @@ class WebhookInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to post."""
+    """The destination of a post."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ def target_of(url: str) -> Target:
 
 
 def payload(sending: Sending, message: Message) -> dict[str, Any]:
-    """Return what is posted: the message, and its subject matter for programs. ``Any`` stands for JSON."""
+    """Return the body to post: the message, and its data for programs. ``Any`` stands for JSON."""
     return {
         "version": _VERSION,
         "id": sending.message_id,

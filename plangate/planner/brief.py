@@ -35,9 +35,9 @@ class Brief(Frozen):
     """The input of a planner.
 
     Attributes:
-        request: what the requester wants done, in their words.
+        request: the request, in the requester's words.
         previous: the plan that was sent back; None for the first draft.
-        feedback: what to change in it.
+        feedback: the changes that are wanted in it.
         state: the state that the planner returned with its last plan of this run; None if it returned none,
             or if the state is lost. A planner must be able to work without it.
         max_steps: how many steps the plan may have.

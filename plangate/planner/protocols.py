@@ -16,7 +16,7 @@ class PlannerTool:
 
     Attributes:
         name: its name in calls.
-        description: for the model.
+        description: its description for the model.
         schema: the JSON schema of the arguments. A tool that proposes steps also has ``why``, the reason for
             the step.
         reads_only: whether a call runs immediately and returns its result; otherwise it notes a step.
@@ -42,7 +42,7 @@ class PlannerTools(Protocol):
         """Yield each tool."""
 
     async def call(self, name: str, arguments: object) -> str:
-        """Call a tool and return the answer for the model: what was noted, what was read, or the faults.
+        """Call a tool and return the answer for the model: the noted step, the read value, or the faults.
 
         For a wrong name or wrong arguments the answer has the faults; nothing is raised. Steps are noted in
         the order in which the calls begin.
@@ -66,7 +66,7 @@ class PlannerResult:
     """A summary of the plan, with the planner's state.
 
     Attributes:
-        summary: for the approver; without any steps, the reason why none was proposed.
+        summary: a summary for the approver; without any steps, the reason why none was proposed.
         state: returned to the planner if changes to this plan are requested; at most 512 KiB of JSON, without
             credentials.
     """

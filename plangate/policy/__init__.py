@@ -1,4 +1,4 @@
-"""Who may approve what: the policy, its conditions, the list of people, and what a plan then requires.
+"""Read the policy, its conditions and the list of people, and derive the approvals that a plan requires.
 
 May import signing (for public keys), settings and the domain.
 """

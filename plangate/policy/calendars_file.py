@@ -104,10 +104,10 @@ def read_calendars(
     Public holidays are not among their days off yet: see `plangate.policy.public_holidays`.
 
     Args:
-        document: the file as TOML, for which ``Any`` stands.
+        document: the parsed file; ``Any`` stands for TOML.
         raw: the file.
         faults: the list that each fault is added to.
-        is_kept: whether it comes from the records; this system then need not know its zones and countries.
+        is_kept: whether it comes from the records; this system then need not have its zones and countries.
     """
     found: dict[str, Calendar] = {}
     where = places(raw, TABLE)
@@ -176,7 +176,7 @@ def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[
 
 
 def faults_of_zone(zone: str, at: FaultPath) -> list[Fault]:
-    """Return the fault of a time zone that this system does not know."""
+    """Return the fault of a time zone that this system does not have."""
     if is_zone(zone):
         return []
     return [

@@ -3,8 +3,8 @@
 A condition is evaluated on the variables of `plangate.policy.policy_input` and is true or false. If it is
 neither (a missing field, a wrong type), `Condition.holds` raises `Unclear`, and the policy decides.
 
-The library reports which variables and functions a condition uses, but not which fields of them, and offers
-no syntax tree. Regular expressions that need linear time therefore find the fields (decision 0041).
+The library reports which variables and functions a condition uses, but not which fields of the variables, and
+offers no syntax tree. Regular expressions that need linear time therefore find the fields (decision 0041).
 """
 
 import re
@@ -98,7 +98,7 @@ class Condition:
     """
 
     def __init__(self, source: str) -> None:
-        import cel  # noqa: PLC0415  its own command line comes along: 0.2 s
+        import cel  # noqa: PLC0415  also imports its own command line, which takes 0.2 s
 
         self.source = source
         try:

@@ -1,8 +1,8 @@
 """Combine the list of people with the trail of delegations: roles that were lent since, and absences.
 
-Both become one text: the list as the file has it, a line that marks its end, and the entries of the trail
-that count. One SHA-256 then names everything that a decision was judged by, and an evidence bundle has
-everything that its check needs. Without such entries the text of the file is unchanged.
+Both become one text: the content of the file, a line that marks its end, and the entries of the trail that
+count. One SHA-256 then identifies all the data by which a decision was judged, and an evidence bundle has all
+the data for its check. Without such entries the text of the file is unchanged.
 
 An entry counts only as far as the list proves it (`_proven`): the lender has the lent role there, and a
 signature is by a key that the list has for them, and counts once.
@@ -63,11 +63,11 @@ def with_lent(
     """Return the list by which a worker judges at that time.
 
     Args:
-        people: as the file has it.
+        people: the list in the file.
         entries: the accepted entries of the trail of delegations, in order.
         at: the current time.
-        rules: what the worker's policy lets people lend; None to use the rules that the entries name. Entries
-            that it does not allow do not count.
+        rules: the roles that the worker's policy lets people lend; None to use the rules that the entries
+            name. Entries that it does not allow do not count.
         installation: the id of these records; orders that were signed for another do not count.
     """
     here = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
@@ -89,22 +89,22 @@ def split_kept(text: str) -> tuple[str, str]:
 
 
 def read_lent(people: People, added: str, text: str) -> People:
-    """Return the list with what a worker added to its file.
+    """Return the list with a worker's additions to its file.
 
     Args:
-        people: as the file has it.
+        people: the list in the file.
         added: as `split_kept` returns.
         text: the whole text.
 
     Raises:
-        FileInvalid: what was added cannot be read.
+        FileInvalid: the addition cannot be read.
     """
     lent = _applied(people, entries_in(added))
     return lent.model_copy(update={"text": text, "hash": hashlib.sha256(text.encode()).hexdigest()})
 
 
 def entries_in(added: str) -> tuple[AuditEntry, ...]:
-    """Return the entries in what a worker added to a list.
+    """Return the entries that a worker added to a list.
 
     Raises:
         FileInvalid: it cannot be read.
@@ -115,13 +115,13 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
         tables = _Section.model_validate(tomllib.loads(added)).delegation
         read = [WrittenEntry.model_validate_json(one.entry) for one in tables]
         return tuple(AuditEntry(**{**dict(one), "event": read_event(one.written)}) for one in read)
-    except ValueError:  # of TOML, of JSON, or of a model
+    except ValueError:  # errors of TOML, JSON or a model
         fault = Fault((), "has roles that were lent and cannot be read")
         raise FileInvalid("the list of people", [fault]) from None
 
 
 def lent_in(people: People) -> tuple[Lending, ...]:
-    """Return what was lent by the trail, as far as the list proves it, including what has ended."""
+    """Return the loans on the trail that the list proves, including those that have ended."""
     return lent_after(_proven_in(entries_in(split_kept(people.text)[1]), people))
 
 

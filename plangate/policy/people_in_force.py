@@ -1,7 +1,7 @@
 """Build the list of people by which workers judge: file, trusted web servers, and keys enrolled since.
 
-The three become one text: one SHA-256 then names everything that a decision was judged by, and an evidence
-bundle has everything that its check needs. Without web servers and passkeys the text of the file is
+The three become one text: one SHA-256 then identifies all the data by which a decision was judged, and an
+evidence bundle has all the data for its check. Without web servers and passkeys the text of the file is
 unchanged.
 """
 
@@ -44,7 +44,7 @@ def people_in_force(
     """Return the list by which a worker judges.
 
     Args:
-        people: as the file has it.
+        people: the list in the file.
         web: the web servers that the worker's settings trust.
         statements: the signed changes of keys in the records, in order; those that the list does not prove
             are left out, and named in `People.unproven`.

@@ -16,7 +16,7 @@ from plangate.domain.tool import ToolDeclaration
 from plangate.policy.conditions import Condition, Unclear
 from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
 
-_ONCE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # conditions do not see it
+_ONCE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # conditions have no access to it
 
 
 class Known(NamedTuple):

@@ -1,8 +1,8 @@
 """Read the policy, a TOML file of rules: each has a condition, and what a plan needs if it holds.
 
 A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition is
-neither true nor false of a step, a rule that demands approvals matches and a rule without needs does not. A
-resolve rule matches then, too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`); a
+neither true nor false for a step, a rule that demands approvals matches and a rule without needs does not. A
+resolve rule then also matches, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`); a
 see rule also matches, and can only narrow who may see the run.
 """
 
@@ -78,7 +78,7 @@ _Read = Callable[[dict[str, Any], FaultPath, Known | None, list[Fault]], AnyRule
 
 
 class UnclearMatch(Frozen):
-    """A rule whose condition is neither true nor false of a step, and whether it then matches.
+    """A rule whose condition is neither true nor false for a step, and whether it then matches.
 
     ``resolves``: it says who may resolve, who then needs its roles and a role that could approve the plan.
     ``sees``: it says who may see the run. ``waits``: it needs no approval, and only its window and freezes
@@ -200,7 +200,7 @@ class FilePolicy:
         recent: Sequence[RecentSum] = (),
         duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
-        """Return what this plan needs."""
+        """Return the requirement of this plan."""
         return self.explain(
             plan, request=request, requester=requester, recent=recent, duplicates=duplicates
         ).requirement
@@ -214,7 +214,7 @@ class FilePolicy:
         recent: Sequence[RecentSum] = (),
         duplicates: Sequence[Duplicate] = (),
     ) -> Explanation:
-        """Return what this plan needs, and which rules asked for it at which steps."""
+        """Return the requirement of this plan, and the rules that matched each of its steps."""
         sums = partial(recent_sum, plan=plan, person=requester, sums=recent)
         seen = variables_of_steps(
             plan, self._numbers, request=request, requester=requester, duplicates=duplicates

@@ -20,7 +20,7 @@ def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
     """Return a calendar with its public holidays from shortly before ``at`` to the end of its search.
 
     Raises:
-        NoWorkingTime: the package ``holidays`` is missing, or does not know the country.
+        NoWorkingTime: the package ``holidays`` is missing, or lacks the country.
     """
     if not calendar.country:
         return calendar
@@ -45,7 +45,7 @@ def facts_at(requirement: Requirement, at: datetime) -> tuple[Facts, ...]:
 
 
 def fault_of_country(country: str, region: str) -> str | None:
-    """Return what is wrong with a country and its region; None if nothing, or if the package is missing."""
+    """Return the fault in a country and its region; None if nothing, or if the package is missing."""
     package = _package()
     if package is None:
         return None

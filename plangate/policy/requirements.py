@@ -1,4 +1,4 @@
-"""Derive again what a recorded plan needs, instead of trusting the recorded requirement.
+"""Derive the requirement of a recorded plan again, instead of trusting the recorded one.
 
 The requirement follows from the plan, the request, the requester and the policy. Records and bundles keep the
 policy's text, so workers and auditors compute the same requirement.
@@ -20,7 +20,7 @@ from plangate.policy.policy_file import FilePolicy, policy_in
 
 
 def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requirement:
-    """Return what the policy requires of a recorded plan."""
+    """Return the policy's requirement for a recorded plan."""
     return demanded_of(
         policy,
         drafted.plan,
@@ -42,17 +42,17 @@ def demanded_of(
     recent: Sequence[RecentSum] = (),
     duplicates: Sequence[Duplicate] = (),
 ) -> Requirement:
-    """Return what the policy requires of a plan.
+    """Return the policy's requirement for a plan.
 
     An edited plan needs what it would need from its requester, and also what it would need if its author had
-    requested it. Neither can thereby use what the policy allows only the other.
+    requested it. Neither person thereby gains a permission that the policy gives only to the other.
 
     Args:
-        policy: of the worker, or the recorded one.
+        policy: the worker's policy, or the recorded one.
         plan: the plan.
         requested: the request.
-        requester: the name as the list of people has it; empty without a list.
-        author: who edited the plan; empty for an unedited plan.
+        requester: the name as in the list of people; empty without a list.
+        author: the person who edited the plan; empty for an unedited plan.
         recent: the sums over time, as `sums_for` names them.
         duplicates: the equal steps of other runs.
     """
@@ -85,7 +85,7 @@ def limits_of(policy: Policy) -> tuple[Limit, ...]:
 
 
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
-    """Return what is wrong if a recorded plan asks for less than was ``demanded``."""
+    """Return a fault if a recorded plan asks for less than was ``demanded``."""
     wanted = asks_for_less(drafted.requirement, demanded)
     longest = exceeds_requirement(drafted, demanded)
     if wanted is None and longest is not None:
@@ -149,7 +149,7 @@ def soft_requirements(
 def _wrong_by_sums(
     claimed: Claimed, drafted: Drafted, requested: Requested, texts: Sequence[RuleText], *, is_reserved: bool
 ) -> str | None:
-    """Return what is wrong with the sums over time by which a step began."""
+    """Return the fault in the sums over time by which a step began."""
     if not claimed.recent:
         is_missing = bool(drafted.recent) and not is_reserved
         return "a step began without a check of the sums over time" if is_missing else None

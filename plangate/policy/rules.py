@@ -44,13 +44,13 @@ def stop_rules_of(policy: Policy | None) -> StopRules:
 
 
 def delegation_rules_of(policy: Policy | None) -> DelegationRules:
-    """Return what this policy lets people lend; nothing without a file."""
+    """Return the roles that this policy lets people lend; none without a file."""
     return policy.delegation_rules if isinstance(policy, FilePolicy) else DelegationRules()
 
 
 @lru_cache(maxsize=4)
 def delegation_rules_in(text: str) -> DelegationRules:
-    """Return what a policy's text lets people lend; nothing if this release cannot read it."""
+    """Return the roles that a policy's text lets people lend; none if this release cannot read it."""
     try:
         return policy_in(text).delegation_rules if text else DelegationRules()
     except FileInvalid:

@@ -82,7 +82,7 @@ class SettledFile:
         return max(untouched, self._elapsed() - self._seen[2]) >= SETTLE_SECONDS
 
     def _stamp(self) -> _Stamp:
-        found = os.stat(self._path)  # noqa: PTH116  as the other callers on the way of a decision
+        found = os.stat(self._path)  # noqa: PTH116  saves time before each effect
         if not stat.S_ISREG(found.st_mode):  # reading a pipe would never end
             raise FileInvalid(str(self._path), [Fault((), "is not a plain file")])
         return _Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

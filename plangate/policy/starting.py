@@ -14,7 +14,7 @@ def starts_of(
     """Return when steps may begin; None if no rule has a window or a freeze.
 
     Args:
-        requirement: of the plan.
+        requirement: the requirement of the plan.
         began: when the review begins.
         deadline: when it ends.
         not_before: when the plan may begin at the earliest, if it names a time.

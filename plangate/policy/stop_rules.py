@@ -50,7 +50,8 @@ def read_stop_rules(
 
     Args:
         document: the policy.
-        default_proof: of the policy's ``[default]``; a release needs no less, unless ``[go]`` says so.
+        default_proof: the proof of the policy's ``[default]``; a release needs no less, unless ``[go]`` sets
+            it.
         known_roles: the roles that active people have; None if there is no list, or it is not to be checked.
         faults: the list to which faults are added.
     """

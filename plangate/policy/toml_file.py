@@ -12,7 +12,7 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault
 
 _NAME: Final = re.compile(r"\w[\w .:/-]*")
-_MOST_DOTS: Final = 1_000  # on a line; the reader's time grows with the square of a name's parts
+_MOST_DOTS: Final = 1_000  # on a line; the parser's time is quadratic in the parts of a name
 _HEADER: Final = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
 
 

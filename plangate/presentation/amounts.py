@@ -36,7 +36,7 @@ _AMOUNT: Final = re.compile(
 )
 _BARE: Final = re.compile(rf"(?<![\w.,/:#+-])(?P<number>{_NUMBER})(?![\w%]|[.,]\d|[ \u00a0\u202f]?%)")
 _MONEY: Final = re.compile(r"amount|total|price|betrag|summe")
-"""In the names of arguments that are amounts of money."""
+"""Words in the names of arguments that are amounts of money."""
 _PLAIN: Final = re.compile(r"\d{1,15}(?:\.\d{1,6})?")
 
 

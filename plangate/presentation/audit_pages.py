@@ -19,7 +19,7 @@ COLUMNS: Final = (
     "approved_by", "unverified", "accepted", "refused", "entries", "last_hash",
     "settlement",
 )  # fmt: skip
-_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last: = + - @ in full width
+_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width
 
 
 def values_of(summary: RunSummary) -> list[str]:
@@ -57,7 +57,7 @@ def runs_table(summaries: Sequence[RunSummary]) -> Table:
 
 
 def inspection_page(inspection: Inspection, *, is_trusted: bool, web: TrustedWeb = ANY_WEB) -> Page:
-    """Return what was verified, the keys that sealed it, and what could not be checked."""
+    """Return the result of a verification, the seal keys, and the parts that could not be checked."""
     page = Page()
     if not inspection.findings and is_trusted:
         page.heading("Verified: nothing was changed.", "bold green")

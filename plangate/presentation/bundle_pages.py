@@ -108,12 +108,12 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
 
 
 def add_unchecked_web(page: Page, origins: Sequence[str], web: TrustedWeb, *, has_logins: bool) -> None:
-    """Add what only the record vouches for, because the auditor has not named the web servers to trust.
+    """Add a note on the web servers that only the record names, because the auditor named none to trust.
 
     Args:
         page: the page to add to.
         origins: where passkeys were used.
-        web: what the auditor trusts.
+        web: the web servers that the auditor trusts.
         has_logins: whether a decision has only a login as its proof.
     """
     if origins and web.origins is None:

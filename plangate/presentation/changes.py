@@ -22,7 +22,7 @@ from plangate.domain.status import PreviousPlan, Status
 from plangate.presentation.page import REORDERED, Page
 from plangate.presentation.words import value_words
 
-LONGEST_VALUE: Final = 300  # of a value in the difference; its step shows the new value whole
+LONGEST_VALUE: Final = 300  # characters of a value in the difference; its step shows the whole new value
 _SHORT: Final = 24  # two values that fit on one line
 _MOST_LINES: Final = 20
 

@@ -13,7 +13,7 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 def now() -> datetime:
     """Return the current time of this machine."""
-    return datetime.now(UTC)  # noqa: TID251  what is shown is relative to the reader's own now
+    return datetime.now(UTC)  # noqa: TID251  relative times use the reader's own clock
 
 
 def moment(when: datetime, *, with_seconds: bool = False) -> str:

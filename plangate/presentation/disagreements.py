@@ -5,7 +5,8 @@ People soon ignore marks that are often wrong, so only certain cases are marked:
 - An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
 - Each text is compared as a whole: if one of its amounts is in the plan, the others are ignored.
 - An amount that a step moves is marked if the texts and the summary name only other amounts.
-- The request is the only text that the planner did not write: what it names is compared with the steps.
+- The request is the only text that the planner did not write: its amounts, addresses and hosts are compared
+  with the steps.
 - Amounts that a step takes from an earlier one are not known yet, so such plans get no marks of amounts.
 
     >>> from plangate.domain.plan import Plan, Step
@@ -94,8 +95,8 @@ def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") ->
 
     Args:
         plan: the plan.
-        tools: the names of other tools that are known.
-        request: what was asked for, in the requester's words.
+        tools: the names of other known tools.
+        request: the request, in the requester's words.
     """
     found = []
     if not any(references_in(step.arguments) for step in plan.steps):

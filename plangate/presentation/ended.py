@@ -13,8 +13,8 @@ class Unlike:
     """The numbers of the steps that the state of a run does not account for.
 
     Attributes:
-        skipped: of an executed run, those that a person skipped.
-        reversed: those whose effects the other side has reversed.
+        skipped: the steps of an executed run that a person skipped.
+        reversed: the steps whose effects the other side has reversed.
     """
 
     skipped: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""Show a held run: what happened and what did not, why it stopped, until when, and who may resolve it.
+"""Show a held run: what happened and what did not, why it stopped, its deadline, and who may resolve it.
 
 Its reader may have been woken at night. The situation is at the top of the page, and the effect of each
 choice at its end.
@@ -41,7 +41,7 @@ _PROOFS: Final = {
 
 
 def add_hold(page: Page, status: Status, now: datetime) -> None:
-    """Add why the run is held, since when and until when, and who may resolve it."""
+    """Add why the run is held, its beginning and its deadline, and who may resolve it."""
     add_stopped_at(page, status)
     add_hold_times(page, status, now)
 
@@ -54,7 +54,7 @@ def add_stopped_at(page: Page, status: Status) -> None:
 
 
 def add_hold_times(page: Page, status: Status, now: datetime) -> None:
-    """Add since when the run is held, until when, and who may resolve it."""
+    """Add the beginning and the deadline of the hold, and who may resolve it."""
     held = status.held
     if held is None:
         return
@@ -114,7 +114,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
     match step.state:
         case StepState.DONE | StepState.UNDONE:
             said = step_words(step).removeprefix("done: ").removeprefix("taken back: ")
-            if said == "done" and step.receipt:  # for an undo that returns nothing
+            if said == "done" and step.receipt:  # the undo may return nothing
                 said = step.receipt.summary
             return f"{said}{_undo_note(status, step)}"
         case StepState.FAILED:
@@ -130,7 +130,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
 
 
 def _undo_note(status: Status, step: StepStatus) -> str:
-    """Say whether a done step can be undone, if the run can still undo it."""
+    """Describe whether a done step can be undone, if the run can still undo it."""
     if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
         return ""
     if any(one.number == step.number for one in to_be_undone(status)):

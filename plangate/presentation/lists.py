@@ -82,7 +82,7 @@ def sources_of(statuses: Iterable[Status]) -> list[str]:
 
 
 def own_first(tools: Sequence[ListedTool]) -> list[ListedTool]:
-    """Return the tools that were added ahead of the built-in ones."""
+    """Return the added tools, followed by the built-in ones."""
     return sorted(tools, key=lambda tool: tool.origin == BUILT_IN)
 
 
@@ -152,7 +152,7 @@ def _receipt_fields(tool: ListedTool) -> list[str]:
 
 
 def _what(status: Status) -> str:
-    """Return what the first step does, cut between words, and how many steps follow."""
+    """Return the preview of the first step, cut between words, and how many steps follow."""
     if not status.steps:
         return "(no plan yet)"
     first, more = status.steps[0], len(status.steps) - 1

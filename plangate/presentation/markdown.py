@@ -55,8 +55,8 @@ from plangate.presentation.words import (
 
 # Sizes in a URL: proxies accept 8,000 for a whole URL. A letter counts 1, a space 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
-_ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # what it waits for matters more
-_ROOM_FOR_BEGINNING: Final = 300  # of a held step that is larger
+_ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # shorter, because the decision that the run waits for matters more
+_ROOM_FOR_BEGINNING: Final = 300  # for a held step that is larger
 _ROOM_FOR_READS: Final = 1_200
 _ROOM_FOR_CHANGES: Final = 1_200
 _ROOM_FOR_DECISIONS: Final = 1_800
@@ -104,8 +104,8 @@ def details_page(
     """Return the Web UI's page of the run in its current state.
 
     Args:
-        state: of the run.
-        unrecorded: what cannot be recorded now.
+        state: the state of the run.
+        unrecorded: the data that cannot be recorded now.
         at_work_since: when the current draft or step began, if there is one.
     """
     status = status_of(state, source="workflow")
@@ -181,7 +181,7 @@ def _marks(status: Status) -> list[str]:
 
 
 def _waiting(state: RunState) -> str:
-    """Say from when a step may begin; the page has no clock, so the sentence stays after that time."""
+    """Describe when a step may begin; the page has no clock, so the sentence stays after that time."""
     if not state.approvals or any(step.state is not StepState.PENDING for step in state.steps):
         return _times(state)
     first = state.waits_until(max(approval.at for approval in state.approvals))
@@ -194,7 +194,7 @@ def _waiting(state: RunState) -> str:
 
 
 def _times(state: RunState) -> str:
-    """Say when the plan runs, if not at any time."""
+    """Describe when the plan runs, unless it runs at any time."""
     drafted = state.drafted
     if drafted is None:
         return ""
@@ -209,12 +209,12 @@ def _times(state: RunState) -> str:
 
 
 def _may_not(status: Status) -> str:
-    """Name the people who may not approve, if there are others than the requester."""
+    """Name the people who may not approve, if the requester is not the only one."""
     return f" May not: {plain(barred_words(status))}." if status.authors else ""
 
 
 def _at_work(state: RunState, status: Status, since: datetime) -> str:
-    """Say where the attempts are shown: a workflow cannot see them, nor whether one is paused."""
+    """Describe where the attempts are shown: a workflow has no access to them, nor to their pauses."""
     step = step_at_work(status)
     what = "The draft" if state.phase is Phase.DRAFTING else step_name(step or 0, len(state.steps))
     if state.phase is Phase.UNDOING:
@@ -253,7 +253,7 @@ def _again(state: RunState) -> str:
 
 
 def _later(state: RunState) -> str:
-    """Return who else may approve, and from when."""
+    """Return the other roles that may approve later, and their times."""
     return "".join(f" For {one.role}, {one}." for one in state.reliefs)
 
 

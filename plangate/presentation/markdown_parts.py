@@ -37,7 +37,7 @@ from plangate.presentation.words import status_command, step_command
 _ROOM_FOR_HAPPENED: Final = 1_500
 _LONGEST_LINE: Final = 300  # characters
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.;:()'_-]+")
-# What a renderer would change into emphasis, a dash, an ellipsis or a sign.
+# Text that a renderer would change into emphasis, a dash, an ellipsis or a sign.
 _NOT_PLAIN: Final = re.compile(
     r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|--|\.\.|\((?:c|r|p|tm)\)|^[-0-9]", re.IGNORECASE
 )
@@ -96,7 +96,7 @@ def _value_line(change: ValueChange) -> str:
 
 
 def hold_part(status: Status) -> str:
-    """Return why a run is held, until when, and who may resolve it."""
+    """Return why a run is held, its deadline, and who may resolve it."""
     assert status.held is not None
     until = f" until {utc(status.deadline)}" if status.deadline else ""
     return "\n".join(

@@ -1,4 +1,4 @@
-"""A neutral page: labelled fields and quoted blocks, in which untrusted text stays in its place.
+"""A neutral page: labelled fields, and quoted blocks that untrusted text cannot leave.
 
 Every row has a margin. Where a terminal folds a row, the rest gets the same margin. Untrusted text, however
 it is padded, therefore cannot reach the left edge and pass for a heading of Plangate.
@@ -37,9 +37,9 @@ class Fold(Enum):
 
     AT_BLANKS = auto()
     COMMAND = auto()
-    """Between a shell's words, with a backslash at the end of the line: it can be pasted unchanged."""
+    """Break between a shell's words, with a backslash at the end of the line: it can be pasted unchanged."""
     NEVER = auto()
-    """Its text is alone on a line, and the terminal wraps it: it can be copied whole."""
+    """Put the text alone on a line and let the terminal wrap it: it can be copied whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def spanned(since: datetime, until: datetime) -> str:
 
 
 def others_in_words(others: int) -> str:
-    """Return a sentence that the file has more runs than its period; empty if it has not."""
+    """Return a sentence about runs in the file that are not of its period; empty if there are none."""
     more = counted(others, "run", "runs") + (" was" if others == 1 else " were")
     return f" ({more} recorded outside it, and sealed together with them)" if others else ""
 

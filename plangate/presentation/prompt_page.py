@@ -15,7 +15,7 @@ _LABEL: Final = len("This plan:")
 
 
 def prompt_page(status: Status, now: datetime) -> Page:
-    """Return in a few lines what is decided on, because the page of the run may have scrolled off."""
+    """Return the subject of the decision in a few lines, because the run's page may have scrolled off."""
     page = Page()
     if status.plan is None:
         return page

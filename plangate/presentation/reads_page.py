@@ -1,4 +1,4 @@
-"""Show what the planner read while it drafted: approvers see what the planner saw."""
+"""Show what the planner read while it drafted, so that approvers see the same."""
 
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
@@ -32,7 +32,7 @@ def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
 
 
 def cut_words(read: Read) -> str:
-    """Say that a result is truncated, and how to identify the whole result."""
+    """State that a result is truncated, and how to identify the whole result."""
     return (
         f"The planner got only {read.kept:,} of {read.size:,} bytes, the first; SHA-256 of all: {read.sha256}"
     )

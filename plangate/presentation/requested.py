@@ -86,7 +86,7 @@ _DAY: Final = re.compile(r"(?:[0-2]?\d|3[01])\.(?:0[1-9]|1[0-2])")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What the request names, and what the steps have instead."""
+    """The values that the request names, and those that the steps have instead."""
 
     said: tuple[str, ...]
     steps: tuple[str, ...]

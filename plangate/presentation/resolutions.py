@@ -1,4 +1,4 @@
-"""Say what each resolution of a held run will do.
+"""Describe what each resolution of a held run will do.
 
 Every view of a held run uses these sentences: terminal, Markdown and HTML. Workflows may import this module.
 """
@@ -118,7 +118,7 @@ def _tried_in_doubt(why: str) -> str:
 
 
 def _looked_at_again(step: StepStatus) -> str:
-    """Say that a precondition comes first, if the step has one."""
+    """State that a precondition comes first, if the step has one."""
     if step.observation is None:
         return ""
     return " First, its tool checks again what the plan relies on; if that no longer holds, nothing is done."
@@ -170,7 +170,7 @@ def _undone(steps: Sequence[StepStatus]) -> str:
 
 
 def _left_in_the_world(status: Status) -> str:
-    """Say which effects remain if the run ends now."""
+    """Describe which effects remain if the run ends now."""
     done = [step for step in status.steps if step.state is StepState.DONE]
     doubtful = [step for step in status.steps if step.state is StepState.IN_DOUBT]
     not_done = [step for step in status.steps if step.state in (StepState.PENDING, StepState.FAILED)]

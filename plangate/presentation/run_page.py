@@ -1,6 +1,6 @@
 """Show a run: what happened, the request, everything that will run, and the decisions.
 
-A plan that can be approved is never cut, whatever its length; past events may be.
+A plan that can be approved is never cut, regardless of its length; past events may be cut.
 """
 
 import shlex
@@ -109,7 +109,7 @@ def run_page(status: Status, now: datetime) -> Page:
 
 
 def _add_beginning(page: Page, status: Status, now: datetime) -> None:
-    """Add until when an approved plan waits, and how approvals can be taken back."""
+    """Add the end of an approved plan's wait, and how approvals can be taken back."""
     begins = begins_words(status, now)
     if not begins:
         return
@@ -129,7 +129,7 @@ def add_request(page: Page, status: Status) -> None:
 
 
 def plan_page(status: Status, now: datetime) -> Page:
-    """Return the newest plan: everything that will run, what it needs, and until when."""
+    """Return the newest plan: everything that will run, the approvals that it needs, and the deadline."""
     page = Page()
     page.field("plan", f"{status.short_fingerprint}, revision {status.revision}", "bold")
     if author_of(status):
@@ -165,7 +165,7 @@ def plan_page(status: Status, now: datetime) -> Page:
 
 
 def _add_identity(page: Page, status: Status) -> None:
-    """Add the exact identity of the plan, for signatures and auditors, below what people read."""
+    """Add the exact identity of the plan, for signatures and auditors, below the readable part."""
     page.gap()
     if status.requirement and status.requirement.policy_hash:
         rules = ", ".join(status.requirement.rules) or "none"
@@ -177,7 +177,7 @@ def _add_identity(page: Page, status: Status) -> None:
 
 
 def _add_approvals(page: Page, status: Status) -> None:
-    """Add which approvals are revoked, until when the others count, and why the review was reopened."""
+    """Add which approvals are revoked, when the others expire, and why the review was reopened."""
     revoked = {one.name for one in status.revoked}
     for one in status.revoked:
         said = f"{one.reason}, so {one.name}'s approval no longer counts; it must be given again"
@@ -257,7 +257,7 @@ def needed_words(status: Status) -> str:
 
 
 def add_reliefs(page: Page, status: Status, now: datetime) -> None:
-    """Add who else may approve, and from when."""
+    """Add the other roles that may approve later, and their times."""
     for role, at in dict.fromkeys((one.to, one.at) for one in status.reliefs):
         instead = " and ".join(one.role for one in status.reliefs if (one.to, one.at) == (role, at))
         when = "since" if at <= now else "from"

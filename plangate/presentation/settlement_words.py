@@ -1,4 +1,4 @@
-"""Say how accepted effects ended: for the page of a run, the Web UI's page, lists and bundles.
+"""Describe how accepted effects ended: for the page of a run, the Web UI's page, lists and bundles.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """

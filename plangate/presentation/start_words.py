@@ -1,4 +1,4 @@
-"""Say when a plan runs: its earliest time, its windows and freezes, and the first possible start."""
+"""Describe when a plan runs: its earliest time, its windows and freezes, and the first possible start."""
 
 from collections.abc import Iterator
 from datetime import datetime

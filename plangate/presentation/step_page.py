@@ -1,4 +1,4 @@
-"""Show a step: its preview, every argument in full, what its tool saw, and its state."""
+"""Show a step: its preview, every argument in full, its tool's observation, and its state."""
 
 from typing import Final, assert_never
 
@@ -10,7 +10,7 @@ from plangate.presentation.page import EXACT, REORDERED, Page
 from plangate.presentation.settlement_words import settlement_style, settlement_words
 from plangate.presentation.words import spelled, step_name
 
-LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of unreadable content
+LONGEST_AFTERWARDS: Final = 300  # characters of a receipt's detail, or of unreadable content
 STEP_STYLES: Final = {
     StepState.PENDING: "bold",
     StepState.DONE: "green",
@@ -47,7 +47,7 @@ def add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
 
 
 def add_observation(page: Page, step: StepStatus, exact: str = EXACT) -> None:
-    """Add what the tool saw when the plan was drafted, whole: the approver relies on it."""
+    """Add the tool's whole observation when the plan was drafted, because the approver relies on it."""
     if step.observation is None:
         return
     page.note("When the plan was drafted:", "", indent=4)

@@ -1,7 +1,7 @@
 """Print a table: aligned columns if they fit, else one block of lines per row.
 
 Cells are never cut. Only columns of running text are wrapped, at spaces; values to copy are not. In a pipe a
-row is one line, whatever its length.
+row is one line of any length.
 """
 
 from collections.abc import Iterator, Sequence

@@ -31,7 +31,7 @@ def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
 
 
 def _lost_draft(status: Status) -> str:
-    """Say that the worker of a draft does not answer; empty if it does."""
+    """State that the worker of a draft does not answer; empty if it does."""
     draft = status.drafting
     if draft is None or draft.lost_since is None or draft.paused:
         return ""
@@ -40,7 +40,7 @@ def _lost_draft(status: Status) -> str:
 
 
 def _lost_step(name: str, attempt: Attempt) -> str:
-    """Say that the worker of a step does not answer, and that nothing is repeated unchecked; else empty."""
+    """State that the worker of a step does not answer, and that nothing is repeated unchecked; else empty."""
     if attempt.lost_since is None or attempt.paused:
         return ""
     lower = name[:1].lower() + name[1:]
@@ -58,7 +58,7 @@ def _silent(attempt: Attempt) -> str:
 
 
 def _how_long(attempt: Attempt) -> str:
-    """Say how long a step is tried; a step that waits for people is not tried."""
+    """Describe how long a step will be retried; a step that waits for people is not retried."""
     if attempt.is_stopped or attempt.paused:
         return ""
     return f" A tool that fails is tried {STEP_TRIES} times, over about half an hour; then the run is held."

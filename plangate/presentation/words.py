@@ -43,7 +43,7 @@ def step_name(number: int, count: int) -> str:
 
 
 def author_words(*, by_planner: bool, editor: str = "") -> str:
-    """Say who wrote the summary, the reasons and the previews; ``editor`` is already escaped."""
+    """Describe who wrote the summary, the reasons and the previews; ``editor`` is already escaped."""
     author = "the planner" if by_planner else "the requester"
     if editor:
         author = f"{editor}, who edited the plan, and its earlier authors"

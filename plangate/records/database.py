@@ -2,7 +2,7 @@
 
 `plangate.records.sqlite_file` and `plangate.records.postgresql_server` implement the differences. Writers to
 SQLite take its lock when their transaction begins, so several workers on one machine may share the file.
-Writers to PostgreSQL use READ COMMITTED and the lock on the run's row, whatever the server's default is. In
+Writers to PostgreSQL use READ COMMITTED and the lock on the run's row, regardless of the server's default. In
 both databases a writer waits at most 30 seconds for a lock.
 """
 

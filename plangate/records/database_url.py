@@ -128,7 +128,7 @@ def _postgresql(url: URL, hosts: dict[str, str]) -> PostgresqlPlace:
             )
     if hosts:
         hosts["target_session_attrs"] = "read-write"
-    # Text is sent as UTF-8, whatever the URL or the environment sets.
+    # Text is sent as UTF-8, regardless of the URL and the environment.
     ours = {name: value for name, value in hosts.items() if name not in url.query}
     url = url.difference_update_query(["client_encoding"]).set(drivername="postgresql+psycopg")
     return PostgresqlPlace(url, ours)

@@ -1,4 +1,4 @@
-"""Read which notices are to be sent now, and record the result of each attempt."""
+"""Read the notices that are due, and record the result of each attempt."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ from plangate.records.tables import deliveries, notices
 
 AT_ONCE: Final = 500
 HELD_BACK: Final = "held back by the hourly limit"
-"""Why a delivery without an attempt waits longer than to be combined with others."""
+"""The reason of a delivery that waits for the hourly limit before its first attempt."""
 DAMAGED: Final = "held back, because the trail of the run is damaged"
-"""Why a delivery waits until the trail of its run is intact again."""
+"""The reason of a delivery that waits until the trail of its run is intact again."""
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 _LONGEST_WAIT: Final = timedelta(days=2)
@@ -30,7 +30,7 @@ class Due(Frozen):
 
     Attributes:
         id: the id of the delivery.
-        due_at: when it was to be sent first.
+        due_at: when it was due first.
         next_at: when it may be sent: later than ``due_at`` if it waited for others or for the hourly limit.
         attempts: the number of attempts so far.
         tried_at: when the first attempt began; None before it.
@@ -86,7 +86,7 @@ def due_now(
     If one is due for an address, this includes those that wait to be combined with it.
 
     Args:
-        connection: to the records.
+        connection: a connection to the records.
         now: the time.
         busy: addresses to which a message is being sent; their deliveries wait.
         full: schemes whose deliveries wait, because enough messages to them are being sent.
@@ -139,7 +139,7 @@ def messages_since(
 
 
 def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, now: datetime) -> None:
-    """Record that these are about to be sent as one message."""
+    """Record that these deliveries are about to be sent as one message."""
     connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(ids))
@@ -175,7 +175,7 @@ def _storable(text: str) -> str:
 
 
 def postpone(connection: Connection, ids: Sequence[int], until: datetime, reason: str = HELD_BACK) -> None:
-    """Delay these until then, by default because their address has reached the hourly limit."""
+    """Delay these deliveries, by default because their address has reached the hourly limit."""
     if not ids:
         return
     values = {"next_at": until, "reason": reason}
@@ -189,14 +189,14 @@ def being_sent(connection: Connection) -> tuple[int, ...]:
 
 
 def send_after_all(connection: Connection, ids: Sequence[int], now: datetime, *, is_repeat: bool) -> None:
-    """Let these wait again, marked if they may have been sent."""
+    """Return these deliveries to waiting, marked if they may have been sent."""
     values: dict[str, Any] = {"state": DeliveryState.WAITING, "next_at": now}
     values |= {"is_repeat": 1} if is_repeat else {}
     connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
 
 
 def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple[Undelivered, ...]:
-    """Return what did not arrive, newest first: refused, given up, to be retried, or held back."""
+    """Return the undelivered notices, newest first: refused, given up, to be retried, or held back."""
     columns = [notices.c.workflow_id, notices.c.kind]
     names = ("person", "address", "state", "reason", "attempts", "next_at", "ended_at")
     is_late = or_(deliveries.c.attempts > 0, deliveries.c.reason.in_((HELD_BACK, DAMAGED)))
@@ -213,7 +213,7 @@ def undelivered(connection: Connection, workflow_id: str | None = None) -> tuple
 
 
 def _readable(model: type[_Kept], rows: Iterable[Row[Any]]) -> Iterator[_Kept]:
-    """Yield rows as this model, without rows that someone edited into an invalid form."""
+    """Yield the rows as objects of this model, leaving out rows that were edited into an invalid form."""
     for row in rows:
         try:
             yield model(**row._asdict())

@@ -104,7 +104,7 @@ def duplicates_of(
 
     There are at most `MOST_DUPLICATES`, step by step, newest first.
     """
-    # One query per step: the index returns the newest of each without sorting all of them.
+    # One query per step: the index returns the newest duplicates without sorting all.
     asked = {"run": workflow_id, "since": now - DUPLICATES_WITHIN}
     rows = {
         digest: _EQUAL(connection, {**asked, "of_digest": digest}).rows

@@ -1,4 +1,4 @@
-"""Keep the ledger of notices: what each person is notified of about a run, once for each event.
+"""Keep the ledger of notices: one notice to each person for each event of a run.
 
 All workers share it. Its rows are written in the transaction that moves the cursor, so a process that ends
 never loses or repeats a notice.
@@ -74,7 +74,7 @@ class Entering(Frozen):
 
 
 class _New(NamedTuple):
-    """A notice that is not recorded yet, and until when it is kept; None while its run is open."""
+    """A notice that is not recorded yet, and the end of its retention; None while its run is open."""
 
     workflow_id: str
     keep_until: datetime | None
@@ -115,8 +115,8 @@ def bring_up_to_date(
     gets its newest facts and time, and goes to the person's current addresses.
 
     Args:
-        connection: to the records.
-        wanted: for each run its notices, and until when they are kept; None while the run is open.
+        connection: a connection to the records.
+        wanted: the notices of each run, and the end of their retention; None while the run is open.
         addresses_of: the addresses of a person.
         entering: when the notices are sent.
     """
@@ -157,7 +157,7 @@ def enter_more(
 
 
 def _name_of(notice: Any) -> tuple[str, str]:
-    """Return what a notice is known by, in a run: its person, in any spelling of the name, and its event."""
+    """Return the identity of a notice within a run: its person, in any spelling, and its event."""
     return recipient_of(notice.person), notice.event
 
 

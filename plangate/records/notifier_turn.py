@@ -28,7 +28,7 @@ class Turn(Frozen):
 
     Attributes:
         holder: the id of the process.
-        held_until: until when no other process may take it.
+        held_until: when another process may take it.
         checkpoint: the newest checkpoint that was followed; None before these records were first read.
         audience: the list of people and rules by which the notices were last judged.
         swept_to: the last open run that was judged by them; None if all were.

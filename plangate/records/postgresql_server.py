@@ -49,7 +49,7 @@ class PostgresqlServer:
     def __init__(self, place: PostgresqlPlace, lock_wait_seconds: int) -> None:
         self._waits = (f"{lock_wait_seconds}s", f"{2 * lock_wait_seconds}s")
         self.where = place.where
-        self._identity: str | None = None  # of the database that this process works with
+        self._identity: str | None = None  # identifies the database that this process works with
         self._is_flushed = True
         patience = {name: value for name, value in _PATIENCE.items() if name not in place.url.query}
         self.engine: Engine = create_engine(
@@ -82,7 +82,7 @@ class PostgresqlServer:
         The check after the commit does nothing, because the server keeps confirmed commits.
 
         Raises:
-            RecordsUnavailable: it does not.
+            RecordsUnavailable: it does not accept them.
         """
         if not self._is_read_only(connection):
             return _kept

@@ -175,7 +175,7 @@ def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[
 
 
 def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
-    """Yield the runs that are in the wanted state according to their trails, whatever their rows say."""
+    """Yield the runs that are in the wanted state according to their trails, even if their rows differ."""
     deciders = _deciders(connection)
     for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
         for state in _folded(read_trails(connection, [row.workflow_id for row in rows])):

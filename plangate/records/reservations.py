@@ -1,6 +1,6 @@
-"""Reserve what steps add to sums over time with the first claim of a plan, and update it with the trail.
+"""Reserve the amounts of steps in sums over time with the first claim of a plan, and follow the trail.
 
-A row is ``reserved`` while its step may still act, and counts whatever the window. It is ``spent`` once the
+A row is ``reserved`` while its step may still act, and counts in any window. It is ``spent`` once the
 step is done or in doubt, and counts as long as that time is in the window. It is ``free``, and does not
 count, if the step had no effect or was undone. If a run was terminated without an entry in the records, its
 rows stay reserved: they count for `RESERVED_FOR` after the last claim. A step that is claimed later reserves

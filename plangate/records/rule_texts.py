@@ -1,4 +1,4 @@
-"""Store every policy and list of people that a worker has used, and since when.
+"""Store every policy and list of people that a worker has used, with the time of its first use.
 
 A text is stored under its SHA-256, which plans (`Requirement.policy_hash`) and decisions (`Decided.people`)
 name. When a worker starts to use another text, an entry is appended to the trail of rules (`RULES_TRAIL`),
@@ -47,7 +47,7 @@ _INSERT: Final = {
 
 
 class InForce(Frozen):
-    """The text that was in force, since when, and the worker that reported it; no text if no file was set."""
+    """The text in force, its beginning, and the worker that reported it; no text if no file was set."""
 
     since: AwareDatetime
     worker: str
@@ -65,7 +65,7 @@ class RecordedPeople:
         directory: the list of people itself.
         records: contain the signed changes of keys, and the delegations.
         worker: the worker's identity.
-        lendable: what the worker's policy lets people lend.
+        lendable: the roles that the worker's policy lets people lend.
         web: the trusted web servers.
     """
 
@@ -188,9 +188,9 @@ def listed_and_lent(
     """Return the list of people with the lent roles that count now.
 
     Args:
-        connection: to the records.
+        connection: a connection to the records.
         listed: the list in the file.
-        rules: what the worker's policy lets people lend.
+        rules: the roles that the worker's policy lets people lend.
         seen: the delegations when they were last read.
 
     Raises:

@@ -41,7 +41,7 @@ Identity = tuple[int, int]
 
 
 class _Open(sqlite3.Connection):
-    """A connection that knows which file it opened."""
+    """A connection that keeps the identity of the file that it opened."""
 
     file: Identity | None = None
 
@@ -55,9 +55,9 @@ class SqliteFile:
         self._lock_wait_seconds = lock_wait_seconds
         self._path, self._name = place.path, str(place.path)
         self.where = place.where
-        self._identity: Identity | None = None  # of the file that this process works with
-        self._known: Known | None = None  # its last known content, while it is lost
-        self._lost: set[Identity] = set()  # its log, and the index of that
+        self._identity: Identity | None = None  # the identity of the file that this process works with
+        self._known: Known | None = None  # its last known content, if it is lost
+        self._lost: set[Identity] = set()  # its log, and the index of the log
         # hide_parameters: values (plans, arguments) must not get into a log through an error.
         self.engine: Engine = create_engine(
             "sqlite://", creator=self._open, poolclass=QueuePool, hide_parameters=True
@@ -69,7 +69,7 @@ class SqliteFile:
 
         Raises:
             OperatorError: they cannot be created.
-            RecordsUnavailable: the file that this process has worked with is not there.
+            RecordsUnavailable: the file that this process has worked with is missing.
         """
         if self._identity is not None:
             self._check(self._identity, writes=True)
@@ -102,7 +102,7 @@ class SqliteFile:
 
         Raises:
             RecordsUnavailable: it is another file, or may not be written to.
-            RecordsMissing: there is no file, and this process has never seen one.
+            RecordsMissing: there is no file, and there was none since this process started.
         """
         opened = cast("_Open", raw(connection)).file
         if opened != self._identity:
@@ -135,7 +135,7 @@ class SqliteFile:
 
         Raises:
             RecordsUnavailable: it is another file, or may not be written to.
-            RecordsMissing: there is no file, and this process has never seen one.
+            RecordsMissing: there is no file, and there was none since this process started.
         """
         try:
             found = os.stat(self._name)  # noqa: PTH116  twice as fast as with the path; two calls per transaction
@@ -196,7 +196,7 @@ class SqliteFile:
         )
 
     def _beside(self, ending: str) -> str:
-        return f"{self._path.resolve()}{ending}"  # SQLite puts them beside the target of a link
+        return f"{self._path.resolve()}{ending}"  # SQLite creates them next to the target of a link
 
     def _remember(self, connection: Connection) -> None:
         """Read the lost file while it is still open: a copy must contain everything in it."""

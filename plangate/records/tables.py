@@ -82,7 +82,7 @@ metadata = MetaData(
     }
 )
 
-# Which workers run now, with their rules and tools; not part of the trail.
+# The running workers, with their rules and tools; not part of the trail.
 workers = Table(
     "workers",
     metadata,
@@ -132,7 +132,7 @@ runs = Table(
     Column("closed_at", Moment, index=True),
     Column("entry_count", Integer, nullable=False),
     Column("head_hash", String(64), nullable=False),
-    # How many of its entries a checkpoint covers.
+    # The number of its entries that a checkpoint covers.
     Column("sealed_count", Integer, nullable=False, server_default="0"),
     # The run's state and deadline according to its trail, so that lists need not read every trail.
     # None for runs without a new entry since these columns were added.
@@ -146,7 +146,7 @@ Index("ix_runs_state_deadline", runs.c.state, runs.c.deadline)
 # The runs that have not ended, in order.
 IS_OPEN = runs.c.closed_at.is_(None)
 Index("ix_runs_open", runs.c.workflow_id, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
-# What the next checkpoint must seal: always few rows, however many runs there are.
+# The runs that the next checkpoint must seal: always few rows, however many runs there are.
 UNSEALED = runs.c.entry_count > runs.c.sealed_count
 Index("ix_runs_unsealed", runs.c.workflow_id, sqlite_where=UNSEALED, postgresql_where=UNSEALED)
 
@@ -173,13 +173,13 @@ effects = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("step", Integer, nullable=False),
     Column("state", String(16), nullable=False),
-    # Who holds the claim: one attempt of one activity. Only the holder may record the result.
+    # The holder of the claim: one attempt of one activity. Only the holder may record the result.
     Column("holder", String(255), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("receipt", Text),
 )
 
-# What the steps of plans add to sums over time: see `plangate.records.reservations`.
+# The amounts that the steps of plans add to sums over time: see `plangate.records.reservations`.
 reservations = Table(
     "reservations",
     metadata,
@@ -212,7 +212,8 @@ likenesses = Table(
     Index("ix_likenesses_digest", "digest", "at"),
 )
 
-# One row: the last entry of the trail of stops that changed what is stopped. Every claim of a step reads it.
+# One row: the last entry of the trail of stops that changed the stops in force. Every claim of a step reads
+# it.
 stops = Table(
     "stops",
     metadata,
@@ -238,7 +239,7 @@ checkpoints = Table(
     Column("public_key", String(64), nullable=False),
 )
 
-# What each checkpoint sealed: that the entry of this number had this hash.
+# The seals of each checkpoint: the number of an entry, and its hash.
 seals = Table(
     "seals",
     metadata,
@@ -248,7 +249,7 @@ seals = Table(
     Column("checkpoint", Integer, ForeignKey("checkpoints.number"), nullable=False, index=True),
 )
 
-# Who is notified of what about which run, once: see `plangate.records.notices`.
+# The notices to each person about each run: see `plangate.records.notices`.
 notices = Table(
     "notices",
     metadata,
@@ -291,7 +292,7 @@ deliveries = Table(
     Index("ix_deliveries_ended", "person", "ended_at"),
 )
 
-# One row: the process that sends notices now, and up to where the trails have been followed.
+# One row: the process that sends notices now, and how far the trails have been followed.
 notifier = Table(
     "notifier",
     metadata,

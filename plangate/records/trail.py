@@ -106,7 +106,7 @@ class OpenTrail:
         return self._closed
 
     def reserve(self, rows: Sequence[Reservation], plan: str, now: datetime) -> None:
-        """Reserve what the steps of a plan add to sums over time; from now on the rows follow the trail."""
+        """Reserve the amounts of a plan's steps in sums over time; from now on the rows follow the trail."""
         reserve(self.connection, rows, run=self.workflow_id, plan=plan, now=now)
         self._reserves = True
 
@@ -180,7 +180,7 @@ class OpenTrail:
             workflow_id=self.workflow_id,
             number=self._number + 1,
             key=note.key,
-            at=note.at.astimezone(UTC),  # as it will be read, because the hash covers its text
+            at=note.at.astimezone(UTC),  # as readers get it: the hash covers its text
             actor=note.actor,
             event=note.event,
         )
@@ -210,7 +210,7 @@ class OpenTrail:
         last = new[-1].event
         if (
             isinstance(last, Closed) and self._entries is None
-        ):  # of the last step of a run that was never held
+        ):  # the run was never held, so its last entries are enough
             return {"state": last.outcome.value}
         if not any(_moves(entry.event) for entry in new):
             return {}
@@ -315,7 +315,7 @@ def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> N
     With a ``chain_id``, it must belong to that chain.
 
     Raises:
-        TrailDamaged: its entries cannot be read, or are another run's.
+        TrailDamaged: its entries cannot be read, or belong to another run.
     """
     head = connection.execute(select(runs.c.chain_id).where(runs.c.workflow_id == workflow_id)).scalar()
     if chain_id and head not in (None, chain_id):
@@ -348,7 +348,7 @@ def read_trails(
 def read_intact_trails(
     connection: Connection, workflow_ids: Sequence[str]
 ) -> Iterator[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]]:
-    """Yield the same as `read_trails`, with the error, too, if links are broken, or entries missing."""
+    """Yield the same as `read_trails`; broken links and missing entries are errors too."""
     columns = runs.c.workflow_id, runs.c.entry_count, runs.c.head_hash
     found = connection.execute(select(*columns).where(runs.c.workflow_id.in_(workflow_ids)))
     heads = {row.workflow_id: (row.entry_count, row.head_hash) for row in found}
@@ -364,7 +364,7 @@ def read_intact_trails(
 def _damage(
     workflow_id: str, entries: Sequence[AuditEntry], number: int, last_hash: str
 ) -> TrailDamaged | None:
-    """Return what is wrong with the links of a trail, whose last entry has this number and hash."""
+    """Return the fault in the links of a trail, whose last entry has this number and hash."""
     broken = next(broken_links(workflow_id, entries), None)
     last = entries[-1].hash if entries else FIRST_HASH
     if broken is None and (len(entries), last) != (number, last_hash):

@@ -27,7 +27,7 @@ _COMPARED: Final = {
 
 
 class WorkerFacts(Frozen):
-    """What one worker uses.
+    """The rules and tools that one worker uses.
 
     Attributes:
         worker: its identity.

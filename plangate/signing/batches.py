@@ -2,7 +2,7 @@
 
 The list is the canonical JSON of the SHA-256 (64 hex digits) of the claims of each approval, 2 to 10 of them,
 in ascending order. Each approval has a separate token, with its claims and the whole list. So it can be
-verified without the others, and reveals only how many they are.
+verified without the others, and reveals only their number.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ def list_of(claims: Iterable[bytes]) -> bytes:
 
 
 def digests_in(listed: bytes) -> tuple[str, ...]:
-    """Return the digests of a list; it may still be too long, or lack the approval that comes with it.
+    """Return the digests of a list; it may still be too long, or lack the approval that it comes with.
 
     Raises:
         ValueError: it is not a list of digests in canonical form.

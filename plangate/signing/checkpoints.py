@@ -110,7 +110,7 @@ def unknown_sealer(public_key: str) -> str:
 
 
 def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str]) -> str | None:
-    """Return what is wrong with a checkpoint and its stored leaves, or None."""
+    """Return the fault in a checkpoint and its stored leaves, or None."""
     try:
         if checked_public(checkpoint.public_key) != checkpoint.public_key:
             return "names its key in a spelling that Plangate does not write"

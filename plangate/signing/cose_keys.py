@@ -22,7 +22,7 @@ _ED25519, _P256 = 6, 1
 _COORDINATE_BYTES: Final = 32
 _RSA_BITS: Final = range(2_048, 4_097)
 _EXPONENT: Final = b"\x01\x00\x01"
-_MOST_BYTES: Final = 1_000  # of the longest, an RSA key of 4,096 bits
+_MOST_BYTES: Final = 1_000  # the length of the longest, an RSA key of 4,096 bits
 _UNREADABLE: Final = (
     "is not the public key of a passkey for ES256, EdDSA or RS256; paste the line that the inbox shows, "
     f"{PASSKEY_PREFIX}…"
@@ -96,7 +96,7 @@ def _checked_ec(found: dict[Any, Any]) -> dict[int, Any] | None:
     if found[_CRV] != _P256 or (len(x), len(y)) != (_COORDINATE_BYTES, _COORDINATE_BYTES):
         return None
     numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), ec.SECP256R1())
-    numbers.public_key()  # refuses what is not on the curve
+    numbers.public_key()  # refuses points that are not on the curve
     return {_KTY: _EC2, _ALG: _ES256, _CRV: _P256, _X: x, _Y: y}
 
 

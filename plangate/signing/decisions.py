@@ -35,12 +35,12 @@ from plangate.signing.tokens import (
 )
 
 TYPE: Final = "plangate-decision+jwt"
-LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last year that Python's dates support
+LAST_SECOND: Final = 253_402_300_799  # in the year 9999, the last year that Python's dates support
 _HOW: Final = "sign with `starter.py sign`"
 
 
 class Subject(Frozen):
-    """The subject of a decision: one plan of one run, and the installation and namespace it counts in."""
+    """The subject of a decision: one plan of one run, in one installation and namespace."""
 
     workflow_id: str
     fingerprint: str
@@ -98,7 +98,7 @@ def claims_for(decision: Decision, subject: Subject, *, at: datetime, token_id: 
     its hold.
 
     Args:
-        decision: as it will be sent.
+        decision: the decision to send.
         subject: the plan that was shown.
         at: when it is signed, by the signer's clock.
         token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
@@ -131,7 +131,7 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
     """Identify the sender of a decision with a token, and verify the token.
 
     Args:
-        decision: as received.
+        decision: the received decision.
         subject: the plan in review of the run that received it.
         people: the list of people with their public keys, and the web servers that are trusted.
         at: when it was received, by the server's clock.
@@ -163,8 +163,8 @@ def identified(
 
     Args:
         people: the list of people with their public keys, and the web servers that are trusted.
-        name: of the sender, as sent.
-        token: as received.
+        name: the name of the sender, as sent.
+        token: the received token.
         at: when it was received, by the server's clock.
         statement: the kind of statement that the token must make.
         differs: returns how the received message differs from the claims, or None.
@@ -223,7 +223,7 @@ def hash_of_new_plan(plan: JsonValue) -> str | None:
 
 
 def another_audience(signed: str, audience: Audience) -> str:
-    """Object to a token for another installation or namespace."""
+    """Return an objection to a token for another installation or namespace."""
     installation, _, namespace = signed.partition("/")
     if installation != audience.installation:
         named = cut(one_line(installation), 40)
@@ -279,7 +279,7 @@ def _signed_by(
 def _signed_by_passkey(
     person: Person, token: str, people: People, at: datetime, statement: Statement[Signed]
 ) -> tuple[Proof[Signed], Key]:
-    """Do as `_signed_by` for a passkey: the token does not name its key, so try all keys of the person."""
+    """Do the same as `_signed_by` for a passkey: its token names no key, so try all keys of the person."""
     read = read_passkey_token(token)
     check_ceremony(read, people.web.origins)
     claims = claims_of_passkey(read, statement)
@@ -295,7 +295,7 @@ def _signed_by_passkey(
 
 
 def _wrong_time(signed_at: datetime, key: Key | None, at: datetime) -> str | None:
-    """Object to a signature in the future, or at a time when the key was not valid."""
+    """Return an objection to a signature in the future, or at a time when the key was not valid."""
     if signed_at > at + CLOCK_LEEWAY:
         return "it is signed in the future; set the signer's clock"
     if key is not None and not in_force(key, signed_at):

@@ -64,7 +64,7 @@ def delegation_claims(
     """Return the claims of an order, which are the same for an Ed25519 key, a passkey and a login.
 
     Args:
-        order: as it will be sent.
+        order: the order to send.
         audience: the installation and namespace for which it is signed.
         at: when it is signed, by the signer's clock.
         token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
@@ -104,7 +104,7 @@ def delegation_sender(
     """Identify the sender of an order, and verify its signature, if it has one.
 
     Args:
-        order: as received.
+        order: the received order.
         audience: the installation and namespace that received it.
         people: the list of people, with their public keys.
         at: when it was received, by the server's clock.
@@ -126,7 +126,7 @@ def other_delegation(
 ) -> str | None:
     """Return how ``order`` and its audience differ from the signed claims, or None.
 
-    Without an ``audience`` that part is not compared.
+    If ``audience`` is None, it is not compared.
     """
     if audience is not None and claims.aud != str(audience):
         return another_audience(claims.aud, audience)

@@ -69,9 +69,9 @@ def enrolment_claims(
 
     Args:
         action: whether to confirm or to revoke the key.
-        person: whose key it is.
-        key: to confirm it, the public key as it is typed; to revoke it, its thumbprint.
-        by: who signs.
+        person: the owner of the key.
+        key: the public key, as typed, to confirm it; its thumbprint to revoke it.
+        by: the signer.
         audience: the installation and namespace for which it is signed.
         at: when it is signed.
         token_id: a random text, which may be used once.
@@ -106,7 +106,7 @@ def verify_key_order(order: KeyOrder, *, audience: Audience, people: People, at:
     """Identify the sender of an order about a key, and verify its signature.
 
     Args:
-        order: as received.
+        order: the received order.
         audience: the installation and namespace that received it.
         people: the list of people with the keys that were enrolled, and the web servers that are trusted.
         at: when it was received, by the server's clock.
@@ -124,7 +124,7 @@ def verify_key_order(order: KeyOrder, *, audience: Audience, people: People, at:
 def other_key_order(claims: EnrolmentClaims, order: KeyOrder, audience: Audience | None) -> str | None:
     """Return how ``order`` and its audience differ from what was signed, or None.
 
-    Without an ``audience`` that part is not compared.
+    If ``audience`` is None, it is not compared.
     """
     if audience is not None and claims.aud != str(audience):
         return another_audience(claims.aud, audience)
@@ -154,8 +154,8 @@ def with_enrolments(
 ) -> People:
     """Return the list with the keys that these tokens, in their order, confirm or revoke.
 
-    A token that the list does not prove changes nothing, and is named in `People.unproven`. The same holds
-    for one that was signed for another ``installation``, if that is known.
+    A token that the list does not prove changes nothing, and is listed in `People.unproven`, as is a token
+    that was signed for another ``installation`` (if that is given).
     """
     for statement in statements:
         try:
@@ -166,10 +166,10 @@ def with_enrolments(
 
 
 def enrolment_in(people: People, statement: KeyStatement, installation: str | None = None) -> Enrolment:
-    """Return what a token proves, given the list of people with the keys enrolled before.
+    """Return the change that a token proves, given the list of people with the keys enrolled before.
 
     Raises:
-        ValueError: it proves nothing, or nothing in this installation; the message says why.
+        ValueError: it proves no change, or none in this installation; the message says why.
     """
     found = _proven(people, statement)
     if installation is not None and found.installation != installation:

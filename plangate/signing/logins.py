@@ -36,7 +36,7 @@ def attested_by(token: str, keys: frozenset[str] | None, known: str | None = Non
     """Return the public key of the web server that claims to have attested a login.
 
     Args:
-        token: as received.
+        token: the received token.
         keys: the keys of the trusted web servers; None for any key.
         known: the key that the record names, if any.
 

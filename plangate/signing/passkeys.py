@@ -1,7 +1,7 @@
 """Write and verify tokens signed by a passkey: ``passkey.CLAIMS.ASSERTION``, both parts base64url.
 
 CLAIMS is the canonical JSON (RFC 8785) of the claims, and the challenge that the passkey signs is the SHA-256
-of exactly these bytes. ASSERTION is the canonical JSON of what the browser returned (`Assertion`). One
+of exactly these bytes. ASSERTION is the canonical JSON of the browser's result (`Assertion`). One
 assertion may approve several plans: ``passkey.CLAIMS.LIST.ASSERTION``, whose challenge is the SHA-256 of LIST
 (`plangate.signing.batches`). Anyone who has the passkey's public key can verify the token, without Plangate
 and without the server that asked for it:
@@ -43,13 +43,13 @@ _LONGEST_NAMED: Final = 80
 
 
 class Assertion(Typed):
-    """What a browser returned for a challenge; each part as base64url.
+    """A browser's result for a challenge; each part as base64url.
 
     Attributes:
-        credential_id: which of the authenticator's passkeys signed; not part of what is signed.
+        credential_id: the passkey of the authenticator that signed; not covered by the signature.
         client_data: ``clientDataJSON``: the browser's statement about the page that asked.
         authenticator_data: the authenticator's statement: the RP id's hash, and flags.
-        signature: over the authenticator data and the SHA-256 of the client data.
+        signature: the signature over the authenticator data and the SHA-256 of the client data.
     """
 
     credential_id: str = Field(min_length=1, max_length=1_400)
@@ -86,7 +86,7 @@ def passkey_token(claims: BaseModel, assertion: Assertion, batch: Sequence[BaseM
 
     Args:
         claims: the claims of the token.
-        assertion: as the browser returned it.
+        assertion: the assertion from the browser.
         batch: the claims of all approvals that the assertion signs, if there are several.
     """
     said = canonical_json(assertion.model_dump(mode="json"))
@@ -157,7 +157,7 @@ def check_ceremony(token: PasskeyToken, origins: Collection[str] | None) -> None
     """Check the statements of browser and authenticator (2 and 3); only a valid signature proves them.
 
     Args:
-        token: as it was read.
+        token: the token, as read.
         origins: the trusted origins; None for any.
 
     Raises:

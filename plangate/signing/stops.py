@@ -61,7 +61,7 @@ def verify_order(order: Order, *, audience: Audience, people: People, at: dateti
     """Identify the sender of a signed order, and verify its signature.
 
     Args:
-        order: as received.
+        order: the received order.
         audience: the installation and namespace that received it.
         people: the list of people with their public keys, and the web servers that are trusted.
         at: when it was received, by the server's clock.
@@ -79,7 +79,7 @@ def verify_order(order: Order, *, audience: Audience, people: People, at: dateti
 def other_order(claims: StopClaims, order: Order, audience: Audience | None) -> str | None:
     """Return how ``order`` and its audience differ from the signed claims, or None.
 
-    Without an ``audience`` that part is not compared.
+    If ``audience`` is None, it is not compared.
     """
     if audience is not None and claims.aud != str(audience):
         return another_audience(claims.aud, audience)

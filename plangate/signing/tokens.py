@@ -22,7 +22,7 @@ from plangate.signing.public_keys import is_passkey, thumbprint_of
 
 
 class Kind(StrEnum):
-    """How a token was made."""
+    """The way in which a token was made."""
 
     KEY = "key"
     PASSKEY = "passkey"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
 
 
 class SignedClaims(Protocol):
-    """The claims of any token: when it was signed, and under which id."""
+    """The claims of any token: the time of its signature, and its id."""
 
     @property
     def jti(self) -> str:
@@ -62,7 +62,7 @@ class Statement(Generic[Signed]):
     Attributes:
         typ: the ``typ`` of a JWS that makes it.
         claims: the model of its claims.
-        what: as in 'its signature is not that of a decision'.
+        what: its name in messages, as in 'its signature is not that of a decision'.
         takes_logins: whether a login may make it.
         takes_batches: whether one assertion of a passkey may make several of them.
     """
@@ -131,7 +131,7 @@ def verified(
     """Verify a token with one public key: a person's, or a web server's for a login.
 
     Args:
-        token: as received.
+        token: the received token.
         public: the key as it is stored.
         statement: the kind of statement that the token must make.
         web: where passkeys may have been used, and who may attest logins.

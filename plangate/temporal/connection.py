@@ -62,7 +62,7 @@ async def connect(
     """Connect to the Temporal server and check that the namespace exists, within five seconds.
 
     Args:
-        settings: of this process; they locate the embedded server's files.
+        settings: the settings of this process; they locate the embedded server's files.
         identity: this client's identity on the server; by default the SDK's process@host.
         runtime: the SDK's runtime; by default `plangate.logs.setup.temporal_runtime`.
         lazy: connect at the first call and check nothing. A worker cannot use such a client.
@@ -106,7 +106,7 @@ def address_of(settings: Settings) -> str:
 def cli_flags(settings: Settings) -> tuple[str, ...]:
     """Return the flags that a ``temporal`` command needs to reach the same server without any environment.
 
-    People may reach the server at another address than this process (in a container); the settings name it.
+    People and this process may need different addresses (in a container); the settings name the people's.
 
     Raises:
         SettingsInvalid: the profile file cannot be used.

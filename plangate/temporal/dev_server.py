@@ -220,7 +220,7 @@ async def _launch(files: ServerFiles, command: list[str]) -> None:
     with opened(files.pid, os.O_RDWR | os.O_CREAT) as file, files.log.open("ab") as log:
         await lock(file, fcntl.LOCK_EX)
         os.ftruncate(file, 0)
-        subprocess.run(  # noqa: ASYNC221, S603 - the shell ends at once
+        subprocess.run(  # noqa: ASYNC221, S603 - the shell ends immediately
             ["/bin/sh", "-c", _LAUNCH, str(files.pid), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -311,7 +311,7 @@ def _arguments(state: ServerState) -> list[str]:
         # Measured: it stops in 1 s instead of 2.6 s.
         '--dynamic-config-value=frontend.shutdownDrainDuration="0s"',
         # Measured: by default, 20% of its CPU for one run goes into reading the list of search attributes
-        # again. An attribute that is added while it runs is now known after two seconds; ours are there from
+        # again. An attribute that is added while it runs now takes effect after two seconds; ours exist from
         # the start.
         "--dynamic-config-value=system.forceSearchAttributesCacheRefreshOnRead=false",
         "--ui-disable-news-fetch",
@@ -325,7 +325,7 @@ def program_path() -> str:
     Raises:
         OperatorError: it is not installed.
     """
-    beside = Path(sys.executable).with_name("temporal")  # not resolved: in a venv python is a link
+    beside = Path(sys.executable).with_name("temporal")  # not resolved, because python is a link in a venv
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("temporal")
     if found is None:
         raise OperatorError(
@@ -337,7 +337,7 @@ def program_path() -> str:
 
 def _choose_ports(files: ServerFiles, first_port: int | None) -> ServerState:
     before = files.read_state()
-    if first_port is None and before is not None:  # clients of the one that died know only these
+    if first_port is None and before is not None:  # clients of the server that died have only these ports
         return before
     first_port = first_port or FIRST_PORT
     candidates = [before.model_copy(update={"wanted": True})] if before else []

@@ -1,8 +1,8 @@
-"""Convert payloads as JSON by pydantic; a payload that cannot be decoded becomes a value, too.
+"""Convert payloads as JSON by pydantic; a payload that cannot be decoded also becomes a value.
 
 Any client of the server can send anything under a decision's name. By default the SDK drops a signal that it
-cannot decode, without a trace for the sender; logging a thousand of them takes longer than a workflow task
-may. If it cannot decode the input of a start, it fails the workflow task. Here such a payload becomes an
+cannot decode, and the sender gets no error; logging a thousand of them takes longer than a workflow task may.
+If it cannot decode the input of a start, it fails the workflow task. Here such a payload becomes an
 `Undecodable` wherever no type is expected: it is then judged, recorded and refused.
 """
 
@@ -51,7 +51,7 @@ class TolerantPayloadConverter(CompositePayloadConverter):
     def _value(self, payload: Payload) -> Any:
         try:
             return super().from_payloads([payload])[0]
-        except Exception:  # noqa: BLE001  whatever a converter raises
+        except Exception:  # noqa: BLE001  a converter may raise anything
             return Undecodable(payload.metadata.get("encoding", b"no encoding").decode(errors="replace"))
 
 

@@ -66,8 +66,8 @@ def polling_identity(identity: str, installation: str) -> str:
 def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[object] = ()) -> str:
     """Return the SHA-256 of the tools' names, arguments and retry safety, as hex.
 
-    For MCP servers it covers what their file says (``servers``, as JSON), not the tools that they list: a
-    server that one worker cannot reach is not a difference between the workers, and each plan has the
+    For MCP servers it covers the content of their file (``servers``, as JSON), not the tools that they list:
+    a server that one worker cannot reach is not a difference between the workers, and each plan has the
     definitions of its tools.
     """
     described: dict[str, object] = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
@@ -108,13 +108,13 @@ def facts_of(
     *,
     drafts: bool | None = None,
 ) -> WorkerFacts:
-    """Return what a worker uses now; its list of people may have changed since it started.
+    """Return the rules and tools of a worker now; its list of people may have changed since it started.
 
     Args:
         client: the worker's connection.
         task_queue: the queue it polls.
         rules: the rules that it judges by.
-        tools: as `hash_of_tools` returns.
+        tools: the result of `hash_of_tools`.
         web: the web servers that it trusts.
         drafts: whether it can draft plans.
 
@@ -138,9 +138,9 @@ class WorkerAgreement:
     """Compares this worker with the others of its task queue.
 
     Args:
-        client: connected to the worker's namespace.
+        client: a client of the worker's namespace.
         database: the records.
-        facts: returns what this worker uses now.
+        facts: returns the rules and tools that this worker uses now.
         record_rules: records the rules that this worker judges by, if the trail of rules has others.
     """
 
@@ -176,9 +176,9 @@ class WorkerAgreement:
         """Return the identities of workers of other installations that poll the task queue.
 
         The server lists a worker for five minutes after its last poll. A worker counts as gone once its last
-        poll has not changed for `_POLLS_WITHIN`. That is measured by the monotonic clock, because the
-        server's time is not known, and because it stops while the machine sleeps, as the other workers may.
-        If a proxy forbids the call, the set is empty.
+        poll has not changed for `_POLLS_WITHIN`. The monotonic clock measures this, because the server's time
+        is not known, and because this clock stops while the machine sleeps, as the other workers may. If a
+        proxy forbids the call, the set is empty.
 
         Raises:
             RPCError: the server does not answer.
@@ -231,7 +231,7 @@ class WorkerAgreement:
             await asyncio.to_thread(self._leave)
 
     def _known_facts(self) -> WorkerFacts:
-        """Return what this worker uses; while its list of people cannot be read, what it last reported.
+        """Return this worker's rules and tools; those last reported, if its list of people is unreadable.
 
         Raises:
             DirectoryUnavailable: the list could not be read since the worker started.

@@ -1,4 +1,4 @@
-"""Run a worker in a process: stop on a signal, finish what is running, and end in time."""
+"""Run a worker in a process: stop on a signal, finish running work, and end in time."""
 
 import asyncio
 import gc
@@ -57,8 +57,8 @@ async def run_until(stopping: asyncio.Event, worker: Worker, *, kill_after: time
     Args:
         stopping: set to stop the worker.
         worker: polls from now on.
-        kill_after: the process ends without a complete shutdown if that takes longer. Choose it longer than
-            the worker's ``graceful_shutdown_timeout``.
+        kill_after: the process ends without a complete shutdown if the shutdown takes longer. Choose it
+            longer than the worker's ``graceful_shutdown_timeout``.
     """
     running = asyncio.create_task(worker.run())
     waiting = asyncio.create_task(stopping.wait())

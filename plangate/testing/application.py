@@ -1,4 +1,4 @@
-"""Find the application, that is the worker, which is not in the package.
+"""Find the application, which contains the worker and is not part of the package.
 
 The package never imports the application (docs/decisions/0049). A test names the application's folder, and
 its composition root is loaded from there when the first gate opens.
@@ -47,7 +47,7 @@ def load_application(folder: Path | None = None) -> BuildWorker:
     """Return `build_worker` of the application.
 
     Args:
-        folder: where its worker.py is; by default the checkout that this package is in.
+        folder: the folder of its worker.py; by default the checkout that this package is in.
 
     Raises:
         OperatorError: it is not there, or cannot be imported; the message says what to do.

@@ -9,12 +9,13 @@ class Approver:
     """A person, and their decision on the plan or the held step that waits for them.
 
     Attributes:
-        by: their name.
-        decision: as a signal names it; empty for a person who does not decide.
-        comment: their comment.
-        new_plan: of an edit: the whole plan, its steps, or a function that returns one from the old plan.
-        struck: of an edit that only leaves out steps: their numbers, from 1.
-        resolution: of a held run: retry, skip, mark_done, undo or abort.
+        by: the person's name.
+        decision: the name of its signal; empty for a person who does not decide.
+        comment: the comment.
+        new_plan: the new plan of an edit: the whole plan, its steps, or a function that returns one from the
+            old plan.
+        struck: the numbers, from 1, of the steps that an edit leaves out, if it changes nothing else.
+        resolution: the resolution of a held run: retry, skip, mark_done, undo or abort.
     """
 
     by: str
@@ -44,7 +45,7 @@ def edits(by: str, new_plan: Any, comment: str = "") -> Approver:
     """Return a person who edits the plan.
 
     Args:
-        by: their name.
+        by: the person's name.
         new_plan: the whole new plan, its steps, or a function that gets the plan as JSON and returns one.
         comment: their comment.
     """

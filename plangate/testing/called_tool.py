@@ -1,4 +1,4 @@
-"""A tool whose calls a test can see, and which is otherwise unchanged."""
+"""Wrap a tool so that a test can inspect its calls; otherwise it is unchanged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Call:
 
 
 class _Called:
-    """The current attributes of a tool, which show its abilities."""
+    """The attributes of a tool, looked up at each use; they show its abilities."""
 
 
 def called(tool: Tool, calls: list[Call]) -> Tool:

@@ -1,4 +1,4 @@
-"""A complete Plangate in the process of a test: records, a worker with the test's tools, and its runs."""
+"""Run a complete Plangate in the process of a test: records, a worker with the test's tools, and its runs."""
 
 import secrets
 from collections.abc import Sequence
@@ -53,9 +53,9 @@ class Gate:
     """A Plangate with one worker; the test provides tools, policy and people.
 
     Args:
-        server: where it runs.
+        server: the Temporal server to use.
         build_worker: the application's function.
-        folder: for its files.
+        folder: the folder for its files.
         tools: tools, classes of tools, or functions.
         policy: the text of a policy file; empty: one approval by anyone but the requester.
         people: the text of a list of people; empty: any name counts.
@@ -116,7 +116,7 @@ class Gate:
         Args:
             what: a request in words, a plan, or one or more of its steps.
             approvers: each decides once, in this order, on the plan or step that waits at that point.
-            requester: who submits the request.
+            requester: the person who submits the request.
             timeout: how long a review may take, such as 4h.
 
         Raises:

@@ -1,10 +1,10 @@
-"""Write a test's plans in short. Imports only the standard library."""
+"""Write a test's plans briefly. Imports only the standard library."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Plan = Mapping[str, Any]
-"""A plan as a plan file has it, in JSON; ``Any`` stands for JSON."""
+"""A plan in the JSON form of a plan file; ``Any`` stands for JSON."""
 
 
 def step(tool: str, /, *, reason: str = "the test asks for it", **arguments: Any) -> dict[str, Any]:

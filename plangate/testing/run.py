@@ -69,7 +69,7 @@ class Run:
 
     @property
     def plan(self) -> Plan | None:
-        """The newest plan, including what its tools added."""
+        """The newest plan, including the additions of its tools."""
         return self.status.plan
 
     @property
@@ -107,7 +107,7 @@ class Run:
         """Every call of a tool that is meant to have an effect."""
         return tuple(call for call in self._calls if call.key.startswith(f"{self.id}:"))
 
-    # ---- what people decide ---------------------------------------------------------------------
+    # ---- decisions ------------------------------------------------------------------------------
 
     def approve(self, by: str, comment: str = "") -> DecisionAnswer:
         """Approve the plan that waits."""
@@ -147,11 +147,11 @@ class Run:
     def pass_time(self, **duration: float) -> None:
         """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
-        Whatever is due in that time happens: a review expires, a held run is aborted. For a run that has
-        ended, that is only the look-up of its accepted effects.
+        Everything that is due in that time happens: a review expires, a held run is aborted. A run that
+        has ended only looks up its accepted effects.
 
         Args:
-            duration: as `datetime.timedelta` takes it.
+            duration: the arguments of `datetime.timedelta`.
         """
         self._server.wait_for(self._pass_time(timedelta(**duration)))
         self.rest()
@@ -177,7 +177,7 @@ class Run:
     async def _rest(self) -> None:
         try:
             async with asyncio.timeout(_PATIENCE):
-                while (await self._client.status(self.id)).state not in _AT_REST:  # noqa: ASYNC110  elsewhere
+                while (await self._client.status(self.id)).state not in _AT_REST:  # noqa: ASYNC110  it polls
                     await asyncio.sleep(_PAUSE)
         except TimeoutError:
             status = await self._client.status(self.id)
@@ -186,7 +186,7 @@ class Run:
                 f"The run is {status.state} after {_PATIENCE:g} seconds: {why or 'its tool is slow'}"
             ) from None
 
-    # ---- what a test asserts --------------------------------------------------------------------
+    # ---- assertions -----------------------------------------------------------------------------
 
     def assert_executed(self) -> None:
         """Fail the test unless every step was done or skipped."""

@@ -1,4 +1,4 @@
-"""Make a tool from what a test or a tool author names: a tool, its class, or a function.
+"""Make a tool from a tool, its class, or a function.
 
 Needs only the base package.
 """
@@ -15,7 +15,7 @@ _METHODS = ("objection", "act", "find_out")
 
 
 def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
-    """Return ``found`` as a tool; ``Any`` stands for whatever a module holds under that name.
+    """Return ``found`` as a tool; ``Any`` stands for any object under that name in a module.
 
     Args:
         found: a tool, a class of one (built by ``from_settings`` if it has that), or a function.

@@ -1,6 +1,7 @@
 """The functions that a tool's author attaches: preview, observe, undo and the like.
 
-Each asks by name for what it needs: the tool's own arguments, and the values in the table below.
+The names of its parameters select the values that it gets: the tool's own arguments, and the values in the
+table below.
 """
 
 import inspect

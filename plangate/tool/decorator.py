@@ -34,7 +34,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Safety: TypeAlias = RetrySafety | Literal["look_up", "vendor_key", "unknowable", "by_call"]
 
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
-_LONGEST_DESCRIPTION: Final = 1_000  # what the services of all models accept
+_LONGEST_DESCRIPTION: Final = 1_000  # accepted by the services of all models
 
 
 class ToolFunction(Generic[P, R]):
@@ -44,14 +44,14 @@ class ToolFunction(Generic[P, R]):
     tool's arguments, and for the values in brackets:
 
     - ``preview`` (observation): one sentence for the approver.
-    - ``objection``: why such a call is never allowed, or None.
+    - ``objection``: the reason why such a call is never allowed, or None.
     - ``observe``, ``still_holds`` (seen, now, receipts): the precondition.
     - ``undo`` (receipt, idempotency_key): undo the effect.
     - ``find_out``, ``find_out_undo`` (idempotency_key): whether a call happened that reported no result.
       Return what the call would have returned if it happened, None if it did not, or raise `EffectUnknown`.
     - ``find_settlement`` (receipt, idempotency_key): how a call that returned `Accepted` ended: `Settled`,
       `Reversed`, or None while it is open.
-    - ``lacks``: which setting is missing, or None.
+    - ``lacks``: the missing setting, or None.
     """
 
     def __init__(
@@ -97,22 +97,22 @@ class ToolFunction(Generic[P, R]):
         """The file and line of the function."""
         return place_of(self._function)
 
-    # ---- what can be attached -------------------------------------------------------------------
+    # ---- attaching functions --------------------------------------------------------------------
 
     def preview(self, function: F) -> F:
         """Attach the function that returns the preview."""
         return self._attach("preview", function)
 
     def objection(self, function: F) -> F:
-        """Attach the function that returns why a call is never allowed, or None."""
+        """Attach the function that returns the reason why a call is never allowed, or None."""
         return self._attach("objection", function)
 
     def observe(self, function: F) -> F:
-        """Attach the function that returns what the call depends on; it must not change anything."""
+        """Attach the function that returns the data that the call depends on; it must not change anything."""
         return self._attach("observe", function)
 
     def still_holds(self, function: F) -> F:
-        """Attach the function that returns whether what was seen still holds; default: it is equal."""
+        """Attach the function that returns whether the observation still holds; default: it is equal."""
         return self._attach("still_holds", function)
 
     def undo(self, function: F) -> F:
@@ -157,7 +157,7 @@ class ToolFunction(Generic[P, R]):
             identifying=self._identifying,
         )
 
-    def from_settings(self, settings: Settings | None = None) -> FunctionTool:  # noqa: ARG002  as every tool
+    def from_settings(self, settings: Settings | None = None) -> FunctionTool:  # noqa: ARG002  the protocol
         """Build the tool; the function reads its own settings."""
         act = Attached(self._function, dict.fromkeys(self._arguments.model_fields))
         if self._wants_key:
@@ -283,9 +283,9 @@ def tool(function: Any = None, /, **options: Any) -> Any:
         options: ``name`` (default: of the function), ``description`` (default: the first paragraph of its
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
             ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;
-            default: the one that the return annotation names), ``reads_only`` (the function changes
-            nothing: planners call it while drafting; it cannot be a step) and ``identifying`` (the arguments
-            in which two calls that do the same are equal; default: all).
+            default: the one that the return annotation names), ``reads_only`` (the function changes nothing:
+                planners call it while drafting; it cannot be a step) and ``identifying`` (the arguments that
+                are equal in two calls that do the same; default: all).
 
     Raises:
         ToolInvalid: it cannot be made a tool; the message has file and line, and what to do.

@@ -33,7 +33,7 @@ _LONGEST_KEY: Final = 200  # characters; the strictest known vendor takes 255
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a tool: its declaration, its function, and what is attached to it."""
+    """The parts of a tool: its declaration, its function, and the attached functions."""
 
     declaration: ToolDeclaration
     act: Attached
@@ -55,13 +55,13 @@ class FunctionTool:
         return self._parts.declaration
 
     def lacks(self) -> str | None:
-        """Return what the attached function says is missing."""
+        """Return the missing setting that the attached function names."""
         lacks = self._attached.get("lacks")
         said = lacks.function() if lacks else None
         return str(said) if said else None
 
     def objection(self, arguments: ToolArguments) -> str | None:
-        """Return what the attached function objects to."""
+        """Return the objection of the attached function."""
         objection = self._attached.get("objection")
         said = objection.function(**objection.values(arguments)) if objection else None
         return str(said) if said else None
@@ -81,7 +81,7 @@ class FunctionTool:
         )
 
     async def find_out(self, arguments: ToolArguments, idempotency_key: str) -> EffectStatus:
-        """Return what the attached function found, or what the retry safety says."""
+        """Return the result of the attached function, or the status that follows from the retry safety."""
         offered = {KEY: sendable(idempotency_key)}
         is_repeatable = self.declaration.retry_safety is RetrySafety.VENDOR_KEY
         return await self._status(
@@ -156,7 +156,7 @@ class ObservingTool(FunctionTool):
     def still_holds(
         self, arguments: ToolArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
     ) -> bool:
-        """Return what the attached function says, or whether both observations are equal."""
+        """Return the result of the attached function, or whether both observations are equal."""
         holds = self._attached.get("still_holds")
         if holds is None:
             return same_observation(seen, now)
@@ -188,7 +188,7 @@ class UndoingTool(FunctionTool):
     async def find_out_undo(
         self, arguments: ToolArguments, receipt: Receipt, idempotency_key: str
     ) -> EffectStatus:
-        """Return what the attached function found, or what the retry safety says."""
+        """Return the result of the attached function, or the status that follows from the retry safety."""
         offered = {"receipt": receipt, KEY: sendable(idempotency_key)}
         is_repeatable = (
             self.declaration.retry_safety is RetrySafety.VENDOR_KEY and KEY in self._attached["undo"].asks
@@ -203,13 +203,13 @@ class SettlingTool(FunctionTool):
 
     @property
     def settles_within(self) -> timedelta:
-        """How long after the call it is looked up how its effect ends."""
+        """How long after the call the end of its effect is looked up."""
         return self._parts.settles_within or timedelta()
 
     async def find_settlement(
         self, arguments: ToolArguments, receipt: Receipt, idempotency_key: str
     ) -> Settled | Reversed | None:
-        """Return what the attached function found."""
+        """Return the result of the attached function."""
         attached = self._attached["find_settlement"]
         offered = {"receipt": receipt, KEY: sendable(idempotency_key)}
         found: Settled | Reversed | None = await self._calls.call(
@@ -246,7 +246,7 @@ def sendable(idempotency_key: str) -> str:
 
 
 def _status_of(ended: Future[Any]) -> EffectStatus | None:
-    """Return the effect's status by a call that ended after its limit; None if it does not tell."""
+    """Return the effect's status by a call that ended after its limit; None if it shows none."""
     error = ended.exception()
     if error is None:
         return Happened(receipt_of(ended.result()))

@@ -13,12 +13,12 @@ class ListedTool:
     """A tool with where it comes from, and what it can do under the settings of this process.
 
     Attributes:
-        declaration: of the tool.
+        declaration: the declaration of the tool.
         origin: "built in", or the file and line of its function.
-        lacks: what is missing, naming the setting; empty if nothing is.
+        lacks: the missing setting or library, in words; empty if nothing is missing.
         has_preview: whether it makes its own preview.
-        has_precondition: whether it observes what a call depends on.
-        settles_within: how long the end of an accepted call is looked up; None if it is not.
+        has_precondition: whether it has a precondition.
+        settles_within: how long the end of an accepted call is looked up; None for tools without this.
     """
 
     declaration: ToolDeclaration
@@ -30,7 +30,7 @@ class ListedTool:
 
 
 def lacking_in_words(names: Iterable[str]) -> str:
-    """Return in one line which tools lack something, and how to see what; empty if none does."""
+    """Return in one line which tools lack a setting, and how to see which; empty if none does."""
     lacking = sorted(names)
     if not lacking:
         return ""

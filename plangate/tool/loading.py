@@ -46,7 +46,7 @@ class _Ready:
     def declaration(self) -> ToolDeclaration:
         return self.tool.declaration
 
-    def from_settings(self, settings: Settings) -> Tool:  # noqa: ARG002  as every registered tool
+    def from_settings(self, settings: Settings) -> Tool:  # noqa: ARG002  the protocol of registered tools
         return self.tool
 
 
@@ -65,7 +65,7 @@ def named_tools(names: Iterable[str]) -> list[Found]:
 
 
 def look_here() -> None:
-    """Let Python find modules in the working directory, too."""
+    """Let Python also find modules in the working directory."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # last, so that no module here shadows a package
@@ -85,8 +85,8 @@ def tools_of(name: str, by: str) -> list[Found]:
     """Return the tools of a ``module``, or the one called ``module:name``.
 
     Args:
-        name: of the module or the tool.
-        by: what names it, for the error message.
+        name: the name of the module or the tool.
+        by: the setting or package that names it, for the error message.
 
     Raises:
         ToolInvalid: it cannot be imported, has no tool, or a tool that cannot be used.
@@ -125,7 +125,7 @@ def imported(name: str, by: str) -> ModuleType:
                 f"{Path.cwd()}, install its package, or correct the name."
             ) from None
         raise ToolInvalid(_cannot_be_imported(name, by, error)) from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the module does as it is imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the module may raise anything during its import
         raise ToolInvalid(_cannot_be_imported(name, by, error)) from None
 
 
@@ -154,13 +154,13 @@ def _tools_among(things: dict[str, Any], module: ModuleType) -> Iterator[Found]:
 
 def _as_tool(thing: Any, module: ModuleType) -> Found | None:
     if isinstance(thing, ToolFunction):
-        thing.declaration  # noqa: B018  raises if its parts do not go together
+        thing.declaration  # noqa: B018  raises if its parts do not fit together
         return Found(cast("ToolClass", thing), thing.place)
     if isinstance(thing, FunctionTool):  # made from a tool that is found as well
         return None
     try:
         is_declared = isinstance(getattr(thing, "declaration", None), ToolDeclaration)
-    except Exception:  # noqa: BLE001  some object of that module, which need not be a tool
+    except Exception:  # noqa: BLE001  an object of that module need not be a tool
         return None
     if not is_declared:
         return None

@@ -17,7 +17,7 @@ def plain_function(function: Callable[..., Any]) -> Callable[..., Any]:
         function = function.func
     function = inspect.unwrap(function)
     if not hasattr(function, "__code__") and not isinstance(function, type):
-        function = getattr(type(function), "__call__", function)  # noqa: B004  of its class, not of itself
+        function = getattr(type(function), "__call__", function)  # noqa: B004  on the class
     return getattr(function, "__func__", function)
 
 

@@ -62,7 +62,7 @@ class Repeatable:
 
     Attributes:
         within: how long after the act the other side remembers the key; None for no limit.
-        later: what is known about the effect after that.
+        later: the status of the effect after that time.
     """
 
     within: timedelta | None = None
@@ -99,7 +99,7 @@ class Tool(Protocol):
         """Return the status of an earlier `act` under this key that did not report a result.
 
         Raises:
-            ToolUnavailable: it cannot be asked now; a later attempt may succeed.
+            ToolUnavailable: the look-up is not possible now; a later attempt may succeed.
         """
 
 
@@ -120,7 +120,7 @@ class ToolClass(Protocol):
 
 @runtime_checkable
 class Previews(Protocol):
-    """A tool with a preview of what a call will do."""
+    """A tool with a preview of the effect of a call."""
 
     def preview(self, arguments: Any, observation: JsonValue) -> str:
         """Return one plain sentence with the actual values; ``observation`` is what `observe` returned."""
@@ -131,7 +131,7 @@ class Observes(Protocol):
     """A tool with a precondition: its observation at the draft must still hold just before the step."""
 
     async def observe(self, arguments: Any) -> JsonValue:
-        """Return what the call depends on, at most 16 KiB of JSON, without changing anything.
+        """Return the data that the call depends on, at most 16 KiB of JSON, without changing anything.
 
         Raises:
             ToolUnavailable: it cannot be observed now; a later attempt may succeed.
@@ -167,10 +167,10 @@ class ObservesBy(Protocol):
 
 @runtime_checkable
 class SeesItsEffect(Protocol):
-    """A tool that recognises its effect in what it observes, such as a URL that is gone after a DELETE."""
+    """A tool that recognises its effect in an observation, such as a URL that is gone after a DELETE."""
 
     def effect_seen(self, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
-        """Return the receipt if ``now`` shows the call's effect; None if that is not certain.
+        """Return the receipt if ``now`` certainly shows the call's effect, else None.
 
         Called before a repeat, when the precondition no longer holds. A tool that needs more than the
         observation uses `Tool.find_out`.
@@ -193,7 +193,7 @@ class Configured(Protocol):
     """A tool that requires some setting."""
 
     def lacks(self) -> str | None:
-        """Return what is missing, naming the setting, or None.
+        """Return the missing setting or library in words, or None.
 
         A tool that lacks something is not offered to the planner, and plans that name it are refused.
         """
@@ -204,7 +204,7 @@ class Advises(Protocol):
     """A tool whose settings matter to the planner."""
 
     def advice(self) -> str:
-        """Return what the planner needs to know besides the description, such as the allowed hosts.
+        """Return information for the planner in addition to the description, such as the allowed hosts.
 
         This is not part of the definition: a plan stays valid when an operator allows one more host.
         """
@@ -252,11 +252,11 @@ class Reads(Protocol):
     """A tool that changes nothing; its declaration says ``reads_only``. Planners call it while they draft."""
 
     async def read(self, arguments: Any) -> JsonValue:
-        """Return what it found, which the planner and the approvers see.
+        """Return the result, which the planner and the approvers see.
 
         Raises:
             ToolUnavailable: it cannot be read now.
-            ToolRefused: it can never be read; the message tells the planner why.
+            ToolRefused: it can never be read; the message is for the planner.
         """
 
 
@@ -278,8 +278,8 @@ class Reversed:
 class Settles(Protocol):
     """A tool whose receipts may not be final (`Receipt.final`): how the effect ends is looked up later.
 
-    Once the run has ended, the tool is asked at growing intervals until it knows or the time is over. Undone
-    steps and undos are not looked up.
+    Once the run has ended, the tool is called at growing intervals until it finds the end or the time is
+    over. Undone steps and undos are not looked up.
     """
 
     @property
@@ -292,7 +292,7 @@ class Settles(Protocol):
         """Return how the effect that returned ``receipt`` ended, or None if open; this changes nothing.
 
         Raises:
-            ToolUnavailable: it cannot be asked now; it is asked again.
+            ToolUnavailable: the look-up is not possible now; it is repeated.
         """
 
 
@@ -302,7 +302,7 @@ def same_observation(seen: JsonValue, now: JsonValue) -> bool:
 
 
 def lacks_of(tool: Tool) -> str:
-    """Return what a tool lacks, naming the setting; empty if it lacks nothing."""
+    """Return the setting or library that a tool lacks, in words; empty if it lacks nothing."""
     if not isinstance(tool, Configured):
         return ""
     try:

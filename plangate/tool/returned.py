@@ -1,6 +1,6 @@
-"""Turn what a tool's function returned into a receipt, an observation or a status.
+"""Turn the return value of a tool's function into a receipt, an observation or a status.
 
-When a function returns, its effect has happened, so there is a receipt whatever it returned.
+When a function returns, its effect has happened, so any return value leads to a receipt.
 """
 
 import inspect
@@ -42,7 +42,7 @@ def model_of(returned: Any) -> type[BaseModel] | None:
 
 
 def receipt_of(returned: Any) -> Receipt:
-    """Return the receipt for what a tool's function returned."""
+    """Return the receipt for the return value of a tool's function."""
     match returned:
         case Accepted(value=value):
             return receipt_of(value).model_copy(update={"final": False})
@@ -57,7 +57,7 @@ def receipt_of(returned: Any) -> Receipt:
         if not isinstance(details, dict):
             details = {"result": details}
         return _kept(in_words(details) or "done", details)
-    except Exception:  # noqa: BLE001  a value's own code failed: the effect has happened all the same
+    except Exception:  # noqa: BLE001  a value's own code failed, but the effect has happened
         return Receipt(summary=f"done; what was returned ({type(returned).__name__}) cannot be kept")
 
 

@@ -83,9 +83,9 @@ def signature_of(function: Callable[..., Any], name: str, described: Mapping[str
     """Return the signature of a tool's function.
 
     Args:
-        function: as its author wrote it.
-        name: of the tool.
-        described: the descriptions of arguments that the docstring has.
+        function: the function, as written by its author.
+        name: the name of the tool.
+        described: the descriptions of arguments in the docstring.
 
     Raises:
         ToolInvalid: an argument cannot be part of a plan.

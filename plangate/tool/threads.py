@@ -17,7 +17,7 @@ _LAST_SECONDS: Final = 2.0
 
 
 class ToolCrashed(Exception):
-    """A tool's function ended its thread or its task instead of returning; ``str()`` says by what."""
+    """A tool's function ended its thread or its task instead of returning; ``str()`` names the exception."""
 
 
 class Calls:
@@ -50,13 +50,13 @@ class Calls:
         if found is None:
             return None
         waiting = asyncio.wrap_future(found)
-        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio logs it
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio logs it
         await asyncio.wait([waiting], timeout=_LAST_SECONDS)
         return found
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    called = getattr(type(function), "__call__", None)  # noqa: B004  of its class, not of itself
+    called = getattr(type(function), "__call__", None)  # noqa: B004  on the class
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
 
 

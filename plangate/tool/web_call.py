@@ -1,7 +1,7 @@
-"""One HTTP request for a tool, whose failures say whether it may have had an effect. Imports `httpx2`.
+"""Send one HTTP request for a tool; its errors say whether it may have had an effect. Imports `httpx2`.
 
 No redirect is followed, because it would hide whether the first request had its effect, and nothing is
-repeated: the step decides about that. The answer is read up to a limit.
+repeated, because only the step decides on retries. The answer is read up to a limit.
 """
 
 import json
@@ -40,12 +40,12 @@ def json_answer(
     A tool that sends several must send the one with the effect last: each failure is about one request only.
 
     Args:
-        method: of the request; after GET and HEAD nothing can have happened.
-        url: of the request.
+        method: the method of the request; after GET and HEAD nothing can have happened.
+        url: the URL of the request.
         form: fields of a form to send, each as its text.
         body: JSON to send instead of a form.
         headers: more headers, such as ``Authorization``.
-        idempotency_key: is sent as the header ``Idempotency-Key``, in place of one in ``headers``.
+        idempotency_key: the value of the header ``Idempotency-Key``; it replaces one in ``headers``.
         seconds: how long to wait for a connection, and for each part of the answer.
 
     Raises:

@@ -32,15 +32,15 @@ class Acts:
 
     Attributes:
         needs_passkey: whether the visitor's decisions need a passkey here.
-        unproven: names the words that say why the visitor cannot prove decisions here; else empty.
-        may_not_count: whether the visitor has passkeys, but none is known to count.
+        unproven: the key of the message why the visitor cannot prove decisions here; else empty.
+        may_not_count: whether the visitor has passkeys, of which none is known to count.
         is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.
         can_strike: whether steps can be struck.
-        cooling_until: until when no step begins, if the visitor can still take their approval back.
-        begins_at: until when no step begins, for other visitors.
-        comment: what was typed.
+        cooling_until: the earliest beginning of a step, if the visitor can still take their approval back.
+        begins_at: the earliest beginning of a step, for other visitors.
+        comment: the comment that was typed.
         is_one_of_many: whether the plan may be approved together with others, once it is opened.
         files_had: the hashes of the files that the visitor has downloaded, or opened on their own.
     """

@@ -184,7 +184,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _error(request: Request, status: int, name: str = "", reason: str = "", **values: str) -> Response:
-    """Return the words of a language with this name, followed by a reason, which a page translates."""
+    """Return the message with this key in a language, followed by a reason, which a page translates."""
     words = chosen(request.headers.get("accept-language", ""))(name, **values) if name else ""
     if is_for_machines(request):
         return problem(status, f"{words} {reason}".strip())

@@ -12,7 +12,7 @@ from plangate.domain.people import identity
 from plangate.web.database import METADATA, WebDatabase, hash_of
 
 WINDOW: Final = timedelta(minutes=10)
-_NETWORK_BYTES: Final = 8  # of an IPv6 address: its owner can choose the rest
+_NETWORK_BYTES: Final = 8  # for an IPv6 address: its owner can choose the rest
 
 _attempts = Table(
     "attempts",
@@ -24,7 +24,7 @@ _attempts = Table(
 
 
 class AttemptKind(StrEnum):
-    """What is counted; the value is stored in the database."""
+    """The kind of attempt that is counted; the value is stored in the database."""
 
     ADDRESS = "address"
     NAME = "name"

@@ -33,15 +33,15 @@ from plangate.signing.key_files import public_half
 BOOT: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from plangate.web.audit_process import main; main()"
 )
-_LOWEST: Final = 19  # of all priorities
+_LOWEST: Final = 19  # the lowest priority
 _PAUSE: Final = 0.2  # seconds between two lines about the progress
 
 
 class Task(Typed):
-    """What to do.
+    """The task of the process.
 
     Attributes:
-        what: verify everything, find who decided when, or write the evidence of a period.
+        what: whether to verify everything, find who decided when, or write the evidence of a period.
         records: the URL or path of the records.
         since: the beginning of the period, or the time since which runs were requested.
         until: the end of the period.
@@ -69,15 +69,15 @@ class Said(Typed):
     """One line of the answer.
 
     Attributes:
-        done: how many runs are verified.
-        of: how many there are.
-        inspection: what was found.
-        is_trusted: whether this host knows who may seal.
+        done: the number of verified runs.
+        of: the number of all runs.
+        inspection: the result.
+        is_trusted: whether this host has a list of the keys that may seal.
         decided: one plan that was decided on.
         runs: the runs of a period; its file follows.
         is_closed: whether a checkpoint closes the period.
-        error: why it could not be done.
-        is_end: whether nothing follows.
+        error: why the task failed.
+        is_end: whether this is the last line.
     """
 
     done: int = 0

@@ -1,4 +1,4 @@
-"""List recorded runs for an auditor, filtered, a page at a time or all of them."""
+"""List recorded runs for an auditor, filtered, by page or completely."""
 
 import asyncio
 import csv
@@ -49,7 +49,7 @@ class AuditSearch(Frozen):
         return urlencode({name: value for name, value in named.items() if value})
 
     def wanted(self) -> Wanted:
-        """Return it as a database query over the records, newest first."""
+        """Return the search as a database query over the records, newest first."""
         return Wanted(
             sort=Sort.NEWEST,
             since=datetime.combine(self.since, time(), UTC) if self.since else None,
@@ -85,7 +85,7 @@ async def all_audited(web: Web, visitor: Visitor, search: AuditSearch) -> AsyncI
 
 
 async def read_all(web: Web) -> None:
-    """Wait until the index knows every run, so none is missing because it was not read yet."""
+    """Wait until the index has every run, so that none is missing because it was not read yet."""
     unread = await web.index.refresh()
     while unread:
         unread = await web.index.refresh()

@@ -23,13 +23,13 @@ LONGEST: Final = timedelta(hours=1)
 """How long an audit may take; the command line sets no limit."""
 MOST_COPIES: Final = 4
 """The most exports downloaded at a time; each takes disk space until it is done."""
-_LONGEST_LINE: Final = 64_000_000  # bytes of a line that is read whole
+_LONGEST_LINE: Final = 64_000_000  # the most bytes of a line
 _PIECE: Final = 65_536
 _log = structlog.get_logger(__name__)
 
 
 class NotAudited(Exception):
-    """An audit could not be done: ``name`` names the words that say why, ``reason`` is the error inside."""
+    """An audit failed: ``name`` is the key of the message that says why, ``reason`` the error in it."""
 
     def __init__(self, name: str, reason: str = "") -> None:
         super().__init__(name, reason)
@@ -39,16 +39,16 @@ class NotAudited(Exception):
 
 @dataclass(slots=True)
 class Verification:
-    """A verification that runs, or how it ended.
+    """A verification that is running or has ended.
 
     Attributes:
-        by: who started it.
-        done: how many runs are verified.
-        of: how many there are.
+        by: the person who started it.
+        done: the number of verified runs.
+        of: the number of all runs.
         ended_at: when it ended; None while it runs.
-        inspection: what it found, once it has ended well.
-        is_trusted: whether this host knows who may seal.
-        fault: why it found nothing.
+        inspection: the result, once it has succeeded.
+        is_trusted: whether this host has a list of the keys that may seal.
+        fault: why it has no result.
     """
 
     by: str
@@ -73,7 +73,7 @@ class Evidence:
     Attributes:
         runs: the ids of its runs.
         is_closed: whether a checkpoint closes the period.
-        copy: its bytes; they end with NotAudited if it cannot be written completely.
+        copy: its bytes; reading them raises NotAudited if it cannot be written completely.
     """
 
     runs: tuple[str, ...]

@@ -83,7 +83,7 @@ async def answers(address: str) -> bool:
     """Return whether a program listens on an address of this machine."""
     host, _, port = address.rpartition(":")
     with suppress(OSError, ValueError):
-        here = "127.0.0.1" if host in ("0.0.0.0", "[::]", "") else host.strip("[]")  # noqa: S104  only asked
+        here = "127.0.0.1" if host in ("0.0.0.0", "[::]", "") else host.strip("[]")  # noqa: S104  not bound
         _, writer = await asyncio.open_connection(here, int(port))
         writer.close()
         return True

@@ -1,4 +1,4 @@
-"""Show the difference between two plans on a page, which shows the newer plan whole elsewhere."""
+"""Show the difference between two plans, on a page that also shows the whole newer plan."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from plangate.presentation.changes import (
 
 @dataclass(frozen=True, slots=True)
 class ChangedValue:
-    """One changed value: what it was and is, as JSON, or of a longer text the lines struck and new.
+    """One changed value: before and after as JSON, or, for a longer text, its removed and new lines.
 
-    ``before`` or ``after`` is None where there was or is no such value. ``hidden`` counts the lines that are
+    ``before`` or ``after`` is None if the value is absent there. ``hidden`` counts the lines that are
     left out.
     """
 
@@ -49,7 +49,7 @@ class Changes:
     """The difference from another plan.
 
     Attributes:
-        revision: of the other plan, if it belongs to the same run; else 0.
+        revision: the revision of the other plan, if it belongs to the same run; else 0.
         run: the other run; empty if it is the same.
         plan: the first digits of the other plan's fingerprint.
         begins: the earliest start of the other plan and of this one, if they differ.

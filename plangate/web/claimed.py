@@ -12,8 +12,8 @@ MAIL: Final = "email"
 def person_of(claims: Mapping[str, Any], claim: str, people: People | None) -> Person:
     """Return the person that logged in; ``Any`` stands for JSON.
 
-    The claim ``email`` is compared with the mail of each person, if the provider has verified it; any other
-    with their name, letter for letter.
+    The claim ``email`` is compared with the mail of each person, if the provider has verified it. Any other
+    claim must equal the name of a person exactly.
 
     Raises:
         LoginRefused: no person on the list matches, or one who is no longer active, or two do.

@@ -1,8 +1,8 @@
 """Keep the decisions that a page asks a person to confirm, for five minutes.
 
 The server keeps what will be signed, so that a page cannot name anything else. A confirmation is marked as
-sent before its decision leaves, and its id is also the id of the update and of the token. If it is sent again
-after a crash, or by a reloaded page, it is the same decision and counts once.
+sent before its decision is sent, and its id is also the id of the update and of the token. If it is sent
+again after a crash, or by a reloaded page, it is the same decision and counts once.
 """
 
 import secrets
@@ -45,9 +45,9 @@ class Confirmation(Frozen):
     Attributes:
         id: part of the address of its verdict, and the id of the token and of the update.
         session: the session that made it, and may send it.
-        person: who decides.
-        decision: as it will be sent; with its token once it was sent.
-        claims: what is signed or attested.
+        person: the person who decides.
+        decision: the decision to send; with its token once it was sent.
+        claims: the claims to sign or to attest.
         sent_at: when it was confirmed; None before.
         answer: its verdict; None while unknown.
         is_kept: whether the Temporal server kept it, because no worker was running.

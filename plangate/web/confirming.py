@@ -1,4 +1,4 @@
-"""Show the page that asks for a confirmation, and names the plan in its own words."""
+"""Show the page that asks for a confirmation and describes the plan."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -24,18 +24,18 @@ from plangate.web.visitors import Visitor, web_of
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the page of a confirmation shows.
+    """The content of the page of a confirmation.
 
     Attributes:
-        confirmation: what is confirmed.
-        way: how it is proven.
-        sign: for a passkey, the options of its ceremony as JSON.
-        resolution: for a resolution, what it will do.
-        edit: for an edit, what it changes.
+        confirmation: the decision to be confirmed.
+        way: how the decision will be proven.
+        sign: the options of a passkey's ceremony as JSON.
+        resolution: the effect of a resolution.
+        edit: the changes of an edit.
         is_checked: whether a worker's tools have checked its plan.
-        texts: for an approval, what the previews do not show.
-        missing: for an approval, the approvals still missing after it.
-        cooling: for an approval, the cooling-off time in seconds.
+        texts: the values of an approved plan that the previews do not show.
+        missing: the approvals that are still missing after this one.
+        cooling: the cooling-off time after an approval, in seconds.
     """
 
     confirmation: Confirmation
@@ -58,18 +58,18 @@ async def ask(
     *,
     is_checked: bool = True,
 ) -> Response:
-    """Return the page that asks to confirm ``decision``, which is kept until then.
+    """Return the page that asks to confirm ``decision``, which is stored until it is confirmed.
 
     Args:
-        request: of the page.
-        visitor: who decides.
-        view: of the run.
-        decision: as it will be sent.
-        fault: names the words about what went wrong before.
+        request: the request for the page.
+        visitor: the person who decides.
+        view: the run.
+        decision: the decision to send.
+        fault: the key of the message about an earlier failure.
         is_checked: whether a worker's tools have checked the new plan of an edit.
 
     Raises:
-        Refused: it cannot be kept, because its new plan cannot be signed.
+        Refused: the new plan of the edit cannot be signed.
     """
     web = web_of(request)
     proving = await proving_of(web, view.status, decision.decision, visitor)
@@ -105,7 +105,7 @@ async def ask(
 async def show_run(
     request: Request, visitor: Visitor, view: RunView, *, fault: str, comment: str = "", status: int = 409
 ) -> Response:
-    """Return the page of a run with a fault above the plan; what was typed is still there."""
+    """Return the page of a run with a fault above the plan, and with the text that was typed."""
     acts = await acts_of(request, visitor, view, comment)
     return web_of(request).pages.draw(
         request, "run.html", status, visitor=visitor, run=view, acts=acts, fault=fault

@@ -30,7 +30,7 @@ class Copy:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was dropped."""
+        """Whether the file was dropped."""
         return self._file.closed
 
     def fill(self, adding: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
@@ -79,7 +79,7 @@ class Copy:
 
     def _end(self, adding: asyncio.Future[None]) -> None:
         if not adding.cancelled():
-            adding.exception()  # it need not be read
+            adding.exception()  # an error of a dropped copy needs no report
         self._grown.set()
 
 
@@ -92,14 +92,14 @@ class Download(StreamingResponse):
         self._copy = copy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, then drop it."""
+        """Send the copy, then drop it."""
         try:
             await super().__call__(scope, receive, send)
         finally:
             self._copy.close()
 
     async def stream_response(self, send: Send) -> None:
-        """Send it in time, or break off."""
+        """Send the copy within the time limit, or break off."""
         try:
             async with asyncio.timeout(LONGEST):
                 await super().stream_response(send)

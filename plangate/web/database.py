@@ -25,7 +25,7 @@ class WebDatabase:
 
     @classmethod
     def at(cls, path: Path) -> "WebDatabase":
-        """Open the database in this file, and create what is missing."""
+        """Open the database in this file, and create missing tables."""
         make_private_folder(path.parent)
         create_private_file(path)
         engine = create_engine(f"sqlite:///{path}")

@@ -1,4 +1,4 @@
-"""Show what the pages around a decision add to the plan: what no preview shows, and what follows."""
+"""Prepare what the pages of a decision show besides the plan: unpreviewed values, and consequences."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -25,9 +25,9 @@ _TELLING: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class NotPreviewed:
-    """One step, and the short values of it that its preview does not show: long ones were opened.
+    """A step, and its short values that the preview does not show; long ones were opened.
 
-    ``observed`` is what its tool saw, which is not sent.
+    ``observed`` is its tool's observation, which is not sent.
     """
 
     step: StepView
@@ -79,7 +79,7 @@ def name_of(status: Status, decision: Decision) -> str:
 
 
 def without_needs(words: str) -> str:
-    """Return what a resolution will do, without the request for a reason or evidence that it already has."""
+    """Return the effect of a resolution, without the request for a reason or evidence that it already has."""
     return words.removesuffix(" Needs a reason.").removesuffix(" Needs your evidence.")
 
 

@@ -1,4 +1,4 @@
-"""Find what the executed runs that a visitor may see did: whom they reached, and the last similar plan."""
+"""Search the executed runs that a visitor may see for known recipients, and for the last similar plan."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence

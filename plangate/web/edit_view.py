@@ -1,4 +1,4 @@
-"""Show what an edit changes in the plan in review, for the page that asks to confirm it."""
+"""Show the changes of an edit to the plan in review, for the page that asks to confirm it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,9 +54,9 @@ class EditView:
     """An edit.
 
     Attributes:
-        changes: what it changes.
+        changes: its changes.
         struck: the steps that it strikes if it changes nothing else, in the words of their tools.
-        digest: what would run.
+        digest: the summary of the steps that would run.
         who_approves: who may approve the new plan.
         unmet: the approvals that it needs and that no one on the list can give now.
     """
@@ -69,7 +69,7 @@ class EditView:
 
 
 def edit_view(status: Status, decision: Decision, people: People | None = None) -> EditView:
-    """Return what an edit of the plan of ``status`` changes, and whether the list's people can approve it."""
+    """Return the changes of an edit of the plan of ``status``, and whether people in the list can approve."""
     assert status.plan is not None
     assert status.fingerprint is not None
     new = ProposedPlan.model_validate(decision.new_plan)

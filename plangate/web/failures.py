@@ -40,5 +40,5 @@ def status_of(error: PlangateError) -> HTTPStatus:
 
 
 def words_of(error: PlangateError) -> str:
-    """Return what happened and what to do."""
+    """Return a message: what happened, and what to do."""
     return one_line(str(error))

@@ -1,4 +1,4 @@
-"""Show what a verification found, without naming runs that the auditor may not see."""
+"""Show the findings of a verification, without naming runs that the auditor may not see."""
 
 import asyncio
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class ShownFindings:
 
 
 async def shown_findings(web: Web, visitor: Visitor, inspection: Inspection | None) -> ShownFindings:
-    """Return the findings of a verification as this auditor may see them."""
+    """Return the findings of a verification that this auditor may see."""
     if inspection is None or not (inspection.findings or inspection.notes):
         return ShownFindings()
     await read_all(web)

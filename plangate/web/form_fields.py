@@ -31,7 +31,7 @@ _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+
 
 
 class Kind(StrEnum):
-    """How a person types a value."""
+    """The way in which a person types a value."""
 
     TEXT = "text"
     LONG = "long"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
 
 
 class Blank(StrEnum):
-    """What an empty field means."""
+    """The meaning of an empty field."""
 
     ITSELF = "itself"
     NULL = "null"
@@ -60,16 +60,16 @@ class FormField:
     """One value of a plan.
 
     Attributes:
-        name: of the field.
+        name: the name of the field.
         label: the path of the value, as people read it.
-        path: the same in the plan.
-        text: the value, as it is typed.
+        path: the path of the value in the plan.
+        text: the value, as typed.
         rows: the height of its area.
-        rules: what the schema of its tool says about it.
+        rules: the rules for it in the schema of its tool.
         choices: the possible values, each with its text, if it is chosen from a list.
-        blank: what an empty field means.
+        blank: the meaning of an empty field.
         before: the value in the plan; None if it is absent.
-        fault: what is wrong with it; empty if no fault is known.
+        fault: its fault; empty if no fault is known.
     """
 
     name: str
@@ -126,10 +126,10 @@ def argument_fields(
     """Yield the fields of a step's arguments, then of the other arguments that its tool accepts.
 
     Args:
-        name: what their names begin with.
+        name: the prefix of their names.
         at: the path of the arguments.
-        arguments: of the step.
-        schema: of the tool's arguments; empty if it is not known.
+        arguments: the arguments of the step.
+        schema: the schema of the tool's arguments; empty if it is not known.
     """
     found = _leaves(at, arguments, schema, schema)
     for number, (path, value, rules, is_there) in enumerate(found, start=1):

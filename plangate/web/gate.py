@@ -1,4 +1,4 @@
-"""The web server's connection to Plangate: the client, the records, and who is on the list of people.
+"""Connect the web server to Plangate: to the client, the records and the list of people.
 
 The server starts before Temporal answers, and keeps running while it is down: lists then come from the
 records.
@@ -44,9 +44,9 @@ from plangate.temporal.connection import connect
 from plangate.web.sight import Sight
 
 _NOT_FOUND_STEP: Final = 0.25
-"""Seconds: 'not found' is answered after a multiple of it, whether or not a hidden run exists."""
+"""In seconds; 'not found' is returned after a multiple of this time, whether or not a hidden run exists."""
 _ANSWERS_WITHIN: Final = timedelta(seconds=1.5)
-"""How long a page waits for a worker before it shows what is recorded."""
+"""How long a page waits for a worker before it shows the recorded state."""
 _LONGEST_ID: Final = 80
 
 
@@ -97,7 +97,7 @@ class Gate:
         Raises:
             RunNotFound: there is no such run for this person.
             StatusContradicts: its parts do not agree.
-            TemporalUnreachable: the server does not answer, and the records do not know the run.
+            TemporalUnreachable: the server does not answer, and the records do not have the run.
         """
         began = elapsed()
         with suppress(RunNotFound):
@@ -144,11 +144,11 @@ class Gate:
     async def record_look(self, look: Look) -> None:
         """Record that a person looks as an auditor or takes a copy, before they get it.
 
-        Without a worker the Temporal server keeps it for one.
+        If no worker is running, the Temporal server keeps it until one is.
 
         Raises:
-            NotAnswered: it was not recorded, so they get nothing.
-            TemporalUnreachable: the server does not answer, so they get nothing.
+            NotAnswered: it was not recorded, so nothing may be shown.
+            TemporalUnreachable: the server does not answer, so nothing may be shown.
         """
         client = await self.client()
         answer = await client.record_look(look)
@@ -156,7 +156,7 @@ class Gate:
             raise NotAnswered(f"It could not be recorded that you look at this: {answer.reason}.")
 
     async def sight(self, identified: Identified) -> Sight:
-        """Return what a person may see.
+        """Return the rights of a person to see runs.
 
         Raises:
             RecordsUnavailable: the database does not answer.
@@ -165,7 +165,7 @@ class Gate:
         return Sight(identified.approver, narrows_seeing(policy), roles_that_see(policy))
 
     async def delegation_rules(self) -> DelegationRules:
-        """Return what people may lend under the policy that a worker recorded last.
+        """Return the roles that people may lend under the policy that a worker recorded last.
 
         Raises:
             RecordsUnavailable: the database does not answer.

@@ -40,7 +40,7 @@ class Pages:
         self._environments = {code: _environment(words) for code, words in languages().items()}
 
     def draw(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """Return a page; ``Any`` stands for what a template shows."""
+        """Return a page; ``Any`` stands for the values of a template."""
         language = chosen(request.headers.get("accept-language", ""))
         shared: Mapping[str, Any] = {
             "language": language.code,
@@ -90,7 +90,7 @@ def _environment(words: Language) -> Environment:
 
 
 class _Shown(str):
-    """A text that is printed unchanged: its hidden characters are already visible, or are sent back."""
+    """A text that is printed unchanged: its hidden characters are visible already, or it is sent back."""
 
     __slots__ = ()
 

@@ -19,11 +19,11 @@ lines = Table(
     Column("requested_at", Moment, nullable=False),
     Column("closed_at", Moment),
     Column("deadline", Moment),
-    # Until when the approved plan waits for its next step to be allowed, as of when the row was made.
+    # When the wait of the approved plan for its next step ends, as of when the row was made.
     Column("waits_until", Moment),
     # The deadline, or a day far away, because an index helps to sort only by values that are always present.
     Column("soonest", Moment, nullable=False),
-    # What the held step does, or else the first step.
+    # The preview of the held step, or else of the first step.
     Column("preview", Text, nullable=False),
     Column("more", Integer, nullable=False),
     # The number of the step at which the run is held; 0 if it is not.
@@ -36,17 +36,17 @@ lines = Table(
     Column("authors", Text, nullable=False),
     Column("approved_by", Text, nullable=False),
     Column("needs", Integer),
-    # The other roles that may approve, and from when, as JSON.
+    # The other roles that may approve later, with their times, as JSON.
     Column("reliefs", Text, nullable=False),
     # All searchable text, case-folded; the last column, because lists do not read it.
     Column("text", Text, nullable=False),
 )
-# With the state and what the run waits for, so a list that shows few of many runs need not read the others.
+# With the state and the needed decision, so that a list of few of many runs need not read the others.
 Index("ix_lines_open", lines.c.is_open, lines.c.soonest, lines.c.workflow_id, lines.c.state, lines.c.needs)
 Index("ix_lines_closed", lines.c.is_open, lines.c.closed_at)
 Index("ix_lines_tools", lines.c.tools, lines.c.state, lines.c.closed_at)
 
-# What runs wait for, as JSON: the requirement, and what is still needed.
+# The needed decisions, as JSON: the requirement, and the missing approvals.
 needs = Table(
     "needs",
     metadata,

@@ -19,7 +19,7 @@ async def claims_to_sign(
     """Return the claims about a key that a visitor signs, for the installation of the workers.
 
     Raises:
-        NotAnswered: no worker reports which installation that is.
+        NotAnswered: no worker reports its installation.
     """
     client = await web.gate.client()
     return enrolment_claims(
@@ -48,7 +48,7 @@ def claims_in(text: str, otherwise: str) -> EnrolmentClaims:
     """Return the claims in a submitted form.
 
     Raises:
-        Refused: it has none; the message is ``otherwise``.
+        Refused: the form has no claims; the message is ``otherwise``.
     """
     try:
         return EnrolmentClaims.model_validate_json(text)

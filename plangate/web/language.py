@@ -1,4 +1,4 @@
-"""Load the words of the pages: one TOML file per language; missing words are in English.
+"""Load the messages of the pages: one TOML file per language; a missing message is in English.
 
 Words about a plan come unchanged from its tools (previews), its planner and people. Sentences of Plangate's
 own code are translated by `plangate.web.sentences`.
@@ -22,11 +22,11 @@ _NO_WORDS: Final = ("said", "parts", "writing")
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The words of one language, by their names: ``sign_in.title``.
+    """The messages of one language, by key: ``sign_in.title``.
 
     Attributes:
         said: translates the sentences of Plangate's code.
-        writing: how it writes numbers.
+        writing: the notation of numbers.
     """
 
     code: str
@@ -35,16 +35,16 @@ class Language:
     writing: Writing = ENGLISH
 
     def __call__(self, name: str, /, **values: object) -> str:
-        """Return the words with that name, with their values filled in.
+        """Return the message with that key, with its values filled in.
 
         Raises:
-            KeyError: English has no such words.
+            KeyError: English has no such message.
         """
         text = self.words[name]
         return text.format(**values) if values else text
 
     def count(self, name: str, number: int, /, **values: object) -> str:
-        """Return the words for a number of things: ``name.one`` or ``name.other``."""
+        """Return the message for a number of things: ``name.one`` or ``name.other``."""
         return self(f"{name}.{'one' if number == 1 else 'other'}", number=self.number(number), **values)
 
     def number(self, number: float, decimals: int = 0) -> str:
@@ -95,7 +95,7 @@ def _by_preference(accepted: str) -> Sequence[str]:
 
 
 def read_words(path: Path) -> Mapping[str, str]:
-    """Return the words of one file, by their names."""
+    """Return the messages of one file, by key."""
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     words = {table: named for table, named in tables.items() if table not in _NO_WORDS}
     return {f"{table}.{name}": text for table, named in words.items() for name, text in _flat(named)}

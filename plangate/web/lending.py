@@ -84,7 +84,7 @@ def moment_in(text: str) -> datetime | None:
 
 
 def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
-    """Return the order to lend what was typed.
+    """Return the order to lend the roles that were typed.
 
     Raises:
         Refused: a part of it is malformed.
@@ -104,10 +104,10 @@ def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
 
 
 def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
-    """Return why a worker would refuse to lend this with any proof; else empty.
+    """Return why a worker would refuse this loan even with the strongest proof; else empty.
 
-    So people do not sign an order that would be refused. The worker judges again, and only its verdict
-    counts.
+    It prevents people from signing an order that would be refused. The worker judges again, and only its
+    verdict counts.
     """
     approver = visitor.identified.approver
     if approver is None:
@@ -120,13 +120,13 @@ def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRule
 
 
 def lent_to(people: People | None, name: str, to: str) -> tuple[Lending, ...]:
-    """Return what a person has lent to another by orders, and could take back now."""
+    """Return the loans that a person has made to another by orders, and could take back now."""
     lent = standing(lent_in(people), now()) if people is not None else ()
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
 
 
 def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[Lending, ...]) -> Assurance:
-    """Return the proof that a page asks for: what lending these roles needs, or what the loans had."""
+    """Return the proof that a page asks for: that of lending these roles, or that of the loans."""
     named = [rules.of(role) for role in order.roles]
     asked = [one.assurance for one in named if one is not None]
     return max([Assurance.TYPED, *asked, *(one.assurance for one in loans)])
@@ -147,7 +147,7 @@ def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, Deleg
     """Return the order in a confirmation form, and the claims that were to be signed, if any.
 
     Raises:
-        Refused: it has none, or one of another person.
+        Refused: the form has no order, or that of another person.
     """
     claims, said = (str(form.get(name) or "") for name in ("claims", "order"))
     stated = None

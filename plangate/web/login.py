@@ -1,7 +1,7 @@
 """Log in by OpenID Connect: the code flow with PKCE, state and nonce, by Authlib.
 
 A login in progress is kept in the web server's database, once per round trip, and is bound to the browser by
-a cookie with only a random token. Whatever a provider answers, the person is let in or gets a refusal.
+a cookie with only a random token. For any answer of the provider, the person is signed in or refused.
 
     login = Login(provider, place, database)
     begun = await login.begin("/runs/plan-1", browser, now)
@@ -27,7 +27,7 @@ from plangate.web.database import METADATA, WebDatabase, hash_of
 from plangate.web.place import WebPlace
 
 RETURN: Final = "/sign-in/return"
-"""Where a provider sends people back to; the redirect URI is the inbox's address with this path."""
+"""The path to which a provider sends people back; the redirect URI is the inbox's address with this path."""
 VALID_FOR: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 10  # seconds, for each request to the provider
 _LEEWAY: Final = 60  # seconds between the provider's clock and this one
@@ -51,7 +51,7 @@ _begun = Table(
 
 
 class LoginRefused(Exception):
-    """The login failed; ``words`` names the words that say why."""
+    """The login failed; ``words`` is the key of the message that says why."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)
@@ -60,13 +60,13 @@ class LoginRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An OpenID Connect provider, as the settings name it.
+    """The OpenID Connect provider in the settings.
 
     Attributes:
         issuer: its address.
         client_id: the id that the provider gave this server.
-        client_secret: proves that it is this server; empty for a public client.
-        claim: the claim that says who logged in.
+        client_secret: proves the identity of this server; empty for a public client.
+        claim: the claim that identifies the person.
     """
 
     issuer: str
@@ -85,7 +85,7 @@ class BegunLogin:
     """A login that was sent to the provider.
 
     Attributes:
-        url: where the person goes.
+        url: the address to which the person is sent.
         browser: the token of their browser, for a cookie.
     """
 
@@ -147,7 +147,7 @@ class Login:
             begun = await client.create_authorization_url(self._return)
         except LoginRefused:
             raise
-        except Exception as error:  # noqa: BLE001  whatever a provider sends: a refusal, never a 500
+        except Exception as error:  # noqa: BLE001  a refusal, not a 500
             raise self._refused("login.away", error) from None
         browser = browser or secrets.token_urlsafe(_TOKEN_BYTES)
         row = {
@@ -173,7 +173,7 @@ class Login:
         Raises:
             LoginRefused: it is not the answer to a login that this browser began, or proves nothing.
         """
-        if "error" in answer and "state" not in answer:  # some providers omit it; it does not let anyone in
+        if "error" in answer and "state" not in answer:  # some providers omit the state of an error
             raise self._denied(answer["error"])
         data, next_page = self._taken(answer.get("state", ""), browser, now)
         if answer.get("iss", self.provider.issuer) != self.provider.issuer:
@@ -189,24 +189,24 @@ class Login:
             known = await self._with_claim(client, token, dict(claims))
         except LoginRefused:
             raise
-        except Exception as error:  # noqa: BLE001  forged, expired, missing, malformed: a refusal, never a 500
+        except Exception as error:  # noqa: BLE001  a bad token is a refusal, not a 500
             raise self._refused("login.not_proven", error) from None
         return FinishedLogin(known, next_page)
 
     async def way_out(self, now: datetime) -> str | None:
-        """Return where a person can end their session at the provider; None if it offers no such address."""
+        """Return the address at which a person can end their session at the provider, if there is one."""
         try:
             client = await self._discovered(now)
             if "end_session_endpoint" not in client.server_metadata:
                 return None
             out = await client.create_logout_url(client_id=self.provider.client_id)
-        except Exception as error:  # noqa: BLE001  whatever a provider sends: the person is signed out here
+        except Exception as error:  # noqa: BLE001  the person is signed out here anyway
             self._refused("login.away", error)
             return None
         return str(out["url"])
 
     def _taken(self, state: str, browser: str, now: datetime) -> tuple[dict[str, str], str]:
-        """Return what was kept for a state, once: a repeated request finds nothing."""
+        """Return the stored login of a state, once: a repeated request finds nothing."""
         mine = (
             (_begun.c.state_hash == hash_of(state))
             & (_begun.c.browser_hash == hash_of(browser))

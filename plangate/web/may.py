@@ -15,8 +15,8 @@ from plangate.domain.status import Status, StepStatus
 def may_decide_now(status: Status, identified: Identified, now: datetime) -> bool:
     """Return whether this person's approval or resolution would help this run on now.
 
-    It reads these parts of the status: the state, the requirement, what is still needed, which other roles
-    may give it from when, and who asked, edited and approved.
+    It reads these parts of the status: the state, the requirement, the missing approvals, the roles that may
+    give them later, the requester, the authors and the approvers.
     """
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:

@@ -73,10 +73,10 @@ class MyPage:
     Attributes:
         has_list: whether there is a list of people; without one no key counts.
         is_enroller: whether they confirm the keys of others.
-        lendable: which of their roles the policy lets them lend.
-        lent: who decides for them.
-        borrowed: for whom they decide.
-        away: the absence that they are in; None if they are here.
+        lendable: the roles that the policy lets them lend.
+        lent: the people who decide for them.
+        borrowed: the people for whom they decide.
+        away: their present absence; None if they are not away.
         others: the people who could get their messages.
     """
 
@@ -100,7 +100,7 @@ def my_page(
         name: the name in the session.
         people: the list of people, with the keys that were enrolled.
         proposed: the passkeys that they registered on this web server.
-        rules: what the policy lets people lend.
+        rules: the roles that the policy lets people lend.
         now: the time.
     """
     person = people.find(name) if people is not None else None

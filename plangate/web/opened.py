@@ -1,4 +1,4 @@
-"""Keep what a session has opened: plans, to the end of every fold, and files that pages do not show.
+"""Keep the plans that a session has opened to the end of every fold, and the files that pages do not show.
 
 Only such plans may be approved together. A plan with a PDF, or a file that no page shows, may be approved
 once that file was opened on its own or downloaded. This does not prove that the person read it.

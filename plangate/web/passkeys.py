@@ -27,7 +27,7 @@ _LONGEST: Final = 20_000  # characters of a browser's answer
 
 
 class Registered(Frozen):
-    """A new passkey: its public key as the list of people has it, and its id on the authenticator."""
+    """A new passkey: its public key in the form of the list of people, and its id on the authenticator."""
 
     public: str
     credential_id: str

@@ -29,7 +29,7 @@ from plangate.web.form_fields import (
 from plangate.web.schemas import Schema
 
 Schemas: TypeAlias = Mapping[str, Schema]
-"""What tools accept, by name."""
+"""The argument schemas of tools, by name."""
 NO_SCHEMAS: Final[Schemas] = {}
 
 
@@ -49,7 +49,7 @@ class PlanForm:
 
     Attributes:
         base: the plan that it was made from, as JSON.
-        faults: what is wrong and belongs to no field.
+        faults: the faults that belong to no field.
     """
 
     base: str
@@ -94,10 +94,10 @@ def form_of(
 
     Args:
         plan: the plan that it is made from.
-        schemas: what its tools accept, as far as that is known.
+        schemas: the argument schemas of its tools, as far as they are known.
         typed: the content of its fields instead.
-        faults: what is wrong, each shown at its field.
-        said: why a worker refused the plan, which names values as ``step 1, to``.
+        faults: the faults, each shown at its field.
+        said: the reason why a worker refused the plan; it names values as ``step 1, to``.
     """
     left = list(faults)
     fields = [_filled(one, typed, left, said) for one in _fields(plan, schemas)]

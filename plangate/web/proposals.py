@@ -18,7 +18,7 @@ from plangate.web.database import METADATA, hash_of
 from plangate.web.passkeys import Registered
 
 INVITED_FOR: Final = timedelta(hours=24)
-MOST_KEYS: Final = 20  # that one person can propose
+MOST_KEYS: Final = 20  # keys of one person
 _TOKEN_BYTES: Final = 32
 
 _keys = Table(
@@ -46,7 +46,7 @@ class ProposedKey(Frozen):
 
     Attributes:
         key_id: its thumbprint.
-        name: what the person calls it.
+        name: the name that the person gave it.
         public: the line for the list of people, ``passkey:…``.
         credential_id: its id on the authenticator.
     """

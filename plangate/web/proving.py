@@ -47,7 +47,7 @@ class Proving:
 
     Attributes:
         least: the weakest proof that the run's rules accept.
-        way: how it is given; None if this person cannot give it here.
+        way: the way to give it; None if this person cannot give it here.
         passkeys: the person's passkeys that count.
         proposed: those that the person registered on this web server.
     """
@@ -109,10 +109,10 @@ def proven(
     """Return the decision of a confirmation with its token.
 
     Args:
-        confirmation: what the person confirmed.
-        way: how it is proven.
+        confirmation: the confirmed decision.
+        way: the way to prove it.
         own: the key of this server, for logins.
-        assertion: of a passkey.
+        assertion: the assertion of a passkey.
         batch: the claims of all approvals that the assertion signs, if it signs several.
     """
     match way:

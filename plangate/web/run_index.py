@@ -1,7 +1,7 @@
-"""Index what lists of runs show and search, one row per run, so that lists need not read every trail.
+"""Index runs for lists and searches, one row per run, so that lists need not read every trail.
 
 It is made from the trails and can be deleted at any time. A row has the head hash of the trail that it was
-made from. What has changed is found by `plangate.records.moved`.
+made from. `plangate.records.moved` finds the changed runs.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class RunIndex:
         self._rest: asyncio.Task[None] | None = None
 
     async def refresh(self) -> int:
-        """Read what has changed since the last call; return how many runs are still unread.
+        """Read the runs that changed since the last call; return how many are still unread.
 
         Raises:
             RecordsMissing: no worker has made the records yet.
@@ -94,7 +94,7 @@ class RunIndex:
             return list(connection.execute(query))
 
     def rows(self, query: Select[Any]) -> Iterator[Row[Any]]:
-        """Yield the rows of a query over the index, without holding all of them."""
+        """Yield the rows of a query over the index, without keeping all in memory."""
         with self._engine.connect() as connection:
             yield from connection.execution_options(yield_per=AT_ONCE).execute(query)
 
@@ -105,13 +105,13 @@ class RunIndex:
         self._engine.dispose()
 
     async def _read_rest(self) -> None:
-        with suppress(PlangateError):  # the next request looks again at what is unread
+        with suppress(PlangateError):  # the next request reads the unread runs
             while self._unread.ids:
                 async with self._turn:
                     await asyncio.to_thread(self._read_some)
 
     def _read_some(self) -> None:
-        """Enter some of the unread runs; what was not committed stays unread."""
+        """Enter some of the unread runs; runs that were not committed stay unread."""
         with self._database.read() as records, self._engine.begin() as index:
             unread = self._unread
             if not unread.ids:
@@ -236,7 +236,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
 
 
 def _need(index: Connection, status: Status | None) -> int | None:
-    """Return the number of the row of what the run waits for; many runs share a row."""
+    """Return the number of the row with the decision that the run waits for; many runs share a row."""
     if status is None or status.requirement is None:
         return None
     text = json.dumps(
@@ -263,12 +263,12 @@ def _reached(status: Status | None) -> set[str]:
 
 
 def reliefs_in(text: str) -> tuple[Relief, ...]:
-    """Return which other roles may approve from when, in the format of the index."""
+    """Return the other roles that may approve later, in the format of the index."""
     return _RELIEFS.validate_json(text)
 
 
 @lru_cache(maxsize=1_000)
 def waits_for(text: str) -> tuple[Requirement, tuple[Need, ...]]:
-    """Return a requirement and what is still needed, in the format of the index."""
+    """Return a requirement and the missing approvals, in the format of the index."""
     requirement, still = json.loads(text)
     return Requirement.model_validate_json(requirement), tuple(Need(**one) for one in still)

@@ -40,7 +40,7 @@ _SHOWN: Final = [column for column in lines.c if column.name not in ("text", "to
 
 
 class Which(StrEnum):
-    """Which list of runs.
+    """The lists of runs.
 
     Attributes:
         FOR_ME: those that the visitor may decide on now.
@@ -105,11 +105,11 @@ class Line:
     """One run of a list.
 
     Attributes:
-        preview: what the held step does, or else the first step.
+        preview: the preview of the held step, or else of the first step.
         more: how many further steps there are.
         held_step: the number of the held step; 0 if the run is not held.
-        unlike: which steps its state leaves out.
-        waits_until: until when it waits for its next step to be allowed.
+        unlike: the steps that its state leaves out.
+        waits_until: the end of its wait for the next step.
         is_approved: whether anyone has approved it; a plan that needs no approval runs without one.
     """
 
@@ -166,7 +166,7 @@ async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
 
 
 def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
-    """Return whether a visitor may see the run of a row; ``texts`` says what runs wait for, by number."""
+    """Return whether a visitor may see the run of a row; ``texts`` has the needed decisions, by number."""
     return visitor.sight.shows(_seen(row, texts))
 
 
@@ -255,7 +255,7 @@ def _narrowed(query: Select[Any], search: Search) -> Select[Any]:
 
 
 def _may_help(text: str, visitor: Identified) -> bool:
-    """Return whether this person could decide, now or later, on a run that waits for this."""
+    """Return whether this person could make this decision, now or later."""
     requirement, still = waits_for(text)
     reliefs = reliefs_of(requirement.escalations, _LONG_AGO)
     parts = {"requirement": requirement, "still_needed": still, "reliefs": reliefs}

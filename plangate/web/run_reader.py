@@ -1,4 +1,4 @@
-"""Read what the page of a run shows: its status, and related facts."""
+"""Read the data for the page of a run: its status, and related facts."""
 
 import asyncio
 from contextlib import suppress
@@ -26,13 +26,13 @@ from plangate.web.visitors import Visitor, Web, note_look
 
 
 async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
-    """Return what the page of a run shows to a visitor.
+    """Return the data for a visitor's page of a run.
 
     Raises:
         RunNotFound: there is no such run.
         RecordsUnavailable: the database does not answer.
         StatusContradicts: its parts do not agree.
-        TemporalUnreachable: the Temporal server does not answer, and the records do not know the run.
+        TemporalUnreachable: the Temporal server does not answer, and the records do not have the run.
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)
@@ -60,7 +60,7 @@ async def note_shown(web: Web, visitor: Visitor, view: RunView) -> None:
 
 
 def _may_know_who_was_not_told(web: Web, visitor: Visitor, status: Status) -> bool:
-    """Return whether the page shows what could not be delivered: to the requester, and to operators."""
+    """Return whether the page shows undelivered notices: only to the requester and to operators."""
     viewer = visitor.identified.approver
     is_operator = viewer is not None and web.operators in viewer.roles()
     return is_operator or same_person(visitor.name, status.requester)

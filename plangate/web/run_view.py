@@ -36,7 +36,7 @@ IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
 NOT_BEGUN: Final = "not_begun"
 _SERIOUS: Final = ("gap", "host", "letters")
-"""The marks for what a text hides, the most serious first."""
+"""The marks for hidden parts of a text, the most serious first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Beside:
         is_same_requester: whether the same person requested that plan; otherwise it reached the same
             recipients.
         may_draft: whether a worker can redraft the plan; False if no running worker has a model.
-        not_told: what could not be delivered, for those who may know.
+        not_told: the undelivered notices, for the requester and operators.
     """
 
     people: People | None = None
@@ -115,7 +115,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class ReadView:
-    """What the planner read while it drafted."""
+    """One read of the planner while it drafted."""
 
     number: int
     tool: str
@@ -128,11 +128,11 @@ class ReadView:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When the plan runs.
+    """The times of the plan.
 
     Attributes:
         first: its earliest start, while it is in review; None if it can begin immediately.
-        waits_until: until when the approved plan waits; None if it does not wait.
+        waits_until: the end of the approved plan's wait; None if it does not wait.
         is_never: whether no time is left to begin.
         windows: each window's name and its times.
         freezes: each freeze's name and its times.
@@ -147,18 +147,18 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """The page of a run.
+    """The data of the page of a run.
 
     Attributes:
         status: the checked status.
-        unlike: which steps the state of the run leaves out.
+        unlike: the steps that the state of the run leaves out.
         digest: everything that runs, in one line.
         contradictions: where the words of the plan or its request disagree with the steps.
-        others: what else to look at in the steps, the most serious first.
-        wanted: what the run waits for, and who can give it.
-        troubles: what delays the run, except for what no one can give, which the status has.
+        others: the other marks in the steps, the most serious first.
+        wanted: the decisions that the run waits for, and who can make them.
+        troubles: the problems that delay the run; the status has the decisions that no one can make.
         is_barred: whether the author of the newest plan may not approve it.
-        words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
+        words_of: the author of the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
         cannot_ask: whether they could ask for changes if a worker could redraft the plan.
         folds: the names of all folds.
@@ -197,7 +197,7 @@ class RunView:
 
     @property
     def is_partly_done(self) -> bool:
-        """Whether the page must distinguish what happened from what did not."""
+        """Whether the page must distinguish the steps that happened from the others."""
         return is_partly_done(self.status)
 
     @property
@@ -218,12 +218,12 @@ class RunView:
 
     @property
     def marks(self) -> tuple[Note, ...]:
-        """Everything to look at, except duplicates."""
+        """All marks, except duplicates."""
         return (*self.contradictions, *self.others)
 
 
 def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunView:
-    """Return what the page of a run shows to a visitor."""
+    """Return the data for a visitor's page of a run."""
     plan = status.plan
     known = beside.known if status.state == Phase.IN_REVIEW else None
     is_stopped = status.state in (Phase.HELD, Phase.UNDOING) or is_over(status)
@@ -337,7 +337,7 @@ def _read(number: int, read: Read) -> ReadView:
 
 
 def _others(notes: Sequence[Note]) -> Iterator[Note]:
-    """Yield what else to look at, each once, the most serious first, and at the end all new recipients."""
+    """Yield the other marks, each once, the most serious first, and at the end all new recipients."""
     found = dict.fromkeys(one for one in notes if one.kind not in ("new", "order"))
     yield from sorted(found, key=lambda one: _SERIOUS.index(one.kind) if one.kind in _SERIOUS else 0)
     new = list(dict.fromkeys(one.text for one in notes if one.kind == "new"))

@@ -1,4 +1,4 @@
-"""Read what a tool's JSON schema says about one value, as far as a form needs it.
+"""Read the rules for one value in a tool's JSON schema, as far as a form needs them.
 
 A worker checks the rest, including patterns and formats, because outsiders may have written the schema.
 """
@@ -35,7 +35,7 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a schema says about one value.
+    """The rules of a schema for one value.
 
     Attributes:
         ways: the alternative schemas, one of which it must match; empty if any value is valid.
@@ -60,7 +60,7 @@ class Rules:
         return next((way for way in ways if _is_of_type(value, way.get("type"))), {})
 
     def fault_in(self, value: JsonValue) -> str | None:
-        """Return what is wrong with a value, as the words after its name; None if no fault is known."""
+        """Return the fault in a value, as the words after its name; None if no fault is known."""
         faults = [next(_faults(way, value), None) for way in self.ways]
         if not faults or None in faults:
             return None

@@ -38,7 +38,7 @@ class Guarded:
 
     Args:
         app: answers the requests that pass.
-        place: where the server is; requests for another host are refused.
+        place: the address of the server; requests for another host are refused.
     """
 
     def __init__(self, app: ASGIApp, place: WebPlace) -> None:

@@ -50,7 +50,7 @@ _OF_A_CLAUSE: Final = re.compile(
     r"|were|it|its|has|have|had|been|be|may|cannot|could|did|does|not|no|because|since|that|this|which|whether"
     r"|so|then|now|if|but|needs|until|with|by|at|on|from|for|to|step|plan)(?![^\s,.;:)])"
 )
-"""What names do not contain: a value with it is a clause, and needs another pattern."""
+"""Text that names do not contain: a value with it is a clause, and needs another pattern."""
 _BEGIN, _END = "\ue000", "\ue001"  # around words of others
 _OF_OTHERS: Final = re.compile(f"[{_BEGIN}{_END}]")
 
@@ -62,7 +62,7 @@ class _Pattern:
     Attributes:
         literals: the text before, between and after its values.
         own: the translation.
-        kinds: what each value must be, by its number.
+        kinds: the kind that each value must have, by its number.
     """
 
     literals: tuple[str, ...]
@@ -167,7 +167,7 @@ class _OneText:
         return found
 
     def _matched(self, text: str, depth: int) -> str | None:
-        """It begins with a capital letter if the English does."""
+        """Return the translation by one pattern, with a capital letter at the start if the text has one."""
         lower = text[:1].lower() + text[1:] if "A" <= text[:1] <= "Z" else ""
         known = self._all if depth else self._whole
         for pattern, one in known.that_may_fit(text, lower):

@@ -1,4 +1,4 @@
-"""Run the web server until it is asked to stop."""
+"""Run the web server until a signal stops it."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
     """Serve pages and API until SIGTERM or SIGINT.
 
     Args:
-        settings: of this process.
+        settings: the settings of this process.
         is_a_child: whether to end when the standard input closes, as it does when a parent process ends.
 
     Raises:

@@ -46,7 +46,7 @@ class Session(Frozen):
 
     Attributes:
         token_hash: the name of the session in the database.
-        person: the person's name, as the list of people writes it if there is one.
+        person: the person's name, as in the list of people if there is one.
         assurance: the proof of who they are: ``typed`` or ``login``.
         form_token: a token in each form of this session, against requests forged by other sites.
     """

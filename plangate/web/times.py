@@ -29,7 +29,7 @@ def utc(when: datetime) -> str:
 def times_in(words: Language, html: str) -> Markup:
     """Return a sentence as HTML with its times as elements, which a script shows in the reader's zone."""
     months = words.writing.months
-    return Markup(_RECORDED.sub(lambda one: _elements(one, months), html))  # noqa: S704  digits, and what was escaped
+    return Markup(_RECORDED.sub(lambda one: _elements(one, months), html))  # noqa: S704  only digits and escaped text
 
 
 def _elements(found: re.Match[str], months: Sequence[str]) -> str:

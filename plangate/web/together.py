@@ -53,7 +53,7 @@ def kind_of(status: Status) -> tuple[str, ...]:
 
 
 def digest_of(statuses: Iterable[Status]) -> str:
-    """Return in one line what all these plans do."""
+    """Return a summary of all these plans in one line."""
     plans = [status.plan for status in statuses if status.plan is not None]
     steps = tuple(step for plan in plans for step in plan.steps)
     return digest(Plan(summary=plans[0].summary, steps=steps)) if plans else ""
@@ -64,7 +64,7 @@ class Money:
     """The amounts that steps move, as written there.
 
     Attributes:
-        sums: for each currency, the sum and the number of amounts.
+        sums: the sum and the number of amounts for each currency.
         without: how many steps have no amount with a currency.
     """
 
@@ -73,10 +73,10 @@ class Money:
 
 
 def money_of(statuses: Iterable[Status]) -> Money:
-    """Return the sums of what all these plans move.
+    """Return the sums of the amounts that all these plans move.
 
-    A whole number may be in the smallest unit of its currency. Only its tool knows, so the sums use the
-    numbers as written.
+    A whole number may be in the smallest unit of its currency. Only its tool defines the unit, so the sums
+    use the numbers as written.
     """
     found: dict[str, list[Decimal]] = defaultdict(list)
     without = 0
@@ -94,7 +94,7 @@ def _sum(code: str, amounts: Sequence[Decimal]) -> str:
 
 
 async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
-    """Return what this visitor may approve with one touch now; at most ten plans of each kind.
+    """Return the plans that this visitor may approve with one touch now; at most ten of each kind.
 
     Marks are checked when a plan is opened, and again before it is approved.
 

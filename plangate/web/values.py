@@ -32,7 +32,7 @@ MOST_BLANK: Final = 3
 
 
 class Form(StrEnum):
-    """How a value is written."""
+    """The notation of a value."""
 
     TEXT = "text"
     """A text of one line, unchanged."""
@@ -48,11 +48,11 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What to look at in a value.
+    """A mark on a value.
 
     Attributes:
-        kind: names words in the language file.
-        text: what the mark is about.
+        kind: the key of its message in the language file.
+        text: the text with the mark.
         beside: the text that it is compared with.
         step: the number of the step that has it, if the value is shown elsewhere.
     """
@@ -69,13 +69,13 @@ class Value:
 
     Attributes:
         name: its path; empty for a text on its own.
-        form: how it is written.
+        form: its notation.
         items: the text to show; for a list, one item per text.
         fold: the name of its fold; empty if it is short.
         lines: how many lines it has.
         blank: the number of blank lines.
         characters: how many characters it has.
-        notes: what to look at.
+        notes: the marks on it.
     """
 
     name: str
@@ -112,7 +112,7 @@ def values_of(
 
     Args:
         prefix: the beginning of the names of their folds.
-        values: the arguments of a step, or what its tool saw.
+        values: the arguments of a step, or its observation.
         known: the recipients and hosts that were reached before; None to mark none as new.
     """
     return tuple(_values(prefix, values, known))
@@ -165,7 +165,7 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
 
 
 def notes_on(text: str) -> Iterator[Note]:
-    """Yield what to look at in a text: hosts and words with foreign letters, and the order of its letters."""
+    """Yield the marks on a text: hosts and words with foreign letters, and reordered letters."""
     yield from (Note("host", line) for line in hosts_in_letters(text))
     yield from (Note("letters", line) for line in disguised_words(text))
     if is_reordered(text):

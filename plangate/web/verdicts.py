@@ -28,7 +28,7 @@ class Fate(StrEnum):
 
     Attributes:
         ACCEPTED: it counts.
-        REFUSED: it does not.
+        REFUSED: it does not count.
         KEPT: the Temporal server keeps it until a worker runs.
         NOT_RECORDED: a worker has it, and cannot record it yet.
         UNKNOWN: it is not known whether it arrived; it can be sent again, and counts once.

@@ -40,7 +40,7 @@ class NotSignedIn(Exception):
 
 
 class TooMany(Exception):
-    """Too many requests from this address name no session; ``wait`` says until when they are refused."""
+    """Too many requests from this address name no session; ``wait`` is how long they are refused."""
 
     def __init__(self, wait: timedelta) -> None:
         super().__init__(wait)
@@ -53,22 +53,22 @@ class FormRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """What the pages share.
+    """The shared objects of the pages.
 
     Attributes:
-        place: where the server is.
+        place: the address of the server.
         gate: reads runs and sends decisions.
         index: the index that lists show.
-        sessions: who is signed in.
-        attempts: which attempts to sign in failed.
+        sessions: the sessions of the people who are signed in.
+        attempts: the failed attempts to sign in.
         pages: draws templates.
         key: attests the decisions of people who are logged in.
         confirmations: decisions that people are asked to confirm.
         proposals: passkeys that people registered, and invitations.
         audits: verifications and exports, in separate processes.
-        views: when a page first showed a plan to a person.
-        opened: which plans were opened to their end.
-        login: how people log in; None if no provider is set.
+        views: the times at which a page first showed a plan to a person.
+        opened: the plans that were opened to their end.
+        login: the login at a provider; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         operators: the role of the people who are notified when something is wrong.
         looks: the sessions and runs for which a look is recorded.
@@ -102,7 +102,7 @@ class Web:
         return f"{self.cookie}-login"
 
     def is_trusted_by(self, people: People) -> bool:
-        """Return whether the workers accept what this server attests."""
+        """Return whether the workers accept the attestations of this server."""
         return people.web.keys is None or public_of(self.key) in people.web.keys
 
 
@@ -113,8 +113,8 @@ class Visitor:
     Attributes:
         session: their session.
         people: the list of people; None without one.
-        identified: who they are by that list now: an approver, or why they are not.
-        sight: decides what they may see.
+        identified: the person by that list now: an approver, or the reason why they are not one.
+        sight: decides which runs they may see.
     """
 
     session: Session
@@ -129,7 +129,7 @@ class Visitor:
 
 
 def web_of(request: Request) -> Web:
-    """Return what the pages share."""
+    """Return the shared objects of the pages."""
     web: Web = request.app.state.web
     return web
 
@@ -160,10 +160,10 @@ def _note_guess(request: Request) -> None:
 
 
 async def visitor_of(request: Request) -> Visitor:
-    """Return who is signed in.
+    """Return the person who is signed in.
 
     Raises:
-        NotSignedIn: no one is.
+        NotSignedIn: the request has no valid session.
     """
     session = await session_of(request)
     if session is None:
@@ -192,7 +192,7 @@ async def note_look(web: Web, visitor: Visitor, status: Status) -> None:
     """Record that a person reads a run as an auditor, once for each session and run.
 
     Raises:
-        NotAnswered, TemporalUnreachable: that could not be recorded, so they must not read it.
+        NotAnswered, TemporalUnreachable: the look could not be recorded, so the run must not be shown.
     """
     seen = (visitor.session.token_hash, status.workflow_id)
     if seen in web.looks or not visitor.sight.is_as_auditor(status):
@@ -205,7 +205,7 @@ async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_
     """Return the fields of a form that was made for this session.
 
     Raises:
-        FormRefused: it was not.
+        FormRefused: the form was made for another session.
     """
     form = await read_form(request)
     token = form.get(FORM_TOKEN)

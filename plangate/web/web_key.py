@@ -1,7 +1,7 @@
 """Create and use the web server's own key, which attests the decisions of people who are logged in.
 
 It is made at the first start. Workers accept its attestations if PLANGATE_WEB_KEYS contains the public key.
-It proves only what this server claims, and cannot forge a person's signature.
+It proves only this server's claims, and cannot forge a person's signature.
 """
 
 import secrets
@@ -56,7 +56,7 @@ def public_line(key: Ed25519PrivateKey) -> str:
 def attested(
     decision: Decision, status: Status, session: Session, key: Ed25519PrivateKey, now: datetime
 ) -> Decision:
-    """Return the decision with what this session proves: a login is attested, a typed name is not.
+    """Return the decision with the proof of this session: a login is attested, a typed name is not.
 
     A decision that is already signed, such as by a passkey, is returned unchanged.
 

@@ -89,7 +89,7 @@ def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
 
 def _without_the_end_of_another_report(err: str) -> str:
-    """Drop what a thread of Temporal's core, left from an earlier test, still had to say of its end.
+    """Drop the last output of a thread of Temporal's core that an earlier test left.
 
     No command has a worker, so a report about local activities is never the command's own.
     """

@@ -1,4 +1,4 @@
-"""What people do on the pages besides approving: edit, strike, resolve and withdraw; without scripts."""
+"""People edit, strike, resolve and withdraw on the pages, without scripts."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing

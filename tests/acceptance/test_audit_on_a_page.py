@@ -57,7 +57,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[Inbox]:
 
 @asynccontextmanager
 async def sealing(gate: Gate) -> AsyncIterator[None]:
-    """Seal what is recorded, for the block, as a worker does."""
+    """Seal the records like a worker while the block runs."""
 
     async def seal() -> None:
         hours = RecordedHours(gate.database)

@@ -1,4 +1,4 @@
-"""The bank of examples/bank, as its walk tells it: three plans, signatures, evidence for an auditor."""
+"""The walkthrough of examples/bank works: three plans, signatures, evidence for an auditor."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What the command line says and how it ends while neither a worker nor a Temporal server runs."""
+"""The output and exit codes of the command line while neither a worker nor a Temporal server runs."""
 
 import hashlib
 import json

@@ -72,7 +72,7 @@ def test_broken_off_it_leaves_no_worker_behind(home: Home) -> None:
     ends = monotonic() + PATIENCE
     while "A worker starts" not in log.read_text() and monotonic() < ends:
         sleep(0.1)
-    second = home.forked("demo")  # at once, because the first one ends some seconds later
+    second = home.forked("demo")  # immediately, because the first one ends some seconds later
     assert (second.code, second.sentence) == (1, "Another demo is running here; wait until it ends.")
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 130
@@ -120,7 +120,7 @@ def test_a_person_may_decide_instead(home: Home) -> None:
 
 
 def workers_of(home: Home) -> list[str]:
-    """Return the processes that run worker.py with this home, by what the kernel says of them."""
+    """Return the processes that run worker.py with this home, according to the kernel."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -53,7 +53,7 @@ def typed(plangate: Home, typing: Callable[[Home], Typed]) -> Typed:
 
 @pytest.fixture
 def edits(tmp_path: Path) -> Path:
-    """Where a test says what the editor does, each time it is opened."""
+    """The folder in which a test sets the editor's behaviour, each time it is opened."""
     (tmp_path / "editor.py").write_text(EDITOR)
     return tmp_path / "changes.json"
 

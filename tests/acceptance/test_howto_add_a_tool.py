@@ -1,4 +1,4 @@
-"""The page that says how to add a tool is followed as it stands, in an empty folder, at a real bank."""
+"""The page on how to add a tool works as printed, in an empty folder, with a real bank."""
 
 import json
 import re
@@ -40,7 +40,7 @@ NEW_PREVIEW, TAKEN_BACK = blocks("text")
 
 @dataclass
 class Bank:
-    """The bank of the page, in a process of its own."""
+    """The bank of the page, in a separate process."""
 
     url: str
 

@@ -1,4 +1,4 @@
-"""An app developer tests their tool in a project of their own, by the page that says how, as printed."""
+"""An app developer can test a tool in their own project by following the page as printed."""
 
 import re
 import shlex
@@ -55,7 +55,7 @@ def test_what_cannot_be_used_is_said_at_once(plangate):
 
 @dataclass(frozen=True)
 class Shop:
-    """A project of its own, and the environment in which its developer works."""
+    """A separate project, and the environment in which its developer works."""
 
     folder: Path
     environment: Environment
@@ -86,7 +86,7 @@ def tool() -> str:
 
 @pytest.fixture(scope="module")
 def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A project with what the page prints, beside a checkout, and with what it says to install."""
+    """A project with the files and packages of the page, beside a checkout."""
     folder = tmp_path_factory.mktemp("developer")
     (folder / "plangate").symlink_to(PROJECT)
     environment = install(wheel, folder / "environment", "testing")

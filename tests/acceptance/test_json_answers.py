@@ -1,4 +1,4 @@
-"""With --json, the standard output holds one JSON value or nothing, whatever the Temporal server does."""
+"""With --json, the standard output has one JSON value or nothing, in any state of the Temporal server."""
 
 import ast
 import json
@@ -41,7 +41,7 @@ WORDS = {
     "sign": ("sign", "plan-1", "approve", *BY, *PREFIX),
     "watch": ("watch", "plan-1"),
 }
-"""What is typed to ask the server, for each command that asks it."""
+"""A command line for each command that queries the server."""
 
 OFFLINE = {
     "tools": ("tools",),

@@ -27,7 +27,7 @@ def open_to_others(folder: Path) -> dict[str, str]:
 
 @pytest.mark.usefixtures("_open_umask")
 def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path: Path) -> None:
-    # The folder of a person's choice is theirs to close; what is made in it is closed from the beginning.
+    # A folder that a person chose is not restricted; the files in it are, from the beginning.
     home = Home(tmp_path / "log", {"PLANGATE_VAR_DIR": str(tmp_path / "what? #100% ä" / "var")})
     plan = tmp_path / "plan.yaml"
     plan.write_text(
@@ -62,7 +62,7 @@ def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path:
 def test_a_second_key_of_a_name_is_refused_with_how_to_replace_the_first_one(
     home: Home, tmp_path: Path
 ) -> None:
-    """The old public line has to stay: without it, what it signed could not be examined any more."""
+    """The old public line has to stay: without it, its signatures could no longer be verified."""
     home.settings["PLANGATE_KEYS_DIR"] = str(tmp_path / "keys")
     made = home.starter("keys", "new", "dana")
     assert made.code == 0

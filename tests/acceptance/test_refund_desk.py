@@ -1,4 +1,4 @@
-"""The refund desk of the examples tells its whole story, with real processes and nothing from outside."""
+"""The refund desk of the examples runs completely, with real processes and without a network."""
 
 import subprocess
 import sys

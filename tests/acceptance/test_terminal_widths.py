@@ -1,6 +1,6 @@
 """Nothing is lost, cut or broken on a terminal, however narrow: real processes on pseudo-terminals.
 
-A line wider than the terminal is one that must be copied whole, and it stands alone.
+A line wider than the terminal must be one to be copied whole, alone on its line.
 """
 
 import re
@@ -104,7 +104,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def screens(home: Home, folder: Path, width: int, commands: list[str]) -> dict[str, Screen]:
-    """What each of these commands leaves on a terminal; one process runs them all, to save its start."""
+    """The screen after each of these commands; one process runs them all, to save its start."""
     program, lines = folder / "each.py", folder / "commands"
     program.write_text(EACH.format(project=str(PROJECT)))
     lines.write_text("\n".join(commands))

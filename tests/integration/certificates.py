@@ -11,7 +11,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Certificate:
-    """Both ends of TLS: what a server shows, and a client that trusts just that."""
+    """Both ends of TLS: a server's certificate, and a client that trusts only that."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext

@@ -1,11 +1,11 @@
-"""A workflow that only speaks: in a module of its own, since the sandbox loads it again."""
+"""A workflow that only logs, in a separate module, because the sandbox loads it again."""
 
 from temporalio import workflow
 
 
 @workflow.defn
 class Speaking:
-    """Says one line, waits to be told to go on, and says another."""
+    """Logs one line, waits for a signal, and logs another."""
 
     def __init__(self) -> None:
         self._may_go_on = False

@@ -48,7 +48,7 @@ def signed_together(admission: Admission, count: int) -> list[tuple[ProofRun, Fo
 
 
 def found(findings: Iterable[Finding]) -> list[str]:
-    """Return what is found, besides that these runs have no policy which lets them be approved together."""
+    """Return the findings, except that these runs have no policy that lets them be approved together."""
     return [str(one) for one in findings if not one.is_unsealed and "without a policy" not in one.what]
 
 

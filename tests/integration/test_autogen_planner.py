@@ -303,7 +303,7 @@ async def test_a_refusal_of_the_service_is_told_without_its_words(status, kind, 
     with OpenAIServer([Status(status, body)]) as server:
         with pytest.raises(kind) as caught:
             await draft_at(server)
-        assert len(server.requests) == 1  # Temporal tries again, nobody else does
+        assert len(server.requests) == 1  # only Temporal tries again
     assert hint in str(caught.value)
     assert SECRET not in str(caught.value)
     assert REQUEST not in str(caught.value)
@@ -384,7 +384,7 @@ async def test_a_model_nobody_knows_and_a_server_with_its_own_finish_reasons_wor
 
 
 def unusual(**changes: Any) -> Status:
-    """Return a tool call in which the service left out (None) or changed what it should write."""
+    """Return a tool call in which the service left out (None) or changed a part."""
     answer = completion(MAIL_CALL, "m")
     (sent,) = answer["choices"][0]["message"]["tool_calls"]
     for name, value in changes.items():
@@ -449,7 +449,7 @@ async def test_no_model_and_a_broken_model_file_are_told_by_the_planner(monkeypa
 async def test_the_recorded_conversation_of_the_demo_makes_its_plan():
     settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
     planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(5, 20))
-    for _ in range(2):  # each draft begins the recording anew
+    for _ in range(2):  # each draft begins the recording again
         draft = await planner.draft(Brief(request="Customer 4711 was charged twice."))
         ticket, mail = draft.plan.steps
         assert (ticket.tool, mail.tool) == ("http_request", "send_email")

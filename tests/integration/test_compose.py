@@ -1,7 +1,7 @@
 """docker-compose.yml, the Dockerfile and deploy/ hold together, and a worker runs under that environment.
 
-No container engine is needed: what the files name is looked up, the scripts are run against real servers, and
-the worker is started from what the Dockerfile copies, with the variables that the file gives it.
+No container engine is needed: names in the files are looked up, the scripts are run against real servers, and
+the worker is started from the files that the Dockerfile copies, with the variables of the compose file.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ IMAGES = [service["image"] for name, service in SERVICES.items() if name != "wor
 
 
 def copied() -> list[str]:
-    """What the Dockerfile takes from the project."""
+    """The paths that the Dockerfile copies from the project."""
     return [
         source.rstrip("/")
         for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE)
@@ -90,7 +90,7 @@ def copied() -> list[str]:
     ]
 
 
-# ---- what the files name is there -----------------------------------------------------------------
+# ---- names in the files ---------------------------------------------------------------------------
 
 
 def test_whoever_is_waited_for_exists_and_can_be_waited_for_in_that_way() -> None:
@@ -427,7 +427,7 @@ def _run(script: Path, environment: dict[str, str], folder: Path = PROJECT) -> s
 
 
 def _image(folder: Path) -> Path:
-    """Lay out what the Dockerfile copies, and nothing else."""
+    """Make a folder of the files that the Dockerfile copies, and nothing else."""
     for source in copied():
         target = folder / source
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -455,7 +455,7 @@ def _address(env: WorkflowEnvironment) -> str:
 
 @asynccontextmanager
 async def _worker(folder: Path, environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the image's command until the block ends, from the moment that it says it is ready."""
+    """Run the image's command until the block ends; begin the block when it is ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "worker.py", cwd=folder, env=environment, stderr=asyncio.subprocess.PIPE
     )

@@ -59,7 +59,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def answering(answer: bytes | None):
-    """Something that is no Temporal server: it says this and hangs up, or nothing for ever."""
+    """A program that is not a Temporal server: it sends this text and hangs up, or never answers."""
     ended = asyncio.Event()
 
     async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -159,7 +159,7 @@ async def test_tls_to_a_server_without_it_is_told_without_the_secret(settings, m
     ],
 )
 def test_each_refusal_has_its_meaning(error, sentence):
-    assert sentence in str(connection._explained("there", error))  # noqa: SLF001  its table; no server here refuses so
+    assert sentence in str(connection._explained("there", error))  # noqa: SLF001  no server here refuses in this way
 
 
 async def test_a_lazy_client_sends_no_request(settings, monkeypatch):

@@ -1,4 +1,4 @@
-"""Planners of others: found by a setting, or refused in one sentence; what they raise stays in the log."""
+"""Third-party planners are found by a setting, or refused in one sentence; their errors stay in the log."""
 
 import asyncio
 import gc
@@ -368,7 +368,7 @@ async def test_an_agent_or_its_factory_is_given_the_tools(write: Write, name: st
         drafts = await asyncio.gather(*(plans.draft(Brief(request=f"{REQUEST} {n}")) for n in range(2)))
         assert all(len(one.plan.steps) == 1 for one in drafts)
         await sys.modules[module].client.close()
-    assert len(server.requests[-1]["messages"]) <= 5  # each draft is a conversation of its own
+    assert len(server.requests[-1]["messages"]) <= 5  # each draft is a separate conversation
 
 
 async def test_an_agent_with_tools_that_act_is_refused(write: Write) -> None:

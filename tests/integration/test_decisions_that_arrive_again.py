@@ -1,4 +1,4 @@
-"""An edit or a resolution that arrives again: the record decides whether it says what was carried out."""
+"""An edit or a resolution arrives again: the record decides whether it is the same as the one carried out."""
 
 from collections.abc import Iterator
 from datetime import timedelta

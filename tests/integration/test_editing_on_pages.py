@@ -1,4 +1,4 @@
-"""The form of an edit is made from what the tools take, and says what they refuse before it is confirmed."""
+"""The form of an edit has the fields of the tools, and shows their faults before a confirmation."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -67,7 +67,7 @@ async def test_the_fields_are_those_of_the_tool_with_its_words(gate: Gate, dana:
     assert to.attributes["aria-required"] == "true"
     helped = (to.attributes["aria-describedby"] or "").split()
     assert [page.one("p", id=one).text for one in helped] == ["plain addresses such as dana@example.org"]
-    assert field(page, "cc").tag == "textarea"  # a line each, although there is none yet
+    assert field(page, "cc").tag == "textarea"  # one line per text, although there is no text yet
     assert "aria-required" not in field(page, "cc").attributes
 
 

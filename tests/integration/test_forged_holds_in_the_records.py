@@ -47,7 +47,7 @@ def write(database: Database, story: Story) -> None:
 
 
 def found(story: Story, empty: Path, path: Path) -> list[str]:
-    """Return what the auditor finds in records with this run alone."""
+    """Return the auditor's findings in records with only this run."""
     copyfile(empty, path)
     with opened(path) as database:
         write(database, story)
@@ -64,7 +64,7 @@ def test_each_kind_of_attack_is_found_in_the_records(empty: Path, tmp_path: Path
 
 
 def test_of_a_run_that_nobody_attacked_only_its_surroundings_are_found(empty: Path, tmp_path: Path) -> None:
-    """The story is of another installation, and no worker has put its rules in force."""
+    """The run is of another installation, and no worker has put its rules in force."""
     findings = found(sound(Random(1)), empty, tmp_path / "sound.db")
     assert len(findings) == 3
     assert {one.partition(" (")[0] for one in findings} == {

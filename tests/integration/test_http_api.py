@@ -146,7 +146,7 @@ async def test_every_error_is_a_problem_that_says_what_to_do(gate: Gate, inbox: 
 async def test_generated_calls_get_documented_answers(
     gate: Gate, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)  # most calls ask for what is not there
+    monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)  # most calls name a run that does not exist
     status = await gate.in_review("water the plants")
     async with signed_in(inbox, "dana") as dana:
         document = json.loads((await dana.get("/api/v1/openapi.json")).content)

@@ -220,7 +220,7 @@ async def test_a_call_below_the_url_explains_a_change_and_any_other_does_not(pat
     assert calling.still_holds(arguments, seen, now, [receipt]) is is_explained
 
 
-# What a call leaves
+# The result of a call
 
 
 @pytest.mark.parametrize("etags", [True, False])
@@ -276,7 +276,7 @@ async def test_a_url_that_asks_to_wait_is_observed_after_that():
     assert caught.value.after == timedelta(seconds=40)
 
 
-# What people and the planner read
+# Texts for people and the planner
 
 
 def at(**more: Any) -> Any:

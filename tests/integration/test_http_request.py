@@ -102,7 +102,7 @@ def tool(server: Server, **settings: Any) -> HttpRequest:
 def named(
     host: str, server: Server, addresses: Sequence[str], *, private: bool = True, **more: Any
 ) -> HttpRequest:
-    """Return the tool for a host that has just these addresses, whatever the machine's resolver says."""
+    """Return the tool for a host with exactly these addresses, independent of the machine's resolver."""
 
     async def known(name: str, port: int) -> Sequence[str]:
         assert (name, port) == (host, server.port)
@@ -323,7 +323,7 @@ async def test_the_machines_resolver_is_asked_by_default():
         await resolve("no-such-host.invalid", 80)
 
 
-# What leaves is what was approved
+# Only the approved bytes are sent
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ async def test_the_machines_resolver_is_asked_by_default():
     ids=str,
 )
 async def test_a_client_that_makes_another_request_of_it_sends_nothing(monkeypatch, change):
-    compose = http_exchange._request  # noqa: SLF001  a client that composes it otherwise stands in
+    compose = http_exchange._request  # noqa: SLF001  stands in for a client that composes it differently
 
     def composed(call: Call, place: Place, address: str) -> httpcore.Request:
         made = compose(call, place, address)
@@ -489,7 +489,7 @@ async def test_a_refusal_says_what_the_server_said_with_nothing_hidden():
     assert "no such⏎⟨U+001B⟩[2Jfield" in str(caught.value)
 
 
-# What a failure means
+# The meaning of failures
 
 
 async def test_a_server_that_is_not_there_is_tried_again_later():

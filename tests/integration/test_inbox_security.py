@@ -114,7 +114,7 @@ async def test_no_form_counts_without_the_token_of_its_own_session(
 ) -> None:
     status = await gate.in_review("water the plants")
     posts = [at(path, status.workflow_id) for method, path in routes(tmp_path, gate) if method == "POST"]
-    # Who signs in or was invited has no session yet: the secret in an invitation's address stands for it.
+    # A person who signs in or was invited has no session yet; an invitation's secret takes its place.
     without = ("/api/", "/sign-in", "/invitation/")
     forms = [one for one in posts if not one.startswith(without)]
     assert len(forms) >= 3

@@ -1,4 +1,4 @@
-"""A run says of itself what it was handed: only its record lets a decision count."""
+"""The state that a run reports may be forged, so only its record lets a decision count."""
 
 from collections.abc import Iterator
 from datetime import timedelta

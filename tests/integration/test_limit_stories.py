@@ -1,6 +1,7 @@
-"""A limit over time is never passed and nothing is reserved for ever, by a naive reading of the rules.
+"""A limit over time is never exceeded and every reservation ends, according to a naive model.
 
-`python -m chaos limits limits-postgres` tells thousands of these stories; here are a few on each database.
+`python -m chaos limits limits-postgres` runs thousands of these stories; this test runs a few on each
+database.
 """
 
 from plangate.records.database import Database

@@ -1,4 +1,4 @@
-"""`GET /api/v1/runs` finds what the search of the pages finds, and refuses what it does not know."""
+"""`GET /api/v1/runs` finds the same runs as the search of the pages, and refuses unknown parameters."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

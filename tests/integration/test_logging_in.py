@@ -198,7 +198,7 @@ async def test_a_login_begins_a_fresh_session_and_ends_the_one_before(inbox: Inb
         answer_next(provider, **DANA)
         assert "Signed in as dana" in (await log_in(dana)).text
         assert session_in(dana) not in (None, planted)
-        assert (await attacker.get("/")).url.path == "/sign-in"  # what was planted is worth nothing any more
+        assert (await attacker.get("/")).url.path == "/sign-in"  # the planted cookie no longer works
 
 
 async def test_signing_out_ends_the_session_here_first(inbox: Inbox, provider: str) -> None:

@@ -477,7 +477,7 @@ def test_a_tool_of_a_server_has_a_name_for_check_tool(
     monkeypatch.setenv("PLANGATE_VAR_DIR", str(tmp_path / "var"))
     assert named.bank_pay.declaration.name == "bank_pay"
     assert not hasattr(named, "bank_steal")
-    assert not (tmp_path / "var").exists()  # only a worker keeps what it listed
+    assert not (tmp_path / "var").exists()  # only a worker saves its list
 
 
 async def test_workers_compare_what_the_file_says_not_what_servers_list(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What real servers answer, over real HTTP: a plan that is exactly what was proposed, or a sentence.
+"""Answers of real servers, over real HTTP, become exactly the proposed plan, or an error in one sentence.
 
 Each oddity was reported of a server that people use: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral,
 Ollama, OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/support/openai_server.py`
@@ -401,12 +401,12 @@ async def test_a_call_repeated_in_a_later_answer_is_meant() -> None:
     assert subjects(await draft_of([mails(1, 1), mails(1), DONE])) == ["mail 1", "mail 1"]
 
 
-# ---- whatever comes ---------------------------------------------------------------------------------
+# ---- generated answers ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One generated answer, what it proposes if it counts, and whether a plan may come of it."""
+    """One generated answer, its proposals if it counts, and whether it may lead to a plan."""
 
     reply: Reply
     proposes: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""A model behind the proxies of the environment: they were set for every program, not for Plangate."""
+"""A model is reached through the environment's proxies, which were set for every program."""
 
 import importlib.util
 import json
@@ -30,7 +30,7 @@ WITHOUT_SOCKS = pytest.mark.skipif(
 
 
 def answer(request: dict[str, Any]) -> Calls | Says:
-    """Return what a model answers that wants one mail."""
+    """Return the answer of a model that proposes one mail."""
     return Says("Tell Kim.") if request["messages"][-1]["role"] == "tool" else call("send_email", MAIL)
 
 

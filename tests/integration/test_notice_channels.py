@@ -1,4 +1,4 @@
-"""Notices reach mail servers, chat services and webhooks, and each failure is what it is.
+"""Notices reach mail servers, chat services and webhooks, and each failure is classified correctly.
 
 The services are small servers that speak their protocols; Apprise's own hosts are reached by a proxy.
 """
@@ -240,7 +240,7 @@ async def test_no_message_waits_for_services_that_never_end_their_answer(running
 
 
 class Postbox:
-    """The working side of a mail server: keeps what it accepts."""
+    """The storage of a mail server: keeps accepted mails."""
 
     def __init__(self) -> None:
         self.mails: list[Envelope] = []

@@ -1,4 +1,4 @@
-"""Each person is told once for each event, whatever process tells them."""
+"""Each person is notified once of each event, whichever process sends the notice."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Notices go on whatever one run, one row, one clock or one address does, and reach no one who is gone."""
+"""Notices continue despite a fault of one run, row, clock or address, and reach no one who has left."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ WITHOUT_KIM = PEOPLE.replace('"kim', '"other')
 
 
 async def told_in(telling: Telling, minutes: int, every: int = 1) -> list[str]:
-    """Return who is told what within this time."""
+    """Return the messages by recipient within this time."""
     found: list[str] = []
     for _ in range(0, minutes, every):
         telling.now += timedelta(minutes=every)
@@ -195,7 +195,7 @@ async def test_what_waits_about_a_run_whose_trail_was_edited_is_held_back_until_
 
 
 async def test_a_trail_that_was_written_anew_is_damaged_too(telling: Telling) -> None:
-    """Each of its links fits, but not the last one to what was written last."""
+    """Each of its links fits, but the last hash is not the one that was written last."""
     telling.put("edited", requirement=FINANCE.model_copy(update={"remind": (3_600,)}))
     assert await telling.told() == ["dana needed", "kim needed"]
     with telling.database.write() as connection:
@@ -485,7 +485,7 @@ async def test_whatever_one_column_says_others_are_told(
 
 
 def spoil(connection: Connection, table: Table, column: str | None, value: object, run: str) -> None:
-    """Write a value into one column of what is kept for kim about a run, or of the turn; None removes it."""
+    """Write a value into one column of kim's notice about a run, or of the turn; None removes it."""
     if column is None:
         connection.execute(delete(table))
         return

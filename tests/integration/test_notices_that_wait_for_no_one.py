@@ -1,4 +1,4 @@
-"""No message waits behind a service that does not answer: the notifier with the real channels."""
+"""A service that does not answer delays no other message: the notifier with the real channels."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One process at a time has the turn to send notices, whichever asks first and whatever the clock says."""
+"""Only one process at a time has the turn to send notices, in any order and with any clock."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from tests.support.postgres import PostgresServer
 
 
 def taken(database: Database, holder: str) -> bool:
-    """Return whether this process gets the turn, in a transaction of its own."""
+    """Return whether this process gets the turn, in a separate transaction."""
     with database.write() as connection:
         return take_turn(connection, lock_turn(connection), holder, time_here(connection)) is not None
 

@@ -38,7 +38,7 @@ RECEIPT = Receipt(summary="done")
 
 
 def at_once(count: int, act: Callable[[int], object]) -> list[object]:
-    """Let so many threads act at the same moment; return what each returned, or raised."""
+    """Let this many threads act at the same moment; return the result or the error of each."""
     barrier = Barrier(count)
 
     def one(number: int) -> object:

@@ -1,4 +1,4 @@
-"""A database that is away, says no, or comes back: one error in plain words, nothing by half, no password."""
+"""A database is unavailable, refuses, or comes back: one plain error, no partial write, no password."""
 
 import sqlite3
 import time

@@ -1,4 +1,4 @@
-"""The database itself refuses to change what is written, whoever asks by mistake."""
+"""The database itself refuses accidental changes of written rows."""
 
 import pytest
 from sqlalchemy import text

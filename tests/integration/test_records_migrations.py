@@ -29,7 +29,7 @@ def shape(connection: Connection) -> dict[str, Any]:
     inspector = inspect(connection)
 
     def plain(value: Any) -> Any:
-        """The condition of an index is an object of SQLAlchemy's, which says its text."""
+        """Return the text of an index's condition, which is an object of SQLAlchemy."""
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         return str(value) if isinstance(value, ClauseElement) else value

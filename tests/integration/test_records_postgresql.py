@@ -34,7 +34,7 @@ def keys(database: Database) -> list[str]:
     return [entry.key for entry in trail(database)]
 
 
-# ---- what the server's administrator may have set ---------------------------------------------------
+# ---- settings of the server's administrator ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_database_that_turns_read_only_takes_nothing_and_goes_on_by_itself(
 
 
 def write_until_refused(database: Database) -> list[str]:
-    """Write until the server has told its sessions of a change; return what it took until then."""
+    """Write until the server has notified its sessions of a change; return the number of earlier writes."""
     taken: list[str] = []
     for number in range(1000):
         try:
@@ -174,7 +174,7 @@ def write_until_refused(database: Database) -> list[str]:
 
 
 def write_until_taken(database: Database, key: str) -> None:
-    """Come again, as an activity does; the server tells its sessions of a change within a moment."""
+    """Retry like an activity; the server notifies its sessions of a change within a moment."""
     for _ in range(200):
         try:
             write_down(database, run_ref(), note(key))
@@ -253,7 +253,7 @@ def test_another_database_under_the_same_name_stops_all_until_a_person_starts_an
 
 @pytest.fixture
 def small_disk(postgres: PostgresServer) -> Iterator[str]:
-    """A database on a disk of its own of 14 megabytes."""
+    """A database on a separate disk of 14 megabytes."""
     if postgres.user is None:
         pytest.skip("only root can make a small disk")
     with small_file_system(14, owner=postgres.user) as folder:

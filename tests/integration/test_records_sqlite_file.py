@@ -43,7 +43,7 @@ def database(path: Path) -> Iterator[Database]:
 
 
 def keys_at(path: Path) -> set[str]:
-    """What lies at the path, as another program sees it."""
+    """The keys in the file at the path, as another program reads it."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return {key for (key,) in connection.execute("SELECT key FROM audit_entries")}
 

@@ -1,4 +1,4 @@
-"""Claims and stops at once, on both databases, by processes that are killed: no claim slips past a stop."""
+"""Concurrent claims and stops, on both databases, by processes that are killed: no claim misses a stop."""
 
 import os
 import signal
@@ -93,7 +93,7 @@ def test_no_claim_is_recorded_after_a_stop_until_its_release_whoever_is_killed(
 
 
 def _assert_that_the_auditor_agrees(database: Database) -> None:
-    """Each claim looked at the newest change, and what it looked at did not stop its tool."""
+    """Check that each claim read the newest change, and that its tool was not stopped."""
     with database.read() as connection:
         history = StopHistory(read_trail(connection, STOPS_TRAIL))
     for number in range(3):

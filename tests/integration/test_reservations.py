@@ -1,4 +1,4 @@
-"""What a step adds counts while it may act, and then in its window; on both databases."""
+"""The amount of a step counts while it may act, and then in its window; on both databases."""
 
 from datetime import timedelta
 

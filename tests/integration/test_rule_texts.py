@@ -1,4 +1,4 @@
-"""By which right: the records keep every list of people and policy that was judged by, and since when."""
+"""The records keep every list of people and policy that was used, with the time of its first use."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -151,7 +151,7 @@ def seal(database: Database, at: datetime) -> None:
 
 
 def put_in_force(database: Database, text: str, at: datetime, number: int) -> None:
-    """Write as somebody does who has every right on the database: with any date."""
+    """Write like an attacker with every right on the database: with any date."""
     with database.write() as connection:
         connection.execute(insert(rule_texts), {"hash": digest(text), "text": text})
         event = RulesInForce(what="people", hash=digest(text))
@@ -161,7 +161,7 @@ def put_in_force(database: Database, text: str, at: datetime, number: int) -> No
 
 
 def test_a_list_that_is_put_in_force_in_the_past_is_found(database: Database) -> None:
-    """Back to behind the entry before it, which was sealed long after."""
+    """It is dated after the previous entry, which was sealed long afterwards."""
     now = datetime.now(UTC).replace(microsecond=0)
     put_in_force(database, FIRST, now - timedelta(days=30), 1)
     seal(database, now)

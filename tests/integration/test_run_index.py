@@ -1,4 +1,4 @@
-"""The index of the inbox's lists loses no run, whatever fails while it is read."""
+"""The index of the inbox's lists loses no run if reading fails."""
 
 from pathlib import Path
 

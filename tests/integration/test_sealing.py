@@ -1,4 +1,4 @@
-"""Checkpoints: what a worker seals, by whom, and what becomes of them when records are put back."""
+"""Workers seal runs in checkpoints, which reveal records that were restored to an older state."""
 
 import asyncio
 import json

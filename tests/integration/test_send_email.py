@@ -42,7 +42,7 @@ MAIL = SendEmailArguments(
 
 
 class Postbox:
-    """The working side of a mail server: keeps what it accepts. Each test changes one reply of it."""
+    """The storage of a mail server: keeps accepted mails. Each test changes one of its replies."""
 
     def __init__(self) -> None:
         self.mails: list[Envelope] = []
@@ -174,7 +174,7 @@ class Killed(BaseException):
 
 
 async def kill_at(call: str, sending: SendEmail, *, behind: bool = False) -> None:
-    """Have a worker die at, or right behind, one call of the file system as it writes the mail."""
+    """Kill a worker at, or right after, one call of the file system as it writes the mail."""
     real = getattr(outbox, call)
 
     def die(*arguments: object) -> None:
@@ -214,7 +214,7 @@ async def test_a_mail_that_began_in_this_outbox_and_got_no_further_is_sent_by_th
 
 
 async def next_attempts(sending: SendEmail) -> None:
-    """Ask what became of the mail; as nothing did, begin anew."""
+    """Look the mail up; because it was not sent, begin again."""
     with pytest.raises(ToolUnavailable, match="begins anew"):
         await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
     await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
@@ -419,7 +419,7 @@ async def test_a_password_is_not_sent_unencrypted_to_another_machine():
     assert postbox.mails == []
 
 
-# What leaves is what was approved
+# Only the approved bytes are sent
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ async def test_a_server_that_is_not_there_is_tried_again_later():
 
 
 class Picky(Postbox):
-    """A server that replies to some recipients as it is told to, and takes all others."""
+    """A server with set replies to some recipients, which accepts all others."""
 
     def __init__(self, **replies: str) -> None:
         super().__init__()

@@ -238,7 +238,7 @@ async def test_what_is_no_page_of_the_list_rules_nothing_out(shop: Shop, page: A
     ]
     for path, entry, ask in looks_up:
         pages = iter([{"object": "list", "data": [entry], "has_more": True}, page])
-        shop.shows("GET", path, lambda _: page if is_first else next(pages))  # noqa: B023  asked at once
+        shop.shows("GET", path, lambda _: page if is_first else next(pages))  # noqa: B023  called immediately
         with pytest.raises(ToolUnavailable, match=r"cannot be used|not understood"):
             pytest.fail(str(await ask()))
 
@@ -395,7 +395,7 @@ async def test_a_payment_in_no_final_state_is_undone_later(shop: Shop, status: A
     assert shop.posts() == before
 
 
-# ---- what a status means ------------------------------------------------------------------------
+# ---- the meaning of a status --------------------------------------------------------------------
 
 REFUND_ENDS: Mapping[Any, type] = {"succeeded": Settled, "failed": Reversed, "canceled": Reversed}
 PAYMENT_ENDS: Mapping[Any, type] = {

@@ -1,6 +1,6 @@
 """The fault matrix of the payment tools: the right class each time, one request per attempt.
 
-The server that fails stands before localstripe, so that it is known whether the effect happened.
+The failing server is in front of localstripe, so that it is known whether the effect happened.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Whatever a tracker does: the right class, one request, bounded memory, and a message that helps."""
+"""Every fault of a tracker leads to the right class, one request, bounded memory, and a helpful message."""
 
 import base64
 import logging

@@ -84,7 +84,7 @@ async def test_what_is_not_listed_yet_is_not_ruled_out_by_the_tool(here: Desk) -
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_the_number_of_a_moved_ticket_names_no_ticket_of_its_first_project(vendor: str) -> None:
-    """Else the next step, 'comment on the ticket of step 1', writes on one of somebody else."""
+    """Otherwise the next step, 'comment on the ticket of step 1', writes on another person's ticket."""
     with desk(vendor) as here:
         for title in ("Somebody else's", "Another one's"):
             await here.create.act(here.ticket(title=title), title)
@@ -206,7 +206,7 @@ async def test_a_list_of_jira_that_brings_nothing_and_has_more_rules_nothing_out
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_list_that_jira_shows_to_a_stranger_rules_nothing_out(vendor: str) -> None:
-    """To a token that has expired it answers 200, and lists what everyone may see: nothing of ours."""
+    """To an expired token it answers 200, and lists only public tickets, none of ours."""
     with desk(vendor) as here:
         created = await here.create.act(here.ticket(), KEY)
         assert isinstance(here.vendor, JiraServer)
@@ -235,7 +235,7 @@ async def test_a_ticket_is_closed_only_if_the_answer_says_so(answer: Answer) -> 
 
 
 async def test_an_answer_without_our_marker_is_about_something_else() -> None:
-    """Else its undo would close a ticket, or delete a comment, of somebody else."""
+    """Otherwise its undo would close another person's ticket, or delete their comment."""
     other = {"number": 7, "id": 7, "title": "Refund of order 7", "body": "Another", "html_url": "https://x/7"}
     with FaultyServer(answer=lambda _request: Answer(201, other)) as server:
         tracker = GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"])

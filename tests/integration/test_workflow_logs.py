@@ -1,4 +1,4 @@
-"""A workflow's log lines come through our handler once, whatever is replayed."""
+"""A workflow's log lines pass through our handler once, despite replays."""
 
 import io
 import json

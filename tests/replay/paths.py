@@ -479,4 +479,4 @@ PREPARED: Mapping[Path, Callable[[Gate], object]] = {
     drafted_from_reads: planned_by,
     escalated_then_approved: _listed,
 }
-"""What a gate needs before its worker starts, to walk a path."""
+"""Prepares a gate for a path before its worker starts."""

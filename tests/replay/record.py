@@ -1,4 +1,4 @@
-"""Record the golden histories anew (`make histories`), on purpose, while no open run needs the old ones."""
+"""Record the golden histories again (`make histories`), on purpose, while no open run needs the old ones."""
 
 import asyncio
 import json

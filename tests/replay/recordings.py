@@ -1,6 +1,7 @@
 """The golden histories on disk: a compressed JSON document for each path; equal runs are equal bytes.
 
-Those in a subfolder are of an earlier release: its open runs have to go on, and they are never recorded anew.
+Those in a subfolder are of an earlier release, whose open runs have to continue; they are never recorded
+again.
 """
 
 import gzip

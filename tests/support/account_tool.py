@@ -1,6 +1,6 @@
 """A tool with every ability: it observes, undoes, returns fields for later steps, and fails on request.
 
-Like the notebook, its file is the world: what stands in it is what happened.
+As with the notebook, its file contains every effect that happened.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown, same_ob
 
 
 class Booked(BaseModel):
-    """What the receipt of a booking holds."""
+    """The details of the receipt of a booking."""
 
     number: int
     text: str
@@ -31,10 +31,10 @@ class BookingArguments(ToolArguments):
 class Account:
     """Books lines under their idempotency keys, and cancels them.
 
-    ``remembers`` decides what it knows after a crash, for acts and undos alike. ``failures`` and
+    ``remembers`` is whether it can look up effects after a crash, for acts and undos alike. ``failures`` and
     ``undo_failures`` are raised by the next acts and undos, in order, and ``fails_at`` has the failure of the
-    next act with that text; with ``acts_before_failing`` the effect happens first. ``balance`` is what it
-    observes, if set; ``blind`` is raised instead of observing it.
+    next act with that text; with ``acts_before_failing`` the effect happens first. ``balance`` is its
+    observation, if set; ``blind`` is raised instead of observing it.
     """
 
     def __init__(self, path: Path, *, name: str = "book", remembers: bool = False) -> None:

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-# Data that fits its schema may still be refused: a plan names a tool that is none, a run has no such plan.
+# Data that fits its schema may still be refused: a plan names an unknown tool, a run has no such plan.
 CHECKS = [
     not_a_server_error,
     content_type_conformance,
@@ -37,7 +37,7 @@ CHECKS = [
 
 @dataclass
 class Calls:
-    """What was called, and what came back."""
+    """The calls and their answers."""
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
@@ -56,14 +56,14 @@ def call_all(
     seeded: int = 1,
     at_once: int = 1,
 ) -> Calls:
-    """Call every operation with generated input, valid and not, and check each answer against the document.
+    """Call every operation with valid and invalid input, and check each answer against the document.
 
     Args:
         document: the OpenAPI document.
         client: a visitor who is signed in.
         examples: how many calls each operation gets, of either kind.
         ids: workflow ids that exist; every other valid call asks for one of them.
-        seeded: what the calls are generated from.
+        seeded: the seed of the generator.
         at_once: how many calls are made at the same time.
     """
     calls, known = Calls(), list(ids)
@@ -89,7 +89,7 @@ def call_all(
 
 
 def _operation(found: Any) -> Any:
-    """Return an operation of the document; an error if its schema is none."""
+    """Return an operation of the document; raise an error if its schema is invalid."""
     return found.ok()
 
 
@@ -123,11 +123,11 @@ def _check(case: schemathesis.Case[Any], client: httpx.Client, calls: Calls) -> 
     try:
         answered = client.request(**sent)
     except (httpx.InvalidURL, httpx.LocalProtocolError, UnicodeError, ValueError):
-        return  # nothing that can be sent
+        return  # it cannot be sent
     calls.answers[case.operation.label, answered.status_code] += 1
     try:
         case.validate_response(Response.from_httpx(answered, verify=False), checks=CHECKS)
-    except BaseException as error:  # a group of failures is no Exception
+    except BaseException as error:  # a group of failures is not an Exception
         if isinstance(error, KeyboardInterrupt):
             raise
         words = " | ".join(str(one) for one in getattr(error, "exceptions", (error,)))

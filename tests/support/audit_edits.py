@@ -1,8 +1,8 @@
 """Everything that an attacker with the database or a bundle might do to a trail; all must be found.
 
-That somebody knows all of our code and has every right on the database: takes the triggers off, computes
-hashes anew and keeps the rows beside the trail in step. What they have not is a private key, hence they can
-append what is sealed later (docs/security-model.md), and change nothing that is sealed.
+The attacker knows all of our code and has every right on the database: they drop the triggers, recompute
+hashes and adapt the rows of the other tables. They have no private key, so they can append entries that are
+sealed later (docs/security-model.md), but change nothing that is sealed.
 """
 
 import copy
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 def take_the_guards_off(connection: Connection) -> None:
-    """Drop every trigger and every foreign key's check, as an administrator can."""
+    """Drop every trigger and every check of a foreign key, as an administrator can."""
     if connection.dialect.name == "sqlite":
         names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
         for name in names:
@@ -74,7 +74,7 @@ def put(connection: Connection, row: Row, **changes: Any) -> None:
 
 
 def write_anew(connection: Connection, run: str, rows: list[Row]) -> None:
-    """Store this as the whole trail of a run: numbered, linked and hashed as if it had always been so."""
+    """Store this as the whole trail of a run: numbered, linked and hashed like an original."""
     connection.execute(delete(audit_entries).where(audit_entries.c.workflow_id == run))
     previous = FIRST_HASH
     for number, row in enumerate(rows, start=1):
@@ -129,7 +129,7 @@ def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:
             yield value, name
 
 
-# ---- clumsy -------------------------------------------------------------------------------------
+# ---- inconsistent -------------------------------------------------------------------------------
 
 
 def flip(connection: Connection, chance: Random) -> str:
@@ -157,7 +157,7 @@ def move_in_time(connection: Connection, chance: Random) -> str:
 
 
 def drop(connection: Connection, chance: Random) -> str:
-    """Delete an entry, the row of the run left alone or not."""
+    """Delete an entry, with or without a change of the run's row."""
     run, rows = some_run(connection, chance)
     row = chance.choice(rows)
     connection.execute(
@@ -202,11 +202,11 @@ def move_over(connection: Connection, chance: Random) -> str:
     return "an entry moved to another run"
 
 
-# ---- cunning: everything fits, but for the seals --------------------------------------------------
+# ---- consistent except for the seals ----------------------------------------------------------------
 
 
 def rehash(connection: Connection, chance: Random) -> str:
-    """Change an event and compute all that follows anew."""
+    """Change an event and recompute all later hashes."""
     run, rows = some_run(connection, chance)
     row = chance.choice(rows)
     row["event"] = other_event(row["event"], chance)
@@ -238,7 +238,7 @@ def turn_round(connection: Connection, chance: Random) -> str:
 
 
 def forge_approval(connection: Connection, chance: Random) -> str:
-    """Put in an approval by somebody else, modelled on one that is there or on any entry."""
+    """Insert an approval by another person, modelled on an existing one or on any entry."""
     run, rows = some_run(connection, chance)
     models = [row for row in rows if row["kind"] == "decided"] or rows
     forged = copy.deepcopy(chance.choice(models))
@@ -260,7 +260,7 @@ def cut_tail(connection: Connection, chance: Random) -> str:
 
 
 def forget_run(connection: Connection, chance: Random) -> str:
-    """Delete a whole run, with everything that speaks of it or not."""
+    """Delete a whole run, with or without all references to it."""
     run, _ = some_run(connection, chance)
     tables = [effects, tokens, audit_entries]
     if chance.random() < 0.5:
@@ -270,7 +270,7 @@ def forget_run(connection: Connection, chance: Random) -> str:
     return "a whole run deleted"
 
 
-# ---- beside the trail ---------------------------------------------------------------------------
+# ---- other tables -------------------------------------------------------------------------------
 
 
 def change_ledger(connection: Connection, chance: Random) -> str:
@@ -366,7 +366,7 @@ def put_back(connection: Connection, chance: Random) -> str:
 
 
 def put_garbage(connection: Connection, chance: Random) -> str:
-    """Put into any column what never belongs there; SQLite takes everything, PostgreSQL other texts alone."""
+    """Put an invalid value into any column; SQLite takes any value, PostgreSQL only other texts."""
     table = chance.choice((audit_entries, runs, effects, tokens, checkpoints, seals))
     column = chance.choice([one for one in table.c if one.name not in ("holder", "receipt")])
     row = chance.choice(connection.execute(select(*table.primary_key.columns)).all())
@@ -386,7 +386,7 @@ def put_garbage(connection: Connection, chance: Random) -> str:
 
 
 def unbegin(connection: Connection, chance: Random) -> str:
-    """Call an effect whose end is unknown a mere try, so that it happens once more."""
+    """Record an effect with an unknown end as released, so that it happens once more."""
     keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
     key = chance.choice(keys)
     connection.execute(update(effects).where(effects.c.idempotency_key == key).values(state="released"))
@@ -394,7 +394,7 @@ def unbegin(connection: Connection, chance: Random) -> str:
 
 
 def burn_token(connection: Connection, chance: Random) -> str:
-    """Let somebody's signature count as used."""
+    """Record a person's signature as used."""
     run, rows = some_run(connection, chance)
     key = chance.choice(rows)["key"]
     connection.execute(insert(tokens), {"token_id": "K:forged-id", "workflow_id": run, "arrival_key": key})
@@ -408,7 +408,7 @@ def new_owner(connection: Connection, chance: Random) -> str:
 
 
 def burn_id(connection: Connection, chance: Random) -> str:
-    """Take an id that nobody has used yet."""
+    """Record an unused id as used."""
     run, _ = some_run(connection, chance)
     row = dict(connection.execute(select(runs).where(runs.c.workflow_id == run)).one()._asdict())
     empty = {"workflow_id": "burnt", "entry_count": 0, "sealed_count": 0, "head_hash": FIRST_HASH}
@@ -453,7 +453,7 @@ def change_rules_trail(connection: Connection, chance: Random) -> str:
 
 
 def put_in_force_in_the_past(connection: Connection, chance: Random) -> str:
-    """Let a list of one's own making have been in force at a time that is over: nothing sealed is touched."""
+    """Record a forged list as in force in the past, without a change of sealed entries."""
     rows = trail_of(connection, RULES_TRAIL)
     forged = f'[[person]]\nname = "mallory{chance.randrange(1000)}"\n'
     digest = hashlib.sha256(forged.encode()).hexdigest()
@@ -467,7 +467,7 @@ def put_in_force_in_the_past(connection: Connection, chance: Random) -> str:
 
 
 def leave_out_lists(connection: Connection, chance: Random) -> str:
-    """Let the steps, or all entries, of a run know of no list of people; half of the time unsealed too."""
+    """Remove the list of people from the steps, or all entries, of a run; half of the time also its seals."""
     run, rows = some_run(connection, chance)
     named = [row for row in rows if '"people":"' in row["event"] and '"people":""' not in row["event"]]
     kinds = chance.choice((("claimed",), ("claimed", "decided")))
@@ -523,12 +523,12 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
         case 3:
             entries.insert(chance.randrange(len(entries) + 1), copy.deepcopy(chance.choice(entries)))
             return "an entry put in twice"
-        case 4 | 5:  # an event, with all hashes computed anew
+        case 4 | 5:  # an event, with all hashes recomputed
             entry = chance.choice(entries)
             entry["written"] = other_event(entry["written"], chance)
             _rehash(bundle)
             return f"entry {entry['number']} and its tail rehashed"
-        case 6:  # a tail cut off, with the checkpoints that speak of it
+        case 6:  # a tail cut off, with the checkpoints that seal it
             keep = chance.randrange(1, len(entries))
             del entries[keep:]
             bundle["checkpoints"] = [one for one in bundle["checkpoints"] if one["entry"] <= keep]
@@ -554,7 +554,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
                 match chance.randrange(4):
                     case 0:
                         texts.remove(text)
-                    case 1:  # what it is, only the entries say that name it
+                    case 1:  # only the entries that name a text show its kind
                         text["what"] = "policy"
                     case 2:
                         text["text"] = _forged(text["text"])
@@ -564,7 +564,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
                 digest = hashlib.sha256(b"name = 'eve'").hexdigest()
                 texts.append({"hash": digest, "text": "name = 'eve'"})
             return "the texts that it was judged by"
-        case 11:  # which list of people it was left out, with all hashes computed anew
+        case 11:  # the list of people left out, with all hashes recomputed
             for entry in entries:
                 event = json.loads(entry["written"])
                 if "people" in event:

@@ -20,7 +20,7 @@ ORIGIN = "https://plangate.example.org"
 RP_ID = "plangate.example.org"
 PRESENT, VERIFIED, BACKUP_ELIGIBLE, BACKED_UP = 0x01, 0x04, 0x08, 0x10
 FLAGS = PRESENT | VERIFIED | BACKUP_ELIGIBLE | BACKED_UP
-"""Of a synced passkey, as phones have them."""
+"""The flags of a synced passkey, as on phones."""
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
 _N = ec.SECP256R1()
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -58,7 +58,7 @@ class Passkey:
         counter: int = 0,
         **client: Any,
     ) -> Assertion:
-        """Sign a challenge; the rest is what browser and authenticator say of the ceremony."""
+        """Sign a challenge; the other arguments are the statements of browser and authenticator."""
         said = {
             "type": kind, "challenge": encoded(challenge), "origin": origin, "crossOrigin": False, **client
         }  # fmt: skip
@@ -87,7 +87,7 @@ class Passkey:
 
 @cache
 def passkey(name: str, algorithm: str = "ES256") -> Passkey:
-    """Return the passkey of that name, always the same but for RSA, whose keys are slow to make."""
+    """Return the passkey of that name; always the same one, except with RSA, whose keys are slow to make."""
     credential = hashlib.sha256(f"{name} {algorithm}".encode()).digest()[:16]
     match algorithm:
         case "ES256":

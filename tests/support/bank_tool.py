@@ -1,6 +1,6 @@
 """A bank that accepts transfers immediately, and later reports how they ended, by its file.
 
-The file is the bank: a transfer is a line of it, and so is the end that the bank gives it.
+The file stands for the bank: each transfer is a line, and so is its end.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ class TransferArguments(ToolArguments):
 
 
 class Bank:
-    """Transfers money, and says how a transfer ended.
+    """Transfers money, and looks up how a transfer ended.
 
-    ``closed`` is a file; while it is there, the bank answers no question about an end. ``asked`` is a file
-    with a line for each such question.
+    ``closed`` is a file; while it exists, the bank answers no look-up. ``asked`` is a file with a line for
+    each look-up.
     """
 
     settles_within = timedelta(days=10)
@@ -88,7 +88,7 @@ class Bank:
         self._write(how, to, said)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """What the bank did: transfers and recalls with their keys, and how transfers ended."""
+        """The bank's rows: transfers and recalls with their keys, and how transfers ended."""
         if self.path.exists():
             yield from (tuple(row.split("\t")) for row in self.path.read_text().splitlines())
 

@@ -30,7 +30,7 @@ async def launched_browser() -> AsyncIterator[Browser]:
 
 
 async def add_authenticator(page: Page) -> None:
-    """Give a page an authenticator of its own, whose person is always there and verified."""
+    """Give a page a separate authenticator, whose person is always present and verified."""
     session = await page.context.new_cdp_session(page)
     await session.send("WebAuthn.enable")
     options = {

@@ -72,7 +72,7 @@ def after(state: RunState, *events: Event) -> RunState:
 
 
 def state_after(*events: Event, run: str = RUN) -> RunState:
-    """Return the state of a run that was requested, and to which these happened."""
+    """Return the state of a run after its request and these events."""
     return fold(run, (requested(), *events))
 
 

@@ -72,7 +72,7 @@ def moment_by(chance: random.Random, zone: str) -> datetime:
 
 
 def difference(seed: int) -> str | None:
-    """Return where a calendar by chance differs from its naive reading; None if nowhere."""
+    """Return where a random calendar differs from the naive model; None if nowhere."""
     chance = random.Random(seed)
     zone = chance.choice(ZONES)
     at = moment_by(chance, zone)

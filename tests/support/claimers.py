@@ -22,7 +22,7 @@ def claim_for_ever(number: int, url: str) -> None:
             with database.write() as connection:
                 opened = open_trail(connection, run_ref(f"plan-{number}"))
                 if seen.look(connection).of(tool) is None:
-                    # Which tool it was stands where the auditor of this test finds it.
+                    # The name of the tool is where the auditor of this test finds it.
                     event = Claimed(
                         step=1, idempotency_key=tool, fingerprint="f" * 64, attempt=1, stops=seen.number
                     )

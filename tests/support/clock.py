@@ -1,4 +1,4 @@
-"""The clocks of a test: the server's time set ahead for activities, and the short waits that stay real."""
+"""The clocks of a test: set the server's time ahead for activities, and wait briefly in real time."""
 
 import asyncio
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from plangate.temporal.connection import DATA_CONVERTER
 
 
 class Network:
-    """Carries bytes both ways while it is whole; what is sent while it is cut arrives afterwards."""
+    """Carries bytes both ways until it is cut; bytes sent during the cut arrive afterwards."""
 
     def __init__(self, target: str) -> None:
         self._host, _, self._port = target.rpartition(":")

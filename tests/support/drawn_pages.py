@@ -1,4 +1,4 @@
-"""Render pages of the inbox without a server, and find in them what a browser would."""
+"""Render pages of the inbox without a server, and find elements in them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ _EMPTY = frozenset({"meta", "link", "input", "br", "wbr", "img", "hr"})
 def drawn(
     template: str, *, language: str = "en", path: str = "/", person: str = "dana", **values: Any
 ) -> str:
-    """Return a page as HTML, as a person sees it who signed in by this name."""
+    """Return a page as HTML, for a person who signed in by this name."""
     scope = {
         "type": "http",
         "path": path,
@@ -47,7 +47,7 @@ def drawn_run(status: Status, beside: Beside = ALONE, *, language: str = "en", *
 
 
 class Element:
-    """One element, with what stands in it."""
+    """One element with its content."""
 
     def __init__(self, tag: str, attributes: dict[str, str | None]) -> None:
         self.tag = tag
@@ -102,7 +102,7 @@ class _Reader(HTMLParser):
 
 
 def read_html(html: str) -> Element:
-    """Return what a browser makes of a page; every element has to be closed."""
+    """Return the elements of a page; every element has to be closed."""
     reader = _Reader()
     reader.feed(html)
     reader.close()

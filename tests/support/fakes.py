@@ -13,7 +13,7 @@ from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclar
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 
 AUDIENCE = Audience(installation="5e" * 16, namespace="default")
-"""Where the plans of tests without records count."""
+"""The audience of plans in tests without records."""
 
 
 class NoteArguments(ToolArguments):
@@ -23,10 +23,10 @@ class NoteArguments(ToolArguments):
 
 
 class Notebook:
-    """A tool that appends a line to a file for each effect: what stands in the file is what happened.
+    """A tool that appends a line to a file for each effect, so the file contains every effect.
 
-    ``remembers`` decides what it knows after a crash; ``failures`` are raised by the next acts, in order, and
-    ``writes_before_failing`` lets the effect happen first.
+    ``remembers`` is whether it can look up effects after a crash; ``failures`` are raised by the next acts,
+    in order, and ``writes_before_failing`` lets the effect happen first.
     """
 
     def __init__(self, name: str, path: Path, *, remembers: bool = False) -> None:

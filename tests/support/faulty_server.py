@@ -1,9 +1,9 @@
 """A local HTTP server with the faults of a network: the fault matrix of the tools that call a vendor.
 
 It stands before a real upstream (``upstream="http://127.0.0.1:8420"``) or alone (``answer``, a function).
-Each request is recorded and counted; a `Fault` that was planned for it is what the client sees instead of
-the answer. A fault comes *before* the effect (the upstream never gets the request) or *after* it
-(``after_effect=True``: the upstream has answered, and the client does not learn how).
+Each request is recorded and counted; the client gets a `Fault` that was planned for it instead of the answer.
+A fault comes *before* the effect (the upstream never gets the request) or *after* it (``after_effect=True``:
+the upstream has answered, and the client does not learn how).
 
     with FaultyServer(upstream=url) as server:
         server.plan(Cut(after_effect=True), method="POST", path="/v1/refunds")
@@ -38,7 +38,7 @@ _OF_THE_CONNECTION: Final = frozenset(
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came: ``path`` without the query, names of headers in lower case."""
+    """A received request: ``path`` without the query, names of headers in lower case."""
 
     method: str
     path: str
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answers; a body that is no text or bytes is sent as JSON."""
+    """A server's answer; a body that is neither text nor bytes is sent as JSON."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What goes wrong; ``after_effect``: the upstream did its part before."""
+    """A fault; ``after_effect``: it comes after the upstream has answered."""
 
     after_effect: bool = False
 
@@ -86,7 +86,7 @@ class Says(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Slow(Fault):
-    """The answer comes after ``seconds``, or when the server stops, then not at all."""
+    """The answer comes after ``seconds``; if the server stops before, not at all."""
 
     seconds: float = 60.0
 
@@ -128,7 +128,7 @@ def too_many(retry_after: str = "7", body: Any = None) -> Says:
 
 
 def garbage(*, after_effect: bool = False) -> Says:
-    """Return a 200 whose body is no JSON."""
+    """Return a 200 whose body is not JSON."""
     answer = Answer(200, "<html>It works!</html>", {"Content-Type": "text/html"})
     return Says(answer=answer, after_effect=after_effect)
 
@@ -143,7 +143,7 @@ class _Planned:
     fault: Fault
     method: str | None
     path: str | None
-    left: int | None  # how many times; None for ever
+    left: int | None  # how many times; None for no limit
 
     def fits(self, request: Request) -> bool:
         if self.left == 0 or (self.method is not None and request.method != self.method):
@@ -169,7 +169,7 @@ class FaultyServer:
         self._watch = watch
         self._answer = answer or (lambda _: Answer())
         self._lock = threading.Lock()
-        self._life = threading.RLock()  # a server that dies is gone before it can start again
+        self._life = threading.RLock()  # wait until a server that died has ended
         self._planned: list[_Planned] = []
         self._effects: list[Request] = []
         self._sockets: set[socket.socket] = set()
@@ -200,7 +200,7 @@ class FaultyServer:
         self.stop()
 
     def start(self) -> None:
-        """Listen, on the port of the time before."""
+        """Listen, on the previous port."""
         with self._life:
             if self._server is not None:
                 return
@@ -226,12 +226,12 @@ class FaultyServer:
                     _reset(one)
             server.server_close()
 
-    # ---- what goes wrong ------------------------------------------------------------------------
+    # ---- faults ---------------------------------------------------------------------------------
 
     def plan(
         self, fault: Fault, *, method: str | None = None, path: str | None = None, times: int | None = 1
     ) -> None:
-        """Let ``fault`` meet the next requests of this method whose path begins so; ``times=None``: all."""
+        """Plan ``fault`` for the next requests with this method and path prefix; ``times=None``: for all."""
         with self._lock:
             self._planned.append(_Planned(fault, method, path, times))
 
@@ -240,7 +240,7 @@ class FaultyServer:
         with self._lock:
             self._planned.clear()
 
-    # ---- what happened --------------------------------------------------------------------------
+    # ---- requests -------------------------------------------------------------------------------
 
     def count(self, method: str | None = None, path: str | None = None) -> int:
         """Return how many requests of this method and path came, answered or not."""
@@ -257,7 +257,7 @@ class FaultyServer:
             return sum(_is(one, method, path) for one in self._effects)
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Reset the counts."""
         with self._lock:
             self.requests.clear()
             self._effects.clear()

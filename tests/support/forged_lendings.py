@@ -1,8 +1,8 @@
 """Forged passkey tokens of orders to lend: each is sent to a worker, and recorded as accepted.
 
-Mallory wants Dana's role finance. They have a passkey of their own, what Dana signed for something else, and
+Mallory wants Dana's role finance. They have their own passkey, Dana's signatures for other purposes, and
 write access to the database. The ceremonies of `tests.support.forged_proofs` are tried on the claims of a
-loan, and what such claims can say otherwise than the order is tried besides.
+loan, and so are claims that differ from the order.
 """
 
 from collections import Counter
@@ -66,7 +66,7 @@ UNTIL = ARRIVED + timedelta(days=14)
 
 
 class LendCase(Case):
-    """What Dana could sign: that Mallory decides for her as finance."""
+    """A loan that Dana could sign: Mallory decides for her as finance."""
 
     def order(self) -> DelegationOrder:
         return DelegationOrder(
@@ -84,7 +84,7 @@ class LendCase(Case):
         return DelegationClaims.model_validate({**made.model_dump(), **changes})
 
     def decision_token(self) -> str:
-        """Return what Dana signed for a plan: a decision, by the same passkey, at the same page."""
+        """Return Dana's signed decision on a plan, by the same passkey, on the same page."""
         return self.dana.token(Case.claims(self))
 
 
@@ -120,7 +120,7 @@ def of_another_action(case: LendCase) -> Forgery:
 
 
 def in_anothers_name(case: LendCase) -> Forgery:
-    """What Mallory signed in their own name is sent in Dana's."""
+    """An order that Mallory signed in their own name is sent in Dana's."""
     return _of(case, MALLORY.token(case.claims(by="mallory")), public=MALLORY.public)
 
 
@@ -136,7 +136,7 @@ def in_a_list(case: LendCase) -> Forgery:
 
 
 def of_another_installation(case: LendCase) -> Forgery:
-    """Dana lent it there; namespaces of one installation share one list of people."""
+    """Dana signed the loan for another installation; all namespaces of one share a list of people."""
     others = [f"{'ab' * 16}/default", "", f"/{case.run.audience}", f"{case.run.audience.installation[:-1]}/x"]
     return _of(case, case.token(case.claims(aud=case.chance.choice(others))))
 
@@ -234,7 +234,7 @@ class Admission:
         return Verdict(accepted=answer.accepted, reason=answer.reason)
 
     async def judge(self, chance: Random, count: int) -> Found:
-        """Send so many; a worker refuses each, and says why. What Dana signs is accepted, but once."""
+        """Send this many; a worker refuses each, with the reason. Dana's own order is accepted once."""
         found = Found()
         for case, attack, forgery in _forgeries(chance, _audience(self._database), count):
             found.kinds[attack.__name__] += 1
@@ -253,7 +253,7 @@ class Admission:
 
 
 def examine(database: Database, chance: Random, count: int) -> Found:
-    """Write so many onto the trail as accepted; the auditor names each, and no list of people counts it."""
+    """Write this many onto the trail as accepted; the auditor names each, and no list of people counts it."""
     found, expected = Found(), dict[int, str]()
     _put_in_force(database)
     with database.write() as connection:
@@ -313,7 +313,7 @@ def _decided(case: LendCase, forgery: Forgery, key: str) -> DelegationDecided:
 
 
 def counted_again(chance: Random, installation: str) -> list[str]:
-    """Return where a loan counts once more that Dana took back: the attacker writes it down again."""
+    """Return where a loan counts again that Dana took back and the attacker wrote down again."""
     audience = Audience(installation=installation, namespace="default")
     case = LendCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
     lent = _decided(case, _of(case, case.token(case.claims())), "lent")
@@ -337,7 +337,7 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
     """Return where a forged entry counts: in the list of a worker, or in one that a bundle has."""
     counts = _counting((event,), installation)
     if kind == of_another_installation.__name__ and counts == ["a bundle"]:
-        counts = []  # a list does not say where it belongs; that of a run is compared with the run
+        counts = []  # a list does not name its installation; the list of a run is compared with the run
     kept = with_lent(PEOPLE, _trail_of((event,)), ARRIVED)
     named = [str(one) for one in wrong_lent("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
     in_bundles = not any("is recorded as signed, but" in one for one in named)

@@ -1,8 +1,8 @@
 """Forged proofs of decisions: passkeys, logins, enrolled keys and lent roles, each with the expected message.
 
-Each attack takes a run that waits for a decision of Dana's. The attacker has a key and a passkey of their
-own, which the list of people knows as Mallory's; what Dana signed for something else; and write access to the
-database, but no key of Dana's, of the web server's or of Carol's, who enrolls.
+Each attack takes a run that waits for a decision by Dana. The attacker has a key and a passkey, which the
+list of people has as Mallory's; Dana's signatures for other purposes; and write access to the database, but
+no key of Dana, of the web server or of Carol, who enrolls.
 """
 
 import hashlib
@@ -81,7 +81,7 @@ PEOPLE = people_in_force(LISTED, WEB, ())
 
 @dataclass
 class Case:
-    """One run to attack, with what chance has chosen for it."""
+    """One run to attack, with its random choices."""
 
     chance: Random
     run: ProofRun
@@ -120,13 +120,13 @@ class Forgery:
     """A forged decision, and how it would be recorded as accepted.
 
     Attributes:
-        decision: as it is sent.
+        decision: the decision to send.
         said: one of these words is in the refusal, and in the finding.
         public: the key that the record names.
-        by: who is recorded as the approver.
-        raw: what else is in the message that is sent.
-        standings: of the recorded approver, if other than those by the list.
-        assurance: that is recorded.
+        by: the recorded approver.
+        raw: further fields of the message.
+        standings: the standings of the recorded approver, if they differ from the list.
+        assurance: the recorded assurance.
         statements: the changes of keys that the attacker adds to the list.
         is_replay: whether the decision is recorded twice.
         batch: how many approvals the record says that the same touch signed.
@@ -178,7 +178,7 @@ _MALFORMED = (
 
 
 def _read(token: str) -> tuple[dict[str, Any], str | None]:
-    """Return the claims and the origin that a token names, or what an attacker makes up."""
+    """Return the claims and the origin of a token, or invented ones."""
     made_up: dict[str, Any] = {"iat": int(ARRIVED.timestamp()), "jti": "made-up-0001"}
     claims: dict[str, Any]
     try:
@@ -274,7 +274,7 @@ def other_passkey(case: Case) -> Forgery:
 
 
 def another_persons_decision(case: Case) -> Forgery:
-    """What Dana signed is sent in the name of another person, or the other way round."""
+    """Dana's signed decision is sent in the name of another person, or the other way round."""
     if case.chance.random() < 0.5:
         token = case.token(case.claims())
         return _forged(case, token, *_MISMATCHES, "in the name of dana", changes={"by": "erik"}, by="erik")
@@ -314,7 +314,7 @@ def other_algorithm(case: Case) -> Forgery:
     return _forged(case, passkey_token(claims, other), *_MISMATCHES)
 
 
-# ---- what was signed ------------------------------------------------------------------------------
+# ---- the signed content ---------------------------------------------------------------------------
 
 
 def other_run(case: Case) -> Forgery:
@@ -346,7 +346,7 @@ def other_comment(case: Case) -> Forgery:
 
 
 def other_new_plan(case: Case) -> Forgery:
-    """For an edit: what Dana signed for one plan brings another. For the rest: it has one that none has."""
+    """An edit has another new plan than Dana signed; any other decision has a new plan."""
     other = hashlib.sha256(case.chance.randbytes(8)).hexdigest()
     return _forged(case, case.token(case.claims(new_plan_sha256=other)), "for another new plan")
 
@@ -387,7 +387,7 @@ _NOT_SIGNED_THEN = ("was not valid when dana signed",)
 
 
 def another_statement(case: Case) -> Forgery:
-    """What the key signed or the server attested is no decision."""
+    """The key signed, or the server attested, something other than a decision."""
     made = enrolment_claims(
         KeyAction.CONFIRM,
         "dana",
@@ -409,13 +409,13 @@ def replay(case: Case) -> Forgery:
 
 
 def _others(case: Case, count: int) -> list[Claims]:
-    """Return what Dana approves besides by the same touch: plans of other runs."""
+    """Return the other approvals of the same touch: plans of other runs."""
     plans = [hashlib.sha256(f"{number}".encode()).hexdigest() for number in range(count)]
     return [case.claims(workflow_id=f"other-{plan[:8]}", fingerprint=plan) for plan in plans]
 
 
 def _listed(case: Case, claims: Claims, digests: Sequence[object]) -> str:
-    """Return a token with this list, which Dana's passkey has signed as it stands."""
+    """Return a token with exactly this list, signed by Dana's passkey."""
     raw = json.dumps(digests, separators=(",", ":")).encode()
     head, body, tail = passkey_token(claims, case.dana.answer(hashlib.sha256(raw).digest())).split(".")
     return f"{head}.{body}.{encoded(raw)}.{tail}"
@@ -439,7 +439,7 @@ def batch_of_another_length(case: Case) -> Forgery:
 
 
 def batch_without_this_one(case: Case) -> Forgery:
-    """What Dana signed for other plans stands beside claims for this one."""
+    """Dana's signature for other plans is combined with claims for this one."""
     others = sorted(map(_digest, _others(case, case.chance.randint(2, 10))))
     return _forged(case, _listed(case, case.claims(), others), "without this one")
 
@@ -528,7 +528,7 @@ _JUNK = (
 
 
 def one_character(case: Case) -> Forgery:
-    """One character of what is signed is changed; the credential id is not signed, and names nothing."""
+    """One character of the signed content is changed; the credential id is not part of it."""
     token = case.token(case.claims())
     at = case.chance.randrange(len(token))
     other = case.chance.choice([one for one in "ABab01-_.=+/ \u0430" if one != token[at]])
@@ -555,7 +555,7 @@ def cut_short(case: Case) -> Forgery:
 
 
 def other_spelling(case: Case) -> Forgery:
-    """The same, spelled otherwise: padding, blanks, JSON with blanks or doubled names."""
+    """The same token in another spelling: padding, blanks, JSON with blanks or doubled names."""
     token = case.token(case.claims())
     head, body, tail = token.split(".")
     said = decoded(body)
@@ -615,7 +615,7 @@ def junk_in_the_claims(case: Case) -> Forgery:
 
 
 def malformed_authenticator_data(case: Case) -> Forgery:
-    """Signed by the passkey, but with data that is too short, or with CBOR that is none."""
+    """Signed by the passkey, but with data that is too short, or with invalid CBOR."""
     client = json.dumps(
         {
             "type": "webauthn.get",
@@ -697,7 +697,7 @@ def login_by_another_algorithm(case: Case) -> Forgery:
 
 
 def raw_assurance(case: Case) -> Forgery:
-    """The message says of itself that it is proven."""
+    """The message claims to be proven."""
     name = case.chance.choice(["assurance", "approver", "key_id", "public_key", "verified", "origin"])
     said = ("unknown field", "at least a login", "has no signature", "takes signed", "not permitted", name)
     one = case.run.decision()
@@ -716,7 +716,7 @@ def login_as_signature(case: Case) -> Forgery:
 
 
 def signature_as_login(case: Case) -> Forgery:
-    """What an attacker signs with a key of their own is recorded as a login."""
+    """A signature with the attacker's key is recorded as a login."""
     own = case.chance.choice([MALLORYS, STRANGER])
     token = write_token(case.claims().model_dump(mode="json"), own, "plangate-decision+jwt")
     return _forged(case, token, *_MISMATCHES, "its proof is only", public=public_of(own))
@@ -883,6 +883,6 @@ OF_LISTS: tuple[Attack, ...] = (
     batch_of_another_length, batch_without_this_one, batch_with_one_twice, batch_out_of_order, batch_of_junk,
     batch_that_grew, batch_as_one, batch_of_another_person,
 )  # fmt: skip
-"""Of approvals of plans that may be approved together with others."""
+"""The forgeries of approvals of plans that may be approved together with others."""
 OF_BATCHES: tuple[Attack, ...] = (batch_not_allowed, batch_recorded_with_others)
 EVERY = (*OF_PASSKEYS, *OF_LISTS, *OF_BATCHES, *OF_LOGINS, *OF_BOTH, *OF_RESOLUTIONS, *OF_KEYS, *OF_ROLES)

@@ -1,6 +1,6 @@
 """Write a complete run by hand like a worker, as an attacker with write access to the database could.
 
-A worker seals it afterwards, as it does whatever stands there.
+A worker seals it afterwards, like all entries.
 """
 
 from datetime import datetime, timedelta

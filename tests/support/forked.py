@@ -1,8 +1,8 @@
 """The programs of this project, forked from a process that has already imported their modules.
 
 Python takes more than a second of CPU to import what a command or a worker needs, and the suite starts some
-hundred. All else is as for `python worker.py`: a process of its own with its own environment, folder and
-files, in which the program runs from its first line. Whoever tests a start, or what it imports, starts the
+hundred. Everything else is the same as for `python worker.py`: a separate process with its own environment,
+folder and files, in which the program runs from its first line. A test of a start, or of imports, starts the
 program itself.
 """
 
@@ -47,7 +47,7 @@ _LAST_FILE = 1024
 
 
 class Forked:
-    """What the tests use of `subprocess.Popen`, for such a process."""
+    """The part of `subprocess.Popen` that the tests use, for such a process."""
 
     def __init__(self, pid: int, ended: socket.socket) -> None:
         self.pid = pid
@@ -126,7 +126,7 @@ def _template() -> socket.socket:
 
 
 def serve(file: int) -> None:
-    """Fork a program for each order, and tell its process id and how it ended, until nobody can order."""
+    """Fork a program for each order, and report its process id and exit code, until the orders end."""
     for name in (*_LOADED, *(f"{commands.__name__}.{one.name}" for one in iter_modules(commands.__path__))):
         import_module(name)
     gc.collect()
@@ -164,7 +164,7 @@ def _tell_ends(running: dict[int, socket.socket]) -> None:
 
 
 def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
-    """Be the program of this order, in a process that was just forked."""
+    """Run the program of this order, in a process that was just forked."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -189,7 +189,7 @@ def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001  as Python does where nobody catches it
+    except BaseException:  # noqa: BLE001  as Python does with an uncaught error
         traceback.print_exc()
     finally:
         sys.stdout.flush()

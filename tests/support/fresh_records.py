@@ -10,7 +10,7 @@ from plangate.records.database import Database
 
 
 def fresh_records(path: Path) -> Database:
-    """Open the records of this file; one that is not there is made, with tables and an id of its own."""
+    """Open the records in this file; a missing file is created, with tables and its own id."""
     make_private_folder(path.parent)
     if create_private_file(path):
         content, installation = _migrated()

@@ -81,7 +81,7 @@ class Gate:
 
     @asynccontextmanager
     async def foreign_worker(self, workflow: type) -> AsyncIterator[str]:
-        """Run a foreign worker with this workflow for the block; yield its task queue."""
+        """Run a separate worker with this workflow for the block; yield its task queue."""
         queue = f"foreign-{uuid4().hex[:8]}"
         async with Worker(
             self.client, task_queue=queue, workflows=[workflow], workflow_runner=UnsandboxedWorkflowRunner()
@@ -128,7 +128,7 @@ class Gate:
         )
 
     def recorded(self, workflow_id: str) -> Status | None:
-        """Return where the run stands by the records alone."""
+        """Return the status of the run by the records alone."""
         return status_on_record(self.database, workflow_id)
 
     async def decide(
@@ -152,7 +152,7 @@ class Gate:
             return await self.api.wait(workflow_id)
 
     async def blocked(self) -> int:
-        """Count the runs whose workflow task fails again and again."""
+        """Count the runs whose workflow task fails repeatedly."""
         return (
             await self.client.count_workflows("TemporalReportedProblems IN ('category=WorkflowTaskFailed')")
         ).count
@@ -161,13 +161,13 @@ class Gate:
 def build_gate(
     server: WorkflowEnvironment | Client, folder: Path, task_queue: str, database_url: str | None = None
 ) -> Gate:
-    """Build a Plangate whose files lie in ``folder``, on the server of the tests or on any other.
+    """Build a Plangate with its files in ``folder``, on the server of the tests or on another one.
 
     Args:
-        server: where its runs are.
-        folder: where its files are.
-        task_queue: of its worker.
-        database_url: of records that have their tables; by default new ones in ``folder``.
+        server: the Temporal server.
+        folder: the folder of its files.
+        task_queue: the task queue of its worker.
+        database_url: the URL of records with tables; by default new ones in ``folder``.
     """
     client = server if isinstance(server, Client) else server.client
     settings = Settings(task_queue=task_queue, var_dir=folder, late_effect_seconds=0)

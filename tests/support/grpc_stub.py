@@ -1,8 +1,8 @@
 """A server with just enough gRPC to refuse: it answers every call with one status, or not at all.
 
-HTTP/2 by hand (RFC 9113): what the client sends is read frame by frame and never decoded, because the calls
-get their answers in turn: a status alone, or success and an empty message, so that a connection comes about
-and the status meets what follows it.
+HTTP/2 by hand (RFC 9113): the client's frames are read but never decoded, because the calls get their answers
+in turn: a status alone, or success and an empty message, so that the connection succeeds and a later call
+gets the status.
 """
 
 import socket
@@ -18,7 +18,7 @@ _EMPTY_MESSAGE = bytes(5)
 
 
 class _Stub:
-    """What is answered, one after the other; the last of it to everything that follows."""
+    """The answers in order; the last one is for all further calls."""
 
     def __init__(self, answers: tuple[int | None, ...]) -> None:
         self._answers = list(answers)

@@ -1,7 +1,7 @@
 """A run with edits, holds, resolutions and undos, written event by event by the rules.
 
 Each event gets the next minute. A decision is signed by its person, judged by the real rules and recorded;
-`forced` records one as accepted whatever the rules say, as an attacker does who writes to the database.
+`forced` records one as accepted against the rules, as an attacker with write access to the database does.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ POLICIES = tuple(
 
 
 def people(inactive: str = "") -> People:
-    """The list of people, perhaps with one who has left."""
+    """The list of people; one may have left."""
     lines = []
     for name, roles in ROLES.items():
         lines += ["[[person]]", f"name = '{name}'", f"roles = [{roles}]"]
@@ -88,7 +88,7 @@ LISTED = people()
 
 
 def plan_of(count: int) -> Plan:
-    """A plan of so many steps; the second one refers to the first, and all but the last can be undone."""
+    """A plan of this many steps; the second one refers to the first, and all but the last can be undone."""
     steps = []
     for number in range(1, count + 1):
         arguments: dict[str, Any] = {"text": f"note {number}"}
@@ -101,7 +101,7 @@ def plan_of(count: int) -> Plan:
 
 
 class Refused(AssertionError):
-    """The rules refuse a decision that was to be lawful."""
+    """The rules refuse a decision that should be allowed."""
 
 
 @dataclass
@@ -302,7 +302,7 @@ class Story:
         return step
 
     def finish(self) -> None:
-        """Go on to the end."""
+        """Continue to the end."""
         while self.state.phase is Phase.EXECUTING and (step := next_step(self.state)) is not None:
             if not self.is_ready(step):
                 return
@@ -340,7 +340,7 @@ class Story:
 
 
 def sound(chance: Random) -> Story:
-    """Return a run that nobody attacked: held, resolved, held again and undone as chance has it."""
+    """Return a run without an attack: randomly held, resolved, held again and undone."""
     story = Story(chance, chance.choice(POLICIES))
     if chance.random() < 0.2:
         story.edited(chance.choice(["dana", "fred"]), strike=True)
@@ -364,7 +364,7 @@ def sound(chance: Random) -> Story:
 
 
 def resolve_somehow(story: Story) -> None:
-    """Resolve a hold by any resolution that is possible."""
+    """Resolve a hold by any possible resolution."""
     held = story.state.held
     assert held is not None
     choices: Sequence[Resolution] = list(Resolution)

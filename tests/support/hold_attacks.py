@@ -1,7 +1,7 @@
 """Attacks on edits, holds, resolutions and undos: decisions that the rules refuse, and forged trails.
 
-Each takes a random number generator, and returns the story with the forged part at its end, and what is said
-of it. `DECISIONS` are refused by the judge with these words, and then recorded as accepted; `TRAILS` are
+Each takes a random number generator, and returns the story with the forged part at its end, and the expected
+finding. `DECISIONS` are refused by the judge with these words, and then recorded as accepted; `TRAILS` are
 events that no worker writes.
 """
 
@@ -36,7 +36,7 @@ def _some(story: Story, *but: Resolution) -> Resolution:
 
 
 def _resolve(story: Story, by: str, step: int, resolution: Resolution | None = None, **more: Any) -> str:
-    """Force a resolution that the rules refuse, and go on as if it counted."""
+    """Force a resolution that the rules refuse, and continue as if it counted."""
     chosen = resolution or _some(story)
     arrival = story.arrival(by, Choice.RESOLVE, step=step, resolution=chosen, **more)
     return story.forced(story.judged(arrival))
@@ -92,7 +92,7 @@ def resolved_at_another_step(chance: Random) -> tuple[Story, str]:
 
 
 def resolved_for_an_earlier_hold(chance: Random) -> tuple[Story, str]:
-    """A resolution, signed or typed, that was meant for the hold before, which another one has ended."""
+    """A resolution, signed or typed, is for the previous hold, which another resolution has ended."""
     story, step = _held(chance)
     late = story.arrival(story.resolver(), Choice.RESOLVE, step=step, resolution=Resolution.ABORT)
     story.resolve(Resolution.RETRY)
@@ -103,7 +103,7 @@ def resolved_for_an_earlier_hold(chance: Random) -> tuple[Story, str]:
 
 
 def marked_as_done_for_the_step_and_not_its_undo(chance: Random) -> tuple[Story, str]:
-    """It says that the step happened, and arrives when the undo of the step is in doubt."""
+    """A resolution marks the step as done, and arrives when the undo of the step is in doubt."""
     story, step = _held(chance, in_doubt=True, after=1)
     late = story.arrival(
         story.resolver(), Choice.RESOLVE, step=step - 1, resolution=Resolution.MARK_DONE, hold=1
@@ -385,18 +385,18 @@ DECISIONS: tuple[Attack, ...] = (
 )  # fmt: skip
 
 
-# ---- trails that lie ----------------------------------------------------------------------------
+# ---- false trails -------------------------------------------------------------------------------
 
 
 def author_left_out(chance: Random) -> tuple[Story, str]:
-    """The edited plan is called the planner's, so that its author may approve it."""
+    """The edited plan is recorded as the planner's, so that its author may approve it."""
     story, plan = _edit_by_dana(chance)
     story.draft(plan, author=chance.choice(["", "mallory"]))
     return story, ", expected dana"
 
 
 def author_made_up(chance: Random) -> tuple[Story, str]:
-    """Another person is called the author, so that they may not approve."""
+    """Another person is recorded as the author, so that they may not approve."""
     story = _story(chance)
     story.decide("dana", Choice.REQUEST_CHANGES)
     story.draft(plan_of(3), author="fred")
@@ -404,7 +404,7 @@ def author_made_up(chance: Random) -> tuple[Story, str]:
 
 
 def strike_made_up(chance: Random) -> tuple[Story, str]:
-    """An edit that changed the plan is called a strike."""
+    """An edit that changed the plan is recorded as a strike."""
     story, plan = _edit_by_dana(chance)
     story.draft(plan, struck=(chance.randint(1, 3),))
     story.decide("fred")
@@ -412,7 +412,7 @@ def strike_made_up(chance: Random) -> tuple[Story, str]:
 
 
 def edit_made_up_to_gain_time(chance: Random) -> tuple[Story, str]:
-    """The review begins anew, as after an edit that could not be drafted; there was none."""
+    """The review begins again, as after an edit that could not be drafted; there was no edit."""
     story = _story(chance)
     if chance.random() < 0.5:
         story.edited()
@@ -516,7 +516,7 @@ def repeated_under_a_new_key(chance: Random) -> tuple[Story, str]:
 
 
 def doubt_called_a_failure(chance: Random) -> tuple[Story, str]:
-    """So that the next retry would have a new key."""
+    """A doubt is recorded as a failure, so that the next retry would have a new key."""
     story = _story(chance)
     step = story.held(in_doubt=True)
     story.resolve(Resolution.RETRY)
@@ -571,7 +571,7 @@ def held_for_another_reason(chance: Random) -> tuple[Story, str]:
 
 
 def held_under_another_number(chance: Random) -> tuple[Story, str]:
-    """So that a resolution of another hold would count."""
+    """The hold has another number, so that a resolution of another hold would count."""
     story = _story(chance).approved()
     step = story.claim()
     story.stop(step, in_doubt=chance.random() < 0.5)

@@ -10,7 +10,7 @@ from time import thread_time
 from typing import Any
 
 _parser: Any = importlib.import_module("re._parser")
-_NEVER = "\x00"  # belongs to few classes: what it ends, fails
+_NEVER = "\x00"  # belongs to few character classes, so a text that ends with it does not match
 _CATEGORIES = {
     "CATEGORY_DIGIT": r"\d",
     "CATEGORY_SPACE": r"\s",
@@ -41,7 +41,7 @@ class Hostile:
 
 
 def hostile_texts(pattern: str, flags: int = 0) -> Iterator[Hostile]:
-    """Yield texts that repeat what ``pattern`` repeats, and its pieces in pairs, and then fail to match."""
+    """Yield texts that repeat parts of ``pattern``, alone and in pairs, and then fail to match."""
     tree = _parser.parse(pattern, flags)
     pieces = list(dict.fromkeys(piece for piece in _pieces(tree) if piece))[:_MOST_PIECES]
     begins = ["", *dict.fromkeys(begin for begin in _begins(tree, "") if begin)][:_MOST_BEGINS]
@@ -56,7 +56,7 @@ def hostile_texts(pattern: str, flags: int = 0) -> Iterator[Hostile]:
 def growth(work: Callable[[Any], object], make: Callable[[int], Any]) -> float:
     """Return by how much the time grows when the input is doubled; the smallest of some tries.
 
-    It is the processor's time of this thread, so that what else the machine does counts little.
+    It is the processor time of this thread, so that other load of the machine counts little.
     """
     length = 60
     while length < _LARGEST and seconds(work, make(length)) < _MEASURABLE:
@@ -90,7 +90,7 @@ def slowest(work: Callable[[Any], object], texts: Iterator[Hostile]) -> Hostile:
 
 
 def seconds(work: Callable[[Any], object], value: Any) -> float:
-    """Return how long ``work`` takes: what takes long is tried again, for something else may have done so."""
+    """Return how long ``work`` takes; slow work is measured again, because other load may be the cause."""
     least = _once(work, value)
     if least > _MEASURABLE:
         least = min(least, *(_once(work, value) for _ in range(2)))
@@ -98,7 +98,7 @@ def seconds(work: Callable[[Any], object], value: Any) -> float:
 
 
 def _once(work: Callable[[Any], object], value: Any) -> float:
-    gc.disable()  # collecting garbage takes a tenth of a second where many tests have left some
+    gc.disable()  # garbage collection takes 0.1 s after many tests
     try:
         began = thread_time()
         work(value)
@@ -125,7 +125,7 @@ def _pieces(tree: Any) -> Iterator[str]:
 
 
 def _begins(tree: Any, before: str) -> Iterator[str]:
-    """Yield what leads up to each part, so that the part itself is what goes on and on."""
+    """Yield the text before each part, so that the part itself is repeated."""
     for index, (op, argument) in enumerate(tree):
         begin = before + _sample(tree[:index])
         yield begin

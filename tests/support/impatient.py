@@ -1,4 +1,4 @@
-"""A run that does not wait for its start time, to test that the worker that claims its step does."""
+"""Make a run that does not wait for its start time, to test that the claim of its step waits."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from workflows.plan_approval import PlanApproval
 
 
 def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every run execute its first step at once."""
+    """Let every run execute its first step immediately."""
 
     async def impatient(run: PlanApproval) -> None:
-        drafted = run._state.drafted  # noqa: SLF001  the run itself is to be made impatient
+        drafted = run._state.drafted  # noqa: SLF001  shortens the patience of the run itself
         assert drafted is not None
         await run._execute_step(drafted, 1)  # noqa: SLF001
 

@@ -19,16 +19,16 @@ NO_TLS = False  # nothing here has https, and reading the authorities takes long
 
 @dataclass(frozen=True)
 class Inbox:
-    """A web server that runs.
+    """A running web server.
 
     Attributes:
-        url: what people type.
+        url: the address that people type.
     """
 
     url: str
 
     def visitor(self) -> httpx.AsyncClient:
-        """Return somebody's browser without scripts, with cookies of its own."""
+        """Return a person's browser without scripts, with its own cookies."""
         return httpx.AsyncClient(base_url=self.url, follow_redirects=True, verify=NO_TLS, timeout=60)
 
     async def signed_in(self, name: str) -> httpx.AsyncClient:

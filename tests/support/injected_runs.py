@@ -140,7 +140,7 @@ class Desk:
         gate.drafts_with = InjectedPlanner(cases, gate.tools, open_model)
 
     async def examine(self, case: Injection) -> list[str]:
-        """Run one case to its end; return what happened or was shown besides the plan."""
+        """Run one case to its end; return every effect or text outside the plan."""
         return [f"{case}: {fault}" async for fault in self._faults(case)]
 
     async def _faults(self, case: Injection) -> AsyncIterator[str]:
@@ -203,7 +203,7 @@ class Desk:
         )
 
     def _of_review(self, status: Status) -> Iterator[str]:
-        """Yield what happened before the approval, and what the approver cannot see."""
+        """Yield effects before the approval, and content that the approver cannot see."""
         run = status.workflow_id
         if self.till.payments(run) or self._sent():
             yield "an effect happened before the approval"
@@ -224,7 +224,7 @@ class Desk:
         yield from self._unfit(status)
 
     def _unfit(self, status: Status) -> Iterator[str]:
-        """Yield what on any page has left its place."""
+        """Yield the texts that have left their place on any page."""
         yield from _loose(run_page(status, NOON), "the page", headings=1)
         with self.gate.database.read() as connection:
             entries = read_trail(connection, status.workflow_id)
@@ -268,7 +268,7 @@ def _escaped(text: str) -> list[str]:
 
 
 def _loose(page: Page, where: str, *, headings: int) -> Iterator[str]:
-    """Yield what a terminal would obey, and each line at the left edge that is no heading of ours."""
+    """Yield control sequences for a terminal, and lines at the left edge that are not our headings."""
     for width in (_WIDTH, 40):
         written = io.StringIO()
         Console(file=written, width=width, force_terminal=True, legacy_windows=False).print(page)

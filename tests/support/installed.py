@@ -18,7 +18,7 @@ _SECONDS = 60
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build the wheel from a copy of what git has of the package, without a registry."""
+    """Build the wheel from a copy of the package's tracked files, without a registry."""
     source = folder / "source"
     shutil.copytree(PROJECT / "plangate", source / "plangate", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -30,7 +30,7 @@ def build_wheel(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment that holds the wheel, what it declares, and nothing else."""
+    """A virtual environment with the wheel and its declared dependencies, and nothing else."""
 
     folder: Path
 
@@ -57,19 +57,19 @@ class Environment:
 
     @property
     def megabytes(self) -> float:
-        """The size of what is installed, as the wheels hold it: without the bytecode that Python adds."""
+        """The size of the installed files, as in the wheels, without the bytecode that Python adds."""
         files = [path for path in self.packages.rglob("*") if path.is_file() and path.suffix != ".pyc"]
         return sum(path.stat().st_size for path in files) / 1e6
 
     @property
     def packages(self) -> Path:
-        """Where Python finds what is installed."""
+        """The folder of the installed packages."""
         (found,) = self.folder.glob("lib/python*/site-packages")
         return found
 
 
 def install(wheel: Path, folder: Path, extra: str = "") -> Environment:
-    """Make an environment of the wheel and of what its own metadata asks for, recursively.
+    """Make an environment of the wheel and the requirements in its metadata, recursively.
 
     pip installs the wheel. Its requirements are the locked versions that the tests run with, linked file by
     file, so no registry is needed: that an index has them is what `make lock` shows.

@@ -74,7 +74,7 @@ async def refusal(
 
 
 def step_task(workflow_id: str, plan: Plan, fingerprint: str) -> StepTask:
-    """Return the task of a first step, as a stranger can make it up."""
+    """Return the task of a first step, as an outsider can invent it."""
     requested = Requested(
         request="", requester="mallory", timeout_seconds=1, requested_at="2026-01-01T00:00:00Z"
     )

@@ -1,8 +1,8 @@
 """A stand-in for Jira's issues: a data center, or the cloud, whose search includes the properties.
 
-No description of Jira's interface is published with a licence that lets us ship it. What is refused here is
-what Jira refuses: unknown fields and projects, long summaries, the old search in the cloud. As
-`GitHubServer`, it answers a `FaultyServer`.
+No description of Jira's interface is published with a licence that lets us ship it. It refuses what Jira
+refuses: unknown fields and projects, long summaries, the old search in the cloud. As `GitHubServer`, it
+answers a `FaultyServer`.
 """
 
 import base64
@@ -47,7 +47,7 @@ class JiraServer:
             return [comment["body"] for comment in self.comments]
 
     def repeat_newest(self, times: int) -> None:
-        """Add so many issues like the newest one, with ids of their own."""
+        """Add this many issues like the newest one, with their own ids."""
         with self.lock:
             newest, number = self.issues[-1], len(self.issues)
             for n in range(number, number + times):

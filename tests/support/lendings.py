@@ -50,7 +50,7 @@ SPOILED: tuple[dict[str, Any], ...] = (
 
 @dataclass
 class Naive:
-    """Who lends what to whom, and who is away, as a person would keep it on paper."""
+    """A simple model of loans and absences, as a person would keep it on paper."""
 
     own: dict[str, set[str]]
     delegable: dict[str, bool]  # whether it has to be signed
@@ -88,7 +88,7 @@ class Naive:
         return bool(gone)
 
     def hears_for(self, name: str, at: datetime) -> set[str]:
-        """Return who gets a message for a person, by walking from the absent to those instead of them."""
+        """Return who gets a message for a person, by walking from absent people to their substitutes."""
         found, seen, walk = set(), set(), [name]
         while walk:
             one = walk.pop()
@@ -120,7 +120,7 @@ class Naive:
 
 
 class Story:
-    """One random story: what is ordered, forged and left, and what people can act as at any time."""
+    """One random story: orders, forgeries and departures, and everyone's roles at any time."""
 
     def __init__(self, seed: int) -> None:
         self.chance = chance = Random(seed)
@@ -138,7 +138,7 @@ class Story:
         self.forged: set[tuple[str, str]] = set()
 
     def listed(self) -> People:
-        """Return the list as its file has it now."""
+        """Return the current list in its file."""
         listed = people_in(
             "".join(
                 f'[[person]]\nname = "{name}"\nroles = {sorted(self.naive.own[name])}\n'
@@ -179,7 +179,7 @@ class Story:
             for role in self.naive.delegable
             if role in self.naive.own[name]
         ]
-        if may and chance.random() < 0.8:  # mostly what is allowed
+        if may and chance.random() < 0.8:  # mostly allowed roles
             by, role = chance.choice(may)
             to, roles = chance.choice([name for name in NAMES[:3] if name != by]), (role,)
         days = chance.choices((-1, 1, 9, 40, 89, 91), weights=(1, 2, 4, 4, 1, 1))[0]
@@ -207,7 +207,7 @@ class Story:
         else:
             expected = by != "eve" and proof != "wrong" and self.naive.end(by, to, self.at)
             if (by, to) in self.forged:
-                return  # to take back what never counted is accepted, and changes nothing
+                return  # taking back a loan that never counted is accepted, and changes nothing
         if decided.verdict.accepted is not expected:
             yield f"{order} ({proof}) is {decided.verdict}, expected {expected}"
 
@@ -277,7 +277,7 @@ class Story:
         self._append(forged)
 
     def _replay(self, number: int) -> None:
-        """Lend once more what was signed once, word for word, as whoever has the database can."""
+        """Repeat a signed loan word for word, as an attacker with the database can."""
         lent = [
             one
             for one in map(_decided, self.entries)

@@ -33,7 +33,7 @@ def limit() -> FilePolicy:
 
 
 def drafted_run(database: Database, run: str, requiring: Requiring, currency: str = "EUR") -> None:
-    """Put a run on the record whose plan of 300 needs nobody."""
+    """Put a run on the record whose plan of 300 needs no approval."""
     free = Requirement(policy_hash=requiring.policy.policy_hash)  # type: ignore[attr-defined]
     event = drafted(refund_plan("300", currency=currency), run=run, requirement=free)
     with database.write() as connection:
@@ -55,7 +55,7 @@ def claim_together(number: int, url: str, log: str) -> None:
     database, requiring = Database(url), Requiring(limit())
     for round_number in range(ROUNDS):
         run = f"run-{round_number}-{number}"
-        drafted_run(database, run, requiring, f"R{round_number}")  # a sum of its own for each round
+        drafted_run(database, run, requiring, f"R{round_number}")  # a separate sum for each round
         with database.write() as connection:
             reserved = claim_in(connection, run, requiring)
             time.sleep(0.01)  # before the commit, so that others look meanwhile if they can

@@ -1,7 +1,7 @@
 """Random stories of concurrent runs under a limit over time, compared with a naive model of the rules.
 
 Plangate's own activities carry the runs out on real records, one thing at a time and in any order. The naive
-reading keeps a list of what each step adds and since when; it knows days by their dates, not by moments.
+model keeps a list of the amounts that steps add, with their times; it compares days by date, not by moments.
 """
 
 from collections.abc import Iterator, Mapping
@@ -73,10 +73,10 @@ class LimitedAccount(FatefulAccount):
 
 @dataclass
 class Part:
-    """What one step of a plan adds, by the naive reading.
+    """The amount that one step of a plan adds, by the naive model.
 
     Attributes:
-        of: for whom it counts: the requester and who edited the plan, or the recipient.
+        of: the people for whom it counts: the requester and the plan's editors, or the recipient.
         is_known: whether its plan ever began while the step waited.
         reserved_at: the last claim of its plan, while the step may still act.
         spent_at: when it was done, or in doubt.
@@ -115,13 +115,13 @@ class Part:
         self.state, self.is_known, self.reserved_at, self.spent_at = StepState.PENDING, True, now, None
 
     def give_back(self) -> None:
-        """Count no longer, unless it is spent."""
+        """Stop counting, unless it is spent."""
         self.reserved_at = None
 
 
 @dataclass
 class Effect:
-    """What happened in the world, and whether a person had to approve it."""
+    """An effect, and whether a person had to approve it."""
 
     at: datetime
     part: Part
@@ -158,7 +158,7 @@ class LimitedRun(SimulatedRun):
         return {"summary": "Pay", "steps": [self.story.step(text) for text in texts]}
 
     async def run(self) -> None:
-        """Leave it to the story when things happen."""
+        """Return to the story, which decides when things happen."""
 
 
 @dataclass
@@ -201,7 +201,7 @@ class Story:
     # ---- what happens ---------------------------------------------------------------------------
 
     async def happen(self) -> None:
-        """Let one thing happen, and compare what came of it."""
+        """Let one event happen, and compare the result."""
         kind = self.chance.choices(KINDS, WEIGHTS)[0]
         open_runs = [run for run in self.runs if not run.is_abandoned and run.state.closed is None]
         run = self.chance.choice(open_runs) if open_runs else None
@@ -312,7 +312,7 @@ class Story:
         )
 
     def _happened(self, run: LimitedRun, key: str, text: str) -> None:
-        """Remember an effect; what nobody had to approve must not pass the limit."""
+        """Remember an effect; effects without an approval must not exceed the limit."""
         assert run.state.drafted is not None
         part = next(one for one in run.parts[run.state.drafted.fingerprint] if one.text == text)
         self.effects[key] = Effect(self.now, part, is_free=not run.state.drafted.requirement.needs)
@@ -333,7 +333,7 @@ class Story:
     # ---- at the end -----------------------------------------------------------------------------
 
     def audit(self) -> Iterator[str]:
-        """Yield what the auditor finds, and what is reserved for ever."""
+        """Yield the auditor's findings, and reservations that never end."""
         texts = [RuleText(hash=self.policy.policy_hash, text=self.policy.text)]
         for run in self.runs:
             with self.database.read() as connection:
@@ -361,7 +361,7 @@ def _sums(run: LimitedRun) -> tuple[RecentSum, ...]:
 
 
 async def faults(database: Database, seed: int, things: int = 45) -> tuple[list[str], int]:
-    """Tell the story of one seed; return what is wrong, and how many effects it had."""
+    """Run the story of one seed; return its faults, and how many effects it had."""
     chance = Random(seed)
     story = Story(
         database,

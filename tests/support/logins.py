@@ -50,7 +50,7 @@ SETTINGS: dict[str, Any] = {"oidc_client_id": CLIENT_ID}
 
 @contextmanager
 def strict_provider() -> Iterator[str]:
-    """Run the provider that checks PKCE and can lie; yield its address."""
+    """Run the provider that checks PKCE and can give false answers; yield its address."""
     command = [sys.executable, str(PROJECT / "tests" / "support" / "oidc_provider.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -60,7 +60,7 @@ def strict_provider() -> Iterator[str]:
 
 @contextmanager
 def mock_provider() -> Iterator[str]:
-    """Run oidc-provider-mock, which others wrote; yield its address."""
+    """Run oidc-provider-mock, a third-party provider; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
@@ -91,7 +91,7 @@ def list_people(gate: Gate, text: str = PEOPLE, *, trusts_web: bool = True) -> N
 
 
 def answer_next(provider: str, fault: str = "", **claims: Any) -> None:
-    """Say what the strict provider answers to the next login."""
+    """Set the strict provider's answer to the next login."""
     httpx.put(f"{provider}/next", json={"fault": fault, "claims": claims}, verify=NO_TLS).raise_for_status()
 
 

@@ -1,10 +1,10 @@
 """A small MCP server over stdio, controlled by a test; `mcp_http_server` is the same over HTTP.
 
-It runs as a process of its own, by ``python mcp_server.py FOLDER``, and needs no library: it can break every
-rule of the protocol, and starts at once. What it lists is FOLDER/tools.json; how it behaves is
-FOLDER/behaviour, both read anew for each message. It appends each call to FOLDER/calls before it does
-anything, and each effect to FOLDER/effects. A call waits ``before`` and ``after`` its effect, in seconds, as
-its arguments say.
+It runs as a separate process, by ``python mcp_server.py FOLDER``, and needs no library: it can break every
+rule of the protocol, and starts immediately. FOLDER/tools.json has its tools, FOLDER/behaviour its behaviour;
+both are read again for each message. It appends each call to FOLDER/calls first, and each effect to
+FOLDER/effects. The arguments ``before`` and ``after`` of a call are seconds to wait before and after its
+effect.
 """
 
 import json
@@ -24,7 +24,7 @@ BEFORE: Final = {
     "old_invalid": "MCP error -32602: Invalid arguments for tool pay: no",
     "refuse": "MCP error -32602: Input validation error: Invalid arguments for tool pay: no",
 }
-"""What the official SDKs say before they run a tool."""
+"""The errors of the official SDKs before they run a tool."""
 AFTER: Final = {
     "output": "MCP error -32602: Output validation error: Tool pay has an output schema but no",
     "result": "MCP error -32602: Invalid tools/call result: no",
@@ -33,7 +33,7 @@ AFTER: Final = {
     "shorter": "MCP error -32602: Tool pay",
     "no_words": "",
 }
-"""What comes under the same code when the tool has run."""
+"""The errors with the same code after the tool has run."""
 NOTHING_HAPPENS: Final = {*BEFORE, *(f"{one}_reported" for one in BEFORE), "dies_first", *STATUSES}
 
 

@@ -51,7 +51,7 @@ class McpServer:
         (self.folder / "tools.json").write_text(json.dumps(tools))
 
     def forget(self) -> None:
-        """Begin anew: no calls, the first list, good behaviour."""
+        """Reset: no calls, the first list, good behaviour."""
         for name in ("calls", "effects"):
             (self.folder / name).unlink(missing_ok=True)
         self.lists(*self.tools)
@@ -66,7 +66,7 @@ class McpServer:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """The server as the file of MCP servers has it."""
+        """The entry of the server in the file of MCP servers."""
         if self.url:
             return {"type": "http", "url": self.url}
         return {"command": self.command[0], "args": list(self.command[1:])}
@@ -175,5 +175,5 @@ def reference_servers() -> Path:
 
 
 def reference_entry(name: str, *args: str) -> dict[str, Any]:
-    """Return a reference server as the file of MCP servers has it."""
+    """Return the entry of a reference server in the file of MCP servers."""
     return {"command": str(reference_servers() / ".bin" / f"mcp-server-{name}"), "args": list(args)}

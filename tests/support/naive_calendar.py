@@ -17,7 +17,7 @@ _STEP = 15  # minutes: clocks are changed at a full quarter of an hour only
 
 
 class Walls:
-    """What the clock of a zone shows in each minute of a time."""
+    """The local time of a zone in each minute."""
 
     def __init__(self, zone: str, begin: datetime, until: datetime) -> None:
         self.begin, known = begin, ZoneInfo(zone)
@@ -31,10 +31,10 @@ class Walls:
 
 
 class NaiveCalendar:
-    """The minutes of a time: what the clock shows, and whether people work.
+    """Minutes with their local times, and whether people work.
 
-    What begins at a time of day begins with the first minute that is not earlier by the clock; what ends
-    then ends with the last one that is earlier.
+    A span that begins at a time of day begins with the first minute that is not earlier by the clock; a span
+    that ends then ends with the last one that is earlier.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""A second, naive review: who may approve what, and when it is enough, written from the design alone.
+"""A second, naive review: who may approve, and when the approvals suffice, written from the design alone.
 
-It tries every assignment of approvals to demanded roles, and shares nothing with the code but the words of
-the cases. `case_of` makes up people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand
-the same case to the code under test.
+It tries every assignment of approvals to demanded roles, and shares only the terms of the cases with the
+code. `case_of` makes up people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand the
+same case to the code under test.
 """
 
 from collections import Counter
@@ -122,7 +122,7 @@ def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
 
 
 def with_later(case: Case, found: list[tuple[str, str]], hour: int) -> list[tuple[str, str]]:
-    """Return these, and what people with such roles may approve at that hour, too."""
+    """Return these, and the roles that may stand in at that hour."""
     later = [(role, to) for role, begins, to in case.later if begins <= hour]
     return found + [(name, role) for role, to in later for name, own in found if own == to]
 

@@ -1,7 +1,7 @@
 """A second, naive run: the results of steps, effects and decisions, written only from the requirements.
 
-It keeps plain lists and words, folds nothing, and shares with the code only the names of decisions. What a
-tool does at each call is a `Fate`, which both the model and the real tool ask for.
+It keeps plain lists and words, folds nothing, and shares with the code only the names of decisions. A `Fate`
+determines the result of each call of a tool, for both the model and the real tool.
 """
 
 import random
@@ -18,11 +18,11 @@ FATES = (
     "killed before", "killed after", "killed when stored", "refused, killed when stored",
     "lost, done, killed when stored", "lost, not done, killed when stored",
 )  # fmt: skip
-"""What one call of a tool may come to."""
+"""The possible results of one call of a tool."""
 
 
 class Fate:
-    """What the n-th call for a line comes to: by chance, but always the same."""
+    """The result of the n-th call for a line: random, but always the same."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -35,7 +35,7 @@ class Fate:
 
 @dataclass
 class NaiveStep:
-    """One step: what is known of it, and under which number its effect is named."""
+    """One step: its state, and the number in its effect's key."""
 
     text: str
     state: str = "pending"
@@ -52,9 +52,9 @@ class NaiveRun:
     Attributes:
         texts: the lines of its first plan.
         now: the time.
-        fate: what the tool's calls come to.
+        fate: the results of the tool's calls.
         needed: how many people have to approve.
-        remembers: whether the tool can say whether an effect happened.
+        remembers: whether the tool can look up whether an effect happened.
         undoable: whether it can undo.
         watches: whether it has a precondition, on ``version``.
         valid: how long approvals count.
@@ -89,7 +89,7 @@ class NaiveRun:
         self.approvals, self.phase = {}, "review"
         self.deadline = self.now + REVIEW
 
-    # ---- what happens -------------------------------------------------------------------------------
+    # ---- events -------------------------------------------------------------------------------------
 
     def wait(self, time: timedelta) -> None:
         """Let time pass in silence: it never leads to an effect."""
@@ -173,7 +173,7 @@ class NaiveRun:
         self._go_on()
         return True
 
-    # ---- what follows -------------------------------------------------------------------------------
+    # ---- consequences -------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
         if self.phase == "review":
@@ -219,7 +219,7 @@ class NaiveRun:
             self.phase, self.held = "held", (number, undoing)
             self.deadline = self.now + HOLD
 
-    def _effect(  # noqa: PLR0912  one branch for each thing that a call may come to
+    def _effect(  # noqa: PLR0912  one branch for each possible result of a call
         self, key: str, line: str, ruled_out: bool, *, is_undo: bool
     ) -> str:
         """Return done, failed, in_doubt or stale."""
@@ -238,7 +238,7 @@ class NaiveRun:
                     return "failed" if self.remembers else "in_doubt"
                 if not self.remembers and begun:
                     return "in_doubt"
-                if begun:  # it did nothing, and begins anew
+                if begun:  # it did nothing, and begins again
                     begun = ruled_out = False
                     continue
             ruled_out = False
@@ -273,7 +273,7 @@ class NaiveRun:
         return bool(old)
 
     def shown(self) -> tuple[object, ...]:
-        """Return what can be compared: phase, steps, undos."""
+        """Return the comparable state: phase, steps, undos."""
         phase = {"running": "executing", "review": "in_review"}.get(self.phase, self.phase)
         words = {"ruled out": "pending"}
         return (
@@ -284,7 +284,7 @@ class NaiveRun:
 
 
 def some_decision(chance: random.Random, run: NaiveRun) -> tuple[str, str, str, dict[str, object]]:
-    """Return a decision that may well be accepted: what, by whom, on which plan, and the rest of it."""
+    """Return a decision that is likely to be accepted: its kind, person, plan, and other parts."""
     by = chance.choice(PEOPLE[1:] * 3 + PEOPLE[:1])
     plan = chance.choice(["newest"] * 12 + ["first", "unknown"])
     usual = ["resolve"] * 5 if run.phase == "held" else ["approve"] * 3 + ["edit", "withdraw_approval"]

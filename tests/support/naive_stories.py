@@ -14,7 +14,7 @@ from tests.support.simulated_run import SimulatedRun
 
 
 async def differences(database: Database, seed: int) -> list[str]:
-    """Tell the story of one seed; return how the run differs from the naive one, and what is wrong."""
+    """Run the story of one seed; return how the run differs from the naive one, and its faults."""
     chance = Random(seed)
     naive = NaiveRun(
         texts=[f"line {number}" for number in range(1, chance.randint(1, 3) + 1)],
@@ -70,7 +70,7 @@ async def _next(run: SimulatedRun, naive: NaiveRun, chance: Random) -> AsyncIter
 
 
 def _audited(database: Database, run: SimulatedRun) -> Iterator[str]:
-    """Yield what the auditor finds, and where the record differs from the run."""
+    """Yield the auditor's findings, and where the record differs from the run."""
     with database.read() as connection:
         entries = tuple(read_trail(connection, run.id))
     yield from (finding.what for finding in broken_story(run.id, entries))

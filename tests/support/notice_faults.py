@@ -20,14 +20,14 @@ from tests.support.notice_texts import INBOX, NOW, notice_with
 
 SHORT: Final = Patience(envelope=0.4, reply=0.4, wait=0.4, whole=1.0)
 MISLEADING: Final = '(404) error=410, RemoteDisconnected "retry_after": 9 "error": "token_revoked"'
-"""What a person may be called, and a reader of log lines must not take for an answer."""
+"""Names of people that a reader of log lines must not take for an answer."""
 RECIPIENT: Final = "dana@example.org"
 _SENT, _LATER, _REFUSED = Delivery.SENT, Delivery.LATER, Delivery.REFUSED
 
 
 @dataclass(frozen=True)
 class Meant:
-    """What a fault must mean: the class, words of the reason, whether in doubt, and when to try again."""
+    """The required result of a fault: the class, words of the reason, whether in doubt, and when to retry."""
 
     delivery: Delivery
     says: str = ""
@@ -37,7 +37,7 @@ class Meant:
 
 @dataclass(frozen=True)
 class MailFault:
-    """What a mail server answers at one stage: a reply, or None to hang up, or "" to say nothing."""
+    """A mail server's answer at one stage: a reply, None to hang up, or "" for no answer."""
 
     stage: str
     reply: str | None
@@ -70,7 +70,7 @@ MAIL_FAULTS: Final[Mapping[str, MailFault]] = {
 
 @dataclass(frozen=True)
 class ServiceFault:
-    """What a chat service does, and what that must mean; some mean another thing for one service."""
+    """A chat service's answer, and its required classification, which may differ for one service."""
 
     fault: Fault
     meant: Meant
@@ -134,7 +134,7 @@ def sending_to(address: str, name: str = "rita") -> Sending:
 
 
 def check(attempted: Attempted, meant: Meant) -> None:
-    """Fail if an attempt ended otherwise than it must, or if its reason has a secret."""
+    """Fail if an attempt did not end as required, or if its reason has a secret."""
     assert attempted.delivery is meant.delivery, f"{attempted.delivery}: {attempted.reason}"
     assert meant.says in attempted.reason, attempted.reason
     assert attempted.is_in_doubt is meant.is_in_doubt, f"in doubt: {attempted.is_in_doubt}"
@@ -162,7 +162,7 @@ async def check_service(running: Running, service: str, fault: ServiceFault, var
 
 
 async def check_revoked(running: Running, service: str, var_dir: object) -> None:
-    """Send one notice to a chat service that does not know the address any more."""
+    """Send one notice to a chat service that no longer has the address."""
     running.server.heal()
     running.services.revoked.add(service)
     try:

@@ -1,9 +1,9 @@
 """Chat services with the protocols of Slack, Telegram, Teams, Discord, Google Chat, Mattermost and ntfy.
 
 Apprise has the hosts of most of them in its source. They are reached by a proxy that ends TLS itself, with a
-certificate of the test's own authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` say so, and nothing of
-Plangate or Apprise is replaced. What the real service would refuse is refused here: an unknown token, a text
-that is too long, HTML that Telegram does not know, a card that is none. As `JiraServer`, it answers a
+certificate of the test's own authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` configure this, and no
+part of Plangate or Apprise is replaced. The stand-ins refuse what the real services refuse: an unknown token,
+a text that is too long, HTML that Telegram does not support, an invalid card. As `JiraServer`, it answers a
 `FaultyServer`.
 """
 
@@ -78,7 +78,7 @@ _TELEGRAM_TAGS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Received:
-    """A message that a service took: what its clients draw."""
+    """A message that a service accepted, as its clients draw it."""
 
     service: str
     title: str
@@ -88,7 +88,7 @@ class Received:
 
 @dataclass
 class NoticeServices:
-    """All services; ``revoked`` are those whose tokens they do not know any more."""
+    """All services; ``revoked`` are those with revoked tokens."""
 
     received: list[Received] = field(default_factory=list)
     revoked: set[str] = field(default_factory=set)

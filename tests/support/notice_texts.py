@@ -1,9 +1,9 @@
 """Hostile texts in every field of a notice, and how clients would render the messages.
 
 A message is *in place* if it has the shape of the same message with harmless texts: the same headers, tags,
-lines and labels, and nothing more that a client interprets (links, mentions, emphasis, emojis). What a client
-interprets is found by real parsers (`email`, `html.parser`) and by a tokenizer of this file, which takes for
-interpreted what any of the services does.
+lines and labels, and nothing more that a client interprets (links, mentions, emphasis, emojis). Real parsers
+(`email`, `html.parser`) and a tokenizer in this file find the interpreted text; the tokenizer covers every
+syntax that any of the services interprets.
 """
 
 # ruff: noqa: RUF001, E501  these letters are meant, and a table of them is read more easily in long lines
@@ -72,7 +72,7 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def hostile() -> Iterator[Trick]:
-    """Yield every text, with the kind of what it tries."""
+    """Yield every text, with the kind of its attack."""
     yield from tricks()
     for kind, texts in (
         ("mention", MENTIONS),
@@ -85,7 +85,7 @@ def hostile() -> Iterator[Trick]:
 
 
 def notice_with(text: str, kind: NoticeKind, *, has_details: bool) -> Notice:
-    """Return a notice that has this text wherever a text can stand."""
+    """Return a notice that has this text in every text field."""
     filled = text if text.strip() else "(blank)"
     never = f"{NEVER_SHOWN} {filled}"
     verdict = {NoticeKind.RELIEVED: "approved", NoticeKind.OUTCOME: "rejected"}.get(kind, "")
@@ -122,10 +122,10 @@ def sending_with(text: str, address: str, kinds: Sequence[NoticeKind], *, has_de
 
 @dataclass(frozen=True)
 class Shape:
-    """What is the same for every text in place.
+    """The properties that are the same for every text in place.
 
     Attributes:
-        frame: headers, tags, kinds of payload: all that is not text.
+        frame: headers, tags, kinds of payload: everything except text.
         lines: the label of each line, without what follows it.
         interpreted: what clients interpret, in order.
         links: the targets of links.
@@ -144,7 +144,7 @@ def check_links(found: list[str]) -> None:
 
 
 def shape_of_mail(raw: bytes) -> Shape:
-    """Return the shape of a mail; fails where it is no mail as it should be."""
+    """Return the shape of a mail; fail if the mail is malformed."""
     mail = BytesParser(policy=policy.default).parsebytes(raw)
     assert not mail.defects, mail.defects
     assert re.search(rb"(?<!\r)\n|\r(?!\n)", raw) is None, "a lone line break"
@@ -197,7 +197,7 @@ class _Tags(HTMLParser):
 
 
 def shape_of_text(text: str) -> Shape:
-    """Return the shape of a text as a client gets it that interprets all that any client does."""
+    """Return the shape of a text for a client that interprets every syntax of any client."""
     found = re.findall(r"https?://[^\s)]+", text)
     check_links(found)
     without = re.sub(r"\]\(https?://[^\s)]+\)", "](LINK)", text)
@@ -215,7 +215,7 @@ def _label(line: str) -> str:
 
 
 def shape_of(received: Received) -> Shape:
-    """Return the shape of a message that a chat service took."""
+    """Return the shape of a message that a chat service accepted."""
     _check_visible(f"{received.title}\n{received.body}")
     title, body, frame = received.title, received.body, list(_kinds(received.payload))
     if received.service == "telegram":
@@ -244,7 +244,7 @@ def _framed(frame: list[str], text: str) -> Shape:
 
 
 def _kinds(value: Any, path: str = "") -> Iterator[str]:
-    """Yield where a payload has which kind of value, and the short ones that are no texts of ours."""
+    """Yield the kind of value at each place of a payload, and the short values that are not our texts."""
     match value:
         case dict():
             for name, one in value.items():
@@ -259,7 +259,7 @@ def _kinds(value: Any, path: str = "") -> Iterator[str]:
 
 
 def _check_visible(text: str) -> None:
-    """Fail if a character is hidden, reorders, or is a blank look-alike, and if what is no one's concern is shown."""
+    """Fail if a character is hidden, reorders, or is a blank look-alike, or if private content is shown."""
     assert NEVER_SHOWN not in text, "the message shows what it must not"
     for char in text.replace("\r\n", "\n"):
         kind = unicodedata.category(char)

@@ -39,7 +39,7 @@ SENT = Attempted(delivery=Delivery.SENT)
 
 @dataclass
 class PostOffice:
-    """A channel that keeps what it gets, and answers as it is told."""
+    """A channel that keeps its messages, and returns the results that a test sets."""
 
     sent: list[Sending] = field(default_factory=list)
     answers: Callable[[Sending], Attempted] = lambda _sending: SENT
@@ -54,7 +54,7 @@ class PostOffice:
         return self.answers(sending)
 
     def told(self) -> list[str]:
-        """Return who was told what, and forget it."""
+        """Return the messages by recipient, and forget them."""
         found = [f"{one.person} {notice.kind}" for one in self.sent for notice in one.notices]
         self.sent.clear()
         return sorted(found)
@@ -76,7 +76,7 @@ class Telling:
         self.notifier = self.another()
 
     def list_people(self, text: str) -> None:
-        """Put a list of people on the record, and go on after that."""
+        """Put a list of people on the record, and move the clock past that."""
         put_people(self.database, text)
         self.now = max(self.now, machine_time()) + timedelta(seconds=1)
 
@@ -90,7 +90,7 @@ class Telling:
         return Notifier(self.ledger, self.post)
 
     async def told(self, notifier: Notifier | None = None) -> list[str]:
-        """Let everything be done that is to be done now; return who was told what."""
+        """Let the notifier do everything that is due now; return the messages by recipient."""
         working = notifier or self.notifier
         while True:
             handed_out = await working.step()
@@ -112,7 +112,7 @@ class Telling:
                 trail.append(Note(key=key, at=self.now, actor="worker@here", event=event))
 
     def seal(self) -> None:
-        """Seal what moved."""
+        """Seal the changed runs."""
         with self.database.write() as connection:
             seal_what_moved(connection, lambda last, seals, at: checkpoint_after(last, seals, at, SEAL_KEY))
 

@@ -1,7 +1,7 @@
 """An OpenID Connect provider in its own process, which checks PKCE, and gives false answers on request.
 
-`PUT /next` says what it answers at the next login: a fault of `FAULTS`, and the claims of the person. Every
-`GET /authorize` sends the browser back at once, as for a person who is logged in there already.
+`PUT /next` sets its answer to the next login: a fault of `FAULTS`, and the claims of the person. Every
+`GET /authorize` sends the browser back immediately, as for a person who is logged in there already.
 """
 
 import base64
@@ -62,7 +62,7 @@ class Provider(BaseHTTPRequestHandler):
                         "userinfo_endpoint": f"{self.issuer}/userinfo",
                         "end_session_endpoint": f"{self.issuer}/logout",
                         "jwks_uri": f"{self.issuer}/jwks",
-                        # A provider may offer what proves nothing.
+                        # A provider may offer algorithms that prove nothing.
                         "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
                     }
                 )
@@ -138,7 +138,7 @@ class Provider(BaseHTTPRequestHandler):
 
     def _by_public_key(self, claims: dict[str, Any]) -> str:
         """Return a token under HS256, with the public key as the secret."""
-        import hmac  # noqa: PLC0415  for this attack alone
+        import hmac  # noqa: PLC0415  only for this attack
 
         pem = self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         parts = [

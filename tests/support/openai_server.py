@@ -1,7 +1,7 @@
 """A small server for OpenAI's chat completions over real HTTP, with scripted answers.
 
-For tests that want the whole way to a model and back: client, connection, status codes, JSON. It is as strict
-as the strictest of the real ones: a conversation that one of them refuses, it refuses.
+For tests of the whole path to a model and back: client, connection, status codes, JSON. It is as strict as
+the strictest real server: it refuses every conversation that one of them refuses.
 """
 
 import itertools
@@ -36,7 +36,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Odd:
-    """A sound answer with parts that OpenAI would write otherwise; what is LEFT_OUT is not there at all.
+    """A valid answer with parts in another form than OpenAI's; a part that is LEFT_OUT is missing.
 
     ``ids`` are those of the calls, in their order; ``choice``, ``message`` and ``top`` are further fields.
     """
@@ -87,14 +87,14 @@ def call(name: str, arguments: Any) -> Calls:
 
 
 class OpenAIServer:
-    """Answers each request with the next reply of the script, and with its last one ever after.
+    """Answers each request with the next reply of the script, and all further requests with its last one.
 
     A script can also be a function from the request's JSON to the reply. ``requests`` holds the JSON of every
     request that came, in order, ``keys`` their API keys; ``asked`` is set when the first one came.
     """
 
     def __init__(self, script: Script, model: str | None = None, *, distinct: bool = False) -> None:
-        """Give each call an id of its own if ``distinct``, as OpenAI does, else begin anew in each answer."""
+        """Give each call a unique id if ``distinct``, as OpenAI does; otherwise unique within its answer."""
         self._calls = itertools.count(1) if distinct else None
         self._script = script
         self._model = model
@@ -109,7 +109,7 @@ class OpenAIServer:
 
     @property
     def base_url(self) -> str:
-        """What belongs into OPENAI_BASE_URL."""
+        """The value for OPENAI_BASE_URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def __enter__(self) -> Self:

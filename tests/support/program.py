@@ -28,7 +28,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\r")
 
 @dataclass
 class Ended:
-    """How a program ended, and what it said."""
+    """The exit code and the output of a program."""
 
     code: int
     out: str
@@ -57,7 +57,7 @@ class Home:
     settings: dict[str, str | None] = field(default_factory=dict)
 
     def environment(self, changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
-        # Never the keys of whoever runs the tests.
+        # Never the keys of the user who runs the tests.
         keys = str(self.var_dir.with_name(f"{self.var_dir.name}-keys"))
         own = {"PLANGATE_VAR_DIR": str(self.var_dir), "PLANGATE_KEYS_DIR": keys}
         own["PLANGATE_WEB_ADDRESS"] = "off"  # no two tests want the same port
@@ -145,7 +145,7 @@ def worker(home: Home, folder: Path = PROJECT) -> Iterator[Forked]:
 
 
 class Terminal:
-    """A program on a terminal of its own, and what stands on its screen."""
+    """A program on its own terminal, and the content of its screen."""
 
     def __init__(
         self, home: Home, *words: str, width: int = 100, program: str = str(PROJECT / "starter.py")
@@ -173,7 +173,7 @@ class Terminal:
 
     def types(self, text: str, *, at_once: bool = False) -> None:
         if not at_once:
-            sleep(0.3)  # a question drops what was typed before it, hence a person's pause
+            sleep(0.3)  # a question discards text that was typed before it, so pause like a person
         os.write(self._file, text.encode())
 
     def ends(self) -> int:

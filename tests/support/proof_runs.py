@@ -1,7 +1,7 @@
 """Runs that wait for one decision by Dana, written like a worker's, and an attacker's additions.
 
-An attacker with the database writes a decision with whatever verdict and proof they like, and what follows
-from an approval; a worker seals it afterwards, as it does whatever stands there.
+An attacker with the database writes a decision with any verdict and proof, and the entries that follow an
+approval; a worker seals them afterwards, like all entries.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ NOTEBOOK = Notebook("note", Path("unused"))
 
 @dataclass(frozen=True)
 class ProofRun:
-    """One run that waits for a decision of one kind: what it is on, and who drafted what."""
+    """One run that waits for a decision of one kind: its plan, and the author."""
 
     id: str
     choice: Choice
@@ -71,7 +71,7 @@ class ProofRun:
         return Subject(workflow_id=self.id, fingerprint=self.fingerprint, audience=self.audience)
 
     def decision(self) -> Decision:
-        """Return what Dana may decide now, without a proof."""
+        """Return the decision that Dana may make now, without a proof."""
         said = Decision(decision=self.choice, by="dana", plan=self.fingerprint, comment="I looked at it")
         if self.choice is Choice.EDIT:
             return said.model_copy(update={"new_plan": notes("another")})
@@ -148,7 +148,7 @@ class ProofRun:
         self._put(trail, step_key(self.fingerprint, 1, "claimed:1"), at, claimed)
 
     def follow(self, trail: OpenTrail) -> None:
-        """Write what follows from an accepted decision, where that is more than the decision."""
+        """Write the entries that follow from an accepted decision, if there are any."""
         at = ARRIVED + timedelta(minutes=1)
         if self.choice is Choice.APPROVE:
             self._claim(trail, at, EffectState.DONE)

@@ -58,7 +58,7 @@ _OF_RUN = 40
 
 @dataclass
 class Found:
-    """What a trial found: how many forgeries of each kind, and what is wrong."""
+    """The result of a trial: how many forgeries of each kind, and the faults."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -69,14 +69,14 @@ class Found:
 
 
 class Everyone:
-    """The list of people itself, as a file would have it."""
+    """The list of people, as from a file."""
 
     def people(self) -> People:
         return LISTED
 
 
 def attacks(chance: Random, count: int) -> Iterator[tuple[Attack, Choice, Assurance]]:
-    """Yield so many attacks, each kind in turn, with the decision and the proof that they forge."""
+    """Yield this many attacks, each kind in turn, with the forged decision and proof."""
     for number in range(count):
         attack = EVERY[number % len(EVERY)]
         choice = Choice.RESOLVE if attack in OF_RESOLUTIONS else chance.choice(list(Choice))
@@ -104,7 +104,7 @@ class Admission:
         self._sent = 0
 
     async def judge(self, count: int) -> Found:
-        """Send so many; a worker refuses each, and says why."""
+        """Send this many; a worker refuses each, with the reason."""
         found = Found()
         await self.people.people()
         for attack, choice, least in attacks(self._chance, count):
@@ -123,7 +123,7 @@ class Admission:
         return found
 
     async def accept_all(self) -> list[str]:
-        """Send what Dana really decides to each run that was attacked; return the refusals."""
+        """Send Dana's real decision to each attacked run; return the refusals."""
         refused = []
         for run, _ in self._runs.values():
             case = Case(self._chance, run)
@@ -183,7 +183,7 @@ class Admission:
                 return decided
 
     def state(self, run: ProofRun) -> RunState:
-        """Return where the run stands by its trail."""
+        """Return the state of the run by its trail."""
         with self._database.write() as connection:
             return open_trail(connection, run.ref).state()
 
@@ -223,7 +223,7 @@ def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[s
         forgery = attack(Case(chance, run))
         (statement,) = forgery.statements
         if attack is key_of_another_person:
-            continue  # what Carol really signed, for Mallory
+            continue  # Carol's real signature, for Mallory
         decision = forgery.decision.model_copy(update={"signature": statement.token})
         as_signed = replace(forgery, by="carol", public=public_of(CAROLS), decision=decision).approver()
         added[add_key_order(database, statement, chance.choice([None, as_signed]))] = attack.__name__
@@ -234,7 +234,7 @@ def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[s
 
 
 def examine(database: Database, chance: Random, count: int) -> Found:
-    """Write so many forgeries, each as accepted on a run of its own, and have the database examined.
+    """Write this many forgeries, each as accepted on a separate run, and verify the database.
 
     One lawful run of each kind is among them, and must have no finding.
     """

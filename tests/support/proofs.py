@@ -1,4 +1,4 @@
-"""People with passkeys, an enroller, and a web server that attests logins; and what they sign."""
+"""People with passkeys, an enroller, and a web server that attests logins, with their signatures."""
 
 import secrets
 from datetime import datetime

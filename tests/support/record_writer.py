@@ -77,7 +77,7 @@ def trail(database: Database, workflow_id: str = "plan-1") -> tuple[AuditEntry, 
 
 
 def assert_unbroken(entries: Iterable[AuditEntry]) -> None:
-    """Every entry follows the one before it, without a gap and with the hash that its content gives."""
+    """Check that every entry follows the one before it, without a gap and with the hash of its content."""
     previous, number = FIRST_HASH, count(1)
     for entry in entries:
         content = entry.model_dump(include={"workflow_id", "key", "at", "actor"})
@@ -86,7 +86,7 @@ def assert_unbroken(entries: Iterable[AuditEntry]) -> None:
 
 
 def in_processes(count_of_them: int, act: Callable[..., None], *arguments: object) -> list[BaseProcess]:
-    """Let so many processes call ``act(number, …)`` at the same moment."""
+    """Let this many processes call ``act(number, …)`` at the same moment."""
     barrier = _PROCESSES.Barrier(count_of_them + 1)
     processes: list[BaseProcess] = [
         _PROCESSES.Process(target=_when_all_are_there, args=(barrier, act, number, *arguments))
@@ -117,7 +117,7 @@ def in_a_process_that_holds_a_transaction(url: str) -> BaseProcess:
 
 
 def migrate(number: int, url: str) -> None:
-    """Do what a worker does at its start."""
+    """Migrate the records as a worker does at its start."""
     del number
     database = Database(url)
     database.migrate()
@@ -125,7 +125,7 @@ def migrate(number: int, url: str) -> None:
 
 
 def append_many(number: int, url: str, times: int) -> None:
-    """Write so many entries, each at last, as Temporal lets an activity do."""
+    """Write this many entries, retrying each like an activity of Temporal."""
     database = Database(url)
     for index in range(times):
         append_at_last(
@@ -135,7 +135,7 @@ def append_many(number: int, url: str, times: int) -> None:
 
 
 def append_at_last(database: Database, happening: Note) -> None:
-    """Write one entry, with as many tries as it takes."""
+    """Write one entry, with as many tries as needed."""
     while True:
         try:
             write_down(database, run_ref(), happening)

@@ -1,7 +1,8 @@
 """Calls whose first attempt ends without a result, and a world that changes before the repeat.
 
-A slot holds a value that one call replaces. Its story says whether the first attempt did so, what others put
-there before the next one looks, and how that look goes. `perform` runs such stories through a whole gate.
+A slot holds a value that one call replaces. Its story determines whether the first attempt did so, which
+value others put there before the next observation, and the result of that observation. `perform` runs such
+stories through a whole gate.
 """
 
 import asyncio
@@ -32,14 +33,14 @@ class Slot:
     """One slot.
 
     Attributes:
-        kind: of the tool: it observes; it also sees its effect; or it is a decorated function.
+        kind: the kind of the tool: it observes; it also recognises its effect; or it is a decorated function.
         is_done: whether the first attempt had its effect.
-        stranger: what another puts there before the next attempt looks, if anything.
-        trouble: what that look ends with first, if anything.
-        value: what is there.
-        acts: what was there at each call, in their order.
+        stranger: the value that another program puts there before the next attempt observes, if any.
+        trouble: the first error of that observation, if any.
+        value: the current value.
+        acts: the value before each call, in order.
         done: the keys of the effects that happened.
-        looks: how often it was looked at since the first attempt.
+        looks: the number of observations since the first attempt.
     """
 
     kind: Kind
@@ -71,7 +72,7 @@ class Slot:
 
     @property
     def calls(self) -> list[str]:
-        """What has to be there at each call: what was approved, always."""
+        """The required value at each call, which is always the approved one."""
         is_repeated = self.end == "executed" and self.value_at_the_look == OLD
         return [OLD, OLD] if is_repeated else [OLD]
 
@@ -95,7 +96,7 @@ class Slot:
 
 
 def slots(rng: random.Random, count: int) -> Iterator[Slot]:
-    """Yield that many slots, each with a story of its own."""
+    """Yield that many slots, each with its own story."""
     kinds: tuple[Kind, ...] = ("plain", "sees", "decorated")
     for _ in range(count):
         yield Slot(
@@ -113,7 +114,7 @@ class PutArguments(ToolArguments):
 
 
 class Put:
-    """Replaces what is in a slot; whoever it calls remembers the key."""
+    """Replaces the value of a slot; the other side remembers the key."""
 
     def __init__(self, name: str, all_slots: Sequence[Slot]) -> None:
         self.declaration = ToolDeclaration(
@@ -147,7 +148,7 @@ class Put:
 
 
 class SeeingPut(Put):
-    """Also recognises what it leaves."""
+    """Also recognises its effect."""
 
     def effect_seen(self, arguments: PutArguments, now: JsonValue, idempotency_key: str) -> Receipt | None:
         del arguments, idempotency_key
@@ -171,7 +172,7 @@ def decorated_put(all_slots: Sequence[Slot]) -> Tool:
 
 
 async def perform(gate: Gate, all_slots: Sequence[Slot]) -> list[str]:
-    """Run a plan for each slot; return what did not go as it should."""
+    """Run a plan for each slot; return the faults."""
     made: tuple[Tool, ...] = (Put("plain", all_slots), SeeingPut("sees", all_slots), decorated_put(all_slots))
     gate.tools.update({one.declaration.name: one for one in made})
     turn = asyncio.Semaphore(AT_ONCE)

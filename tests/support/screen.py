@@ -1,6 +1,7 @@
 """The screen of a terminal: what a person sees on it after a program has written to it.
 
-It knows what the programs of this project send, and fails on anything else. Its scrollback has no end.
+It supports the sequences that this project's programs send, and fails on all others. Its scrollback is
+unlimited.
 """
 
 import re
@@ -24,7 +25,7 @@ class Line:
 
 
 class Screen:
-    """A terminal of this width, endlessly high."""
+    """A terminal of this width and unlimited height."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -32,7 +33,7 @@ class Screen:
         self._row = self._column = 0
 
     def feed(self, output: str) -> "Screen":
-        """Take what a program wrote; the terminal's own line discipline has made ``\\n`` into ``\\r\\n``."""
+        """Process a program's output; the terminal's line discipline has made ``\\n`` into ``\\r\\n``."""
         for piece in _PIECE.finditer(output):
             if piece["final"]:
                 self._obey(piece["args"], piece["final"])
@@ -42,7 +43,7 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """What stands there, a row a line."""
+        """The text on the screen, one line per row."""
         return "\n".join(line.text for line in self.lines).rstrip("\n")
 
     @property

@@ -57,7 +57,7 @@ assurance = "signed"
 
 
 class ByFirstWord(FilePolicy):
-    """A policy that goes by the first word of a plan's first note."""
+    """A policy that depends on the first word of a plan's first note."""
 
     def __init__(self) -> None:
         vars(self).update(vars(policy_in(BY_FIRST_WORD)))
@@ -90,7 +90,7 @@ def trust(kept: Checkpoint | None = None) -> Trust:
 
 
 async def a_week(gate: Gate) -> Trust:
-    """Make the runs, seal them in three goes, and return what an examiner believes."""
+    """Make the runs, seal them three times, and return the trust of an auditor."""
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker():
         await _executed_with_signatures(gate)

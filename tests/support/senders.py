@@ -23,7 +23,7 @@ def sender_of(arrival: Arrival, people: People | None = None) -> Identified:
 
 
 def judge_all(state: RunState, arrivals: Iterable[Sent]) -> list[Decided]:
-    """Each with its verdict, judged after the ones before it took effect."""
+    """Return each with its verdict, judged after the previous ones took effect."""
     decided: list[Decided] = []
     for arrival, sender in arrivals:
         decided.append(judge(state, arrival, sender))

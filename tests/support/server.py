@@ -11,7 +11,7 @@ TEMPORAL = Path(sys.executable).parent / "temporal"
 
 
 async def start_plain_server(*search_attributes: str) -> WorkflowEnvironment:
-    """Start a server that nobody has prepared for Plangate, with other search attributes or none."""
+    """Start a server that was not prepared for Plangate, with other search attributes or none."""
     flags = [flag for attribute in search_attributes for flag in ("--search-attribute", attribute)]
     return await WorkflowEnvironment.start_local(
         data_converter=DATA_CONVERTER,

@@ -39,7 +39,7 @@ roles = ["finance"]
 
 
 def step(tool: str = "note", preview: str = "", why: str = "", seen: Any = None, **arguments: Any) -> Step:
-    """Return a step as its tool made it."""
+    """Return a step with its tool's preview."""
     return Step(tool=tool, arguments=arguments, preview=preview, reason=why, observation=seen)
 
 
@@ -89,7 +89,7 @@ def append(database: Database, workflow_id: str, events: Sequence[Event]) -> Non
 
 
 def executed(database: Database, workflow_id: str, shown: Plan) -> list[Event]:
-    """Return what happens to a plan that needs no approval: each step is done, and the run closed."""
+    """Return the events of a plan that needs no approval: each step is done, and the run closed."""
     audience = Audience(installation=database.installation, namespace="default")
     fingerprint = fingerprint_of(shown, 1, workflow_id, audience)
     events: list[Event] = []

@@ -67,7 +67,7 @@ async def signing_inbox(
 
 
 def credential_for(html: str, key: Passkey, origin: str, **ceremony: Any) -> str:
-    """Return what a browser returns on this page for a passkey, as the page's script sends it."""
+    """Return a browser's result for a passkey on this page, as the page's script sends it."""
     found = re.search(r'data-sign="([^"]+)"', html)
     assert found is not None, "the page asks for no passkey"
     options = json.loads(unescape(found[1]))

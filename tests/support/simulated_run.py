@@ -1,7 +1,7 @@
 """One run executed by Plangate's own activities on real records, without a Temporal server.
 
-`SimulatedRun` does what the workflow does: it folds what the activities return, and begins the next one. A
-worker that is killed loses what an activity returned, and the next one does it again.
+`SimulatedRun` does what the workflow does: it folds the results of the activities, and begins the next one. A
+killed worker loses the result of an activity, and the next worker repeats it.
 """
 
 from dataclasses import replace
@@ -47,7 +47,7 @@ class Killed(BaseException):
 
 
 class FatefulAccount(Account):
-    """An account in memory, to which happens at each call what fate has for it."""
+    """An account in memory, whose calls end as `Fate` determines."""
 
     def __init__(self, fate: Fate, *, remembers: bool, undoable: bool) -> None:
         super().__init__(cast("Any", None), remembers=remembers)
@@ -106,7 +106,7 @@ class Nobodys:
 
 
 class SimulatedRun:
-    """The workflow's part of one run; `naive` says what it was asked for."""
+    """The workflow's part of one run; `naive` has the request."""
 
     def __init__(self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random) -> None:
         self.id, self.naive, self._chance = workflow_id, naive, chance
@@ -130,7 +130,7 @@ class SimulatedRun:
         self.first: str | None = None
         self._closed_on_record = False
 
-    # ---- what other kinds of runs have otherwise ----------------------------------------------------
+    # ---- differences of other kinds of runs ---------------------------------------------------------
 
     requester = "rita"
 
@@ -152,7 +152,7 @@ class SimulatedRun:
     def plan_of(self, texts: list[str]) -> JsonValue:
         return {**bookings(*texts), "summary": "Book some lines"}
 
-    # ---- what people and time do --------------------------------------------------------------------
+    # ---- people and time ----------------------------------------------------------------------------
 
     async def decide(self, choice: str, by: str, plan: str, said: dict[str, Any]) -> tuple[bool, str]:
         """Send a decision; return whether it was accepted, once everything that follows has happened."""
@@ -181,7 +181,7 @@ class SimulatedRun:
         return decided.verdict.accepted, decided.verdict.reason
 
     async def pass_time(self) -> None:
-        """Notice what the time is now."""
+        """Apply the current time."""
         waits = self.state.phase in (Phase.IN_REVIEW, Phase.HELD)
         if waits and self.state.deadline and self.naive.now >= self.state.deadline:
             outcome = Outcome.FAILED if self.state.phase is Phase.HELD else Outcome.EXPIRED
@@ -191,10 +191,10 @@ class SimulatedRun:
         if self.state.phase in (Phase.IN_REVIEW, Phase.HELD):
             await self._end(Outcome.WITHDRAWN, "withdrawn")
 
-    # ---- what the workflow does ---------------------------------------------------------------------
+    # ---- the workflow -------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Go on until a person has to decide, or the run has ended."""
+        """Continue until a person has to decide, or the run has ended."""
         while await self.advance():
             pass
 
@@ -355,7 +355,7 @@ class SimulatedRun:
         )
         return environment
 
-    # ---- what can be compared -----------------------------------------------------------------------
+    # ---- comparison ---------------------------------------------------------------------------------
 
     def shown(self) -> tuple[object, ...]:
         """Return the same as the naive run's `shown`."""

@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def small_file_system(megabytes: int, owner: str | None = None) -> Iterator[Path]:
-    """Have a folder with so much room while the block runs; the test is skipped where none can be mounted."""
+    """Provide a folder of this size while the block runs; skip the test if none can be mounted."""
     user = getpwnam(owner) if owner else getpwuid(os.geteuid())
     with tempfile.TemporaryDirectory(prefix="plangate-disk-") as above:
         Path(above).chmod(0o755)

@@ -1,8 +1,8 @@
 """Worlds that may change between a plan and its steps, and whether the precondition then still holds.
 
-A world is one thing that one or two steps act on. Its kind says what the tool observes when the plan is
-drafted, what happens during the review, and what the tool observes just before the step. `perform` runs plans
-over such worlds through a whole gate. The suite performs some hundreds, chaos thousands.
+A world is one thing that one or two steps act on. Its kind determines the observation when the plan is
+drafted, the change during the review, and the observation just before the step. `perform` runs plans over
+such worlds through a whole gate. The suite performs some hundreds, chaos thousands.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ class World:
     """One thing.
 
     Attributes:
-        kind: of the change.
+        kind: the kind of the change.
         thing: its name.
-        document: what is observed of it.
-        change: what happens to the document after the draft.
-        trouble: what the observation before the step does instead of returning the document.
+        document: the observed document.
+        change: the change of the document after the draft.
+        trouble: the error of the observation before the step, if any.
         once: whether only the first of these observations is in trouble.
-        stranger: whether somebody else changes the thing right after each act.
-        amounts: of the steps on it.
+        stranger: whether another program changes the thing right after each act.
+        amounts: the amounts of the steps on it.
         holds: for each step, whether it may act, if each step that may not is skipped.
     """
 
@@ -214,7 +214,7 @@ def worlds(rng: random.Random, count: int) -> Iterator[World]:
 
 
 async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list[str]]:
-    """Run plans over that many worlds; return how many steps there were, and what was not as it should be."""
+    """Run plans over that many worlds; return the number of steps, and the faults."""
     mover = Mover()
     gate.tools["move"] = mover
     pending = list(worlds(rng, count))
@@ -284,14 +284,14 @@ async def _run(gate: Gate, mover: Mover, plan: list[World]) -> list[str]:
 
 
 def is_explained(why: str) -> bool:
-    """Whether the reason of a hold says what was true and what is true now, or why it cannot be seen."""
+    """Whether the reason of a hold has the old and the new state, or why it cannot be observed."""
     return (" was " in why and " is now " in why) or any(
         words in why for words in ("no such thing", "does not answer", "could not observe", "observed")
     )
 
 
 async def _stopped(gate: Gate, workflow_id: str, held: int) -> Status:
-    """Wait until the run is held anew, or has ended."""
+    """Wait until the run is held again, or has ended."""
     async with asyncio.timeout(120):
         while True:
             status = await gate.api.status(workflow_id)

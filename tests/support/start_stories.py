@@ -38,12 +38,12 @@ class StartStory:
         return [one.model_copy(update={"name": f"{kind}{n}", "country": "XX"}) for n, one in enumerate(made)]
 
     def search(self) -> Search:
-        """Return for which time the times are worked out."""
+        """Return the time for which start times are computed."""
         begin = max(self.begin, self.not_before or self.begin)
         return Search(begin, self.until, self.begin, self.begin + LATEST_FIRST)
 
     def beginning(self) -> Beginning:
-        """Return what Plangate makes of it, by frozen facts alone."""
+        """Return Plangate's result, by frozen facts alone."""
         search = self.search()
         every = (*self.windows, *self.freezes)
         facts = [one.facts(search.begin, search.last) for one in every]
@@ -122,7 +122,7 @@ class LateStory(StartStory):
         return one.model_copy(update={"weekdays": (), "extra_days": tuple(days), "days_off": ()})
 
     def search(self) -> Search:
-        """Return for which time the times are worked out."""
+        """Return the time for which start times are computed."""
         return search_of(self.begin, self.deadline, self.not_before, self.cooling)
 
     def first(self) -> datetime | None:

@@ -52,7 +52,7 @@ class Proxy:
         body = await request.read()
         if request.path.startswith("/_control/"):
             return self._control(request.path.removeprefix("/_control/"), json.loads(body or b"{}"))
-        # A client that goes away must not end what has begun.
+        # A client that disconnects must not end a request that has begun.
         status, raw = await asyncio.shield(asyncio.ensure_future(self._once(request, body)))
         return web.Response(status=status, body=raw, content_type="application/json")
 
@@ -179,7 +179,7 @@ async def main(upstream: str) -> None:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)  # noqa: T201  read by who started it
+        print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)  # noqa: T201  read by its parent
         await asyncio.Event().wait()
 
 

@@ -118,10 +118,10 @@ async def started_again(here: Desk) -> None:
 
 
 async def check(vendor: str, tool: str, name: str) -> str:
-    """Let one fault meet one call; return what the error said.
+    """Apply one fault to one call; return the text of the error.
 
     Raises:
-        AssertionError: something else follows than has to.
+        AssertionError: the result is not the required one.
     """
     fault, expected = FAULTS[name]
     limits = SHORT if isinstance(fault, Slow | Drips) else Limits()
@@ -131,7 +131,7 @@ async def check(vendor: str, tool: str, name: str) -> str:
         error = await failure_of(one.act())
         assert isinstance(error, expected), f"{type(error).__name__} instead of {expected.__name__}: {error}"
         assert here.server.count("POST") == 1
-        assert here.server.bytes_sent < MAX_ANSWER + 16_000_000  # and what sockets hold
+        assert here.server.bytes_sent < MAX_ANSWER + 16_000_000  # and the buffers of sockets
         said = str(error)
         assert here.tracker.name in said
         assert ("create the ticket" if tool == "create_ticket" else "add the comment") in said

@@ -1,7 +1,7 @@
 """Random reviews: when they end, who may approve when, when plans begin, and who is reminded when.
 
-A naive reading goes through the minutes one by one. It shares with the code the words of the case and the
-zones of the standard library, and nothing else: no calendar, no deadline, no review.
+A naive reading goes through the minutes one by one. It shares only the terms of the case and the standard
+library's zones with the code: no calendar, no deadline, no review.
 """
 
 import random
@@ -211,7 +211,7 @@ class TimeStory:
 
 
 def differences(seed: int) -> list[str] | None:
-    """Return where Plangate and the naive reading of a story differ; None if it cannot be told to the end.
+    """Return where Plangate and the naive model of a story differ; None if the story cannot be completed.
 
     Then the minutes are too few for calendars that seldom have working time.
     """

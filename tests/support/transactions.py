@@ -17,7 +17,7 @@ def hook_transactions(
 ) -> None:
     """Call ``before`` ahead of each transaction of these activities, and ``after`` once it is committed.
 
-    ``after`` gets what the transaction returned, and whether it stored what became of an effect.
+    ``after`` gets the result of the transaction, and whether it stored the result of an effect.
     """
     transact = Records.transact
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trick:
-    """One text, and what it tries."""
+    """One text, and its trick."""
 
     kind: str
     text: str

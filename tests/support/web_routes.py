@@ -13,7 +13,7 @@ from plangate.web.gate import Gate
 def all_routes(settings: Settings) -> list[Any]:
     """Return the routes of the application."""
     app = build_app(settings, Gate.from_settings(settings))
-    inner = getattr(app, "_app")  # noqa: B009  what is behind the guard
+    inner = getattr(app, "_app")  # noqa: B009  the wrapped object
     assert isinstance(inner, FastAPI)
     return list(_flat(inner.routes))
 

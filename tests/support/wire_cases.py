@@ -2,8 +2,9 @@
 
     PYTHONPATH=. python tests/support/wire_cases.py COUNT SEED
 
-Prints one JSON object: which Python, how many of each kind, and what differed. It needs the standard library,
-``idna`` and ``h11`` alone, all pure Python, so that an interpreter without our dependencies can run it.
+Prints one JSON object: the Python version, the number of cases of each kind, and the differences. It needs
+only the standard library, ``idna`` and ``h11``, all pure Python, so that an interpreter without our
+dependencies can run it.
 """
 
 import json
@@ -55,7 +56,7 @@ def text(rng: random.Random, longest: int) -> str:
 
 
 def segment(rng: random.Random) -> str:
-    """Return text without what a path must not hold, in any width."""
+    """Return text without characters that a path must not have, in any width."""
     plain = (char for char in text(rng, 20) if not set("/\\;%.") & set(unicodedata.normalize("NFKC", char)))
     return "".join(plain).strip() or "x"
 
@@ -79,7 +80,7 @@ def letter(rng: random.Random) -> mail_wire.Letter:
 
 
 def call(rng: random.Random) -> tuple[http_wire.Call, str]:
-    """Return a call in its one spelling, of parts in any scripts, and what its path and query say."""
+    """Return a call in canonical form, of parts in any scripts, with its path and query in plain text."""
     path = [segment(rng) for _ in range(rng.randint(0, 4))]
     query = [(text(rng, 10), text(rng, 30)) for _ in range(rng.randint(0, 3))]
     asked = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
@@ -103,7 +104,7 @@ def call(rng: random.Random) -> tuple[http_wire.Call, str]:
 
 
 def bytes_of(one: http_wire.Call) -> bytes:
-    """Return what the composer of the HTTP client makes of a call."""
+    """Return the bytes that the HTTP client composes for a call."""
     connection = h11.Connection(our_role=h11.CLIENT)
     request = h11.Request(method=one.method, target=one.target, headers=list(one.all_headers().items()))
     events: list[h11.Event] = [request, h11.EndOfMessage()]
@@ -113,7 +114,7 @@ def bytes_of(one: http_wire.Call) -> bytes:
 
 
 def said_by(one: http_wire.Call) -> str:
-    """Return what a server that knows nothing of us reads in path and query."""
+    """Return path and query as an independent server reads them."""
     path, _, query = one.target.partition("?")
     return f"{unquote(path)} {parse_qsl(query, keep_blank_values=True)}"
 
@@ -124,7 +125,7 @@ def on_the_wire(content: bytes) -> bytes:
 
 
 def differences(count: int, seed: int) -> list[str]:
-    """Try so many cases of each kind; return each that differs."""
+    """Try this many cases of each kind; return each that differs."""
     rng, found = random.Random(seed), []
     for number in range(count):
         mail = letter(rng)
@@ -140,7 +141,7 @@ def differences(count: int, seed: int) -> list[str]:
 
 
 def main(count: int, seed: int) -> None:
-    """Try so many cases of each kind, and print what became of them."""
+    """Try this many cases of each kind, and print the results."""
     found = differences(count, seed)
     python = ".".join(map(str, sys.version_info[:3]))
     told = {"python": python, "scripts": len(SCRIPTS), "mails": count, "calls": count}

@@ -1,4 +1,4 @@
-"""A tool acts at most once, whatever became of an attempt before."""
+"""A tool acts at most once, regardless of the result of an earlier attempt."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")
 
 @dataclass
 class ScriptedTool:
-    """Acts and finds out as it is told, and remembers in which order it was asked."""
+    """Acts and finds out by a script, and remembers the order of its calls."""
 
     acts: Exception | None = None
     finds: EffectStatus | Exception = field(default_factory=DidNotHappen)
@@ -191,7 +191,7 @@ def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unkn
 async def test_what_left_no_trace_is_never_done_again_in_the_same_attempt(
     acts: Exception | None, timed: Timed, expected: type[Exception]
 ) -> None:
-    """A later attempt has a claim of its own, whose time says when the next request can no longer arrive."""
+    """A later attempt has its own claim, whose time determines when the next request can no longer arrive."""
     tool = ScriptedTool(acts, TRACELESS)
     with pytest.raises(expected):
         await act_once(tool, ToolArguments(), "key", Earlier.NOTHING if acts else Earlier.BEGUN, timed=timed)

@@ -1,4 +1,4 @@
-"""Which amounts of other plans count: what may still be done, and what was done in the window."""
+"""Amounts of other plans count if their steps may still act, or were done in the window."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What may be set as the place of the records: as it is found elsewhere, or refused with what is wrong."""
+"""The place of the records may be set in the usual forms; any other is refused with the reason."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lent roles, against a naive model, and with entries that no one ordered: what was not lent never counts."""
+"""Lent roles agree with a naive model, also with forged entries: a role that was not lent never counts."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.support.times import times
 
 @pytest.mark.parametrize("seed", range(times(12)))
 def test_only_what_was_lent_counts_and_only_while_it_is_lent(seed: int) -> None:
-    """A seeded sample; `python -m chaos delegations` tells a thousand stories of twelve orders each."""
+    """A seeded sample; `python -m chaos delegations` runs a thousand stories of twelve orders each."""
     assert list(Story(seed).differences(orders=12)) == []

@@ -43,7 +43,7 @@ SOURCES = [
     for folder in ("plangate", "workflows", "activities")
     for path in sorted((PROJECT / folder).rglob("*.py"))
 ] + [PROJECT / "worker.py", PROJECT / "starter.py"]
-# What running makes, what stands for a name of the reader's own, and what we do without.
+# Generated files, placeholders for the reader's own names, and files that we do not have.
 NOT_HERE = re.compile(
     r"var/.*|\.venv/.*|\.env|plan\.yaml|too-much\.yaml|conftest\.py|\.\./plangate|(?:test_)?refunds\.py|planners\.py|policy\.toml|people\.toml|records\.db|web(?:-lists)?\.db|outbox/|mcp/|demo/|temporal\.db|000\d_what_it_does\.py|uv\.lock"
 )
@@ -55,7 +55,7 @@ def blocks(text: str) -> list[str]:
 
 
 def code(text: str) -> str:
-    """Everything that is set as code: fenced blocks and what stands in backticks; one piece on a line."""
+    """Return all code: fenced blocks and text in backticks, one piece on a line."""
     fenced = "\n".join(blocks(text))
     rest = re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
     return f"{fenced}\n" + "\n".join(re.findall(r"`([^`\n]+)`", rest))
@@ -183,7 +183,7 @@ def test_the_plans_that_a_program_submits_are_plans(name: str) -> None:
     assert len(check_plan(plan, declarations(), max_steps=20).steps) == 1
 
 
-# ---- what is named is there -----------------------------------------------------------------------
+# ---- named files and commands exist ---------------------------------------------------------------
 
 
 def slug(heading: str) -> str:

@@ -1,4 +1,4 @@
-"""Steps that are the same as those of other runs: what is compared, what rules see, what the pages say."""
+"""Steps that equal those of other runs: their comparison, their use in rules, and their text on pages."""
 
 import unicodedata
 from datetime import UTC, datetime

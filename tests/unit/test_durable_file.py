@@ -1,4 +1,4 @@
-"""What is written is whole, for this user alone, and never in the place of anything but a plain file."""
+"""A written file is complete, private to this user, and never replaces anything but a plain file."""
 
 import ast
 import os
@@ -45,7 +45,7 @@ def test_a_file_that_others_fill_is_closed_before_they_do(tmp_path: Path) -> Non
 
 
 def test_nothing_makes_files_or_folders_but_the_two_modules_that_keep_them_private() -> None:
-    """A scan of the code: what else makes one would leave its mode to the umask."""
+    """A scan of the code: any other module would leave the mode to the umask."""
     files = [PROJECT / "worker.py", *(f for name in PACKAGES for f in (PROJECT / name).rglob("*.py"))]
     found = [
         f"{path.relative_to(PROJECT)}:{node.lineno}"
@@ -67,7 +67,7 @@ def _makes_a_file(call: ast.Call) -> bool:
     flags = {node.attr for node in ast.walk(call) if isinstance(node, ast.Attribute)}
     if "devnull" in flags:
         return False
-    # To append is to add to what was made before.
+    # Appending adds to an existing file.
     return "O_CREAT" in flags or any(mode.strip("bt+") in ("w", "x") for mode in modes)
 
 

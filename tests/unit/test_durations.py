@@ -1,4 +1,4 @@
-"""How long something may take is read from what people type, and said as people say it."""
+"""Durations are read as people type them, and written as people say them."""
 
 from datetime import UTC, datetime, timedelta
 

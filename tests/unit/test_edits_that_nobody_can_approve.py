@@ -1,4 +1,4 @@
-"""Who edits a plan is told, before it is sent, that nobody could approve what they make of it."""
+"""A person who edits a plan sees, before it is sent, that no one could approve the new plan."""
 
 from typing import Any
 

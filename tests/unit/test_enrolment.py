@@ -189,7 +189,7 @@ STOLEN = (
 
 @st.composite
 def statements(draw: st.DrawFn) -> KeyStatement:
-    """A change of keys by whoever has the web server, the database, or a key that enrolls no one."""
+    """Changes of keys by an attacker with the web server, the database, or a key that may not enroll."""
     wanted = draw(st.sampled_from([MALLORY.public, GINA.public, passkey("evil").public, None]))
     if draw(st.booleans()):
         token = draw(st.sampled_from([one.token for one in STOLEN]))
@@ -221,7 +221,7 @@ def _enrolled_by_carol(people: People) -> set[tuple[str, str]]:
 
 @given(st.lists(statements(), max_size=6))
 def test_neither_the_web_server_nor_the_database_adds_a_key(said: list[KeyStatement]) -> None:
-    """Whatever stands there, only what Carol signed is added; and the text that is kept says the same."""
+    """Only the keys that Carol signed are added, in the list and in the stored text."""
     people = people_in_force(LISTED, WEB, said)
     by_carol = {("erik", passkey("erik's second").public), ("gina", GINA.public)}
     assert _enrolled_by_carol(people) <= by_carol

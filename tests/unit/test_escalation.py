@@ -233,7 +233,7 @@ def test_a_forged_escalation_is_less_than_the_policy_asks_for() -> None:
     assert asks_for_less(plain, FINANCE) is None
 
 
-# ---- what people see ----------------------------------------------------------------------------
+# ---- texts for people ---------------------------------------------------------------------------
 
 
 def test_the_page_shows_from_the_beginning_who_may_approve_later() -> None:

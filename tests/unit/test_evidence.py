@@ -1,4 +1,4 @@
-"""What a signature on the trail has to agree with, lest one key prove what another one signed."""
+"""A signature on the trail has to match its record, so that no key proves another key's signature."""
 
 import hashlib
 import json

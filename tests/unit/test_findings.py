@@ -1,4 +1,4 @@
-"""What is wrong with a trail is found by itself and named with its place: no database, no keys."""
+"""The faults of a trail are found and named with their place, without a database or keys."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What was typed in a form comes back as it was typed, also after a fault in another field."""
+"""Text typed in a form comes back unchanged, also after a fault in another field."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What a German reads: calendars, sums, holds and the trail are German whole, or English whole and marked."""
+"""On German pages, calendars, sums, holds and the trail are German as a whole, or marked as English."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The pages of a held run show the held step whole, and what has not begun is called so."""
+"""The pages of a held run show the whole held step, and mark steps that have not begun."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A page names its own buttons: no command of the command line stands in a refusal on it."""
+"""A page names its own buttons: its refusals contain no command of the command line."""
 
 import ast
 from pathlib import Path
@@ -12,11 +12,11 @@ from plangate.web.language import languages
 FOLDER = Path(plangate.__file__).parent
 ENGLISH = languages()["en"]
 FOR_OPERATORS = ("audit verify", "keys` printed", "keys seal")
-"""Commands that no button stands for: those who run Plangate verify the records, and edit lists of keys."""
+"""Commands without a button: operators verify the records, and edit lists of keys."""
 
 
 def _text(node: ast.AST) -> str:
-    """Return the text of a literal, with what it is filled with as one word."""
+    """Return the text of a literal, with one word for each inserted value."""
     match node:
         case ast.Constant(value=str() as text):
             return text

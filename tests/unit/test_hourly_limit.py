@@ -51,7 +51,7 @@ def deadline_of(part: Due) -> datetime:
 
 
 def sent_of(arrivals: Sequence[Arrival], per_hour: int) -> list[tuple[datetime, tuple[Due, ...]]]:
-    """Return when which parts leave as one message, if each attempt succeeds at once."""
+    """Return the times and the parts of each message, if each attempt succeeds immediately."""
     waiting = {number: one.due(number) for number, one in enumerate(arrivals)}
     sent: list[tuple[datetime, tuple[Due, ...]]] = []
     while waiting:

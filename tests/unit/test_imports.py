@@ -98,7 +98,7 @@ def test_nothing_private_is_imported_from_temporals_library() -> None:
 
 
 def test_no_private_method_of_temporals_library_is_overridden_but_two() -> None:
-    """Those two still exist and are called: tests/workflow/test_p7 sends what they are for."""
+    """Those two still exist and are called: tests/workflow/test_p7 sends their payloads."""
     overridden = set()
     for module in sorted(graph()):
         source = (PROJECT / f"{module.replace('.', '/')}.py").with_suffix(".py")

@@ -1,4 +1,4 @@
-"""The inbox says of a run where the run stands, what changed, and who decided by which proof."""
+"""The page of a run shows its state, the changes, and who decided by which proof."""
 
 from datetime import timedelta
 from typing import Any

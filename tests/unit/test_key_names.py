@@ -1,4 +1,4 @@
-"""Where a person's private key lies: in a file that any file system takes, and in another one for each."""
+"""Each person's private key has a separate file, whose name is valid on any file system."""
 
 import random
 from pathlib import Path

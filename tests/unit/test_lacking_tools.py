@@ -1,4 +1,4 @@
-"""A worker says in one line which tools are not offered, and how to see what they lack."""
+"""A worker logs in one line which tools are not offered, and how to see the reason."""
 
 import pytest
 

@@ -122,7 +122,7 @@ class Life:
         return judge(self.state, arrival, sender_of(arrival))
 
     def findings_with(self, *events: tuple[Event, str]) -> list[str]:
-        """What the auditor says of the trail with these behind it."""
+        """Return the auditor's findings on the trail followed by these events."""
         more = [self.entry(event, actor) for event, actor in events]
         return [finding.what for finding in broken_story(RUN, [*self.trail, *more])]
 
@@ -150,7 +150,7 @@ class Life:
 
 
 def lives(happening: Iterable[tuple[tuple[Choice, str, str] | str, int]]) -> Iterable[tuple[Life, Decided]]:
-    """Yield the life ahead of each of its decisions, with the judge's verdict on it."""
+    """Yield the events before each decision, with the judge's verdict on it."""
     life = Life()
     for what, minutes in happening:
         life.now += timedelta(minutes=minutes)

@@ -24,7 +24,7 @@ log = structlog.stdlib.get_logger("plangate.test")
 
 
 class Lines(io.StringIO):
-    """What was logged, in this test's format."""
+    """The logged lines, in this test's format."""
 
     is_terminal = False
 
@@ -43,7 +43,7 @@ class Terminal(Lines):
 
 @pytest.fixture
 def configure():
-    """Configure the logs for one test, and leave nothing of it behind."""
+    """Configure the logs for one test, and restore them afterwards."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
 

@@ -1,4 +1,4 @@
-"""What a rule lets another role approve later and other rules take away is named, with these rules."""
+"""Escalations of a rule that other rules void are reported, with these rules."""
 
 from hypothesis import given
 from hypothesis import strategies as st

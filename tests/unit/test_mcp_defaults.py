@@ -156,7 +156,7 @@ def test_approver_rule_and_server_see_a_default_wherever_it_stands(
     plan = plan_of({} if given_value is None else {"o": given_value})
     assert plan.steps[0].arguments == {"o": whole}
     arguments: Any = arguments_for(pay.declaration, plan.steps[0].arguments)
-    assert arguments.model_dump(mode="json") == {"o": whole}  # what is sent
+    assert arguments.model_dump(mode="json") == {"o": whole}  # the sent value
     assert "1000000" in pay.preview(arguments, None).replace(",", "").replace("\u202f", "")
     assert named(plan) == named(plan_of({"o": whole}))
     assert named(plan) != named(plan_of({"o": json.loads(json.dumps(whole).replace("1000000", "1"))}))
@@ -253,7 +253,7 @@ def test_multiples_are_those_of_decimal_numbers(count: int, digits: int, places:
         if Decimal(repr(float(text))) != value:
             continue  # no JSON number: it has too many digits
         sent = f'{{"amount": {text}}}'
-        assert (pay._note(json.loads(sent)) == "") is is_one  # noqa: SLF001  what a receipt says of an answer
+        assert (pay._note(json.loads(sent)) == "") is is_one  # noqa: SLF001  the receipt's text for an answer
         if is_one:
             pay.declaration.arguments.model_validate_json(sent)
         else:

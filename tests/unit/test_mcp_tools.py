@@ -61,7 +61,7 @@ REFERENCES = st.sampled_from(
 
 
 def part(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Schemas, right and wrong: each keyword has what it may have, or anything at all."""
+    """Valid and invalid schemas: each keyword has a permitted value, or any other."""
     named = st.dictionaries(
         st.sampled_from(("a", "b", "discriminator", "$ref", "why", "é", "_x")), inner, max_size=3
     )
@@ -170,7 +170,7 @@ def test_any_schema_is_taken_or_refused_with_a_sentence(schema: Any, values: dic
     if declaration is None:
         return
     tools = {declaration.name: declaration}
-    # Whoever reads a tool gets along with it.
+    # Every reader of a tool can handle it.
     assert declaration.definition() == declared(schema).definition()
     assert "$ref" not in json.dumps(declaration.schema())
     numeric_arguments(declaration.arguments)
@@ -190,7 +190,7 @@ def test_any_schema_is_taken_or_refused_with_a_sentence(schema: Any, values: dic
 
 
 def taken(schema: dict[str, Any]) -> ToolDeclaration | None:
-    """Return the tool, or None after a sentence that says why there is none."""
+    """Return the tool, or None after a check of the sentence that gives the reason."""
     said = ""
     try:
         return declared(schema)

@@ -34,7 +34,7 @@ def sdk(client: Any) -> Any:
 
 def transport(client: Any) -> Any:
     """Return the HTTP transport inside the OpenAI SDK's client."""
-    return sdk(client)._client._transport  # noqa: SLF001  nor have the SDK and httpx
+    return sdk(client)._client._transport  # noqa: SLF001  the SDK and httpx have no public name either
 
 
 def component(path: Path, content: object) -> Path:

@@ -1,4 +1,4 @@
-"""The table of model errors is complete and tells nothing that it should keep."""
+"""The table of model errors is complete, and its messages reveal no secrets."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ def exported() -> list[type[BaseException]]:
 
 
 def _is_error(value: Any) -> bool:
-    # isinstance would import what the package only imports when it is used.
+    # isinstance would import modules that the package imports only on use.
     return issubclass(type(value), type) and issubclass(value, BaseException)
 
 

@@ -1,4 +1,4 @@
-"""Amounts of money, in every currency of ISO 4217: what leaves is what was approved, or the plan is refused.
+"""In every currency of ISO 4217, the approved amount is sent, or the plan is refused.
 
 Generated amounts: 2,000 and more with each run; all of them with
 ``PLANGATE_TEST_TIMES=20 make test ARGS=tests/unit/test_money.py``.
@@ -31,7 +31,7 @@ from tests.support.faulty_server import Answer, FaultyServer, Request
 from tests.support.times import times
 
 CURRENCIES = st.sampled_from(sorted(PLACES))
-# What Stripe makes of a currency, written down apart from the code: units of 1, and what they must divide by.
+# Stripe's rules for currencies, independent of the code: units of 1, and their required divisor.
 UNITS = {
     **{code: (100, 1) for code, places in PLACES.items() if places == 2},
     **{code: (1, 1) for code, places in PLACES.items() if places == 0},
@@ -71,7 +71,7 @@ def approved(plan: Plan) -> RefundArguments:
 
 @pytest.fixture(scope="module")
 def counterpart() -> Iterator[tuple[RefundPayment, FaultyServer]]:
-    """A server that refunds what it is asked for, and a tool that asks it."""
+    """A server that refunds the requested amount, and a tool that calls it."""
 
     def refund(request: Request) -> Answer:
         fields = {name: value[0] for name, value in parse_qs(request.body.decode()).items()}

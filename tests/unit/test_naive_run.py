@@ -1,6 +1,6 @@
-"""A run ends as a second, naive reading of the rules says, whatever tools, people, time and crashes do.
+"""A run ends like that of a second, naive model, for random tools, people, times and crashes.
 
-`make chaos` tells 6,000 of these stories; here are a few.
+`make chaos` runs 6,000 of these stories; this test runs a few.
 """
 
 from pathlib import Path

@@ -80,7 +80,7 @@ def reopened(others: str = "300", **more: Any) -> Reopened:
 
 
 def story(*events: Event) -> list[Event]:
-    """Return these events behind an approved plan."""
+    """Return these events after an approved plan."""
     (approval,) = approved().decisions
     return [requested(), draft(), approval, *events]
 

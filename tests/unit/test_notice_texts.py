@@ -1,4 +1,4 @@
-"""What a notice says: what to do, about which tools, until when, and nothing that anyone could hide in it."""
+"""A notice says what to do, with which tools and by when, and contains no hidden text."""
 
 from datetime import UTC, datetime, timedelta
 

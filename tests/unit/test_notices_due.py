@@ -1,4 +1,4 @@
-"""Which notices a run calls for: a function of its trail, the people, and what they were told before."""
+"""The notices that a run needs are a function of its trail, the people, and the earlier notices."""
 
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
@@ -83,7 +83,7 @@ def said(notices: Sequence[Notice]) -> list[str]:
 
 
 def sent(notices: Sequence[Notice], before: Sequence[Told] = ()) -> list[Told]:
-    """Return what people were told once these are sent that are due."""
+    """Return all notices to people once the due ones are sent."""
     told = [
         Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
         for one in notices
@@ -540,7 +540,7 @@ EVENTS = st.lists(
 @settings(max_examples=60)
 @given(EVENTS, st.lists(st.booleans(), min_size=8, max_size=8))
 def test_whatever_happens_no_one_is_left_with_a_wrong_word(happenings: list[str], sends: list[bool]) -> None:
-    """The last word that a person got is true at the end: asked if they are needed, else relieved."""
+    """The last notice to a person is right at the end: asked if they are needed, else relieved."""
     events: list[Event] = [drafted(requirement=TWO)]
     told = sent(due(*events))
     for number, (what, is_sent) in enumerate(zip(happenings, sends, strict=False)):
@@ -672,7 +672,7 @@ def test_no_one_is_reminded_of_what_they_were_not_told() -> None:
     assert said(due(plan, now=late, told=told)) == ["dana needed", "dana reminder", "kim needed"]
 
 
-# What a person of another role, or another moment, is told
+# Notices to a person with another role, or at another time
 
 
 def with_role_addresses(*names: str, people: People = LIST) -> People:

@@ -66,7 +66,7 @@ def due(run: RunState, people: People, now: datetime = NOON, told: Sequence[Told
 
 
 def sent(notices: Sequence[Notice], now: datetime, before: Sequence[Told] = ()) -> list[Told]:
-    """Return what people were told once these are sent that are due."""
+    """Return all notices to people once the due ones are sent."""
     known = {(one.person, one.event) for one in before}
     return [
         *before,

@@ -1,4 +1,4 @@
-"""One meaning, one spelling: whatever a plan is spelled like, rules ask the same of it, or it is refused.
+"""One meaning has one spelling: rules treat all spellings of a plan alike, or it is refused.
 
 Generated spellings: a sample here, all of them with
 ``PLANGATE_TEST_TIMES=20 make test ARGS=tests/unit/test_one_spelling.py``.
@@ -175,7 +175,7 @@ def spelled_amount(rng: random.Random) -> Any:
 
 
 def spelled_step(rng: random.Random) -> tuple[str, STEP]:
-    """Return a rule that demands, and a step that means what the rule speaks of."""
+    """Return a rule that demands approval, and a step to which the rule applies."""
     match rng.randrange(7):
         case 0 | 1:
             return "refunds", get(

@@ -9,7 +9,7 @@ from plangate.domain.errors import RecordsUnavailable
 
 
 class Steps:
-    """Steps under one pacing, whose calls take as long as the test wants; it counts how they stand."""
+    """Steps under one pacing, whose calls take as long as the test sets; it counts their states."""
 
     def __init__(self) -> None:
         self.pacing = Pacing()
@@ -37,7 +37,7 @@ async def test_a_second_step_is_not_claimed_before_the_first_one_had_time_to_cal
     await asyncio.sleep(0)
     assert steps.claimed == [0]
     await until_idle()
-    assert steps.claimed == [0, 1, 2]  # a slow answer holds nobody up
+    assert steps.claimed == [0, 1, 2]  # a slow answer delays no other step
     steps.answer.set()
     steps.store.set()
     await asyncio.gather(*tasks)

@@ -1,4 +1,4 @@
-"""Whoever writes to the database and holds one key: whatever approval they forge or keep is found, and named.
+"""Every approval that an attacker with the database and one key forges or keeps is found and named.
 
 The suite takes a sample; PLANGATE_TEST_TIMES=25 makes more than 5,000 attacks of it.
 """
@@ -100,7 +100,7 @@ def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
         ((), False, True),
         ((), True, True),
         ((claim(people=AFTER),), False, True),
-        ((claim(people=AFTER),), True, False),  # it does nothing: nobody looks at the list
+        ((claim(people=AFTER),), True, False),  # it does nothing, because the list is not read
         ((claim(people=AFTER), Released(step=1, attempt=1, reason="no")), True, True),
         ((claim(people=AFTER), StepFailed(step=1, reason="no")), True, True),
     ],
@@ -118,7 +118,7 @@ def test_a_step_that_may_act_names_the_list_of_then(
 
 
 def test_where_nobody_keeps_a_list_none_is_named() -> None:
-    """A list that is kept from now on makes nothing wrong that was decided before."""
+    """A list that is used from now on does not invalidate earlier decisions."""
     typed = Approver(name="dana", standings=(Standing(person="dana", roles=(ANYONE,)),))
     came = arrival("dana", "r:signal:1", NOON, None)
     decided = Decided(arrival=came, verdict=Verdict(accepted=True, reason="so"), approver=typed)

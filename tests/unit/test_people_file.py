@@ -1,4 +1,4 @@
-"""The list of people as they write it, and who somebody is by it at a given time."""
+"""The list of people as they write it, and the identity of a person by it at a given time."""
 
 from datetime import UTC, datetime
 from pathlib import Path

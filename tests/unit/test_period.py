@@ -1,4 +1,4 @@
-"""The evidence of a period: every run of it is in it, and what was left out or changed is found."""
+"""The evidence of a period has every run of it, and omissions and changes are found."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -115,7 +115,7 @@ def test_each_text_comes_once_before_the_first_run_that_names_it(database: Datab
     [
         (-1, 0.25, ["before", "slow"]),  # from before the first checkpoint
         (0.6, 1.1, ["one", "slow", "two"]),
-        (1.4, 1.5, ["three", "waiting"]),  # nothing happened in it, and the checkpoint says so
+        (1.4, 1.5, ["three", "waiting"]),  # nothing happened in it, as the checkpoint shows
     ],
 )
 def test_periods_meet_at_their_checkpoints(

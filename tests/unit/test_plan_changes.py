@@ -1,4 +1,4 @@
-"""What a new revision changed: a run keeps the plan before it, and nothing that differs is missed."""
+"""A run keeps the previous plan, and the changes of a new revision are found completely."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A plan as a form: what is not touched comes back unchanged, and what is touched comes back as typed."""
+"""A plan as a form: untouched values come back unchanged, and edited ones as typed."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What stands right above the question at the terminal."""
+"""The lines above the question at the terminal."""
 
 from datetime import timedelta
 

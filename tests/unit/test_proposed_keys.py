@@ -1,4 +1,4 @@
-"""Proposed passkeys: each belongs to one person, and an invitation is used up by what it was for."""
+"""Each proposed passkey belongs to one person, and an invitation works once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a planner read stands on every page, whole and inert, and only a planner can have read."""
+"""The reads of a planner are on every page, whole and inert, and only a planner can have reads."""
 
 import unicodedata
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Conditions that name sums over time: what they give, when they are unclear, and their faults."""
+"""Conditions that name sums over time: their values, when they are unclear, and their faults."""
 
 import unicodedata
 from datetime import UTC, datetime, timedelta

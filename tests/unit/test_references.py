@@ -54,7 +54,7 @@ TOOLS = {
 
 
 def plan(**arguments: Any) -> dict[str, Any]:
-    """A plan of three steps, of which the third closes what the first or second opened."""
+    """A plan of three steps, of which the third closes a ticket of the first or second."""
     opened = {"tool": "open", "arguments": {"title": "Lamp"}}
     return {
         "summary": "Open and close",

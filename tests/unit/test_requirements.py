@@ -1,4 +1,4 @@
-"""What a plan needed, derived again by a kept policy's words alone, without the tools of its time."""
+"""The requirement of a plan is derived again from the stored policy's text, without the tools of its time."""
 
 from pathlib import Path
 from typing import Any

@@ -48,7 +48,7 @@ def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, s
 
 
 def can_all_count(needs: dict[str, int], people: list[list[tuple[str, str]]]) -> bool:
-    """Whether each of these fills a place of its own: by trying every order of the places."""
+    """Return whether each of these fills a separate place, by trying every order of the places."""
     places = [role for role, count in needs.items() for _ in range(count)]
     for chosen in permutations(places, len(people)):
         taken = [
@@ -211,7 +211,7 @@ def test_what_was_lost_is_not_put_back_by_a_reset_either() -> None:
 
 
 def test_what_was_refused_does_not_count_because_of_a_reset() -> None:
-    """Its sender may have got a role since, or an escalation has begun: the same message decides no more."""
+    """Its sender may have got a role since, or an escalation has begun: the message no longer decides."""
     refused = said("approve", accepted=False)
     assert "that was refused" in (put_back(TWO, refused, now=said("approve", run="r2")) or "")
     assert put_back(TWO, refused, now=said("approve", run="r1", number=2)) is None

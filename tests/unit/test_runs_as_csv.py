@@ -1,4 +1,4 @@
-"""The list of runs as comma-separated values: what a person wrote is never a formula of a spreadsheet."""
+"""In the CSV list of runs, text by a person is never a formula of a spreadsheet."""
 
 import csv
 from datetime import UTC, datetime

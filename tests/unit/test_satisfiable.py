@@ -1,4 +1,4 @@
-"""A rule that no one of the list can satisfy is found at once, with who could and why they cannot."""
+"""A rule that no one in the list can satisfy is reported immediately, with the people and the reasons."""
 
 from datetime import datetime, timedelta
 from itertools import permutations, product

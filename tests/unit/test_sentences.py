@@ -44,7 +44,7 @@ NOT_ON_A_PAGE = (
     "not that of a passkey", "it is no text", "one JSON object in its", "occurs twice", "a placeholder",
     "plangate people confirm",  # a command
     "it came with", "it is not a JSON object", "to lend takes", "an end takes", "an absence takes",
-    "to be back takes", "a list takes", "an order to lend roles",  # what no form of a page sends
+    "to be back takes", "a list takes", "an order to lend roles",  # fields that no form of a page sends
 )  # fmt: skip
 
 
@@ -101,14 +101,14 @@ def sentences_in(path: str) -> Iterator[str]:
 
 
 def pairs(text: str) -> list[str]:
-    """Return every two words of a text that stand side by side, with no value between."""
+    """Return every two adjacent words of a text, with no value between them."""
     words = [part.split(" ") for part in text.split("{}")]
     return [f"{one} {other}" for run in words for one, other in pairwise(run) if one and other]
 
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_every_sentence_that_is_translated_stands_in_the_code(code: str) -> None:
-    """Most of its words stand there side by side; a sentence may be put together from several texts."""
+    """Most of its words are adjacent there; a sentence may be composed of several texts."""
     stale = []
     for english in tables(code)["said"]:
         known = known_pairs()
@@ -158,7 +158,7 @@ def test_no_other_pattern_rewrites_a_part_of_a_sentence(code: str) -> None:
     parts = {"step 7": languages()[code].said("step 7")}
     wrong = []
     for english, own in said.items():
-        if english == "on {} at {}":  # of days, with the hours that stand behind them
+        if english == "on {} at {}":  # days, followed by their hours
             continue
         text, expected = filled(english, own, parts)
         found = languages()[code].said(text)
@@ -169,7 +169,7 @@ def test_no_other_pattern_rewrites_a_part_of_a_sentence(code: str) -> None:
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_a_known_sentence_inside_another_leaves_no_english_clause(code: str) -> None:
-    """Clauses stand in the places of others, and two of them side by side."""
+    """Clauses are inserted into the places of others, also two in a row."""
     known = {english: own for table in tables(code).values() for english, own in table.items()}
     simple = [
         filled(english, own, {"step 7": ""})[0] for english, own in known.items() if len(english.split()) > 3

@@ -1,4 +1,4 @@
-"""A file that is being saved is not believed, however it is saved, and however much of it can be read."""
+"""A file that is being saved is not used, regardless of how it is saved and how much of it is readable."""
 
 import os
 import random
@@ -19,7 +19,7 @@ AFTER = '[[person]]\nname = "erik"\n\n[[person]]\nname = "dana"\nroles = ["ops"]
 
 
 class Clock:
-    """Time that passes when it is told to: how much later it is than when the files were really written."""
+    """A clock that a test sets: the time since the files were really written."""
 
     later = 0.0
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_touched_is_not_even_read_again(tmp_path: Path) -> No
 def test_a_link_that_is_turned_while_the_file_is_read_gives_neither_files_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have lain there for long and have one length: only the look from before the reading tells."""
+    """Both are old and have the same length: only the check before reading shows the difference."""
     old, new, path = tmp_path / "old", tmp_path / "new", tmp_path / "people.toml"
     old.write_text("old-")
     new.write_text("new-")
@@ -164,7 +164,7 @@ def test_a_link_that_is_turned_while_the_file_is_read_gives_neither_files_conten
     def stat(path: Path) -> os.stat_result:
         nonlocal looks
         looks += 1
-        if looks == 2:  # behind the reading
+        if looks == 2:  # after reading
             path.unlink()
             path.symlink_to(new)
         return real(path)

@@ -1,4 +1,4 @@
-"""What is shown is what is signed: no change to a status that a person would see passes unnoticed."""
+"""What is shown is what is signed: every change of a visible part of a status is detected."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -114,7 +114,7 @@ def test_a_plan_that_was_made_for_another_namespace_is_not_shown_here() -> None:
 
 
 def _changed(value: Any, chance: Random) -> Any:  # noqa: PLR0912  one branch for each kind of change
-    """Change one thing somewhere in a JSON value, as somebody would who wants it to be overlooked."""
+    """Change one part of a JSON value inconspicuously."""
     match value:
         case dict() if value:
             name = chance.choice(list(value))
@@ -163,7 +163,7 @@ def _in_a_step(status: dict[str, Any], chance: Random) -> None:
 
 
 def _in_both(status: dict[str, Any], chance: Random) -> None:
-    """Change the plan and the steps alike, so that only the fingerprint tells."""
+    """Change the plan and the steps alike, so that only the fingerprint differs."""
     number = chance.randrange(len(status["steps"]))
     arguments = _changed(status["steps"][number]["arguments"], chance)
     status["steps"][number]["arguments"] = status["plan"]["steps"][number]["arguments"] = arguments
@@ -198,7 +198,7 @@ def _of_another_plan(status: dict[str, Any], chance: Random) -> None:
 
 
 def _in_an_addition(status: dict[str, Any], chance: Random) -> None:
-    """Change what a tool added to a step."""
+    """Change a tool's addition to a step."""
     step = status["steps"][0]
     part = chance.choice(("preview", "observation", "undoable"))
     step[part] = _changed(step[part], chance)
@@ -231,7 +231,7 @@ def _in_the_author(status: dict[str, Any], chance: Random) -> None:
 
 
 def _in_the_hold(status: dict[str, Any], chance: Random) -> None:
-    """Say that a run is held which is not, or at a step that it does not have."""
+    """Mark a run as held although it is not, or at a step that it does not have."""
     state, step = chance.choice((("held", 0), ("held", 3), ("in_review", 1), ("executing", 2)))
     status["state"] = state
     hold = {"step": step, "why": "lost", "since": "2026-01-01T12:00:00Z", "resolutions": ["retry"]}
@@ -261,7 +261,7 @@ def test_no_generated_change_to_what_is_shown_passes(
         except ValueError:
             kinds["not a status"] += 1
             continue
-        if status.model_dump_json() == honest.model_dump_json():  # what was added is not read
+        if status.model_dump_json() == honest.model_dump_json():  # the addition is not read
             kinds["not shown"] += 1
             continue
         reason = seen(status)

@@ -1,4 +1,4 @@
-"""Signed decisions: what a signature proves, and two thousand forgeries of which none proves anything."""
+"""A signature proves its decision, and two thousand forgeries prove nothing."""
 
 import base64
 import hmac

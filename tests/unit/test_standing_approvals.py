@@ -1,4 +1,4 @@
-"""Every page of a run shows which approvals count, until when, and what is still needed."""
+"""Every page of a run shows which approvals count, when they expire, and which are missing."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -90,7 +90,7 @@ def test_times_that_would_not_all_be_recorded_are_at_their_limit() -> None:
 
 
 def test_times_as_the_first_releases_recorded_them_count() -> None:
-    """They began with the review, whatever moment the plan named, and were 400 at most."""
+    """They began with the review, regardless of the plan's time, and were 400 at most."""
     moment = NOON + 100 * DAY
     one = waiting(wants(OFFICE), not_before=moment)
     until = moment + 35 * DAY

@@ -28,7 +28,7 @@ RULES = StopRules()
 
 
 class NaiveStops:
-    """What stands, as a person would keep it on paper: per tool a number and the names on the release."""
+    """A simple model of the stops: a number and the names on the release for each tool."""
 
     def __init__(self) -> None:
         self.numbers = 0

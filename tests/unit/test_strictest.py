@@ -1,4 +1,4 @@
-"""What an edited plan needs: what it needs of its requester, and what it would need of its author."""
+"""An edited plan meets the requirements for its requester and those for its author."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What a ticket may be, what an approver reads of it, what is missing, and what a vendor's answer means."""
+"""The arguments of tickets, their previews, missing settings, and the meaning of a vendor's answers."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def ticket(**more: Any) -> CreateTicketArguments:
     return CreateTicketArguments(**{"project": "acme/support", "title": "Lamp", "body": "Broken.", **more})
 
 
-# ---- what is missing ------------------------------------------------------------------------------
+# ---- missing settings -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 @given(st.lists(st.integers(0, 1_000), min_size=1), st.integers(0, 1_000))
 def test_a_list_never_claims_to_reach_back_further_than_it_does(ages: list[int], missing: int) -> None:
-    """What is older than all that is listed, or between entries in another order, may be missing."""
+    """Entries older than the whole list, or between entries in another order, may be missing."""
     since = oldest_of([NOW - timedelta(seconds=age) for age in ages], is_whole=False)
     assert since is not None
     is_newest_first = ages == sorted(ages)

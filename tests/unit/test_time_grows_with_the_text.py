@@ -1,7 +1,7 @@
-"""Twice as much text from outside takes less than three times as long, whatever it says.
+"""Twice as much text from outside takes less than three times as long, for any text.
 
 All patterns of the product are found by reading its code and by importing it, and each is tried on texts
-made from its own parts. What is no pattern (parsers, normal forms, comparisons) is tried on known ones.
+made from its own parts. Code without a pattern (parsers, normal forms, comparisons) is tried on known texts.
 """
 
 import ast
@@ -98,7 +98,7 @@ def calls_of_re(module: Sequence[ast.AST]) -> Iterator[tuple[str, ast.Call]]:
 
 
 def pydantic_patterns(module: Sequence[ast.AST]) -> Iterator[ast.expr]:
-    """Yield each pattern but those for Rust's engine, which takes linear time whatever they are."""
+    """Yield each pattern except those for Rust's engine, which always takes linear time."""
     for node in module:
         if isinstance(node, ast.Call):
             named = {one.arg: one.value for one in node.keywords}
@@ -211,7 +211,7 @@ TEXTS = repeated(
 
 
 def told(act: Callable[[Any], object]) -> Callable[[Any], object]:
-    """Do it; that it is refused is as good an answer as any."""
+    """Do it; a refusal is a valid result."""
 
     def work(value: Any) -> object:
         try:

@@ -1,6 +1,6 @@
 """Reviews with calendars, escalations, windows, freezes and absences agree with a reading by the minute.
 
-`python -m chaos calendars` tells thousands of them.
+`python -m chaos calendars` runs thousands of them.
 """
 
 import struct

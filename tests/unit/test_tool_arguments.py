@@ -1,4 +1,4 @@
-"""What the arguments of the tools let through, and what the catalogue does."""
+"""The values that the arguments of the tools accept, and the registry of the tools."""
 
 import json
 import subprocess

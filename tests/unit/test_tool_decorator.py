@@ -1,4 +1,4 @@
-"""A tool in one decorator: its arguments, its receipt, what is attached to it, and what it is refused for."""
+"""A decorated tool: its arguments, its receipt, its attached functions, and the reasons to refuse it."""
 
 import asyncio
 import functools
@@ -183,7 +183,7 @@ def test_the_definition_is_the_same_in_every_process() -> None:
 
 
 @tool
-def order(  # noqa: PLR0917  as tools have them
+def order(  # noqa: PLR0917  the arguments of the tool
     lines: list[Line],
     due: datetime,
     price: Decimal,
@@ -322,7 +322,7 @@ def test_a_step_with_a_reference_has_a_precondition_if_that_needs_only_what_is_k
     assert not is_observed(built(note_of), {"number": "1"})
 
 
-# ---- what is returned and raised ------------------------------------------------------------------
+# ---- results and errors ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -526,7 +526,7 @@ async def test_calls_that_hang_do_not_use_up_the_threads_of_others() -> None:
     assert {receipt.summary for receipt in await asyncio.gather(*calls)} == {"done at last"}
 
 
-# ---- what is attached -----------------------------------------------------------------------------
+# ---- attached functions ---------------------------------------------------------------------------
 
 
 def whole() -> tuple[ToolFunction[..., Any], list[tuple[Any, ...]]]:
@@ -676,7 +676,7 @@ async def test_methods_partials_and_callable_objects_are_tools() -> None:
     assert bank.paid == [1, 2]
 
 
-# ---- what is refused, with file and line ----------------------------------------------------------
+# ---- refusals, with file and line -----------------------------------------------------------------
 
 
 def untyped(x) -> None:

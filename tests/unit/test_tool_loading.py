@@ -132,7 +132,7 @@ def test_a_name_that_leads_nowhere_is_refused(write) -> None:
         named_tools([f"{refund}:pay"])
 
 
-# ---- what a tool lacks ----------------------------------------------------------------------------
+# ---- missing settings -----------------------------------------------------------------------------
 
 
 @tool

@@ -77,7 +77,7 @@ async def test_a_turn_that_does_not_come_is_given_up_and_not_given_to_who_has_le
 def test_whoever_leaves_and_whenever_all_others_get_their_turn(
     places: int, waiters: list[tuple[bool, int, int | None]]
 ) -> None:
-    """Each has a receipt or not, writes for so many passes, and may leave in the pass that is named."""
+    """Each has a receipt or not, writes for this many passes, and may leave in the given pass."""
 
     async def play() -> None:
         turns, done = Turns(places, 10), set[int]()

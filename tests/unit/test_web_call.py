@@ -18,7 +18,7 @@ from plangate.tool import json_answer, web_call
 
 @dataclass
 class Vendor:
-    """A server that gives one answer to every request, or closes the connection, and notes what it got."""
+    """A server that gives one answer to every request, or closes the connection, and notes the requests."""
 
     url: str = ""
     status: int = 200

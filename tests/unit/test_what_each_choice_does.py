@@ -1,4 +1,4 @@
-"""What a person reads at a held run, and before they send an edit."""
+"""The texts for a person at a held run, and before they send an edit."""
 
 import io
 

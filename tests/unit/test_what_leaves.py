@@ -1,4 +1,4 @@
-"""What leaves is what was approved: the last bytes of mails and calls are read back and compared.
+"""Only the approved bytes are sent: the final bytes of mails and calls are read back and compared.
 
 A sample here, on this Python and on 3.13 where it is installed; all of it with
 ``PLANGATE_TEST_TIMES=25 make test ARGS=tests/unit/test_what_leaves.py``.
@@ -43,7 +43,7 @@ def other_python() -> str | None:
 
 
 def output_of(program: str, folder: Path, *arguments: str) -> str:
-    """Return what a bare interpreter prints that has nothing but this code, idna and h11."""
+    """Return the output of a bare interpreter that has only this code, idna and h11."""
     for package in (idna, h11):
         assert package.__file__
         (folder / package.__name__).symlink_to(Path(package.__file__).parent)

@@ -76,7 +76,7 @@ async def test_a_step_does_not_begin_under_an_approval_that_got_too_old_meanwhil
     sleep_before_the_claim(machine, 601, monkeypatch)
     monkeypatch.setattr(
         heartbeat.Heartbeats, "are_missed", False
-    )  # as where nobody limits the time between heartbeats
+    )  # as without a limit on the time between heartbeats
     async with gate.worker():
         status = await gate.in_review("one")
         await gate.decide(status)

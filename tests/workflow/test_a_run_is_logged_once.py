@@ -1,4 +1,4 @@
-"""Each happening of a run is one line of log, by whoever put it on the record."""
+"""Each event of a run is one log line, by the activity that recorded it."""
 
 import logging
 

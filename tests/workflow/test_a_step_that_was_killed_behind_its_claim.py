@@ -1,4 +1,4 @@
-"""A worker dies right behind its claim; the next attempt comes when the step could no longer begin."""
+"""A worker dies right after its claim; the next attempt comes when the step could no longer begin."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 @dataclass
 class Killed:
-    """Lets the first attempt die behind its claim; three hours later, dana may have left."""
+    """Kills the first attempt after its claim; three hours later, dana may have left."""
 
     leaves: bool = False
     ahead: timedelta = field(default_factory=timedelta)
@@ -118,7 +118,7 @@ async def test_it_is_repeated_while_it_could_begin(idle_gate: Gate, monkeypatch:
 
 
 async def test_what_had_happened_is_done(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tool is asked at any time; this worker dies behind the act."""
+    """The tool may look up its effect at any time; this worker dies after the act."""
     gate, killed = idle_gate, Killed()
     until_now(gate)
     gate.notebook.remembers = True
@@ -170,7 +170,7 @@ async def test_an_approval_that_was_lost_meanwhile_is_asked_for_again(
 async def test_nothing_is_repeated_on_the_word_of_a_person_who_left(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, resolution: str
 ) -> None:
-    """Erik resolves the held run, the worker dies behind the claim, and erik leaves."""
+    """Erik resolves the held run, the worker dies after the claim, and erik leaves."""
     gate, account = idle_gate, booking_gate(idle_gate)
     names, died = {"rita", "erik", "dana"}, []
 

@@ -1,4 +1,4 @@
-"""A worker that is told to stop: what acts may end, and what does not end in time is left to be found out."""
+"""A stopping worker lets running steps end; the next worker looks up those that do not end in time."""
 
 import asyncio
 from datetime import timedelta

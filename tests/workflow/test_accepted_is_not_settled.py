@@ -104,7 +104,7 @@ async def asked(bank: Bank, times: int = 1) -> None:
 
 
 def ends(status: Status) -> list[str]:
-    """Return what is known of each step."""
+    """Return the settlement of each step."""
     found = [step.settlement for step in status.steps]
     return [f"{one.state}: {one.summary}" if one else "" for one in found]
 
@@ -113,7 +113,7 @@ def on_screen(page: Page) -> str:
     return printed(page, terminal=False)
 
 
-# ---- what is found ------------------------------------------------------------------------------
+# ---- results of look-ups ------------------------------------------------------------------------
 
 
 async def test_an_accepted_transfer_is_open_until_the_bank_says_that_it_is_settled(

@@ -1,4 +1,4 @@
-"""A mail carries the bytes that its approvers decided on, whatever happens to the files."""
+"""A mail carries the bytes that its approvers decided on, even if the files change."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What is tried again, paused or started anew in Temporal: people are told, and nothing happens twice."""
+"""People see the retries, pauses and resets in Temporal, and nothing happens twice."""
 
 import asyncio
 from collections.abc import Callable
@@ -76,7 +76,7 @@ async def test_what_the_next_try_waits_for_is_told_while_no_worker_runs(idle_gat
 
 
 async def test_a_step_that_has_begun_is_marked_by_the_record_alone(gate: Gate) -> None:
-    """Where neither a worker nor Temporal answers: nobody shall think that nothing happened yet."""
+    """Even if neither a worker nor Temporal answers, the status must show that the step may have acted."""
     gate.notebook.gate.clear()
     status = await gate.in_review("one", "two")
     await gate.signal(status)
@@ -144,7 +144,7 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: G
 
 
 async def test_an_activity_that_is_reset_takes_its_step_up_at_once(gate: Gate) -> None:
-    """Its attempts are counted anew from one, and none of them waits for the number of an older one."""
+    """Its attempts are counted from one again, and do not wait for the number of an older one."""
     status, _ = await retried_step(gate, failures=2, attempt=3)
     await gate.client.workflow_service.reset_activity(
         ResetActivityRequest(

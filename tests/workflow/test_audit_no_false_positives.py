@@ -83,7 +83,7 @@ async def test_a_run_that_is_withdrawn_while_its_plan_is_being_made(gate: Gate) 
     await gate.api.withdraw(workflow_id, "not any more")
     gate.planner.gate.set()
     assert (await gate.result(workflow_id)).outcome == "withdrawn"
-    await asyncio.sleep(0.5)  # a draft that ends behind the end of its run
+    await asyncio.sleep(0.5)  # a draft that ends after the end of its run
     kinds = [entry.event.kind for entry in gate.api.trail(workflow_id)]
     assert kinds[-1] == "closed"
     assert findings(gate) == []

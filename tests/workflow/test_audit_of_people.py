@@ -1,4 +1,4 @@
-"""The auditor judges who decided by the list of people of then, and notes what was revoked since."""
+"""The auditor judges approvers by the list of people of that time, and notes later revocations."""
 
 import asyncio
 import hashlib
@@ -140,7 +140,7 @@ async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
         status = await gate.in_review("one")
         refused = await gate.decide(status, by="erik", signature=signed(status, "erik", "erik-0001"))
         assert "no role that can decide" in refused.reason
-    with gate.database.write() as connection:  # as somebody with every right on the database
+    with gate.database.write() as connection:  # like an attacker with every right on the database
         take_the_guards_off(connection)
         rows = trail_of(connection, status.workflow_id)
         row = rows[-1]
@@ -155,7 +155,7 @@ async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
 
 
 async def test_a_list_of_people_of_ones_own_making_is_found(idle_gate: Gate, people: Path) -> None:
-    """Somebody with every right on the database brings the list by which their forgery would be right."""
+    """An attacker with every right on the database adds the list by which their forgery would be valid."""
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")

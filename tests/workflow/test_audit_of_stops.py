@@ -1,4 +1,4 @@
-"""What is forged about stops, hashes and all, is found: claims that did not wait, orders that no one gave."""
+"""Forgeries about stops with matching hashes are found: claims that did not wait, orders that no one gave."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def found(gate: Gate) -> str:
 
 
 def edited(connection: Connection, run: str, kind: str, edit: Edit) -> None:
-    """Change the first event of this kind for which the edit has an effect, and link the trail anew."""
+    """Change the first event of this kind for which the edit has an effect, and recompute the links."""
     rows = trail_of(connection, run)
     for row in rows:
         event = json.loads(row["event"])

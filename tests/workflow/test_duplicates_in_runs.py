@@ -1,4 +1,4 @@
-"""A plan whose step another run has, or has done, says so on its page, and its rules see it."""
+"""If another run has or has done the same step, the page of a plan shows it, and rules can use it."""
 
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.status import Status

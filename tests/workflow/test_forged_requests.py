@@ -48,7 +48,7 @@ def ref(**more: Any) -> RunRef:
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class Foreign:
-    """Asks our worker to draft for a request of its own, or hands it a state of its own."""
+    """Makes our worker draft for a forged request, or passes it a forged state."""
 
     @workflow.run
     async def run(self, ours: str, forged: dict[str, Any], state: dict[str, Any] | None = None) -> None:

@@ -1,7 +1,7 @@
-"""P1 against anyone who may write in the namespace: Plangate does not believe what a workflow says of itself.
+"""P1 against anyone who may write in the namespace: Plangate does not trust a state from a workflow.
 
-The foreign workflows have the name of Plangate's and their own task queue, hence their own code. They
-schedule Plangate's activities, or hand a state of their own to its workers by continue-as-new.
+The foreign workflows have the name of Plangate's and their own task queue, so they run other code. They
+schedule Plangate's activities, or pass a forged state to its workers by continue-as-new.
 """
 
 import asyncio

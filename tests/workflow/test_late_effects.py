@@ -14,7 +14,7 @@ LIMIT = 2
 
 
 class Late(Account):
-    """An account that shows what was booked only when it is asked a second time."""
+    """An account that shows bookings only at the second look-up."""
 
     async def find_out(self, arguments: BookingArguments, idempotency_key: str) -> EffectStatus:
         found_out = await super().find_out(arguments, idempotency_key)
@@ -112,7 +112,7 @@ async def test_a_tool_that_changed_after_a_call_broke_off_leaves_its_effect_in_d
 
 
 class Dropped(Account):
-    """An account of a server that lists it no more once it was called."""
+    """An account whose server no longer lists it once it was called."""
 
     def __init__(self, gate: Gate) -> None:
         super().__init__(gate.settings.var_dir / "account.tsv")

@@ -1,4 +1,4 @@
-"""Who looked as auditor, or took a copy, is on a trail of its own, sealed and verified like the others."""
+"""Auditors' looks and copies are on a separate trail, sealed and verified like the others."""
 
 import asyncio
 from datetime import timedelta

@@ -138,7 +138,7 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
         del written, is_receipt
         await told.wait()
 
-    monkeypatch.setattr(PlanCheck, "observes", lambda *_: True)  # so that an activity of its own drafts it
+    monkeypatch.setattr(PlanCheck, "observes", lambda *_: True)  # so that a separate activity drafts it
     hook_transactions(monkeypatch, "draft_plan", after=dawdle)
     workflow_id = await gate.submit("one")
     async with asyncio.timeout(10):
@@ -194,7 +194,7 @@ async def test_a_reset_of_the_run_repeats_no_effect(gate: Gate) -> None:
         )
     )
     assert reset.run_id != run_id
-    # The server hands the old signal over again; its plan is the one on the record, hence it counts.
+    # The server delivers the old signal again; its plan is the one on the record, so it counts.
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
 
@@ -210,7 +210,7 @@ async def test_an_id_that_only_the_record_remembers_starts_no_second_run(gate: G
     status = await gate.in_review("one")
     await gate.decide(status)
     await gate.result(status.workflow_id)
-    # Whoever starts the workflow past our client, once Temporal allows the id again, gets no second effect.
+    # A start without our client, once Temporal allows the id again, has no second effect.
     handle = await gate.client.start_workflow(
         "PlanApproval",
         {"requester": "rita", "plan": notes("one")},
@@ -316,7 +316,7 @@ async def test_a_slow_attempt_that_was_taken_over_acts_and_its_effect_is_found(g
 
 @pytest.fixture
 def executions(monkeypatch: pytest.MonkeyPatch) -> list[Execution]:
-    """What the workers of this test execute steps with."""
+    """The executions of the workers of this test."""
     made: list[Execution] = []
 
     def of_the_worker(*arguments: Any, **more: Any) -> Execution:
@@ -353,9 +353,9 @@ async def test_a_step_that_is_withdrawn_before_its_turn_never_begins(
     async with gate.worker():
         status = await gate.in_review("one")
         # The receipt of another step waits.
-        with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no other seam
+        with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no public way
             await gate.decide(status)
             await gate.api.withdraw(status.workflow_id, "not now")
-            await asyncio.sleep(2.2)  # a heartbeat tells the worker
+            await asyncio.sleep(2.2)  # a heartbeat notifies the worker
         assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
     assert gate.notebook.texts() == []

@@ -282,7 +282,7 @@ async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: G
 
 
 async def test_a_plan_too_large_to_be_handed_on_ends_the_run_and_says_so(gate: Gate) -> None:
-    text = "x" * 2_096_500  # with what the workflow adds to it, it is more than the server takes
+    text = "x" * 2_096_500  # with the workflow's additions, it exceeds the server's limit
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": text}}]}
     result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
     assert result.outcome == "failed"

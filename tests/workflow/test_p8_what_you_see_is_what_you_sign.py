@@ -1,4 +1,4 @@
-"""P8: no terminal shows an approver something other than what runs, whoever answers for the run."""
+"""P8: a terminal shows an approver exactly what runs, whichever worker answers."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ HARMLESS = Plan.model_validate(
 
 
 def harmless(status: Status) -> Status:
-    """The status of a run as an attacker tells it: a harmless plan, the same fingerprint."""
+    """The status of a run by an attacker: a harmless plan, the same fingerprint."""
     step = HARMLESS.steps[0]
     shown = status.steps[0].model_copy(update={"arguments": step.arguments, "why": step.reason})
     return status.model_copy(update={"plan": HARMLESS, "steps": (shown,)})
@@ -80,7 +80,7 @@ LIES: tuple[Callable[[Status], Status], ...] = (
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class Impostor(PlanApproval):
-    """Somebody else's worker: it does what ours does, and lies when it is asked."""
+    """An attacker's worker: it behaves like ours, but answers queries falsely."""
 
     lie: Callable[[Status], Status] = staticmethod(harmless)
 
@@ -178,7 +178,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_terminal_of(gate: Gate, keys: Path) -> Home:
-    """Somebody's own machine: it reaches the server, and has neither the records nor a worker."""
+    """A person's machine: it reaches the server, and has neither the records nor a worker."""
     at = gate.client.service_client.config.target_host
     return Home(
         gate.settings.var_dir / "theirs",

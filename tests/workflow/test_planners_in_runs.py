@@ -1,4 +1,4 @@
-"""Planners of any kind in whole runs: what was read is shown and signed, and a conversation goes on."""
+"""Planners of any kind in whole runs: reads are shown and signed, and a conversation continues."""
 
 import json
 from pathlib import Path
@@ -174,7 +174,7 @@ async def test_a_planner_gets_its_state_back_for_each_revision(idle_gate: Gate) 
     async with idle_gate.worker():
         assert shelf.read_titles == ["order"]  # it still knew
         assert status.plan is not None
-        assert len(status.plan.reads) == 1  # and the approver is shown what it knew
+        assert len(status.plan.reads) == 1  # and the approver sees its reads
         history = await idle_gate.handle(status.workflow_id).fetch_history()
         assert b'"drafts"' not in history.to_json().encode()
         assert not faults(idle_gate, status.workflow_id)
@@ -240,5 +240,5 @@ async def test_a_conversation_with_a_model_goes_on_where_it_was(
     assert json.loads(told[-1]["content"])["changes_wanted"] == "Be kinder."
     with idle_gate.database.read() as connection:
         kept = connection.execute(sql("SELECT content FROM attachments")).scalars().all()
-    assert len(kept) == 2 + 1  # of each draft, and what the tool takes
+    assert len(kept) == 2 + 1  # the seconds of each draft, and those of the tool
     assert not any(KEY.encode() in content for content in kept)

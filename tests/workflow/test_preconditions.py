@@ -1,4 +1,4 @@
-"""The world is observed again before a step: nothing is done if what was approved no longer holds (P1)."""
+"""Tools observe again before a step: nothing is done if the approved observation no longer holds (P1)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever an outsider has a model do: nothing happens outside of the approved plan, and the plan shows it.
+"""If an outsider controls a model, nothing happens outside of the approved plan, which shows every effect.
 
 This is a seeded sample; `python -m chaos injections` runs the whole corpus.
 """

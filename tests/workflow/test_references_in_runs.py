@@ -26,7 +26,7 @@ class Ticket(BaseModel):
 
 
 class OpenTicket:
-    """Returns these details, whatever its receipt's model says."""
+    """Returns these details, even against its receipt's model."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         "open_ticket", "Open a ticket.", OpenArguments, RetrySafety.LOOK_UP, receipt=Ticket

@@ -1,4 +1,4 @@
-"""Refunds as steps of runs, against localstripe: what is held and refused, and where the key never is."""
+"""Refunds as steps of runs, against localstripe: they are made, held or refused, and the key never leaks."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What Temporal has dropped or ended behind our back: the records still answer, and every answer says so."""
+"""For a run that Temporal dropped or ended, the records still answer, and every answer says so."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ async def executed(gate: Gate, *texts: str) -> Status:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def alone(tmp_path: Path) -> AsyncIterator[Gate]:
-    """A gate on a server of its own, whose lists hold no other test's runs; no worker is running yet."""
+    """A gate on a separate server, whose lists have no runs of other tests; no worker is running yet."""
     server = await start_plain_server()
     gate = build_gate(server.client, tmp_path, "alone")
     yield gate
@@ -112,7 +112,7 @@ async def test_the_id_of_a_dropped_run_started_past_our_door_fails_and_repeats_n
 
 
 async def test_an_approval_for_a_dropped_run_does_not_reach_a_run_that_took_its_id(gate: Gate) -> None:
-    """The same plan in the same revision under the same id has the same fingerprint; the record says no."""
+    """The same plan and revision under the same id has the same fingerprint; the record refuses it."""
     status = await gate.in_review("one")
     await gate.api.withdraw(status.workflow_id, "not now")
     await gate.result(status.workflow_id)

@@ -41,7 +41,7 @@ class House:
 
 
 class SlowToAnswer(Notebook):
-    """A tool that cannot say at once what became of an act."""
+    """A tool that cannot immediately look up the result of an act."""
 
     asked = 0
 
@@ -241,7 +241,7 @@ async def test_the_last_approver_is_shown_which_approval_no_longer_counts(
 
 
 async def test_nobody_approves_while_the_list_does_not_say_who_asked(idle_gate: Gate, house: House) -> None:
-    """Under a new name the requester would pass for somebody else."""
+    """Under a new name the requester would pass for another person."""
     gate = idle_gate
     gate.policy = needs("finance")
     house.change("rita", roles=("finance",))

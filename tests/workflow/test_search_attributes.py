@@ -31,7 +31,7 @@ async def attributes(gate: Gate, workflow_id: str) -> tuple[str | None, str | No
 
 
 async def until_listed(gate: Gate, query: str, ids: set[str]) -> None:
-    """Lists lag behind by up to a second."""
+    """Wait until a list has the runs; lists lag by up to a second."""
     async with asyncio.timeout(20):
         while not ids <= await listed(gate, query):
             await asyncio.sleep(0.05)
@@ -45,7 +45,7 @@ async def until_pending(gate: Gate, *ids: str) -> None:
 
 @asynccontextmanager
 async def plain_gate(folder: Path, *search_attributes: str) -> AsyncIterator[Gate]:
-    """A gate on a server of its own, which nobody has prepared, and no worker running yet."""
+    """A gate on a separate, unprepared server; no worker is running yet."""
     server = await start_plain_server(*search_attributes)
     gate = build_gate(server.client, folder, f"plain-{uuid4().hex[:12]}")
     yield gate

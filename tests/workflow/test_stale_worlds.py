@@ -1,4 +1,4 @@
-"""A step is held exactly when what was approved no longer holds, and has had no effect before."""
+"""A step is held exactly if the approved observation no longer holds, and has no effect before that."""
 
 import random
 

@@ -316,7 +316,7 @@ def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
     return made.model_dump(mode="json", exclude_none=True)
 
 
-# ---- what is sent --------------------------------------------------------------------------------
+# ---- messages ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

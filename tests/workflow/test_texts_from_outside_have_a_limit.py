@@ -1,4 +1,4 @@
-"""Every text from outside is cut where it enters a run, visibly; what is too long blocks nothing."""
+"""Every text from outside is visibly cut where it enters a run; a text that is too long blocks nothing."""
 
 import asyncio
 from functools import partial
@@ -104,7 +104,7 @@ def test_the_cause_of_an_unforeseen_failure_is_not_what_carries_a_large_text_to_
 
 
 def test_the_failure_of_an_activity_is_cut_whoever_it_comes_from() -> None:
-    """Whoever may poll the task queue may answer in our worker's place, with any text."""
+    """Any program that polls the task queue may answer in our worker's place, with any text."""
     for kind in (ApplicationError, CancelledError):
         assert len(reason_of(kind("x" * HUGE))) < 11_000
 

@@ -73,7 +73,7 @@ def planned(gate: Gate, text: str = "pay 9000") -> Plan:
 
 
 def put_there(gate: Gate, ref: RunRef, requirement: Requirement, **more: Any) -> Drafted:
-    """Write a plan as somebody does who has every right on the database."""
+    """Write a plan like an attacker with every right on the database."""
     assert ref.requested is not None
     at = ref.requested.requested_at
     plan = planned(gate)
@@ -113,7 +113,7 @@ async def begun(gate: Gate, text: str = "pay 9000", **more: Any) -> RunRef:
 
 
 def examined(gate: Gate, workflow_id: str) -> tuple[list[str], list[str]]:
-    """Return what is found in the records, and in the bundle of one run."""
+    """Return the findings in the records, and in the bundle of one run."""
     sealing(gate).seal()
     with gate.database.read() as connection:
         found = [str(one) for one in inspect_all(connection, trust(), lambda *_: None).findings]
@@ -258,7 +258,7 @@ async def test_a_worker_runs_nothing_under_a_requirement_that_asks_for_less(
 async def test_a_worker_runs_nothing_under_a_policy_that_had_been_replaced(
     idle_gate: Gate, earlier: FilePolicy | None
 ) -> None:
-    """As somebody says who dates the plan back to when that policy was in force."""
+    """The attacker dates the plan back to the time of that policy."""
     gate = idle_gate
     gate.policy, gate.directory = STRICT, Everybody()
     if earlier:
@@ -299,7 +299,7 @@ async def test_a_worker_without_a_policy_runs_nothing_that_nobody_approved(idle_
 async def test_a_step_asks_again_where_the_plan_was_put_there_behind_the_draft(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The claim looks by itself, whatever the draft let through."""
+    """The claim checks again, even if the draft did not."""
     gate = idle_gate
     gate.policy, gate.directory = STRICT, Everybody()
     monkeypatch.setattr("activities.planning.Planning._earlier", lambda *_: None)

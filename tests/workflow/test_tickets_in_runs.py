@@ -1,4 +1,4 @@
-"""Runs that create tickets and comment on them: once, whatever the tracker and the worker do (P3)."""
+"""Runs create tickets and comments once, despite faults of the tracker and the worker (P3)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,7 +84,7 @@ async def test_what_was_lost_without_a_trace_is_sent_again_when_it_can_no_longer
     claimed = [entry.at for entry in trail if isinstance(entry.event, Claimed)]
     released = [entry.at for entry in trail if isinstance(entry.event, Released)]
     assert released[-1] - claimed[0] >= timedelta(seconds=LIMIT)
-    assert claimed[-1] >= released[-1]  # the second request has a claim, and a time, of its own
+    assert claimed[-1] >= released[-1]  # the second request has its own claim and time
     assert found(idle_gate, status.workflow_id) == []
 
 
@@ -123,7 +123,7 @@ async def test_lists_that_do_not_reach_back_to_the_act_rule_nothing_out(idle_gat
             here.vendor.clock = lambda: datetime.now(UTC) + timedelta(hours=1)
             await here.create.act(here.ticket(title="Other"), "other:0")
             assert isinstance(here.vendor, JiraServer)
-            here.vendor.repeat_newest(200)  # at once: to create them one by one takes longer than a retry
+            here.vendor.repeat_newest(200)  # concurrently: creating them one by one takes longer than a retry
             held = await idle_gate.held(status.workflow_id)
     assert held.held is not None
     assert "Look for a ticket titled 'Refund of order 7' in OPS on Jira." in held.held.why

@@ -25,7 +25,7 @@ async def page(api: Client, *, skip: int = 0, limit: int | None = 2) -> list[str
 
 
 async def until_paged(api: Client, expected: Sequence[str]) -> None:
-    """Lists lag behind by up to a second."""
+    """Wait until a page has the runs; lists lag by up to a second."""
     async with asyncio.timeout(20):
         while await page(api) != expected:
             await asyncio.sleep(0.05)

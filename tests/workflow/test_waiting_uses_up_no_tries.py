@@ -29,7 +29,7 @@ class Troubled:
 
     Each trouble is one attempt: the list cannot be read, the records do not answer, or the bank, the last of
     which uses up a try. They begin with the first attempt; if the step had begun (``is_begun``), when that
-    one dies behind its claim.
+    one dies after its claim.
     """
 
     troubles: list[str]

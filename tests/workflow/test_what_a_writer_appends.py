@@ -161,7 +161,7 @@ def test_a_list_that_is_in_force_again_was_not_replaced(idle_gate: Gate) -> None
 
 
 def test_a_key_that_the_auditors_list_does_not_know_is_named_and_a_role_is_noted(idle_gate: Gate) -> None:
-    """A bundle cannot tell a role of a forged list from one that was taken away since; the records can."""
+    """A bundle cannot distinguish a role of a forged list from one that was removed; the records can."""
     in_force(idle_gate, (listed(erik='roles = ["ops"]'), NOW - DAY))
     with idle_gate.database.write() as connection:
         connection.execute(insert(rule_texts), {"hash": THEN.hash, "text": THEN.text})

@@ -1,4 +1,4 @@
-"""What lies at the server while no worker runs is told with its sender, as far as the server has it."""
+"""Decisions that wait at the server while no worker runs are shown with their sender, if it is known."""
 
 import pytest
 

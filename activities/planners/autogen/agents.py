@@ -56,8 +56,8 @@ class AgentPlanner(FunctionPlanner):
         name: its name in the setting.
         open_model: opens the configured model, if the function asks for it.
         tools: the declarations of the tools.
-        limits: of each draft.
-        readers: of the tools that only read.
+        limits: the limits of each draft.
+        readers: the readers of the tools that only read.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class AgentPlanner(FunctionPlanner):
             await self._made(client, Brief(request=""), self._trial)
         except PlangateError:
             raise
-        except Exception as error:  # noqa: BLE001  whatever the function does
+        except Exception as error:  # noqa: BLE001  the function may raise anything
             _log.exception("The planner failed.", action="planner_failed")
             self._refuse(f"it failed ({type(error).__name__}: {error}); fix it.")
 

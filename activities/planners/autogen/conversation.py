@@ -130,6 +130,6 @@ async def _saved(runner: TaskRunner) -> JsonValue:
     try:
         state: Mapping[str, object] = await runner.save_state()  # type: ignore[attr-defined]
         saved: JsonValue = json.loads(json.dumps({_KIND: state}))
-    except Exception:  # noqa: BLE001  of an agent that others wrote: the next draft starts over
+    except Exception:  # noqa: BLE001  a third-party agent may raise anything; the next draft starts over
         return None
     return saved

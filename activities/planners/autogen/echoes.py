@@ -2,7 +2,7 @@
 
 Gemini 3 signs its calls (``extra_content``); DeepSeek and Kimi require their reasoning
 (``reasoning_content``). Without these fields they refuse the next request of the conversation. A server
-receives only what it sent. Pure.
+receives only its own fields. Pure.
 """
 
 import json

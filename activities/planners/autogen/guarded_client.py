@@ -1,7 +1,7 @@
 """Normalize model-client errors and malformed tool calls before AutoGen sees them, for every model client.
 
-`answers` handles what only answers in OpenAI's form contain. May import the domain, the table of model
-errors, and autogen_core.
+`answers` handles the parts that only answers in OpenAI's form contain. May import the domain, the table of
+model errors, and autogen_core.
 """
 
 import json
@@ -26,7 +26,7 @@ from activities.planners.autogen.model_errors import planner_error
 from activities.planners.autogen.words import last_words, without_thoughts
 from plangate.domain.errors import PlannerError
 
-# The finish reason of a client that does not translate its server's reason, or gets none.
+# The finish reason of a client that does not translate its server's reason, or gets no reason.
 _NO_REASON: Final = "unknown"
 
 
@@ -42,7 +42,7 @@ class GuardedClient(ChatCompletionClient):
 
     def __init__(self, client: ChatCompletionClient) -> None:
         self._client = client
-        self.failure: PlannerError | None = None  # the last one: a team turns it into text
+        self.failure: PlannerError | None = None  # the last one, because a team turns it into text
         self._ids: set[str] = set()
 
     async def create(

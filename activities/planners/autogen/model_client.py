@@ -89,7 +89,7 @@ def _openai(settings: Settings) -> OpenModel:
     try:
         try:
             client = opened()
-        except ValueError:  # AutoGen does not know the model's name
+        except ValueError:  # AutoGen does not have the model's name
             client = opened(model_info=_UNKNOWN_MODEL)
     except Exception as error:  # noqa: BLE001 — each httpx has its own error for a malformed address
         raise SettingsInvalid(
@@ -151,7 +151,7 @@ def _name_in(component: Mapping[str, Any]) -> str | None:
 
 
 def _why_not_loaded(error: Exception) -> str:
-    """Return what is wrong, without values: a component file may contain keys."""
+    """Return why it was not loaded, without values, because a component file may contain keys."""
     if isinstance(error, ValidationError):
         places = ", ".join(path_text(fault.path) for fault in faults_in(error)[:5])
         return f"its config does not fit its provider, at {cut(one_line(places), 200)}"

@@ -33,7 +33,7 @@ class RecordedModel(ReplayChatCompletionClient):
 
 
 def _revision(messages: Sequence[LLMMessage]) -> list[str | CreateResult] | None:
-    """Return the answers to the last request for changes; None if the messages contain none."""
+    """Return the answers to the last request for changes; None if there is no such request."""
     for message in reversed(messages):
         try:
             task = json.loads(message.content) if isinstance(message.content, str) else None

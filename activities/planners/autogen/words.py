@@ -1,7 +1,7 @@
 """Separate a model's answer from its thoughts, and detect a tool call that the server returned as text.
 
-Models mark thoughts and calls in their own ways; servers that do not know a model's form return both as text.
-Pure; time is linear in the length of the text.
+Models mark thoughts and calls in their own ways; servers that do not support a model's form return both as
+text. Pure; time is linear in the length of the text.
 """
 
 import json

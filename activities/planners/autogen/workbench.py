@@ -32,7 +32,7 @@ class ProposingWorkbench(Workbench):
     """A workbench whose tools note steps, or read.
 
     Args:
-        proposals: of the draft.
+        proposals: the proposals of the draft.
         starts_over: whether the agents may forget the recorded steps.
     """
 

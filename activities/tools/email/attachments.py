@@ -18,14 +18,14 @@ from plangate.domain.errors import SettingsInvalid, ToolRefused
 
 SETTING: Final = "PLANGATE_ATTACHMENTS_DIR"
 MAX_FILES: Final = 10
-MAX_BYTES: Final = 10 * 1024 * 1024  # for all files of one mail
+MAX_BYTES: Final = 10 * 1024 * 1024  # the limit for all files of one mail
 MAX_PATH: Final = 400
 _MAX_NAME: Final = 120  # characters
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Not the machine's MIME types, because each worker must get the same result.
 _TYPES: Final = mimetypes.MimeTypes()
 _ANY_TYPE: Final = "application/octet-stream"
-_IN_PARTS: Final = ("message/", "multipart/")  # must not be in base64
+_IN_PARTS: Final = ("message/", "multipart/")  # parts of this type must not be in base64
 
 
 def one_name(text: str) -> str:

@@ -155,7 +155,7 @@ def compose(
     """Compose the mail of one effect; the same key always gives the same name and Message-ID.
 
     Raises:
-        ToolRefused: its bytes differ from what was approved.
+        ToolRefused: its bytes differ from the approved mail.
     """
     name = hashlib.sha256(idempotency_key.encode()).hexdigest()
     letter = Letter(

@@ -1,7 +1,7 @@
 """The tool `send_email`: one plain-text mail, by SMTP, or written to a folder if no server is configured.
 
-`message` validates the arguments and composes the mail; `wire` makes its bytes and compares what is about to
-be sent with what was approved; `outbox` and `smtp` deliver it; `attachments` reads the files it may carry.
+`message` validates the arguments and composes the mail; `wire` makes its bytes and compares them with the
+approved mail; `outbox` and `smtp` deliver it; `attachments` reads the files it may carry.
 
 A file is read once, when the plan is drafted. Its bytes are stored under their digest, which the approvers
 see, and exactly these bytes are sent. A later change of the file delays nothing, and its new content is never
@@ -28,12 +28,12 @@ from plangate.mail.wire import AttachedFile
 from plangate.settings import Settings
 from plangate.tool import Blobs, EffectStatus, same_observation
 
-_SHOWN_OF_LIST: Final = 700  # characters of all recipients, or of all files, in a preview
+_SHOWN_OF_LIST: Final = 700  # the most characters of all recipients, or of all files, in a preview
 _KILO: Final = 1_000
 
 
 class SendEmail:
-    """Sends one mail, and says after a crash whether it was sent, where that can be known."""
+    """Sends one mail, and finds out after a crash whether it was sent, if that is possible."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="send_email",
@@ -41,7 +41,7 @@ class SendEmail:
         "blind copies.",
         arguments=SendEmailArguments,
         identifying=("to", "cc", "subject"),
-        # Correct for all settings: an outbox knows what it began, but a mail server cannot be asked.
+        # Correct for all settings: an outbox can look up its deliveries, but a mail server cannot be queried.
         retry_safety=RetrySafety.UNKNOWABLE,
         # 5 minutes to connect, 5 for the envelope, 10 for the last reply (see plangate.mail), 1 in reserve.
         seconds=21 * 60,
@@ -139,7 +139,7 @@ class SendEmail:
             return observation_of(kept)
         found: list[Attachment] = []
         for name in arguments.attachments:
-            assert self._folder is not None  # by `_allowed`
+            assert self._folder is not None  # `_allowed` has checked this
             left = MAX_BYTES - sum(one.bytes for one in found)
             content = await asyncio.to_thread(self._folder.read, name, left)
             found.append(
@@ -157,7 +157,7 @@ class SendEmail:
         arguments: SendEmailArguments,  # noqa: ARG002  the observation names the files
         seen: JsonValue,
         now: JsonValue,
-        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes what is stored
+        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes the stored files
     ) -> bool:
         """Return whether all attachments that were approved are still stored."""
         return same_observation(seen, now)

@@ -2,7 +2,7 @@
 
     2xx                         done: the receipt
     3xx to GET and HEAD         refused: nothing happened; another URL is another plan
-    307, 308                    refused: the server has done nothing yet
+    307, 308                    refused: the server has not acted yet
     other 3xx                   unknown: many servers answer 303 when the call is done
     408, 425, 429               unavailable: nothing happened; retry later, after Retry-After if it is given
     503 with Retry-After        unavailable; without it unknown: gateways also send it for a lost server

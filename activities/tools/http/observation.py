@@ -1,6 +1,6 @@
-"""Observe what a call relies on: the state of one URL, at the draft and again just before the call.
+"""Observe the state that a call relies on: that of one URL, at the draft and again just before the call.
 
-    PUT, PATCH, DELETE          the URL of the call: it changes what is there
+    PUT, PATCH, DELETE          the URL of the call, because the call changes its content
     POST, GET, HEAD             nothing, unless the argument `observe` names a URL
 
 The state is the answer to a GET without its body: the ETag and a digest. Two states count as equal if either

@@ -1,8 +1,8 @@
 """The tool `http_request`: one call of one URL, on hosts that an operator has allowed.
 
-`observation` says what a call relies on, and whether that still holds. `url` and `headers` normalize what a
-plan names; `hosts` and `addresses` decide where a call may go; `exchange` sends it with the vendor's library;
-`wire` compares its bytes with the approved call; `call` classifies the answer.
+`observation` reads the state that a call relies on, and checks whether it still holds. `url` and `headers`
+normalize the values of a plan; `hosts` and `addresses` decide where a call may go; `exchange` sends it with
+the vendor's library; `wire` compares its bytes with the approved call; `call` classifies the answer.
 
 A call with an unknown result is repeated if that is safe and its URL is still as approved: GET and HEAD
 change nothing, PUT and DELETE are idempotent by the definition of HTTP, and hosts in
@@ -137,7 +137,7 @@ def _body_in_words(arguments: HttpRequestArguments) -> str:
 
 
 class HttpRequest:
-    """Calls one URL; after a crash, says whether the call may be repeated."""
+    """Calls one URL; after a crash, finds out whether the call may be repeated."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="http_request",

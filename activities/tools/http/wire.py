@@ -23,8 +23,8 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 class Call:
     """The approved call.
 
-    ``headers`` lacks only those of the connection (`all_headers`); names are in lower case. ``json_body`` is
-    the value of ``content``, if that is JSON.
+    ``headers`` are all headers except those of the connection (`all_headers`); names are in lower case.
+    ``json_body`` is the value of ``content``, if that is JSON.
     """
 
     method: str

@@ -25,8 +25,8 @@ from plangate.domain.tool import ToolArguments
 TOO_MUCH: Final = "takes too long to check by the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
 _MOST_WORK: Final = 20_000  # keywords checked for one value: less than half a second
-_MOST_FILLING: Final = 3 * _MOST_WORK  # for filling in defaults: before, after, and alternatives
-_LETTERS: Final = 10_000  # of text, or of a fault's message times 100, that cost as much as one keyword
+_MOST_FILLING: Final = 3 * _MOST_WORK  # to fill in defaults: before, after, for alternatives
+_LETTERS: Final = 10_000  # characters of text, or 1% of those of a message, that count as one keyword
 _LONGEST: Final = 200
 _TYPES: Final = {
     "string": "must be text",
@@ -110,7 +110,7 @@ def _checker(validator: Any, work: "_Work") -> Callable[[Any], Iterator[Fault]]:
                 yield _fault(error)
         except _TooMuch:
             yield (), TOO_MUCH
-        except Exception as error:  # noqa: BLE001  the schema is foreign: what it cannot check, it forbids
+        except Exception as error:  # noqa: BLE001  a failed check counts as a fault
             yield (), f"cannot be checked by the server's schema ({type(error).__name__})"
 
     return check
@@ -124,7 +124,7 @@ def _filler(validator: Any, work: "_Work") -> Callable[[Any], Any]:
             return bool(validator.evolve(schema=part).is_valid(value))
         except _TooMuch:
             raise
-        except Exception:  # noqa: BLE001  the schema is foreign: what it cannot check, it forbids
+        except Exception:  # noqa: BLE001  a failed check counts as a fault
             return False
 
     defaults = Defaults(validator.schema, allows, work.spend)
@@ -157,10 +157,10 @@ class _Work(threading.local):
     left = 0
 
     def spend(self, amount: int) -> None:
-        """Count some of it.
+        """Count some work.
 
         Raises:
-            _TooMuch: none is left.
+            _TooMuch: the limit is reached.
         """
         self.left -= amount
         if self.left < 0:
@@ -215,7 +215,7 @@ def _cut(text: str) -> str:
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
-    """Check a pattern in linear time; leave a pattern that needs more to the server."""
+    """Check a pattern in linear time; leave any other pattern to the server."""
     from jsonschema import ValidationError as Mismatch  # noqa: PLC0415  comes with the extra `mcp`
 
     if not isinstance(instance, str) or (matcher := _matcher(pattern)) is None:

@@ -38,7 +38,7 @@ Texts = dict[Text, Annotated[str, Field(max_length=10_000)]]
 
 
 class Trusted(BaseModel):
-    """What an operator says about a server: the key ``plangate``."""
+    """An operator's statements about a server: the key ``plangate``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -197,7 +197,7 @@ def _server(name: str, entry: _Entry) -> ServerConfig:
 
     for key, text in (entry.env or entry.headers).items():
         variables[key] = _VARIABLE.sub(value_of, text)
-        if redact(key, text) == REDACTED:  # a secret in the file itself
+        if redact(key, text) == REDACTED:  # the file itself contains a secret
             secrets.append(variables[key])
     return ServerConfig(
         name=name,

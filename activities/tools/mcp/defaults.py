@@ -1,7 +1,7 @@
 """Fill in the defaults of a plain schema wherever they apply: nested objects, items, alternatives, levels.
 
-A server would fill in what a call leaves out, unseen by the policy and the approvers. Defaults are therefore
-filled in before they look, and sent with the call.
+Otherwise a server would fill in missing values that the policy and the approvers never saw. Defaults are
+therefore filled in before the approval, and sent with the call.
 """
 
 import json

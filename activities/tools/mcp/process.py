@@ -111,7 +111,7 @@ async def _read(
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                if not line.isspace():  # stray output of the server, which may be part of the answer
+                if not line.isspace():  # other output of the server, which may be part of the answer
                     watch.broke = "it sent something that is not a message of the protocol"
                 continue
             await incoming.send(SessionMessage(message))
@@ -130,7 +130,7 @@ async def _write(
             )
             await process.stdin.drain()
     except (anyio.ClosedResourceError, OSError):
-        incoming.close()  # so that no request still waits for an answer
+        incoming.close()  # ends every request that waits for an answer
 
 
 async def _keep_errors(process: asyncio.subprocess.Process, watch: Watch) -> None:

@@ -15,7 +15,7 @@ _BEGINNINGS: Final = (
     "Input validation error: Invalid arguments for tool {tool}: ",
     "Invalid arguments for tool {tool}: ",
 )
-# The server refused before any work: it does not know the address, the caller or the form.
+# The server refused before any work, because of an unknown address, caller or form.
 REFUSED: Final = frozenset({401, 403, 405, 406, 413, 415})
 LATER: Final = frozenset({404, 429})
 

@@ -1,13 +1,14 @@
 """Convert a server's schema to a plain one, or refuse it with a sentence.
 
-A server's schema may be wrong, recursive, huge or hostile, and the planner, the policy, pages and the check
-of every plan read it. They all get the same plain schema: references are resolved (a recursive one ends in a
-schema that accepts anything), there are no boolean schemas and no lists of types, and size and depth are
+A server's schema may be wrong, recursive, huge or hostile, and it is read by the planner, the policy, pages
+and the check of every plan. They all get the same plain schema: references are resolved (a recursive one ends
+in a schema that accepts anything), there are no boolean schemas and no lists of types, and size and depth are
 limited. The time of a check is limited by the sizes of schema and arguments, and a check never leaves the
 worker.
 
-The server checks what the plain schema leaves out: patterns of names, dependencies, and the inner levels of
-recursive values. Their defaults are filled in nevertheless (`activities.tools.mcp.defaults`), or refused.
+The server checks the parts that the plain schema leaves out: patterns of names, dependencies, and the inner
+levels of recursive values. Their defaults are filled in nevertheless (`activities.tools.mcp.defaults`), or
+refused.
 """
 
 import hashlib
@@ -60,13 +61,13 @@ class Cut(dict[str, Any]):
 
 
 class Parts:
-    """How many more parts a server's schemas may have, with all references resolved."""
+    """The number of parts that a server's schemas may still have, with all references resolved."""
 
     def __init__(self) -> None:
         self.left = MAX_PARTS_LISTED
 
     def take(self, count: int) -> None:
-        """Count some.
+        """Count some parts.
 
         Raises:
             SchemaRefused: there are too many.
@@ -81,7 +82,8 @@ class Parts:
 def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str, Any]:
     """Return the plain form of a server's schema; ``Any`` stands for JSON.
 
-    It contains the SHA-256 of the server's schema, so the tool's definition changes with every part of that.
+    It contains the SHA-256 of the server's schema, so every change of that schema changes the tool's
+    definition.
 
     Args:
         raw: the schema.

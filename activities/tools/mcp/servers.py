@@ -68,7 +68,7 @@ class McpServer:
             offered = await self._listed()
         except ToolUnavailable as error:
             why = str(error)
-        except Exception as error:  # noqa: BLE001  no server stops the worker
+        except Exception as error:  # noqa: BLE001  no server may stop the worker
             why = f"it cannot be listed ({type(error).__name__})"
         if why:
             if not self._has_listed:
@@ -112,7 +112,7 @@ class McpServer:
         """Query the server.
 
         Raises:
-            ToolUnavailable: it cannot be asked.
+            ToolUnavailable: it does not answer.
         """
         if find_spec("mcp") is None:
             raise ToolUnavailable(_NO_LIBRARY)
@@ -126,7 +126,7 @@ class McpServer:
         return await list_tools(self.config)
 
     def take(self, offered: Sequence["Offered"]) -> None:
-        """Use the server's list from now on; log what Plangate cannot use."""
+        """Use the server's list from now on; log the tools that Plangate cannot use."""
         allowed, counts = self.config.trusted.tools, Counter(one.name for one in offered)
         tools: dict[str, McpTool] = {}
         parts = Parts()
@@ -143,7 +143,7 @@ class McpServer:
                 tools[one.name] = self._as_tool(one, parts)
             except SchemaRefused as error:
                 self.log_once(self._not_offered(one.name, f"its schema {error}"))
-            except Exception as error:  # noqa: BLE001  what a server lists never stops the worker
+            except Exception as error:  # noqa: BLE001  a server's list must not stop the worker
                 said = f"Plangate cannot read it ({type(error).__name__})"
                 self.log_once(self._not_offered(one.name, said))
         self._tools, self._has_listed = tools, True

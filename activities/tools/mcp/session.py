@@ -67,7 +67,7 @@ class _Exchange:
     tool: str
 
     def said(self, error: object) -> str:
-        """Return what failed, in one line without secrets.
+        """Return a description of the failure, in one line without secrets.
 
         A server that ended before the call has usually written the reason. Later, it may have written
         arguments.
@@ -86,7 +86,7 @@ async def list_tools(server: ServerConfig) -> list[Offered]:
         ToolUnavailable: it cannot be started or reached, or does not list them.
     """
 
-    async def work(client: Client, exchange: _Exchange) -> list[Offered]:  # noqa: ARG001  as of a call
+    async def work(client: Client, exchange: _Exchange) -> list[Offered]:  # noqa: ARG001  the same signature
         return await _listed(client)
 
     return await _exchange(server, work)
@@ -175,10 +175,10 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException:
 
 
 def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
-    """Return what a failure means for the effect."""
+    """Return the tool error that a failure means for the effect."""
     name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
     inner = _innermost(error)
-    if isinstance(inner, ToolRefused):  # from the check
+    if isinstance(inner, ToolRefused):  # raised by the check
         return inner
     said, status = exchange.said(inner), exchange.watch.status
     if not was_asked:

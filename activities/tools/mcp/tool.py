@@ -5,7 +5,7 @@ called. An answer is a receipt, even if it breaks the tool's own output schema, 
 error that the tool reports (``isError``) may follow a part of its effect, so the step is then in doubt
 (docs/decisions/0058).
 
-If the operator says that the server honours keys, all calls of a step have the same key, even after a retry
+If the operator states that the server honours keys, all calls of a step have the same key, even after a retry
 by a person. If the server ran the call although it reported a refusal, it then does not run it again.
 """
 
@@ -106,11 +106,11 @@ class McpTool:
         """Return why the server cannot be used now."""
         return self.away or None
 
-    def objection(self, arguments: SchemaArguments) -> str | None:  # noqa: ARG002  as every tool
-        """Return None, because only a call shows what a server allows."""
+    def objection(self, arguments: SchemaArguments) -> str | None:  # noqa: ARG002  the protocol
+        """Return None, because only a call shows whether a server allows it."""
         return None
 
-    def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  as every tool
+    def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  the protocol
         """Return words such as ``files, an MCP server: write_file with path notes.txt, content "x"``."""
         shown = in_words(arguments.model_dump(mode="json"))
         named = f"{_named(self._server.name)}, an MCP server: {_named(self.offered.name)}"
@@ -133,7 +133,7 @@ class McpTool:
 
     async def find_out(
         self,
-        arguments: SchemaArguments,  # noqa: ARG002  as every tool
+        arguments: SchemaArguments,  # noqa: ARG002  the protocol
         idempotency_key: str,
     ) -> EffectStatus:
         """Return whether the call may be repeated, by the operator's entry."""
@@ -163,7 +163,7 @@ class McpTool:
         """Check that the server lists the tool as this worker knows it.
 
         Raises:
-            ToolRefused: it does not.
+            ToolRefused: it lists another one, or none.
         """
         now = next((one for one in listed if one.name == self.offered.name), None)
         if now == self.offered:

@@ -1,4 +1,4 @@
-"""The Stripe account in the settings, and what is missing to use it."""
+"""Define the Stripe account in the settings, and check what is missing to use it."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final

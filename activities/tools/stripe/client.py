@@ -32,7 +32,7 @@ _NOT_SENT: Final = (
 )
 
 Json = dict[str, Any]
-"""An object of Stripe's."""
+"""An object in Stripe's API."""
 
 
 class _AnswerTooLarge(Exception):
@@ -56,11 +56,11 @@ class _BoundedClient(stripe.HTTPXClient):
                 method, url, headers=plain, content=post_data or None, timeout=_TIMEOUT
             ) as answer:
                 body, status, answered = await _read(answer), answer.status_code, answer.headers
-        except Exception as error:  # noqa: BLE001  the SDK makes one class of all, with the cause
+        except Exception as error:  # noqa: BLE001  the SDK has one class for all, with the cause
             self._handle_request_error(error)
         if (
             status == HTTPStatus.TOO_MANY_REQUESTS
-        ):  # a gateway's body is not Stripe's, and then has no headers
+        ):  # the body may come from a gateway, and then has no headers
             raise stripe.RateLimitError("too many requests", http_status=status, headers=dict(answered))
         return body, status, answered
 
@@ -157,7 +157,7 @@ class StripeApi:
         after: Json = {}
         while True:
             parameters = {**which, "limit": _PAGE, **after}
-            page = await self._call(lambda: listing(parameters))  # noqa: B023  awaited at once
+            page = await self._call(lambda: listing(parameters))  # noqa: B023  awaited immediately
             entries = _entries(page, {"object": kind, **which})
             yield entries
             if not page["has_more"]:
@@ -172,7 +172,7 @@ class StripeApi:
             failure = self._failure_of(error)
         except TimeoutError:
             failure = Failure(None, f"it took more than {WHOLE_SECONDS:.0f} seconds")
-        except Exception as error:  # noqa: BLE001  the SDK broke over an answer: whatever it is, it was sent
+        except Exception as error:  # noqa: BLE001  the SDK failed on an answer, so the request was sent
             failure = Failure(None, f"the answer was not understood ({type(error).__name__})")
         # The cause is left out, because it may quote the answer, and that may contain the key.
         raise CallFailed(failure) from None

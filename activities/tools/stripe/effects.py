@@ -1,4 +1,4 @@
-"""Have one effect at Stripe under one key: send it once, repeat it while Stripe knows the key, or look it up.
+"""Cause one effect at Stripe under one key: send it once, repeat it while Stripe has the key, or look it up.
 
 Stripe remembers an idempotency key for at least 24 hours. The key is also kept in the metadata of the object
 that it created. No list can be filtered by metadata, so a look-up reads all pages of one payment's refunds,
@@ -40,7 +40,7 @@ async def changed(call: Awaitable[Answer]) -> Answer:
     """Await a call that changes something.
 
     Raises:
-        ToolUnavailable, ToolRefused, EffectUnknown: as `failures` says.
+        ToolUnavailable, ToolRefused, EffectUnknown: see `failures`.
     """
     return await _made(call, is_change=True)
 
@@ -49,7 +49,7 @@ async def read(call: Awaitable[Answer]) -> Answer:
     """Await a call that changes nothing.
 
     Raises:
-        ToolUnavailable, ToolRefused: as `failures` says.
+        ToolUnavailable, ToolRefused: see `failures`.
     """
     return await _made(call, is_change=False)
 
@@ -80,7 +80,7 @@ async def find(
         expected: the expected fields of the object.
 
     Raises:
-        ToolUnavailable: Stripe cannot be asked now.
+        ToolUnavailable: Stripe does not answer now.
     """
     reason = f"Look for {METADATA} = {key} in the metadata of {where} in Stripe's Dashboard."
     left = _MAX_PAGES

@@ -41,7 +41,7 @@ class Failure:
 
     Attributes:
         status: the status of the answer; None without one.
-        said: Stripe's message, or what failed.
+        said: Stripe's message, or a description of the failure.
         kind: Stripe's type of error; empty if it named none.
         code: its code, such as ``charge_already_refunded``.
         was_sent: whether anything may have reached Stripe.

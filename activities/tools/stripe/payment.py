@@ -1,7 +1,7 @@
 """The tool `create_payment`: charge a payment method that a customer has saved at Stripe.
 
 The customer is not present to confirm anything, so a payment that needs a confirmation is refused. The undo
-cancels an authorization, and refunds what was captured.
+cancels an authorization, and refunds a captured amount.
 """
 
 from collections.abc import Mapping, Sequence
@@ -116,7 +116,7 @@ class CreatePayment:
         """Return what is missing: the key, or the library."""
         return self._account.lack
 
-    def objection(self, arguments: PaymentArguments) -> str | None:  # noqa: ARG002  the same for all
+    def objection(self, arguments: PaymentArguments) -> str | None:  # noqa: ARG002  the protocol
         """Return None, because no setting forbids a payment."""
         return None
 
@@ -192,7 +192,7 @@ class CreatePayment:
         return receipt_of(payment)
 
     async def find_out(self, arguments: PaymentArguments, idempotency_key: str) -> EffectStatus:
-        """Look the payment up among those of the customer, or say whether it may be repeated."""
+        """Look the payment up among those of the customer, or return whether it may be repeated."""
         customer = arguments.customer
         pages, where = self._account.api.payments_of(customer), f"the payments of {customer}"
         found = await find(pages, stripe_key(idempotency_key), where, _expected(arguments))
@@ -210,7 +210,7 @@ class CreatePayment:
         receipt: Receipt,
         idempotency_key: str,
     ) -> Receipt:
-        """Cancel the payment if it was not captured, or else refund what is left of it."""
+        """Cancel the payment if it was not captured, or else refund the remaining amount."""
         now, key = await self._now(arguments, receipt), stripe_key(idempotency_key)
         payment, status = word(now["id"]), status_of(now)
         if status == CANCELED:
@@ -268,7 +268,7 @@ class CreatePayment:
         """Return whether a processing or authorized payment was paid or failed.
 
         Raises:
-            ToolUnavailable: Stripe cannot be asked now, or answers about another payment.
+            ToolUnavailable: Stripe does not answer now, or answers about another payment.
         """
         payment = await self._now(arguments, receipt)
         status, named = status_of(payment), f"{amount_in_words(payment)} ({payment.get('id')})"
@@ -285,7 +285,7 @@ class CreatePayment:
         """Return the present state of a receipt's payment.
 
         Raises:
-            ToolUnavailable: Stripe cannot be asked now, or answers about another payment.
+            ToolUnavailable: Stripe does not answer now, or answers about another payment.
             ToolRefused: the key may not read it.
         """
         name = str(receipt.details["payment"])

@@ -91,7 +91,7 @@ def not_refunded(refund: Json) -> str:
 
 
 def payment_seen(payment: Json) -> dict[str, JsonValue]:
-    """Return what a refund relies on: status, amounts with their currency, and how and when it was paid."""
+    """Return the state that a refund relies on: status, amounts and currency, payment method and time."""
     currency = word(payment.get("currency")).upper()
     charge = _charge(payment)
     paid, left = units_of(payment)
@@ -201,7 +201,7 @@ def refund_still_holds(
 ) -> bool:
     """Return whether only this run's refunds have changed the payment, and enough is left.
 
-    Another name of the payer changes nothing: the money goes to how it was paid.
+    A changed name of the payer does not matter, because the money goes back to the payment method.
     """
     own = sum(
         (
@@ -229,7 +229,7 @@ def misfits(value: Json, expected: Mapping[str, object]) -> list[str]:
 
 
 def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
-    """Check that Stripe did what was requested.
+    """Check that Stripe's result matches the request.
 
     Raises:
         EffectUnknown: its answer names something else.

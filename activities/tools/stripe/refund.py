@@ -93,7 +93,7 @@ class RefundPayment:
         """Return what is missing: the key, or the library."""
         return self._account.lack
 
-    def objection(self, arguments: RefundArguments) -> str | None:  # noqa: ARG002  the same for all
+    def objection(self, arguments: RefundArguments) -> str | None:  # noqa: ARG002  the same signature for all
         """Return None, because no setting forbids a refund."""
         return None
 
@@ -143,7 +143,7 @@ class RefundPayment:
         return _receipt(refund)
 
     async def find_out(self, arguments: RefundArguments, idempotency_key: str) -> EffectStatus:
-        """Look the refund up among those of the payment, or say whether it may be repeated."""
+        """Look the refund up among those of the payment, or return whether it may be repeated."""
         key = stripe_key(idempotency_key)
         pages = self._account.api.refunds_of(arguments.payment)
         found = await find(pages, key, f"the refunds of {arguments.payment}", _expected(arguments))
@@ -162,7 +162,7 @@ class RefundPayment:
         """Return whether a pending refund has arrived or failed.
 
         Raises:
-            ToolUnavailable: Stripe cannot be asked now, or answers about another refund.
+            ToolUnavailable: Stripe does not answer now, or answers about another refund.
         """
         name = str(receipt.details["refund"])
         refund = await read(self._account.api.refund(name))

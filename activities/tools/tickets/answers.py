@@ -1,9 +1,9 @@
 """Classify and read the answer to a request, by the same rules for GitHub and Jira.
 
     2xx                                 done, if the body can be read; else unknown
-    301, 302, 307, 308                  refused: what is asked for has moved, and nothing was done
+    301, 302, 307, 308                  refused: the target has moved, and nothing was done
     408, 425, 429                       unavailable: nothing happened; the wait is in the error
-    403 with a wait or a rate limit     unavailable, as these
+    403 with a wait or a rate limit     unavailable in the same way
     503 with Retry-After                unavailable
     other 4xx                           refused: nothing happened
     all else                            unknown

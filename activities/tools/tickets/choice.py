@@ -1,4 +1,4 @@
-"""Choose the tracker that the settings name, or say what is missing.
+"""Choose the tracker that the settings name, or report the missing setting.
 
 A vendor's library is imported only if its tracker is chosen, so the application starts without it.
 """

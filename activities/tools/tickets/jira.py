@@ -208,10 +208,10 @@ class JiraTracker:
         return NotFound(oldest_of(times, is_whole=is_whole), reason)
 
     def _check_known(self) -> None:
-        """Check that Jira knows whose token this is; for an expired token, its lists are incomplete.
+        """Check that Jira accepts the token; for an expired token, its lists are incomplete.
 
         Raises:
-            ToolError: Jira does not know it, or did not answer.
+            ToolError: Jira does not accept it, or did not answer.
         """
         whose = Approved("GET", f"/{_API}/myself", "read whose token this is")
         found = self._exchange(whose)
@@ -221,7 +221,7 @@ class JiraTracker:
     def _marker_of(self, entry: Mapping[str, Any], kind: str) -> str:
         """Return the marker of an issue or comment, from the list or by a separate request."""
         brought = entry.get("properties")
-        if isinstance(brought, list):  # of a comment
+        if isinstance(brought, list):  # the entry is a comment
             brought = {one["key"]: one["value"] for one in brought}
         if isinstance(brought, dict):
             return text_in(brought.get(PROPERTY), "marker")
@@ -238,7 +238,7 @@ class JiraTracker:
         if not number.isascii() or not number.isdigit() or not int(number):
             raise ValueError("no key in the answer")
         url = f"{self._url}/browse/{key}"
-        if project != wanted.project:  # in the requested project, its number names another ticket
+        if project != wanted.project:  # its number names another ticket in the requested project
             return Ticket(None, key, url, f"it is no longer in {wanted.project}")
         return Ticket(int(number), key, url)
 
@@ -289,7 +289,7 @@ def _times(entries: list[Any], *, is_last: bool) -> list[datetime]:
     """Return when the entries of a page were created.
 
     Raises:
-        ValueError: that is not known, or an empty page says that there is more.
+        ValueError: a time is missing, or an empty page announces more entries.
     """
     if not entries and not is_last:
         raise ValueError("an empty page that is not the last")

@@ -109,7 +109,7 @@ class CreatedTicket(BaseModel):
 
 
 class AddedComment(BaseModel):
-    """As `CreatedTicket`, of a comment."""
+    """The same as `CreatedTicket`, for a comment."""
 
     id: str
     ticket: str
@@ -125,7 +125,7 @@ class Ticket:
             that no later step mistakes it for a number of the first.
         key: its name for people.
         url: its address for people.
-        differs: how it differs from what was sent.
+        differs: how it differs from the request.
     """
 
     number: int | None
@@ -145,7 +145,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class TicketState:
-    """The state of a ticket that people see before they comment on it."""
+    """The state of a ticket, which people see before they comment on it."""
 
     title: str
     state: str

@@ -1,4 +1,4 @@
-"""`audit deciders`: who decided how fast, by the records."""
+"""`audit deciders`: how fast each person decided, according to the records."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def deciders(
 ) -> int:
     """Show who decided how fast.
 
-    The time is from when the inbox of this machine first showed the plan, where that is known. Else it is an
-    upper bound (≤): since the plan was drafted, or since the person's decision before. With --since, runs
-    requested since then.
+    The time is measured from when the inbox of this machine first showed the plan. Where that is not known,
+    it is an upper bound (≤): the time since the plan was drafted, or since the person's previous decision.
+    --since includes only runs requested since then.
     """
     here = console.open_console(as_json=as_json)
     wanted = lists.Wanted(since=moments.moment_of(since) if since else None)
@@ -70,7 +70,7 @@ def _row(one: deciding_times.DecidingTimes) -> tuple[str, ...]:
 
 
 def _unfolded(one: deciding_times.DecidingTimes) -> str:
-    """Return the share of the plans with folds of which the person never saw the whole."""
+    """Return the share of the plans with folds that the person never saw in full."""
     if one.never_unfolded is None:
         return "no folds" if one.shown else ""
     return f"{one.never_unfolded:.0%} of {one.folded}"

@@ -210,7 +210,7 @@ def _resolving(rule: domain.ResolveRule) -> str:
 
 
 def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
-    """Add until when it is approved, by whom later, and when its steps begin."""
+    """Add the deadline of the review, who may approve later, and when the steps may begin."""
     for limit in requirement.working:
         shown.field("within", str(limit))
     for later in requirement.escalations:

@@ -1,1 +1,1 @@
-"""The demo: a run from request to outcome, with real processes. Only the customer is made up."""
+"""The demo: a run from request to outcome, with real processes. Only the customer is fictional."""

@@ -1,7 +1,7 @@
 """Count the effects that happened in the demo, and compare them with the plan.
 
-The counts come from the ticket desk, the files in the outbox and the trail, not from receipts: those are what
-Plangate itself reports.
+The counts come from the ticket desk, the files in the outbox and the trail, not from receipts, because
+Plangate itself reports those.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ Letter = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One kind of effect: how often it was to happen, and how often it did."""
+    """One kind of effect: its expected and its actual number."""
 
     what: str
     expected: int
@@ -28,7 +28,7 @@ class Count:
 
     @property
     def holds(self) -> bool:
-        """Whether both are the same."""
+        """Whether both numbers are equal."""
         return self.expected == self.found
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Count:
 
 
 class Outbox:
-    """The mails that were added to the outbox since this was made."""
+    """The mails that were added to the outbox since this object was created."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Set up what the demo needs, a server, a ticket desk, an outbox and workers, and remove it afterwards."""
+"""Set up a server, a ticket desk, an outbox and workers for the demo, and remove them afterwards."""
 
 import asyncio
 import fcntl
@@ -39,8 +39,8 @@ class Stage:
 
     Attributes:
         folder: the folder of the demo's own files.
-        environment: what its workers and the ``temporal`` program are started with.
-        planner: which model plans, in words.
+        environment: the environment variables of its workers and of the ``temporal`` program.
+        planner: the model that plans, in words.
     """
 
     settings: Settings
@@ -131,7 +131,7 @@ async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
     try:
         yield await embedded_server.ensure_running(settings.var_dir)
     finally:
-        await asyncio.to_thread(os.close, lease.file)  # not release_lease(), with which the last one stops it
+        await asyncio.to_thread(os.close, lease.file)  # not release_lease(), which stops an unused server
 
 
 @contextmanager

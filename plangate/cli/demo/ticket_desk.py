@@ -1,6 +1,6 @@
-"""The demo's ticket desk: a small HTTP service of a third party, which counts what it was asked to do.
+"""The demo's ticket desk: a small HTTP service of a third party, which counts its calls.
 
-It honours ``Idempotency-Key`` as such services do: the same key gets the same ticket, and no second one.
+It honours ``Idempotency-Key`` as such services do: the same key always gets the same ticket.
 """
 
 import json
@@ -19,12 +19,12 @@ _MAX_BODY: Final = 1_000_000
 
 @dataclass(slots=True)
 class TicketDesk:
-    """What the desk has seen. ``Any`` stands for a ticket's JSON.
+    """The calls and the tickets of the desk. ``Any`` stands for a ticket's JSON.
 
     Attributes:
         place: HOST:PORT.
-        calls: how many tickets it was asked to open, repeated calls too.
-        tickets: the tickets that it opened.
+        calls: the number of calls to open a ticket, including repeated ones.
+        tickets: the opened tickets.
     """
 
     place: str = ""
@@ -35,7 +35,7 @@ class TicketDesk:
 
     @property
     def url(self) -> str:
-        """Where a ticket is opened by POST."""
+        """The URL that opens a ticket by POST."""
         return f"http://{self.place}{_PATH}"
 
     def open_ticket(self, key: str | None, content: Any) -> dict[str, Any]:

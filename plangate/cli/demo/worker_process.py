@@ -60,7 +60,7 @@ class WorkerProcess:
             raise OperatorError(f"The worker did not start in time; see its log: {self.log}") from None
 
     def check(self) -> None:
-        """Raise unless it runs.
+        """Check that the process runs.
 
         Raises:
             OperatorError: it has ended.
@@ -113,7 +113,7 @@ class Crew:
         return worker
 
     def dismiss(self) -> None:
-        """End all that still run."""
+        """End all workers that still run."""
         for worker in self._workers:
             worker.end()
 

@@ -1,4 +1,4 @@
-"""Check what a tool does before an approval: arguments, preview, observation. None may have an effect."""
+"""Check a tool's behaviour before an approval: arguments, preview and observation must have no effect."""
 
 from collections.abc import Iterator
 from typing import Any, Final

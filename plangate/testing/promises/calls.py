@@ -30,7 +30,7 @@ class Calls:
 
     Args:
         tool: the tool.
-        arguments: its own model of them.
+        arguments: the arguments, in the tool's own model.
         count: returns how many effects there are, if the author provides such a function.
         module: the tool's module; processes are killed at lines of its code.
     """
@@ -67,7 +67,7 @@ class Calls:
             async with limit:
                 with lines or nullcontext():
                     value = await self._value(request)
-        except Exception as error:  # noqa: BLE001  whatever the tool raises
+        except Exception as error:  # noqa: BLE001  the tool may raise anything
             return Ended(how="overdue") if limit.expired() else _raised(error)
         return Ended(how="returned", value=_as_json(value))
 
@@ -141,7 +141,7 @@ def _code_of(module: ModuleType) -> str:
 
 
 class _Lines:
-    """Counts the lines of the tool's code as they run, in each thread, and dies at the requested one."""
+    """Counts the lines of the tool's code as they run, in each thread, and kills at the requested one."""
 
     def __init__(self, code: str, request: Request, die: Die) -> None:
         self.count = 0

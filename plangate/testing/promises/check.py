@@ -17,9 +17,9 @@ class Check(Frozen):
     """One check.
 
     Attributes:
-        name: what was checked.
+        name: the promise that was checked.
         result: its result.
-        seen: what was seen, or why it was not checked.
+        seen: the observed behaviour, or the reason why it was not checked.
     """
 
     name: str

@@ -202,7 +202,7 @@ class Crashes:
         return passed(name, f"{counted(len(kills), 'kill')}; find_out answered {said}{done}")
 
     def _carried_on(self, kill: Kill, once: Once) -> tuple[str, str | None]:
-        """Kill one call and continue in the second process; return the tool's answer, and what was wrong."""
+        """Kill one call and continue in the second process; return the answer, and any broken promise."""
         effect = self._new()
         before, seen = effect.count(), self._observed()
         killed = effect.begin(kill)
@@ -228,7 +228,7 @@ class Crashes:
         return answer, f"killed{place}, then {_SPOKEN[answer]!r}: {problem}" if problem else None
 
     def _observed(self) -> JsonValue:
-        """Return what an act depends on; only a tool that is always repeated under its key is asked."""
+        """Return the observation that an act depends on, if the tool always repeats it under its key."""
         tool = self._first.loaded
         is_asked = tool.observes and not tool.sees and self._safety is RetrySafety.VENDOR_KEY
         if self._is_undo or not is_asked:
@@ -237,7 +237,7 @@ class Crashes:
         return {"seen": ended.value.get("value")} if ended.how == "returned" else None
 
     def _still_holds(self, before: JsonValue) -> bool:
-        """Return whether a worker would repeat the act, by what it observes again."""
+        """Return whether a worker would repeat the act, given the new observation."""
         now = self._observed()
         if not isinstance(before, dict) or not isinstance(now, dict):
             return True
@@ -245,7 +245,7 @@ class Crashes:
         return bool(held.value == {"value": True})
 
     def _judged_answer(self, ended: Ended, *, happened: bool | None) -> tuple[str, str | None]:
-        """Return the answer of `find_out`, and why it is false or breaks a promise."""
+        """Return the answer of `find_out`, and the reason why it is wrong or breaks a promise, if it does."""
         if ended.how != "returned":
             return "", f"find_out failed: {_outcome(ended)}"
         answer = ended.value.get("answer")

@@ -18,7 +18,7 @@ class Effect:
     Attributes:
         first: the process that begins, and is killed.
         second: the process that takes over.
-        key: of the effect.
+        key: the idempotency key of the effect.
         undone: the receipt of the act, if this is its undo.
         raised: the errors of all calls, for the check of their classes.
     """
@@ -48,7 +48,7 @@ class Effect:
         return self._call(self.second, Do.FIND_OUT if self.undone is None else Do.FIND_OUT_UNDO)
 
     def count(self) -> int | None:
-        """Return how many effects there are, as the second process sees them."""
+        """Return the number of effects, counted by the second process."""
         return self.second.count()
 
     def _call(self, process: ToolProcess, do: Do, **more: Any) -> Ended:

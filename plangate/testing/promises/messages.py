@@ -13,10 +13,10 @@ class Setting(Frozen):
     """The tool to load in a process.
 
     Attributes:
-        tool: as ``module:name``.
-        arguments: of every call.
+        tool: the tool, as ``module:name``.
+        arguments: the arguments of every call.
         count: the function that counts effects, as ``module:function``; empty without one.
-        path: where Python finds them, ahead of its own path.
+        path: the folders to search before Python's own path.
     """
 
     tool: str
@@ -29,10 +29,10 @@ class Loaded(Frozen):
     """The tool that a process has loaded, or the fault that prevents it.
 
     Attributes:
-        arguments: in the form that a plan has them.
-        sees: whether it recognises its effect in what it observes.
-        settles_within: the tool's value, if that is not a usable time.
-        again: the same after another round trip through JSON.
+        arguments: the arguments, in the form of a plan.
+        sees: whether it recognises its effect in an observation.
+        settles_within: the tool's value, if it is not a usable time.
+        again: the arguments after another round trip through JSON.
     """
 
     fault: str = ""
@@ -65,7 +65,7 @@ class Do(StrEnum):
 
 
 class Kill(Frozen):
-    """When the process is killed: before the call, at the n-th line of code, after the call, or by time."""
+    """The moment of the kill: before the call, at the n-th line of code, after the call, or by time."""
 
     when: Literal["before", "line", "after", "clock"]
     line: int = 0
@@ -77,7 +77,7 @@ class Request(Frozen):
 
     Attributes:
         key: the idempotency key.
-        receipt: of the effect to undo or look up.
+        receipt: the receipt of the effect to undo or look up.
         seen: the observations: at the draft, and now.
         is_traced: whether the lines of the tool's code are counted.
         is_offline: whether no connection can be opened.
@@ -109,7 +109,7 @@ class Ended(Frozen):
         is_tool_error: whether that is a `ToolError`, which says whether the effect happened.
         place: the line at which it was killed.
         lines: how many lines of the tool's code ran.
-        connections: how many it tried to open.
+        connections: the number of connections that it tried to open.
         seconds: how long it took.
     """
 

@@ -1,12 +1,12 @@
 """The program of a tool's process: it loads the tool once, and forks for each call.
 
-For a tool, a fork is like a worker: it can be killed, and shares no memory with later forks. Each line of
+To a tool, a fork is like a worker: it can be killed, and shares no memory with later forks. Each line of
 stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. The tool's own output goes to stderr.
 """
 
 import json
 import os
-import random  # noqa: TID251  only to make forks differ as processes do
+import random  # noqa: TID251  makes forks differ as separate processes do
 import select
 import signal
 import sys
@@ -59,7 +59,7 @@ def _load(setting: Setting) -> tuple[Calls | None, Loaded]:
         return calls, _loaded(calls, setting)
     except PlangateError as error:
         return None, Loaded(fault=str(error))
-    except Exception as error:  # noqa: BLE001  whatever the tool's module does
+    except Exception as error:  # noqa: BLE001  the tool's module may raise anything
         return None, Loaded(fault=f"{setting.tool} cannot be loaded: {described(error)}.")
 
 
@@ -114,7 +114,7 @@ def _named(where: str) -> Any:
 
 
 def _unfit_time(tool: Tool) -> str:
-    """Return what is wrong with a tool's settles_within; empty if nothing is."""
+    """Return the fault in a tool's settles_within; empty if nothing is."""
     try:
         within = tool.settles_within if isinstance(tool, Settles) else LONGEST_SETTLEMENT
     except Exception as error:  # noqa: BLE001  the author's code failed
@@ -170,7 +170,7 @@ def _call_and_exit(calls: Calls, request: Request, writer: int) -> None:
 
     try:
         say(calls.call(request, lambda place, ended: _die(say, place, ended)))
-    except BaseException as error:  # noqa: BLE001  the process must end here, whatever happened
+    except BaseException as error:  # noqa: BLE001  the process must end here in any case
         say(Ended(how="raised", error=described(error)))
     finally:
         os._exit(0)  # without the tool's exit handlers and threads

@@ -18,7 +18,7 @@ def settlement_checks(first: ToolProcess, second: ToolProcess, done: Done) -> It
 
 
 def _settlement(first: ToolProcess, second: ToolProcess, done: Done) -> Check:
-    """Ask two processes, one after the other."""
+    """Check the look-up in two processes, one after the other."""
     if first.loaded.settles_within:
         return judged(_NAME, first.loaded.settles_within, "")
     if not first.loaded.settles:
@@ -38,7 +38,7 @@ def _settlement(first: ToolProcess, second: ToolProcess, done: Done) -> Check:
 def _wrong_answer(ended: Ended) -> str | None:
     match ended.how:
         case "raised" if ended.error.startswith("ToolUnavailable"):
-            return None  # a tool may say that it cannot be asked now
+            return None  # a tool may report that the look-up is not possible now
         case "returned" if ended.value.get("answer") in ("settled", "reversed"):
             has_summary = bool(ended.value["summary"].strip())
             return None if has_summary else "it has no summary of what happened"

@@ -1,4 +1,4 @@
-"""Define what programs send, strictly: nothing is guessed and nothing is ignored."""
+"""Define the request bodies of programs, strictly: nothing is guessed and nothing is ignored."""
 
 from typing import Annotated
 

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1", tags=["tools"], responses=RESPONSES)
 
 
 class ToolSeen(Frozen):
-    """A tool that a plan has.
+    """A tool in a plan.
 
     Attributes:
         name: the tool's name.
@@ -49,7 +49,7 @@ async def list_tools(web: WebDep, visitor: VisitorDep) -> list[ToolSeen]:
 
 
 def _described(database: Database, seen: list[ToolSeen]) -> list[ToolSeen]:
-    """Return the tools with what the records have about them."""
+    """Return the tools with their recorded descriptions."""
     with database.read() as connection:
         kept = descriptions_of(connection, [one.definition for one in seen])
     found = ((one, kept.get(one.definition)) for one in seen)

@@ -1,4 +1,4 @@
-"""`/audit`, for auditors: verify the records, list runs and seals, who decided how fast, export a period."""
+"""`/audit`, for auditors: verify the records, list runs, seals and deciding times, export a period."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
@@ -55,7 +55,7 @@ when = "true"
 who = ["requester", "authors", "deciders"]
 roles = ["auditor"]
 """
-"""What to add to a policy that names no auditors."""
+"""The rule to add to a policy that names no auditors."""
 _DECIDED_WITHIN: Final = timedelta(days=30)
 _PAUSE: Final = 0.3  # seconds between two reads of the progress
 _SEALED_SOON: Final = 2.5  # an export waits for its closing checkpoint for this many sealing intervals
@@ -103,7 +103,7 @@ async def verify(web: WebDep, visitor: AuditorDep, form: FormDep) -> Response:
 
 @router.get("/audit/verify")
 async def verification(request: Request, web: WebDep, visitor: AuditorDep) -> Response:
-    """Show the progress of the verification, or what it found."""
+    """Show the progress of the verification, or its findings."""
     newest = web.audits.newest
     if newest is None:
         return RedirectResponse("/audit", 303)
@@ -176,7 +176,7 @@ async def seals(
 async def deciders(
     request: Request, web: WebDep, visitor: AuditorDep, since: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
-    """Show who decided how fast, and which data that is based on."""
+    """Show how fast each person decided, and the data behind it."""
     begin = _day(since) or (now() - _DECIDED_WITHIN).date()
     await read_all(web)
     answers = await web.audits.decided(datetime.combine(begin, time(), UTC))
@@ -227,7 +227,7 @@ async def _may_go_on(request: Request) -> bool:
             return (await visitor_of(request)).sight.is_auditor
         except (NotSignedIn, TooMany):
             return False
-        except PlangateError:  # the records do not answer now
+        except PlangateError:  # the records are unavailable now
             await asyncio.sleep(_PAUSE)
 
 

@@ -36,7 +36,7 @@ router = APIRouter()
 async def confirm(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Show once more what is decided, in the plan's own words; nothing is sent yet."""
+    """Show the decision and its plan once more; nothing is sent yet."""
     view = await read_run(web, visitor, workflow_id)
     status = view.status
     decision = decision_of(form, status, visitor)
@@ -143,7 +143,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
 
 
 def not_now(view: RunView, decision: Decision) -> str:
-    """Return the name of the words that say why this decision cannot be taken on this page; else empty."""
+    """Return the key of the message why this decision cannot be made on this page; else empty."""
     if decision.plan != view.status.fingerprint:
         return "deciding.replaced"
     if decision.decision.value not in view.offers:
@@ -174,10 +174,10 @@ def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
 
 
 async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
-    """Return the folds of files that the page does not show whole, and that the visitor has not had.
+    """Return the folds of files that the page does not show whole, and that the visitor has not opened.
 
-    They have had a file that they downloaded, opened on its own, or were inside of, as the page's script
-    reports.
+    A file counts as opened if they downloaded it, opened it on its own, or scrolled in its frame, as the
+    page's script reports.
     """
     inside = {str(name) for name in form.getlist("inside")}
     had = await asyncio.to_thread(web.opened.files_of, visitor.session)
@@ -194,7 +194,7 @@ async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None
 
 
 def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:
-    """Return what changed, if a refused decision was on the plan before the newest one."""
+    """Return the changes of the newest plan, if a refused decision was on the plan before it."""
     before = status.previous
     if became.fate is not Fate.REFUSED or before is None or status.plan is None:
         return None

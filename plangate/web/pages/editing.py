@@ -132,7 +132,7 @@ async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
     """Have a worker's tools check the plan in a form; return whether a worker did.
 
     Raises:
-        FormFaults: they did not accept it.
+        FormFaults: they found faults.
     """
     try:
         client = await web.gate.client()
@@ -145,7 +145,7 @@ async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
 
 
 def _schemas(web: Web, definitions: Mapping[str, str]) -> Schemas:
-    """Return what tools accept, from the definitions that plans name; without those that are not recorded."""
+    """Return the argument schemas of tools, as far as the definitions that plans name are recorded."""
     with suppress(RecordsMissing), web.gate.database.read() as connection:
         found = descriptions_of(connection, [one for one in definitions.values() if one])
         return {tool: found[one].arguments for tool, one in definitions.items() if one in found}
@@ -169,7 +169,7 @@ async def _why_refused(web: Web, before: Confirmation) -> str:
 
 
 def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> str:
-    """Return the name of the words that say why the new plan cannot be sent unchanged; else empty."""
+    """Return the key of the message why the new plan cannot be sent; else empty."""
     status = view.status
     if typed.get("plan") != status.fingerprint:
         return "edit.replaced"

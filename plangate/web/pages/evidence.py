@@ -20,7 +20,7 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 @router.get("/runs/{workflow_id:path}/proof")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
-    """Show what the evidence is, and how to check it."""
+    """Explain the evidence, and how to check it."""
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)
     await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
@@ -48,5 +48,5 @@ async def download(web: WebDep, visitor: VisitorDep, workflow_id: str) -> Respon
 
 
 def _file_of(workflow_id: str) -> str:
-    """Return a name for the file that every system takes."""
+    """Return a name for the file that is valid on every system."""
     return f"{_NOT_PLAIN.sub('-', workflow_id)[:100].strip('.-') or 'run'}.evidence.json"

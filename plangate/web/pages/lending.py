@@ -37,7 +37,7 @@ router = APIRouter()
 
 @router.post("/me/lend")
 async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Ask the person to confirm what they lend; nothing is sent yet."""
+    """Ask the person to confirm the loan; nothing is sent yet."""
     typed = typed_in(form)
     until = end_in(typed, text_of(form, "until_utc"))
     fault, objection = "", ""
@@ -55,7 +55,7 @@ async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep
 
 @router.post("/me/take-back")
 async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Ask the person to confirm that they take back all that they lent to someone."""
+    """Ask the person to confirm that they take back all roles that they lent to another person."""
     to = text_of(form, "to")
     if not lent_to(visitor.people, visitor.name, to):
         raise Refused("You have lent nothing to this person that could be ended; open your page again.")
@@ -114,7 +114,7 @@ async def _ask(
 
 
 async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationOrder) -> bool:
-    """Return whether an order needs no passkey here: ending a loan only removes a right, so it never does."""
+    """Return whether an order needs no passkey here; ending a loan never does, as it only removes a right."""
     if order.action is DelegationAction.END:
         return True
     least = least_of(order, await web.gate.delegation_rules(), ())

@@ -134,7 +134,7 @@ async def _ordered(request: Request, web: Web, visitor: Visitor, order: Delegati
 
 @router.get("/invitation/{token}")
 async def invitation(request: Request, web: WebDep, token: str) -> Response:
-    """Show what an invited person can do: propose one passkey."""
+    """Show the page on which an invited person proposes a passkey."""
     return await _invited(request, web, token)
 
 
@@ -195,13 +195,13 @@ async def own_page(
     """Return the person's own page.
 
     Args:
-        request: of the page.
-        web: what the pages share.
+        request: the request for the page.
+        web: the shared objects of the pages.
         visitor: the person.
         status: the HTTP status of the answer.
-        fault: names the words about what went wrong.
-        objection: why a loan would be refused, as a worker says it.
-        done: names the words about what was done.
+        fault: the key of the message about a failure.
+        objection: why a loan would be refused, in a worker's words.
+        done: the key of the message about a success.
         typed: the content of the form to lend a role.
     """
     return web.pages.draw(
@@ -235,7 +235,7 @@ def _made(web: Web, form: FormData, subject: str) -> Registered | None:
 
 
 async def _keep(web: Web, form: FormData, person: str, made: Registered) -> str:
-    """Propose a passkey; if that fails, return the name of the words that say why."""
+    """Propose a passkey; if that fails, return the key of the message that says why."""
     name = one_line(text_of(form, "name").strip())[:_LONGEST_NAME]
     try:
         await asyncio.to_thread(web.proposals.propose, person, name, made, now())

@@ -23,7 +23,7 @@ router = APIRouter()
 
 @router.get("/runs/{workflow_id:path}/resolve")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
-    """Show what happened and what did not, and what each resolution will do."""
+    """Show which steps happened and which did not, and the effect of each resolution."""
     view = await read_run(web, visitor, workflow_id)
     if Choice.RESOLVE.value not in view.offers or view.status.held is None:
         return await show_run(request, visitor, view, fault="deciding.not_now")
@@ -34,7 +34,7 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
 async def resolve(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Ask to confirm a resolution, or ask for what it lacks; the typed text is kept."""
+    """Ask to confirm a resolution, or ask for its missing parts; the typed text is kept."""
     view = await read_run(web, visitor, workflow_id)
     status = view.status
     made = FormData([*form.multi_items(), ("decision", Choice.RESOLVE.value)])

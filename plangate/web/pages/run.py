@@ -1,4 +1,4 @@
-"""`/runs/ID`: the page of a run, what of it was opened, and its live updates."""
+"""`/runs/ID`: the page of a run, the record of its opened folds, and its live updates."""
 
 import asyncio
 from collections.abc import AsyncIterable
@@ -24,7 +24,7 @@ from plangate.web.visitors import FormDep, NotSignedIn, RunDep, TooMany, Visitor
 
 _PAUSE = 1.0  # seconds between two reads of a run
 _MOST_FOLDS = 1_000
-_LONGEST = 3_600.0  # seconds: a session that has ended sees nothing more soon
+_LONGEST = 3_600.0  # seconds; live updates stop this soon after the end of a session
 
 router = APIRouter()
 
@@ -38,7 +38,7 @@ async def changes(
     ends = elapsed() + _LONGEST
     while elapsed() < ends:
         try:
-            visitor = await visitor_of(request)  # a person who has left the list sees nothing more
+            visitor = await visitor_of(request)  # raises if the person has left the list
             status = await web.gate.status(workflow_id, visitor.sight)
         except (NotSignedIn, TooMany, RunNotFound):
             return
@@ -82,7 +82,7 @@ async def link(web: WebDep, _: RunDep, workflow_id: str) -> Response:
 
 @router.get("/runs/{workflow_id:path}")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
-    """Show a run: what will happen, what it needs, and every step, whole."""
+    """Show a run: its effects, the approvals that it needs, and every step in full."""
     view = await read_run(web, visitor, workflow_id)
     if may_be_together(view) and not view.folds:
         await asyncio.to_thread(

@@ -38,7 +38,7 @@ router = APIRouter()
 
 
 class _NotTogether(Exception):
-    """These plans cannot be approved together now; ``words`` names the words that say why."""
+    """These plans cannot be approved together now; ``words`` is the key of the message that says why."""
 
     def __init__(self, words: str, run: str = "") -> None:
         super().__init__(words)
@@ -47,7 +47,7 @@ class _NotTogether(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """One plan to approve, and how."""
+    """One plan to approve, with the way to prove the approval."""
 
     view: RunView
     decision: Decision
@@ -68,7 +68,7 @@ class _Verdict:
 
 @router.post("/together/confirm")
 async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Show once more what is approved, each plan in its own words; nothing is sent yet."""
+    """Show each plan to approve once more; nothing is sent yet."""
     try:
         chosen = await _chosen(web, visitor, form)
         way = await _way(web, visitor, chosen)
