@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,10 +34,7 @@ _KEY_SHOWN: Final = 12
 
 
 class Pages:
-    """The templates."""
-
-    def __init__(self) -> None:
-        self._environments = {code: _environment(words) for code, words in languages().items()}
+    """The templates, which a process compiles once."""
 
     def draw(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page; ``Any`` stands for the values of a template."""
@@ -51,11 +48,17 @@ class Pages:
             "fault": "",
             "form_token": values["visitor"].session.form_token if values.get("visitor") else "",
         }
-        html = self._environments[language.code].get_template(template).render({**shared, **values})
+        html = _environments()[language.code].get_template(template).render({**shared, **values})
         headers = {"Content-Language": language.code}
         if template in _SHOWS_FILES:
             headers["Content-Security-Policy"] = _WITH_FRAMES
         return HTMLResponse(html, status, headers=headers)
+
+
+@cache
+def _environments() -> Mapping[str, Environment]:
+    """Return an environment for each language; it keeps the templates that it has compiled."""
+    return {code: _environment(words) for code, words in languages().items()}
 
 
 def _environment(words: Language) -> Environment:

@@ -21,11 +21,11 @@ from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import IdInUse, NotAnswered, Refused
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.records.database import Database
 from plangate.records.rule_texts import What, record_rules
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
 from tests.support.fakes import AUDIENCE
+from tests.support.fresh_records import fresh_records
 from tests.support.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, refusing
 from tests.support.program import Home, Typed
 
@@ -92,8 +92,7 @@ def recorded(home: Home) -> Drafted:
         drafted_at=now,
         deadline=now + timedelta(hours=3),
     )
-    database = Database(f"sqlite:///{home.var_dir / 'records.db'}")
-    database.migrate()
+    database = fresh_records(home.var_dir / "records.db")
     with database.write() as connection:
         run = RunRef(workflow_id="plan-1", chain_id="c", requested=requested)
         open_trail(connection, run).append(Note(key="drafted:1", at=now, actor="w", event=drafted))
@@ -313,8 +312,7 @@ def test_an_answer_from_a_file_says_which_it_is_and_that_a_worker_may_have_anoth
     assert f"Read from this machine. A worker uses the file that {variable} names where it runs;" in shown
     assert typed(*words, "--json").json["workers"] == "unknown"
     home.var_dir.mkdir()
-    database = Database(f"sqlite:///{home.var_dir / 'records.db'}")
-    database.migrate()
+    database = fresh_records(home.var_dir / "records.db")
     for content, said in (
         (b"x", f" used another one, with the hash {hashlib.sha256(b'x').hexdigest()}"),
         (path.read_bytes(), "The workers have used the same content since "),

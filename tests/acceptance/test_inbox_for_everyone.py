@@ -13,8 +13,8 @@ from playwright.async_api import Browser, Page, expect
 
 from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.policy import Requirement
-from plangate.records.database import Database
 from tests.support.browser import CHROMIUM, axe_finds_nothing
+from tests.support.fresh_records import fresh_records
 from tests.support.inbox import Inbox
 from tests.support.shown_runs import executed, inbox_of_records, plan, put_people, put_run, step
 from tests.support.visual_tricks import tricks
@@ -46,8 +46,7 @@ TEXTS = [one.text for one in tricks() if len(one.text) < 400 and one.text.count(
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def inbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inbox]:
     folder: Path = tmp_path_factory.mktemp("everyone")
-    database = Database(f"sqlite:///{folder / 'records.db'}")
-    database.migrate()
+    database = fresh_records(folder / "records.db")
     put_people(database)
     mail = step(
         "send_email",

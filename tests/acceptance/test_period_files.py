@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plangate.records.database import Database
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from tests.support.fresh_records import fresh_records
 from tests.support.periods import some_hours
 from tests.support.program import Home, Typed
 from tests.support.sealed_records import SEAL_KEY
@@ -20,8 +20,7 @@ SEALER = ("--sealer", PUBLIC_PREFIX + public_of(SEAL_KEY))
 def typed(tmp_path: Path, typing: Callable[[Home], Typed]) -> Typed:
     home = Home(tmp_path / "var", {"TEMPORAL_CONFIG_FILE": "/dev/null", "PLANGATE_SEAL_SECONDS": "1"})
     home.var_dir.mkdir()
-    database = Database(f"sqlite:///{home.var_dir / 'records.db'}")
-    database.migrate()
+    database = fresh_records(home.var_dir / "records.db")
     some_hours(database)
     database.close()
     return typing(home)

@@ -16,10 +16,10 @@ import pytest
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
-from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
 from tests.support.fakes import AUDIENCE
+from tests.support.fresh_records import fresh_records
 from tests.support.program import Home, Terminal, Typed
 from tests.support.screen import Screen
 
@@ -84,8 +84,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Home:
     }
     home = Home(tmp_path_factory.mktemp("narrow") / "var", settings)
     home.var_dir.mkdir()
-    database = Database(f"sqlite:///{home.var_dir / 'records.db'}")
-    database.migrate()
+    database = fresh_records(home.var_dir / "records.db")
     now = datetime.now(UTC)
     with database.write() as connection:
         for requester in REQUESTERS:

@@ -24,6 +24,7 @@ from plangate.records.trail import read_trail
 from plangate.signing.batches import FEWEST, MOST, check_batch, digests_in, list_of
 from tests.support.authenticator import ORIGIN
 from tests.support.forged_proofs import LISTED, Case, Forgery
+from tests.support.fresh_records import fresh_records
 from tests.support.proof_runs import ARRIVED, ProofRun
 from tests.support.proof_trials import Admission
 from tests.support.proofs import DANA, WEB
@@ -31,9 +32,7 @@ from tests.support.proofs import DANA, WEB
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
-    return database
+    return fresh_records(tmp_path / "records.db")
 
 
 def signed_together(admission: Admission, count: int) -> list[tuple[ProofRun, Forgery]]:

@@ -17,6 +17,7 @@ from plangate.web.confirmations import VALID_FOR
 from plangate.web.pages import together
 from plangate.web.views import views_kept_in
 from tests.support.drawn_pages import Element, read_html
+from tests.support.fresh_records import fresh_records
 from tests.support.gate import Gate
 from tests.support.inbox import open_inbox
 from tests.support.policies import wants
@@ -35,8 +36,7 @@ LONG = "\n".join(f"line {number}" for number in range(40))
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    opened.migrate()
+    opened = fresh_records(tmp_path / "records.db")
     put_people(opened)
     yield opened
     opened.close()

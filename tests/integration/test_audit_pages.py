@@ -27,6 +27,7 @@ from plangate.web.pages.audit import SEE_RULE
 from plangate.web.sight import Sight
 from tests.support.audit_edits import take_the_guards_off
 from tests.support.drawn_pages import Element, read_html
+from tests.support.fresh_records import fresh_records
 from tests.support.inbox import Inbox
 from tests.support.shown_runs import (
     PEOPLE,
@@ -55,8 +56,7 @@ def put_policy(database: Database, text: str = SEE_RULE) -> None:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    opened.migrate()
+    opened = fresh_records(tmp_path / "records.db")
     put_people(opened, AUDITED)
     put_policy(opened)
     yield opened

@@ -9,13 +9,13 @@ from random import Random
 import pytest
 from starlette.types import Message
 
-from plangate.records.database import Database
 from plangate.settings import Settings
 from plangate.web import audits as web_audits
 from plangate.web import copies
 from plangate.web.audits import Audits, Evidence, NotAudited
 from plangate.web.copies import Copy, Download
 from tests.support.build import NOON
+from tests.support.fresh_records import fresh_records
 from tests.support.periods import SINCE, UNTIL, examined, some_hours
 
 SCOPE = {"type": "http", "asgi": {"spec_version": "2.3"}}
@@ -104,8 +104,7 @@ async def test_other_audits_wait_for_no_download_and_only_some_exports_wait_to_b
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_audits, "MOST_COPIES", 2)
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
     some_hours(database)
     audits = Audits(Settings(var_dir=tmp_path))
     period = SINCE, UNTIL

@@ -10,8 +10,8 @@ import pytest_asyncio
 from plangate.domain.attachments import Attachment, observation_of
 from plangate.domain.policy import Need, Requirement
 from plangate.records.attachments import keep
-from plangate.records.database import Database
 from tests.support.drawn_pages import read_html
+from tests.support.fresh_records import fresh_records
 from tests.support.plain_browser import PlainBrowser
 from tests.support.shown_runs import inbox_of_records, plan, put_people, put_run, step
 
@@ -27,8 +27,7 @@ BATCH = Requirement(needs=(Need(role="finance", count=1),), batch=True)
 @pytest_asyncio.fixture(loop_scope="session")
 async def dana(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Serve two runs with the same files, and sign dana in."""
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
     put_people(database)
     files = [
         Attachment(name=name, sha256=HASHES[name], bytes=len(content), media_type=kind)

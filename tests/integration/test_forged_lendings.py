@@ -10,6 +10,7 @@ import pytest
 
 from plangate.records.database import Database
 from tests.support.forged_lendings import EVERY, Admission, counted_again, examine
+from tests.support.fresh_records import fresh_records
 from tests.support.times import times
 
 SAMPLE = len(EVERY) * 2
@@ -17,9 +18,7 @@ SAMPLE = len(EVERY) * 2
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
-    return database
+    return fresh_records(tmp_path / "records.db")
 
 
 async def test_a_worker_lends_nothing_by_a_forged_passkey_and_says_why(database: Database) -> None:

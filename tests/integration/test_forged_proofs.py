@@ -13,6 +13,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice
 from plangate.records.database import Database
 from tests.support.forged_proofs import EVERY, Case, Forgery
+from tests.support.fresh_records import fresh_records
 from tests.support.proof_runs import ARRIVED
 from tests.support.proof_trials import Admission, examine, unnamed_key_orders
 from tests.support.times import times
@@ -22,9 +23,7 @@ SAMPLE = len(EVERY) * 2
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
-    return database
+    return fresh_records(tmp_path / "records.db")
 
 
 async def test_a_worker_accepts_no_forged_proof_and_says_why(database: Database) -> None:

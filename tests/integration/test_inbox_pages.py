@@ -20,6 +20,7 @@ from plangate.records.database import Database
 from plangate.records.likenesses import enter_likenesses
 from plangate.records.workers import WorkerFacts, forget_worker, report_worker
 from tests.support.drawn_pages import Element, read_html
+from tests.support.fresh_records import fresh_records
 from tests.support.inbox import Inbox
 from tests.support.shown_runs import (
     PEOPLE,
@@ -39,8 +40,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 40
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    opened.migrate()
+    opened = fresh_records(tmp_path / "records.db")
     put_people(opened)
     yield opened
     opened.close()

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 
 from plangate.domain.policy import Requirement
-from plangate.records.database import Database
 from plangate.web.run_lists import STATES
 from tests.support.drawn_pages import read_html
+from tests.support.fresh_records import fresh_records
 from tests.support.shown_runs import executed, inbox_of_records, plan, put_people, put_run, step
 
 API = "/api/v1/runs"
@@ -20,8 +20,7 @@ API = "/api/v1/runs"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def dana(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     folder: Path = tmp_path_factory.mktemp("lists")
-    database = Database(f"sqlite:///{folder / 'records.db'}")
-    database.migrate()
+    database = fresh_records(folder / "records.db")
     put_people(database)
     tools, askers = ("note", "call"), ("rita", "kim")
     for number in range(60):

@@ -31,6 +31,7 @@ from plangate.web.run_view import view_of
 from plangate.web.verdicts import Became, Fate
 from tests.support.build import HOUR, arrival, drafted, state_after
 from tests.support.drawn_pages import Element, drawn, read_html
+from tests.support.fresh_records import fresh_records
 from tests.support.shown_runs import inbox_of_records, plan, put_people, put_run, step
 
 PLAN = plan(
@@ -83,8 +84,7 @@ def skipped(database: Database, name: str) -> list[Event]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def dana(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     folder: Path = tmp_path_factory.mktemp("standing")
-    database = Database(f"sqlite:///{folder / 'records.db'}")
-    database.migrate()
+    database = fresh_records(folder / "records.db")
     put_people(database)
     for name, events in (("held-1", held), ("skipped-1", skipped)):
         put_run(database, name, PLAN, *events(database, name), requirement=Requirement())

@@ -17,6 +17,7 @@ from plangate.records.database import Database, LockHeld
 from plangate.records.ledger import EffectState, claim_effect, find_effect, settle_effect
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, open_trail
+from tests.support.fresh_records import fresh_records
 from tests.support.record_writer import (
     KEY,
     append_many,
@@ -203,8 +204,7 @@ def write_and_say_where(happening: Note) -> Callable[[OpenTrail], int]:
 
 
 async def test_an_act_that_meets_a_lock_itself_is_not_called_again(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
     calls: list[OpenTrail] = []
 
     def meet_a_lock(trail: OpenTrail) -> None:

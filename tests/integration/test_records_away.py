@@ -11,6 +11,7 @@ from plangate.domain.errors import RecordsUnavailable, SettingsInvalid
 from plangate.records.database import Database
 from plangate.records.queries import pending_on_record
 from plangate.records.trail import open_trail
+from tests.support.fresh_records import fresh_records
 from tests.support.postgres import PASSWORD, URL_PASSWORD, PostgresServer
 from tests.support.record_writer import assert_unbroken, note, run_ref, trail, write_down
 
@@ -33,9 +34,7 @@ SQLSTATES = {
 
 @pytest.fixture
 def on_postgres(postgres: PostgresServer) -> Database:
-    database = Database(postgres.new_database())
-    database.migrate()
-    return database
+    return Database(postgres.new_records())
 
 
 @pytest.mark.parametrize("code", SQLSTATES, ids=list(SQLSTATES.values()))
@@ -69,8 +68,7 @@ def test_whatever_postgresql_refuses_with_means_come_again_and_nothing_is_writte
 def test_whatever_sqlite_refuses_with_means_come_again_and_nothing_is_written(
     tmp_path: Path, statement: str, said: str
 ) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
 
     def write_and_be_refused() -> None:
         with database.write() as connection:
@@ -128,8 +126,7 @@ def test_a_connection_that_is_cut_while_nobody_uses_it_is_not_even_noticed(postg
 def test_a_kill_9_of_postgresql_in_the_middle_leaves_nothing_and_loses_nothing(
     postgres: PostgresServer,
 ) -> None:
-    database = Database(postgres.new_database())
-    database.migrate()
+    database = Database(postgres.new_records())
     write_down(database, run_ref(), note("one"))
 
     def write_and_see_it_die() -> None:
@@ -201,8 +198,7 @@ def test_a_url_that_cannot_be_used_is_one_sentence_without_it(url: str) -> None:
 
 
 def test_an_error_does_not_repeat_what_was_to_be_written(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
 
     def write_and_be_refused() -> None:
         with database.write() as connection:
@@ -218,8 +214,7 @@ def test_an_error_does_not_repeat_what_was_to_be_written(tmp_path: Path) -> None
 
 
 def test_sqlite_keeps_what_it_has_said_on_disk_before_it_goes_on(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
     with database.write() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

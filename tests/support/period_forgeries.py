@@ -26,6 +26,7 @@ from plangate.signing.checkpoints import TYPE, claims_of
 from plangate.signing.jws import public_of, write_token
 from tests.support.audit_edits import other_event, other_text
 from tests.support.build import NOON
+from tests.support.fresh_records import fresh_records
 from tests.support.periods import SINCE, UNTIL, examined, exported, some_hours
 
 EVE = Ed25519PrivateKey.from_private_bytes(b"eve".ljust(32))
@@ -60,8 +61,7 @@ class World:
         return _read(exported(self._records("elsewhere.db", EVE)))
 
     def _records(self, name: str, *key: Ed25519PrivateKey) -> Database:
-        database = Database(f"sqlite:///{self.folder / name}")
-        database.migrate()
+        database = fresh_records(self.folder / name)
         some_hours(database, *key)
         return database
 

@@ -13,6 +13,7 @@ from plangate.records.database import Database
 from plangate.records.reservations import Reservation, Standing, reserve, reserved_steps, with_others
 from plangate.records.tables import reservations, runs
 from tests.support.build import NOON
+from tests.support.fresh_records import fresh_records
 
 MIDNIGHT = NOON.replace(hour=0)
 TICK = timedelta(microseconds=1)
@@ -20,8 +21,7 @@ TICK = timedelta(microseconds=1)
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    opened.migrate()
+    opened = fresh_records(tmp_path / "records.db")
     known = {"chain_id": "c", "requester": "rita", "opened_at": NOON, "entry_count": 0, "head_hash": ""}
     with opened.write() as connection:
         connection.execute(insert(runs), [{"workflow_id": name, **known} for name in ("mine", "other")])

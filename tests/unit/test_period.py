@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plangate.audit.period import AnyLine, Counting, OwnTrailLine, RunLine, TextLine, Totals
 from plangate.records.database import Database
 from tests.support.build import NOON, chained, requested
+from tests.support.fresh_records import fresh_records
 from tests.support.period_forgeries import FORGERIES, World, forged
 from tests.support.periods import SINCE, UNTIL, examined, exported, some_hours
 from tests.support.times import times
@@ -19,8 +20,7 @@ from tests.support.times import times
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     folder: Path = tmp_path_factory.mktemp("period")
-    opened = Database(f"sqlite:///{folder / 'records.db'}")
-    opened.migrate()
+    opened = fresh_records(folder / "records.db")
     some_hours(opened)
     yield opened
     opened.close()
@@ -135,8 +135,7 @@ def test_a_period_that_no_checkpoint_closes_says_so(database: Database) -> None:
 
 
 def test_what_is_not_sealed_yet_is_in_the_file_and_named(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
     some_hours(database).whole("new", NOON + timedelta(hours=5))
     lines = exported(database, SINCE, NOON + timedelta(hours=6))
     findings = examined(lines)[1]
