@@ -67,7 +67,9 @@ async def test_the_preview_shows_what_was_paid_how_and_when(stripe, refunds):
 
     said = refunds.preview(a_refund(payment), seen)
 
-    assert said.startswith(f"Refund 42.50 EUR of payment {payment} (250.00 EUR, Kim Doe, card ending 4242, ")
+    assert said.startswith(
+        f'Refund 42.50 EUR of payment {payment} (250.00 EUR, "Kim Doe", card ending 4242, '
+    )
     stripe.post("refunds", payment_intent=payment, amount=10_000)
     said = refunds.preview(a_refund(payment), await refunds.observe(a_refund(payment)))
     assert said.endswith(", 150.00 EUR of it not yet refunded)")
@@ -206,7 +208,7 @@ async def test_the_preview_names_customer_and_card(stripe, payments):
     ]:
         arguments = a_payment(customer, method, **more)
         shown = payments.preview(arguments, await payments.observe(arguments))
-        assert shown == f"{said} customer {customer} (Kim Doe, kim@example.org), card ending 4242"
+        assert shown == f'{said} customer {customer} ("Kim Doe", kim@example.org), card ending 4242'
 
 
 async def test_a_card_of_another_customer_is_refused_at_the_draft(stripe, payments):

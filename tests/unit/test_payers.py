@@ -4,11 +4,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activities.tools.stripe.account import Account
-from activities.tools.stripe.payers import NAME_PARTICLES, person_in_words
+from activities.tools.stripe.payers import person_in_words
 from activities.tools.stripe.payments import payment_seen, refund_still_holds
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
 from tests.support.times import times
@@ -31,7 +31,7 @@ def preview(**more: Any) -> str:
 
 def test_the_approver_reads_whose_payment_it_is() -> None:
     said = preview(charge={"billing_details": {"name": "Ana Perez", "email": "ana@example.org"}})
-    assert said == ("Refund 42.50 EUR of payment pi_1 (250.00 EUR, Ana Perez, card ending 4242, 3 May 2026)")
+    assert said == 'Refund 42.50 EUR of payment pi_1 (250.00 EUR, "Ana Perez", card ending 4242, 3 May 2026)'
 
 
 KNOWN: list[tuple[str, dict[str, Any]]] = [
@@ -80,20 +80,18 @@ def test_an_unknown_payer_is_left_out(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("Ana Perez", "Ana Perez"),
-        ("Seán O\u2019Neill-Núñez Jr.", "Seán O\u2019Neill-Núñez Jr."),
-        ("王小明", "王小明"),
-        ("Dr. J.R. Smith-Jones", "Dr. J.R. Smith-Jones"),
-        ("Ludwig van der Rohe", "Ludwig van der Rohe"),
-        ("Jean d\u2019Arc", "Jean d\u2019Arc"),
+        ("Ana Perez", '"Ana Perez"'),
+        ("王小明", '"王小明"'),
+        ("无需审批", '"无需审批"'),
+        ("No Approval Needed", '"No Approval Needed"'),
+        ("Refund-Already-Approved", '"Refund-Already-Approved"'),
+        ("Ana\ua4f9but\ua4f8paid", '"Ana\ua4f9but\ua4f8paid"'),
+        ("Ana\u201d, card ending 1111, \u201cx", '"Ana⟨U+201D⟩, card ending 1111, ⟨U+201C⟩x"'),
         ("Test mode no money moves", '"Test mode no money moves"'),
         ("Approved By Dana For All", '"Approved By Dana For All"'),
         ("TEST MODE", '"TEST MODE"'),
         ("paid", '"paid"'),
         ("Not. Paid. Yet.", '"Not. Paid. Yet."'),
-        ("Ana da", '"Ana da"'),
-        ("Maria del Carmen de Lope", '"Maria del Carmen de Lope"'),
-        ("这是一笔测试付款", '"这是一笔测试付款"'),
         ("no.money.moves@all", '"no.money.moves@all"'),
         ("Approved by Dana. Card ending none", '"Approved by Dana. Card ending none"'),
         ("Test mode. No money moves.", '"Test mode. No money moves."'),
@@ -120,29 +118,12 @@ def test_no_payer_can_end_their_place_in_the_preview(text: str) -> None:
     assert shown.startswith('"') or not set(shown) & set(',()";:')
 
 
-WORDS = st.text("abcdefghijklmnopqrstuvwxyzäñø", min_size=1, max_size=9)
-ENDS = st.sampled_from(["", ".", "!", "?", " now", "…"])
-
-
 @settings(max_examples=times(200))
-@given(st.lists(WORDS, min_size=2, max_size=9), st.booleans(), ENDS)
-def test_a_payer_that_reads_as_a_sentence_is_always_quoted(words: list[str], capital: bool, end: str) -> None:
-    """A sentence has words in lower case that are no particles of names, or more words than a plain name."""
-    assume(len(words) > 4 or not NAME_PARTICLES.issuperset(words[1:]))
-    said = " ".join(words)
-    said = (said[0].upper() + said[1:] if capital else said) + end
-    assert person_in_words(said) == f'"{said}"'
-
-
-@given(st.lists(WORDS.map(str.capitalize), min_size=5, max_size=9))
-def test_more_than_four_words_are_always_quoted(words: list[str]) -> None:
-    assert person_in_words(" ".join(words)) == f'"{" ".join(words)}"'
-
-
-@given(st.lists(WORDS.map(str.capitalize), min_size=1, max_size=4))
-def test_up_to_four_words_with_capitals_are_a_name(words: list[str]) -> None:
-    said = " ".join(words)
-    assert person_in_words(said) == (said if len(said) <= 60 else f'"{said}"')
+@given(st.text(min_size=1, max_size=60).filter(lambda text: "@" not in text))
+def test_all_but_a_mail_address_is_quoted(text: str) -> None:
+    shown = person_in_words(text)
+    assert shown[0] == shown[-1] == '"'
+    assert not set(shown[1:-1]) & set("\u201c\u201d\u201e\uff02")
 
 
 def test_a_refund_goes_on_if_only_the_payers_name_has_changed() -> None:

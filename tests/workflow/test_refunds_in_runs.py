@@ -41,7 +41,7 @@ async def test_two_refunds_of_one_payment_are_fine_as_long_as_both_fit(idle_gate
     gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings())
     async with gate.worker():
         status = await gate.in_review(plan=refunds(payment, 100, 150))
-        assert "(250.00 EUR, Kim Doe, card ending 4242, " in str(status.steps[0].preview)
+        assert '(250.00 EUR, "Kim Doe", card ending 4242, ' in str(status.steps[0].preview)
         await gate.decide(status)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert sorted(one["amount"] for one in stripe.refunds(payment)) == [10_000, 15_000]

@@ -121,7 +121,7 @@ class CreatePayment:
         return None
 
     def preview(self, arguments: PaymentArguments, observation: JsonValue) -> str:
-        """Return ``Charge 42.50 EUR to customer cus_1 (Kim Doe, kim@example.org), card ending 4242``."""
+        """Return ``Charge 42.50 EUR to customer cus_1 ("Kim Doe", kim@example.org), card ending 4242``."""
         amount = in_words(arguments.amount, arguments.currency)
         does = "Charge {} to" if arguments.capture == "automatic" else "Authorize (not capture) {} of"
         seen = observation if isinstance(observation, dict) else {}

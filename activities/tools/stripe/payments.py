@@ -171,7 +171,7 @@ def instrument(method: object) -> str:
 
 
 def seen_in_words(seen: Json) -> str:
-    """Return ``250.00 EUR, Ana Perez, card ending 4242, 3 May 2026``, with any earlier refunds."""
+    """Return ``250.00 EUR, "Ana Perez", card ending 4242, 3 May 2026``, with any earlier refunds."""
     currency, paid, left = str(seen["currency"]), Decimal(seen["paid"]), Decimal(seen["refundable"])
     payer = person_in_words(str(seen["payer"])) if seen.get("payer") else ""
     parts = [in_words(paid, currency), payer, str(seen["by"]), str(seen["on"])]

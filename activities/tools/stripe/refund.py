@@ -98,7 +98,7 @@ class RefundPayment:
         return None
 
     def preview(self, arguments: RefundArguments, observation: JsonValue) -> str:
-        """Return ``Refund 42.50 EUR of payment pi_1 (250.00 EUR, Ana Perez, card ending 4242, …)``."""
+        """Return ``Refund 42.50 EUR of payment pi_1 (250.00 EUR, "Ana Perez", card ending 4242, …)``."""
         said = f"Refund {in_words(arguments.amount, arguments.currency)} of payment {arguments.payment}"
         return f"{said} ({seen_in_words(observation)})" if isinstance(observation, dict) else said
 
