@@ -22,6 +22,7 @@ _READS: Final = frozenset({"GET", "HEAD"})
 _MAY_HAVE_ACTED: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
 """A proxy gave up waiting, or the request with this key is still in progress."""
 _KEY: Final = "Idempotency-Key"
+_OF_THE_BODY: Final = frozenset({"content-length", "transfer-encoding"})
 _REASONS: Final = ("error", "message", "detail", "title")
 
 
@@ -58,17 +59,21 @@ def json_answer(
 
     method = method.upper()
     try:
-        place = one_line(cut(httpx2.URL(url).host, _LONGEST_REASON))
-    except httpx2.InvalidURL as error:
-        raise ToolRefused(f"The URL of the request cannot be used ({error}); nothing was sent.") from error
+        parsed = httpx2.URL(url)
+        parsed.raw_host.decode().encode("idna")  # as the look-up of the host does, which would fail later
+    except (httpx2.InvalidURL, UnicodeError) as error:  # may quote a password of the URL
+        why = type(error).__name__
+        raise ToolRefused(f"The URL of the request cannot be used ({why}); nothing was sent.") from error
+    place = one_line(cut(parsed.host, _LONGEST_REASON))
     unknown = ToolUnavailable if method in _READS else EffectUnknown
     sent: dict[str, Any] = {"json": body} if body is not None else {}
-    if form is not None:
-        sent = {"data": {name: str(value) for name, value in form.items()}}
     every_header = _headers(headers or {}, idempotency_key, place)
     try:
+        if form is not None:
+            sent = {"data": {name: str(value) for name, value in form.items()}}
+        method.encode("ascii")
         httpx2.Request(method, url, headers=every_header, **sent)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         why = one_line(cut(str(error), _LONGEST_REASON))
         raise ToolRefused(f"The request to {place} cannot be written ({why}); nothing was sent.") from error
     try:
@@ -102,6 +107,11 @@ def _headers(given: Mapping[str, str], idempotency_key: str, place: str) -> dict
         found = {name: text for name, text in given.items() if name.lower() != _KEY.lower()}
         found[_KEY] = idempotency_key
     for name, text in found.items():
+        if name.lower() in _OF_THE_BODY:
+            raise ToolRefused(
+                f"The header {name} of the request to {place} follows from its body, so a tool must not set "
+                "it; nothing was sent."
+            )
         if not name.isascii() or (isinstance(text, str) and not text.isascii()):
             raise ToolRefused(
                 f"The header {one_line(cut(name, _LONGEST_REASON))} of the request to {place} has a "

@@ -30,6 +30,13 @@ class Vendor:
     """How many idempotency keys each request had."""
 
 
+def _nested(depth: int) -> list[Any]:
+    nested: list[Any] = []
+    for _ in range(depth):
+        nested = [nested]
+    return nested
+
+
 @pytest.fixture
 def vendor() -> Iterator[Vendor]:
     one = Vendor()
@@ -170,10 +177,23 @@ def test_a_server_that_speaks_no_tls_got_nothing(vendor: Vendor) -> None:
     assert vendor.got == []
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "no url", "http://[::/"])
-def test_what_cannot_be_sent_is_refused(url: str) -> None:
-    with pytest.raises(ToolRefused, match="nothing was sent"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://127.0.0.1/", "no url", "http://[::/", "http://a..b/", "http://.example/", "http://a\ud800/"),
+        *(f"http://{'a' * 64}.example/", "https://user:s3cret/word@shop.example/x"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_and_no_password_in_it_quoted(url: str) -> None:
+    with pytest.raises(ToolRefused, match="nothing was sent") as caught:
         json_answer("POST", url, form={})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_method_beyond_ascii_is_refused(vendor: Vendor) -> None:
+    with pytest.raises(ToolRefused, match="nothing was sent"):
+        json_answer("P\xd6ST", vendor.url)
+    assert vendor.got == []
 
 
 @pytest.mark.parametrize("headers", [{"X-Name": "Jos\u00e9-secret"}, {"X-Nam\u00e9": "secret"}])
@@ -196,6 +216,10 @@ def test_a_header_beyond_ascii_is_refused_by_its_name_and_nothing_is_sent(
         {"form": {"a": "\ud800"}},
         {"headers": {"X-Count": 7}},
         {"headers": {"X-Name": "a\nb"}},
+        {"headers": {"Content-Length": "3"}, "body": {"a": 1}},
+        {"headers": {"transfer-encoding": "chunked"}, "form": {"a": 1}},
+        {"form": {"a": 10**5_000}},
+        {"body": _nested(100_000)},
     ],
 )
 def test_a_request_that_cannot_be_written_is_refused_and_nothing_is_sent(
