@@ -78,7 +78,11 @@ def _subject(tool: Tool, arguments: Any) -> str:
     """Return `` (project OPS, ticket 12)``: what was observed, by its short identifying arguments."""
     if not isinstance(arguments, ToolArguments):
         return ""
-    values = arguments.model_dump(mode="json")
+    try:
+        values = arguments.model_dump(mode="json")
+    except Exception:  # noqa: BLE001  a tool's bug: its arguments cannot be written as JSON
+        _log.exception("Arguments cannot be shown.", action="observe", tool=tool.declaration.name)
+        return ""
     named = {name: values.get(name) for name in tool.declaration.identifying or values}
     said = in_words({name: one for name, one in named.items() if len(str(one)) <= _SHOWN_OF_ARGUMENT})
     return f" ({cut(said, _SHOWN_OF_SUBJECT)})" if said else ""

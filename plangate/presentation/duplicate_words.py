@@ -3,6 +3,7 @@
 Workflows import this module: it is deterministic and needs no terminal.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -14,6 +15,7 @@ from plangate.domain.run import Phase
 
 _SHOWN: Final = 5
 _LONGEST_ID: Final = 80
+_PLAIN_ID: Final = re.compile(r"[\w.:/@+-]+")
 _HIDDEN: Final = "a run that not everyone may see"
 _HIDDEN_RUNS: Final = "runs that not everyone may see"
 _WAS: Final = {
@@ -48,12 +50,19 @@ def _same(one: Duplicate) -> str:
 def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str]) -> str:
     """Return the runs of duplicates with the same step number and state, and what became of them."""
     named = sorted(alike, key=lambda one: not one.workflow_id)
-    runs = [cut(one_line(one.workflow_id), _LONGEST_ID) for one in named if one.workflow_id]
+    runs = [_run(one.workflow_id) for one in named if one.workflow_id]
     hidden = len(named) - len(runs)
     if hidden:
         runs.append(_HIDDEN if hidden == 1 else f"{hidden} {_HIDDEN_RUNS}")
-    at = _joined([said(one.at) for one in named])
+    times = [said(one.at) for one in named]
+    at = times[0] if len(set(times)) == 1 else f"{_joined(times)}, respectively"
     return f"step {alike[0].its_step} of {_joined(runs)}, {_what_became(alike[0], at, len(named))}"
+
+
+def _run(workflow_id: str) -> str:
+    """Return a run's id, in quotes if it could pass for more than an id."""
+    said = cut(one_line(workflow_id), _LONGEST_ID)
+    return said if _PLAIN_ID.fullmatch(workflow_id) else f'"{said}"'
 
 
 def _what_became(one: Duplicate, at: str, count: int) -> str:

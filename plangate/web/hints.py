@@ -21,7 +21,7 @@ _ADD: Final = (
 _HINTS: Final = (
     (
         r"withdraw the run: starter\.py withdraw \S+",
-        "its requester can withdraw the run by '{}' on its page",
+        "the run's requester can withdraw it by '{}' on its page; otherwise an operator can stop the tool",
         "deciding.withdraw",
     ),
     (r"resolve it: starter\.py resolve \S+", "resolve it by '{}' on its page", "deciding.resolve"),

@@ -122,7 +122,7 @@ async def test_a_role_is_lent_by_passkey_counts_and_is_taken_back_by_passkey(
     assert "I decide for dana as finance" in await freds.open("/me")
 
     await page.goto(f"{inbox.inbox.url}/me")
-    await page.get_by_role("button", name="End all that you lent to fred").click()
+    await page.get_by_role("button", name="End the loan: all that you lent to fred").click()
     await expect(page.get_by_text("fred no longer decides for you as finance")).to_be_visible()
     await axe_finds_nothing(page)
     await page.get_by_role("button", name="End the loan", exact=True).click()

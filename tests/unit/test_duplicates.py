@@ -147,7 +147,7 @@ def test_a_step_that_several_runs_have_is_named_once() -> None:
     first, second = lines(a, duplicate(workflow_id="D", same=same), later, duplicate(step=2, same=same))
     assert first == (
         f"Step 1 has the same project and title as step 2 of A, which was {drafted_then}; also as step 2 of "
-        "D and C, which were executed on 03 May 14:05 and on 04 May 14:05"
+        "D and C, which were executed on 03 May 14:05 and on 04 May 14:05, respectively"
     )
     assert second == (
         "Step 2 has the same project and title as step 2 of refund-4711, which was executed on 03 May 14:05"
@@ -156,6 +156,12 @@ def test_a_step_that_several_runs_have_is_named_once() -> None:
     (hidden,) = lines(unnamed, unnamed, duplicate(workflow_id="E", same=same, state="failed"))
     assert "as step 2 of E and 2 runs that not everyone may see, which ended as failed on 03 May" in hidden
     assert hidden.endswith("; those steps were done, or may have been")
+
+
+def test_times_that_are_equal_are_said_once_and_an_id_that_reads_as_two_is_quoted() -> None:
+    twins = (duplicate(workflow_id=name) for name in ("a and b", "c"))
+    (said,) = lines(*twins)
+    assert said.endswith('as step 2 of "a and b" and c, which were executed on 03 May 14:05')
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["A", "B", "C", "D"])), max_size=5, unique=True))

@@ -161,7 +161,8 @@ def test_a_plan_that_needs_no_approval_and_waits_says_who_can_withdraw_it(name: 
     status = status_of(state, source="records")
     acts = Acts(begins_at=NOON, can_withdraw=can_withdraw(status, name))
     page = read_html(drawn_run(status, acts=acts))
-    assert "Its requester can withdraw it here." in words(page)
+    assert ("You can withdraw it below." in words(page)) is may
+    assert ("Only its requester can withdraw it." in words(page)) is not may
     assert ("Withdraw" in [words(one) for one in page.all("button")]) is may
 
 
@@ -189,7 +190,7 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
         f"Step 1: refund with the same payment is step 2 of refund-4711, executed, {at}. "
         "It was done there, or may have been."
     )
-    assert second == "Step 2: the same note is in other runs:"
+    assert second == "Step 2: the same note is elsewhere, too:"
     assert refused == f"as step 1 of a run that is not named here, rejected, {at}."
     assert page.one("section", class_="marks").all("a")[0].attributes["href"] == "/runs/refund-4711"
     then = "When this plan was drafted, that run was in the state: waits for a decision."
@@ -294,5 +295,5 @@ def test_a_refusal_names_the_button_of_the_page() -> None:
         assurance=Assurance.TYPED, via="update", at=NOON,
     )  # fmt: skip
     (said,) = page_of(state_after(drafted()), decisions=(refused,)).one("ul", class_="decisions").all("li")
-    assert "its requester can withdraw the run by 'Withdraw' on its page" in words(said)
+    assert "the run's requester can withdraw it by 'Withdraw' on its page" in words(said)
     assert "starter.py" not in said.text

@@ -36,7 +36,7 @@ def delegate(
     ] = None,
     by: OwnName = None,
     reason: Why = "",
-    end: Annotated[bool, typer.Option("--end", help="End all that you lent to that person.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="End every loan to that person.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Show what is lent now; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
