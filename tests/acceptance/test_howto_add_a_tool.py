@@ -186,7 +186,7 @@ async def test_a_refund_is_held_if_the_money_has_gone_meanwhile(refunds: Gate, b
         await refunds.decide(run)
         held = await refunds.held(run.workflow_id)
         assert held.held is not None
-        assert 'left was "100.00", is now "40.00".' in held.held.why
+        assert 'left was "100.00", is now "40.00" (payment P-1, amount 42.5).' in held.held.why
         await refunds.resolve(run.workflow_id, "abort")
         await refunds.result(run.workflow_id)
     assert [refund["amount"] for refund in bank.refunds()] == ["60.00"]

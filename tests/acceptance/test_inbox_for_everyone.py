@@ -5,11 +5,13 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.policy import Requirement
@@ -138,7 +140,8 @@ async def test_folds_are_closed_and_the_bar_leads_to_them(browser: Browser, inbo
     for _ in range(20):  # the bar leads on through each text
         if await page.locator("[data-folds-left]").is_hidden():
             break
-        await page.locator("[data-folds-left] button").click()
+        with suppress(PlaywrightTimeoutError):  # the bar went away, because the text's end came into view
+            await page.locator("[data-folds-left] button").click(timeout=1_000)
         await page.wait_for_timeout(100)
     await expect(page.locator("[data-folds-left]")).to_be_hidden()
     await page.get_by_role("button", name="Approve").click()
