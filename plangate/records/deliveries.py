@@ -139,14 +139,19 @@ def messages_since(
 
 
 def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, now: datetime) -> None:
-    """Record that these deliveries are about to be sent as one message."""
+    """Record that these deliveries are about to be sent as one message.
+
+    A count of attempts that no worker writes is brought back into bounds, or the pauses before the next
+    attempts would be wrong for ever: none after a negative count.
+    """
+    counted = deliveries.c.attempts
     connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(ids))
         .values(
             state=DeliveryState.SENDING,
             message_id=message_id,
-            attempts=case((deliveries.c.attempts < _MANY, deliveries.c.attempts + 1), else_=_MANY),
+            attempts=case((counted < 0, 1), (counted < _MANY, counted + 1), else_=_MANY),
             tried_at=func.coalesce(deliveries.c.tried_at, now, type_=deliveries.c.tried_at.type),
         )
     )

@@ -458,6 +458,7 @@ EDITS = st.one_of(
 @example(edit=(deliveries, "is_repeat", 2), is_sent=False, is_later=False)
 @example(edit=(deliveries, "due_at", "1"), is_sent=False, is_later=True)
 @example(edit=(deliveries, "attempts", 2**31 - 1), is_sent=False, is_later=True)
+@example(edit=(deliveries, "attempts", -(2**31)), is_sent=False, is_later=True)
 async def test_whatever_one_column_says_others_are_told(
     database: Database, edit: tuple[Table, str | None, Any], is_sent: bool, is_later: bool
 ) -> None:
