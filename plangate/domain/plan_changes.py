@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
 from plangate.domain.plan import Moment, Plan, ProposedStep, Step
+from plangate.domain.plurals import joined
 from plangate.domain.reads import Read
 
 _MOST_NAMED: Final = 5
@@ -177,9 +178,8 @@ def in_short(changes: PlanChanges) -> str:
         if len(numbers) > _MOST_NAMED:
             parts.append(f"{len(numbers)} steps {kind}")
         elif numbers:
-            *others, last = map(str, numbers)
-            named = f"steps {', '.join(others)} and {last}" if others else f"step {last}"
-            parts.append(f"{named} {kind}")
+            names = joined([str(number) for number in numbers])
+            parts.append(f"step{'s' if len(numbers) > 1 else ''} {names} {kind}")
     return ", ".join(parts)
 
 

@@ -1,9 +1,21 @@
-"""Numbers with their nouns, and the number of lines of a text."""
+"""Numbers with their nouns, lists of words, and the number of lines of a text."""
+
+from collections.abc import Sequence
 
 
 def counted(count: int, one: str, many: str = "") -> str:
     """Return ``1 fault`` or ``1,200 faults``; ``many`` is the plural if it is not ``one`` with an s."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return ``A``, ``A and B`` or ``A, B and C``.
+
+    Raises:
+        ValueError: there are no words.
+    """
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def line_count(text: str) -> int:

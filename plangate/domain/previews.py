@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_PREVIEW
-from plangate.domain.plurals import counted, line_count
+from plangate.domain.plurals import counted, joined, line_count
 from plangate.domain.references import references_in
 
 _ROOM: Final = 80  # characters shown of one text
@@ -62,12 +62,13 @@ def _text(text: str) -> str:
     if len(text) > _ROOM:
         lines = line_count(text)
         size = f"{len(text):,} characters" + (f" in {counted(lines, 'line')}" if lines > 1 else "")
-        return f"{_quoted(text[:_ROOM] + '…')} ({size})"
+        return f"{quoted(text[:_ROOM] + '…')} ({size})"
     is_plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS
-    return text if is_plain else _quoted(text)
+    return text if is_plain else quoted(text)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text in one line and in quotes that it cannot end."""
     return '"' + one_line(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -77,5 +78,4 @@ def _listed(items: list[JsonValue], depth: int) -> str:
     shown = [_shown(item, depth + 1) for item in items[:_ITEMS]]
     if len(items) > _ITEMS:
         return f"{', '.join(shown)} and {len(items) - _ITEMS:,} more ({len(items):,} in all)"
-    *first, last = shown
-    return f"{', '.join(first)} and {last}" if first else last
+    return joined(shown)

@@ -15,7 +15,7 @@ from plangate.domain.base import Frozen
 from plangate.domain.errors import Refused
 from plangate.domain.escaping import cut
 from plangate.domain.plan import MAX_REASON, MAX_SUMMARY, ProposedPlan, ProposedStep, short
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, joined
 from plangate.domain.references import references_in
 from plangate.domain.request import MAX_REQUEST
 from plangate.domain.run import StepState
@@ -147,5 +147,4 @@ def _undo_of(step: StepStatus) -> str:
 
 def _numbers(steps: list[StepStatus]) -> str:
     names = [str(step.number) for step in steps]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"step{'s' if len(names) > 1 else ''} {listed}"
+    return f"step{'s' if len(names) > 1 else ''} {joined(names)}"

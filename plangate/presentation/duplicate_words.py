@@ -11,6 +11,8 @@ from typing import Final
 from plangate.domain.audit import Outcome
 from plangate.domain.duplicates import Duplicate, by_step
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.plurals import joined
+from plangate.domain.previews import quoted
 from plangate.domain.run import Phase
 
 _SHOWN: Final = 5
@@ -44,7 +46,7 @@ def duplicate_lines(duplicates: Sequence[Duplicate], said: Callable[[datetime], 
 
 def _same(one: Duplicate) -> str:
     names = [one_line(name).replace("_", " ") for name in one.same]
-    return f"has the same {_joined(names)}" if names else "is the same"
+    return f"has the same {joined(names)}" if names else "is the same"
 
 
 def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str]) -> str:
@@ -55,14 +57,14 @@ def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str]) -> str:
     if hidden:
         runs.append(_HIDDEN if hidden == 1 else f"{hidden} {_HIDDEN_RUNS}")
     times = [said(one.at) for one in named]
-    at = times[0] if len(set(times)) == 1 else f"{_joined(times)}, respectively"
-    return f"step {alike[0].its_step} of {_joined(runs)}, {_what_became(alike[0], at, len(named))}"
+    at = times[0] if len(set(times)) == 1 else f"{joined(times)}, respectively"
+    return f"step {alike[0].its_step} of {joined(runs)}, {_what_became(alike[0], at, len(named))}"
 
 
 def _run(workflow_id: str) -> str:
     """Return a run's id, in quotes if it could pass for more than an id."""
-    said = cut(one_line(workflow_id), _LONGEST_ID)
-    return said if _PLAIN_ID.fullmatch(workflow_id) else f'"{said}"'
+    said = cut(workflow_id, _LONGEST_ID)
+    return said if _PLAIN_ID.fullmatch(workflow_id) else quoted(said)
 
 
 def _what_became(one: Duplicate, at: str, count: int) -> str:
@@ -73,8 +75,3 @@ def _what_became(one: Duplicate, at: str, count: int) -> str:
     if one.state in (Outcome.EXECUTED, Outcome.REJECTED):
         return f"which {was} {one.state} {at}"
     return f"which ended as {one_line(one.state)} {at}; {that_step_was} done, or may have been"
-
-
-def _joined(words: Sequence[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last

@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 from plangate.domain.decision import Resolution
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, joined
 from plangate.domain.references import references_in
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
@@ -188,8 +188,7 @@ def _name(step: StepStatus) -> str:
 
 
 def _listed(steps: Sequence[StepStatus]) -> str:
-    names = [_name(step) for step in steps]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return joined([_name(step) for step in steps])
 
 
 def _upper(text: str) -> str:

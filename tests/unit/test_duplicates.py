@@ -162,6 +162,8 @@ def test_times_that_are_equal_are_said_once_and_an_id_that_reads_as_two_is_quote
     twins = (duplicate(workflow_id=name) for name in ("a and b", "c"))
     (said,) = lines(*twins)
     assert said.endswith('as step 2 of "a and b" and c, which were executed on 03 May 14:05')
+    (said,) = lines(duplicate(workflow_id='a" and "b\n'))
+    assert said.endswith(r'as step 2 of "a\" and \"b⏎", which was executed on 03 May 14:05')
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["A", "B", "C", "D"])), max_size=5, unique=True))
