@@ -100,7 +100,7 @@ class StepProgress(Frozen):
         reason: why it failed, is in doubt, or was skipped or marked as done by a person.
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
         undo: the progress of its undo.
-        settles_until: when the look-up of its accepted effect's settlement ends; None if there is none.
+        settles_until: the end of the look-ups of an accepted effect; None without look-ups.
         settlement: how it ended, once that is recorded.
     """
 

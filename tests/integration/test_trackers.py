@@ -206,7 +206,7 @@ async def test_a_list_of_jira_that_brings_nothing_and_has_more_rules_nothing_out
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_list_that_jira_shows_to_a_stranger_rules_nothing_out(vendor: str) -> None:
-    """To an expired token it answers 200, and lists only public tickets, none of ours."""
+    """Jira answers an expired token with 200, and then lists only public tickets."""
     with desk(vendor) as here:
         created = await here.create.act(here.ticket(), KEY)
         assert isinstance(here.vendor, JiraServer)
