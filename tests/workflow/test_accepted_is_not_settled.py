@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from structlog.testing import capture_logs
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
@@ -82,11 +82,26 @@ async def executed(gate: Gate, *to: str, **more: bool) -> Status:
 async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
     """Let time pass for the look-up of a run; return the run's status."""
     handle = gate.handle(f"{workflow_id}:settlement")
+    await rests(handle)
     with suppress(RPCError):  # it has ended already
         await gate.env.fast_forward(handle, timedelta(**duration))
     if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
         await handle.result()
     return await gate.api.status(workflow_id)
+
+
+async def rests(handle: WorkflowHandle[Any, Any]) -> None:
+    """Wait until a look-up waits for its timer, else that would begin after the time that passes.
+
+    It never rests without a worker, or while its activity is retried; then five seconds are enough.
+    """
+    with suppress(TimeoutError, RPCError):
+        async with asyncio.timeout(5):
+            while True:
+                seen = (await handle.describe()).raw_description
+                if not seen.pending_activities and not seen.HasField("pending_workflow_task"):
+                    return
+                await asyncio.sleep(0.02)
 
 
 async def was_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None:
