@@ -4,6 +4,7 @@ To add a command, write a function in `plangate.cli.commands` and add a line to 
 parsed command under one guard, which turns every error into one sentence.
 """
 
+import gc
 import sys
 from collections.abc import Iterator
 from io import TextIOWrapper
@@ -17,6 +18,7 @@ from plangate import __version__
 from plangate.cli.answer import expect_answer, only_the_answer
 from plangate.cli.exits import Exit, WrongUsage, end_with, fill_closed_streams, guarded, usage_words
 from plangate.cli.lazy import LazyCommand
+from plangate.own_python import ALLOCATIONS
 from plangate.presentation.program import call_it, program
 from plangate.process_end import end_process
 
@@ -197,5 +199,6 @@ def _parse_and_act() -> int:
 
 def installed() -> NoReturn:
     """Run the console script `plangate`."""
+    gc.set_threshold(ALLOCATIONS)
     call_it("plangate")
     end_process(main())

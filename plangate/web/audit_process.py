@@ -31,7 +31,8 @@ from plangate.signing.jws import checked_public
 from plangate.signing.key_files import public_half
 
 BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from plangate.web.audit_process import main; main()"
+    "import gc, sys; gc.set_threshold(20_000); sys.path.insert(0, sys.argv.pop(1)); "
+    "from plangate.web.audit_process import main; main()"
 )
 _LOWEST: Final = 19  # the lowest priority
 _PAUSE: Final = 0.2  # seconds between two lines about the progress

@@ -127,10 +127,12 @@ def _template() -> socket.socket:
 
 def serve(file: int) -> None:
     """Fork a program for each order, and report its process id and exit code, until the orders end."""
+    gc.disable()
     for name in (*_LOADED, *(f"{commands.__name__}.{one.name}" for one in iter_modules(commands.__path__))):
         import_module(name)
     gc.collect()
     gc.freeze()
+    gc.enable()
     orders = socket.socket(fileno=file)
     woken, wake = socket.socketpair()
     wake.setblocking(False)

@@ -13,7 +13,7 @@ from plangate.settings import PROJECT, environment_with
 from plangate.testing.promises.messages import Asked, Do, Ended, Loaded, Request, Setting
 
 _BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "import gc, sys; gc.set_threshold(20_000); sys.path.insert(0, sys.argv.pop(1)); "
     "from plangate.testing.promises.program import main; main()"
 )
 
