@@ -1,7 +1,6 @@
 """A whole Plangate of processes for the tests at the access: embedded server, worker, records, outbox."""
 
 import re
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from io import BytesIO, TextIOWrapper
@@ -53,13 +52,7 @@ def plangate(home: Home) -> Iterator[Home]:
 
 def stop_server(home: Home) -> None:
     """Stop the embedded server of this home, if there is one."""
-    subprocess.run(
-        [sys.executable, "-m", "plangate.temporal.dev_server", "stop"],
-        env=home.environment(),
-        cwd=PROJECT,
-        capture_output=True,
-        check=False,
-    )
+    home.forked("stop", program="plangate/temporal/dev_server.py")
 
 
 @pytest.fixture(scope="session")
