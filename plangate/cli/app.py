@@ -59,8 +59,8 @@ _COMMANDS: Final = (
     _command("resolve", "resolve:resolve", "Resolve a held run."),
     _command("withdraw", "withdraw:withdraw", "Withdraw a run."),
     _command("watch", "watch:watch", "Watch a run to its end; on a terminal, ask for the decision."),
-    _command("stop", "stop:stop", "Make every step, or every step of one tool, wait before it begins."),
-    _command("go", "stop:go", "Release a stop, so that steps begin again."),
+    _command("stop", "stop:stop", "Stop every step, or every step of one tool, before it begins."),
+    _command("go", "stop:go", "Release a stop, so that steps can begin again."),
     _command("serve", "serve:serve", "Run the inbox until Ctrl-C or SIGTERM."),
     _command(
         "delegate", "delegate:delegate", "Lend some of your roles to another person for a limited time."
@@ -82,8 +82,8 @@ _COMMANDS: Final = (
         "Check the list of people; confirm and revoke keys.",
         _command("as-of", "people:as_of", "Print the list of people that was in force at a given time."),
         _command("check", "people:check", "Check a list of people: print it, or every fault (exit 2)."),
-        _command("confirm", "enrol:confirm", "Let a proposed key count for a person."),
-        _command("invite", "invite:invite", "Print a link by which a person proposes a passkey."),
+        _command("confirm", "enrol:confirm", "Confirm that a proposed key belongs to a person."),
+        _command("invite", "invite:invite", "Print a link for a person to propose a passkey."),
         _command(
             "revoke-key",
             "enrol:revoke_key",
@@ -111,7 +111,7 @@ _COMMANDS: Final = (
         _command("show", "audit:show", "Print the audit trail of a run."),
         _command("list", "audit:list_runs", "List the recorded runs, a page at a time."),
         _command("verify", "audit:verify", "Verify that no record was changed."),
-        _command("deciders", "deciders:deciders", "Show who decided how fast."),
+        _command("deciders", "deciders:deciders", "Show how fast each person decided."),
         _command("checkpoint", "audit:checkpoint", "Print the newest checkpoint, to keep on another system."),
         _command("export", "audit:export", "Write the evidence of one run, or of a period, into one file."),
         _VERIFY_BUNDLE,

@@ -52,7 +52,7 @@ def declared_tools() -> "Mapping[str, ToolDeclaration]":
 
 
 def listed_tools() -> "Sequence[ListedTool]":
-    """Return each tool of the application with where it comes from and what it lacks.
+    """Return the tools of the application, each with its origin and its missing settings.
 
     Raises:
         OperatorError: the package alone started this command line, or a tool cannot be used.

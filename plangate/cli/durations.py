@@ -1,4 +1,4 @@
-"""Read a length of time that was typed after an option."""
+"""Read a duration that was typed after an option."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ def read_timeout(text: str) -> timedelta:
     """Return how long a review may take.
 
     Raises:
-        WrongUsage: ``text`` is not a length of time, or too long or short for a review.
+        WrongUsage: ``text`` is not a duration, or is too long or too short for a review.
     """
     try:
         return timedelta(seconds=durations.read_timeout(text))

@@ -155,8 +155,8 @@ def _missing_sentence(error: ModuleNotFoundError) -> str:
         return _unforeseen(error)
     extra = next((extra for extra, names in _BROUGHT_BY.items() if name in names), "client")
     return (
-        f"This command needs the extra '{extra}' of Plangate ({name} is not installed); install it where "
-        f"Plangate came from, for example by pip install '.[{extra}]' in its folder, and try again."
+        f"This command needs the extra '{extra}' of Plangate ({name} is not installed); install it from "
+        f"the same source as Plangate, for example with pip install '.[{extra}]' in its folder, and try again."
     )
 
 
@@ -176,7 +176,7 @@ def _show_traceback_if_wanted() -> None:
         if load_settings().log_level == "debug" and sys.stderr is not None:
             sys.stderr.write(traceback.format_exc())
     except (PlangateError, OSError, ValueError):
-        pass  # the sentence that follows is what counts
+        pass  # the error message that follows matters more
 
 
 def _flush_or_discard() -> None:

@@ -58,7 +58,7 @@ class KeyChain:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is any key."""
+        """Whether there are any keys."""
         return any(self.path_of("x").parent.glob(f"*{_SUFFIX}"))
 
     def signed(self, decision: Decision, status: Status) -> Decision:

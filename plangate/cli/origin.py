@@ -24,7 +24,7 @@ class Origin:
         what: whether it is the policy or the list of people.
         path: its path.
         hash: SHA-256 of its content.
-        workers: the recorded content; None if there is none, or the records cannot be read.
+        workers: the recorded content; None if nothing is recorded, or the records cannot be read.
     """
 
     what: What
@@ -45,7 +45,7 @@ class Origin:
         page.copied("hash", self.hash)
         variable = _VARIABLES[self.what]
         if self.workers is None:
-            page.note(f"Read from this machine. A worker uses the file that {variable} names where it runs;")
+            page.note(f"Read from this machine. A worker uses the file in its own {variable};")
             page.note("the records here do not say which one.")
         elif self.agreement == "same":
             since = moment(self.workers.since)

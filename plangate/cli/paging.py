@@ -22,7 +22,7 @@ def on_this_page(page: PageOptions, found: Sequence[Listed]) -> Sequence[Listed]
 
 
 def say_that_there_are_more(screen: Screen, page: PageOptions, found: Sequence[object]) -> None:
-    """Print how to see the rest, if there is one."""
+    """Print how to see the remaining rows, if there are any."""
     if page.limit and len(found) > page.limit:
         next_page = page.skip + page.limit
         words = f"There are more; --skip {next_page} shows the next, --limit 0 all of them."

@@ -21,7 +21,7 @@ from plangate.presentation.period_page import others_in_words, spanned
 from plangate.records.checkpoints import unsealed_trails
 from plangate.records.database import Database
 
-_SEALED_SOON: Final = 2.5  # an export waits for the closing checkpoint for this many sealing intervals
+_SEALED_SOON: Final = 2.5  # an export waits for the closing checkpoint, at most this many sealing intervals
 _PAUSE: Final = 0.3  # seconds
 
 
@@ -82,7 +82,7 @@ def _period(since: str, until: str | None) -> tuple[datetime, datetime]:
 def _wait_for_seal(
     here: Console, database: Database, since: datetime, until: datetime, waiting: Progress
 ) -> None:
-    """Wait for the closing checkpoint, if one is likely to come soon."""
+    """Wait for the closing checkpoint while entries are unsealed, for `_SEALED_SOON` at most."""
     ends = elapsed() + _SEALED_SOON * here.settings.seal_seconds
     while elapsed() < ends:
         with database.read() as connection:

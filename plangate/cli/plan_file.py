@@ -47,7 +47,7 @@ def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration] | None, max_
     except Unreadable as error:
         raise PlanFileFaults(path, [error.fault]) from None
     value = root.value()
-    places = {fault.place for fault in faults}  # a value with a fault of its own is not checked further
+    places = {fault.place for fault in faults}  # a value that already has a fault is not checked further
     for fault in dict.fromkeys(_faults_of_plan(value, tools, max_steps)):  # each once
         place = root.at(fault.path).place
         if place not in places:

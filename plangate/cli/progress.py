@@ -71,7 +71,7 @@ class Progress:
             self.update(words)
 
     def note(self, words: str) -> None:
-        """Print a sentence that stays on the screen, unless it was the last one."""
+        """Print a sentence that stays on the screen, unless it repeats the previous one."""
         if words == self._noted:
             return
         self._noted = words

@@ -309,7 +309,7 @@ def test_an_answer_from_a_file_says_which_it_is_and_that_a_worker_may_have_anoth
     assert f"  file         {path}\n" in shown
     own = hashlib.sha256(path.read_bytes()).hexdigest()
     assert f"  hash         {own}\n" in shown
-    assert f"Read from this machine. A worker uses the file that {variable} names where it runs;" in shown
+    assert f"Read from this machine. A worker uses the file in its own {variable};" in shown
     assert typed(*words, "--json").json["workers"] == "unknown"
     home.var_dir.mkdir()
     database = fresh_records(home.var_dir / "records.db")
@@ -338,7 +338,7 @@ def test_without_a_policy_here_it_is_said_that_a_worker_may_have_one(typed: Type
     plan = PROJECT / "examples" / "bank" / "free.yaml"
     shown = typed("policy", "explain", "--plan", str(plan)).out
     assert "No policy is set here (PLANGATE_POLICY)" in shown
-    assert "A worker uses the file that PLANGATE_POLICY names where it runs; there may be one." in shown
+    assert "A worker uses the file in its own PLANGATE_POLICY, which may be set." in shown
 
 
 @pytest.mark.parametrize(

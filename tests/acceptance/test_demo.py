@@ -48,7 +48,7 @@ def test_the_story_holds(home: Home) -> None:
         "source       the records (no worker answers)",
         "Signal workflow succeeded",
         "✓ tickets opened at the desk: 1 (planned: 1)",
-        "✓ calls that the desk got: 1 (planned: 1)",
+        "✓ calls that the desk received: 1 (planned: 1)",
         "✓ mails in the outbox: 1 (planned: 1)",
         "closed: executed",
         "make stop",

@@ -40,7 +40,7 @@ from plangate.records import queries
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
-_SEALED_SOON = 2.5  # an export waits for the next seal for this many sealing intervals
+_SEALED_SOON = 2.5  # an export waits for the next seal, at most this many sealing intervals
 _PAUSE = 0.3  # seconds
 
 

@@ -36,7 +36,7 @@ def away(
         ),
     ] = None,
     reason: Why = "",
-    back: Annotated[bool, typer.Option("--back", help="Say that you are back.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="End your absence now.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Show who is away now; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:

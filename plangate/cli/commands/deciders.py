@@ -29,7 +29,7 @@ def deciders(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show who decided how fast.
+    """Show how fast each person decided.
 
     The time is measured from when the inbox of this machine first showed the plan. Where that is not known,
     it is an upper bound (≤): the time since the plan was drafted, or since the person's previous decision.

@@ -1,4 +1,4 @@
-"""`delegate`: lend some of your roles to another person for a time, and end that."""
+"""`delegate`: lend some of your roles to another person for a limited time, or end a loan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def delegate(
     roles: Annotated[
         str | None,
         typer.Option(
-            "--roles", metavar="ROLES", show_default=False, help="Those you lend, separated by commas."
+            "--roles", metavar="ROLES", show_default=False, help="The roles to lend, separated by commas."
         ),
     ] = None,
     until: Annotated[
@@ -31,13 +31,13 @@ def delegate(
             "--until",
             metavar="TIME",
             show_default=False,
-            help="When it ends: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 days.",
+            help="When the loan ends: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 days.",
         ),
     ] = None,
     by: OwnName = None,
     reason: Why = "",
     end: Annotated[bool, typer.Option("--end", help="End every loan to that person.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Show what is lent now; change nothing.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show the current loans; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Lend some of your roles to another person for a limited time.
@@ -50,11 +50,11 @@ def delegate(
     here = console.open_console(as_json=as_json)
     if list_all:
         if any((to, roles, until, by, reason, end)):
-            raise WrongUsage("--list takes no other option: it shows what is lent, and lends nothing.")
+            raise WrongUsage("--list takes no other option: it only shows the current loans.")
         return asyncio.run(lending.show_what_is_lent(here))
     if to is None or by is None:
         raise WrongUsage(
-            "Name the lender with --by and the other person with --to; --list shows what is lent."
+            "Name the lender with --by and the other person with --to; --list shows the current loans."
         )
     if end and (roles is not None or until is not None):
         raise WrongUsage("--end ends all that was lent to that person; leave out --roles and --until.")

@@ -44,7 +44,7 @@ def confirm(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Let a proposed key count for a person.
+    """Confirm that a proposed key belongs to a person.
 
     You sign the person's name and the thumbprint with your own key. The list of people must have that key,
     and `enroller = true` for you. Compare the thumbprint with its owner over another channel, such as by

@@ -1,4 +1,4 @@
-"""`people invite`: a link by which a person without a login proposes a passkey."""
+"""`people invite`: a link for a person without a login to propose a passkey."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def invite(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Print a link by which a person proposes a passkey.
+    """Print a link for a person to propose a passkey.
 
     It works once, for 24 hours. Run it where the inbox runs, with the same PLANGATE_VAR_DIR, and send the
     link only to this person. A proposed passkey counts once its line is in the list of people, or an enroller

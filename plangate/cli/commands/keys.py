@@ -75,7 +75,7 @@ def list_all(*, as_json: AsJson = False) -> int:
 def seal(*, as_json: AsJson = False) -> int:
     """Print the public key that seals the trail on this host.
 
-    Auditors name it to say whose seals they trust: PLANGATE_SEALERS, or --sealer.
+    Auditors trust the seals of the keys in PLANGATE_SEALERS and --sealer.
     """
     here = console.open_console(as_json=as_json)
     public = key_files.public_half(here.settings.seal_key)

@@ -116,7 +116,7 @@ def _show_without_policy(here: console.Console) -> int:
         shown = page.Page()
         shown.sentence(f"No policy is set here (PLANGATE_POLICY): every plan needs {domain.ONE_APPROVAL}.")
         shown.note(
-            "A worker uses the file that PLANGATE_POLICY names where it runs; there may be one.", "", 0
+            "A worker uses the file in its own PLANGATE_POLICY, which may be set.", "", 0
         )
         here.screen.show(shown)
     return Exit.DONE
@@ -164,7 +164,7 @@ def _needs_of(rule: domain.Rule) -> str:
     if rule.batch:
         parts.append("may be approved together with others")
     if rule.notify_details:
-        parts.append("notices tell what the steps do")
+        parts.append("notices describe the steps")
     return ", ".join(parts)
 
 
@@ -199,7 +199,7 @@ def _add_seers(shown: page.Page, policy: policy_file.FilePolicy) -> None:
     for seers, when in policy.see_rules:
         shown.field(seers.name, f"only {seers}", width=width)
         shown.words("when", when, indent=4)
-    shown.field("otherwise", "everyone of the list of people", width=width)
+    shown.field("otherwise", "everyone on the list of people", width=width)
     shown.note("Until it has a plan, only its requester.", "", indent=2)
 
 
@@ -257,7 +257,7 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
     if requirement.batch:
         shown.field("approved", "alone, or together with other plans of the same kind")
     if requirement.notify_details:
-        shown.field("notices", "tell what the steps do")
+        shown.field("notices", "describe the steps")
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")

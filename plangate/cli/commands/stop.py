@@ -1,4 +1,4 @@
-"""`stop` and `go`: make every step wait before it begins, and let the steps begin again."""
+"""`stop` and `go`: stop steps before they begin, and release the stop."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def stop(
     ] = "",
     by: OwnName = None,
     list_all: Annotated[
-        bool, typer.Option("--list", help="Show what is stopped now; change nothing.")
+        bool, typer.Option("--list", help="Show the stops in force; change nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Make every step, or every step of one tool, wait before it begins.
+    """Stop every step, or every step of one tool, before it begins.
 
     It takes effect within seconds, on all workers; a running step is finished. Decisions are still accepted.
     The stop lasts until it is released: see go.
@@ -41,12 +41,12 @@ def stop(
     here = console.open_console(as_json=as_json)
     if list_all:
         if tool is not None or reason or by is not None:
-            raise WrongUsage("--list takes no other option: it shows what is stopped, and stops nothing.")
+            raise WrongUsage("--list takes no other option: it only shows the stops in force.")
         return asyncio.run(orders.show_what_stands(here))
     if by is None:
-        raise WrongUsage("Give your own name with --by; --list shows what is stopped.")
+        raise WrongUsage("Give your own name with --by; --list shows the stops in force.")
     if decision.is_empty_comment(reason):
-        raise WrongUsage("Give the reason with --reason; people who wait see it.")
+        raise WrongUsage("Give the reason with --reason; others see it.")
     order = orders.made_order(stops.Action.STOP, by=by, tool=tool, reason=reason)
     return asyncio.run(orders.stop(here, order))
 
@@ -67,11 +67,11 @@ def go(
         ),
     ] = None,
     reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", show_default=False, help="What has changed.")
+        str, typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason for the release.")
     ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Release a stop, so that steps begin again.
+    """Release a stop, so that steps can begin again.
 
     By default two people on the list have to release it; the person who stopped may be one of them. Without a
     list of people one person is enough. Exit codes as for stop.

@@ -66,7 +66,7 @@ async def _is_meant(here: console.Console, workflow_id: str) -> bool:
 
 
 async def _ended(session: console.Session, workflow_id: str) -> status.Status | None:
-    """Return the status with the outcome, or None if the run does not end soon."""
+    """Return the status with the outcome, or None if the run does not end within 5 seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS_TO_WAIT):
             async for look in following.looks(session.client, workflow_id):

@@ -20,7 +20,7 @@ Letter = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One kind of effect: its expected and its actual number."""
+    """One kind of effect, with its expected and actual counts."""
 
     what: str
     expected: int
@@ -65,7 +65,7 @@ def count_effects(
     mails = found if not runs else Counter({letter: found[letter] for letter in sent})
     return [
         Count("tickets opened at the desk", tickets, len(desk.tickets)),
-        Count("calls that the desk got", tickets, desk.calls),
+        Count("calls that the desk received", tickets, desk.calls),
         Count("mails in the outbox", sent.total(), mails.total()),
         *_on_record(trail, len(steps)),
     ]

@@ -136,7 +136,7 @@ async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of the only demo on this machine: two would take each other's work.
+    """Hold the lock that allows one demo on this machine: two would take each other's work.
 
     Raises:
         OperatorError: one is running.

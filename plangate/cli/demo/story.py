@@ -108,7 +108,7 @@ class _Story:
     def _show_server(self) -> None:
         server = self._stage.server
         page = self._chapter("An embedded Temporal server runs")
-        found = "Started for this" if server.started_by_us else "It was running already"
+        found = "Started for this demo" if server.started_by_us else "It was already running"
         page.note(f"{found}: process {server.pid}, {server.address}, data in {self._stage.settings.var_dir}.")
         page.copied("Web UI", server.ui_url)
         self._screen.show(page)
@@ -146,7 +146,7 @@ class _Story:
         assert isinstance(look, Status)
         if look.state != Phase.IN_REVIEW:
             raise OperatorError(f"No plan was drafted: the run is {look.state}. {look.reason}")
-        page = self._chapter("The plan waits for a person; this is all of it")
+        page = self._chapter("The plan waits for approval; this is the whole plan")
         page.extend(run_page(look, now()))
         self._screen.show(page)
         return look
@@ -155,7 +155,7 @@ class _Story:
         worker.kill()
         page = self._chapter("The worker is killed while the plan waits")
         page.command(f"kill -9 {worker.pid}")
-        page.note("No worker runs now. Nothing is lost, and the status command still answers:")
+        page.note("No worker is running. Nothing is lost, and the status command still answers:")
         page.command(f"{program()} status {workflow_id}")
         self._screen.show(page)
         status = await self._client.status(workflow_id)
@@ -170,7 +170,7 @@ class _Story:
         plan = status.short_fingerprint or ""
         words = self._stage.session.access.signal_words(status.workflow_id, "approve", APPROVER, plan)
         page = self._chapter(f"{APPROVER.capitalize()} approves with Temporal's own command line")
-        page.note("Still no worker runs. The decision names exactly the plan that was shown:")
+        page.note("No worker is running yet. The decision names exactly the plan that was shown:")
         page.command(shlex.join(words))
         self._screen.show(page)
         said = await asyncio.to_thread(self._run_temporal, words)

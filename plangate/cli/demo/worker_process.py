@@ -75,7 +75,7 @@ class WorkerProcess:
         self._process.wait()
 
     def end(self) -> None:
-        """End it by SIGTERM, or by SIGKILL if it does not end soon."""
+        """End it by SIGTERM, or by SIGKILL if it has not ended after `_END_SECONDS`."""
         if self._process.poll() is not None:
             return
         self._process.terminate()
