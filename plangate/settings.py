@@ -136,10 +136,10 @@ class Settings(BaseSettings):
         default=(), description="hosts that http_request may reach, comma-separated; HOST or HOST:PORT"
     )
     http_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="those that may be on a private network"
+        default=(), description="allowed hosts that may be on a private network"
     )
     http_idempotent_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="those that honour Idempotency-Key, so that a call may be repeated"
+        default=(), description="allowed hosts that honour Idempotency-Key, so that a call may be repeated"
     )
     http_key_seconds: int = Field(
         default=82_800,
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     )
 
     tickets: Literal["github", "jira"] | None = Field(
-        default=None, description="which tracker has the tickets; unset: the one that is configured"
+        default=None, description="the tracker of the tickets; unset: the configured one"
     )
     github_token: SecretStr | None = Field(default=None, description="a token that may write issues")
     github_repos: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
         default=None,
         pattern=r"^[^\s/]+:[0-9]{1,5}$",
         examples=["temporal.example.org:7233"],
-        description="HOST:PORT of the Temporal server as people reach it, if different from the worker's",
+        description="HOST:PORT of the Temporal server as users reach it, if different from the worker's",
     )
     public_temporal_ui: str | None = Field(
         default=None,
@@ -216,13 +216,13 @@ class Settings(BaseSettings):
     )
     oidc_client_id: str | None = Field(default=None, description="the client id that the provider gave")
     oidc_client_secret: SecretStr | None = Field(
-        default=None, description="its secret; unset: a public client"
+        default=None, description="the client secret; unset: a public client"
     )
     oidc_claim: str = Field(
         default="email",
         pattern=r"^[!-~]{1,200}$",
         examples=["email"],
-        description="the claim that says who logged in: email is a person's mail, any other their name",
+        description="the claim that identifies the person: email by their mail, any other by their name",
     )
 
     notices: Literal["on", "off"] = Field(

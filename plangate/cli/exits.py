@@ -155,8 +155,8 @@ def _missing_sentence(error: ModuleNotFoundError) -> str:
         return _unforeseen(error)
     extra = next((extra for extra, names in _BROUGHT_BY.items() if name in names), "client")
     return (
-        f"This command needs the extra '{extra}' of Plangate ({name} is not installed); install it from "
-        f"the same source as Plangate, for example with pip install '.[{extra}]' in its folder, and try again."
+        f"This command needs the extra '{extra}' of Plangate ({name} is not installed); install it from the "
+        f"same source as Plangate, for example with pip install '.[{extra}]' in its folder, and try again."
     )
 
 

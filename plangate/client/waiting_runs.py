@@ -40,7 +40,7 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One run that waits; ``status`` is set if the run itself had to be queried."""
+    """One waiting run; ``status`` is set if the run itself had to be queried."""
 
     workflow_id: str
     deadline: datetime | None

@@ -1,6 +1,6 @@
-"""Notify people that they are needed, reminded or no longer needed, and how a request ended.
+"""Notify people who are needed, reminded or no longer needed, and report how a request ended.
 
 A notifier follows the trails from outside, as sealing does; workflows do not depend on it. `due` derives the
 notices from a trail; `plangate.records.notices` is the ledger of sent messages; channels send. May
-import everything below `plangate.presentation`, and that.
+import `plangate.presentation` and the layers below.
 """

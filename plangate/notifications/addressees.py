@@ -3,7 +3,7 @@
 An absence redirects a message and never drops it:
 
 - a substitute gets a message when the absent person would have, and later also their own messages;
-- if no recipient who is present can give something that the run waits for, all who are away get it too.
+- if no present recipient can give something that the run waits for, all absent people get the message too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

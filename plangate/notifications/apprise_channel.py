@@ -90,7 +90,7 @@ class AppriseChannel:
         return await self._attempts.make(sending.address, attempt)
 
     def objection(self, address: str) -> str:
-        """Return why an address cannot be used, beginning with a verb; empty if that does not show yet."""
+        """Return why an address cannot be used, beginning with a verb; empty if no reason is known."""
         try:
             url = filled_in(address)
         except MissingVariable as error:
@@ -140,7 +140,7 @@ def _plugin(url: str) -> "apprise.NotifyBase | None":
 def _objection(plugin: "apprise.NotifyBase | None") -> str:
     """Return why a service cannot be used, beginning with a verb; empty if it can."""
     if plugin is None:
-        return "is not a URL of a service that Apprise knows, or its secret is malformed"
+        return "is not a URL of a service that Apprise supports, or its secret is malformed"
     if not plugin.verify_certificate:
         return "turns certificate checks off; remove verify=no"
     plugin.retry = 0

@@ -30,7 +30,7 @@ class Audience:
         people: the list of people; None without one.
         now: the current time.
         known: the active people, with all their current roles.
-        operators: those of them who are notified about troubles.
+        operators: the known people who are notified of problems.
         roles: the roles that have their own addresses.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox, without a slash at its end.
@@ -39,7 +39,7 @@ class Audience:
         deciders: finds the decisions that no one can make.
         absences: finds who gets each person's messages; None without a list.
         away: the people for whom others get messages.
-        roles_of: the roles of each of the known, their own and lent ones.
+        roles_of: the roles of each known person, their own and lent ones.
         by_name: the known people, by the normalized form of their name.
         calendars: the working times that were looked up so far.
     """
@@ -146,7 +146,7 @@ def audience_of(
     Args:
         people: the list in force; None without one, and then no one can be notified.
         now: the time, by which delegations count.
-        operators: the role of those who are notified about troubles.
+        operators: the role whose members are notified of problems.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox.
         addresses_of: the addresses of a person or a role by that list.

@@ -1,7 +1,7 @@
 """Derive the notices that a run needs now, from its state, the people, and the notices so far, without I/O.
 
 Each event has a name, for which a person gets one notice. ``asked:KEY:N`` asks for something in the review or
-hold KEY, for the N-th time after ``relieved:KEY:N`` said that nothing more is to be done.
+hold KEY, for the N-th time after ``relieved:KEY:N`` said that nothing more needs to be done.
 """
 
 from collections.abc import Iterator, Sequence
@@ -68,7 +68,7 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
     facts = _asking_facts(run, audience, now)
     for ask in asks:
         if ask.is_keyless:
-            yield from _told_of_key(followed, ask, facts)
+            yield from _key_missing(followed, ask, facts)
             continue
         event = _event(followed, ask, asks)
         said = facts.model_copy(
@@ -94,7 +94,7 @@ def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
 
 
 def _event(followed: Followed, ask: Ask, asks: Sequence[Ask]) -> str:
-    """Return the event name under which a person is notified once that they are asked.
+    """Return the name of the event that notifies a person, once, that they are asked.
 
     A person who was notified for someone away is notified again when they may approve themselves.
     """
@@ -109,7 +109,7 @@ def _event(followed: Followed, ask: Ask, asks: Sequence[Ask]) -> str:
     return f"escalated:{ask.key}:{number}" if is_second or told - {ask.kind.value} else event
 
 
-def _told_of_key(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]:
+def _key_missing(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]:
     """Yield, once in a run, a notice that the person needs a key first; they get no reminders."""
     before = [one.event for one in followed.told if one.is_sent and same_person(one.person, ask.person)]
     event = f"keyless:{ask.key}:0"
@@ -149,8 +149,8 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
     coming = [one for one in times if one.at > now and (ask.own_at is None or one.at <= ask.own_at)]
     number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
     events = [f"{word}:{ask.key}:{number}" for word in ("asked", "escalated")]
-    is_told = any(one.is_sent and one.person == ask.person and one.event in events for one in followed.told)
-    return [*(passed[-1:] if is_told else ()), *coming]
+    was_sent = any(one.is_sent and one.person == ask.person and one.event in events for one in followed.told)
+    return [*(passed[-1:] if was_sent else ()), *coming]
 
 
 def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:

@@ -1,4 +1,4 @@
-"""Sort the steps of a run by how far they came, with number and tool.
+"""Sort the steps of a run by their progress, each with its number and tool.
 
 Each step is in exactly one list; there is a list for steps whose progress is not known.
 """

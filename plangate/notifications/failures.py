@@ -22,7 +22,7 @@ _WHAT: Final[dict[str, str]] = {
     NoticeKind.OUTCOME: "the notice of how it ended",
     NoticeKind.STUCK: "the notice that no one can approve it",
     NoticeKind.UNSTUCK: "the notice that it can be approved again",
-    NoticeKind.TROUBLE: "the notice of a trouble of the installation",
+    NoticeKind.TROUBLE: "the notice of a problem of the installation",
     NoticeKind.AWAY: "the notice that they are marked as away",
     NoticeKind.TEST: "a test",
 }

@@ -35,7 +35,7 @@ class Followed:
 
 
 def key_in(event: str) -> str:
-    """Return which review or hold an event is about; empty if it is about none."""
+    """Return which review or hold an event is about; empty if it is about neither."""
     return event.split(":")[1] if ":" in event else ""
 
 

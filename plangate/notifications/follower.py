@@ -1,7 +1,7 @@
 """Follow the trails: enter the notices that runs need, and cancel those that they no longer need.
 
-A run is read when it moved (`plangate.records.moved`). When rights have changed, all open runs are read
-again, in batches. The cursor moves in the transaction that enters the notices.
+A run is read when its trail has changed (`plangate.records.moved`). When rights have changed, all open runs are
+read again, in batches. The cursor moves in the transaction that enters the notices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from plangate.records.tables import IS_OPEN, runs
 from plangate.records.trail import read_intact_trails
 
 AT_ONCE: Final = 100
-"""Runs that are looked at in one transaction."""
+"""The most runs that are read in one transaction."""
 _TOLD_WITHIN: Final = KEPT_FOR / 2
 """After this time there are no notices about the end of a run: earlier ones may already be removed."""
 _log = structlog.get_logger(__name__)
@@ -63,7 +63,7 @@ class Look:
     def has_judged(self, workflow_id: str) -> bool:
         """Return whether the notices about a run are certainly right for the audience of this look.
 
-        While all open runs are looked at again, this holds only for the runs of this look.
+        While all open runs are read again, this holds only for the runs of this look.
         """
         if self.swept_to is None or not workflow_id:
             return True
@@ -86,7 +86,7 @@ class Follower:
         self._known: dict[str, str] = {}
 
     def forget(self) -> None:
-        """Look again at every run that is not sealed; another process may have entered its notices."""
+        """Read every unsealed run again; another process may have entered its notices."""
         self._known.clear()
 
     def look(self, connection: Connection, turn: Turn, audience: Audience, again: Sequence[str] = ()) -> Look:
@@ -99,7 +99,7 @@ class Follower:
             connection: sees one consistent state of the records.
             turn: the turn of this process.
             audience: who can be notified.
-            again: more runs to look at.
+            again: more runs to read.
         """
         is_changed = turn.audience != audience.key
         is_sweeping = is_changed or turn.swept_to is not None
@@ -127,7 +127,7 @@ class Follower:
         """Enter the notices that the runs of a look need, and move the cursor; call `keep` after the commit.
 
         Return what changed, and why runs were left out. A run whose notices cannot be derived must not block
-        the notices of others: it is looked at again when it moves, or the audience changes.
+        the notices of others: it is read again when it or the audience changes.
         """
         told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]
         wanted, left_out = {}, {}

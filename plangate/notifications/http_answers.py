@@ -20,7 +20,7 @@ _TRANSIENT: Final = frozenset({408, 409, 423, 425, 429})
 _WORDS: Final = {
     401: "does not accept the token",
     403: "does not allow messages from us",
-    404: "no longer knows this address",
+    404: "no longer has this address",
     408: "timed out",
     410: "has revoked this address",
     413: "finds the message too long",

@@ -149,7 +149,7 @@ class Ledger:
         """Notify the operators of a problem, once a day for each text; any thread may call it.
 
         Args:
-            what: names the trouble, such as ``sealing``.
+            what: names the problem, such as ``sealing``.
             happened: what happened, in Plangate's own words; names no run, because not every operator may see
                 it.
         """
@@ -188,7 +188,7 @@ class Ledger:
         return self._written(look, audience, busy, room)
 
     def stand_by(self) -> HandedOut:
-        """Record the remaining results, and enter the troubles of this process for another process to send.
+        """Record the remaining results, and enter the problems of this process for another process to send.
 
         Raises:
             RecordsUnavailable: the database did not answer; the next call does it.
@@ -266,7 +266,7 @@ class Ledger:
         return HandedOut(messages, now, has_more=has_more)
 
     def _note_what_is_left(self, audience: Audience, now: datetime) -> None:
-        """Note results and troubles without the turn, if there are any."""
+        """Note results and problems without the turn, if there are any."""
         if self._results or self._troubles:
             with self._database.write() as connection:
                 noted = self._noted(connection)
@@ -330,9 +330,9 @@ class Ledger:
     def _to_judge(self, due: Sequence[Due], now: datetime, *, is_sweeping: bool) -> list[str]:
         """Return the runs to check again before notices about them are sent.
 
-        Those are the runs of notices that have waited, or were tried, while the run may have moved; and of
-        those that say that something is over: the earlier message about it may have failed meanwhile. When
-        rights have changed, they are the runs of all notices that go first.
+        A notice that has waited or was tried is checked, because its run may have changed. A notice that
+        something is over is checked, because the earlier message about it may have failed. When rights have
+        changed, the notices that go first are all checked.
         """
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
         old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}

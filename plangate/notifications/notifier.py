@@ -35,7 +35,7 @@ class Notifier:
     Args:
         ledger: the records.
         channel: sends one message to one address.
-        sends: whether it ever takes the turn; otherwise it only enters the troubles that are reported to it,
+        sends: whether it ever takes the turn; otherwise it only enters the problems that are reported to it,
             for the process that has the turn.
         look_every: seconds between two reads of the records.
         answers_within: seconds after which an attempt is ended.

@@ -24,7 +24,7 @@ BETWEEN: Final = timedelta(minutes=5)
 """The time between two messages for one address above the hourly limit."""
 TRIED_FOR: Final = timedelta(days=1)
 FEWEST_TRIES: Final = 14
-"""This many tries take more than four hours in which this host was awake; it may have slept all day."""
+"""This many tries take more than four hours of uptime; this host may have been asleep all day."""
 MOST_COPIES: Final = 4
 """After this many attempts that may have arrived without an answer, a message is not sent again."""
 _FIRST_PAUSE: Final = timedelta(seconds=5)
@@ -52,7 +52,7 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A notice that waits because its address has had enough messages in an hour, and the end of its wait."""
+    """A notice that waits because its address has reached the hourly limit, and the end of its wait."""
 
     ids: tuple[int, ...]
     until: datetime
@@ -228,7 +228,7 @@ def notice_of(due: Due) -> Notice:
 
 
 def is_readable(due: Due) -> bool:
-    """Return whether a worker can have written its row; a bad row must not end a message that has others."""
+    """Return whether a worker can have written its row; a bad row must not fail a message that has others."""
     try:
         notice_of(due)
     except ValueError:

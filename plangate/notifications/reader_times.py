@@ -71,7 +71,7 @@ def distance(when: datetime, now: datetime) -> str:
 
 
 def _local(when: datetime, zone: str) -> datetime:
-    """Return a time in the zone; in UTC if there is no such zone, or the calendar ends between the two."""
+    """Return a time in the zone; in UTC if there is no such zone, or its time is outside the calendar."""
     try:
         return when.astimezone(ZoneInfo(zone))
     except (OSError, KeyError, ValueError, OverflowError):

@@ -16,10 +16,10 @@ _LOOK_AGAIN: Final = timedelta(seconds=15)
 
 
 class Readers:
-    """Returns the current audience, and keeps it for some seconds.
+    """Returns the current audience, and caches it for `_LOOK_AGAIN`.
 
     Args:
-        operators: the role of those who are notified about troubles.
+        operators: the role whose members are notified of problems.
         inbox: the address of the inbox that people type.
     """
 

@@ -21,7 +21,7 @@ def notifier_of(settings: Settings, database: Database, *, sends: bool = True) -
     Args:
         settings: the settings of this process.
         database: the records.
-        sends: whether it sends; otherwise it only enters the troubles that are reported to it.
+        sends: whether it sends; otherwise it only enters the problems that are reported to it.
 
     Raises:
         SettingsInvalid: a setting of mails cannot be used.
@@ -41,7 +41,7 @@ async def run_alone(settings: Settings) -> None:
     stopping = stop_on_signals()
     try:
         notifier = notifier_of(settings, database)
-        _log.info("Notices are sent from here, or by another process first.", action="notices")
+        _log.info("This process sends notices, or stands by while another one does.", action="notices")
         async with in_background(notifier.keep_notifying()):
             await stopping.wait()
     finally:

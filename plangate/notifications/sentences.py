@@ -35,7 +35,7 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.CHANGED:
             return f"The plan changed, please look again at {run}{soon}: {steps}"
         case NoticeKind.VOIDED:
-            return f"Your approval of {run} no longer counts; nothing to do for you: {steps}"
+            return f"Your approval of {run} no longer counts; no action is needed: {steps}"
         case NoticeKind.RELIEVED:
             return f"{_relieved(facts)}: {steps}"
         case NoticeKind.HELD:

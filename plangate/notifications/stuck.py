@@ -24,20 +24,20 @@ def stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
         return
     unmet = () if _has_enough(run, asks, audience) else audience.unmet(run)
     facts = facts_of(run, audience).model_copy(update={"happened": "; ".join(unmet)})
-    for person in _told_of_it(run, audience) if unmet else _told_before(followed):
+    for person in _recipients(run, audience) if unmet else _notified_before(followed):
         if audience.may_see(run, person):
             kind = NoticeKind.STUCK if unmet else NoticeKind.UNSTUCK
             event = _event(followed, person, facts.happened)
             yield Notice(person=person, kind=kind, event=event, due_at=followed.moved_at, facts=facts)
 
 
-def _told_of_it(run: RunState, audience: Audience) -> Iterable[str]:
+def _recipients(run: RunState, audience: Audience) -> Iterable[str]:
     requester = audience.approver(run.requester)
     names = [*([requester.name] if requester is not None else []), *audience.operators]
     return dict.fromkeys(person for name in names for person in audience.instead(run, name))
 
 
-def _told_before(followed: Followed) -> Iterable[str]:
+def _notified_before(followed: Followed) -> Iterable[str]:
     """Return who was notified that no one can approve the plan, or that no one can resolve the held run."""
     is_hold = followed.run.held is not None
     return dict.fromkeys(

@@ -32,7 +32,7 @@ _ONE_SUBJECT: Final = {
     "approving": _DECIDING | {NoticeKind.VOIDED, NoticeKind.RELIEVED},
     "deciders": frozenset({NoticeKind.STUCK, NoticeKind.UNSTUCK}),
 }
-"""The kinds of notices of which only the last one about a run matters."""
+"""The kinds of notices whose last one about a run replaces earlier ones."""
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
 _SOME_SIGNED: Final = f"{_SIGNED} where it must be signed"
@@ -174,7 +174,7 @@ def _action(notice: Notice) -> str:
     """Return the text of a notice's link."""
     if notice.kind is NoticeKind.AWAY:
         return "Open your page"
-    return "Look and decide" if notice.kind in _DECIDING and notice.asks_reader else "Look at it"
+    return "Review and decide" if notice.kind in _DECIDING and notice.asks_reader else "View details"
 
 
 def _urgency(notice: Notice) -> tuple[int, datetime]:

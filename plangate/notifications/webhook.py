@@ -66,7 +66,7 @@ class WebhookChannel:
         )
 
     def objection(self, address: str) -> str:
-        """Return why an address cannot be used, beginning with a verb; empty if that does not show yet."""
+        """Return why an address cannot be used, beginning with a verb; empty if no reason is known."""
         try:
             target_of(filled_in(address, as_part))
         except (MissingVariable, WebhookInvalid) as error:

@@ -70,7 +70,7 @@ def baseline_of(status: Status) -> PreviousPlan | None:
 
 
 def add_all_changes(page: Page, status: Status, exact: str) -> None:
-    """Add the differences from the previous revision, and from the last one that people know."""
+    """Add the differences from the previous revision, and from the baseline, if it is older."""
     for before in (status.previous, baseline_of(status)):
         if before is not None:
             page.gap()
@@ -118,9 +118,9 @@ def step_change_words(change: StepChange, before: PreviousPlan, after: Plan) -> 
             return label, f"new, {_step_words(after, change.after)}"
         case Kind.MOVED:
             also = " and changed" if values_of(change) else ""
-            return label, f"moved{also}, it was step {change.before}: {change.tool}"
+            return label, f"moved{also}, formerly step {change.before}: {change.tool}"
         case Kind.CHANGED:
-            was = "" if change.before == change.after else f", it was step {change.before}"
+            was = "" if change.before == change.after else f", formerly step {change.before}"
             return label, f"changed{was}: {change.tool}"
         case _:
             assert_never(change.kind)

@@ -87,7 +87,7 @@ def own_first(tools: Sequence[ListedTool]) -> list[ListedTool]:
 
 
 def tools_page(tools: Sequence[ListedTool]) -> Page:
-    """Return each tool with where it comes from, what it can do, what it lacks, and its arguments."""
+    """Return each tool with its origin, its abilities, its missing settings, and its arguments."""
     page = Page()
     for number, tool in enumerate(tools):
         declaration = tool.declaration

@@ -1,4 +1,4 @@
-"""The API for tool authors: `tool` makes a function a tool; or write a class that has the protocol.
+"""The API for tool authors: `tool` makes a function a tool; or write a class that implements the protocol.
 
 docs/howto-add-a-tool.md has a complete example. May import settings, files and the domain.
 """

@@ -66,7 +66,7 @@ class Repeatable:
     """
 
     within: timedelta | None = None
-    later: NotFound | Unknown = Unknown("The other side no longer knows the idempotency key.")
+    later: NotFound | Unknown = Unknown("The other side no longer remembers the idempotency key.")
 
 
 EffectStatus = Happened | DidNotHappen | NotFound | Repeatable | Unknown
@@ -190,7 +190,7 @@ class ActsOnObservation(Protocol):
 
 @runtime_checkable
 class Configured(Protocol):
-    """A tool that requires some setting."""
+    """A tool that requires a setting."""
 
     def lacks(self) -> str | None:
         """Return the missing setting or library in words, or None.

@@ -21,7 +21,7 @@ class ToolCrashed(Exception):
 
 
 class Calls:
-    """The calls of one tool, each under its idempotency key; calls without an effect have none."""
+    """The calls of one tool, each under its idempotency key; calls without an effect have no key."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -79,7 +79,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     app = FastAPI(
         title="Plangate",
         version=__version__,
-        summary="Plans that wait for people, and the decisions on them.",
+        summary="Plans that wait for approval, and the decisions on them.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",

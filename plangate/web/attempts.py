@@ -1,4 +1,4 @@
-"""Count failed attempts to sign in, and make addresses and names with too many wait."""
+"""Count failed attempts to sign in, and delay the next one after too many from an address or for a name."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -1,6 +1,6 @@
 """Run the inbox as a process beside a worker; it ends with the worker, even after kill -9.
 
-Several workers on one machine share one inbox: each checks from time to time whether its address is free, and
+Several workers on one machine share one inbox: each checks every 5 seconds whether its address is free, and
 starts the inbox when the worker that had it ends.
 """
 
@@ -15,7 +15,7 @@ import structlog
 from plangate.settings import PROJECT, Settings
 
 _END_SECONDS = 6.0
-_LOOK_AGAIN = 5.0  # seconds between two tries of the address
+_LOOK_AGAIN = 5.0  # seconds between two checks of the address
 _log = structlog.get_logger(__name__)
 
 

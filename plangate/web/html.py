@@ -79,7 +79,7 @@ def _environment(words: Language) -> Environment:
         iso=_iso,
         utc=utc,
         on_a_page=partial(on_a_page, words),
-        told=partial(told, words),
+        localized=partial(localized, words),
         long_keys=long_keys,
     )
     made.globals |= {
@@ -114,7 +114,7 @@ def _wraps(text: str) -> Markup:
     return Markup(_LONG_WORD.sub(lambda word: _MARK.sub(r"\1<wbr>", word[0]), str(escape(shown))))  # noqa: S704
 
 
-def told(words: Language, text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates
+def localized(words: Language, text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates
     """Return a sentence of Plangate's own code, with its times in the zone of the reader.
 
     ``is_short`` keeps 12 digits of each key; `long_keys` has the whole keys.

@@ -220,7 +220,7 @@ class Login:
         return json.loads(row.data), row.next_page
 
     async def _discovered(self, now: datetime) -> StarletteOAuth2App:
-        """Return the client, with the provider's metadata, which is refreshed after a while.
+        """Return the client, with the provider's metadata, which is refreshed every hour.
 
         Raises:
             LoginRefused: the metadata is not that of the provider in the settings.
@@ -260,10 +260,10 @@ class Login:
         """Return the claims; ask the provider for them if the token lacks the one that is needed."""
         if self.provider.claim in claims or "userinfo_endpoint" not in client.server_metadata:
             return claims
-        told = dict(await client.userinfo(token=token))
-        if told.get("sub") != claims["sub"]:
+        userinfo = dict(await client.userinfo(token=token))
+        if userinfo.get("sub") != claims["sub"]:
             raise self._refused("login.not_proven", "its user info is of another person")
-        return {**told, **claims}
+        return {**userinfo, **claims}
 
     def _denied(self, error: str) -> LoginRefused:
         words = "login.denied" if error == "access_denied" else "login.not_proven"

@@ -13,7 +13,7 @@ from plangate.domain.status import Status, StepStatus
 
 
 def may_decide_now(status: Status, identified: Identified, now: datetime) -> bool:
-    """Return whether this person's approval or resolution would help this run on now.
+    """Return whether this person's approval or resolution would advance this run now.
 
     It reads these parts of the status: the state, the requirement, the missing approvals, the roles that may
     give them later, the requester, the authors and the approvers.

@@ -1,4 +1,4 @@
-"""Keep the plans that a session has opened to the end of every fold, and the files that pages do not show.
+"""Record which plans a session has opened to the end of every fold, and which files it has opened.
 
 Only such plans may be approved together. A plan with a PDF, or a file that no page shows, may be approved
 once that file was opened on its own or downloaded. This does not prove that the person read it.
@@ -34,7 +34,7 @@ _files = Table(
 
 
 class Opened:
-    """Keeps them in the web server's database for as long as a session may last."""
+    """Keeps these records in the web server's database for as long as a session may last."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

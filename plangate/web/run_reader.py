@@ -44,7 +44,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
         beside = replace(beside, may_draft=await web.gate.may_draft(status))
-    if _may_know_who_was_not_told(web, visitor, status):
+    if _may_see_undelivered(web, visitor, status):
         found = await asyncio.to_thread(not_told_about, web.gate.database, workflow_id)
         beside = replace(beside, not_told=tuple(map(str, found)))
     return view_of(status, visitor.identified, beside)
@@ -59,7 +59,7 @@ async def note_shown(web: Web, visitor: Visitor, view: RunView) -> None:
         )
 
 
-def _may_know_who_was_not_told(web: Web, visitor: Visitor, status: Status) -> bool:
+def _may_see_undelivered(web: Web, visitor: Visitor, status: Status) -> bool:
     """Return whether the page shows undelivered notices: only to the requester and to operators."""
     viewer = visitor.identified.approver
     is_operator = viewer is not None and web.operators in viewer.roles()

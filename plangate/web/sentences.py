@@ -1,4 +1,4 @@
-"""Translate the sentences of Plangate's code that a page shows: reasons, troubles and refusals.
+"""Translate the sentences of Plangate's code that a page shows: reasons, problems and refusals.
 
 Such a sentence comes as English text, from a worker, the records or the client. A language file has its
 pattern under ``[said]``, with ``{}`` for each value, and the translation, with ``{0}``, ``{1}`` for the

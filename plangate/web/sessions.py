@@ -1,7 +1,7 @@
 """Keep the sessions of people who signed in, in the web server's own database.
 
 A session is named by a random token in a cookie. The database stores only the token's SHA-256, so a copy of
-it lets no one in.
+it lets no one sign in.
 """
 
 import secrets

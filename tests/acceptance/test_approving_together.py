@@ -72,7 +72,7 @@ async def test_one_touch_approves_the_plans_that_were_read_each_on_its_own_trail
     await axe_finds_nothing(page)
     await page.get_by_role("button", name="Approve").click()  # the fingerprint follows, once
 
-    await expect(page.get_by_role("heading", name="What happened to your approvals")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Results of your approvals")).to_be_visible()
     await expect(page.get_by_text("Accepted")).to_have_count(3)
     await axe_finds_nothing(page)
     for one in runs:

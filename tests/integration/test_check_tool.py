@@ -106,7 +106,7 @@ def test_a_tool_that_keeps_its_promises_passes(examination: Examination, tool: s
 @pytest.mark.parametrize(
     ("tool", "check", "seen"),
     [
-        ("LooksAndActs", "settlement", "asking for it had an effect"),
+        ("LooksAndActs", "settlement", "the look-up had an effect"),
         ("SaysYesInTheEnd", "settlement", "must return Settled, Reversed or None, not {'value': True}"),
         ("LooksForEver", "settlement", "settles_within must be a timedelta of at most 400 days"),
         ("Forgets", "call killed during", "find_out reported that it did not happen, and it did"),
@@ -115,7 +115,7 @@ def test_a_tool_that_keeps_its_promises_passes(examination: Examination, tool: s
         ("HashesKeys", "call: one key, one effect", "it had a second effect"),
         ("Repeats", "call: one key, one effect", "it had a second effect"),
         ("NewKeys", "call: one key, one effect", "it had a second effect"),
-        ("OneForAll", "call: two keys, two effects", "it had no effect of its own"),
+        ("OneForAll", "call: two keys, two effects", "it had no separate effect"),
         ("Guesses", "call killed before", "'it did not happen', and its retry safety is UNKNOWABLE"),
         ("GivesNoReason", "call killed before", "without a reason that says where to look"),
         ("GivesUp", "call killed before", "'unknown', and its retry safety is LOOK_UP"),

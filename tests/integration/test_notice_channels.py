@@ -178,7 +178,7 @@ async def test_a_service_that_is_not_there_is_tried_again_later(channels, monkey
         ("slack://${SLACK_HOOK}/a/b", Delivery.REFUSED, "names 2 recipients; write one address for each"),
         ("ntfy://127.0.0.1/a/b", Delivery.REFUSED, "names 2 recipients"),
         ("slack://${SLACK_BOT}/a?verify=no", Delivery.REFUSED, "turns certificate checks off"),
-        ("slak://${SLACK_HOOK}/", Delivery.REFUSED, "not a URL of a service that Apprise knows"),
+        ("slak://${SLACK_HOOK}/", Delivery.REFUSED, "not a URL of a service that Apprise supports"),
         ("slack://${HOOK}/", Delivery.REFUSED, "its secret is malformed"),
         ("json://127.0.0.1/?channel=a", Delivery.REFUSED, "neither a header (+Name=value)"),
         ("json://127.0.0.1/?+X=a%0D%0AY: b", Delivery.REFUSED, "json://"),

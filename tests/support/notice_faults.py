@@ -94,7 +94,7 @@ SERVICE_FAULTS: Final[Mapping[str, ServiceFault]] = {
     "bad request": _says(400, Meant(_REFUSED, "(400)")),
     "unauthorized": _says(401, Meant(_REFUSED, "does not accept the token")),
     "forbidden": _says(403, Meant(_REFUSED, "does not allow")),
-    "not found": _says(404, Meant(_REFUSED, "no longer knows this address")),
+    "not found": _says(404, Meant(_REFUSED, "no longer has this address")),
     "gone": _says(410, Meant(_REFUSED, "has revoked")),
     "too long": _says(413, Meant(_REFUSED, "too long")),
     "time-out": _says(408, Meant(_LATER, "(408)")),

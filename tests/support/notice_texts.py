@@ -45,9 +45,9 @@ LINKS: Final = (
     "https://evil.example/approve", "HTTPS://EVIL.EXAMPLE", "evil.example", "www.evil.example", "eve@evil.example",
     "mailto:eve@evil.example", "javascript:alert(1)", "data:text/html,x", "tel:+15551234567", "//evil.example",
     "http://localhost:8088/x", "http://[::1]/", "http:/\\evil.example", "ftp://evil.example", "evil.example/approve?x=1",
-    "[Look and decide](https://evil.example)", "<https://evil.example|Look and decide>", "](https://evil.example)",
+    "[Review and decide](https://evil.example)", "<https://evil.example|Review and decide>", "](https://evil.example)",
     "https\uff1a//evil.example", "evil\u3002example", "evil\uff0eexample", "Decide by: never", "\nDecide by: never",
-    "x\n\nLook and decide:\nhttps://evil.example", "slack://x", "file:///etc/passwd", "smb://evil.example/x",
+    "x\n\nReview and decide:\nhttps://evil.example", "slack://x", "file:///etc/passwd", "smb://evil.example/x",
 )  # fmt: skip
 CHAT_MARKUP: Final = (
     "*bold*", "_italic_", "__under__", "~struck~", "`code`", "```fence```", ">quote", ">>> quote", "||spoiler||", "**b**",
@@ -55,8 +55,8 @@ CHAT_MARKUP: Final = (
     ":fire:", ":white_check_mark: approved", "${SLACK_HOOK}", "{{app_title}}", "%0A", "\\n", "<b>", "</b>", "<pre>", "&amp;",
 )  # fmt: skip
 _LABELS: Final = re.compile(
-    r"(?:- )?(?:What happened|Note|What is missing|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Runs no earlier than|You may approve it from|If no one does|Steps|Done|Not known|Not done|Skipped|Undone|Look and decide|Look at it|Open your page"
-    r"|Open the inbox):|(?:- )?• |\[(?:Look and decide|Look at it|Open your page|Open the inbox)\]\("
+    r"(?:- )?(?:What happened|Note|What is missing|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Runs no earlier than|You may approve it from|If no one does|Steps|Done|Not known|Not done|Skipped|Undone|Review and decide|View details|Open your page"
+    r"|Open the inbox):|(?:- )?• |\[(?:Review and decide|View details|Open your page|Open the inbox)\]\("
 )
 _INTERPRETED: Final = {
     "address": re.compile(r"(?i)[a-z][a-z0-9+.-]{1,20}:/?/?[^\s]*?[\w.-]+(?=/|\b)(?<!\bby:)|www\.\w"),

@@ -13,7 +13,7 @@ from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
 from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import Asked
-from plangate.web.html import long_keys, told
+from plangate.web.html import localized, long_keys
 from plangate.web.language import languages
 from plangate.web.proving import Way
 from plangate.web.run_view import RunView, view_of
@@ -88,16 +88,16 @@ def test_the_key_of_a_reason_stands_whole_under_proof_alone() -> None:
 
 
 def test_times_of_a_sentence_are_elements_that_a_script_shows_in_the_readers_zone() -> None:
-    shown = read_html(told(ENGLISH, f"<b> {WHY}"))
+    shown = read_html(localized(ENGLISH, f"<b> {WHY}"))
     first, last = shown.all("time")
     assert [one.attributes["datetime"] for one in (first, last)] == [
         "2026-11-26T22:54:03Z",
         "2026-11-26T22:54:04Z",
     ]
     assert shown.text == f"<b> {WHY}"
-    (one,) = read_html(told(ENGLISH, "It runs at Fri 2026-11-27 23:08 UTC at the earliest")).all("time")
+    (one,) = read_html(localized(ENGLISH, "It runs at Fri 2026-11-27 23:08 UTC at the earliest")).all("time")
     assert (one.text, one.attributes["datetime"]) == ("Fri 2026-11-27 23:08 UTC", "2026-11-27T23:08:00Z")
-    assert read_html(told(ENGLISH, "2026-02-30 10:00 UTC")).all("time") == []
+    assert read_html(localized(ENGLISH, "2026-02-30 10:00 UTC")).all("time") == []
     assert long_keys(WHY) == [KEY]
 
 
@@ -105,13 +105,13 @@ def test_times_of_a_german_sentence_are_such_elements_too() -> None:
     german = languages()["de"]
     why = german.said("If it happened, it was between 2026-03-26 22:54:03 and 22:54:04 UTC.")
     assert why == "Ist es geschehen, dann zwischen 26. März 2026 22:54:03 und 22:54:04 UTC."
-    shown = read_html(told(german, why))
+    shown = read_html(localized(german, why))
     assert shown.text == why
     assert [one.attributes["datetime"] for one in shown.all("time")] == [
         "2026-03-26T22:54:03Z",
         "2026-03-26T22:54:04Z",
     ]
-    (one,) = read_html(told(german, "Frühestens Fr., 27. Nov. 2026 23:08 UTC")).all("time")
+    (one,) = read_html(localized(german, "Frühestens Fr., 27. Nov. 2026 23:08 UTC")).all("time")
     assert (one.text, one.attributes["datetime"]) == ("Fr., 27. Nov. 2026 23:08 UTC", "2026-11-27T23:08:00Z")
 
 

@@ -190,7 +190,7 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
         f"Step 1: refund with the same payment is step 2 of refund-4711, executed, {at}. "
         "It was done there, or may have been."
     )
-    assert second == "Step 2: the same note is elsewhere, too:"
+    assert second == "Step 2: the same note also occurs:"
     assert refused == f"as step 1 of a run that is not named here, rejected, {at}."
     assert page.one("section", class_="marks").all("a")[0].attributes["href"] == "/runs/refund-4711"
     then = "When this plan was drafted, that run was in the state: waits for a decision."

@@ -293,14 +293,14 @@ def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
     start = page.index("**Changed since revision 1, plan `")
     assert page[start : page.index("**Step 1 of 4")].strip().split("\n")[1:] == [
         '`summary`: `"Refund Ana"` → `"Refund Ana, and tell her"`',
-        "**step 1:** `changed, it was step 2: refund`",
+        "**step 1:** `changed, formerly step 2: refund`",
         '`amount`: `"4250"` → `"42.50"`',
-        "**step 2:** `moved, it was step 5: create_ticket`",
+        "**step 2:** `moved, formerly step 5: create_ticket`",
         "**step 3:** `changed: send_email`",
         "`body`, struck: `we refund 4250 EUR.`",
         "`body`, new: `we refund 42.50 EUR.`",
         '**struck:** `step 4 of revision 1, note: Note 1 line: "x"`',
-        "**step 4:** `moved, it was step 1: note`",
+        "**step 4:** `moved, formerly step 1: note`",
     ]
 
 

@@ -44,7 +44,7 @@ def test_the_first_notice_reads_as_a_sentence_of_what_to_do():
         "Your approval is needed for refund-4711: 3 steps (refund_payment, create_ticket, send_email).\n\n"
         "Asked by: rita\n"
         "Decide by: Thursday, 26 November 2026, 14:00 CET (in 4 hours)\n\n"
-        "Look and decide:\n"
+        "Review and decide:\n"
         "https://gate.example.org/runs/refund-4711\n\n"
         "You decide on the page, after you sign in. Without a decision nothing is approved.\n"
     )
@@ -70,7 +70,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
             f"Escalated to you: your approval is needed for refund-4711, by 14:00: {STEPS}",
         ),
         (NoticeKind.CHANGED, f"The plan changed, please look again at refund-4711, by 14:00: {STEPS}"),
-        (NoticeKind.VOIDED, f"Your approval of refund-4711 no longer counts; nothing to do for you: {STEPS}"),
+        (NoticeKind.VOIDED, f"Your approval of refund-4711 no longer counts; no action is needed: {STEPS}"),
         (NoticeKind.RELIEVED, f"Nothing more to do for refund-4711: {STEPS}"),
         (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00: {STEPS}"),
         (NoticeKind.OUTCOME, f"Your request refund-4711 has ended: 2 done of {STEPS}"),
@@ -163,7 +163,7 @@ def test_no_message_says_that_the_approval_of_a_reader_is_needed_who_cannot_give
     message = written(to_dana(notice(kind, **facts)), NOW, INBOX)
     assert message.subject == subject + STEPS
     for text in (message.text, message.html, message.markdown):
-        assert "Look and decide" not in text
+        assert "Review and decide" not in text
         assert "You decide" not in text
         assert "Your approval" not in text
     digest = written(to_dana(of_run("a"), of_run("b", kind, **facts)), NOW, INBOX)
@@ -428,7 +428,7 @@ def test_the_end_of_the_calendar_is_no_reason_to_fail(deadline):
 )
 def test_what_is_no_address_of_a_page_is_no_link(link):
     message = written(to_dana(notice(link=link)), NOW, INBOX)
-    assert "Look and decide" not in message.text
+    assert "Review and decide" not in message.text
     assert "<a " not in message.html
 
 

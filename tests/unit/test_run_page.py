@@ -387,15 +387,15 @@ def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
     assert text[start : text.index("\n\n  Step 1 of 4")].split("\n")[1:] == [
         '    summary      from "Refund Ana"',
         '                 to   "Refund Ana, and tell her"',
-        "    step 1       changed, it was step 2: refund",
+        "    step 1       changed, formerly step 2: refund",
         '      amount       from "4250" to "42.50"',
-        "    step 2       moved, it was step 5: create_ticket",
+        "    step 2       moved, formerly step 5: create_ticket",
         "    step 3       changed: send_email",
         "      body, 2 lines struck (-) or new (+)",
         "        - │ we refund 4250 EUR.",
         "        + │ we refund 42.50 EUR.",
         '    struck       step 4 of revision 1, note: Note 1 line: "x"',
-        "    step 4       moved, it was step 1: note",
+        "    step 4       moved, formerly step 1: note",
     ]
 
 

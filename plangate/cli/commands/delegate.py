@@ -31,7 +31,7 @@ def delegate(
             "--until",
             metavar="TIME",
             show_default=False,
-            help="When the loan ends: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 days.",
+            help="The end: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 days.",
         ),
     ] = None,
     by: OwnName = None,

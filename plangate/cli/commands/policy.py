@@ -115,9 +115,7 @@ def _show_without_policy(here: console.Console) -> int:
     else:
         shown = page.Page()
         shown.sentence(f"No policy is set here (PLANGATE_POLICY): every plan needs {domain.ONE_APPROVAL}.")
-        shown.note(
-            "A worker uses the file in its own PLANGATE_POLICY, which may be set.", "", 0
-        )
+        shown.note("A worker uses the file in its own PLANGATE_POLICY, which may be set.", "", 0)
         here.screen.show(shown)
     return Exit.DONE
 

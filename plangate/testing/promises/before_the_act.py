@@ -46,7 +46,7 @@ def _undoable(tool: Loaded) -> Check:
 def _preview(first: ToolProcess, second: ToolProcess) -> Check:
     name = "preview"
     if not first.loaded.previews:
-        return not_checked(name, "it has none; approvers see its name and arguments")
+        return not_checked(name, "it has no preview; approvers see its name and arguments")
     before = first.count()
     seen = _observed(first) if first.loaded.observes else None
     request = Request(do=Do.PREVIEW, seen=(seen, None))

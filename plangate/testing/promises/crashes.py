@@ -134,7 +134,7 @@ class Crashes:
         before = effect.count()
         ended = effect.begin()
         change = _difference(before, effect.count())
-        problem = f"it had no effect of its own ({_outcome(ended)})" if change != once.change else None
+        problem = f"it had no separate effect ({_outcome(ended)})" if change != once.change else None
         return judged(name, problem, "counted again")
 
     def _same_key(self, effect: Effect, once: Once) -> Check:

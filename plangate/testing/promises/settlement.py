@@ -31,7 +31,7 @@ def _settlement(first: ToolProcess, second: ToolProcess, done: Done) -> Check:
     asked = [one.call(request) for one in (first, second)]
     problem = next(filter(None, map(_wrong_answer, asked)), None)
     if problem is None and first.count() != before:
-        problem = "asking for it had an effect"
+        problem = "the look-up had an effect"
     return judged(_NAME, problem, f"find_settlement returned {_said(asked[-1])}")
 
 

@@ -58,7 +58,7 @@ roles = ["auditor"]
 """The rule to add to a policy that names no auditors."""
 _DECIDED_WITHIN: Final = timedelta(days=30)
 _PAUSE: Final = 0.3  # seconds between two reads of the progress
-_SEALED_SOON: Final = 2.5  # an export waits for its closing checkpoint for this many sealing intervals
+_SEALED_SOON: Final = 2.5  # an export waits for its closing checkpoint, at most this many sealing intervals
 
 router = APIRouter()
 
@@ -253,7 +253,7 @@ async def _has_hidden(web: Web, visitor: Visitor, ids: tuple[str, ...]) -> bool:
 
 
 async def _wait_for_seal(web: Web, since: datetime, until: datetime) -> None:
-    """Wait for the checkpoint that closes a period; the look that was just recorded leads to one soon."""
+    """Wait for the checkpoint that closes a period, which seals the look that was just recorded."""
     ends = elapsed() + _SEALED_SOON * web.audits.seal_seconds
     is_closed = False
     while not is_closed and elapsed() < ends:

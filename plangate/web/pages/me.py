@@ -97,7 +97,7 @@ async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
 
 @router.post("/me/away")
 async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the person's order that they are away, and show their page with it."""
+    """Send the person's order to begin an absence, and show their page with it."""
     until = moment_in(text_of(form, "until_utc")) or moment_in(text_of(form, "until"))
     if until is None:
         return await own_page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
@@ -116,7 +116,7 @@ async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDe
 
 @router.post("/me/back")
 async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the person's order that they are back."""
+    """Send the person's order to end their absence."""
     del form
     order = DelegationOrder(action=DelegationAction.BACK, by=visitor.name)
     return await _ordered(request, web, visitor, order)
