@@ -238,7 +238,7 @@ class Settings(BaseSettings):
         default=20,
         ge=1,
         le=10_000,
-        description="how many messages a person gets in an hour at most; the rest come as one",
+        description="the most messages that a person gets per hour; the rest are sent as one",
     )
     operators: str = Field(
         default="operator",

@@ -49,7 +49,7 @@ async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Sile
 
 
 def absence(look: Status | Silence) -> str | None:
-    """Return the sentence that says that no worker runs, or None if one does."""
+    """Return the warning that no worker runs, or None if one does."""
     if isinstance(look, Silence):
         return look.reason
     if look.source == "workflow" or is_over(look):
@@ -122,7 +122,8 @@ def _stands(step: StepStatus) -> str:
 def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
     """Yield a line for everything that is new in ``after``, with its time if known.
 
-    Decisions carry their own time. Other changes found by the first poll have none: they happened before.
+    Decisions carry their own time. Other changes found by the first poll have no time, because they happened
+    earlier.
     """
     seen = None if before is None else now()
     known = before.decisions if before else ()

@@ -86,7 +86,7 @@ class KeyChain:
         return self.settings.private_keys / (_stem_of(identity(name)) + _SUFFIX)
 
     def key_of(self, name: str) -> Ed25519PrivateKey | None:
-        """Return the key of that name, if there is one; a passphrase is asked for.
+        """Return the key of that name, or None; ask for its passphrase.
 
         Raises:
             SettingsInvalid: the key cannot be used.

@@ -49,7 +49,9 @@ async def _send(here: Console, action: KeyAction, name: str, key: str, by: str) 
     async with here.connected() as session:
         audience = (await session.client.what_stands()).audience
         if audience is None:
-            raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
+            raise NotAnswered(
+                "No worker is running to identify this installation, so nothing is signed; start one."
+            )
         try:
             claims = enrolment_claims(
                 action, name, key, by=by, audience=audience, at=now(), token_id=secrets.token_urlsafe(16)

@@ -60,7 +60,7 @@ class Origin:
             page.note("The workers have not read this content yet.", "bold yellow")
             page.note(
                 "They read the file at the next decision or step, once it has been unchanged for "
-                f"{SETTLE_SECONDS:g} seconds, if it is the one that {_VARIABLES[self.what]} names there."
+                f"{SETTLE_SECONDS:g} seconds, if {_VARIABLES[self.what]} names it there."
             )
             page.note(f"Since {moment(workers.since)} they have used {other}. See it:")
         else:

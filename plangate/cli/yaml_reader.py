@@ -111,7 +111,7 @@ def _comment(event: Any, text: str, *, is_text: bool) -> str:
         return ""
     return (
         f"the value ends before {cut(comment[1], _SHOWN_COMMENT)!r}, which YAML reads as a comment; put the "
-        "whole value in quotes, or the comment on a line of its own"
+        "whole value in quotes, or the comment on its own line"
     )
 
 

@@ -108,6 +108,4 @@ def checked_id(workflow_id: str) -> str:
 
 def in_use(workflow_id: str) -> IdInUse:
     """Return the error for an id that already names a run."""
-    return IdInUse(
-        f"The id {one_line(workflow_id)} is taken; look at it with `status`, or choose another --id."
-    )
+    return IdInUse(f"The id {one_line(workflow_id)} is taken; see it with `status`, or choose another --id.")

@@ -1,4 +1,4 @@
-"""Define which part of a mail a server refused for good; no retry of the same mail can succeed."""
+"""Define which part of a mail a server refused permanently; no retry of the same mail can succeed."""
 
 from plangate.domain.errors import ToolRefused
 

@@ -197,7 +197,7 @@ class SmtpServer:
         )
 
     async def send(self, letter: Letter, content: bytes) -> Accepted:
-        """Send a letter, composed as ``content``, to all recipients whom the server does not refuse for good.
+        """Send a letter, composed as ``content``, to all recipients but those refused permanently.
 
         Raises:
             ToolUnavailable: nothing was sent, and a retry may succeed.

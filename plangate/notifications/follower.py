@@ -1,7 +1,7 @@
 """Follow the trails: enter the notices that runs need, and cancel those that they no longer need.
 
-A run is read when its trail has changed (`plangate.records.moved`). When rights have changed, all open runs are
-read again, in batches. The cursor moves in the transaction that enters the notices.
+A run is read when its trail has changed (`plangate.records.moved`). When rights have changed, all open runs
+are read again, in batches. The cursor moves in the transaction that enters the notices.
 """
 
 from collections.abc import Mapping, Sequence

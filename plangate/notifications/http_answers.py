@@ -1,6 +1,6 @@
 """Classify the answer of a chat service or a webhook by its HTTP status.
 
-A service that no longer has the address, or does not let Plangate write to it, refuses for good: a retry
+A service that no longer has the address, or does not let Plangate write to it, refuses permanently: a retry
 would change nothing. An overloaded or broken service may accept the message later.
 """
 

@@ -215,7 +215,7 @@ class Ledger:
         """Hand a message out again later, because it was not sent."""
         with self._lock:
             self._under_way -= {part.id for part in message.parts}
-        self._renewed = None  # the next call looks at it
+        self._renewed = None  # the next call renews the turn
 
     def leave(self) -> None:
         """Let another process take the turn immediately."""

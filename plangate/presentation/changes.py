@@ -80,7 +80,7 @@ def add_all_changes(page: Page, status: Status, exact: str) -> None:
 def add_changes(
     page: Page, before: PreviousPlan | None, plan: Plan | None, exact: str, indent: int = 2
 ) -> None:
-    """Add the difference from the previous revision, if there is one."""
+    """Add the difference from the previous revision, if any."""
     if before is None or plan is None:
         return
     page.note(since_words(before), "bold yellow", indent)

@@ -39,7 +39,7 @@ class TemporalAccess:
         ui_url: the Web UI's address, if known.
         is_open: whether the Temporal server answers.
         program: the ``temporal`` command, as it can be typed here.
-        inbox_url: the inbox's address; None if there is none.
+        inbox_url: the inbox's address; None without an inbox.
     """
 
     cli_flags: tuple[str, ...] = ()

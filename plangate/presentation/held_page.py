@@ -67,7 +67,7 @@ def add_hold_times(page: Page, status: Status, now: datetime) -> None:
 
 
 def add_what_happened(page: Page, status: Status) -> None:
-    """Add a line for each step: what is done, not done, in doubt, skipped, or taken back."""
+    """Add a line for each step: done, not done, in doubt, skipped, or taken back."""
     page.gap()
     page.note("What happened, and what did not", "bold")
     for step in status.steps:
@@ -78,7 +78,7 @@ def add_what_happened(page: Page, status: Status) -> None:
 
 
 def is_partly_done(status: Status) -> bool:
-    """Return whether people need a list of what is done and what is not: the steps ended differently."""
+    """Return whether the page needs a list of done and not done steps, because they ended differently."""
     if status.state in (Phase.HELD, Phase.UNDOING):
         return True
     states = {step.state for step in status.steps}

@@ -106,7 +106,7 @@ def details_page(
     Args:
         state: the state of the run.
         unrecorded: the data that cannot be recorded now.
-        at_work_since: when the current draft or step began, if there is one.
+        at_work_since: when the current draft or step began, if any.
     """
     status = status_of(state, source="workflow")
     parts = [_heading(state, status), *([_what_waits(unrecorded)] if unrecorded else [])]
@@ -209,7 +209,7 @@ def _times(state: RunState) -> str:
 
 
 def _may_not(status: Status) -> str:
-    """Name the people who may not approve, if the requester is not the only one."""
+    """Name the people who may not approve, if there are others besides the requester."""
     return f" May not: {plain(barred_words(status))}." if status.authors else ""
 
 

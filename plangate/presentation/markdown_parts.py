@@ -111,7 +111,7 @@ def hold_part(status: Status) -> str:
 
 
 def happened_part(status: Status) -> str:
-    """Return a line for each step: what is done, not done, in doubt, skipped, or taken back."""
+    """Return a line for each step: done, not done, in doubt, skipped, or taken back."""
     lines = []
     for step in status.steps:
         sign, word = outcome_of(status, step)

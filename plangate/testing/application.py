@@ -50,7 +50,7 @@ def load_application(folder: Path | None = None) -> BuildWorker:
         folder: the folder of its worker.py; by default the checkout that this package is in.
 
     Raises:
-        OperatorError: it is not there, or cannot be imported; the message says what to do.
+        OperatorError: it does not exist, or cannot be imported; the message says what to do.
     """
     place = (folder or PROJECT).resolve()
     if not (place / _ROOT).is_file():

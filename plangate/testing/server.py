@@ -40,7 +40,7 @@ async def start_temporal() -> WorkflowEnvironment:
             "history.transferProcessorMaxPollRPS=1000",
             "--dynamic-config-value",
             "system.forceSearchAttributesCacheRefreshOnRead=false",
-            # Each test has task queues of its own, and the server reports the figures of each every second.
+            # Each test has its own task queues, and the server reports metrics of each every second.
             "--dynamic-config-value",
             "metrics.breakdownByTaskQueue=false",
             *(word for key in KEYS for word in ("--search-attribute", f"{key.name}=Keyword")),

@@ -22,7 +22,7 @@ def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
         settings: returns the settings for ``from_settings``.
 
     Raises:
-        OperatorError: it is none of these.
+        OperatorError: it is not a tool, such a class, or a function.
         SettingsInvalid: a setting of the tool cannot be used.
     """
     if callable(found) and not isinstance(found, type) and not hasattr(found, "declaration"):

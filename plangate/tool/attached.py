@@ -70,7 +70,7 @@ def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[
 
 
 def returned_by(function: Callable[..., Any]) -> Any:
-    """Return a function's return annotation; None if it has none."""
+    """Return a function's return annotation, or None."""
     return get_type_hints(plain_function(function)).get("return")
 
 

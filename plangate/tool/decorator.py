@@ -194,7 +194,7 @@ class ToolFunction(Generic[P, R]):
                 function,
                 self._name,
                 f"its {kind} asks for the receipt, which has no details; let the tool return a pydantic "
-                "model, with its return annotation, of what it needs.",
+                "model, and name it in the return annotation.",
             )
         wanted = model_of(asked["receipt"])
         if wanted is not None and wanted is not self._receipt:

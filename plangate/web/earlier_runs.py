@@ -62,7 +62,7 @@ def tools_seen(index: RunIndex, visitor: Visitor) -> frozenset[str]:
 
 
 def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Status | None:
-    """Return the newest similar executed run that this visitor may see, if there is one.
+    """Return the newest similar executed run that this visitor may see, if any.
 
     It has the same tools in the same order, and was requested by the same person, or reached the same
     recipients and hosts: other comparisons say little.

@@ -100,7 +100,7 @@ def _unmet(status: Status, new: ProposedPlan, by: str, people: People | None) ->
 
 
 def changes_view(before: PreviousPlan, after: Plan) -> ChangesView:
-    """Return the difference between a plan and the one that replaced it."""
+    """Return the difference between a plan and its replacement."""
     return _view(changes_between(before.plan, after), before, after)
 
 

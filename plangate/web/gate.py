@@ -153,7 +153,7 @@ class Gate:
         client = await self.client()
         answer = await client.record_look(look)
         if answer.recorded is False:
-            raise NotAnswered(f"It could not be recorded that you look at this: {answer.reason}.")
+            raise NotAnswered(f"Your look could not be recorded: {answer.reason}.")
 
     async def sight(self, identified: Identified) -> Sight:
         """Return the rights of a person to see runs.
@@ -192,7 +192,7 @@ class Gate:
         return True
 
     async def people(self, now: datetime) -> People | None:
-        """Return the list of people that a worker recorded last; None if there is none.
+        """Return the list of people that a worker recorded last, or None.
 
         Raises:
             RecordsUnavailable: the database does not answer.

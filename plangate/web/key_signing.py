@@ -40,7 +40,9 @@ def named(audience: Audience | None) -> Audience:
         NotAnswered: it names none.
     """
     if audience is None:
-        raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
+        raise NotAnswered(
+            "No worker is running to identify this installation, so nothing is signed; start one."
+        )
     return audience
 
 

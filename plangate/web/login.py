@@ -102,7 +102,7 @@ class FinishedLogin:
 
 
 def provider_of(settings: Settings) -> Provider | None:
-    """Return the provider in the settings; None if there is none.
+    """Return the provider in the settings, or None.
 
     Raises:
         SettingsInvalid: the settings are incomplete.
@@ -194,7 +194,7 @@ class Login:
         return FinishedLogin(known, next_page)
 
     async def way_out(self, now: datetime) -> str | None:
-        """Return the address at which a person can end their session at the provider, if there is one."""
+        """Return the address at which a person can end their session at the provider, if any."""
         try:
             client = await self._discovered(now)
             if "end_session_endpoint" not in client.server_metadata:
@@ -257,7 +257,7 @@ class Login:
     async def _with_claim(
         self, client: StarletteOAuth2App, token: dict[str, Any], claims: dict[str, Any]
     ) -> Mapping[str, Any]:
-        """Return the claims; ask the provider for them if the token lacks the one that is needed."""
+        """Return the claims; ask the provider for them if the token lacks the required claim."""
         if self.provider.claim in claims or "userinfo_endpoint" not in client.server_metadata:
             return claims
         userinfo = dict(await client.userinfo(token=token))

@@ -197,7 +197,7 @@ def _counts(index: RunIndex, visitor: Visitor) -> dict[str, str]:
 
 
 def _page(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> list[Line]:
-    """Return the lines of a page, and one more if there is one."""
+    """Return the lines of a page, and one more, if any."""
     skipped = (search.page - 1) * PAGE
     rows = islice(_rows(index, visitor, which, search), skipped, skipped + PAGE + 1)
     return [_line(row) for row in rows]

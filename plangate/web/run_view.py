@@ -47,7 +47,7 @@ class Beside:
         people: the list of people; None without one.
         known: the recipients and hosts reached by executed runs that the visitor may see; None if unknown.
         familiar: the tools with enough executed runs that the visitor may see for a new recipient to matter.
-        last: the difference from the last similar executed plan, if there is one.
+        last: the difference from the last similar executed plan, if any.
         tools: the tools of runs that the visitor may see, if the summary may name one.
         is_same_requester: whether the same person requested that plan; otherwise it reached the same
             recipients.

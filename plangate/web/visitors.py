@@ -135,7 +135,7 @@ def web_of(request: Request) -> Web:
 
 
 async def session_of(request: Request) -> Session | None:
-    """Return the session of a request; None if it has none that is valid."""
+    """Return the session of a request; None if it has no valid session."""
     web = web_of(request)
     token = request.cookies.get(web.cookie, "")
     session = web.sessions.find(token, now()) if token else None

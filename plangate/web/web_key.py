@@ -26,7 +26,7 @@ _ID_BYTES = 16
 
 
 def web_key(path: Path) -> Ed25519PrivateKey:
-    """Return the key of this host's web server; create it if there is none.
+    """Return the key of this host's web server; create it if it is missing.
 
     Raises:
         SettingsInvalid: the file cannot be read or created, or is not an Ed25519 key without a passphrase.

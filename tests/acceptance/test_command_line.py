@@ -197,7 +197,7 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
         (["audit", "list", "--skip", "a"], "it must be a whole number; see python starter.py audit list --"),
         (["approve", "x", "--by"], "requires an argument; see python starter.py approve --help"),
         (["audit", "list", "--by"], "requires an argument; see python starter.py audit list --help"),
-        (["demo", "--interactive"], "needs a terminal, and there is none here"),
+        (["demo", "--interactive"], "needs a terminal, and this is not one"),
         (["start", "caf\udce9"], "not UTF-8"),
     ],
 )

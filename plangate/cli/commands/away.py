@@ -32,7 +32,7 @@ def away(
             "--to",
             metavar="NAME",
             show_default=False,
-            help="Who gets your messages; default: those to whom you have lent roles.",
+            help="The recipient of your messages; default: the people to whom you have lent roles.",
         ),
     ] = None,
     reason: Why = "",

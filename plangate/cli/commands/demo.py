@@ -27,6 +27,6 @@ def demo(
     here = console.open_console(as_json=as_json)
     if interactive and not here.screen.can_ask:
         raise WrongUsage(
-            "--interactive needs a terminal, and there is none here; run it in one, or leave it out."
+            "--interactive needs a terminal, and this is not one; run it in one, or leave it out."
         )
     return asyncio.run(story.tell(here, interactive=interactive))

@@ -45,7 +45,7 @@ def invite(
     shown = page.Page()
     shown.heading(f"An invitation for {person}, for 24 hours")
     shown.copied("link", link)
-    shown.note("It works once. Send it only to them; what they propose counts once it is confirmed.")
+    shown.note("It works once. Send it only to them; the proposed key counts once it is confirmed.")
     here.screen.show(shown)
     return Exit.DONE
 

@@ -114,7 +114,7 @@ def _new_key_page(name: str, public: str, path: Path) -> page.Page:
     shown.note("It never leaves this machine. Decisions made here under that name are now signed with it.")
     entry = f'{{ public = "{jws.PUBLIC_PREFIX}{public}" }}'
     shown.note(
-        f"Add it to the keys of {name} in the list of people (PLANGATE_PEOPLE). If they have none yet:"
+        f"Add it to the keys of {name} in the list of people (PLANGATE_PEOPLE). If they have no keys yet:"
     )
     shown.line(f"keys = [{entry}]")
     shown.note("If there is such a line already, put this into its brackets, after a comma:")

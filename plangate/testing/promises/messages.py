@@ -73,7 +73,7 @@ class Kill(Frozen):
 
 
 class Request(Frozen):
-    """One call of the tool, in a process of its own.
+    """One call of the tool, in its own process.
 
     Attributes:
         key: the idempotency key.
