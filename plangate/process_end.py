@@ -1,7 +1,7 @@
 """End a process that has used a Temporal client.
 
-The threads of Temporal's Rust runtime outlive the event loop, and one that releases a Python object while
-the interpreter shuts down kills the process: exit code 134 or 139 after all work was done
+The threads of Temporal's Rust runtime outlive the event loop. One that releases a Python object while the
+interpreter shuts down kills the process, with exit code 134 or 139 after all work was done
 (temporalio/sdk-python issue 300). Measured on Python 3.11: 2 to 19 of 40 short processes.
 """
 

@@ -1,8 +1,8 @@
 """Commands that are imported when they are run, so that `--help` is fast.
 
-This is the lazy group of Click's documentation ("Complex Applications"), with one addition: while the module
-of a command is imported, the modules of the package that it imports are found, but not run. Each is run when
-it is first used (`importlib.util.LazyLoader`), after the options were parsed.
+This is the lazy group of Click's documentation ("Complex Applications") with one addition. While the module
+of a command is imported, the package's modules that it imports are found, but not run. Each is run when it is
+first used (`importlib.util.LazyLoader`), after the options were parsed.
 
 Imports little: ``--help`` uses it.
 """

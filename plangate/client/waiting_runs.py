@@ -1,8 +1,8 @@
 """List the runs that wait for a person, in review or held: the recorded runs that are open in Temporal.
 
 One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. If the two
-counts differ, Temporal's whole list is read: a run may have been ended there from outside, or have no records
-here, and is then queried directly.
+counts differ, Temporal's whole list is read, because a run may have been ended from outside, or have no
+records here. A run without records is queried directly.
 """
 
 import asyncio

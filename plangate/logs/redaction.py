@@ -2,7 +2,7 @@
 
 This is a safety net: code must not log prompts, arguments or secrets in the first place.
 
-Texts come from outside and may be long, so every pattern runs in linear time: at each character at most one
+Texts come from outside and may be long, so every pattern runs in linear time. At each character at most one
 attempt reads on, and none backtracks (``++``, or an end that always matches).
 """
 

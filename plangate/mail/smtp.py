@@ -4,9 +4,9 @@ Before the command DATA nothing can have been sent, so any failure is safe. Afte
 reply can confirm that nothing was sent; without a reply the mail is in doubt.
 
 If the server defers a recipient (4xx), nothing is sent to anyone, and all are tried again. If it refuses some
-permanently (5xx), the others get the mail, and `Accepted` names those who did not: to send it again would
-send it twice to the others. If it refuses all, nothing is sent. The bytes that the library writes (the
-envelope, then the mail with its dots doubled) are compared with the letter before they are sent.
+permanently (5xx), the others get the mail, and `Accepted` names the refused ones: a repeat would reach the
+others twice. If it refuses all, nothing is sent. The bytes that the library writes (the envelope, then the
+mail with its dots doubled) are compared with the letter before they are sent.
 """
 
 import asyncio

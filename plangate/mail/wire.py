@@ -1,7 +1,7 @@
 """Compose a mail's bytes, and compare the bytes about to be sent with the approved mail.
 
 CPython's header folding loses spaces in long non-ASCII subjects, differently in each version. Headers are
-therefore composed here, in the plainest form of RFC 5322 and RFC 2047: an encoded word holds whole characters
+therefore composed here, in the plainest form of RFC 5322 and RFC 2047. An encoded word holds whole characters
 only, and the fold between two encoded words is not part of the text. A mail with attachments is
 multipart/mixed: its text, then each file in base64. One with HTML is multipart/alternative: text, then HTML.
 The bytes about to be sent are parsed by `email.parser` and compared with the approved mail.

@@ -1,7 +1,7 @@
 """Derive the notices that a run needs now, from its state, the people, and the notices so far, without I/O.
 
-Each event has a name, for which a person gets one notice. ``asked:KEY:N`` asks for something in the review or
-hold KEY, for the N-th time after ``relieved:KEY:N`` said that nothing more needs to be done.
+A person gets one notice for each event name. ``asked:KEY:N`` asks for something in the review or hold KEY; N
+counts the earlier ``relieved`` notices, which report that nothing more needs to be done.
 """
 
 from collections.abc import Iterator, Sequence

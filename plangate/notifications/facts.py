@@ -1,7 +1,7 @@
 """Gather the facts of a notice about a run, in Plangate's own words.
 
-It contains no text of a model or a tool, and no argument, amount or recipient, unless every rule that matches
-the plan and demands something allows details.
+Unless every matching rule that demands something allows details, it contains no text of a model or a tool,
+and no argument, amount or recipient.
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
 """Make text that people or models wrote inert in every channel: no links, no mentions, no markup.
 
 Each channel escapes text in its own way, but its clients still turn addresses into links and names into
-mentions. Anything that a client interprets is therefore split by a space (``@ channel``), or a character is
-replaced by one that looks alike in common fonts, such as the dot of ``evil.example``.
+mentions. Anything that a client interprets is therefore split by a space (``@ channel``), or one of its
+characters is replaced by a look-alike, such as the dot of ``evil.example``.
 """
 
 import re

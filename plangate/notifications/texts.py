@@ -2,7 +2,7 @@
 
 It names the run, the tools and the number of steps, the requester, the deadline and the link. It has no
 summary, arguments, amounts or recipients, unless the rules allow details. All text that a person, a model or
-a server may have written passes through `inert`; of such text, the subject has only the run's id and names.
+a server may have written passes through `inert`. Of such text, the subject has only the run's id and names.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """Write the page of an open run for Temporal's Web UI: the plan, the deadline, a decision to paste.
 
 Markdown for the Web UI's own renderer. The renderer keeps the line breaks of a paragraph, makes quotes curly,
-and cuts off wide blocks, so all untrusted text is in code spans, exact and wrapped. The page is transported
-in a URL, which limits it to a few kilobytes. If part of the plan is cut, the page says so and offers no
-decision to paste: an approver must be able to read the whole plan.
+and cuts off wide blocks. All untrusted text is therefore in code spans, exact and wrapped. The page is
+transported in a URL, which limits it to a few kilobytes. If part of the plan is cut, the page says so and
+offers no decision to paste: an approver must be able to read the whole plan.
 """
 
 import json

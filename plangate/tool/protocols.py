@@ -44,7 +44,7 @@ class NotFound:
     """The search found no trace of the effect, but the other side may list it late, and would repeat it.
 
     It did not happen if the search reaches back to the time of the act, and the tool's time limit has passed
-    since: an abandoned request can then no longer arrive, and no entry can be missing. The caller knows these
+    since. An abandoned request can then no longer arrive, and no entry can be missing. The caller knows these
     times.
 
     Attributes:

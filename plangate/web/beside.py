@@ -1,7 +1,7 @@
 """Run the inbox as a process beside a worker; it ends with the worker, even after kill -9.
 
-Several workers on one machine share one inbox: each checks every 5 seconds whether its address is free, and
-starts the inbox when the worker that had it ends.
+Several workers on one machine share one inbox. Each checks every 5 seconds whether the inbox's address is
+free, and starts the inbox when the worker that had it ends.
 """
 
 import asyncio

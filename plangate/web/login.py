@@ -1,7 +1,7 @@
 """Log in by OpenID Connect: the code flow with PKCE, state and nonce, by Authlib.
 
-A login in progress is kept in the web server's database, once per round trip, and is bound to the browser by
-a cookie with only a random token. For any answer of the provider, the person is signed in or refused.
+A login in progress is kept in the web server's database, once per round trip. A cookie with only a random
+token binds it to the browser. For any answer of the provider, the person is signed in or refused.
 
     login = Login(provider, place, database)
     begun = await login.begin("/runs/plan-1", browser, now)

@@ -1,8 +1,8 @@
 """Show the values of a plan on a page: whole, each in its most readable form.
 
-A text is shown unchanged, unless it could be read as another JSON value or has spaces at its ends: then it is
-shown as JSON, like all values that are not texts. A long text is a fold: shown closed where scripts run, with
-its length beside it.
+A text is shown unchanged. One that could be read as another JSON value or has spaces at its ends is shown as
+JSON, like all values that are not texts. A long text is a fold: shown closed where scripts run, with its
+length beside it.
 """
 
 import json

@@ -35,8 +35,8 @@ def resolve(
 ) -> int:
     """Resolve a held run.
 
-    retry tries the step again, skip leaves it out (--comment says why), mark_done states that a step in doubt
-    happened (--comment says how you know), undo undoes the done steps and ends the run, abort ends it and
+    retry tries the step again. skip leaves it out (--comment says why). mark_done states that a step in doubt
+    happened (--comment says how you know). undo undoes the done steps and ends the run. abort ends it and
     undoes nothing. Exit 0: accepted, or stored by Temporal because no worker is running. Exit 1: nothing was
     sent. Exit 3: refused, with the reason.
     """

@@ -1,8 +1,8 @@
 """Kill a tool before, during and after its call, and check that a second process continues correctly.
 
 The second process follows the rules of a worker (`activities.acting`). An effect that happened is not
-repeated; one that did not happen is done; one that may be repeated is repeated under the same key if what the
-tool observes still holds; and one that is unknown is in doubt.
+repeated, and one that did not happen is done. One that may be repeated is repeated under the same key if its
+observation still holds. An unknown one is in doubt.
 """
 
 import secrets
