@@ -19,6 +19,6 @@ def end_process(code: int) -> NoReturn:
             continue
         try:
             stream.flush()
-        except (OSError, ValueError):  # the reader has gone, or the stream is closed
+        except (OSError, ValueError):  # the reader has closed the pipe, or the stream is closed
             continue
     os._exit(code)

@@ -5,7 +5,7 @@
 2    wrong usage, or a plan file or request that cannot be used
 3    refused: a decision that is not accepted, an id that is taken
 130  interrupted by Ctrl-C
-141  the reader of the output has gone
+141  the reader of the output has closed the pipe
 """
 
 import os

@@ -94,7 +94,7 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
                 verb = "continues" if any(step.state.is_settled for step in status.steps) else "begins"
                 return f"{status.workflow_id}: approved; it {verb} at {moment(begins, with_seconds=True)}"
             next_step = status.steps[(step_at_work(status) or len(status.steps)) - 1]
-            stands = "is stopped; people have to release it" if status.stops else _stands(next_step)
+            stands = "is stopped and must be released" if status.stops else _stands(next_step)
             return (
                 f"{status.workflow_id}: step {next_step.number} of {len(status.steps)}, {next_step.tool}, "
                 f"{stands}"

@@ -30,7 +30,7 @@ _KEPT = (
     "No worker answered: the order waits at the Temporal server, and is judged as soon as a worker runs. "
     "Check the result with: {{}} {}"
 )
-_NAME = "must be a name of the list of people, with 1 to 100 visible characters."
+_NAME = "must be a name on the list of people, with 1 to 100 visible characters."
 _WRONG = {
     "by": f"The name after --by {_NAME}",
     "to": f"The name after --to {_NAME}",

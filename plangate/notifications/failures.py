@@ -1,4 +1,4 @@
-"""Describe what could not be delivered, without showing secrets."""
+"""Describe undelivered notices, without showing secrets."""
 
 from typing import Final
 

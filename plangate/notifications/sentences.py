@@ -33,7 +33,7 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.ESCALATED:
             return f"Escalated to you: your approval is needed for {run}{soon}: {steps}"
         case NoticeKind.CHANGED:
-            return f"The plan changed, please look again at {run}{soon}: {steps}"
+            return f"The plan changed, please review again: {run}{soon}: {steps}"
         case NoticeKind.VOIDED:
             return f"Your approval of {run} no longer counts; no action is needed: {steps}"
         case NoticeKind.RELIEVED:
@@ -72,7 +72,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.ESCALATED:
             return f"Others have not decided yet, so your approval is requested too: {what}"
         case NoticeKind.CHANGED:
-            return f"Your decision no longer counts; please look again at {what}"
+            return f"Your decision no longer counts; please review again: {what}"
         case NoticeKind.VOIDED:
             return f"Your approval no longer counts, and nothing is needed from you: {what}"
         case NoticeKind.RELIEVED:

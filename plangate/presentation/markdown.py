@@ -2,8 +2,8 @@
 
 Markdown for the Web UI's own renderer. The renderer keeps the line breaks of a paragraph, makes quotes curly,
 and cuts off wide blocks. All untrusted text is therefore in code spans, exact and wrapped. The page is
-transported in a URL, which limits it to a few kilobytes. If part of the plan is cut, the page says so and
-offers no decision to paste: an approver must be able to read the whole plan.
+transported in a URL, which proxies limit to 8,000 characters. If part of the plan is cut, the page says so
+and offers no decision to paste: an approver must be able to read the whole plan.
 """
 
 import json
@@ -165,7 +165,7 @@ def _heading(state: RunState, status: Status) -> str:
 
 
 def _marks(status: Status) -> list[str]:
-    """Return, for the top of the page, what disagrees, and which steps of other runs are the same."""
+    """Return the disagreements and duplicates, for the top of the page."""
     lines = [("Look:", line) for line in disagreement_lines(status)]
     lines += [("Twice?", line) for line in duplicate_lines(status.duplicates, lambda at: f"at {utc(at)}")]
     shown: list[str] = []
@@ -264,7 +264,7 @@ def _sums(status: Status) -> str:
 
 
 def _so_far(state: RunState, drafted: Drafted) -> str:
-    """Return what is still needed, and each approval with its time and how long it counts."""
+    """Return the missing approvals, and each given one with its time and its expiry."""
     if not state.approvals:
         return ""
     still = " and ".join(map(str, missing(drafted.requirement, state.counting, state.barred)))

@@ -69,7 +69,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
             NoticeKind.ESCALATED,
             f"Escalated to you: your approval is needed for refund-4711, by 14:00: {STEPS}",
         ),
-        (NoticeKind.CHANGED, f"The plan changed, please look again at refund-4711, by 14:00: {STEPS}"),
+        (NoticeKind.CHANGED, f"The plan changed, please review again: refund-4711, by 14:00: {STEPS}"),
         (NoticeKind.VOIDED, f"Your approval of refund-4711 no longer counts; no action is needed: {STEPS}"),
         (NoticeKind.RELIEVED, f"Nothing more to do for refund-4711: {STEPS}"),
         (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00: {STEPS}"),

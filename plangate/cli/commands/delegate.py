@@ -57,10 +57,10 @@ def delegate(
             "Name the lender with --by and the other person with --to; --list shows the current loans."
         )
     if end and (roles is not None or until is not None):
-        raise WrongUsage("--end ends all that was lent to that person; leave out --roles and --until.")
+        raise WrongUsage("--end ends every loan to that person; leave out --roles and --until.")
     if not end and (roles is None or until is None):
         raise WrongUsage(
-            "Name the roles with --roles and the end with --until, or end all that was lent with --end."
+            "Name the roles with --roles and the end with --until, or end every loan with --end."
         )
     action = delegations.DelegationAction.END if end else delegations.DelegationAction.LEND
     order = lending.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)

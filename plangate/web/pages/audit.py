@@ -1,4 +1,4 @@
-"""`/audit`, for auditors: verify the records, list runs, seals and deciding times, export a period."""
+"""`/audit`, for auditors: verify the records, list runs, seals and decision times, export a period."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
@@ -221,7 +221,7 @@ async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormD
 
 
 async def _may_go_on(request: Request) -> bool:
-    """Return whether the visitor is still signed in, on the list and an auditor, once that is known."""
+    """Return whether the visitor is still signed in, on the list and an auditor; retry while unknown."""
     while True:
         try:
             return (await visitor_of(request)).sight.is_auditor

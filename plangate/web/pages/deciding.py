@@ -55,7 +55,7 @@ async def confirm(
 async def decide(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Send a confirmed decision, and redirect to its verdict; sent again, it is the same decision."""
+    """Send a confirmed decision, and redirect to its verdict; a repeat sends the same decision."""
     name = text_of(form, "confirmation")
     one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
     if one is None or one.has_ended(now()):
