@@ -37,7 +37,7 @@ def digests_named(entries: Iterable[AuditEntry]) -> frozenset[str]:
 def missing_attachments(
     workflow_id: str, trail: Iterable[AuditEntry], contents: Mapping[str, bytes]
 ) -> Iterator[Finding]:
-    """Yield every attachment that is missing, or whose bytes are not those that the plan names.
+    """Yield every attachment that is missing or differs from the one named by the plan.
 
     ``contents`` maps each digest to the bytes stored under it.
     """
@@ -48,7 +48,7 @@ def missing_attachments(
         elif hashlib.sha256(content).hexdigest() != attachment.sha256:
             wrong = "has been changed"
         elif len(content) != attachment.bytes:
-            wrong = f"has {len(content):,} bytes, and the plan names {attachment.bytes:,}"
+            wrong = f"has {len(content):,} bytes, but the plan names {attachment.bytes:,}"
         else:
             continue
         which = f"{one_line(attachment.name)} ({short(attachment.sha256)})"

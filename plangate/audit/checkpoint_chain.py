@@ -19,7 +19,7 @@ from plangate.signing.checkpoints import broken_checkpoint, claims_of, unknown_s
 
 
 class Chain(Frozen):
-    """The result for the checkpoints; ``sealers`` are the distinct public keys that signed them."""
+    """The result of verifying the checkpoints; ``sealers`` are the distinct public keys that signed them."""
 
     count: int
     sealers: tuple[str, ...]
@@ -104,7 +104,7 @@ def _examined(connection: Connection, checkpoint: Checkpoint) -> Iterable[Findin
 
 
 def _untrusted(sealers: Iterable[str], trusted: frozenset[str]) -> Iterator[Finding]:
-    """Yield each key that signed and is not trusted; nothing if ``trusted`` is empty."""
+    """Yield each signing key that is not trusted; nothing if ``trusted`` is empty."""
     for key in sealers:
         if trusted and key not in trusted:
             yield _of_records(unknown_sealer(key))

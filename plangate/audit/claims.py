@@ -1,8 +1,8 @@
 """Find the claims that let a step act, so that its times and its approvals are checked again.
 
 Every claim does, except one that takes over an unfinished claim and only asks the tool for the result. After
-a released claim, or a hold, there is nothing to ask: the step begins again. An undo needs no approval, but it
-also begins only while the resolution that orders it is valid.
+a released claim or a hold, the step begins again. An undo needs no approval, but it may begin only while the
+resolution that orders it is valid.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
             case Released(step=step, undo=undo) | StepFailed(step=step, undo=undo):
                 begun.discard((step, undo))
             case Drafted() | Held():
-                begun.clear()  # a new plan starts over; a step that a person retries does, too
+                begun.clear()  # a new plan starts over, and so does a step that a person retries
             case (
                 Requested()
                 | Decided()

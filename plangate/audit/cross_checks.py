@@ -65,13 +65,13 @@ def wrong_row(
     trail: Sequence[AuditEntry],
     sealed: Sequence[tuple[Seal, int]],
 ) -> Iterator[str]:
-    """Compare the run's row with its entries, the readable ones (``trail``), and its seals."""
+    """Compare the run's row with its entries, the readable entries (``trail``) and its seals."""
     if not entries:
         yield "has no entries, not even its request"
     if row.entry_count != len(entries):
         yield f"has {len(entries)} entries; it had {row.entry_count} when the last one was written"
     elif entries and row.head_hash != entries[-1].hash:
-        yield f"ends with another entry than the one that was written last, entry {row.entry_count}"
+        yield f"does not end with the entry that was written last, entry {row.entry_count}"
     if row.sealed_count != max((seal.number for seal, _ in sealed), default=0):
         yield f"is listed as sealed up to entry {row.sealed_count}, which no checkpoint confirms"
     closed = next((one.at for one in trail if isinstance(one.event, Closed)), None)
@@ -96,7 +96,7 @@ def wrong_row(
 
 
 def _wrong_sums(row: Row[Any], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Compare with the claims whether the run is listed as counting in sums over time."""
+    """Check that the run is listed as counting in sums over time if one of its claims has such sums."""
     has_summed = any(isinstance(one.event, Claimed) and one.event.recent for one in trail)
     if row.reserves not in ((1,) if has_summed else (0, 1)):
         yield "is not listed as counting in sums over time, but on its trail a step did"

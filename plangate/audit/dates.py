@@ -1,7 +1,7 @@
 """Check that the times of a trail are possible: each after the entries it follows, and near the checkpoints.
 
 Entries have the Temporal server's time, extrapolated by the worker from the start of its attempt. On a host
-that was suspended this clock falls behind, so an entry may be dated too early by that long, never too late.
+that was suspended this clock falls behind, so an entry may be dated too early, but never too late.
 """
 
 from collections.abc import Sequence
@@ -94,9 +94,9 @@ class Order:
         return f"is dated before entry {latest.number} ({latest.event.kind}), which it follows from"
 
     def follow(self, state: RunState, entry: AuditEntry) -> None:
-        """Compare later entries with this one; ``state`` is the run's before it.
+        """Remember this entry to compare later ones with it; ``state`` is the run's state before it.
 
-        Entries after one that is dated too early are compared with it, so that only that one is reported.
+        Entries that follow one dated too early are compared with that one, so that only it is reported.
         """
         if isinstance(entry.event, Decided):
             if not changes(state, entry.event):
@@ -118,8 +118,8 @@ def dated_back(entries: Sequence[AuditEntry], made_without: datetime, *, is_new:
 
     Args:
         entries: the entries of a trail that one checkpoint sealed.
-        made_without: when an earlier checkpoint was made, at which these entries did not exist yet.
-        is_new: whether no entry of the trail was sealed before. Then its first plan was recorded
+        made_without: when an earlier checkpoint was made, before these entries existed.
+        is_new: whether no entry of the trail was sealed before. If so, its first plan was recorded
             immediately, and no host was suspended in between.
     """
     for entry in entries:

@@ -1,8 +1,8 @@
-"""Measure how fast people decided, and whether they had seen the whole plan: to find unread approvals.
+"""Measure how fast people decided and whether they saw the whole plan, to find approvals of unread plans.
 
-The time of a decision begins when the plan was first shown to the person, and ends when they decided. If it
-is not known when the plan was shown, there is an upper bound: they cannot have read it before it was drafted,
-or before their previous decision. A fast decision is not necessarily careless: a short plan is read quickly.
+The time starts when the plan is first shown to the person, and ends when they decide. If the time of display
+is unknown, there is an upper bound: they cannot have read the plan before it was drafted, or before their
+previous decision. A fast decision is not necessarily careless: a short plan is read quickly.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ _ANSWERS: Final = (Choice.APPROVE, Choice.REJECT, Choice.REQUEST_CHANGES)
 class PlanShown(Frozen):
     """One plan was shown to one person.
 
-    ``folds`` is how many folds its page had, ``opened`` how many of them the person opened.
+    ``folds`` is the number of folds on its page, ``opened`` the number that the person opened.
     """
 
     who: str

@@ -1,17 +1,17 @@
-"""Verify delegations: the trail that records the loans, and the lists of people that contain them.
+"""Verify delegations: the trail that records them, and the lists of people that contain them.
 
 On the trail of delegations (`broken_delegations_trail`):
 
 - Every entry is an order with its verdict, under the key and by the sender of its arrival.
-- `plangate.domain.delegations.judge` accepts an accepted order again, given the earlier loans, the rules of
+- `plangate.domain.delegations.judge` accepts an accepted order again, given the earlier orders, the rules of
   the stored policy and the stored list of people.
 - A signed order has a valid signature, used once; the list supports its sender.
 
 In every list of people that was put in force (`lists_other_than_lent`), the entries that a worker added are
-on that trail, and no entry is missing that was accepted long before and still counted.
+on that trail, and no order that was accepted long before and still counted is missing.
 
-For every list in a bundle (`wrong_lent`), the policy by which its roles were lent is there and has the rules
-that the entry names; each order recorded as proven is proven, for the installation of the run. The proofs in
+For every list in a bundle (`wrong_lent`), the policy by which its roles were lent is present and has the
+rules that the entry names. The proof of each order is valid, for the installation of the run. The proofs in
 the list itself are checked when it is read (`plangate.policy.lent_roles`).
 """
 
@@ -211,7 +211,7 @@ def _wrong_rules(event: DelegationDecided, texts: Sequence[RuleText]) -> str | N
     policy = policy_named(event.policy, texts)
     if policy is None or delegation_rules_of(policy) == event.rules:
         return None  # another finding reports a policy that is missing
-    return f"by other rules than the policy that it names has ({short(event.policy)})"
+    return f"by rules that differ from those of the policy that it names ({short(event.policy)})"
 
 
 def _wrong_verdict(

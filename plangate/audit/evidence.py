@@ -8,7 +8,7 @@ A trail (`examined`):
 
 A bundle, which is one run in one file (`bundle_findings`):
 
-4. Its trail is sound, by 1 to 3.
+4. Its trail passes checks 1 to 3.
 5. Its plain sections match the trail exactly.
 6. It contains, unchanged, every policy and list of people that the trail names and the policies by which
    roles in these lists were lent, and no other text.
@@ -79,7 +79,7 @@ class SignedDecision(Frozen):
 
 
 class PublicKey(Frozen):
-    """A key that signed a decision of this run, as it was in the list of people at the time."""
+    """A key that signed a decision of this run, as the list of people had it at the time."""
 
     person: str
     id: str
@@ -193,7 +193,7 @@ def read_exactly(model: type[Read], content: bytes | str) -> Read:
     raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
     read = model.model_validate(raw)
     if as_text(read.model_dump(mode="json")) != as_text(raw):
-        raise ValueError("it is not written as Plangate writes it")
+        raise ValueError("it is not in the form that Plangate writes")
     return read
 
 
@@ -214,8 +214,8 @@ def bundle_findings(
         trusted: public keys that may seal, as base64url; empty to trust those that the bundle names.
         people: the people whose keys are trusted, and who may enroll others; None to trust those that the
             bundle names.
-        web: where passkeys may have been used, and who may attest logins; by default, those that the bundle
-            names.
+        web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
+            that the bundle names.
     """
     run = bundle.workflow_id
     yield from run_findings(bundle, people, web)

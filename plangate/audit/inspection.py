@@ -7,9 +7,9 @@ For each run, and for the trails of rules, of stops, of delegations and of looks
    and lists of people support each decision (`evidence.examined`).
 3. Every policy, list of people and attachment that it names is stored, unchanged.
 4. Every plan was drafted for this installation.
-5. A claim waited for every stop, and the trail of stops is sound (`plangate.audit.stops`). The rules that
+5. Every claim waited for stops, and the trail of stops is sound (`plangate.audit.stops`). The rules that
    plans name were in force at the time (`rules_in_force`) and demand the recorded requirement. On the trails
-   of rules, of stops and of delegations, no entry is dated before a checkpoint that does not seal it yet.
+   of rules, of stops and of delegations, no entry is dated before a checkpoint that does not seal it.
 6. The run's row agrees with the trail (`cross_checks`).
 7. Every sealed entry is still there, unchanged.
 8. The times agree with the checkpoints (`checkpoint_times`), and the ledger of effects and the used
@@ -95,9 +95,9 @@ class Trust(Frozen):
         sealers: public keys that may seal, as base64url; empty to trust those that the records name.
         people: the people whose keys may sign, and who may enroll others; None to trust those that the trail
             names.
-        web: where passkeys may have been used, and who may attest logins; by default, those that the lists
-            name.
-        now: report approvals revoked by then as notes; None for no notes.
+        web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
+            that the lists name.
+        now: approvals revoked by this time are reported as notes; None for no notes.
         remembered: the newest checkpoint that was kept elsewhere; it must still be recorded.
         where: where it was kept, as ``in FILE``.
     """

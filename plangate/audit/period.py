@@ -41,7 +41,7 @@ FORMAT: Final = "plangate-period-1"
 MAX_BYTES: Final = 2_000_000_000
 """The longest file that is written and read."""
 MAX_LINE_BYTES: Final = 200_000_000
-"""The longest line, with its end."""
+"""The longest line, including its newline."""
 
 
 class Opening(Typed):
@@ -100,8 +100,8 @@ class Totals(Typed):
 
     Attributes:
         runs: how many runs of the file have an entry in the period.
-        others: how many more runs the file has, because its checkpoints seal them too: recorded between the
-            first of them and the beginning of the period, or between its end and the last one.
+        others: how many more runs the file has, because its checkpoints seal them too. They were recorded
+            between the first checkpoint and the beginning of the period, or between its end and the last one.
         opened: how many runs were requested in the period.
         accepted: how many decisions arrived in the period and were accepted.
         refused: how many arrived and were refused.

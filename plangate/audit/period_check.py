@@ -55,11 +55,12 @@ class PeriodCheck:
         trusted: public keys that may seal, as base64url; empty to trust those that the file names.
         people: the people whose keys are trusted; None to trust the keys that the file names.
         now: report approvals revoked by then as notes.
-        web: where passkeys may have been used, and who may attest logins; by default as the file says.
+        web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
+            that the file names.
 
     Attributes:
         opening: the first line.
-        totals: what happened, counted again.
+        totals: the totals, counted again from the entries.
         checkpoints: the checkpoints of the file; set once the first line is read.
         notes: the approvals that would not count today according to ``people``.
     """
@@ -90,7 +91,7 @@ class PeriodCheck:
             try:
                 line = read_exactly(AnyLine, raw).root
             except (ValueError, RecursionError):
-                yield _finding(f"line {number} is not written as Plangate writes it")
+                yield _finding(f"line {number} is not in the form that Plangate writes")
                 continue
             yield from self._in_its_place(number, line)
             yield from self._checked(line)

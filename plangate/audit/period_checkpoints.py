@@ -32,7 +32,7 @@ class EnclosingCheckpoints:
         self.last: Checkpoint | None = None
         self.is_closed = False
         self.sealers: dict[str, None] = {}
-        self._leaves: dict[bytes, int] = {}  # those without an entry so far, with their checkpoints
+        self._leaves: dict[bytes, int] = {}  # leaves without an entry so far, with their checkpoints
         self._made: dict[int, datetime | None] = {}
 
     def follow(self, line: CheckpointLine) -> Iterator[Finding]:
@@ -108,7 +108,7 @@ class EnclosingCheckpoints:
             yield Finding(workflow_id=run, what=what)
 
     def left(self) -> Iterator[Finding]:
-        """Yield each checkpoint that seals entries missing in the file, and whether the period is open."""
+        """Yield each checkpoint that seals entries missing from the file, and whether the period is open."""
         if self._opening.before and self.last is None:
             yield _finding(f"checkpoint {self._opening.before}, made before the period, is missing")
         for number, count in sorted(Counter(self._leaves.values()).items()):

@@ -9,9 +9,9 @@ hashes. The entries may come from the records or from a bundle.
   may see it than the previous plan.
 - A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
   `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
-- A reopened review changes the requirement only to a stricter one.
-- A review is reopened only after an edit, or while its plan is being executed, because of approvals that
-  counted; and for no longer than the first time.
+- A reopened review has the same requirement or a stricter one.
+- A review is reopened only after an edit, or while its plan is being executed, and for no longer than the
+  first time. Approvals recorded as lost must have counted.
 - A claim has its plan's idempotency key and the next attempt number, and `authorise` allows it. If the step
   may act after it (`plangate.audit.claims`), the step was allowed to begin then: no approval was too old, and
   the cooling-off time was over.
@@ -22,8 +22,8 @@ hashes. The entries may come from the records or from a bundle.
 - An effect in doubt is not recorded as failed unless it was claimed again.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the previous entry.
 - Only decisions, results of claimed steps and settlements follow the end.
-- A settlement follows the end, at most one for each done step whose receipt was not final. The look-up is
-  given up no earlier than the step's entry says.
+- A settlement follows the end, at most one for each done step whose receipt was not final. The look-up
+  ends no earlier than the step's entry says.
 - An entry has the time that its event states, and is not dated before the entries that it follows.
 
 On the trail of rules, every entry is the next change of the policy or of the list of people, or an order
@@ -120,7 +120,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         yield from _broken_rules_trail(entries)
         return
     if workflow_id in (STOPS_TRAIL, DELEGATIONS_TRAIL):
-        return  # `plangate.audit.stops` and `plangate.audit.delegations` have the rules for them
+        return  # `plangate.audit.stops` and `plangate.audit.delegations` check these trails
     if workflow_id == LOOKS_TRAIL:
         yield from _broken_looks_trail(entries)
         return
@@ -167,7 +167,7 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
             yield _on_rules_trail(entry, "is dated before the previous entry")
         latest = entry.at
         if isinstance(event, KeyDecided):
-            continue  # `plangate.audit.key_orders` has the rules for it
+            continue  # `plangate.audit.key_orders` checks it
         counts[event.what] += 1
         if entry.key != f"{event.what}:{counts[event.what]}":
             yield _on_rules_trail(entry, f"has the key {one_line(entry.key)}, not the next one")
@@ -460,7 +460,7 @@ def _is_of_undo(event: _Result) -> bool:
 
 
 def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None:
-    """Compare the result of a step with its claims; a step may only fail without one."""
+    """Compare the result of a step with its claims; only a failed step may have no claim."""
     if not 1 <= event.step <= len(state.steps):
         return f"refers to step {event.step}, which does not exist"
     claims = _claims(state, event, effects)

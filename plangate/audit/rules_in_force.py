@@ -106,7 +106,7 @@ class RuleHistory:
     def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
         """Return a fault if the policy ``name`` was not in force at ``at``, or None.
 
-        A policy replaced less than ``slack`` before, or in force soon after, is accepted: clocks differ.
+        A policy replaced less than ``slack`` before, or in force within `OTHER_WORKERS` after, is accepted.
 
         Args:
             name: the policy's SHA-256; empty for no policy.
@@ -134,7 +134,7 @@ class RuleHistory:
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield the first entry judged by each text that no worker ever had in force as that kind."""
+        """Yield the first entry judged by each text that no worker ever had in force as its kind."""
         known = {(event.what, event.hash) for _, event in self._changes}
         lists = {list_named(entry.event) for entry in trail}
         for name, number in rules_named(trail).items():

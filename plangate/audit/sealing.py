@@ -1,7 +1,7 @@
 """Seal the trails: a worker signs checkpoints, so that the removal of a run is detected.
 
-Every few seconds it signs a checkpoint over the runs that changed. The newest one is also saved in a file
-outside the records. If the records are restored to an older state, the file still shows the newer one.
+Every `PLANGATE_SEAL_SECONDS` it signs a checkpoint over the runs that changed. The newest checkpoint is also
+saved in a file outside the records. If the records are restored to an older state, the file still has it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from plangate.signing.checkpoints import checkpoint_after, kept_checkpoint
 _ACTION: Final = "sealing"
 _REPORTED_AFTER: Final = 6
 """Consecutive attempts that may fail because the database restarts."""
-_NOT_SEALED: Final = "The trails could not be sealed; Plangate tries again."
+_NOT_SEALED: Final = "The trails could not be sealed; Plangate will try again."
 _log = structlog.get_logger(__name__)
 
 

@@ -100,7 +100,7 @@ class StopHistory:
         """Return an objection to a claim of a step of this tool that did not wait for a stop."""
         position = bisect_right(self._numbers, event.stops) - 1
         if position < 0 or self._numbers[position] != event.stops:
-            return f"looked at entry {event.stops} of the trail of stops, which stopped and released nothing"
+            return f"read entry {event.stops} of the trail of stops, which stopped and released nothing"
         stop = self._states[position].of(tool)
         if stop is not None:
             return f"a step began although it was stopped: {stop}"
@@ -201,8 +201,8 @@ def _not_proven(event: StopDecided, approver: Approver, installation: str, web: 
 
 def _other_rules(event: StopDecided, texts: Sequence[RuleText]) -> str | None:
     if not event.policy:
-        return None if event.rules == StopRules() else "names no policy, but has rules of one"
+        return None if event.rules == StopRules() else "names no policy, but has the rules of a policy"
     policy = policy_named(event.policy, texts)
     if policy is None or stop_rules_of(policy) == event.rules:
         return None  # another finding reports a policy that is missing
-    return f"was judged by other rules than the policy that it names has ({short(event.policy)})"
+    return f"was judged by rules that differ from those of the policy that it names ({short(event.policy)})"

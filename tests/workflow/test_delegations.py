@@ -310,7 +310,7 @@ def by_another_policy(event: dict[str, Any]) -> None:
         (unsigned, "dana does not let erik act with the role finance"),
         (to_fred, "dana does not let erik act with the role finance"),
         (for_longer, "dana does not let erik act with the role finance"),
-        (by_soft_rules, "was lent by other rules than the policy that it names has"),
+        (by_soft_rules, "was lent by rules that differ from those of the policy that it names"),
         (by_another_policy, "was lent by a policy that is missing"),
     ],
 )
@@ -408,7 +408,7 @@ async def test_a_forged_delegation_on_the_trail_counts_for_no_worker_and_is_foun
     assert event.approver is not None
     assert event.approver.roles() == {ANYONE}
     found = [str(one) for one in inspected(lending).findings]
-    assert any("by other rules than the policy that it names has" in one for one in found)
+    assert any("by rules that differ from those of the policy that it names" in one for one in found)
     assert any("a delegation that was never recorded" in one for one in found)
 
 
