@@ -29,21 +29,21 @@ def told_instead(
 ) -> tuple[str, ...]:
     """Return who gets a message for this person at that time: the person, unless they are away.
 
-    For an absent person, it is whom the absence names, or else those to whom they have lent roles. If one of
-    them is away, too, their own substitutes get it. If no one is left, the absent person gets the message: a
-    message is never dropped.
+    For an absent person, it is the substitute that the absence names, or else the people to whom they have
+    lent roles. Substitutes who are away are replaced by their own substitutes. If no one is left, the absent
+    person gets the message: a message is never dropped.
 
     Args:
-        name: whom the message is for.
+        name: the person the message is for.
         people: the list of people.
         at: the current time.
-        may_be_told: whether a person may have this message, for example because they may see its run.
+        may_be_told: whether a person may receive this message, for example because they may see its run.
     """
     return Absences(people, at).told_instead(name, may_be_told)
 
 
 class Absences:
-    """Who is away at one time, and who gets their messages; looked up once for each person."""
+    """The people who are away at one time, and their substitutes; looked up once for each person."""
 
     def __init__(self, people: People, at: datetime) -> None:
         self._people = people

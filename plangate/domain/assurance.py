@@ -31,19 +31,19 @@ class Assurance(StrEnum):
                 assert_never(self)
 
     def __lt__(self, other: str) -> bool:
-        """Compare by proof, not by the alphabet."""
+        """Compare by strength, not alphabetically."""
         return self.rank < Assurance(other).rank
 
     def __le__(self, other: str) -> bool:
-        """Compare by proof, not by the alphabet."""
+        """Compare by strength, not alphabetically."""
         return self.rank <= Assurance(other).rank
 
     def __gt__(self, other: str) -> bool:
-        """Compare by proof, not by the alphabet."""
+        """Compare by strength, not alphabetically."""
         return self.rank > Assurance(other).rank
 
     def __ge__(self, other: str) -> bool:
-        """Compare by proof, not by the alphabet."""
+        """Compare by strength, not alphabetically."""
         return self.rank >= Assurance(other).rank
 
 

@@ -16,7 +16,7 @@ _NAME: Final = "attachments"
 
 
 class Attachment(Typed):
-    """One file of a step: its name, its digest (64 hex digits), its size, and how it is declared."""
+    """One file of a step: its name, its digest (64 hex digits), its size and its media type."""
 
     name: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")

@@ -40,7 +40,7 @@ DELEGATIONS_TRAIL: Final = "plangate:delegations"
 LOOKS_TRAIL: Final = "plangate:looks"
 """The trail of auditors' looks and of copies taken; no run can have this id."""
 OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, DELEGATIONS_TRAIL, LOOKS_TRAIL})
-"""The trails that are not those of runs."""
+"""The trails that do not belong to runs."""
 
 
 class Outcome(StrEnum):
@@ -82,7 +82,7 @@ class Requested(Frozen):
 
 
 class RunRef(Frozen):
-    """The run on whose trail something is written.
+    """The run whose trail an entry is written to.
 
     ``chain_id``, the first run id of the chain of Temporal runs, distinguishes a continued run
     (continue-as-new, reset) from a second start of the same workflow id. ``requested`` opens its trail; None
@@ -99,9 +99,9 @@ class Drafted(Frozen):
     """A plan was drafted and checked, and its requirement set; the review is open until the deadline.
 
     ``requester`` is the requester's name as spelled in the list of people; empty if there is no list.
-    ``author`` is the person who edited the plan; empty for a planner's, and for a supplied plan. ``struck``
-    are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
-    SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
+    ``author`` is the person who edited the plan; empty for a planner's or a supplied plan. ``struck`` are
+    the steps of the previous revision that an edit left out, if it changed nothing else. ``state`` is the
+    SHA-256 under which the records keep the planner's state; the planner also works without it.
     ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
     other runs that were the same at that time. ``facts`` are the facts from which the deadline was computed,
     if a rule counts working time. ``starts`` are the times in which its steps may begin, if a rule has a
@@ -195,11 +195,11 @@ class Reopened(Frozen):
 class Claimed(Frozen):
     """A step is about to act. ``people`` is the SHA-256 of the list by which its approvals were checked.
 
-    It is empty without a list, and if the attempt only asks for the result of an earlier one (``asks_only``):
-    the step could not begin then. ``undo``: the step's effect is about to be undone. ``resolved`` has the
-    values of the arguments that are references. ``stops`` is the last entry of the trail of stops that was
-    looked at; 0 if nothing was ever stopped. ``recent`` are the sums over time, if the claim reserved what
-    the plan adds to them.
+    ``people`` is empty without a list, and if the attempt only asks for the result of an earlier one
+    (``asks_only``) and cannot begin the step. ``undo``: the step's effect is about to be undone.
+    ``resolved`` has the values of the arguments that are references. ``stops`` is the last entry that was
+    read on the trail of stops; 0 if nothing was ever stopped. ``recent`` are the sums over time, if the claim
+    reserved what the plan adds to them.
     """
 
     kind: Literal["claimed"] = "claimed"
@@ -218,8 +218,8 @@ class Claimed(Frozen):
 class StepDone(Frozen):
     """A step acted, and its tool returned this receipt.
 
-    ``settles_until``: the receipt is not final, and how the effect ends is looked up after the run, until
-    then; None if there is nothing to look up.
+    ``settles_until``: the receipt is not final, and its settlement is looked up after the run, until this
+    time; None if there is nothing to look up.
     """
 
     kind: Literal["done"] = "done"
@@ -281,7 +281,7 @@ class Held(Frozen):
 
 
 class Closed(Frozen):
-    """The run is over."""
+    """The run has ended."""
 
     kind: Literal["closed"] = "closed"
     outcome: Outcome
@@ -307,7 +307,7 @@ class StepReversed(Frozen):
 
 
 class StepUnsettled(Frozen):
-    """The look-up of a step's accepted effect was given up: its end is not known."""
+    """The look-up of a step's accepted effect ended without a result: its settlement is not known."""
 
     kind: Literal["unsettled"] = "unsettled"
     step: int
@@ -380,7 +380,7 @@ class WrittenEntry(Frozen):
 
     Attributes:
         number: 1 for the first entry of its run, then without a gap.
-        key: identifies what happened within its run; it is never written twice.
+        key: identifies the event within its run; it is never written twice.
         at: when, by the Temporal server's clock.
         actor: the person for a request or a decision, else the worker's identity.
         written: the event as JSON, exactly as it was stored and hashed.

@@ -4,8 +4,8 @@ Times of day are local. When clocks are put forward, a time in the missing hour 
 change. When they are put back, working time that begins in the repeated hour begins the first time, and
 working time that ends in it ends the second time.
 
-Time zone rules and public holidays change. They can be frozen at one moment (`Facts`). Everything here is
-then a pure function of the calendar and its facts, also for an auditor.
+Time zone rules and public holidays change. They can be frozen at one moment (`Facts`). Every result then
+depends only on the calendar and its facts, so an auditor gets the same one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -178,12 +178,12 @@ class Calendar(Frozen):
         """Return the first moment from ``at`` on at which people work.
 
         Raises:
-            NoWorkingTime: there is none for `LONGEST_SEARCH`.
+            NoWorkingTime: there is no working time within `LONGEST_SEARCH`.
         """
         return self._spans_from(at)[0]
 
     def last_working(self, at: datetime) -> Span | None:
-        """Return the working time just before ``at``, as far as it has passed; None if there is none."""
+        """Return the last span of working time before ``at``, cut off there; None if there is none."""
         found: list[Span] = []
         for back in _STEPS_BACK:
             found = list(self.spans(at - back, at))
@@ -198,7 +198,7 @@ class Calendar(Frozen):
         count working time only.
 
         Raises:
-            NoWorkingTime: there is less working time within `LONGEST_SEARCH`.
+            NoWorkingTime: there is too little working time within `LONGEST_SEARCH`.
         """
         if days:
             at = self._add_days(self.next_working(at), days)
@@ -266,7 +266,7 @@ def is_zone(name: str) -> bool:
 
 @lru_cache(maxsize=256)
 def offsets_of(zone: str, year: int) -> tuple[Offset, ...]:
-    """Return the offsets of a zone in a year, and in some days before and after it.
+    """Return the offsets of a zone in a year, and on some days before and after it.
 
     Raises:
         NoWorkingTime: this system does not have the zone.

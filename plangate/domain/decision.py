@@ -1,4 +1,4 @@
-"""Decisions on arrival, and their verdicts.
+"""Decisions as received, and their verdicts.
 
 A decision comes from outside and is often typed by hand. `read_arrival` turns any input into an `Arrival`,
 which holds either a `Decision` or the reason why it cannot be read. It never raises.

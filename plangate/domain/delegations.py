@@ -7,7 +7,7 @@ limits apply:
 - The policy names the roles that may be lent, by default none.
 - People lend only their own roles: a lent role cannot be lent on.
 - The order needs at least the proof of identity that the role's rules ask for.
-- It ends without an order after `LONGEST` at the latest.
+- A delegation ends after `LONGEST` at the latest, even without an order.
 
 An absence only redirects messages, so a typed name is enough for it, and no rule restricts it.
 """
@@ -37,10 +37,10 @@ from plangate.domain.plan import Audience
 
 LONGEST: Final = timedelta(days=90)
 SIGNED_WITHIN: Final = timedelta(minutes=10)
-"""How long after it was signed an order must have reached the Temporal server."""
+"""The longest time from an order's signature to its arrival at the Temporal server."""
 MAX_ROLES: Final = 20
 Timed = TypeVar("Timed", "Lending", "Away")
-"""A record that holds for a time."""
+"""A record that is in force for a limited time."""
 MAX_REASON: Final = 1_000
 _HOW: Final = (
     'send one JSON object such as {"action": "lend", "by": "dana", "to": "bob", "roles": ["finance"], '
@@ -49,7 +49,7 @@ _HOW: Final = (
 
 
 class DelegationAction(StrEnum):
-    """The kinds of orders; ``list`` only asks for the loans and absences."""
+    """The kinds of orders; ``list`` only asks for the delegations and absences."""
 
     LEND = "lend"
     END = "end"
@@ -59,7 +59,7 @@ class DelegationAction(StrEnum):
 
 
 class DelegationOrder(Typed):
-    """One person's order: to lend roles, to take them back, or to say that they are away, or back.
+    """One person's order: to lend roles or take them back, or to begin or end their own absence.
 
     Attributes:
         to: who may act for the sender, or gets their messages; empty: the people to whom they have lent
@@ -147,7 +147,7 @@ class Lending(Frozen):
     assurance: Assurance = Assurance.TYPED
 
     def __str__(self) -> str:
-        """Return it in one clause."""
+        """Return a description in one clause."""
         until = f"{self.until:%Y-%m-%d %H:%M} UTC"
         return f"{one_line(self.to)} may act for {one_line(self.by)} as {', '.join(self.roles)} until {until}"
 
@@ -158,13 +158,13 @@ class Away(Absence):
     by: str
 
     def __str__(self) -> str:
-        """Return it in one clause."""
+        """Return a description in one clause."""
         until = f"{self.until:%Y-%m-%d %H:%M} UTC"
         return f"{one_line(self.by)} is away until {until}"
 
 
 class DelegationAnswer(Frozen):
-    """The result of an order: the verdict, the current loans, and the people who are away.
+    """The result of an order: the verdict, the current delegations, and the people who are away.
 
     ``accepted`` is None for a question, or while there is no verdict: ``reason`` then says why.
     ``audience`` is the installation and namespace that an order is signed for.
@@ -190,7 +190,7 @@ def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDat
 
 
 def asks_what_is_lent(inputs: Sequence[object]) -> bool:
-    """Return whether a message only asks for the loans: it changes nothing, and is not recorded."""
+    """Return whether a message only asks for the delegations: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": DelegationAction.LIST.value}
 
 
@@ -235,7 +235,7 @@ def judge(
 
 
 def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
-    """Return the loans by these decisions, in order, including those that have ended."""
+    """Return the delegations that follow from these orders, including those that have ended."""
     lent: list[Lending] = []
     for order, approver, at in _accepted(decisions):
         if order.action is DelegationAction.LEND and order.until is not None:
@@ -256,7 +256,7 @@ def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
 
 
 def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
-    """Return the absences by these decisions, in order, including those that have ended.
+    """Return the absences that follow from these orders, including those that have ended.
 
     Only a person's last order counts: a new absence ends the earlier one.
     """

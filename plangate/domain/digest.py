@@ -67,7 +67,7 @@ def digest(plan: Plan) -> str:
 
 
 def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
-    """Return the calls, each that occurs once with its path."""
+    """Return the calls; those that occur once have their paths."""
     return {
         f"{call}{paths[numbers[0]]}" if len(numbers) == 1 else call: numbers
         for call, numbers in calls.items()
@@ -165,7 +165,7 @@ def _call(arguments: Mapping[str, JsonValue]) -> str:
 
 
 def _host(url: str) -> str:
-    """Return the host of a URL, with its port; the whole URL if it could be read differently."""
+    """Return the host of a URL, with its port; the whole URL if it is ambiguous."""
     plain = _PLAIN_URL.fullmatch(url.lower())
     return plain[1] if plain else _plain(url)
 

@@ -131,7 +131,7 @@ def _completed(tool: str, arguments: ToolArguments, at: FaultPath) -> dict[str, 
     """Return all arguments of a step as JSON.
 
     Raises:
-        PlanInvalid: JSON cannot carry the values that the tool's model made of them.
+        PlanInvalid: JSON cannot carry the values that the tool's model returned.
     """
     try:
         values = complete(arguments)
@@ -145,5 +145,5 @@ def _completed(tool: str, arguments: ToolArguments, at: FaultPath) -> dict[str, 
 
 def _tools_bug(tool: str, error: Exception, at: FaultPath) -> PlanInvalid:
     """Report that a tool's model failed; its bug must not block a run or the decisions on it."""
-    problem = f"{tool} could not check these arguments ({type(error).__name__}); its author has to fix it"
+    problem = f"{tool} could not check these arguments ({type(error).__name__}); its author must fix it"
     return PlanInvalid([Fault((*at, "arguments"), problem)])

@@ -45,7 +45,7 @@ class Duplicate(Frozen):
 
 
 def by_step(duplicates: Iterable[Duplicate]) -> tuple[tuple[Duplicate, ...], ...]:
-    """Return the duplicates in groups, one for each step of this plan that has some."""
+    """Return the duplicates, grouped by the step of this plan."""
     groups: dict[tuple[int, str, tuple[str, ...]], list[Duplicate]] = {}
     for one in duplicates:
         groups.setdefault((one.step, one.tool, one.same), []).append(one)

@@ -25,7 +25,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── InDoubt                  a person must check what the step did
     ├── NotAnswered              the sender starts a worker and checks again
     ├── StepStopped              transient: the step waits until people release the stop
-    ├── StepTooEarly             transient: approvals can still be withdrawn, or the start time has not come
+    ├── StepTooEarly             transient: approvals can still be withdrawn, or the start time is not reached
     ├── WorkerStopping           transient: another worker takes over
     ├── RecordsUnavailable       transient: the operator checks the database
     │   └── OtherRecords         transient: a worker with the run's own records takes over
@@ -163,7 +163,7 @@ class StepStopped(PlangateError):
 
 
 class StepTooEarly(PlangateError):
-    """A step does not begin yet; ``again`` is for how long."""
+    """A step does not begin yet; ``again`` is how long to wait."""
 
     def __init__(self, said: str, again: timedelta) -> None:
         super().__init__(said)

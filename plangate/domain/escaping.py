@@ -38,7 +38,7 @@ _SHORT_WORD: Final = 2  # shorter words occur in formulas
 _LONGEST_WORD: Final = 60
 _MOST_WORDS: Final = 10
 _EAST_ASIAN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
-_DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML, at the ends of a code span and in a row
+_DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML: at the ends of a code span, or repeated
 _NON_JOINER: Final = "\u200c"
 # Letters of the Arabic block that join the one before alone, or none (Unicode's ArabicShaping.txt).
 _JOINS_BEFORE: Final = frozenset(
@@ -114,7 +114,7 @@ def is_reordered(text: str) -> bool:
     """Return whether a screen may draw parts of ``text`` in another order, because of right-to-left scripts.
 
     With Hebrew or Arabic letters beside digits or Latin letters, "100 ש 7" may be drawn as "100 7 ש". This
-    needs no hidden character, so a note beside the text has to point it out.
+    needs no hidden character, so a note beside the text must point it out.
     """
     if text.isascii():
         return False

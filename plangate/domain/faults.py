@@ -18,11 +18,11 @@ class Fault(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        """Return it for people: ``step 1, to: must be a list``."""
+        """Return the fault for people: ``step 1, to: must be a list``."""
         return f"{path_words(self.path)}: {self.message}" if self.path else f"it {self.message}"
 
     def as_json(self) -> dict[str, str]:
-        """Return it as JSON, with the path as text."""
+        """Return the fault as JSON, with the path as text."""
         return {"path": path_text(self.path), "message": self.message}
 
 

@@ -91,7 +91,7 @@ def _is_within(written: object, known: object) -> bool:
 
 
 def _missing(workflow_id: str, first: int, last: int) -> Finding:
-    what = "is missing" if first == last else f"is missing, and every one up to entry {last}"
+    what = "is missing" if first == last else f"is missing, as is every entry up to {last}"
     return Finding(workflow_id=workflow_id, entry=first, what=what)
 
 
@@ -119,7 +119,7 @@ def _is_as_written(entry: WrittenEntry) -> bool:
 
 
 def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
-    """Return that the entry was moved, and from where, or else that it was changed."""
+    """Say that the entry was moved, and from where, or else that it was changed."""
     for owner in owners:
         if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
             return f"belongs to the run {one_line(owner)}"

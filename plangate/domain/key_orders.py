@@ -1,7 +1,7 @@
 """Orders about keys: an enroller confirms a proposed key, or a key is revoked.
 
-Like orders to stop and to go, these arrive outside a run. They count by their signature, which
-`plangate.signing.enrolment` verifies again wherever the list of people is read. `judge` says whether an order
+Like orders to stop and to go, these arrive outside a run. They count because of their signature,
+which `plangate.signing.enrolment` verifies whenever the list of people is read. `judge` says whether an order
 is accepted.
 """
 
@@ -24,7 +24,7 @@ from plangate.domain.decision import (
 from plangate.domain.people import Approver, Enrolment, Identified, People, Person, same_person
 
 VALID_FOR: Final = timedelta(minutes=10)
-"""How long after it was signed an order must have reached the Temporal server."""
+"""The longest time from an order's signature to its arrival at the Temporal server."""
 _LONGEST_KEY: Final = 1_500
 _HOW: Final = 'send one JSON object such as {"action": "confirm_key", "person": "dana", "key": "passkey:…"}'
 

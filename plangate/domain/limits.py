@@ -137,7 +137,7 @@ def amount_of(value: JsonValue) -> Decimal | None:
 
 
 def decimal_of(value: JsonValue) -> Decimal | None:
-    """Return a number, or a text with a number, as a JSON decimal; None if it is neither, or huge."""
+    """Return a number, or a text with a number, as a JSON decimal; None if it is neither, or too large."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     text = value if isinstance(value, str) else repr(value)

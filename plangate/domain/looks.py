@@ -16,7 +16,7 @@ _LONGEST: Final = 1_000
 
 
 class Way(StrEnum):
-    """How a person looks."""
+    """The kind of a look."""
 
     VIEWED = "viewed"
     EXPORTED = "exported"

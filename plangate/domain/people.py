@@ -20,7 +20,7 @@ from plangate.domain.trusted_web import TrustedWeb
 ANYONE: Final = "anyone"
 """The role of every known person."""
 ROLE: Final = "role:"
-"""Before the name of a role, where a person or a role may be meant."""
+"""The prefix of a role's name where names of people are also allowed."""
 _LONGEST_NAME: Final = 1_000
 _JOINERS: Final = {0x200C: None, 0x200D: None}
 
@@ -239,7 +239,7 @@ class People(Frozen):
     def working_time_of(self, name: str) -> Calendar | None:
         """Return a person's calendar, or that of their first role with one, in their own zone.
 
-        It is without public holidays. None if the person may be reminded at any time.
+        The calendar has no public holidays. None if the person may be reminded at any time.
         """
         person = self.find(name)
         if person is None:
@@ -271,7 +271,7 @@ class People(Frozen):
         )
 
     def has_timed_rights(self, name: str) -> bool:
-        """Return whether a person has a key, or a delegation to them, that begins or ends at some time."""
+        """Return whether a person has a key or a delegation to them with a beginning or an end."""
         person = self.find(name)
         limited: Iterable[Key | Delegation] = (
             *(person.keys if person is not None else ()),

@@ -137,7 +137,7 @@ class Audience(Frozen):
     namespace: str
 
     def __str__(self) -> str:
-        """Return it as one text, the ``aud`` claim of a token."""
+        """Return the audience as one text, the ``aud`` claim of a token."""
         return f"{self.installation}/{self.namespace}"
 
 
@@ -181,7 +181,7 @@ def fingerprint_of(plan: Plan, revision: int, workflow_id: str, audience: Audien
 def idempotency_key(
     workflow_id: str, fingerprint: str, step: int, *, undo: bool = False, resolution: int = 0
 ) -> str:
-    """Return the permanent name of one effect; it never depends on the attempt.
+    """Return the idempotency key of one effect; it never depends on the attempt.
 
     Args:
         workflow_id: the run.
@@ -203,8 +203,8 @@ def key_of_first_try(key: str) -> str:
 def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     """Return the numbers of the steps of ``before`` that ``after`` strikes, if it changes nothing else.
 
-    References must name steps by their new numbers. None if anything else changes (the summary, when it may
-    begin, a step, or the order), or if a step refers to a struck one.
+    References must name steps by their new numbers. None if anything else changes (the summary, the earliest
+    start, a step, or the order), or if a step refers to a struck one.
     """
     if after.summary != before.summary or after.not_before != before.not_before:
         return None
@@ -235,7 +235,7 @@ def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
             continue
         same = _renumbered(step, numbers)
         if same is None:
-            raise ValueError(f"step {number} needs the result of a step that is struck; strike it, too")
+            raise ValueError(f"step {number} needs the result of a struck step; strike it, too")
         kept.append(same)
         numbers[number] = len(kept)
     if not kept:
@@ -268,7 +268,7 @@ def short(fingerprint: str) -> str:
 def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
     value: object, path: FaultPath = (), depth: int = 0
 ) -> Iterator[Fault]:
-    """Yield a fault for every value that JSON cannot carry from one reader to the next.
+    """Yield a fault for every value that JSON cannot carry unchanged from one reader to the next.
 
     Args:
         value: the part at ``path``.

@@ -41,7 +41,7 @@ class Before(Frozen):
     reads: tuple[Read, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def fits(self, steps: int) -> bool:
-        """Return whether it can be the difference from a plan with that many steps."""
+        """Return whether this can be the difference from a plan with that many steps."""
         return all(1 <= one <= steps for one in self.steps if isinstance(one, int))
 
 
@@ -86,7 +86,7 @@ class StepChange:
 
 @dataclass(frozen=True, slots=True)
 class PlanChanges:
-    """The difference between two plans: summary, earliest beginning, and steps in the newest plan's order."""
+    """The difference between two plans: summary, earliest start, and steps in the newest plan's order."""
 
     summary: ValueChange | None
     steps: tuple[StepChange, ...]
@@ -172,7 +172,7 @@ def _beginning(plan: Plan) -> dict[str, JsonValue]:
 def in_short(changes: PlanChanges) -> str:
     """Return the changes in a few words: 'step 2 struck', 'the summary changed, steps 1 and 3 changed'."""
     parts = ["the summary changed"] if changes.summary else []
-    parts += ["when it may begin changed"] if changes.not_before else []
+    parts += ["the earliest start changed"] if changes.not_before else []
     for kind in (Kind.CHANGED, Kind.STRUCK, Kind.NEW, Kind.MOVED):
         numbers = [one.after if kind is Kind.NEW else one.before for one in changes.steps if one.kind is kind]
         if len(numbers) > _MOST_NAMED:

@@ -42,7 +42,7 @@ class Need(Frozen):
     count: int = Field(ge=1, le=MAX_COUNT)
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return a description in words."""
         who = "anyone but the requester" if self.role == ANYONE else self.role
         return f"{counted(self.count, 'approval')} by {who}"
 
@@ -57,7 +57,7 @@ def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
 
 
 class Resolvers(Frozen):
-    """Who may resolve a held run, and how.
+    """The people who may resolve a held run, and the resolutions that they may choose.
 
     Attributes:
         any_of: groups of roles; a person needs one role of each group.
@@ -76,7 +76,7 @@ class Resolvers(Frozen):
         return resolution is Resolution.ABORT or not self.resolutions or resolution in self.resolutions
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return a description in words."""
         groups = [
             " or ".join("anyone but the requester" if role == ANYONE else role for role in roles)
             for roles in self.any_of
@@ -131,7 +131,7 @@ class Requirement(Frozen):
     remind: tuple[int, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return a description in words."""
         if not self.needs:
             return "no approval" + (f" (rule: {', '.join(self.rules)})" if self.rules else "")
         return " and ".join(map(str, self.needs)) + self.proof_words
@@ -183,12 +183,12 @@ class Rule(Frozen):
 
     @property
     def limits_times(self) -> bool:
-        """Whether it says when steps may begin."""
+        """Whether the rule limits when steps may begin."""
         return self.window is not None or bool(self.freezes)
 
 
 class ResolveRule(Frozen):
-    """Who may resolve a held run if this rule matches: people with one of the roles.
+    """The people who may resolve a held run if this rule matches: those with one of the roles.
 
     ``resolutions`` are those that they may choose, and ``abort``; empty for all.
     """
@@ -237,7 +237,7 @@ ONE_APPROVAL: Final = Requirement(needs=(Need(role=ANYONE, count=1),))
 
 
 class OneApproval:
-    """The policy without a policy file: one approval of every plan, by anyone but the requester."""
+    """The default without a policy file: one approval of every plan, by anyone but the requester."""
 
     def requirement_for(
         self,
@@ -392,7 +392,7 @@ def can_resolve(requirement: Requirement, approver: Approver, barred: Sequence[s
 
 
 def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
-    """Return what a requirement lacks compared with the demanded one; None if nothing.
+    """Return what a requirement lacks compared with the demanded one; None if it lacks nothing.
 
     A person with any role also counts for `ANYONE`, so additional approvals of a role may replace it.
     """
@@ -415,7 +415,7 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
     if requirement.batch and not demanded.batch:
         return "that it is approved alone, not together with others"
     if requirement.notify_details and not demanded.notify_details:
-        return "that notices do not tell what its steps do"
+        return "that notices do not say what its steps do"
     times = _begins_at_more_times(requirement, demanded)
     if times is not None:
         return times

@@ -1,6 +1,6 @@
-"""Record what a planner reads while it drafts. It is part of the plan, so approvers see the same.
+"""Record what a planner reads while it drafts. It is part of the plan, so approvers see it too.
 
-A planner gets no more of a result than the plan keeps, so approvers can see everything that it got.
+A planner gets no more of a result than the plan keeps, so approvers can see everything that the planner got.
 """
 
 import hashlib

@@ -4,8 +4,8 @@ A reference is the object ``{"from_step": 2, "field": "number"}`` in place of an
 `Reference`. It is part of the plan and its fingerprint. It is resolved just before the step, and its value is
 on the record.
 
-Resolving does not know the tools: it treats every argument of this form as a reference. A plan must therefore
-not have the form anywhere else, neither as the value of another argument nor nested in one.
+Resolving does not depend on the tools: it treats every argument of this form as a reference. A plan must
+therefore not have the form anywhere else, neither as the value of another argument nor nested in one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

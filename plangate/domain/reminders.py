@@ -18,7 +18,7 @@ _BEFORE_THE_END: Final = timedelta(hours=1)
 
 
 class Reminder(NamedTuple):
-    """When a person is reminded; ``seconds`` is how long before the deadline the rule wants that."""
+    """The time at which a person is reminded; the rule asks for it ``seconds`` before the deadline."""
 
     at: datetime
     seconds: int
@@ -30,7 +30,7 @@ def remind_at(deadline: datetime, seconds: int, calendar: Calendar | None = None
     Args:
         deadline: when the review ends.
         seconds: how long before the deadline, by the requirement.
-        calendar: the person's; None if they always work.
+        calendar: the person's calendar; None if they always work.
     """
     moment = deadline - timedelta(seconds=seconds)
     if calendar is None or calendar.is_working(moment):

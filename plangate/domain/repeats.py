@@ -1,6 +1,6 @@
 """Recognize edits and resolutions that arrive again after a reset of the run, or after its worker died.
 
-The record has applied such a decision, but the run does not know it. The same decision may then be accepted
+The record includes such a decision, but the state of the run does not. The same decision may then be accepted
 again, so that the run follows its record; a different one may not.
 """
 
@@ -29,7 +29,7 @@ def repeats(
         workflow_id: the run.
         events: the earlier events.
         repeated: the decision.
-        is_meant: returns, for the state in which an earlier one was accepted, whether that one is meant.
+        is_meant: returns whether an earlier decision is meant, given the state in which it was accepted.
     """
     arrival = repeated.arrival
     if arrival.decision is None or arrival.decision.decision not in (Choice.EDIT, Choice.RESOLVE):

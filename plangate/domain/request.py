@@ -60,7 +60,7 @@ def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
     Any client of the namespace can start a workflow with a request that `read_request` has not checked.
 
     Args:
-        run: what would open its trail.
+        run: the run, with the request that would open its trail.
         now: the time, if known; no request can be later.
 
     Raises:
@@ -71,7 +71,7 @@ def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
         raise RequestInvalid('The request cannot be used: "requested" is missing.')
     read = _read({name: getattr(said, name) for name in ("requester", "request", "timeout_seconds")})
     if read.requester != said.requester:
-        raise RequestInvalid('The request cannot be used: "requester" has blanks at its ends.')
+        raise RequestInvalid('The request cannot be used: "requester" begins or ends with a blank.')
     latest = said.requested_at if now is None else now + _BETWEEN_CLOCKS
     if not EARLIEST <= said.requested_at <= latest:
         raise RequestInvalid('The request cannot be used: "requested_at" is not a possible time.')
@@ -89,7 +89,7 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
     if len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise RequestInvalid(
             'The workflow was started without one JSON object such as {"requester": "dana", "request": "…"}; '
-            "start it by starter.py."
+            "start it with starter.py."
         )
     request = _read(inputs[0])
     if not request.request.strip() and request.plan is None:

@@ -88,8 +88,8 @@ def _lost_roles(
 def lost_resolution(state: RunState, people: People | None, at: datetime) -> str | None:
     """Return why the last resolution is no longer valid at that time, or None.
 
-    If it is invalid, its effect must not begin: the person left, their key was revoked, or they may no longer
-    resolve. A resolution does not expire.
+    Its effect must not begin if the person left, their key was revoked, or they may no longer resolve. A
+    resolution does not expire.
     """
     if state.drafted is None or state.resolution is None or people is None:
         return None

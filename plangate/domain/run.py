@@ -161,7 +161,7 @@ class RunState(Frozen):
         baseline: the last plan before it that has an approval, else the first, if that is not ``before``.
         held: why the run waits for a resolution; None if it does not.
         resolutions: how many resolutions were accepted.
-        resolution: the last of them; no step begins if its person may no longer resolve.
+        resolution: the last accepted resolution; no step begins if its person may no longer resolve.
     """
 
     workflow_id: str
@@ -278,7 +278,7 @@ class RunState(Frozen):
 
     @property
     def cooling_until(self) -> datetime | None:
-        """When the cooling off of the approved plan ends; until then, approvals can be taken back.
+        """When the cooling off of the approved plan ends; until then, approvals can be withdrawn.
 
         None if no rule asks for that.
         """
@@ -303,7 +303,7 @@ class RunState(Frozen):
         )
 
     def waits_until(self, at: datetime) -> datetime | None:
-        """Return when the wait of the approved plan for its next step ends; None if it does not wait."""
+        """Return when the approved plan's wait for its next step ends; None if it does not wait."""
         if self.phase is not Phase.EXECUTING:
             return None
         first = self.beginning.first(at)
@@ -346,7 +346,7 @@ def can_be_undone(step: Step, progress: StepProgress) -> bool:
 
 
 def key_of(state: RunState, step: int, *, undo: bool) -> str:
-    """Return the present idempotency key of a step of the newest plan, or of its undo."""
+    """Return the current idempotency key of a step of the newest plan, or of its undo."""
     progress = state.steps[step - 1]
     resolution = progress.undo.resolution if undo else progress.resolution
     return idempotency_key(state.workflow_id, state.fingerprint or "", step, undo=undo, resolution=resolution)

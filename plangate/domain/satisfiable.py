@@ -2,8 +2,8 @@
 
 People in the list count if they are active, neither the requester nor an author, have the role (their own or
 lent), have a key if a signature is needed, and are not away. A person who is away may still decide, but
-others cannot rely on it. If no one can decide before the deadline, people learn it immediately, not at the
-deadline.
+others cannot rely on it. If no one can decide before the deadline, people are notified immediately, not at
+the deadline.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ class Hindered(Frozen):
     until: AwareDatetime | None = None
 
     def __str__(self) -> str:
-        """Return it in one clause."""
+        """Return a description in one clause."""
         name = one_line(self.name)
         match self.why:
             case Why.AWAY:
@@ -77,7 +77,7 @@ class Unmet(Frozen):
     possible_from: AwareDatetime | None = None
 
     def __str__(self) -> str:
-        """Return it in one sentence without a full stop."""
+        """Return a description in one sentence without a full stop."""
         able = _listed([one_line(name) for name in self.able])
         who = f"only {able} could" if able else "no one could"
         why = f" ({_listed(list(map(str, self.hindered)))})" if self.hindered else ""
@@ -88,7 +88,7 @@ class Unmet(Frozen):
 def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ...]:
     """Return the decisions that the run waits for and no one in the list can make now.
 
-    Empty if it can, if it does not wait for people, or without a list, because any name may then decide.
+    Empty without a list, because any name may then decide.
     """
     return Deciders(people, at).unmet(run) if people is not None else ()
 
@@ -256,7 +256,7 @@ class Deciders:
                 yield Hindered(name=person.name, why=Why.AWAY, until=until)
 
     def _identified(self, person: Person, at: datetime) -> Approver | None:
-        """Return the same as the list's method, without looking at everyone to find who lends."""
+        """Return the same as `People.identify`, but search only the delegators for delegations."""
         few = self._people.model_copy(update={"persons": (person, *self._lenders)})
         return few.identify(person.name, at).approver
 

@@ -52,7 +52,7 @@ def may_decide(
     is held.
 
     Args:
-        requirement: of the plan.
+        requirement: the requirement of the plan.
         viewer: the person as in the current list of people.
         barred: the requester and the authors, who neither approve nor resolve.
         is_held: whether the run waits for a resolution.

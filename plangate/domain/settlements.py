@@ -1,4 +1,4 @@
-"""Settlements: how an effect with a receipt that is not final ends, found after the run.
+"""Settlements: how effects whose receipts are not final end, as found out after the run.
 
 The outcome of the run does not change: each settlement is added to its trail, one entry for each step.
 """

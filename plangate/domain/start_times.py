@@ -28,7 +28,7 @@ _MONTHS: Final = (
 
 
 class StartSpan(Frozen):
-    """A time in which steps may begin, from ``since`` up to, but excluding, ``until``."""
+    """A span of time in which steps may begin, from ``since`` up to, but excluding, ``until``."""
 
     since: AwareDatetime
     until: AwareDatetime

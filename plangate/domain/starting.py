@@ -57,12 +57,12 @@ def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None)
     requirement = event.requirement or (drafted.requirement if drafted else None)
     assert requirement is not None
     if not _calendars(requirement):
-        return "has start times, and no rule asks for any" if event.starts is not None else None
+        return "has start times, but no rule asks for any" if event.starts is not None else None
     if event.starts is None:
         return "lacks the times in which its steps may begin"
     named = {one.name for one in _calendars(requirement)}
     if {one.calendar for one in event.starts.facts} != named:
-        return "has start times by other calendars than those of its rules"
+        return "has start times from calendars that its rules do not name"
     search = search_of(began, event.deadline, plan.not_before, requirement.cooling_seconds)
     given = requirement.windows, requirement.freezes, event.starts.facts, search
     is_right = event.starts.spans in (start_times(*given), start_times_before(*given, began))

@@ -82,7 +82,7 @@ class Attempt(Frozen):
         next_try: when the next attempt begins; None while one runs, or while it is paused.
         is_stopped: whether it only waits until people release a stop, which ``last_error`` names.
         paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
-        lost_since: the last answer of the previous attempt's worker; None if the attempt ended.
+        lost_since: when the previous attempt's worker last answered; None if the attempt ended.
         waits_for_worker: whether the attempt is due, but no worker has taken it yet.
     """
 
@@ -128,7 +128,7 @@ class StepStatus(Frozen):
 
 
 class Unrecorded(Frozen):
-    """What cannot be recorded now, and why.
+    """Decisions and an outcome that cannot be recorded now, and the reason.
 
     ``decisions`` counts those without a verdict, and ``oldest`` has the first few. ``outcome`` says
     whether the outcome waits to be recorded.
@@ -179,16 +179,16 @@ class EditedRevision(Frozen):
 class Status(Frozen):
     """The full status of a run; ``source`` says where the answer comes from.
 
-    ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the approvals
-    that are missing, and ``reliefs`` has the other roles that may give them, and their times; ``lost`` are
-    those that were no longer valid when a step was to begin, so that the plan is in review again since
-    ``reopened_at``, as it is if an edit could not be drafted (``edit_failed`` says why); ``revoked`` are
-    those that the recorded list of people no longer supports; ``unmet`` are the needed decisions that no one
-    in that list can make; ``unread`` are decisions without a verdict. The fingerprint is that of ``plan``,
-    ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown` recomputes
-    it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ, if the
+    ``unverified`` are the approvers whose approval has the assurance ``typed``. ``still_needed`` are the
+    missing approvals, and ``reliefs`` has the other roles that may give them, and their times. ``lost`` are
+    the approvals that were no longer valid when a step was to begin: the plan is in review again since
+    ``reopened_at``. So is a plan whose edit could not be drafted (``edit_failed`` says why). ``revoked`` are
+    the approvals that the recorded list of people no longer supports. ``unmet`` are the needed decisions that
+    no one in that list can make. ``unread`` are decisions without a verdict. The fingerprint is that of
+    ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
+    recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ, if the
     records can be read. ``cooling_until`` is the end of the time in which no step of the approved plan may
-    begin, so that approvals can be taken back; it may be past. ``beginning`` says when the next step of the
+    begin, so that approvals can be withdrawn; it may be past. ``beginning`` says when the next step of the
     newest plan may begin once it is approved, if not at any time. ``drafting`` is the current attempt of a
     draft that is retried. ``author`` is the person who edited the newest plan, empty for a planner's and for
     a supplied one; ``authors`` are the people who may not approve it because they edited it or an earlier
@@ -370,14 +370,14 @@ def with_stops(status: Status, stops: Collection[StopStatus]) -> Status:
 
 
 def is_open(status: Status) -> bool:
-    """Return whether the run has ended, but one of its accepted effects may not have."""
+    """Return whether the run has ended, but one of its accepted effects may not be settled."""
     return status.state in OUTCOMES and any(
         step.settlement is not None and step.settlement.state is SettlementState.OPEN for step in status.steps
     )
 
 
 def with_settlements(status: Status, found: Mapping[int, SettlementStatus]) -> Status:
-    """Return ``status`` with how the effects of these steps ended."""
+    """Return ``status`` with the settlements of these steps."""
     steps = tuple(
         step.model_copy(update={"settlement": found[step.number]})
         if step.settlement is not None and step.number in found

@@ -103,12 +103,12 @@ class Release(Frozen):
         return Requirement(needs=self.needs, assurance=self.assurance)
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return a description in words."""
         return " and ".join(f"{counted(need.count, 'release')} by {need.role}" for need in self.needs)
 
 
 class StopRules(Frozen):
-    """Who may stop and who may release, by the policy file.
+    """The policy file's rules about stopping and releasing.
 
     Attributes:
         roles: any of them may stop.
@@ -163,7 +163,7 @@ class Stop(Frozen):
     Attributes:
         number: its number among the accepted stops of the installation.
         by: who ordered it; after several orders, the sender of the newest.
-        since: when that was judged.
+        since: when that order was judged.
         released_by: the people who have released it so far.
         release: what releases it, by the rules of the newest order.
     """
@@ -182,14 +182,14 @@ class Stop(Frozen):
         return "every step" if self.tool is None else f"every step of {one_line(self.tool)}"
 
     def __str__(self) -> str:
-        """Return it in one sentence, without a full stop."""
+        """Return a description in one sentence, without a full stop."""
         reason = cut(one_line(self.reason), _LONGEST_REASON_SHOWN)
         since = f"{self.since:%Y-%m-%d %H:%M} UTC"
         return f"{one_line(self.by.name)} stopped {self.what} at {since} (stop {self.number}): {reason}"
 
 
 class StopStatus(Frozen):
-    """A stop in force, as people see it.
+    """A stop in force, as it is shown to people.
 
     Attributes:
         number: the number that a go names.
@@ -228,7 +228,7 @@ class StopAnswer(Frozen):
 
 
 class StandingStops(Frozen):
-    """The stops in force: at most one of everything, and one of each tool.
+    """The stops in force: at most one for everything, and one for each tool.
 
     ``accepted`` counts all stops that were ever accepted.
     """
@@ -401,10 +401,10 @@ def _may_not_go(stops: StandingStops, order: Order, approver: Approver, release:
     stop = stops.on(order.tool)
     if stop is None:
         return "nothing is stopped" + (
-            f"; what is stopped: {'; '.join(map(str, stops.standing))}" if stops.standing else ""
+            f"; stops in force: {'; '.join(map(str, stops.standing))}" if stops.standing else ""
         )
     if order.stop != stop.number:
-        return f"it releases stop {order.stop}, and another one stands: {stop}. Look at it and go again"
+        return f"it releases stop {order.stop}, but another one is in force: {stop}. Check and release that one"
     if approver.assurance < release.assurance:
         return _unproven("a release", release.assurance)
     if any(same_person(one.name, approver.name) for one in stop.released_by):
@@ -453,13 +453,13 @@ def _read(inputs: Sequence[object]) -> Order:
     if order.action is Action.LIST:
         raise ValueError('a list takes nothing but {"action": "list"}')
     if order.action is Action.STOP and not order.reason.strip():
-        raise ValueError('a stop needs a "reason", which everyone who waits will read')
+        raise ValueError('a stop needs a "reason", which is shown to everyone who waits')
     if order.action is Action.STOP and is_empty_comment(order.reason):
         raise ValueError(
             f'"reason" is only a placeholder, {order.reason.strip()}; write why everything waits'
         )
     if order.action is Action.STOP and order.stop is not None:
-        raise ValueError('only a go has a "stop"; remove it')
+        raise ValueError('only "go" takes a "stop"; remove it')
     if order.action is Action.GO and order.stop is None:
         raise ValueError('a go needs "stop", the number of the stop that it releases; the status shows it')
     return order

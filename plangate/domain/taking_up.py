@@ -61,7 +61,7 @@ def remainder_of(status: Status) -> Remainder:
             "decide on it, resolve it, or withdraw it first."
         )
     if status.state == Outcome.EXECUTED:
-        raise Refused(f"{status.workflow_id} was executed; nothing of it is left to do.")
+        raise Refused(f"{status.workflow_id} was executed; nothing is left to do.")
     if status.plan is None:
         raise Refused(f"{status.workflow_id} ended without a plan; start its request again instead.")
     left = [step for step in status.steps if not step.state.is_settled]

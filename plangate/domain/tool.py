@@ -36,7 +36,7 @@ class ToolArguments(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Give each number and time in the arguments one spelling."""
+        """Normalize each number and time in the arguments."""
         super().__pydantic_init_subclass__(**options)
         if normalize_fields(cls.__pydantic_fields__):
             cls.model_rebuild(force=True)
@@ -58,7 +58,7 @@ class Reference(ToolArguments):
     field: str = Field(min_length=1, max_length=200)
 
     def __str__(self) -> str:
-        """Return it in words: 'the number of step 2'."""
+        """Return a description in words: 'the number of step 2'."""
         return f"the {self.field.replace('_', ' ')} of step {self.from_step}"
 
 
@@ -108,7 +108,7 @@ class ToolDeclaration:
         name: the value of a step's ``tool``.
         description: one or two sentences for the model and for people.
         arguments: the model that validates a step's arguments.
-        retry_safety: how it stays safe to retry.
+        retry_safety: how retries stay safe.
         seconds: the time limit of one act, after which the act is cancelled and `find_out` is called.
         undoable: whether the tool can undo its effect.
         receipt: the model of the receipt's details, whose fields later steps can refer to; None without one.
@@ -134,7 +134,7 @@ class ToolDeclaration:
             raise ValueError(f"an act of {self.name} may take 1 to {LONGEST_ACT} seconds, not {self.seconds}")
         unknown = [name for name in self.identifying if name not in self.arguments.model_fields]
         if unknown:
-            raise ValueError(f"{self.name} has no argument {unknown[0]}, which is to identify its calls")
+            raise ValueError(f"{self.name} has no argument {unknown[0]} to identify its calls")
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments."""

@@ -1,4 +1,4 @@
-"""Name the people in the present list who can still make the decision that a run waits for."""
+"""Name the people in the current list who can still make the decision that a run waits for."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -80,7 +80,7 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
 
 
 def _wanted(wanted: Wanted, people: People | None, now: datetime, assurance: Assurance) -> Wanted:
-    """Return it with its absent people marked, and without those who cannot give the required proof."""
+    """Return ``wanted`` with its absent people marked, and without those who lack the required proof."""
     if people is None:
         return replace(wanted, names=None)
     named = [person for name in wanted.names or () if (person := people.find(name)) is not None]

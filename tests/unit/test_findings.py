@@ -119,7 +119,7 @@ def test_an_edit_is_named() -> None:
 def test_a_gap_is_named() -> None:
     entries = trail(*GOOD)
     assert links(entries[:3] + entries[4:]) == ["plan-1, entry 4: is missing"]
-    assert links(entries[:3] + entries[6:]) == ["plan-1, entry 4: is missing, and every one up to entry 6"]
+    assert links(entries[:3] + entries[6:]) == ["plan-1, entry 4: is missing, as is every entry up to 6"]
     assert links(entries[1:]) == ["plan-1, entry 1: is missing"]
 
 

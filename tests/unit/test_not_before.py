@@ -62,7 +62,7 @@ def test_a_difference_has_it_and_the_plan_before_is_made_again(
     old, new = plan(before), plan(after)
     found = changes_between(old, new)
     assert bool(found) is (before != after)
-    assert in_short(found) == ("when it may begin changed" if before != after else "")
+    assert in_short(found) == ("the earliest start changed" if before != after else "")
     kept = kept_before(1, "f" * 64, old, new)
     assert plan_before(type(kept).model_validate_json(kept.model_dump_json()), new) == old
 

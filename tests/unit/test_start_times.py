@@ -183,7 +183,7 @@ def of_none(_: StartTimes) -> None:
     ("change", "words"),
     [
         (wider, "has other start times than its rules give"),
-        (of_another, "has start times by other calendars"),
+        (of_another, "has start times from calendars"),
         (of_none, "lacks the times in which its steps may begin"),
     ],
 )
@@ -195,7 +195,7 @@ def test_an_auditor_works_the_times_out_again(change: Any, words: str) -> None:
     )
     assert [words in each.what for each in found] == [True]
     free = drafted(starts=one.starts)
-    assert wrong_start_times(free) == "has start times, and no rule asks for any"
+    assert wrong_start_times(free) == "has start times, but no rule asks for any"
 
 
 def test_the_moment_is_part_of_the_fingerprint_in_one_spelling() -> None:

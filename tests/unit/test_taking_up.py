@@ -51,7 +51,7 @@ def test_a_step_in_doubt_is_proposed_with_a_warning() -> None:
 def test_a_run_that_is_open_executed_or_needs_a_value_that_is_nowhere_is_refused() -> None:
     with pytest.raises(Refused, match="is in review, so it is not taken up again"):
         left_after()
-    with pytest.raises(Refused, match="was executed; nothing of it is left to do"):
+    with pytest.raises(Refused, match="was executed; nothing is left to do"):
         left_after(DONE, Closed(outcome=Outcome.EXECUTED))
     without = DONE.model_copy(update={"receipt": Receipt(summary="ticket 17 opened")})
     with pytest.raises(Refused, match="Step 2 of plan-1 needs the number of step 1, and no receipt has it"):
