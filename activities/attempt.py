@@ -122,7 +122,7 @@ class StepAttempt:
         if actual != task.fingerprint:
             raise NotApproved(
                 f"The plan handed over for execution is {short(actual)}, not {short(task.fingerprint)}, "
-                "so nothing of it may run."
+                "so none of its steps may run."
             )
         if not 1 <= task.step <= len(task.plan.steps):
             raise NotApproved(f"Plan {short(actual)} has no step {task.step}.")

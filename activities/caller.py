@@ -44,7 +44,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
         asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
         raise NotApproved(
             f"Only the run {cut(one_line(run.workflow_id), 200)} itself may ask for this, not {asker}, "
-            "so nothing of it may run."
+            "so none of its steps may run."
         )
     if run.audience is not None and run.audience != own_audience(records):
         raise OtherRecords(

@@ -303,7 +303,7 @@ def _objection(
     if order is None:
         return arrival.fault
     if people is None:
-        return "there is no list of people, so no one has roles to lend or is away; set PLANGATE_PEOPLE"
+        return "there is no list of people, so no roles can be lent and no absence set; set PLANGATE_PEOPLE"
     if approver is None or sender.objection:
         return sender.objection or f"{order.by} is not known"
     signed_at = approver.signed_at
@@ -313,7 +313,7 @@ def _objection(
         case DelegationAction.END:
             if any(_is_between(one, approver.name, order.to) for one in standing(lent_after(before), by.at)):
                 return None
-            return f"{approver.name} has lent nothing to {order.to} that could be ended"
+            return f"{approver.name} has lent no role to {order.to}"
         case DelegationAction.BACK:
             now = standing(away_after(before), by.at)
             is_away = any(same_person(one.by, approver.name) for one in now)
@@ -355,7 +355,7 @@ def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) 
         if role == ANYONE:
             return f"everyone has the role {ANYONE} already"
         if role not in own and role in approver.roles():
-            return f"{approver.name} only borrows the role {role}, and a lent role cannot be lent on"
+            return f"{approver.name} only has the role {role} on loan, and a lent role cannot be lent on"
         if role not in own:
             return f"{approver.name} does not have the role {role}"
         lendable = by.rules.of(role)
@@ -379,15 +379,15 @@ def _acceptance(order: DelegationOrder, sender: Identified, people: People | Non
         return f"{by} is back, and gets their own messages again"
     if order.action is DelegationAction.END or order.until is None:
         return (
-            f"{order.to} may no longer act for {by} by what {by} lent; "
-            "approvals given in this way are no longer valid"
+            f"{order.to} may no longer act for {by} in the roles that {by} lent; "
+            "approvals given in them are no longer valid"
         )
     if order.action is DelegationAction.AWAY:
         until = f"{by} is away until {order.until:%Y-%m-%d %H:%M} UTC"
         person = people.find(by) if people is not None else None
         lent_to = stand_ins(person, people, at) if person is not None and people is not None else ()
         if not order.to and not lent_to:
-            return f"{until}; no one is named and no role is lent, so messages still go to {by}"
+            return f"{until}; no substitute is named and no role is lent, so messages still go to {by}"
         who = order.to or " and ".join(lent_to)
         return f"{until}; messages go to {who}, but the right to decide does not"
     return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"
@@ -424,15 +424,15 @@ def _wrong_parts(order: DelegationOrder) -> str | None:
     to, roles, until = bool(order.to), bool(order.roles), order.until is not None
     match order.action:
         case DelegationAction.LIST:
-            return 'a list takes nothing but {"action": "list"}'
+            return 'a list takes only {"action": "list"}'
         case DelegationAction.LEND:
             return None if to and roles and until else 'to lend takes "to", "roles" and "until"'
         case DelegationAction.END:
             is_end = to and not roles and not until
-            return None if is_end else 'an end takes "to" alone: it ends all that was lent to them'
+            return None if is_end else 'an end takes only "to": it ends every delegation to that person'
         case DelegationAction.AWAY:
             is_absence = until and not roles
-            return None if is_absence else 'an absence takes "until" and may take "to", and no "roles"'
+            return None if is_absence else 'an absence takes "until" and optionally "to", but no "roles"'
         case DelegationAction.BACK:
             return 'to be back takes no "to", "roles" or "until"' if to or roles or until else None
         case _:

@@ -74,7 +74,7 @@ def check_drafted_size(plan: Plan) -> Plan:
         seen = sum(len(canonical_json(step.observation)) for step in plan.steps)
         problem = (
             f"has {size:,} bytes with its previews and with {seen:,} bytes that its tools observed, more "
-            f"than the limit of {MAX_DRAFTED_BYTES:,}; make several smaller plans of it"
+            f"than the limit of {MAX_DRAFTED_BYTES:,}; split it into smaller plans"
         )
         raise PlanInvalid([Fault((), problem)])
     return plan

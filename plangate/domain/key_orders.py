@@ -170,10 +170,10 @@ def _may_not_confirm(person: Person, by: Person, people: People, enrolment: Enro
     if not person.active:
         return f"{person.name} is no longer active"
     if enrolment is None:
-        return "it must be signed with a key that the list of people has for its enroller"
+        return "it must be signed with a key that its enroller has in the list of people"
     for one in people.persons:
         if any(key.id == enrolment.key_id for key in one.keys):
-            return f"this key is one of {one.name}'s already, or was"
+            return f"this key is or was a key of {one.name}"
     return None
 
 

@@ -228,8 +228,8 @@ def _while_no_step_is_done(state: RunState, decision: Decision, received_at: dat
         )
     if refused is None and (doubted := _step_tried_again_in_doubt(state)):
         return (
-            f"step {doubted} of this plan was in doubt, and is tried again under its idempotency key; a new "
-            "plan would lose that key and might do it twice; approve the rest, or reject it"
+            f"step {doubted} of this plan was in doubt and is retried under its idempotency key; a new "
+            "plan would lose that key and might repeat the effect; approve the rest, or reject it"
         )
     return refused
 
@@ -265,7 +265,7 @@ def _approved_already(state: RunState, decision: Decision, received_at: datetime
         )
     return (
         f"the plan is already approved, and can begin at {begins}; "
-        "until then those who approved can take their approval back"
+        "until then its approvers can withdraw their approvals"
     )
 
 

@@ -123,7 +123,7 @@ def window_start(window: str, now: datetime) -> datetime:
         return now - timedelta(seconds=read_timeout(window))
     zone = _zone(named[1])
     if zone is None:
-        raise UnknownSum(f"this machine knows no time zone called {named[1]}")
+        raise UnknownSum(f"this machine has no time zone {named[1]}")
     return datetime.combine(now.astimezone(zone).date(), datetime.min.time(), zone).astimezone(UTC)
 
 

@@ -279,9 +279,9 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
         case None | bool():
             return
         case int() if abs(value) > _MAX_SAFE_INTEGER:  # an int may be larger than any float
-            yield Fault(path, "the whole number is too large to survive JSON exactly; write it as text")
+            yield Fault(path, "the whole number is too large to be exact in JSON; write it as text")
         case float() if abs(value) > _MAX_SAFE_INTEGER and math.isfinite(value):
-            yield Fault(path, f"{value} is too large to survive JSON exactly; write it as text")
+            yield Fault(path, f"{value} is too large to be exact in JSON; write it as text")
         case float() if not math.isfinite(value):
             yield Fault(path, f"{value} is not a JSON number")
         case int() | float():
@@ -299,7 +299,7 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
                 elif len(key) > room:
                     yield Fault(
                         path,
-                        f"the names that lead to a value have over {_MAX_NAMES} characters here; "
+                        f"the path of names to a value has over {_MAX_NAMES} characters here; "
                         f"shorten {cut(key, _SHOWN_OF_NAME)!r}",
                     )
                 else:

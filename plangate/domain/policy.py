@@ -429,7 +429,7 @@ def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> st
     """Return what is missing if steps may begin at times that the demanded requirement forbids."""
     for window in demanded.windows:
         if window not in requirement.windows:
-            return f"that steps begin in the window {window.name} only"
+            return f"that steps begin only in the window {window.name}"
     for freeze in demanded.freezes:
         if freeze not in requirement.freezes:
             return f"that no step begins in the freeze {freeze.name}"
@@ -447,7 +447,7 @@ def _allows_other_times(requirement: Requirement, demanded: Requirement) -> str 
             return f"a review of at most {limit}"
     early = too_early(requirement.escalations, demanded.escalations, _roles(demanded.needs))
     if early is not None:
-        return f"no approval by {early.to} for {early.role} after {early.after_seconds} seconds already"
+        return f"no approval by {early.to} for {early.role} after only {early.after_seconds} seconds"
     if not set(requirement.remind).issuperset(demanded.remind):
         return "each of its reminders"
     if (requirement.cooling_seconds or 0) < (demanded.cooling_seconds or 0):

@@ -126,7 +126,7 @@ def _unfit(
     offered = _types(fields[reference.field].annotation)
     wanted = _types(arguments.model_fields[name].annotation)
     if "anything" not in wanted and not offered <= wanted:
-        return f"{reference} is {_or(offered)}, and {name} must be {_or(wanted)}"
+        return f"{reference} is {_or(offered)}, but {name} must be {_or(wanted)}"
     return None
 
 

@@ -44,13 +44,13 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
     """
     plan = f"plan {short(fingerprint)}"
     if state.drafted is None or fingerprint not in (*state.replaced, state.drafted.fingerprint):
-        raise NotApproved(f"No {plan} is on the record of this run, so nothing of it may run.")
+        raise NotApproved(f"No {plan} is on the record of this run, so none of its steps may run.")
     if fingerprint != state.drafted.fingerprint:
-        raise NotApproved(f"{plan.capitalize()} was replaced by a newer revision, so nothing of it may run.")
+        raise NotApproved(f"{plan.capitalize()} was replaced by a later revision, so it may not run.")
     if state.closed is not None:
-        raise NotApproved(f"This run is closed ({state.state}), so nothing more of it may run.")
+        raise NotApproved(f"This run is closed ({state.state}), so no more of its steps may run.")
     if state.phase is not Phase.EXECUTING or not state.is_approved:
-        raise NotApproved(f"{plan.capitalize()} is not approved on the record, so nothing of it may run.")
+        raise NotApproved(f"{plan.capitalize()} is not approved on the record, so none of its steps may run.")
     if not 1 <= step <= len(state.steps):
         raise NotApproved(f"{plan.capitalize()} has no step {step}.")
     if any(not progress.state.is_settled for progress in state.steps[: step - 1]):
@@ -70,7 +70,7 @@ def authorise_undo(state: RunState, fingerprint: str, step: int) -> None:
     if state.drafted is None or fingerprint != state.drafted.fingerprint:
         raise NotApproved(f"{plan.capitalize()} is not the newest one of this run, so it cannot be undone.")
     if state.phase is not Phase.UNDOING:
-        raise NotApproved(f"No accepted resolution undoes {plan}, so nothing of it may be undone.")
+        raise NotApproved(f"No accepted resolution undoes {plan}, so none of its steps may be undone.")
     if step != next_undo(state):
         raise NotApproved(f"Step {step} is not the next one to undo.")
 
@@ -225,7 +225,7 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
         case Phase.EXECUTING if after.waits_until(arrival.received_at):
             return (
                 f"approved; the plan runs at {after.waits_until(arrival.received_at):%Y-%m-%d %H:%M:%S} UTC, "
-                "and until then the approval can be taken back"
+                "and until then the approval can be withdrawn"
             )
         case Phase.EXECUTING if after.beginning.first(arrival.received_at) is None:
             return f"approved, but {why_too_late(after)}"

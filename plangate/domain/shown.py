@@ -55,7 +55,7 @@ def contradiction(status: Status, *, workflow_id: str, namespace: str | None = N
         return f"it is the status of another run, {status.workflow_id}"
     if status.plan is None:
         has_parts = status.fingerprint or status.short_fingerprint or status.steps
-        return "it names a fingerprint or steps, and no plan" if has_parts else None
+        return "it names a fingerprint or steps, but no plan" if has_parts else None
     return (
         _other_fingerprint(status)
         or _other_namespace(status, namespace)
@@ -76,7 +76,7 @@ def _other_fingerprint(status: Status) -> str | None:
         return "its plan cannot have a fingerprint"
     if status.fingerprint != actual:
         claimed = short(status.fingerprint or "none")
-        return f"the plan shown has the fingerprint {short(actual)}, and the status claims {claimed}"
+        return f"the plan shown has the fingerprint {short(actual)}, but the status claims {claimed}"
     if status.short_fingerprint != actual[:SHORT_LENGTH]:
         return "its short fingerprint is not the beginning of its fingerprint"
     return None
@@ -100,14 +100,14 @@ def _other_namespace(status: Status, namespace: str | None) -> str | None:
 def _other_steps(status: Status) -> str | None:
     assert status.plan is not None
     if len(status.steps) != len(status.plan.steps):
-        return f"it lists {len(status.steps)} steps, and its plan has {len(status.plan.steps)}"
+        return f"it lists {len(status.steps)} steps, but its plan has {len(status.plan.steps)}"
     for number, (shown, step) in enumerate(zip(status.steps, status.plan.steps, strict=True), start=1):
         listed: list[JsonValue] = [shown.number, shown.tool, shown.arguments, shown.why]
         planned: list[JsonValue] = [number, step.tool, step.arguments, step.reason]
         listed += [shown.preview, shown.observation, shown.undoable]
         planned += [step.preview, step.observation, step.undoable]
         if _canonical(listed) != _canonical(planned):
-            return f"it lists another step {number} than its plan has"
+            return f"its step {number} differs from that of its plan"
     return None
 
 
@@ -119,7 +119,7 @@ def _other_previous(status: Status) -> str | None:
     if before.revision != status.revision - 1:
         return f"it compares revision {status.revision} with revision {before.revision}"
     if _fingerprint(status, before.plan, before.revision) != before.fingerprint:
-        return f"the plan shown as revision {before.revision} has another fingerprint than it claims"
+        return f"the plan shown as revision {before.revision} does not have the fingerprint it claims"
     return None
 
 
@@ -127,11 +127,11 @@ def _other_baseline(status: Status) -> str | None:
     """Return an objection if the fingerprint of the plan from which all changes are shown is wrong."""
     base, newest = status.baseline, status.plan
     if base is None or newest is None:
-        return None if base is None else "it compares a plan with none"
+        return None if base is None else "it compares a plan with no other plan"
     if not base.fits(len(newest.steps)) or not 1 <= base.revision < status.revision - 1:
         return f"it compares revision {status.revision} with revision {base.revision}"
     if _fingerprint(status, plan_before(base, newest), base.revision) != base.fingerprint:
-        return f"the plan shown as revision {base.revision} has another fingerprint than it claims"
+        return f"the plan shown as revision {base.revision} does not have the fingerprint it claims"
     return None
 
 
@@ -140,7 +140,7 @@ def _other_author(status: Status) -> str | None:
     if not status.author:
         made = _asked_for(status)
         if made and all(one.decision == Choice.EDIT for one in made):
-            return f"{made[-1].by} edited the plan before, and it names no author"
+            return f"{made[-1].by} edited the plan before, but it names no author"
         return None
     if status.planner is not None or status.revision == 1:
         return f"it names {status.author} as the author of a plan that no person edited"
@@ -150,7 +150,7 @@ def _other_author(status: Status) -> str | None:
         return f"it names {status.author} as the author, who made no accepted edit"
     is_barred = any(same_person(status.author, one) for one in status.authors)
     if not is_barred and not _may_approve_after_a_strike(status):
-        return f"{status.author} edited the plan, and is not among those who may not approve it"
+        return f"{status.author} edited the plan, but is not among those who may not approve it"
     return None
 
 
@@ -179,7 +179,7 @@ def _other_hold(status: Status) -> str | None:
     """Return an objection if only one of state and hold says held, or if the hold is at a missing step."""
     held = status.held
     if (status.state == Phase.HELD) != (held is not None):
-        return "it does not say why the run is held" if held is None else "it is not held, and says why it is"
+        return "it does not say why the run is held" if held is None else "it is not held, but says why it is"
     if held is not None and not 1 <= held.step <= len(status.steps):
         return f"it is held at step {held.step}, which its plan does not have"
     return None

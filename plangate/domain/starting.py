@@ -22,7 +22,7 @@ def why_too_early(state: RunState, at: datetime) -> str:
     if first is None or first <= at:
         return ""
     if beginning.cooling_until is not None and at < beginning.cooling_until:
-        return f"approvals can be taken back until {_moment(beginning.cooling_until)}"
+        return f"approvals can be withdrawn until {_moment(beginning.cooling_until)}"
     if beginning.not_before is not None and at < beginning.not_before:
         return f"the plan does not begin before {_moment(beginning.not_before)}"
     return f"by its rules no step begins before {_moment(first)}"
@@ -66,7 +66,7 @@ def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None)
     search = search_of(began, event.deadline, plan.not_before, requirement.cooling_seconds)
     given = requirement.windows, requirement.freezes, event.starts.facts, search
     is_right = event.starts.spans in (start_times(*given), start_times_before(*given, began))
-    return None if is_right else "has other start times than its rules give"
+    return None if is_right else "has start times that differ from those of its rules"
 
 
 def _calendars(requirement: Requirement) -> tuple[Calendar, ...]:

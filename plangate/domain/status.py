@@ -186,9 +186,9 @@ class Status(Frozen):
     the approvals that the recorded list of people no longer supports. ``unmet`` are the needed decisions that
     no one in that list can make. ``unread`` are decisions without a verdict. The fingerprint is that of
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
-    recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ, if the
-    records can be read. ``cooling_until`` is the end of the time in which no step of the approved plan may
-    begin, so that approvals can be withdrawn; it may be past. ``beginning`` says when the next step of the
+    recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
+    if the records can be read. ``cooling_until`` is the end of the time in which no step of the approved plan
+    may begin, so that approvals can be withdrawn; it may be past. ``beginning`` says when the next step of the
     newest plan may begin once it is approved, if not at any time. ``drafting`` is the current attempt of a
     draft that is retried. ``author`` is the person who edited the newest plan, empty for a planner's and for
     a supplied one; ``authors`` are the people who may not approve it because they edited it or an earlier

@@ -404,7 +404,7 @@ def _may_not_go(stops: StandingStops, order: Order, approver: Approver, release:
             f"; stops in force: {'; '.join(map(str, stops.standing))}" if stops.standing else ""
         )
     if order.stop != stop.number:
-        return f"it releases stop {order.stop}, but another one is in force: {stop}. Check and release that one"
+        return f"it releases stop {order.stop}, but another one is in force: {stop}. Check and release it"
     if approver.assurance < release.assurance:
         return _unproven("a release", release.assurance)
     if any(same_person(one.name, approver.name) for one in stop.released_by):
@@ -451,7 +451,7 @@ def _read(inputs: Sequence[object]) -> Order:
     if is_placeholder(order.by):
         raise ValueError(f'"by" is only a placeholder, {order.by}; put your own name in its place')
     if order.action is Action.LIST:
-        raise ValueError('a list takes nothing but {"action": "list"}')
+        raise ValueError('a list takes only {"action": "list"}')
     if order.action is Action.STOP and not order.reason.strip():
         raise ValueError('a stop needs a "reason", which is shown to everyone who waits')
     if order.action is Action.STOP and is_empty_comment(order.reason):
@@ -461,5 +461,5 @@ def _read(inputs: Sequence[object]) -> Order:
     if order.action is Action.STOP and order.stop is not None:
         raise ValueError('only "go" takes a "stop"; remove it')
     if order.action is Action.GO and order.stop is None:
-        raise ValueError('a go needs "stop", the number of the stop that it releases; the status shows it')
+        raise ValueError('"go" needs "stop", the number of the stop that it releases; the status shows it')
     return order

@@ -146,7 +146,7 @@ def test_an_auditor_finds_each_step_that_began_too_early_and_no_other(seconds: i
     )
     found = [one.what for one in broken_story(RUN, [*trail, claim])]
     is_early = timedelta(seconds=waited) < timedelta(seconds=seconds)
-    assert ["although approvals can be taken back" in one for one in found] == [True] * is_early
+    assert ["although approvals can be withdrawn" in one for one in found] == [True] * is_early
 
 
 def test_the_web_ui_says_when_a_step_may_begin_and_no_longer_once_one_is_done() -> None:

@@ -227,9 +227,9 @@ def test_nobody_can_give_by_both_rules_what_they_could_not_give_by_each(
 
 def test_a_forged_escalation_is_less_than_the_policy_asks_for() -> None:
     plain = FINANCE.model_copy(update={"escalations": ()})
-    assert asks_for_less(FINANCE, plain) == "no approval by board for finance after 1800 seconds already"
+    assert asks_for_less(FINANCE, plain) == "no approval by board for finance after only 1800 seconds"
     earlier = FINANCE.model_copy(update={"escalations": (LATER.model_copy(update={"after_seconds": 1}),)})
-    assert asks_for_less(earlier, FINANCE) == "no approval by board for finance after 1 seconds already"
+    assert asks_for_less(earlier, FINANCE) == "no approval by board for finance after only 1 seconds"
     assert asks_for_less(plain, FINANCE) is None
 
 

@@ -38,8 +38,8 @@ TRANSLATED = (
 )
 """Files whose whole sentences are translated."""
 NOT_ON_A_PAGE = (
-    "so nothing of it may run", "may not run before", "no accepted resolution tries", "has no step",
-    "it cannot be undone", "nothing of it may be undone", "is not the next one to undo", "is recorded",
+    "so none of its steps may run", "may not run before", "no accepted resolution tries", "has no step",
+    "it cannot be undone", "none of its steps may be undone", "is not the next one to undo", "is recorded",
     "no authorized", "no review was open", "had not passed", "is done or skipped", "send one JSON object",
     "not that of a passkey", "it is no text", "one JSON object in its", "occurs twice", "a placeholder",
     "plangate people confirm",  # a command

@@ -98,10 +98,10 @@ def test_a_run_without_a_plan_yet_is_shown() -> None:
         ({"namespace": "staging"}, "has the fingerprint"),
         ({"installation": None}, "does not say for which installation"),
         ({"revision": 2}, "has the fingerprint"),
-        ({"fingerprint": "ab" * 32}, "and the status claims abababababab"),
+        ({"fingerprint": "ab" * 32}, "but the status claims abababababab"),
         ({"short_fingerprint": "ab" * 6}, "short fingerprint"),
-        ({"plan": None}, "names a fingerprint or steps, and no plan"),
-        ({"steps": ()}, "lists 0 steps, and its plan has 3"),
+        ({"plan": None}, "names a fingerprint or steps, but no plan"),
+        ({"steps": ()}, "lists 0 steps, but its plan has 3"),
     ],
 )
 def test_what_does_not_agree_is_named(change: dict[str, Any], words: str) -> None:

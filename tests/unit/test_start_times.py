@@ -182,7 +182,7 @@ def of_none(_: StartTimes) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (wider, "has other start times than its rules give"),
+        (wider, "has start times that differ from those of its rules"),
         (of_another, "has start times from calendars"),
         (of_none, "lacks the times in which its steps may begin"),
     ],
@@ -283,7 +283,7 @@ def test_two_requirements_together_ask_for_no_less_than_each() -> None:
     both = strictest(one, other)
     assert asks_for_less(both, one) is None
     assert asks_for_less(both, other) is None
-    assert asks_for_less(one, other) == "that steps begin in the window nights only"
+    assert asks_for_less(one, other) == "that steps begin only in the window nights"
     assert asks_for_less(wants(NIGHTS), other) == "that no step begins in the freeze year-end"
 
 

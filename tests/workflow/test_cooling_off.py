@@ -26,7 +26,7 @@ async def approved(gate: Gate, by: str = "dana", **more: timedelta) -> Status:
     status = await gate.in_review("one", "two", **more)
     answer = await gate.decide(status, by=by)
     assert answer.accepted
-    assert "until then the approval can be taken back" in answer.reason
+    assert "until then the approval can be withdrawn" in answer.reason
     return await gate.until("executing", status.workflow_id)
 
 
@@ -155,7 +155,7 @@ async def test_other_decisions_are_refused_with_what_can_be_done_instead(cooling
         status = await approved(gate)
         refused = await gate.decide(status, "reject", by="erik")
         assert not refused.accepted
-        assert "until then those who approved can take their approval back" in refused.reason
+        assert "until then its approvers can withdraw their approvals" in refused.reason
 
 
 async def test_a_stop_is_waited_for_too_and_approvals_are_taken_back_meanwhile(cooling_gate: Gate) -> None:
@@ -189,7 +189,7 @@ async def test_the_worker_that_claims_looks_at_the_record_and_waits_if_the_run_d
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted
         waiting = await gate.until("executing", status.workflow_id, lambda now: bool(now.steps[0].last_error))
-        assert "Approvals can be taken back until" in waiting.steps[0].last_error
+        assert "Approvals can be withdrawn until" in waiting.steps[0].last_error
         assert gate.notebook.texts() == []
         await until_passed(begins(waiting))
         assert (await gate.result(status.workflow_id)).outcome == "executed"

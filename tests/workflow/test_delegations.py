@@ -167,7 +167,7 @@ async def test_a_role_that_was_taken_back_no_longer_holds(lending: Gate) -> None
         again = await sent(lending, the_end())
         assert (again.accepted, again.reason) == (
             False,
-            "dana has lent nothing to erik that could be ended",
+            "dana has lent no role to erik",
         )
     assert inspected(lending).findings == ()
 
@@ -206,7 +206,7 @@ async def test_a_lent_role_is_not_lent_on(lending: Gate) -> None:
         await lent(lending)
         answer = await sent(lending, signed(lending, order("erik", "fred")))
     assert not answer.accepted
-    assert "erik only borrows the role finance, and a lent role cannot be lent on" in answer.reason
+    assert "erik only has the role finance on loan, and a lent role cannot be lent on" in answer.reason
 
 
 async def test_without_a_list_or_without_a_policy_nothing_can_be_lent(idle_gate: Gate) -> None:

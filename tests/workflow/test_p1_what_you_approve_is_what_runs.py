@@ -98,7 +98,7 @@ async def test_a_step_that_any_workflow_asks_for_is_refused_without_an_approval_
     )
     audience = Audience(installation=gate.database.installation, namespace=gate.client.namespace)
     task = step_task("intruder-1", plan, fingerprint_of(plan, 1, "intruder-1", audience))
-    assert "nothing of it may run" in await refusal(gate, SameName, "execute_step", task, "intruder-1")
+    assert "none of its steps may run" in await refusal(gate, SameName, "execute_step", task, "intruder-1")
     assert gate.notebook.texts() == []
 
 
@@ -119,7 +119,7 @@ async def test_a_workflow_that_claims_the_id_of_an_approved_run_still_executes_n
     assert status.plan is not None
     assert status.fingerprint is not None
     task = step_task(status.workflow_id, status.plan, status.fingerprint)
-    assert "nothing of it may run" in await refusal(gate, SameName, "execute_step", task, "intruder-2")
+    assert "none of its steps may run" in await refusal(gate, SameName, "execute_step", task, "intruder-2")
     assert gate.notebook.texts() == ["good"]
 
 

@@ -167,7 +167,7 @@ async def test_a_plan_with_more_observations_than_a_status_can_carry_is_refused(
     result = await gate.result(too_large)
     assert result.outcome == "failed"
     assert "with 320,040 bytes that its tools observed, more than the limit of 393,216" in result.reason
-    assert "make several smaller plans of it" in result.reason
+    assert "split it into smaller plans" in result.reason
 
 
 async def test_the_largest_plan_and_the_one_before_it_fit_into_a_status(gate: Gate, account: Account) -> None:

@@ -51,7 +51,7 @@ async def approved(gate: Gate, *texts: str, by: str = "dana", **more: timedelta)
     status = await gate.in_review(*texts, **more)
     answer = await gate.decide(status, by=by)
     assert answer.accepted, answer.reason
-    assert "until then the approval can be taken back" in answer.reason
+    assert "until then the approval can be withdrawn" in answer.reason
     return await gate.until("executing", status.workflow_id)
 
 
@@ -341,7 +341,7 @@ async def test_start_times_that_someone_put_into_the_records_let_nothing_begin(
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
-    words = "has other start times than its rules give" if has_times else "lacks the times in which its steps"
+    words = "has start times that differ" if has_times else "lacks the times in which its steps"
     assert words in result.reason
     records, bundle = examined(gate, ref.workflow_id)
     assert any(words in one for one in records)

@@ -325,7 +325,7 @@ def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
         ((), "it came with nothing"),
         (("stop",), "it is not a JSON object"),
         (({"action": "stop", "by": "dana"},), 'a stop needs a "reason"'),
-        (({"action": "go", "by": "dana"},), 'a go needs "stop"'),
+        (({"action": "go", "by": "dana"},), '"go" needs "stop"'),
         (({"action": "halt", "by": "dana"},), "action: must be"),
         (({"action": "stop", "by": "YOUR-NAME", "reason": "x"},), "only a placeholder"),
         (({"action": "stop", "by": "dana", "reason": "x" * 1_001},), "reason: "),

@@ -163,7 +163,7 @@ SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
         lambda one: one.model_copy(
             update={"escalations": (Escalation(role="finance", after_seconds=1, to="ops"),)}
         ),
-        "no approval by ops for finance after 1 seconds already",
+        "no approval by ops for finance after only 1 seconds",
     ),
     "strikers approve": (
         lambda one: one.model_copy(update={"strike_keeps_approver": True}),

@@ -169,7 +169,7 @@ FORGED = {
     "made-up time": "no working time that its rules do not count",
     "no limit": "a review of at most 2 working days (munich)",
     "another calendar": "a review of at most 2 working days (munich)",
-    "earlier board": "no approval by board for finance after 1 seconds already",
+    "earlier board": "no approval by board for finance after only 1 seconds",
     "no reminder": "each of its reminders",
 }
 
