@@ -201,7 +201,7 @@ def _not_proven(
     if claims.aud.partition("/")[0] not in installations:
         return "it was signed for another installation"
     if claims.signed_at > event.arrival.received_at + CLOCK_LEEWAY:
-        return "it is signed in the future"
+        return "its signature is dated in the future"
     return other_delegation(claims, order, None)
 
 

@@ -173,7 +173,7 @@ def _not_proven(event: Decided, approver: Approver, state: RunState, web: Truste
     except ValueError as error:
         return str(error)
     if claims.signed_at > event.arrival.received_at + CLOCK_LEEWAY:
-        return "it is signed in the future"
+        return "its signature is dated in the future"
     if approver.assurance is Assurance.LOGIN and is_expired(claims.signed_at, event.arrival.received_at):
         return "its login was attested too long before it arrived"
     if state.drafted is None:

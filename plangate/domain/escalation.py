@@ -1,4 +1,4 @@
-"""Escalation: another role may also give an approval once a review has lasted for some time.
+"""Escalation: another role may also give an approval after a review has lasted for a given time.
 
 It is part of the frozen requirement. Each approval is judged by when it was received, counted from the
 beginning or the reopening of the review. An escalation does not change how many approvals are needed, nor the

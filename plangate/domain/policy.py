@@ -107,7 +107,7 @@ class Requirement(Frozen):
             people.
         windows: the calendars in whose working time steps may begin; all must allow it.
         freezes: the calendars in whose working time no step begins.
-        escalations: the roles that may also approve once a review has lasted for some time.
+        escalations: the roles that may also approve after a review has lasted for a given time.
         remind: how many seconds before the deadline the people who can still approve are reminded.
     """
 

@@ -188,17 +188,16 @@ class Status(Frozen):
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
     if the records can be read. ``cooling_until`` is the end of the time in which no step of the approved plan
-    may begin, so that approvals can be withdrawn; it may be past. ``beginning`` says when the next step of the
-    newest plan may begin once it is approved, if not at any time. ``drafting`` is the current attempt of a
-    draft that is retried. ``author`` is the person who edited the newest plan, empty for a planner's and for
-    a supplied one; ``authors`` are the people who may not approve it because they edited it or an earlier
+    may begin, so that approvals can be withdrawn; it may be past. ``beginning`` says when the next step of
+    the newest plan may begin once it is approved, if not at any time. ``drafting`` is the current attempt of
+    a draft that is retried. ``author`` is the person who edited the newest plan; empty for a planner's or a
+    supplied plan. ``authors`` are the people who may not approve it because they edited it or an earlier
     plan. ``previous`` is the plan before it. ``edits`` are the revisions that people made, oldest first.
     ``baseline`` is the plan since which all changes are shown, if it is older than ``previous``: the last
-    with an approval, else the first; a number among its steps is that of the same step of ``plan``. ``stops``
-    are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are the sums
-    over time by which the newest plan was judged, ``duplicates`` the steps of other runs that were the same
-    when it was drafted, and ``needs_more`` says that before a step it turned out to need more, by the sums,
-    than it was approved for.
+    with an approval, else the first. A number among its steps is that of the same step of ``plan``. ``stops``
+    are those that make its steps wait, as far as ``source`` knows them. ``sums`` are the sums over time by
+    which the newest plan was judged. ``duplicates`` are the steps of other runs that were equal when it was
+    drafted. ``needs_more`` says that the sums, checked before a step, required more than it was approved for.
     """
 
     workflow_id: str

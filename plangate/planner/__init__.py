@@ -5,9 +5,9 @@
             await tools.call("note", {"text": line, "why": "it was asked for"})
         return "Write each line down."
 
-With `PLANGATE_PLANNER=module:plan`, a worker drafts its plans by this function. The tools do not act: a call
-notes a step, or reads. docs/howto-write-a-planner.md has examples that call a model. May import the domain,
-and no vendor's library.
+With `PLANGATE_PLANNER=module:plan`, a worker drafts its plans with this function. The tools do not act: a
+call notes a step, or reads. docs/howto-write-a-planner.md has examples that call a model. May import the
+domain, and no vendor's library.
 """
 
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable

@@ -37,7 +37,7 @@ class Brief(Frozen):
     Attributes:
         request: the request, in the requester's words.
         previous: the plan that was sent back; None for the first draft.
-        feedback: the changes that are wanted in it.
+        feedback: the requested changes to it.
         state: the state that the planner returned with its last plan of this run; None if it returned none,
             or if the state is lost. A planner must be able to work without it.
         max_steps: how many steps the plan may have.

@@ -54,7 +54,7 @@ class PlannerTools(Protocol):
     def turn(
         self, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost: Decimal = Decimal(0)
     ) -> None:
-        """Report one answer of a model, before the calls that it made.
+        """Report one answer of a model, before its calls.
 
         It counts against the limits on turns, tokens and cost. Of two identical calls in one answer, the
         second is not noted.

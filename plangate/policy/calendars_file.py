@@ -81,7 +81,7 @@ class CalendarEntry(Typed):
     )
     country: str = Field(
         default="",
-        description="whose public holidays are days off, by its ISO 3166 code: `DE`. Default: none",
+        description="the country whose public holidays are days off, in ISO 3166: `DE`. Default: none",
     )
     region: str = Field(default="", description="the part of the country, by its ISO 3166 code: `BY`")
     days_off: list[_Day] = Field(
@@ -161,7 +161,7 @@ def _yearly(days: Sequence[date | str]) -> tuple[str, ...]:
 def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[Fault]:
     faults = []
     if not calendar.weekdays and not entry.extra_days:
-        faults.append(Fault((*at, "weekdays"), "are empty, and there are no extra_days; name some"))
+        faults.append(Fault((*at, "weekdays"), "are empty, and there are no extra_days; add some"))
     if _overlap(calendar.hours):
         faults.append(Fault((*at, "hours"), "overlap; write each hour of a day once"))
     both = set(entry.days_off) & set(entry.extra_days)
@@ -192,7 +192,7 @@ def _unknown(entry: CalendarEntry, at: FaultPath) -> list[Fault]:
 
 
 def _overlap(hours: Sequence[Hours]) -> bool:
-    """Return whether working hours of one day, or of two days that follow each other, overlap."""
+    """Return whether working hours of one day, or of two consecutive days, overlap."""
     day = date(_YEARS[0], 1, 1)
     both = [one.on(day) for one in hours] + [one.on(day + timedelta(days=1)) for one in hours]
     return any(later[0] < earlier[1] for earlier, later in pairwise(both))

@@ -1,11 +1,11 @@
-"""Combine the list of people with the trail of delegations: roles that were lent since, and absences.
+"""Combine the list of people with the lent roles and absences on the trail of delegations.
 
 Both become one text: the content of the file, a line that marks its end, and the entries of the trail that
 count. One SHA-256 then identifies all the data by which a decision was judged, and an evidence bundle has all
 the data for its check. Without such entries the text of the file is unchanged.
 
-An entry counts only as far as the list proves it (`_proven`): the lender has the lent role there, and a
-signature is by a key that the list has for them, and counts once.
+An entry counts only as far as the list proves it (`_proven`): the lender has the lent role there, and any
+signature is by one of the lender's keys there, and counts once.
 """
 
 import hashlib
@@ -121,14 +121,14 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
 
 
 def lent_in(people: People) -> tuple[Lending, ...]:
-    """Return the loans on the trail that the list proves, including those that have ended."""
+    """Return the delegations on the trail that the list proves, including those that have ended."""
     return lent_after(_proven_in(entries_in(split_kept(people.text)[1]), people))
 
 
 def still_needed(
     entries: Sequence[AuditEntry], at: datetime, rules: DelegationRules | None
 ) -> tuple[AuditEntry, ...]:
-    """Return the entries that these rules allow and that have not ended for long, and those that end them."""
+    """Return the allowed entries that have not ended more than `KEPT_FOR` ago, and those that end them."""
     needed: list[AuditEntry] = []
     for entry in entries:
         event = entry.event
@@ -152,7 +152,7 @@ def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
 
 
 def _ends(entry: AuditEntry, entries: Sequence[AuditEntry]) -> datetime | None:
-    """Return when the loan or absence of an order ends, by this order and the later ones."""
+    """Return when the delegation or absence of an order ends, by this order and the later ones."""
     together = _decisions([entry, *(one for one in entries if one.number > entry.number)])
     first = next(iter(lent_after(together[:1])), None)
     own = (lent_after if first is not None else away_after)(together)
@@ -217,7 +217,7 @@ def _is_as_written(entry: AuditEntry) -> bool:
 
 
 def _proven(decision: DelegationDecided, people: People) -> bool:
-    """Return whether the list supports an accepted order by its present state; auditors check the past."""
+    """Return whether the list supports an accepted order as it is now; auditors check the past."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None or not same_person(order.by, approver.name):
         return False

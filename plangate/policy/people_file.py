@@ -120,7 +120,7 @@ class PeopleFile:
         """Return all people; parse the file again if it has changed.
 
         Raises:
-            DirectoryUnavailable: the file cannot be read, has faults, or was saved a moment ago.
+            DirectoryUnavailable: the file cannot be read, has faults, or changed within `SETTLE_SECONDS`.
         """
         try:
             raw = self._file.read()

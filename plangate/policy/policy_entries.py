@@ -113,7 +113,7 @@ class DefaultEntry(Typed):
     escalate: list[EscalateEntry] = Field(
         default_factory=list,
         max_length=MOST_ESCALATIONS,
-        description="roles that may also approve once a review has lasted for some time; "
+        description="roles that may also approve after a review has lasted for a given time; "
         "see [escalation](#escalation)",
     )
     approval_valid_for: Seconds | None = Field(

@@ -63,7 +63,7 @@ def _faults_of_escalations(rule: Rule, at: FaultPath, known: Known | None) -> It
         yield from faults_of_role(role, at, known)
     for one in rule.escalations:
         if one.role in (ANYONE, one.to):
-            yield Fault(at, f"{one.to} may approve from the beginning already, for {one.role}; remove it")
+            yield Fault(at, f"{one.to} may already approve for {one.role} from the beginning; remove it")
         if rule.timeout_seconds is not None and one.after_seconds >= rule.timeout_seconds:
             yield Fault(at, f"to {one.to} begins no earlier than the review ends; make after shorter")
 
@@ -94,15 +94,15 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
         yield Fault(at, f"asks for {role}, but there is no list of people; set PLANGATE_PEOPLE")
     elif role not in known.roles:
         there = ", ".join(sorted(known.roles)) or "none"
-        yield Fault(at, f"no active person has the role {role}; roles that people have: {there}")
+        yield Fault(at, f"no active person has the role {role}; existing roles: {there}")
 
 
 def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
     """Yield the faults in a rule about who may see a run."""
     if not seers.who and not seers.roles:
-        yield Fault(at, "names no one; name in who or in roles who may see the run")
+        yield Fault(at, "names no one; say in who or roles who may see the run")
     if ANYONE in seers.roles:
-        yield Fault((*at, "roles"), "anyone of the list may see every run already; name other roles")
+        yield Fault((*at, "roles"), "everyone in the list may see every run already; name other roles")
     if known is not None and known.roles is None:
         yield Fault(at, "narrows who may see a run, but there is no list of people; set PLANGATE_PEOPLE")
         return
@@ -128,4 +128,4 @@ def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaratio
         except Unclear as error:
             reasons.append(str(error))
     if len(reasons) == len(tools):
-        yield f"is neither true nor false of a step of any tool: {reasons[0]}"
+        yield f"is neither true nor false for a step of any tool: {reasons[0]}"

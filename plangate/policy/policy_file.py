@@ -80,9 +80,9 @@ _Read = Callable[[dict[str, Any], FaultPath, Known | None, list[Fault]], AnyRule
 class UnclearMatch(Frozen):
     """A rule whose condition is neither true nor false for a step, and whether it then matches.
 
-    ``resolves``: it says who may resolve, who then needs its roles and a role that could approve the plan.
-    ``sees``: it says who may see the run. ``waits``: it needs no approval, and only its window and freezes
-    count.
+    ``resolves``: it limits who may resolve: they then need one of its roles, and a role that could approve
+    the plan. ``sees``: it limits who may see the run. ``waits``: it needs no approval, and only its window
+    and freezes count.
     """
 
     rule: str
@@ -94,7 +94,7 @@ class UnclearMatch(Frozen):
 
 
 class StepExplanation(Frozen):
-    """Which rules matched one step (from 1); the default if none did.
+    """The rules that matched one step (from 1); the default if none did.
 
     ``resolve`` are the rules about who may resolve a held run; without such a rule, it is those who could
     approve it. ``see`` are the rules about who may see the run; without such a rule, it is everyone in the
@@ -513,7 +513,7 @@ def _as_rule(
         faults += faults_of_calendar(freeze, (*at, "freeze"), calendars)
     faults += faults_of_calendar(entry.calendar or "", (*at, "calendar"), calendars)
     if entry.escalate and not entry.needs:
-        faults.append(Fault((*at, "escalate"), "has no effect on what needs no approval; remove it"))
+        faults.append(Fault((*at, "escalate"), "has no effect without approvals; remove it"))
     working, calendar = None, calendars.get(entry.calendar or "")
     if isinstance(entry.timeout, WorkingTimeEntry):
         if calendar is not None:

@@ -24,8 +24,8 @@ Number = int | float
 class RequestInput(Frozen):
     """The request."""
 
-    text: str = Field(description="what was asked for")
-    requester: str = Field(description="who asked for it")
+    text: str = Field(description="the text of the request")
+    requester: str = Field(description="the name of the requester")
 
     @classmethod
     def of(cls, request: str, requester: str) -> "RequestInput":
@@ -38,7 +38,7 @@ class StepInput(Frozen):
 
     tool: str = Field(description="the name of the tool")
     number: int = Field(description="the position of the step in the plan, from 1")
-    reason: str = Field(description="why the planner or the author wants the step")
+    reason: str = Field(description="the planner's or the author's reason for the step")
     arguments: dict[str, JsonValue] = Field(description="its arguments with their types, defaults filled in")
 
     @classmethod
@@ -96,7 +96,7 @@ class PolicyInput(Frozen):
     )
     duplicates: tuple[DuplicateInput, ...] = Field(
         default=(),
-        description="the steps of other runs that are the same as one of this plan; each has `step` (the "
+        description="the steps of other runs that equal a step of this plan; each has `step` (the "
         "number in this plan), `tool`, `workflow_id`, `its_step`, `state` and `done`; see "
         "[duplicates](#duplicates)",
     )

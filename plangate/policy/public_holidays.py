@@ -17,7 +17,7 @@ _BEFORE = timedelta(days=35)  # a reminder may be due before the review begins
 
 
 def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
-    """Return a calendar with its public holidays from shortly before ``at`` to the end of its search.
+    """Return a calendar with its public holidays, from 35 days before ``at`` to the end of its search.
 
     Raises:
         NoWorkingTime: the package ``holidays`` is missing, or lacks the country.

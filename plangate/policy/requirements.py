@@ -91,7 +91,7 @@ def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
     if wanted is None and longest is not None:
         wanted = f"a review of at most {longest}"
     if wanted is None and not set(demanded.working).issuperset(drafted.requirement.working):
-        wanted = "no working time that its rules do not count"
+        wanted = "only the limits in working time that its rules set"
     if wanted is None:
         return None
     name = demanded.policy_hash

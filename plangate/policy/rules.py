@@ -39,7 +39,7 @@ def policy_hash_of(policy: Policy | None) -> str:
 
 
 def stop_rules_of(policy: Policy | None) -> StopRules:
-    """Return who may stop and who may release under this policy; the defaults without a file."""
+    """Return this policy's rules about stops; the defaults without a file."""
     return policy.stop_rules if isinstance(policy, FilePolicy) else StopRules()
 
 

@@ -82,5 +82,5 @@ def _unknown_roles(named: Collection[tuple[str, str]], known: Collection[str] | 
     for table, role in named:
         if role != ANYONE and role not in known:
             there = ", ".join(sorted(known)) or "none"
-            what = f"no active person has the role {role}; roles that people have: {there}"
+            what = f"no active person has the role {role}; existing roles: {there}"
             yield Fault((f"[{table}]",), what)

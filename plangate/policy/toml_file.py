@@ -73,7 +73,7 @@ def tables(document: Mapping[str, Any], name: str, faults: list[Fault]) -> list[
     """Return the tables of one name, or add a fault if they are not tables; ``Any`` stands for TOML."""
     found = document.get(name, [])
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        faults.append(Fault((name,), f"write each as a table of its own, under [[{name}]]"))
+        faults.append(Fault((name,), f"write each as a separate table, under [[{name}]]"))
         return []
     return found
 

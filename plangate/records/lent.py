@@ -39,7 +39,7 @@ class DelegationsSeen:
             last = entries[-1].hash if entries else FIRST_HASH
             if (len(entries), last) != head or next(broken_links(DELEGATIONS_TRAIL, entries), None):
                 raise TrailDamaged(
-                    "The trail of delegations was changed, so it is not known who may act for whom; check it "
+                    "The trail of delegations was changed, so no delegation can be trusted; check it "
                     f"with: starter.py audit verify {DELEGATIONS_TRAIL}"
                 )
             seen = self._seen = (head, tuple(filter(_is_accepted, entries)))

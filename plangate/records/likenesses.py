@@ -130,7 +130,7 @@ def duplicates_of(
 def unnamed_runs(connection: Connection, workflow_id: str, one: Duplicate) -> tuple[str, ...]:
     """Return the runs to which a duplicate without a name may belong, if they can still be found.
 
-    Not everyone may see these runs: show each only to people who may.
+    Not everyone may see these runs: show each only to people who may see it.
     """
     asked = {"run": workflow_id, "step": one.step, "its_step": one.its_step, "at": one.at}
     return tuple(connection.execute(_HIDDEN, asked).scalars())

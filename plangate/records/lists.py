@@ -120,6 +120,6 @@ def _requested_by(connection: Connection, name: str) -> ColumnElement[bool]:
 
 
 def _spellings(connection: Connection, names: Select[Any], name: str) -> list[str]:
-    """Return how one person's name is spelled among ``names``."""
+    """Return the spellings of one person's name among ``names``."""
     found: list[str] = list(connection.scalars(names.distinct()))
     return [spelling for spelling in found if identity(spelling) == identity(name)]

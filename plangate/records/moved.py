@@ -20,7 +20,7 @@ class Moved(Frozen):
     """The changed runs.
 
     Attributes:
-        heads: the head hash of each run that may have changed; a reader skips those that it knows.
+        heads: the head hash of each run that may have changed; a reader skips those that it has read.
         checkpoint: the newest checkpoint, which a reader has reached once it has read these runs; 0 before
             the first.
     """

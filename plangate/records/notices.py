@@ -162,7 +162,7 @@ def _name_of(notice: Any) -> tuple[str, str]:
 
 
 def remove_old(connection: Connection, now: datetime) -> int:
-    """Remove some of the notices whose time is over; return how many."""
+    """Remove some of the notices whose retention has ended; return how many."""
     old = select(notices.c.id).where(notices.c.keep_until <= now).limit(_REMOVED_AT_ONCE)
     ids = connection.scalars(old).all()
     if ids:

@@ -1,7 +1,7 @@
 """Record which process sends notices, and how far it has followed the trails.
 
-One process sends at a time. It renews its turn every few seconds; if it does not, another takes the turn
-over.
+One process sends at a time, and renews its turn regularly. If it has not renewed it for `HELD_FOR`, another
+process takes the turn over.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.records.tables import LONG_AGO, notifier
 
 HELD_FOR: Final = timedelta(seconds=8)
-"""How long a turn lasts without being renewed: after a kill -9, the time until another takes it over."""
+"""How long a turn lasts unless it is renewed: after a kill -9, another process takes it over then."""
 _CLOCK_STEPS: Final = timedelta(seconds=8)
 """How far a clock may be set back before an existing turn is ignored, because it came from a fast clock."""
 

@@ -1,9 +1,8 @@
 """Keep records in PostgreSQL: settings and checks of each connection and each transaction.
 
 When a connection is opened, one round trip sets or checks that every commit is on disk before it counts, that
-text is UTF-8, and that the database is the one that this process has used before. At the begin of a
-transaction no query is needed to know whether the server accepts writes, because PostgreSQL 14 and newer
-report changes.
+text is UTF-8, and that the database is still the same one. At the beginning of a transaction, no
+query is needed to find out whether the server accepts writes, because PostgreSQL 14 and newer report changes.
 """
 
 from collections.abc import Callable, Mapping
@@ -62,7 +61,7 @@ class PostgresqlServer:
         )
         # Before SQLAlchemy inspects the server, which fails with some encodings.
         event.listen(self.engine, "connect", self._prepare, insert=True)
-        event.listen(self.engine, "handle_error", _drop_what_takes_no_writes)
+        event.listen(self.engine, "handle_error", _drop_read_only)
 
     def make(self) -> None:
         """Do nothing: the administrator creates the database."""
@@ -148,7 +147,7 @@ def _kept() -> None:
     pass
 
 
-def _drop_what_takes_no_writes(context: ExceptionContext) -> None:
+def _drop_read_only(context: ExceptionContext) -> None:
     """Treat a server that became read-only as gone: it may be a standby now, and another one the primary."""
     if sqlstate(context.original_exception) == READ_ONLY:
         context.is_disconnect = True

@@ -223,7 +223,7 @@ def _settle(connection: Connection, state: RunState, step: int, standing: Standi
 
 
 def _give_back(connection: Connection, entry: AuditEntry) -> None:
-    """Free all reservations, except of begun steps whose result is unknown: they may have acted."""
+    """Free all reservations, except those of begun steps whose result is unknown: they may have acted."""
     begun = exists().where(
         effects.c.workflow_id == reservations.c.workflow_id,
         effects.c.fingerprint == reservations.c.fingerprint,

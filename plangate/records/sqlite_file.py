@@ -152,7 +152,7 @@ class SqliteFile:
             if here == self._identity:
                 raise self.unusable(_REPLACED)
             raise self.unusable(
-                "the file was replaced by another one that lacks some of them, or that still has the old "
+                "the file was replaced by another one that lacks some of them, or still has the old "
                 "file's -wal and -shm; restore the old file, or restart this process to use the new one"
             )
         self._known = None

@@ -47,7 +47,7 @@ LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MomentOfNotice(Moment):
-    """A time in the tables of notices. An invalid value, which someone edited, is read as a time long ago.
+    """A time in the tables of notices. An invalid value, such as an edited one, is read as `LONG_AGO`.
 
     On the trail such a time is reported as damage; here it must not stop notices to other people.
     """

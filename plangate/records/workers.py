@@ -13,7 +13,7 @@ from plangate.records.tables import NOW, workers
 
 SEEN_FOR: Final = timedelta(seconds=90)
 """A worker that has not reported for this time counts as gone; workers report every 20 seconds."""
-_RESTART: Final = "Restart the outdated ones."
+_RESTART: Final = "Restart the outdated workers."
 _SAME_FILE: Final = (
     "Give all workers the same file (PLANGATE_PEOPLE); a saved change takes effect within 30 seconds."
 )
@@ -51,7 +51,7 @@ class WorkerFacts(Frozen):
 
 
 def report_worker(connection: Connection, facts: WorkerFacts) -> None:
-    """Record that this worker is running, and what it uses."""
+    """Record that this worker is running, with its rules and tools."""
     forget_worker(connection, facts.worker)
     now = connection.execute(NOW).scalar_one()
     connection.execute(insert(workers), {**facts.model_dump(), "seen_at": now})

@@ -22,5 +22,5 @@ def decoded(text: str) -> bytes:
         raise ValueError("is not base64url")
     raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if encoded(raw) != text:
-        raise ValueError("is not base64url in its one spelling")
+        raise ValueError("is not base64url in canonical form")
     return raw

@@ -1,8 +1,8 @@
 """Write and check the list of approvals that one touch of a passkey signs.
 
 The list is the canonical JSON of the SHA-256 (64 hex digits) of the claims of each approval, 2 to 10 of them,
-in ascending order. Each approval has a separate token, with its claims and the whole list. So it can be
-verified without the others, and reveals only their number.
+in ascending order. Each approval has a separate token, with its claims and the whole list. It can therefore
+be verified without the others, and reveals only their number.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def digests_in(listed: bytes) -> tuple[str, ...]:
     """
     found = json.loads(listed.decode())
     if not isinstance(found, list) or canonical_json(found) != listed:
-        raise ValueError("it is not one list in its one spelling")
+        raise ValueError("it is not a list in canonical form")
     if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in found):
         raise ValueError("it lists something other than SHA-256 digests")
     return tuple(found)
@@ -49,7 +49,7 @@ def check_batch(digests: Sequence[str], own: str) -> None:
     """
     if not FEWEST <= len(digests) <= MOST:
         raise ValueError(
-            f"its passkey signed a list of {len(digests)} approvals, and {FEWEST} to {MOST} may be together"
+            f"its passkey signed a list of {len(digests)} approvals, but {FEWEST} to {MOST} may be together"
         )
     if any(one >= other for one, other in pairwise(digests)):
         raise ValueError("its passkey signed a list that has an approval twice, or is out of order")

@@ -113,12 +113,12 @@ def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str]) -> str | No
     """Return the fault in a checkpoint and its stored leaves, or None."""
     try:
         if checked_public(checkpoint.public_key) != checkpoint.public_key:
-            return "names its key in a spelling that Plangate does not write"
+            return "does not name its key in canonical form"
         claims = claims_of(checkpoint)
     except ValueError as error:
         return f"was changed: {error}"
     if claims.number != checkpoint.number:
         return f"was written as checkpoint {claims.number}"
     if (claims.runs, claims.root) != (len(leaves), root_of(leaves)):
-        return f"seals other runs than those stored with it ({claims.runs} then, {len(leaves)} now)"
+        return f"does not seal the runs stored with it ({claims.runs} then, {len(leaves)} now)"
     return None

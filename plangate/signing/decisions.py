@@ -297,7 +297,7 @@ def _signed_by_passkey(
 def _wrong_time(signed_at: datetime, key: Key | None, at: datetime) -> str | None:
     """Return an objection to a signature in the future, or at a time when the key was not valid."""
     if signed_at > at + CLOCK_LEEWAY:
-        return "it is signed in the future; set the signer's clock"
+        return "its signature is dated in the future; set the signer's clock"
     if key is not None and not in_force(key, signed_at):
         return "it is signed at a time when the key was not valid"
     return None

@@ -137,7 +137,7 @@ def other_delegation(
     if claims.roles != order.roles:
         return "it is signed for other roles"
     if claims.until != order.until:
-        return "it is signed for another end"
+        return "it is signed for another end time"
     if claims.reason != order.reason:
         return "it is signed with another reason"
     if not same_person(claims.by, order.by):

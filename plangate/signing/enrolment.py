@@ -6,7 +6,7 @@ Only the list of people decides which tokens count, so neither a web server nor 
   that is in the list itself and was valid when it signed.
 - A key is revoked once an enroller has signed the revocation, or the person with any of their keys. It ends
   at that time, whether it was enrolled or is in the list; an earlier end in the list remains.
-- A key that the list contains for anyone, even with an end, is not enrolled: the list takes precedence.
+- A key that the list contains for any person, even with an end, is not enrolled: the list takes precedence.
 
 `with_enrolments` applies the tokens in order, and reports which do not count and why.
 """
@@ -33,7 +33,7 @@ TYPE: Final = "plangate-enrolment+jwt"
 
 
 class EnrolmentClaims(Typed):
-    """The claims of a token: the person and the key's thumbprint; the others as in a decision."""
+    """The claims of a token: the person and the key's thumbprint; the other claims are as in a decision."""
 
     aud: str
     action: KeyAction
@@ -213,7 +213,7 @@ def _checked(
     person, public = people.find(claims.person), None
     what = f"a key of {cut(one_line(claims.person), 60)}"
     if person is None:
-        raise ValueError(f"{what} is enrolled, who is not in the list of people")
+        raise ValueError(f"{what} is enrolled, but that person is not in the list of people")
     if claims.action is KeyAction.CONFIRM:
         if not signer.enroller or not is_listed:
             raise ValueError(f"{what} is confirmed by {signer.name}, with a key that may not enroll others")
@@ -221,7 +221,7 @@ def _checked(
         if thumbprint_of(public) != claims.key_id:
             raise ValueError(f"{what} is not the one that {signer.name} confirmed")
     elif not signer.enroller and not same_person(signer.name, person.name):
-        raise ValueError(f"{what} is revoked by {signer.name}, who may not")
+        raise ValueError(f"{what} is revoked by {signer.name}, who may not revoke it")
     return Enrolment(
         person=person.name,
         key_id=claims.key_id,

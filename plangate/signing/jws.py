@@ -68,7 +68,7 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
         named = cut(one_line(str(header.get("alg"))), 20)
         raise ValueError(f"its signature uses the algorithm {named}; only EdDSA is accepted") from None
     except InvalidSignatureError:
-        raise ValueError("its signature does not fit what was signed") from None
+        raise ValueError("its signature does not match what was signed") from None
     except PyJWTError:
         raise ValueError(_UNREADABLE) from None
     # Exactly as `write_token` writes them: repeated names and other encodings are refused.

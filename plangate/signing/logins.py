@@ -48,9 +48,7 @@ def attested_by(token: str, keys: frozenset[str] | None, known: str | None = Non
     for public in sorted(candidates or ()):
         if key_id(public) == kid:
             return public
-    raise ValueError(
-        "its login is attested by a key that is not one of the web servers'; PLANGATE_WEB_KEYS names those"
-    )
+    raise ValueError("its login is attested by a key that is not one of PLANGATE_WEB_KEYS")
 
 
 def read_login(token: str, public: str) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def check_ceremony(token: PasskeyToken, origins: Collection[str] | None) -> None
         raise ValueError(f"its passkey was used at {named} inside a frame of another site")
     data = decoded(token.assertion.authenticator_data)
     if len(data) <= _FLAGS_AT or data[:_HASH_BYTES] != hashlib.sha256(host.encode()).digest():
-        raise ValueError(f"its passkey belongs to another RP id than {cut(one_line(host), _LONGEST_NAMED)}")
+        raise ValueError(f"its passkey does not belong to the RP id {cut(one_line(host), _LONGEST_NAMED)}")
     if not data[_FLAGS_AT] & _USER_PRESENT:
         raise ValueError("its authenticator says that no person was present")
     if not data[_FLAGS_AT] & _USER_VERIFIED:
@@ -222,7 +222,7 @@ def verified(token: str, public: str, origins: Collection[str] | None) -> Passke
     read = read_passkey_token(token)
     check_ceremony(read, origins)
     if not is_signed_by(read, public):
-        raise ValueError("its signature does not fit what was signed")
+        raise ValueError("its signature does not match what was signed")
     return read
 
 
@@ -236,14 +236,14 @@ def _listed(batch: Sequence[BaseModel]) -> bytes:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("it is no text")
+        raise TypeError("it is not text")
     return value
 
 
 def _json_object(raw: bytes, *, is_canonical: bool = True) -> dict[str, Any]:
     found = json.loads(raw.decode(), object_pairs_hook=_each_name_once)
     if not isinstance(found, dict) or (is_canonical and canonical_json(found) != raw):
-        raise ValueError("it is not one JSON object in its one spelling")
+        raise ValueError("it is not one JSON object in canonical form")
     return found
 
 

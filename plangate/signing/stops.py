@@ -36,7 +36,7 @@ class StopClaims(Typed):
         return moment_of(self.iat)
 
 
-ORDER: Final = Statement(typ=TYPE, claims=StopClaims, what="a stop or a go")
+ORDER: Final = Statement(typ=TYPE, claims=StopClaims, what="a stop or a release")
 """The statement of an order's token."""
 
 

@@ -134,14 +134,14 @@ def verified(
         token: the received token.
         public: the key as it is stored.
         statement: the kind of statement that the token must make.
-        web: where passkeys may have been used, and who may attest logins.
+        web: the sites where passkeys may be used, and the servers that may attest logins.
 
     Raises:
         ValueError: it is not valid; the message says why.
     """
     kind = kind_of(token)
     if (kind is Kind.PASSKEY) is not is_passkey(public):
-        raise ValueError("its signature is of another kind than the key that it was checked with")
+        raise ValueError("its signature and the key that it was checked with are of different kinds")
     match kind:
         case Kind.PASSKEY:
             read = passkeys.verified(token, public, web.origins)

@@ -106,7 +106,7 @@ def address_of(settings: Settings) -> str:
 def cli_flags(settings: Settings) -> tuple[str, ...]:
     """Return the flags that a ``temporal`` command needs to reach the same server without any environment.
 
-    People and this process may need different addresses (in a container); the settings name the people's.
+    In a container, people and this process may need different addresses; the settings name the people's.
 
     Raises:
         SettingsInvalid: the profile file cannot be used.

@@ -188,9 +188,7 @@ async def keep_running(var_dir: Path) -> None:
             _log.error(str(error), action=_ACTION)
             await asyncio.sleep(_RETRY_SECONDS)
         else:
-            _log.warning(
-                f"The embedded server had died; it was restarted at {state.address}.", action=_ACTION
-            )
+            _log.warning(f"The embedded server died and was restarted at {state.address}.", action=_ACTION)
 
 
 # --- starting and stopping, each under the lock ---

@@ -1,7 +1,7 @@
 """The embedded server's files under ``var``, and the locks that coordinate its users.
 
 Each lock is a flock, which the kernel releases however its holder dies, even by kill -9. Locks are therefore
-never stale, and no process id is trusted that another program may have by now.
+never stale, and no process id is trusted, because another program may have it by now.
 """
 
 import asyncio
@@ -143,7 +143,7 @@ class ServerFiles:
         except sqlite3.OperationalError as error:
             return "no such table" not in str(error)
         except sqlite3.DatabaseError:
-            return True  # not a database: a person has to look at it
+            return True  # not a database: a person must check it
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Convert payloads as JSON by pydantic; a payload that cannot be decoded also becomes a value.
+"""Convert payloads to and from JSON with pydantic; a payload that cannot be decoded also becomes a value.
 
 Any client of the server can send anything under a decision's name. By default the SDK drops a signal that it
 cannot decode, and the sender gets no error; logging a thousand of them takes longer than a workflow task may.

@@ -165,7 +165,7 @@ class Forgery:
 
 Attack = Callable[[Case], Forgery]
 _MISMATCHES = (
-    "does not fit what was signed", "not signed by a passkey of", "does not belong to", "not one of",
+    "does not match what was signed", "not signed by a passkey of", "does not belong to", "not one of",
 )  # fmt: skip
 _MALFORMED = (
     "cannot be read", "not that of a decision", "does not match its claims", "another RP id",
@@ -668,7 +668,7 @@ def login_with_the_servers_key_id(case: Case) -> Forgery:
     """The header names the web server's key, and another one signed."""
     headers = {"kid": key_id(public_of(WEB_KEY)), "typ": LOGIN_TYPE}
     token = jwt.encode(case.claims().model_dump(mode="json"), STRANGER, "EdDSA", headers=headers)
-    return _forged(case, token, "does not fit what was signed")
+    return _forged(case, token, "does not match what was signed")
 
 
 def login_that_expired(case: Case) -> Forgery:

@@ -275,7 +275,7 @@ def key_called_anothers(case: Case) -> str:
     place, name, role = attacked(case)
     own = public_of(KEYS[name])
     forged(case, place, name, "mallory", [(OWNERS[role], role)], public_key=own, key_id=key_id(own))
-    return "does not fit what was signed"
+    return "does not match what was signed"
 
 
 def key_had_ended(case: Case) -> str:
@@ -413,7 +413,7 @@ def withdrawal_by_another(case: Case) -> str:
     maker = case.decided[place].approver
     verdict = Verdict(accepted=True, reason="so")
     case.more.append(Decided(arrival=came, verdict=verdict, approver=maker, people=THEN))
-    return "has the assurance signed, but its signature does not fit what was signed"
+    return "has the assurance signed, but its signature does not match what was signed"
 
 
 def reopened_for_nothing(case: Case) -> str:

@@ -183,7 +183,7 @@ def leave_out_with_its_leaves(lines: Lines, chance: Random, world: World) -> tup
         for checkpoint in _of(lines, "checkpoint"):
             checkpoint["leaves"] = [leaf for leaf in checkpoint["leaves"] if leaf not in gone]
     _make_totals_fit(lines)
-    return ("seals other runs than those stored with it",)
+    return ("does not seal the runs stored with it",)
 
 
 def leave_out_and_seal_anew(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def test_rules_see_what_was_found(tmp_path: Path, when: str, counts: bool) -> No
 
 def test_a_condition_on_what_no_duplicate_has_is_a_fault(tmp_path: Path) -> None:
     said = faults(tmp_path, rule("duplicates.exists(one, one.stat == 'executed')"))
-    assert "is neither true nor false of a step of any tool" in said
+    assert "is neither true nor false for a step of any tool" in said
 
 
 def test_they_are_told_in_words() -> None:

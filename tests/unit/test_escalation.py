@@ -280,7 +280,7 @@ def test_who_may_approve_later_may_see_the_run_from_the_beginning() -> None:
     ("line", "message"),
     [
         ('escalate = [{ after = "24h", to = "anyone" }]', "anyone would be everyone but the requester"),
-        ('escalate = [{ after = "24h", to = "finance" }]', "may approve from the beginning already"),
+        ('escalate = [{ after = "24h", to = "finance" }]', "may already approve for finance"),
         ('escalate = [{ after = "0s", to = "board" }]', "is not between 1 second and 365 days"),
         ('escalate = [{ after = "2 working days", to = "board" }]', "cannot be read"),
         ('timeout = "1h"\nescalate = [{ after = "1h", to = "board" }]', "no earlier than the review ends"),

@@ -80,7 +80,7 @@ def test_a_decision_that_was_signed_as_it_says_is_no_finding() -> None:
     [
         (None, approver(), "has no signature"),
         (sign(claims(), DANA), approver(public_key=None), "has no signature"),
-        (sign(claims(), EVE), approver(), "does not fit what was signed"),
+        (sign(claims(), EVE), approver(), "does not match what was signed"),
         (sign(claims(), DANA), approver(key_id=key_id(public_of(EVE))), "names a key other"),
         (sign(claims(jti="another-id-of-mine"), DANA), approver(), "recorded with a time or id other"),
         (sign(claims(iat=int(NOON.timestamp()) - 9), DANA), approver(), "recorded with a time or id other"),

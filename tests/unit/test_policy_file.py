@@ -162,8 +162,8 @@ def test_every_fault_is_listed_with_its_rule_and_its_place(tmp_path: Path) -> No
         ".when: note has no numeric argument text",
         ".when: no variable is called total; there are: counts, duplicates, plan, request, step, totals",
         ".when: no function is called lower",
-        ".when: is neither true nor false of a step of any tool",
-        "no active person has the role cfo; roles that people have: finance, ops",
+        ".when: is neither true nor false for a step of any tool",
+        "no active person has the role cfo; existing roles: finance, ops",
         ".needs[0].count: must be at least 1",
         ".needs[0].cuont: unknown field; remove it",
         (

@@ -135,10 +135,10 @@ def test_a_requirement_without_such_rules_is_written_as_before() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (see("true"), "names no one; name in who or in roles"),
+        (see("true"), "names no one; say in who or roles"),
         (see("true", "['everyone']"), "must be one of: requester, authors, deciders"),
         (see("true", roles="['cook']"), "no active person has the role cook"),
-        (see("true", roles=f"['{ANYONE}']"), "anyone of the list may see every run already"),
+        (see("true", roles=f"['{ANYONE}']"), "everyone in the list may see every run already"),
         (see("step.tol == 'x'", "['requester']"), "see 'secret' (line 1).when"),
         (see("true", "['requester']") * 2, "is also another rule's name"),
         (see("true", "['requester']") + "needs = []", "needs: unknown field"),

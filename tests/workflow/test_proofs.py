@@ -142,7 +142,7 @@ async def test_a_login_counts_where_a_rule_takes_one_and_only_by_a_trusted_web_s
         assert "needs at least a login" in typed.reason
         for key in (OTHER_WEB_KEY, DANAS, MALLORYS):
             refused = await sent(gate, status, approval(status, "dana", key, LOGIN))
-            assert "attested by a key that is not one of the web servers'" in refused.reason
+            assert "attested by a key that is not one of PLANGATE_WEB_KEYS" in refused.reason
         assert (
             "does not belong to dana" in (await sent(gate, status, approval(status, "dana", WEB_KEY))).reason
         )

@@ -166,7 +166,7 @@ async def test_a_reopened_review_has_two_working_days_from_its_reopening(timed_g
 FORGED = {
     "an hour": "allows a longer review than was requested",
     "no facts": "allows a longer review than was requested",
-    "made-up time": "no working time that its rules do not count",
+    "made-up time": "only the limits in working time that its rules set",
     "no limit": "a review of at most 2 working days (munich)",
     "another calendar": "a review of at most 2 working days (munich)",
     "earlier board": "no approval by board for finance after only 1 seconds",
