@@ -41,7 +41,7 @@ NOT_ON_A_PAGE = (
     "so none of its steps may run", "may not run before", "no accepted resolution tries", "has no step",
     "it cannot be undone", "none of its steps may be undone", "is not the next one to undo", "is recorded",
     "no authorized", "no review was open", "had not passed", "is done or skipped", "send one JSON object",
-    "not that of a passkey", "it is not text", "one JSON object in canonical", "occurs twice", "a placeholder",
+    "not that of a passkey", "it is not text", "one JSON object in c", "occurs twice", "a placeholder",
     "plangate people confirm",  # a command
     "it came with", "it is not a JSON object", "to lend takes", "an end takes", "an absence takes",
     "to be back takes", "a list takes", "an order to lend roles",  # fields that no form of a page sends
