@@ -54,7 +54,7 @@ async def test_a_signed_confirmation_counts_and_its_trail_has_the_passkey(
 FORGED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"key": passkey("mallory")}, "not signed by a passkey of dana"),
     ({"origin": "https://evil.example"}, "its passkey was used at https://evil.example"),
-    ({"rp_id": "evil.example"}, "another RP id"),
+    ({"rp_id": "evil.example"}, "not belong to the RP id"),
     ({"flags": PRESENT}, "did not verify the person"),
     ({"kind": "webauthn.create"}, "something other than a signature"),
 )

@@ -168,7 +168,7 @@ _MISMATCHES = (
     "does not match what was signed", "not signed by a passkey of", "does not belong to", "not one of",
 )  # fmt: skip
 _MALFORMED = (
-    "cannot be read", "not that of a decision", "does not match its claims", "another RP id",
+    "cannot be read", "not that of a decision", "does not match its claims", "to the RP id",
     "no person was present",
     "did not verify", "is not trusted", "not at https", "another kind", "is signed for", "another comment",
     "in the name of", "used for something other", "inside a frame", "attested by a key", "uses the algorithm",
@@ -237,7 +237,7 @@ def other_rp_id(case: Case) -> Forgery:
     rp_id = case.chance.choice(
         ["example.org", "org", "", f"{RP_ID}.", RP_ID.upper(), "evil.test", "localhost"]
     )
-    return _forged(case, case.token(case.claims(), rp_id=rp_id), "another RP id")
+    return _forged(case, case.token(case.claims(), rp_id=rp_id), "not belong to the RP id")
 
 
 def without_user_verification(case: Case) -> Forgery:

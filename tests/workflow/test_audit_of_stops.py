@@ -89,7 +89,7 @@ async def test_a_claim_that_did_not_wait_is_found(idle_gate: Gate, run: str, edi
             put(release={"needs": [{"role": "anyone", "count": 1}], "assurance": "typed"}),
             "requires different releases than its rules and its list of people",
         ),
-        (put(rules={"roles": ["anyone", "ops"]}), "names no policy, but has rules of one"),
+        (put(rules={"roles": ["anyone", "ops"]}), "names no policy, but has the rules of a policy"),
         (put(judged_at="2020-01-01T00:00:00Z"), "has a different time than the verdict on the order"),
     ],
 )

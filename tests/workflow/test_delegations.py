@@ -486,7 +486,7 @@ async def test_who_is_away_is_in_the_list_until_they_are_back_and_lends_nothing_
         (leaving(to="mallory"), "mallory is not in the list of people"),
         (leaving(by="mallory"), "mallory is not in the list of people"),
         (leaving(until=None), 'an absence takes "until"'),
-        (leaving(roles=("finance",)), 'and no "roles"'),
+        (leaving(roles=("finance",)), 'but no "roles"'),
         (returning().model_copy(update={"to": "erik"}), 'to be back takes no "to"'),
     ],
 )

@@ -330,7 +330,7 @@ def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
         (({"action": "stop", "by": "YOUR-NAME", "reason": "x"},), "only a placeholder"),
         (({"action": "stop", "by": "dana", "reason": "x" * 1_001},), "reason: "),
         (({"action": "stop", "by": "dana", "reason": "x", "tool": "note", "all": True},), "unknown field"),
-        (({"action": "list", "by": "dana"},), "a list takes nothing"),
+        (({"action": "list", "by": "dana"},), "a list takes only"),
         (({"action": "stop"}, {"by": "dana"}), "2 inputs"),
     ],
 )
