@@ -8,7 +8,7 @@ On the trail of delegations (`broken_delegations_trail`):
 - A signed order has a valid signature, used once; the list supports its sender.
 
 In every list of people that was put in force (`lists_other_than_lent`), the entries that a worker added are
-on that trail, and no order that was accepted long before and still counted is missing.
+on that trail. No order that was accepted long before and still counted is missing.
 
 For every list in a bundle (`wrong_lent`), the policy by which its roles were lent is present and has the
 rules that the entry names. The proof of each order is valid, for the installation of the run. The proofs in

@@ -87,7 +87,7 @@ class PublicKey(Frozen):
 
 
 class Story(Frozen):
-    """What happened, as plain values; all of it follows from the trail."""
+    """The course of the run as plain values, all of which follow from the trail."""
 
     request: str
     requester: str

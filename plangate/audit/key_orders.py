@@ -2,7 +2,7 @@
 
 - An order has the key, the sender and the time of its arrival.
 - The list of people that an accepted order names proves it: the signature is that of its sender, valid and
-  used once, and `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept it again.
+  used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the order again.
 - A list of people that is put in force has only changes of keys that were accepted earlier. It contains
   every change that it proves and that was accepted long before.
 """

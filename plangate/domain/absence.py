@@ -27,7 +27,7 @@ def away_until(person: Person, at: datetime) -> datetime | None:
 def told_instead(
     name: str, people: People, at: datetime, may_be_told: Callable[[str], bool] = lambda _: True
 ) -> tuple[str, ...]:
-    """Return who gets a message for this person at that time: the person, unless they are away.
+    """Return the recipients of a message for this person at that time: the person, unless they are away.
 
     For an absent person, it is the substitute that the absence names, or else the people to whom they have
     lent roles. Substitutes who are away are replaced by their own substitutes. If no one is left, the absent

@@ -62,8 +62,8 @@ class DelegationOrder(Typed):
     """One person's order: to lend roles or take them back, or to begin or end their own absence.
 
     Attributes:
-        to: who may act for the sender, or gets their messages; empty: the people to whom they have lent
-            roles.
+        to: the person who may act for the sender, or gets their messages; empty: the people to whom they
+            have lent roles.
         roles: the lent roles; none in other orders.
         until: when the delegation or the absence ends; None in an order that ends it.
         reason: why, for those who see it.
@@ -215,7 +215,7 @@ def judge(
     Args:
         before: the earlier orders, oldest first.
         arrival: the order.
-        sender: who sent it, by the list of people and the signature.
+        sender: the sender of the order, by the list of people and the signature.
         people: the list of people.
         by: the rules and the time.
     """

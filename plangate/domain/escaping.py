@@ -163,8 +163,8 @@ def _code_span(line: str) -> str:
 def hosts_in_letters(text: str) -> tuple[str, ...]:
     """Return a line for each international host in ``text``: its A-labels, and the letters they stand for.
 
-    A host that could be mistaken for another is marked: one that mixes letters of two scripts in a name, or
-    has only letters that look like Latin ones.
+    A host that could be mistaken for another is marked: it mixes letters of two scripts in a name, or has
+    only letters that look like Latin ones.
     """
     words = (word.strip(".-") for word in _HOST.findall(text) if "xn--" in word)
     hosts = dict.fromkeys(word for word in words if len(word) <= _LONGEST_HOST)

@@ -114,7 +114,7 @@ def judge(
 
     Args:
         arrival: the order.
-        sender: who sent it, by the list of people and the signature.
+        sender: the sender of the order, by the list of people and the signature.
         people: the list of people, with the keys enrolled so far.
         enrolment: the change of a key that the order's signature proves by that list, if any.
         at: the time of judging, by the server's clock.

@@ -55,7 +55,7 @@ class Absence(Frozen):
     """A time in which a person is away: their messages go to others (`plangate.domain.absence`).
 
     Attributes:
-        to: who gets the messages; empty: the people to whom the person has lent roles.
+        to: the recipient of the messages; empty: the people to whom the person has lent roles.
         reason: why; shown to people.
     """
 

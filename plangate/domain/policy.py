@@ -97,14 +97,14 @@ class Requirement(Frozen):
         working: its time limits in working time; the one that ends first counts.
         rules: the rules that demand this, or that exempted the plan.
         policy_hash: SHA-256 of the policy file; empty if there is none.
-        resolvers: who may resolve a held run, if a rule says so; default: see `resolving`.
+        resolvers: the people who may resolve a held run, if a rule limits them; default: see `resolving`.
         hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
         strike_keeps_approver: whether a person who only struck steps may still approve.
         cooling_seconds: how long after the last approval the first step may not begin; None for no time.
         batch: whether it may be approved together with similar plans, by one touch on a page.
         notify_details: whether notices may include the previews of its steps.
-        seen_by: who may see the run besides those who may decide on it; empty for everyone in the list of
-            people.
+        seen_by: the people who may see the run besides those who may decide on it; empty for everyone in
+            the list of people.
         windows: the calendars in whose working time steps may begin; all must allow it.
         freezes: the calendars in whose working time no step begins.
         escalations: the roles that may also approve after a review has lasted for a given time.
@@ -138,7 +138,7 @@ class Requirement(Frozen):
 
     @property
     def resolving(self) -> Resolvers:
-        """Who may resolve a held run; by default, those who could approve the plan.
+        """The people who may resolve a held run; by default, those who could approve the plan.
 
         A resolution needs at least the proof of identity that an approval needs.
         """

@@ -197,7 +197,7 @@ def may_be_put_back(
     After a reset, Temporal delivers signals again, with the time of the reset. A decision may also arrive
     both as a signal and as an update. A signed decision is recognized by its id and the time of its
     signature. An unsigned one is refused only if the earlier approval was withdrawn, lost or refused, or can
-    expire: a right that its sender has gained since then must not turn a refusal into an approval.
+    expire. A right that its sender has gained since then must not turn a refusal into an approval.
 
     Args:
         state: the run, with the plan in review.

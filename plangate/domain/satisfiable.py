@@ -1,8 +1,8 @@
 """Find out whether anyone can give a plan's missing approvals, or the resolution of a held run.
 
-People in the list count if they are active, neither the requester nor an author, have the role (their own or
-lent), have a key if a signature is needed, and are not away. A person who is away may still decide, but
-others cannot rely on it. If no one can decide before the deadline, people are notified immediately, not at
+Active people in the list count if they have the role (their own or lent), are not away, and have a key if a
+signature is needed. The requester and authors do not count. A person who is away may still decide, but others
+cannot rely on it. If no one can decide before the deadline, people are notified immediately, not at
 the deadline.
 """
 

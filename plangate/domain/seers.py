@@ -18,7 +18,7 @@ class Party(StrEnum):
 
 
 class Seers(Frozen):
-    """Who may see a run if one rule matches: these parties, and people with one of the roles.
+    """The people who may see a run if one rule matches: these parties, and people with one of the roles.
 
     Every rule admits the people who may decide on the run; a rule may also admit only these.
     """

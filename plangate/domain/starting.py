@@ -13,7 +13,7 @@ from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.start_times import search_of, start_times, start_times_before
 
 FARTHEST: Final = timedelta(days=366)
-"""How far ahead a plan's earliest beginning may be."""
+"""How far ahead a plan's earliest start may be."""
 
 
 def why_too_early(state: RunState, at: datetime) -> str:
@@ -62,7 +62,7 @@ def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None)
         return "lacks the times in which its steps may begin"
     named = {one.name for one in _calendars(requirement)}
     if {one.calendar for one in event.starts.facts} != named:
-        return "has start times from calendars that its rules do not name"
+        return "has start times from calendars other than those of its rules"
     search = search_of(began, event.deadline, plan.not_before, requirement.cooling_seconds)
     given = requirement.windows, requirement.freezes, event.starts.facts, search
     is_right = event.starts.spans in (start_times(*given), start_times_before(*given, began))

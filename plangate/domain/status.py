@@ -142,7 +142,7 @@ class Unrecorded(Frozen):
 
 
 class HeldStatus(Frozen):
-    """Why a run is held: at ``step``, or at its undo, and the resolutions that are possible.
+    """The reason why a run is held at ``step``, or at its undo, and the possible resolutions.
 
     ``number`` counts the holds of the run, from 1; a resolution names it.
     """

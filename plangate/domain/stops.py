@@ -162,7 +162,7 @@ class Stop(Frozen):
 
     Attributes:
         number: its number among the accepted stops of the installation.
-        by: who ordered it; after several orders, the sender of the newest.
+        by: the sender of the order; after several orders, of the newest.
         since: when that order was judged.
         released_by: the people who have released it so far.
         release: what releases it, by the rules of the newest order.
@@ -271,7 +271,7 @@ class Judging:
     """The rules and facts by which orders are judged.
 
     Attributes:
-        rules: who may stop and release.
+        rules: the rules about stopping and releasing.
         release: what releases a stop, by the rules and the list of people.
         tools: the tools that can be stopped.
         at: when it is judged, by the server's clock.
@@ -293,7 +293,7 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
     Args:
         stops: the stops in force.
         arrival: the order.
-        sender: who sent it, by the list of people and the signature.
+        sender: the sender of the order, by the list of people and the signature.
         by: the rules, the tools and the time.
     """
     objection = _objection(stops, arrival, sender, by)

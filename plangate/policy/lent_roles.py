@@ -4,8 +4,8 @@ Both become one text: the content of the file, a line that marks its end, and th
 count. One SHA-256 then identifies all the data by which a decision was judged, and an evidence bundle has all
 the data for its check. Without such entries the text of the file is unchanged.
 
-An entry counts only as far as the list proves it (`_proven`): the lender has the lent role there, and any
-signature is by one of the lender's keys there, and counts once.
+An entry counts only as far as the list proves it (`_proven`): the lender has the lent role there. A signature
+must be by one of the lender's keys there, and counts once.
 """
 
 import hashlib

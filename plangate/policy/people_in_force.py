@@ -1,6 +1,6 @@
 """Build the list of people by which workers judge: file, trusted web servers, and keys enrolled since.
 
-The three become one text: one SHA-256 then identifies all the data by which a decision was judged, and an
+The three become one text. One SHA-256 then identifies all the data by which a decision was judged, and an
 evidence bundle has all the data for its check. Without web servers and passkeys the text of the file is
 unchanged.
 """

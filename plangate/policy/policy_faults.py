@@ -40,7 +40,7 @@ def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[F
     named = [need.role for need in rule.needs]
     for role in dict.fromkeys(named):
         if named.count(role) > 1:
-            yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
+            yield Fault(in_needs, f"names the role {role} more than once; add up the counts")
         yield from faults_of_role(role, in_needs, known)
     yield from _faults_of_escalations(rule, at, known)
     yield from _faults_of_reminders(rule, at)

@@ -53,7 +53,7 @@ def turn_now(connection: Connection) -> Turn:
 def lock_turn(connection: Connection) -> Turn:
     """Return the turn, and keep other processes from taking it until the end of the transaction.
 
-    Call it first in every transaction that writes notices, and read the clock afterwards: it waits for
+    Call it first in every transaction that writes notices, and read the clock afterwards. It waits for
     transactions of other processes, so an earlier time may be older than the turn that they took.
     """
     return turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)

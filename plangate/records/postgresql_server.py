@@ -1,8 +1,8 @@
 """Keep records in PostgreSQL: settings and checks of each connection and each transaction.
 
-When a connection is opened, one round trip sets or checks that every commit is on disk before it counts, that
-text is UTF-8, and that the database is still the same one. At the beginning of a transaction, no
-query is needed to find out whether the server accepts writes, because PostgreSQL 14 and newer report changes.
+When a connection is opened, one round trip sets or checks three things: every commit is on disk before it
+counts, text is UTF-8, and the database is still the same one. At the beginning of a transaction, no query is
+needed to find out whether the server accepts writes, because PostgreSQL 14 and newer report changes.
 """
 
 from collections.abc import Callable, Mapping

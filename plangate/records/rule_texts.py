@@ -58,7 +58,7 @@ class RecordedPeople:
     """A directory that adds enrolled keys and lent roles to the list of people.
 
     It records its list before it judges a decision by it. If another worker has recorded another list since,
-    it records its list again, so that the trail of rules never shows a list as replaced while a worker still
+    it records its list again. The trail of rules thus never shows a list as replaced while a worker still
     uses it.
 
     Args:
@@ -236,7 +236,7 @@ def enter_rules(connection: Connection, what: What, text: str, text_hash: str, w
 
 
 def times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]:
-    """Yield the earliest times for the next entry, because the clock may be set back."""
+    """Yield times that the next entry must not precede, because the clock may be set back."""
     if trail.entries():
         yield trail.entries()[-1].at
     sealed = seals_of_run(connection, trail.workflow_id)

@@ -250,7 +250,7 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         head = _open(connection, run.workflow_id, run.chain_id, first.requester, first.requested_at)
     if head.chain_id != run.chain_id:
         if run.audience is not None:
-            raise _damaged(run.workflow_id, "it names another request by now")
+            raise _damaged(run.workflow_id, "its id now belongs to another request")
         raise IdInUse(f"The id {run.workflow_id} names an earlier request; start again with another --id.")
     trail = OpenTrail(connection, head)
     if not head.entry_count:
@@ -319,7 +319,7 @@ def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> N
     """
     head = connection.execute(select(runs.c.chain_id).where(runs.c.workflow_id == workflow_id)).scalar()
     if chain_id and head not in (None, chain_id):
-        raise _damaged(workflow_id, "it names another request by now")
+        raise _damaged(workflow_id, "its id now belongs to another request")
     read_state(connection, workflow_id)
 
 
@@ -368,7 +368,7 @@ def _damage(
     broken = next(broken_links(workflow_id, entries), None)
     last = entries[-1].hash if entries else FIRST_HASH
     if broken is None and (len(entries), last) != (number, last_hash):
-        broken = Finding(workflow_id=workflow_id, what="its last entries are not those written last")
+        broken = Finding(workflow_id=workflow_id, what="its last entries are not the last ones written")
     return None if broken is None else _damaged(workflow_id, str(broken))
 
 

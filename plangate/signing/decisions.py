@@ -63,8 +63,8 @@ class Claims(Typed):
     """The claims of a token.
 
     ``aud`` is an `Audience` as text, ``iat`` is in seconds since 1970 (UTC), ``jti`` is chosen by the signer.
-    An edit is signed with the SHA-256 of its new plan's canonical JSON (64 hex digits), a resolution with its
-    step and the number of the hold that it answers.
+    An edit is signed with the SHA-256 of its new plan's canonical JSON (64 hex digits). A resolution is
+    signed with its step and the number of the hold that it answers.
     """
 
     aud: str

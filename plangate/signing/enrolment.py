@@ -2,8 +2,8 @@
 
 Only the list of people decides which tokens count, so neither a web server nor the database can add a key:
 
-- A key counts for a person once an enroller named in the list has signed person and thumbprint, with a key
-  that is in the list itself and was valid when it signed.
+- A key counts for a person once an enroller named in the list has signed the person and the thumbprint. The
+  enroller's key must be in the list itself, and valid when it signed.
 - A key is revoked once an enroller has signed the revocation, or the person with any of their keys. It ends
   at that time, whether it was enrolled or is in the list; an earlier end in the list remains.
 - A key that the list contains for any person, even with an end, is not enrolled: the list takes precedence.

@@ -1,7 +1,7 @@
 """Connect to the Temporal server, and explain a failed connection in one sentence.
 
 Address, namespace, TLS and API key come from the environment variables and the profile file of Temporal's own
-tools, read by the SDK, so that settings of the ``temporal`` command line work here too. Without an address,
+tools. The SDK reads them, so settings of the ``temporal`` command line work here too. Without an address,
 the embedded server of this ``var`` directory is used if there ever was one, else localhost.
 """
 

@@ -3,7 +3,7 @@
 Two workers with different records on one queue would draft a plan on one trail and judge it on the other. A
 worker therefore names its installation in the identity under which it polls, and takes no work while a worker
 of another installation polls the same queue. If workers share the records but differ in policy, list of
-people, tools or trusted web servers, an update may be under way: they continue, and every status reports the
+people, tools or trusted web servers, an update may be under way. They continue, and every status reports the
 difference.
 """
 
@@ -66,9 +66,9 @@ def polling_identity(identity: str, installation: str) -> str:
 def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[object] = ()) -> str:
     """Return the SHA-256 of the tools' names, arguments and retry safety, as hex.
 
-    For MCP servers it covers the content of their file (``servers``, as JSON), not the tools that they list:
-    a server that one worker cannot reach is not a difference between the workers, and each plan has the
-    definitions of its tools.
+    For MCP servers it covers the content of their file (``servers``, as JSON), not the tools that they list.
+    A server that one worker cannot reach is therefore not a difference between the workers. Each plan has
+    the definitions of its tools.
     """
     described: dict[str, object] = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
     if servers:
