@@ -1,4 +1,4 @@
-"""Run the inbox: the pages and the HTTP API for people who decide."""
+"""Run the inbox: the pages and the HTTP API for approvers."""
 
 import sys
 

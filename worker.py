@@ -91,7 +91,7 @@ from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
 from workflows.stop import PlangateStop
 
-# After this long, the server gives the task of a worker that was killed to another worker.
+# After this time, the server gives the task of a worker that was killed to another worker.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
 # How long running activities may take to finish at shutdown: enough for most tools.
 GRACE: Final = timedelta(seconds=75)
@@ -184,7 +184,7 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPl
 
 
 def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
-    """Return the tools; those that keep bytes get the place to keep them."""
+    """Return the tools, with a store for those that keep bytes."""
     if not any(isinstance(tool, UsesBlobs) for tool in tools.values()):
         return tools
     given = {name: tool.with_blobs(blobs) for name, tool in tools.items() if isinstance(tool, UsesBlobs)}
@@ -251,7 +251,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
 
 
 def _name_what_lacks(tools: Mapping[str, Tool]) -> None:
-    """Log in one line which tools are not offered: most workers are not meant to have them all."""
+    """Log in one line which tools are not offered: most workers need only some of them."""
     lacking = [name for name, tool in tools.items() if lacks_of(tool)]
     if lacking:
         _log.warning(lacking_in_words(lacking), action="tools_lack", tools=sorted(lacking))

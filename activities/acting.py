@@ -25,9 +25,8 @@ from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 
 Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
-"""Returns what a tool's answer means now, given the time of the act: whether an effect without a trace is
-ruled out, and whether the other side still accepts the key. Raises `StillBegun` if the effect may still
-happen."""
+"""Returns what a tool's answer means, given the time since the act. If there is no trace, is the effect ruled
+out? If a repeat is safe, is it still? Raises `StillBegun` if the effect may still happen."""
 
 Look = Callable[[], Awaitable[Receipt | None]]
 """Observes again before an act is repeated. Returns None if the step may act, or the receipt of its effect if
@@ -50,7 +49,7 @@ class Earlier(StrEnum):
 
 
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
-    """Return what an answer means if the time of the act is unknown: a missing trace does not rule it out."""
+    """Return what an answer means without the time of the act: a missing trace does not rule out the effect."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 
@@ -221,7 +220,7 @@ def _sentence(error: Exception, seconds: int) -> str:
         return str(error)
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {seconds} seconds."
-    # The text of an error that was not raised for people may contain data: it goes to the log only.
+    # The text of an unexpected error may contain data, so it goes only to the log.
     return f"The tool failed unexpectedly ({_kind(error)}); the worker's log says more."
 
 

@@ -73,7 +73,7 @@ from plangate.records.trail import Note, OpenTrail
 
 _LONGEST_REASON: Final = 2_000
 _REOPENED: Final = "An approval is no longer valid; the plan is in review again."
-_NEEDS_MORE: Final = "By a sum over time the plan needs more than it was approved for."
+_NEEDS_MORE: Final = "Because of a sum over time, the plan needs more approvals."
 _log = structlog.get_logger(__name__)
 
 
@@ -140,17 +140,17 @@ class StepAttempt:
         """Take the claim if the record allows it; otherwise return another result for the workflow.
 
         The other result is the receipt of an earlier attempt, the reopened review if an approval is no longer
-        valid, or the recorded state if the record has left the execution and the run has not.
-        ``precondition`` gets the receipts of this run, and returns why the step must not begin, or None.
+        valid, or the recorded state if only the run is still executing. ``precondition`` gets the receipts of
+        this run, and returns why the step must not begin, or None.
 
         The claim of an effect that was begun before is taken over at any time, to ask the tool for its
-        result. The step may act again only if it could begin now; otherwise the claim is `barred` from that.
+        result. The step may act again only if it could begin now; otherwise the claim is `barred`.
 
         Raises:
-            DirectoryUnavailable: the list of people cannot be read; nothing is claimed until it can.
+            DirectoryUnavailable: the list of people cannot be read; nothing is claimed.
             InDoubt: an earlier attempt left the step in doubt.
             NotApproved: the record does not allow this step.
-            StepStopped: people have stopped every step, or those of this tool.
+            StepStopped: a stop is in force for every step, or for this tool.
             StepTooEarly: no step may begin yet.
             StillBegun: a newer attempt holds the claim, or soon will.
         """
@@ -218,7 +218,7 @@ class StepAttempt:
         """Return None if no stop prevents the claim; otherwise the result that `claim` would return.
 
         Raises:
-            StepStopped: people have stopped every step, or those of this tool.
+            StepStopped: a stop is in force for every step, or for this tool.
             TrailDamaged: the links of the run's trail are broken.
         """
         trail.check()
@@ -403,7 +403,7 @@ class StepAttempt:
         return reserved.recent
 
     def _refuse_what_failed(self, state: RunState) -> None:
-        """Refuse a step that has failed on the record: its worker died before it reported that.
+        """Refuse a step that has failed on the record: its worker died before reporting the failure.
 
         Raises:
             ToolRefused: it failed; a person has to resolve it.

@@ -93,7 +93,7 @@ def began_at(trail: OpenTrail, key: str) -> datetime:
 def holder_of(info: activity.Info) -> str:
     """Return a unique name for one attempt of one activity.
 
-    It contains the time at which the server started the attempt. The attempt's number would not do, because
+    It contains the time at which the server started the attempt. The attempt's number is not unique, because
     an operator may reset it (`temporal activity reset`).
     """
     started = int(info.started_time.timestamp() * 1_000_000)

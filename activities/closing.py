@@ -94,7 +94,7 @@ def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
 
 
 def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Closed:
-    """Return the end to record: the one that the run reports, unless the record contradicts it.
+    """Return the end to record: as the run reports it, unless the record contradicts the report.
 
     The state of a run may be forged, see docs/decisions/0020.
     """

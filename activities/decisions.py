@@ -204,8 +204,8 @@ class _BatchJudge:
     def judged(self, arrivals: Sequence[Arrival]) -> list[Decided]:
         """Return each arrival with its verdict, judged after the previous ones took effect.
 
-        Recorded arrivals keep their verdict: the worker that recorded one may have died before it reported
-            it.
+        Recorded arrivals keep their verdict: the worker that recorded one may have died before reporting the
+        verdict.
         """
         if self._trail.is_without_decisions:  # the trail is read anyway, so it need not be searched
             self._trail.entries()
@@ -270,7 +270,7 @@ class _BatchJudge:
         if event.verdict.accepted or decision is None or decision.signature is None:
             return None
         earlier = self._accepted_before(decision)
-        is_late = earlier is not None and _is_login(decision)  # a login soon becomes too old to arrive again
+        is_late = earlier is not None and _is_login(decision)  # the login may have expired since
         at = earlier.arrival.received_at if earlier and is_late else event.arrival.received_at
         signer = self._identified(decision, at)
         copy = self._verdict(self._state, event.arrival, signer)

@@ -1,4 +1,4 @@
-"""The activity that executes one step: exactly the approved one, and once.
+"""The activity that executes one step: exactly as approved, and only once.
 
 The order matters: recompute the fingerprint, check the recorded approval, claim the effect, act, store the
 receipt. After a crash between any two of them, the claim says how to continue.
@@ -24,10 +24,10 @@ from activities.pacing import Pacing
 from activities.requiring import Requiring
 from activities.stopping import (
     StoppedSteps,
-    keep_what_broke_off,
+    keep_error,
+    kept_error,
     tries_without_waits,
     waiting,
-    what_broke_off,
 )
 from activities.tasks import StepResult, StepTask
 from plangate.domain.drafting import complete
@@ -199,7 +199,7 @@ class Execution:
     def _was_observed(self, step: Step) -> bool:
         """Return whether the step's tool observed when the plan was drafted, even if the result was None.
 
-        In plans from before steps had definitions, tools did not.
+        In plans made before steps had definitions, no tool did.
         """
         if step.observation is not None:
             return True
@@ -215,7 +215,7 @@ class Execution:
             await self._settle(attempt, claim, EffectState.RELEASED, error)
             raise
         except EffectUnknown as error:
-            unknown = _with_what_broke_off(error)
+            unknown = _with_kept_error(error)
             self._wait_until_it_landed(attempt, step, claim, unknown)
             unknown = attempt.with_its_time(claim, unknown)
             await self._settle(attempt, claim, EffectState.IN_DOUBT, unknown)
@@ -238,7 +238,7 @@ class Execution:
         limit = timedelta(seconds=tool.declaration.seconds) if tool is not None else self._longest_wait
         left = attempt.still_lands(claim, min(limit, self._longest_wait))
         if left is not None:
-            keep_what_broke_off(str(error))
+            keep_error(str(error))
             raise StillBegun(
                 f"{error} It may still happen, so it will be looked up again later.", left
             ) from error
@@ -278,7 +278,7 @@ class Execution:
             attempt.log_failure(state, failure)
 
     async def _write_with_retry(self, attempt: StepAttempt, act: Callable[[OpenTrail], Written]) -> Written:
-        """Record the result of an effect, with retries: a lost result puts the step needlessly in doubt."""
+        """Record the result of an effect, with retries, because a lost result would put the step in doubt."""
         with self._pacing.storing():
             for wait in PATIENCE:
                 try:
@@ -313,7 +313,9 @@ def _timed(
         found = found.later
     left = attempt.still_lands(claim, limit)
     if left is not None:
-        raise StillBegun("There is no trace of it, but it may still happen: it is looked for later.", left)
+        raise StillBegun(
+            "There is no trace of it, but it may still happen, so it will be looked up again later.", left
+        )
     is_covered = found.since is None or found.since < claim.began_at - CLOCKS_APART
     return found if is_covered else Unknown(found.reason)
 
@@ -323,7 +325,7 @@ def _holds(_receipts: Sequence[StepReceipt]) -> str | None:
 
 
 def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
-    """Refuse to begin a step whose earlier attempt was in progress when it should have been observed.
+    """Refuse to begin a step that was not observed, because an earlier attempt was still in progress.
 
     Raises:
         StillBegun: that attempt has ended since and did nothing; the next attempt observes.
@@ -377,9 +379,9 @@ def _undoing(tool: Tool, receipt: Receipt) -> Tool:
     return Undoing(tool, tool, receipt)
 
 
-def _with_what_broke_off(error: EffectUnknown) -> EffectUnknown:
-    """Add the error of an earlier attempt, because a tool that is asked later cannot give it."""
-    said, before = str(error), what_broke_off()
+def _with_kept_error(error: EffectUnknown) -> EffectUnknown:
+    """Add the error of an earlier attempt, because a tool that is asked later cannot report it."""
+    said, before = str(error), kept_error()
     if not before or said in before:
         return EffectUnknown(before or said)
     return EffectUnknown(f"{said} The previous attempt ended with: {before}")
@@ -390,7 +392,7 @@ def _arguments(
 ) -> ToolArguments:
     """Return the approved arguments in the model of this worker's tool, if it is the approved tool.
 
-    ``values`` are the arguments with the values of their references, unless these are not resolved yet.
+    ``values`` are the arguments, with the values of their references if these are resolved.
 
     Raises:
         ToolUnavailable: the tool has changed since the plan was made; a new default, for example, was never

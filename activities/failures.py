@@ -17,7 +17,7 @@ from plangate.logs.redaction import recordable, redact_text
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
 _MAX_UNEXPECTED = 300
-# The pauses between the tries of a step, as in `workflows.options.STEP`.
+# The pauses between the attempts of a step, as in `workflows.options.STEP`.
 _COEFFICIENT = 2.5
 _LONGEST_PAUSE = 300
 # The longest wait that a tool's other side may ask for: windows of rate limits last up to an hour.

@@ -41,10 +41,10 @@ class Heartbeats:
 
 @contextmanager
 def heartbeating() -> Iterator[Heartbeats]:
-    """Send a heartbeat every second while the block runs, so that a dead worker is noticed soon.
+    """Send a heartbeat every second while the block runs, so that the server detects a dead worker.
 
-    The first one is sent after a second: the start of the attempt counts as one, and most are shorter.
-    The details of an earlier attempt's heartbeats are sent again.
+    The first one is sent after a second: the start of the attempt counts as one, and most attempts are
+    shorter. The details of an earlier attempt's heartbeats are sent again.
     """
     details = activity.info().heartbeat_details
     loop, seconds = asyncio.get_running_loop(), HEARTBEAT_EVERY.total_seconds()

@@ -33,8 +33,8 @@ class Holding:
         """Record that the run is held, unless its record says otherwise; return the recorded state.
 
         The record decides. The step may be done if its worker died before it reported that; the run may be in
-        review again, held already, resolved, or closed. It is not held under a requirement that asks for less
-        than its policy, because the requirement defines who may resolve it, and its deadline.
+        review again, held already, resolved, or closed. A run whose requirement asks for less than its policy
+        is not held, because the requirement defines the hold's deadline and resolvers.
 
         Raises:
             ApplicationError: the records do not answer.

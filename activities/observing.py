@@ -17,7 +17,7 @@ from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt, Step
 from plangate.tool import Observes, ObservesBy, SeesItsEffect, Tool
 
 _log = structlog.get_logger(__name__)
-_SHOWN_OF_ARGUMENT: Final = 80  # characters; a longer argument is a text and names nothing
+_SHOWN_OF_ARGUMENT: Final = 80  # characters; a longer argument is text, not an identifier
 _SHOWN_OF_SUBJECT: Final = 200
 
 
@@ -53,7 +53,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
         _log.exception("A tool could not observe.", action="observe", tool=name)
         raise ToolUnavailable(f"{name} could not observe ({type(error).__name__}).") from error
     if any(uncanonical(seen)):
-        raise ToolRefused(f"{name} observed what JSON cannot carry unchanged.")
+        raise ToolRefused(f"{name} observed a value that JSON cannot represent unchanged.")
     size = len(canonical_json(seen))
     if size > MAX_OBSERVATION:
         raise ToolRefused(f"{name} observed {size:,} bytes, more than the limit of {MAX_OBSERVATION:,}.")

@@ -17,7 +17,7 @@ _PASS_SECONDS: Final = 0.001
 
 
 class Turn:
-    """A step's turn to begin. It ends with the step, or soon after the call."""
+    """A step's turn to begin. It ends with the step, or 10 ms after the call."""
 
     def __init__(self, beginning: asyncio.Lock) -> None:
         self._beginning = beginning
@@ -25,7 +25,7 @@ class Turn:
         self._has_ended = False
 
     def end_soon(self) -> None:
-        """Let the next step begin after this step's call had time to be sent, even in a busy event loop."""
+        """Let the next step begin once this step's call is sent, even in a busy event loop."""
         self._pass(_PASSES)
 
     def _pass(self, left: int) -> None:

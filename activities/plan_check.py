@@ -108,7 +108,7 @@ def _problem(tool: Tool, step: Step) -> str | None:
     except ValidationError:
         arguments = None
     if arguments is None or complete(arguments) != step.arguments:
-        return f"{step.tool} does not read its own arguments back; its author has to fix the arguments model"
+        return f"{step.tool} cannot read back its own arguments; its author has to fix the arguments model"
     try:
         return tool.objection(arguments)
     except Exception as error:  # noqa: BLE001  a tool's bug must not end the run

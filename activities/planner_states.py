@@ -46,7 +46,7 @@ class PlannerStates:
         elif len(content) > MAX_STATE:
             why = f"it has {len(content):,} bytes, more than {MAX_STATE:,}"
         elif redact_text(text) != text:
-            why = "it has a text in the form of a key or a password"
+            why = "it contains text that looks like a key or a password"
         if why:
             _log_loss(why)
         return None if why else content

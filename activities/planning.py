@@ -317,7 +317,7 @@ def _check_start_times(starts: StartTimes | None) -> None:
         raise PlanInvalid([Fault((), fault)])
     if len(starts.spans) >= MOST_SPANS:
         often = (
-            f"has too many times to begin, {MOST_SPANS} or more until {AFTER_DEADLINE.days} days after its "
+            f"has too many start times, {MOST_SPANS} or more until {AFTER_DEADLINE.days} days after its "
             "review; ask for a shorter review, or give its rules fewer, longer windows"
         )
         raise PlanInvalid([Fault((), often)])

@@ -97,9 +97,9 @@ class Requiring:
         self, trail: OpenTrail, requested_at: datetime, requested: Requested, drafted: Drafted
     ) -> str | None:
         if not drafted.is_as_named(trail.workflow_id):
-            return "has a fingerprint that is not that of its plan"
+            return "has a fingerprint that does not match its plan"
         if drafted.requester and not same_person(drafted.requester, requested.requester):
-            return "names another requester than the request"
+            return "names a different requester than the request"
         reopened = trail.state().reopened
         other_times = wrong_start_times(_as_recorded(trail, drafted))
         if reopened is not None and not other_times:

@@ -232,7 +232,7 @@ def _sentence(error: Exception) -> str:
         return recordable(str(error), _LONGEST_SUMMARY)
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {FIND_OUT_SECONDS} seconds."
-    # The text of an error that was not raised for people may contain data: it goes to the log only.
+    # The text of an unexpected error may contain data, so it goes only to the log.
     return f"The tool failed unexpectedly ({type(error).__name__}); the worker's log says more."
 
 

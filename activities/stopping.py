@@ -1,4 +1,4 @@
-"""The local activity that judges and records orders to stop and to go, and the wait of a stopped step."""
+"""The local activity that judges and records stop and release orders, and the wait of a stopped step."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -189,10 +189,10 @@ class StoppedSteps:
 
 @contextmanager
 def waiting(steps: StoppedSteps) -> Iterator[None]:
-    """Let a step wait for people, its start time or the records without using up its tries.
+    """Let a step wait for people, its start time or the records without using up its attempts.
 
     The heartbeat details, which Temporal passes to the next attempt, count the attempts that only waited. A
-    stopped step tries again soon.
+    stopped step tries again within 20 seconds.
     """
     try:
         yield
@@ -214,12 +214,12 @@ def tries_without_waits() -> int:
     return max(1, activity.info().attempt - _waits())
 
 
-def keep_what_broke_off(said: str) -> None:
+def keep_error(said: str) -> None:
     """Pass an interrupted effect's error to the next attempt, which can only ask the tool."""
     activity.heartbeat(_waits(), cut(redact_text(said), _LONGEST_SAID))
 
 
-def what_broke_off() -> str:
+def kept_error() -> str:
     """Return the error that an earlier attempt kept; empty if none did."""
     match activity.info().heartbeat_details:
         case [int(), str() as said]:
@@ -229,7 +229,7 @@ def what_broke_off() -> str:
 
 
 def _count_as_wait() -> None:
-    activity.heartbeat(_waits() + 1, what_broke_off())
+    activity.heartbeat(_waits() + 1, kept_error())
 
 
 def _waits() -> int:
@@ -242,7 +242,7 @@ def _waits() -> int:
 
 def step_stopped(stop: Stop) -> StepStopped:
     """Return the error of a step that waits."""
-    return StepStopped(f"{stop}. Nothing was done; the step begins once people have released the stop.")
+    return StepStopped(f"{stop}. Nothing was done; the step begins once the stop is released.")
 
 
 def _sender(arrival: OrderArrival, people: People | None, audience: Audience) -> Identified:
@@ -282,7 +282,7 @@ def _log_key_decided(decided: KeyDecided) -> None:
 def _log_decided(decided: StopDecided) -> None:
     order = decided.arrival.order
     _log.warning(
-        "An order to stop or to go is recorded.",
+        "A stop or release order is recorded.",
         action="stop_decided",
         order=order.action.value if order else None,
         tool=order.tool if order else None,

@@ -119,7 +119,7 @@ class DecisionInbox:
 
         They stay in the inbox until `resolve`.
         """
-        if len(self._items) == 1:  # the first one regardless of its size, because measuring it takes a while
+        if len(self._items) == 1:  # the first one regardless of its size, because measuring it would be slow
             return (self._items[0].arrival,)
         batch: list[Arrival] = []
         for item in self._items[:count]:

@@ -1,4 +1,4 @@
-"""The workflow `PlangateStop`: judge, record and answer one order to stop or to go.
+"""The workflow `PlangateStop`: judge, record and answer one stop or release order.
 
 It ends with the verdict. The stops are kept in the records, not in a workflow, so cancelling, terminating or
 deleting workflows in Temporal releases no stop. Any client of the server can start it: Plangate's command

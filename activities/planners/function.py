@@ -65,7 +65,7 @@ class FunctionPlanner:
 
     @property
     def has_model(self) -> bool:
-        """Return true: a function has no known reason not to draft."""
+        """Return true: whether a function can draft shows only when it is called."""
         return True
 
     async def try_model(self) -> None:

@@ -41,7 +41,7 @@ def registered(settings: Settings) -> list[Found]:
     """Return the tools that come with Plangate, those of installed packages, and those that settings name.
 
     Raises:
-        OperatorError: a tool cannot be used, or two have one name.
+        OperatorError: a tool cannot be used, or two have the same name.
     """
     own = [Found(tool, _OWN) for tool in TOOLS]
     return list(_checked([*own, *installed_tools(), *named_tools(settings.tools)]))
@@ -56,7 +56,7 @@ def all_declarations(settings: Settings) -> Mapping[str, ToolDeclaration]:
     """Return the declaration of each registered tool by its name.
 
     Raises:
-        OperatorError: a tool cannot be used, or two have one name.
+        OperatorError: a tool cannot be used, or two have the same name.
     """
     found = _declared(registered(settings))
     servers = McpServers.from_settings(settings, found)
@@ -68,7 +68,7 @@ def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) ->
     """Build these tools, or all registered ones, and return them by name; only worker.py calls this.
 
     Raises:
-        OperatorError: a tool cannot be used, or two have one name.
+        OperatorError: a tool cannot be used, or two have the same name.
         SettingsInvalid: a setting of a tool cannot be used.
     """
     if tools is None:
@@ -82,7 +82,7 @@ def listed_tools(settings: Settings) -> list[ListedTool]:
     """Return each registered tool for the command `tools`, with the settings that it lacks.
 
     Raises:
-        OperatorError: a tool cannot be used, or two have one name.
+        OperatorError: a tool cannot be used, or two have the same name.
     """
     found = [_listed(found, settings) for found in registered(settings)]
     servers = McpServers.from_settings(settings, [one.declaration.name for one in found])
@@ -120,7 +120,7 @@ def _checked(found: Iterable[Found]) -> Iterator[Found]:
     """Yield each tool once.
 
     Raises:
-        OperatorError: a tool cannot be used, or two have one name.
+        OperatorError: a tool cannot be used, or two have the same name.
     """
     seen: dict[str, Found] = {}
     for one in found:

@@ -373,7 +373,7 @@ async def test_an_agent_or_its_factory_is_given_the_tools(write: Write, name: st
 
 async def test_an_agent_with_tools_that_act_is_refused(write: Write) -> None:
     module = write(f"BASE_URL = 'http://127.0.0.1:9/v1'\n{AGENT}")
-    with pytest.raises(PlannerInvalid, match="agent solo has tools of its own, which would act outside"):
+    with pytest.raises(PlannerInvalid, match="agent solo has its own tools, which would act without"):
         await planner(f"{module}:armed").try_model()
 
 

@@ -249,7 +249,7 @@ async def test_a_list_of_other_things_rules_nothing_out(shop: Shop, name: str) -
     for _, edit in wrong(name):
         shop.shows("GET", "refunds", lambda page: {**page, "data": [edit(one) for one in page["data"]]})  # noqa: B023
         for key in (f"list of other {name}", "never"):
-            with pytest.raises(ToolUnavailable, match="not asked for"):
+            with pytest.raises(ToolUnavailable, match="not requested"):
                 await shop.refunds.find_out(arguments, key)
 
 

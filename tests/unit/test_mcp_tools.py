@@ -209,7 +209,7 @@ def assert_read_back(arguments: ToolArguments) -> None:
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
-        ({"type": "string"}, "not that of an object"),
+        ({"type": "string"}, "does not describe an object"),
         ({"properties": []}, "properties without names"),
         ({"type": "object", "required": "a"}, "not a JSON Schema"),
         ({"properties": {"a": {"$ref": "https://example.org/x.json"}}}, "only references within it"),

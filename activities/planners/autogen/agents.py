@@ -1,4 +1,4 @@
-"""Draft plans with an AutoGen agent or team of your own, or with one that your factory returns.
+"""Draft plans with your AutoGen agent or team, or with one that your factory returns.
 
 May import the domain and AutoGen.
 """
@@ -185,7 +185,7 @@ class AgentPlanner(FunctionPlanner):
         )
         if own:
             self._refuse(
-                f"its agent {agent.name} has tools of its own, which would act outside every approval; make "
+                f"its agent {agent.name} has its own tools, which would act without any approval; make "
                 "them tools of Plangate (docs/howto-add-a-tool.md), and give the agent the workbench."
             )
 

@@ -119,7 +119,7 @@ def check_finish_reason(reason: str, *, has_calls: bool) -> None:
         raise ModelUnavailable(f"The model's service aborted its answer ({reason}).")
     shown = f" ({reason})" if _REASON_WORD.fullmatch(reason) else ""
     raise DraftUnusable(
-        f"The model's service ended its answer for a reason that Plangate does not know{shown}, so its plan "
+        f"The model's service ended its answer for an unknown reason{shown}, so its plan "
         "may be incomplete; choose another model by PLANGATE_MODEL, or another server by OPENAI_BASE_URL."
     )
 

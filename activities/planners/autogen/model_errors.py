@@ -118,7 +118,7 @@ def known_error(error: BaseException) -> PlannerError | None:
 
 
 def is_raised_on_purpose(error: BaseException) -> bool:
-    """Return whether a planner error, with a message for people, is among the causes."""
+    """Return whether a planner error, with a message for users, is among the causes."""
     return any(isinstance(cause, PlannerError) for cause in _chain(error))
 
 

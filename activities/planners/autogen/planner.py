@@ -92,8 +92,8 @@ class AutoGenPlanner(FunctionPlanner):
                 client,
                 workbench=ProposingWorkbench(proposals),
                 system_message=brief.rules,
-                # Enough rounds for the longest plan, with a separate round for each step, read and bad call,
-                # and for when it begins.
+                # Enough rounds for the longest plan: one for each step, read and bad call, one for its
+                # earliest start, and one to finish.
                 max_tool_iterations=brief.max_steps + MAX_BAD_CALLS + MAX_READS + 2,
                 reflect_on_tool_use=False,
             )

@@ -10,14 +10,14 @@ from activities.planners.proposals import Answer, Proposals
 from plangate.domain.errors import PlangateError
 
 START_OVER: Final = "start_over"
-"""The call by which an agent of a team forgets the recorded steps, to propose them again."""
+"""The tool with which an agent of a team forgets the recorded steps, to propose them again."""
 
 
 NOT_BEFORE: Final = "start_not_before"
-"""The call by which an agent says before which moment no step of its plan may begin."""
+"""The tool with which an agent sets the earliest start of its plan."""
 _OF_NOT_BEFORE: Final = (
-    "Say before which moment no step of this plan may begin. Call it only if the request names that moment, "
-    "with its date. It records no step, and people approve it with the plan."
+    "Set the time before which no step of this plan may begin. Call it only if the request names that time, "
+    "with its date. It records no step; the time is approved with the plan."
 )
 _MOMENT: Final = {
     "type": "object",

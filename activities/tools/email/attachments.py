@@ -1,4 +1,4 @@
-"""Read the files that a mail may carry: files in one folder of the operator, by relative names.
+"""Read the attachments of a mail: files in one folder of the operator, with relative names.
 
 Names are normalized and have no hidden characters. No part of a name may be a symbolic link, and only plain
 files are read. Each folder is opened relative to its parent, so that no part can be exchanged in between.
@@ -118,6 +118,6 @@ def _why(error: OSError) -> str:
         case _ if error.errno == errno.ELOOP:
             return "it is a symbolic link"
         case NotADirectoryError():
-            return "a part of its name is a symbolic link or no folder"
+            return "a part of its name is a symbolic link or not a folder"
         case _:
             return error.strerror or type(error).__name__

@@ -6,8 +6,8 @@ the vendor's library; `wire` compares its bytes with the approved call; `call` c
 
 A call with an unknown result is repeated if that is safe and its URL is still as approved: GET and HEAD
 change nothing, PUT and DELETE are idempotent by the definition of HTTP, and hosts in
-PLANGATE_HTTP_IDEMPOTENT_HOSTS remember the ``Idempotency-Key`` of every call for a while. If the URL shows
-the call's result, the call was made. Otherwise a person decides.
+PLANGATE_HTTP_IDEMPOTENT_HOSTS remember the ``Idempotency-Key`` of every call for a day. If the URL shows the
+call's result, the call was made. Otherwise a person decides.
 """
 
 import asyncio

@@ -198,7 +198,7 @@ def _fault(error: Any) -> Fault:
         case "additionalProperties":
             return path, _cut(f"has an unknown field: {error.message}")
         case "anyOf" | "oneOf":
-            return path, "fits none of the forms that it may have, or more than one"
+            return path, "matches none of its allowed forms, or more than one"
         case "pattern":
             return path, _cut(f"must match the pattern {error.validator_value}")
     return path, _cut(error.message)

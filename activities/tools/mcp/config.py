@@ -54,7 +54,7 @@ class Trusted(BaseModel):
         return timedelta(seconds=self.key_seconds)
 
     def safety(self, tool: str) -> RetrySafety:
-        """Return the retry safety of a tool, by its name at the server."""
+        """Return the retry safety of a tool, by its name on the server."""
         return _SAFETIES[self.retry_safety.get(tool, "unknowable")]
 
     def named(self) -> Iterator[tuple[str, str]]:

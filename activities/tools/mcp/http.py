@@ -57,7 +57,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 
 
 def _is_call(request: httpx2.Request) -> bool:
-    """Return whether a request calls a tool; its body is JSON by the client."""
+    """Return whether a request calls a tool; the client has written its body as JSON."""
     return request.method == "POST" and json.loads(request.content).get("method") == "tools/call"
 
 

@@ -18,7 +18,7 @@ _MARK: Final = 8  # hex digits
 def legal_name(server: str, tool: str) -> str:
     """Return ``files_write_file`` for ``files`` and ``write-file``.
 
-    Names that have other characters or are too long end in 8 hex digits of the SHA-256 of both.
+    Names that have other characters or are too long end in 8 hex digits of the SHA-256 of both names.
     """
     name = f"{server}_{tool}".replace("-", "_")
     if _PLAIN.fullmatch(name) and name[0].isalpha() and len(name) <= MAX_TOOL_NAME:

@@ -2,8 +2,8 @@
 
 The code -32602 (invalid parameters) is used for both. The official SDKs answer with it if there is no such
 tool, or if the arguments break its schema. They also use it if the tool has run and its result breaks its
-output schema. A tool can raise it, or pass on that of another server. The same is true of -32601. Therefore
-only the words by which an SDK names this tool count.
+output schema. A tool can raise it, or pass on that of another server. The same is true of -32601. Therefore,
+only an SDK's own messages that name this tool count.
 """
 
 from typing import Final

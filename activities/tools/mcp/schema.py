@@ -103,7 +103,7 @@ def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str
     except (ValueError, TypeError):
         raise SchemaRefused("is not JSON") from None
     if plain.get("type", "object") != "object":
-        raise SchemaRefused("is not that of an object with named arguments")
+        raise SchemaRefused("does not describe an object with named arguments")
     plain["type"] = "object"
     _check(plain)
     plain["$comment"] = f"SHA-256 of the server's own schema: {hashlib.sha256(text.encode()).hexdigest()}"

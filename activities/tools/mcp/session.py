@@ -69,8 +69,8 @@ class _Exchange:
     def said(self, error: object) -> str:
         """Return a description of the failure, in one line without secrets.
 
-        A server that ended before the call has usually written the reason. Later, it may have written
-        arguments.
+        A server that ended before the call has usually written the reason. After the call, its output may
+        contain arguments.
         """
         is_servers = isinstance(error, MCPError) and error.code not in (CONNECTION_CLOSED, REQUEST_TIMEOUT)
         raw = _first(error) if is_servers else self.watch.broke or _first(error)

@@ -35,7 +35,7 @@ class Account:
         key = settings.stripe_api_key.get_secret_value()
         if not key.startswith(_SECRET_KEYS):
             kinds = "a restricted key (rk_…) or a secret one (sk_…)"
-            return cls(None, f"{KEY_SETTING} is not a key that can pay; set {kinds}")
+            return cls(None, f"{KEY_SETTING} is not a key that can make payments; set {kinds}")
         if any(find_spec(name) is None for name in _LIBRARIES):
             return cls(
                 None,

@@ -2,8 +2,8 @@
 
 One call is one request: the SDK's own retries are off, because the step decides about each retry. The API
 version is pinned, so an upgrade of the SDK does not change answers. No connection is kept between calls,
-because one that died unnoticed would put a step needlessly in doubt. Answers are uncompressed, and are
-limited in size and time.
+because one that died unnoticed would put a step in doubt. Answers are uncompressed, and are limited in size
+and time.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class _BoundedClient(stripe.HTTPXClient):
 
 async def _read(answer: httpx.Response) -> bytes:
     if answer.headers.get("content-encoding", "identity") != "identity":
-        raise _AnswerTooLarge("it is compressed, which was not asked for")
+        raise _AnswerTooLarge("it is compressed, which was not requested")
     body = b""
     async for part in answer.aiter_raw():
         body += part
@@ -88,7 +88,7 @@ def _entries(page: Json, expected: Mapping[str, object]) -> list[Json]:
         raise CallFailed(Failure(HTTPStatus.OK, "it is not a page of a list"))
     for one in entries:
         if not isinstance(one, dict) or misfits(one, expected) or not isinstance(one.get("id"), str):
-            raise CallFailed(Failure(HTTPStatus.OK, "the list has an entry that was not asked for"))
+            raise CallFailed(Failure(HTTPStatus.OK, "the list has an entry that was not requested"))
     return entries
 
 

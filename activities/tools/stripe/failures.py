@@ -81,7 +81,7 @@ class Failure:
             missing = _PERMISSION.search(self.said)
             named = f" {missing[0]}" if missing else ""
             return ToolRefused(
-                f"Stripe does not allow this to the key (403); give the key in {KEY_SETTING} the "
+                f"The key has no permission for this call (403); give the key in {KEY_SETTING} the "
                 f"permission{named}, then retry the step."
             )
         if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY):

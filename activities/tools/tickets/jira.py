@@ -213,10 +213,10 @@ class JiraTracker:
         Raises:
             ToolError: Jira does not accept it, or did not answer.
         """
-        whose = Approved("GET", f"/{_API}/myself", "read whose token this is")
+        whose = Approved("GET", f"/{_API}/myself", "read the account of the token")
         found = self._exchange(whose)
         if not (text_in(found, "accountId") or text_in(found, "key") or text_in(found, "name")):
-            raise ToolUnavailable(f"{self.name} does not say whose token this is.")
+            raise ToolUnavailable(f"{self.name} does not name the account of the token.")
 
     def _marker_of(self, entry: Mapping[str, Any], kind: str) -> str:
         """Return the marker of an issue or comment, from the list or by a separate request."""

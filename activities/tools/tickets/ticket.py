@@ -123,8 +123,8 @@ class Ticket:
     Attributes:
         number: its number in the project where it was created; None if it was moved to another project, so
             that no later step mistakes it for a number of the first.
-        key: its name for people.
-        url: its address for people.
+        key: its displayed name.
+        url: its address in the browser.
         differs: how it differs from the request.
     """
 
@@ -145,7 +145,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class TicketState:
-    """The state of a ticket, which people see before they comment on it."""
+    """The state of a ticket, which the approvers of a comment see."""
 
     title: str
     state: str
@@ -165,7 +165,7 @@ class Tracker(Protocol):
     can_close: bool
 
     def key_of(self, project: str, number: int) -> str:
-        """Return a ticket's name for people."""
+        """Return the displayed name of a ticket."""
 
     async def create(self, wanted: CreateTicketArguments, marker: str) -> Ticket:
         """Create a ticket."""

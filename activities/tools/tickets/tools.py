@@ -73,7 +73,7 @@ class _TicketTool:
             return None
         allowed = ", ".join(self._chosen.projects)
         return (
-            f"the project {arguments.project} may not be used; there are: {allowed}; an operator can add it "
+            f"the project {arguments.project} may not be used; allowed: {allowed}; an operator can add it "
             f"to {self._chosen.setting}"
         )
 
