@@ -49,7 +49,7 @@ class Earlier(StrEnum):
 
 
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
-    """Return what an answer means without the time of the act: a missing trace does not rule out the effect."""
+    """Return what an answer means without the time of the act: a missing trace rules nothing out."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 

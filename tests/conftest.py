@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _files_count_at_once() -> Iterator[None]:
-    """Accept files as soon as they are written; tests of the waiting turn it on again."""
+    """Accept files as soon as they are written; tests of the wait turn it on again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settled_file, "SETTLE_SECONDS", 0.0)
         yield
@@ -65,7 +65,7 @@ def _tracebacks_are_plain() -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    """The server, with time that a test may skip."""
+    """The server, whose time a test may skip."""
     environment = await start_temporal()
     yield environment
     await environment.shutdown()
@@ -74,7 +74,7 @@ async def env() -> AsyncIterator[WorkflowEnvironment]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A real PostgreSQL, started for the first test that asks for it."""
+    """A real PostgreSQL, started for the first test that needs it."""
     server = PostgresServer()
     try:
         server.start()

@@ -1,4 +1,4 @@
-"""The paths of which golden histories are kept, walked once each on a real server."""
+"""The paths that have golden histories, each walked once on a real server."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -93,7 +93,7 @@ async def withdrawn_while_cooling_off(gate: Gate) -> str:
 
 
 async def waited_for_its_moment(gate: Gate) -> str:
-    """By the plan and by a window: between the two steps and the approval nothing else happens."""
+    """Wait for the plan's earliest start and for a window; nothing else happens meanwhile."""
     plan = {**notes("one", "two"), "not_before": (now() + timedelta(seconds=2)).isoformat()}
     status = await gate.in_review(plan=plan)
     await gate.signal(status)
@@ -326,7 +326,7 @@ async def look_up_that_goes_on(gate: Gate) -> str:
 
 
 async def _paid(gate: Gate) -> str:
-    """Approve a run of two transfers, of which the bank settles one."""
+    """Approve a run of two transfers; the bank settles one of them."""
     bank = gate.tools["transfer"]
     assert isinstance(bank, Bank)
     bank.ends("ann", "settled", "credited")
@@ -468,7 +468,7 @@ POLICIES: Mapping[Path, Policy] = {
     ),
     approved_in_working_time: wants(("anyone", 1), working=(WorkingTime(days=2, calendar=_OFFICE),)),
 }
-"""The policy of the worker that walks a path, where it has one."""
+"""The policies of workers, by path; most paths need none."""
 
 
 def _listed(gate: Gate) -> None:

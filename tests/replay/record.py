@@ -1,4 +1,4 @@
-"""Record the golden histories again (`make histories`), on purpose, while no open run needs the old ones."""
+"""Record the golden histories again (`make histories`), but only while no open run needs the old ones."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
 
 
 def _without_this_machine(value: Any) -> Any:
-    """Leave out who recorded it and where the files were; replay reads neither."""
+    """Leave out the recorder and the place of the files; replay reads neither."""
     match value:
         case dict():
             known = {"identity": "worker@golden", "stackTrace": ""}

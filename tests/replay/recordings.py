@@ -1,4 +1,4 @@
-"""The golden histories on disk: a compressed JSON document for each path; equal runs are equal bytes.
+"""The golden histories on disk: a compressed JSON document for each path. Equal runs give equal bytes.
 
 Those in a subfolder are of an earlier release, whose open runs have to continue; they are never recorded
 again.
@@ -14,7 +14,7 @@ _SUFFIX = ".json.gz"
 
 
 def names() -> set[str]:
-    """Return the names of the recorded paths; those of an earlier release have its folder before them."""
+    """Return the names of the recorded paths, prefixed by the folder for those of an earlier release."""
     files = FOLDER.rglob(f"*{_SUFFIX}")
     return {file.relative_to(FOLDER).as_posix().removesuffix(_SUFFIX) for file in files}
 

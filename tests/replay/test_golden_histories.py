@@ -1,4 +1,4 @@
-"""Open runs go on under this code: every recorded history replays."""
+"""Open runs continue under this code: every recorded history replays."""
 
 import pytest
 from temporalio.client import WorkflowHistory

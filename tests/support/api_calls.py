@@ -60,7 +60,7 @@ def call_all(
 
     Args:
         document: the OpenAPI document.
-        client: a visitor who is signed in.
+        client: a signed-in visitor.
         examples: how many calls each operation gets, of either kind.
         ids: workflow ids that exist; every other valid call asks for one of them.
         seeded: the seed of the generator.
@@ -77,7 +77,7 @@ def call_all(
         for case in _generated(operation, kind, examples, seeded)
     )
     for number, (kind, case) in enumerate(generated):
-        is_valid = kind is GenerationMode.POSITIVE  # an id that was made wrong on purpose stays
+        is_valid = kind is GenerationMode.POSITIVE  # a deliberately wrong id stays
         if known and number % 2 and is_valid and "workflow_id" in (case.path_parameters or {}):
             case.path_parameters["workflow_id"] = known[number // 2 % len(known)]
         if str((case.query or {}).get("wait", "")).isdigit():

@@ -1,8 +1,8 @@
-"""Everything that an attacker with the database or a bundle might do to a trail; all must be found.
+"""Every change that an attacker could make to a trail in the database or in a bundle; each must be found.
 
-The attacker knows all of our code and has every right on the database: they drop the triggers, recompute
-hashes and adapt the rows of the other tables. They have no private key, so they can append entries that are
-sealed later (docs/security-model.md), but change nothing that is sealed.
+The attacker has all of our code and every right on the database. They drop the triggers, recompute hashes and
+adapt the rows of the other tables. They have no private key, so they can append entries that are sealed later
+(docs/security-model.md), but change nothing that is sealed.
 """
 
 import copy
@@ -103,7 +103,7 @@ def other_text(value: str, chance: Random) -> str:
 
 
 def other_event(event: str, chance: Random) -> str:
-    """Change one value deep inside an event, so that it still reads like one."""
+    """Change one value deep inside an event, so that it is still a valid event."""
     raw = json.loads(event)
     leaves = list(_leaves(raw))
     holder, name = chance.choice([leaf for leaf in leaves if leaf[1] != "kind"])
@@ -346,7 +346,7 @@ def change_checkpoint(connection: Connection, chance: Random) -> str:
 
 
 def put_back(connection: Connection, chance: Random) -> str:
-    """Put everything back to before the last checkpoint, as from a backup."""
+    """Restore everything to its state before the last checkpoint, as from a backup."""
     del chance
     last = max(connection.scalars(select(checkpoints.c.number)))
     sealed = connection.execute(select(seals).where(seals.c.checkpoint == last)).all()
@@ -386,7 +386,7 @@ def put_garbage(connection: Connection, chance: Random) -> str:
 
 
 def unbegin(connection: Connection, chance: Random) -> str:
-    """Record an effect with an unknown end as released, so that it happens once more."""
+    """Record an effect with an unknown result as released, so that it happens once more."""
     keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
     key = chance.choice(keys)
     connection.execute(update(effects).where(effects.c.idempotency_key == key).values(state="released"))
@@ -417,7 +417,7 @@ def burn_id(connection: Connection, chance: Random) -> str:
 
 
 def change_text(connection: Connection, chance: Random) -> str:
-    """Change, or take away, a policy or list of people by which plans and decisions were judged."""
+    """Change or remove a policy or list of people by which plans and decisions were judged."""
     rows = connection.execute(select(rule_texts)).all()
     row = chance.choice(rows)
     here = rule_texts.c.hash == row.hash
@@ -438,7 +438,7 @@ def _forged(text: str) -> str:
 
 
 def change_rules_trail(connection: Connection, chance: Random) -> str:
-    """Let another list of people have been in force, or none."""
+    """Record that another list of people was in force, or none."""
     rows = trail_of(connection, RULES_TRAIL)
     row = chance.choice(rows)
     match chance.randrange(3):
@@ -483,7 +483,7 @@ def leave_out_lists(connection: Connection, chance: Random) -> str:
 
 
 def move_house(connection: Connection, chance: Random) -> str:
-    """Pass the records off as those of another installation."""
+    """Present the records as those of another installation."""
     connection.execute(update(installation).values(id=f"{chance.getrandbits(128):032x}"))
     return "another installation"
 

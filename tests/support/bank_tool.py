@@ -1,4 +1,4 @@
-"""A bank that accepts transfers immediately, and later reports how they ended, by its file.
+"""A bank that accepts transfers immediately, and later reports in its file how they ended.
 
 The file stands for the bank: each transfer is a line, and so is its end.
 """
@@ -88,7 +88,7 @@ class Bank:
         self._write(how, to, said)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """The bank's rows: transfers and recalls with their keys, and how transfers ended."""
+        """The bank's rows: transfers and recalls with their keys, and the ends of transfers."""
         if self.path.exists():
             yield from (tuple(row.split("\t")) for row in self.path.read_text().splitlines())
 

@@ -21,7 +21,7 @@ FLAGS = (
 
 @asynccontextmanager
 async def launched_browser() -> AsyncIterator[Browser]:
-    """Run a browser without a window for the block."""
+    """Run a headless browser for the block."""
     as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*as_root, *FLAGS])
@@ -30,7 +30,7 @@ async def launched_browser() -> AsyncIterator[Browser]:
 
 
 async def add_authenticator(page: Page) -> None:
-    """Give a page a separate authenticator, whose person is always present and verified."""
+    """Give a page a separate authenticator, whose user is always present and verified."""
     session = await page.context.new_cdp_session(page)
     await session.send("WebAuthn.enable")
     options = {
@@ -45,7 +45,7 @@ async def add_authenticator(page: Page) -> None:
 
 
 async def axe_finds_nothing(page: Page, where: str = "") -> None:
-    """Check that axe finds nothing on a page; else name the rule, and the first element that breaks it."""
+    """Check that axe finds nothing on a page; otherwise name the rule, and the first violation."""
     await page.evaluate(_AXE.read_text(encoding="utf-8"))
     found = await page.evaluate(
         "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"

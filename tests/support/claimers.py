@@ -13,7 +13,7 @@ TOOLS = ("mail", "pay")
 
 
 def claim_for_ever(number: int, url: str) -> None:
-    """Claim step after step, each in a transaction as a worker does, until this process is killed."""
+    """Claim step after step, each in its own transaction like a worker, until this process is killed."""
     database, seen, index = Database(url), StopsSeen(), 0
     while True:
         index += 1
@@ -22,7 +22,7 @@ def claim_for_ever(number: int, url: str) -> None:
             with database.write() as connection:
                 opened = open_trail(connection, run_ref(f"plan-{number}"))
                 if seen.look(connection).of(tool) is None:
-                    # The name of the tool is where the auditor of this test finds it.
+                    # The auditor of this test finds the tool under this name.
                     event = Claimed(
                         step=1, idempotency_key=tool, fingerprint="f" * 64, attempt=1, stops=seen.number
                     )

@@ -23,6 +23,6 @@ def clock_ahead(by: timedelta) -> Iterator[None]:
 
 
 async def until_passed(moment: datetime | None) -> None:
-    """Wait in real time until this moment is over, where no worker runs and the server cannot skip."""
+    """Wait in real time until this moment has passed, if no worker runs and the server cannot skip time."""
     assert moment is not None
     await asyncio.sleep((moment - datetime.now(UTC)).total_seconds() + 0.05)

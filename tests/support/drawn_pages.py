@@ -24,7 +24,7 @@ _EMPTY = frozenset({"meta", "link", "input", "br", "wbr", "img", "hr"})
 def drawn(
     template: str, *, language: str = "en", path: str = "/", person: str = "dana", **values: Any
 ) -> str:
-    """Return a page as HTML, for a person who signed in by this name."""
+    """Return a page as HTML, for a person who signed in under this name."""
     scope = {
         "type": "http",
         "path": path,
@@ -67,7 +67,7 @@ class Element:
         return tag in ("", self.tag) and (wanted is None or wanted in classes) and is_one
 
     def all(self, tag: str = "", **attributes: str) -> "list[Element]":
-        """Return every such element in it, in order."""
+        """Return every such element in this one, in order."""
         found: list[Element] = []
         for one in self.parts:
             if isinstance(one, Element):
@@ -76,7 +76,7 @@ class Element:
         return found
 
     def one(self, tag: str = "", **attributes: str) -> "Element":
-        """Return the first of them."""
+        """Return the first such element."""
         return self.all(tag, **attributes)[0]
 
 

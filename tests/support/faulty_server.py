@@ -3,7 +3,7 @@
 It stands before a real upstream (``upstream="http://127.0.0.1:8420"``) or alone (``answer``, a function).
 Each request is recorded and counted; the client gets a `Fault` that was planned for it instead of the answer.
 A fault comes *before* the effect (the upstream never gets the request) or *after* it (``after_effect=True``:
-the upstream has answered, and the client does not learn how).
+the upstream has answered, but the client does not get the answer).
 
     with FaultyServer(upstream=url) as server:
         server.plan(Cut(after_effect=True), method="POST", path="/v1/refunds")
@@ -79,7 +79,7 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Says(Fault):
-    """Another answer than the upstream's: 4xx, 429 with Retry-After, 5xx, or 200 with garbage."""
+    """A different answer from the upstream's: 4xx, 429 with Retry-After, 5xx, or 200 with garbage."""
 
     answer: Answer
 
@@ -135,7 +135,7 @@ def garbage(*, after_effect: bool = False) -> Says:
 
 Answering = Callable[[Request], Answer]
 Watching = Callable[[str, Request], None]
-"""Is called with ``came`` when a request has arrived, and with ``answered`` when its answer has been sent."""
+"""Called with ``came`` when a request has arrived, and with ``answered`` when its answer has been sent."""
 
 
 @dataclass
@@ -182,7 +182,7 @@ class FaultyServer:
 
     @property
     def url(self) -> str:
-        """Where it listens; the same after a restart."""
+        """The address at which it listens; the same after a restart."""
         return f"http://127.0.0.1:{self._port}"
 
     # ---- life -----------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class FaultyServer:
     # ---- requests -------------------------------------------------------------------------------
 
     def count(self, method: str | None = None, path: str | None = None) -> int:
-        """Return how many requests of this method and path came, answered or not."""
+        """Return how many requests of this method and path arrived, answered or not."""
         return len(self.seen(method, path))
 
     def seen(self, method: str | None = None, path: str | None = None) -> list[Request]:
@@ -286,7 +286,7 @@ class FaultyServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # else head and body are 40 ms apart
+            disable_nagle_algorithm = True  # otherwise head and body are 40 ms apart
 
             def setup(self) -> None:
                 super().setup()
@@ -385,11 +385,11 @@ class FaultyServer:
                     left -= len(_CHUNK)
 
             def _write(self, raw: bytes) -> None:
-                with outer._lock:  # before it is sent: a client that has read the answer finds it counted
+                with outer._lock:  # before the answer is sent: once a client has read it, it is counted
                     outer.bytes_sent += len(raw)
                 self.wfile.write(raw)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class names it so
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class's name for it
                 pass
 
         return Handler
@@ -414,7 +414,7 @@ def _is(request: Request, method: str | None, path: str | None) -> bool:
 
 
 def _reset(connection: socket.socket) -> None:
-    """End a connection with a reset, whatever is still to be sent."""
+    """End a connection with a reset, even if data is still to be sent."""
     with suppress(OSError):  # it has ended
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,8 @@
 """Forged passkey tokens of orders to lend: each is sent to a worker, and recorded as accepted.
 
-Mallory wants Dana's role finance. They have their own passkey, Dana's signatures for other purposes, and
-write access to the database. The ceremonies of `tests.support.forged_proofs` are tried on the claims of a
-loan, and so are claims that differ from the order.
+Mallory wants Dana's role finance. Mallory has a passkey, Dana's signatures for other purposes, and write
+access to the database. The ceremonies of `tests.support.forged_proofs` are tried on the claims of a loan, and
+so are claims that differ from the order.
 """
 
 from collections import Counter
@@ -114,13 +114,13 @@ def with_another_reason(case: LendCase) -> Forgery:
 
 
 def of_another_action(case: LendCase) -> Forgery:
-    """Dana took something back, or said that she is away; it is sent as a loan."""
+    """Dana took a loan back, or recorded an absence; the order is sent as a loan."""
     others = [one for one in DelegationAction if one is not DelegationAction.LEND]
     return _of(case, case.token(case.claims(action=case.chance.choice(others))))
 
 
 def in_anothers_name(case: LendCase) -> Forgery:
-    """An order that Mallory signed in their own name is sent in Dana's."""
+    """An order that Mallory signed in their own name is sent in Dana's name."""
     return _of(case, MALLORY.token(case.claims(by="mallory")), public=MALLORY.public)
 
 
@@ -157,7 +157,7 @@ def by_the_web_servers_key(case: LendCase) -> Forgery:
 
 
 def with_claims_exchanged(case: LendCase) -> Forgery:
-    """Dana signed a shorter loan; the attacker writes the claims that they want before her assertion."""
+    """Dana signed a shorter loan; the attacker puts the wanted claims before Dana's assertion."""
     signed = case.claims(until=ARRIVED + timedelta(days=1))
     wanted = DelegationClaims.model_validate({**signed.model_dump(), "until": UNTIL})
     return _of(case, passkey_token(wanted, case.dana.answer(challenge_of(signed))))
@@ -184,7 +184,7 @@ _WORDS = (
 
 @dataclass
 class Found:
-    """How many forgeries of each kind were tried, and what is wrong."""
+    """The number of forgeries tried of each kind, and the faults."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -219,7 +219,7 @@ class Admission:
         self._judging = Delegating(records, people, rules, POLICY.policy_hash)
 
     async def admit(self, order: DelegationOrder) -> Verdict:
-        """Send an order that arrives at the time of all of them; return its verdict."""
+        """Send an order that arrives at the common time; return its verdict."""
         self._sent += 1
         environment = ActivityEnvironment(cast("Client", SimpleNamespace(identity="worker@here")))
         environment.info = replace(
@@ -234,7 +234,7 @@ class Admission:
         return Verdict(accepted=answer.accepted, reason=answer.reason)
 
     async def judge(self, chance: Random, count: int) -> Found:
-        """Send this many; a worker refuses each, with the reason. Dana's own order is accepted once."""
+        """Send this many forgeries; a worker refuses each, with the reason. Dana's order is accepted once."""
         found = Found()
         for case, attack, forgery in _forgeries(chance, _audience(self._database), count):
             found.kinds[attack.__name__] += 1
@@ -253,7 +253,7 @@ class Admission:
 
 
 def examine(database: Database, chance: Random, count: int) -> Found:
-    """Write this many onto the trail as accepted; the auditor names each, and no list of people counts it."""
+    """Write this many on the trail as accepted; the auditor reports each, and no list of people counts it."""
     found, expected = Found(), dict[int, str]()
     _put_in_force(database)
     with database.write() as connection:
@@ -313,7 +313,7 @@ def _decided(case: LendCase, forgery: Forgery, key: str) -> DelegationDecided:
 
 
 def counted_again(chance: Random, installation: str) -> list[str]:
-    """Return where a loan counts again that Dana took back and the attacker wrote down again."""
+    """Return where a loan that Dana took back counts again, after the attacker recorded it again."""
     audience = Audience(installation=installation, namespace="default")
     case = LendCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
     lent = _decided(case, _of(case, case.token(case.claims())), "lent")
@@ -334,7 +334,7 @@ def counted_again(chance: Random, installation: str) -> list[str]:
 
 
 def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str]:
-    """Return where a forged entry counts: in the list of a worker, or in one that a bundle has."""
+    """Return where a forged entry counts: in a worker's list of people, or in a bundle's."""
     counts = _counting((event,), installation)
     if kind == of_another_installation.__name__ and counts == ["a bundle"]:
         counts = []  # a list does not name its installation; the list of a run is compared with the run

@@ -1,8 +1,8 @@
 """Forged proofs of decisions: passkeys, logins, enrolled keys and lent roles, each with the expected message.
 
-Each attack takes a run that waits for a decision by Dana. The attacker has a key and a passkey, which the
-list of people has as Mallory's; Dana's signatures for other purposes; and write access to the database, but
-no key of Dana, of the web server or of Carol, who enrolls.
+Each attack takes a run that waits for a decision by Dana. The attacker has the key and the passkey that the
+list of people has as Mallory's, Dana's signatures for other purposes, and write access to the database. They
+have no key of Dana, of the web server or of Carol, the enroller.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ STRANGER = Ed25519PrivateKey.from_private_bytes(b"stranger".ljust(32))
 
 
 def list_text() -> str:
-    """Return the list: Dana has a passkey of each algorithm, one that ended and one that is yet to begin."""
+    """Return the list: Dana has a passkey of each algorithm, an expired one, and one not valid yet."""
     keys = [line_of(passkey("dana", algorithm)) for algorithm in ALGORITHMS]
     keys += [
         line_of(DANAS),
@@ -117,11 +117,11 @@ AS_SIGNED = "as signed"
 
 @dataclass(frozen=True)
 class Forgery:
-    """A forged decision, and how it would be recorded as accepted.
+    """A forged decision, and its record as if accepted.
 
     Attributes:
         decision: the decision to send.
-        said: one of these words is in the refusal, and in the finding.
+        said: the refusal contains one of these texts, and so does the finding.
         public: the key that the record names.
         by: the recorded approver.
         raw: further fields of the message.
@@ -295,7 +295,7 @@ def signed_before_the_key_ended(case: Case) -> Forgery:
 
 
 def other_algorithm(case: Case) -> Forgery:
-    """The signature is by Dana's key, but by another algorithm than the key is for."""
+    """The signature is by Dana's key, but with an algorithm that the key is not for."""
     claims, private = case.claims(), case.dana.private
     good = case.dana.answer(challenge_of(claims))
     data = decoded(good.authenticator_data) + hashlib.sha256(decoded(good.client_data)).digest()
@@ -346,7 +346,7 @@ def other_comment(case: Case) -> Forgery:
 
 
 def other_new_plan(case: Case) -> Forgery:
-    """An edit has another new plan than Dana signed; any other decision has a new plan."""
+    """An edit has a new plan that Dana did not sign; any other decision has a new plan at all."""
     other = hashlib.sha256(case.chance.randbytes(8)).hexdigest()
     return _forged(case, case.token(case.claims(new_plan_sha256=other)), "for another new plan")
 
@@ -405,7 +405,7 @@ def replay(case: Case) -> Forgery:
     return _forged(case, case.token(case.claims()), "used before", is_replay=True)
 
 
-# ---- several approvals by one touch -----------------------------------------------------------------
+# ---- several approvals with one touch -------------------------------------------------------------
 
 
 def _others(case: Case, count: int) -> list[Claims]:
@@ -426,7 +426,7 @@ def _digest(claims: Claims) -> str:
 
 
 def batch_not_allowed(case: Case) -> Forgery:
-    """Dana approves several plans by one touch, and this plan's rules ask for an approval alone."""
+    """Dana approves several plans with one touch, but this plan's rules require a separate approval."""
     claims = case.claims()
     token = case.dana.batch_tokens([claims, *_others(case, case.chance.randint(1, 9))])[0]
     return _forged(case, token, "may not be approved together", "signed together")
@@ -501,7 +501,7 @@ def batch_of_another_person(case: Case) -> Forgery:
 
 
 def batch_recorded_with_others(case: Case) -> Forgery:
-    """Dana approved several plans together; the record says alone, or with another number of them."""
+    """Dana approved several plans together; the record has one plan, or a wrong number of plans."""
     claims = case.claims()
     token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
     said = ("with a wrong number of approvals", "may not be approved together", "signed together")
@@ -665,7 +665,7 @@ def login_by_another_key(case: Case) -> Forgery:
 
 
 def login_with_the_servers_key_id(case: Case) -> Forgery:
-    """The header names the web server's key, and another one signed."""
+    """The header names the web server's key, but another key signed."""
     headers = {"kid": key_id(public_of(WEB_KEY)), "typ": LOGIN_TYPE}
     token = jwt.encode(case.claims().model_dump(mode="json"), STRANGER, "EdDSA", headers=headers)
     return _forged(case, token, "does not match what was signed")
@@ -679,7 +679,7 @@ def login_that_expired(case: Case) -> Forgery:
 
 
 def login_of_another_type(case: Case) -> Forgery:
-    """The web server's key signs as if it were a person's, or says nothing of a login."""
+    """The web server's key signs as if it were a person's, or without a login."""
     typ = case.chance.choice(["plangate-decision+jwt", "JWT", "plangate-stop+jwt", f"{LOGIN_TYPE} ", "login"])
     token = write_token(case.claims().model_dump(mode="json"), WEB_KEY, typ)
     return _forged(case, token, *_MISMATCHES, "of another kind", "its proof is only")
@@ -697,7 +697,7 @@ def login_by_another_algorithm(case: Case) -> Forgery:
 
 
 def raw_assurance(case: Case) -> Forgery:
-    """The message claims to be proven."""
+    """The message itself claims an assurance."""
     name = case.chance.choice(["assurance", "approver", "key_id", "public_key", "verified", "origin"])
     said = ("unknown field", "at least a login", "has no signature", "takes signed", "not permitted", name)
     one = case.run.decision()
@@ -709,7 +709,7 @@ def raw_assurance(case: Case) -> Forgery:
 
 
 def login_as_signature(case: Case) -> Forgery:
-    """A login is recorded as a signature by the web server's key, where a signature is asked for."""
+    """A login is recorded as a signature by the web server's key, where a signature is required."""
     token = login_token(case.claims(), WEB_KEY)
     said = ("takes signed decisions only", "takes signed resolutions only", "its proof is only that")
     return _forged(case, token, *said, public=public_of(WEB_KEY), assurance=Assurance.SIGNED)
@@ -722,11 +722,11 @@ def signature_as_login(case: Case) -> Forgery:
     return _forged(case, token, *_MISMATCHES, "its proof is only", public=public_of(own))
 
 
-# ---- keys that a web server or the database added ---------------------------------------------------
+# ---- keys that a web server or the database added -------------------------------------------------
 
 
 def _added(case: Case, statement: KeyStatement, *said: str) -> Forgery:
-    """Gina, who has no key, decides with the attacker's passkey, which a forged change of keys added."""
+    """Gina, who has no key, decides with the attacker's passkey, added by a forged change of keys."""
     own = passkey("mallory's for gina")
     claims = case.claims(case.run.decision().model_copy(update={"by": "gina"}))
     return _forged(
@@ -788,14 +788,14 @@ def key_by_login(case: Case) -> Forgery:
 
 
 def key_by_a_passkey_for_something_else(case: Case) -> Forgery:
-    """A decision that someone signed by passkey stands in for the confirmation."""
+    """A decision signed with a passkey is used as the confirmation."""
     token = ERIK.token(case.claims(by="erik"))
     statement = KeyStatement(token=token, public=passkey("mallory's for gina").public)
     return _added(case, statement, "not signed with a valid key of anyone")
 
 
 def key_by_a_spoiled_passkey(case: Case) -> Forgery:
-    """Carol's passkey was used elsewhere, without her, or for another key; or it was another's."""
+    """Carol's passkey was used elsewhere, without Carol, or for another key; or it is another person's."""
     claims = _enrolment(case)
     others = _enrolment(case, key_id=thumbprint_of(GINA.public))
     ceremonies = [
@@ -837,11 +837,11 @@ def key_by_junk(case: Case) -> Forgery:
     return _added(case, statement, "not signed with a valid key of anyone")
 
 
-# ---- roles that were not lent -----------------------------------------------------------------------
+# ---- roles that were not lent ---------------------------------------------------------------------
 
 
 def role_not_lent(case: Case) -> Forgery:
-    """Mallory proves who they are, and acts in the name of Dana, who lent them nothing."""
+    """Mallory proves their identity, but acts in the name of Dana, who lent them no role."""
     claims = case.claims(case.run.decision().model_copy(update={"by": "mallory"}))
     lent = Standing(person="dana", roles=("finance", ANYONE))
     own = Standing(person="mallory", roles=("finance", ANYONE))

@@ -49,7 +49,7 @@ class Forger:
         self._print = fingerprint_of(self._plan, 1, run, self._audience)
 
     def go_on(self, at: datetime) -> None:
-        """Let the next entries be later."""
+        """Advance the time of the next entries."""
         self._at = at
 
     def draft(self, requirement: Requirement) -> None:

@@ -47,7 +47,7 @@ _LAST_FILE = 1024
 
 
 class Forked:
-    """The part of `subprocess.Popen` that the tests use, for such a process."""
+    """The part of `subprocess.Popen` that the tests use, for a forked process."""
 
     def __init__(self, pid: int, ended: socket.socket) -> None:
         self.pid = pid
@@ -91,8 +91,8 @@ def fork(
     """Start ``python PROGRAM WORDS`` with these three files, in this folder.
 
     Args:
-        session: ``"own"`` is out of reach of our Ctrl-C; ``"terminal"`` is one too, at the terminal that the
-            first file is.
+        session: ``"own"`` does not get our Ctrl-C; ``"terminal"`` does not either, and the first file is its
+            terminal.
     """
     umask = os.umask(0)
     os.umask(umask)

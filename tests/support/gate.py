@@ -50,7 +50,7 @@ class Gate:
 
     @property
     def env(self) -> WorkflowEnvironment:
-        """The server that can skip time; a gate on any other server has none."""
+        """The server that can skip time; a gate on any other server has no such server."""
         assert isinstance(self.server, WorkflowEnvironment)
         return self.server
 
@@ -97,7 +97,7 @@ class Gate:
         return await self.api.submit(request)
 
     async def in_review(self, *texts: str, **more: Any) -> Status:
-        """Start such a run and return its status once it waits for a person."""
+        """Start such a run and return its status once it is in review."""
         return await self.until("in_review", await self.submit(*texts, **more))
 
     async def until(
@@ -141,7 +141,7 @@ class Gate:
         return answer
 
     async def signal(self, status: Status, name: str = "approve", **message: Any) -> None:
-        """Send a signal as people do, on the plan that this status shows."""
+        """Send a signal as an approver does, on the plan that this status shows."""
         message.setdefault("by", "dana")
         message.setdefault("plan", status.short_fingerprint)
         await self.handle(status.workflow_id).signal(name, message)

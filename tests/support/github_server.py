@@ -31,7 +31,7 @@ def published() -> OpenAPI:
 
 @dataclass
 class GitHubServer:
-    """The issues of all repositories, and the faults of those who call it."""
+    """The issues of all repositories, and the faults of its callers."""
 
     token: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

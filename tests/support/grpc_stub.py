@@ -1,8 +1,8 @@
 """A server with just enough gRPC to refuse: it answers every call with one status, or not at all.
 
 HTTP/2 by hand (RFC 9113): the client's frames are read but never decoded, because the calls get their answers
-in turn: a status alone, or success and an empty message, so that the connection succeeds and a later call
-gets the status.
+in turn. An answer is a status alone, or success and an empty message, so that the connection succeeds and a
+later call gets the status.
 """
 
 import socket

@@ -69,11 +69,11 @@ POLICIES = tuple(
         ),
     )
 )
-"""The last two let ops resolve, the very last not by 'skip'."""
+"""The last two let ops resolve; the last one does not allow 'skip'."""
 
 
 def people(inactive: str = "") -> People:
-    """The list of people; one may have left."""
+    """The list of people; one person may have left."""
     lines = []
     for name, roles in ROLES.items():
         lines += ["[[person]]", f"name = '{name}'", f"roles = [{roles}]"]
@@ -175,7 +175,7 @@ class Story:
         )
 
     def judged(self, arrival: Arrival, *, unsigned: bool = False) -> Decided:
-        """Return the verdict of the rules; ``unsigned``: as if the name had only been typed."""
+        """Return the verdict of the rules; ``unsigned``: as if only the name had been typed."""
         assert arrival.decision is not None
         if unsigned:
             sender = self.people.identify(arrival.decision.by, arrival.received_at)
@@ -328,7 +328,7 @@ class Story:
         return True
 
     def leaves(self, name: str) -> None:
-        """Let a person leave: from now on another list of people is used."""
+        """Let a person leave: from then on, another list of people is used."""
         self.people = people(inactive=name)
         self.used.append(self.people)
 

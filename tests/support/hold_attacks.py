@@ -1,7 +1,7 @@
 """Attacks on edits, holds, resolutions and undos: decisions that the rules refuse, and forged trails.
 
 Each takes a random number generator, and returns the story with the forged part at its end, and the expected
-finding. `DECISIONS` are refused by the judge with these words, and then recorded as accepted; `TRAILS` are
+finding. The judge refuses `DECISIONS` with these words; they are then recorded as accepted. `TRAILS` are
 events that no worker writes.
 """
 
@@ -68,7 +68,7 @@ def resolved_by_an_author(chance: Random) -> tuple[Story, str]:
 
 
 def resolved_for_the_requester_or_an_author(chance: Random) -> tuple[Story, str]:
-    """Gina has no role but those that the requester and the author delegate."""
+    """Gina has only roles that the requester and the author delegate."""
     story = _story(chance)
     story.edited()
     said = _resolve(story, "gina", story.held())
@@ -92,7 +92,7 @@ def resolved_at_another_step(chance: Random) -> tuple[Story, str]:
 
 
 def resolved_for_an_earlier_hold(chance: Random) -> tuple[Story, str]:
-    """A resolution, signed or typed, is for the previous hold, which another resolution has ended."""
+    """A resolution, signed or typed, is for the previous hold, which another resolution ended."""
     story, step = _held(chance)
     late = story.arrival(story.resolver(), Choice.RESOLVE, step=step, resolution=Resolution.ABORT)
     story.resolve(Resolution.RETRY)
@@ -117,7 +117,7 @@ def marked_as_done_for_the_step_and_not_its_undo(chance: Random) -> tuple[Story,
 
 
 def resolved_without_the_hold(chance: Random) -> tuple[Story, str]:
-    """The run was held before, and the resolution does not say which hold it answers."""
+    """The run was held before, and the resolution does not name its hold."""
     story, step = _held(chance)
     story.resolve(Resolution.RETRY)
     _held_again(story, step)
@@ -134,7 +134,7 @@ def signed_without_the_hold(chance: Random) -> tuple[Story, str]:
 
 
 def signed_for_an_earlier_hold(chance: Random) -> tuple[Story, str]:
-    """The token of the hold before is sent with the number of this one."""
+    """The token of the previous hold is sent with the number of this one."""
     story, step = _held(chance)
     by = story.resolver()
     early = story.arrival(by, Choice.RESOLVE, step=step, resolution=Resolution.RETRY)
@@ -170,7 +170,7 @@ def resolved_for_an_earlier_revision(chance: Random) -> tuple[Story, str]:
 
 
 def resolved_for_another_run(chance: Random) -> tuple[Story, str]:
-    """The plan of another run is named, or a signature for it is used here."""
+    """The plan of another run is named, or a signature for that run is used here."""
     story, step = _held(chance)
     if chance.random() < 0.5:
         said = _resolve(story, story.resolver(), step, plan=f"{chance.getrandbits(256):064x}")
@@ -259,7 +259,7 @@ def resolved_without_a_signature(chance: Random) -> tuple[Story, str]:
 
 
 def resolved_by_another_key(chance: Random) -> tuple[Story, str]:
-    """The record has the key of the person, and another one has signed."""
+    """The record has the key of the person, but another key signed."""
     story, step = _held(chance)
     by = story.resolver()
     own = story.judged(story.arrival(by, Choice.RESOLVE, step=step, resolution=_some(story)))
@@ -385,7 +385,7 @@ DECISIONS: tuple[Attack, ...] = (
 )  # fmt: skip
 
 
-# ---- false trails -------------------------------------------------------------------------------
+# ---- forged trails ------------------------------------------------------------------------------
 
 
 def author_left_out(chance: Random) -> tuple[Story, str]:
@@ -496,7 +496,7 @@ def undone_what_was_not_done(chance: Random) -> tuple[Story, str]:
 
 
 def retried_under_the_used_key(chance: Random) -> tuple[Story, str]:
-    """After a failure the vendor would answer with the stored one."""
+    """After a failure, the vendor would repeat its stored answer."""
     story = _story(chance)
     step = story.held(in_doubt=False)
     story.resolve(Resolution.RETRY)
@@ -506,7 +506,7 @@ def retried_under_the_used_key(chance: Random) -> tuple[Story, str]:
 
 
 def repeated_under_a_new_key(chance: Random) -> tuple[Story, str]:
-    """An effect in doubt may have happened: under a new key it would happen twice."""
+    """An effect in doubt may have happened; under a new key, it would happen twice."""
     story = _story(chance)
     step = story.held(in_doubt=True)
     story.resolve(Resolution.RETRY)
@@ -516,7 +516,7 @@ def repeated_under_a_new_key(chance: Random) -> tuple[Story, str]:
 
 
 def doubt_called_a_failure(chance: Random) -> tuple[Story, str]:
-    """A doubt is recorded as a failure, so that the next retry would have a new key."""
+    """An effect in doubt is recorded as failed, so that the next retry would have a new key."""
     story = _story(chance)
     step = story.held(in_doubt=True)
     story.resolve(Resolution.RETRY)
@@ -587,7 +587,7 @@ def held_without_a_stop(chance: Random) -> tuple[Story, str]:
 
 
 def resolver_had_left(chance: Random) -> tuple[Story, str]:
-    """A step, or an undo, begins by a list in which the person who resolved has left."""
+    """A step, or an undo, begins although the person who resolved has left, by the current list."""
     story = _story(chance)
     story.held(after=1)
     by = "erik" if story.policy in (BY_OPS, BY_OPS_NO_SKIP) else "fred"

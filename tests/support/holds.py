@@ -33,7 +33,7 @@ _numbers = count(1)
 
 
 def booking_gate(gate: Gate, *, remembers: bool = False) -> Account:
-    """Give a gate without a worker yet the account as its tool."""
+    """Give the account as a tool to a gate whose worker does not run yet."""
     account = Account(gate.settings.var_dir / "account.tsv", remembers=remembers)
     gate.tools["book"] = account
     return account
@@ -79,7 +79,7 @@ def signed(status: Status, by: str, choice: str, **more: Any) -> str:
 def resolution(
     status: Status, chosen: str, by: str, *, sign_it: bool = False, comment: str = ""
 ) -> dict[str, Any]:
-    """Return a resolution of a held run as it is sent."""
+    """Return the message that resolves a held run."""
     assert status.held is not None
     said = {
         "step": status.held.step,
@@ -94,7 +94,7 @@ def resolution(
 async def resolve(
     gate: Gate, workflow_id: str, chosen: str, by: str = "dana", *, via: str = "update", **more: Any
 ) -> None:
-    """Resolve the run when it is held, and see that it is accepted."""
+    """Resolve the run when it is held, and check that the resolution is accepted."""
     status = await gate.held(workflow_id)
     message = resolution(status, chosen, by, **more)
     if via == "signal":

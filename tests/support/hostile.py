@@ -30,7 +30,7 @@ _MOST_BEGINS = 40
 
 @dataclass(frozen=True)
 class Hostile:
-    """A text of any length: a beginning, a piece again and again, an end."""
+    """A text of any length: a beginning, a repeated piece, an end."""
 
     begin: str
     piece: str
@@ -54,9 +54,9 @@ def hostile_texts(pattern: str, flags: int = 0) -> Iterator[Hostile]:
 
 
 def growth(work: Callable[[Any], object], make: Callable[[int], Any]) -> float:
-    """Return by how much the time grows when the input is doubled; the smallest of some tries.
+    """Return by how much the time grows when the input is doubled: the smallest of several measurements.
 
-    It is the processor time of this thread, so that other load of the machine counts little.
+    It is the CPU time of this thread, so that other load of the machine has little influence.
     """
     length = 60
     while length < _LARGEST and seconds(work, make(length)) < _MEASURABLE:
@@ -73,7 +73,7 @@ def growth(work: Callable[[Any], object], make: Callable[[int], Any]) -> float:
 
 
 def slowest(work: Callable[[Any], object], texts: Iterator[Hostile]) -> Hostile:
-    """Return the text that costs the most at growing lengths; it stops at the first that costs a lot."""
+    """Return the text that costs the most at growing lengths; it stops at the first slow one."""
     candidates = list(dict.fromkeys(texts))
     for length in _LENGTHS:
         timed = []
@@ -90,7 +90,7 @@ def slowest(work: Callable[[Any], object], texts: Iterator[Hostile]) -> Hostile:
 
 
 def seconds(work: Callable[[Any], object], value: Any) -> float:
-    """Return how long ``work`` takes; slow work is measured again, because other load may be the cause."""
+    """Return how long ``work`` takes. Slow work is measured again, because other load may be the cause."""
     least = _once(work, value)
     if least > _MEASURABLE:
         least = min(least, *(_once(work, value) for _ in range(2)))
@@ -187,7 +187,7 @@ def _one_of(argument: Any) -> str:
 
 
 def _kinds_of(argument: Any) -> Iterator[str]:
-    """Yield a character of each kind that a class takes, and those that it names."""
+    """Yield a character of each kind that a class matches, and those that it names."""
     compiled = re.compile("[" + _class(argument) + "]")
     taken = [char for char in "aA0" + "".join(map(chr, range(1, 300))) if compiled.match(char)]
     for kind in (str.isalnum, str.isspace, lambda char: not char.isalnum() and not char.isspace()):

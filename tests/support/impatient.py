@@ -9,7 +9,7 @@ def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every run execute its first step immediately."""
 
     async def impatient(run: PlanApproval) -> None:
-        drafted = run._state.drafted  # noqa: SLF001  shortens the patience of the run itself
+        drafted = run._state.drafted  # noqa: SLF001  shortens the run's own wait
         assert drafted is not None
         await run._execute_step(drafted, 1)  # noqa: SLF001
 

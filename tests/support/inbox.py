@@ -22,13 +22,13 @@ class Inbox:
     """A running web server.
 
     Attributes:
-        url: the address that people type.
+        url: the address that users type.
     """
 
     url: str
 
     def visitor(self) -> httpx.AsyncClient:
-        """Return a person's browser without scripts, with its own cookies."""
+        """Return a browser without scripts, with its own cookies."""
         return httpx.AsyncClient(base_url=self.url, follow_redirects=True, verify=NO_TLS, timeout=60)
 
     async def signed_in(self, name: str) -> httpx.AsyncClient:
@@ -48,7 +48,7 @@ async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
 
 @asynccontextmanager
 async def open_inbox_on(free: socket.socket | None, gate: Gate, **more: object) -> AsyncIterator[Inbox]:
-    """Do the same on a port that is listened on."""
+    """Serve the inbox on this socket, or on a free port."""
 
     async def connected() -> object:
         return gate.client

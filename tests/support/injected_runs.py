@@ -85,7 +85,7 @@ class Till:
 
 
 class InjectedPlanner:
-    """Plangate's planner, for each run with the shelf that its case has."""
+    """Plangate's planner, for each run with the shelf of its case."""
 
     has_model = True
 
@@ -105,7 +105,7 @@ class InjectedPlanner:
 
 
 class InjectedShelf(Shelf):
-    """A shelf in which an outsider has put an order, or whose server gives one."""
+    """A shelf with an injected order, in a text or in its server's description."""
 
     def __init__(self, case: Injection) -> None:
         super().__init__({}, case.description)
@@ -224,7 +224,7 @@ class Desk:
         yield from self._unfit(status)
 
     def _unfit(self, status: Status) -> Iterator[str]:
-        """Yield the texts that have left their place on any page."""
+        """Yield the texts that are outside their place on any page."""
         yield from _loose(run_page(status, NOON), "the page", headings=1)
         with self.gate.database.read() as connection:
             entries = read_trail(connection, status.workflow_id)

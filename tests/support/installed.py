@@ -51,7 +51,7 @@ class Environment:
         return [str(self.folder / "bin" / program), *words]
 
     def variables(self, changes: dict[str, str | None] | None = None) -> dict[str, str]:
-        """Return the variables of a user who has set nothing but ``changes``."""
+        """Return the environment variables of a user who has set only ``changes``."""
         own = {"HOME": str(self.folder), "XDG_STATE_HOME": None, "XDG_CONFIG_HOME": None}
         return environment_with({**own, **(changes or {})}, without=(*OTHERS, "PYTHON"))
 
@@ -72,7 +72,7 @@ def install(wheel: Path, folder: Path, extra: str = "") -> Environment:
     """Make an environment of the wheel and the requirements in its metadata, recursively.
 
     pip installs the wheel. Its requirements are the locked versions that the tests run with, linked file by
-    file, so no registry is needed: that an index has them is what `make lock` shows.
+    file, so no registry is needed; `make lock` shows that an index has them.
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=_SECONDS)
     environment = Environment(folder)

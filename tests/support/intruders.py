@@ -37,7 +37,7 @@ async def _call(name: str, task: dict[str, Any]) -> None:
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class SameName:
-    """A foreign workflow under the name of Plangate's."""
+    """A foreign workflow with the name of Plangate's."""
 
     @workflow.run
     async def run(self, name: str, task: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ class OtherName:
 async def refusal(
     gate: Gate, kind: type[SameName | OtherName], name: str, task: Frozen, workflow_id: str
 ) -> str:
-    """Run the foreign workflow under this id; return why its one activity was refused."""
+    """Run the foreign workflow under this id; return why its only activity was refused."""
     queue = f"{gate.settings.task_queue}-foreign"
     worker = Worker(
         gate.client,
@@ -74,7 +74,7 @@ async def refusal(
 
 
 def step_task(workflow_id: str, plan: Plan, fingerprint: str) -> StepTask:
-    """Return the task of a first step, as an outsider can invent it."""
+    """Return the task of a first step, as an outsider can forge it."""
     requested = Requested(
         request="", requester="mallory", timeout_seconds=1, requested_at="2026-01-01T00:00:00Z"
     )

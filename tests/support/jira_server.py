@@ -1,7 +1,7 @@
 """A stand-in for Jira's issues: a data center, or the cloud, whose search includes the properties.
 
 No description of Jira's interface is published with a licence that lets us ship it. It refuses what Jira
-refuses: unknown fields and projects, long summaries, the old search in the cloud. As `GitHubServer`, it
+refuses: unknown fields and projects, long summaries, the old search in the cloud. Like `GitHubServer`, it
 answers a `FaultyServer`.
 """
 

@@ -1,4 +1,4 @@
-"""Generate bad input that people, scripts and attackers might send under a decision's name."""
+"""Generate bad input that approvers, scripts and attackers might send under a decision's name."""
 
 from hypothesis import strategies as st
 

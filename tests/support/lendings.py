@@ -45,15 +45,15 @@ SPOILED: tuple[dict[str, Any], ...] = (
     {"origin": "https://evil.example.org"}, {"rp_id": "example.org"}, {"flags": 0x01}, {"flags": 0x04},
     {"kind": "webauthn.create"}, {"crossOrigin": True},
 )  # fmt: skip
-"""Ceremonies that prove nothing, of a passkey of the person."""
+"""Invalid ceremonies with a passkey of the person."""
 
 
 @dataclass
 class Naive:
-    """A simple model of loans and absences, as a person would keep it on paper."""
+    """A simple model of loans and absences, without any of Plangate's code for them."""
 
     own: dict[str, set[str]]
-    delegable: dict[str, bool]  # whether it has to be signed
+    delegable: dict[str, bool]  # whether it must be signed
     papers: list[tuple[str, str, tuple[str, ...], datetime, datetime]] = field(default_factory=list)
     gone: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ class Naive:
         return bool(gone)
 
     def hears_for(self, name: str, at: datetime) -> set[str]:
-        """Return who gets a message for a person, by walking from absent people to their substitutes."""
+        """Return who gets a message for a person, following absent people to their substitutes."""
         found, seen, walk = set(), set(), [name]
         while walk:
             one = walk.pop()
@@ -153,7 +153,7 @@ class Story:
         return with_lent(self.listed(), accepted, self.at, self.rules, AUDIENCE.installation)
 
     def differences(self, orders: int) -> Iterator[str]:
-        """Tell the story; yield each difference between Plangate and the paper."""
+        """Run the story; yield each difference between Plangate and the model."""
         for number in range(orders):
             self.at += timedelta(hours=self.chance.choice((1, 7, 50, 500)))
             what = self.chance.choices(
@@ -237,7 +237,7 @@ class Story:
         return judge(list(map(_decided, self.entries)), arrival, sender, people, by)
 
     def _forge(self, number: int) -> None:
-        """Put an accepted order on the trail that no one gave, hashes and all, without the keys of others."""
+        """Put a forged order on the trail as accepted, with all hashes, without the keys of others."""
         chance = self.chance
         by, to = chance.choice(NAMES[:3]), chance.choice(NAMES[:3])
         role = chance.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["nothing"])
@@ -248,7 +248,7 @@ class Story:
         token = chance.choice([None, *(one.arrival.order.signature for one in earlier if one.arrival.order)])
         if chance.random() < 0.3:
             token = self._proven(order, "wrong").signature
-        elif chance.random() < 0.3:  # they signed it themselves, for another installation
+        elif chance.random() < 0.3:  # signed by themselves, for another installation
             there = Audience(installation="ab" * 16, namespace="default")
             own = KEYS[by]
             token = signed_delegation(
@@ -277,7 +277,7 @@ class Story:
         self._append(forged)
 
     def _replay(self, number: int) -> None:
-        """Repeat a signed loan word for word, as an attacker with the database can."""
+        """Repeat a signed loan unchanged, as an attacker with the database can."""
         lent = [
             one
             for one in map(_decided, self.entries)

@@ -1,6 +1,6 @@
 """Random stories of concurrent runs under a limit over time, compared with a naive model of the rules.
 
-Plangate's own activities carry the runs out on real records, one thing at a time and in any order. The naive
+Plangate's own activities execute the runs on real records, one event at a time and in any order. The naive
 model keeps a list of the amounts that steps add, with their times; it compares days by date, not by moments.
 """
 
@@ -76,8 +76,8 @@ class Part:
     """The amount that one step of a plan adds, by the naive model.
 
     Attributes:
-        of: the people for whom it counts: the requester and the plan's editors, or the recipient.
-        is_known: whether its plan ever began while the step waited.
+        of: the people whose sums it adds to: the requester and the plan's editors, or the recipient.
+        is_known: whether its plan began while the step waited.
         reserved_at: the last claim of its plan, while the step may still act.
         spent_at: when it was done, or in doubt.
     """
@@ -92,7 +92,7 @@ class Part:
     spent_at: datetime | None = None
 
     def counts(self, window: timedelta | ZoneInfo, now: datetime) -> bool:
-        """Whether it counts now: for as long as it is under way, and then within the window."""
+        """Whether it counts now: while it is in progress, and then within the window."""
         if self.reserved_at is not None:
             return now - self.reserved_at < RESERVED_FOR or _within(self.reserved_at, window, now)
         return self.spent_at is not None and _within(self.spent_at, window, now)
@@ -111,11 +111,11 @@ class Part:
                 pass
 
     def begin(self, now: datetime) -> None:
-        """Be reserved: a step of the plan is claimed, and this one waits."""
+        """Reserve the amount: a step of the plan is claimed, and this one waits."""
         self.state, self.is_known, self.reserved_at, self.spent_at = StepState.PENDING, True, now, None
 
     def give_back(self) -> None:
-        """Stop counting, unless it is spent."""
+        """Release the amount, unless it is spent."""
         self.reserved_at = None
 
 
@@ -158,7 +158,7 @@ class LimitedRun(SimulatedRun):
         return {"summary": "Pay", "steps": [self.story.step(text) for text in texts]}
 
     async def run(self) -> None:
-        """Return to the story, which decides when things happen."""
+        """Return to the story, which determines when events happen."""
 
 
 @dataclass
@@ -184,7 +184,7 @@ class Story:
         )
 
     def step(self, text: str) -> JsonValue:
-        """Return a step that is worth something."""
+        """Return a step with an amount."""
         chance = Random(f"{self.seed} {text}")
         return {
             "tool": "book",
@@ -258,7 +258,7 @@ class Story:
     # ---- the naive reading ----------------------------------------------------------------------
 
     def look(self, run: LimitedRun) -> None:
-        """Follow what is new on the trail of a run, and compare its sums with the naive ones."""
+        """Follow the new entries on the trail of a run, and compare its sums with the naive ones."""
         with self.database.read() as connection:
             trail = tuple(read_trail(connection, run.id))
         for position in range(run.entries, len(trail)):

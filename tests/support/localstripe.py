@@ -1,7 +1,7 @@
 """localstripe without its copy on disk: ``python -m tests.support.localstripe --port N --from-scratch``.
 
-localstripe pickles all that it knows to a file in /tmp several times in each request that changes something,
-so that each request takes longer than the one before. No test reads that file. This replaces Python's own
+localstripe pickles all its data to a file in /tmp several times in each request that changes something, so
+each request takes longer than the one before. No test reads that file. This replaces Python's own
 `pickle.dump` in this process, then runs localstripe as it is.
 """
 

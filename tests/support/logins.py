@@ -96,7 +96,7 @@ def answer_next(provider: str, fault: str = "", **claims: Any) -> None:
 
 
 async def begin_login(visitor: httpx.AsyncClient, next_page: str = "/done") -> str:
-    """Press the button; return where the browser goes."""
+    """Press the button; return the address that the browser is sent to."""
     page = await visitor.post("/sign-in/login", data={"next": next_page})
     assert page.status_code == httpx.codes.OK, page.text
     found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)
@@ -105,5 +105,5 @@ async def begin_login(visitor: httpx.AsyncClient, next_page: str = "/done") -> s
 
 
 async def log_in(visitor: httpx.AsyncClient, next_page: str = "/done") -> httpx.Response:
-    """Log in at the strict provider, and return the page that the person sees in the end."""
+    """Log in at the strict provider, and return the final page."""
     return await visitor.get(await begin_login(visitor, next_page))

@@ -1,8 +1,8 @@
 """A small MCP server over stdio, controlled by a test; `mcp_http_server` is the same over HTTP.
 
-It runs as a separate process, by ``python mcp_server.py FOLDER``, and needs no library: it can break every
-rule of the protocol, and starts immediately. FOLDER/tools.json has its tools, FOLDER/behaviour its behaviour;
-both are read again for each message. It appends each call to FOLDER/calls first, and each effect to
+It runs as a separate process, ``python mcp_server.py FOLDER``. Without a library, it can break every rule of
+the protocol, and starts immediately. FOLDER/tools.json has its tools, FOLDER/behaviour its behaviour; both
+are read again for each message. It appends each call to FOLDER/calls first, and each effect to
 FOLDER/effects. The arguments ``before`` and ``after`` of a call are seconds to wait before and after its
 effect.
 """
@@ -111,7 +111,7 @@ def called(params: dict[str, Any]) -> Any:
 
 
 def is_new(params: dict[str, Any]) -> bool:
-    """Whether a call is to have its effect: one of a tool that honours keys has it once for each key."""
+    """Whether a call has its effect: a tool that honours keys has it once for each key."""
     if not params["name"].endswith("_keyed"):
         return True
     try:

@@ -37,7 +37,7 @@ PAY: Final = {
 
 @dataclass
 class McpServer:
-    """A server of ours; see `tests.support.mcp_server`."""
+    """A server of the tests; see `tests.support.mcp_server`."""
 
     folder: Path
     tools: list[dict[str, Any]] = field(default_factory=lambda: [dict(PAY)])
@@ -98,7 +98,7 @@ class McpServer:
 
 @contextmanager
 def over_http(folder: Path, tools: Sequence[dict[str, Any]] = (PAY,)) -> Iterator[McpServer]:
-    """Run a server of ours over HTTP."""
+    """Run a server of the tests over HTTP."""
     server = unserved(folder, tools)
     process = serve(server)
     try:

@@ -13,7 +13,7 @@ from plangate.domain.calendars import Calendar
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-_STEP = 15  # minutes: clocks are changed at a full quarter of an hour only
+_STEP = 15  # minutes: clocks change only at a full quarter of an hour
 
 
 class Walls:
@@ -33,8 +33,8 @@ class Walls:
 class NaiveCalendar:
     """Minutes with their local times, and whether people work.
 
-    A span that begins at a time of day begins with the first minute that is not earlier by the clock; a span
-    that ends then ends with the last one that is earlier.
+    A span that begins at a time of day begins with the first minute that is not earlier by the clock. A span
+    that ends at a time of day ends with the last minute that is earlier.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class NaiveCalendar:
         return bisect_left(self._latest, wall)
 
     def _end(self, wall: datetime) -> int:
-        """Return the minute after the last one that is earlier by the clock."""
+        """Return the minute after the last minute that is earlier by the clock."""
         return bisect_left(self._still_to_come, wall)
 
     def at(self, number: int) -> datetime:

@@ -1,7 +1,7 @@
-"""A second, naive review: who may approve, and when the approvals suffice, written from the design alone.
+"""A second, naive review, written from the design alone: who may approve, and when approvals suffice.
 
 It tries every assignment of approvals to demanded roles, and shares only the terms of the cases with the
-code. `case_of` makes up people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand the
+code. `case_of` generates people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand the
 same case to the code under test.
 """
 
@@ -64,11 +64,11 @@ class Case:
     valid_hours: int | None
     said: list[Said]
     later: list[tuple[str, int, str]]
-    """From which hour on which role may approve what needs another one: (needed, hour, role)."""
+    """From which hour on a role may approve in place of another one: (needed, hour, role)."""
 
 
 def case_of(chance: Random) -> Case:
-    """Make up people, demands and decisions."""
+    """Generate people, demands and decisions."""
     case = Case(
         humans={name: _human(chance) for name in NAMES},
         needs={
@@ -117,12 +117,12 @@ def _said(chance: Random) -> Said:
 
 
 def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
-    """Return every (person, role) that `by` can stand for at that hour; the requester has no stand-in."""
+    """Return every (person, role) in which `by` can act at that hour; no one can act for the requester."""
     return with_later(case, own_capacities(case, by, hour), hour)
 
 
 def with_later(case: Case, found: list[tuple[str, str]], hour: int) -> list[tuple[str, str]]:
-    """Return these, and the roles that may stand in at that hour."""
+    """Return these, and the roles that may approve in their place at that hour."""
     later = [(role, to) for role, begins, to in case.later if begins <= hour]
     return found + [(name, role) for role, to in later for name, own in found if own == to]
 
@@ -141,7 +141,7 @@ def own_capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
 
 
 def most_filled(needs: dict[str, int], people: Sequence[list[tuple[str, str]]]) -> int:
-    """Return the most demanded places that these people fill, over every way to place them."""
+    """Return the highest number of demanded places that these people can fill."""
     useful = [[None, *(way for way in set(ways) if way[1] in needs)] for ways in people]
     best = 0
     for ways in product(*useful):

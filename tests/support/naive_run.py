@@ -1,7 +1,7 @@
 """A second, naive run: the results of steps, effects and decisions, written only from the requirements.
 
-It keeps plain lists and words, folds nothing, and shares with the code only the names of decisions. A `Fate`
-determines the result of each call of a tool, for both the model and the real tool.
+It keeps plain lists and words, folds no events, and shares with the code only the names of decisions. A
+`Fate` determines the result of each call of a tool, for both the model and the real tool.
 """
 
 import random
@@ -47,7 +47,7 @@ class NaiveStep:
 
 @dataclass
 class NaiveRun:
-    """One run as a person would follow it on paper.
+    """One run, followed step by step without Plangate's code.
 
     Attributes:
         texts: the lines of its first plan.
@@ -92,7 +92,7 @@ class NaiveRun:
     # ---- events -------------------------------------------------------------------------------------
 
     def wait(self, time: timedelta) -> None:
-        """Let time pass in silence: it never leads to an effect."""
+        """Let time pass without a message: it never leads to an effect."""
         self.now += time
         if self.phase == "review" and self.now >= self.deadline:
             self.phase = "expired"
@@ -104,7 +104,7 @@ class NaiveRun:
             self.phase = "withdrawn"
 
     def decide(self, choice: str, by: str, plan: str, said: dict[str, object]) -> bool:
-        """Return whether the decision is accepted, after everything that follows from it."""
+        """Return whether the decision is accepted, once all its consequences have happened."""
         is_newest = plan == "newest" or (plan == "first" and self.revision == 1)
         if not is_newest or self.phase not in ("review", "held"):
             return False

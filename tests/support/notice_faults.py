@@ -1,4 +1,4 @@
-"""The fault matrix of notices: faults of mail servers and chat services, and their meaning."""
+"""The fault matrix of notices: faults of mail servers and chat services, and the required results."""
 
 import asyncio
 import ssl
@@ -20,7 +20,7 @@ from tests.support.notice_texts import INBOX, NOW, notice_with
 
 SHORT: Final = Patience(envelope=0.4, reply=0.4, wait=0.4, whole=1.0)
 MISLEADING: Final = '(404) error=410, RemoteDisconnected "retry_after": 9 "error": "token_revoked"'
-"""Names of people that a reader of log lines must not take for an answer."""
+"""Names of people that a log parser must not mistake for an answer."""
 RECIPIENT: Final = "dana@example.org"
 _SENT, _LATER, _REFUSED = Delivery.SENT, Delivery.LATER, Delivery.REFUSED
 
@@ -116,7 +116,7 @@ SERVICE_FAULTS: Final[Mapping[str, ServiceFault]] = {
         webhook=Meant(_LATER, "too many", after=_SEVEN),
     ),
     "slow": _of(Slow(seconds=5), _IN_DOUBT),
-    "cut in the answer": _of(Cut(), _IN_DOUBT, webhook=Meant(_SENT)),  # its status has come
+    "cut in the answer": _of(Cut(), _IN_DOUBT, webhook=Meant(_SENT)),  # its status has arrived
     "dropped": _of(Dropped(), _IN_DOUBT),
 }
 
@@ -128,13 +128,13 @@ def settings_for(var_dir: object, smtp: str | None = None) -> Settings:
 
 
 def sending_to(address: str, name: str = "rita") -> Sending:
-    """Return one notice for an address, whose requester is called ``name``."""
+    """Return one notice for an address, with the requester ``name``."""
     notice = notice_with(name, NoticeKind.NEEDED, has_details=False)
     return Sending(address=address, person="dana", notices=(notice,), zone="UTC", message_id="plangate.1")
 
 
 def check(attempted: Attempted, meant: Meant) -> None:
-    """Fail if an attempt did not end as required, or if its reason has a secret."""
+    """Fail if an attempt did not end as required, or if its reason contains a secret."""
     assert attempted.delivery is meant.delivery, f"{attempted.delivery}: {attempted.reason}"
     assert meant.says in attempted.reason, attempted.reason
     assert attempted.is_in_doubt is meant.is_in_doubt, f"in doubt: {attempted.is_in_doubt}"
@@ -162,7 +162,7 @@ async def check_service(running: Running, service: str, fault: ServiceFault, var
 
 
 async def check_revoked(running: Running, service: str, var_dir: object) -> None:
-    """Send one notice to a chat service that no longer has the address."""
+    """Send one notice to a chat service that has dropped the address."""
     running.server.heal()
     running.services.revoked.add(service)
     try:
@@ -194,7 +194,7 @@ async def mail_server(fault: MailFault, context: ssl.SSLContext | None = None) -
 
 async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: MailFault) -> None:
     async def say(stage: str, usual: str) -> bool:
-        """Reply, and return whether the conversation goes on."""
+        """Reply, and return whether the conversation continues."""
         reply = fault.reply if stage == fault.stage else usual
         if reply is None:
             return False
@@ -220,7 +220,7 @@ Checking = Callable[[], Awaitable[None]]
 
 
 def all_checks(running: Running, services: tuple[str, ...], var_dir: object) -> dict[str, Checking]:
-    """Return every fault with its check, by a name."""
+    """Return every fault with its check, by name."""
     checks: dict[str, Checking] = {}
     for name, mail in MAIL_FAULTS.items():
         checks[f"mail: {name}"] = lambda mail=mail: check_mail(mail, var_dir)  # type: ignore[misc]

@@ -1,10 +1,10 @@
 """Chat services with the protocols of Slack, Telegram, Teams, Discord, Google Chat, Mattermost and ntfy.
 
-Apprise has the hosts of most of them in its source. They are reached by a proxy that ends TLS itself, with a
+Apprise has the hosts of most of them in its source. They are reached through a proxy that ends TLS, with a
 certificate of the test's own authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` configure this, and no
 part of Plangate or Apprise is replaced. The stand-ins refuse what the real services refuse: an unknown token,
-a text that is too long, HTML that Telegram does not support, an invalid card. As `JiraServer`, it answers a
-`FaultyServer`.
+a text that is too long, HTML that Telegram does not support, an invalid card. Like `JiraServer`, they answer
+a `FaultyServer`.
 """
 
 import json
@@ -299,7 +299,7 @@ class Running:
 def running_services(folder: Path) -> Iterator[Running]:
     """Run the services, and let this process reach them by its environment."""
     services = NoticeServices()
-    apprise.Apprise.instantiate(f"slack://{SLACK_HOOK}")  # loads all plugins, so that no test waits for that
+    apprise.Apprise.instantiate(f"slack://{SLACK_HOOK}")  # loads all plugins, so that no test waits for them
     certificate = certificate_for(HOSTS[0], folder, *HOSTS[1:])
     with FaultyServer(answer=services) as server, pytest.MonkeyPatch.context() as patched:
         local = server.url.removeprefix("http://")

@@ -1,4 +1,4 @@
-"""Hostile texts in every field of a notice, and how clients would render the messages.
+"""Hostile texts in every field of a notice, and their rendering by clients.
 
 A message is *in place* if it has the shape of the same message with harmless texts: the same headers, tags,
 lines and labels, and nothing more that a client interprets (links, mentions, emphasis, emojis). Real parsers
@@ -6,7 +6,7 @@ lines and labels, and nothing more that a client interprets (links, mentions, em
 syntax that any of the services interprets.
 """
 
-# ruff: noqa: RUF001, E501  these letters are meant, and a table of them is read more easily in long lines
+# ruff: noqa: RUF001, E501  these letters are intended, and long lines make their table readable
 
 import re
 import unicodedata
@@ -111,7 +111,7 @@ def notice_with(text: str, kind: NoticeKind, *, has_details: bool) -> Notice:
 
 
 def sending_with(text: str, address: str, kinds: Sequence[NoticeKind], *, has_details: bool) -> Sending:
-    """Return a notice of each kind as one sending to one address."""
+    """Return a notice of each kind, as one sending to one address."""
     notices = tuple(notice_with(text, kind, has_details=has_details) for kind in kinds)
     is_repeat = has_details
     never = f"{NEVER_SHOWN} {text}"

@@ -1,4 +1,4 @@
-"""Send hostile texts by every channel, and compare each received message with that of a harmless text."""
+"""Send hostile texts by every channel; compare each received message with that of a harmless text."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class TextCase:
 
 
 def cases(seed: int) -> list[TextCase]:
-    """Return every text with every channel; chance chooses the kinds of notice, and whether with details."""
+    """Return every text with every channel; the kinds of notice and the details are random."""
     chance = Random(seed)
     return [
         TextCase(trick, channel, chance.choice(FORMS), chance.random() < 0.5)

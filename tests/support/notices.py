@@ -1,4 +1,4 @@
-"""A Plangate that sends notices without Temporal: runs change in the records, a post office gets messages."""
+"""A Plangate that sends notices without Temporal: runs change in the records; a post office keeps mail."""
 
 import asyncio
 from collections.abc import Callable
@@ -104,7 +104,7 @@ class Telling:
         return put_run(self.database, name, shown, at=self.now, **fields)
 
     def happens(self, name: str, *events: Event) -> None:
-        """Let more happen to a run."""
+        """Append more events to a run."""
         with self.database.write() as connection:
             trail = reopen_trail(connection, name)
             for event in events:

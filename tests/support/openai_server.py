@@ -36,7 +36,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Odd:
-    """A valid answer with parts in another form than OpenAI's; a part that is LEFT_OUT is missing.
+    """A valid answer with parts in a form unlike OpenAI's; a part that is LEFT_OUT is missing.
 
     ``ids`` are those of the calls, in their order; ``choice``, ``message`` and ``top`` are further fields.
     """
@@ -90,7 +90,7 @@ class OpenAIServer:
     """Answers each request with the next reply of the script, and all further requests with its last one.
 
     A script can also be a function from the request's JSON to the reply. ``requests`` holds the JSON of every
-    request that came, in order, ``keys`` their API keys; ``asked`` is set when the first one came.
+    received request, in order, ``keys`` their API keys; ``asked`` is set at the first one.
     """
 
     def __init__(self, script: Script, model: str | None = None, *, distinct: bool = False) -> None:
@@ -141,7 +141,7 @@ class OpenAIServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # else head and body are 40 ms apart
+            disable_nagle_algorithm = True  # otherwise head and body are 40 ms apart
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -179,7 +179,7 @@ class OpenAIServer:
                 self.end_headers()
                 self.wfile.write(payload)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class names it so
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class's name for it
                 pass
 
         return Handler

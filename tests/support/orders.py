@@ -1,4 +1,4 @@
-"""Send orders to stop and to go like Temporal's own command line."""
+"""Send stop and release orders like Temporal's own command line."""
 
 from typing import Any
 from uuid import uuid4
@@ -27,7 +27,7 @@ async def stop(gate: Gate, by: str = "dana", **more: Any) -> int:
 
 
 async def go(gate: Gate, number: int, *by: str, **more: Any) -> StopAnswer:
-    """Release a stop by each of these people; return the last answer."""
+    """Release a stop in the name of each of these people; return the last answer."""
     for name in by or ("dana",):
         answer = await order(gate, **{"action": "go", "by": name, "stop": number, **more})
         assert answer.accepted, answer.reason

@@ -1,8 +1,8 @@
 """Attacks on the identity of approvers, by an attacker who writes to the database and recomputes every hash.
 
-They hold their own key, which the list of people has, or a stolen key that has ended or has yet to begin.
-They write a whole consistent trail. A list of people is in force throughout; where the attack is a
-revocation, the step names the list of after it.
+They hold their own key, which the list of people has, or a stolen key that has expired or is not valid yet.
+They write a whole consistent trail. One list of people is in force throughout; where the attack is a
+revocation, the step names the list after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ OWNERS = {"finance": "dana", "ops": "erik", "legal": "fred"}
 NAMES = ("dana", "erik", "fred", "gina", "mallory", "stranger")
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in NAMES}
 THEN, AFTER = "then", "after"
-"""The names of the list that was in force at the decisions, and of the one at the step."""
+"""The names of the lists in force at the decisions and at the step."""
 
 
 @dataclass
@@ -78,12 +78,12 @@ class Case:
         return {THEN: self.people, AFTER: self.after}.get(name)
 
     def change(self, name: str, **changes: Any) -> None:
-        """Change the list of the beginning."""
+        """Change the list at the decisions."""
         self.people = changed(self.people, name, **changes)
         self.after = changed(self.after, name, **changes)
 
     def revoke(self, name: str, **changes: Any) -> None:
-        """Change the list of the time at which the step begins."""
+        """Change the list at the beginning of the step."""
         self.after = changed(self.after, name, **changes)
 
     def trail(self) -> list[AuditEntry]:
@@ -146,7 +146,7 @@ def arrival(
 
 
 def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int | None = None) -> Decided:
-    """Decide, judged as by a worker; a case in which it would refuse is not sound."""
+    """Decide, judged as by a worker; if it refuses, the case is not sound."""
     number = len(case.decided) + 1
     at = NOON + timedelta(minutes=minute or number)
     came = arrival(by, f"r:signal:{number}", at, token(by, by, at, f"{by}-{number:08}", choice), choice)
@@ -180,7 +180,7 @@ def forged(
 
 
 def sound(chance: Random) -> Case:
-    """Make a run without an attack; half of the time Gina stands in for Fred."""
+    """Make a run without an attack; in half of the cases, Gina acts for Fred."""
     roles = chance.sample(sorted(OWNERS), chance.randint(1, 3))
     lent = Delegation(
         to="gina", roles=("legal",), valid_from=NOON - DAY * chance.randint(1, 9), valid_until=NOON + 3 * DAY
@@ -226,14 +226,14 @@ def attacked(case: Case) -> tuple[int, str, str]:
 
 
 def role_of_ones_own_making(case: Case) -> str:
-    """Mallory, with a key and no such role, approves 'as finance'."""
+    """Mallory, who has a key but no such role, approves 'as finance'."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", role)])
     return f"mallory does not have the role {role}"
 
 
 def lent_by_nobody(case: Case) -> str:
-    """Mallory acts for a person who lent them nothing."""
+    """Mallory acts for a person who lent them no role."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
     return f"{OWNERS[role]} does not let mallory act with the role {role}"
@@ -328,7 +328,7 @@ def in_anothers_name(case: Case) -> str:
 
 
 def revoked_key(case: Case) -> str:
-    """The step begins under an approval whose key was taken out."""
+    """The step begins under an approval whose key was removed from the list."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=())
     return f"is not one of {name}'s in the list of people"
@@ -342,7 +342,7 @@ def ended_key(case: Case) -> str:
 
 
 def key_ended_in_the_past(case: Case) -> str:
-    """The step begins under an approval whose key was stolen, and got an end in the past."""
+    """The step begins under an approval whose key was stolen, and whose end was set to a time in the past."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=(key_of(name, valid_until=NOON - DAY),))
     return f"was not valid when {name} signed"
@@ -363,7 +363,7 @@ def struck_off(case: Case) -> str:
 
 
 def role_taken(case: Case) -> str:
-    """The step begins under an approval whose role was taken from the person who had or lent it."""
+    """The step begins under an approval whose role was removed from the person who had or lent it."""
     _, name, role = attacked(case)
     case.revoke(OWNERS[role], roles=("cook",))
     if name == OWNERS[role]:
@@ -462,11 +462,11 @@ AT_THE_STEP = frozenset(
         step_behind_a_withdrawal,
     }
 )  # fmt: skip
-"""The attacks whose finding is at the step; all others are found at their own entry."""
+"""The attacks that are found at the step; all others are found at their own entry."""
 BY_TODAYS_LIST = (
     role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
     nobody, key_called_anothers, key_had_ended, key_had_not_begun, role_that_was_not_theirs, called_unsigned,
     in_anothers_name, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing,
 )  # fmt: skip
-"""The attacks that are found without the lists of that time."""
+"""The attacks that are found without the earlier lists."""

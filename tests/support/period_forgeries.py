@@ -1,6 +1,7 @@
 """Forged evidence of a period, by an attacker who has everything except the seal key, and adapts the rest.
 
-Each forgery takes the lines of a sound file and returns the forged ones, with words that a finding must have.
+Each forgery takes the lines of a sound file and returns the forged ones, with words that a finding must
+contain.
 """
 
 import copy
@@ -75,7 +76,7 @@ class Case:
     lines: Lines
 
     def missed(self) -> str | None:
-        """Return the fault of the check, or None if it names the forgery."""
+        """Return the fault of the check, or None if it reports the forgery."""
         found = examined(_written(self.lines))[1]
         said = [str(finding) for finding in found]
         if not said:
@@ -121,7 +122,7 @@ def _entries(line: Line) -> list[AuditEntry]:
 
 
 def _make_totals_fit(lines: Lines) -> None:
-    """State the totals that the entries have now."""
+    """Adapt the stated totals to the entries."""
     opening = lines[0]
     counting = Counting(datetime.fromisoformat(opening["since"]), datetime.fromisoformat(opening["until"]))
     for line in _of(lines, "run"):
@@ -151,7 +152,7 @@ def _remake(line: Line, rows: list[Line]) -> None:
 
 
 def _put_in(lines: Lines, line: Line) -> None:
-    """Insert a run at the place of its id."""
+    """Insert a run at the position of its id."""
     place = next(
         (
             number
@@ -314,7 +315,7 @@ def swap_lines(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
 
 
 def show_a_later_state(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Take a run as it was after the closing checkpoint."""
+    """Include a run in its state after the closing checkpoint."""
     del chance
     (later,) = [line for line in _of(world.later, "run") if line["workflow_id"] == "waiting"]
     for line in _of(lines, "run"):
@@ -335,7 +336,7 @@ def change_an_entry(lines: Lines, chance: Random, world: World) -> tuple[str, ..
 
 
 def put_a_name_in(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Let another person have decided."""
+    """Name another person in a decision."""
     del world
     line = chance.choice([one for one in _of(lines, "run") if len(one["entries"]) > 2])
     rows = [{**row, "actor": row["actor"].replace("dana", "erik"),
@@ -408,7 +409,7 @@ def take_the_checkpoints_of_others(lines: Lines, chance: Random, world: World) -
 
 
 def take_another_ones_place(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Call a checkpoint of ours by another number."""
+    """Give one of our checkpoints another number."""
     del world
     line = chance.choice(_of(lines, "checkpoint"))
     line["checkpoint"]["number"] += chance.choice((1, 2, 50))

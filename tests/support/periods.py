@@ -1,8 +1,8 @@
 """Records of some hours, with checkpoints at set times, and the evidence of one period.
 
-The period is from one o'clock until three o'clock after noon. Before it, one run ends and one begins; in it
-that one and three others end, and one begins; between its end and the closing checkpoint one more run is
-executed; after that, another one.
+The period is from one o'clock until three o'clock after noon. Before it, run 1 ends and run 2 begins. In it,
+run 2 and three others end, and another begins. One more run is executed between its end and the closing
+checkpoint, and one after the checkpoint.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ class RecordedHours:
         self._changes = 0
 
     def use(self, text: str, at: datetime) -> None:
-        """Let a worker use this list of people from now on, by its own clock."""
+        """Put this list of people in force from now on, by this clock."""
         self._changes += 1
         event = RulesInForce(what="people", hash=hashlib.sha256(text.encode()).hexdigest())
         with self.database.write() as connection:

@@ -115,7 +115,7 @@ class PlainBrowser:
         return self._loaded(await self._visitor.get(path))
 
     async def press(self, name: str, which: int = 0, **typed: str | None) -> str:
-        """Press the button with that name; ``typed`` replaces fields, and None leaves one out."""
+        """Press the button with that name; ``typed`` replaces fields; None leaves one out."""
         reader = self.read()
         fitting = [one for one in reader.buttons if one.text == name]
         assert len(fitting) > which, f"{self.address} has no such button '{name}': {self._outline(reader)}"

@@ -1,4 +1,4 @@
-"""Policies that demand the same of every plan."""
+"""Policies with the same requirement for every plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

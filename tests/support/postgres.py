@@ -28,9 +28,9 @@ PASSWORD = "pa:ss/wörd%"
 # Escaped characters in PASSWORD, and a zone other than UTC, must make no difference.
 URL_PASSWORD = "pa%3Ass%2Fw%C3%B6rd%25"
 ZONE = "Asia/Kathmandu"
-_COPY = "STRATEGY FILE_COPY"  # half of the work of the default, which writes all of it to the log as well
+_COPY = "STRATEGY FILE_COPY"  # half of the work of the default, which also writes all data to the log
 
-# The server ends when our end of the pipe is closed, so also when the tests are killed.
+# The server ends when our end of the pipe is closed, even if the tests are killed.
 _LAUNCH = """
 exec 3<&0
 "$@" 3<&- & server=$!
@@ -60,7 +60,7 @@ class PostgresServer:
         self._make()
 
     def start(self) -> None:
-        """Start it, and wait until it answers. After a kill -9 its own children have to die first."""
+        """Start it, and wait until it answers. After a kill -9, its children have to die first."""
         ends = time.monotonic() + PATIENCE
         while True:
             if self._process is not None and self._process.poll() is not None:
@@ -109,7 +109,7 @@ class PostgresServer:
         )
 
     def new_database(self) -> str:
-        """Make an empty database; return its URL as a person would set it."""
+        """Make an empty database; return its URL as an operator would set it."""
         name = f"test_{uuid4().hex[:12]}"
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}" {_COPY}')
@@ -161,7 +161,7 @@ class PostgresServer:
             return
         self._run("initdb", "-D", str(self._data), "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256",
                   f"--encoding={self._encoding}", "--locale=C", "--no-sync",
-                  "--set", "scram_iterations=1",  # a slow hash of a password that everyone may know
+                  "--set", "scram_iterations=1",  # a slow hash of a password that is no secret
                   "--set", f"timezone={ZONE}")  # fmt: skip
 
     def _launch(self) -> subprocess.Popen[bytes]:

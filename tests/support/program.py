@@ -98,7 +98,7 @@ class Home:
             return Ended(code, out.read().decode(), err.read().decode())
 
     def start_forked(self, program: str, *words: str, folder: Path = PROJECT) -> Forked:
-        """Start a program in such a process, its output into the file that `start` writes to."""
+        """Start a program in such a process; its output goes to the same file as with `start`."""
         self.var_dir.mkdir(parents=True, exist_ok=True)
         log = self.var_dir / "programs.log"
         with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
@@ -109,7 +109,7 @@ class Home:
     def start(
         self, *words: str, changes: Mapping[str, str | None] | None = None, folder: Path = PROJECT
     ) -> subprocess.Popen[bytes]:
-        """Start any program of the project, its output into a file of the var directory."""
+        """Start any program of the project; its output goes to a file in the var directory."""
         self.var_dir.mkdir(parents=True, exist_ok=True)
         with (self.var_dir / "programs.log").open("ab") as log:
             return subprocess.Popen(
@@ -173,7 +173,7 @@ class Terminal:
 
     def types(self, text: str, *, at_once: bool = False) -> None:
         if not at_once:
-            sleep(0.3)  # a question discards text that was typed before it, so pause like a person
+            sleep(0.3)  # a prompt discards text that was typed before it, so pause first
         os.write(self._file, text.encode())
 
     def ends(self) -> int:

@@ -134,14 +134,14 @@ class Complete(LooksUp):
 
 
 class UndoOfUnknownEnd(Complete):
-    """Keeps its promises: its undo cannot be looked up, and says so."""
+    """Keeps its promises: it reports that its undo cannot be looked up."""
 
     async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
         return Unknown("Look into the ledger.")
 
 
 class Accepts(LooksUp):
-    """Keeps its promises: its effects are accepted, and it says how they ended."""
+    """Keeps its promises: its effects are accepted, and it reports how they ended."""
 
     settles_within = timedelta(days=10)
 
@@ -153,7 +153,7 @@ class Accepts(LooksUp):
 
 
 class AcceptsOnly(LooksUp):
-    """Keeps its promises: its effects are accepted, and nothing can say how they ended."""
+    """Keeps its promises: its effects are accepted, and it cannot look up how they ended."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         return (await super().act(arguments, idempotency_key)).model_copy(update={"final": False})
@@ -185,7 +185,7 @@ class SaysYesInTheEnd(Accepts):
 
 
 class LooksForEver(Accepts):
-    """It names no time for the look-up of how an effect ended."""
+    """Sets no time limit for the look-up of how an effect ended."""
 
     settles_within = timedelta(days=4000)
 
@@ -221,14 +221,14 @@ def hash_of(key: str) -> str:
 
 
 class SaysYes(LooksUp):
-    """Says that everything happened."""
+    """Reports that every effect happened."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Happened(Receipt(summary="refunded"))
 
 
 class HashesKeys(LooksUp):
-    """Derives a name from Python's hash of the key, which is another one in each process."""
+    """Derives a name from Python's hash of the key, which differs between processes."""
 
     def write(self, line: str) -> None:
         super().write(str(hash(line)))
@@ -254,28 +254,28 @@ class NewKeys(VendorKey):
 
 
 class OneForAll(LooksUp):
-    """Takes the payment for a key, so that a second refund of it is lost."""
+    """Uses the payment as the key, so that its second refund is lost."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         return await super().act(arguments, arguments.payment)
 
 
 class Guesses(Unknowable):
-    """Cannot know, and says that it did not happen."""
+    """Cannot find out, but reports that the effect did not happen."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return DidNotHappen()
 
 
 class GivesNoReason(Unknowable):
-    """Cannot know, and does not say where a person can look."""
+    """Cannot find out, and does not report where a person can look."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Unknown("")
 
 
 class GivesUp(LooksUp):
-    """Promises a look-up, and does not have one."""
+    """Promises a look-up, but has none."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Unknown("Look into the ledger.")
@@ -298,14 +298,14 @@ class UndoesTwice(Complete):
 
 
 class ForgetsUndo(Complete):
-    """Says that an undo did not happen."""
+    """Reports that an undo did not happen."""
 
     async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
         return DidNotHappen()
 
 
 class UndoMissing(LooksUp):
-    """Is declared undoable, and cannot undo."""
+    """Is declared undoable, but cannot undo."""
 
     undoable = True
 
@@ -326,7 +326,7 @@ class ObservesTooMuch(Complete):
 
 
 class NeverHolds(Complete):
-    """Says that nothing holds, although nothing happened."""
+    """Reports that the precondition does not hold, although nothing happened."""
 
     async def observe(self, arguments: Any) -> Any:
         return {"state": secrets.token_hex(4)}
@@ -340,7 +340,7 @@ class PreviewsInLines(Complete):
 
 
 class PreviewsAnew(Complete):
-    """Makes another preview each time."""
+    """Makes a different preview each time."""
 
     def preview(self, arguments: Any, observation: Any) -> str:
         return f"Refund {arguments.payment} at {time.monotonic_ns()}."
@@ -351,7 +351,7 @@ class RandomArguments(RefundArguments):
 
 
 class FillsInAnew(LooksUp):
-    """Fills in an argument that is another one each time."""
+    """Fills in an argument that differs each time."""
 
     arguments = RandomArguments
 
@@ -373,7 +373,7 @@ class ReturnsAnObject(LooksUp):
 
 
 class Calls(VendorKey):
-    """Keeps its promises: it calls a vendor, and says so if it cannot be reached."""
+    """Keeps its promises: it calls a vendor, and reports if the vendor cannot be reached."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         try:
@@ -398,7 +398,7 @@ class LetsErrorsThrough(Calls):
 
 
 class Sleeps(LooksUp):
-    """Keeps its promises: it takes a while, in the middle of which it is killed by the clock."""
+    """Keeps its promises: it is slow, and the time limit kills it in the middle."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         time.sleep(0.05)

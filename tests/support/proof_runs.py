@@ -1,4 +1,4 @@
-"""Runs that wait for one decision by Dana, written like a worker's, and an attacker's additions.
+"""Runs that wait for one decision by Dana, written as by a worker, and an attacker's additions.
 
 An attacker with the database writes a decision with any verdict and proof, and the entries that follow an
 approval; a worker seals them afterwards, like all entries.
@@ -41,7 +41,7 @@ from tests.support.proofs import DANA, ERIK, proven
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 ARRIVED = NOON + timedelta(minutes=10)
-"""When the decision arrives that the run waits for."""
+"""The arrival time of the decision that the run waits for."""
 WHY = "The pencil broke."
 NOTEBOOK = Notebook("note", Path("unused"))
 
@@ -71,7 +71,7 @@ class ProofRun:
         return Subject(workflow_id=self.id, fingerprint=self.fingerprint, audience=self.audience)
 
     def decision(self) -> Decision:
-        """Return the decision that Dana may make now, without a proof."""
+        """Return the decision that Dana may now make, without a proof."""
         said = Decision(decision=self.choice, by="dana", plan=self.fingerprint, comment="I looked at it")
         if self.choice is Choice.EDIT:
             return said.model_copy(update={"new_plan": notes("another")})
@@ -82,7 +82,7 @@ class ProofRun:
     # ---- writing ------------------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
-        """Write it up to where it waits for the decision."""
+        """Write the run up to the point at which it waits for the decision."""
         trail = open_trail(connection, self.ref)
         drafted = Drafted(
             revision=1, plan=self.plan, fingerprint=self.fingerprint, audience=self.audience,

@@ -53,7 +53,7 @@ from tests.support.proof_runs import ARRIVED, NOTEBOOK, ProofRun, proof_run
 from tests.support.proofs import CAROLS, WEB, WEB_KEY
 
 _OF_RUN = 40
-"""How many forgeries one run is sent."""
+"""The number of forgeries sent to one run."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Everyone:
 
 
 def attacks(chance: Random, count: int) -> Iterator[tuple[Attack, Choice, Assurance]]:
-    """Yield this many attacks, each kind in turn, with the forged decision and proof."""
+    """Yield this many attacks, one kind after another, with the forged decision and proof."""
     for number in range(count):
         attack = EVERY[number % len(EVERY)]
         choice = Choice.RESOLVE if attack in OF_RESOLUTIONS else chance.choice(list(Choice))
@@ -104,7 +104,7 @@ class Admission:
         self._sent = 0
 
     async def judge(self, count: int) -> Found:
-        """Send this many; a worker refuses each, with the reason."""
+        """Send this many forgeries; a worker refuses each, with the reason."""
         found = Found()
         await self.people.people()
         for attack, choice, least in attacks(self._chance, count):
@@ -133,7 +133,7 @@ class Admission:
         return refused
 
     async def _judge_replay(self, run: ProofRun, found: Found) -> None:
-        """A decision was accepted, and arrives once more; it may be named as used, or come too late."""
+        """An accepted decision arrives once more; it may be refused as used or as too late."""
         case = Case(self._chance, run)
         forgery = Forgery("", case.decision(case.token(case.claims())), (), "")
         first, second = await self.admit(run, forgery), await self.admit(run, forgery)
@@ -158,7 +158,7 @@ class Admission:
     async def admit(
         self, run: ProofRun, forgery: Forgery, *, at: datetime = ARRIVED, behind: RunState | None = None
     ) -> Decided:
-        """Send a decision that arrives at that time, to a run that may be behind its record."""
+        """Send a decision that arrives at this time, to a run that may be behind its record."""
         self._sent += 1
         message = {**forgery.decision.model_dump(mode="json", exclude_none=True), **forgery.raw}
         arrival = read_arrival(
@@ -236,7 +236,7 @@ def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[s
 def examine(database: Database, chance: Random, count: int) -> Found:
     """Write this many forgeries, each as accepted on a separate run, and verify the database.
 
-    One lawful run of each kind is among them, and must have no finding.
+    One valid run of each kind is among them, and must have no finding.
     """
     audience = Audience(installation=database.installation, namespace="default")
     expected: dict[str, tuple[str, Forgery | None]] = {}

@@ -16,7 +16,7 @@ class ShelfArguments(ToolArguments):
 
 
 class Shelf:
-    """Returns the text with a title; ``read_titles`` are those that were asked for."""
+    """Returns the text with a title; ``read_titles`` are the requested titles."""
 
     def __init__(self, texts: dict[str, JsonValue], description: str = "Read a text.") -> None:
         self.declaration = ToolDeclaration(

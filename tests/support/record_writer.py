@@ -99,7 +99,7 @@ def in_processes(count_of_them: int, act: Callable[..., None], *arguments: objec
 
 
 def ends_of(processes: Iterable[BaseProcess]) -> list[int | None]:
-    """Wait for their ends; return their exit codes."""
+    """Wait for their exits; return their exit codes."""
     found = []
     for process in processes:
         process.join(60)
@@ -108,7 +108,7 @@ def ends_of(processes: Iterable[BaseProcess]) -> list[int | None]:
 
 
 def in_a_process_that_holds_a_transaction(url: str) -> BaseProcess:
-    """Start a process that has written and will not commit; return when it has come that far."""
+    """Start a process that writes without a commit; return once it has written."""
     held = _PROCESSES.Event()
     process = _PROCESSES.Process(target=_hold, args=(held, url))
     process.start()
@@ -135,7 +135,7 @@ def append_many(number: int, url: str, times: int) -> None:
 
 
 def append_at_last(database: Database, happening: Note) -> None:
-    """Write one entry, with as many tries as needed."""
+    """Write one entry, with as many attempts as needed."""
     while True:
         try:
             write_down(database, run_ref(), happening)

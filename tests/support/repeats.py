@@ -1,8 +1,8 @@
 """Calls whose first attempt ends without a result, and a world that changes before the repeat.
 
 A slot holds a value that one call replaces. Its story determines whether the first attempt did so, which
-value others put there before the next observation, and the result of that observation. `perform` runs such
-stories through a whole gate.
+value another program writes before the next observation, and the result of that observation. `perform` runs
+such stories through a whole gate.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class Slot:
 
     @property
     def end(self) -> str:
-        """How the run has to end."""
+        """The required end of the run."""
         if self.trouble is ToolRefused:
             return "held"
         if self.value_at_the_look == OLD:
@@ -156,7 +156,7 @@ class SeeingPut(Put):
 
 
 def decorated_put(all_slots: Sequence[Slot]) -> Tool:
-    """Return the same as a decorated function."""
+    """Return the same tool as a decorated function."""
 
     @tool(retry_safety="vendor_key")
     def decorated(slot: int, idempotency_key: str) -> dict[str, JsonValue]:

@@ -1,4 +1,4 @@
-"""The screen of a terminal: what a person sees on it after a program has written to it.
+"""The screen of a terminal: the visible text after a program has written to it.
 
 It supports the sequences that this project's programs send, and fails on all others. Its scrollback is
 unlimited.
@@ -14,7 +14,7 @@ _PIECE = re.compile(r"\x1b\[(?P<args>[0-9;?]*)(?P<final>[a-zA-Z])|(?P<char>.)", 
 
 @dataclass
 class Line:
-    """One row; ``goes_on`` says that the terminal wrapped it, since the program wrote beyond the edge."""
+    """One row; ``goes_on``: the terminal wrapped it, because the program wrote beyond the edge."""
 
     cells: list[str] = field(default_factory=list)
     goes_on: bool = False

@@ -26,7 +26,7 @@ ROLES = {"dana": "finance", "erik": "ops", "rita": "finance", "fred": "finance"}
 
 
 def people() -> People:
-    """Dana and Erik with a key each, Rita and Fred without."""
+    """Return Dana and Erik with a key each, and Rita and Fred without."""
     lines = []
     for name, role in ROLES.items():
         lines += ["[[person]]", f'name = "{name}"', f'roles = ["{role}"]']
@@ -36,7 +36,7 @@ def people() -> People:
 
 
 class Everybody:
-    """A directory of them."""
+    """The list of these people."""
 
     def people(self) -> People:
         return people()

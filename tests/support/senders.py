@@ -1,4 +1,4 @@
-"""Arrivals with their senders, who are known only by typed names."""
+"""Arrivals with their senders, identified only by typed names."""
 
 from collections.abc import Iterable
 

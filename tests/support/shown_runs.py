@@ -57,7 +57,7 @@ def put_run(
     at: datetime | None = None,
     **drafted: Any,
 ) -> str:
-    """Put a run in review into the records, to which more happened; return the fingerprint of its plan."""
+    """Put a run in review into the records, with further events; return the fingerprint of its plan."""
     at = at or now()
     audience = Audience(installation=database.installation, namespace="default")
     requested = Requested(
@@ -81,7 +81,7 @@ def put_run(
 
 
 def append(database: Database, workflow_id: str, events: Sequence[Event]) -> None:
-    """Let more happen to a run."""
+    """Append more events to a run."""
     with database.write() as connection:
         trail = reopen_trail(connection, workflow_id)
         for number, event in enumerate(events):

@@ -155,7 +155,7 @@ class SimulatedRun:
     # ---- people and time ----------------------------------------------------------------------------
 
     async def decide(self, choice: str, by: str, plan: str, said: dict[str, Any]) -> tuple[bool, str]:
-        """Send a decision; return whether it was accepted, once everything that follows has happened."""
+        """Send a decision; return whether it was accepted, once all its consequences have happened."""
         self._arrivals += 1
         named = {"newest": self.state.fingerprint, "first": self.first}.get(plan) or "0" * 64
         more: dict[str, Any] = {}
@@ -199,7 +199,7 @@ class SimulatedRun:
             pass
 
     async def advance(self) -> bool:
-        """Do the next thing, and return True; False if a person has to decide, or the run has ended."""
+        """Take the next action and return True; False if a person has to decide, or the run has ended."""
         match self.state.phase:
             case Phase.DRAFTING:
                 await self._draft()
@@ -319,7 +319,7 @@ class SimulatedRun:
         return await self._tried(activity, task)
 
     async def _tried(self, activity: Any, task: Any) -> Any:
-        """Run a local activity, again where a busy machine let it wait too long, as the workflow does."""
+        """Run a local activity, with retries if a busy machine delayed it too long, as the workflow does."""
         while True:
             try:
                 return await self._environment(1, is_local=True).run(activity, task)

@@ -1,4 +1,4 @@
-"""A real disk that is soon full: a small in-memory file system, which only root can mount."""
+"""A real disk that fills up quickly: a small in-memory file system, which only root can mount."""
 
 import os
 import subprocess

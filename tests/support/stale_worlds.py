@@ -1,6 +1,6 @@
 """Worlds that may change between a plan and its steps, and whether the precondition then still holds.
 
-A world is one thing that one or two steps act on. Its kind determines the observation when the plan is
+A world is one object that one or two steps act on. Its kind determines the observation when the plan is
 drafted, the change during the review, and the observation just before the step. `perform` runs plans over
 such worlds through a whole gate. The suite performs some hundreds, chaos thousands.
 """
@@ -238,7 +238,7 @@ async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """Observe for a short time, and twice at most."""
+    """Limit observations to a short time, and to two attempts."""
     with patch.object(observing, "OBSERVE_SECONDS", 0.2), patch.object(execution, "STEP_TRIES", 2):
         yield
 
@@ -284,7 +284,7 @@ async def _run(gate: Gate, mover: Mover, plan: list[World]) -> list[str]:
 
 
 def is_explained(why: str) -> bool:
-    """Whether the reason of a hold has the old and the new state, or why it cannot be observed."""
+    """Whether the reason of a hold contains the old and the new state, or the error of the observation."""
     return (" was " in why and " is now " in why) or any(
         words in why for words in ("no such thing", "does not answer", "could not observe", "observed")
     )

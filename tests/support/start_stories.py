@@ -75,7 +75,7 @@ class StartStory:
 
 
 def difference(seed: int) -> str | None:
-    """Return where Plangate lets a step begin at another minute than the list; None if nowhere."""
+    """Return where Plangate's start minutes differ from the list; None if nowhere."""
     story = StartStory(seed)
     beginning, allowed = story.beginning(), story.may_begin()
     asked = {0, len(allowed) - 1, *(story.chance.randrange(len(allowed)) for _ in range(30))}
@@ -99,7 +99,7 @@ def _moment(story: StartStory, number: int) -> datetime:
 
 
 class LateStory(StartStory):
-    """A plan that is approved at some time of its review, with a moment far ahead, shifts, or few days."""
+    """A plan that is approved during its review, with a distant earliest start, shifts, or few days."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -126,7 +126,7 @@ class LateStory(StartStory):
         return search_of(self.begin, self.deadline, self.not_before, self.cooling)
 
     def first(self) -> datetime | None:
-        """Return the first minute from the approval on in which a step may begin; None if there is none."""
+        """Return the first minute in which a step may begin after the approval, or None."""
         moments = (self.approved, self.not_before, self.cooling_until)
         at, last = max(one for one in moments if one is not None), self.search().last
         while at < last:
@@ -150,7 +150,7 @@ class LateStory(StartStory):
 
 
 def _may_work(calendar: Calendar, at: datetime) -> bool:
-    """Return whether a day around this chunk is one of the calendar, so that its minutes are to be listed."""
+    """Return whether a day around this chunk is in the calendar, so that its minutes must be listed."""
     days = [at.date() + number * _DAY for number in range(-2, _CHUNK + 3)]
     return any(
         day.weekday() in calendar.weekdays
@@ -161,7 +161,7 @@ def _may_work(calendar: Calendar, at: datetime) -> bool:
 
 
 def late_difference(seed: int) -> str | None:
-    """Return when Plangate lets the plan begin at another minute than the list; None if it does not."""
+    """Return how Plangate's first start minute differs from the list; None if it does not."""
     story = LateStory(seed)
     found, expected = story.beginning().first(story.approved), story.first()
     if found == expected:

@@ -143,10 +143,10 @@ class Proxy:
         return 200, json.dumps({**json.loads(raw), "data": page, "has_more": has_more}).encode()
 
     async def _learn(self, request: web.Request) -> Answer:
-        """Ask for the payments that are not known yet.
+        """Fetch the payments that are not listed yet.
 
-        localstripe neither filters payments nor lists the newest first, and it goes through all that it
-        knows for each payment that it lists. So each is listed once, or a list would soon take seconds.
+        localstripe neither filters payments nor lists the newest first, and it searches all its data for each
+        payment that it lists. Each is therefore listed once; otherwise a list would take seconds.
         """
         after = f"&starting_after={next(reversed(self.payments))}" if self.payments else ""
         status, raw = await self._ask(request, "GET", f"/v1/payment_intents?limit=1000000{after}")

@@ -18,7 +18,7 @@ _PATIENCE = 30.0
 
 
 class StripeServer:
-    """A running server; ``url`` is the API's address. Tests query it by Stripe's own HTTP API."""
+    """A running server; ``url`` is the API's address. Tests query it over Stripe's own HTTP API."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -1,4 +1,4 @@
-"""The fault matrix of the ticket tools: a tracker's faults, and their required consequences."""
+"""The fault matrix of the ticket tools: a tracker's faults, and the required results."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -106,7 +106,7 @@ async def call(here: Desk, tool: str, limits: Limits = Limits()) -> Call:  # noq
 
 
 async def started_again(here: Desk) -> None:
-    """Start a server that is about to be dead."""
+    """Start a server again once it has died."""
     async with asyncio.timeout(5):
         while True:
             try:

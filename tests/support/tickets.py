@@ -59,7 +59,7 @@ def desk(name: str, limits: Limits = Limits()) -> Iterator[Desk]:  # noqa: B008 
     )
     vendor = GitHubServer(TOKEN) if name == "github" else JiraServer(TOKEN, user, is_cloud)
     if name == "github":
-        published()  # takes seconds, in which no request is to wait
+        published()  # takes seconds, for which no request should wait
     with FaultyServer(answer=vendor) as server:
 
         def tracker(within: Limits) -> GitHubTracker | JiraTracker:

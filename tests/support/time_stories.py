@@ -1,4 +1,4 @@
-"""Random reviews: when they end, who may approve when, when plans begin, and who is reminded when.
+"""Random reviews, with their ends, approvers, beginnings of plans, and reminders.
 
 A naive reading goes through the minutes one by one. It shares only the terms of the case and the standard
 library's zones with the code: no calendar, no deadline, no review.
@@ -78,7 +78,7 @@ class TimeStory:
         return [(one, one + self.chance.randint(1, 3000), self.chance.choice(others)) for one in begins]
 
     def said(self, deadline: int) -> list[tuple[int, str]]:
-        """Return who approves in which minute, often near a moment at which something changes."""
+        """Return who approves in which minute, often near a change."""
         edges = [0, deadline, *(minute for _, minute, _ in self.later)]
         minutes = [
             self.chance.choice(edges) + self.chance.choice((-1, 0, 0, 1, self.chance.randint(-900, 900)))
@@ -110,7 +110,7 @@ class TimeStory:
         return min(ends)
 
     def approved_in(self, said: list[tuple[int, str]], deadline: int) -> tuple[list[bool], int | None]:
-        """Return which approvals count, and the minute of the last one that was needed, by all minutes."""
+        """Return the approvals that count, and the minute of the last one needed."""
         accepted: list[tuple[str, list[tuple[str, str]]]] = []
         verdicts, done = [], None
         for minute in range(max((at for at, _ in said), default=0) + 1):
@@ -130,7 +130,7 @@ class TimeStory:
         return verdicts, done
 
     def begins_in(self, minute: int) -> int | None:
-        """Return the first minute from that one on in which a step may begin."""
+        """Return the first minute in which a step may begin, not before this one."""
         windows = [self.minutes_of(one).working for one in self.windows]
         freezes = [self.minutes_of(one).working for one in self.freezes]
         first = int(_BACK / MINUTE)
@@ -155,7 +155,7 @@ class TimeStory:
         return minute
 
     def told(self, name: str, minute: int) -> str:
-        """Return who gets a message for a person: the first in the chain of stand-ins who is not away."""
+        """Return who gets a message for a person: the first substitute in the chain who is not away."""
         one, seen = name, {name}
         while self.is_away(one, minute):
             away = [(end, to) for begin, end, to in self.away[one] if begin <= minute < end]
@@ -213,7 +213,7 @@ class TimeStory:
 def differences(seed: int) -> list[str] | None:
     """Return where Plangate and the naive model of a story differ; None if the story cannot be completed.
 
-    Then the minutes are too few for calendars that seldom have working time.
+    In that case, the minutes are too few for calendars that seldom have working time.
     """
     story = TimeStory(seed)
     try:
@@ -255,7 +255,7 @@ def _arrival(event: Drafted, at: datetime, name: str, number: int) -> Arrival:
 
 
 def _waited(story: TimeStory, state: RunState, since: int, until: int) -> Iterator[str]:
-    """Let time pass in a review that nobody has approved: it can expire, and nothing else follows."""
+    """Let time pass in a review without approvals: it can only expire."""
     assert state.drafted is not None
     for minute in {since, until, story.chance.randint(since, max(since, until)), until + 500_000}:
         at = story.at(minute)

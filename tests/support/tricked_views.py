@@ -1,4 +1,4 @@
-"""A run with one hostile text in all its parts, in every view for people."""
+"""A run with one hostile text in all its parts, in every view."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def check_shown(text: str) -> None:
 
 
 def check_page(text: str) -> None:
-    """Raise an AssertionError if the page of the inbox does."""
+    """Raise an AssertionError if the page of the inbox shows the text as something else."""
     html = drawn_run(status_with(text))
     page = read_html(html)
     assert {one.tag for one in page.all()} <= MADE_BY_PLANGATE
@@ -76,7 +76,7 @@ def check_page(text: str) -> None:
 
 
 def check_terminal(text: str) -> None:
-    """Raise an AssertionError if the page in a narrow or a wide terminal does."""
+    """Raise an AssertionError if the page in a narrow or a wide terminal does so."""
     for width in (80, 20_000):
         out = StringIO()
         Console(file=out, width=width, force_terminal=True, color_system=None).print(
@@ -90,7 +90,7 @@ def check_terminal(text: str) -> None:
 
 
 def check_markdown(text: str) -> None:
-    """Raise an AssertionError if the page of Temporal's Web UI does."""
+    """Raise an AssertionError if the page of Temporal's Web UI does so."""
     page = details_page(state_with(text))
     tokens = [one for block in MarkdownIt("commonmark").parse(page) for one in block.children or ()]
     spans = "\n".join(one.content for one in tokens if one.type == "code_inline").replace("\u00a0", " ")

@@ -1,6 +1,6 @@
 """Texts that a screen could show misleadingly, each with the kind of its trick."""
 
-# ruff: noqa: RUF001, E501  these letters are meant, and a table of them is read more easily in long lines
+# ruff: noqa: RUF001, E501  these letters are intended, and long lines make their table readable
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ MARKS = (
 
 
 def tricks() -> Iterator[Trick]:
-    """Yield all of them."""
+    """Yield all tricks."""
     for char in BIDI:
         yield Trick("bidi", f"pay {char}100 EUR")
         yield Trick("bidi", f"{char}pay 1{char}00 EUR")

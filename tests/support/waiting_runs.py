@@ -1,4 +1,4 @@
-"""Thousands of runs that wait for a person, written to the records as Plangate does it, in one go."""
+"""Thousands of runs in review, written to the records in one transaction."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ REQUESTERS = ("rita", "hugo", "Rita")
 
 
 def put_waiting(database: Database, count: int, *, prefix: str = "w") -> list[str]:
-    """Add this many waiting runs, the last one with the soonest deadline; return their ids, oldest first."""
+    """Add this many waiting runs, the last one with the nearest deadline; return their ids, oldest first."""
     audience = Audience(installation=database.installation, namespace="default")
     ids = [f"{prefix}-{number:05}" for number in range(count)]
     with database.write() as connection:

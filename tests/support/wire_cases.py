@@ -1,4 +1,4 @@
-"""Mails, URLs and headers in twenty scripts, each composed to its last byte and read back.
+"""Mails, URLs and headers in twenty scripts, each composed to bytes and parsed again.
 
     PYTHONPATH=. python tests/support/wire_cases.py COUNT SEED
 
@@ -114,7 +114,7 @@ def bytes_of(one: http_wire.Call) -> bytes:
 
 
 def said_by(one: http_wire.Call) -> str:
-    """Return path and query as an independent server reads them."""
+    """Return path and query as an independent server parses them."""
     path, _, query = one.target.partition("?")
     return f"{unquote(path)} {parse_qsl(query, keep_blank_values=True)}"
 

@@ -25,7 +25,7 @@ _WORDS: Final = frozenset({"description", "example", "examples", "externalDocs",
 
 
 def plain(value: Any, *, is_names: bool = False) -> Any:
-    """Return a part of the description without words for people; names of properties are kept."""
+    """Return a part of the description without texts for readers; names of properties are kept."""
     if isinstance(value, list):
         return [plain(one) for one in value]
     if not isinstance(value, dict):
@@ -38,7 +38,7 @@ def plain(value: Any, *, is_names: bool = False) -> Any:
 
 
 def responses(named: dict[str, Any]) -> dict[str, Any]:
-    """Return responses with the description that the format demands."""
+    """Return responses with the description that the format requires."""
     return {name: one if "$ref" in one else {"description": "", **one} for name, one in named.items()}
 
 
