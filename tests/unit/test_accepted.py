@@ -1,4 +1,4 @@
-"""A tool that is made of a function can say that its effect is accepted only, and look up how it ended."""
+"""A tool made from a function can report its effect as only accepted, and look up how it ended."""
 
 from datetime import timedelta
 from typing import Any

@@ -29,7 +29,7 @@ FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")
 
 @dataclass
 class ScriptedTool:
-    """Acts and finds out by a script, and remembers the order of its calls."""
+    """Acts and finds out as scripted, and remembers the order of its calls."""
 
     acts: Exception | None = None
     finds: EffectStatus | Exception = field(default_factory=DidNotHappen)
@@ -213,7 +213,7 @@ async def test_what_left_no_trace_is_done_when_a_person_has_ruled_it_out() -> No
 
 @pytest.mark.parametrize("unmet", [None, "The world has changed."])
 async def test_what_failed_after_it_was_accepted_is_refused_with_the_reason(unmet: str | None) -> None:
-    """Even if a person lets it be tried again: under its key the other side repeats its first answer."""
+    """Even if a person retries it: under its key, the other side repeats its first answer."""
     tool = ScriptedTool(None, DidNotHappen("The bank sent it back."))
     with pytest.raises(ToolRefused, match="The bank sent it back"):
         await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, unmet=unmet)
@@ -273,7 +273,7 @@ async def test_a_tool_that_cannot_check_a_call_does_not_make_it() -> None:
 async def test_a_tool_has_as_long_as_it_declares(
     seconds: int, end: type[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After that it is broken off, and asked what became of it."""
+    """After that, the call is cancelled, and the tool is asked for the result."""
     begun, passed = asyncio.Event(), 0.0
 
     class Slow(ScriptedTool):

@@ -1,4 +1,4 @@
-"""Levels of proof have an order, and a rule may ask for each."""
+"""The levels of assurance have an order, and a rule may require each."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What becomes of a message after an attempt, and what goes together."""
+"""The state of a message after an attempt to send, and the grouping of messages."""
 
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1)
 
 
 def after(attempted: Attempted, *, now: datetime = NOON, chance: float = 0.5, **tried: object) -> Result:
-    """Return what becomes of a message that was tried before as it says."""
+    """Return the state of a message after an attempt, given its earlier attempts."""
     part = Arrival(0, NoticeKind.NEEDED).due(1).model_copy(update=tried)
     (result,) = results_of(OutgoingMessage(*GINA, "m.1", (part,)), attempted, now, chance)
     return result

@@ -1,4 +1,4 @@
-"""Working time: zones, days off, hours, and what changes in them (`plangate.domain.calendars`)."""
+"""Working time: zones, days off, hours, and their changes (`plangate.domain.calendars`)."""
 
 import random
 import tomllib

@@ -1,4 +1,4 @@
-"""Product code matches our enums and events one by one, so that mypy names every place when one is added."""
+"""Product code matches our enums and events one by one, so that mypy reports every place for a new one."""
 
 import ast
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def enumerations() -> dict[str, set[str]]:
 
 
 def open_matches(tree: ast.Module) -> Iterator[int]:
-    """Yield the line of each match on an enum or an event that mypy cannot hold against a new member."""
+    """Yield the line of each match on an enum or an event for which mypy would not report a new member."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Match) and any(map(_names_a_member, node.cases)):
             *ahead, last = node.cases

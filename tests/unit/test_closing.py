@@ -1,4 +1,4 @@
-"""A run may call itself what its record bears out, and nothing else."""
+"""A run may report only an outcome that its record confirms."""
 
 from datetime import datetime, timedelta
 

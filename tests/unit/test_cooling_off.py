@@ -1,4 +1,4 @@
-"""How long a plan cools off, by the rules that match; and what an auditor finds if it did not."""
+"""The cooling-off time of a plan by the matching rules, and the finding if a step begins too early."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ def cooling(seconds: int | None, count: int = 1) -> Requirement:
 
 
 def approved_at(*minutes: int, seconds: int | None = 3600) -> RunState:
-    """Return the state after as many approvals as are needed, so many minutes after noon."""
+    """Return the state after the required approvals, given this many minutes after noon."""
     state = state_after(drafted(requirement=cooling(seconds, len(minutes))))
     names = ("dana", "erik", "gina")
     arrivals = [

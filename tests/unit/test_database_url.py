@@ -1,4 +1,4 @@
-"""The place of the records may be set in the usual forms; any other is refused with the reason."""
+"""The database URL may have the usual forms; any other is refused with the reason."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A review takes no longer than the request and the policy allow, and a reopened one as long as the first."""
+"""A review takes no longer than the request and the policy allow; a reopened one is as long as the first."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Who decided how fast: by when a plan was shown, else by the latest time at which it may have been."""
+"""Deciding times of approvers: from when a plan was shown, or else from the latest possible time."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def test_what_was_shown_to_others_or_of_other_plans_does_not_count() -> None:
 
 
 def test_without_views_the_draft_and_the_decision_before_are_upper_bounds() -> None:
-    """Three plans that were drafted long ago, decided within three seconds."""
+    """Three plans were drafted long ago, and decided within three seconds."""
     answers = [decided(at=100 + number, run=f"plan-{number}") for number in range(4)]
     (dana,) = deciding_times(answers)
     assert (dana.median_seconds, dana.quick) == (1, 0.75)

@@ -1,4 +1,4 @@
-"""Lent roles agree with a naive model, also with forged entries: a role that was not lent never counts."""
+"""Lent roles agree with a naive model, even with forged entries: a role that was not lent never counts."""
 
 import pytest
 

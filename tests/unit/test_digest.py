@@ -1,4 +1,4 @@
-"""A plan in one line counts everything: no recipient's host, no method and no called host is left out."""
+"""The one-line digest of a plan counts everything: every recipient's host, method and called host."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What disagrees in a plan is said alike in the terminal, in Temporal's Web UI and in the inbox."""
+"""Disagreements in a plan are reported alike in the terminal, in Temporal's Web UI and in the inbox."""
 
 import tomllib
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""Where the words of a plan disagree with its steps: true marks are found, and false ones are not made."""
+"""Disagreements between the texts of a plan and its steps: all are marked, and nothing else is."""
 
 from decimal import Decimal
 

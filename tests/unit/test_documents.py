@@ -108,7 +108,7 @@ def test_every_variable_of_ours_that_a_document_names_is_a_setting() -> None:
     assert {match[0] for _, match in named(r"\bPLANGATE_[A-Z_]+\b")} <= known | of_the_tests
 
 
-# ---- what can be typed ----------------------------------------------------------------------------
+# ---- commands --------------------------------------------------------------------------------------
 
 
 def test_every_make_target_that_a_document_names_exists() -> None:
@@ -125,7 +125,7 @@ def test_every_command_and_option_of_the_starter_that_a_document_names_exists() 
         if name in groups:
             word, rest = [*rest.split(maxsplit=1), "", ""][:2]
             name = f"{name} {word}".strip()
-        if name == "notify":  # it runs without a further word
+        if name == "notify":  # it runs without a subcommand
             continue
         assert name in commands, f"{document}: {match[0]}"
         known = {option for parameter in commands[name].params for option in parameter.opts} | {"--help"}
@@ -164,7 +164,7 @@ def test_the_python_of_a_document_compiles_and_imports_what_exists(document: Pat
     for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         compile(block, document.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         for node in ast.walk(ast.parse(block)):
-            # A page may show a module of the reader's own, by the name of its file.
+            # A page may show a module that the reader writes, under its file name.
             if isinstance(node, ast.ImportFrom) and node.module and f"`{node.module}.py`" not in text:
                 module = importlib.import_module(node.module)
                 assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
@@ -327,7 +327,7 @@ def test_the_workflow_pins_its_actions_and_runs_what_everybody_runs() -> None:
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
 
 
-# ---- what must not be there -----------------------------------------------------------------------
+# ---- forbidden text --------------------------------------------------------------------------------
 
 
 def test_no_tracked_file_holds_the_address_of_a_registry_or_a_path_of_one_machine() -> None:

@@ -45,7 +45,7 @@ def test_a_file_that_others_fill_is_closed_before_they_do(tmp_path: Path) -> Non
 
 
 def test_nothing_makes_files_or_folders_but_the_two_modules_that_keep_them_private() -> None:
-    """A scan of the code: any other module would leave the mode to the umask."""
+    """Scan the code: any other module would leave the mode to the umask."""
     files = [PROJECT / "worker.py", *(f for name in PACKAGES for f in (PROJECT / name).rglob("*.py"))]
     found = [
         f"{path.relative_to(PROJECT)}:{node.lineno}"

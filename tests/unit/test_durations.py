@@ -1,4 +1,4 @@
-"""Durations are read as people type them, and written as people say them."""
+"""Durations are parsed in the forms that users type, and written in words."""
 
 from datetime import UTC, datetime, timedelta
 

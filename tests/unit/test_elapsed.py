@@ -1,4 +1,4 @@
-"""Ages are measured by a clock that counts the machine's sleep; limits on work that sleeps too are not."""
+"""Ages are measured by a clock that counts the machine's sleep; limits on work that also sleeps are not."""
 
 import ast
 import sys
@@ -17,7 +17,7 @@ from plangate.settings import PROJECT
 
 PACKAGES = ("plangate", "activities", "workflows")
 # Each waits for, or paces, something on this machine that sleeps with it. The other workers of a queue may
-# sleep too, on the same machine: it is the safe side to wait longer until one counts as gone.
+# also sleep, on the same machine; it is safe to wait longer until one counts as gone.
 STANDS_STILL_WITH_THE_MACHINE = {
     "activities/planners/function.py",
     "plangate/cli/commands/audit.py",
@@ -48,7 +48,7 @@ def test_the_clock_goes_on_with_time_and_never_back() -> None:
 
 
 def test_nothing_else_measures_by_a_clock_that_stands_still_in_sleep() -> None:
-    """Scan the code: each further clock has to be listed on one side of sleep."""
+    """Scan the code: each other clock must be listed as counting sleep or not."""
     files = [
         PROJECT / "worker.py",
         PROJECT / "starter.py",
@@ -103,7 +103,7 @@ def test_an_attempt_whose_heartbeats_come_in_time_is_not_lost(clock: Clock) -> N
 def test_an_attempt_that_missed_its_heartbeats_is_lost_and_no_later_one_brings_it_back(clock: Clock) -> None:
     one = heartbeats_of(timedelta(seconds=4))
     clock.now += 4
-    one.sent()  # the first that is sent as the machine wakes up
+    one.sent()  # the first one sent when the machine wakes up
     clock.now += 1
     one.sent()
     assert one.are_missed

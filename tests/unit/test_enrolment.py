@@ -1,4 +1,4 @@
-"""Enrolled keys: who can add a key, who can end one, and how the list keeps that."""
+"""Enrolled keys: the rights to add and to end a key, and their record in the list."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,7 +184,7 @@ STOLEN = (
     stated("revoke_key", "gina", GINA.public),
     stated("confirm_key", "gina", GINA.public),
 )
-"""Tokens of Carol's that anyone can read on the trail."""
+"""Carol's tokens, which anyone can read on the trail."""
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""The tree of errors that the module draws is the tree that the code has."""
+"""The tree of errors drawn in the module matches the code."""
 
 import re
 

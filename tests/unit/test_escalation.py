@@ -1,4 +1,4 @@
-"""Once a review has lasted for some time, another role may give its approvals, too; nothing else changes."""
+"""After the time of an escalation, another role may also give the approvals; nothing else changes."""
 
 from datetime import datetime, timedelta
 
@@ -138,7 +138,7 @@ def test_time_alone_approves_nothing() -> None:
     state = state_after(drafted(requirement=FINANCE))
     state, _ = approve(state, "erik", NOON)
     assert not state.is_approved
-    assert state.phase is Phase.IN_REVIEW  # and no event of the clock can change that
+    assert state.phase is Phase.IN_REVIEW  # and time alone cannot change that
 
 
 def test_an_auditor_finds_an_approval_that_came_too_early_for_its_role() -> None:
@@ -159,7 +159,7 @@ def _found(events: list[object], at: datetime) -> list[str]:
     return [" ".join(one.what for one in broken_story("plan-1", entries))]
 
 
-# ---- rules that meet ----------------------------------------------------------------------------
+# ---- matching rules -----------------------------------------------------------------------------
 
 
 def rule(*roles: str, name: str = "one", later: tuple[Escalation, ...] = ()) -> Rule:
@@ -233,7 +233,7 @@ def test_a_forged_escalation_is_less_than_the_policy_asks_for() -> None:
     assert asks_for_less(plain, FINANCE) is None
 
 
-# ---- texts for people ---------------------------------------------------------------------------
+# ---- displayed texts ----------------------------------------------------------------------------
 
 
 def test_the_page_shows_from_the_beginning_who_may_approve_later() -> None:

@@ -1,6 +1,6 @@
-"""Text from outsiders is shown as it is: nothing hidden, nothing reordered, nothing obeyed."""
+"""Text from outsiders is shown as it is: nothing is hidden, reordered or interpreted."""
 
-# ruff: noqa: RUF001  these letters are meant
+# ruff: noqa: RUF001  these letters are intended
 
 import re
 import sys
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from plangate.domain.escaping import cut, hosts_in_letters, many_lines, one_line
 
-# Words in the names of what draws nothing, and those that have one and are drawn all the same.
+# Words in the names of invisible characters, and visible characters with such names.
 BLANK_BY_NAME = re.compile(
     r"\b(FILLER|BLANK|NULL|INVISIBLE|JOINER|SELECTOR|SPACE|INHERENT|OBJECT REPLACEMENT"
     r"|(FILL|ROTATION) MODIFIER)\b"

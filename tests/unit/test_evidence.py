@@ -165,7 +165,7 @@ def test_a_name_that_would_not_be_taken_today_is_read_from_a_trail_of_yesterday(
 
 
 def test_a_text_that_is_no_list_of_people_is_not_taken_for_one() -> None:
-    """A policy in the place of a list, say, must not end the examination of people."""
+    """For example, a policy in the place of a list must not end the examination of people."""
     for text in ("[[rule]]\n", "[[person]]\nname = 'dana'\nactive = 'perhaps'\n", "= 0"):
         kept = RuleText(hash=hashlib.sha256(text.encode()).hexdigest(), text=text)
         event = approved(sign(claims(), DANA), approver()).model_copy(update={"people": kept.hash})

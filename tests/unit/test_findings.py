@@ -80,7 +80,7 @@ def links(entries: list[AuditEntry]) -> list[str]:
 
 
 def story(*events: Event, late: bool = False) -> list[str]:
-    """Examine these; where it is ``late``, the last of them happened an hour after the others."""
+    """Examine these events; if ``late``, the last one happened an hour after the others."""
     entries = trail(*events)
     if late or events[-1] in (LATE_CLAIM, LATE_AGAIN):
         entries[-1] = entries[-1].model_copy(update={"at": NOON + HOUR})
@@ -257,7 +257,7 @@ def test_what_cannot_follow_is_named(events: tuple[Event, ...], said: str) -> No
         (requested(), drafted(requester="RITA"), decided(), again(), decided(), claimed()),
         (*GOOD[:5], StepFailed(step=1, reason="no"), Closed(outcome=Outcome.FAILED)),
         (*GOOD, decided("late", accepted=False)),
-        # Behind a reset the workflow takes a decision a second time, and the trail does not follow it.
+        # After a reset, the workflow accepts a decision a second time, but the trail does not count it.
         (*GOOD[:4], decided("erik"), claimed()),
     ],
 )
@@ -283,7 +283,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def dated(*said: tuple[Event, timedelta]) -> list[str]:
-    """Examine these, each with the time at which it happened, from noon on."""
+    """Examine these events, each with its time, from noon on."""
     entries = trail(*(event for event, _ in said))
     for index, (event, after) in enumerate(said):
         at = event.arrival.received_at if isinstance(event, Decided) else NOON + after
@@ -312,13 +312,13 @@ def test_clocks_of_two_workers_may_be_minutes_apart() -> None:
 
 
 def test_a_decision_may_have_come_long_before_it_could_be_judged() -> None:
-    """So it is where no worker ran, or the list of people could not be read."""
+    """This happens if no worker ran, or the list of people could not be read."""
     early = arrived(decided("erik", accepted=False), -9 * HOUR)
     assert dated(*START, APPROVED, (early, HOUR), (claimed(), 31 * MINUTE)) == []
 
 
 def test_a_host_that_is_suspended_while_it_acts_may_count_on_too_slowly() -> None:
-    """What came meanwhile, and was refused, is no measure."""
+    """Messages that came in the meantime and were refused do not count."""
     late = arrived(decided("erik", accepted=False), 9 * HOUR)
     assert dated(*START, APPROVED, (claimed(), 31 * MINUTE), (late, HOUR), (done(), 32 * MINUTE)) == []
 
@@ -334,7 +334,7 @@ def test_an_entry_that_is_listed_at_another_time_than_its_event_tells_is_named(p
 
 
 def of_rules(*said: tuple[str, str, str, int]) -> list[AuditEntry]:
-    """The trail of rules: key, which of the two, hash, and at which hour."""
+    """The trail of rules: key, kind, hash and hour of each entry."""
     entries: list[AuditEntry] = []
     for number, (key, what, text_hash, hour) in enumerate(said, start=1):
         before = entries[-1].hash if entries else FIRST_HASH

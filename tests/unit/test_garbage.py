@@ -1,11 +1,11 @@
-"""How a worker looks for garbage: seldom, and yet before the runs that have ended fill its memory."""
+"""A worker collects garbage seldom, but before ended runs fill its memory."""
 
 import subprocess
 import sys
 
 from plangate.settings import PROJECT
 
-# Rings that wait long, as runs do, and then are let go; each is a few objects that only a full look frees.
+# Long-lived rings, like runs, that are then dropped; only a full collection frees their objects.
 _PROGRAM = """
 import gc, weakref
 from plangate.temporal.worker_process import raise_gc_threshold

@@ -1,4 +1,4 @@
-"""On German pages, calendars, sums, holds and the trail are German as a whole, or marked as English."""
+"""On German pages, calendars, sums, holds and the trail are entirely German, or marked as English."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""A held run is understood by a person who was woken for it: in the terminal and in Temporal's Web UI."""
+"""A held run is clear to an on-call person, in the terminal and in Temporal's Web UI."""
 
 import json
 import re

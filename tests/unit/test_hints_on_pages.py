@@ -1,4 +1,4 @@
-"""A page names its own buttons: its refusals contain no command of the command line."""
+"""Refusals on a page name its buttons, and no command of the command line."""
 
 import ast
 from pathlib import Path

@@ -19,7 +19,7 @@ ATTACKS = (*DECISIONS, *TRAILS)
 
 
 def found(story: Story) -> list[str]:
-    """Return the findings in the run's trail, by the lists of its time and today's."""
+    """Return the findings in the run's trail, by the lists of people then and now."""
     then = lists_in(story.texts())
     findings = [str(one) for one in examined(RUN, story.entries, None, then=then)]
     return findings + [str(one) for one in examined(RUN, story.entries, LISTED, then=then)]

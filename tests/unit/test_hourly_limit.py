@@ -1,4 +1,4 @@
-"""The hourly limit gathers what only informs, and never hides what asks until after its deadline."""
+"""The hourly limit collects informing notices, and never delays a notice to decide past its deadline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ GINA = ("gina", "mailto:gina@example.org")
 
 @dataclass(frozen=True)
 class Arrival:
-    """A notice that is due some seconds after noon, with seconds to decide if it asks."""
+    """A notice that is due some seconds after noon; a notice to decide has seconds until its deadline."""
 
     after: int
     kind: NoticeKind

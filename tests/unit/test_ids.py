@@ -1,4 +1,4 @@
-"""An id can be typed wherever a run is named; one like an option is written where none is read."""
+"""An id can be typed wherever a run is named, even an id that looks like an option."""
 
 import shlex
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The page of a run shows its state, the changes, and who decided by which proof."""
+"""The page of a run shows its state, its changes, and each decision with its proof."""
 
 from datetime import timedelta
 from typing import Any

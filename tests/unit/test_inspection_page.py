@@ -1,4 +1,4 @@
-"""What an inspection without findings says depends on whether anyone vouches for the seals."""
+"""The verdict of an inspection without findings depends on the trust in the seals."""
 
 import pytest
 

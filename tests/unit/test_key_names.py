@@ -20,7 +20,7 @@ def test_every_name_has_a_file_of_its_own_that_a_file_system_takes(tmp_path: Pat
     for name in names:
         path = keys.path_of(name)
         assert path.parent == tmp_path
-        path.touch()  # the file system's own word
+        path.touch()  # reserved by the file system
         assert found.setdefault(path, identity(name)) == identity(name)
     assert keys.path_of("Dana").name == "dana.pem"
     assert keys.path_of("名" * 100) != keys.path_of("名" * 99 + "前")

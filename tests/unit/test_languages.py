@@ -99,7 +99,7 @@ def test_the_language_is_the_one_that_the_browser_likes_best() -> None:
 
 
 class _Words(HTMLParser):
-    """Finds the text and the attributes that people read."""
+    """Finds the visible text and attributes."""
 
     def __init__(self) -> None:
         super().__init__()

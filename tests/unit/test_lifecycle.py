@@ -1,4 +1,4 @@
-"""Judge, fold, closer and auditor agree on what a run may do next, and on how it may end."""
+"""Judge, fold, closer and auditor agree on the next states of a run, and on its possible ends."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -57,7 +57,7 @@ actions = st.lists(
 
 
 class Life:
-    """One run as it goes, with its trail."""
+    """One run in progress, with its trail."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -78,7 +78,7 @@ class Life:
         )
 
     def happen(self, what: str) -> None:
-        """Let this happen, where it can."""
+        """Apply this event, if it is possible."""
         step = 1 + sum(one.receipt is not None for one in self.state.steps)
         match what:
             case "draft" if self.state.phase is Phase.DRAFTING:

@@ -1,4 +1,4 @@
-"""Log lines: keys for machines, a sentence for people, and nothing secret or obeyed in either."""
+"""Log lines: keys for machines, a sentence for readers, and no secrets or control characters."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Escalations of a rule that other rules void are reported, with these rules."""
+"""Escalations of a rule that other rules cancel are reported, with these rules."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The page of the Web UI: everything an approver needs, and what came from outside is exact and inert."""
+"""The page of the Web UI has everything that an approver needs, with text from outside exact and inert."""
 
 import json
 from datetime import timedelta
@@ -51,7 +51,7 @@ def decided(state: RunState, *comments: str, by: str = "dana", choice: Choice = 
 
 
 def code_of(markdown: str) -> list[str]:
-    """The contents of all code spans, after making sure that there is only plain text in between."""
+    """Return the contents of all code spans, after a check that only plain text is between them."""
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown)
     assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
     children = tokens[1].children or []

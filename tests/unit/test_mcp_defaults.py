@@ -1,4 +1,4 @@
-"""What an MCP server would fill in is filled in before anyone looks; decimal multiples are exact (P1)."""
+"""The defaults of an MCP server are filled in before the review; decimal multiples are exact (P1)."""
 
 import json
 from decimal import Decimal
@@ -59,7 +59,7 @@ class Node(BaseModel):
 
 
 class Order(BaseModel):
-    """The arguments of a tool as pydantic describes them, and a Python server fills them in."""
+    """The arguments of a tool as pydantic describes them and a Python server completes them."""
 
     pay: Annotated[Cash | Card, Field(discriminator="kind")]
     pair: tuple[Money, int]
@@ -251,7 +251,7 @@ def test_multiples_are_those_of_decimal_numbers(count: int, digits: int, places:
     for value, is_one in ((right, True), (wrong, False)):
         text = f"{value:f}"
         if Decimal(repr(float(text))) != value:
-            continue  # no JSON number: it has too many digits
+            continue  # not a JSON number: it has too many digits
         sent = f'{{"amount": {text}}}'
         assert (pay._note(json.loads(sent)) == "") is is_one  # noqa: SLF001  the receipt's text for an answer
         if is_one:

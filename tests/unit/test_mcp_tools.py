@@ -1,4 +1,4 @@
-"""What Plangate makes of the names, schemas and secrets of MCP servers: taken, or refused with a sentence."""
+"""The names, schemas and secrets of MCP servers: accepted, or refused with a sentence."""
 
 import base64
 import json
@@ -309,7 +309,7 @@ def test_a_tool_whose_name_has_a_secret_is_not_offered(
     ],
 )
 def test_no_schema_holds_the_worker_up(items: dict[str, Any], value: list[Any]) -> None:
-    """Hours of work, before: a worker that checks an answer does nothing else meanwhile."""
+    """It once took hours: a worker that checks an answer does nothing else meanwhile."""
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": items}}}
     config = read_config_of({"bank": {"command": "bank"}})[0]
     tool = tool_of(config, Offered("pay", "Pay.", schema, schema), Turns("bank"))
@@ -324,7 +324,7 @@ def test_no_schema_holds_the_worker_up(items: dict[str, Any], value: list[Any]) 
 def test_a_server_that_lists_many_large_schemas_holds_nothing_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half an hour of work, before: each is small until its references are in place."""
+    """It once took half an hour: each schema is small until its references are resolved."""
     monkeypatch.setattr("activities.tools.mcp.schema.MAX_PARTS_LISTED", 350)
     shared = {"type": "object", "properties": {f"x{n}": {"type": "string"} for n in range(9)}}
     large = {"$defs": {"a": shared}, "properties": {f"p{n}": {"$ref": "#/$defs/a"} for n in range(9)}}

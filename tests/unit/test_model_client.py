@@ -1,4 +1,4 @@
-"""From settings to a model client, or to the sentence that says what to set."""
+"""Settings lead to a model client, or to a sentence that names the missing setting."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def sdk(client: Any) -> Any:
 
 def transport(client: Any) -> Any:
     """Return the HTTP transport inside the OpenAI SDK's client."""
-    return sdk(client)._client._transport  # noqa: SLF001  the SDK and httpx have no public name either
+    return sdk(client)._client._transport  # noqa: SLF001  nor do the SDK and httpx
 
 
 def component(path: Path, content: object) -> Path:
@@ -147,7 +147,7 @@ async def test_a_component_files_openai_client_is_guarded_like_our_own(tmp_path,
 
 
 async def test_a_client_of_azure_is_guarded_too():
-    # From a component file it needs the package azure-identity as well, which Plangate does not bring.
+    # From a component file, it also needs the package azure-identity, which Plangate does not include.
     client = CheckedAzureOpenAI(
         model="gpt-4o", api_key=SECRET, azure_endpoint="https://a.example", api_version="2024-10-21"
     )

@@ -60,7 +60,7 @@ def instance_of(kind: type[BaseException]) -> BaseException:
 
 
 def test_what_the_openai_package_imports_only_when_it_is_used_is_no_error():
-    """To look there takes half a second, which no process should spend on collecting the tests."""
+    """The import takes half a second, which the collection of tests should not cost."""
     known = exported()
     for value in [getattr(openai, name) for name in dir(openai) if name[0] != "_"]:
         assert not _is_error(value) or value in known

@@ -52,7 +52,7 @@ AMOUNTS = st.one_of(
 
 
 def plan_of(amount: str, currency: str, count: int = 1) -> Plan:
-    """Return a checked plan whose JSON text spells the amount so."""
+    """Return a checked plan whose JSON text has the amount in this spelling."""
     step = f'{{"payment": "pi_1", "amount": {amount}, "currency": "{currency}"}}'
     steps = ", ".join(
         f'{{"tool": "refund_payment", "arguments": {step}, "reason": "due"}}' for _ in range(count)
@@ -66,7 +66,7 @@ def approved(plan: Plan) -> RefundArguments:
     return arguments
 
 
-# ---- what leaves ----------------------------------------------------------------------------------
+# ---- sent requests --------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

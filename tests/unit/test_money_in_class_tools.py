@@ -1,4 +1,4 @@
-"""A `Decimal` of a tool that is a class is a number in the plan, so that rules add it up, to the cent."""
+"""A `Decimal` of a class tool is a number in the plan, which rules add up to the cent."""
 
 from decimal import Decimal
 from typing import Annotated

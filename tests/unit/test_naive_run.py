@@ -1,4 +1,4 @@
-"""A run ends like that of a second, naive model, for random tools, people, times and crashes.
+"""A run ends like the naive model's, for random tools, people, times and crashes.
 
 `make chaos` runs 6,000 of these stories; this test runs a few.
 """

@@ -1,6 +1,6 @@
 """All spellings of a person's name are equal, in every script, and wherever they are used."""
 
-# ruff: noqa: RUF001  these letters are meant
+# ruff: noqa: RUF001  these letters are intended
 
 from datetime import UTC, datetime
 from pathlib import Path

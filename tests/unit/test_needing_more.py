@@ -1,4 +1,4 @@
-"""A plan that needs more than it was approved for, by a sum over time; and what an audit says."""
+"""A plan that needs more approvals because of a sum over time, and the audit of its trail."""
 
 from datetime import timedelta
 from typing import Any

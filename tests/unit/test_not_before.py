@@ -1,4 +1,4 @@
-"""The moment before which a plan does not begin: in files, forms, differences and on pages."""
+"""The earliest start of a plan: in files, forms, differences and on pages."""
 
 from datetime import date, datetime, time, timedelta
 

@@ -1,4 +1,4 @@
-"""To whom notices go: the addresses that the list of people has, without secrets."""
+"""The recipients of notices: the addresses in the list of people, without secrets."""
 
 import re
 from pathlib import Path

@@ -83,7 +83,7 @@ def said(notices: Sequence[Notice]) -> list[str]:
 
 
 def sent(notices: Sequence[Notice], before: Sequence[Told] = ()) -> list[Told]:
-    """Return all notices to people once the due ones are sent."""
+    """Return all notices by recipient once the due ones are sent."""
     told = [
         Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
         for one in notices
@@ -242,7 +242,7 @@ IN_BERLIN = NOON + timedelta(days=1, hours=3)  # 16:00 there, as the office is a
 def reminded(
     remind: tuple[int, ...], deadline: datetime, hours: Hours, told: Sequence[Told] = ()
 ) -> list[str]:
-    """Return for what Dana is reminded who works in Berlin; all of it was due at 16:00 there."""
+    """Return the reminders of Dana, who works in Berlin; all were due at 16:00 there."""
     plan = drafted(requirement=FINANCE.model_copy(update={"remind": remind}), deadline=deadline)
     days = tuple(range(7))
     office = Calendar(name="office", zone="Europe/Berlin", weekdays=days, hours=(hours,))
@@ -540,7 +540,7 @@ EVENTS = st.lists(
 @settings(max_examples=60)
 @given(EVENTS, st.lists(st.booleans(), min_size=8, max_size=8))
 def test_whatever_happens_no_one_is_left_with_a_wrong_word(happenings: list[str], sends: list[bool]) -> None:
-    """The last notice to a person is right at the end: asked if they are needed, else relieved."""
+    """The last notice to a person is right at the end: they are asked if needed, and otherwise relieved."""
     events: list[Event] = [drafted(requirement=TWO)]
     told = sent(due(*events))
     for number, (what, is_sent) in enumerate(zip(happenings, sends, strict=False)):
@@ -634,7 +634,7 @@ def test_what_the_person_typed_who_rejected_is_told_only_where_rules_allow_detai
         assert {one.facts.comment for one in found} == {"so be it" if is_open else ""}
 
 
-# Who may not see a run
+# People who may not see a run
 
 HIDDEN = drafted(requirement=FINANCE.model_copy(update={"seen_by": (Seers(name="few", roles=("nobody",)),)}))
 

@@ -1,4 +1,4 @@
-"""An absence moves messages: none of them vanishes, and none says that nothing is to do if there is."""
+"""An absence redirects messages: none is lost, and none says 'nothing to do' wrongly."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -66,7 +66,7 @@ def due(run: RunState, people: People, now: datetime = NOON, told: Sequence[Told
 
 
 def sent(notices: Sequence[Notice], now: datetime, before: Sequence[Told] = ()) -> list[Told]:
-    """Return all notices to people once the due ones are sent."""
+    """Return all notices by recipient once the due ones are sent."""
     known = {(one.person, one.event) for one in before}
     return [
         *before,
@@ -130,7 +130,7 @@ def test_who_goes_away_reads_who_gets_their_messages_and_is_asked_again_when_the
 
 @pytest.mark.parametrize("to", ["rita", "Rita"])
 def test_the_requester_gets_no_message_of_who_is_away(to: str) -> None:
-    """They may not approve; nothing vanishes either, so the person who is away is asked."""
+    """They may not approve. No message is lost either, so the absent person gets it."""
     found = due(PLAN, people_with(dana=away(to)))
     assert said(found) == ["dana needed", "kim needed"]
 
@@ -229,7 +229,7 @@ def waiting_runs(draw: st.DrawFn) -> RunState:
 
 
 def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
-    """Yield for each thing that the run waits for who can give it now."""
+    """Yield, for each pending approval or resolution, the people who can give it now."""
     assert run.drafted is not None
     requirement = run.drafted.requirement
     proof = requirement.resolving.assurance if run.held else requirement.assurance
@@ -248,7 +248,7 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
 def test_at_each_moment_someone_is_asked_who_may_decide_and_no_message_comes_later_by_an_absence(
     run: RunState, people: People
 ) -> None:
-    """So it is for each approval that a run still needs, as long as there is a person who can give it."""
+    """This holds for each pending approval, as long as there is a person who can give it."""
     told: list[Told] = []
     for hour in (0, 1, 3, 4, 5, 9):
         now = NOON + timedelta(hours=hour, minutes=1)

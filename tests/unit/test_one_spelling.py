@@ -1,4 +1,4 @@
-"""One meaning has one spelling: rules treat all spellings of a plan alike, or it is refused.
+"""One meaning has one spelling: rules treat all spellings of a plan alike, or the plan is refused.
 
 Generated spellings: a sample here, all of them with
 ``PLANGATE_TEST_TIMES=20 make test ARGS=tests/unit/test_one_spelling.py``.
@@ -61,7 +61,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> FilePolicy:
 
 
 def plan_of(step: STEP) -> Plan | None:
-    """Return the checked plan of one step; None where it is refused."""
+    """Return the checked plan of one step; None if it is refused."""
     try:
         return check_plan({"summary": "x", "steps": [step]}, declarations(), max_steps=1)
     except PlanInvalid:
@@ -92,7 +92,7 @@ def cased(rng: random.Random, text: str) -> str:
 
 
 def encoded(rng: random.Random, text: str, share: float = 0.3) -> str:
-    """Percent-encode some characters, as a server decodes them again; an escape that is there stays."""
+    """Percent-encode some characters, which a server decodes again; existing escapes stay."""
 
     def spell(found: re.Match[str]) -> str:
         char = found[0]
@@ -120,7 +120,7 @@ def spelled_host(rng: random.Random, host: str) -> str:
 
 
 def spelled_path(rng: random.Random, path: str) -> str:
-    """Return a path that some server takes for ``path``."""
+    """Return a path that some servers treat as ``path``."""
     ways: tuple[Callable[[str], str], ...] = (
         lambda text: encoded(rng, text[1:]).join(("/", "")),
         lambda text: encoded(rng, encoded(rng, text[1:])).join(("/", "")),
@@ -200,7 +200,7 @@ def spelled_step(rng: random.Random) -> tuple[str, STEP]:
 
 @dataclass(frozen=True)
 class Tried:
-    """A spelling, what became of it, and the rule that its meaning is under."""
+    """A spelling, its result, and the rule for its meaning."""
 
     rule: str
     step: STEP

@@ -1,4 +1,4 @@
-"""How long a failure has been going on, over the attempts of an activity."""
+"""The duration of a failure over the attempts of an activity."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ AWAY = ModelUnavailable("The model's service cannot be reached.")
 
 
 class Attempts:
-    """The attempts of one activity, as Temporal makes them: each gets the one before's last heartbeat."""
+    """The attempts of one activity, as in Temporal: each gets the last heartbeat of the previous one."""
 
     def __init__(self, patience: timedelta = HOUR) -> None:
         self._patience = patience
@@ -30,7 +30,7 @@ class Attempts:
     def fails(
         self, at: timedelta, unattended: timedelta = timedelta(0), error: PlannerError = AWAY
     ) -> ApplicationError:
-        """Let one attempt start (and end) then, after it lay waiting for a worker for a while."""
+        """Let one attempt start and end at this time, after a wait for a worker."""
         self._count += 1
         environment = ActivityEnvironment()
         environment.info = replace(

@@ -27,7 +27,7 @@ class Steps:
 
 
 async def until_idle() -> None:
-    """Let everything happen that happens in a tenth of a second."""
+    """Wait for a tenth of a second, so that everything ready can happen."""
     await asyncio.sleep(0.1)
 
 

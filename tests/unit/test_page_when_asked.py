@@ -1,4 +1,4 @@
-"""A page that cannot be rendered takes nothing else with it."""
+"""A page that cannot be rendered leaves the rest of the answer intact."""
 
 from workflows.details_interceptor import _page
 

@@ -1,4 +1,4 @@
-"""Passkeys: what an assertion proves, by every algorithm, and how a key is spelled."""
+"""Passkeys: the proof of an assertion, by every algorithm, and the spelling of keys."""
 
 import json
 from contextlib import suppress

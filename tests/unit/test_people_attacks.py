@@ -1,4 +1,4 @@
-"""Every approval that an attacker with the database and one key forges or keeps is found and named.
+"""Every approval that an attacker with the database and one key forges or keeps is found and reported.
 
 The suite takes a sample; PLANGATE_TEST_TIMES=25 makes more than 5,000 attacks of it.
 """
@@ -34,7 +34,7 @@ from tests.support.people_attacks import (
 from tests.support.times import times
 
 EACH = 5
-"""So many attacks of each kind, by each of the two ways to judge them."""
+"""The number of attacks of each kind, for each of the two ways to judge them."""
 
 
 def claim(**more: Any) -> Claimed:
@@ -86,7 +86,7 @@ def test_no_attack_is_hidden_by_leaving_out_which_list_it_was(attack: Any, of: t
 
 
 def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
-    """Return the trail with no list named by such events; a step that begins for the first time as well."""
+    """Return the trail without the list in such events, and in the first claim of each step."""
     events = [
         entry.event.model_copy(update={"people": ""}) if isinstance(entry.event, of) else entry.event
         for entry in case.trail()
@@ -127,7 +127,7 @@ def test_where_nobody_keeps_a_list_none_is_named() -> None:
     assert list(unproven(RUN, written([requested, drafted, decided, claim()]), Lists())) == []
     lists = Lists(then={AFTER: listed}.get)
     assert list(unproven(RUN, written([requested, drafted, decided, claim(people=AFTER)]), lists)) == []
-    drafted = drafted.model_copy(update={"requester": "rita"})  # as only a list writes it
+    drafted = drafted.model_copy(update={"requester": "rita"})  # spelled as only in a list
     trail = written([requested, drafted, decided, claim()])
     assert [one.entry for one in unproven(RUN, trail, Lists())] == [3, 4]
 

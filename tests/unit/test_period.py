@@ -1,4 +1,4 @@
-"""The evidence of a period has every run of it, and omissions and changes are found."""
+"""The evidence of a period has all its runs, and omissions and changes are found."""
 
 from collections.abc import Iterator
 from datetime import timedelta

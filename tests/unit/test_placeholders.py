@@ -1,6 +1,6 @@
-"""A decision that was copied with its gaps is refused: it has no name, or no reason."""
+"""A decision that was copied with its placeholders is refused: it has no name, or no reason."""
 
-# ruff: noqa: RUF001  these dashes are meant
+# ruff: noqa: RUF001  these dashes are intended
 
 import pytest
 

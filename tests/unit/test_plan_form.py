@@ -227,7 +227,7 @@ def fields_of(schema: dict[str, Any] = SCHEMA, **arguments: Any) -> dict[str, Fo
 
 
 def changed(before: dict[str, Any], typed: dict[str, str], schema: dict[str, Any] = SCHEMA) -> Any:
-    """Return the arguments that a form brings back in which these fields, by their labels, were typed."""
+    """Return the arguments from a form in which these fields, named by their labels, were typed."""
     names = {label: field.name for label, field in fields_of(schema, **before).items()}
     sent = {names[label]: text for label, text in typed.items()}
     return dict(plan_from(plan_of(**before), sent, {"note": schema}).steps[0].arguments)

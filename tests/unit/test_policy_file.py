@@ -1,4 +1,4 @@
-"""The policy as people write it: its requirements, how it fails closed, and every fault with its place."""
+"""The policy as an operator writes it: its requirements, its safe failures, and each fault with its place."""
 
 import math
 from pathlib import Path
@@ -232,7 +232,7 @@ PROOFS = st.sampled_from(["typed", "login", "signed"])
 
 @given(st.lists(st.tuples(NEEDED, PROOFS), min_size=1, max_size=4))
 def test_a_role_is_lent_with_the_proof_of_every_plan_that_it_may_decide(rules: list[tuple[str, str]]) -> None:
-    """Rules that match together add up: one may need a role, and another may require a signature."""
+    """Matching rules add up: one may require a role, and another a signature."""
     text = 'delegable = ["finance", "legal"]\n' + "".join(
         f'[[rule]]\nname = "rule {number}"\nwhen = "true"\nneeds = [{{ role = "{role}" }}]\n'
         f'assurance = "{assurance}"\n'

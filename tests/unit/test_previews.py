@@ -1,4 +1,4 @@
-"""A preview made of a tool's name and arguments reads as plain English, and hides nothing."""
+"""A preview made from a tool's name and arguments is plain English, and hides nothing."""
 
 from typing import Any
 

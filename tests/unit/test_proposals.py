@@ -1,4 +1,4 @@
-"""The tools of a draft: they note steps, they read, they refuse, they never act."""
+"""The tools of a draft: they note steps, read or refuse, and never act."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ LOOK = replace(declare("look", LookArguments), reads_only=True)
 
 
 def readable(found: JsonValue, reader: Reader | None = None) -> tuple[Proposals, list[str]]:
-    """Return the tools of a draft with one that reads, and the places where it has looked."""
+    """Return the tools of a draft with one that reads, and the places that it has read."""
     looked: list[str] = []
 
     async def look(arguments: Any) -> JsonValue:
@@ -170,7 +170,7 @@ async def test_a_step_beyond_the_limit_ends_the_draft():
     proposals = Proposals(TOOLS, Limits(5, 2))
     for number in range(2):
         await proposals.call("send_email", {**MAIL, "subject": f"mail {number}"})
-    for _ in range(2):  # a planner that goes on all the same gets nowhere
+    for _ in range(2):  # further calls of the planner fail, too
         with pytest.raises(DraftUnusable, match="more steps than the limit of 2"):
             await proposals.call("send_email", MAIL)
     assert proposals.failed.is_set()

@@ -1,4 +1,4 @@
-"""Conditions that name sums over time: their values, when they are unclear, and their faults."""
+"""Conditions on sums over time: their values, unclear values, and faults."""
 
 import unicodedata
 from datetime import UTC, datetime, timedelta
@@ -81,7 +81,7 @@ def test_a_sum_counts_one_currency_and_one_value_of_the_argument_it_is_by() -> N
 
 
 def test_two_spellings_of_one_text_are_one_value() -> None:
-    """As conditions see them: a limit for each recipient was passed by writing the name in two ways."""
+    """Conditions treat them as equal; otherwise a second spelling would evade a limit for each recipient."""
     plan = Plan(summary="s", steps=(*refund_plan("300", recipient="J\u00fcrgen").steps,
                                     *refund_plan("300", recipient="Ju\u0308rgen").steps))  # fmt: skip
     by_recipient = sums_wanted([ALL.model_copy(update={"by": "recipient"})], plan, ["rita"])

@@ -1,4 +1,4 @@
-"""A reference is allowed only where its value can be known to fit, and means one field of one receipt."""
+"""A reference is allowed only if its value is known to fit, and means one field of one receipt."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ TOOLS = {
 
 
 def plan(**arguments: Any) -> dict[str, Any]:
-    """A plan of three steps, of which the third closes a ticket of the first or second."""
+    """A plan of three steps; the third closes a ticket of the first or second."""
     opened = {"tool": "open", "arguments": {"title": "Lamp"}}
     return {
         "summary": "Open and close",
@@ -228,7 +228,7 @@ def test_a_field_that_was_not_returned_or_a_step_that_is_not_there_gives_no_valu
 
 
 class Close(Notebook):
-    """A tool that is only asked for its declaration."""
+    """A tool of which only the declaration is used."""
 
     def __init__(self) -> None:
         self.declaration = TOOLS["close"]

@@ -1,4 +1,4 @@
-"""Who may resolve a held run, by the policy: the strictest of all rules, and never more by accident."""
+"""The policy for resolving held runs: the strictest rule counts, and unclear rules never widen it."""
 
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def test_what_two_rules_never_both_allow_leaves_only_to_abort() -> None:
 
 
 def test_an_unclear_rule_narrows_and_never_widens(tmp_path: Path) -> None:
-    """Its roles are asked for, and those of one who could approve as well."""
+    """Its roles are required, and so are those of an approver."""
     text = PAID + resolve("step.arguments.amount > 1.0", f"['{ANYONE}']")
     clear = explain(policy(tmp_path, text), refund(400)).requirement.resolving
     unclear = explain(policy(tmp_path, text), refund("much"))

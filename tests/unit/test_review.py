@@ -246,7 +246,7 @@ def test_places_are_counted_quickly_however_many_people_delegate_to_each_other()
     assert covered(Requirement(needs=needs), approvers, ("rita",)) == 14
     assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, ("rita",)) == 14
     chance = Random(11)
-    for _ in range(40):  # the best that is found where not everything can be tried
+    for _ in range(40):  # the best result if not everything can be tried
         some = [
             Approver(
                 name=name,
@@ -261,7 +261,7 @@ def test_places_are_counted_quickly_however_many_people_delegate_to_each_other()
 
 
 def test_people_who_act_for_many_others_in_many_roles_are_counted_in_time() -> None:
-    """Without an end to the search it takes minutes; the limit is of this process's CPU time."""
+    """Without a limit, the search takes minutes; the limit is on this process's CPU time."""
     chance = Random(3)
     roles = [f"role {number}" for number in range(20)]
     needs = tuple(Need(role=role, count=chance.randint(1, 3)) for role in roles)

@@ -1,4 +1,4 @@
-"""Which approvals still hold, which may be an earlier one that came again, and how one is taken back."""
+"""Valid approvals, replayed approvals, and withdrawn approvals."""
 
 from collections import Counter
 from datetime import timedelta
@@ -36,7 +36,7 @@ TWO = Requirement(needs=(Need(role="anyone", count=2),))
 
 
 def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, str]], int]]]:
-    """Judge all approvals of a case; return who approved, in whose names and roles, and in which hour."""
+    """Judge all approvals of a case; return the approvers, with the names, the roles and the hours."""
     state, people = in_review(case), people_of(case)
     ways = []
     for number, said in enumerate(one for one in case.said if one.choice is Choice.APPROVE):
@@ -48,7 +48,7 @@ def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, s
 
 
 def can_all_count(needs: dict[str, int], people: list[list[tuple[str, str]]]) -> bool:
-    """Return whether each of these fills a separate place, by trying every order of the places."""
+    """Return whether each of these fills a separate place, trying every order of the places."""
     places = [role for role, count in needs.items() for _ in range(count)]
     for chosen in permutations(places, len(people)):
         taken = [
@@ -165,7 +165,7 @@ def test_a_run_carries_no_more_than_so_many_approvals_that_come_and_go() -> None
     assert state.approvals == ()
 
 
-# ---- that may be an earlier one -----------------------------------------------------------------
+# ---- possible replays ---------------------------------------------------------------------------
 
 AGEING = Requirement(needs=(Need(role="anyone", count=1),), approval_valid_for=60)
 
@@ -211,7 +211,7 @@ def test_what_was_lost_is_not_put_back_by_a_reset_either() -> None:
 
 
 def test_what_was_refused_does_not_count_because_of_a_reset() -> None:
-    """Its sender may have got a role since, or an escalation has begun: the message no longer decides."""
+    """Its sender may have got a role since, or an escalation may have begun; it still does not count."""
     refused = said("approve", accepted=False)
     assert "that was refused" in (put_back(TWO, refused, now=said("approve", run="r2")) or "")
     assert put_back(TWO, refused, now=said("approve", run="r1", number=2)) is None

@@ -1,4 +1,4 @@
-"""The page shows all that will run, hides nothing, and lets no text from outside pose as Plangate's words."""
+"""The page shows everything that will run, and no text from outside can look like Plangate's."""
 
 import re
 import shlex

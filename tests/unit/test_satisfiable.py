@@ -153,7 +153,7 @@ def persons(draw: st.DrawFn) -> People:
 
 
 def counts(people: People, name: str, at: datetime) -> list[tuple[str, str]]:
-    """Return for whom and with which role a person could approve at that moment, read naively."""
+    """Return for whom and in which role a person could approve at that moment, by a naive reading."""
     by_name = {one.name: one for one in people.persons}
     person = by_name[name]
     is_away = any(one.since <= at < one.until for one in person.absences)
@@ -171,7 +171,7 @@ def counts(people: People, name: str, at: datetime) -> list[tuple[str, str]]:
 
 
 def could_be_met(requirement: Requirement, people: People, times: list[datetime]) -> bool:
-    """Try every choice of who approves for which need, at any of these times."""
+    """Try every choice of approvers for each need, at any of these times."""
     places = [need.role for need in requirement.needs for _ in range(need.count)]
     able = {name: {way for at in times for way in counts(people, name, at)} for name in NAMES}
     for names in permutations(NAMES, len(places)):

@@ -1,4 +1,4 @@
-"""Who may see a run: everyone of the list, unless rules of the policy narrow it; who decides always may."""
+"""Access to a run: everyone on the list may see it, unless the policy restricts this; approvers always may."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -51,7 +51,7 @@ def run(requirement: Requirement | None, *, authors: tuple[str, ...] = (), is_he
 
 
 def seen_by(state: RunState) -> set[str]:
-    """Return who may see the run, which its state and its status answer alike."""
+    """Return who may see the run, by its state and its status alike."""
     by_state = {name for name in EVERYBODY if may_see(state, person(name))}
     assert by_state == {name for name in EVERYBODY if may_see(status_of(state, "records"), person(name))}
     return by_state

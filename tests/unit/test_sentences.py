@@ -1,4 +1,4 @@
-"""The sentences of Plangate's own code on pages in other languages: none is stale, and none is forgotten."""
+"""The sentences of Plangate's code on pages in other languages: none is stale, and none is missing."""
 
 import ast
 import re
@@ -69,7 +69,7 @@ PARTS = re.compile(r"value|`[^`]*`|(?<=[.]) ")
 
 @cache
 def literals() -> str:
-    """Return every text in the code, one on a line, without stops."""
+    """Return every text in the code, one per line, without full stops."""
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in files)
     return "\n".join(
@@ -86,7 +86,7 @@ def known_pairs() -> frozenset[str]:
 
 
 def sentences_in(path: str) -> Iterator[str]:
-    """Yield what may be a whole sentence in a file: a text with blanks; each value is a word."""
+    """Yield every possible sentence in a file: a text with spaces, in which each value is a word."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -108,7 +108,7 @@ def pairs(text: str) -> list[str]:
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_every_sentence_that_is_translated_stands_in_the_code(code: str) -> None:
-    """Most of its words are adjacent there; a sentence may be composed of several texts."""
+    """Most of its words are adjacent there, because a sentence may be composed of several texts."""
     stale = []
     for english in tables(code)["said"]:
         known = known_pairs()
@@ -153,7 +153,7 @@ def in_english(text: str) -> list[str]:
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_no_other_pattern_rewrites_a_part_of_a_sentence(code: str) -> None:
-    """The pattern that says most wins: each known sentence gets its own translation."""
+    """The most specific pattern wins: each known sentence gets its own translation."""
     said = tables(code)["said"]
     parts = {"step 7": languages()[code].said("step 7")}
     wrong = []
@@ -169,7 +169,7 @@ def test_no_other_pattern_rewrites_a_part_of_a_sentence(code: str) -> None:
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_a_known_sentence_inside_another_leaves_no_english_clause(code: str) -> None:
-    """Clauses are inserted into the places of others, also two in a row."""
+    """Clauses are inserted in the place of others, even two in a row."""
     known = {english: own for table in tables(code).values() for english, own in table.items()}
     simple = [
         filled(english, own, {"step 7": ""})[0] for english, own in known.items() if len(english.split()) > 3
@@ -206,7 +206,7 @@ def test_no_sentence_of_the_code_is_translated_in_part(code: str) -> None:
 @pytest.mark.parametrize("code", OTHERS)
 @pytest.mark.parametrize("path", TRANSLATED)
 def test_no_sentence_that_a_page_shows_is_forgotten(code: str, path: str) -> None:
-    """Each is translated, or is a part of one that is."""
+    """Each is translated, or is part of a translated one."""
     languages_own = languages()[code].said
     known = "\n".join(english.casefold() for table in tables(code).values() for english in table)
     missing = [

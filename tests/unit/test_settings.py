@@ -1,4 +1,4 @@
-"""A setting with a value that cannot be used is one plain sentence: which variable, and what to write."""
+"""An unusable setting is reported in one plain sentence: the variable, and what to write."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""A file that is being saved is not used, regardless of how it is saved and how much of it is readable."""
+"""A file is not used while it is being saved, regardless of how it is saved and how much is readable."""
 
 import os
 import random
@@ -19,7 +19,7 @@ AFTER = '[[person]]\nname = "erik"\n\n[[person]]\nname = "dana"\nroles = ["ops"]
 
 
 class Clock:
-    """A clock that a test sets: the time since the files were really written."""
+    """A clock that a test sets: the time since the files were actually written."""
 
     later = 0.0
 
@@ -30,7 +30,7 @@ class Clock:
         return self.began + self.later
 
     def of_file(self, path: Path) -> Callable[[], float]:
-        """The time of day, in which a file that is touched now was touched this very moment."""
+        """The time of day, by which a file that is touched now was touched at this moment."""
 
         def now() -> float:
             stat = path.stat()
@@ -59,7 +59,7 @@ def saved_in_place(path: Path, content: bytes) -> list[Callable[[], None]]:
 
 
 def renamed_over(path: Path, content: bytes) -> list[Callable[[], None]]:
-    """Written elsewhere and renamed, but half of it first, as by a tool that saves itself twice."""
+    """Written elsewhere and renamed, but half of it first, as by a tool that saves twice."""
 
     def act(piece: bytes) -> Callable[[], None]:
         def replace() -> None:
@@ -99,7 +99,7 @@ def test_nothing_between_two_saves_is_ever_believed(
     for number in range(SAVES // 3):
         content = (AFTER + "# x" * chance.randint(0, 40) + f"\n# {number}\n").encode()
         for act in save(path, content):
-            clock.began += 1000  # the file was quiet for long
+            clock.began += 1000  # the file was unchanged for long
             clock.later = 0
             act()
             for _ in range(chance.randint(0, 3)):
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_touched_is_not_even_read_again(tmp_path: Path) -> No
 def test_a_link_that_is_turned_while_the_file_is_read_gives_neither_files_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are old and have the same length: only the check before reading shows the difference."""
+    """Both are old and have the same length; only the check before the read shows the difference."""
     old, new, path = tmp_path / "old", tmp_path / "new", tmp_path / "people.toml"
     old.write_text("old-")
     new.write_text("new-")

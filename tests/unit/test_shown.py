@@ -1,4 +1,4 @@
-"""What is shown is what is signed: every change of a visible part of a status is detected."""
+"""Approvers sign exactly the displayed plan: every change of a visible part of a status is detected."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -53,7 +53,7 @@ EDITED = Plan.model_validate(
 
 
 def an_edited_status(**more: Any) -> Status:
-    """The status of a run whose first plan dana edited."""
+    """Return the status of a run whose first plan dana edited."""
     first = drafted(PLAN, 1, RUN)
     edit = arrival("edit", plan=first.fingerprint, new_plan={})
     state = decide(fold(RUN, (requested(), first)), edit)
@@ -183,7 +183,7 @@ def _in_the_names(status: dict[str, Any], chance: Random) -> None:
 
 
 def _of_another_plan(status: dict[str, Any], chance: Random) -> None:
-    """Show a harmless plan, true in itself, under the fingerprint of the one that runs."""
+    """Show a harmless plan, consistent in itself, under the fingerprint of the plan that runs."""
     harmless = _changed(PLAN.model_dump(mode="json"), chance)
     try:
         other = a_status(Plan.model_validate(harmless), revision=chance.choice((1, 2)))
@@ -212,13 +212,13 @@ def _in_the_definition(status: dict[str, Any], chance: Random) -> None:
 
 
 def _in_the_previous(status: dict[str, Any], chance: Random) -> None:
-    """Make the difference to the plan before look smaller, or other, than it is."""
+    """Falsify the difference from the previous plan."""
     part = chance.choice(("plan", "plan", "fingerprint", "revision"))
     status["previous"][part] = _changed(status["previous"][part], chance)
 
 
 def _in_the_author(status: dict[str, Any], chance: Random) -> None:
-    """Name another author, none, or leave the author free to approve."""
+    """Name another author or none, or allow the author to approve."""
     match chance.randrange(4):
         case 0:
             status["author"] = ""

@@ -1,4 +1,4 @@
-"""A value is shown whole, in the form that people read best, and never so that it could be another one."""
+"""A value is shown whole, in the most readable form, and never ambiguously."""
 
 import json
 from typing import Any
@@ -92,7 +92,7 @@ def test_a_recipient_that_no_run_has_reached_is_marked() -> None:
     [
         (42.5, "EUR", "42.50"),
         (189.0, "eur", "189.00"),
-        (189, "EUR", "189"),  # it may be meant in cents: only its tool knows
+        (189, "EUR", "189"),  # it may be in cents; only its tool can tell
         (42.125, "EUR", "42.125"),
         (1e300, "EUR", None),
         (42.5, "JPY", "42.5"),

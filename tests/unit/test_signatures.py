@@ -131,7 +131,7 @@ def test_no_forgery_of_two_thousand_is_accepted_and_each_is_told_why() -> None:
         kinds[kind] += 1
     assert sum(kinds.values()) >= LEAST
     assert min(kinds.values()) >= 1
-    assert not check(good).objection  # the only one that is no forgery
+    assert not check(good).objection  # the only one that is not a forgery
 
 
 def _forgeries(good: str, chance: Random) -> Iterator[tuple[str, str]]:
@@ -170,7 +170,7 @@ def _with_other_signatures(good: str) -> Iterator[tuple[str, str]]:
         flipped = bytearray(signature)
         flipped[bit // 8] ^= 1 << bit % 8
         yield "signature bit", f"{head}.{body}.{_encoded(bytes(flipped))}"
-    # The order of the curve, added to the second half: a sloppy check takes it for the same signature.
+    # The order of the curve, added to the second half: a lax check accepts it as the same signature.
     order = 2**252 + 27742317777372353535851937790883648493
     grown = (int.from_bytes(signature[32:], "little") + order).to_bytes(33, "little")[:32]
     yield "malleable", f"{head}.{body}.{_encoded(signature[:32] + grown)}"
@@ -245,7 +245,7 @@ def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
 
 
 def _signed_raw(payload: bytes) -> str:
-    """What she signs herself, spelled otherwise than `sign` does."""
+    """Return her own signed claims, spelled unlike those of `sign`."""
     signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded(payload)}"
     return f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
 
@@ -274,7 +274,7 @@ def _decoded(text: str) -> dict[str, Any]:
 
 
 def test_no_key_under_which_anybody_could_sign_is_a_public_key() -> None:
-    """Points of small order, and other spellings of a point, verify what their owner never signed."""
+    """Points of small order, and other spellings of a point, verify texts that their owner never signed."""
     prime = 2**255 - 19
     small = [0, 1, prime - 1, *(int.from_bytes(bytes.fromhex(y), "little") for y in _OF_ORDER_EIGHT)]
     spellings = [*small, *(y + prime for y in small if y + prime < 2**255), prime + 3]

@@ -68,7 +68,7 @@ def reopened(state: RunState, *names: str, minute: int) -> RunState:
 
 
 def shown(state: RunState) -> tuple[str, str]:
-    """The page of the terminal, and that of the Web UI."""
+    """Return the page in the terminal, and the page in the Web UI."""
     status = status_of(state, source="workflow")
     return printed(run_page(status, NOON), terminal=False), details_page(state)
 

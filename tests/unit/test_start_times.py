@@ -1,4 +1,4 @@
-"""When steps may begin: by the plan, by windows and freezes; compared with a list of all minutes."""
+"""Start times of steps, by the plan, windows and freezes, compared with a list of all minutes."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Start times reach as far as promised: to a value date far ahead, in shifts, on few days."""
+"""Start times reach as far as documented: to a distant value date, in shifts, and on few days."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -44,7 +44,7 @@ def first(
     not_before: datetime | None = None,
     cooling: timedelta | None = None,
 ) -> datetime | None:
-    """Return when a plan may begin that is approved then."""
+    """Return when a plan that is approved at this time may begin."""
     seconds = int(cooling.total_seconds()) if cooling else None
     requirement = wants(window).model_copy(update={"cooling_seconds": seconds})
     starts = starts_of(requirement, NOON, NOON + review, not_before)
@@ -83,7 +83,7 @@ def test_cooling_off_that_outlasts_the_next_day_of_the_window() -> None:
 
 
 def test_times_that_would_not_all_be_recorded_are_at_their_limit() -> None:
-    """Then the activity that drafts the plan refuses it."""
+    """In that case, the activity that drafts the plan refuses it."""
     starts = starts_of(wants(HOURLY), NOON, NOON + 30 * DAY, None)
     assert starts is not None
     assert len(starts.spans) == MOST_SPANS
@@ -122,7 +122,7 @@ LATE = NOON + 5 * HOUR
 
 
 def audited(*later: tuple[datetime, Event]) -> list[str]:
-    """Return what an auditor finds of an approved plan of the office's hours, and these entries."""
+    """Return an auditor's findings on an approved plan with office hours, and these entries."""
     one = waiting(wants(OFFICE))
     trail: list[AuditEntry] = chained([requested(), one, *approved(one).decisions])
     for at, event in later:
@@ -154,7 +154,7 @@ def claim(attempt: int, *, asks_only: bool = False) -> Claimed:
 
 
 def test_an_auditor_finds_a_claim_that_was_taken_over_outside_of_its_times() -> None:
-    """Unless it only asks what became of the first one."""
+    """It is allowed only in order to look up the result of the first one."""
     began = (NOON, claim(1))
     assert audited(began, (NOON + HOUR, claim(2))) == []
     (found,) = audited(began, (LATE, claim(2)))

@@ -1,4 +1,4 @@
-"""Orders to stop and to go, judged and folded: against a model so naive that it can be checked by reading."""
+"""Stop and release orders, judged and folded, compared with a simple model."""
 
 from datetime import timedelta
 from random import Random

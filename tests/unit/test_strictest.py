@@ -1,4 +1,4 @@
-"""An edited plan meets the requirements for its requester and those for its author."""
+"""An edited plan meets the requirements for its requester and for its author."""
 
 from hypothesis import given
 from hypothesis import strategies as st

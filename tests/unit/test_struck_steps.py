@@ -1,4 +1,4 @@
-"""What counts as striking steps and nothing else: equal as JSON, which is not equal in Python."""
+"""An edit only strikes steps if the remaining ones are equal as JSON, not as Python values."""
 
 import pytest
 from pydantic import JsonValue

@@ -59,7 +59,7 @@ def test_a_run_that_is_open_executed_or_needs_a_value_that_is_nowhere_is_refused
 
 
 def test_a_step_that_was_begun_when_its_run_was_terminated_is_proposed_with_the_warning_too() -> None:
-    """Temporal ended the run from outside, so the doubt is not recorded."""
+    """Temporal ended the run from outside, so the effect is not recorded as in doubt."""
     ended = status_of(
         state_after(requested(), drafted(PLAN), DONE, FAILED.model_copy(update={"reason": "terminated"})),
         source="records",

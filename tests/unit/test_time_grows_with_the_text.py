@@ -1,4 +1,4 @@
-"""Twice as much text from outside takes less than three times as long, for any text.
+"""Twice as much text from outside takes less than three times as long to process, for any text.
 
 All patterns of the product are found by reading its code and by importing it, and each is tried on texts
 made from its own parts. Code without a pattern (parsers, normal forms, comparisons) is tried on known texts.
@@ -48,7 +48,7 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 class Found(NamedTuple):
-    """A pattern, its module, where it is there, and by which methods it is used."""
+    """A pattern, with its module, its place, and the methods that use it."""
 
     module: str
     place: str
@@ -81,7 +81,7 @@ def nodes() -> dict[str, list[ast.AST]]:
     return {name: list(ast.walk(ast.parse(text))) for name, text in texts().items()}
 
 
-# Those that may have patterns. To find the patterns takes seconds, in each process that collects the tests.
+# The modules that may have patterns. The search takes seconds in each process that collects the tests.
 MODULES = [name for name, text in texts().items() if re.search(r"\bre\b|\bpattern=", text)]
 
 
@@ -109,7 +109,7 @@ def pydantic_patterns(module: Sequence[ast.AST]) -> Iterator[ast.expr]:
 
 
 def methods_by_name() -> dict[str, set[str]]:
-    """By which methods each name is used: a private one in its own module (``module:_NAME``)."""
+    """The methods that use each name; a private name counts in its own module (``module:_NAME``)."""
     used: dict[str, set[str]] = {}
     for module, all_nodes in nodes().items():
         for node in all_nodes:
@@ -211,7 +211,7 @@ TEXTS = repeated(
 
 
 def told(act: Callable[[Any], object]) -> Callable[[Any], object]:
-    """Do it; a refusal is a valid result."""
+    """Call it; a refusal is a valid result."""
 
     def work(value: Any) -> object:
         try:

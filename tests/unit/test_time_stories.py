@@ -1,4 +1,4 @@
-"""Reviews with calendars, escalations, windows, freezes and absences agree with a reading by the minute.
+"""Reviews with calendars, escalations, windows, freezes and absences agree with a model of all minutes.
 
 `python -m chaos calendars` runs thousands of them.
 """
@@ -41,7 +41,7 @@ def test_the_stories_have_what_they_are_about() -> None:
     assert any(any(one.away.values()) for one in stories)
 
 
-# ---- a law that changes -------------------------------------------------------------------------
+# ---- changes of time zones ----------------------------------------------------------------------
 
 
 def zone_file(rule: str) -> bytes:
@@ -85,7 +85,7 @@ def test_a_recorded_deadline_does_not_move_with_the_law_of_its_zone(law: Callabl
     plan = drafted(requirement=requirement, drafted_at=began, deadline=deadline, facts=facts)
     assert deadline == datetime(2027, 3, 30, 12, tzinfo=UTC)
 
-    law("CET-1")  # the country gives up summer time
+    law("CET-1")  # the country abolishes summer time
     again = facts_for([limit], began, [limit.calendar])
     assert review_deadline(asked, requirement, began, again) == deadline + HOUR
     assert review_deadline(asked, requirement, began, facts) == deadline

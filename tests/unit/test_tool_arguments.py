@@ -1,4 +1,4 @@
-"""The values that the arguments of the tools accept, and the registry of the tools."""
+"""The accepted values of the tools' arguments, and the registry of the tools."""
 
 import json
 import subprocess

@@ -489,7 +489,7 @@ async def test_what_still_runs_after_its_limit_is_in_doubt(safety: Any) -> None:
     with pytest.raises(EffectUnknown, match="still runs in the worker, beyond its limit of 1 seconds"):
         await beyond(made)
     slow.release.set()
-    # Once it has ended, the worker knows how, and a person who asks to retry gets its receipt.
+    # Once it has ended, the worker has the result, and a person's retry gets the receipt.
     assert (await beyond(made, earlier=Earlier.RULED_OUT)).summary == "done at last"
     assert slow.calls == 1
 
@@ -643,7 +643,7 @@ async def test_without_a_trace_a_call_is_repeated_under_a_vendors_key_for_a_late
     assert await made.find_out(arguments(made, text="hi"), "k") == Repeatable()
 
 
-# ---- what can be decorated ------------------------------------------------------------------------
+# ---- functions that can be decorated ---------------------------------------------------------------
 
 
 class Bank:

@@ -1,4 +1,4 @@
-"""What keeps a run from going on is one sentence for each thing."""
+"""Each obstacle of a run is reported in one sentence."""
 
 from datetime import timedelta
 from io import StringIO

@@ -1,4 +1,4 @@
-"""Receipts are written before all else that waits."""
+"""Receipts are written before all other waiting entries."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -42,7 +42,7 @@ async def test_so_many_write_at_once_as_there_are_places() -> None:
 
 @pytest.mark.parametrize("is_given", [False, True])
 async def test_a_turn_whose_waiter_is_cancelled_goes_to_the_next(is_given: bool) -> None:
-    """Also where it was given to the waiter in the very moment of the cancellation."""
+    """This holds even if the waiter got the turn at the moment of the cancellation."""
     turns, written = Turns(1, 10), list[str]()
     async with turns.taken(receipt=False):
         leaving = asyncio.create_task(write(turns, written, "leaving"))

@@ -1,4 +1,4 @@
-"""`json_answer` says of each failed request whether it may have had an effect."""
+"""`json_answer` reports for each failed request whether it may have had an effect."""
 
 import json
 import socket

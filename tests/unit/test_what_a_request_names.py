@@ -1,4 +1,4 @@
-"""A plan against its request and its own words: another amount is marked, an ordinary request is not."""
+"""A plan compared with its request and its texts: a different amount is marked; ordinary requests are not."""
 
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ from plangate.domain.plan import Plan, Step
 from plangate.presentation.disagreements import disagreements
 
 ORDINARY: list[tuple[str, list[float], str]] = [
-    # the request, the amounts that the steps pay back, whom they tell
+    # the request, the refunded amounts, the recipients of mails
     ("Refund 22.86 EUR to ida@mail.example", [22.86], "ida@mail.example"),
     ("Please refund €35.50 for order 4711.", [35.5], "ida@mail.example"),
     ("Refund EUR 1,234.50 to Ida, she paid twice on 2026-05-03.", [1234.5], "ida@mail.example"),
@@ -149,7 +149,7 @@ def spelled(form: str, amount: Decimal) -> str:
 def test_an_amount_that_no_word_names_is_always_marked(
     amount: Decimal, summary: str, subject: str, body: str, times: Decimal
 ) -> None:
-    """The words agree with each other, and so does the ticket: none of them vouches for the step."""
+    """The texts and the ticket agree with each other, but none of them confirms the step."""
     step = refund(float(amount * times))
     ticket = Step(tool="create_ticket", arguments={"title": f"Refund {spelled(subject, amount)}"})
     told = mail(f"You get {spelled(body, amount)} back.", subject=f"Refund of {spelled(subject, amount)}")

@@ -1,4 +1,4 @@
-"""A step that is held because the world changed says what changed, and of what."""
+"""A step that is held because of a change names the change and the changed object."""
 
 import pytest
 from pydantic import JsonValue

@@ -1,4 +1,4 @@
-"""The texts for a person at a held run, and before they send an edit."""
+"""The texts for an approver of a held run, and before an edit is sent."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Only the approved bytes are sent: the final bytes of mails and calls are read back and compared.
+"""Only the approved bytes are sent: the final bytes of mails and calls are parsed and compared.
 
 A sample here, on this Python and on 3.13 where it is installed; all of it with
 ``PLANGATE_TEST_TIMES=25 make test ARGS=tests/unit/test_what_leaves.py``.
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def other_python() -> str | None:
-    """Return a Python 3.13 that runs, if this machine has one."""
+    """Return a working Python 3.13, if this machine has one."""
     places = sorted(Path.home().glob(".pyenv/versions/3.13*/bin/python3.13"))
     for program in (*map(str, places), shutil.which("python3.13")):
         if program and not subprocess.run([program, "-c", ""], check=False, capture_output=True).returncode:

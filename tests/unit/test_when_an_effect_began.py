@@ -1,4 +1,4 @@
-"""When an effect may have begun: by that time a vendor's list and its memory of a key are judged."""
+"""The time at which an effect may have begun, by which a vendor's list and key lifetime are judged."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -24,9 +24,9 @@ DOUBTED = StepInDoubt(step=1, reason="lost")
     ("events", "minutes"),
     [
         ([CLAIMED], 0),
-        ([CLAIMED, CLAIMED, CLAIMED], 0),  # the first of those whose end is not known
+        ([CLAIMED, CLAIMED, CLAIMED], 0),  # the first one whose end is unknown
         ([OTHER, CLAIMED], 1),
-        ([CLAIMED, RELEASED, CLAIMED, CLAIMED], 2),  # else a late effect would be waited for too shortly
+        ([CLAIMED, RELEASED, CLAIMED, CLAIMED], 2),  # otherwise the wait for a late effect would be too short
         ([CLAIMED, DOUBTED, CLAIMED], 2),
     ],
 )
@@ -50,7 +50,7 @@ def test_it_is_the_first_claim_whose_end_is_not_known(events: list[Event], minut
 def test_a_claim_that_took_over_another_is_asked_about_when_it_was_given_up(
     events: list[Event], earlier: Earlier
 ) -> None:
-    """The attempt that was taken for dead may only have been slow, and have acted since."""
+    """The attempt that was considered dead may only have been slow, and may have acted since."""
     effect = Effect(
         idempotency_key="mine",
         workflow_id="run",

@@ -1,4 +1,4 @@
-"""Pages have one word for each thing that a person can revert: a loan is ended, an approval taken back."""
+"""Pages use one verb for each kind of reversal: a loan is ended, an approval is taken back."""
 
 import pytest
 
