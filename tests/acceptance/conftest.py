@@ -1,4 +1,4 @@
-"""A whole Plangate of processes for the tests at the access: embedded server, worker, records, outbox."""
+"""A whole Plangate of processes for the acceptance tests: embedded server, worker, records, outbox."""
 
 import re
 import sys
@@ -28,7 +28,7 @@ RECORDED = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """A browser without a window, for the tests of one module."""
+    """A headless browser, for the tests of one module."""
     async with launched_browser() as launched:
         yield launched
 
@@ -45,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def plangate(home: Home) -> Iterator[Home]:
-    """The same with a worker, for all tests that do not end it."""
+    """The same with a worker, for all tests that do not stop it."""
     with worker(home):
         yield home
 
@@ -57,13 +57,13 @@ def stop_server(home: Home) -> None:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as others install it."""
+    """The package as users install it."""
     return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture
 def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[Home], Typed]:
-    """Run commands in this process: the same `main`, without the second that a process takes to start."""
+    """Run commands in this process: the same `main`, without the second that a process needs to start."""
 
     def at(home: Home) -> Typed:
         def typed(*words: str, stdin: bytes = b"") -> Ended:
@@ -82,7 +82,7 @@ def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
 
 def _without_the_end_of_another_report(err: str) -> str:
-    """Drop the last output of a thread of Temporal's core that an earlier test left.
+    """Drop the last output of a thread of Temporal's core from an earlier test.
 
     No command has a worker, so a report about local activities is never the command's own.
     """

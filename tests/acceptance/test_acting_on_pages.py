@@ -1,4 +1,4 @@
-"""People edit, strike, resolve and withdraw on the pages, without scripts."""
+"""Edit, strike, resolve and withdraw on the pages, without scripts."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
@@ -208,7 +208,7 @@ async def test_what_follows_is_said_before_and_an_approval_is_taken_back_where_i
         assert "Still missing after yours: 1 approval." in " ".join(first.html.split())
         assert "No step begins for 1 h 0 min after the last approval" in first.html
         await first.press("Approve")
-        assert f'href="/runs/{other.workflow_id}"' in first.html  # the next one that waits
+        assert f'href="/runs/{other.workflow_id}"' in first.html  # the next waiting run
         await first.press("Take back")
         assert "nothing runs until the plan is approved again" in first.html
         await last.open(f"/runs/{status.workflow_id}")

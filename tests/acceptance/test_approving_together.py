@@ -1,4 +1,4 @@
-"""Several plans approved by one touch, in a real browser, with a virtual authenticator."""
+"""Several plans approved with one touch, in a real browser, with a virtual authenticator."""
 
 import re
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def test_one_touch_approves_the_plans_that_were_read_each_on_its_own_trail
         await page.goto(f"{inbox.inbox.url}/runs/{one.workflow_id}")
         await expect(page.get_by_text("approve this plan together with others")).to_be_visible()
     await page.goto(inbox.inbox.url)
-    region = page.get_by_role("region", name="Approve 2 plans together")  # one has a fold that was not read
+    region = page.get_by_role("region", name="Approve 2 plans together")  # one has a fold that was not opened
     await expect(region).to_be_visible()
 
     await page.goto(f"{inbox.inbox.url}/runs/{runs[1].workflow_id}")
@@ -86,7 +86,7 @@ async def test_one_touch_approves_the_plans_that_were_read_each_on_its_own_trail
 
 
 def findings(inbox: SigningInbox, workflow_id: str) -> list[str]:
-    """Return what an auditor finds in the evidence of this one run, by the list and the inbox's address."""
+    """Return an auditor's findings in the evidence of this run, by the list and the inbox's address."""
     gate = inbox.gate
     with gate.database.read() as connection:
         entries = read_trail(connection, workflow_id)

@@ -1,4 +1,4 @@
-"""Auditors on the pages of a whole Plangate: verify, export a period, and who decided how fast."""
+"""Auditors on the pages of a whole Plangate: verification, exports of a period, and deciding times."""
 
 import asyncio
 import csv
@@ -43,7 +43,7 @@ LONG = "\n".join(f"line {number}" for number in range(40))
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[Inbox]:
-    """The inbox over records of some hours in January, with a worker now."""
+    """The inbox over records of four hours in January, with a worker now."""
     some_hours(idle_gate.database)
     listed = tmp_path / "people.toml"
     listed.write_text(PEOPLE)

@@ -51,7 +51,7 @@ def started(typed: Typed, plan: str) -> str:
 
 
 def give_a_key(typed: Typed, people: Path, name: str) -> None:
-    """Make a key and paste its line below the person's name, as the walk says."""
+    """Make a key and paste its line below the person's name, as the walkthrough says."""
     line = next(line for line in typed("keys", "new", name).out.splitlines() if "public =" in line)
     text = people.read_text()
     assert f'name = "{name}"\n' in text
@@ -123,7 +123,7 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
 
 
 def assert_by_which_right(typed: Typed, people: Path) -> None:
-    """The records answer which list of people and which policy were in force at a time."""
+    """The records show which list of people and which policy were in force at a time."""
     judged_by = typed("people", "as-of", "0s")
     assert judged_by.out == people.read_text()
     assert "was in force since" in judged_by.err

@@ -1,4 +1,4 @@
-"""A small size of each scenario of `make chaos`: real processes and kills, effects counted in the world."""
+"""A small run of each scenario of `make chaos`: real processes, real kills, and effects counted outside."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The demo, as a visitor runs it: the whole story holds, and nothing but the embedded server outlives it."""
+"""The demo, as a visitor runs it: the whole story works, and only the embedded server outlives it."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.support.program import PATIENCE, Ended, Home, Terminal
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
-    """A directory without anything, and an environment that would lead a careless demo astray."""
+    """An empty directory, and an environment that would mislead a careless demo."""
     astray = {
         "TEMPORAL_ADDRESS": "127.0.0.1:1",
         "TEMPORAL_NAMESPACE": "nosuch",

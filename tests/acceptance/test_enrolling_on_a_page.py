@@ -1,4 +1,4 @@
-"""An enroller confirms another person's passkey on a page, by their own, in a real browser."""
+"""An enroller confirms another person's passkey on a page, with their own passkey, in a real browser."""
 
 import re
 from collections.abc import AsyncIterator

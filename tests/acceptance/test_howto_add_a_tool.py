@@ -52,7 +52,7 @@ class Bank:
         return str(httpx.get(f"{self.url}/payments/{payment}", timeout=5).json()["refundable"])
 
     def refund(self, payment: str, amount: str) -> None:
-        """Refund past Plangate, as a colleague may."""
+        """Refund without Plangate, as a colleague might."""
         form = {"payment": payment, "amount": amount}
         httpx.post(f"{self.url}/refunds", data=form, timeout=5).raise_for_status()
 
@@ -103,7 +103,7 @@ def test_a_stranger_follows_the_page(
     plan = ""
 
     def typed(line: str) -> str:
-        """Type one line of the page; without a terminal a decision names the plan that was printed."""
+        """Type one line of the page; without a terminal, a decision names the printed plan."""
         words = line.split()
         assert words[:2] == ["python", "~/plangate/starter.py"]
         named = {"approve": ("--plan", plan), "resolve": ("--plan", plan, "--step", "2")}
@@ -112,7 +112,7 @@ def test_a_stranger_follows_the_page(
         return ended.out
 
     def shows(status: str, said: str) -> str:
-        """Type the line until it shows this, its lines folded to one."""
+        """Type the line until its output, folded to one line, shows this."""
         ends = monotonic() + 20
         while said not in (shown := " ".join(typed(status).split())) and monotonic() < ends:
             sleep(0.2)
@@ -225,7 +225,7 @@ async def test_a_refund_that_was_sent_back_is_shown_as_reversed(
     )  # fmt: skip
 
 
-# ---- check-tool, on the tool as the page leaves it -------------------------------------------------
+# ---- check-tool, on the finished tool of the page --------------------------------------------------
 
 
 @pytest.mark.timeout(120)

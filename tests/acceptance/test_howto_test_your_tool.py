@@ -79,7 +79,7 @@ def blocks(language: str, page: str = PAGE) -> list[str]:
 
 
 def tool() -> str:
-    """The tool as the page before leaves it."""
+    """The finished tool of the previous page."""
     _, whole, look_up, count, _ = blocks("python", PAGE_BEFORE)
     return f"{whole}\n\n{look_up}\n\n{count}"
 

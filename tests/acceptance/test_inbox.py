@@ -1,4 +1,4 @@
-"""The inbox in a real browser: a person reads the plan there, decides, and sees the verdict."""
+"""The inbox in a real browser: an approver reads the plan, decides, and sees the verdict."""
 
 from collections.abc import AsyncIterator
 

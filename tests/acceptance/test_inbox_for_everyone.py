@@ -1,6 +1,6 @@
-"""The inbox is for everyone: by keyboard alone, with a screen reader, in large letters, at night."""
+"""The inbox is accessible: by keyboard alone, with a screen reader, in large letters, in dark mode."""
 
-# ruff: noqa: RUF001  these letters are meant
+# ruff: noqa: RUF001  these letters are intended
 
 import json
 import re
@@ -137,10 +137,10 @@ async def test_folds_are_closed_and_the_bar_leads_to_them(browser: Browser, inbo
     await expect(opened).to_have_count(1)
     await opened.locator("summary").click()  # closed again, before its end was on the screen
     await expect(page.locator("[data-folds-left]")).to_contain_text("2 long texts")
-    for _ in range(20):  # the bar leads on through each text
+    for _ in range(20):  # the bar leads through each text
         if await page.locator("[data-folds-left]").is_hidden():
             break
-        with suppress(PlaywrightTimeoutError):  # the bar went away, because the text's end came into view
+        with suppress(PlaywrightTimeoutError):  # the bar disappeared, because the text's end came into view
             await page.locator("[data-folds-left] button").click(timeout=1_000)
         await page.wait_for_timeout(100)
     await expect(page.locator("[data-folds-left]")).to_be_hidden()

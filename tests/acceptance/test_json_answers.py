@@ -79,7 +79,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def be_impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Wait only so long, for a server that never answers as it should."""
+    """Limit the wait for a server that never answers correctly."""
     short = timedelta(seconds=seconds)
     monkeypatch.setattr(connection, "_SECONDS", seconds)
     monkeypatch.setattr(api, "QUERY_TIMEOUT", short)
@@ -88,7 +88,7 @@ def be_impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def answer_of(ended: Ended) -> Any:
-    """The one JSON value of a command, None where it printed nothing."""
+    """Return the one JSON value of a command, or None if it printed nothing."""
     assert "Traceback" not in ended.err
     return json.loads(ended.out) if ended.out else None
 
@@ -142,7 +142,7 @@ def test_a_server_that_refuses_is_an_error_in_json(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers, said = refusal
-    if answers[-1] in (UNAVAILABLE, None):  # it never ends; what ends may take as long as it does
+    if answers[-1] in (UNAVAILABLE, None):  # it never ends; other commands may take their time
         be_impatient(monkeypatch, 0.4 if said == "did not answer" else 0.8)
     typed = typing(home)
     typed("keys", "new", "dana")

@@ -1,4 +1,4 @@
-"""What `keys new` says can be put into the list of people, whether the person has keys or not."""
+"""The output of `keys new` can be put into the list of people, whether the person has keys or not."""
 
 import tomllib
 from collections.abc import Callable

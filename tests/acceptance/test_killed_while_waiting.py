@@ -1,4 +1,4 @@
-"""kill -9 of a worker while an approved plan waits for its time: the next one begins it then, and once."""
+"""kill -9 of a worker while an approved plan waits for its time: the next worker begins it then, once."""
 
 import json
 import os

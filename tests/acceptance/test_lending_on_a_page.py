@@ -1,4 +1,4 @@
-"""A person lends a role on their page, by passkey where the rules ask for it, and takes it back."""
+"""A person lends a role on their page, by passkey if the rules require it, and takes it back."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -50,7 +50,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def plain() -> AsyncIterator[Enter]:
-    """Return what signs a person in with a browser without scripts."""
+    """Return a function that signs a person in with a browser without scripts."""
     visitors = []
 
     async def entered(name: str, inbox: SigningInbox) -> PlainBrowser:
@@ -63,7 +63,7 @@ async def plain() -> AsyncIterator[Enter]:
 
 
 async def danas_phone(browser: Browser, inbox: SigningInbox) -> Page:
-    """Return her phone, with a passkey that counts."""
+    """Return Dana's phone, with a valid passkey."""
     context = await browser.new_context(viewport=PHONE, timezone_id="Europe/Berlin", locale="en-GB")
     page = await context.new_page()
     page.set_default_timeout(30_000)
@@ -153,7 +153,7 @@ async def test_a_lost_passkey_does_not_keep_a_loan_from_its_end(
     await danas.open("/me")
     await danas.press("End the loan")
     assert "end the loan without a passkey" in danas.html
-    await danas.press("End the loan")  # nothing has signed it
+    await danas.press("End the loan")  # no passkey has signed it
     assert (danas.status, "no passkey signed it" in danas.html) == (409, True)
     await danas.press("End the loan without a passkey")
     assert "Accepted" in danas.html

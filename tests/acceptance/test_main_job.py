@@ -1,4 +1,4 @@
-"""The main job by the command line alone, with real processes: start, look, decide, watch, look back."""
+"""The main job by the command line alone, with real processes: start, read, decide, watch, audit."""
 
 import json
 import shlex
@@ -42,7 +42,7 @@ def terminal(plangate: Home) -> Iterator[OpenTerminal]:
 
 
 def started(typed: Typed, plan: Path, name: str) -> str:
-    """Start a run of a ready plan and return the fingerprint of the plan that waits."""
+    """Start a run of a ready plan and return the fingerprint of the plan in review."""
     ended = typed("start", "--plan", str(plan), "--id", name, "--requester", "rita", "--json")
     assert ended.code == 0, ended
     fingerprint: str = ended.json["fingerprint"]
@@ -50,7 +50,7 @@ def started(typed: Typed, plan: Path, name: str) -> str:
 
 
 def until(typed: Typed, state: str, name: str, *, decisions: int = 0) -> Any:
-    """Return the status of a run as soon as it is in this state, and so many decisions came."""
+    """Return the status of a run once it is in this state and this many decisions have arrived."""
     ends = monotonic() + PATIENCE
     while monotonic() < ends:
         ended = typed("status", name, "--json")
@@ -77,7 +77,7 @@ def test_a_request_is_drafted_shown_and_ready_to_be_decided(plangate: Home, type
     commands = [line.strip() for line in ended.out.splitlines()]
     (command,) = [line for line in commands if "temporal workflow signal" in line]
     nobody = subprocess.run(shlex.split(command), env=plangate.environment(), check=True, capture_output=True)
-    assert b"succeeded" in nobody.stdout  # Temporal takes everything
+    assert b"succeeded" in nobody.stdout  # Temporal accepts everything
     refused = until(typed, "in_review", name, decisions=1)["decisions"][0]
     assert (refused["accepted"], "only a placeholder" in refused["reason"]) == (False, True)
     rejecting = shlex.split(command.replace("--name approve", "--name reject").replace("YOUR-NAME", "dana"))

@@ -51,7 +51,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> McpServer:
 def mcp_home(
     files: Path, memory: Path, bank: McpServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Home]:
-    """A worker with the reference servers, one of ours, and one that does not exist."""
+    """A worker with the reference servers, one of the tests, and one that does not exist."""
     folder = tmp_path_factory.mktemp("mcp")
     reads = {"reads": ["read_text_file", "list_directory"]}
     config = written(

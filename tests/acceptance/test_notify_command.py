@@ -1,4 +1,4 @@
-"""`notify test` and `notify failures`, and what `status` says of people whom no message reached."""
+"""`notify test` and `notify failures`, and the report in `status` on undelivered notices."""
 
 import json
 from collections.abc import Callable

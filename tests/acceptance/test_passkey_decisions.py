@@ -51,7 +51,7 @@ async def test_from_the_link_to_the_decision_in_three_taps(page: Page, inbox: Si
     taps += 1
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Confirm")
     await axe_finds_nothing(page)
-    await page.get_by_role("button", name="Approve").click()  # the fingerprint follows, which is the third
+    await page.get_by_role("button", name="Approve").click()  # the fingerprint follows, as the third
     taps += 2
 
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
@@ -120,7 +120,7 @@ async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
 
 
 async def everything_is_on_screen(page: Page, status: Status) -> None:
-    """Check that each argument of the plan is on the page, and that nothing of it is folded."""
+    """Check that each argument of the plan is on the page, unfolded."""
     for step in status.steps:
         region = page.get_by_role("region", name=f"Step {step.number} of {len(status.steps)}")
         await expect(region).to_contain_text(step.preview)

@@ -1,4 +1,4 @@
-"""`audit export --from --until` and `verify-bundle`, as they are typed, over records of some hours."""
+"""`audit export --from --until` and `verify-bundle`, as typed, over records of four hours."""
 
 import json
 from collections.abc import Callable

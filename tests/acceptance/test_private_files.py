@@ -1,4 +1,4 @@
-"""Nothing that a worker, its embedded server or a command writes is open to other users of the machine."""
+"""No file of a worker, its embedded server or a command is open to other users of the machine."""
 
 import os
 import stat
@@ -13,14 +13,14 @@ from tests.support.program import Home, worker
 
 @pytest.fixture
 def _open_umask() -> Iterator[None]:
-    """The widest umask, which the programs inherit."""
+    """Set the widest umask, which the programs inherit."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 def open_to_others(folder: Path) -> dict[str, str]:
-    """Everything in a folder, and the folder, that others may do anything with."""
+    """Return every path in a folder, and the folder itself, that others have any right to."""
     found = {path: stat.S_IMODE(path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
     return {path.name: oct(mode) for path, mode in found.items() if mode & 0o077}
 
@@ -62,7 +62,7 @@ def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path:
 def test_a_second_key_of_a_name_is_refused_with_how_to_replace_the_first_one(
     home: Home, tmp_path: Path
 ) -> None:
-    """The old public line has to stay: without it, its signatures could no longer be verified."""
+    """The old public line must stay: without it, its signatures could no longer be verified."""
     home.settings["PLANGATE_KEYS_DIR"] = str(tmp_path / "keys")
     made = home.starter("keys", "new", "dana")
     assert made.code == 0

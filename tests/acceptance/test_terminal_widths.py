@@ -1,6 +1,6 @@
 """Nothing is lost, cut or broken on a terminal, however narrow: real processes on pseudo-terminals.
 
-A line wider than the terminal must be one to be copied whole, alone on its line.
+A line wider than the terminal must be alone on its line, to be copied whole.
 """
 
 import re
@@ -66,7 +66,7 @@ def drafted(workflow_id: str, at: datetime) -> Drafted:
 
 @pytest.fixture(scope="module", autouse=True)
 def in_berlin() -> Iterator[None]:
-    """This process in the same zone as those that it starts."""
+    """Set this process to the same zone as the processes that it starts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "Europe/Berlin")
         time.tzset()
@@ -76,7 +76,7 @@ def in_berlin() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Records with some runs that wait, and nothing that runs."""
+    """Records with waiting runs, and without any running process."""
     settings: dict[str, str | None] = {
         "TEMPORAL_ADDRESS": "127.0.0.1:1",
         "TZ": "Europe/Berlin",

@@ -1,4 +1,4 @@
-"""On the pages: when a plan runs, that it waits, and that people are away; without scripts."""
+"""Start times, waits and absences on the pages, without scripts."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Runs that the release before began go on under this one, and can be held (P3).
+"""Runs that the previous release began continue under this one, and can be held (P3).
 
 The old release is the last commit without holds, in real processes on a real server.
 """
@@ -26,7 +26,7 @@ BEFORE = "69eb31f"
 
 
 def old_release(folder: Path) -> Path:
-    """Unpack the release before; return its worker."""
+    """Unpack the previous release; return its worker."""
     packed = subprocess.run(
         ["git", "archive", BEFORE], cwd=PROJECT, capture_output=True, check=False, timeout=60
     )
@@ -38,7 +38,7 @@ def old_release(folder: Path) -> Path:
 
 
 async def start_as_before(on: Stage, one: Order) -> None:
-    """Start a run with the request that the client of the release before sends."""
+    """Start a run with the request that the previous release's client sends."""
     request = one.request(on.urls).model_dump(mode="json", exclude={"drafts_at_once"})
     await on.client.start_workflow("PlanApproval", request, id=one.workflow_id, task_queue=TASK_QUEUE)
 

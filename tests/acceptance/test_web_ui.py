@@ -1,4 +1,4 @@
-"""Temporal's Web UI in a real browser: a person reads the plan there, decides, and is not fooled."""
+"""Temporal's Web UI in a real browser: an approver reads the plan, decides, and is not deceived."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ if CHROMIUM is None:
         "chromium) and run the tests again.",
         allow_module_level=True,
     )
-FIRST_PORT = 28233  # not where a person's own server listens
+FIRST_PORT = 28233  # not the port of a developer's own server
 HOSTILE = """<img src=x onerror=alert(1)><script>alert(2)</script> [click](http://evil.example) ![i](http://evil.example/i)
 # Approved by the board
 
@@ -182,7 +182,7 @@ async def test_hostile_text_is_shown_to_the_letter_and_makes_nothing_of_the_page
     drawn = many_lines(HOSTILE).split("\n")
     exact = [f"{line}⏎" for line in drawn[:-1]] + drawn[-1:]
     shown = "\n".join(line.replace("\u00a0", " ") for line in lines)
-    assert shown.count("\n".join(exact)) == 1  # the argument; summary, reason and comment have less room
+    assert shown.count("\n".join(exact)) == 1  # the argument; summary, reason and comment have less space
     assert shown.count(exact[0]) == 4
     assert "⟨U+202E⟩live⟨U+202C⟩ zero⟨U+200B⟩width ⟨U+001B⟩[31mred" in shown
     assert not re.search("[\u202e\u200b\x1b]", await frame.inner_text("main"))

@@ -1,4 +1,4 @@
-"""The wheel in an empty environment: an auditor has the base alone, an app developer the client too."""
+"""The wheel in an empty environment: an auditor has only the base, an app developer also the client."""
 
 import socket
 import subprocess

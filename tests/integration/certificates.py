@@ -11,7 +11,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Certificate:
-    """Both ends of TLS: a server's certificate, and a client that trusts only that."""
+    """Both ends of TLS: a server's certificate, and a client that trusts only this certificate."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext

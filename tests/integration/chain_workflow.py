@@ -12,7 +12,7 @@ async def link() -> None:
 
 @workflow.defn(name="Chain")
 class Chain:
-    """So many activities, each begun when the one before is done."""
+    """This many activities, each begun when the previous one is done."""
 
     @workflow.run
     async def run(self, links: int) -> None:

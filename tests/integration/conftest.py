@@ -13,7 +13,7 @@ from tests.support.postgres import PostgresServer
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database; of one with tables where the test also asks for ``database``."""
+    """The URL of an empty database, or of one with tables if the test also uses ``database``."""
     has_tables = "database" in request.fixturenames
     if request.param == "sqlite":
         path = tmp_path / "var" / "records.db"
@@ -26,7 +26,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """Records with their tables made and nothing in them."""
+    """Records with empty tables."""
     opened = Database(database_url)
     yield opened
     opened.close()
@@ -34,7 +34,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def post() -> PostOffice:
-    """Takes every message, and keeps it."""
+    """Accepts and keeps every message."""
     return PostOffice()
 
 

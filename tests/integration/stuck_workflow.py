@@ -1,4 +1,4 @@
-"""A workflow for `test_deadlock_detection`, and for any test that needs one it never starts."""
+"""A workflow for `test_deadlock_detection`, and for any test that registers one without a start."""
 
 from typing import ClassVar
 

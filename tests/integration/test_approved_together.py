@@ -1,4 +1,4 @@
-"""Several approvals that a passkey signs by one touch: each counts once, for its own plan, and by itself."""
+"""Several approvals that a passkey signs with one touch: each counts once, separately, for its own plan."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -36,7 +36,7 @@ def database(tmp_path: Path) -> Database:
 
 
 def signed_together(admission: Admission, count: int) -> list[tuple[ProofRun, Forgery]]:
-    """Return so many runs that wait, with an approval of each that one touch signed."""
+    """Return this many runs in review, with an approval of each, all signed with one touch."""
     runs = [admission.new_run(Choice.APPROVE, Assurance.SIGNED, batch=True) for _ in range(count)]
     cases = [Case(Random(number), run) for number, run in enumerate(runs)]
     tokens = DANA.batch_tokens([case.claims() for case in cases])

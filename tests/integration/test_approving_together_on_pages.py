@@ -1,4 +1,4 @@
-"""Approve several plans together in a browser without scripts: which may be, and which may not."""
+"""Approve several plans together in a browser without scripts: allowed and refused combinations."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -133,7 +133,7 @@ async def test_ten_at_most_are_offered_and_taken(database: Database, dana: httpx
 @pytest.mark.parametrize(
     ("shown", "requirement"),
     [
-        (note("Pаy"), BATCH),  # noqa: RUF001  a mark that looks like another word
+        (note("Pаy"), BATCH),  # noqa: RUF001  a mark: it looks like another word
         (REFUND, BATCH),  # a mark: its words agree, and name another amount than the step moves
         (note("text"), BATCH.model_copy(update={"batch": False})),
         (note("text"), BATCH.model_copy(update={"needs": (Need(role="ops", count=1),)})),

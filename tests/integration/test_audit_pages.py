@@ -1,4 +1,4 @@
-"""The audit pages, over records as Plangate writes them, while the Temporal server is away."""
+"""The audit pages, over records as Plangate writes them, without a Temporal server."""
 
 import asyncio
 import hashlib
@@ -88,7 +88,7 @@ async def token_of(visitor: httpx.AsyncClient) -> str:
 
 
 async def verified(visitor: httpx.AsyncClient, token: str) -> Element:
-    """Verify all records, unless that runs already, and return the page with the result."""
+    """Verify all records, unless this is already in progress, and return the page with the result."""
     started = await visitor.post("/audit/verify", data={"form_token": token})
     assert started.url.path == "/audit/verify"
     async with asyncio.timeout(60):
@@ -281,7 +281,7 @@ async def test_a_stream_ends_once_its_reader_signs_out_or_may_not_see_it_any_mor
     path: str,
     happens: Callable[[Database], None] | None,
 ) -> None:
-    monkeypatch.setattr(audits, "BOOT", "import sys; sys.stdin.read()")  # an audit that goes on and on
+    monkeypatch.setattr(audits, "BOOT", "import sys; sys.stdin.read()")  # an audit that never ends
     put_run(database, "one", NOTE, requirement=AUDITORS)
     token = await token_of(ada)
     await ada.post("/audit/verify", data={"form_token": token})

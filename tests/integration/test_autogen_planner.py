@@ -402,7 +402,7 @@ async def test_calls_without_an_id_get_one_each():
     with OpenAIServer([unusual(id=None), unusual(id=None), DONE]) as server:
         await draft_at(server, seconds=3)
     answered = [message for message in server.requests[2]["messages"] if message["role"] == "tool"]
-    # Nine letters and digits: Mistral takes no other.
+    # Nine letters and digits, as Mistral requires.
     assert [message["tool_call_id"] for message in answered] == ["call00001", "call00002"]
 
 

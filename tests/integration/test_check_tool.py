@@ -172,7 +172,7 @@ def kills_of(examination: Examination) -> int:
     ("tool", "carried_on"), [("LooksUp", True), ("VendorKey", True), ("Unknowable", False)]
 )
 async def test_it_carries_on_by_the_rules_of_a_worker(tool: str, *, carried_on: bool) -> None:
-    """What `activities.acting` does after a crash is what `check-tool` expects of these tools."""
+    """`check-tool` expects the behaviour of `activities.acting` after a crash."""
     one, arguments = getattr(promising_tools, tool)(), RefundArguments(payment="pay_1")
     await one.act(arguments, KEY)
     if carried_on:

@@ -1,4 +1,4 @@
-"""docker-compose.yml, the Dockerfile and deploy/ hold together, and a worker runs under that environment.
+"""docker-compose.yml, the Dockerfile and deploy/ are consistent, and a worker runs in that environment.
 
 No container engine is needed: names in the files are looked up, the scripts are run against real servers, and
 the worker is started from the files that the Dockerfile copies, with the variables of the compose file.
@@ -255,12 +255,12 @@ def test_a_name_that_nobody_knows_is_one_sentence(script: str) -> None:
     assert "does not resolve to an address" in done.stderr
 
 
-# ---- it runs --------------------------------------------------------------------------------------
+# ---- running processes -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def fresh_postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL as an image's entrypoint makes it, here under LANG=C: nothing but its superuser."""
+    """A PostgreSQL as an image's entrypoint creates it, here under LANG=C, with only its superuser."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tests.support.postgres, "USER", "postgres")
         server = PostgresServer(encoding="SQL_ASCII")
@@ -380,7 +380,7 @@ async def test_a_worker_with_the_files_environment_serves_one_approved_mail(
         given = {name: _moved(value, here) for name, value in SERVICES["worker"]["environment"].items()}
         environment = {**given, **_on_path(TEMPORAL), "PLANGATE_VAR_DIR": str(tmp_path / "var")}
         async with _worker(image, environment) as process:
-            # As the image's HEALTHCHECK asks it, from the same folder.
+            # Like the image's HEALTHCHECK, from the same folder.
             await asyncio.to_thread(_run, Path("deploy/temporal/worker-is-polling.sh"), environment, image)
             client = await Client.connect(_address(env), data_converter=DATA_CONVERTER)
             api = PlangateClient(client, Settings().task_queue, None)
@@ -427,7 +427,7 @@ def _run(script: Path, environment: dict[str, str], folder: Path = PROJECT) -> s
 
 
 def _image(folder: Path) -> Path:
-    """Make a folder of the files that the Dockerfile copies, and nothing else."""
+    """Make a folder with only the files that the Dockerfile copies."""
     for source in copied():
         target = folder / source
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -439,7 +439,7 @@ def _image(folder: Path) -> Path:
 
 
 def _moved(value: str, here: dict[str, str]) -> str:
-    """Replace the names that only the containers' network knows."""
+    """Replace the names that only the containers' network resolves."""
     for name, address in here.items():
         value = value.replace(name, address)
     return value

@@ -1,4 +1,4 @@
-"""Confirmations on the pages: by their own session, in time, signed by a passkey as they are."""
+"""Confirmations on the pages: by their own session, in time, and unchanged when signed by a passkey."""
 
 import re
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def dana(inbox: SigningInbox) -> AsyncIterator[PlainBrowser]:
 
 
 async def asked(inbox: SigningInbox, browser: PlainBrowser, button: str = "Approve") -> Status:
-    """Lead to the page of a confirmation."""
+    """Go to the page of a confirmation."""
     status = await inbox.gate.in_review("water the plants")
     await browser.open(f"/runs/{status.workflow_id}")
     await browser.press(button)

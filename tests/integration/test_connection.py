@@ -1,4 +1,4 @@
-"""The way to Temporal: what names the address, and one sentence for each way in which it is not there."""
+"""The connection to Temporal: the settings of its address, and one sentence for each failure."""
 
 import asyncio
 import os

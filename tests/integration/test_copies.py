@@ -1,4 +1,4 @@
-"""Large files that are made at one speed and downloaded at another."""
+"""Large files that are created and downloaded at different speeds."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -87,7 +87,7 @@ async def test_a_download_that_is_not_read_ends_and_its_maker_with_it(
         sent.append(message)
         left.set()
         if message["type"] == "http.response.body":
-            await asyncio.Event().wait()  # the browser takes nothing more
+            await asyncio.Event().wait()  # the browser reads nothing more
 
     copy = Copy(tmp_path)
     filling = copy.fill(make(copy))
@@ -97,7 +97,7 @@ async def test_a_download_that_is_not_read_ends_and_its_maker_with_it(
             await filling
     assert copy.is_closed
     assert filling.cancelled()
-    assert all(message.get("more_body", True) for message in sent)  # no one takes it for whole
+    assert all(message.get("more_body", True) for message in sent)  # it does not look complete
 
 
 async def test_other_audits_wait_for_no_download_and_only_some_exports_wait_to_be_downloaded(
@@ -112,7 +112,7 @@ async def test_other_audits_wait_for_no_download_and_only_some_exports_wait_to_b
     assert {type(one) for one in both} == {Evidence, NotAudited}
     made = [one for one in both if isinstance(one, Evidence)]
     while len(made) < 2:
-        with suppress(NotAudited):  # the one before is still being written
+        with suppress(NotAudited):  # the previous one is still being written
             made.append(await audits.export(*period))
         await asyncio.sleep(0.05)
     while True:

@@ -89,7 +89,7 @@ async def draft(name: str, script: Script = (), brief: Brief | None = None, **mo
 
 
 def example(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have an example's module found, as if the worker was started in its folder."""
+    """Make an example's module importable, as if the worker was started in its folder."""
     monkeypatch.syspath_prepend(str(PROJECT / "examples" / name))
 
 

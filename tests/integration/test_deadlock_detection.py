@@ -45,4 +45,4 @@ async def test_heartbeats_go_on_while_a_run_never_yields_and_its_task_is_tried_a
     ]
     assert len(failures) == 1
     assert "deadlock" in failures[0]
-    assert longest < 1.5  # where a heartbeat is due every second, and missed after four
+    assert longest < 1.5  # a heartbeat is due every second, and missed after four

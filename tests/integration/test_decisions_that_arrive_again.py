@@ -1,4 +1,4 @@
-"""An edit or a resolution arrives again: the record decides whether it is the same as the one carried out."""
+"""An edit or a resolution arrives again: the record decides whether it equals the one carried out."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -123,7 +123,7 @@ def test_a_run_behind_its_record_is_told_of_the_resolution_that_counts(
 
 
 def test_an_earlier_resolution_does_not_resolve_a_new_hold(trail: OpenTrail, plans: PlanCheck) -> None:
-    """After a reset the run is held for the first time, and its record for the second time."""
+    """After a reset, the run is in its first hold, and its record in the second."""
     held = until_held(trail, plans)
     (first,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 2))
     enter(trail, first, *stopped(StepInDoubt(step=1, reason="?"), 2))
@@ -172,7 +172,7 @@ def test_a_run_behind_its_record_takes_the_edit_that_is_drafted_and_no_other(
 def test_an_author_who_is_no_longer_listed_lets_no_one_approve_or_resolve(
     trail: OpenTrail, plans: PlanCheck
 ) -> None:
-    """Under another name they could approve their own plan."""
+    """Under another name, they could approve their own plan."""
     state = enter(trail, plan(), plan(revision=2, author="gone", fingerprint="ab" * 32))
     (approval,) = judged(trail, state, plans, said("dana", Choice.APPROVE, 1, plan="ab" * 32))
     assert "gone, who edited this plan, is not in the list of people" in approval.verdict.reason

@@ -1,4 +1,4 @@
-"""The embedded server, with the real program: found, adopted, brought back, stopped by the last one out."""
+"""The embedded server, with the real program: found, adopted, restarted, and stopped by its last user."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from plangate.temporal.dev_server_files import ServerFiles, ServerState, until
 from plangate.temporal.search_attributes import KEYS, ensure_search_attributes
 from tests.integration.chain_workflow import Chain, link
 
-FIRST_PORT = 27233  # not where a person's own server listens
+FIRST_PORT = 27233  # not the port of a developer's own server
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ async def test_two_who_start_at_once_start_one(var_dir):
         )
         for _ in range(2)
     ]
-    # A server that held our pipe would hang this: communicate() ends when the last writer is gone.
+    # A server that held our pipe would hang this: communicate() ends when the last writer has closed it.
     answers = [await asyncio.wait_for(process.communicate(), 30) for process in both]
 
     said = sorted(out.decode().split() for out, _ in answers)
@@ -160,7 +160,7 @@ async def test_the_supervisor_waits_for_ports_that_another_program_took(var_dir)
         files.write_state(ServerState(port=port, ui_port=port + 1, http_port=port + 2))
 
         with pytest.raises(TemporalUnreachable, match="address already in use"):
-            await embedded_server._start(files, first_port=None)  # noqa: SLF001  the supervisor's one try
+            await embedded_server._start(files, first_port=None)  # noqa: SLF001  the supervisor's only attempt
 
 
 async def test_a_server_that_hangs_is_replaced(var_dir, monkeypatch):
@@ -280,9 +280,9 @@ async def test_the_command_line_tells_each_thing_in_one_sentence(var_dir, monkey
 
 
 async def test_work_that_follows_without_a_pause_does_not_wait_for_the_servers_next_look(var_dir):
-    """The server takes any name of a setting in silence, so that only the effect shows that it is one.
+    """The server silently accepts any name of a setting, so only the effect shows that the name is right.
 
-    By default it looks for tasks 20 times a second: 200 tasks, two for each activity, take it nine seconds.
+    By default it looks for tasks 20 times a second, so 200 tasks, two for each activity, take nine seconds.
     """
     server = await start(var_dir)
     client = await Client.connect(server.address)

@@ -1,4 +1,4 @@
-"""A file that the page does not show whole has to be downloaded, or opened on its own, before an approval."""
+"""A file that the page does not show whole must be downloaded or opened separately before an approval."""
 
 import hashlib
 from collections.abc import AsyncIterator

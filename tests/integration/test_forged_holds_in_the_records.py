@@ -20,7 +20,7 @@ from tests.support.hold_attacks import DECISIONS, TRAILS
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Records with their tables made and nothing in them."""
+    """Records with empty tables."""
     path = tmp_path_factory.mktemp("records") / "empty.db"
     with opened(path) as database:
         database.migrate()
@@ -64,7 +64,7 @@ def test_each_kind_of_attack_is_found_in_the_records(empty: Path, tmp_path: Path
 
 
 def test_of_a_run_that_nobody_attacked_only_its_surroundings_are_found(empty: Path, tmp_path: Path) -> None:
-    """The run is of another installation, and no worker has put its rules in force."""
+    """The run is from another installation, and no worker has put its rules in force."""
     findings = found(sound(Random(1)), empty, tmp_path / "sound.db")
     assert len(findings) == 3
     assert {one.partition(" (")[0] for one in findings} == {

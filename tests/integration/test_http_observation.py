@@ -1,4 +1,4 @@
-"""A call is held exactly if the URL that it relies on has changed since the plan was drafted."""
+"""A call is held exactly if its observed URL has changed since the plan was drafted."""
 
 import json
 from collections.abc import Callable
@@ -276,7 +276,7 @@ async def test_a_url_that_asks_to_wait_is_observed_after_that():
     assert caught.value.after == timedelta(seconds=40)
 
 
-# Texts for people and the planner
+# Texts for approvers and the planner
 
 
 def at(**more: Any) -> Any:

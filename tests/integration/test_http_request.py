@@ -1,4 +1,4 @@
-"""A call reaches the allowed server and no other, and its answer is never taken for more than it says."""
+"""A call reaches only the allowed server, and its answer is never over-interpreted."""
 
 import asyncio
 import inspect
@@ -31,7 +31,7 @@ OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r
 
 @dataclass(frozen=True)
 class Seen:
-    """One request as it came over the wire."""
+    """One request as received over the wire."""
 
     method: str
     target: str
@@ -199,7 +199,7 @@ async def test_what_is_no_text_is_not_kept():
     assert (receipt.details["body"], receipt.details["content_type"]) == ("", "image/png")
 
 
-# Where it may go
+# The allowed addresses
 
 
 async def test_a_host_that_is_not_allowed_is_objected_to_at_drafting_and_refused_at_execution():
@@ -408,7 +408,7 @@ async def test_a_redirect_of_a_call_that_changes_something_is_not_followed(line)
     assert len(server.seen) == 1
 
 
-# What an answer means
+# The meaning of answers
 
 
 def judged(method: str, code: int, *headers: str, honours_keys: bool = False) -> str:

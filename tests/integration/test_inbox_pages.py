@@ -1,4 +1,4 @@
-"""The pages of the inbox as a browser without scripts gets them, while the Temporal server is away."""
+"""The pages of the inbox in a browser without scripts, without a Temporal server."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def dana(inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def put_familiar(database: Database, numbers: range) -> None:
-    """Put executed runs with the tool of `mail` into the records, which reached others."""
+    """Put executed runs with the tool of `mail` into the records, which reached other recipients."""
     for number in numbers:
         name, done = f"familiar-{number}", mail(f"bo{number}@example.org")
         put_run(
@@ -285,7 +285,7 @@ async def test_the_same_step_of_a_run_that_not_everyone_may_see_is_named_to_thos
         enter_likenesses(connection, "one", alike, at, is_first=True, is_hidden=False)
     first, second = (await page_of(dana, "/runs/one")).one("section", class_="marks").all("li")
     assert first.one("a").attributes["href"] == "/runs/private"
-    assert "a run that is not named here" in second.text  # which it was is no longer known
+    assert "a run that is not named here" in second.text  # its id is no longer known
     otto = await inbox.signed_in("otto")
     page = await page_of(otto, "/runs/one")
     assert "a run that is not named here" in page.text

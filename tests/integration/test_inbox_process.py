@@ -1,4 +1,4 @@
-"""The inbox as a process: it starts without Temporal, ends in time, and several workers share one."""
+"""The inbox as a process: it starts without Temporal, ends in time, and can be shared by workers."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What attackers try against the inbox, over a real server: none of it decides, shows or leaks anything."""
+"""Attacks on the inbox, over a real server: none of them decides, shows or leaks anything."""
 
 import asyncio
 from collections import Counter
@@ -114,7 +114,7 @@ async def test_no_form_counts_without_the_token_of_its_own_session(
 ) -> None:
     status = await gate.in_review("water the plants")
     posts = [at(path, status.workflow_id) for method, path in routes(tmp_path, gate) if method == "POST"]
-    # A person who signs in or was invited has no session yet; an invitation's secret takes its place.
+    # A person who signs in or was invited has no session yet; an invitation's secret replaces it.
     without = ("/api/", "/sign-in", "/invitation/")
     forms = [one for one in posts if not one.startswith(without)]
     assert len(forms) >= 3
@@ -370,7 +370,7 @@ class Skeleton(HTMLParser):
 
     @property
     def acting(self) -> Counter[str]:
-        """The tags that do or load something; marks and notes of a text are none of them."""
+        """The tags that do or load something, without the marks and notes of a text."""
         return Counter(tag[0] for tag in self.tags if tag[0] in ACTING)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -404,12 +404,12 @@ async def test_no_text_of_anyone_becomes_part_of_a_page(gate: Gate, inbox: Inbox
 
 
 def _name(words: str) -> str:
-    """Return the beginning of it as a name, which cannot have hidden characters."""
+    """Return the beginning of a text as a name, which cannot have hidden characters."""
     return "".join(char for char in words[:100] if char.isprintable()).strip()
 
 
 def _plain(words: str) -> str:
-    """Return a text of the same shape, without anything to fear."""
+    """Return a harmless text of the same shape."""
     return "".join(char if char == "\n" else "x" for char in words)
 
 

@@ -148,11 +148,11 @@ def test_an_approval_that_the_record_has_followed_is_accepted_once_more_for_a_ru
     assert again.verdict.accepted
     assert [by_fred.verdict.accepted, by_erik.verdict.accepted] == [False, False]
     (by_fred,) = judged(trail, state(one), arrival("fred", run_id="after", number=2))
-    assert by_fred.verdict.accepted  # the record would have taken his, too, while the plan was in review
+    assert by_fred.verdict.accepted  # the record would also have accepted his, while the plan was in review
     (by_rita,) = judged(
         trail, state(one).model_copy(update={"requested": None}), arrival("rita", run_id="after")
     )
-    assert not by_rita.verdict.accepted  # it is she who asked
+    assert not by_rita.verdict.accepted  # she is the requester
 
 
 def test_the_record_is_folded_once_for_a_batch(trail: OpenTrail, monkeypatch: pytest.MonkeyPatch) -> None:

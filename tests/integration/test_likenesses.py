@@ -1,4 +1,4 @@
-"""The records find steps of other runs that are the same, and say what became of them."""
+"""The records find the same steps in other runs, with their states."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -27,7 +27,7 @@ def entered(
     is_hidden: bool = False,
     done: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Enter a run with one step that is the same; ``done`` are its effects by what follows their step."""
+    """Enter a run with one equal step; ``done`` has the states of its effects (act, undo)."""
     at = NOON - timedelta(days=days)
     row: dict[str, Any] = {"workflow_id": run, "requester": "rita", "opened_at": at, "state": state}
     with database.write() as connection:

@@ -1,4 +1,4 @@
-"""Claims at the same moment, on both databases: a limit lets as many pass as it would one after the other."""
+"""Concurrent claims, on both databases: a limit allows as many as it would one after the other."""
 
 import time
 from collections import Counter

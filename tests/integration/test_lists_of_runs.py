@@ -1,4 +1,4 @@
-"""Lists of thousands of runs: a page at a time, by as many queries as for a dozen, and true to the trails."""
+"""Lists of thousands of runs: paged, with as many queries as for a dozen, and consistent with the trails."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ MANY = 400
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Collect every statement that any database is given."""
+    """Collect every statement sent to any database."""
     seen: list[str] = []
 
     def collect(*arguments: object) -> None:

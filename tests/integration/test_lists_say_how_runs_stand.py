@@ -1,4 +1,4 @@
-"""Lists name a held run by the step at which it is held, and say what an executed one skipped."""
+"""Lists show the step at which a run is held, and the skipped steps of executed runs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -54,7 +54,7 @@ def done(database: Database, name: str, number: int) -> tuple[Event, Event]:
 
 
 def held(database: Database, name: str) -> list[Event]:
-    """Return what happens until a run is held at its second step."""
+    """Return the events until a run is held at its second step."""
     claimed, _ = done(database, name, 2)
     why = "It is not known whether the mail was sent."
     plan_id = fingerprint(database, name, PLAN)
@@ -67,7 +67,7 @@ def held(database: Database, name: str) -> list[Event]:
 
 
 def skipped(database: Database, name: str) -> list[Event]:
-    """Return what happens to a run whose second step is left out."""
+    """Return the events of a run whose second step is skipped."""
     sent = arrival(
         "resolve", by="dana", plan=fingerprint(database, name, PLAN), step=2, resolution="skip",
         at=now(), comment="Ana has a letter",

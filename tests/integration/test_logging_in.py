@@ -1,4 +1,4 @@
-"""Logging in to the inbox at real providers: who is let in, and what proves nothing."""
+"""Logging in to the inbox with real providers: accepted and refused logins."""
 
 import re
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""MCP servers that refuse, hang, die, talk nonsense or change: the right class, one call for each attempt."""
+"""MCP servers that refuse, hang, die, change or send garbage: the right class, one call for each attempt."""
 
 import asyncio
 import resource
@@ -45,7 +45,7 @@ STDIO = {
     "unstructured": Receipt,
     "long": Receipt,
     "refuse": ToolRefused,
-    "no_method": EffectUnknown,  # as a tool passes on our own refusal of what its server asks
+    "no_method": EffectUnknown,  # a tool may pass on our own refusal of its server's request
     "fails": EffectUnknown,
     "broken": EffectUnknown,
     "slow": EffectUnknown,
@@ -91,7 +91,7 @@ async def outcome(tool: McpTool) -> Receipt | ToolError:
 
 def check(how: str, expected: type, found: Receipt | ToolError, server: McpServer) -> None:
     assert type(found) is expected, (how, found)
-    assert len(server.calls) == 1  # one for one attempt
+    assert len(server.calls) == 1  # one for each attempt
     if expected in (ToolRefused, ToolUnavailable):
         assert server.effects == []
     said = found.summary if isinstance(found, Receipt) else str(found)
@@ -133,7 +133,7 @@ async def test_a_fault_over_http_has_the_right_class_after_one_call(
 async def test_only_the_answer_to_the_call_says_that_nothing_was_done(
     how: str, status: int, served: McpServer
 ) -> None:
-    """The effect happened, and then the server refuses our notification or our reply: not the call."""
+    """The effect happened, and then the server refuses our notification or reply, not the call."""
     served.forget()
     config = served.config()
     config = replace(config, trusted=config.trusted.model_copy(update={"seconds": 0.3}))
@@ -256,7 +256,7 @@ async def test_no_process_of_a_server_is_left(tmp_path: Path) -> None:
                 await task
         else:
             await outcome(tool)
-        # A call that is given up waits for the end of its server too: a retry must not find it running.
+        # An abandoned call also waits for the end of its server: a retry must not find it running.
         left = [one for one in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(one)]
         assert left == [], how
 
@@ -327,13 +327,13 @@ async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe
 async def test_a_server_that_honours_keys_gets_one_for_all_tries_of_a_step(
     safety: str, keys: int, tmp_path: Path
 ) -> None:
-    """It may say that it refused a call, and have run it: a person's retry must not run it again."""
+    """It may report a refusal although it ran the call; a person's retry must not run it again."""
     server = McpServer(tmp_path)
     tool = await listed(server, retry_safety={"pay": safety})
     sent = [idempotency_key("run:r1", "f" * 64, 2, resolution=number) for number in (0, 1)]
     sent += [idempotency_key("run:r1", "f" * 64, 1)]
     for one in (sent[0], sent[-1]):  # another step has another
-        assert tool._sent_key(one) == hashed(one)  # noqa: SLF001  what the server gets
+        assert tool._sent_key(one) == hashed(one)  # noqa: SLF001  the server's view
     for one in sent[:2]:
         await tool.act(arguments(tool), one)
     assert len({call["_meta"]["plangate/idempotency-key"] for call in server.calls}) == keys
@@ -415,7 +415,7 @@ async def test_a_server_that_is_away_is_not_offered_until_it_answers(tmp_path: P
     again = McpServers.from_settings(settings, ())
     await again.list_all()
     tools = again.tools()
-    assert list(tools) == ["bank_pay", "gone_pay"]  # known from last time
+    assert list(tools) == ["bank_pay", "gone_pay"]  # known from the last list
     assert tools["bank_pay"].lacks() is None
     assert "cannot be used" in (tools["gone_pay"].lacks() or "")
     assert tools["gone_pay"].declaration.definition() == first.tools()["gone_pay"].declaration.definition()

@@ -1,9 +1,9 @@
 """Answers of real servers, over real HTTP, become exactly the proposed plan, or an error in one sentence.
 
-Each oddity was reported of a server that people use: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral,
-Ollama, OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/support/openai_server.py`
-refuses what strict servers refuse. A seeded sample of generated conversations runs in the suite; as many as
-wanted by `PLANGATE_TEST_TIMES=80 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
+Each oddity was reported for a server in use: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral, Ollama,
+OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/support/openai_server.py` refuses
+what strict servers refuse. A seeded sample of generated conversations runs in the suite; for more, use
+`PLANGATE_TEST_TIMES=80 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
 """
 
 import random
@@ -84,7 +84,7 @@ def subjects(draft: Draft) -> list[Any]:
     return [step.arguments["subject"] for step in draft.plan.steps]
 
 
-# ---- an answer that is not whole --------------------------------------------------------------------
+# ---- incomplete answers ----------------------------------------------------------------------------
 
 CUT = [
     "length",
@@ -131,11 +131,11 @@ async def test_an_answer_that_the_service_broke_off_is_tried_again(reason: str) 
 
 
 async def test_a_reason_that_is_not_known_is_not_believed_and_is_shown_only_if_it_is_a_word() -> None:
-    assert "does not know (pause_turn)" in await refusal_of(
+    assert "an unknown reason (pause_turn)" in await refusal_of(
         [MAIL_CALL, Odd(DONE, finish_reason="pause_turn")]
     )
-    assert "does not know," in await refusal_of([MAIL_CALL, Odd(DONE, finish_reason=f"no {SECRET}!")])
-    assert "does not know," in await refusal_of([MAIL_CALL, Odd(DONE, finish_reason=["stop"])])
+    assert "an unknown reason," in await refusal_of([MAIL_CALL, Odd(DONE, finish_reason=f"no {SECRET}!")])
+    assert "an unknown reason," in await refusal_of([MAIL_CALL, Odd(DONE, finish_reason=["stop"])])
 
 
 @pytest.mark.parametrize(
@@ -415,7 +415,7 @@ class Turn:
 
 
 def turn(chance: random.Random) -> Turn:
-    """Return an answer made of sound and unsound parts."""
+    """Return an answer made of valid and invalid parts."""
     pick = chance.choice
     calls = tuple(chance.randrange(4) for _ in range(pick((0, 1, 1, 2, 3))))
     whole = ["stop", "STOP", "", LEFT_OUT, "eos", *(["tool_calls", "function_call"] if calls else [])]
@@ -460,7 +460,7 @@ def _one_of(chance: random.Random, sound: Sequence[Any], unsound: Sequence[Any])
 
 
 def expected_of(turns: Sequence[Turn]) -> tuple[list[str], str] | None:
-    """Return the subjects and the summary of the only plan that may come of these answers."""
+    """Return the subjects and the summary of the only valid plan from these answers."""
     proposed: list[int] = []
     for one in turns:
         if not one.is_sound:

@@ -1,4 +1,4 @@
-"""A model is reached through the environment's proxies, which were set for every program."""
+"""A model is reached through the environment's proxies, which are set for every program."""
 
 import importlib.util
 import json
@@ -49,7 +49,7 @@ def proxy() -> Iterator["Proxy"]:
 
 
 class Proxy:
-    """An HTTP proxy that answers by itself, and remembers which addresses it was asked for."""
+    """An HTTP proxy that answers on its own, and remembers the requested addresses."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -65,7 +65,7 @@ class Proxy:
                 self.end_headers()
                 self.wfile.write(payload)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class names it so
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class's name for it
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

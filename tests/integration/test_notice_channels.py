@@ -1,6 +1,6 @@
 """Notices reach mail servers, chat services and webhooks, and each failure is classified correctly.
 
-The services are small servers that speak their protocols; Apprise's own hosts are reached by a proxy.
+The services are small servers that speak their protocols; a proxy stands in for Apprise's own hosts.
 """
 
 import asyncio
@@ -282,7 +282,7 @@ async def test_a_mail_is_for_one_person_automatic_in_a_list_and_in_the_thread_of
     assert [part.get_content_type() for part in first.iter_parts()] == ["text/plain", "text/html"]
     html = str(list(first.iter_parts())[1].get_content())
     assert "<img" not in html
-    assert html.count("http") == 2  # the button, and the address below it: nothing comes from elsewhere
+    assert html.count("http") == 2  # the button, and the address below it; nothing is loaded from elsewhere
     assert "http-equiv" not in html
 
 
@@ -319,7 +319,7 @@ async def test_a_login_that_is_refused_is_for_an_operator_and_not_the_end_of_the
         0,
     )
     port = server.sockets[0].getsockname()[1]
-    for user in ("dana:wr0ng@127.0.0.1", "dana:wr0ng@127.0.0.2"):  # the other would have to be encrypted
+    for user in ("dana:wr0ng@127.0.0.1", "dana:wr0ng@127.0.0.2"):  # the other one would have to be encrypted
         channels = Channels(settings_for(tmp_path, f"smtp://{user}:{port}"), SHORT)
         attempted = await channels.send(sending_to(TO_DANA), NOW)
         check(attempted, Meant(Delivery.LATER))

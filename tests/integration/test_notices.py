@@ -1,4 +1,4 @@
-"""Each person is notified once of each event, whichever process sends the notice."""
+"""Each person is notified once of each event, regardless of the sending process."""
 
 import asyncio
 from datetime import timedelta
@@ -82,7 +82,7 @@ async def test_without_a_list_of_people_nothing_is_read_again_and_again(
     assert steps == [False, False, False]
     telling.list_people(PEOPLE)
     assert (await telling.notifier.step()).has_more
-    await telling.notifier.settle()  # else it goes on, and connects again, after the records are closed
+    await telling.notifier.settle()  # otherwise it continues, and reconnects, after the records are closed
 
 
 async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling) -> None:

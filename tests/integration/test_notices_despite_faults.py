@@ -43,7 +43,7 @@ async def told_in(telling: Telling, minutes: int, every: int = 1) -> list[str]:
 
 
 async def asked_soon(telling: Telling, name: str) -> set[str]:
-    """Return who gets a message about this run within a minute."""
+    """Return the recipients of messages about this run within a minute."""
     said: list[Sending] = []
     for _ in range(3):
         telling.now += timedelta(seconds=20)
@@ -195,7 +195,7 @@ async def test_what_waits_about_a_run_whose_trail_was_edited_is_held_back_until_
 
 
 async def test_a_trail_that_was_written_anew_is_damaged_too(telling: Telling) -> None:
-    """Each of its links fits, but the last hash is not the one that was written last."""
+    """Each of its links fits, but the last hash differs from the one written last."""
     telling.put("edited", requirement=FINANCE.model_copy(update={"remind": (3_600,)}))
     assert await telling.told() == ["dana needed", "kim needed"]
     with telling.database.write() as connection:
@@ -367,7 +367,7 @@ async def test_who_is_said_to_be_away_hears_so_at_once_at_their_own_address(
     )
     changed = people.model_copy(update={"persons": persons})
     monkeypatch.setattr(readers, "rules_now", lambda *_: RulesNow(people=changed, is_narrowed=False))
-    assert await telling.told(telling.another()) == []  # it has not the turn
+    assert await telling.told(telling.another()) == []  # it does not have the turn
     telling.now += timedelta(minutes=1)
     await telling.notifier.step()
     await telling.notifier.settle()

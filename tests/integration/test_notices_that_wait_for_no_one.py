@@ -31,7 +31,7 @@ async def test_a_service_that_never_answers_holds_up_no_other(database: Database
         await notifier.step()
         telling.put("one")
         notifying = asyncio.create_task(notifier.keep_notifying())
-        async with asyncio.timeout(20):  # the others are waited for 30 seconds each
+        async with asyncio.timeout(20):  # each of the others has 30 seconds
             while not quick.count("POST", "/hook"):
                 await asyncio.sleep(0.02)
         assert hanging.count() <= OF_A_SCHEME

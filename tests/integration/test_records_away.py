@@ -15,7 +15,7 @@ from tests.support.fresh_records import fresh_records
 from tests.support.postgres import PASSWORD, URL_PASSWORD, PostgresServer
 from tests.support.record_writer import assert_unbroken, note, run_ref, trail, write_down
 
-# PostgreSQL's names for them. Whether it is a failure of the moment or not, the caller comes again.
+# PostgreSQL's names for them. The caller retries all of them, transient or not.
 SQLSTATES = {
     "23505": "a unique violation",
     "40P01": "a deadlock",
@@ -133,7 +133,7 @@ def test_a_kill_9_of_postgresql_in_the_middle_leaves_nothing_and_loses_nothing(
         with database.write() as connection:
             open_trail(connection, run_ref()).append(note("two"))
             postgres.kill_9()
-            for number in range(500):  # its children may serve for a moment more
+            for number in range(500):  # its children may serve for another moment
                 open_trail(connection, run_ref()).append(note(f"three {number}"))
                 time.sleep(0.01)
 

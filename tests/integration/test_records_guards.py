@@ -18,7 +18,7 @@ KEPT = "what is written stays as it is"
 
 @pytest.fixture(autouse=True)
 def everything_there(database: Database) -> None:
-    """A run with two entries, an effect that is done, a used token, a checkpoint that seals it."""
+    """A run with two entries, a done effect, a used token, and a checkpoint that seals it."""
     write_down(database, run_ref(), note("one"))
     record_rules(database, "people", "[[person]]", "ab" * 32, "worker@here")
     claim(database, "holder")

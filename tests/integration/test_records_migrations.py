@@ -1,4 +1,4 @@
-"""The tables: made once by many workers, the same as tables.py says, never by half, never back."""
+"""The tables: created once by many workers, exactly as in tables.py, and never partly or backwards."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def revisions(database: Database) -> list[str]:
 
 
 def shape(connection: Connection) -> dict[str, Any]:
-    """All that a database says of its tables, the names of keys, constraints and indexes included."""
+    """Return the whole schema of a database, with the names of keys, constraints and indexes."""
     inspector = inspect(connection)
 
     def plain(value: Any) -> Any:

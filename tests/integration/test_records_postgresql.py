@@ -1,4 +1,4 @@
-"""PostgreSQL: nothing that its administrator may have set, or that may become of it, is taken on trust."""
+"""PostgreSQL: its administrator's settings and its later state are checked, not trusted."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def name_in(url: str) -> str:
 
 
 def set_default(postgres: PostgresServer, url: str, setting: str) -> None:
-    """Set what every new session of this database begins with."""
+    """Set a default for every new session of this database."""
     with postgres.connect() as connection:
         connection.execute(f'ALTER DATABASE "{name_in(url)}" SET {setting}'.encode())
 
@@ -72,7 +72,7 @@ def test_writers_read_what_others_committed_meanwhile_whatever_the_servers_defau
 ) -> None:
     url = postgres.new_database()
     set_default(postgres, url, f"default_transaction_isolation = '{isolation}'")
-    assert ends_of(in_processes(4, migrate, url)) == [0] * 4  # they race for the tables
+    assert ends_of(in_processes(4, migrate, url)) == [0] * 4  # they compete for the tables
     database = Database(url)
     assert shown(database, "transaction_isolation") == "read committed"
     with database.read() as connection:
@@ -132,7 +132,7 @@ def test_a_server_that_does_not_wait_for_its_disk_at_all_is_named_to_the_operato
     database.close()
 
 
-# ---- read-only, another one, a full disk ------------------------------------------------------------
+# ---- read-only, replaced, a full disk --------------------------------------------------------------
 
 
 def test_a_database_that_turns_read_only_takes_nothing_and_goes_on_by_itself(
@@ -174,7 +174,7 @@ def write_until_refused(database: Database) -> list[str]:
 
 
 def write_until_taken(database: Database, key: str) -> None:
-    """Retry like an activity; the server notifies its sessions of a change within a moment."""
+    """Retry like an activity; the server notifies its sessions of a change after a delay."""
     for _ in range(200):
         try:
             write_down(database, run_ref(), note(key))
@@ -202,7 +202,7 @@ def test_a_failover_to_a_standby_is_followed_and_read_only_connections_are_not_k
         for _ in range(2):
             with pytest.raises(RecordsUnavailable, match="accepts no writes now"):
                 write_down(of_standby, run_ref(), note("two"))
-        assert keys(of_standby) == ["requested", "one"]  # to read from it is fine
+        assert keys(of_standby) == ["requested", "one"]  # it can be read
         primary.kill_9()
         with pytest.raises(RecordsUnavailable):
             write_down(one, run_ref(), note("two"))

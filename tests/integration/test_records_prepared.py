@@ -1,4 +1,4 @@
-"""A prepared statement answers as SQLAlchemy does, though on SQLite it goes past it."""
+"""A prepared statement answers like SQLAlchemy, although on SQLite it bypasses it."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The SQLite file at its path is written to, or nothing is: where it is lost, replaced, read-only, full."""
+"""Only the SQLite file at its path is ever written to, even if it is lost, replaced, read-only or full."""
 
 import os
 import random
@@ -43,7 +43,7 @@ def database(path: Path) -> Iterator[Database]:
 
 
 def keys_at(path: Path) -> set[str]:
-    """The keys in the file at the path, as another program reads it."""
+    """Return the keys in the file at the path, as another program reads it."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return {key for (key,) in connection.execute("SELECT key FROM audit_entries")}
 
@@ -58,7 +58,7 @@ ENDINGS = ("", "-wal", "-shm")
 
 
 def copied(path: Path, copy: Path) -> None:
-    """Copy the records as the operations manual says, with all that is in their log."""
+    """Copy the records as the operations manual says, with their whole log."""
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
 
@@ -74,7 +74,7 @@ def put_back(path: Path) -> None:
         path.with_name(f"elsewhere{end}").rename(path.with_name(f"records.db{end}"))
 
 
-# ---- each by itself ---------------------------------------------------------------------------------
+# ---- single accidents -------------------------------------------------------------------------------
 
 
 def test_a_file_that_is_gone_stops_all_until_it_is_back_and_no_new_one_is_made(
@@ -210,7 +210,7 @@ def test_a_file_that_is_made_read_only_is_not_written_to_though_it_is_open(
 ) -> None:
     path.chmod(0o400)
     assert " cannot be written: their file is read-only; let" in refused(database, "second")
-    assert len(trail(database)) == 2  # reading goes on
+    assert len(trail(database)) == 2  # reads still work
     path.chmod(0o600)
     write_down(database, run_ref(), note("second"))
 
@@ -250,7 +250,7 @@ def test_a_file_in_another_encoding_or_mode_of_sqlite_is_refused_or_set_right(tm
         database.close()
 
 
-# ---- the disk is full, really -----------------------------------------------------------------------
+# ---- a full disk ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -347,7 +347,7 @@ def test_what_was_said_to_be_written_lies_at_the_path_whatever_happened_to_the_f
         assert keys_at(path) == written, accident.__name__
 
 
-# ---- for this user alone ----------------------------------------------------------------------------
+# ---- file permissions -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])

@@ -60,7 +60,7 @@ def happen(database: Database, *events: Event) -> None:
 
 
 def counted(database: Database, after: timedelta = timedelta()) -> str | None:
-    """Return what another plan would find, so long after the claim."""
+    """Return the amount that another plan would find, this long after the claim."""
     with database.read() as connection:
         (found,) = with_others(connection, [WANTED], run="another", plan="", now=NOON + after)
     return found.others
@@ -137,7 +137,7 @@ def test_a_policy_without_sums_over_time_asks_the_database_nothing(database: Dat
         opened = open_trail(connection, run_ref())
         opened.append(note("requested", run_ref().requested), note("drafted", drafted(PLAN)))
         state = opened.state()
-        opened.connection = None  # type: ignore[assignment]  # what asks it fails
+        opened.connection = None  # type: ignore[assignment]  # any use of it fails
         reserved = reserve_or_need(
             opened, state, Requiring(OneApproval()), step=1, arguments=PLAN.steps[0].arguments, now=NOON
         )

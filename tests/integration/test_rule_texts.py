@@ -104,7 +104,7 @@ async def test_a_list_is_on_the_record_before_anybody_is_judged_by_it(
 async def test_a_list_that_another_worker_replaced_is_entered_again_by_who_still_judges_by_it(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would look as if that worker judged by a list of long ago."""
+    """Otherwise that worker would seem to judge by a list of long ago."""
     path, clock = tmp_path / "people.toml", [0.0]
     monkeypatch.setattr("plangate.records.rule_texts.elapsed", lambda: clock[0])
     path.write_text(FIRST)
@@ -151,7 +151,7 @@ def seal(database: Database, at: datetime) -> None:
 
 
 def put_in_force(database: Database, text: str, at: datetime, number: int) -> None:
-    """Write like an attacker with every right on the database: with any date."""
+    """Write like an attacker with every right on the database, with any date."""
     with database.write() as connection:
         connection.execute(insert(rule_texts), {"hash": digest(text), "text": text})
         event = RulesInForce(what="people", hash=digest(text))
@@ -196,7 +196,7 @@ def test_a_database_whose_clock_is_set_back_dates_no_change_back(
 
 
 def test_a_text_was_in_force_as_what_it_is_named_for(database: Database) -> None:
-    """A list of people that was a policy once, or the other way round, was never in force."""
+    """A text in force as a policy was never in force as a list of people, and the reverse."""
     record_rules(database, "policy", FIRST, digest(FIRST), "worker@here")
     record(database, SECOND)
     run = run_ref()
@@ -216,7 +216,7 @@ def test_a_text_was_in_force_as_what_it_is_named_for(database: Database) -> None
 def test_a_step_that_knows_of_no_list_is_found_where_one_was_long_in_force(
     database: Database, hours: float, *, is_found: bool
 ) -> None:
-    """There is a list from the beginning on, none for ten hours from the tenth on, and then one again."""
+    """A list is in force from the beginning, none from hour 10 to hour 20, and then a list again."""
     put_in_force(database, FIRST, NOON, 1)
     with database.write() as connection:
         gone = RulesInForce(what="people", hash="")

@@ -1,4 +1,4 @@
-"""Mails go out once and whole, or it is known that they did not: a real folder, and real mail servers."""
+"""Mails are sent once and whole, or known to be unsent, with a real folder and real mail servers."""
 
 import asyncio
 import errno
@@ -58,7 +58,7 @@ class Postbox:
 
 @asynccontextmanager
 async def mail_server(handler: object, host: str = "127.0.0.1", **options: Any) -> AsyncIterator[int]:
-    """Run a real aiosmtpd server; yields its port."""
+    """Run a real aiosmtpd server; yield its port."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(handler, hostname="mail.test", **options), host, 0)
     try:
@@ -72,7 +72,7 @@ async def mail_server(handler: object, host: str = "127.0.0.1", **options: Any) 
 async def scripted_server(
     script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """Run a server that says things no well-kept one would; yields its port."""
+    """Run a server with replies that no correct server sends; yield its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -214,7 +214,7 @@ async def test_a_mail_that_began_in_this_outbox_and_got_no_further_is_sent_by_th
 
 
 async def next_attempts(sending: SendEmail) -> None:
-    """Look the mail up; because it was not sent, begin again."""
+    """Look the mail up, and begin again because it was not sent."""
     with pytest.raises(ToolUnavailable, match="begins anew"):
         await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
     await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
@@ -455,7 +455,7 @@ async def test_a_long_subject_keeps_its_blanks_up_to_the_receipt():
     assert read(postbox.mails[0].content)["Subject"] == receipt.details["subject"] == subject
 
 
-# A mail server that does not
+# A mail server that fails
 
 
 async def test_a_server_that_is_not_there_is_tried_again_later():
@@ -528,7 +528,7 @@ STAGES = ["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"]
 def talking(
     stage: str, reply: str
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Return a server that says yes at every stage but one, and hangs up at a reply of ``-``."""
+    """Return a server that accepts every stage but one, and hangs up at a reply of ``-``."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def answer(now: str, usual: str) -> bool:

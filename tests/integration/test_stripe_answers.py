@@ -1,4 +1,4 @@
-"""Answers of Stripe that are not the ones that were asked for: nothing is concluded from them.
+"""Answers of Stripe that do not match the request: nothing is concluded from them.
 
 Each answer is localstripe's own, with one thing changed on its way.
 """
@@ -125,7 +125,7 @@ def a_payment(customer: str, method: str, **more: Any) -> PaymentArguments:
 
 
 def with_(name: str, value: Any) -> Edit:
-    """Return an edit that sets a field, or takes it away."""
+    """Return an edit that sets a field, or removes it."""
 
     def edit(answer: Any) -> Any:
         kept = {one: is_ for one, is_ in answer.items() if one != name}
@@ -148,7 +148,7 @@ def wrong(*names: str) -> Iterator[tuple[str, Edit]]:
 
 
 async def refuses_to_conclude(shop: Shop, path: str, edits: Any, ask: Callable[[], Awaitable[Any]]) -> None:
-    """Check that no such answer of a read means anything, and that none lets anything be sent."""
+    """Check that no such answer of a read counts, and that none leads to a request."""
     before = shop.posts()
     for said, edit in edits:
         shop.shows("GET", path, edit)
@@ -269,7 +269,7 @@ async def test_what_has_the_key_and_another_amount_is_in_doubt(shop: Shop, name:
 
 
 async def test_a_list_that_is_longer_than_is_read_rules_nothing_out() -> None:
-    """Read up to its last page it does: then the effect did not happen, once no request can arrive."""
+    """A list read to its last page does: then the effect did not happen, once no request can arrive."""
     asked: list[str] = []
     entry = {"object": "refund", "payment_intent": "pi_1", "metadata": {}}
 
@@ -289,7 +289,7 @@ async def test_a_list_that_is_longer_than_is_read_rules_nothing_out() -> None:
         assert "starting_after=re_2" in asked[2]
 
 
-# ---- changing -----------------------------------------------------------------------------------
+# ---- changes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["object", "id", "amount", "currency", "payment_intent", "metadata"])
@@ -318,7 +318,7 @@ async def test_an_answer_about_another_payment_is_in_doubt(shop: Shop, name: str
     assert len(shop.stripe.payments(arguments.customer)) == 1
 
 
-# The undo reads the payment as it was before its first try, in these two.
+# In these two, the undo reads the payment as it was before its first attempt.
 
 
 @pytest.mark.parametrize("name", ["object", "id", "amount", "currency", "status"])
@@ -418,7 +418,7 @@ STATUSES = st.one_of(st.sampled_from([*REFUND_ENDS, *PAYMENT_ENDS]), OPEN, st.te
 @example("requires_action")
 @example(GONE)
 async def test_only_states_that_stripe_documents_as_an_end_are_one(shop: Shop, status: Any) -> None:
-    """All others are looked up again."""
+    """In all other states, the effect is looked up again."""
     if not shop.settling:
         shop.settling += [await shop.refunded("refund ends"), await shop.charged("charge ends")]
     (refund, refunded), (charge, charged) = shop.settling

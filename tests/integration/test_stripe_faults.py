@@ -1,6 +1,6 @@
 """The fault matrix of the payment tools: the right class each time, one request per attempt.
 
-The failing server is in front of localstripe, so that it is known whether the effect happened.
+The failing server is in front of localstripe, which shows whether the effect happened.
 """
 
 import gc
@@ -68,7 +68,7 @@ def front(one_front: FaultyServer) -> FaultyServer:
 
 @dataclass
 class Call:
-    """One call of a tool: how it is made and found out, and how often it happened."""
+    """One call of a tool, with its look-up and the count of its effects."""
 
     tool: Any
     arguments: Any
@@ -145,7 +145,7 @@ MATRIX: list[tuple[Fault, type[ToolError], str]] = [
 ]
 
 
-# Both tools send by the same code, so the suite takes a third of the second one's; the whole:
+# Both tools send with the same code, so the suite runs a third of the second one's cases; for all:
 # PLANGATE_TEST_TIMES=3 make test ARGS=tests/integration/test_stripe_faults.py
 EACH = max(1, 3 // int(os.environ.get("PLANGATE_TEST_TIMES", "1")))
 CASES = [
@@ -212,7 +212,7 @@ async def test_a_slow_answer_is_given_up_and_in_doubt(call, front, fault, monkey
 async def test_a_step_that_broke_off_is_looked_up_before_anything_is_repeated(call, front, fault):
     front.plan(fault, method="POST")
 
-    with capture_logs():  # else structlog draws each traceback, which takes a second
+    with capture_logs():  # otherwise structlog renders each traceback, which takes a second
         if fault.after_effect:
             await act_once(call.tool, call.arguments, call.key, Earlier.NOTHING)
         else:

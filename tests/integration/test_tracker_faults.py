@@ -22,7 +22,7 @@ CHANCE = Random(16)
 async def test_each_fault_has_its_class_and_is_sent_once(
     vendor: str, tool: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A sample; `python -m chaos ticket-faults` performs all."""
+    """A sample; `python -m chaos ticket-faults` runs all."""
     caplog.set_level(logging.WARNING)  # of libraries, as in the product
     await check(vendor, tool, name)
     assert TOKEN not in caplog.text

@@ -65,7 +65,7 @@ async def test_a_comment_with_this_marker_on_another_ticket_is_not_this_one(here
 
 
 async def test_of_two_with_the_same_marker_the_older_one_is_found(here: Desk) -> None:
-    """A request that was given up may arrive after the one that was sent again."""
+    """An abandoned request may arrive after its repeat."""
     first, _ = [await here.create.act(here.ticket(), KEY) for _ in range(2)]
     assert await here.create.find_out(here.ticket(), KEY) == Happened(first)
     first, _ = [await here.comment.act(here.on(1), KEY) for _ in range(2)]
@@ -89,7 +89,7 @@ async def test_the_number_of_a_moved_ticket_names_no_ticket_of_its_first_project
         for title in ("Somebody else's", "Another one's"):
             await here.create.act(here.ticket(title=title), title)
         await here.create.act(here.ticket(), KEY)
-        here.vendor.issues[-1]["key"] = "DESK-1"  # by a rule of the project, as soon as it was there
+        here.vendor.issues[-1]["key"] = "DESK-1"  # by a rule of the project, immediately
         found = await here.create.find_out(here.ticket(), KEY)
     assert isinstance(found, Happened)
     assert found.receipt.details == {"key": "DESK-1", "url": f"{here.server.url}/browse/DESK-1"}
@@ -110,11 +110,11 @@ async def test_an_answer_of_github_about_another_ticket_is_not_shown_to_approver
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_ticket_that_was_moved_is_not_the_one_that_is_named(vendor: str) -> None:
-    """Jira answers with the moved one, which may be in a project that is not allowed."""
+    """Jira answers with the moved ticket, which may be in a project that is not allowed."""
     with desk(vendor) as here:
         await here.create.act(here.ticket(), KEY)
         assert isinstance(here.vendor, JiraServer)
-        here.vendor.issues[0].update(id="OPS-1", key="DESK-1")  # it is found by both
+        here.vendor.issues[0].update(id="OPS-1", key="DESK-1")  # both find it
         with pytest.raises(ToolRefused, match="moved to another project"):
             await here.comment.observe(here.on(1))
 
@@ -161,7 +161,7 @@ async def test_a_comment_sees_title_and_state_of_its_ticket(here: Desk) -> None:
 
 
 async def test_a_full_page_is_not_the_last_although_it_names_no_next_one() -> None:
-    """A proxy may drop the header that names it."""
+    """A proxy may drop the header with the next page."""
     asked = []
 
     def full(request: Request) -> Answer:
@@ -178,7 +178,7 @@ async def test_a_full_page_is_not_the_last_although_it_names_no_next_one() -> No
 
 
 async def test_a_page_that_names_a_next_one_is_not_the_last_although_it_is_not_full() -> None:
-    """A server may cap its pages, or leave out entries that its reader may not see."""
+    """A server may limit its pages, or leave out entries that its reader may not see."""
     asked = []
 
     def short(request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""Workers of one queue agree: on the records by force, on policy, people and tools by report."""
+"""Workers of one queue must have the same records; other policies, people or tools are reported."""
 
 import asyncio
 import time
@@ -183,7 +183,7 @@ async def test_whatever_fails_workers_are_compared_again_and_a_list_that_is_bein
 async def test_a_worker_that_cannot_look_takes_no_work_unless_it_never_may(
     idle_gate: Gate, status: int, is_taken: bool
 ) -> None:
-    """Which other workers there are is a question that a server may refuse to answer; then care has to do."""
+    """A server may refuse to list the other workers; operators then have to keep them consistent."""
     with refusing(OK, status) as address:
         client = await Client.connect(address)
         agreement = WorkerAgreement(client, idle_gate.database, lambda: facts("1@one"), lambda: None)

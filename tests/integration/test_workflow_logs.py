@@ -28,7 +28,7 @@ def written():
 
 
 async def test_a_workflow_speaks_once_and_says_who_it_is(env: WorkflowEnvironment, written: io.StringIO):
-    # A cache of none makes every task replay the whole history.
+    # Without a cache, every task replays the whole history.
     async with Worker(
         env.client,
         task_queue="speaking",

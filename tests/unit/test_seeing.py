@@ -1,4 +1,4 @@
-"""Access to a run: everyone on the list may see it, unless the policy restricts this; approvers always may."""
+"""Access to a run: everyone on the list may see it unless the policy restricts this; approvers always may."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What several files of workflow tests use: a gate whose tool is an account."""
+"""Fixtures for several files of workflow tests: a gate whose tool is an account."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""While a run's trail cannot be read nothing is judged, nothing is lost; mended, all of it is judged."""
+"""While a run's trail cannot be read, nothing is judged or lost; after the repair, everything is judged."""
 
 import asyncio
 import sqlite3
@@ -25,7 +25,7 @@ CHAIN = ("runs", "chain_id", "of another run", "")
 
 @contextmanager
 def damaged(gate: Gate, status: Status, what: tuple[str, str, str, str] = EVENT) -> Iterator[None]:
-    """Have one field of the run's records changed while the block runs."""
+    """Change one field of the run's records while the block runs."""
     table, column, damage, which = what
     run = {"run": status.workflow_id}
     where = f"WHERE workflow_id = :run{which}"
@@ -55,7 +55,7 @@ async def test_decisions_that_come_meanwhile_are_judged_and_recorded_once_it_is_
         assert (shown.unrecorded.decisions, shown.decisions) == (2, ())
         assert "was changed" in shown.unrecorded.cause
         before = await events(gate, status)
-        await asyncio.sleep(3 if what == EVENT else 0)  # some two looks
+        await asyncio.sleep(3 if what == EVENT else 0)  # about two checks
         assert await events(gate, status) == before
         assert before < 50
     assert (await gate.result(status.workflow_id)).reason == "rejected by erik: fraud!"

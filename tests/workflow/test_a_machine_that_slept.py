@@ -1,4 +1,4 @@
-"""A worker's machine sleeps in the middle of an attempt: the server's time went on, and Plangate knows."""
+"""A worker's machine sleeps in the middle of an attempt: Plangate detects that the server's time went on."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from tests.support.policies import one_approval
 
 
 class Machine:
-    """A machine that can be put to sleep, as its clock that counts sleep shows it."""
+    """A machine that can be put to sleep, simulated by its clock that counts sleep."""
 
     def __init__(self) -> None:
         self.slept = 0.0
@@ -35,7 +35,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def sleep_before_the_claim(machine: Machine, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the machine sleep once between the start of an attempt at a step and its claim."""
+    """Let the machine sleep once between the start of a step's attempt and its claim."""
     turn, naps = Pacing.turn, [seconds]
 
     @asynccontextmanager

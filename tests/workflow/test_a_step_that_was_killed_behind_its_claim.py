@@ -1,4 +1,4 @@
-"""A worker dies right after its claim; the next attempt comes when the step could no longer begin."""
+"""A worker dies right after its claim; at the next attempt, the step could no longer begin."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ async def repeatable(*_: object) -> EffectStatus:
 
 
 def until_now(gate: Gate, **more: int) -> None:
-    """Let steps begin from half an hour ago for an hour of every day."""
+    """Let steps begin in one hour of every day, which began half an hour ago."""
     gate.policy = wants(("anyone", 1), windows=(daily(now() - HOUR / 2, 1),), **more)
 
 

@@ -1,4 +1,4 @@
-"""An effect that was only accepted is looked up once its run has ended, until its end is on the record."""
+"""An effect that was only accepted is looked up after its run has ended, until its end is on the record."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -91,9 +91,9 @@ async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
 
 
 async def rests(handle: WorkflowHandle[Any, Any]) -> None:
-    """Wait until a look-up waits for its timer, else that would begin after the time that passes.
+    """Wait until a look-up waits for its timer, which otherwise would begin after the time has passed.
 
-    It never rests without a worker, or while its activity is retried; then five seconds are enough.
+    Without a worker, or while its activity is retried, it never does; five seconds are enough then.
     """
     with suppress(TimeoutError, RPCError):
         async with asyncio.timeout(5):
@@ -112,7 +112,7 @@ async def was_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None:
 
 
 async def asked(bank: Bank, times: int = 1) -> None:
-    """Wait until the bank was asked so often."""
+    """Wait until the bank was queried this many times."""
     async with asyncio.timeout(20):
         while bank.questions() < times:
             await asyncio.sleep(0.02)
@@ -184,7 +184,7 @@ async def test_words_of_any_size_with_any_secret_hold_no_settlement_up(paying: G
 
 
 async def test_no_run_takes_the_place_of_the_look_up_of_another(paying: Gate, bank: Bank) -> None:
-    """A run that waited under this id kept the end of the other's transfer from being looked up."""
+    """Otherwise a run under this id would prevent the look-up of the other run's transfer."""
     status = await paying.until("in_review", await paying.submit(plan=transfers("ann")))
     name = f"{status.workflow_id}:settlement"
     run = await paying.client.start_workflow(
@@ -273,7 +273,7 @@ async def test_a_tool_with_a_bug_is_asked_again(
 
 
 class BankOfBranches(Bank):
-    """A bank that must know from the draft which branch to ask."""
+    """A bank that needs the branch from the draft for its look-up."""
 
     branch: JsonValue = None
 
@@ -394,7 +394,7 @@ async def another_client(gate: Gate) -> Client:
 
 
 async def test_a_result_that_is_recorded_again_changes_and_reports_nothing(paying: Gate, bank: Bank) -> None:
-    """As after a worker's death between the commit and its report. A final step is given no other end."""
+    """This happens if a worker dies between the commit and its report. A final step gets no other end."""
     bank.ends("ann", "reversed", "account closed")
     status = await executed(paying, "ann")
     await after(paying, status.workflow_id, minutes=2)
@@ -411,7 +411,7 @@ async def test_a_result_that_is_recorded_again_changes_and_reports_nothing(payin
 
 
 async def as_if_scheduled(gate: Gate, run: str, *ended: LookedUp) -> RecordResult:
-    """Record these ends as the local activity does that Plangate's own workflow schedules."""
+    """Record these ends like the local activity that Plangate's own workflow schedules."""
     environment = ActivityEnvironment()
     environment.info = replace(
         environment.info,
@@ -481,12 +481,12 @@ async def test_the_records_may_be_in_postgresql(
     gate.database.close()
 
 
-# ---- forging ------------------------------------------------------------------------------------
+# ---- forgeries ----------------------------------------------------------------------------------
 
 
 @workflow.defn(name="PlangateSettlement", sandboxed=False)
 class Forged:
-    """Asks our worker to look up, and to record ends that no tool has found."""
+    """Asks our worker to look up ends, and to record ends that no tool has found."""
 
     @workflow.run
     async def run(self, queue: str, ended: list[dict[str, Any]] | None) -> Any:

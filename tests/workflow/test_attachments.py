@@ -1,4 +1,4 @@
-"""A mail carries the bytes that its approvers decided on, even if the files change."""
+"""A mail carries the bytes that its approvers approved, even if the files change."""
 
 import hashlib
 import json
@@ -237,7 +237,7 @@ async def test_without_the_folder_a_mail_with_attachments_is_refused_and_names_t
 
 
 class Exchanged:
-    """Records that give other bytes under a digest than those that were kept."""
+    """Records that return other bytes for a digest than the stored ones."""
 
     async def keep(self, content: bytes) -> str:
         return hashlib.sha256(content).hexdigest()

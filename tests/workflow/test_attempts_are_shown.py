@@ -1,4 +1,4 @@
-"""People see the retries, pauses and resets in Temporal, and nothing happens twice."""
+"""Pages show the retries, pauses and resets in Temporal, and nothing happens twice."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ async def seen(gate: Gate, workflow_id: str, condition: Callable[[Status], objec
 
 
 async def retried_step(gate: Gate, failures: int, attempt: int) -> tuple[Status, StepStatus]:
-    """Have a step that fails so often, and return it when it waits for this attempt."""
+    """Start a step that fails repeatedly, and return it when it waits for this attempt."""
     gate.notebook.failures = [TRANSIENT] * failures
     status = await gate.in_review("one")
     await gate.signal(status)
@@ -144,7 +144,7 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: G
 
 
 async def test_an_activity_that_is_reset_takes_its_step_up_at_once(gate: Gate) -> None:
-    """Its attempts are counted from one again, and do not wait for the number of an older one."""
+    """Its attempts are counted from one again, and do not wait for an earlier attempt's number."""
     status, _ = await retried_step(gate, failures=2, attempt=3)
     await gate.client.workflow_service.reset_activity(
         ResetActivityRequest(
@@ -163,6 +163,6 @@ async def test_an_activity_that_is_reset_takes_its_step_up_at_once(gate: Gate) -
 
 
 def test_no_two_attempts_hold_a_claim_under_one_name() -> None:
-    """Behind a reset a frozen attempt has the number of the one that took its place."""
+    """After a reset, a frozen attempt has the same number as its replacement."""
     info = ActivityEnvironment().info
     assert holder_of(info) != holder_of(info)

@@ -1,4 +1,4 @@
-"""The audit reports nothing for runs in which everything was done by the rules, however unusual."""
+"""The audit reports nothing for runs that follow the rules, however unusual they are."""
 
 import asyncio
 from datetime import timedelta
@@ -22,7 +22,7 @@ from tests.workflow.test_stale_approvals import TOO_OLD, VALID, reopened_too_lat
 
 
 def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
-    """Seal what moved and audit everything, on a clock moved on by `skipped`, as the server's was."""
+    """Seal the changed trails and audit everything, with a clock advanced by `skipped`, like the server's."""
     if skipped is None:
         sealing(gate).seal()
     else:
@@ -35,7 +35,7 @@ def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
 
 
 async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -> None:
-    """Reset a run to just after the last workflow task that was completed before such an event."""
+    """Reset a run to the last workflow task that was completed before such an event."""
     handle = gate.handle(workflow_id)
     history = await handle.fetch_history()
     completed = [

@@ -93,7 +93,7 @@ async def test_what_was_revoked_since_is_noted_and_nothing_is_wrong(
 async def test_while_a_plan_waits_its_status_says_whose_approval_was_revoked_and_the_audit_does_not(
     idle_gate: Gate, people: Path
 ) -> None:
-    """Nothing has followed from it yet, and nothing will."""
+    """The approval has had no consequences, and will have none."""
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
     async with gate.worker():
@@ -155,7 +155,7 @@ async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
 
 
 async def test_a_list_of_people_of_ones_own_making_is_found(idle_gate: Gate, people: Path) -> None:
-    """An attacker with every right on the database adds the list by which their forgery would be valid."""
+    """An attacker with every right on the database adds a list under which their forgery would be valid."""
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")

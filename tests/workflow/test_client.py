@@ -1,4 +1,4 @@
-"""How an application uses the client: without records, and for runs whose end is not the workflow's own."""
+"""The client in an application: without records, and for runs that were ended from outside."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ async def test_a_client_without_records_submits_decides_and_waits(gate: Gate) ->
     assert answer is not None
     assert answer.accepted
     assert (result.outcome, result.approved_by) == (Outcome.EXECUTED, ("dana",))
-    client.close()  # closes nothing that it did not open
+    client.close()  # closes only what it opened
 
 
 async def test_waiting_for_a_run_that_temporal_terminated_returns_failed_and_why(gate: Gate) -> None:

@@ -1,4 +1,4 @@
-"""Between the last approval and the first step there is a time in which the approval can be taken back."""
+"""During the cooling-off time between the last approval and the first step, approvals can be taken back."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ def kinds(gate: Gate, status: Status) -> list[str]:
 
 
 def broken(gate: Gate, status: Status) -> list[str]:
-    """Return what an auditor finds in the trail by its rules; the checkpoints have this machine's time."""
+    """Return an auditor's findings in the trail by its rules; the checkpoints have this machine's time."""
     return [one.what for one in broken_story(status.workflow_id, gate.api.trail(status.workflow_id))]
 
 

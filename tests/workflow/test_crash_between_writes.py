@@ -163,7 +163,7 @@ async def test_a_recorded_decision_that_the_run_never_received_counts_when_it_is
 async def test_a_signed_decision_that_only_the_record_has_counts_when_its_copy_arrives(
     idle_gate: Gate, choice: str
 ) -> None:
-    """The client sends the same token by signal if its update is lost; that token is used by then."""
+    """If its update is lost, the client sends the same token by signal, and the token is already used."""
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker():

@@ -1,4 +1,4 @@
-"""A person lends a role on the trail: from then on it counts as if the list said so, until it ends."""
+"""A person lends a role on the trail: until it ends, the loan counts like a delegation in the list."""
 
 import json
 from collections.abc import Callable
@@ -155,7 +155,7 @@ async def test_what_is_decided_by_a_lent_role_counts_and_its_proof_is_in_the_bun
 
 
 async def test_a_role_that_was_taken_back_no_longer_holds(lending: Gate) -> None:
-    """The plan needs another approval, by an approver who is there: the one that was given is lost."""
+    """The plan needs another approval, by an approver who is present, because the first one is lost."""
     async with lending.worker():
         await lent(lending)
         status = await lending.in_review("signed one")
@@ -339,7 +339,7 @@ async def test_a_role_that_was_not_lent_is_found_in_a_bundle(
 async def test_a_bundle_lends_nothing_by_a_passkey_that_proves_nothing(
     lending: Gate, key: Passkey, ceremony: dict[str, Any]
 ) -> None:
-    """The list in the bundle says where passkeys may be used, and whose they are."""
+    """The list in the bundle names the sites and the owners of passkeys."""
     async with lending.worker():
         await lent(lending, by_passkey)
         status = await lending.in_review("signed one")

@@ -1,4 +1,4 @@
-"""A request that the client would refuse is never recorded and blocks nothing, whichever way it comes."""
+"""A request that the client would refuse is never recorded and blocks nothing, however it arrives."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""P1 against anyone who may write in the namespace: Plangate does not trust a state from a workflow.
+"""P1 against anyone with write access to the namespace: Plangate does not trust a state from a workflow.
 
 The foreign workflows have the name of Plangate's and their own task queue, so they run other code. They
 schedule Plangate's activities, or pass a forged state to its workers by continue-as-new.
@@ -46,14 +46,14 @@ async def _act(name: str, task: Any, ours: str, result: type | None = None) -> A
 
 
 def _softened(drafted: Drafted, ref: RunRef) -> RunState:
-    """The state of the run, in which nothing has to be signed."""
+    """Return the state of the run, but without required signatures."""
     needs = drafted.requirement.needs
     soft = drafted.model_copy(update={"requirement": Requirement(needs=needs)})
     return apply(_begun(ref), soft)
 
 
 def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
-    """The state of the run, with an approval that came, as it says, as soon as the plan was there."""
+    """Return the state of the run, with an approval that claims to have arrived right after the draft."""
     approval = Arrival(
         key="run:signal:1",
         via=Via.SIGNAL,
@@ -67,7 +67,7 @@ def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class Foreign:
-    """Does with a plan that has to be signed what its argument says."""
+    """Attacks a plan that must be signed, as its argument says."""
 
     @workflow.run
     async def run(self, ours: str, what: str) -> str:

@@ -1,4 +1,4 @@
-"""A run is held, and its worker dies, the run is reset, or its history is cut: the record decides (P3)."""
+"""A run is held, and its worker dies, or the run is reset or continued as new: the record decides (P3)."""
 
 import asyncio
 
@@ -191,7 +191,7 @@ async def test_a_held_run_that_temporal_forgot_is_shown_by_its_record(
 async def test_a_resolution_that_only_the_record_has_counts_when_it_is_sent_again(
     idle_gate: Gate, sign_it: bool
 ) -> None:
-    """A server that dies may lose an update that its worker has recorded; the client sends a signal then."""
+    """A server that dies may lose an update that its worker has recorded; the client then sends a signal."""
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker():

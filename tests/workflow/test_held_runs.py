@@ -1,4 +1,4 @@
-"""A step that cannot go on holds its run, and a person says how it continues (P3, P4, P5)."""
+"""A step that cannot continue holds its run until a person resolves it (P3, P4, P5)."""
 
 import asyncio
 from datetime import timedelta
@@ -35,7 +35,7 @@ def gate(idle_gate: Gate, account: Account) -> Gate:
 
 
 async def ended(gate: Gate, workflow_id: str) -> RunResult:
-    """Wait for the end, and see that the auditor finds nothing."""
+    """Wait for the end, and check that the auditor finds nothing."""
     result = await gate.result(workflow_id)
     assert found(gate, workflow_id) == []
     return result
@@ -292,7 +292,7 @@ async def test_a_run_can_be_withdrawn_while_it_is_held(gate: Gate, account: Acco
     assert [step.state for step in (await gate.api.status(status.workflow_id)).steps] == ["done", "in_doubt"]
 
 
-# ---- who and what -----------------------------------------------------------------------------------
+# ---- refused resolutions ---------------------------------------------------------------------------
 
 
 async def test_a_resolution_counts_only_for_this_plan_this_step_this_hold_and_by_another_person(
@@ -361,7 +361,7 @@ async def test_every_decision_on_a_held_run_is_on_its_trail(gate: Gate, account:
 
 
 async def test_no_new_plan_takes_the_key_of_a_step_that_was_in_doubt(idle_gate: Gate) -> None:
-    """The review reopens before the retry, which would have found that the first attempt did it."""
+    """The review reopens before the retry, which would have found the effect of the first attempt."""
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.policy = one_approval(valid_for=timedelta(seconds=2))
     account.failures, account.acts_before_failing = [lost()], True

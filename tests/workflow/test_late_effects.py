@@ -1,4 +1,4 @@
-"""An effect may still happen after its attempt has ended: a person is asked when it no longer can (P3)."""
+"""An effect may happen after its attempt has ended: a person is asked only when it no longer can (P3)."""
 
 import asyncio
 from dataclasses import replace
@@ -23,7 +23,7 @@ class Late(Account):
 
 
 def patient(gate: Gate) -> Account:
-    """Give the gate the account, and have it wait for late effects."""
+    """Give the gate the account, and let it wait for late effects."""
     gate.settings = gate.settings.model_copy(update={"late_effect_seconds": LIMIT})
     return booking_gate(gate)
 
@@ -79,7 +79,7 @@ async def test_a_withdrawn_run_does_not_wait_for_what_may_still_happen(idle_gate
 
 
 class Elsewhere(Account):
-    """An account of another program, which changes its tool just when a call breaks off."""
+    """An account whose tool is changed by another program at the moment when a call breaks off."""
 
     def defined_by(self) -> str:
         return "the other program"
@@ -92,7 +92,7 @@ class Elsewhere(Account):
 
 
 async def test_a_tool_that_changed_after_a_call_broke_off_leaves_its_effect_in_doubt(idle_gate: Gate) -> None:
-    """It was said to have failed, and a retry under a new key did it a second time."""
+    """Recorded as failed, it would be repeated under a new key, and happen twice."""
     gate = idle_gate
     patient(gate)
     account = gate.tools["book"] = Elsewhere(gate.settings.var_dir / "account.tsv")
@@ -112,7 +112,7 @@ async def test_a_tool_that_changed_after_a_call_broke_off_leaves_its_effect_in_d
 
 
 class Dropped(Account):
-    """An account whose server no longer lists it once it was called."""
+    """An account that its server no longer lists after the first call."""
 
     def __init__(self, gate: Gate) -> None:
         super().__init__(gate.settings.var_dir / "account.tsv")

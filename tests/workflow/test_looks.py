@@ -81,7 +81,7 @@ async def test_an_entry_under_another_name_is_found(gate: Gate) -> None:
 
 @workflow.defn(name="PlangateLook", sandboxed=False)
 class Foreign:
-    """A workflow of someone else, with our name."""
+    """A foreign workflow with the name of Plangate's."""
 
     @workflow.run
     async def run(self, queue: str) -> None:

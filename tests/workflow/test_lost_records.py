@@ -1,4 +1,4 @@
-"""While the records are lost, replaced or read-only, nothing is decided or done; then all goes on."""
+"""While the records are lost, replaced or read-only, nothing is decided or done; afterwards all continues."""
 
 import asyncio
 import shutil
@@ -53,7 +53,7 @@ async def test_a_step_whose_receipt_cannot_be_kept_is_not_done_twice(gate: Gate,
     await gate.signal(status)
     await gate.notebook.entered.wait()
     records.rename(kept)
-    gate.notebook.gate.set()  # it acts, and its receipt has nowhere to go
+    gate.notebook.gate.set()  # it acts, and its receipt cannot be stored
     await asyncio.sleep(0.5)
     assert gate.notebook.texts() == ["one"]
     kept.rename(records)

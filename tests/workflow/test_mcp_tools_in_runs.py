@@ -1,4 +1,4 @@
-"""A tool of an MCP server that has changed is not called (P1), and none is called again in doubt (P3)."""
+"""A changed tool of an MCP server is not called (P1), and no tool in doubt is called again (P3)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from tests.support.mcp_servers import PAY, McpServer, over_http, written
 
 @dataclass
 class Bank:
-    """A server with the tools that a worker has of it."""
+    """A server, with its tools in a worker."""
 
     server: McpServer
     listed: McpServers

@@ -1,4 +1,4 @@
-"""A model's service that is away delays a draft; what its cause is, is seen while it is tried again."""
+"""An outage of a model's service delays a draft, and its cause is shown during the retries."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A worker with other records decides nothing and executes nothing of a run, and says why."""
+"""A worker with other records neither decides nor executes anything of a run, and reports the reason."""
 
 from pathlib import Path
 

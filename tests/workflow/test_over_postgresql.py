@@ -1,4 +1,4 @@
-"""A whole Plangate whose records are in PostgreSQL, which is killed and cut off along the way."""
+"""A whole Plangate with records in PostgreSQL, which is killed and disconnected during runs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -89,7 +89,7 @@ async def test_a_run_outlives_the_kill_9_of_postgresql_and_every_effect_happens_
 
 
 async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_attempt(gate: Gate) -> None:
-    """The connection is lost after COMMIT and before its answer: the next try finds its own receipt."""
+    """The connection is lost after COMMIT and before its answer; the next attempt finds its own receipt."""
     write = gate.database.write
     heard: list[str] = []
 

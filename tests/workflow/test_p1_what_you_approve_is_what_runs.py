@@ -73,7 +73,7 @@ class TwoFieldNote(NoteArguments):
 async def test_a_worker_that_cannot_do_exactly_this_does_nothing_and_leaves_it_to_one_that_can(
     gate: Gate, is_there: bool, said: str
 ) -> None:
-    """As in the middle of an update, where old and new workers take steps of each other's plans."""
+    """As during an update, when old and new workers take steps of each other's plans."""
     status = await gate.in_review("one")
     known = gate.notebook.declaration
     gate.notebook.declaration = replace(known, arguments=TwoFieldNote)

@@ -79,7 +79,7 @@ async def test_a_new_revision_has_the_whole_time_for_its_review_again(gate: Gate
 async def test_a_verdict_that_a_slower_worker_writes_down_late_does_not_approve_the_new_revision(
     gate: Gate,
 ) -> None:
-    """Two workers may take each other for dead; an old verdict is then recorded after the new plan."""
+    """Two workers may consider each other dead; an old verdict is then recorded after the new plan."""
     first = await gate.in_review(request="one")
     assert first.fingerprint is not None
     await gate.decide(first, "request_changes", comment="two")

@@ -1,7 +1,7 @@
-"""P3: no crash loses a request or a decision, or repeats an effect; what cannot be known is in doubt.
+"""P3: no crash loses a request or a decision, or repeats an effect; an unknown effect is in doubt.
 
-The crashes by kill -9 are in tests/acceptance and `make chaos`; here each place between two writes is
-visited.
+The crashes by kill -9 are in tests/acceptance and `make chaos`; here, each point between two writes is
+tested.
 """
 
 import asyncio
@@ -131,7 +131,7 @@ async def test_a_decision_waits_while_the_records_are_away_and_counts_when_they_
 async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_soon_as_the_run_has_it(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, by_update: bool
 ) -> None:
-    """The worker may die between writing the plan down and telling the run; people see the record."""
+    """The worker may die after it records the plan and before the run gets it; approvers see the record."""
     told = asyncio.Event()
 
     async def dawdle(written: object, is_receipt: bool) -> None:
@@ -239,7 +239,7 @@ async def test_two_workers_on_one_file_of_records_share_the_work(idle_gate: Gate
 
 
 class OnceNotebook(Notebook):
-    """Writes no effect down twice, as the outbox does."""
+    """Writes no effect twice, like the outbox."""
 
     def _write(self, arguments: NoteArguments, idempotency_key: str) -> None:
         if all(key != idempotency_key for key, _ in self.lines()):
@@ -249,7 +249,7 @@ class OnceNotebook(Notebook):
 async def _attempt_elsewhere(
     gate: Gate, status: Status, started: timedelta, execution: Execution | None = None
 ) -> StepResult:
-    """Execute step 1 as an attempt that was started so much later than that of the gate's own worker."""
+    """Execute step 1 as an attempt that started this much later than that of the gate's own worker."""
     assert status.plan is not None
     assert status.fingerprint is not None
     description = await gate.handle(status.workflow_id).describe()
@@ -330,7 +330,7 @@ def executions(monkeypatch: pytest.MonkeyPatch) -> list[Execution]:
 async def test_a_worker_that_stood_still_and_is_given_its_own_step_again_goes_on_with_it(
     idle_gate: Gate, executions: list[Execution]
 ) -> None:
-    """It knows that it is acting; asked what became of it, this tool could not say."""
+    """The worker still acts, but its tool could not look up the result."""
     gate = idle_gate
     gate.notebook.remembers = False
     gate.notebook.gate.clear()

@@ -70,7 +70,7 @@ async def test_a_field_of_a_newer_release_is_passed_over_but_not_by_the_hash(
         )
     entry = gate.api.trail(status.workflow_id)[0]
     assert entry.event.kind == "requested"
-    assert entry.expected_hash() != entry.hash  # it was edited; nothing of the text is passed over
+    assert entry.expected_hash() != entry.hash  # it was edited; no part of the text is skipped
 
 
 async def test_nothing_is_executed_under_a_trail_that_was_changed(gate: Gate) -> None:

@@ -1,4 +1,4 @@
-"""P6: a model sets no risk, chooses no approver, approves nothing. Its words are data and nothing else."""
+"""P6: a model sets no risk, chooses no approver and approves nothing. Its words are only data."""
 
 from pathlib import Path
 from typing import Any

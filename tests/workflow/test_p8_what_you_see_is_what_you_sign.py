@@ -31,14 +31,14 @@ HARMLESS = Plan.model_validate(
 
 
 def harmless(status: Status) -> Status:
-    """The status of a run by an attacker: a harmless plan, the same fingerprint."""
+    """Return an attacker's status of a run: a harmless plan under the same fingerprint."""
     step = HARMLESS.steps[0]
     shown = status.steps[0].model_copy(update={"arguments": step.arguments, "why": step.reason})
     return status.model_copy(update={"plan": HARMLESS, "steps": (shown,)})
 
 
 def harmless_steps(status: Status) -> Status:
-    """The true plan, and below it other steps."""
+    """Return the true plan, with other steps below it."""
     shown = status.steps[0].model_copy(update={"arguments": {"text": "hello"}})
     return status.model_copy(update={"steps": (shown,)})
 
@@ -95,7 +95,7 @@ class Impostor(PlanApproval):
 
 @activity.defn(name="draft_at_once")
 async def _never(task: Any) -> None:
-    """Stand for the activity that the history names, and which is not run again."""
+    """Replace the activity that the history names, which does not run again."""
     raise AssertionError(task)
 
 
@@ -120,7 +120,7 @@ async def test_a_worker_that_lies_about_the_plan_is_not_believed(
         honest = await idle_gate.in_review("transfer everything")
 
     async def look() -> None:
-        while True:  # while the worker is silent, the records answer, and they say the truth
+        while True:  # while the worker is silent, the records answer correctly
             shown = await idle_gate.api.status(honest.workflow_id)
             assert (shown.plan, shown.steps) == (honest.plan, honest.steps)
 
@@ -178,7 +178,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_terminal_of(gate: Gate, keys: Path) -> Home:
-    """A person's machine: it reaches the server, and has neither the records nor a worker."""
+    """A person's machine: it reaches the server, but has neither the records nor a worker."""
     at = gate.client.service_client.config.target_host
     return Home(
         gate.settings.var_dir / "theirs",
@@ -220,7 +220,7 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
 async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(
     idle_gate: Gate, keys: Path
 ) -> None:
-    """Two plans can be made whose fingerprints begin alike; the approver saw one, and signs the whole."""
+    """Two fingerprints may begin alike; the approver saw one plan, and signs its whole fingerprint."""
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
         home = a_terminal_of(idle_gate, keys)
@@ -246,7 +246,7 @@ async def test_a_plan_of_another_installation_is_not_shown_beside_the_runs_own_r
     other = build_gate(idle_gate.server, tmp_path / "other", idle_gate.settings.task_queue)
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
-        assert await other.api.status(honest.workflow_id) == honest  # records that know nothing of it
+        assert await other.api.status(honest.workflow_id) == honest  # from records without this run
         write_down(other.database, run_ref(honest.workflow_id))
         with pytest.raises(StatusContradicts, match="was made for the installation"):
             await other.api.status(honest.workflow_id)

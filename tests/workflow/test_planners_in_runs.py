@@ -1,4 +1,4 @@
-"""Planners of any kind in whole runs: reads are shown and signed, and a conversation continues."""
+"""Planners of all kinds in whole runs: reads are shown and signed, and a conversation continues."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ async def reading(brief: Brief, tools: PlannerTools) -> PlannerResult:
 
 
 def planned_by(gate: Gate, plan: Any = reading, **readable: Any) -> Shelf:
-    """Have the gate draft by this function, with a shelf to read."""
+    """Let the gate draft with this function and a shelf to read."""
     shelf = Shelf({"order": ORDER, **readable})
     gate.tools["shelf"] = shelf
     declared = {name: tool.declaration for name, tool in gate.tools.items()}
@@ -168,11 +168,11 @@ async def test_a_planner_gets_its_state_back_for_each_revision(idle_gate: Gate) 
     async with idle_gate.worker():
         status = await idle_gate.in_review(request="Refund")
     for drafts in (1, 2):
-        async with idle_gate.worker():  # another one each time
+        async with idle_gate.worker():  # a different one each time
             status = await sent_back(idle_gate, status)
         assert status.steps[0].why == f"draft {drafts} Be kinder."
     async with idle_gate.worker():
-        assert shelf.read_titles == ["order"]  # it still knew
+        assert shelf.read_titles == ["order"]  # it still had its state
         assert status.plan is not None
         assert len(status.plan.reads) == 1  # and the approver sees its reads
         history = await idle_gate.handle(status.workflow_id).fetch_history()
@@ -206,7 +206,7 @@ async def test_a_state_that_cannot_be_kept_costs_only_the_conversation(idle_gate
     assert again.steps[0].why == "None Be kinder."
     with idle_gate.database.read() as connection:
         kept = connection.execute(sql("SELECT sha256 FROM attachments")).scalars().all()
-    assert kept == [again.plan.steps[0].definition if again.plan else ""]  # what its tool takes
+    assert kept == [again.plan.steps[0].definition if again.plan else ""]  # only its tool's definition
 
 
 async def test_a_conversation_with_a_model_goes_on_where_it_was(

@@ -79,7 +79,7 @@ async def test_what_cannot_be_observed_for_long_holds_the_run_too(
 
 
 async def test_a_changed_world_does_not_turn_a_doubt_into_a_failure(gate: Gate, account: Account) -> None:
-    """Else the next retry would be a new effect, although the first may have happened."""
+    """Otherwise the next retry would be a new effect, although the first one may have happened."""
     account.balance = 1
     status = await in_review(gate, "1")
     account.failures, account.acts_before_failing = [lost()], True

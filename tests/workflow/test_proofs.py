@@ -1,4 +1,4 @@
-"""Passkeys, logins and enrolled keys, from the decision to the auditor's desk."""
+"""Passkeys, logins and enrolled keys, from the decision to the audit."""
 
 import json
 from io import StringIO

@@ -26,7 +26,7 @@ class Ticket(BaseModel):
 
 
 class OpenTicket:
-    """Returns these details, even against its receipt's model."""
+    """Returns these details, even if they violate its receipt's model."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         "open_ticket", "Open a ticket.", OpenArguments, RetrySafety.LOOK_UP, receipt=Ticket

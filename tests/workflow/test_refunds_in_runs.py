@@ -29,7 +29,7 @@ def refunds(payment: str, *amounts: float) -> Any:
 
 
 def everything(gate: Gate, workflow_id: str, status: Any) -> str:
-    """Return all that is kept of a run: its status, its trail and the bytes of the records."""
+    """Return everything stored of a run: its status, its trail and the bytes of the records."""
     trail = "".join(entry.model_dump_json() for entry in gate.api.trail(workflow_id))
     files = [one for one in gate.settings.var_dir.rglob("*") if one.is_file()]
     kept = "".join(one.read_bytes().decode("latin-1") for one in files)
@@ -87,7 +87,7 @@ async def test_no_other_tools_receipt_explains_a_refund_by_another_hand(idle_gat
 async def test_a_refund_that_failed_before_it_was_looked_up_is_not_reported_as_made(
     idle_gate: Gate, stripe
 ) -> None:
-    """Under the same key Stripe would repeat its first answer, that it succeeded."""
+    """Under the same key, Stripe would repeat its first answer, which reported success."""
     gate, payment = idle_gate, stripe.paid()
     away = Says(answer=HttpAnswer(503))
     with FaultyServer(upstream=stripe.url) as front:

@@ -1,4 +1,4 @@
-"""What an earlier attempt may have done is repeated only while the world is as it was approved (P1, P3)."""
+"""An effect that may have happened is repeated only while the approved observation still holds (P1, P3)."""
 
 import random
 from datetime import timedelta

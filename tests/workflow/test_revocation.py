@@ -1,4 +1,4 @@
-"""Before each step people, keys, roles and delegations are looked at again."""
+"""Before each step, people, keys, roles and delegations are checked again."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ def house(idle_gate: Gate) -> House:
 
 
 async def step_one_acts(gate: Gate, *approvals: tuple[str, str | None]) -> Status:
-    """Have a plan of two steps approved, and its first step act until the notebook's gate is opened."""
+    """Approve a plan of two steps, and let its first step act until the notebook's gate is opened."""
     status = await gate.in_review("one", "two")
     gate.notebook.gate.clear()
     for by, jti in approvals:
@@ -101,13 +101,13 @@ async def step_one_acts(gate: Gate, *approvals: tuple[str, str | None]) -> Statu
 
 
 async def tries(gate: Gate, status: Status) -> int:
-    """Count how often the step that waits now was tried."""
+    """Count the attempts of the step that waits now."""
     described = await gate.handle(status.workflow_id).describe()
     return max([one.attempt for one in described.raw_description.pending_activities], default=0)
 
 
 async def reopened(gate: Gate, status: Status) -> Status:
-    """Let the first step end, and wait for the review that the second one opens again."""
+    """Let the first step end, and wait for the review that the second one reopens."""
     gate.notebook.gate.set()
     return await gate.until("in_review", status.workflow_id, lambda found: bool(found.lost))
 
@@ -241,7 +241,7 @@ async def test_the_last_approver_is_shown_which_approval_no_longer_counts(
 
 
 async def test_nobody_approves_while_the_list_does_not_say_who_asked(idle_gate: Gate, house: House) -> None:
-    """Under a new name the requester would pass for another person."""
+    """Under a new name, the requester would appear to be another person."""
     gate = idle_gate
     gate.policy = needs("finance")
     house.change("rita", roles=("finance",))

@@ -1,4 +1,4 @@
-"""Requests that come again and again: a Temporal schedule starts a run each time, a cron is refused."""
+"""Recurring requests: a Temporal schedule starts a run each time; a cron is refused."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The two search attributes: kept true where the server has them, and done without where it has not."""
+"""The two search attributes: up to date if the server has them, and not needed if it does not."""
 
 import asyncio
 import time
@@ -128,7 +128,7 @@ async def test_registering_them_later_is_no_fault_twice_and_disturbs_no_run_that
             after = await gate.in_review("two")
             assert await attributes(gate, after.workflow_id) == ("in_review", "rita")
             await until_pending(gate, before.workflow_id, after.workflow_id)
-        async with gate.worker():  # which knows both from their histories alone
+        async with gate.worker():  # which has both only from their histories
             for status in (before, after):
                 assert (await gate.decide(status)).accepted
                 assert (await gate.result(status.workflow_id)).outcome == "executed"
@@ -146,4 +146,4 @@ async def test_runs_for_which_nobody_answers_do_not_hold_up_the_list(
             await gate.client.start_workflow("PlanApproval", request, id=f"{number}", task_queue="nobody")
         begun = time.monotonic()
         await until_pending(gate, waiting.workflow_id)
-        assert time.monotonic() - begun < 10  # one after the other they would take 20 s
+        assert time.monotonic() - begun < 10  # one after the other, they would take 20 s

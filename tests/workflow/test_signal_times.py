@@ -1,4 +1,4 @@
-"""The trail says when a decision was received by the server, and not when a worker woke up for it."""
+"""The trail has the time at which the server received a decision, not when a worker woke up for it."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -59,7 +59,7 @@ async def test_a_decision_on_a_run_that_the_worker_follows_is_timed_as_it_comes(
 async def test_what_a_worker_without_a_network_gets_late_is_judged_by_when_it_was_sent(
     idle_gate: Gate, what: str
 ) -> None:
-    """The right of who sent it began meanwhile, and the worker has followed the run from its beginning."""
+    """The sender's right began in the meantime, and the worker has followed the run from its beginning."""
     gate = idle_gate
     begins = now() + timedelta(seconds=6)
     gate.directory = _Listed(begins if what == "delegation" else None)
@@ -86,7 +86,7 @@ _LENDS = 'delegates = [{{ to = "beth", roles = ["finance"], from = {:%Y-%m-%dT%H
 
 
 class _Listed:
-    """Dana of finance, who delegates to Beth of the board from a moment on, if one is given."""
+    """Dana of finance, who delegates to Beth of the board from a given moment on, if any."""
 
     def __init__(self, begins: datetime | None) -> None:
         lends = "" if begins is None else _LENDS.format(begins)

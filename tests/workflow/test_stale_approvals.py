@@ -1,4 +1,4 @@
-"""An approval is too old when a step is to start: the review is opened again."""
+"""An approval is too old when a step is to start: the review is reopened."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ async def reopened(gate: Gate, workflow_id: str) -> Status:
 
 
 async def reopened_too_late(gate: Gate, status: Status) -> Status:
-    """Let so much time pass before the next step that no approval counts; return the review that follows."""
+    """Let so much time pass before the next step that no approval counts; return the next review."""
     with clock_ahead(TOO_OLD):
         await reopened(gate, status.workflow_id)
     await gate.env.fast_forward(gate.handle(status.workflow_id), TOO_OLD)
@@ -33,7 +33,7 @@ def kinds(gate: Gate, workflow_id: str) -> list[str]:
 
 
 async def approved_without_a_worker(gate: Gate) -> Status:
-    """Have a plan approved by a signal that waits for a worker."""
+    """Approve a plan by a signal that waits for a worker."""
     gate.policy = one_approval(valid_for=VALID)
     async with gate.worker():
         status = await gate.in_review("one")
@@ -42,7 +42,7 @@ async def approved_without_a_worker(gate: Gate) -> Status:
 
 
 async def stale_behind_step_one(gate: Gate) -> Status:
-    """Let the first of two steps take longer than the approval counts."""
+    """Let the first of two steps take longer than the approval is valid."""
     status = await gate.in_review("one", "two")
     gate.notebook.gate.clear()
     await gate.decide(status)

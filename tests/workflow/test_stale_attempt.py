@@ -19,7 +19,7 @@ from tests.support.gate import Gate
 
 
 async def close_over(gate: Gate, status: Status) -> None:
-    """Close the run on the record as a worker does that takes the acting worker for dead."""
+    """Close the run on the record, like a worker that considers the acting worker dead."""
     opened = gate.api.trail(status.workflow_id)[0].event
     assert isinstance(opened, Requested)
     task = CloseTask(

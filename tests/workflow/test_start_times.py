@@ -1,4 +1,4 @@
-"""An approved plan waits for its moment, its window and the end of a freeze; meanwhile people can stop it."""
+"""An approved plan waits for its earliest start, its window and the end of a freeze, and can be stopped."""
 
 import asyncio
 from datetime import datetime, time, timedelta
@@ -36,12 +36,12 @@ def daily(begin: datetime, hours: int, name: str = "daily") -> Calendar:
 
 
 async def time_of(gate: Gate, status: Status) -> datetime:
-    """Return the time by the clock of this run, which the server sets ahead."""
+    """Return the time by this run's clock, which the server sets ahead."""
     return await gate.env.get_current_time(gate.handle(status.workflow_id))
 
 
 def opens_in(gate: Gate, hours: int, lasts: int = 2) -> datetime:
-    """Give the gate a policy with a window that begins in so many hours; return when."""
+    """Give the gate a policy with a window that begins in this many hours; return its beginning."""
     begin = now().replace(second=0, microsecond=0) + hours * HOUR
     gate.policy = wants(("anyone", 1), windows=(daily(begin, lasts),))
     return begin
@@ -129,7 +129,7 @@ async def test_an_approval_is_taken_back_and_the_run_withdrawn_while_it_waits(id
 
 
 async def test_an_approval_that_is_too_old_at_the_start_is_asked_for_again(idle_gate: Gate) -> None:
-    """It is judged when the step begins, not when it was given."""
+    """Its age counts when the step begins, not when the approval was given."""
     gate = idle_gate
     begin = opens_in(gate, hours=5, lasts=3)
     gate.policy = wants(("anyone", 1), windows=(daily(begin, 3),), approval_valid_for=2 * 3600)
@@ -165,7 +165,7 @@ async def test_who_has_left_meanwhile_has_not_approved(idle_gate: Gate) -> None:
 
 
 async def test_a_retry_waits_for_the_window_too(idle_gate: Gate) -> None:
-    """The worker that claims looks at the record, also if its clock has passed the end of the window."""
+    """The claim checks the record, even if the worker's clock has passed the end of the window."""
     gate = idle_gate
     begin = now() - timedelta(minutes=30)
     gate.policy = wants(("anyone", 1), windows=(daily(begin, 2),))
@@ -208,7 +208,7 @@ async def test_the_claim_waits_although_the_run_does_not(
 async def test_a_step_that_waits_keeps_no_run_that_went_on(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    """A claim that came too early is tried again when the window opens, in hours; the run does not wait."""
+    """A claim that came too early is retried when the window opens; the run does not wait for it."""
     gate = idle_gate
     opens_in(gate, hours=5)
     make_impatient(monkeypatch)
@@ -236,7 +236,7 @@ async def test_a_step_that_waits_keeps_no_run_that_went_on(
 
 
 async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: Gate) -> None:
-    """The freeze covers all that comes after the next hours, so that no other time is left."""
+    """The freeze covers all time after the next hours, so that no other time is left."""
     gate = idle_gate
     today = now()
     days = tuple((today + number * DAY).date() for number in range(1, 400))
@@ -326,7 +326,7 @@ freeze = "year-end"
 async def test_start_times_that_someone_put_into_the_records_let_nothing_begin(
     idle_gate: Gate, has_times: bool
 ) -> None:
-    """The window of this policy never opens; the record says that it is always open, or nothing of it."""
+    """The window of this policy never opens; the forged record has it always open, or not at all."""
     gate = idle_gate
     gate.policy, gate.directory = WINDOWED, Everybody()
     ref = await begun(gate)

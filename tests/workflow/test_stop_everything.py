@@ -1,4 +1,4 @@
-"""People make every step wait, or those of one tool; decisions are taken meanwhile; people let them go on."""
+"""A stop makes every step wait, or those of one tool, while decisions are still taken; a release ends it."""
 
 import asyncio
 from dataclasses import replace
@@ -229,7 +229,7 @@ async def test_an_approval_that_went_stale_meanwhile_goes_back_to_review(idle_ga
     assert gate.notebook.texts() == []
 
 
-# ---- who may -------------------------------------------------------------------------------------
+# ---- authorization -------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -366,7 +366,7 @@ async def test_an_order_that_is_sent_again_by_a_reset_or_a_cron_counts_once(gate
 
 @workflow.defn(name="PlangateStop", sandboxed=False)
 class SameName:
-    """A foreign workflow under the name of Plangate's, which schedules its activity as it likes."""
+    """A foreign workflow with the name of Plangate's, which schedules its activity with any input."""
 
     @workflow.run
     async def run(self, queue: str) -> None:

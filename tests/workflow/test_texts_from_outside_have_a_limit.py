@@ -1,4 +1,4 @@
-"""Every text from outside is visibly cut where it enters a run; a text that is too long blocks nothing."""
+"""Every text from outside is visibly cut when it enters a run; a text that is too long blocks nothing."""
 
 import asyncio
 from functools import partial
@@ -20,7 +20,7 @@ from tests.support.fakes import notes
 from tests.support.gate import Gate
 from workflows.recording import reason_of
 
-HUGE = 1_900_000  # near the most that the server takes as one input
+HUGE = 1_900_000  # near the server's limit for one input
 HOSTILE = ("x", "é", "\u202e", "\x00", '"', "\\", "⟨", "\n", "`", "𓂀")
 AT = "2026-01-01T00:00:00Z"
 
@@ -135,7 +135,7 @@ def test_what_is_no_request_is_refused_in_a_short_sentence(inputs: list[Any]) ->
     try:
         read_request(inputs)
     except RequestInvalid as error:
-        assert len(str(error)) < 1_000  # noqa: PT017  most of these are refused, and some are requests
+        assert len(str(error)) < 1_000  # noqa: PT017  most of these are refused; some are requests
 
 
 def _has_revision(revision: int, status: Status) -> bool:

@@ -1,4 +1,4 @@
-"""A requirement on the record is derived again by the policy that it names: anybody may have written it."""
+"""A requirement on the record is derived again by its policy, because an attacker may have written it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -58,7 +58,7 @@ def recorded(gate: Gate, policy: FilePolicy) -> None:
 
 
 def put_in_force(gate: Gate, policy: FilePolicy | None, ago: timedelta, number: int) -> None:
-    """Put a policy on the trail of rules, some time ago."""
+    """Put a policy on the trail of rules, with a past date."""
     at, name = datetime.now(UTC) - ago, policy.policy_hash if policy else ""
     with gate.database.write() as connection:
         if policy:
@@ -99,7 +99,7 @@ def requested(**more: Any) -> Requested:
 
 
 async def begun(gate: Gate, text: str = "pay 9000", **more: Any) -> RunRef:
-    """Start a run while no worker is there, and return it as its own trail names it."""
+    """Start a run while no worker runs, and return its reference as on its own trail."""
     workflow_id = f"forged-{uuid4().hex[:8]}"
     request = PlanRequest(requester="rita", plan=notes(text), **more)
     handle = await gate.client.start_workflow(

@@ -1,4 +1,4 @@
-"""The audit finds and names every change of the records or of a bundle without the private keys."""
+"""The audit finds every change of the records or of a bundle that was made without the private keys."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -26,12 +26,12 @@ from tests.support.postgres import PostgresServer
 from tests.support.sealed_records import a_week, people
 from tests.support.times import times
 
-# Each kind of edit some times, in the suite; PLANGATE_TEST_TIMES=10 makes more than 2,000 edits.
+# Each kind of edit a few times, in the suite; PLANGATE_TEST_TIMES=10 makes more than 2,000 edits.
 ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(5 * len(EDITS)), times(len(EDITS)), times(280)
 
 
 class Records:
-    """Sealed records, and who examines them."""
+    """Sealed records, and their auditor."""
 
     def __init__(self, database: Database, trust: Trust) -> None:
         self.database = database
@@ -42,7 +42,7 @@ class Records:
 
     @contextmanager
     def changed(self) -> Iterator[Connection]:
-        """A transaction with every right, of which nothing is kept."""
+        """A transaction with every right, which is rolled back."""
         with self.database.write() as connection:
             take_the_guards_off(connection)
             yield connection

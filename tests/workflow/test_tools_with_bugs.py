@@ -11,7 +11,7 @@ from tests.support.holds import booking_gate, found, in_review, verdicts
 
 
 class Fragile(BookingArguments):
-    """Its validator has a bug, and one of its values no JSON can carry."""
+    """Its validator has a bug, and JSON cannot represent one of its values."""
 
     number: int = 0
 

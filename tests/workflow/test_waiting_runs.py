@@ -1,4 +1,4 @@
-"""Pages of the runs that wait: the records say which, Temporal whether they are open."""
+"""Pages of waiting runs: the records list them, and Temporal reports whether they are open."""
 
 import asyncio
 from collections.abc import Sequence
@@ -68,6 +68,6 @@ async def test_pages_leave_out_what_ended_in_temporal_and_have_what_has_no_recor
 
 async def test_a_plan_that_is_on_the_record_is_listed_before_its_run_has_heard_of_it(tmp_path: Path) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
-        await start(gate, "w-00000")  # no worker takes it up: to Temporal it is drafting
+        await start(gate, "w-00000")  # no worker takes it: in Temporal, it is still drafting
         put_waiting(gate.database, 1)
         await until_paged(gate.api, ["w-00000"])

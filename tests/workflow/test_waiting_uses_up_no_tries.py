@@ -1,4 +1,4 @@
-"""A step that waits for the list of people or the records uses up no tries and adds nothing to its trail."""
+"""A step that waits for the list of people or the records uses up no attempts and adds no entries."""
 
 import random
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ NAMES = ("rita", "erik", "dana")
 class Troubled:
     """A list of people and records that are away for some attempts, in the order of ``troubles``.
 
-    Each trouble is one attempt: the list cannot be read, the records do not answer, or the bank, the last of
-    which uses up a try. They begin with the first attempt; if the step had begun (``is_begun``), when that
-    one dies after its claim.
+    Each trouble lasts one attempt: the list cannot be read, or the records or the bank do not answer. Only
+    the bank's troubles use up attempts. The first trouble is in the first attempt, or, if the step had begun
+    (``is_begun``), after this attempt dies behind its claim.
     """
 
     troubles: list[str]
@@ -94,7 +94,7 @@ class TroubledAccount(Account):
 
 
 def stories(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
-    """Yield whether the step had begun before, and troubles of which fewer than the tries are the bank's."""
+    """Yield whether the step had begun, and random troubles; the bank's are two fewer than the attempts."""
     for _ in range(count):
         troubles = ["bank"] * (TRIES - 2) + rng.choices(["list", "records"], k=rng.randint(2, 4))
         rng.shuffle(troubles)
@@ -126,7 +126,7 @@ async def test_only_what_was_tried_counts(
 async def test_a_broken_list_is_waited_for_and_adds_no_claims(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool
 ) -> None:
-    """For more attempts than a tool has tries."""
+    """The wait takes more attempts than a tool has."""
     gate, story = idle_gate, Troubled(["list"] * 10_000, is_begun)
     monkeypatch.setattr("activities.execution.STEP_TRIES", 2)
     monkeypatch.setattr(gate.notebook, "find_out", TroubledAccount.find_out.__get__(gate.notebook))

@@ -100,7 +100,7 @@ def test_a_run_of_long_ago_that_no_checkpoint_of_that_time_seals_is_named(idle_g
 
 
 def test_a_run_of_long_ago_is_sealed_by_the_first_checkpoint(idle_gate: Gate) -> None:
-    """So it is where nothing was sealed before."""
+    """This is normal if nothing was sealed before."""
     in_force(idle_gate, (THEN, NOW - 40 * DAY))
     forged(idle_gate, THEN, NOW - 30 * DAY)
     seal(idle_gate)
@@ -137,7 +137,7 @@ def test_a_run_of_the_future_is_named_by_records_and_bundle(idle_gate: Gate) -> 
 def test_an_approval_by_a_list_that_was_replaced_long_before_is_named(
     idle_gate: Gate, ago: timedelta
 ) -> None:
-    """A worker may take up a change a little later than another one."""
+    """A worker may apply a change slightly later than another one."""
     in_force(idle_gate, (THEN, NOW - DAY), (LEFT, NOW - ago))
     forged(idle_gate, THEN, NOW)
     seal(idle_gate)

@@ -23,7 +23,7 @@ SEEN_BROKEN = "Decisions wait until the list of people can be read: people.toml 
 
 @dataclass
 class Breakable:
-    """A list of people that can be broken and mended; everybody may decide by it."""
+    """A list of people that can be broken and repaired; it lets everyone decide."""
 
     is_broken: bool = False
 
@@ -35,7 +35,7 @@ class Breakable:
 
 @contextmanager
 def away(gate: Gate) -> Iterator[None]:
-    """Have the records away while the block runs."""
+    """Make the records unavailable while the block runs."""
 
     def refuse(**_: Any) -> Any:
         raise RecordsUnavailable("The records are away.")
@@ -96,7 +96,7 @@ async def test_waiting_adds_no_event_of_history(gate: Gate) -> None:
         await gate.signal(status)
         await waiting(gate, status)
         before = await events(gate, status)
-        await asyncio.sleep(4)  # some three tries
+        await asyncio.sleep(4)  # about three attempts
         assert await events(gate, status) == before
         assert before < 40
     assert (await gate.result(status.workflow_id)).outcome == "executed"
@@ -132,7 +132,7 @@ async def test_a_withdrawal_ends_the_run_at_once_though_decisions_wait(gate: Gat
 
 
 async def test_an_update_behind_an_end_that_cannot_be_recorded_is_answered_all_the_same(gate: Gate) -> None:
-    """The clerk waits for the end to be recorded first, and nothing is in the way of the decision itself."""
+    """The decision can only be recorded after the end, and its sender gets an answer meanwhile."""
     status = await gate.in_review("one")
     with away(gate):
         await gate.api.withdraw(status.workflow_id, "not now")
@@ -179,7 +179,7 @@ async def test_what_is_judged_by_the_end_of_a_run_is_recorded_behind_it(
 
 @pytest.fixture
 def long_history(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Take the history of a chain's first run for long, once the event is set."""
+    """Treat the history of a chain's first run as long, once the event is set."""
     is_long = asyncio.Event()
     monkeypatch.setattr(
         workflow.Info,
@@ -208,7 +208,7 @@ async def test_what_is_not_judged_yet_goes_on_into_the_next_run(
         await gate.signal(status, by="dana")
         await waiting(gate, status, lambda now: now.unrecorded is not None and now.unrecorded.decisions == 2)
         long_history.set()
-        await gate.signal(status, by="erik")  # a workflow task, in which it sees how long it is
+        await gate.signal(status, by="erik")  # a workflow task, in which it checks its length
         assert await chain(gate, status) == 2
         shown = await waiting(gate, status)
         assert shown.unrecorded is not None
@@ -239,7 +239,7 @@ async def test_an_end_that_is_not_recorded_yet_goes_on_into_the_next_run(
 async def test_what_comes_just_before_it_continues_as_new_is_not_lost(
     idle_gate: Gate, long_history: asyncio.Event, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """The pause in which it looks a second time is over while no worker runs, and something has come."""
+    """The pause before its second check ends while no worker runs, and a message has arrived."""
     gate = idle_gate
     monkeypatch.setattr("workflows.options.SHORTEST", timedelta(seconds=2))
     async with gate.worker():

@@ -1,4 +1,4 @@
-"""Decisions that wait at the server while no worker runs are shown with their sender, if it is known."""
+"""Decisions that wait at the server while no worker runs are shown with their sender, if known."""
 
 import pytest
 

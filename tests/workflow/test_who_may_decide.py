@@ -1,4 +1,4 @@
-"""Who may decide, in real runs: people, roles, delegations and signatures, looked up at each decision."""
+"""The right to decide, in real runs: people, roles, delegations and signatures, checked at each decision."""
 
 from datetime import timedelta
 from pathlib import Path

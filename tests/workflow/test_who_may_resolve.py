@@ -1,4 +1,4 @@
-"""Who may resolve a held run, by the policy and the list of people, each time that it matters."""
+"""The right to resolve a held run, by the policy and the list of people, at every check."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +84,7 @@ async def test_only_those_resolve_whom_the_policy_names(idle_gate: Gate, house: 
             for by in ("dana", "rita", "anna", "mallory")
         }
         assert refusals == {
-            "dana": "dana may not resolve this run; it needs ops",  # those who lend her the role are barred
+            "dana": "dana may not resolve this run; it needs ops",  # nor may the lenders of her role
             "rita": "rita is the requester; another person must resolve it",
             "anna": "anna edited this plan; another person must resolve it",
             "mallory": "mallory is not in the list of people",
@@ -118,7 +118,7 @@ def let_erik_leave(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_step_does_not_begin_under_a_resolution_of_a_person_who_has_left(
     idle_gate: Gate, house: House, resolution: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Erik leaves between his resolution and the step that follows: the run is held again."""
+    """Erik leaves between his resolution and the next step, so the run is held again."""
     gate = idle_gate
 
     let_erik_leave(house, monkeypatch)
@@ -144,7 +144,7 @@ async def test_a_step_does_not_begin_under_a_resolution_of_a_person_who_has_left
 async def test_a_doubt_remains_one_where_the_retry_does_not_begin(
     idle_gate: Gate, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the next retry would have a new idempotency key, and the effect might happen twice."""
+    """Otherwise the next retry would have a new idempotency key, and the effect might happen twice."""
     gate = idle_gate
 
     let_erik_leave(house, monkeypatch)

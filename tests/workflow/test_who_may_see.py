@@ -1,4 +1,4 @@
-"""Who may see a run, by the plans on its trail: no revision is seen by more people than the one before it."""
+"""Access to a run, by the plans on its trail: no revision is visible to more people than the previous one."""
 
 from plangate.audit.rules import broken_story
 from plangate.domain.audit import AuditEntry, Drafted, entry_after
@@ -56,7 +56,7 @@ async def test_a_new_revision_is_seen_by_no_more_people_than_the_plan_before(idl
 
 
 def _opened(entries: list[AuditEntry]) -> list[AuditEntry]:
-    """Return the trail as one who lets everyone see the second plan would write it."""
+    """Return the trail, forged so that everyone may see the second plan."""
     second = next(one for one in entries if isinstance(one.event, Drafted) and one.event.revision > 1)
     assert isinstance(second.event, Drafted)
     assert second.event.requirement.seen_by[0].who == (Party.REQUESTER,)

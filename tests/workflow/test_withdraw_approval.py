@@ -1,4 +1,4 @@
-"""An approver takes their own approval back, until the first step begins."""
+"""An approver can withdraw their own approval until the first step begins."""
 
 import asyncio
 from datetime import timedelta
@@ -36,7 +36,7 @@ async def withdraw(gate: Gate, status: Status, by: str = "dana", **more: Any) ->
 
 
 class Held:
-    """Keeps the first step from its claim until it is let go, as a busy worker does."""
+    """Delays the claim of the first step until it is released, like a busy worker."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go, self.came = asyncio.Event(), asyncio.Event()
@@ -150,7 +150,7 @@ async def test_only_an_approval_of_ones_own_can_be_taken_back(idle_gate: Gate) -
 async def test_a_withdrawal_is_judged_and_signed_as_an_approval_is(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
-    gate.directory = Everybody()  # a list that has a text, which the auditor looks up
+    gate.directory = Everybody()  # a list with a text, which the auditor looks up
     async with gate.worker():
         status = await gate.in_review("one")
         early = signed(status, "dana", "dana-0009")
@@ -177,7 +177,7 @@ async def test_an_approval_and_its_withdrawal_that_waited_for_a_worker_leave_not
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
-    for name in ("approve", "withdraw_approval", "approve"):  # the last came by a second door, late
+    for name in ("approve", "withdraw_approval", "approve"):  # the last one arrived late
         await gate.signal(status, name)
     async with gate.worker():
         after = await gate.until("in_review", status.workflow_id, lambda found: len(found.decisions) == 3)

@@ -1,4 +1,4 @@
-"""Worker versioning: a run that waits moves on to the new worker code; nothing in the workflow pins it."""
+"""Worker versioning: a waiting run moves to the new worker code; nothing in the workflow pins it."""
 
 import asyncio
 from datetime import timedelta
@@ -12,12 +12,12 @@ from tests.support.gate import Gate
 
 
 async def make_current(gate: Gate, build_id: str) -> None:
-    """Do what `temporal worker deployment set-current-version` does, as soon as its worker has been seen."""
+    """Do the same as `temporal worker deployment set-current-version`, once the worker is registered."""
     request = SetWorkerDeploymentCurrentVersionRequest(
         namespace=gate.client.namespace,
         deployment_name="plangate",
         build_id=build_id,
-        ignore_missing_task_queues=True,  # those of other tests
+        ignore_missing_task_queues=True,  # the deployments of other tests
     )
     async with asyncio.timeout(30):
         while True:
@@ -32,7 +32,7 @@ async def make_current(gate: Gate, build_id: str) -> None:
 
 
 async def build_of(gate: Gate, workflow_id: str) -> str:
-    """The build id under which the run's last task was done."""
+    """Return the build id under which the run's last task was completed."""
     description = await gate.handle(workflow_id).describe()
     versioning = description.raw_description.workflow_execution_info.versioning_info
     assert versioning.behavior == VersioningBehavior.VERSIONING_BEHAVIOR_AUTO_UPGRADE

@@ -57,7 +57,7 @@ HOURS = timedelta(hours=2)
 
 @pytest.fixture
 def timed_gate(idle_gate: Gate, tmp_path: Path) -> Gate:
-    """A gate whose plans have two working days, and the board's help after two hours."""
+    """A gate whose plans have two working days, with an escalation to the board after two hours."""
     path = tmp_path / "people.toml"
     path.write_text(PEOPLE)
     idle_gate.policy, idle_gate.directory = WORKING, PeopleFile(path)
@@ -69,7 +69,7 @@ def trail(gate: Gate, status: Status) -> Sequence[AuditEntry]:
 
 
 def found(gate: Gate, entries: Sequence[AuditEntry]) -> list[str]:
-    """Return what an auditor finds in a trail by its rules and by the policy's text."""
+    """Return an auditor's findings in a trail by its rules and by the policy's text."""
     with gate.database.read() as connection:
         texts = texts_of(connection, (WORKING.policy_hash,))
     run = entries[0].workflow_id
@@ -83,7 +83,7 @@ def drafted(gate: Gate, status: Status) -> Drafted:
 
 
 def naive_deadline(event: Drafted, began: datetime) -> datetime:
-    """Return when two working days are over, by the minute; the rest of the minute is added."""
+    """Return when two working days are over, counted in minutes; the rest of the minute is added."""
     (limit,), (facts,) = event.requirement.working, event.facts
     calendar = limit.calendar.frozen(facts).model_copy(update={"offsets": ()})
     minute = began.replace(second=0, microsecond=0)
@@ -208,7 +208,7 @@ def forged(event: Drafted, changed: str) -> Drafted:
 async def test_neither_new_holidays_nor_a_new_law_nor_their_absence_changes_the_judgment(
     timed_gate: Gate, tmp_path: Path
 ) -> None:
-    """An auditor with the base package, without time zones: what judging needs is in the record."""
+    """The auditor has the base package without time zones: everything needed is in the record."""
     gate = timed_gate
     async with gate.worker():
         status = await gate.in_review("one")
