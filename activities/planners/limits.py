@@ -14,11 +14,11 @@ class Limits:
     """The limits of one draft.
 
     Attributes:
-        seconds: the longest time.
-        max_steps: the most steps of the plan.
-        turns: the most answers of the model, if the planner reports them.
-        tokens: the most tokens of prompts and answers, if they are reported; None for no limit.
-        cost: the highest cost, if it is reported; None for no limit.
+        seconds: the maximum time.
+        max_steps: the maximum number of steps of the plan.
+        turns: the maximum number of answers of the model, if the planner reports them.
+        tokens: the maximum number of tokens of prompts and answers, if reported; None for no limit.
+        cost: the maximum cost, if reported; None for no limit.
     """
 
     seconds: float

@@ -82,7 +82,7 @@ class SendEmail:
         return cls(SmtpDelivery.from_url(settings.smtp_url), sender, folder)
 
     def with_blobs(self, blobs: Blobs) -> "SendEmail":
-        """Return the tool with a place to keep attachments."""
+        """Return the tool with a store for attachments."""
         return SendEmail(self._delivery, self._sender, self._folder, blobs)
 
     def having_observed(self, seen: JsonValue) -> "SendEmail":
