@@ -191,7 +191,7 @@ async def test_without_a_worker_a_decision_is_kept_and_its_page_later_shows_the_
     idle_gate.database.close()
 
 
-async def test_what_follows_is_said_before_and_an_approval_is_taken_back_where_it_cools_off(
+async def test_the_consequences_are_shown_before_and_an_approval_is_taken_back_while_cooling_off(
     idle_gate: Gate,
 ) -> None:
     idle_gate.policy = wants(("anyone", 2), cooling_seconds=3600)

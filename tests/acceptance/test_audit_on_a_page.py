@@ -129,9 +129,7 @@ async def test_a_hidden_run_that_comes_while_an_export_waits_for_its_seal_stops_
     await ada.aclose()
 
 
-async def test_who_decided_how_fast_is_known_from_when_the_page_showed_the_plan(
-    idle_gate: Gate, inbox: Inbox
-) -> None:
+async def test_deciding_times_count_from_when_the_page_showed_the_plan(idle_gate: Gate, inbox: Inbox) -> None:
     dana = await inbox.signed_in("dana")
     for texts, press in ((["water the plants"], "Approve"), ([LONG], "Reject")):
         status = await idle_gate.in_review(*texts)

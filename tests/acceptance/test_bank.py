@@ -151,7 +151,7 @@ def test_records_that_were_put_back_are_found_by_a_checkpoint_that_was_kept(
     assert bank.starter("audit", "verify", "--checkpoint", str(kept)).code == 0
 
 
-def test_what_cannot_be_examined_is_one_sentence(typed: Typed, tmp_path: Path) -> None:
+def test_unusable_input_is_reported_in_one_sentence(typed: Typed, tmp_path: Path) -> None:
     nonsense = tmp_path / "nonsense.json"
     nonsense.write_text("{}")
     for words, code, said in (

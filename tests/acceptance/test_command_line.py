@@ -439,7 +439,7 @@ def test_every_fault_of_a_plan_file_is_on_its_own_line(typed: Typed, tmp_path: P
         (RecursionError(), Exit.FAILED, f"{UNFORESEEN} (RecursionError); {AGAIN}"),
     ],
 )
-def test_whatever_is_raised_becomes_one_sentence_and_a_code(
+def test_each_exception_becomes_one_sentence_and_a_code(
     error: BaseException, code: Exit, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def act() -> int:
@@ -483,7 +483,7 @@ WORD = st.sampled_from(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(WORD, max_size=7))
-def test_whatever_is_typed_ends_with_a_code_and_one_sentence_at_most(words: list[str], typed: Typed) -> None:
+def test_each_command_ends_with_a_code_and_one_sentence_at_most(words: list[str], typed: Typed) -> None:
     if "demo" in words:
         return
     ended = typed(*words)

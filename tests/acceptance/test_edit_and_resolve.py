@@ -331,7 +331,7 @@ def test_a_resolution_without_a_terminal_names_plan_and_step_and_says_what_is_po
     assert (late.code, "the run has ended" in late.sentence) == (3, True)
 
 
-def test_whoever_watches_is_asked_when_the_run_becomes_held_and_ctrl_c_leaves_it_held(
+def test_watch_asks_for_a_resolution_and_ctrl_c_leaves_the_run_held(
     typed: Typed, name: str, terminal: OpenTerminal, desk: Desk
 ) -> None:
     desk.answers["/breaks-off"] = BREAK_OFF

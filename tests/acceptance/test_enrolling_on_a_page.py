@@ -90,7 +90,7 @@ async def test_a_key_that_an_enroller_confirms_on_a_page_signs_decisions(
     await erins.context.close()
 
 
-async def test_who_is_no_enroller_sees_no_proposed_keys_and_confirms_none(
+async def test_only_an_enroller_sees_and_confirms_proposed_keys(
     browser: Browser, inbox: SigningInbox
 ) -> None:
     inbox.enrol()

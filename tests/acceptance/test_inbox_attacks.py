@@ -39,7 +39,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await opened.close()
 
 
-async def test_what_hides_in_a_plan_is_read_and_does_not_run(gate: Gate, inbox: Inbox, page: Page) -> None:
+async def test_scripts_in_a_plan_are_shown_and_do_not_run(gate: Gate, inbox: Inbox, page: Page) -> None:
     await page.add_init_script(WATCH)
     plan = {
         "summary": HOSTILE,

@@ -111,7 +111,9 @@ def test_every_command_takes_json() -> None:
 
 
 @pytest.mark.parametrize("name", OFFLINE)
-def test_what_needs_no_server_answers_in_json(name: str, home: Home, typing: Callable[[Home], Typed]) -> None:
+def test_commands_without_a_server_answer_in_json(
+    name: str, home: Home, typing: Callable[[Home], Typed]
+) -> None:
     ended = typing(home)(*OFFLINE[name], "--json")
     answer = answer_of(ended)
     if ended.code == 0:
@@ -155,7 +157,7 @@ def test_a_server_that_refuses_is_an_error_in_json(
     assert ended.err.splitlines()[-1] == ended.json["error"]
 
 
-def test_what_the_library_logs_of_its_retries_goes_to_stderr(home: Home) -> None:
+def test_the_librarys_log_of_retries_goes_to_stderr(home: Home) -> None:
     with refusing(OK, *([UNAVAILABLE] * 8), UNAUTHENTICATED) as address:
         home.settings["TEMPORAL_ADDRESS"] = address
         ended = home.starter("status", "plan-1", "--json")
@@ -184,7 +186,7 @@ sys.exit(starter.main())
 """
 
 
-def test_whatever_else_is_printed_while_a_command_acts_goes_to_stderr(home: Home) -> None:
+def test_all_other_output_of_a_command_goes_to_stderr(home: Home) -> None:
     done = subprocess.run(
         [sys.executable, "-c", NOISY.format(project=str(PROJECT))],
         capture_output=True,

@@ -178,9 +178,7 @@ async def test_without_javascript_the_page_says_what_is_needed_and_sends_nothing
     assert entries(inbox) == []
 
 
-async def test_what_cannot_be_lent_is_said_before_anything_is_signed(
-    inbox: SigningInbox, plain: Enter
-) -> None:
+async def test_a_loan_is_refused_before_it_is_signed(inbox: SigningInbox, plain: Enter) -> None:
     danas = await plain("dana", inbox)
     day: Callable[[int], str] = lambda days: (now() + timedelta(days=days)).date().isoformat()  # noqa: E731
     for typed, words in (
@@ -225,7 +223,7 @@ async def test_the_page_takes_no_order_in_the_name_of_another_and_none_of_anothe
     assert entries(inbox) == []
 
 
-async def test_where_a_typed_name_is_enough_no_passkey_is_asked_for(
+async def test_no_passkey_is_required_if_a_typed_name_is_enough(
     idle_gate: Gate, tmp_path: Path, plain: Enter
 ) -> None:
     policy = 'delegable = ["finance"]\n[default]\nneeds = [{ role = "finance" }]\n'
@@ -248,7 +246,7 @@ async def test_where_a_typed_name_is_enough_no_passkey_is_asked_for(
         assert findings(inbox) == []
 
 
-async def test_where_a_login_is_enough_the_inbox_attests_the_loan(idle_gate: Gate, tmp_path: Path) -> None:
+async def test_the_inbox_attests_a_loan_if_a_login_is_enough(idle_gate: Gate, tmp_path: Path) -> None:
     settings = idle_gate.settings
     keys = (public_line(web_key(settings.web_key)),)
     idle_gate.settings = settings.model_copy(update={"web_keys": keys})

@@ -44,9 +44,7 @@ def test_a_test_notice_that_no_server_takes_ends_with_1(
     assert (ended.code, json.loads(ended.out)[0]["result"]) == (1, "later")
 
 
-async def test_what_could_not_be_delivered_is_listed_and_part_of_the_status(
-    telling: Telling, typed: Typed
-) -> None:
+async def test_undelivered_notices_are_listed_and_part_of_the_status(telling: Telling, typed: Typed) -> None:
     telling.put("one")
     refused = Attempted(delivery=Delivery.REFUSED, reason="There is no such mailbox.")
     telling.post.answers = lambda one: refused if one.person == "dana" else SENT
@@ -59,7 +57,7 @@ async def test_what_could_not_be_delivered_is_listed_and_part_of_the_status(
     assert [(one["person"], one["run"]) for one in listed] == [("dana", "one")]
 
 
-async def test_what_the_hourly_limit_holds_back_is_listed_with_until_when(
+async def test_notices_held_back_by_the_hourly_limit_are_listed_with_their_time(
     telling: Telling, typed: Typed
 ) -> None:
     telling.pace = Pace(per_hour=1)

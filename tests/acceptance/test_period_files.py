@@ -77,7 +77,9 @@ def test_a_period_that_is_not_sealed_at_its_end_needs_to_be_allowed(typed: Typed
         (("--from", "yesterday", "-o", "x"), "cannot be read"),
     ],
 )
-def test_what_cannot_be_exported_is_one_sentence(typed: Typed, words: tuple[str, ...], said: str) -> None:
+def test_an_impossible_export_is_reported_in_one_sentence(
+    typed: Typed, words: tuple[str, ...], said: str
+) -> None:
     ended = typed("audit", "export", *words)
     assert ended.code == 2
     assert said in ended.err

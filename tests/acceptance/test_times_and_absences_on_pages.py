@@ -112,7 +112,7 @@ async def test_an_absence_that_cannot_be_is_refused_with_the_reason(idle_gate: G
     assert (again.status, "Say when you are back." in again.html) == (422, True)
 
 
-async def test_what_no_one_can_give_is_said_in_the_language_of_the_reader(
+async def test_a_missing_approver_is_reported_in_the_language_of_the_reader(
     idle_gate: Gate, enter: Enter
 ) -> None:
     POLICY.requirement = wants(("finance", 3)).requirement

@@ -102,7 +102,7 @@ async def send_signal(page: Page, name: str, message: str) -> None:
     await expect(dialog).to_be_hidden()
 
 
-async def test_what_the_page_shows_is_pasted_into_the_signal_dialog_and_the_plan_runs(
+async def test_the_text_on_the_page_works_in_the_signal_dialog_and_the_plan_runs(
     gate: Gate, server: EmbeddedServer, page: Page
 ) -> None:
     status = await gate.in_review("Refund of 42.50 EUR to Kim", request="Kim's parcel is broken. Refund it!")

@@ -179,7 +179,7 @@ async def test_a_plan_with_folds_counts_as_read_once_each_of_them_was_opened(
     assert [(one.folds, one.opened) for one in views_kept_in(kept)] == [(1, 1), (1, 1)]
 
 
-async def test_what_another_session_opened_is_not_offered_here(
+async def test_plans_opened_in_another_session_are_not_offered(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     plans = [put(database, name, note(name)) for name in ("one", "two")]

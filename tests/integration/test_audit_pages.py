@@ -138,7 +138,7 @@ async def test_a_policy_without_auditors_says_what_to_add_and_that_is_a_policy(
     assert checked_policy(added, {}, {"auditor"}).see_rules
 
 
-def test_who_is_named_by_some_of_the_rules_alone_is_no_auditor() -> None:
+def test_a_role_that_only_some_rules_name_is_not_an_auditor() -> None:
     both = SEE_RULE + SEE_RULE.replace('"auditors"', '"board"').replace('"auditor"', '"board"')
     known = people_in('[[person]]\nname = "ada"\nroles = ["auditor"]\n')
     viewer = identify(known, "ada", now()).approver
@@ -165,7 +165,7 @@ async def test_sound_records_are_verified_in_the_background_and_once_at_a_time(
     assert "Last verified by ada" in (await page_of(ada, "/audit")).text
 
 
-async def test_what_was_changed_is_named_unless_it_is_in_a_run_that_the_auditor_may_not_see(
+async def test_changes_are_named_except_in_runs_that_the_auditor_may_not_see(
     database: Database, ada: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", NOTE)

@@ -194,7 +194,7 @@ async def test_it_carries_on_by_the_rules_of_a_worker(tool: str, *, carried_on: 
         ("promising_tools:LooksUp", {"payment": "pay_1"}, "nowhere:count", "There is no module nowhere"),
     ],
 )
-def test_what_cannot_be_called_is_said_in_one_sentence(
+def test_an_impossible_call_is_reported_in_one_sentence(
     examination: Examination, tool: str, arguments: dict[str, str], count: str, sentence: str
 ) -> None:
     setting = Setting(tool=tool, arguments=arguments, count=count, path=(str(HERE),))

@@ -93,7 +93,7 @@ def copied() -> list[str]:
 # ---- names in the files ---------------------------------------------------------------------------
 
 
-def test_whoever_is_waited_for_exists_and_can_be_waited_for_in_that_way() -> None:
+def test_each_dependency_exists_and_supports_its_condition() -> None:
     for service in SERVICES.values():
         for other, how in service.get("depends_on", {}).items():
             awaited = SERVICES[other]

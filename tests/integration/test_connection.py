@@ -251,7 +251,7 @@ def test_a_command_needs_no_flag_for_what_it_takes_by_itself(settings, monkeypat
     assert cli_flags(settings) == ()
 
 
-def test_what_is_shown_to_be_copied_fits_where_people_are(settings, monkeypatch):
+def test_commands_to_copy_fit_the_readers_environment(settings, monkeypatch):
     monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal:7233")
     assert cli_flags(settings) == ("--address", "temporal:7233")
     outside = settings.model_copy(

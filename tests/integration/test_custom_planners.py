@@ -142,7 +142,7 @@ async def test_a_function_of_a_few_lines_plans(write: Write) -> None:
         ("def make(): raise ValueError('no')", "make", "it failed (ValueError: no)"),
     ],
 )
-async def test_what_is_no_planner_is_refused_when_the_worker_starts(
+async def test_an_invalid_planner_is_refused_when_the_worker_starts(
     write: Write, text: str, name: str, problem: str
 ) -> None:
     module = write(f"\n{text}\n")
@@ -175,7 +175,7 @@ async def test_a_module_that_is_not_there_is_named(write: Write) -> None:
         ("asyncio.CancelledError({secret!r})", ModelUnavailable, "cancelled itself"),
     ],
 )
-async def test_what_a_planner_raises_is_classed_and_its_text_goes_to_the_log_only(
+async def test_a_planners_exception_is_classified_and_its_text_goes_only_to_the_log(
     write: Write, raised: str, kind: type[PlangateError], said: str
 ) -> None:
     secret = "the key is hunter2"

@@ -114,7 +114,7 @@ async def test_without_a_worker_the_schema_is_all_that_is_checked_and_the_page_s
     assert "the tools have not checked this plan yet" in browser.html
 
 
-async def test_what_a_tool_takes_is_kept_under_the_definition_that_the_plan_names(
+async def test_a_tools_schema_is_kept_under_the_definition_in_the_plan(
     gate: Gate, dana: httpx.AsyncClient
 ) -> None:
     async with gate.worker():

@@ -71,7 +71,7 @@ async def test_a_file_counts_once_it_was_downloaded_and_a_pdf_once_it_was_opened
     assert "You approve exactly this:" in await approved(dana, "two")  # the same bytes
 
 
-async def test_who_was_inside_the_frame_of_a_pdf_need_not_open_it_again_and_no_script_vouches_for_a_download(
+async def test_a_pdf_read_in_its_frame_counts_as_opened_and_a_script_cannot_confirm_a_download(
     dana: httpx.AsyncClient,
 ) -> None:
     page = read_html((await dana.get("/runs/one")).text)

@@ -33,5 +33,5 @@ def test_the_auditor_names_every_forged_loan_and_no_list_counts_it(database: Dat
     assert len(found.kinds) == len(EVERY)
 
 
-def test_what_was_taken_back_is_not_lent_again_by_the_same_signature() -> None:
+def test_an_ended_loan_does_not_count_again_by_the_same_signature() -> None:
     assert counted_again(Random(25), "ab" * 16) == []

@@ -41,7 +41,7 @@ def test_the_auditor_names_every_forged_proof_in_a_database(database: Database) 
 
 
 @pytest.mark.parametrize("least", [Assurance.LOGIN, Assurance.SIGNED])
-async def test_what_the_record_has_counts_for_a_run_that_lost_it_however_late_the_copy_comes(
+async def test_a_recorded_decision_counts_for_a_run_that_lost_it_even_if_its_copy_comes_late(
     database: Database, least: Assurance
 ) -> None:
     admission = Admission(database, Random(20))

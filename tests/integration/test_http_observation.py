@@ -179,7 +179,7 @@ class Shelf:
 
 @pytest.mark.parametrize("etags", [True, False])
 @pytest.mark.parametrize("second", ["PUT", "DELETE"])
-async def test_what_this_run_did_to_the_url_holds_nothing_up(etags, second):
+async def test_this_runs_own_changes_of_the_url_do_not_hold_the_run(etags, second):
     async with running(Shelf(etags=etags)) as server:
         calling = tool(server)
         first, then = to(server, "PUT", json_body={"v": 2}), to(server, second)
@@ -191,7 +191,7 @@ async def test_what_this_run_did_to_the_url_holds_nothing_up(etags, second):
     assert not calling.still_holds(then, seen, now, [])
 
 
-async def test_what_another_did_after_this_run_does_not_hold_where_the_server_returned_an_etag():
+async def test_a_later_foreign_change_is_found_if_the_server_returned_an_etag():
     shelf = Shelf(etags=True)
     async with running(shelf) as server:
         calling = tool(server)

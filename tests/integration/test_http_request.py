@@ -190,7 +190,7 @@ async def test_an_answer_that_breaks_off_after_its_status_still_counts():
     assert receipt.details["body_is_whole"] is False
 
 
-async def test_what_is_no_text_is_not_kept():
+async def test_a_binary_body_is_not_kept():
     async with running(
         b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG"
     ) as server:
@@ -455,7 +455,7 @@ DATED = "Thu, 26 Nov 2026 12:00:00 GMT"
         ("soon", DATED, None),
     ],
 )
-def test_what_a_server_asks_to_wait_is_what_the_next_attempt_waits(code, asked, dated, wait):
+def test_the_next_attempt_waits_as_long_as_the_server_asks(code, asked, dated, wait):
     answer = Answer(code, {"retry-after": asked, "date": dated}, b"", is_whole=True)
     for method in ("GET", "POST"):
         failure = failure_of(Call(method, "https://example.org/", {}), answer, honours_keys=False)

@@ -251,7 +251,7 @@ async def test_a_plan_is_compared_with_the_last_one_of_the_same_requester_or_to_
     assert "of the same requester with the same tools: of the same" in said
 
 
-async def test_what_happened_in_a_run_that_one_may_not_see_is_not_told_by_marks_and_comparisons(
+async def test_marks_and_comparisons_reveal_nothing_of_hidden_runs(
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
     put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')

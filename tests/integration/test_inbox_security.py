@@ -427,9 +427,7 @@ def _texts(page: str) -> str:
     return "".join(parser.found)
 
 
-async def test_what_others_typed_in_an_address_is_shown_as_text(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_texts_from_an_address_are_shown_as_text(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)
     async with signed_in(inbox, "dana") as dana, inbox.visitor() as nobody:
         for words in HOSTILE:

@@ -124,7 +124,7 @@ def test_approvals_that_were_signed_for_this_plan_count(trail: OpenTrail) -> Non
         (state(drafted(Requirement(needs=BOTH.needs))), arrival("fred", Choice.REJECT)),
     ],
 )
-def test_what_a_run_would_accept_and_its_record_does_not_is_refused(
+def test_a_decision_that_only_the_run_would_accept_is_refused(
     trail: OpenTrail, forged: RunState, sent: Arrival
 ) -> None:
     ended = NOW if sent.decision and sent.decision.signature else NOON + timedelta(hours=1)

@@ -97,7 +97,7 @@ async def test_a_run_that_ended_says_when(dana: httpx.AsyncClient) -> None:
     ],
     ids=str,
 )  # fmt: skip
-async def test_what_it_does_not_know_is_refused_and_not_left_unread(
+async def test_unknown_parameters_are_refused_and_not_ignored(
     dana: httpx.AsyncClient, wanted: dict[str, str]
 ) -> None:
     answer = await dana.get(API, params=wanted)

@@ -36,7 +36,7 @@ async def test_the_other_is_relieved_and_the_requester_hears_the_outcome(telling
     assert await telling.told() == ["kim relieved", "rita outcome"]
 
 
-async def test_who_decided_before_the_message_went_gets_none(telling: Telling) -> None:
+async def test_a_person_who_decided_before_the_message_was_sent_gets_none(telling: Telling) -> None:
     await telling.told()
     fingerprint = telling.put("one")
     telling.happens("one", decided("dana", fingerprint, Choice.REJECT), closed(Outcome.REJECTED))
@@ -96,7 +96,7 @@ async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling
 
 
 @pytest.mark.parametrize("spelling", ["Dana", "\uff44\uff41\uff4e\uff41"], ids=["case", "width"])
-async def test_who_is_spelled_otherwise_in_the_list_is_the_same_person(
+async def test_a_person_with_another_spelling_in_the_list_is_the_same_person(
     telling: Telling, post: PostOffice, spelling: str
 ) -> None:
     fingerprint = telling.put("one")
@@ -126,7 +126,7 @@ async def test_a_slow_address_holds_up_no_one_else(telling: Telling, post: PostO
     assert await telling.told() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
 
 
-async def test_who_was_being_told_in_vain_when_others_decided_gets_no_message_at_all(
+async def test_an_undelivered_notice_is_dropped_once_others_have_decided(
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()
@@ -173,7 +173,7 @@ async def test_notices_are_gathered_for_as_long_as_the_setting_says(
     assert told == {"one", "two"}
 
 
-async def test_what_asks_is_gathered_for_a_quarter_of_the_time_to_decide_at_most(
+async def test_notices_to_decide_are_delayed_for_a_quarter_of_the_time_to_decide_at_most(
     database: Database, post: PostOffice
 ) -> None:
     telling = Telling(database, post, Pace(gather=timedelta(hours=1)))
@@ -184,7 +184,7 @@ async def test_what_asks_is_gathered_for_a_quarter_of_the_time_to_decide_at_most
     assert await telling.told() == ["dana needed", "kim needed"]
 
 
-async def test_what_is_more_than_an_hour_allows_comes_as_one_message(
+async def test_notices_above_the_hourly_limit_are_sent_as_one_message(
     database: Database, post: PostOffice
 ) -> None:
     telling = Telling(database, post, Pace(per_hour=3))
@@ -243,7 +243,7 @@ async def test_a_server_that_names_a_time_is_asked_at_that_time(telling: Telling
     assert [one.is_repeat for one in post.sent] == [True, True]
 
 
-async def test_what_is_handed_out_and_not_sent_is_handed_out_again_without_a_mark(
+async def test_an_unsent_notice_is_handed_out_again_without_a_mark(
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()

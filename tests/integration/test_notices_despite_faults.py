@@ -172,7 +172,7 @@ def edited(connection: Connection, name: str, edit: Callable[[str], str]) -> Non
     connection.execute(update(audit_entries).where(*of_it).values(event=edit(written)))
 
 
-async def test_what_waits_about_a_run_whose_trail_was_edited_is_held_back_until_it_is_mended(
+async def test_notices_about_a_run_with_an_edited_trail_are_held_back_until_the_repair(
     telling: Telling,
 ) -> None:
     reminding = FINANCE.model_copy(update={"remind": (3_600,)})
@@ -210,7 +210,7 @@ async def test_a_trail_that_was_written_anew_is_damaged_too(telling: Telling) ->
     assert await telling.told() == ["olga trouble"]
 
 
-async def test_what_is_held_back_is_not_sent_after_the_database_did_not_answer_once(
+async def test_a_held_back_notice_is_not_sent_after_a_database_outage(
     telling: Telling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     telling.put("edited", requirement=FINANCE.model_copy(update={"remind": (3_600,)}))
@@ -239,9 +239,7 @@ async def test_a_clock_that_was_ahead_keeps_the_turn_from_no_one(telling: Tellin
     assert await telling.told(telling.another()) == ["dana needed", "kim needed"]
 
 
-async def test_what_a_clock_that_was_ahead_put_off_is_tried_again_now(
-    telling: Telling, post: PostOffice
-) -> None:
+async def test_notices_postponed_by_a_fast_clock_are_retried_now(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     right = telling.now
     telling.put("one", deadline=right + timedelta(days=90))
@@ -280,7 +278,7 @@ async def test_an_address_that_takes_each_message_and_hangs_gets_few(
 
 
 @pytest.mark.parametrize("is_doubtful", [True, False])
-async def test_what_was_given_up_is_tried_again_at_a_new_address(
+async def test_an_abandoned_notice_is_retried_at_a_new_address(
     telling: Telling, post: PostOffice, is_doubtful: bool
 ) -> None:
     await telling.told()
@@ -314,7 +312,7 @@ async def test_an_address_that_is_put_back_on_the_list_is_tried_again(
         assert await telling.told() == said
 
 
-async def test_who_was_taken_off_the_list_gets_nothing_of_all_that_waits(telling: Telling) -> None:
+async def test_a_person_removed_from_the_list_gets_no_pending_notices(telling: Telling) -> None:
     await telling.told()
     for number in range(150):
         telling.put(f"run-{number:03}")
@@ -328,7 +326,7 @@ async def test_who_was_taken_off_the_list_gets_nothing_of_all_that_waits(telling
     assert [one for one in await told_in(telling, 2) if one.startswith("kim ")]
 
 
-async def test_who_may_not_see_runs_any_more_gets_nothing_of_all_that_waits(telling: Telling) -> None:
+async def test_a_person_who_may_no_longer_see_runs_gets_no_pending_notices(telling: Telling) -> None:
     await telling.told()
     hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="p", roles=("board",)),)})
     for number in range(150):
@@ -355,7 +353,7 @@ async def test_only_the_address_of_now_is_told(telling: Telling, post: PostOffic
     assert [one.address for one in post.sent if one.person == "kim"] == ["mailto:kim.two@example.org"]
 
 
-async def test_who_is_said_to_be_away_hears_so_at_once_at_their_own_address(
+async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_address(
     telling: Telling, post: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await telling.told()
@@ -395,7 +393,7 @@ async def test_nothing_is_sent_once_another_process_may_have_the_turn(
     assert post.sent == []
 
 
-async def test_what_was_read_before_a_turn_was_taken_up_is_not_entered(telling: Telling) -> None:
+async def test_facts_read_before_the_turn_began_are_not_entered(telling: Telling) -> None:
     await telling.told()
     telling.put("one")
     killed = telling.another()
@@ -413,7 +411,7 @@ async def test_what_was_read_before_a_turn_was_taken_up_is_not_entered(telling: 
 
 
 @pytest.mark.parametrize("reason", ["no\0good", "no\udcffgood", "no\ud83d"])
-async def test_what_a_service_says_that_no_database_takes_keeps_no_notice_back(
+async def test_a_services_answer_that_cannot_be_stored_delays_no_notice(
     telling: Telling, post: PostOffice, reason: str
 ) -> None:
     await telling.told()
@@ -459,7 +457,7 @@ EDITS = st.one_of(
 @example(edit=(deliveries, "due_at", "1"), is_sent=False, is_later=True)
 @example(edit=(deliveries, "attempts", 2**31 - 1), is_sent=False, is_later=True)
 @example(edit=(deliveries, "attempts", -(2**31)), is_sent=False, is_later=True)
-async def test_whatever_one_column_says_others_are_told(
+async def test_a_wrong_value_in_one_column_delays_no_other_notice(
     database: Database, edit: tuple[Table, str | None, Any], is_sent: bool, is_later: bool
 ) -> None:
     table, column, value = edit

@@ -114,7 +114,7 @@ def test_a_holder_that_did_not_hear_that_it_settled_may_say_so_again_but_nothing
     assert settled.receipt == RECEIPT
 
 
-def test_what_was_never_claimed_is_not_settled(database: Database) -> None:
+def test_an_unclaimed_effect_is_not_settled(database: Database) -> None:
     write_down(database, run_ref())
     assert effect(database) is None
     assert not settle(database, "me", EffectState.DONE, RECEIPT)

@@ -125,9 +125,7 @@ def test_processes_that_write_to_one_run_break_no_chain_and_lose_no_entry(
     assert_unbroken(entries)
 
 
-def test_what_a_killed_writer_had_not_finished_is_not_there_and_its_lock_is_free(
-    database: Database, database_url: str
-) -> None:
+def test_a_killed_writer_leaves_no_partial_write_and_no_lock(database: Database, database_url: str) -> None:
     write_down(database, run_ref(), note("one"))
     writer = in_a_process_that_holds_a_transaction(database_url)
     writer.kill()
@@ -153,7 +151,7 @@ def test_a_writer_that_waits_too_long_for_the_lock_says_so(
     database.close()
 
 
-async def test_who_waits_for_sqlites_lock_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+async def test_a_writer_that_waits_for_sqlites_lock_blocks_no_one_else(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'records.db'}"
     database = Database(url)
     database.migrate()

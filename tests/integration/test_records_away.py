@@ -38,7 +38,7 @@ def on_postgres(postgres: PostgresServer) -> Database:
 
 
 @pytest.mark.parametrize("code", SQLSTATES, ids=list(SQLSTATES.values()))
-def test_whatever_postgresql_refuses_with_means_come_again_and_nothing_is_written(
+def test_each_refusal_of_postgresql_means_retry_and_nothing_is_written(
     on_postgres: Database, code: str
 ) -> None:
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'said so' USING ERRCODE = '{code}'; END $$"
@@ -65,7 +65,7 @@ def test_whatever_postgresql_refuses_with_means_come_again_and_nothing_is_writte
         ("PRAGMA query_only = ON", "readonly"),
     ],
 )
-def test_whatever_sqlite_refuses_with_means_come_again_and_nothing_is_written(
+def test_each_refusal_of_sqlite_means_retry_and_nothing_is_written(
     tmp_path: Path, statement: str, said: str
 ) -> None:
     database = fresh_records(tmp_path / "records.db")

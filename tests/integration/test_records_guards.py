@@ -53,7 +53,7 @@ def refused(database: Database, statement: str) -> None:
         "installation SET id = 'other'",
     ],
 )
-def test_what_is_written_cannot_be_changed(database: Database, change: str) -> None:
+def test_written_rows_cannot_be_changed(database: Database, change: str) -> None:
     refused(database, f"UPDATE {change}")
 
 
@@ -71,7 +71,7 @@ def test_what_is_written_cannot_be_changed(database: Database, change: str) -> N
         "installation",
     ],
 )
-def test_what_is_written_cannot_be_deleted(database: Database, table: str) -> None:
+def test_written_rows_cannot_be_deleted(database: Database, table: str) -> None:
     refused(database, f"DELETE FROM {table}")
     if not database.is_sqlite:
         refused(database, f"TRUNCATE {table} CASCADE")
@@ -101,7 +101,7 @@ def test_an_installation_gets_no_second_id(database: Database) -> None:
     refused(database, "INSERT INTO installation VALUES ('another')")
 
 
-def test_what_goes_on_goes_on(database: Database) -> None:
+def test_regular_changes_are_allowed(database: Database) -> None:
     write_down(database, run_ref(), note("two"))
     assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
     found = effect(database)

@@ -55,7 +55,7 @@ def test_there_is_one_newest_form(database: Database) -> None:
     assert revisions(database) == scripts.get_heads()
 
 
-def test_what_the_migrations_make_is_what_the_tables_say(database: Database) -> None:
+def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:
     with database.write() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}

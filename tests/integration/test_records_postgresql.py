@@ -51,7 +51,7 @@ def test_every_commit_is_on_disk_before_it_counts_whatever_the_servers_default(
     database.close()
 
 
-def test_what_was_committed_outlives_a_kill_9_where_the_server_does_not_wait_for_its_disk(
+def test_a_commit_survives_kill_9_even_if_the_server_does_not_wait_for_its_disk(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.new_database()

@@ -52,7 +52,7 @@ def test_values_come_back_as_sqlalchemy_would_bring_them(
     database.close()
 
 
-def test_what_stands_in_a_statement_itself_holds(database: Database) -> None:
+def test_literals_in_a_statement_apply(database: Database) -> None:
     values = {"chain_id": "c", "opened_at": datetime.now(UTC), "entry_count": 1, "head_hash": "h"}
     change = Prepared(CHANGE)
     with database.write() as connection:

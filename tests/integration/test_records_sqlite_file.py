@@ -171,7 +171,7 @@ def test_a_file_that_is_lost_while_a_transaction_is_open_is_not_taken_for_kept(
         write_and_lose()
 
 
-def test_what_is_written_while_others_go_over_to_a_copy_is_not_taken_for_kept(
+def test_a_write_while_others_switch_to_a_copy_is_not_reported_as_kept(
     database: Database, path: Path
 ) -> None:
     def read_elsewhere() -> None:
@@ -329,9 +329,7 @@ def _put_back(path: Path, kept: Path) -> None:
     path.chmod(0o600)
 
 
-def test_what_was_said_to_be_written_lies_at_the_path_whatever_happened_to_the_file(
-    database: Database, path: Path
-) -> None:
+def test_each_confirmed_write_is_at_the_path_after_any_accident(database: Database, path: Path) -> None:
     chance = random.Random(13)
     kept = path.with_name("elsewhere")
     written = {"requested", "first"}

@@ -66,7 +66,7 @@ def test_a_change_is_an_entry_and_the_same_text_again_is_none(database: Database
     assert all(one.is_as_named() for one in kept)
 
 
-def test_what_was_in_force_at_a_time_is_answered_from_the_records(database: Database) -> None:
+def test_the_records_show_the_rules_in_force_at_a_time(database: Database) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
     record(database, FIRST, "one@host")
     record(database, SECOND, "two@host")

@@ -100,7 +100,7 @@ def read(content: object) -> EmailMessage:
 # The outbox
 
 
-async def test_what_a_mail_cites_ends_its_subject_in_the_preview_and_in_the_mail(tmp_path):
+async def test_a_cited_item_ends_the_subject_in_the_preview_and_in_the_mail(tmp_path):
     sending = SendEmail.from_settings(Settings(var_dir=tmp_path))
     fields = {"to": ["dana@example.org"], "subject": "Your refund", "body": "It is on its way."}
     referring = {**fields, "cites": {"from_step": 2, "field": "key"}}
@@ -116,7 +116,7 @@ async def test_what_a_mail_cites_ends_its_subject_in_the_preview_and_in_the_mail
 
 
 @pytest.mark.parametrize("cited", ["one\nBcc: eve@example.org", "17] [18", " 17", "1" * 101])
-def test_what_a_mail_cites_is_one_short_line_without_brackets(cited):
+def test_a_cited_item_is_one_short_line_without_brackets(cited):
     fields = {"to": ["dana@example.org"], "subject": "Your refund", "body": "", "cites": cited}
     with pytest.raises(ValidationError):
         arguments_for(SendEmail.declaration, fields)
@@ -220,7 +220,7 @@ async def next_attempts(sending: SendEmail) -> None:
     await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
 
 
-async def test_what_is_left_of_a_mail_that_never_happened_is_gone_with_the_answer(tmp_path):
+async def test_the_draft_of_an_unsent_mail_is_removed_by_the_look_up(tmp_path):
     sending = SendEmail(Outbox(tmp_path), SENDER)
     await kill_at("move", sending)
 
@@ -334,7 +334,7 @@ async def test_a_mail_reaches_every_recipient_with_the_message_id_of_its_key():
     assert receipt.details["reply"] == "250 queued as 4711"
 
 
-async def test_what_became_of_a_mail_at_a_server_is_a_question_for_a_person():
+async def test_a_mail_handed_to_a_server_is_looked_up_by_a_person():
     finding = await tool(25).find_out(MAIL, KEY)
 
     assert isinstance(finding, Unknown)

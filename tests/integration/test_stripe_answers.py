@@ -197,7 +197,7 @@ async def test_only_the_payment_and_the_card_of_a_plan_are_shown_to_its_approver
     "charge",
     [None, "ch_1", {}, {"amount_refunded": "0"}, {"amount_refunded": None}, {"amount_captured": 1.5}],
 )
-async def test_what_can_be_refunded_is_not_guessed(shop: Shop, charge: Any) -> None:
+async def test_the_refundable_amount_is_not_guessed(shop: Shop, charge: Any) -> None:
     def edit(payment: Any) -> Any:
         is_changed = isinstance(charge, dict) and charge
         return {**payment, "latest_charge": {**payment["latest_charge"], **charge} if is_changed else charge}
@@ -226,7 +226,9 @@ async def test_a_disputed_payment_is_not_refunded(shop: Shop) -> None:
 
 @pytest.mark.parametrize("page", NO_PAGES, ids=lambda one: json.dumps(one)[:50])
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "second"])
-async def test_what_is_no_page_of_the_list_rules_nothing_out(shop: Shop, page: Any, is_first: bool) -> None:
+async def test_an_answer_that_is_not_a_page_of_the_list_rules_nothing_out(
+    shop: Shop, page: Any, is_first: bool
+) -> None:
     refund, charge = a_refund(shop.stripe.paid()), a_payment(*shop.stripe.customer())
     other = {"id": "xx_1", "metadata": {}}
     of_refunds = {**other, "object": "refund", "payment_intent": refund.payment}
@@ -254,7 +256,7 @@ async def test_a_list_of_other_things_rules_nothing_out(shop: Shop, name: str) -
 
 
 @pytest.mark.parametrize("name", ["amount", "currency"])
-async def test_what_has_the_key_and_another_amount_is_in_doubt(shop: Shop, name: str) -> None:
+async def test_an_object_with_the_key_and_another_amount_is_in_doubt(shop: Shop, name: str) -> None:
     refund, _ = await shop.refunded(f"refund of another {name}")
     charge, _ = await shop.charged(f"charge of another {name}")
     for _, edit in wrong(name):

@@ -158,7 +158,7 @@ async def test_an_effect_is_found_by_its_metadata_over_all_pages_when_the_key_is
         assert counted.count("GET", "/v1/refunds") == 2
 
 
-async def test_what_is_not_found_may_be_repeated_only_while_the_vendor_knows_the_key(
+async def test_a_call_without_a_trace_may_be_repeated_only_while_the_vendor_has_the_key(
     stripe, refunds, payments
 ):
     customer, method = stripe.customer()

@@ -63,9 +63,7 @@ async def test_a_look_up_that_fails_says_nothing_about_the_effect(vendor: str, t
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_what_the_vendor_echoes_of_the_credentials_is_not_repeated(
-    vendor: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_echoed_credentials_are_not_repeated(vendor: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     said = ""
     for status in (301, 401, 403, 409, 422, 429, 500, 503):

@@ -72,7 +72,7 @@ async def test_of_two_with_the_same_marker_the_older_one_is_found(here: Desk) ->
     assert await here.comment.find_out(here.on(1), KEY) == Happened(first)
 
 
-async def test_what_is_not_listed_yet_is_not_ruled_out_by_the_tool(here: Desk) -> None:
+async def test_a_missing_list_entry_does_not_rule_out_the_effect(here: Desk) -> None:
     await here.create.act(here.ticket(), KEY)
     here.vendor.lag = 1
     assert await here.create.find_out(here.ticket(), KEY) == NotFound(

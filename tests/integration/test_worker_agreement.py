@@ -148,7 +148,7 @@ async def test_a_foreign_worker_that_comes_later_is_logged_and_stops_nothing(idl
     assert "Workers with other records poll this worker's task queue" in logs[0]["event"]
 
 
-async def test_whatever_fails_workers_are_compared_again_and_a_list_that_is_being_saved_is_no_difference(
+async def test_workers_are_compared_again_after_each_failure_and_an_unfinished_list_does_not_differ(
     idle_gate: Gate,
 ) -> None:
     queue = idle_gate.settings.task_queue
@@ -211,7 +211,7 @@ async def test_a_worker_that_has_gone_is_told_by_its_last_poll_and_no_clock_of_t
     assert await agreement.foreign_pollers(queue) == set()
 
 
-async def test_what_is_in_force_is_entered_again_when_a_worker_that_differed_has_gone(gate: Gate) -> None:
+async def test_the_rules_in_force_are_entered_again_after_a_differing_worker_ends(gate: Gate) -> None:
     queue, other = gate.settings.task_queue, facts("2@two", task_queue=gate.settings.task_queue, policy="")
     agreement = agreement_of(gate)
 

@@ -30,7 +30,9 @@ class Transfer(BaseModel):
         (Accepted(Accepted("twice")), "twice", {}),
     ],
 )
-def test_what_is_accepted_has_a_receipt_that_is_not_final(returned: Any, summary: str, details: Any) -> None:
+def test_an_accepted_effect_has_a_receipt_that_is_not_final(
+    returned: Any, summary: str, details: Any
+) -> None:
     assert receipt_of(returned) == Receipt(summary=summary, details=details, final=False)
 
 

@@ -145,7 +145,7 @@ async def test_an_attempt_after_one_that_never_ended_asks_before_it_acts(
         (LOST, EffectUnknown, ["find_out", "look"]),
     ],
 )
-async def test_what_may_be_repeated_is_observed_before(
+async def test_a_repeat_is_preceded_by_an_observation(
     sees: Receipt | Exception | None, expected: object, asked: list[str]
 ) -> None:
     tool = ScriptedTool(finds=Repeatable())
@@ -155,7 +155,7 @@ async def test_what_may_be_repeated_is_observed_before(
 
 @pytest.mark.parametrize("earlier", Earlier)
 @pytest.mark.parametrize("finds", [Happened(OLD), DidNotHappen(), NotFound(None, "?"), Unknown("?"), LATER])
-async def test_what_is_not_repeated_is_not_observed(
+async def test_without_a_repeat_nothing_is_observed(
     earlier: Earlier, finds: EffectStatus | Exception
 ) -> None:
     tool = ScriptedTool(finds=finds)
@@ -188,7 +188,7 @@ def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unkn
     ("timed", "expected"),
     [(still_lands, StillBegun), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
 )
-async def test_what_left_no_trace_is_never_done_again_in_the_same_attempt(
+async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
     acts: Exception | None, timed: Timed, expected: type[Exception]
 ) -> None:
     """A later attempt has its own claim, whose time determines when the next request can no longer arrive."""
@@ -198,7 +198,7 @@ async def test_what_left_no_trace_is_never_done_again_in_the_same_attempt(
     assert tool.asked == (["act", "find_out"] if acts else ["find_out"])
 
 
-async def test_what_did_not_happen_begins_anew_at_once() -> None:
+async def test_an_effect_that_did_not_happen_begins_again_immediately() -> None:
     with pytest.raises(ToolUnavailable) as caught:
         await act_once(
             ScriptedTool(None, TRACELESS), ToolArguments(), "key", Earlier.BEGUN, timed=did_not_happen
@@ -206,13 +206,13 @@ async def test_what_did_not_happen_begins_anew_at_once() -> None:
     assert caught.value.after == timedelta()
 
 
-async def test_what_left_no_trace_is_done_when_a_person_has_ruled_it_out() -> None:
+async def test_an_effect_without_a_trace_is_done_if_a_person_has_ruled_it_out() -> None:
     tool = ScriptedTool(None, TRACELESS)
     assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=still_lands) == FRESH
 
 
 @pytest.mark.parametrize("unmet", [None, "The world has changed."])
-async def test_what_failed_after_it_was_accepted_is_refused_with_the_reason(unmet: str | None) -> None:
+async def test_an_accepted_effect_that_failed_is_refused_with_the_reason(unmet: str | None) -> None:
     """Even if a person retries it: under its key, the other side repeats its first answer."""
     tool = ScriptedTool(None, DidNotHappen("The bank sent it back."))
     with pytest.raises(ToolRefused, match="The bank sent it back"):
@@ -228,13 +228,13 @@ async def test_a_look_up_that_is_told_to_wait_waits(earlier: Earlier) -> None:
     assert caught.value.again == timedelta(seconds=40)
 
 
-async def test_what_the_settings_do_not_allow_any_more_is_not_done() -> None:
+async def test_an_effect_that_the_settings_no_longer_allow_is_not_done() -> None:
     tool = ScriptedTool(objects="not here")
     assert await outcome(tool, begun_before=False) is ToolRefused
     assert tool.asked == []
 
 
-async def test_what_may_have_happened_and_is_not_allowed_any_more_is_in_doubt() -> None:
+async def test_an_effect_that_may_have_happened_and_is_no_longer_allowed_is_in_doubt() -> None:
     tool = ScriptedTool(finds=Repeatable(), objects="not here")
     assert await outcome(tool, begun_before=True) is EffectUnknown
     assert tool.asked == ["find_out"]

@@ -69,7 +69,7 @@ def test_a_window_begins_with_its_first_moment(
 
 
 @pytest.mark.parametrize("window", ["1h", "24h", "30d"])
-def test_what_is_reserved_counts_longer_than_a_short_window(database: Database, window: str) -> None:
+def test_a_reservation_counts_longer_than_a_short_window(database: Database, window: str) -> None:
     put(database, NOON, "7")
     for later in (timedelta(hours=2), timedelta(days=2), RESERVED_FOR - TICK):
         assert others(database, window, NOON + later) == "7"

@@ -45,7 +45,7 @@ def test_no_attempt_comes_before_the_time_that_the_server_named() -> None:
     assert after(LATER.model_copy(update={"retry_at": NOON - HOUR})).next_at == NOON + 5 * SECOND
 
 
-def test_what_was_tried_for_a_day_and_often_enough_is_given_up() -> None:
+def test_a_message_is_abandoned_after_a_day_and_enough_attempts() -> None:
     now = NOON + TRIED_FOR
     for tries, state in ((FEWEST_TRIES, DeliveryState.GIVEN_UP), (FEWEST_TRIES - 1, DeliveryState.WAITING)):
         assert after(LATER, now=now, attempts=tries - 1, tried_at=NOON).state is state
@@ -54,7 +54,7 @@ def test_what_was_tried_for_a_day_and_often_enough_is_given_up() -> None:
     )
 
 
-def test_what_may_have_arrived_some_times_is_not_sent_again() -> None:
+def test_a_message_that_may_have_arrived_repeatedly_is_not_sent_again() -> None:
     for tries, state in ((MOST_COPIES, DeliveryState.GIVEN_UP), (MOST_COPIES - 1, DeliveryState.WAITING)):
         assert after(IN_DOUBT, attempts=tries - 1, is_repeat=True).state is state
     assert after(LATER, attempts=MOST_COPIES, is_repeat=True).state is DeliveryState.WAITING
@@ -62,7 +62,9 @@ def test_what_may_have_arrived_some_times_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize(("sent", "sizes"), [(0, [1, 2]), (1, [3])], ids=["with room", "half full"])
-def test_what_informs_goes_with_what_asks_once_half_of_the_hour_is_used(sent: int, sizes: list[int]) -> None:
+def test_informing_notices_join_notices_to_decide_once_half_of_the_hour_is_used(
+    sent: int, sizes: list[int]
+) -> None:
     kinds = (NoticeKind.NEEDED, NoticeKind.RELIEVED, NoticeKind.OUTCOME)
     due = [Arrival(0, kind).due(number) for number, kind in enumerate(kinds)]
     found = outgoing(due, {GINA: [NOON - SECOND] * 10 * sent}, NOON, per_hour=20, mark="m")

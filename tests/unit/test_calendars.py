@@ -42,7 +42,7 @@ def test_two_working_days_keep_the_time_of_day_and_leave_out_holidays() -> None:
     assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 29, 14, tzinfo=UTC)
 
 
-def test_what_begins_at_the_weekend_counts_from_monday_morning() -> None:
+def test_a_span_from_the_weekend_counts_from_monday_morning() -> None:
     at = datetime(2026, 11, 28, 14, tzinfo=UTC)
     assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 2, 8, tzinfo=UTC)
 

@@ -62,7 +62,7 @@ def test_urls_of_postgresql_are_taken_as_other_tools_take_them(
         ("mysql://h/d", "names mysql; SQLite and PostgreSQL are supported"),
     ],
 )
-def test_what_cannot_be_used_is_explained(setting: str, said: str) -> None:
+def test_an_unusable_url_is_explained(setting: str, said: str) -> None:
     with pytest.raises(SettingsInvalid, match=said):
         read_place(setting)
 

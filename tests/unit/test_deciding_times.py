@@ -36,7 +36,7 @@ def test_the_time_is_from_when_the_plan_was_first_shown() -> None:
     assert (dana.decisions, dana.shown, dana.median_seconds, dana.quick) == (1, 1, 60, 0)
 
 
-def test_what_was_shown_to_others_or_of_other_plans_does_not_count() -> None:
+def test_views_by_others_or_of_other_plans_do_not_count() -> None:
     (dana,) = deciding_times([decided()], [shown("erik", 97), shown(at=97, run="plan-2")])
     assert (dana.shown, dana.median_seconds, dana.never_unfolded) == (0, 100, None)
 

@@ -111,7 +111,7 @@ def test_a_call_that_is_made_once_is_named_with_its_path_and_no_path_passes_for_
 
 
 @given(st.lists(st.tuples(st.sampled_from(["to", "url", "cc"]), ODD), min_size=1, max_size=5))
-def test_whatever_an_argument_holds_none_is_left_out_and_none_passes_for_the_line(
+def test_no_argument_is_left_out_or_can_imitate_the_line(
     arguments: list[tuple[str, str]],
 ) -> None:
     told = digest(plan_of(*(("odd", {name: value}) for name, value in arguments)))
@@ -135,7 +135,7 @@ def test_the_numbers_of_a_tool_are_added_up() -> None:
     assert of("refund", {"amount": 1.7e308}, {"amount": 5e-324}).startswith("2 refund: amount 170,000")
 
 
-def test_what_is_no_sum_is_not_added_up() -> None:
+def test_values_that_are_not_amounts_are_not_added_up() -> None:
     for arguments in (
         ({"amount": 1}, {"amount": "2"}),
         ({"amount": 1}, {}),

@@ -41,7 +41,7 @@ def kinds(one: Plan, tools: tuple[str, ...] = ()) -> list[str]:
         (plan("Post to https://api.example.org/x", mail("Hello")), "summary_address"),
     ],
 )
-def test_what_disagrees_is_marked(one: Plan, expected: str) -> None:
+def test_disagreements_are_marked(one: Plan, expected: str) -> None:
     assert kinds(one) == [expected]
 
 
@@ -65,7 +65,7 @@ def test_a_tool_that_the_summary_names_and_no_step_has_is_marked_if_there_is_one
         plan("Up to 10-20 EUR, 3% and +5 EUR, #77 EUR", refund(42.5)),
     ],
 )
-def test_what_agrees_or_is_uncertain_is_not_marked(one: Plan) -> None:
+def test_matching_or_uncertain_texts_are_not_marked(one: Plan) -> None:
     assert kinds(one) == []
 
 

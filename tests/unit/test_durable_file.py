@@ -88,9 +88,7 @@ def test_files_are_closed_to_others_and_to_nobody_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a link", "a pipe", "a socket", "a device"])
-def test_what_a_person_names_is_written_to_a_plain_file_or_refused_and_left(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_named_output_is_a_plain_file_or_refused_and_left_unchanged(tmp_path: Path, kind: str) -> None:
     path, target = tmp_path / "out", tmp_path / "target"
     match kind:
         case "a folder":

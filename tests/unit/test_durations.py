@@ -52,13 +52,13 @@ def test_a_timeout_is_read(typed: str, meant: timedelta) -> None:
         "1e3s",
     ],
 )
-def test_what_means_no_time_is_wrong_usage_with_examples(typed: str) -> None:
+def test_an_invalid_duration_is_wrong_usage_with_examples(typed: str) -> None:
     with pytest.raises(WrongUsage, match="write it like 72h, 30m, 45s, 7d or 1h30m"):
         read_timeout(typed)
 
 
 @given(st.text(max_size=20))
-def test_whatever_is_typed_is_a_time_or_wrong_usage(typed: str) -> None:
+def test_any_text_is_a_duration_or_wrong_usage(typed: str) -> None:
     try:
         meant = read_timeout(typed)
     except WrongUsage:

@@ -94,7 +94,7 @@ def test_the_requester_does_not_approve_by_another_role_either() -> None:
     assert verdict.reason == "rita is the requester; another person must approve"
 
 
-def test_who_may_approve_later_may_reject_and_edit_later_and_resolve_never() -> None:
+def test_an_escalation_role_may_reject_and_edit_later_but_never_resolve() -> None:
     state = state_after(drafted(requirement=FINANCE))
     assert not judged(state, arrival("reject", "beth", at=NOON)).verdict.accepted
     assert judged(state, arrival("reject", "beth", at=NOON + HALF)).verdict.accepted
@@ -170,7 +170,7 @@ def both(one: Rule, other: Rule) -> tuple[Escalation, ...]:
     return combined([Step(rules=(one, other))], one, "").escalations
 
 
-def test_what_one_rule_leaves_to_a_role_alone_another_rule_gives_to_no_other_role() -> None:
+def test_a_rule_without_escalation_keeps_its_role_despite_other_rules() -> None:
     assert both(rule("finance", later=(LATER,)), rule("finance")) == ()
     assert both(rule("finance", later=(LATER,)), rule("ops")) == (LATER,)
 
@@ -268,7 +268,7 @@ def test_a_list_has_the_run_for_who_may_approve_from_that_moment_on() -> None:
     assert wanted.names == ("dana",)
 
 
-def test_who_may_approve_later_may_see_the_run_from_the_beginning() -> None:
+def test_an_escalation_role_may_see_the_run_from_the_beginning() -> None:
     seen_by = (Seers(name="few", who=(Party.DECIDERS,)),)
     state = state_after(drafted(requirement=FINANCE.model_copy(update={"seen_by": seen_by})))
     beth, erik = (identify(PEOPLE, name, NOON).approver for name in ("beth", "erik"))

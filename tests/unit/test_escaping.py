@@ -49,7 +49,7 @@ def test_of_all_of_unicode_nothing_passes_unmarked_that_is_blank_by_its_kind_or_
 
 
 @pytest.mark.parametrize("plain", ["", "Dana", "Grüße, 東京, Здравствуйте", "e\u0301", "👍", "a b"])
-def test_what_can_be_seen_stays_as_it_is(plain: str) -> None:
+def test_visible_characters_stay_unchanged(plain: str) -> None:
     assert one_line(plain) == plain
 
 

@@ -118,7 +118,7 @@ def test_a_key_that_is_not_in_the_auditors_list_is_named() -> None:
     assert "dana is not in the list of people" in finding
 
 
-def test_what_is_not_signed_proves_nothing_where_it_had_to_be() -> None:
+def test_an_unsigned_decision_proves_nothing_if_a_signature_is_required() -> None:
     unsigned = approver(
         assurance=Assurance.TYPED, key_id=None, public_key=None, signed_at=None, token_id=None
     )

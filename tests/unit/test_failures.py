@@ -64,7 +64,7 @@ def test_a_failure_of_the_records_or_a_stopping_worker_is_never_final(error: Exc
 @pytest.mark.parametrize(
     "error", [errors.NotApproved("x"), errors.ToolRefused("x"), errors.InDoubt("x"), errors.NoModel("x")]
 )
-def test_what_no_repetition_mends_is_final_at_once(error: Exception) -> None:
+def test_a_permanent_failure_is_final_immediately(error: Exception) -> None:
     assert failure(error, 3, 1).non_retryable
 
 
@@ -82,7 +82,7 @@ def test_the_cause_stays_out_of_the_history(error: Exception, tried: int) -> Non
 
 
 @pytest.mark.parametrize("tried", [1, 3])
-def test_what_an_unforeseen_error_says_is_kept_without_secrets_and_on_one_short_line(tried: int) -> None:
+def test_an_unexpected_error_is_kept_without_secrets_on_one_short_line(tried: int) -> None:
     told = failure(ValueError("at postgres://u:hunter2@db/x\nwhile\x1b[2J " + "y" * 5_000), 3, tried)
     assert "hunter2" not in told.message
     assert told.message.isprintable()
@@ -90,7 +90,7 @@ def test_what_an_unforeseen_error_says_is_kept_without_secrets_and_on_one_short_
     assert told.type == "ValueError"
 
 
-def test_what_only_waited_for_the_records_goes_on_soon_after_they_are_back() -> None:
+def test_after_an_outage_of_the_records_the_step_continues_within_half_a_minute() -> None:
     def attempt(number: int) -> ApplicationError:
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, attempt=number)

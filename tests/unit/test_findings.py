@@ -239,7 +239,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_follow_is_named(events: tuple[Event, ...], said: str) -> None:
+def test_impossible_events_are_reported(events: tuple[Event, ...], said: str) -> None:
     findings = story(*events)
     assert len(findings) == 1, findings
     assert said in findings[0]
@@ -261,7 +261,7 @@ def test_what_cannot_follow_is_named(events: tuple[Event, ...], said: str) -> No
         (*GOOD[:4], decided("erik"), claimed()),
     ],
 )
-def test_what_can_happen_is_no_finding(events: tuple[Event, ...]) -> None:
+def test_regular_events_are_not_findings(events: tuple[Event, ...]) -> None:
     assert story(*events) == []
 
 

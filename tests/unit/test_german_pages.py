@@ -89,7 +89,7 @@ def test_every_time_in_a_sentence_is_german(day: date) -> None:
     assert f"{when.astimezone().day}. " in own
 
 
-def test_what_each_choice_of_a_held_run_does_is_german_whole() -> None:
+def test_the_effects_of_resolutions_are_entirely_german() -> None:
     for words in resolution_words(status_of(held(), source="records")).values():
         assert is_german(words), words
 

@@ -146,7 +146,7 @@ def test_a_reader_who_may_not_resolve_it_reads_so(viewer: str, said: str) -> Non
     assert said in terminal(held(), viewer)
 
 
-def test_who_may_resolve_is_the_rules_choice_and_a_signature_is_asked_for() -> None:
+def test_the_rules_determine_the_resolvers_and_require_a_signature() -> None:
     by_rule = ONE_APPROVAL.model_copy(
         update={"resolvers": Resolvers(any_of=(("finance", "ops"),), assurance=Assurance.SIGNED)}
     )
@@ -236,7 +236,7 @@ def test_the_holds_deadline_is_the_status_deadline() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(HOSTILE, HOSTILE, HOSTILE, st.integers(25, 120))
-def test_whatever_a_hold_says_nothing_is_hidden_or_obeyed(why: str, text: str, name: str, width: int) -> None:
+def test_no_text_of_a_hold_is_hidden_or_interpreted(why: str, text: str, name: str, width: int) -> None:
     steps = (*NEWEST.steps[:2], _hostile_step(text, name))
     state = held(why, plan=Plan(summary=text or "s", steps=steps))
     shown = terminal(state, name, width=width) + printed(run_page(status(state), NOW), terminal=False)
@@ -362,7 +362,7 @@ def test_a_run_that_ended_halfway_offers_to_take_up_the_rest() -> None:
         assert offered not in terminal(state)
 
 
-def test_what_is_for_auditors_stands_below_what_people_read() -> None:
+def test_details_for_auditors_are_below_the_main_text() -> None:
     text = terminal(edited())
     assert text.index("\n  fingerprint ") > text.index("Step 4 of 4")
     assert text.index("\n  needs ") < text.index("Step 1 of 4")

@@ -60,7 +60,7 @@ def pages_of_a_hold(shown: RunView) -> tuple[str, ...]:
     return resolve_page(shown), confirmation(shown, Choice.RESOLVE, **parts)
 
 
-def test_who_resolves_sees_the_held_step_with_its_preview_and_arguments_and_no_other_step() -> None:
+def test_a_resolver_sees_only_the_held_step_with_its_preview_and_arguments() -> None:
     shown = view(held(WHY))
     for html in pages_of_a_hold(shown):
         (step,) = read_html(html).all("section", class_="step")
@@ -131,7 +131,7 @@ def test_no_preview_of_a_run_that_is_over_reads_as_if_it_had_happened(outcome: s
     assert "can take this step back once it is done" not in drawn_run(status)
 
 
-def test_what_is_in_review_has_no_such_label() -> None:
+def test_a_plan_in_review_has_no_such_label() -> None:
     assert "not begun" not in drawn_run(status_of(state_after(drafted()), source="records"))
     assert "not begun" not in drawn_run(status_of(skipped(), source="records"))
 

@@ -62,6 +62,6 @@ def test_the_button_has_the_name_that_it_has_on_the_page() -> None:
         )
 
 
-def test_what_names_no_command_stays_as_it_is() -> None:
+def test_a_text_without_a_command_stays_unchanged() -> None:
     for text in ("approved; the plan runs now", "", r"a \1 of `python starter.py`"):
         assert on_a_page(ENGLISH, text) == text

@@ -116,7 +116,7 @@ def test_a_plan_with_thirteen_minutes_left_is_told_although_the_hour_is_full() -
     assert [part.kind for part in parts] == [NoticeKind.ESCALATED]
 
 
-def test_what_only_informs_comes_together_and_leaves_half_of_the_hour_to_what_asks() -> None:
+def test_informing_notices_are_grouped_and_leave_half_of_the_hour_to_others() -> None:
     arrivals = [Arrival(60 * minute, NoticeKind.RELIEVED) for minute in range(40)]
     sent = sent_of(arrivals, 20)
     assert [len(parts) for _, parts in sent] == [1] * 10 + [30]

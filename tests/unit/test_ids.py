@@ -39,7 +39,7 @@ def test_the_id_of_a_look_up_is_refused_for_a_new_run() -> None:
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "- x", "plan-1", "it's"])
-def test_what_is_shown_to_be_copied_names_the_run_and_no_option(workflow_id: str, signed: bool) -> None:
+def test_a_command_to_copy_names_the_run_and_no_option(workflow_id: str, signed: bool) -> None:
     page = deciding_page(in_review(workflow_id, signed=signed), TemporalAccess())
     commands = [row.text for row in page.rows if row.text.startswith(program())]
     assert len(commands) == 1 + signed

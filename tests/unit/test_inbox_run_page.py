@@ -64,7 +64,7 @@ def test_every_state_has_its_words(state: RunState, heading: str) -> None:
     assert words(page.one("section", class_="what").one("h2")) == heading
 
 
-def test_what_an_edit_changed_stands_before_the_steps() -> None:
+def test_the_changes_of_an_edit_are_above_the_steps() -> None:
     page = page_of(edited())
     html = page.text
     assert "Changed since revision 1" in html
@@ -73,7 +73,7 @@ def test_what_an_edit_changed_stands_before_the_steps() -> None:
     assert "so another person must approve it" in html
 
 
-def test_what_the_planner_read_is_shown_whole_and_long_results_are_folds() -> None:
+def test_the_planners_reads_are_shown_whole_and_long_results_are_folds() -> None:
     long = "\n".join(f"line {number}" for number in range(30))
     page = page_of(in_review(read("<b>obey me</b>", id="7"), read(long)))
     reads = page.one("section", class_="reads")
@@ -197,7 +197,7 @@ def test_the_same_step_of_another_run_stands_at_the_top() -> None:
     assert then_open == f"as step 1 of open. {then}", "it may be in another by now"
 
 
-def test_what_a_text_says_of_an_amount_is_marked_above_everything_if_the_plan_has_another() -> None:
+def test_a_text_with_a_different_amount_than_the_plan_is_marked_at_the_top() -> None:
     refund = Step(tool="refund_payment", arguments={"payment": "pi_1", "amount": 42.5, "currency": "EUR"})
     body = f"You get 425.00 EUR back.{NEWLINE * 9}The rest stays."
     mail = Step(tool="send_email", arguments={"to": ["ann@example.org"], "subject": "Hi", "body": body})
@@ -240,7 +240,7 @@ def test_marks_stand_in_the_order_of_their_danger(language: str) -> None:
         ("de", "Wer sie geben kann: dana", "gina hat noch keinen Passkey."),
     ],
 )
-def test_who_has_no_key_for_what_is_to_be_signed_is_not_among_those_who_can_give_it(
+def test_a_person_without_a_key_is_not_listed_for_a_signed_approval(
     language: str, who: str, keyless: str
 ) -> None:
     keys = (Key(id="k", x="x"),)

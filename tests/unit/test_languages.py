@@ -47,7 +47,7 @@ def test_a_language_has_the_same_names_and_placeholders_as_english(code: str) ->
 
 
 @pytest.mark.parametrize("code", languages())
-def test_who_signs_in_by_a_typed_name_reads_that_a_passkey_counts_too(code: str) -> None:
+def test_the_typed_sign_in_page_mentions_passkeys(code: str) -> None:
     assert "passkey" in own(code)["sign_in.proves_nothing"].lower()
 
 

@@ -163,7 +163,7 @@ def lives(happening: Iterable[tuple[tuple[Choice, str, str] | str, int]]) -> Ite
 
 
 @given(actions)
-def test_what_the_table_refuses_the_judge_refuses_and_neither_fold_nor_auditor_lets_it_count(
+def test_the_judge_refuses_what_the_table_refuses_and_neither_fold_nor_auditor_counts_it(
     happening: list[tuple[tuple[Choice, str, str] | str, int]],
 ) -> None:
     for life, event in lives([("draft", 0), *happening]):

@@ -146,7 +146,7 @@ def test_a_value_cannot_pass_for_another_key(terminal):
     assert "by='dana action=approved'" in terminal.getvalue()
 
 
-def test_what_temporal_attaches_becomes_keys_and_leaves_the_message_alone(lines):
+def test_temporals_additions_become_keys_and_do_not_change_the_message(lines):
     details = {
         "workflow_id": "plan-1",
         "run_id": "r",
@@ -338,7 +338,7 @@ def test_a_secret_is_known_by_its_name(name):
 @pytest.mark.parametrize(
     "name", ["action", "fingerprint", "idempotency_key", "step", "message", "task_queue"]
 )
-def test_what_the_lines_are_for_is_kept(name):
+def test_ordinary_texts_are_kept(name):
     assert redact(name, "value") == "value"
 
 

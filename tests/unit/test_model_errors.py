@@ -59,7 +59,7 @@ def instance_of(kind: type[BaseException]) -> BaseException:
     return kind(SECRET)
 
 
-def test_what_the_openai_package_imports_only_when_it_is_used_is_no_error():
+def test_the_openai_packages_lazy_imports_are_not_errors():
     """The import takes half a second, which the collection of tests should not cost."""
     known = exported()
     for value in [getattr(openai, name) for name in dir(openai) if name[0] != "_"]:
@@ -121,7 +121,7 @@ def test_the_vendors_code_is_told_and_a_key_in_its_place_is_not():
     ],
     ids=lambda error: f"{type(error).__module__}.{type(error).__name__}",
 )
-def test_what_the_network_does_is_transient(error):
+def test_network_failures_are_transient(error):
     assert isinstance(planner_error(error), ModelUnavailable)
 
 

@@ -155,7 +155,7 @@ def test_every_currency_has_a_smallest_amount_and_nothing_below_it(currency):
 @pytest.mark.parametrize(
     "amount", ["NaN", "Infinity", "-Infinity", "1e400", '"1e5000"', '"NaN"', "true", "null", "[]"]
 )
-def test_what_is_no_amount_is_refused_with_the_plan(amount):
+def test_an_invalid_amount_is_refused_with_the_plan(amount):
     with pytest.raises((PlanInvalid, ValueError)):
         plan_of(amount, "EUR")
 
@@ -185,7 +185,7 @@ def test_a_text_is_an_amount_only_if_it_is_written_as_a_number(text):
 
 
 @pytest.mark.parametrize("currency", ["EURO", "XXX", "XAU", "", "€", "E R"])
-def test_what_is_no_currency_is_refused_with_the_plan(currency):
+def test_an_unknown_currency_is_refused_with_the_plan(currency):
     with pytest.raises(PlanInvalid):
         plan_of("1", currency)
 

@@ -67,7 +67,7 @@ def test_a_difference_has_it_and_the_plan_before_is_made_again(
     assert plan_before(type(kept).model_validate_json(kept.model_dump_json()), new) == old
 
 
-def test_who_strikes_a_step_leaves_it_as_it_is() -> None:
+def test_striking_a_step_leaves_the_earliest_start_unchanged() -> None:
     old = Plan.model_validate(TWO.model_dump())
     left = without_steps(TWO, {2})
     assert left.not_before == LATER

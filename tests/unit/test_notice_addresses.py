@@ -113,7 +113,7 @@ def test_an_address_may_be_mail_or_a_url_with_its_secrets_in_variables(tmp_path,
         ("", "is not an address"),
     ],
 )
-def test_what_is_wrong_with_an_address_is_a_fault_of_the_file_with_its_place(tmp_path, address, says):
+def test_an_invalid_address_is_a_fault_of_the_file_with_its_place(tmp_path, address, says):
     address = address.encode().decode("unicode_escape") if "\\u" in address else address
     for table in ("person", "role"):
         (fault,) = re.findall(

@@ -99,7 +99,7 @@ def test_an_outcome_says_what_was_done_and_what_was_not():
     assert nothing.subject == f"Your request refund-4711 has ended: nothing was done of {STEPS}"
 
 
-def test_what_is_not_known_is_neither_done_nor_not_done():
+def test_an_unknown_result_is_neither_done_nor_not_done():
     ended = notice(
         NoticeKind.OUTCOME,
         done=("step 1: refund_payment",),
@@ -130,7 +130,7 @@ def test_a_hold_says_what_happens_if_no_one_resolves_it():
     assert "nothing is approved" not in text
 
 
-def test_who_is_asked_reads_that_a_passkey_is_needed_and_when_the_plan_runs_at_the_earliest():
+def test_a_notice_to_decide_names_a_required_passkey_and_the_earliest_start():
     asked = notice(needs_signature=True, begins=NOW + timedelta(days=5))
     text = written(to_dana(asked), NOW, INBOX).text
     assert "Runs no earlier than: Tuesday, 1 December 2026, 10:00 CET (in 5 days)\n" in text
@@ -170,13 +170,13 @@ def test_no_message_says_that_the_approval_of_a_reader_is_needed_who_cannot_give
     assert digest.subject == "1 decision of yours is needed, by 14:00: a, and 1 other notice"
 
 
-def test_who_stands_in_reads_from_when_on_they_may_approve():
+def test_a_substitute_reads_from_when_on_they_may_approve():
     passed_on = notice(instead_of=("kim",), may_from=NOW + timedelta(hours=2))
     text = written(to_dana(passed_on), NOW, INBOX).text
     assert "You may approve it from: Thursday, 26 November 2026, 12:00 CET (in 2 hours)\n" in text
 
 
-def test_who_is_away_reads_to_whom_their_messages_go_and_not_that_nothing_is_left_to_do():
+def test_an_absent_person_reads_who_gets_their_messages_and_is_not_relieved():
     message = written(to_dana(notice(NoticeKind.RELIEVED, goes_to=("fred", "kim"))), NOW, INBOX)
     assert message.subject == f"Your messages about refund-4711 go to fred and kim: {STEPS}"
     assert "While you are away, fred and kim will get your messages about refund-4711" in message.text
@@ -290,7 +290,7 @@ def test_no_two_runs_have_the_same_subject(names, kind):
         ("", "", "Nothing more to do for refund-4711"),
     ],
 )
-def test_who_has_nothing_more_to_do_reads_what_became_of_it(verdict, by, subject):
+def test_a_relieved_person_gets_the_result(verdict, by, subject):
     message = written(to_dana(notice(NoticeKind.RELIEVED, verdict=verdict, by=by)), NOW, INBOX)
     assert message.subject == f"{subject}: {STEPS}"
     assert (f"{verdict.capitalize()} by: dana" in message.text) is bool(by)
@@ -426,7 +426,7 @@ def test_the_end_of_the_calendar_is_no_reason_to_fail(deadline):
 @pytest.mark.parametrize(
     "link", ["javascript:alert(1)", "", "//x", "gate.example.org", "https://" + "x" * 3000]
 )
-def test_what_is_no_address_of_a_page_is_no_link(link):
+def test_an_invalid_page_address_is_not_a_link(link):
     message = written(to_dana(notice(link=link)), NOW, INBOX)
     assert "Review and decide" not in message.text
     assert "<a " not in message.html

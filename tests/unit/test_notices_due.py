@@ -104,7 +104,7 @@ def test_neither_the_requester_nor_an_author_is_asked() -> None:
     ]
 
 
-def test_who_gave_one_of_two_approvals_is_not_asked_again() -> None:
+def test_an_approver_who_gave_one_of_two_approvals_is_not_asked_again() -> None:
     first = drafted(requirement=TWO)
     told = sent(due(first))
     found = due(first, decided("dana", first.fingerprint), told=told)
@@ -132,7 +132,7 @@ def test_an_approval_that_got_too_old_is_asked_for_again() -> None:
 HEAD = Requirement(needs=(Need(role="boss", count=1),))
 
 
-def test_who_may_not_approve_the_new_revision_hears_once_that_nothing_is_needed_from_them() -> None:
+def test_a_person_who_may_not_approve_the_new_revision_is_relieved_once() -> None:
     first, second = drafted(requirement=TWO), drafted(revision=2, requirement=HEAD)
     asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
     events = (first, decided("dana", first.fingerprint), asked, second)
@@ -150,7 +150,7 @@ def test_who_may_not_approve_the_new_revision_hears_once_that_nothing_is_needed_
     assert "dana voided" in said(ended)
 
 
-def test_who_is_asked_again_is_not_told_that_nothing_is_needed() -> None:
+def test_a_person_who_is_asked_again_is_not_relieved() -> None:
     first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
     asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
     events = (first, decided("dana", first.fingerprint), asked, second)
@@ -170,7 +170,7 @@ def test_neither_an_author_nor_who_asked_for_changes_is_told_that_their_own_appr
         assert said(due(*approved, decided("dana", first.fingerprint, choice), second)) == ["head needed"]
 
 
-def test_who_lost_the_role_since_they_approved_hears_that_their_approval_is_void() -> None:
+def test_an_approver_who_lost_the_role_is_notified_that_their_approval_is_void() -> None:
     lost = LostApproval(name="dana", reason="has the role no more")
     again = Reopened(fingerprint=PLAN.fingerprint, step=1, lost=(lost,), reopened_at=NOON, deadline=DEADLINE)
     events = (PLAN, decided("dana", PLAN.fingerprint), again)
@@ -179,7 +179,7 @@ def test_who_lost_the_role_since_they_approved_hears_that_their_approval_is_void
     assert said(due(*events, people=with_changed("dana", active=False))) == ["kim needed"]
 
 
-def test_who_was_relieved_is_asked_again_when_the_approval_is_taken_back() -> None:
+def test_a_relieved_person_is_asked_again_when_the_approval_is_withdrawn() -> None:
     approved = (PLAN, decided("dana", PLAN.fingerprint))
     told = sent(due(PLAN))
     told = sent(due(*approved, told=told), told)
@@ -190,7 +190,7 @@ def test_who_was_relieved_is_asked_again_when_the_approval_is_taken_back() -> No
     assert said(new) == ["kim needed"]
 
 
-def test_what_a_person_was_told_under_another_spelling_they_were_told() -> None:
+def test_notices_to_another_spelling_of_a_name_count_as_sent() -> None:
     plan = drafted(requirement=FINANCE.model_copy(update={"remind": (1800,)}))
     told = [one.model_copy(update={"person": one.person.upper()}) for one in sent(due(plan))]
     late = DEADLINE - timedelta(minutes=10)
@@ -201,7 +201,7 @@ def test_what_a_person_was_told_under_another_spelling_they_were_told() -> None:
     assert said(relieved) == ["kim relieved"]
 
 
-def test_who_was_not_told_yet_is_not_relieved() -> None:
+def test_a_person_without_a_notice_is_not_relieved() -> None:
     waiting = [one.model_copy(update={"is_sent": False}) for one in sent(due(PLAN))]
     found = due(PLAN, decided("dana", PLAN.fingerprint), told=waiting)
     assert said(found) == []
@@ -282,7 +282,7 @@ def test_another_role_is_asked_when_its_time_comes() -> None:
     assert [one.due_at for one in escalated] == [NOON + timedelta(minutes=10)]
 
 
-def test_who_is_away_is_told_when_they_are_back_and_another_meanwhile() -> None:
+def test_an_absent_person_is_notified_on_return_and_a_substitute_meanwhile() -> None:
     away = Absence(since=NOON - HOUR, until=NOON + HOUR / 2, to="head")
     persons = tuple(
         one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in LIST.persons
@@ -310,7 +310,7 @@ def with_keys(*names: str, people: People = LIST) -> People:
     return people.model_copy(update={"persons": tuple(persons)})
 
 
-def test_who_has_no_key_is_told_once_to_add_one_and_never_reminded() -> None:
+def test_a_person_without_a_key_is_asked_once_to_add_one_and_never_reminded() -> None:
     stands_in = Escalation(role="finance", after_seconds=600, to="boss")
     plan = drafted(requirement=SIGNED.model_copy(update={"escalations": (stands_in,)}))
     people = with_keys("dana")
@@ -324,7 +324,7 @@ def test_who_has_no_key_is_told_once_to_add_one_and_never_reminded() -> None:
     assert said(again) == ["dana needed", "dana reminder"]
 
 
-def test_who_added_a_key_is_asked_as_others_are() -> None:
+def test_a_person_who_added_a_key_is_asked_like_others() -> None:
     plan = drafted(requirement=SIGNED)
     told = sent(due(plan, people=with_keys("dana")))
     (asked,) = [
@@ -336,7 +336,7 @@ def test_who_added_a_key_is_asked_as_others_are() -> None:
     assert asked.facts.happened == ""
 
 
-def test_who_stands_in_for_one_without_a_key_is_not_told_to_add_one() -> None:
+def test_a_substitute_for_a_person_without_a_key_is_not_asked_to_add_one() -> None:
     away = Absence(since=NOON - HOUR, until=NOON + HOUR / 2, to="head")
     people = with_keys("dana")
     persons = [
@@ -539,7 +539,9 @@ EVENTS = st.lists(
 
 @settings(max_examples=60)
 @given(EVENTS, st.lists(st.booleans(), min_size=8, max_size=8))
-def test_whatever_happens_no_one_is_left_with_a_wrong_word(happenings: list[str], sends: list[bool]) -> None:
+def test_after_any_events_the_last_notice_to_each_person_is_correct(
+    happenings: list[str], sends: list[bool]
+) -> None:
     """The last notice to a person is right at the end: they are asked if needed, and otherwise relieved."""
     events: list[Event] = [drafted(requirement=TWO)]
     told = sent(due(*events))
@@ -579,7 +581,7 @@ def happened(notices: Sequence[Notice], person: str) -> str:
     return next(one.facts.happened for one in notices if one.person == person)
 
 
-def test_who_looks_again_reads_whose_request_for_changes_it_was_and_that_their_approval_is_void() -> None:
+def test_a_notice_to_review_again_names_the_requester_of_changes_and_the_void_approval() -> None:
     first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
     asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
     events = (first, decided("dana", first.fingerprint), asked, second)
@@ -589,7 +591,7 @@ def test_who_looks_again_reads_whose_request_for_changes_it_was_and_that_their_a
     assert happened(found, "kim") == by
 
 
-def test_who_looks_again_reads_who_edited_the_plan_or_why_an_approval_ended() -> None:
+def test_a_notice_to_review_again_names_the_editor_or_the_reason() -> None:
     first, edited = drafted(requirement=TWO), drafted(revision=2, requirement=TWO, author="head")
     found = due(first, decided("dana", first.fingerprint), edited, told=sent(due(first)))
     assert happened(found, "dana").startswith("head edited the plan; your earlier approval")
@@ -605,7 +607,7 @@ def verdicts(notices: Sequence[Notice], kind: NoticeKind) -> set[tuple[str, str]
     return {(one.facts.verdict, one.facts.by) for one in notices if one.kind is kind}
 
 
-def test_who_is_relieved_is_told_by_what() -> None:
+def test_a_relief_names_its_cause() -> None:
     told = sent(due(PLAN))
     approved = (PLAN, decided("dana", PLAN.fingerprint))
     assert verdicts(due(*approved, told=told), NoticeKind.RELIEVED) == {("approved", "dana")}
@@ -626,7 +628,7 @@ def test_an_expiry_with_some_of_the_approvals_does_not_say_that_no_one_decided()
     assert verdicts(found, NoticeKind.RELIEVED) == {("expired without enough approvals", "")}
 
 
-def test_what_the_person_typed_who_rejected_is_told_only_where_rules_allow_details() -> None:
+def test_the_comment_of_a_rejection_is_sent_only_if_the_rules_allow_details() -> None:
     for is_open in (False, True):
         plan = drafted(requirement=FINANCE.model_copy(update={"notify_details": is_open}))
         ended = (plan, decided("dana", plan.fingerprint, Choice.REJECT), Closed(outcome=Outcome.REJECTED))
@@ -645,21 +647,21 @@ def with_changed(name: str, **changes: object) -> People:
     return LIST.model_copy(update={"persons": persons})
 
 
-def test_who_stands_in_is_told_only_of_what_they_may_see() -> None:
+def test_a_substitute_gets_notices_only_of_visible_runs() -> None:
     away = Absence(since=NOON - HOUR, until=NOON + HOUR, to="head")
     people = with_changed("dana", absences=(away,))
     assert said(due(PLAN, people=people)) == ["head needed", "kim needed"]
     assert said(due(HIDDEN, people=people, is_narrowed=True)) == ["dana needed", "kim needed"]
 
 
-def test_who_may_not_see_a_run_any_more_hears_nothing_of_it() -> None:
+def test_a_person_who_may_no_longer_see_a_run_gets_no_notice_of_it() -> None:
     told = sent(due(HIDDEN, is_narrowed=True))
     without = with_changed("dana", roles=())
     assert said(due(HIDDEN, told=told, people=without, is_narrowed=True)) == ["kim needed"]
     assert said(due(PLAN, told=sent(due(PLAN)), people=without)) == ["dana relieved", "kim needed"]
 
 
-def test_who_may_not_see_a_run_does_not_hear_that_no_one_can_approve_it() -> None:
+def test_a_person_who_may_not_see_a_run_gets_no_notice_that_no_one_can_approve_it() -> None:
     left = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
     assert said(due(HIDDEN, people=left, is_narrowed=True)) == []
 
@@ -680,7 +682,7 @@ def with_role_addresses(*names: str, people: People = LIST) -> People:
     return people.model_copy(update={"described_roles": roles})
 
 
-def test_who_is_away_and_lacks_a_key_by_now_is_not_said_to_have_nothing_to_do() -> None:
+def test_an_absent_person_who_now_lacks_a_key_is_not_relieved() -> None:
     plan = drafted(requirement=SIGNED)
     told = sent(due(plan, people=with_keys("dana", "kim")))
     away = Absence(since=NOON - HOUR, until=NOON + HOUR, to="head")
@@ -730,7 +732,7 @@ def test_a_channel_is_asked_to_resolve_only_if_each_of_its_people_may() -> None:
         assert [one.person for one in found if one.person.startswith("role:")] == channels
 
 
-def test_what_has_ended_has_no_deadline_any_more() -> None:
+def test_an_ended_run_has_no_deadline() -> None:
     found = due(PLAN, Closed(outcome=Outcome.WITHDRAWN), told=sent(due(PLAN)))
     assert said(found) == ["dana relieved", "kim relieved", "rita outcome"]
     assert {one.facts.deadline for one in found} == {None}
@@ -746,12 +748,12 @@ def test_a_hold_of_an_undo_says_that_it_is_the_undo() -> None:
     }
 
 
-def test_who_was_lent_the_role_of_operators_is_not_told_of_troubles() -> None:
+def test_a_borrower_of_the_operators_role_gets_no_notices_of_troubles() -> None:
     lent = (Delegation(to="kim", roles=("operator", "finance")),)
     assert audience(with_changed("olga", delegates=lent)).operators == ("olga",)
 
 
-def test_who_left_is_not_said_to_be_away() -> None:
+def test_a_person_who_left_is_not_called_away() -> None:
     away = Absence(since=NOON - HOUR, until=NOON + HOUR)
     for is_active, told in ((True, ["dana"]), (False, [])):
         people = with_changed("dana", absences=(away,), active=is_active)

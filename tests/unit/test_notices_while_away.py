@@ -85,7 +85,7 @@ def said(notices: Sequence[Notice], now: datetime = NOON) -> list[str]:
 PLAN = state_after(requested(), drafted(requirement=FINANCE, deadline=DEADLINE))
 
 
-def test_who_stands_in_later_anyway_gets_the_message_of_who_is_away_at_once_and_their_own_in_time() -> None:
+def test_a_later_substitute_gets_the_absent_persons_message_first_and_their_own_in_time() -> None:
     people = people_with(dana=away("fred"), **without("kim"))
     found = due(PLAN, people)
     first, second = (one for one in found if one.person == "fred")
@@ -115,7 +115,7 @@ def test_while_no_one_else_can_decide_the_person_who_is_away_is_asked_too(to: st
     assert own == "you are away, but no one who gets your messages can approve this now"
 
 
-def test_who_goes_away_reads_who_gets_their_messages_and_is_asked_again_when_they_are_back() -> None:
+def test_a_person_who_goes_away_reads_who_gets_their_messages_and_is_asked_again_on_return() -> None:
     told = sent(due(PLAN, people_with()), NOON)
     people = people_with(dana=away("anna", since=1, until=2))
     then = due(PLAN, people, NOON + HOUR, told)
@@ -135,7 +135,7 @@ def test_the_requester_gets_no_message_of_who_is_away(to: str) -> None:
     assert said(found) == ["dana needed", "kim needed"]
 
 
-def test_who_has_approved_gets_no_message_of_who_is_away() -> None:
+def test_a_person_who_has_approved_gets_no_message_for_an_absent_person() -> None:
     two = Requirement(needs=(Need(role="finance", count=2),))
     draft = drafted(requirement=two, deadline=DEADLINE)
     run = state_after(requested(), draft, decided("kim", draft.fingerprint))
@@ -343,7 +343,7 @@ def test_a_notice_says_that_no_one_can_give_it_whenever_the_page_does(
 
 
 @pytest.mark.parametrize("change", [away(), away(until=90), away("kim"), away(since=-2), away(until=20.5)])
-def test_what_a_run_calls_for_is_looked_at_again_when_an_absence_begins_ends_or_is_extended(
+def test_notices_are_checked_again_when_an_absence_begins_ends_or_is_extended(
     change: dict[str, object],
 ) -> None:
     keys = {

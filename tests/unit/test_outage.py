@@ -78,7 +78,7 @@ def test_without_patience_the_first_failure_is_final() -> None:
     assert failure.message == f"{AWAY} It was tried once."
 
 
-def test_what_no_repetition_mends_is_final_at_once() -> None:
+def test_a_permanent_failure_is_final_immediately() -> None:
     assert Attempts().fails(timedelta(0), error=DraftUnusable("The model proposed no step.")).non_retryable
 
 

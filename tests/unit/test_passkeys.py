@@ -84,7 +84,7 @@ def test_a_passkey_proves_each_kind_of_decision_by_each_algorithm(one: Decision,
         ({"topOrigin": "https://evil.example.org"}, "inside a frame of another site"),
     ],
 )
-def test_where_and_how_a_passkey_was_used_counts(ceremony: dict[str, Any], words: str) -> None:
+def test_the_site_and_the_ceremony_of_a_passkey_are_checked(ceremony: dict[str, Any], words: str) -> None:
     known = check(decided(decision(), **ceremony))
     assert words in known.objection
     assert known.approver is not None

@@ -117,7 +117,7 @@ def test_a_step_that_may_act_names_the_list_of_then(
     assert [one.entry for one in findings] == ([len(trail)] if is_found else [])
 
 
-def test_where_nobody_keeps_a_list_none_is_named() -> None:
+def test_without_a_list_of_people_events_name_none() -> None:
     """A list that is used from now on does not invalidate earlier decisions."""
     typed = Approver(name="dana", standings=(Standing(person="dana", roles=(ANYONE,)),))
     came = arrival("dana", "r:signal:1", NOON, None)

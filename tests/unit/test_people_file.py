@@ -44,7 +44,7 @@ def test_a_whole_person_is_read(tmp_path: Path) -> None:
     assert len(later.standings) == 1
 
 
-def test_what_who_left_has_lent_is_gone_with_her(tmp_path: Path) -> None:
+def test_loans_by_a_person_who_left_have_ended(tmp_path: Path) -> None:
     lent = 'delegates = [{ to = "erik", roles = ["ops"] }]'
     people = read_people(
         write(

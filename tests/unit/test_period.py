@@ -134,7 +134,7 @@ def test_a_period_that_no_checkpoint_closes_says_so(database: Database) -> None:
     assert "not sealed at its end" in finding.what
 
 
-def test_what_is_not_sealed_yet_is_in_the_file_and_named(tmp_path: Path) -> None:
+def test_unsealed_entries_are_in_the_file_and_named(tmp_path: Path) -> None:
     database = fresh_records(tmp_path / "records.db")
     some_hours(database).whole("new", NOON + timedelta(hours=5))
     lines = exported(database, SINCE, NOON + timedelta(hours=6))

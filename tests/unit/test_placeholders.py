@@ -20,7 +20,7 @@ from tests.support.held_runs import held
         "“your name”", "NAME", "name", "…", "...", "<>", "<…>", "---", "?", "your name here",
     ],
 )  # fmt: skip
-def test_what_only_stands_for_a_name_is_none(gap: str) -> None:
+def test_a_placeholder_is_not_a_name(gap: str) -> None:
     assert is_placeholder(gap)
 
 
@@ -82,7 +82,7 @@ def test_a_request_for_changes_that_says_nothing_is_refused() -> None:
     assert after.decisions[-1].verdict.reason == '"comment" is only a placeholder, …; write what to change'
 
 
-def test_where_no_reason_is_needed_a_placeholder_is_a_comment() -> None:
+def test_a_placeholder_is_accepted_as_an_optional_comment() -> None:
     state = held()
     sent = arrival("resolve", by="erik", plan=state.fingerprint, step=3, resolution="retry", comment="…")
     assert decide(state, sent).phase is Phase.EXECUTING
@@ -102,7 +102,7 @@ def test_the_command_line_refuses_the_same(resolution: Resolution) -> None:
         typed()
 
 
-def test_what_needs_a_comment_says_what_it_is_for() -> None:
+def test_a_required_comment_names_its_purpose() -> None:
     for resolution in Resolution:
         made = made_decision(Choice.RESOLVE, by="dana", plan=None, comment="", step=2, resolution=resolution)
         assert bool(needed_comment(made)) is resolution.needs_comment

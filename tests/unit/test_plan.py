@@ -175,7 +175,7 @@ def test_every_fault_is_listed_with_its_place() -> None:
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), 2**53, -(2**60), "\ud800", {"\ud800": 1}, {1: 2}, b"x"]
 )
-def test_what_json_cannot_carry_unchanged_is_no_plan(value: object) -> None:
+def test_a_plan_that_json_cannot_carry_unchanged_is_refused(value: object) -> None:
     with pytest.raises(PlanInvalid):
         check_plan({"summary": "s", "steps": [{"tool": "note", "arguments": {"text": value}}]}, TOOLS, 20)
 

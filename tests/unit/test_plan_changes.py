@@ -175,7 +175,7 @@ def test_changes_are_shown_since_the_last_plan_that_anybody_approved() -> None:
     assert state.baseline.revision == 2
 
 
-def test_what_a_state_carries_for_it_is_limited() -> None:
+def test_the_previous_plan_in_a_state_is_limited() -> None:
     texts = [f"{number} {'x' * 30_000}" for number in range(6)]
     state = state_after(drafted(plan(*({"text": one} for one in texts))))
     state = edited_by(state, "dana", ["a"], 2)

@@ -97,7 +97,7 @@ def test_the_same_plan_as_json_is_the_same(read: Read) -> None:
         "0b1",
     ],
 )
-def test_what_is_no_json_word_stays_text(read: Read, text: str) -> None:
+def test_words_other_than_jsons_stay_text(read: Read, text: str) -> None:
     assert yaml_value(read, text) == text
 
 
@@ -177,7 +177,7 @@ def test_places_in_json_are_found_too(read: Read) -> None:
         ("? *a\n      : hi", "the alias *a is not supported; write the value out"),
     ],
 )
-def test_what_makes_a_plan_other_than_its_lines_show_is_a_fault(read: Read, line: str, message: str) -> None:
+def test_syntax_that_hides_content_is_a_fault(read: Read, line: str, message: str) -> None:
     (fault,) = faults(read, f"summary: s\nsteps:\n  - tool: note\n    arguments:\n      {line}\n")
     assert fault.endswith(message)
     assert fault.startswith("5:")
@@ -242,7 +242,9 @@ def test_a_comment_that_cuts_nothing_short_is_none(read: Read, text: str) -> Non
         (b"x" * (MAX_BYTES + 1), "plan.yaml", "1:1 : the file is larger than"),
     ],
 )
-def test_what_cannot_be_read_says_where_and_why(read: Read, content: bytes, name: str, start: str) -> None:
+def test_an_unreadable_file_is_refused_with_place_and_reason(
+    read: Read, content: bytes, name: str, start: str
+) -> None:
     assert faults(read, content, name=name)[0].startswith(start)
 
 
@@ -268,7 +270,7 @@ def test_no_depth_is_too_deep_for_the_reader(read: Read, opening: str, name: str
     assert any("nested deeper than 100 levels" in fault for fault in found)
 
 
-def test_what_is_nested_deeper_than_a_plan_may_be_is_placed(read: Read) -> None:
+def test_too_deep_nesting_is_reported_with_its_place(read: Read) -> None:
     deep = "[" * 60 + "]" * 60
     found = faults(read, f"summary: s\nsteps:\n- tool: note\n  arguments:\n    anything: {deep}\n")
     assert any(fault.startswith("5:") and "nested deeper than 32 levels" in fault for fault in found)
@@ -370,7 +372,7 @@ PIECES = st.sampled_from(
 @example("- ? [*a]\n  : x")
 @example("*a : b")
 @example("{? }")
-def test_whatever_a_file_holds_it_is_a_plan_or_has_faults(tmp_path: Path, content: str | bytes) -> None:
+def test_any_file_is_a_plan_or_has_faults(tmp_path: Path, content: str | bytes) -> None:
     raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     for name in ("plan.yaml", "plan.json", "plan.txt"):
         (tmp_path / name).write_bytes(raw)

@@ -340,7 +340,7 @@ SCHEMAS = st.builds(
 
 @settings(max_examples=60)
 @given(STEPS, SCHEMAS)
-def test_whatever_a_schema_says_a_form_that_is_sent_as_it_is_brings_the_same_plan(
+def test_an_unchanged_form_gives_the_same_plan_for_any_schema(
     step: ProposedStep, schema: dict[str, Any]
 ) -> None:
     plan, schemas = ProposedPlan(summary="One", steps=(step,)), {"note": schema}

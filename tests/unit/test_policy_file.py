@@ -108,7 +108,7 @@ def test_a_plan_is_free_only_if_no_rule_of_any_step_demands_anything(tmp_path: P
         "step.arguments.to[7] == 'x'",
     ],
 )
-def test_where_a_condition_cannot_be_judged_a_rule_that_demands_matches_and_one_that_frees_does_not(
+def test_with_an_unclear_condition_a_demanding_rule_matches_and_a_freeing_rule_does_not(
     tmp_path: Path, when: str
 ) -> None:
     guarded = f"step.tool == 'note' || {when}"
@@ -185,7 +185,7 @@ def test_roles_want_a_list_of_people_and_anyone_does_not(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["rule = 3", "[[rule]\n", "rule = [1]", "\x00", "[default]\nneeds = 1"])
-def test_what_is_no_policy_is_told_and_no_traceback(tmp_path: Path, text: str) -> None:
+def test_an_invalid_policy_is_reported_without_a_traceback(tmp_path: Path, text: str) -> None:
     assert faults(tmp_path, text)
 
 

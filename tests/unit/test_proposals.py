@@ -190,7 +190,7 @@ async def test_steps_that_are_forgotten_count_against_the_limit_as_well():
 MOMENT = {"not_before": "2026-11-30T09:00:00+01:00"}
 
 
-async def test_who_starts_over_forgets_when_the_plan_begins():
+async def test_starting_over_forgets_the_earliest_start():
     proposals = Proposals(TOOLS, FIVE)
     assert not proposals.begin_not_before(MOMENT).is_error
     assert proposals.not_before is not None
@@ -238,7 +238,7 @@ async def test_a_call_after_the_draft_changes_nothing():
         (Limits(5, 5, cost=Decimal("0.3")), "PLANGATE_DRAFT_COST"),
     ],
 )
-async def test_what_a_planner_reports_is_limited(limits, setting):
+async def test_a_planners_reported_use_is_limited(limits, setting):
     proposals = Proposals(TOOLS, limits)
     for _ in range(3):
         proposals.turn("m", prompt_tokens=100, completion_tokens=10, cost=Decimal("0.1"))
@@ -247,7 +247,7 @@ async def test_what_a_planner_reports_is_limited(limits, setting):
         proposals.turn("m", prompt_tokens=100, completion_tokens=10, cost=Decimal("0.1"))
 
 
-async def test_what_a_planner_reports_wrong_lowers_nothing():
+async def test_a_planners_wrong_report_lowers_nothing():
     proposals = Proposals(TOOLS, FIVE)
     proposals.turn("m", prompt_tokens=-5, completion_tokens=-5, cost=Decimal("NaN"))
     proposals.turn("m", cost=Decimal("-Infinity"))

@@ -51,7 +51,7 @@ def test_each_recorded_time_reads_as_the_times_of_the_page_do(
 
 @pytest.mark.usefixtures("berlin")
 @pytest.mark.parametrize("text", ["", "2026-13-45 10:00 UTC", "2026-11-26 10:00 CET", "9999-99-99 99:99 UTC"])
-def test_what_is_no_recorded_time_stays(text: str) -> None:
+def test_texts_other_than_recorded_times_stay_unchanged(text: str) -> None:
     assert in_readers_zone(text) == text
 
 

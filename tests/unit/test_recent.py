@@ -229,7 +229,7 @@ def test_an_amount_is_the_decimal_that_was_written(amount: Decimal) -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, "much", "nan", "1e999", "٤", "1_000", [1], {"from_step": 1}])
-def test_what_is_no_number_is_no_amount(value: object) -> None:
+def test_a_value_that_is_not_a_number_is_not_an_amount(value: object) -> None:
     assert amount_of(value) is None  # type: ignore[arg-type]
 
 

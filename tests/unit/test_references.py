@@ -150,7 +150,7 @@ def test_a_reference_where_none_is_allowed_is_a_fault_and_never_a_value(argument
         {"from_step": 1, "field": "number", "or": 2},
     ],
 )
-def test_what_only_looks_like_a_reference_is_no_value_of_another_type(value):
+def test_an_invalid_reference_is_not_a_value_of_another_type(value):
     assert faults(plan(number=value))
     assert check_plan(plan(body=value), TOOLS, LIMIT).steps[2].arguments["body"] == value
 

@@ -51,7 +51,7 @@ def test_a_rule_that_matches_every_step_replaces_the_default() -> None:
     assert found.resolvers == Resolvers(any_of=(("ops",),), assurance=Assurance.SIGNED, rules=("on call",))
 
 
-def test_where_a_step_has_no_rule_one_who_could_approve_is_needed_too() -> None:
+def test_a_step_without_a_rule_also_requires_an_approver() -> None:
     found = requirement(PAID + resolve(), refund(1), NOTE).resolving
     assert found.any_of == (("ops",), ("finance", ANYONE))
 
@@ -70,7 +70,7 @@ def test_the_strictest_of_the_rules_of_all_steps_counts() -> None:
     assert str(found) == "ops and (finance or legal), signed"
 
 
-def test_what_two_rules_never_both_allow_leaves_only_to_abort() -> None:
+def test_rules_without_a_common_resolution_allow_only_abort() -> None:
     rules = resolve("true", more="resolutions = ['retry']") + resolve(
         "true", name="other", more="resolutions = ['skip']"
     )

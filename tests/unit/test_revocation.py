@@ -201,7 +201,7 @@ def test_after_a_reset_an_ageing_approval_counts_only_with_another_comment() -> 
     assert put_back(TWO, old, now=said("approve", comment="as ever", run="r2")) is None
 
 
-def test_what_was_lost_is_not_put_back_by_a_reset_either() -> None:
+def test_a_reset_does_not_restore_a_lost_approval() -> None:
     lost = (LostApproval(name="Dana", reason="so"),)
     again = Reopened(
         fingerprint=drafted().fingerprint, step=1, lost=lost, reopened_at=NOON, deadline=DEADLINE
@@ -210,7 +210,7 @@ def test_what_was_lost_is_not_put_back_by_a_reset_either() -> None:
     assert put_back(TWO, said("approve"), again, now=said("approve", number=2)) is None
 
 
-def test_what_was_refused_does_not_count_because_of_a_reset() -> None:
+def test_a_reset_does_not_make_a_refused_decision_count() -> None:
     """Its sender may have got a role since, or an escalation may have begun; it still does not count."""
     refused = said("approve", accepted=False)
     assert "that was refused" in (put_back(TWO, refused, now=said("approve", run="r2")) or "")
@@ -231,7 +231,7 @@ def test_what_was_refused_does_not_count_because_of_a_reset() -> None:
     assert put_back(TWO, of_another_plan, now=said("approve", run="r2")) is None
 
 
-def test_what_was_taken_back_does_not_count_again_because_it_came_twice() -> None:
+def test_a_withdrawn_approval_does_not_count_again_after_a_second_arrival() -> None:
     before = (said("approve"), said("withdraw_approval", number=2))
     for run in ("r1", "r2"):
         assert "a replay of it" in (put_back(TWO, *before, now=said("approve", run=run, number=3)) or "")

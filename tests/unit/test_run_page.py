@@ -137,7 +137,7 @@ def test_in_a_pipe_a_line_stays_a_line() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(HOSTILE, HOSTILE, HOSTILE, st.booleans(), st.integers(25, 120))
-def test_whatever_it_holds_nothing_is_hidden_or_obeyed(
+def test_no_content_is_hidden_or_interpreted(
     name: str, value: str, text: str, terminal: bool, width: int
 ) -> None:
     status = status_with({name: value}, request=text, summary=text or "s", why=text)
@@ -267,7 +267,7 @@ def test_a_command_that_is_broken_means_the_same_to_a_shell(words: list[str], wi
     assert pasted(printed(page, width=width)) == shlex.split(one_line(shlex.join(words)))
 
 
-def test_what_is_copied_stands_alone_on_its_line_where_it_does_not_fit_beside_its_label() -> None:
+def test_a_text_to_copy_is_alone_on_its_line_if_it_does_not_fit_beside_its_label() -> None:
     page = Page()
     page.copied("fingerprint", "0123456789abcdef" * 4)
     assert printed(page, width=80) == f"  fingerprint  {'0123456789abcdef' * 4}\n"
@@ -418,7 +418,9 @@ def test_a_long_change_is_cut_where_it_says_so() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(HOSTILE, HOSTILE, HOSTILE, st.integers(25, 120))
-def test_what_changed_hides_and_obeys_nothing(old: str, new: str, name: str, width: int) -> None:
+def test_changes_are_shown_with_nothing_hidden_or_interpreted(
+    old: str, new: str, name: str, width: int
+) -> None:
     plans = [
         Plan(summary=one or "s", steps=(Step(tool="t", arguments={name: one}, reason=one, preview=one),))
         for one in (old, new)

@@ -50,7 +50,7 @@ def said(requirement: Requirement, *persons: Person, approved: tuple[str, ...] =
     return [str(one) for one in found]
 
 
-def test_what_enough_people_can_give_is_not_named() -> None:
+def test_an_approval_that_enough_people_can_give_is_not_reported() -> None:
     assert said(wants(("finance", 2)), finance("dana"), finance("bob")) == []
     assert said(wants(("finance", 2)), finance("dana"), finance("bob"), approved=("dana",)) == []
     assert said(wants((ANYONE, 1)), finance("dana"), finance("rita")) == []
@@ -75,7 +75,7 @@ def test_what_enough_people_can_give_is_not_named() -> None:
         ),
     ],
 )
-def test_why_no_one_can_give_it_is_said(persons: list[Person], words: str) -> None:
+def test_the_reasons_why_no_one_can_approve_are_given(persons: list[Person], words: str) -> None:
     assert said(wants(("finance", 1)), *persons) == [words]
 
 
@@ -204,7 +204,7 @@ def test_it_agrees_with_trying_every_person_at_every_half_day(people: People, ne
 
 @settings(max_examples=25)
 @given(persons(), st.sampled_from(NAMES[1:]))
-def test_what_one_approved_already_is_not_asked_of_them_again(people: People, name: str) -> None:
+def test_an_approval_already_given_is_not_required_again(people: People, name: str) -> None:
     approver = Approver(name=name, standings=(Standing(person=name, roles=("finance",)),))
     requirement = wants(("finance", 1))
     assert policy.satisfied(requirement, (approver,), BARRED)

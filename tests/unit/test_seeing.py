@@ -92,7 +92,7 @@ def test_under_several_rules_a_person_must_be_named_by_each_and_who_decides_alwa
     assert seen_by(run(needing(seen_by=both), authors=("erik",))) == {"dana", "ada"}
 
 
-def test_who_may_resolve_decides_too_and_of_a_run_that_needs_nobody_only_once_it_is_held() -> None:
+def test_resolvers_count_as_deciders_and_for_a_run_without_approvals_only_once_it_is_held() -> None:
     hidden = (only("requester"),)
     resolved = needing(seen_by=hidden, resolvers=Resolvers(any_of=(("ops",),)))
     assert seen_by(run(resolved)) == {"rita", "dana", "olga"}
@@ -180,12 +180,14 @@ def test_two_requirements_together_let_no_one_see_whom_one_of_them_keeps_out(
 
 
 @given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYBODY))
-def test_what_asks_for_no_less_lets_no_one_else_see(one: Requirement, other: Requirement, name: str) -> None:
+def test_a_requirement_that_is_no_weaker_shows_the_run_to_no_one_else(
+    one: Requirement, other: Requirement, name: str
+) -> None:
     if one.needs == other.needs and asks_for_less(one, other) is None and may_see(run(one), person(name)):
         assert may_see(run(other), person(name))
 
 
 @given(REQUIREMENTS, st.sampled_from(EVERYBODY))
-def test_who_may_decide_sees(requirement: Requirement, name: str) -> None:
+def test_approvers_may_see_the_run(requirement: Requirement, name: str) -> None:
     if may_decide(requirement, person(name), ("rita",)):
         assert may_see(run(requirement), person(name))

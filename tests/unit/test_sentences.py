@@ -220,7 +220,7 @@ def test_no_sentence_that_a_page_shows_is_forgotten(code: str, path: str) -> Non
     assert missing == []
 
 
-def test_what_people_and_tools_say_stays_as_it_is() -> None:
+def test_texts_of_people_and_tools_stay_unchanged() -> None:
     said = chosen("de").said
     assert said("Tom and Jerry") == "Tom and Jerry"
     assert said("Refund 42.50 EUR of payment pi_1") == "Refund 42.50 EUR of payment pi_1"

@@ -80,7 +80,7 @@ def test_beyond_this_machine_the_inbox_is_reached_by_https(
         load_settings()
 
 
-def test_what_is_told_to_be_written_can_be_used() -> None:
+def test_the_advised_value_of_a_setting_can_be_used() -> None:
     shapes: dict[str, dict[str, Any]] = Settings.model_json_schema()["properties"]
     for name, shape in shapes.items():
         limits = [shape[limit] for limit in ("minimum", "maximum") if limit in shape]

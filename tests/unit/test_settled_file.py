@@ -189,7 +189,7 @@ def test_a_command_waits_for_the_end_of_a_save(tmp_path: Path, monkeypatch: pyte
         read_settled(path)
 
 
-def test_what_is_not_a_plain_file_is_refused_and_never_read(tmp_path: Path) -> None:
+def test_only_a_plain_file_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "people.toml"
     os.mkfifo(pipe)
     for path in (pipe, tmp_path):

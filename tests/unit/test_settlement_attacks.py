@@ -145,7 +145,7 @@ def test_a_forged_settlement_is_found_and_named(attack: Attack) -> None:
             assert any(said in one for one in findings), (seed, said, findings)
 
 
-def test_what_is_forged_changes_no_state() -> None:
+def test_forged_settlements_change_no_state() -> None:
     for attack in (settled_though_it_was_final, settled_though_it_was_not_done):
         story, _ = attack(Random(0))
         assert not any(step.settlement for step in story.state.steps)

@@ -104,7 +104,7 @@ def test_a_run_without_a_plan_yet_is_shown() -> None:
         ({"steps": ()}, "lists 0 steps, but its plan has 3"),
     ],
 )
-def test_what_does_not_agree_is_named(change: dict[str, Any], words: str) -> None:
+def test_contradictions_are_named(change: dict[str, Any], words: str) -> None:
     assert words in (seen(a_status().model_copy(update=change)) or "")
 
 

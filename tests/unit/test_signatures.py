@@ -95,7 +95,7 @@ def test_the_name_and_the_prefix_may_be_spelled_in_any_way_that_means_the_same()
         ({"iat": int(NOON.timestamp()) + 301}, "in the future"),
     ],
 )
-def test_what_was_signed_is_what_counts_and_nothing_else(said: dict[str, Any], words: str) -> None:
+def test_only_the_signed_decision_counts(said: dict[str, Any], words: str) -> None:
     assert words in assert_refused(check(sign(claims(**said), DANA)))
 
 

@@ -133,7 +133,7 @@ def test_exactly_the_approvals_that_count_are_shown_as_such(moves: list[tuple[st
     assert sorted(map(str, counting)) == sorted(status.approved_by)
 
 
-def test_who_waits_and_who_looks_sees_what_is_still_needed() -> None:
+def test_missing_approvals_are_shown_while_waiting_and_in_the_status() -> None:
     state = decided(in_review(TWO), "gina", minute=1, comment="fine by me")
     status = status_of(state, source="workflow")
     terminal, page = shown(state)
@@ -179,7 +179,7 @@ def test_a_page_says_who_wrote_the_summary_and_the_reasons() -> None:
         assert "Only the steps and their arguments run" in words
 
 
-def test_what_may_be_drawn_in_another_order_names_the_command_that_shows_it() -> None:
+def test_a_text_that_may_be_shown_in_another_order_comes_with_a_command() -> None:
     requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
     state = after(RunState(workflow_id="plan-1"), requested, drafted(1, TWO, "100 ש 7"))
     for page in shown(state):
@@ -187,7 +187,7 @@ def test_what_may_be_drawn_in_another_order_names_the_command_that_shows_it() ->
         assert "python starter.py status plan-1 --json" in page
 
 
-def test_what_runs_stands_first_on_the_page_of_the_web_ui() -> None:
+def test_the_digest_is_first_on_the_page_of_the_web_ui() -> None:
     terminal, page = shown(in_review(TWO))
     assert page.startswith("**What runs:** `1 note: n 1`")
     assert "  what runs    1 note: n 1\n" in terminal

@@ -252,7 +252,7 @@ def test_the_times_of_a_rule_that_needs_no_approval_count_alone_and_beside_other
     assert not explain(policy(tmp_path, FREE)).requirement.windows
 
 
-def test_where_it_is_unclear_whether_a_rule_frees_a_step_its_times_count_and_it_frees_nothing(
+def test_a_rule_with_an_unclear_condition_frees_nothing_and_its_times_count(
     tmp_path: Path,
 ) -> None:
     unclear = CALENDARS + rule("step.tool == 'refund' || 1 / 0 == 1", "[]", "odd", "window = 'office'")

@@ -10,7 +10,7 @@ def said(page: str) -> str:
     return " ".join(page.split())
 
 
-def test_what_is_done_or_in_doubt_stays_and_is_listed() -> None:
+def test_done_steps_and_steps_in_doubt_are_listed() -> None:
     text = said(printed(stays_page(status_of(held(), source="workflow"))))
     assert "stays done step 1, refund: Refunded 42.50 EUR (re_9)" in text
     assert "stays done step 2, create_ticket: OPS-17" in text

@@ -46,7 +46,7 @@ def test_it_asks_for_no_less_than_each_of_the_two_in_either_order() -> None:
         assert strictest(one, one) == one
 
 
-def test_what_frees_one_of_them_only_is_not_named() -> None:
+def test_a_rule_that_frees_only_one_of_them_is_not_named() -> None:
     assert strictest(FREE, FINANCE) == FINANCE
 
 

@@ -111,6 +111,6 @@ def test_reminders_are_in_order_each_once_and_none_before_the_review() -> None:
     assert found == ((datetime(2026, 11, 27, 16, tzinfo=UTC), 24 * 3600), (MONDAY - 2 * HOUR, 7200))
 
 
-def test_who_never_works_is_reminded_all_the_same() -> None:
+def test_a_person_without_working_time_is_reminded_nevertheless() -> None:
     never = Calendar(name="never", zone="UTC", weekdays=())
     assert remind_at(MONDAY, 3600, never) == MONDAY - HOUR

@@ -242,7 +242,7 @@ def test_checking_a_checked_time_changes_nothing(time: datetime) -> None:
         {"more": 1},
     ],
 )
-def test_what_is_not_of_the_type_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_value_of_a_wrong_type_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         checked(**wrong)
 
@@ -346,9 +346,7 @@ def test_a_step_with_a_reference_has_a_precondition_if_that_needs_only_what_is_k
         ({"x": float("inf")}, "x Infinity", {"x": "inf"}),
     ],
 )
-async def test_whatever_a_function_returns_is_a_receipt(
-    returned: Any, summary: str | None, details: Any
-) -> None:
+async def test_any_return_value_becomes_a_receipt(returned: Any, summary: str | None, details: Any) -> None:
     def give() -> Any:
         """Give."""
         return returned
@@ -379,7 +377,7 @@ async def test_an_object_that_cannot_be_written_down_does_not_lose_the_receipt()
 
 
 @pytest.mark.parametrize("error", [ToolUnavailable("later"), ToolRefused("never")])
-async def test_what_a_tool_says_of_its_effect_is_taken_as_it_is(error: Exception) -> None:
+async def test_a_tools_report_of_its_effect_is_used_unchanged(error: Exception) -> None:
     async def fail() -> None:
         """Fail."""
         raise error
@@ -483,7 +481,7 @@ def slow_tool(slow: Slow, **options: Any) -> FunctionTool:
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("safety", ["unknowable", "vendor_key"])
-async def test_what_still_runs_after_its_limit_is_in_doubt(safety: Any) -> None:
+async def test_a_call_that_exceeds_its_limit_is_in_doubt(safety: Any) -> None:
     slow = Slow()
     made = slow_tool(slow, retry_safety=safety)
     with pytest.raises(EffectUnknown, match="still runs in the worker, beyond its limit of 1 seconds"):
@@ -495,7 +493,7 @@ async def test_what_still_runs_after_its_limit_is_in_doubt(safety: Any) -> None:
 
 
 @pytest.mark.usefixtures("short")
-async def test_what_still_runs_is_not_called_once_more_at_a_persons_word() -> None:
+async def test_a_retry_does_not_repeat_a_call_that_still_runs() -> None:
     slow = Slow()
     made = slow_tool(slow)
     for earlier in (Earlier.NOTHING, Earlier.RULED_OUT, Earlier.RULED_OUT):
@@ -506,7 +504,7 @@ async def test_what_still_runs_is_not_called_once_more_at_a_persons_word() -> No
 
 
 @pytest.mark.usefixtures("short")
-async def test_what_was_refused_after_the_limit_did_not_happen() -> None:
+async def test_a_call_refused_after_the_limit_did_not_happen() -> None:
     slow = Slow(ToolRefused("no"))
     made = slow_tool(slow)
     with pytest.raises(EffectUnknown):
@@ -814,7 +812,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("function", "said"), REFUSED, ids=lambda one: getattr(one, "__name__", ""))
-def test_what_cannot_be_a_tool_is_refused_with_file_and_line(function: Callable[..., Any], said: str) -> None:
+def test_an_invalid_tool_is_refused_with_file_and_line(function: Callable[..., Any], said: str) -> None:
     with pytest.raises(ToolInvalid) as refused:
         tool(function)
     line = function.__code__.co_firstlineno
@@ -859,7 +857,7 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: 
         (len, "builtins: the tool len cannot be used: obj can only be passed by position"),
     ],
 )
-def test_what_is_no_function_is_refused(thing: Any, said: str) -> None:
+def test_a_value_that_is_not_a_function_is_refused(thing: Any, said: str) -> None:
     with pytest.raises(ToolInvalid, match=said):
         tool(thing)
 
@@ -955,7 +953,7 @@ async def test_a_function_that_only_reads_is_read_and_never_acts() -> None:
 
 
 @pytest.mark.parametrize("kind", ["undo", "observe", "find_out", "preview"])
-def test_what_only_reads_has_nothing_that_belongs_to_an_effect(kind: str) -> None:
+def test_a_reading_tool_has_no_functions_for_effects(kind: str) -> None:
     @tool(reads_only=True)
     def look(place: str) -> str:
         """Look there."""

@@ -76,7 +76,7 @@ def test_a_worker_that_does_not_answer_is_told_in_plain_words(changes: dict[str,
     assert "Heartbeat" not in told
 
 
-def test_what_is_not_on_the_record_is_told_with_its_cause() -> None:
+def test_unrecorded_decisions_are_reported_with_the_cause() -> None:
     kept = (
         UnreadDecision(decision="withdraw_approval", by="dana", sent_at=NOON),
         UnreadDecision(decision="approve", sent_at=NOON),
@@ -99,7 +99,7 @@ def test_what_is_not_on_the_record_is_told_with_its_cause() -> None:
         ]
 
 
-def test_what_is_kept_already_can_be_decided_on_as_well() -> None:
+def test_a_plan_kept_after_a_failed_edit_can_be_decided() -> None:
     away = Unrecorded(decisions=1, outcome=False, cause="The disk is full.", since=NOON)
     waiting = status_of(in_review({"text": "a"}), source="workflow")
     for shown, heading in (

@@ -74,7 +74,7 @@ async def test_a_turn_that_does_not_come_is_given_up_and_not_given_to_who_has_le
         st.tuples(st.booleans(), st.integers(0, 4), st.none() | st.integers(0, 12)), max_size=12
     ),
 )
-def test_whoever_leaves_and_whenever_all_others_get_their_turn(
+def test_all_others_get_their_turn_after_any_cancellations(
     places: int, waiters: list[tuple[bool, int, int | None]]
 ) -> None:
     """Each has a receipt or not, writes for this many passes, and may leave in the given pass."""

@@ -166,7 +166,7 @@ def test_an_answer_that_is_lost_or_unusable_leaves_it_open(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://nowhere.invalid/", "https://127.0.0.1:1/"])
-def test_what_was_never_sent_did_not_happen(url: str) -> None:
+def test_an_unsent_request_did_not_happen(url: str) -> None:
     with pytest.raises(ToolUnavailable, match="nothing was sent"):
         json_answer("POST", url, form={})
 

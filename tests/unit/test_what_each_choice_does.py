@@ -88,7 +88,7 @@ def test_a_retry_of_a_step_with_a_precondition_says_that_it_is_looked_at_again()
 
 
 @pytest.mark.parametrize("preview", ["note: Note 1 line", "Note 1 line", "Note 1 line.", "Note\n1 line"])
-def test_what_follows_is_named_by_its_preview(preview: str) -> None:
+def test_the_next_step_is_named_by_its_preview(preview: str) -> None:
     status = held(StepFailed(step=3, reason="no"))
     steps = (*status.steps[:3], status.steps[3].model_copy(update={"preview": preview}))
     status = status.model_copy(update={"steps": steps})

@@ -117,7 +117,7 @@ async def test_it_is_repeated_while_it_could_begin(idle_gate: Gate, monkeypatch:
     assert not broken(gate, status)
 
 
-async def test_what_had_happened_is_done(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_effect_that_had_happened_is_done(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tool may look up its effect at any time; this worker dies after the act."""
     gate, killed = idle_gate, Killed()
     until_now(gate)

@@ -201,7 +201,7 @@ async def test_no_run_takes_the_place_of_the_look_up_of_another(paying: Gate, ba
     assert ends(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
 
 
-async def test_what_is_final_at_once_is_not_looked_up_and_costs_no_event(paying: Gate, bank: Bank) -> None:
+async def test_a_final_effect_is_not_looked_up_and_adds_no_event(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann", clears_at_once=True)
     assert ends(status) == [""]
     await was_not_looked_up(paying, bank, status.workflow_id)
@@ -326,7 +326,7 @@ async def test_a_held_run_shows_that_a_step_is_accepted_only_and_an_undone_step_
     await was_not_looked_up(paying, bank, status.workflow_id)
 
 
-async def test_what_an_aborted_run_did_before_is_looked_up(
+async def test_the_effects_of_an_aborted_run_are_looked_up(
     paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_the_second(bank, monkeypatch)

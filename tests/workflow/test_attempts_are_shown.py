@@ -67,7 +67,7 @@ async def test_a_step_that_is_tried_again_tells_its_attempt_its_failure_and_its_
     assert (after.steps[0].attempt, list(troubles(after))) == (None, [])
 
 
-async def test_what_the_next_try_waits_for_is_told_while_no_worker_runs(idle_gate: Gate) -> None:
+async def test_the_next_attempt_is_shown_while_no_worker_runs(idle_gate: Gate) -> None:
     async with idle_gate.worker():
         status, _ = await retried_step(idle_gate, failures=2, attempt=3)
     after = await idle_gate.api.status(status.workflow_id)

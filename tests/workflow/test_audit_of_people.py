@@ -69,7 +69,7 @@ async def executed(gate: Gate) -> str:
         ('roles = ["finance"]', 'roles = ["ops"]', "dana does not have the role finance"),
     ],
 )
-async def test_what_was_revoked_since_is_noted_and_nothing_is_wrong(
+async def test_a_later_revocation_is_noted_and_is_not_a_finding(
     idle_gate: Gate, people: Path, old: str, new: str, said: str
 ) -> None:
     gate = idle_gate
@@ -113,9 +113,7 @@ async def test_while_a_plan_waits_its_status_says_whose_approval_was_revoked_and
     assert examined(gate, people).notes == ()
 
 
-async def test_what_was_revoked_is_told_with_the_list_that_says_so(
-    idle_gate: Gate, people: Path, tmp_path: Path
-) -> None:
+async def test_a_revocation_is_reported_with_its_list(idle_gate: Gate, people: Path, tmp_path: Path) -> None:
     gate = idle_gate
     workflow_id = await executed(gate)
     entries = gate.api.trail(workflow_id)

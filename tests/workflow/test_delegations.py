@@ -131,7 +131,7 @@ def found_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("sign", [signed, by_passkey])
-async def test_what_is_decided_by_a_lent_role_counts_and_its_proof_is_in_the_bundle(
+async def test_a_decision_by_a_lent_role_counts_and_its_proof_is_in_the_bundle(
     lending: Gate, sign: Callable[[Gate, DelegationOrder], DelegationOrder]
 ) -> None:
     async with lending.worker():
@@ -190,7 +190,7 @@ async def test_a_role_that_was_taken_back_no_longer_holds(lending: Gate) -> None
         (order(by="YOUR-NAME"), False, "is only a placeholder"),
     ],
 )
-async def test_what_may_not_be_lent_is_refused_with_the_reason(
+async def test_an_invalid_loan_is_refused_with_the_reason(
     lending: Gate, one: DelegationOrder, is_signed: bool, reason: str
 ) -> None:
     async with lending.worker():
@@ -235,7 +235,7 @@ async def test_a_signature_counts_once_and_only_for_what_it_was_given_for(lendin
             assert (answer.accepted, reason in answer.reason) == (False, True), answer.reason
 
 
-async def test_what_is_lent_is_told_to_those_who_ask_and_nothing_is_recorded(lending: Gate) -> None:
+async def test_a_question_about_loans_is_answered_and_not_recorded(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
         answer = await ask_what_is_lent(lending.client, lending.settings.task_queue)
@@ -448,7 +448,7 @@ async def listed_now(gate: Gate) -> People:
     return people_in(listed.text.text)
 
 
-async def test_who_is_away_is_in_the_list_until_they_are_back_and_lends_nothing_by_that(
+async def test_an_absence_is_in_the_list_until_the_return_and_lends_nothing(
     lending: Gate,
 ) -> None:
     async with lending.worker():

@@ -148,7 +148,9 @@ async def test_a_plan_that_is_executed_held_or_partly_done_cannot_be_edited(
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-async def test_who_only_strikes_steps_may_approve_if_the_policy_says_so(idle_gate: Gate, keeps: bool) -> None:
+async def test_a_person_who_only_strikes_steps_may_approve_if_the_policy_allows_it(
+    idle_gate: Gate, keeps: bool
+) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.policy = policy_in(f"strike_keeps_approver = {str(keeps).lower()}\n")
     async with gate.worker():

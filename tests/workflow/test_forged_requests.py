@@ -162,7 +162,7 @@ async def test_nothing_that_a_run_says_of_a_step_that_was_never_claimed_is_a_wor
     assert found(gate) == []
 
 
-async def test_what_is_no_request_is_closed_on_the_record(gate: Gate) -> None:
+async def test_an_invalid_request_is_closed_on_the_record(gate: Gate) -> None:
     handle = await gate.client.start_workflow(
         "PlanApproval", args=[{"nothing": 1}], id="no-request", task_queue=gate.settings.task_queue
     )

@@ -227,7 +227,7 @@ async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate
         ("garbage", "failed", "with a state that this release cannot read"),
     ],
 )
-async def test_what_waits_in_a_state_that_was_handed_over_counts_as_come_now(
+async def test_an_arrival_in_a_carried_state_counts_as_received_now(
     idle_gate: Gate, what: str, outcome: str, said: str
 ) -> None:
     gate = idle_gate

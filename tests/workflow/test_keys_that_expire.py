@@ -56,7 +56,7 @@ async def test_after_that_it_is_in_doubt_if_nobody_can_look(idle_gate: Gate) -> 
         assert account.texts() == []
 
 
-async def test_what_a_whole_look_up_does_not_find_after_that_did_not_happen(idle_gate: Gate) -> None:
+async def test_an_effect_that_a_complete_look_up_then_misses_did_not_happen(idle_gate: Gate) -> None:
     account = forgetful(idle_gate, Repeatable(GONE, NO_TRACE))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")

@@ -124,7 +124,7 @@ async def test_a_plan_that_would_pass_the_limit_by_the_time_of_its_claim_begins_
     ],
     ids=["a window", "an approval and a window", "another freeze", "a shorter review"],
 )
-async def test_what_needs_other_times_by_the_time_of_its_claim_runs_at_these_times(
+async def test_a_plan_that_needs_other_times_at_its_claim_runs_at_these_times(
     idle_gate: Gate, first: str, more: str
 ) -> None:
     gate = idle_gate

@@ -59,7 +59,7 @@ async def test_a_look_that_was_said_without_a_worker_is_recorded_once_there_is_o
         ([{"what": "viewed", "by": "a\u202eda", "subject": "x"}], "cannot be seen"),
     ],
 )
-async def test_what_is_no_look_is_not_recorded_and_says_why(
+async def test_an_invalid_look_is_refused_with_the_reason_and_not_recorded(
     gate: Gate, inputs: list[object], said: str
 ) -> None:
     answer = await gate.client.execute_workflow(

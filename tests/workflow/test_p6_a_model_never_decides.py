@@ -43,7 +43,7 @@ async def test_a_plan_that_claims_its_own_approval_waits_like_any_other(gate: Ga
         "${needs}{{needs}}%s\\",
     ],
 )
-async def test_whatever_a_plan_says_of_itself_the_rules_ask_for_the_same(
+async def test_the_rules_ask_for_the_same_regardless_of_a_plans_claims(
     idle_gate: Gate, tmp_path: Path, words: str
 ) -> None:
     rules = tmp_path / "policy.toml"

@@ -67,7 +67,7 @@ async def sent_back(gate: Gate, status: Status, comment: str = "Be kinder.") -> 
     return await gate.until("in_review", status.workflow_id, lambda one: one.revision > status.revision)
 
 
-async def test_what_was_read_is_signed_and_shown_everywhere(idle_gate: Gate) -> None:
+async def test_reads_are_signed_and_shown_everywhere(idle_gate: Gate) -> None:
     shelf = planned_by(idle_gate)
     async with idle_gate.worker():
         status = await idle_gate.in_review(request="Refund")

@@ -50,7 +50,7 @@ async def test_a_step_is_held_exactly_if_what_was_approved_no_longer_holds(
     assert found(gate, status.workflow_id) == []
 
 
-async def test_what_can_never_be_observed_again_holds_the_run_with_the_tools_words(
+async def test_a_permanently_failed_observation_holds_the_run_with_the_tools_reason(
     gate: Gate, account: Account
 ) -> None:
     account.balance = 1
@@ -64,7 +64,7 @@ async def test_what_can_never_be_observed_again_holds_the_run_with_the_tools_wor
     assert found(gate, status.workflow_id) == []
 
 
-async def test_what_cannot_be_observed_for_long_holds_the_run_too(
+async def test_a_long_failure_to_observe_also_holds_the_run(
     gate: Gate, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.execution.STEP_TRIES", 1)

@@ -123,7 +123,7 @@ REVOCATIONS: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("case", REVOCATIONS)
-async def test_what_was_revoked_opens_the_review_again_with_the_reason_and_the_others_stay(
+async def test_a_revoked_approval_reopens_the_review_with_the_reason_and_the_others_stay(
     idle_gate: Gate, house: House, case: str
 ) -> None:
     gate = idle_gate

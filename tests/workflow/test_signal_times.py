@@ -56,7 +56,7 @@ async def test_a_decision_on_a_run_that_the_worker_follows_is_timed_as_it_comes(
 
 
 @pytest.mark.parametrize("what", ["escalation", "delegation"])
-async def test_what_a_worker_without_a_network_gets_late_is_judged_by_when_it_was_sent(
+async def test_a_late_signal_to_a_disconnected_worker_is_judged_by_its_time_at_the_server(
     idle_gate: Gate, what: str
 ) -> None:
     """The sender's right began in the meantime, and the worker has followed the run from its beginning."""

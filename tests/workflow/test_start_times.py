@@ -143,7 +143,7 @@ async def test_an_approval_that_is_too_old_at_the_start_is_asked_for_again(idle_
     assert not broken(gate, status)
 
 
-async def test_who_has_left_meanwhile_has_not_approved(idle_gate: Gate) -> None:
+async def test_an_approval_by_a_person_who_left_meanwhile_does_not_count(idle_gate: Gate) -> None:
     gate = idle_gate
 
     class Listed:
@@ -254,7 +254,7 @@ async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: 
     assert not broken(gate, status)
 
 
-async def test_what_was_begun_is_held_if_no_time_is_left_for_the_rest(idle_gate: Gate) -> None:
+async def test_a_begun_plan_is_held_if_no_time_is_left_for_the_rest(idle_gate: Gate) -> None:
     gate = idle_gate
     today = now()
     days = tuple((today + number * DAY).date() for number in range(1, 400))

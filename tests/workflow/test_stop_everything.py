@@ -334,7 +334,7 @@ def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
         (({"action": "stop"}, {"by": "dana"}), "2 inputs"),
     ],
 )
-async def test_what_cannot_be_read_is_refused_with_its_reason_and_recorded(
+async def test_an_unreadable_order_is_refused_with_the_reason_and_recorded(
     gate: Gate, inputs: tuple[object, ...], said: str
 ) -> None:
     handle = await gate.client.start_workflow(

@@ -71,9 +71,7 @@ async def test_a_comment_goes_to_the_ticket_that_an_earlier_step_created(idle_ga
     assert found(idle_gate, status.workflow_id) == []
 
 
-async def test_what_was_lost_without_a_trace_is_sent_again_when_it_can_no_longer_arrive(
-    idle_gate: Gate, here: Desk
-) -> None:
+async def test_a_lost_request_is_sent_again_when_it_can_no_longer_arrive(idle_gate: Gate, here: Desk) -> None:
     tools_of(here, idle_gate)
     here.server.plan(Dropped(), method="POST")
     async with idle_gate.worker():
@@ -89,7 +87,7 @@ async def test_what_was_lost_without_a_trace_is_sent_again_when_it_can_no_longer
 
 
 @pytest.mark.parametrize("here", ["jira"], indirect=True)
-async def test_what_arrives_after_its_client_gave_up_is_found_and_not_sent_again(
+async def test_a_request_that_arrives_after_its_timeout_is_found_and_not_sent_again(
     idle_gate: Gate, here: Desk
 ) -> None:
     tools_of(here, idle_gate)
@@ -101,7 +99,7 @@ async def test_what_arrives_after_its_client_gave_up_is_found_and_not_sent_again
 
 
 @pytest.mark.parametrize("here", ["jira-cloud"], indirect=True)
-async def test_what_is_listed_late_is_not_sent_again(idle_gate: Gate, here: Desk) -> None:
+async def test_a_ticket_that_is_listed_late_is_not_created_again(idle_gate: Gate, here: Desk) -> None:
     tools_of(here, idle_gate)
     here.vendor.lag = 1
     here.server.plan(Dropped(after_effect=True), method="POST")

@@ -162,7 +162,7 @@ async def test_a_withdrawal_is_recorded_though_nobody_can_be_judged(idle_gate: G
     assert kinds(gate, status)[-1] == "decided"
 
 
-async def test_what_is_judged_by_the_end_of_a_run_is_recorded_behind_it(
+async def test_a_decision_judged_by_the_end_of_a_run_is_recorded_after_it(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = await gate.in_review("one")
@@ -199,7 +199,7 @@ async def chain(gate: Gate, status: Status) -> int:
             await asyncio.sleep(0.05)
 
 
-async def test_what_is_not_judged_yet_goes_on_into_the_next_run(
+async def test_an_unjudged_arrival_is_carried_into_the_next_run(
     gate: Gate, long_history: asyncio.Event
 ) -> None:
     status = await gate.in_review("one")
@@ -236,7 +236,7 @@ async def test_an_end_that_is_not_recorded_yet_goes_on_into_the_next_run(
 
 
 @pytest.mark.parametrize("what", ["signal", "update", "withdrawal"])
-async def test_what_comes_just_before_it_continues_as_new_is_not_lost(
+async def test_a_message_just_before_continue_as_new_is_not_lost(
     idle_gate: Gate, long_history: asyncio.Event, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The pause before its second check ends while no worker runs, and a message has arrived."""

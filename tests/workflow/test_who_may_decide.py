@@ -111,9 +111,7 @@ async def test_a_requester_whom_the_list_does_not_have_gets_no_plan(idle_gate: G
             assert ("is not in the list of people" in result.reason) is (outcome == "failed")
 
 
-async def test_who_has_left_while_the_run_waited_cannot_approve_any_more(
-    idle_gate: Gate, people: Path
-) -> None:
+async def test_a_person_who_left_while_the_run_waited_cannot_approve(idle_gate: Gate, people: Path) -> None:
     idle_gate.policy = wants(("finance", 1))
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
@@ -163,7 +161,7 @@ async def test_a_delegation_that_is_not_in_force_lends_nothing(
 
 
 @pytest.mark.usefixtures("people")
-async def test_where_signatures_are_asked_for_an_unsigned_decision_is_refused_and_says_how_to_sign(
+async def test_an_unsigned_decision_is_refused_with_instructions_if_a_signature_is_required(
     idle_gate: Gate,
 ) -> None:
     idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
@@ -192,7 +190,7 @@ async def test_a_signed_decision_counts_once_in_all_runs(idle_gate: Gate) -> Non
 
 
 @pytest.mark.usefixtures("people")
-async def test_what_was_signed_for_another_installation_or_namespace_does_not_count_here(
+async def test_a_signature_for_another_installation_or_namespace_does_not_count(
     idle_gate: Gate,
 ) -> None:
     idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
@@ -208,7 +206,7 @@ async def test_what_was_signed_for_another_installation_or_namespace_does_not_co
 
 
 @pytest.mark.usefixtures("people")
-async def test_what_was_signed_before_the_review_began_is_not_for_this_review(idle_gate: Gate) -> None:
+async def test_a_signature_from_before_the_review_does_not_count_in_it(idle_gate: Gate) -> None:
     idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")

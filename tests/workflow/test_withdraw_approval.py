@@ -87,7 +87,7 @@ async def test_an_approved_plan_that_has_not_begun_goes_back_to_its_review(gate:
 
 
 @pytest.mark.parametrize("end", ["reject", "withdraw", "expire"])
-async def test_what_follows_it_is_followed_although_a_step_was_on_its_way(
+async def test_decisions_after_a_withdrawal_count_although_a_step_was_about_to_begin(
     gate: Gate, held: Held, end: str
 ) -> None:
     status = await gate.in_review("one", timeout=timedelta(seconds=2 if end == "expire" else 3600))
