@@ -334,7 +334,7 @@ def test_an_answer_from_a_file_says_which_it_is_and_that_a_worker_may_have_anoth
     database.close()
 
 
-def test_without_a_policy_here_it_is_said_that_a_worker_may_have_one(typed: Typed) -> None:
+def test_without_a_policy_here_the_output_mentions_that_of_a_worker(typed: Typed) -> None:
     plan = PROJECT / "examples" / "bank" / "free.yaml"
     shown = typed("policy", "explain", "--plan", str(plan)).out
     assert "No policy is set here (PLANGATE_POLICY)" in shown
@@ -350,7 +350,7 @@ def test_without_a_policy_here_it_is_said_that_a_worker_may_have_one(typed: Type
     ],
 )
 @pytest.mark.usefixtures("recorded")
-def test_a_server_that_does_not_take_us_is_told_as_such_though_the_records_could_answer(
+def test_a_server_that_rejects_us_is_reported_although_the_records_could_answer(
     home: Home, typed: Typed, answers: list[int], said: str
 ) -> None:
     for words in (["status", "plan-1"], ["pending"], ["watch", "plan-1"]):
@@ -449,7 +449,7 @@ def test_each_exception_becomes_one_sentence_and_a_code(
     assert capsys.readouterr().err == sentence + "\n"
 
 
-def test_a_traceback_is_shown_to_who_asks_for_it(
+def test_a_traceback_is_shown_to_the_person_who_asks_for_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PLANGATE_LOG_LEVEL", "debug")

@@ -289,7 +289,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
         assert executed["unread"] == []
 
 
-def test_a_model_that_cannot_be_used_is_told_before_anything_waits_for_it(plangate: Home) -> None:
+def test_a_model_that_cannot_be_used_is_reported_before_anything_waits_for_it(plangate: Home) -> None:
     process = plangate.start("worker.py", "--dev", changes={"PLANGATE_MODEL_CONFIG": "none.json"})
     assert process.wait(PATIENCE) == 1
     assert "The model component file none.json (PLANGATE_MODEL_CONFIG) cannot be used" in (

@@ -140,7 +140,7 @@ async def test_ten_at_most_are_offered_and_taken(database: Database, dana: httpx
     ],
     ids=["letters", "amount", "rule", "role"],
 )
-async def test_a_plan_that_has_to_be_approved_alone_is_not_offered_and_not_taken(
+async def test_a_plan_that_must_be_approved_alone_is_not_offered_and_not_taken(
     database: Database, dana: httpx.AsyncClient, shown: Plan, requirement: Requirement
 ) -> None:
     plans = [put(database, "one", note("text")), put(database, "two", shown, requirement)]

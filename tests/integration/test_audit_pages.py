@@ -220,7 +220,7 @@ async def test_damaged_runs_are_listed_too(database: Database, ada: httpx.AsyncC
     assert "its trail cannot be read" in page.one("ul", class_="runs").text
 
 
-async def test_deciders_without_decisions_and_days_that_are_none(ada: httpx.AsyncClient) -> None:
+async def test_deciders_without_decisions_and_invalid_days(ada: httpx.AsyncClient) -> None:
     assert "No decision has been recorded" in (await page_of(ada, "/audit/deciders?since=yesterday")).text
     token = await token_of(ada)
     for since, until in (("", ""), ("2026-02-01", "2026-01-01"), ("2999-01-01", "2999-01-02")):
@@ -274,7 +274,7 @@ STREAMS = ("/audit/verify/progress", "/runs/{workflow_id:path}/changes")
 
 @pytest.mark.parametrize("path", STREAMS)
 @pytest.mark.parametrize("happens", [None, _lose_the_role, _leave_the_list])
-async def test_a_stream_ends_once_its_reader_signs_out_or_may_not_see_it_any_more(
+async def test_a_stream_ends_once_its_reader_signs_out_or_may_not_see_it_any_longer(
     database: Database,
     ada: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,

@@ -122,7 +122,7 @@ async def test_the_usage_of_every_call_is_summed_under_the_models_name():
     assert draft.planner.completion_tokens == 3 * COMPLETION_TOKENS
 
 
-async def test_the_model_mends_a_bad_call():
+async def test_the_model_repairs_a_bad_call():
     bad = call("send_email", {"to": "kim@example.org", "subject": "Your refund", "body": "…", "why": "w"})
     with OpenAIServer([bad, MAIL_CALL, DONE]) as server:
         draft = await draft_at(server)
@@ -132,7 +132,7 @@ async def test_the_model_mends_a_bad_call():
     assert "step 1 recorded" in said_to_model(server.requests[2], "tool")[1]
 
 
-async def test_the_model_may_say_when_the_plan_begins_and_mends_a_moment_without_a_zone():
+async def test_the_model_may_say_when_the_plan_begins_and_repairs_a_moment_without_a_zone():
     wrong = call("start_not_before", {"not_before": "2026-11-30T09:00:00"})
     right = call("start_not_before", {"not_before": "2026-11-30T09:00:00+01:00"})
     with OpenAIServer([MAIL_CALL, wrong, right, DONE]) as server:
@@ -238,7 +238,7 @@ async def test_as_many_steps_as_the_limit_and_as_many_bad_calls_as_allowed_still
     ],
     ids=["faulty", "unknown tool", "empty", "not JSON", "null", "brackets", "long number", "deep"],
 )
-async def test_a_model_that_never_mends_its_calls_ends(name, arguments):
+async def test_a_model_that_never_repairs_its_calls_ends(name, arguments):
     with pytest.raises(DraftUnusable, match=f"made {MAX_BAD_CALLS + 1} invalid calls"):
         await draft_of([call(name, arguments)], seconds=5)
 
@@ -298,7 +298,7 @@ async def test_half_a_character_in_the_summary_does_not_spoil_the_plan():
         (503, ModelUnavailable, "failed (503)"),
     ],
 )
-async def test_a_refusal_of_the_service_is_told_without_its_words(status, kind, hint):
+async def test_a_refusal_of_the_service_is_reported_without_its_words(status, kind, hint):
     body = {"error": {"message": f"no {SECRET} for {REQUEST}", "type": "t", "code": None}}
     with OpenAIServer([Status(status, body)]) as server:
         with pytest.raises(kind) as caught:
@@ -321,7 +321,7 @@ async def test_a_dropped_connection():
         await draft_of([Drops()])
 
 
-async def test_nobody_there():
+async def test_no_one_there():
     with OpenAIServer([DONE]) as server:
         pass
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
@@ -374,7 +374,7 @@ async def test_nothing_is_left_running_after_a_draft():
     assert len(asyncio.all_tasks()) == before
 
 
-async def test_a_model_nobody_knows_and_a_server_with_its_own_finish_reasons_work():
+async def test_an_unknown_model_and_a_server_with_its_own_finish_reasons_work():
     calls = Calls(MAIL_CALL.calls, text="Let me see.", finish_reason="stop")
     with OpenAIServer([calls, DONE], model="house-v2") as server:
         draft = await draft_at(server, model="qwen-of-the-house")
@@ -432,7 +432,7 @@ async def test_drafts_at_once_do_not_mix():
     assert [draft.plan.steps[0].arguments["subject"] for draft in drafts] == [f"mail {n}" for n in range(8)]
 
 
-async def test_no_model_and_a_broken_model_file_are_told_by_the_planner(monkeypatch, tmp_path):
+async def test_no_model_and_a_broken_model_file_are_reported_by_the_planner(monkeypatch, tmp_path):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(NoModel, match="--plan FILE"):

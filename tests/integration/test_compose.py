@@ -151,7 +151,7 @@ def test_no_password_is_written_into_the_file() -> None:
     assert all(VARIABLE.fullmatch(value) for value in secrets.values())
 
 
-def test_the_worker_gets_only_variables_that_somebody_reads() -> None:
+def test_the_worker_gets_only_variables_that_someone_reads() -> None:
     environment = SERVICES["worker"]["environment"]
     known = {f"PLANGATE_{name.upper()}" for name in Settings.model_fields} | {
         "OPENAI_API_KEY",
@@ -242,7 +242,7 @@ def test_a_server_is_found_by_whatever_kind_of_address(tmp_path: Path, script: s
 
 
 @pytest.mark.parametrize("script", ["prepare-namespace.sh", "worker-is-polling.sh"])
-def test_a_name_that_nobody_knows_is_one_sentence(script: str) -> None:
+def test_an_unknown_name_is_reported_in_one_sentence(script: str) -> None:
     done = subprocess.run(
         ["sh", str(PROJECT / "deploy/temporal" / script)],
         env={"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": "no-such-host.invalid:7233"},
@@ -281,7 +281,7 @@ def fresh_postgres() -> Iterator[PostgresServer]:
             server.remove()
 
 
-def test_every_database_holds_every_text_whatever_the_server_was_made_with(
+def test_every_database_holds_every_text_regardless_of_the_servers_encoding(
     fresh_postgres: PostgresServer,
 ) -> None:
     made = ("plangate", "temporal", "temporal_visibility")

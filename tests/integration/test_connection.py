@@ -104,7 +104,7 @@ async def test_an_unreachable_server_is_one_sentence_that_says_what_to_do(settin
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it is not a Temporal server"),
     ],
 )
-async def test_something_else_there_is_told_in_time(settings, monkeypatch, answer, sentence):
+async def test_something_else_there_is_reported_in_time(settings, monkeypatch, answer, sentence):
     monkeypatch.setattr(connection, "_SECONDS", 0.5)
     async with answering(answer) as address:
         monkeypatch.setenv("TEMPORAL_ADDRESS", address)
@@ -116,7 +116,7 @@ async def test_something_else_there_is_told_in_time(settings, monkeypatch, answe
     assert monotonic() - began < 2
 
 
-async def test_a_host_that_does_not_exist_is_told(settings, monkeypatch):
+async def test_a_host_that_does_not_exist_is_reported(settings, monkeypatch):
     monkeypatch.setenv("TEMPORAL_ADDRESS", "nobody.invalid:7233")
 
     with pytest.raises(
@@ -125,7 +125,7 @@ async def test_a_host_that_does_not_exist_is_told(settings, monkeypatch):
         await connect(settings)
 
 
-async def test_a_namespace_that_does_not_exist_is_told(settings, address, monkeypatch):
+async def test_a_namespace_that_does_not_exist_is_reported(settings, address, monkeypatch):
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "elsewhere")
 
     with pytest.raises(TemporalUnreachable) as caught:
@@ -139,7 +139,7 @@ async def test_a_namespace_that_does_not_exist_is_told(settings, address, monkey
 
 @pytest.mark.usefixtures("address")
 @pytest.mark.parametrize(("name", "value"), [("TEMPORAL_API_KEY", "secret-key"), ("TEMPORAL_TLS", "true")])
-async def test_tls_to_a_server_without_it_is_told_without_the_secret(settings, monkeypatch, name, value):
+async def test_tls_to_a_server_without_it_is_reported_without_the_secret(settings, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
 
     with pytest.raises(TemporalUnreachable, match=r"does not use TLS; check .* TEMPORAL_TLS") as caught:
@@ -184,14 +184,14 @@ async def test_a_broken_profile_file_is_one_line(settings, profile, text, senten
     assert "\n" not in str(caught.value)
 
 
-def test_a_profile_that_is_not_there_is_told(settings, monkeypatch):
+def test_a_profile_that_is_not_there_is_reported(settings, monkeypatch):
     monkeypatch.setenv("TEMPORAL_PROFILE", "production")
 
     with pytest.raises(SettingsInvalid, match="'production' not found"):
         address_of(settings)
 
 
-def test_a_certificate_that_is_not_there_is_told(settings, profile):
+def test_a_certificate_that_is_not_there_is_reported(settings, profile):
     profile(
         '[profile.default.tls]\nclient_cert_path = "/nowhere/c.pem"\nclient_key_path = "/nowhere/k.pem"\n'
     )
@@ -201,7 +201,7 @@ def test_a_certificate_that_is_not_there_is_told(settings, profile):
 
 
 @pytest.mark.parametrize("written", ["http://here:7233", "here", "here:port", "a b:7233"])
-def test_an_address_that_is_none_is_told(settings, monkeypatch, written):
+def test_an_invalid_address_is_reported(settings, monkeypatch, written):
     monkeypatch.setenv("TEMPORAL_ADDRESS", written)
 
     with pytest.raises(SettingsInvalid, match="TEMPORAL_ADDRESS as HOST:PORT"):
@@ -235,7 +235,7 @@ async def test_the_environment_beats_the_profile_beats_the_embedded_server_beats
         os.kill(server.pid, signal.SIGKILL)
 
 
-async def test_while_the_embedded_server_is_down_nobody_else_is_taken_for_it(settings):
+async def test_while_the_embedded_server_is_down_no_one_else_is_mistaken_for_it(settings):
     server = await embedded_server.ensure_running(settings.var_dir, first_port=FIRST_PORT)
     await embedded_server.stop(settings.var_dir)
 

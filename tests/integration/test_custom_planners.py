@@ -223,7 +223,7 @@ async def test_a_planner_that_swallows_the_limits_and_its_cancellation_makes_no_
         await planner(f"{module}:plan").draft(Brief(request=REQUEST))
 
 
-async def test_a_conversation_that_cannot_go_on_begins_anew_once(write: Write) -> None:
+async def test_a_conversation_that_cannot_continue_begins_anew_once(write: Write) -> None:
     module = write(
         f"MAIL = {MAIL!r}\n"
         "async def plan(brief, tools):\n"
@@ -237,7 +237,9 @@ async def test_a_conversation_that_cannot_go_on_begins_anew_once(write: Write) -
 # ---- the example without a framework --------------------------------------------------------------
 
 
-async def test_the_example_over_the_openai_client_plans_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_example_over_the_openai_client_plans_and_continues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     example("planner-openai", monkeypatch)
     script: list[Reply] = [
         call("shelf", {"title": "order"}),
@@ -299,7 +301,7 @@ async def test_only_the_writer_is_given_the_tools(monkeypatch: pytest.MonkeyPatc
     assert offered == [{*TOOLS, "shelf", "start_not_before", "start_over"}] * 2 + [set()]
 
 
-async def test_a_team_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_team_continues_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     example("planner-writer-critic", monkeypatch)
     with OpenAIServer([MAIL_CALL, DONE, SOUND, MAIL_CALL, Says("Kinder."), SOUND]) as server:
         plans = planner("writer_and_critic:team", server)

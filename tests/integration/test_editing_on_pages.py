@@ -71,7 +71,7 @@ async def test_the_fields_are_those_of_the_tool_with_its_words(gate: Gate, dana:
     assert "aria-required" not in field(page, "cc").attributes
 
 
-async def test_an_address_that_is_none_is_a_fault_of_its_field_before_anything_is_confirmed(
+async def test_an_invalid_address_is_a_fault_of_its_field_before_anything_is_confirmed(
     gate: Gate, dana: httpx.AsyncClient
 ) -> None:
     async with gate.worker():

@@ -186,7 +186,7 @@ async def test_the_search_attributes_are_there_and_of_the_right_type(var_dir):
     assert await ensure_search_attributes(client, "default") is None
 
 
-async def test_a_search_attribute_of_another_type_is_told(var_dir, monkeypatch):
+async def test_a_search_attribute_of_another_type_is_reported(var_dir, monkeypatch):
     monkeypatch.setattr(embedded_server, "KEYS", ())
     client = await Client.connect((await start(var_dir)).address)
     wrong = {KEYS[0].name: IndexedValueType.INDEXED_VALUE_TYPE_INT}

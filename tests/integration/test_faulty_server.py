@@ -43,7 +43,7 @@ def test_a_request_without_a_fault_goes_through(server, upstream):
     assert server.effects() == 1
 
 
-def test_an_answer_of_its_own_comes_once_and_for_its_path_alone(server):
+def test_a_planned_answer_comes_once_and_only_for_its_path(server):
     server.plan(too_many("3"), method="POST", path="/v1/refunds")
 
     assert httpx.post(f"{server.url}/v1/payments").status_code == 201

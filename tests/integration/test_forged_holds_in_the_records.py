@@ -63,7 +63,7 @@ def test_each_kind_of_attack_is_found_in_the_records(empty: Path, tmp_path: Path
         assert any(said in one for one in findings), (attack.__name__, said, findings)
 
 
-def test_of_a_run_that_nobody_attacked_only_its_surroundings_are_found(empty: Path, tmp_path: Path) -> None:
+def test_in_a_sound_run_only_its_surroundings_are_found(empty: Path, tmp_path: Path) -> None:
     """The run is from another installation, and no worker has put its rules in force."""
     findings = found(sound(Random(1)), empty, tmp_path / "sound.db")
     assert len(findings) == 3

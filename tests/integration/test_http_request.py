@@ -274,7 +274,7 @@ async def test_one_private_address_among_public_ones_is_enough_to_refuse(address
     assert server.seen == []
 
 
-async def test_the_checked_address_is_the_one_connected_to_whatever_the_name_means_by_then():
+async def test_the_checked_address_is_used_even_if_the_name_resolves_differently_by_then():
     asked = []
 
     async def rebinding(name: str, port: int) -> Sequence[str]:  # noqa: ARG001
@@ -376,7 +376,7 @@ async def test_a_large_body_arrives_whole():
 @pytest.mark.parametrize(
     "line", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
 )
-async def test_a_redirect_on_the_same_server_is_another_call_that_nobody_approved(method, line):
+async def test_a_redirect_on_the_same_server_is_another_call_that_no_one_approved(method, line):
     async with running(status(line, "Location: /new?x=1")) as server:
         with pytest.raises(ToolRefused, match="not followed; put the target in the plan \\(/new\\?x=1"):
             await tool(server).act(to(server, method), KEY)

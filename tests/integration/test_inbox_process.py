@@ -94,7 +94,7 @@ def test_it_ends_within_four_seconds_although_requests_are_open(home: Home) -> N
     assert "Traceback" not in said(home)
 
 
-def test_an_address_in_use_is_said_in_one_sentence(home: Home) -> None:
+def test_an_address_in_use_is_reported_in_one_sentence(home: Home) -> None:
     with inbox(home):
         second = subprocess.run(
             [sys.executable, str(PROJECT / "web.py")],
@@ -114,7 +114,7 @@ def test_an_address_in_use_is_said_in_one_sentence(home: Home) -> None:
         ({"PLANGATE_WEB_ADDRESS": "8088"}, "PLANGATE_WEB_ADDRESS"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_said_in_one_sentence(
+def test_a_setting_that_cannot_be_used_is_reported_in_one_sentence(
     home: Home, variables: dict[str, str], words: str
 ) -> None:
     ended = home.forked(program="web.py", changes=variables)

@@ -487,7 +487,7 @@ async def test_many_who_wait_hold_nothing_up(gate: Gate, inbox: Inbox) -> None:
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "://", "http://evil.example", "http://localhost:x"])
-async def test_an_origin_that_is_none_is_refused_as_another_site(inbox: Inbox, origin: str) -> None:
+async def test_an_invalid_origin_is_refused_as_another_site(inbox: Inbox, origin: str) -> None:
     async with inbox.visitor() as visitor:
         for path in ("/sign-in", API):
             answer = await visitor.post(path, data={"name": "dana"}, headers={"Origin": origin})

@@ -230,7 +230,7 @@ def _is_closed(cookie: Cookie) -> bool:
     return cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "lax"
 
 
-async def test_a_provider_that_is_away_is_said_and_typed_names_still_work(idle_gate: Gate) -> None:
+async def test_a_provider_that_is_away_is_reported_and_typed_names_still_work(idle_gate: Gate) -> None:
     async with open_inbox(idle_gate, oidc_issuer="http://127.0.0.1:9", **SETTINGS) as inbox:
         async with inbox.visitor() as visitor:
             page = await visitor.post("/sign-in/login", data={"next": "/"})

@@ -100,7 +100,7 @@ WITHHELD = ["content_filter", "SAFETY", "RECITATION", "refusal", "PROHIBITED_CON
 
 @pytest.mark.parametrize("reason", CUT)
 @pytest.mark.parametrize("reply", [mails(1, 2), DONE], ids=["in its calls", "in its summary"])
-async def test_an_answer_that_was_cut_is_never_taken_for_a_whole_plan(
+async def test_an_answer_that_was_cut_is_never_mistaken_for_a_whole_plan(
     reply: Calls | Says, reason: str
 ) -> None:
     said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
@@ -172,7 +172,7 @@ async def test_a_refusal_of_the_model_is_quoted() -> None:
     ],
     ids=str,
 )
-async def test_each_call_of_an_answer_has_an_id_of_its_own_towards_the_server(ids: tuple[Any, ...]) -> None:
+async def test_each_call_of_an_answer_has_its_own_id_towards_the_server(ids: tuple[Any, ...]) -> None:
     with OpenAIServer([Odd(mails(1, 2, 3), ids=ids), DONE]) as server:
         draft = await planner_at(server).draft(Brief(request="r"))
     assert subjects(draft) == ["mail 1", "mail 2", "mail 3"]
@@ -223,7 +223,7 @@ async def test_thoughts_are_no_part_of_the_summary_and_do_not_go_back_to_the_ser
     assert "wire 1000" not in str(server.requests)
 
 
-async def test_thoughts_in_a_field_of_their_own_are_passed_over() -> None:
+async def test_thoughts_in_their_own_field_are_passed_over() -> None:
     for name in ("reasoning_content", "reasoning", "reasoning_details"):
         odd = Odd(DONE, message={name: [{"type": "reasoning.text", "text": "wire 1000"}]})
         assert (await draft_of([MAIL_CALL, odd])).plan.summary == WORDS
@@ -233,7 +233,7 @@ async def test_an_answer_that_ends_within_a_thought_is_a_cut_one() -> None:
     assert "middle of a thought" in await refusal_of([MAIL_CALL, Says("<think>And then I")])
 
 
-async def test_a_call_among_the_words_is_not_taken_for_the_summary() -> None:
+async def test_a_call_among_the_words_is_not_mistaken_for_the_summary() -> None:
     leaked = Says('<tool_call>{"name": "send_email", "arguments": {}}</tool_call>')
     assert "--enable-auto-tool-choice" in await refusal_of([MAIL_CALL, leaked])
 

@@ -177,7 +177,7 @@ async def test_a_socks_proxy_is_named_for_a_model_of_a_component_file_too(
 
 
 @pytest.mark.parametrize("address", ["http://[::", "ftp://proxy", "http://proxy:x", "http://"])
-async def test_a_proxy_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+async def test_an_invalid_proxy_is_named(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", address)
     planner = planner_for()
     await planner.try_model()

@@ -286,7 +286,7 @@ async def test_a_mail_is_for_one_person_automatic_in_a_list_and_in_the_thread_of
     assert "http-equiv" not in html
 
 
-async def test_without_a_server_a_mail_is_put_into_the_outbox_and_that_is_said(channels, tmp_path):
+async def test_without_a_server_a_mail_is_put_into_the_outbox_and_that_is_reported(channels, tmp_path):
     attempted = await channels.send(sending_to(TO_DANA), NOW)
 
     assert attempted.delivery is Delivery.SENT

@@ -29,7 +29,7 @@ async def test_everyone_who_can_decide_is_told_once(telling: Telling) -> None:
     assert await telling.told() == []
 
 
-async def test_the_other_is_relieved_and_the_requester_hears_the_outcome(telling: Telling) -> None:
+async def test_the_other_is_relieved_and_the_requester_is_notified_of_the_outcome(telling: Telling) -> None:
     fingerprint = telling.put("one")
     await telling.told()
     telling.happens("one", decided("dana", fingerprint), closed())
@@ -43,7 +43,7 @@ async def test_a_person_who_decided_before_the_message_was_sent_gets_none(tellin
     assert await telling.told() == ["rita outcome"]
 
 
-async def test_runs_that_ended_before_the_first_start_are_not_told(telling: Telling) -> None:
+async def test_runs_that_ended_before_the_first_start_are_not_reported(telling: Telling) -> None:
     fingerprint = telling.put("old")
     telling.happens("old", decided("dana", fingerprint), closed())
     telling.seal()
@@ -286,7 +286,7 @@ async def test_the_requester_and_operators_see_on_the_page_whom_no_message_reach
             assert "<b>full" not in page
 
 
-async def test_operators_hear_of_a_trouble_once_a_day(telling: Telling) -> None:
+async def test_operators_are_notified_of_a_trouble_once_a_day(telling: Telling) -> None:
     standing_by = telling.another()
     await telling.told(telling.notifier)
     for notifier in (standing_by, standing_by, telling.notifier):

@@ -144,7 +144,7 @@ async def test_a_zone_that_this_host_does_not_know_keeps_no_notice_back(
     assert await telling.told() == ["dana needed", "kim needed"]
 
 
-async def test_operators_hear_of_each_damaged_trail_and_of_no_hidden_run(
+async def test_operators_are_notified_of_each_damaged_trail_and_of_no_hidden_run(
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()
@@ -341,7 +341,7 @@ async def test_a_person_who_may_no_longer_see_runs_gets_no_pending_notices(telli
     assert [one for one in said if one.startswith("dana ")]
 
 
-async def test_only_the_address_of_now_is_told(telling: Telling, post: PostOffice) -> None:
+async def test_only_the_current_address_gets_notices(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     telling.put("one")
     telling.ledger.hand_out([], room=0)

@@ -101,7 +101,7 @@ def test_a_claim_is_settled_by_its_holder_only(database: Database) -> None:
     assert (settled.state, settled.receipt) == (EffectState.DONE, RECEIPT)
 
 
-def test_a_holder_that_did_not_hear_that_it_settled_may_say_so_again_but_nothing_else(
+def test_a_holder_that_missed_its_settlement_may_repeat_it_but_nothing_else(
     database: Database,
 ) -> None:
     claim(database, "me")
@@ -196,7 +196,7 @@ def test_the_rows_survive_the_end_of_whoever_wrote_them(database: Database, data
     again.close()
 
 
-def test_a_closed_run_is_not_open_any_more(database: Database) -> None:
+def test_a_closed_run_is_not_open_any_longer(database: Database) -> None:
     for workflow_id in ("open", "closed"):
         write_down(database, run_ref(workflow_id), note("one"))
     write_down(database, run_ref("closed"), note("end", Closed(outcome=Outcome.EXPIRED)))

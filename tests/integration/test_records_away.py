@@ -112,7 +112,7 @@ def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_and_the_next_one_
     database.close()
 
 
-def test_a_connection_that_is_cut_while_nobody_uses_it_is_not_even_noticed(postgres: PostgresServer) -> None:
+def test_a_connection_that_is_cut_while_no_one_uses_it_is_not_even_noticed(postgres: PostgresServer) -> None:
     url = postgres.new_database()
     database = Database(url)
     database.migrate()
@@ -213,7 +213,7 @@ def test_an_error_does_not_repeat_what_was_to_be_written(tmp_path: Path) -> None
     database.close()
 
 
-def test_sqlite_keeps_what_it_has_said_on_disk_before_it_goes_on(tmp_path: Path) -> None:
+def test_sqlite_has_each_confirmed_write_on_disk_before_it_continues(tmp_path: Path) -> None:
     database = fresh_records(tmp_path / "records.db")
     with database.write() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL

@@ -40,7 +40,7 @@ def keys(database: Database) -> list[str]:
 @pytest.mark.parametrize(
     ("was", "used"), [("off", "on"), ("local", "local"), ("on", "on"), ("remote_write", "remote_write")]
 )
-def test_every_commit_is_on_disk_before_it_counts_whatever_the_servers_default(
+def test_every_commit_is_on_disk_before_it_counts_regardless_of_the_servers_default(
     postgres: PostgresServer, was: str, used: str
 ) -> None:
     url = postgres.new_database()
@@ -67,7 +67,7 @@ def test_a_commit_survives_kill_9_even_if_the_server_does_not_wait_for_its_disk(
 
 
 @pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
-def test_writers_read_what_others_committed_meanwhile_whatever_the_servers_default(
+def test_writers_read_what_others_committed_meanwhile_regardless_of_the_servers_default(
     postgres: PostgresServer, isolation: str
 ) -> None:
     url = postgres.new_database()
@@ -98,7 +98,7 @@ def test_a_database_that_cannot_hold_every_text_is_one_sentence(
     database.close()
 
 
-def test_text_is_utf_8_whatever_the_role_asks_for(postgres: PostgresServer) -> None:
+def test_text_is_utf_8_regardless_of_the_roles_settings(postgres: PostgresServer) -> None:
     url = postgres.new_database()
     set_default(postgres, url, "client_encoding = 'LATIN1'")
     database = Database(url)
@@ -135,7 +135,7 @@ def test_a_server_that_does_not_wait_for_its_disk_at_all_is_named_to_the_operato
 # ---- read-only, replaced, a full disk --------------------------------------------------------------
 
 
-def test_a_database_that_turns_read_only_takes_nothing_and_goes_on_by_itself(
+def test_a_database_that_turns_read_only_accepts_nothing_and_recovers_without_help(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.new_database()
@@ -273,7 +273,7 @@ def failed(why: str) -> StepFailed:
     return StepFailed(step=1, reason=why)
 
 
-def test_a_full_disk_of_the_server_is_told_as_such_and_the_records_go_on_once_there_is_room(
+def test_a_full_disk_of_the_server_is_reported_as_such_and_the_records_continue_once_there_is_room(
     small_disk: str,
 ) -> None:
     database = Database(small_disk)

@@ -135,7 +135,7 @@ def test_a_copy_beside_the_lost_files_own_log_is_not_touched_until_that_is_gone(
     assert keys_at(path) == {"requested", "first", "second"}
 
 
-def test_a_copy_in_which_others_went_on_is_used_too_and_one_of_another_installation_is_not(
+def test_a_copy_in_which_others_continued_is_used_too_and_one_of_another_installation_is_not(
     database: Database, path: Path, tmp_path: Path
 ) -> None:
     copied(path, path.with_name("copy"))
@@ -159,7 +159,7 @@ def test_a_copy_in_which_others_went_on_is_used_too_and_one_of_another_installat
     assert keys_at(path) == {"requested", "first", "by others", "second"}
 
 
-def test_a_file_that_is_lost_while_a_transaction_is_open_is_not_taken_for_kept(
+def test_a_file_that_is_lost_while_a_transaction_is_open_is_not_reported_as_kept(
     database: Database, path: Path
 ) -> None:
     def write_and_lose() -> None:
@@ -266,7 +266,9 @@ def _fill(filler: Path) -> None:
             file.write(b"x" * 4096)
 
 
-def test_a_full_disk_is_told_as_such_and_the_records_go_on_once_there_is_room(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_as_such_and_the_records_continue_once_there_is_room(
+    small_disk: Path,
+) -> None:
     database = Database(small_disk / "records.db")
     database.migrate()
     write_down(database, run_ref(), note("first"))

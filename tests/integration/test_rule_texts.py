@@ -84,7 +84,7 @@ def test_the_records_show_the_rules_in_force_at_a_time(database: Database) -> No
         assert then.text.text == FIRST
 
 
-async def test_a_list_is_on_the_record_before_anybody_is_judged_by_it(
+async def test_a_list_is_on_the_record_before_anyone_is_judged_by_it(
     database: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "people.toml"
@@ -101,7 +101,7 @@ async def test_a_list_is_on_the_record_before_anybody_is_judged_by_it(
     assert rules(database) == [("people", digest(FIRST)), ("people", digest(SECOND))]
 
 
-async def test_a_list_that_another_worker_replaced_is_entered_again_by_who_still_judges_by_it(
+async def test_a_list_that_another_worker_replaced_is_entered_again_by_a_worker_that_still_uses_it(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise that worker would seem to judge by a list of long ago."""

@@ -228,7 +228,7 @@ async def test_the_draft_of_an_unsent_mail_is_removed_by_the_look_up(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_an_attempt_that_was_taken_for_dead_puts_no_mail_in_place_any_more(tmp_path, monkeypatch):
+async def test_an_attempt_that_was_considered_dead_puts_no_mail_in_place_any_longer(tmp_path, monkeypatch):
     late, newer, real = (
         SendEmail(Outbox(tmp_path), SENDER),
         SendEmail(Outbox(tmp_path), SENDER),
@@ -367,7 +367,7 @@ async def test_starttls_is_used_when_it_is_offered(tmp_path):
     assert postbox.tls == [True]
 
 
-async def test_a_server_with_a_certificate_that_nobody_vouches_for_gets_nothing(tmp_path):
+async def test_a_server_with_a_certificate_that_no_one_vouches_for_gets_nothing(tmp_path):
     certificate = certificate_for("localhost", tmp_path)
     postbox = Postbox()
     async with mail_server(postbox, tls_context=certificate.server) as port:

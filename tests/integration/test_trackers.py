@@ -49,7 +49,7 @@ async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(h
     assert await here.comment.find_out(here.on(1), KEY) == Happened(added)
 
 
-async def test_another_effect_with_the_same_words_is_not_taken_for_this_one(here: Desk) -> None:
+async def test_another_effect_with_the_same_words_is_not_mistaken_for_this_one(here: Desk) -> None:
     await here.create.act(here.ticket(), "another")
     await here.comment.act(here.on(1), "another")
     assert isinstance(await here.create.find_out(here.ticket(), KEY), NotFound)

@@ -52,7 +52,7 @@ def test_workers_that_agree_are_not_spoken_of(database: Database) -> None:
         ({"web": "cc" * 32}, "differ in their trusted web servers: 1@one has none; 2@two has cccccccccccc."),
     ],
 )
-def test_each_difference_is_said_until_it_is_gone(
+def test_each_difference_is_reported_until_it_is_gone(
     database: Database, more: dict[str, str], words: str
 ) -> None:
     (said,) = reported(database, facts("1@one"), facts("2@two", **more))
@@ -128,7 +128,7 @@ async def test_a_worker_with_other_records_takes_no_work_and_says_why(idle_gate:
         assert "PLANGATE_DATABASE_URL" in logs[0]["event"]
 
 
-async def test_workers_of_the_same_records_and_those_of_nobody_are_no_hindrance(idle_gate: Gate) -> None:
+async def test_workers_with_the_same_or_no_records_are_no_hindrance(idle_gate: Gate) -> None:
     async with polling(idle_gate, idle_gate.database.installation), idle_gate.worker():
         await idle_gate.in_review("one")
         await agreement_of(idle_gate).wait_for_own_queue(idle_gate.settings.task_queue)
@@ -196,7 +196,7 @@ async def test_a_worker_that_cannot_look_takes_no_work_unless_it_never_may(
     assert {log["event"] for log in logs} == {"The workers of the task queue cannot be listed."}
 
 
-async def test_a_worker_that_has_gone_is_told_by_its_last_poll_and_no_clock_of_the_day(
+async def test_an_ended_worker_is_recognised_by_its_last_poll_and_not_by_the_clock(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, agreement = idle_gate.settings.task_queue, agreement_of(idle_gate)

@@ -5,7 +5,7 @@ from plangate.cli.choices import command_of, wording_of
 from plangate.domain.decision import Choice
 
 
-def test_every_decision_is_a_command_and_has_a_letter_and_a_word_of_its_own() -> None:
+def test_every_decision_is_a_command_and_has_a_letter_and_its_own_word() -> None:
     commands = {name for name, _ in every_command()}
     assert {command_of(choice) for choice in Choice} <= commands
     typed = [word for choice in Choice for word in (wording_of(choice).letter, wording_of(choice).word)]

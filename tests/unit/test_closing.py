@@ -30,7 +30,7 @@ DONE = apply(apply(approved(), done(1)), done(2))
         (WAITING, Outcome.WITHDRAWN, True),
     ],
 )
-def test_an_outcome_has_to_be_on_the_record(record: RunState, outcome: Outcome, is_so: bool) -> None:
+def test_an_outcome_must_be_on_the_record(record: RunState, outcome: Outcome, is_so: bool) -> None:
     assert (ending(record, outcome, "", DEADLINE).outcome is outcome) is is_so
 
 
@@ -61,6 +61,6 @@ def test_an_end_that_contradicts_the_record_is_replaced_by_the_one_on_the_record
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_a_recorded_rejection_is_the_end_whatever_the_run_reports(outcome: Outcome) -> None:
+def test_a_recorded_rejection_is_the_end_regardless_of_the_runs_report(outcome: Outcome) -> None:
     """The worker that admitted it may have died before the run had the verdict."""
     assert ending(REJECTED, outcome, "", DEADLINE).outcome is Outcome.REJECTED

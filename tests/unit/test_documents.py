@@ -318,7 +318,7 @@ def test_a_decision_has_the_parts_of_an_adr(page: Path) -> None:
     assert "Options" in parts
 
 
-def test_the_workflow_pins_its_actions_and_runs_what_everybody_runs() -> None:
+def test_the_workflow_pins_its_actions_and_runs_what_everyone_runs() -> None:
     workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
     (job,) = workflow["jobs"].values()
     uses = [step["uses"] for step in job["steps"] if "uses" in step]

@@ -86,7 +86,7 @@ def test_the_author_of_a_tool_names_the_identifying_arguments() -> None:
         ToolDeclaration("pay", "Pay.", Nothing, RetrySafety.LOOK_UP, identifying=("payee",))
 
 
-def test_the_shipped_tools_are_compared_by_what_they_do_and_not_by_how_much_of_it_is_said() -> None:
+def test_the_shipped_tools_are_compared_by_their_effects_and_not_by_their_texts() -> None:
     found = {name: one.identifying for name, one in declarations().items()}
     assert found["refund_payment"] == ("payment",)
     assert found["create_payment"] == ("customer", "amount", "currency")
@@ -121,7 +121,7 @@ def test_a_condition_on_what_no_duplicate_has_is_a_fault(tmp_path: Path) -> None
     assert "is neither true nor false for a step of any tool" in said
 
 
-def test_they_are_told_in_words() -> None:
+def test_they_are_reported_in_words() -> None:
     assert lines(duplicate()) == [
         "Step 1 is the same as step 2 of refund-4711, which was executed on 03 May 14:05"
     ]
@@ -158,7 +158,7 @@ def test_a_step_that_several_runs_have_is_named_once() -> None:
     assert hidden.endswith("; those steps were done, or may have been")
 
 
-def test_times_that_are_equal_are_said_once_and_an_id_that_reads_as_two_is_quoted() -> None:
+def test_times_that_are_equal_are_reported_once_and_an_id_that_reads_as_two_is_quoted() -> None:
     twins = (duplicate(workflow_id=name) for name in ("a and b", "c"))
     (said,) = lines(*twins)
     assert said.endswith('as step 2 of "a and b" and c, which were executed on 03 May 14:05')

@@ -28,7 +28,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("_umask")
-def test_files_and_folders_are_for_this_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_files_and_folders_are_for_this_user_alone_regardless_of_the_umask(tmp_path: Path) -> None:
     assert write_once(tmp_path / "a" / "b" / "file", b"once")
     write_over(tmp_path / "a" / "c" / "file", b"over")
     for folder in ("a", "a/b", "a/c"):
@@ -78,7 +78,7 @@ def test_a_folder_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
     assert mode(tmp_path) == 0o755
 
 
-def test_files_are_closed_to_others_and_to_nobody_else(tmp_path: Path) -> None:
+def test_files_are_closed_to_others_and_to_no_one_else(tmp_path: Path) -> None:
     open_one, closed = tmp_path / "open", tmp_path / "closed"
     for file, before in ((open_one, 0o664), (closed, 0o400)):
         file.touch()

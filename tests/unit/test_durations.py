@@ -78,7 +78,7 @@ def test_any_text_is_a_duration_or_wrong_usage(typed: str) -> None:
         (timedelta(days=4, hours=1), "4 days 1 h"),
     ],
 )
-def test_a_length_is_said_in_its_two_largest_units(length: timedelta, said: str) -> None:
+def test_a_duration_is_given_in_its_two_largest_units(length: timedelta, said: str) -> None:
     assert spoken(length) == said
 
 

@@ -74,7 +74,7 @@ def test_an_edit_that_leaves_too_few_people_says_so(
         )
 
 
-def test_without_a_list_of_people_nothing_is_said() -> None:
+def test_without_a_list_of_people_nothing_is_reported() -> None:
     assert NO_ONE not in confirmation(status(), "gina", None, is_strike=False)
 
 

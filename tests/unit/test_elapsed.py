@@ -41,7 +41,7 @@ def test_the_clock_is_the_one_that_counts_sleep(monkeypatch: pytest.MonkeyPatch)
     assert asked == [time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC]
 
 
-def test_the_clock_goes_on_with_time_and_never_back() -> None:
+def test_the_clock_advances_with_time_and_never_goes_back() -> None:
     readings = [elapsed.elapsed() for _ in range(1_000)]
     assert readings == sorted(readings)
     assert elapsed.elapsed() - readings[0] < 10

@@ -212,7 +212,7 @@ def test_the_strictest_of_two_requirements_asks_for_no_less_than_either(
 
 
 @given(one=requirements(), other=requirements(), roles=st.sets(st.sampled_from(ROLES)), at=st.integers(0, 5))
-def test_nobody_can_give_by_both_rules_what_they_could_not_give_by_each(
+def test_no_one_can_give_by_both_rules_what_they_could_not_give_by_each(
     one: Requirement, other: Requirement, roles: set[str], at: int
 ) -> None:
     def fills(requirement: Requirement, role: str) -> bool:
@@ -255,7 +255,7 @@ def test_markdown_and_the_inbox_say_it_too() -> None:
     assert "also by board." in inbox
 
 
-def test_a_list_has_the_run_for_who_may_approve_from_that_moment_on() -> None:
+def test_a_list_has_the_run_for_an_escalation_role_from_that_moment_on() -> None:
     status = status_of(state_after(drafted(requirement=FINANCE)), "records")
     beth = identify(PEOPLE, "beth", NOON)
     assert not may_decide_now(status, beth, NOON)

@@ -118,7 +118,7 @@ def test_an_international_host_is_shown_in_its_letters_too() -> None:
         ("\u6771\u4eac\u306e\u30bf\u30ef\u30fc.jp", ""),
     ],
 )
-def test_a_host_that_could_be_taken_for_another_is_marked(letters: str, mark: str) -> None:
+def test_a_host_that_could_be_mistaken_for_another_is_marked(letters: str, mark: str) -> None:
     host = ".".join(
         label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
         for label in letters.split(".")

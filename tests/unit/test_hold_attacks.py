@@ -33,7 +33,7 @@ def found_in_bundle(story: Story) -> list[str]:
     return [one for one in findings if "checkpoint" not in one]
 
 
-def test_a_run_that_nobody_attacked_has_no_finding_on_whichever_path() -> None:
+def test_a_sound_run_has_no_finding_on_any_path() -> None:
     ends: Counter[str] = Counter()
     for seed in range(times(40)):
         story = sound(Random(seed))

@@ -123,7 +123,7 @@ def test_an_effect_that_was_reversed_says_so_at_its_step() -> None:
     assert '"7"' in region.one("div", class_="receipt").text
 
 
-def test_a_plan_that_nobody_can_approve_says_so() -> None:
+def test_a_plan_that_no_one_can_approve_says_so() -> None:
     people = People(persons=(Person(name="rita", roles=("finance",)),))
     needs = Requirement(needs=(Need(role="finance", count=1),), assurance=Assurance.SIGNED)
     status = status_of(state_after(drafted(requirement=needs)), source="records")
@@ -132,7 +132,7 @@ def test_a_plan_that_nobody_can_approve_says_so() -> None:
     assert "1 approval by finance, signed. No one on the list of people can give it now." in facts
 
 
-def test_the_time_that_is_left_is_said_in_words() -> None:
+def test_the_remaining_time_is_given_in_words() -> None:
     for left, said in {
         timedelta(minutes=1): "in 1 min",
         timedelta(hours=30, minutes=5): "in 30 h 5 min",

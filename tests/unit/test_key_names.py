@@ -11,7 +11,7 @@ from plangate.settings import Settings
 LETTERS = "aZ09 .-_~=%/é名ğ😀İ"
 
 
-def test_every_name_has_a_file_of_its_own_that_a_file_system_takes(tmp_path: Path) -> None:
+def test_each_name_has_its_own_valid_file_name(tmp_path: Path) -> None:
     chance = random.Random(5)
     keys = KeyChain(Settings(keys_dir=tmp_path), open_screen())
     names = {"".join(chance.choices(LETTERS, k=chance.randint(1, 100))).strip() or "x" for _ in range(500)}

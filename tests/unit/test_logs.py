@@ -201,7 +201,7 @@ def test_any_other_failure_has_its_traceback(terminal):
     assert terminal.getvalue().replace("\n", "").isprintable()
 
 
-def test_a_failure_that_nobody_foresaw_keeps_its_traceback_when_temporal_wraps_it(lines):
+def test_an_unexpected_failure_keeps_its_traceback_when_temporal_wraps_it(lines):
     failure = ApplicationError("An unexpected failure.")
     failure.__cause__ = ZeroDivisionError("division by zero")
     log.error("It failed.", exc_info=failure)
@@ -209,7 +209,7 @@ def test_a_failure_that_nobody_foresaw_keeps_its_traceback_when_temporal_wraps_i
     assert "ZeroDivisionError: division by zero" in str(lines.last["exception"])
 
 
-def test_libraries_speak_from_warning_on_whatever_the_level(configure):
+def test_libraries_speak_from_warning_on_regardless_of_the_level(configure):
     stream = configure(Lines(), log_level="debug")
     for name in ("httpx", "openai", "autogen_core.events", "alembic.runtime", "a.library.nobody.knows"):
         logging.getLogger(name).info("the whole prompt")

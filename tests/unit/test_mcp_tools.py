@@ -445,7 +445,7 @@ def test_variables_come_from_the_environment_and_are_secret(monkeypatch: pytest.
     assert "canary" not in f"{config!r}{config.agreed}"
 
 
-async def test_a_missing_variable_is_said_and_nothing_is_started(tmp_path: Path) -> None:
+async def test_a_missing_variable_is_reported_and_nothing_is_started(tmp_path: Path) -> None:
     (config,) = read_config_of({"a": {"command": "no-such-program", "env": {"TOKEN": "${NO_SUCH_VARIABLE}"}}})
     server = McpServer(config, tmp_path)
     assert await server.list_anew(keep=True) == []

@@ -145,7 +145,7 @@ def test_a_known_cause_counts_where_the_error_itself_says_nothing():
     assert "cannot be reached" in str(planner_error(outer))
 
 
-def test_an_error_nobody_foresaw_is_told_by_kind_and_place_alone():
+def test_an_unexpected_error_is_reported_only_by_kind_and_place():
     try:
         json.loads("{}")[SECRET]
     except KeyError as error:

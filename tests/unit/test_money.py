@@ -229,7 +229,9 @@ def test_totals_of_refunds_are_exact_to_the_cent(cents):
     st.integers(0, 3),
     st.integers(1, 10**8),
 )
-def test_a_refund_goes_on_exactly_if_only_this_run_has_refunded_and_it_still_fits(paid, own, foreign, amount):
+def test_a_refund_continues_exactly_if_only_this_run_has_refunded_and_it_still_fits(
+    paid, own, foreign, amount
+):
     def seen_with(refunded: int) -> dict[str, JsonValue]:
         charge = {"amount": paid, "amount_captured": paid, "captured": True, "amount_refunded": refunded}
         return payment_seen({"id": "pi_1", "currency": "eur", "status": "succeeded", "latest_charge": charge})

@@ -111,7 +111,7 @@ def test_the_review_is_open_again_with_the_stricter_requirement_and_keeps_the_ap
     assert again.phase is Phase.EXECUTING
 
 
-def test_a_plan_whose_approvals_are_enough_goes_on() -> None:
+def test_a_plan_whose_approvals_are_enough_continues() -> None:
     shorter = needed("0").model_copy(update={"hold_seconds": 60})
     state = apply(approved(), reopened(requirement=shorter))
     assert state.phase is Phase.EXECUTING

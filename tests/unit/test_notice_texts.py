@@ -183,7 +183,7 @@ def test_an_absent_person_reads_who_gets_their_messages_and_is_not_relieved():
     assert "othing more" not in message.subject + message.text
 
 
-def test_an_absence_is_told_in_the_readers_time_with_a_link_to_their_page():
+def test_an_absence_is_reported_in_the_readers_time_with_a_link_to_their_page():
     absence = Facts(goes_to=("fred",), away_until=NOW + timedelta(days=1), link=f"{INBOX}/me")
     told = Notice(person="dana", kind=NoticeKind.AWAY, event="away:1", due_at=NOW, facts=absence)
     message = written(to_dana(told), NOW, INBOX)
@@ -399,7 +399,7 @@ def test_a_subject_has_the_day_only_if_it_is_another(now, when, said):
         (timedelta(days=3, hours=23, minutes=59), "in 4 days"),
     ],
 )
-def test_how_long_it_is_from_now_is_said_in_words(left, said):
+def test_the_time_from_now_is_given_in_words(left, said):
     assert distance(NOW + left, NOW) == said
 
 

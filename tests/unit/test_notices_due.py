@@ -112,7 +112,7 @@ def test_an_approver_who_gave_one_of_two_approvals_is_not_asked_again() -> None:
     assert {one.event for one in found} == {one.event for one in told}
 
 
-def test_a_new_revision_that_voids_an_approval_says_so_to_who_gave_it() -> None:
+def test_a_new_revision_that_voids_an_approval_says_so_to_the_person_who_gave_it() -> None:
     first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
     approved = (first, decided("dana", first.fingerprint))
     told = sent(due(*approved), sent(due(first)))

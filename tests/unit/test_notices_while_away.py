@@ -129,7 +129,7 @@ def test_a_person_who_goes_away_reads_who_gets_their_messages_and_is_asked_again
 
 
 @pytest.mark.parametrize("to", ["rita", "Rita"])
-def test_the_requester_gets_no_message_of_who_is_away(to: str) -> None:
+def test_the_requester_gets_no_message_of_the_person_who_is_away(to: str) -> None:
     """They may not approve. No message is lost either, so the absent person gets it."""
     found = due(PLAN, people_with(dana=away(to)))
     assert said(found) == ["dana needed", "kim needed"]
@@ -147,7 +147,7 @@ def test_a_person_without_an_address_gets_no_message_of_others() -> None:
     assert said(due(PLAN, people)) == ["dana needed", "kim needed"]
 
 
-def test_an_absence_is_told_with_the_name_of_who_gets_the_messages() -> None:
+def test_an_absence_is_reported_with_the_name_of_the_person_who_gets_the_messages() -> None:
     people = people_with(dana=away("fred"), kim=away(""))
     told = {one.person: one.facts for one in absence_notices(audience(people, NOON))}
     assert (told["dana"].goes_to, told["kim"].goes_to) == (("fred",), ())
@@ -156,7 +156,7 @@ def test_an_absence_is_told_with_the_name_of_who_gets_the_messages() -> None:
     assert "they still come to you" in told["kim"].happened
 
 
-def test_a_plan_that_changed_does_not_say_to_who_stands_in_that_they_gave_an_approval() -> None:
+def test_a_changed_plan_does_not_tell_a_substitute_that_they_approved() -> None:
     first = drafted(requirement=FINANCE, deadline=DEADLINE)
     asked_for = decided("kim", first.fingerprint, Choice.REQUEST_CHANGES)
     second = drafted(revision=2, requirement=FINANCE, deadline=DEADLINE)

@@ -57,7 +57,7 @@ async def test_no_step_is_claimed_while_a_receipt_waits() -> None:
     assert steps.claimed == [1, 2]
 
 
-async def test_a_step_that_fails_to_be_claimed_holds_nobody_up() -> None:
+async def test_a_step_that_fails_to_be_claimed_holds_no_one_up() -> None:
     steps = Steps()
     steps.answer.set()
     steps.store.set()
@@ -67,7 +67,7 @@ async def test_a_step_that_fails_to_be_claimed_holds_nobody_up() -> None:
     await asyncio.wait_for(steps.one(1), 1)
 
 
-async def test_a_step_that_is_withdrawn_while_it_waits_holds_nobody_up() -> None:
+async def test_a_step_that_is_withdrawn_while_it_waits_holds_no_one_up() -> None:
     steps = Steps()
     with steps.pacing.storing():
         waiting = asyncio.create_task(steps.one(1))

@@ -126,7 +126,7 @@ def test_all_but_a_mail_address_is_quoted(text: str) -> None:
     assert not set(shown[1:-1]) & set("\u201c\u201d\u201e\uff02")
 
 
-def test_a_refund_goes_on_if_only_the_payers_name_has_changed() -> None:
+def test_a_refund_continues_if_only_the_payers_name_has_changed() -> None:
     seen = payment_seen(paid(charge={"billing_details": {"name": "Ana Perez"}}))
     old = {name: value for name, value in seen.items() if name != "payer"}
     now = payment_seen(paid(customer={"id": "cus_1", "name": "Kim"}))

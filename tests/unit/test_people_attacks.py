@@ -46,7 +46,7 @@ def found(case: Case, today: People | None, then: PeopleThen | None) -> list[str
     return [str(one) for one in examined(RUN, case.trail(), today, then=then)]
 
 
-def test_a_run_that_nobody_attacked_has_no_finding_and_no_note() -> None:
+def test_a_sound_run_has_no_finding_and_no_note() -> None:
     for seed in range(times(EACH)):
         case = sound(Random(seed))
         assert found(case, case.people, case.lists) == []

@@ -91,7 +91,7 @@ def test_every_fault_is_listed_with_its_person_and_its_place(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", ["", "\n# nobody yet\n", "person = []\n"])
-def test_a_list_without_anybody_is_a_fault_and_decisions_wait_for_its_repair(
+def test_a_list_without_anyone_is_a_fault_and_decisions_wait_for_its_repair(
     tmp_path: Path, text: str
 ) -> None:
     path = write(tmp_path / "people.toml", 'name = "dana"')

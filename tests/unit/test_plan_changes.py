@@ -163,7 +163,7 @@ def test_a_second_edit_hides_nothing_of_the_first() -> None:
     assert Status.model_validate(read) == status
 
 
-def test_changes_are_shown_since_the_last_plan_that_anybody_approved() -> None:
+def test_changes_are_shown_since_the_last_plan_that_anyone_approved() -> None:
     two = tuple(need.model_copy(update={"count": 2}) for need in ONE_APPROVAL.needs)
     state = state_after(drafted(plan({"text": "1"})))
     state = edited_by(state, "dana", ["2"], 2, requirement=ONE_APPROVAL.model_copy(update={"needs": two}))

@@ -52,7 +52,7 @@ def faults(tmp_path: Path, text: str, roles: frozenset[str] | None = ROLES) -> s
     return "\n".join(map(str, raised.value.faults))
 
 
-def test_a_step_that_no_rule_matches_gets_the_default_and_without_one_anybodys_approval(
+def test_a_step_that_no_rule_matches_gets_the_default_and_without_one_anyones_approval(
     tmp_path: Path,
 ) -> None:
     assert asked(policy(tmp_path, rule("false"))) == {ANYONE: 1}

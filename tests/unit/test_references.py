@@ -116,7 +116,7 @@ def test_a_field_that_the_receipt_does_not_have_is_a_fault_that_names_those_it_h
     assert "it has: number, owner, raw, share, tags, url" in fault
 
 
-def test_a_tool_without_a_receipt_of_its_own_gives_nothing_to_refer_to():
+def test_a_tool_without_its_own_receipt_gives_nothing_to_refer_to():
     raw = plan()
     raw["steps"].append({"tool": "close", "arguments": {"number": of(3, "number")}})
 

@@ -338,7 +338,7 @@ def test_a_review_that_was_opened_again_says_why() -> None:
     assert "dana is no longer active" in printed(run_page(status, NOW), terminal=False)
 
 
-def test_the_command_that_lets_a_paused_step_go_on_names_the_program_and_the_server_too() -> None:
+def test_the_command_that_lets_a_paused_step_continue_names_the_program_and_the_server_too() -> None:
     access = TemporalAccess(
         ("--address", "127.0.0.1:7400", "--namespace", "ours"), program=".venv/bin/temporal"
     )

@@ -91,7 +91,7 @@ def test_one_person_with_two_roles_is_not_enough_for_both() -> None:
     assert said(wants(("finance", 1), ("ops", 1)), both, finance("bob")) == []
 
 
-def test_those_to_whom_a_role_is_lent_count_for_who_is_away() -> None:
+def test_borrowers_of_a_role_count_for_an_absent_person() -> None:
     lent = (Delegation(to="bob", roles=("finance",), valid_until=NOON + DAY),)
     dana = finance("dana", absences=away(9), delegates=lent)
     assert said(wants(("finance", 1)), dana, Person(name="bob")) == []

@@ -27,7 +27,7 @@ JUNK = ("junk", "-1", "1.5", "9" * 30, "9" * 5_000, "http://", "ftp://host", "a 
         ("PUBLIC_TEMPORAL_UI", "here", "write it like https://temporal.example.org"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_told_with_what_to_write(
+def test_a_value_that_cannot_be_used_is_reported_with_what_to_write(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
 ) -> None:
     monkeypatch.setenv(f"PLANGATE_{variable}", value)

@@ -71,7 +71,7 @@ def test_a_long_text_is_a_fold_that_says_how_long_it_is() -> None:
     assert only([f"{number}@example.org" for number in range(20)]).fold
 
 
-def test_every_fold_of_a_step_has_a_name_of_its_own() -> None:
+def test_every_fold_of_a_step_has_its_own_name() -> None:
     long = "x" * 500
     folds = [one.fold for one in values_of("s1-", {"a": {"b": long, "c": [long, {"d": long}]}, "e": long})]
     assert len(set(folds)) == 4

@@ -273,7 +273,7 @@ def _decoded(text: str) -> dict[str, Any]:
     return value
 
 
-def test_no_key_under_which_anybody_could_sign_is_a_public_key() -> None:
+def test_no_key_under_which_anyone_could_sign_is_a_public_key() -> None:
     """Points of small order, and other spellings of a point, verify texts that their owner never signed."""
     prime = 2**255 - 19
     small = [0, 1, prime - 1, *(int.from_bytes(bytes.fromhex(y), "little") for y in _OF_ORDER_EIGHT)]

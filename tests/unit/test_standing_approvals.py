@@ -146,7 +146,7 @@ def test_missing_approvals_are_shown_while_waiting_and_in_the_status() -> None:
     assert "still needed 1 approval" in terminal
 
 
-def test_until_when_an_approval_counts_is_told() -> None:
+def test_the_end_of_an_approvals_validity_is_shown() -> None:
     state = decided(in_review(TWO.model_copy(update={"approval_valid_for": 3600})), "gina", minute=1)
     terminal, page = shown(state)
 

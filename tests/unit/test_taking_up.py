@@ -80,7 +80,7 @@ def test_a_done_step_whose_undo_is_in_doubt_is_not_called_done_without_that() ->
     ) in left.request
 
 
-def test_each_run_has_an_id_of_its_own_for_the_run_that_takes_it_up() -> None:
+def test_each_run_has_its_own_id_for_the_run_that_takes_it_up() -> None:
     ids = ["refund-4711", "refund-4711-rest", "refund-4711-rest-2", "refund-4711-rest-9", "rest", "a-rest-1"]
     assert [id_of_the_rest(one) for one in ids] == [
         "refund-4711-rest", "refund-4711-rest-2", "refund-4711-rest-3", "refund-4711-rest-10", "rest-rest",

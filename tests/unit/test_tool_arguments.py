@@ -124,7 +124,7 @@ def test_a_letter_that_only_looks_like_another_is_refused_or_makes_another_host_
     assert mail(to=["dana@ex\u0430mple.org"]).to == ("dana@xn--exmple-4nf.org",)
 
 
-def test_a_recipient_named_twice_gets_the_mail_once_whatever_the_case_and_wherever():
+def test_a_recipient_named_twice_gets_the_mail_once_regardless_of_case_and_field():
     arguments = mail(
         to=["dana@example.org", "DANA@example.org"],
         cc=["Dana@Example.org", "erin@b\u00fccher.example", "erin@XN--BCHER-KVA.example"],
@@ -134,7 +134,7 @@ def test_a_recipient_named_twice_gets_the_mail_once_whatever_the_case_and_wherev
     assert arguments.cc == ("erin@xn--bcher-kva.example",)
 
 
-def test_a_mail_needs_somebody_to_go_to_and_has_not_too_many():
+def test_a_mail_needs_a_recipient_and_not_too_many():
     with pytest.raises(ValidationError):
         mail(to=[])
     with pytest.raises(ValidationError):
@@ -383,7 +383,7 @@ def test_a_call_carries_one_body_at_most_and_a_get_none():
         call(method="TRACE")
 
 
-def test_the_type_of_a_body_is_said_unless_a_header_says_it():
+def test_the_type_of_a_body_is_reported_unless_a_header_says_it():
     assert call(json_body={"ü": 1}).call("k").content == '{"ü":1}'.encode()
     assert call(json_body=[1]).call("k").headers["content-type"] == "application/json"
     assert call(body="a").call("k").headers["content-type"] == "text/plain; charset=utf-8"

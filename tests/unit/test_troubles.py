@@ -65,7 +65,9 @@ def test_an_attempt_is_told_of_the_step_that_is_next(attempt: Attempt, said: str
         ),
     ],
 )
-def test_a_worker_that_does_not_answer_is_told_in_plain_words(changes: dict[str, bool], said: str) -> None:
+def test_a_worker_that_does_not_answer_is_reported_in_plain_words(
+    changes: dict[str, bool], said: str
+) -> None:
     lost = Attempt.model_validate(
         {"attempt": 2, "last_error": "activity Heartbeat timeout", "lost_since": NOON, **changes}
     )

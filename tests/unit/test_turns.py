@@ -58,7 +58,7 @@ async def test_a_turn_whose_waiter_is_cancelled_goes_to_the_next(is_given: bool)
     assert written == ["staying"]
 
 
-async def test_a_turn_that_does_not_come_is_given_up_and_not_given_to_who_has_left() -> None:
+async def test_a_turn_that_does_not_come_is_given_up_and_not_given_to_the_person_who_has_left() -> None:
     turns, written = Turns(1, 0.01), list[str]()
     async with turns.taken(receipt=False):
         with pytest.raises(RecordsUnavailable, match="others have been waiting"):

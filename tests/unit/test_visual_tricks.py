@@ -69,6 +69,6 @@ def test_there_are_many_tricks_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("trick", [one for one in ALL if one.kind == "homoglyph"], ids=lambda one: one.text)
-def test_a_word_that_could_be_taken_for_another_is_marked_at_the_top(trick: Trick) -> None:
+def test_a_word_that_could_be_mistaken_for_another_is_marked_at_the_top(trick: Trick) -> None:
     marks = read_html(drawn_run(status_with(f"Pay {trick.text} now"))).one("section", class_="marks")
     assert "Letters that look alike" in marks.text

@@ -180,7 +180,7 @@ def test_an_amount_ten_times_that_of_the_request_is_always_marked(
     assert kinds(asked, refund(float(amount))) == []
 
 
-def test_a_count_beside_an_amount_is_not_taken_for_money() -> None:
+def test_a_count_beside_an_amount_is_not_mistaken_for_money() -> None:
     step = Step(tool="pay", arguments={"amount": 35.5, "count": 3, "order": "4711", "currency": "EUR"})
     assert kinds("Pay the 35.50 EUR of the order of 120 EUR", step) == []
 

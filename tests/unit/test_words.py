@@ -93,7 +93,7 @@ def test_other_words_stay_as_they_are(text: str) -> None:
         '```json\n{"type": "function", "function": {"name": "send_email", "arguments": {}}}\n```',
     ],
 )
-def test_a_call_that_came_as_words_is_not_taken_for_the_end_of_the_plan(text: str) -> None:
+def test_a_call_that_came_as_words_is_not_mistaken_for_the_end_of_the_plan(text: str) -> None:
     with pytest.raises(DraftUnusable, match="returned the call as text"):
         last_words(text)
 

@@ -41,7 +41,7 @@ def damaged(gate: Gate, status: Status, what: tuple[str, str, str, str] = EVENT)
 
 
 @pytest.mark.parametrize("what", [EVENT, TIME, CHAIN], ids=lambda what: what[1])
-async def test_decisions_that_come_meanwhile_are_judged_and_recorded_once_it_is_mended(
+async def test_decisions_that_come_meanwhile_are_judged_and_recorded_once_it_is_repaired(
     gate: Gate, what: tuple[str, str, str, str]
 ) -> None:
     status = await gate.in_review("one", "two")
@@ -67,7 +67,7 @@ async def test_decisions_that_come_meanwhile_are_judged_and_recorded_once_it_is_
 
 
 @pytest.mark.parametrize("by", ["deadline", "withdrawal"])
-async def test_the_end_of_a_run_waits_until_it_is_mended(gate: Gate, by: str) -> None:
+async def test_the_end_of_a_run_waits_until_it_is_repaired(gate: Gate, by: str) -> None:
     status = await gate.in_review("one", timeout=timedelta(seconds=2 if by == "deadline" else 60))
     ends_as = "expired" if by == "deadline" else "withdrawn"
     with damaged(gate, status):
@@ -82,7 +82,7 @@ async def test_the_end_of_a_run_waits_until_it_is_mended(gate: Gate, by: str) ->
 
 @pytest.mark.parametrize("error", [TrailDamaged, RecordsMissing, NotApproved])
 @pytest.mark.parametrize("writer", ["admit_decisions", "close_run"])
-async def test_no_failure_that_somebody_can_mend_is_final(
+async def test_no_failure_that_someone_can_repair_is_final(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, writer: str, error: type[PlangateError]
 ) -> None:
     status = await gate.in_review("one")

@@ -116,7 +116,7 @@ async def test_start_says_once_for_each_cause_why_there_is_no_plan_yet(gate: Gat
     assert said.count("The model is asleep. Ctrl-C leaves; the run continues.") == 1
 
 
-async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: Gate) -> None:
+async def test_a_step_that_an_operator_paused_says_so_and_how_it_continues(gate: Gate) -> None:
     status, _ = await retried_step(gate, failures=2, attempt=3)
     service, namespace = gate.client.workflow_service, gate.client.namespace
     await service.pause_activity(

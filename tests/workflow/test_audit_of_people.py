@@ -130,7 +130,7 @@ async def test_a_revocation_is_reported_with_its_list(idle_gate: Gate, people: P
         assert f"revoked since then, according to the list of people {people}: 1. They were valid" in told.out
 
 
-async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
+async def test_a_signed_approval_under_a_role_that_an_attacker_made_is_found(
     idle_gate: Gate, people: Path
 ) -> None:
     gate = idle_gate
@@ -152,7 +152,7 @@ async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
     assert "erik does not have the role finance" in finding.what
 
 
-async def test_a_list_of_people_of_ones_own_making_is_found(idle_gate: Gate, people: Path) -> None:
+async def test_a_list_of_people_that_an_attacker_made_is_found(idle_gate: Gate, people: Path) -> None:
     """An attacker with every right on the database adds a list under which their forgery would be valid."""
     gate = idle_gate
     async with gate.worker():

@@ -67,7 +67,7 @@ async def test_a_step_whose_worker_dies_after_storing_its_doubt_is_not_repeated(
     assert deaths == [0]
 
 
-async def test_a_run_reset_to_a_point_after_an_update_goes_on(gate: Gate) -> None:
+async def test_a_run_reset_to_a_point_after_an_update_continues(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status, by="rita")
     await gate.signal(status, by="rita")

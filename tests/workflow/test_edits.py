@@ -208,7 +208,7 @@ needs = []
 
 
 @pytest.mark.parametrize(("editor", "runs_by_itself"), [("erik", False), ("rita", True)])
-async def test_nobody_edits_a_plan_into_what_only_the_requester_may_do_alone(
+async def test_no_one_edits_a_plan_into_what_only_the_requester_may_do_alone(
     idle_gate: Gate, editor: str, runs_by_itself: bool
 ) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)

@@ -100,7 +100,7 @@ async def test_a_resolved_run_that_is_reset_ends_as_its_record_says_and_repeats_
     assert found(gate, status.workflow_id) == []
 
 
-async def test_a_run_that_is_reset_behind_its_resolution_goes_on_where_its_record_is(
+async def test_a_run_that_is_reset_behind_its_resolution_continues_where_its_record_is(
     gate: Gate,
     account: Account,
 ) -> None:

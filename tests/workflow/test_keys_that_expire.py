@@ -45,7 +45,7 @@ async def test_a_step_is_repeated_under_its_key_while_the_vendor_knows_it(idle_g
         assert found(idle_gate, run.workflow_id) == []
 
 
-async def test_after_that_it_is_in_doubt_if_nobody_can_look(idle_gate: Gate) -> None:
+async def test_after_that_it_is_in_doubt_if_no_one_can_look(idle_gate: Gate) -> None:
     account = forgetful(idle_gate, Repeatable(GONE, NOT_KNOWN))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")

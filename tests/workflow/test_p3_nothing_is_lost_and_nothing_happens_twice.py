@@ -153,7 +153,7 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_run_waits_while_no_worker_runs_and_goes_on_with_the_next_one(idle_gate: Gate) -> None:
+async def test_a_run_waits_while_no_worker_runs_and_continues_with_the_next_one(idle_gate: Gate) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
@@ -286,7 +286,7 @@ async def _attempt_elsewhere(
     return result
 
 
-async def test_an_attempt_that_was_taken_for_dead_does_not_take_the_step_from_a_newer_one(
+async def test_an_attempt_that_was_considered_dead_does_not_take_the_step_from_a_newer_one(
     gate: Gate,
 ) -> None:
     gate.notebook.gate.clear()
@@ -327,7 +327,7 @@ def executions(monkeypatch: pytest.MonkeyPatch) -> list[Execution]:
     return made
 
 
-async def test_a_worker_that_stood_still_and_is_given_its_own_step_again_goes_on_with_it(
+async def test_a_suspended_worker_that_gets_its_own_step_again_continues_it(
     idle_gate: Gate, executions: list[Execution]
 ) -> None:
     """The worker still acts, but its tool could not look up the result."""

@@ -289,7 +289,7 @@ async def test_a_plan_too_large_to_be_handed_on_ends_the_run_and_says_so(gate: G
     assert "more than the limit of 262,144" in result.reason
 
 
-async def test_a_schedule_cannot_hand_over_a_state_of_its_own(gate: Gate) -> None:
+async def test_a_schedule_cannot_hand_over_its_own_state(gate: Gate) -> None:
     handle = await gate.client.start_workflow(
         "PlanApproval",
         {"carried": {"phase": "executing"}, "request": {"requester": "rita"}},

@@ -209,7 +209,7 @@ async def test_a_state_that_cannot_be_kept_costs_only_the_conversation(idle_gate
     assert kept == [again.plan.steps[0].definition if again.plan else ""]  # only its tool's definition
 
 
-async def test_a_conversation_with_a_model_goes_on_where_it_was(
+async def test_a_conversation_with_a_model_continues_where_it_was(
     idle_gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -175,7 +175,7 @@ async def test_a_run_terminated_before_its_draft_is_shown_as_ended_too(idle_gate
     assert "terminated" in shown.reason
 
 
-async def test_an_id_that_nobody_knows_is_not_found(gate: Gate) -> None:
+async def test_an_unknown_id_is_not_found(gate: Gate) -> None:
     with pytest.raises(RunNotFound):
         await gate.api.status("plan-that-never-was")
     with pytest.raises(RunNotFound):

@@ -240,7 +240,7 @@ async def test_the_last_approver_is_shown_which_approval_no_longer_counts(
     assert gate.notebook.texts() == []
 
 
-async def test_nobody_approves_while_the_list_does_not_say_who_asked(idle_gate: Gate, house: House) -> None:
+async def test_no_one_approves_while_the_list_does_not_say_who_asked(idle_gate: Gate, house: House) -> None:
     """Under a new name, the requester would appear to be another person."""
     gate = idle_gate
     gate.policy = needs("finance")

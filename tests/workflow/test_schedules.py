@@ -17,7 +17,7 @@ from tests.support.gate import Gate
 from workflows.plan_approval import PlanApproval
 
 
-async def test_each_start_of_a_schedule_is_a_run_of_its_own_that_is_approved_by_itself(gate: Gate) -> None:
+async def test_each_start_of_a_schedule_is_a_separate_run_with_its_own_approval(gate: Gate) -> None:
     request = PlanRequest(requester="rita", plan=notes("the rent"))
     name = f"rent-{gate.settings.task_queue}"
     action = ScheduleActionStartWorkflow(

@@ -134,7 +134,7 @@ async def test_registering_them_later_is_no_fault_twice_and_disturbs_no_run_that
                 assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_runs_for_which_nobody_answers_do_not_hold_up_the_list(
+async def test_runs_for_which_no_one_answers_do_not_hold_up_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plangate.client.client.QUERY_TIMEOUT", timedelta(seconds=0.5))

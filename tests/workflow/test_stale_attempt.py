@@ -40,7 +40,7 @@ async def close_over(gate: Gate, status: Status) -> None:
 @pytest.mark.parametrize(
     "failure", [None, ToolRefused("full"), ToolUnavailable("away"), EffectUnknown("lost")]
 )
-async def test_the_step_stays_in_doubt_whatever_its_stale_attempt_returns(
+async def test_the_step_stays_in_doubt_regardless_of_its_stale_attempts_result(
     gate: Gate, failure: ToolError | None
 ) -> None:
     gate.notebook.gate.clear()

@@ -205,7 +205,7 @@ async def test_the_claim_waits_although_the_run_does_not(
 
 
 @pytest.mark.parametrize("then", ["reject", "expire", "edit", "approve"])
-async def test_a_step_that_waits_keeps_no_run_that_went_on(
+async def test_a_waiting_step_does_not_block_its_run(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     """A claim that came too early is retried when the window opens; the run does not wait for it."""

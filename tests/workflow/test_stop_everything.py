@@ -103,7 +103,7 @@ async def test_a_run_stops_between_two_steps_and_the_step_that_is_acting_is_fini
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_stop_of_one_tool_lets_the_others_go_on(idle_gate: Gate) -> None:
+async def test_a_stop_of_one_tool_lets_the_others_continue(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.tools["other"] = Notebook("other", gate.notebook.path.with_name("other.tsv"))
     of_other = {"summary": "s", "steps": [{"tool": "other", "arguments": {"text": "free"}}]}
@@ -440,7 +440,7 @@ async def test_an_approver_elsewhere_needs_only_the_connection_to_temporal(gate:
     assert released.accepted
 
 
-async def test_the_page_of_every_open_run_says_what_is_stopped_and_how_to_go_on(gate: Gate) -> None:
+async def test_the_page_of_every_open_run_says_what_is_stopped_and_how_to_continue(gate: Gate) -> None:
     ended = await approved(gate, "zero")
     await gate.result(ended.workflow_id)
     await stop(gate, reason="wrong amounts since the update")

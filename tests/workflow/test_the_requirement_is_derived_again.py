@@ -274,7 +274,7 @@ async def test_a_worker_runs_nothing_under_a_policy_that_had_been_replaced(
     assert "though another one was in force then" in result.reason
 
 
-async def test_a_worker_runs_nothing_under_a_policy_that_nobody_keeps(idle_gate: Gate) -> None:
+async def test_a_worker_runs_nothing_under_a_policy_that_no_one_keeps(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy, gate.directory = STRICT, Everybody()
     ref = await begun(gate)
@@ -285,7 +285,7 @@ async def test_a_worker_runs_nothing_under_a_policy_that_nobody_keeps(idle_gate:
     assert "names a policy that the records do not keep" in result.reason
 
 
-async def test_a_worker_without_a_policy_runs_nothing_that_nobody_approved(idle_gate: Gate) -> None:
+async def test_a_worker_without_a_policy_runs_nothing_that_no_one_approved(idle_gate: Gate) -> None:
     gate = idle_gate
     recorded(gate, STRICT)
     for requirement in (Requirement(), Requirement(policy_hash=STRICT.policy_hash)):

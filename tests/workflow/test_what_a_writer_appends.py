@@ -116,7 +116,7 @@ def test_a_run_may_wait_behind_a_full_checkpoint(idle_gate: Gate, monkeypatch: p
     assert found(idle_gate, THEN) == []
 
 
-def test_a_clock_that_was_ahead_and_is_set_back_accuses_nobody(idle_gate: Gate) -> None:
+def test_a_clock_that_was_ahead_and_is_set_back_accuses_no_one(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - DAY))
     seal(idle_gate, NOW + DAY)
     forged(idle_gate, THEN, NOW)

@@ -131,7 +131,7 @@ async def test_a_withdrawal_ends_the_run_at_once_though_decisions_wait(gate: Gat
     assert (result.outcome, gate.notebook.texts()) == ("withdrawn", [])
 
 
-async def test_an_update_behind_an_end_that_cannot_be_recorded_is_answered_all_the_same(gate: Gate) -> None:
+async def test_an_update_behind_an_end_that_cannot_be_recorded_is_answered_nevertheless(gate: Gate) -> None:
     """The decision can only be recorded after the end, and its sender gets an answer meanwhile."""
     status = await gate.in_review("one")
     with away(gate):
@@ -145,7 +145,7 @@ async def test_an_update_behind_an_end_that_cannot_be_recorded_is_answered_all_t
     assert kinds(gate, status) == ["requested", "drafted", "closed", "decided"]
 
 
-async def test_a_withdrawal_is_recorded_though_nobody_can_be_judged(idle_gate: Gate) -> None:
+async def test_a_withdrawal_is_recorded_though_no_one_can_be_judged(idle_gate: Gate) -> None:
     gate, people = idle_gate, Breakable()
     gate.directory = people
     async with gate.worker():
@@ -219,7 +219,7 @@ async def test_an_unjudged_arrival_is_carried_into_the_next_run(
     assert verdicts == [False, True, False]
 
 
-async def test_an_end_that_is_not_recorded_yet_goes_on_into_the_next_run(
+async def test_an_unrecorded_end_is_carried_into_the_next_run(
     gate: Gate, long_history: asyncio.Event
 ) -> None:
     status = await gate.in_review("one")

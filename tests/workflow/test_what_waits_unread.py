@@ -7,7 +7,7 @@ from plangate.domain.escaping import cut
 from tests.support.gate import Gate
 
 
-async def test_an_unread_withdrawal_is_told_with_who_asked_for_it(idle_gate: Gate) -> None:
+async def test_an_unread_withdrawal_is_shown_with_its_sender(idle_gate: Gate) -> None:
     async with idle_gate.worker():
         workflow_id = (await idle_gate.in_review("one")).workflow_id
     await idle_gate.api.withdraw(workflow_id, withdrawal("rita", "not now: later"))
@@ -29,7 +29,7 @@ async def test_an_unread_withdrawal_is_told_with_who_asked_for_it(idle_gate: Gat
         ("", None),
     ],
 )
-def test_a_cancellation_that_anybody_may_have_sent_names_whoever_its_reason_names(
+def test_a_cancellation_that_anyone_may_have_sent_names_the_person_in_its_reason(
     reason: str, who: str | None
 ) -> None:
     assert who_withdrew(reason) == who

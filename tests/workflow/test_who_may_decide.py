@@ -134,7 +134,7 @@ async def test_a_decision_waits_while_the_list_of_people_is_broken(idle_gate: Ga
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_delegate_approves_in_the_name_of_who_lent_the_role_and_the_record_says_so(
+async def test_a_delegate_approves_in_the_lenders_name_and_the_record_shows_it(
     idle_gate: Gate, people: Path
 ) -> None:
     write(people, 'delegates = [{ to = "Erik", roles = ["finance"], until = 2999-01-01 }]')
@@ -284,7 +284,7 @@ async def test_a_plan_that_a_rule_frees_runs_by_itself_and_the_record_names_the_
         assert str(status.requirement) == "1 approval by anyone but the requester"
 
 
-def test_nobody_is_known_by_a_name_that_only_looks_like_one(people: Path) -> None:
+def test_no_one_is_known_by_a_name_that_only_looks_like_one(people: Path) -> None:
     listed = read_people(people)
     for name in ("D\u0430na", "Dana.", "Dan a", ""):
         assert listed.identify(name, now()) == Identified(objection=f"{name} is not in the list of people")
