@@ -1,4 +1,4 @@
-"""Call a tool so that its effect happens at most once, whatever the result of earlier attempts.
+"""Call a tool so that its effect happens at most once, regardless of earlier attempts.
 
 A tool's own errors say whether the effect may have happened. If an attempt ended without a result (a crash, a
 timeout, a bug), the tool is asked to find out. If it cannot, the step is in doubt.

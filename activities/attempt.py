@@ -189,7 +189,7 @@ class StepAttempt:
             unmet = precondition(receipts) if is_beginning else None
         except StepUnready as error:
             resolved, unmet = {}, str(error)
-        if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool looks it up first
+        if unmet is not None and earlier is not Earlier.RULED_OUT:  # otherwise the tool looks it up first
             return self._append_unready(trail, unmet, found)
         recent = self._reserve(trail, state, {**arguments, **resolved}, people, is_beginning=is_beginning)
         if isinstance(recent, StepResult):

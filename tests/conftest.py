@@ -69,7 +69,7 @@ async def env() -> AsyncIterator[WorkflowEnvironment]:
     environment = await start_temporal()
     yield environment
     await environment.shutdown()
-    await asyncio.sleep(0.5)  # the SDK's core may crash an interpreter that exits soon after it
+    await asyncio.sleep(0.5)  # the SDK's core may crash an interpreter that exits right after it
 
 
 @pytest.fixture(scope="session")

@@ -275,7 +275,7 @@ class PlanApproval:
                 self._end(Outcome.FAILED, reason)
 
     async def _draft_at_once(self, task: DraftTask) -> Drafted | None:
-        """Draft a supplied plan in this workflow task; None if it needs an activity of its own."""
+        """Draft a supplied plan in this workflow task; None if it needs a separate activity."""
         task = task.model_copy(update={"at": workflow.now()})
         try:
             return await workflow.execute_local_activity_method(

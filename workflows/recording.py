@@ -50,7 +50,7 @@ class Hindrance(Frozen):
 
 
 class Recording:
-    """Writes one kind of entry, one after the other.
+    """Writes entries of one kind, one at a time.
 
     Attributes:
         hindrance: why the next entry cannot be written now; None if it can.

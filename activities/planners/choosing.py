@@ -1,4 +1,4 @@
-"""Choose the planner: AutoGen's agent by default, or the one that ``PLANGATE_PLANNER`` names.
+"""Choose the planner: AutoGen's agent by default, or the planner in ``PLANGATE_PLANNER``.
 
 The planner is imported in the worker's process, so only an operator may name it. Each of its faults is
 reported in one sentence when the worker starts.

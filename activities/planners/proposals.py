@@ -59,7 +59,7 @@ class Proposals:
 
     Attributes:
         steps: the steps noted so far, in the order of the calls.
-        not_before: when the first step may begin at the earliest, if the planner proposed that.
+        not_before: the earliest start of the first step, if the planner proposed one.
         reads: the reads executed so far.
         failed: set when the draft has failed.
         failure: why it failed; a planner may have swallowed the exception.
@@ -165,7 +165,7 @@ class Proposals:
         return answer
 
     def begin_not_before(self, arguments: object) -> Answer:
-        """Note when the first step may begin at the earliest: ``not_before``, a time with its zone.
+        """Note the earliest start of the first step: ``not_before``, a time with its zone.
 
         Raises:
             DraftUnusable: a limit is reached.
@@ -304,7 +304,7 @@ def _object(arguments: object) -> dict[str, Any]:
 
 
 def _given(read: Read) -> str:
-    """Return the part of a read that the planner gets, no more than is kept, as one JSON value."""
+    """Return the part of a read that the planner gets and the record keeps, as one JSON value."""
     given: dict[str, object] = {"read": read.tool, "result": read.result}
     if read.is_cut:
         given["cut"] = f"these are the first {read.kept:,} of {read.size:,} bytes; read less at once"

@@ -1,4 +1,4 @@
-"""A workflow of many activities, one after the other; the sandbox imports it."""
+"""A workflow of many consecutive activities; the sandbox imports it."""
 
 from datetime import timedelta
 

@@ -53,7 +53,7 @@ NO_PAGES: list[Any] = [
 
 @dataclass
 class Glass:
-    """Stands before a server and changes its successful answers to a method and path."""
+    """A proxy that changes a server's successful answers to a method and path."""
 
     upstream: str
     edits: dict[tuple[str, str], Edit] = field(default_factory=dict)

@@ -184,7 +184,7 @@ def swap(connection: Connection, chance: Random) -> str:
 
 
 def put_in(connection: Connection, chance: Random) -> str:
-    """Copy an entry to the end of its own run, or of another one."""
+    """Copy an entry to the end of its own run or another run."""
     _, rows = some_run(connection, chance)
     to, others = some_run(connection, chance)
     row = {**chance.choice(rows), "workflow_id": to, "number": len(others) + 1}

@@ -1,6 +1,6 @@
 """A bank that accepts transfers immediately, and later reports in its file how they ended.
 
-The file stands for the bank: each transfer is a line, and so is its end.
+The file represents the bank: each transfer is a line, and so is its end.
 """
 
 from collections.abc import Iterator

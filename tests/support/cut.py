@@ -38,7 +38,7 @@ class Network:
 
 @asynccontextmanager
 async def cuttable(client: Client) -> AsyncIterator[tuple[Client, Network]]:
-    """Yield a client of the same server and namespace, and the network that it is behind."""
+    """Yield a client of the same server and namespace, and the network that connects it."""
     network = Network(client.service_client.config.target_host)
     server = await asyncio.start_server(network.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -1,6 +1,6 @@
 """A local HTTP server with the faults of a network: the fault matrix of the tools that call a vendor.
 
-It stands before a real upstream (``upstream="http://127.0.0.1:8420"``) or alone (``answer``, a function).
+It is in front of a real upstream (``upstream="http://127.0.0.1:8420"``) or alone (``answer``, a function).
 Each request is recorded and counted; the client gets a `Fault` that was planned for it instead of the answer.
 A fault comes *before* the effect (the upstream never gets the request) or *after* it (``after_effect=True``:
 the upstream has answered, but the client does not get the answer).

@@ -349,7 +349,7 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
 
 
 def _counting(events: Sequence[DelegationDecided], installation: str) -> list[str]:
-    """Return for whom Mallory decides as finance after these entries."""
+    """Return the people for whom Mallory decides as finance after these entries."""
     entries, counts = _trail_of(events), []
     of_worker = with_lent(PEOPLE, entries, ARRIVED, POLICY.delegation_rules, installation)
     kept = people_in(with_lent(PEOPLE, entries, ARRIVED).text)  # as an attacker adds them to the text

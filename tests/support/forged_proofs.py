@@ -274,7 +274,7 @@ def other_passkey(case: Case) -> Forgery:
 
 
 def another_persons_decision(case: Case) -> Forgery:
-    """Dana's signed decision is sent in the name of another person, or the other way round."""
+    """Dana's signed decision is sent in the name of another person, or the reverse."""
     if case.chance.random() < 0.5:
         token = case.token(case.claims())
         return _forged(case, token, *_MISMATCHES, "in the name of dana", changes={"by": "erik"}, by="erik")

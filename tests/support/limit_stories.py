@@ -192,7 +192,7 @@ class Story:
             "arguments": {
                 "text": text,
                 "amount": chance.choice(AMOUNTS),
-                # A currency of its own for each story: they share the records.
+                # A separate currency for each story, because they share the records.
                 "currency": f"{chance.choice('XXY')}{self.seed}",
                 "recipient": chance.choice(["kim", "lee"]),
             },

@@ -1,6 +1,6 @@
 """Runs of many kinds, written to the records as Plangate does it, and an inbox that shows them.
 
-No Temporal server is needed: while it is away, the inbox shows what is on the record.
+No Temporal server is needed: without one, the inbox shows the record.
 """
 
 import hashlib

@@ -47,14 +47,14 @@ def status_with(text: str) -> Status:
 
 
 def check_shown(text: str) -> None:
-    """Raise an AssertionError if a view shows this text as something else."""
+    """Raise an AssertionError if a view shows this text misleadingly."""
     check_page(text)
     check_terminal(text)
     check_markdown(text)
 
 
 def check_page(text: str) -> None:
-    """Raise an AssertionError if the page of the inbox shows the text as something else."""
+    """Raise an AssertionError if the page of the inbox shows the text misleadingly."""
     html = drawn_run(status_with(text))
     page = read_html(html)
     assert {one.tag for one in page.all()} <= MADE_BY_PLANGATE

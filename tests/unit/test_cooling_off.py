@@ -64,7 +64,7 @@ def test_without_such_a_rule_there_is_none_and_nothing_is_written_of_it() -> Non
     assert "cooling" not in ONE_APPROVAL.model_dump_json()
 
 
-def test_a_plan_has_none_in_review_and_none_after_a_withdrawn_approval() -> None:
+def test_a_plan_in_review_does_not_cool_off_and_neither_does_one_after_a_withdrawal() -> None:
     assert state_after(drafted(requirement=cooling(60))).cooling_until is None
     state = approved_at(5)
     back = decide(state, arrival("withdraw_approval", at=NOON + timedelta(minutes=9)))

@@ -52,7 +52,7 @@ def test_a_tool_is_asked_again_after_the_time_that_its_other_side_asks_for_withi
 def test_an_effect_that_may_still_happen_is_looked_at_again_in_time(
     asked: timedelta | None, waited: timedelta | None
 ) -> None:
-    """The wait may be the one that a vendor requests at a repeat."""
+    """The wait may be requested by a vendor at a repeat."""
     assert failure(errors.StillBegun("x", asked), 3, 1).next_retry_delay == waited
 
 

@@ -1,4 +1,4 @@
-"""Steps begin one after the other, and none while a receipt waits to be stored."""
+"""Steps begin one at a time, and none while a receipt waits to be stored."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""No text makes the terminal, Temporal's Web UI or the inbox show something other than what runs."""
+"""No text makes the terminal, Temporal's Web UI or the inbox show anything but the plan that runs."""
 
 import random
 

@@ -159,7 +159,7 @@ async def test_a_held_run_is_resolved_while_stopped_and_its_retry_waits(gate: Ga
 
 
 class Undoable(Notebook):
-    """A notebook that can take a line back, and has no room for the word 'bad'."""
+    """A notebook that can remove a line, and refuses the word 'bad'."""
 
     def __init__(self, notebook: Notebook) -> None:
         super().__init__("note", notebook.path)

@@ -6,7 +6,7 @@
     403 with a wait or a rate limit     unavailable in the same way
     503 with Retry-After                unavailable
     other 4xx                           refused: nothing happened
-    all else                            unknown
+    anything else                       unknown
 
 For a request that only reads, unknown counts as unavailable. Imports no client.
 """
