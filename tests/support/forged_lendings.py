@@ -79,7 +79,7 @@ class LendCase(Case):
         at = at or ARRIVED - timedelta(seconds=self.chance.randrange(60))
         token_id = f"lent-{self.number:08}-{self.chance.randrange(10**9)}"
         made = delegation_claims(self.order(), audience=self.run.audience, at=at, token_id=token_id)
-        if "comment" in changes:  # as the reason of a decision is called
+        if "comment" in changes:  # the name of a decision's reason
             changes["reason"] = changes.pop("comment")
         return DelegationClaims.model_validate({**made.model_dump(), **changes})
 

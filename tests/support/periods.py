@@ -1,8 +1,8 @@
 """Records of some hours, with checkpoints at set times, and the evidence of one period.
 
-The period is from one o'clock until three o'clock after noon. Before it, run 1 ends and run 2 begins. In it,
-run 2 and three others end, and another begins. One more run is executed between its end and the closing
-checkpoint, and one after the checkpoint.
+The period is from one o'clock until three o'clock after noon. Before it, the run ``before`` ends and ``slow``
+begins. In it, ``slow`` and three others end, and ``waiting`` begins. ``late`` is executed between its end and
+the closing checkpoint, ``after`` later.
 """
 
 import hashlib

@@ -163,7 +163,7 @@ class AcceptsOnly(LooksUp):
 
 
 class IsStoppedByItsEffect(ObservesWhatItChanges):
-    """Is never repeated once it has happened, and cannot look that up."""
+    """Is never repeated after its effect, which it cannot look up."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Repeatable()
