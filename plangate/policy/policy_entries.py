@@ -128,11 +128,11 @@ class DefaultEntry(Typed):
     )
     window: Name | None = Field(
         default=None,
-        description="the [calendar](#when-it-runs) in whose working time steps begin. Default: at any time",
+        description="the [calendar](#start-times) in whose working time steps begin. Default: at any time",
     )
     freeze: Annotated[list[Name], BeforeValidator(_names)] = Field(
         default_factory=list,
-        description="a [calendar](#when-it-runs), or a list of them, in whose working time no step begins",
+        description="a [calendar](#start-times), or a list of them, in whose working time no step begins",
     )
     batch: bool = Field(
         default=False,
