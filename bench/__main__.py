@@ -1,8 +1,8 @@
 """Measure Plangate and a bare Temporal workflow, on one embedded server, round by round.
 
-Both workers run all the time, each in its own process; only one of them gets work. Each round measures
-one variant and then the other, and every second round the other one first, so that neither a busy machine
-nor a growing database favours one of them.
+Both workers run all the time, each in its own process; only one of them gets work at a time. Each round
+measures both variants, in alternating order, so that neither a busy machine nor a growing database favours
+one variant.
 """
 
 import argparse
@@ -41,9 +41,9 @@ class Size:
 
     def __str__(self) -> str:
         return (
-            f"Medians of {self.rounds} interleaved rounds, with the least and the most of them. Each round: "
-            f"{self.runs} runs, {self.lanes} at a time, then {self.single_runs} single ones, then "
-            f"{self.lanes} back to back, for each; at the end {self.waiting_runs} runs that wait in a fresh "
+            f"Medians of {self.rounds} interleaved rounds, with minimum and maximum. Each round, for each "
+            f"variant: {self.runs} runs, {self.lanes} at a time; {self.single_runs} single runs; "
+            f"{self.lanes} runs back to back. At the end: {self.waiting_runs} runs that wait in a fresh "
             "worker."
         )
 
@@ -94,12 +94,12 @@ def _server_version() -> str:
 def main() -> int:
     """Measure, print the table, and write it to the README."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=11, help="how many rounds (default: 11)")
-    parser.add_argument("--quick", action="store_true", help="a small sample that is not written down")
+    parser.add_argument("--rounds", type=int, default=11, help="number of rounds (default: 11)")
+    parser.add_argument("--quick", action="store_true", help="print a small sample; do not write the table")
     parser.add_argument(
         "--tuned",
         action="store_true",
-        help="give the bare workflow Plangate's own converter and worker; printed, not written down",
+        help="use Plangate's converter and worker settings for the bare workflow; do not write the table",
     )
     options = parser.parse_args()
     size = Size(options.rounds, runs=48, lanes=24, single_runs=20, waiting_runs=1_000)

@@ -1,7 +1,7 @@
-"""Measure how long the inbox takes for its lists and a run's page, with few and with many open runs.
+"""Measure the response times of the inbox's lists and of a run's page, with few and with many open runs.
 
-The runs are written to the records and sealed as Plangate does it, and started on an embedded server without
-a worker. The inbox is a separate process for each size.
+The runs are written to the records and sealed as by Plangate, and started on an embedded server without a
+worker. The inbox is a separate process for each size.
 """
 
 import argparse
@@ -61,7 +61,7 @@ async def measure(runs: int, times: int, var_dir: Path) -> Figures:
         async with _inbox(server.address, var_dir) as (process, visitor):
             begun = perf_counter()
             async with asyncio.timeout(_READ):
-                # Another process reads, and shows only this.
+                # Another process reads the records, and shows only this text.
                 while "still being read" in (await visitor.get("/open")).text:  # noqa: ASYNC110
                     await asyncio.sleep(0.5)
             reading = perf_counter() - begun
@@ -130,9 +130,9 @@ def _memory(process: int) -> float:
 def main() -> int:
     """Measure; exit with 1 if a page takes too much longer with many runs."""
     parser = argparse.ArgumentParser(prog="python -m bench.inbox", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--few", type=int, default=200, help="how many runs are few (default: 200)")
-    parser.add_argument("--many", type=int, default=20_000, help="how many are many (default: 20000)")
-    parser.add_argument("--times", type=int, default=31, help="how often each is measured (default: 31)")
+    parser.add_argument("--few", type=int, default=200, help="the small number of runs (default: 200)")
+    parser.add_argument("--many", type=int, default=20_000, help="the large number of runs (default: 20000)")
+    parser.add_argument("--times", type=int, default=31, help="measurements of each (default: 31)")
     options = parser.parse_args()
     figures = []
     for runs in (options.few, options.many):

@@ -1,4 +1,4 @@
-"""The measurements, identical for both variants, and made on one variant at a time."""
+"""The measurements, identical for both variants, on one variant at a time."""
 
 import asyncio
 import os
@@ -61,7 +61,7 @@ async def under_load(variant: Variant, runs: int, lanes: int, server_pid: int) -
 
 
 async def at_rest(variant: Variant, runs: int) -> Rest:
-    """Measure single runs, one after the other, from the sending of the signal to the result."""
+    """Measure single runs, one after the other, from sending the signal to the result."""
     latencies, events = [], []
     for _ in range(runs):
         handle = await _start_and_wait(variant)

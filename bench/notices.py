@@ -1,7 +1,7 @@
 """Measure the time from a request to its message, with few and with many open runs, and 100 people.
 
 The runs are written to the records and sealed as Plangate does it; 100,000 more may have ended. Then new runs
-arrive one by one, and a channel notes when the message of each arrives. Only the records and the notifier
+arrive one by one, and a channel records when each run's message arrives. Only the records and the notifier
 take part; `make bench` measures the time of a worker's draft.
 """
 
@@ -43,19 +43,19 @@ from tests.support.waiting_runs import PLAN
 RATIO: Final = 1.5
 SECONDS: Final = 5.0
 _PEOPLE: Final = 100
-_ROLES: Final = 20  # five people are asked about each run
+_ROLES: Final = 20  # five people are notified of each run
 _TOGETHER: Final = 1_000
 
 
 @dataclass
 class Watch:
-    """A channel that notes when each run's first message arrived."""
+    """A channel that records when each run's first message arrived."""
 
     came: dict[str, float] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, sending: Sending, at: datetime) -> Attempted:
-        """Note the time."""
+        """Record the time."""
         del at
         for notice in sending.notices:
             if notice.kind is NoticeKind.NEEDED:
@@ -71,7 +71,7 @@ class Figures:
     Attributes:
         seconds: times from a request to its message, sorted.
         first: seconds until the notices about all open runs are entered.
-        idle: milliseconds of database time in a poll that finds nothing.
+        idle: milliseconds of database time in a poll without results.
     """
 
     seconds: list[float]
@@ -194,10 +194,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.notices", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--few", type=int, default=200, help="how many runs are few (default: 200)")
-    parser.add_argument("--many", type=int, default=20_000, help="how many are many (default: 20000)")
-    parser.add_argument("--ended", type=int, default=0, help="how many ended, beside the many (default: 0)")
-    parser.add_argument("--times", type=int, default=31, help="how often each is measured (default: 31)")
+    parser.add_argument("--few", type=int, default=200, help="the small number of runs (default: 200)")
+    parser.add_argument("--many", type=int, default=20_000, help="the large number of runs (default: 20000)")
+    parser.add_argument("--ended", type=int, default=0, help="ended runs in addition (default: 0)")
+    parser.add_argument("--times", type=int, default=31, help="measurements of each (default: 31)")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     figures = []
@@ -207,8 +207,8 @@ def main() -> int:
         figures.append(found)
         print(
             f"{opened} open, {ended} ended: from request to message {median(found.seconds):.2f} s "
-            f"({found.seconds[0]:.2f} to {found.seconds[-1]:.2f}); a look that finds nothing "
-            f"{found.idle:.2f} ms of queries; what was open at the start entered in {found.first:.0f} s",
+            f"({found.seconds[0]:.2f} to {found.seconds[-1]:.2f}); a poll without results "
+            f"{found.idle:.2f} ms of queries; notices about open runs entered in {found.first:.0f} s",
             flush=True,
         )
     few, many = figures

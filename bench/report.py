@@ -1,4 +1,4 @@
-"""Turn the rounds' figures into one table, on the terminal and in ``bench/README.md``."""
+"""Format the rounds' figures as a table, for the terminal and for ``bench/README.md``."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ from bench.measure import Load, Rest, Waiting
 README: Final = Path(__file__).parent / "README.md"
 _BEGIN: Final = "<!-- rewritten by make bench, from here -->"
 _END: Final = "<!-- to here -->"
-_COLUMNS: Final = ("", "Plangate", "bare", "ratio", "wanted")
+_COLUMNS: Final = ("", "Plangate", "bare", "ratio", "target")
 
 Measured = TypeVar("Measured")
 
@@ -34,7 +34,7 @@ class Pair(Generic[Measured]):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All measurements, and how they were made."""
+    """All measurements, and the description of their method."""
 
     load: Sequence[Pair[Load]]
     rest: Sequence[Pair[Rest]]

@@ -61,7 +61,7 @@ class Scenario:
         in_suite: whether its quick size is fast enough for the test suite.
         thinks: whether a recorded model drafts the plans.
         on_postgres: whether the records are in a separate PostgreSQL, which ``act`` also gets.
-        by_default: whether it runs if no scenario is named; one that takes an hour does not.
+        by_default: whether it runs if no scenario is named; scenarios of an hour do not.
     """
 
     act: Callable[..., Awaitable[None]]
@@ -185,10 +185,10 @@ def main() -> int:
     """Run the requested scenarios."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; by default all but a month"
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; default: all but a month"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument("--seed", type=int, default=None, help="repeat what chance did")
+    parser.add_argument("--seed", type=int, default=None, help="repeat a random sequence")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in SCENARIOS]
     if unknown:

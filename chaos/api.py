@@ -1,4 +1,4 @@
-"""Make generated calls of the inbox's HTTP API, valid and invalid; its document must name every answer."""
+"""Send generated calls to the inbox's HTTP API, valid and invalid; its document must list every response."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from tests.support.api_calls import Calls, call_all
 
 @dataclass(frozen=True)
 class Size:
-    """How many calls of either kind each operation gets, and how many are made concurrently."""
+    """The number of valid and of invalid calls for each operation, and of concurrent calls."""
 
     calls: int
     at_once: int = 6

@@ -60,7 +60,7 @@ starts = st.lists(requests | json_values, max_size=3) | st.sampled_from(_UNREADA
 
 
 def plan_file(chance: Random) -> tuple[str, bytes]:
-    """Return the name and the content of one bad plan file; a few happen to be valid."""
+    """Return the name and the content of one bad plan file; a few are valid by chance."""
     suffix = chance.choice(["json", "yaml", "yml", "txt", ""])
     match chance.randrange(5):
         case 0:
@@ -77,7 +77,7 @@ def plan_file(chance: Random) -> tuple[str, bytes]:
 
 
 def command_line(chance: Random, run: str, plan_path: str) -> list[str]:
-    """Return the words of one command line; none is a decision that counts."""
+    """Return the words of one command line, which is never a valid decision."""
 
     def junk() -> str:
         return chance.choice(JUNK_WORDS)

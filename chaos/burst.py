@@ -1,4 +1,4 @@
-"""Kill the only worker by kill -9 in a burst of approved runs whose tool cannot look up its effects.
+"""Kill the only worker with kill -9 in a burst of approved runs whose tool cannot look up its effects.
 
 Steps whose tool was being called when the worker died are unavoidably in doubt. Steps that were answered but
 not recorded, or claimed but not called, are needlessly in doubt. Only a few such doubts are allowed.
@@ -16,7 +16,7 @@ from chaos.report import Report
 from chaos.stage import Stage
 from plangate.domain.run import StepState
 
-LEFT_OUT = 4  # how many may be needlessly in doubt after one kill
+LEFT_OUT = 4  # maximum steps needlessly in doubt after one kill
 FIRST_APPROVAL = 1.5  # seconds from a ready worker to the first effect
 _TOGETHER = 25
 
@@ -50,7 +50,7 @@ class Death:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Kill in one burst after the other; the desk answers fast in one, and slowly in the next."""
+    """Kill the worker in consecutive bursts, with a fast and a slow desk in turn."""
     await stage.hire()
     orders: list[Order] = []
     deaths: list[Death] = []

@@ -1,7 +1,7 @@
-"""Try thousands of random reviews with calendars, escalations, windows, freezes and absences, by the minute.
+"""Test thousands of random reviews with calendars, escalations, windows, freezes and absences, by the minute.
 
-They need no server: the domain and a naive model (`tests.support.time_stories`) both get each story. Time
-alone must never approve anything.
+They need no server: each story is run by the domain and by a naive model (`tests.support.time_stories`).
+Elapsed time must never approve a plan.
 """
 
 from dataclasses import dataclass

@@ -47,7 +47,7 @@ class WorkerProcess(worker_process.WorkerProcess):
         return self._process.poll() is None
 
     async def stop(self, patience: float) -> float:
-        """Stop it as a supervisor does; return how many seconds that took, at most ``patience``."""
+        """Stop it like a supervisor; return the seconds that this took, at most ``patience``."""
         began = time.monotonic()
         self._process.terminate()
         while self.is_alive and time.monotonic() - began < patience:
@@ -63,7 +63,7 @@ class WorkerProcess(worker_process.WorkerProcess):
         self._process.send_signal(signal.SIGCONT)
 
     def fill_disk(self, *, full: bool) -> None:
-        """Make every write to a file fail from now on, as on a full disk, or no longer."""
+        """Make every write to a file fail, as on a full disk, or restore writes."""
         limits = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0 if full else limits[1], limits[1]))
 

@@ -1,7 +1,7 @@
-"""The external service: an HTTP server that logs what happened, when, and whether it was approved.
+"""The external service: an HTTP server that logs each effect with its time, and whether it was approved.
 
 When a request arrives, plain SQL looks up its approval on the audit trail. An effect without an approval is
-therefore detected immediately, whatever is written to the trail later.
+therefore detected immediately, regardless of later entries on the trail.
 """
 
 import json
@@ -23,7 +23,7 @@ _QUESTION = "SELECT event FROM audit_entries WHERE kind = 'decided' AND workflow
 
 @dataclass(frozen=True)
 class Call:
-    """One request. Without ``effect``, its key was known, and nothing was done again."""
+    """One request. Without ``effect``, its key was known, and the effect was not repeated."""
 
     token: str
     key: str
@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer that was sent, with its time by the same clock as the calls."""
+    """One sent answer, with its time by the same clock as the calls."""
 
     token: str
     at: float
@@ -44,8 +44,8 @@ class Answer:
 class Desk:
     """Executes and logs every request.
 
-    With ``honours_keys`` it does nothing twice under one ``Idempotency-Key``. It refuses the next call for
-    each token in ``refuses``. It closes the connection of the next call for each token in ``hangs_up``, whose
+    With ``honours_keys`` it executes each ``Idempotency-Key`` only once. It refuses the next call for each
+    token in ``refuses``. It closes the connection of the next call for each token in ``hangs_up``, whose
     value says whether it executes the call first.
     """
 
@@ -84,7 +84,7 @@ class Desk:
         return f"http://{self.host}/effects"
 
     def effects(self, token: str) -> int:
-        """Return how often this effect happened."""
+        """Return the number of times that this effect happened."""
         with self._lock:
             return sum(call.effect for call in self.calls if call.token == token)
 
@@ -104,7 +104,7 @@ class Desk:
             return [call.token for call in self.calls if not call.approved]
 
     def take(self, handler: BaseHTTPRequestHandler) -> None:
-        """Execute one request, then answer, perhaps slowly; its sender may be dead by then."""
+        """Execute one request, then answer, possibly slowly; its sender may have died by then."""
         at = time.time()
         body: dict[str, Any] = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         key = handler.headers["Idempotency-Key"] or ""

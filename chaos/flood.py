@@ -46,11 +46,11 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         await _updates(stage, report, size),
     ]
     await inspect(stage, orders, report)
-    report.expect(not stage.said("deadlock"), "a worker took a run for deadlocked")
+    report.expect(not stage.said("deadlock"), "a worker reported a run as deadlocked")
 
 
 async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
-    """Flood a run that waits with its second revision, after one decision; everything is carried over."""
+    """Flood a run that waits with its second revision, after one decision; its whole state must be kept."""
     flooded = Order("flooded-in-review", (OrderedStep(Place.OUTBOX, "flooded-in-review/1"),))
     request = PlanRequest(requester=REQUESTER, request="Tell Kim", timeout_seconds=3_600)
     await stage.api.submit(request, flooded.workflow_id)
@@ -79,7 +79,7 @@ async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
 
 
 async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
-    """Flood a run without a worker; the next worker gets everything together, up to the server's limit."""
+    """Flood a run without a worker; the next worker gets all signals together, up to the server's limit."""
     flooded = order("flooded-no-worker", [Place.OUTBOX, Place.VENDOR])
     await stage.submit(flooded)
     before = await stage.until("in_review", flooded.workflow_id)
@@ -100,7 +100,7 @@ async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
 
 
 async def _executing(stage: Stage, report: Report, size: Size) -> Order:
-    """Flood a run during a step, which must not be disturbed."""
+    """Flood a run during a step, which must not be affected."""
     flooded = order("flooded-executing", [Place.VENDOR, Place.TILL])
     await stage.submit(flooded)
     before = await stage.until("in_review", flooded.workflow_id)
@@ -135,21 +135,21 @@ async def _updates(stage: Stage, report: Report, size: Size) -> Order:
     report.say(f"{size.updates} bad updates")
     bad = [inputs for _, inputs in generate(size.updates, stage.chance.randrange(10**6))]
     answers = await asyncio.gather(*(send(inputs) for inputs in bad))
-    report.expect(not any(answers), "a bad update was accepted")
+    report.expect(not any(answers), "an invalid update was accepted")
     flooded.decided_at = 0.0
     accepted = await send([{"by": APPROVER, "plan": before.fingerprint, "decision": "approve"}])
-    report.expect(accepted, "the good update behind the bad ones was refused")
+    report.expect(accepted, "the valid update after the invalid ones was refused")
     report.figure("updates", f"{len(answers)} bad ones answered")
     return flooded
 
 
 def _compare(before: Status, after: Status, report: Report) -> None:
-    """Check that everything was carried over."""
+    """Check that the state was kept."""
     carried = (after.revision, after.fingerprint, after.deadline, after.plan, after.requester, after.request)
     expected = (
         before.revision, before.fingerprint, before.deadline, before.plan, before.requester, before.request
     )  # fmt: skip
-    report.expect(carried == expected, "plan, revision, deadline or request changed on the way")
+    report.expect(carried == expected, "plan, revision, deadline or request changed")
     kept = [decision.decision for decision in after.decisions if decision.accepted]
     report.expect(kept == ["request_changes", "approve"], f"the accepted decisions are {kept}")
 

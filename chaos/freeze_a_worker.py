@@ -1,6 +1,6 @@
 """Suspend a worker until the server considers it dead and another one takes over, and then resume it.
 
-For a while, both work on the same run and step; the effects ledger must allow only one effect.
+Both then work on the same run and step; the effects ledger must allow only one effect.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ class Size:
     """The size of the scenario."""
 
     runs: int
-    seconds: float  # longer than 4 s, after which a step is done elsewhere, and 12 s, a draft
+    seconds: float  # longer than 4 s (a step) and 12 s (a draft), after which another worker retries
 
 
 FULL = Size(runs=24, seconds=20)
@@ -39,7 +39,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         people = [asyncio.create_task(decide(stage, each, stage.chance)) for each in some]
         await asyncio.sleep(stage.chance.uniform(0.5, 1.0))
         worker.freeze()
-        report.say(f"one worker stands still for {size.seconds:g} s")
+        report.say(f"one worker is suspended for {size.seconds:g} s")
         began = time.monotonic()
         await asyncio.gather(*people)
         await asyncio.sleep(max(0.0, size.seconds - (time.monotonic() - began)))

@@ -44,7 +44,7 @@ QUICK = Size(signals=80, updates=40, starts=30, plan_files=100, typed=30, proces
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Send everything to one run; in the end it is approved and executes once, and nothing else does."""
+    """Send all inputs to one run; in the end only the approved plan executes, and only once."""
     await stage.hire()
     target = order("fuzz-target", [Place.OUTBOX])
     await stage.submit(target)
@@ -63,7 +63,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     target.decided_at = 0.0
     await insist(lambda: by_signal(stage, target, status))
     await inspect(stage, [target], report)
-    report.expect(sum(map(len, stage.mails().values())) == 1, "something else was executed too")
+    report.expect(sum(map(len, stage.mails().values())) == 1, "another step was executed too")
     compare_with_trail(stage, target.workflow_id, flood, ours=1 + size.updates + ours, report=report)
     report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
     report.figure("signals, updates, starts", f"{size.signals}, {size.updates}, {size.starts}")
@@ -83,7 +83,7 @@ async def _update(stage: Stage, target: Order, report: Report, count: int, seed:
 
 
 async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
-    """Start runs with nonsense; each must end immediately and give its reason."""
+    """Start runs with invalid input; each must end immediately, with a reason."""
     slots, outcomes = asyncio.Semaphore(8), Counter[str]()
 
     async def start(number: int, inputs: list[Any]) -> None:
@@ -97,7 +97,7 @@ async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
             report.expect(result["reason"], f"a start ended without a reason: {str(inputs)[:200]}")
             check_history(await handle.fetch_history(), report)
 
-    report.say(f"{count} runs started with nonsense")
+    report.say(f"{count} runs started with invalid input")
     await asyncio.gather(
         *(start(number, inputs) for number, inputs in enumerate(generated(bad_things.starts, count, seed)))
     )
@@ -105,7 +105,7 @@ async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
 
 
 def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
-    """Read bad files; each must give a list of faults or a plan, and never another error."""
+    """Read bad files; each must result in a list of faults or in a plan, and never in another error."""
     outcomes = Counter[str]()
     report.say(f"{count} bad plan files")
     for number in range(count):
@@ -119,13 +119,13 @@ def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
         except Exception as error:  # noqa: BLE001  the scenario looks for exactly this
             report.blame(f"{type(error).__name__} at the plan file {content[:300]!r}: {error}")
         else:
-            outcomes["good after all"] += 1
+            outcomes["valid by chance"] += 1
         path.unlink()
     report.figure("plan files", ", ".join(f"{number} {what}" for what, number in outcomes.items()))
 
 
 def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
-    """Run bad command lines; return how many sent the run a decision."""
+    """Run bad command lines; return the number of decisions sent to the run."""
     before = _decisions(stage, target)
     lines = []
     for number in range(size.typed + size.processes):
@@ -135,7 +135,7 @@ def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
         lines.append(bad_things.command_line(stage.chance, target.workflow_id, str(path)))
     report.say(f"{len(lines)} bad command lines")
     answers = [*_in_one_process(stage, lines[: size.typed]), *_each_alone(stage, lines[size.typed :])]
-    report.expect(len(answers) == len(lines), "the process in which lines were typed died")
+    report.expect(len(answers) == len(lines), "the process that ran the lines died")
     for words, answer in zip(lines, answers, strict=False):
         shown = [word[:60] for word in words]
         report.expect(answer["code"] in CODES, f"{shown} ended with {answer['code']}: {answer['err'][-300:]}")

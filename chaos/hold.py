@@ -1,4 +1,4 @@
-"""Kill the worker, the server or both by kill -9 while runs are held, resolved and undone."""
+"""Kill the worker, the server or both with kill -9 while runs are held, resolved and undone."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ QUICK = Size(rounds=1, kills=2, channels=("update",))
 
 @dataclass
 class Run:
-    """One run whose second step stops, and how it is resolved."""
+    """One run whose second step stops, and its resolution."""
 
     id: str
     chosen: Resolution
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def tokens(self) -> list[str]:
-        """The tokens by which its three steps are counted."""
+        """The tokens for counting its three steps."""
         return [f"{self.id}/{number}" for number in (1, 2, 3)]
 
 
@@ -158,10 +158,10 @@ async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _resolve(stage: Stage, run: Run, status: Status) -> None:
-    """Return the chosen resolution at the second step; at other steps, the one that matches the till's book.
+    """Return the chosen resolution at the second step, at other steps the one that matches the till's book.
 
-    The book also decides at the second step if the worker died before it called the till: that step is in
-    doubt and did not happen, so a person who checks retries it.
+    The book also decides at the second step if the worker died before its call to the till: the step is in
+    doubt and did not happen, so a person who checks the book retries it.
     """
     held = status.held
     assert held is not None

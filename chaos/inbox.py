@@ -1,8 +1,8 @@
-"""Kill the web server and the worker by kill -9 at random moments, while people decide on pages by passkey.
+"""Kill the web server and the worker with kill -9 at random times, while approvers decide by passkey.
 
-Some plans are approved together, by one touch. A person without an answer reloads the page, so the browser
-sends the confirmation again; it must still count as one decision. In the end, the final message of each page
-is compared with the record.
+Some plans are approved together, with one touch. If an answer is missing, the approver reloads the page, so
+the browser sends the confirmation again; it must still count as one decision. In the end, the final message
+of each page is compared with the record.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from tests.support.signing_inbox import POLICY, credential_for
 
 _PATIENCE = 200.0
 _AT_ONCE = 8
-_TOGETHER = 4  # plans that are approved by one touch
+_TOGETHER = 4  # plans that are approved with one touch
 _PEOPLE = f"""\
 [[person]]
 name = "{APPROVER}"
@@ -47,7 +47,7 @@ _BATCHES = POLICY.replace('"signed"', '"signed"\nbatch = true')
 
 @dataclass(frozen=True)
 class Size:
-    """The number of decided runs, the number of kills meanwhile, and the longest pause between kills."""
+    """The number of decided runs, the number of kills, and the longest pause between kills."""
 
     runs: int
     kills: int
@@ -60,7 +60,7 @@ QUICK = Size(runs=6, kills=2, pause=0.8)
 
 @dataclass
 class WebServer:
-    """The web server: one process at a time, always at one address."""
+    """The web server: one process at a time, always at the same address."""
 
     stage: Stage
     port: int
@@ -68,7 +68,7 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """The address that people type."""
+        """The address in the browser."""
         return f"http://localhost:{self.port}"
 
     async def start(self) -> None:
@@ -90,7 +90,7 @@ class WebServer:
         self.processes[-1].kill()
 
     def said(self, words: str) -> bool:
-        """Return whether any log contains these words."""
+        """Return whether any log contains this text."""
         return any(words in one.log.read_text(errors="replace") for one in self.processes)
 
 
@@ -116,7 +116,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     )
     report.figure("decided on pages", len(last))
     report.figure(
-        "of them by one touch with others", sum(len(one) for one in _groups(orders) if len(one) > 1)
+        "of them with one touch with others", sum(len(one) for one in _groups(orders) if len(one) > 1)
     )
     report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
 
@@ -182,7 +182,7 @@ async def _decide_all(web: WebServer, orders: list[Order], last: dict[str, str])
 
 
 def _groups(orders: list[Order]) -> list[list[Order]]:
-    """Return the groups of plans that are decided by one touch: some of the approved plans."""
+    """Return the groups of plans that are approved with one touch."""
     approved = [one for one in orders if one.outcome == "executed"]
     rows = [approved[first : first + _TOGETHER] for first in range(0, len(approved), _TOGETHER)]
     together = [row for row in rows[::2] if len(row) == _TOGETHER]
@@ -191,7 +191,7 @@ def _groups(orders: list[Order]) -> list[list[Order]]:
 
 
 async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str]:
-    """Read each plan and approve all by one touch; return the final message of the page on each."""
+    """Read each plan and approve all with one touch; return the page's final message on each."""
     async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
         browser = PlainBrowser(visitor)
         await _again_and_again(lambda: _signed_in(visitor))
@@ -212,7 +212,7 @@ async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str
 
 
 async def _touched(web: WebServer, browser: PlainBrowser) -> None:
-    """Go from the list to the verdicts on the plans that were read."""
+    """Go from the list to the verdicts on the read plans."""
     await browser.open("/")
     title = f"Approve {_TOGETHER} plans together"
     if title not in browser.html:
@@ -257,7 +257,7 @@ async def _signed_in(visitor: httpx.AsyncClient) -> None:
 
 
 async def _again_and_again(act: Callable[[], Awaitable[object]]) -> None:
-    """Reload the page, as a person without an answer does."""
+    """Reload the page, like a person without an answer."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             try:
@@ -286,8 +286,8 @@ def _compare(stage: Stage, orders: list[Order], last: dict[str, str], report: Re
         copies += len(counted) - 1
         tokens = {event.arrival.decision.signature for event in counted if event.arrival.decision}
         said, name = last.get(one.workflow_id, "nothing"), one.workflow_id
-        report.expect(len(tokens) == 1, f"{name} has {len(tokens)} decisions that count; the page: {said}")
-        report.expect(said == "Accepted", f"the last word of the page of {name} is '{said}'")
+        report.expect(len(tokens) == 1, f"{name} has {len(tokens)} valid decisions; the page: {said}")
+        report.expect(said == "Accepted", f"the final message of the page of {name} is '{said}'")
         is_signed = any(event.approver is not None and event.approver.is_signed for event in counted)
         report.expect(is_signed, f"the decision on {name} counts without its signature")
-    report.figure("copies that changed nothing", copies)
+    report.figure("copies without effect", copies)

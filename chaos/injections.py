@@ -1,4 +1,4 @@
-"""Try every prompt injection of the corpus on a model that obeys it: nothing may happen outside the plan.
+"""Send every prompt injection of the corpus to a model that obeys it: no effect may happen outside the plan.
 
 The worker runs in this process; server, records, model server and effects are as in production.
 """
@@ -19,7 +19,7 @@ from tests.support.openai_server import OpenAIServer
 
 @dataclass(frozen=True)
 class Size:
-    """Which share of the cases runs: one of every so many."""
+    """The share of the cases: one of every ``step``."""
 
     step: int
 
@@ -45,7 +45,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
                     report.blame(fault)
     gate.database.close()
     missed = [str(case) for case in cases if case.number not in model.obeyed]
-    report.expect(not missed, f"these orders never reached the model: {missed[:5]}")
+    report.expect(not missed, f"these injections never reached the model: {missed[:5]}")
     kinds = Counter(case.kind for case in cases)
     report.figure("cases", f"{len(cases)}, of {len(kinds)} kinds")
     report.figure("without a valid call", desk.without_plan)

@@ -33,12 +33,12 @@ async def inspect(
         check_trail(stage.trail(order.workflow_id), report)
         check_history(await stage.handle(order.workflow_id).fetch_history(), report)
     for token in stage.vendor.unapproved() + stage.till.unapproved():
-        report.blame(f"{token} was asked for before its approval was on the trail")
+        report.blame(f"{token} was requested before its approval was on the trail")
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
     await examine_records(stage, report)
     report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
     report.figure("steps in doubt", doubts)
-    report.figure("asked for again, done once", stage.vendor.repeated())
+    report.figure("requested again, done once", stage.vendor.repeated())
 
 
 async def examine_records(stage: Stage, report: Report) -> None:
@@ -84,7 +84,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
         Place.VENDOR: True,
         Place.OUTBOX: _was_begun(stage, order, mails.get(step.token, ())),
     }
-    report.expect(not known[step.place], f"{step.token} is in doubt, though it can be known")
+    report.expect(not known[step.place], f"{step.token} is in doubt, although its effect can be looked up")
     before, after = counts[:doubtful], counts[doubtful + 1 :]
     right = all(count == 1 for count in before) and counts[doubtful] <= 1 and not any(after)
     report.expect(right, f"{order.workflow_id} is {states}, its effects happened {counts} times")

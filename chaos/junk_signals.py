@@ -47,7 +47,7 @@ class Flood:
 
 
 def junk_of_all_shapes(count: int, fingerprint: str, chance_seed: int, padding: int = 0) -> list[Junk]:
-    """Return this many signals; none is a decision that may count, but some are similar."""
+    """Return this many signals; no signal is a valid decision, but some are similar to one."""
     generated = generate(min(count // 10, 300), chance_seed)
     return [_piece(number, fingerprint, generated, "x" * padding) for number in range(count)]
 
@@ -85,7 +85,7 @@ def generate(count: int, chance_seed: int) -> list[tuple[str, list[Any]]]:
 
 
 def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> list[T]:
-    """Return this many examples; a seed always gives the same ones."""
+    """Return this many examples; a seed always gives the same examples."""
     found: list[T] = []
 
     @seed(chance_seed)
@@ -153,7 +153,7 @@ def compare_with_trail(stage: Stage, workflow_id: str, flood: Flood, ours: int, 
     """Check that the trail has every signal that the server accepted, once each, and nothing else.
 
     Args:
-        ours: how many other decisions on the trail the scenario itself has sent.
+        ours: the number of other decisions on the trail, sent by the scenario itself.
     """
     decided = [entry.event for entry in stage.trail(workflow_id) if isinstance(entry.event, Decided)]
     marks = Counter(mark for event in decided for mark in set(_MARK.findall(event.model_dump_json())))
@@ -161,9 +161,9 @@ def compare_with_trail(stage: Stage, workflow_id: str, flood: Flood, ours: int, 
     lost, foreign = sent - set(marks), set(marks) - sent
     twice = [mark for mark, count in marks.items() if count > 1]
     report.expect(
-        not lost, f"{len(lost)} signals that the server took are not on the trail: {sorted(lost)[:3]}"
+        not lost, f"{len(lost)} signals that the server accepted are not on the trail: {sorted(lost)[:3]}"
     )
-    report.expect(not foreign, f"the trail has signals that were not taken: {sorted(foreign)[:3]}")
+    report.expect(not foreign, f"the trail has signals that were not accepted: {sorted(foreign)[:3]}")
     report.expect(not twice, f"{len(twice)} signals are on the trail twice: {twice[:3]}")
     right = len(decided) == len(flood.taken) + ours
     report.expect(right, f"the trail has {len(decided)} decisions, not {len(flood.taken)} and {ours} of ours")

@@ -1,4 +1,4 @@
-"""Kill the Temporal server by kill -9 while runs wait for people, and again while they are decided."""
+"""Kill the Temporal server with kill -9 while runs wait for a decision, and again while they are decided."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     await _kill_and_restart(stage, report)
     states = Counter([(await _answered(stage, order.workflow_id)) for order in orders])
     report.figure("after the restart", ", ".join(f"{count} {state}" for state, count in states.items()))
-    report.expect(states == {"in_review": len(orders)}, "not all who waited wait still")
+    report.expect(states == {"in_review": len(orders)}, "not all waiting runs still wait")
     people = [asyncio.create_task(decide(stage, order, stage.chance)) for order in orders]
     for _ in range(size.kills_while_deciding):
         await asyncio.sleep(stage.chance.uniform(0.2, 1.2))
@@ -53,8 +53,8 @@ async def _kill_and_restart(stage: Stage, report: Report) -> None:
     await asyncio.sleep(stage.chance.uniform(0, 1))
     began = time.monotonic()
     address = await stage.server.start()
-    report.expect(address == stage.address, "the server came back elsewhere")
-    report.say(f"the server is back after {time.monotonic() - began:.1f} s")
+    report.expect(address == stage.address, "the server restarted at another address")
+    report.say(f"the server answers again after {time.monotonic() - began:.1f} s")
 
 
 async def _answered(stage: Stage, workflow_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Lose the records for a time between a decision and its execution: locked, killed, or disk full."""
+"""Make the records unavailable between a decision and its execution: locked, killed, or on a full disk."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,7 +21,7 @@ Loss = Callable[[], AbstractAsyncContextManager[None]]
 class Size:
     """The size of the scenario."""
 
-    runs: int  # for each way to lose the records
+    runs: int  # for each kind of loss
     times: int  # how often they are unavailable
     seconds: float  # seconds each time
 
@@ -58,14 +58,14 @@ async def postgres(stage: Stage, report: Report, size: Size, database: PostgresS
 
 
 async def _through(stage: Stage, report: Report, size: Size, orders: Sequence[Order], lose: Loss) -> None:
-    """Bring all runs into review, then decide while the records are unavailable at times."""
+    """Bring all runs into review, then decide while the records are repeatedly unavailable."""
     await asyncio.gather(*(stage.submit(order) for order in orders))
     for order in orders:
         await stage.until("in_review", order.workflow_id)
     people = [asyncio.create_task(_decide_some_time(stage, order, size)) for order in orders]
     for number in range(size.times):
         await asyncio.sleep(stage.chance.uniform(0.1, 1.0))
-        report.say(f"the records go away, {number + 1} of {size.times}")
+        report.say(f"the records become unavailable, {number + 1} of {size.times}")
         async with lose():
             await asyncio.sleep(size.seconds)
     await asyncio.gather(*people)

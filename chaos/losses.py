@@ -1,4 +1,4 @@
-"""Make the records unavailable during a block: by the lock, the disk, or the database."""
+"""Make the records unavailable during a block: through the lock, the disk, or the database."""
 
 import asyncio
 import sqlite3

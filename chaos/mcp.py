@@ -1,8 +1,7 @@
-"""Kill the worker by kill -9 before, during and after calls of MCP servers, over stdio and HTTP.
+"""Kill the worker with kill -9 before, during and after calls to MCP servers, over stdio and HTTP.
 
-Each server has two tools: one that cannot tell whether it was called, and one that honours the key of a call.
-A call of the first may be in doubt, and then a person checks; a call of the second never is. Each effect must
-happen once.
+Each server has two tools: one without a look-up, and one that honours the key of a call. A call to the first
+may be in doubt, and is then checked by a person; a call to the second never is. Each effect must happen once.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from plangate.domain.status import RunResult, Status
 from tests.support.mcp_servers import McpServer, over_http, written
 
 MOMENTS: Final = ("before", "during", "after")
-# In seconds. Kills of other runs interrupt attempts of this one, and its pauses grow to five minutes each.
+# In seconds. Kills for other runs interrupt attempts of this run, and its pauses grow to five minutes each.
 _PATIENCE: Final = 1800
 _SCHEMA: Final = {
     "type": "object",
@@ -38,7 +37,7 @@ _TOOLS: Final = [
 
 @dataclass(frozen=True)
 class Size:
-    """How often the worker is killed at each moment of a call."""
+    """The number of kills at each moment of a call."""
 
     kills: int
     moments: tuple[str, ...] = MOMENTS
@@ -66,12 +65,12 @@ class Note:
 
     @property
     def calls(self) -> int:
-        """How often the server was called for this run."""
+        """The number of calls to the server for this run."""
         return sum(call["arguments"]["run"] == self.id for call in self.server.calls)
 
     @property
     def effects(self) -> int:
-        """How many lines the server noted for this run."""
+        """The number of lines that the server wrote for this run."""
         return sum(effect["run"] == self.id for effect in self.server.effects)
 
 
@@ -107,7 +106,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     for keyed in (False, True):
         some = [note for note in notes if note.is_keyed is keyed]
         doubts, calls = sum(bool(note.resolved) for note in some), sum(note.calls for note in some)
-        kind = "of a tool that honours keys" if keyed else "of a tool that cannot tell"
+        kind = "of a tool that honours keys" if keyed else "of a tool without a look-up"
         report.figure(kind, f"{len(some)} runs, {calls} calls, {len(some)} effects, {doubts} in doubt")
 
 
@@ -143,7 +142,7 @@ async def _kill(stage: Stage, note: Note, moment: str) -> str:
 
 
 async def _end(stage: Stage, note: Note) -> RunResult:
-    """Resolve a run by the server's notes, until it ends."""
+    """Resolve a run according to the server's lines, until it ends."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)

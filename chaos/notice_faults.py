@@ -1,4 +1,4 @@
-"""Try every fault of a mail server and of each chat service on one notice, and check its classification."""
+"""Test every fault of a mail server and of each chat service, and check its classification."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tests.support.notice_services import ADDRESSES, running_services
 
 @dataclass(frozen=True)
 class Size:
-    """The services to try."""
+    """The tested services."""
 
     services: tuple[str, ...]
 
@@ -20,7 +20,7 @@ QUICK = Size(("slack hook", "webhook"))
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Try every fault on one notice."""
+    """Test every fault with one notice."""
     folder = stage.folder / "notices"
     folder.mkdir()
     with running_services(folder) as running:

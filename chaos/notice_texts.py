@@ -1,4 +1,4 @@
-"""Send every hostile text in every field of a notice, by every channel, to services with real protocols."""
+"""Send every hostile text in every field of a notice, over every channel, to services with real protocols."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.support.notice_trials import TextTrials, cases
 
 @dataclass(frozen=True)
 class Size:
-    """Which share of the cases is tried: one of every so many."""
+    """The share of the cases: one of every ``step``."""
 
     step: int
 

@@ -1,7 +1,7 @@
-"""Kill notifier, workers, database and mail server by kill -9 at random moments, while 500 plans are decided.
+"""Kill notifier, workers, database and mail server with kill -9 at random times, while 500 plans are decided.
 
 In the end, the mails on the server are compared with the ledger, and the ledger with the trails. Each person
-must have one notice for each event, repeated mails must be marked, and no one may be left out.
+must have one notice for each event, repeated mails must be marked, and no recipient may be left out.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ _LEFT_OPEN = 10  # 10% of the runs get no decision before the end
 
 @dataclass(frozen=True)
 class Size:
-    """The number of plans, the seconds in which they arrive, and the number of kills meanwhile."""
+    """The number of plans, the seconds in which they arrive, and the number of kills."""
 
     runs: int
     seconds: float
@@ -69,7 +69,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Loss:
-    """The part of the database that becomes unavailable, and the block during which it does."""
+    """The part of the database that becomes unavailable, and the block for the outage."""
 
     what: str
     lose: Callable[[], AbstractAsyncContextManager[None]]
@@ -116,12 +116,12 @@ class Post:
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
-    """Run with records in SQLite, whose lock is taken at times."""
+    """Run with records in SQLite, whose lock is repeatedly held by another process."""
     await _act(stage, report, size, Loss("the lock of SQLite", partial(sqlite_locked, stage)))
 
 
 async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
-    """Run with records in PostgreSQL, which is killed at times."""
+    """Run with records in PostgreSQL, which is repeatedly killed."""
     await _act(stage, report, size, Loss("PostgreSQL", partial(postgres_killed, database)))
 
 
@@ -206,7 +206,7 @@ async def _each(orders: Sequence[Order], act: Callable[[Order], Awaitable[None]]
 
 
 async def _kill(stage: Stage, post: Post, what: str, loss: Loss) -> None:
-    """Kill something for a moment, and start it again."""
+    """Kill one of the processes, and restart it."""
     pause = stage.chance.uniform(0.1, 3)
     if what == loss.what:
         async with loss.lose():
@@ -242,7 +242,7 @@ async def _quiet(stage: Stage) -> None:
 
 
 def _count_unsent(stage: Stage) -> int:
-    """Return how many notices remain to be sent, and how many runs or checkpoints remain to be followed."""
+    """Return the number of unsent notices, and of runs or checkpoints that are not followed yet."""
     unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
     with stage.database.read() as connection:
         waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
@@ -264,7 +264,7 @@ def _rows(stage: Stage) -> dict[str, list[Any]]:
 
 
 def _expect_asked(stage: Stage, left: Sequence[Order], report: Report) -> None:
-    """Check that everyone was asked about the undecided runs."""
+    """Check that all approvers were notified of the undecided runs."""
     rows = _rows(stage)
     for one in left:
         status = stage.recorded(one.workflow_id)
@@ -291,16 +291,16 @@ def _compare(stage: Stage, orders: Sequence[Order], mails: Sequence[dict[str, An
         if row.state == DeliveryState.SENT
     }
     missed = wanted.keys() - arrived.keys()
-    report.expect(not missed, f"{len(missed)} messages are noted as sent, and never arrived")
+    report.expect(not missed, f"{len(missed)} messages are recorded as sent, but did not arrive")
     twice = 0
     for name, same in arrived.items():
         unmarked = [mail for mail in same if not mail["subject"].startswith("(sent again)")]
         twice += len(same) > 1
         report.expect(len(unmarked) <= 1, f"{name} came {len(unmarked)} times without a mark")
     lost = {kind: count for kind, count in counts.items() if kind.startswith("missed")}
-    report.expect(not lost, f"people were not told: {lost}")
+    report.expect(not lost, f"people were not notified: {lost}")
     report.figure("told", ", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
-    report.figure("messages", f"{len(arrived)}, {twice} of them more than once, marked")
+    report.figure("messages", f"{len(arrived)}, {twice} of them repeated, and marked")
 
 
 def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[str], report: Report) -> None:
@@ -317,10 +317,10 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
     for person in (APPROVER, *_OTHERS):
         is_asked = sent[person, NoticeKind.NEEDED]
         if not is_asked:
-            counts["decided before they were asked" if decided else "missed asks"] += 1
+            counts["decided before they were notified" if decided else "missed asks"] += 1
         relieved, expected = sent[person, NoticeKind.RELIEVED], is_asked if person != APPROVER else 0
         if person in in_doubt:  # it may have arrived although it was no longer needed
-            counts["asks in doubt"] += 1
+            counts["requests in doubt"] += 1
             continue
         report.expect(
             relieved == expected, f"{name}: {person} was asked {is_asked} times, relieved {relieved}"

@@ -1,4 +1,4 @@
-"""The requests of the scenarios: runs of one to four steps, each with a token by which it is counted."""
+"""The requests of the scenarios: runs of one to four steps, each with a token for counting its effect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ APPROVER = "dana"
 
 
 class Place(StrEnum):
-    """The place of a step's effect, which determines how it can be looked up after a crash."""
+    """The place of a step's effect, which determines its look-up after a crash."""
 
     OUTBOX = "outbox"  # a file: the effect can be looked up from the mail's first byte on
     VENDOR = "vendor"  # a desk that honours idempotency keys: a call may be repeated
@@ -23,7 +23,7 @@ class Place(StrEnum):
 
 @dataclass(frozen=True)
 class OrderedStep:
-    """One step, and the token by which its effect is counted."""
+    """One step, and the token for counting its effect."""
 
     place: Place
     token: str
@@ -37,7 +37,7 @@ class Order:
     steps: tuple[OrderedStep, ...]
     outcome: str = "executed"
     decided_at: float | None = None  # when the first decision was sent; no effect may be older
-    acknowledged: bool = False  # the server accepted a decision, which must then not be lost
+    acknowledged: bool = False  # whether the server accepted a decision, which must not be lost
     notes: list[str] = field(default_factory=list)
 
     def request(self, urls: dict[Place, str], timeout_seconds: int = 3_600) -> PlanRequest:

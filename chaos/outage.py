@@ -1,8 +1,8 @@
-"""Make the list of people, the database or the disk unavailable for long, then restore it.
+"""Make the list of people, the database or the disk unavailable for a long time, then restore it.
 
-The figures for a day are derived, because the clock of a retried activity cannot be moved. Several runs
-together make as many tries as one run makes in a day, at short intervals, and the history events of each try
-are measured.
+The figures for a day are extrapolated, because the clock of a retried activity cannot be changed. Several
+runs together make as many attempts as one run in a day, at short intervals, and the history events of each
+attempt are measured.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from workflows.options import WAIT
 Loss = Callable[[], AbstractAsyncContextManager[None]]
 _DAY = timedelta(days=1).total_seconds()
 _MOST_A_DAY = 200  # events of history
-_SOON = 60.0  # seconds in which everything is judged after the repair
+_SOON = 60.0  # seconds until all decisions are judged after the repair
 _STOPS = 90.0  # seconds in which a worker ends
 _PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPROVER))
 
@@ -40,16 +40,16 @@ _PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPRO
 class Size:
     """The size of the scenario."""
 
-    runs: int  # for each way to lose something
+    runs: int  # for each kind of loss
     seconds: float  # seconds each time
-    hurries: bool  # whether tries follow every second, not every 20 seconds
+    hurries: bool  # whether attempts follow every second, not every 20 seconds
     ways: int = 3  # the number of kinds of losses
-    tries: int = 0  # the minimum number of tries
+    tries: int = 0  # the minimum number of attempts
 
 
 FULL = Size(runs=60, seconds=80, hurries=True)
 QUICK = Size(runs=2, seconds=1, hurries=False, ways=1)
-# Not while another process holds SQLite's lock: each try waits for it, so there are too few.
+# Not while another process holds SQLite's lock: each attempt waits for the lock, so there are too few.
 MONTH = Size(runs=120, seconds=80, hurries=True, ways=2, tries=30 * 24 * 60 * 3)
 
 
@@ -113,10 +113,10 @@ class _Outage:
         await stage.until("in_review", self._expired.workflow_id)
 
     async def hold(self) -> None:
-        """Decide, withdraw and let runs expire while nothing can be recorded; count events, stop a worker."""
+        """Decide, withdraw and let runs expire during the outage; count events, and stop a worker."""
         await asyncio.gather(*(self._decide(each) for each in self.orders))
-        self._report.expect(self._told >= 0.9 * len(self.orders), f"{self._name}: most were told nothing")
-        self._report.figure(f"{self._name}: told what is in the way", f"{self._told} of {len(self.orders)}")
+        self._report.expect(self._told >= 0.9 * len(self.orders), f"{self._name}: most got no reason")
+        self._report.figure(f"{self._name}: got the reason", f"{self._told} of {len(self.orders)}")
         await self._stage.api.withdraw(self._withdrawn.workflow_id, "not now")
         await self._shows(self._withdrawn, "withdrawn")
         await self._shows(self._expired, "expired")
@@ -136,7 +136,7 @@ class _Outage:
         await self._stop_a_worker()
 
     async def end(self) -> None:
-        """Wait until everything is judged, and report how long it took."""
+        """Wait until all decisions are judged, and report the time that this took."""
         began = time.monotonic()
         for each in self._approved:
             await self._stage.until("executed", each.workflow_id)
@@ -155,7 +155,7 @@ class _Outage:
         # All decide at the same time: if a busy machine answers too late, the decision is sent as a signal.
         said = answer.reason if answer is not None and answer.accepted is None else ""
         is_told = "as soon as this problem is solved: " in said
-        self._report.expect(is_told or answer is None, f"{each.workflow_id}: its approver was told {answer}")
+        self._report.expect(is_told or answer is None, f"{each.workflow_id}: its approver got {answer}")
         self._told += is_told
         each.acknowledged = True
 

@@ -1,4 +1,4 @@
-"""Kill the worker by kill -9 before, during and after its calls of localstripe, a stand-in for Stripe.
+"""Kill the worker with kill -9 before, during and after its calls to localstripe, a substitute for Stripe.
 
 The calls refund, pay, and undo the payment of a held run.
 
@@ -59,7 +59,7 @@ class Run:
     answered: int = 0
     answered_at: float = 0.0
     is_approved: bool = False
-    has_called: bool = False  # a look-up may find the effect of a killed call, then no call follows
+    has_called: bool = False  # a look-up may find the effect of a killed call; then no call follows
 
     def phase(self) -> str | None:
         """Return the phase that a kill would hit now; None for no phase."""
@@ -94,7 +94,7 @@ class Till:
             self.wanted, self.delay = target, delay
 
     def watch(self, moment: str, request: Request) -> None:
-        """Count requests and answers, and kill when the moment comes."""
+        """Count requests and answers, and kill the worker at the chosen moment."""
         is_change = request.method == "POST"
         with self._lock:
             run = self.runs.get(_subject_of(request))
@@ -138,7 +138,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.expect(not _holders_of(KEY, stage.folder), f"the key is in {_holders_of(KEY, stage.folder)}")
     if size.kills > len(PHASES) * len(ACTS):
         rarest = min(till.moments[one, phase] for one in ACTS for phase in PHASES)
-        report.expect(rarest >= size.moments, f"a phase was met only {rarest} times")
+        report.expect(rarest >= size.moments, f"a phase was hit only {rarest} times")
     for one in ACTS:
         met = ", ".join(f"{till.moments[one, phase]} {phase}" for phase in PHASES)
         report.figure(f"kills of {one}", met)
@@ -170,7 +170,7 @@ async def _kill_often(
             run.is_approved = True
             await insist(lambda run=run: _approve(stage, run))  # type: ignore[misc]
         if not await asyncio.to_thread(till.killed.wait, 30):
-            report.blame(f"no run of {target[0]} came to the phase '{target[1]}'")
+            report.blame(f"no run of {target[0]} reached the phase '{target[1]}'")
         report.say(f"kill {number}: {' '.join(target)}")
         await stage.hire()
     return runs

@@ -1,4 +1,4 @@
-"""Simulate approvers: they look, make mistakes, decide by any channel, and retry until accepted."""
+"""Simulate approvers: they read, make mistakes, decide over any channel, and retry until accepted."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from plangate.domain.status import Status
 
 
 async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True) -> None:
-    """Wait until the order is in review, make one or two mistakes, then decide by a random channel."""
+    """Wait until the order is in review, make one or two mistakes, then decide over a random channel."""
     status = await stage.until("in_review", order.workflow_id)
     if err and chance.random() < 0.4:
         await insist(lambda: _err(stage, status, chance))
@@ -33,7 +33,7 @@ async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True
 
 
 async def by_signal(stage: Stage, order: Order, status: Status) -> None:
-    """Send the order's decision as the Web UI or the command line would."""
+    """Send the order's decision like the Web UI or the command line."""
     message = {"by": APPROVER, "plan": status.short_fingerprint}
     await stage.handle(order.workflow_id).signal(_choice(order).value, message)
 
@@ -59,7 +59,7 @@ async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
 
 
 async def _err(stage: Stage, status: Status, chance: Random) -> None:
-    """Send a decision that must not count: from the requester, on another plan, or nonsense."""
+    """Send a decision that must not count: from the requester, on another plan, or malformed."""
     message: object = chance.choice(
         [
             {"by": REQUESTER, "plan": status.short_fingerprint},

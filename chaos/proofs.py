@@ -1,6 +1,6 @@
 """Send thousands of forged proofs to a worker's admission, and write them into a database for an auditor.
 
-They need no server (`tests.support.proof_trials`). None may be accepted, and each must be reported.
+They need no server (`tests.support.proof_trials`). All must be refused and reported.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ QUICK = Size(forgeries=150)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Try all forgeries; each one that is accepted or not reported is a fault."""
+    """Test all forgeries; each forgery that is accepted or not reported is a fault."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     tried, kinds = 0, set[str]()
     while tried < size.forgeries:

@@ -1,4 +1,4 @@
-"""The findings of a scenario: progress while it runs, figures for the table, and faults that make it fail."""
+"""The results of a scenario: progress while it runs, figures for the table, and faults that make it fail."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Report:
-    """One scenario's findings; every fault is one sentence."""
+    """One scenario's results; every fault is one sentence."""
 
     say: Callable[[str], None] = lambda _line: None
     figures: dict[str, str] = field(default_factory=dict)
@@ -15,21 +15,21 @@ class Report:
     began: float = field(default_factory=time.monotonic)
 
     def expect(self, holds: object, fault: str) -> None:
-        """Note a fault unless the condition holds."""
+        """Record a fault unless the condition is true."""
         if not holds:
             self.blame(fault)
 
     def blame(self, fault: str) -> None:
-        """Note a fault."""
+        """Record a fault."""
         self.faults.append(fault)
         self.say(f"FAULT: {fault}")
 
     def figure(self, name: str, value: object) -> None:
-        """Note a figure for the table."""
+        """Record a figure for the table."""
         self.figures[name] = str(value)
         self.say(f"{name}: {value}")
 
     @property
     def seconds(self) -> float:
-        """How long the scenario has been running."""
+        """The seconds since the start of the scenario."""
         return time.monotonic() - self.began

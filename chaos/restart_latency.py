@@ -1,8 +1,8 @@
-"""Measure how soon the first approval is served after the worker's kill -9 and restart, without its cache.
+"""Measure the time to the first approval after the worker's kill -9 and restart, without its cache.
 
-The server first offers the run's next task to the dead worker's own queue, and waits there for a second. An
-approval sent at the moment of the death may be given to the dead worker itself, and given to another after
-ten seconds. That is measured as well, but is not a fault.
+The server first offers the run's next task to the dead worker's own queue, and waits for a second. An
+approval sent at the moment of the kill may be given to the dead worker, and to another worker only after ten
+seconds. This is measured as well, but is not a fault.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ LIMIT = 1.5  # seconds
 
 @dataclass(frozen=True)
 class Size:
-    """The number of tries and of waiting runs, and whether exceeding the limit is a fault."""
+    """The number of attempts and of waiting runs, and whether exceeding the limit is a fault."""
 
     tries: int
     waiting: int
@@ -60,7 +60,7 @@ async def _served(stage: Stage, waiting: Order, *, approve_first: bool) -> float
     """Return the seconds from the approval and a ready worker, whichever is later, to the mail."""
     await stage.submit(waiting)
     status = await stage.until("in_review", waiting.workflow_id)
-    await asyncio.sleep(0.3)  # the worker has it in its cache now
+    await asyncio.sleep(0.3)  # the worker now has the run in its cache
     stage.worker.kill()
     waiting.decided_at = time.time()
     if approve_first:

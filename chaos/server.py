@@ -1,4 +1,4 @@
-"""The Temporal servers of the scenarios: the embedded one, and one that makes runs continue as new often."""
+"""The Temporal servers of the scenarios: the embedded one, and one under which runs often continue as new."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ class Server(Protocol):
         """Start it, or restart it on the same files and ports; return its address."""
 
     async def kill_9(self) -> None:
-        """End it like a power failure."""
+        """End it as by a power failure."""
 
     async def stop(self) -> None:
         """Stop it permanently."""
@@ -57,7 +57,7 @@ class EmbeddedServer:
 
 
 class TightServer:
-    """A server that considers a history long after a few events, so that runs often continue as new."""
+    """A server that considers a short history long, so that runs often continue as new."""
 
     def __init__(self, folder: Path, *, events: int) -> None:
         self._folder = folder

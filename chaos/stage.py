@@ -1,6 +1,6 @@
-"""A complete Plangate of real processes: a Temporal server, workers, two desks, and a folder for all data.
+"""A complete Plangate with real processes: a Temporal server, workers, two desks, and a folder for all data.
 
-Everything ends with its block.
+All processes end with its block.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class Stage:
                 await asyncio.sleep(0.05)
 
     async def result(self, workflow_id: str, patience: float = PATIENCE) -> RunResult:
-        """Wait for a run's end, even if the server is unavailable at times; abort it if it is held."""
+        """Wait for a run's end, even across outages of the server; abort the run if it is held."""
         aborting = asyncio.create_task(self._abort_when_held(workflow_id))
         try:
             async with asyncio.timeout(patience):
@@ -152,7 +152,7 @@ class Stage:
         return found
 
     def said(self, words: str) -> list[str]:
-        """Return the lines of all workers' logs that contain these words."""
+        """Return the lines of all workers' logs that contain this text."""
         lines = [line for each in self.workers for line in each.log.read_text(errors="replace").splitlines()]
         return [line for line in lines if words in line]
 
@@ -167,7 +167,7 @@ async def stage(
     model: Path | None = None,
     forks: bool = False,
 ) -> AsyncIterator[Stage]:
-    """Set up everything except a worker, and always take it down again."""
+    """Set up all parts except a worker, and always tear them down."""
     folder.mkdir(parents=True, exist_ok=True)
     address = await server.start()
     url = records_url or f"sqlite:///{folder / 'var' / 'records.db'}"

@@ -1,6 +1,6 @@
-"""Run plans in thousands of simulated worlds that may change between a plan and its steps.
+"""Run plans in thousands of simulated worlds that may change between the draft of a plan and its steps.
 
-A step must be held exactly if its precondition no longer holds, and without an effect before that. The worlds
+A step must be held if and only if its precondition no longer holds, and then without an effect. The worlds
 and the expected results are in tests/support/stale_worlds.py.
 """
 

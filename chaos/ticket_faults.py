@@ -1,4 +1,4 @@
-"""Try the complete fault matrix of the ticket tools: every fault at every vendor, for both tools."""
+"""Test the complete fault matrix of the ticket tools: every fault at every vendor, for both tools."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tests.support.tickets import VENDORS
 
 @dataclass(frozen=True)
 class Size:
-    """The vendors to try."""
+    """The tested vendors."""
 
     vendors: tuple[str, ...]
 
@@ -20,7 +20,7 @@ QUICK = Size(VENDORS[:1])
 
 
 async def act(_stage: Stage, report: Report, size: Size) -> None:
-    """Try every fault on one call of each tool."""
+    """Test every fault with one call to each tool."""
     count = 0
     for vendor in size.vendors:
         for tool in TOOLS:

@@ -1,7 +1,7 @@
-"""Kill the worker by kill -9 before, during and after calls of `create_ticket` and `comment_ticket`.
+"""Kill the worker with kill -9 before, during and after calls to `create_ticket` and `comment_ticket`.
 
 The trackers are slow, and finish their work even if the client has died. No ticket or comment may exist twice
-or be missing. No step may be in doubt, because both vendors let the worker find out.
+or be missing. No step may be in doubt, because the worker can look up effects at both vendors.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ QUICK = Size(("during",), 1, ("github",), _TOOLS[:1])
 
 @dataclass
 class Tracker:
-    """A slow vendor that notes when requests came and were answered, by the token in their text."""
+    """A slow vendor that records the times of requests and answers, by the token in their text."""
 
     name: str
     vendor: GitHubServer | JiraServer
@@ -84,7 +84,7 @@ class Tracker:
         return "during" if token in self.came else "before"
 
     def count(self, tool: str, token: str) -> int:
-        """Return how often the effect of a run exists."""
+        """Return how many times the effect of a run exists."""
         if tool == "create_ticket":
             return self.vendor.titles().count(token)
         return sum(f" {token} " in f" {body.replace(chr(10), ' ')} " for body in self.vendor.bodies())
@@ -139,7 +139,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
                 report.figure(f"{name}, {tool}: kills {moment} the call", count)
             stage.worker.kill()
         for misuse in vendor.misuses:
-            report.blame(f"{name} was asked what it does not take: {misuse}")
+            report.blame(f"{name} got a request that it does not support: {misuse}")
     report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
     report.expect(not stage.said(_TOKEN), "a worker's log holds a token")
 
@@ -197,7 +197,7 @@ async def _approve(stage: Stage, run: Run) -> None:
 
 
 async def _reach(tracker: Tracker, token: str, moment: str) -> None:
-    """Wait for a moment of a call, and a random time longer."""
+    """Wait for a moment of a call, and then for a random time."""
     async with asyncio.timeout(60):
         while (moment == "during" and token not in tracker.came) or (
             moment == "after" and token not in tracker.answered
@@ -219,7 +219,7 @@ async def _examine(stage: Stage, report: Report, tracker: Tracker, runs: list[Ru
         report.expect(result.outcome == "executed", f"{run.workflow_id} is {result.outcome}: {result.reason}")
     again = sum(count > 1 for count in tracker.tries.values())
     report.figure(f"{tracker.name}: runs", len(runs))
-    report.figure(f"{tracker.name}: sent again, after it was known not to have happened", again)
+    report.figure(f"{tracker.name}: sent again, after the look-up found no effect", again)
 
 
 def _token_in(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""A tool that can undo but not find out: it books lines at the till; named in ``PLANGATE_TOOLS``."""
+"""A tool with an undo but no look-up: it books lines at the till; named in ``PLANGATE_TOOLS``."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from plangate.tool import EffectStatus, Unknown
 
 
 class BookArguments(ToolArguments):
-    """A line, and where it is booked."""
+    """A line, and the place of its booking."""
 
     run: str
     token: str

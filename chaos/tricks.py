@@ -1,4 +1,4 @@
-"""Try every visual trick of the corpus in the terminal, in Temporal's Web UI and in the inbox."""
+"""Test every visual trick of the corpus in the terminal, in Temporal's Web UI and in the inbox."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.support.visual_tricks import tricks
 
 @dataclass(frozen=True)
 class Size:
-    """Which share of the tricks is tried: one of every so many."""
+    """The share of the tricks: one of every ``step``."""
 
     step: int
 

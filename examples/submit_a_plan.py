@@ -1,6 +1,6 @@
-"""Submit a plan, wait until people decided and it ran, and print how it ended.
+"""Submit a plan, wait for the decision and the execution, and print the outcome.
 
-Needs `pip install '.[client]'` in Plangate's folder, a Temporal server and a worker, wherever they run.
+Needs `pip install '.[client]'` in Plangate's folder, a Temporal server and a worker, on any machine.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs once, when the data directory is empty. Temporal and Plangate cannot read each other's databases.
-# The databases use UTF-8 and collation C, whatever the server's defaults are.
+# The databases use UTF-8 and collation C, independent of the server's defaults.
 set -eu
 
 psql --quiet --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the namespace and registers Plangate's two search attributes. Safe to run again.
+# Creates the namespace and registers Plangate's two search attributes. Safe to run repeatedly.
 set -eu
 . "$(dirname "$0")/numeric-address.sh"
 
@@ -10,7 +10,7 @@ tries=0
 until temporal operator cluster health; do
   tries=$((tries + 1))
   if [ "$tries" -ge 30 ]; then
-    echo "The Temporal server at $TEMPORAL_ADDRESS did not become ready; look at its log." >&2
+    echo "The Temporal server at $TEMPORAL_ADDRESS did not become ready; check its log." >&2
     exit 1
   fi
   sleep 2
@@ -26,7 +26,7 @@ until temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE
   --name PlangateState --type Keyword --name PlangateRequester --type Keyword; do
   tries=$((tries + 1))
   if [ "$tries" -ge 30 ]; then
-    echo "The search attributes could not be registered; look at the log of the Temporal server." >&2
+    echo "The search attributes could not be registered; check the log of the Temporal server." >&2
     exit 1
   fi
   sleep 2

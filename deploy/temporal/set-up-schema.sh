@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates or migrates Temporal's tables. Safe to run again.
+# Creates or migrates Temporal's tables. Safe to run repeatedly.
 set -eu
 
 sql_tool() { # DATABASE COMMAND…; the password is in SQL_PASSWORD, where the tool reads it

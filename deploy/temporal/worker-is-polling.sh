@@ -1,5 +1,5 @@
 #!/bin/sh
-# Succeeds if this container's worker polled the Temporal server for work in the last few minutes.
+# Succeeds if this container's worker has polled the Temporal server for work in the last five minutes.
 set -eu
 . "$(dirname "$0")/numeric-address.sh"
 

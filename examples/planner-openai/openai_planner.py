@@ -12,7 +12,7 @@ MODEL = os.environ.get("PLANGATE_MODEL", "gpt-4o-mini")  # noqa: TID251  the aut
 
 
 async def plan(brief: Brief, tools: PlannerTools) -> PlannerResult:
-    """Talk with the model until it stops calling tools; its last message is the summary."""
+    """Call the model until it stops calling tools; its last message is the summary."""
     messages: list[Any] = [{"role": "system", "content": brief.rules}]
     if isinstance(brief.state, list):  # changes were requested: the conversation continues
         messages = brief.state

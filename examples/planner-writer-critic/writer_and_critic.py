@@ -1,4 +1,4 @@
-"""A planner made of a team: one agent writes, another criticizes. PLANGATE_PLANNER=writer_and_critic:team."""
+"""A team as the planner: one agent writes, another reviews. PLANGATE_PLANNER=writer_and_critic:team."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """The refund desk: a refund, a ticket, a comment and a mail, and a ticket that changes in between.
 
-``make example`` runs it. Plangate, its worker, its server and its tools are the real ones. Servers on this
-machine stand in for Stripe, GitHub and the customer, so no request leaves it. The story counts the effects at
-those servers, and exits with 1 if one happened twice, or before it was approved.
+``make example`` runs it. Plangate, its worker, its server and its tools are real. Servers on this machine
+replace Stripe and GitHub, and mails are written to a folder, so no request leaves the machine. The script
+counts the effects at those servers, and exits with 1 if one happened twice, or before its approval.
 """
 
 import json
@@ -59,7 +59,7 @@ class Desk:
         return done.stdout
 
     def typed(self, *words: str, until: str = "\0") -> None:
-        """Show a command and its output, or the output before ``until``."""
+        """Run a command and print its output, or the part before ``until``."""
         say(f"\n$ python starter.py {shlex.join(words)}")
         printed, cut, _ = self.run(*words).partition(until)
         say(printed.rstrip() + ("\n  …" if cut else ""))
@@ -85,7 +85,7 @@ class Desk:
         return [path.read_text() for path in (self.folder / "var" / "outbox").glob("*.eml")]
 
     def happened(self) -> tuple[int, int, int, int]:
-        """Return how many refunds, tickets, comments and mails there are."""
+        """Return the numbers of refunds, tickets, comments and mails."""
         refunds = [one["amount"] for one in self.stripe.refunds(self.payment)]
         assert set(refunds) <= {REFUNDED}
         return len(refunds), len(self.github.issues) - 1, len(self.github.comments), len(self.mails())
@@ -196,7 +196,7 @@ def main() -> int:
     """Run the story; return 0 if each effect happened once, and none before its approval."""
     say("A refund desk: Stripe, GitHub and the customer are servers on this machine.")
     with open_desk() as desk:
-        say("\n1. Rita's agent proposes. The tools look at the payment and at ticket 1; nothing happens yet.")
+        say("\n1. Rita's agent proposes. The tools look up the payment and ticket 1; no step runs yet.")
         desk.typed("start", "--plan", "plan.json", "--id", RUN, "--requester", "rita", until="  Source:")
         before = desk.happened()
 

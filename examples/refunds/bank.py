@@ -1,4 +1,4 @@
-"""A bank with a refund API for trying a tool: `python bank.py [PORT]`. It keeps nothing when it ends.
+"""A bank with a refund API for testing a tool: `python bank.py [PORT]`. It keeps its data in memory only.
 
     GET  /payments/P-1                   {"number": "P-1", "status": "captured", "refundable": "100.00"}
     POST /refunds  payment, amount       {"number": "R-1", "payment": "P-1", "amount": "42.50"}, or 422
