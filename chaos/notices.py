@@ -317,7 +317,7 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
     for person in (APPROVER, *_OTHERS):
         is_asked = sent[person, NoticeKind.NEEDED]
         if not is_asked:
-            counts["decided before they were notified" if decided else "missed asks"] += 1
+            counts["decided before they were notified" if decided else "missed requests"] += 1
         relieved, expected = sent[person, NoticeKind.RELIEVED], is_asked if person != APPROVER else 0
         if person in in_doubt:  # it may have arrived although it was no longer needed
             counts["requests in doubt"] += 1
