@@ -46,7 +46,9 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
     if state.drafted is None or fingerprint not in (*state.replaced, state.drafted.fingerprint):
         raise NotApproved(f"No {plan} is on the record of this run, so none of its steps may run.")
     if fingerprint != state.drafted.fingerprint:
-        raise NotApproved(f"{plan.capitalize()} was replaced by a later revision, so it may not run.")
+        raise NotApproved(
+            f"{plan.capitalize()} was replaced by a later revision, so none of its steps may run."
+        )
     if state.closed is not None:
         raise NotApproved(f"This run is closed ({state.state}), so no more of its steps may run.")
     if state.phase is not Phase.EXECUTING or not state.is_approved:

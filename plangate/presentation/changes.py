@@ -117,8 +117,8 @@ def step_change_words(change: StepChange, before: PreviousPlan, after: Plan) -> 
         case Kind.NEW:
             return label, f"new, {_step_words(after, change.after)}"
         case Kind.MOVED:
-            also = " and changed" if values_of(change) else ""
-            return label, f"moved{also}, formerly step {change.before}: {change.tool}"
+            moved = "moved and changed, formerly" if values_of(change) else "moved, formerly"
+            return label, f"{moved} step {change.before}: {change.tool}"
         case Kind.CHANGED:
             was = "" if change.before == change.after else f", formerly step {change.before}"
             return label, f"changed{was}: {change.tool}"

@@ -177,7 +177,8 @@ EVERY: tuple[Callable[[Any], Forgery], ...] = (*OF_CEREMONIES, *OF_CLAIMS)
 _WORDS = (
     "an order to lend roles", "is signed for", "with another reason", "in the name of", "too long before",
     "alone, not in a list", "assurance signed",
-    "cannot be read", "does not match its claims", "not signed by a passkey of", "does not fit",
+    "cannot be read", "does not match its claims", "not signed by a passkey of",
+    "does not match what was signed",
     "does not belong to", "not one of", "is not trusted",
 )  # fmt: skip
 

@@ -660,7 +660,11 @@ def login_by_another_key(case: Case) -> Forgery:
     own = case.chance.choice([DANAS, MALLORYS, STRANGER, OTHER_WEB_KEY, CAROLS])
     public = public_of(own if case.chance.random() < 0.5 else WEB_KEY)
     return _forged(
-        case, login_token(case.claims(), own), "not one of the web servers'", "does not fit", public=public
+        case,
+        login_token(case.claims(), own),
+        "not one of PLANGATE_WEB_KEYS",
+        "does not match what was signed",
+        public=public,
     )
 
 

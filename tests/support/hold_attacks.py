@@ -268,7 +268,7 @@ def resolved_by_another_key(chance: Random) -> tuple[Story, str]:
     )
     said = story.forced(forged, own.approver)
     assert "it is signed with a key that does not belong to" in said
-    return story, "its signature does not fit"
+    return story, "its signature does not match what was signed"
 
 
 def signed_for_another_choice(chance: Random) -> tuple[Story, str]:
