@@ -409,7 +409,7 @@ def record_notice() -> None:
 
 
 def record_refund_desk() -> None:
-    """Run the refund desk and draw its output from the hold on."""
+    """Run the refund desk and draw its output from the hold onward."""
     desk = PROJECT / "examples" / "refund-desk"
     with tempfile.TemporaryDirectory() as folder:
         printed = Home(Path(folder)).typed(str(desk / "story.py"))
