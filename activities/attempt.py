@@ -386,8 +386,8 @@ class StepAttempt:
     ) -> tuple[RecentSum, ...] | StepResult:
         """Reserve the amounts that the plan adds to sums over time, and return the sums that were checked.
 
-        If the plan then needs more than it was approved for, return the reopened review. A step that has
-        begun only renews the reservation.
+        If the plan then needs more approvals, return the reopened review. A step that has begun only renews
+        the reservation.
         """
         task, now = self._task, self._clock.now()
         if task.undo:

@@ -40,7 +40,7 @@ def as_application_errors(
         tries: the number of attempts after which a transient or unexpected failure is final. A failure of the
             records or the list of people is never final: the run waits until they are back.
         tried: how many attempts there were, including this one; default: Temporal's count.
-        again: the time until a stopped step is tried again; a stop is never final.
+        again: the time until a stopped step is retried; a stop is never final.
         outage: how long a transient failure is retried, regardless of the number of tries.
 
     The cause is left out, because Temporal would keep its text and stack in the history. An unexpected error

@@ -30,7 +30,7 @@ class Reserved(Frozen):
 
 
 class Needing(Frozen):
-    """The plan needs more than it was approved for, so nothing is reserved."""
+    """The plan needs more approvals, so nothing is reserved."""
 
     requirement: Requirement
     recent: tuple[RecentSum, ...]

@@ -136,7 +136,7 @@ def _subject(status: Status) -> Subject:
     if wrong or subject is None:
         raise StatusContradicts(
             f"Nothing is signed: {one_line(wrong or 'there is no plan to decide on')}. "
-            "Look at the status again."
+            "Check the status again."
         )
     return subject
 

@@ -19,7 +19,7 @@ from plangate.signing.public_keys import checked_key, thumbprint_of
 
 
 async def confirm(here: Console, name: str, key: str, *, by: str, thumbprint: str | None) -> int:
-    """Send the order that a key counts for a person, once its thumbprint was compared."""
+    """Compare the thumbprint of a person's key, and send the order to confirm the key."""
     try:
         found = thumbprint_of(checked_key(key))
     except ValueError as error:
@@ -27,7 +27,7 @@ async def confirm(here: Console, name: str, key: str, *, by: str, thumbprint: st
     if thumbprint is not None and thumbprint != found:
         raise WrongUsage(
             f"The thumbprint of this key is {found}, not {one_line(thumbprint)}: it is another key. "
-            "Confirm nothing, and find out who changed it."
+            "Do not confirm it; find out who changed it."
         )
     if thumbprint is None and not await _is_same(here, name, found):
         return Exit.FAILED
@@ -44,7 +44,7 @@ async def _send(here: Console, action: KeyAction, name: str, key: str, by: str) 
     if signer is None:
         make_one = f"{program()} keys new {shlex.quote(by)}"
         raise WrongUsage(
-            f"There is no key for {one_line(by)} on this machine; sign where it is, or make one: {make_one}"
+            f"No key for {one_line(by)} is on this machine; sign where the key is, or make one: {make_one}"
         )
     async with here.connected() as session:
         audience = (await session.client.what_stands()).audience
@@ -77,7 +77,7 @@ async def _is_same(here: Console, name: str, thumbprint: str) -> bool:
     keyboard = Keyboard(screen.err)
     keyboard.discard()
     while True:
-        typed = ((await keyboard.ask("Do they read out the same? [y/N]")) or "n").lower()
+        typed = ((await keyboard.ask("Did they read out the same thumbprint? [y/N]")) or "n").lower()
         if typed in ("y", "yes"):
             return True
         if typed in ("n", "no"):

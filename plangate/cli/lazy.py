@@ -35,7 +35,7 @@ class LazyCommand(TyperCommand):
         name: the name to type.
         where: the command's function, as ``module:function``.
         short_help: its line in the help of its group: the first sentence of the function's docstring.
-        needs_application: whether it needs what `starter.py` adds to the package.
+        needs_application: whether it needs the application that `starter.py` adds to the package.
     """
 
     def __init__(self, name: str, where: str, short_help: str, *, needs_application: bool = False) -> None:

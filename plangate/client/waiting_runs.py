@@ -55,7 +55,7 @@ async def waiting_runs(
     Args:
         client: a client of their namespace.
         database: the records; None if there are none here.
-        ask: returns the status of a run without records; None if that cannot be known.
+        ask: returns the status of a run without records; None if it is unknown.
         wanted: the filters, the order and the page.
 
     Raises:

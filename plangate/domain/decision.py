@@ -342,7 +342,7 @@ def withdrawal(who: str, comment: str) -> str:
 
 
 def who_withdrew(reason: str) -> str | None:
-    """Return the name in a cancellation's reason, if any. It is no proof, because any client can set it."""
+    """Return the name in a cancellation's reason, if any. It proves nothing: any client can set it."""
     if not reason.startswith(_WITHDRAWN_BY):
         return None
     name, _, _ = reason.removeprefix(_WITHDRAWN_BY).partition(": ")

@@ -5,7 +5,7 @@ orders. From then on they count as if they were in the list of people (`plangate
 limits apply:
 
 - The policy names the roles that may be lent, by default none.
-- People lend only their own roles: a lent role cannot be lent on.
+- People lend only their own roles: a lent role cannot be lent further.
 - The order needs at least the proof of identity that the role's rules ask for.
 - A delegation ends after `LONGEST` at the latest, even without an order.
 

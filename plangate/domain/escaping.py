@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final
 
-# Characters that Unicode counts as letters, signs or marks, but that draw nothing themselves: fillers,
+# Characters that Unicode counts as letters, signs or marks, but that are invisible by themselves: fillers,
 # blanks, joiners, modifiers of notations, and placeholders of absent objects.
 _BLANK_LETTERS: Final = frozenset(
     "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u2d7f\u303f\ufffc"
@@ -106,7 +106,7 @@ def _show(text: str, kept: dict[str, str]) -> str:
 
 
 def visible(text: str) -> str:
-    """Return ``text`` without the characters that draw nothing; blanks are kept."""
+    """Return ``text`` without the invisible characters; whitespace is kept."""
     return "".join(char for char in text if char == "⟨" or char.isspace() or not _is_hidden(char))
 
 

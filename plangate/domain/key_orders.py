@@ -117,7 +117,7 @@ def judge(
         sender: the sender of the order, by the list of people and the signature.
         people: the list of people, with the keys enrolled so far.
         enrolment: the change of a key that the order's signature proves by that list, if any.
-        at: the time of judging, by the server's clock.
+        at: when the order is judged, by the server's clock.
     """
     objection = _objection(arrival, sender, people, enrolment)
     order = arrival.order

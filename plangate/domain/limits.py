@@ -35,7 +35,7 @@ _ZONE: Final = re.compile(r"day(?: ([A-Za-z][A-Za-z0-9_+\-/]*))?")
 
 
 class UnknownSum(Exception):
-    """A sum is not known; ``str()`` says why. The policy decides what follows."""
+    """A sum is not known; ``str()`` says why. The policy decides how to treat it."""
 
 
 class Limit(Frozen):
@@ -263,7 +263,7 @@ def _currency(value: JsonValue) -> str:
 
 
 def _alike(text: str) -> str:
-    """Return the form shared by texts that differ only in case, width, blanks or invisible characters."""
+    """Return the form shared by texts that differ only in case, width, spaces or invisible characters."""
     words = visible(text).split()  # one by one, because long texts are not folded as a whole
     return " ".join(" ".join(identity(word).casefold() for word in words).split())
 

@@ -325,7 +325,7 @@ def name_for_rules(people: People | None, name: str) -> str:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Return whether two typed names mean the same person, ignoring case, width and blanks."""
+    """Return whether two typed names mean the same person, ignoring case, width and spaces."""
     return identity(one) == identity(other)
 
 

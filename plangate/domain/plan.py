@@ -151,7 +151,7 @@ def canonical_json(value: JsonValue) -> bytes:
 
 
 def _is_plain(value: JsonValue) -> bool:
-    """Return whether sorted JSON is the RFC 8785 form: no fractions, large numbers or names beyond ASCII."""
+    """Return whether sorted JSON is the RFC 8785 form: no fractions, large numbers or non-ASCII names."""
     if value is None or isinstance(value, str):
         return True
     if isinstance(value, dict):

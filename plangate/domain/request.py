@@ -61,7 +61,7 @@ def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
 
     Args:
         run: the run, with the request that would open its trail.
-        now: the time, if known; no request can be later.
+        now: the current time, if known; no request can be later.
 
     Raises:
         RequestInvalid: the request would have been refused, or is missing.
@@ -71,7 +71,7 @@ def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
         raise RequestInvalid('The request cannot be used: "requested" is missing.')
     read = _read({name: getattr(said, name) for name in ("requester", "request", "timeout_seconds")})
     if read.requester != said.requester:
-        raise RequestInvalid('The request cannot be used: "requester" begins or ends with a blank.')
+        raise RequestInvalid('The request cannot be used: "requester" begins or ends with a space.')
     latest = said.requested_at if now is None else now + _BETWEEN_CLOCKS
     if not EARLIEST <= said.requested_at <= latest:
         raise RequestInvalid('The request cannot be used: "requested_at" is not a possible time.')

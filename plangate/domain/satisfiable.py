@@ -139,7 +139,7 @@ class Deciders:
             approvers: the people who have approved so far.
             barred: the requester and the authors.
             until: the deadline; a person who is back before it can still approve then.
-            reliefs: the roles that may also approve from a moment on.
+            reliefs: the roles that may also approve from a given time.
         """
         roles = [need.role for need in requirement.needs]
         enough = sum(need.count for need in requirement.needs)

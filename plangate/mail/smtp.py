@@ -3,7 +3,7 @@
 Before the command DATA nothing can have been sent, so any failure is safe. After it, only the server's final
 reply can confirm that nothing was sent; without a reply the mail is in doubt.
 
-If the server defers a recipient (4xx), nothing is sent to anyone, and all are tried again. If it refuses some
+If the server defers a recipient (4xx), nothing is sent to anyone, and all are retried. If it refuses some
 permanently (5xx), the others get the mail, and `Accepted` names the refused ones: a repeat would reach the
 others twice. If it refuses all, nothing is sent. The bytes that the library writes (the envelope, then the
 mail with its dots doubled) are compared with the letter before they are sent.

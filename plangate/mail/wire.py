@@ -49,7 +49,7 @@ class Letter:
 
     Attributes:
         html: the same content as HTML; only in a mail without files.
-        fields: more headers, each with a value in ASCII on one line, whose folds are at its blanks.
+        fields: more headers, each with a value in ASCII on one line, whose folds are at its spaces.
     """
 
     sender: str

@@ -145,7 +145,7 @@ def audience_of(
 
     Args:
         people: the list in force; None without one, and then no one can be notified.
-        now: the time, by which delegations count.
+        now: the current time, which determines the valid delegations.
         operators: the role whose members are notified of problems.
         is_narrowed: whether the policy in force has rules that say who may see a run.
         inbox: the address of the inbox.

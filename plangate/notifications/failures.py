@@ -73,7 +73,7 @@ def not_told(one: Undelivered) -> NotTold:
 
 
 def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
-    """Return the notices about a run that were not delivered or are tried again; empty if unreadable."""
+    """Return the notices about a run that were not delivered or are being retried; empty if unreadable."""
     try:
         with database.read() as connection:
             return tuple(map(not_told, undelivered(connection, workflow_id)))

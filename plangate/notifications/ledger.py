@@ -80,7 +80,7 @@ class HandedOut:
 
     Attributes:
         messages: the messages that are marked as being sent.
-        now: the time.
+        now: the current time.
         has_more: whether there is more to do immediately.
         is_mine: whether this process has the turn.
     """

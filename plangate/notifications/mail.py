@@ -2,7 +2,7 @@
 
 The mails of one run form one thread for each reader: they all refer to one Message-ID, which no mail has. If
 a server refuses the recipient or the mail, the address counts as refused. If it refuses the login, the sender
-or encryption, an operator has to fix that, so the mail is tried again later.
+or encryption, an operator has to fix that, so the mail is retried later.
 """
 
 import asyncio

@@ -78,7 +78,7 @@ def outgoing(
     Args:
         due: the notices to send.
         sent: when messages were sent to each address within the last hour, the oldest first.
-        now: the time.
+        now: the current time.
         per_hour: how many messages an address gets in an hour, unless a request cannot wait.
         mark: identifies this installation in message ids.
     """
@@ -102,7 +102,7 @@ def outgoing(
 
 @dataclass(frozen=True, slots=True)
 class _Hour:
-    """The messages to one address within the last hour, including those that are tried again."""
+    """The messages to one address within the last hour, including those that are being retried."""
 
     times: Sequence[datetime]
     per_hour: int
@@ -175,7 +175,7 @@ def results_of(
     Args:
         message: the message that was tried.
         attempted: the channel's result.
-        now: the time.
+        now: the current time.
         chance: a random number from 0 to 1; spreads the retries of many messages over time.
     """
     return tuple(_result(part, attempted, now, chance) for part in message.parts)

@@ -1,7 +1,7 @@
 """Post a notice to a custom webhook: ``json://`` and ``jsons://``, as Apprise spells them.
 
 Plangate posts these itself, because Apprise does not return the server's answer: its status decides whether
-the message is tried again, and its Retry-After header decides when. ``+Name=value`` in the query is a header,
+the message is retried, and its Retry-After header decides when. ``+Name=value`` in the query is a header,
 ``-name=value`` a parameter. Redirects are not followed.
 """
 

@@ -1,4 +1,4 @@
-"""The conditions of a policy: CEL, the Common Expression Language, by ``common-expression-language``.
+"""The conditions of a policy: CEL, the Common Expression Language, through ``common-expression-language``.
 
 A condition is evaluated on the variables of `plangate.policy.policy_input` and is true or false. If it is
 neither (a missing field, a wrong type), `Condition.holds` raises `Unclear`, and the policy decides.

@@ -98,8 +98,8 @@ class StepExplanation(Frozen):
 
     ``resolve`` are the rules about who may resolve a held run; without such a rule, it is those who could
     approve it. ``see`` are the rules about who may see the run; without such a rule, it is everyone in the
-    list of people. ``times`` are the rules of which only window and freezes count, because it is unclear
-    whether they match.
+    list of people. ``times`` are the rules that count only for their window and freezes, because it is
+    unclear whether they match.
     """
 
     number: int

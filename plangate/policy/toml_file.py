@@ -18,7 +18,7 @@ _HEADER: Final = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
 
 def _written_plainly(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError("must begin with a letter or digit; use letters, digits, blanks and _ . : / - only")
+        raise ValueError("must begin with a letter or digit; use letters, digits, spaces and _ . : / - only")
     return name
 
 

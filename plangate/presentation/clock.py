@@ -34,7 +34,7 @@ def moment(when: datetime, *, with_seconds: bool = False) -> str:
 
 
 def in_readers_zone(text: str) -> str:
-    """Return a recorded sentence with its times in UTC written as by `moment`, unless the reader has UTC."""
+    """Return a recorded sentence with its UTC times written as `moment` does, unless the reader has UTC."""
     return with_times(text, _read_locally)
 
 

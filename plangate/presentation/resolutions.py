@@ -76,7 +76,7 @@ def _of_a_step(status: Status, resolution: Resolution, *, is_short: bool) -> str
         case Resolution.UNDO:
             return _undo_words(status)
         case Resolution.ABORT:
-            return f"The run ends as failed. {_left_in_the_world(status)}"
+            return f"The run ends as failed. {_remaining_effects(status)}"
         case _:
             assert_never(resolution)
 
@@ -91,7 +91,7 @@ def _of_an_undo(status: Status, resolution: Resolution) -> str:
         case Resolution.RETRY if is_in_doubt:
             return (
                 f"You state that the undo of {_name(step)} did not happen. It is tried again, after its tool "
-                f"has looked again. {then}"
+                f"has checked again. {then}"
             )
         case Resolution.RETRY:
             return f"The undo of {_name(step)} is tried again. {then}"
@@ -102,7 +102,7 @@ def _of_an_undo(status: Status, resolution: Resolution) -> str:
         case Resolution.UNDO:
             return then
         case Resolution.ABORT:
-            return f"Nothing more is taken back, and the run ends as failed. {_left_in_the_world(status)}"
+            return f"Nothing more is taken back, and the run ends as failed. {_remaining_effects(status)}"
         case _:
             assert_never(resolution)
 
@@ -169,7 +169,7 @@ def _undone(steps: Sequence[StepStatus]) -> str:
     return f"{_listed(steps)} {'are taken back, in this order' if len(steps) > 1 else 'is taken back'}"
 
 
-def _left_in_the_world(status: Status) -> str:
+def _remaining_effects(status: Status) -> str:
     """Describe which effects remain if the run ends now."""
     done = [step for step in status.steps if step.state is StepState.DONE]
     doubtful = [step for step in status.steps if step.state is StepState.IN_DOUBT]

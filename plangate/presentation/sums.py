@@ -14,7 +14,7 @@ from plangate.domain.limits import DAY, REQUESTER, RecentSum
 from plangate.domain.plurals import counted
 from plangate.presentation.durations import spoken
 
-NEEDS_MORE: Final = "by a sum over time the plan needs more than it was approved for"
+NEEDS_MORE: Final = "a sum over time requires more approvals than the plan has"
 _SHOWN: Final = 12
 _LONGEST: Final = 60
 _UNITS: Final = {"d": "day", "h": "hour", "m": "minute"}

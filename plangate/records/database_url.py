@@ -1,6 +1,6 @@
 """Parse the setting that locates the records: a path, or a URL of SQLite or PostgreSQL.
 
-It also accepts ``postgres://``, and several hosts in one address, of which the writable one is used. If
+It also accepts ``postgres://``, and several hosts in one address, and then uses the writable one. If
 PostgreSQL's library does not know an option, the error names it.
 """
 

@@ -87,7 +87,7 @@ def due_now(
 
     Args:
         connection: a connection to the records.
-        now: the time.
+        now: the current time.
         busy: addresses to which a message is being sent; their deliveries wait.
         full: schemes whose deliveries wait, because enough messages to them are being sent.
     """

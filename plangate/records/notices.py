@@ -238,7 +238,7 @@ def _refresh(
     """Bring a known notice up to date, unless it has arrived at an address.
 
     An address that was removed from the list gets no more notices; one that is added again is treated as new.
-    A notice that was given up is tried again once the person has another address.
+    A notice that was given up is retried once the person has another address.
     """
     if any(
         row.state in _ARRIVED

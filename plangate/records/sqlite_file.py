@@ -101,7 +101,7 @@ class SqliteFile:
         switched to a copy.
 
         Raises:
-            RecordsUnavailable: it is another file, or may not be written to.
+            RecordsUnavailable: it is a different file, or may not be written to.
             RecordsMissing: there is no file, and there was none since this process started.
         """
         opened = cast("_Open", raw(connection)).file
@@ -134,7 +134,7 @@ class SqliteFile:
         """Check that this file is still the one at the path.
 
         Raises:
-            RecordsUnavailable: it is another file, or may not be written to.
+            RecordsUnavailable: it is a different file, or may not be written to.
             RecordsMissing: there is no file, and there was none since this process started.
         """
         try:

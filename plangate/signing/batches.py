@@ -49,7 +49,7 @@ def check_batch(digests: Sequence[str], own: str) -> None:
     """
     if not FEWEST <= len(digests) <= MOST:
         raise ValueError(
-            f"its passkey signed a list of {len(digests)} approvals, but {FEWEST} to {MOST} may be together"
+            f"its passkey signed a list of {len(digests)} approvals, not {FEWEST} to {MOST} as allowed"
         )
     if any(one >= other for one, other in pairwise(digests)):
         raise ValueError("its passkey signed a list that has an approval twice, or is out of order")

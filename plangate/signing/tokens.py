@@ -141,7 +141,7 @@ def verified(
     """
     kind = kind_of(token)
     if (kind is Kind.PASSKEY) is not is_passkey(public):
-        raise ValueError("its signature is of another kind than its key")
+        raise ValueError("its signature and its key are of different kinds")
     match kind:
         case Kind.PASSKEY:
             read = passkeys.verified(token, public, web.origins)

@@ -52,7 +52,7 @@ def json_answer(
     Raises:
         ToolUnavailable: nothing happened: no connection was made, or the answer is 429.
         ToolRefused: nothing happened: the request cannot be written, such as a header with a character beyond
-            ASCII; or the answer is another 4xx than 408 and 409, whose reason is quoted.
+            ASCII; or the answer is a 4xx other than 408 and 409, and its reason is quoted.
         EffectUnknown: it may have happened: any other failure.
     """
     import httpx2  # noqa: PLC0415  the command line imports this module too
@@ -60,7 +60,7 @@ def json_answer(
     method = method.upper()
     try:
         parsed = httpx2.URL(url)
-        parsed.raw_host.decode().encode("idna")  # as the look-up of the host does, which would fail later
+        parsed.raw_host.decode().encode("idna")  # as the look-up of the host, which would fail later
     except (httpx2.InvalidURL, UnicodeError) as error:  # may quote a password of the URL
         why = type(error).__name__
         raise ToolRefused(f"The URL of the request cannot be used ({why}); nothing was sent.") from error
@@ -115,7 +115,7 @@ def _headers(given: Mapping[str, str], idempotency_key: str, place: str) -> dict
         if not name.isascii() or (isinstance(text, str) and not text.isascii()):
             raise ToolRefused(
                 f"The header {one_line(cut(name, _LONGEST_REASON))} of the request to {place} has a "
-                "character beyond ASCII, which cannot be sent in a header; nothing was sent."
+                "non-ASCII character, which cannot be sent in a header; nothing was sent."
             )
     return found
 

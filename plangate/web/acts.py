@@ -33,7 +33,7 @@ class Acts:
     Attributes:
         needs_passkey: whether the visitor's decisions need a passkey here.
         unproven: the key of the message why the visitor cannot prove decisions here; else empty.
-        may_not_count: whether the visitor has passkeys, of which none is known to count.
+        may_not_count: whether the visitor has passkeys, but none is known to count.
         is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.

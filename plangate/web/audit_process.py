@@ -124,7 +124,7 @@ def main() -> None:
         _WORK[task.what](database, task)
     except PlangateError as error:
         _say(error=str(error))
-    except BrokenPipeError:  # the browser has gone
+    except BrokenPipeError:  # the browser has disconnected
         os._exit(1)
     sys.stdout.flush()
 

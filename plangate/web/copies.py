@@ -84,7 +84,7 @@ class Copy:
 
 
 class Download(StreamingResponse):
-    """Sends a copy, for `LONGEST` seconds at most; a copy that breaks off lacks its end."""
+    """Sends a copy, for `LONGEST` seconds at most; an interrupted copy lacks its end."""
 
     def __init__(self, copy: Copy, name: str, media_type: str) -> None:
         named = {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -137,7 +137,7 @@ class Login:
         Args:
             next_page: the page to open after the login.
             browser: the token of this browser's cookie; empty for a new one.
-            now: the time.
+            now: the current time.
 
         Raises:
             LoginRefused: the provider does not answer correctly.
@@ -168,7 +168,7 @@ class Login:
         Args:
             answer: the parameters from the provider: the code and the state, or an error.
             browser: the token of this browser's cookie.
-            now: the time.
+            now: the current time.
 
         Raises:
             LoginRefused: it is not the answer to a login that this browser began, or proves nothing.

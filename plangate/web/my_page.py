@@ -55,7 +55,7 @@ class OwnKey:
 class Lent:
     """A delegation: ``name`` decides for the person, or the person for ``name``.
 
-    ``is_by_order`` says whether the person lent it by an order, and may take it back; else the list has it.
+    ``is_by_order`` says whether the person lent it by an order, and may end it; otherwise it is in the list.
     """
 
     name: str
@@ -101,7 +101,7 @@ def my_page(
         people: the list of people, with the keys that were enrolled.
         proposed: the passkeys that they registered on this web server.
         rules: the roles that the policy lets people lend.
-        now: the time.
+        now: the current time.
     """
     person = people.find(name) if people is not None else None
     listed = {key.id: key for key in (person.keys if person else ())}

@@ -134,7 +134,7 @@ async def test_ten_at_most_are_offered_and_taken(database: Database, dana: httpx
     ("shown", "requirement"),
     [
         (note("Pаy"), BATCH),  # noqa: RUF001  a mark: it looks like another word
-        (REFUND, BATCH),  # a mark: its words agree, and name another amount than the step moves
+        (REFUND, BATCH),  # a mark: its words agree, but name a different amount from the step's
         (note("text"), BATCH.model_copy(update={"batch": False})),
         (note("text"), BATCH.model_copy(update={"needs": (Need(role="ops", count=1),)})),
     ],

@@ -300,7 +300,7 @@ class FaultyServer:
                     super().finish()
 
             def handle(self) -> None:
-                with suppress(OSError):  # the client has gone, or the connection was dropped on purpose
+                with suppress(OSError):  # the client or the test closed the connection
                     super().handle()
 
             def _serve(self) -> None:
@@ -342,7 +342,7 @@ class FaultyServer:
                 length = int(headers.get("content-length", 0))
                 body = self.rfile.read(length)
                 if len(body) < length:
-                    raise ConnectionAbortedError  # the client has gone: no server acts on half a request
+                    raise ConnectionAbortedError  # the client has left: no server acts on half a request
                 return Request(self.command, parts.path, parts.query, headers, body)
 
             def _head(self, answer: Answer, length: int) -> None:

@@ -435,7 +435,7 @@ def batch_not_allowed(case: Case) -> Forgery:
 def batch_of_another_length(case: Case) -> Forgery:
     claims = case.claims()
     others = _others(case, case.chance.choice([0, 10, 11, 40]))
-    return _forged(case, case.dana.batch_tokens([claims, *others])[0], "may be together")
+    return _forged(case, case.dana.batch_tokens([claims, *others])[0], "to 10 as allowed")
 
 
 def batch_without_this_one(case: Case) -> Forgery:
@@ -539,7 +539,7 @@ def one_character(case: Case) -> Forgery:
 
 
 def _says_the_same(token: str, changed: str) -> bool:
-    """Whether only the credential id is another one."""
+    """Return whether only the credential id differs."""
     try:
         one, other = read_passkey_token(token), read_passkey_token(changed)
     except ValueError:
@@ -572,7 +572,7 @@ def other_spelling(case: Case) -> Forgery:
 
 
 def junk_in_a_field(case: Case) -> Forgery:
-    """One field of the assertion is junk, missing, too many, or of another type."""
+    """One field of the assertion is junk, missing, superfluous, or of another type."""
     claims = case.claims()
     good = case.dana.answer(challenge_of(claims)).model_dump()
     name = case.chance.choice([one for one in good if one != "credential_id"])
@@ -598,7 +598,7 @@ def junk_in_a_field(case: Case) -> Forgery:
 
 
 def junk_in_the_claims(case: Case) -> Forgery:
-    """The passkey signed claims of other types, or with other names; the challenge is right."""
+    """The passkey signed claims of other types, or with other names; the challenge is correct."""
     said = case.claims().model_dump(mode="json")
     name = case.chance.choice(list(said))
     changes = case.chance.randrange(3)

@@ -51,7 +51,7 @@ class NaiveRun:
 
     Attributes:
         texts: the lines of its first plan.
-        now: the time.
+        now: the current time.
         fate: the results of the tool's calls.
         needed: how many people have to approve.
         remembers: whether the tool can look up whether an effect happened.

@@ -140,9 +140,9 @@ def check(attempted: Attempted, meant: Meant) -> None:
     assert attempted.is_in_doubt is meant.is_in_doubt, f"in doubt: {attempted.is_in_doubt}"
     assert attempted.retry_at == (NOW + meant.after if meant.after else None), attempted.retry_at
     if meant.delivery is not _SENT:
-        assert attempted.reason.endswith("."), "the reason is no sentence"
+        assert attempted.reason.endswith("."), "the reason is not a sentence"
     for secret in SECRETS:
-        assert secret not in attempted.reason, "the reason has a secret"
+        assert secret not in attempted.reason, "the reason contains a secret"
 
 
 async def check_mail(fault: MailFault, var_dir: object) -> None:
@@ -180,7 +180,7 @@ async def mail_server(fault: MailFault, context: ssl.SSLContext | None = None) -
         try:
             await _talk(reader, writer, fault)
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the client has gone
+            pass  # the client has disconnected
         finally:
             writer.close()
 

@@ -260,7 +260,7 @@ def _kinds(value: Any, path: str = "") -> Iterator[str]:
 
 def _check_visible(text: str) -> None:
     """Fail if a character is hidden, reorders, or is a blank look-alike, or if private content is shown."""
-    assert NEVER_SHOWN not in text, "the message shows what it must not"
+    assert NEVER_SHOWN not in text, "the message shows private content"
     for char in text.replace("\r\n", "\n"):
         kind = unicodedata.category(char)
         is_fine = char in "\n\u200c" or not (kind in _HIDDEN or (kind == "Zs" and char != " "))

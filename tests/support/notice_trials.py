@@ -64,7 +64,7 @@ class TextTrials:
         if key not in self._harmless:
             self._harmless[key] = await self._shape(HARMLESS, *key)
         found, harmless = await self._shape(case.trick.text, *key), self._harmless[key]
-        assert found.frame == harmless.frame, "the frame of the message is another"
+        assert found.frame == harmless.frame, "the frame of the message differs"
         assert found.lines == harmless.lines, f"its lines are {found.lines}, not {harmless.lines}"
         more = Counter(found.interpreted) - Counter(harmless.interpreted)
         assert found.interpreted == harmless.interpreted, f"a client interprets {dict(more)}"

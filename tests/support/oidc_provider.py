@@ -62,7 +62,7 @@ class Provider(BaseHTTPRequestHandler):
                         "userinfo_endpoint": f"{self.issuer}/userinfo",
                         "end_session_endpoint": f"{self.issuer}/logout",
                         "jwks_uri": f"{self.issuer}/jwks",
-                        # A provider may offer algorithms that prove nothing.
+                        # A provider may offer insecure algorithms.
                         "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
                     }
                 )

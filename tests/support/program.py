@@ -194,7 +194,7 @@ class Terminal:
             raise AssertionError(f"nothing happens any more: {self.screen}")
         try:
             chunk = os.read(self._file, 65_536)
-        except OSError:  # the other end has gone
+        except OSError:  # the other end has disconnected
             return False
         self.written += self._decode(chunk)
         self.screen = ESCAPES.sub("", self.written)

@@ -2,7 +2,7 @@
 
 It prints its address. It has Stripe's idempotency (the same key and body: the first answer again; another
 body: 400; still running: 409), refuses to refund more than was paid, filters payments by customer, lists the
-newest first, and can leave refunds pending. A request whose client has gone is carried out to its end.
+newest first, and can leave refunds pending. A request whose client has disconnected is still carried out.
 
 ``/_control/forget`` forgets the keys, as Stripe does after a day; ``/_control/pending`` leaves refunds
 pending from now on; ``/_control/refunds/ID`` sets the status of one; ``/_control/slow`` sets the seconds that

@@ -283,7 +283,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def dated(*said: tuple[Event, timedelta]) -> list[str]:
-    """Examine these events, each with its time, from noon on."""
+    """Examine these events, each with its time, from noon onward."""
     entries = trail(*(event for event, _ in said))
     for index, (event, after) in enumerate(said):
         at = event.arrival.received_at if isinstance(event, Decided) else NOON + after

@@ -173,13 +173,13 @@ def test_a_plan_with_forged_sums_asks_for_less_than_its_policy() -> None:
 def test_the_pages_say_what_the_sum_is_with_this_plan_and_why_the_review_is_open_again() -> None:
     state = apply(approved(), reopened("1180"))
     said = "with this one 1,480 EUR in 24 hours: amount of refund, by rita"
-    why = "because by a sum over time the plan needs more than it was approved for"
+    why = "because a sum over time requires more approvals than the plan has"
     page = "\n".join(row.margin + row.text for row in run_page(status_of(state, source="record"), NOON).rows)
     assert said in page
     assert why in page
     web = details_page(state)
     assert said in web
-    assert "by a sum over time the plan needs more" in web
+    assert "a sum over time requires more approvals" in web
     trail = "\n".join(row.text for row in trail_page(chained(story(reopened("1180")))).rows)
     assert f"{said[:40]}" in trail
     shown = status_of(state, source="record").model_dump(mode="json")

@@ -100,7 +100,7 @@ WORDS = st.lists(st.text("acemnzßAİ東é", min_size=1, max_size=6), min_size=1
 def test_spellings_that_differ_in_nothing_that_is_seen_are_one_value(
     words: list[str], data: st.DataObject, times: int
 ) -> None:
-    """Case, width, decomposition, blanks, and characters that draw nothing, however long the text."""
+    """Case, width, decomposition, whitespace and invisible characters do not matter, at any length."""
     words *= times
 
     def spelled() -> str:

@@ -1,4 +1,4 @@
-"""A reference is allowed only if its value is known to fit, and means one field of one receipt."""
+"""A reference is allowed only if its value is known to fit, and refers to one field of one receipt."""
 
 from typing import Any
 
@@ -228,7 +228,7 @@ def test_a_field_that_was_not_returned_or_a_step_that_is_not_there_gives_no_valu
 
 
 class Close(Notebook):
-    """A tool of which only the declaration is used."""
+    """A tool that only supplies a declaration."""
 
     def __init__(self) -> None:
         self.declaration = TOOLS["close"]

@@ -1,4 +1,4 @@
-"""A worker's machine sleeps in the middle of an attempt: Plangate detects that the server's time went on."""
+"""A worker's machine sleeps during an attempt: Plangate detects that the server's clock advanced."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

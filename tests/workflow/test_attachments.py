@@ -237,7 +237,7 @@ async def test_without_the_folder_a_mail_with_attachments_is_refused_and_names_t
 
 
 class Exchanged:
-    """Records that return other bytes for a digest than the stored ones."""
+    """Records that return different bytes for a digest from those stored."""
 
     async def keep(self, content: bytes) -> str:
         return hashlib.sha256(content).hexdigest()

@@ -86,7 +86,7 @@ _LENDS = 'delegates = [{{ to = "beth", roles = ["finance"], from = {:%Y-%m-%dT%H
 
 
 class _Listed:
-    """Dana of finance, who delegates to Beth of the board from a given moment on, if any."""
+    """Dana of finance, who delegates to Beth of the board from a given moment, if any."""
 
     def __init__(self, begins: datetime | None) -> None:
         lends = "" if begins is None else _LENDS.format(begins)

@@ -29,7 +29,7 @@ EVERY_DAY = tuple(range(7))
 
 
 def daily(begin: datetime, hours: int, name: str = "daily") -> Calendar:
-    """Return a calendar of some hours of every day, from this time of day on."""
+    """Return a calendar of some hours of every day, from this time of day."""
     begin = begin.replace(second=0, microsecond=0)
     span = Hours(begin=begin.time(), end=(begin + hours * HOUR).time())
     return Calendar(name=name, zone="UTC", weekdays=EVERY_DAY, hours=(span,))

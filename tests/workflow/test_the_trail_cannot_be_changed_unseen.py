@@ -97,7 +97,7 @@ def findings(raw: dict[str, Any], records: Records) -> list[str]:
     try:
         bundle = read_bundle(json.dumps(raw))
     except ValueError:
-        return ["it is no bundle"]
+        return ["it is not a bundle"]
     trusted = records.trust.sealers
     return [str(one) for one in bundle_findings(bundle, trusted=trusted, people=people())]
 

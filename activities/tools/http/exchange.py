@@ -191,7 +191,7 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
 
 
 async def _answer(response: httpcore.Response, max_body: int) -> Answer:
-    """Read the answer; if a body breaks off or is too long, return the part that was read."""
+    """Read the answer; if a body is cut off or too long, return the part that was read."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

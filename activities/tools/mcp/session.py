@@ -170,7 +170,7 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException:
     if not task.done():
         return TimeoutError("it could not be ended")
     if task.cancelled():
-        return ConnectionError("the connection broke off")
+        return ConnectionError("the connection was lost")
     return task.exception() or ConnectionError("the connection ended")
 
 
@@ -243,7 +243,7 @@ def _in_words(block: wire.ContentBlock) -> str:
         case wire.EmbeddedResource(resource=wire.TextResourceContents() as resource):
             return f"({resource.uri}) {resource.text}"
         case _:
-            return "(content that is no text)"
+            return "(content that is not text)"
 
 
 def _quoted(server: ServerConfig) -> str:

@@ -200,7 +200,7 @@ def where_to_look(what: str, where: str) -> str:
 def oldest_of(created: Sequence[datetime], *, is_whole: bool) -> datetime | None:
     """Return the time from which a list of entries, newest first, is complete; None if it has all entries.
 
-    A list in another order is complete only from the time of its newest entry on.
+    A list in another order is complete only from the time of its newest entry onward.
     """
     if is_whole:
         return None

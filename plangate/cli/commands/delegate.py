@@ -43,7 +43,7 @@ def delegate(
     """Lend some of your roles to another person for a limited time.
 
     The policy names the roles that may be lent (delegable). Lending needs the proof of identity that the
-    rules about the role require, and a lent role cannot be lent on. Decisions made in your name say so.
+    rules about the role require, and a lent role cannot be lent further. Decisions made in your name say so.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """

@@ -46,7 +46,7 @@ def edit(
 ) -> int:
     """Replace the plan in review with your own version.
 
-    You become an author of the new plan, so another person must approve it. Exit 0: accepted, or kept by
+    You become an author of the new plan, so another person must approve it. Exit 0: accepted, or stored by
     Temporal because no worker is running. Exit 1: nothing was sent. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)

@@ -117,7 +117,7 @@ def _new_key_page(name: str, public: str, path: Path) -> page.Page:
         f"Add it to the keys of {name} in the list of people (PLANGATE_PEOPLE). If they have no keys yet:"
     )
     shown.line(f"keys = [{entry}]")
-    shown.note("If there is such a line already, put this into its brackets, after a comma:")
+    shown.note("If that line already exists, add this inside its brackets, after a comma:")
     shown.line(entry)
     shown.note("The key counts once it is in the workers' list of people.")
     return shown

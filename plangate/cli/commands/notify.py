@@ -1,4 +1,4 @@
-"""`notify`: run only the notices, send one to test an address, and list what could not be delivered."""
+"""`notify`: send notices, send a single one as a test, and list those that could not be delivered."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def try_one(
 def failed(*, as_json: AsJson = False) -> int:
     """List the notices that could not be delivered.
 
-    The newest comes first. The list includes notices that are tried again or wait for the hourly limit.
+    The newest comes first. The list includes notices that are being retried or wait for the hourly limit.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database, database.read() as connection:
