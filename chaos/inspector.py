@@ -92,7 +92,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
 
 
 def _was_begun(stage: Stage, order: Order, mails: Sequence[Path]) -> bool:
-    """Return whether a mail existed when its step came into doubt; it can be found from its first byte on."""
+    """Return whether a mail existed when its step came into doubt. A mail is found once it has one byte."""
     doubted = [
         entry.at.timestamp() for entry in stage.trail(order.workflow_id) if entry.event.kind == "in_doubt"
     ]

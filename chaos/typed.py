@@ -1,4 +1,4 @@
-"""Run command lines one after the other in one process, by `starter.main` without its exit.
+"""Run command lines one after the other in one process, with `starter.main` without its exit.
 
 Each line of stdin is a JSON list of words; the answer is a JSON object with code, out and err. The outputs of
 a command are files in place of descriptors 1 and 2, because a command may itself redirect these.
