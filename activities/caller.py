@@ -31,7 +31,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
         run: the run whose trail is about to be written.
         records: this worker's records.
         is_local: whether it must be a local activity, which only Plangate's own workflow can schedule, in its
-            own process. Any workflow of that name, on any task queue, can schedule the others.
+            own process. Any workflow with that name, on any task queue, can schedule the others.
 
     Raises:
         NotApproved: another workflow scheduled it.

@@ -353,7 +353,7 @@ class Settings(BaseSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a host of this name."""
+    """Return whether only this machine can reach a host with this name."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -23,7 +23,7 @@ from tests.support.postgres import PostgresServer
 # 10% more processor time if its threads look for work on every core while other tests use them.
 os.environ.setdefault("GOGC", "400")
 os.environ.setdefault("GOMAXPROCS", "1")
-# The time of an example depends mostly on the load of the machine.
+# The time of an example depends mostly on the load on the machine.
 settings.register_profile("plangate", deadline=None)
 settings.load_profile("plangate")
 

@@ -1,4 +1,4 @@
-"""Draft plans with any async function; enforce the limits and make the plan.
+"""Draft plans with any async function; enforce the limits and build the plan.
 
 May import the domain, and the table of model errors, which names no vendor.
 """

@@ -20,8 +20,8 @@ from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
 from plangate.domain.validation import faults_in
 
 SENT_LATER: Final = (
-    "No worker answered: the decision waits at the Temporal server, and is judged as soon as a worker runs. "
-    "Check the result with the status command."
+    "No worker answered: the decision is stored on the Temporal server, and is judged as soon as a worker "
+    "runs. Check the result with the status command."
 )
 WAYS_TO_RESOLVE: Final = f"{', '.join(list(Resolution)[:-1])} or {list(Resolution)[-1]}"
 _ANY_PLAN: Final = "0" * FINGERPRINT_LENGTH

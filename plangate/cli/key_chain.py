@@ -53,7 +53,7 @@ class KeyChain:
     _found: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
-        """Return whether there is a key of that name."""
+        """Return whether there is a key with that name."""
         return self.path_of(name).exists()
 
     @property
@@ -82,11 +82,11 @@ class KeyChain:
         return [KeptKey(_name_of(path), _public_line(path), path) for path in paths]
 
     def path_of(self, name: str) -> Path:
-        """Return the path of the key of that name, which may not exist."""
+        """Return the path of the key with that name, which may not exist."""
         return self.settings.private_keys / (_stem_of(identity(name)) + _SUFFIX)
 
     def key_of(self, name: str) -> Ed25519PrivateKey | None:
-        """Return the key of that name, or None; ask for its passphrase.
+        """Return the key with that name, or None; ask for its passphrase.
 
         Raises:
             SettingsInvalid: the key cannot be used.

@@ -27,7 +27,7 @@ from plangate.presentation.page import Page
 from plangate.signing.delegations import signed_delegation
 
 _KEPT = (
-    "No worker answered: the order waits at the Temporal server, and is judged as soon as a worker runs. "
+    "No worker answered: the order is stored on the Temporal server, and is judged as soon as a worker runs. "
     "Check the result with: {{}} {}"
 )
 _NAME = "must be a name on the list of people, with 1 to 100 visible characters."

@@ -25,7 +25,7 @@ from plangate.signing.stops import signed_order
 Answer = TypeVar("Answer", StopAnswer, DelegationAnswer)
 Listed = TypeVar("Listed", bound=BaseModel)
 _KEPT = (
-    "No worker answered: the order waits at the Temporal server, and is judged as soon as a worker runs. "
+    "No worker answered: the order is stored on the Temporal server, and is judged as soon as a worker runs. "
     "No step begins without a worker. Check the result with: {} stop --list"
 )
 _WRONG = {

@@ -1,6 +1,6 @@
 """The content of a plan file with the place of each part, for JSON and YAML alike.
 
-A reader yields `Part`s in the order of the file, and `compose` makes a `Tree` of them. Nothing in this module
+A reader yields `Part`s in the order of the file; `compose` builds a `Tree` of them. Nothing in this module
 depends on plans.
 """
 

@@ -51,7 +51,7 @@ class Absences:
         self._next: dict[str, tuple[str, ...] | None] = {}
 
     def told_instead(self, name: str, may_be_told: Callable[[str], bool] = lambda _: True) -> tuple[str, ...]:
-        """Return who gets a message for this person; see the function of that name."""
+        """Return who gets a message for this person; see the function with the same name."""
         person = self._people.find(name)
         if person is None:
             return (name,)

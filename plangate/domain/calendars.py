@@ -256,7 +256,7 @@ def _since(one: Offset) -> datetime:
 
 
 def is_zone(name: str) -> bool:
-    """Return whether this system has a time zone of that name."""
+    """Return whether this system has a time zone with that name."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):

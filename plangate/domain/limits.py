@@ -22,9 +22,9 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Plan, canonical_json
 
 REQUESTER: Final = "requester"
-"""The value of ``by`` for a sum for each requester; it never means an argument of this name."""
+"""The value of ``by`` for a sum for each requester; it never means an argument with this name."""
 CURRENCY: Final = "currency"
-"""If a tool has an argument of this name, a sum counts only steps with the same value of it."""
+"""If a tool has an argument with this name, a sum counts only steps with the same value of it."""
 DAY: Final = "day"
 RESERVED_FOR: Final = timedelta(days=3)
 """How long a reservation counts after the last claim of its plan if the run never records a result."""

@@ -23,7 +23,7 @@ STEP_TRIES: Final = 12
 LONGEST_SETTLEMENT: Final = timedelta(days=400)  # the longest time after an act; no tool may ask for more
 MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
 REASON_ARGUMENT: Final = "why"
-"""The argument in which a planner gives a step's reason; no tool may have an argument of that name."""
+"""The argument in which a planner gives a step's reason; no tool may have an argument with that name."""
 
 
 class ToolArguments(BaseModel):

@@ -61,7 +61,7 @@ class Audience:
     calendars: dict[str, Calendar | None] = field(default_factory=dict)
 
     def approver(self, name: str) -> Approver | None:
-        """Return the person of that name, in any spelling; None if they are not on the list now."""
+        """Return the person with that name, in any spelling; None if they are not on the list now."""
         return self.by_name.get(identity(name))
 
     def spelling_of(self, name: str) -> str:

@@ -38,7 +38,7 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
             secret.
         status: the HTTP status.
         now: the current time.
-        retry_after: the header of that name, or the seconds that a service gives elsewhere.
+        retry_after: the header with that name, or the seconds that a service gives elsewhere.
     """
     if status in _SUCCESS:
         return Attempted(delivery=Delivery.SENT)

@@ -46,7 +46,7 @@ class Confirmation(Frozen):
         id: part of the address of its verdict, and the id of the token and of the update.
         session: the session that made it, and may send it.
         person: the person who decides.
-        decision: the decision to send; with its token once it was sent.
+        decision: the decision to send; with its token once it has been sent.
         claims: the claims to sign or to attest.
         sent_at: when it was confirmed; None before.
         answer: its verdict; None while unknown.

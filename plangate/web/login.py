@@ -127,7 +127,7 @@ class Login:
         self.provider = provider
         self._engine = database.engine
         self._return = place.url + RETURN
-        self._authorities = ssl.create_default_context()  # read once: Authlib makes a client for each call
+        self._authorities = ssl.create_default_context()  # read once: Authlib creates a client for each call
         self._client: StarletteOAuth2App | None = None
         self._client_until: datetime | None = None
 

@@ -1,7 +1,7 @@
 """Record which plans a session has opened to the end of every fold, and which files it has opened.
 
 Only such plans may be approved together. A plan with a PDF, or a file that no page shows, may be approved
-once that file was opened on its own or downloaded. This does not prove that the person read it.
+once that file has been opened on its own or downloaded. This does not prove that the person read it.
 """
 
 from datetime import datetime

@@ -269,7 +269,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     assert "for a worker" not in status.out
     assert name in typed("pending").out
     sent = typed("approve", name, "--by", "dana", "--plan", plan)
-    assert (sent.code, "waits at the Temporal server" in sent.out) == (0, True)
+    assert (sent.code, "stored on the Temporal server" in sent.out) == (0, True)
     (command,) = [line.strip() for line in status.out.splitlines() if "temporal workflow signal" in line]
     misspelt = shlex.split(command.replace("--name approve", "--name aprove"))
     subprocess.run([TEMPORAL, *misspelt[1:]], env=alone.environment(), check=True, capture_output=True)

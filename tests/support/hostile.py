@@ -56,7 +56,7 @@ def hostile_texts(pattern: str, flags: int = 0) -> Iterator[Hostile]:
 def growth(work: Callable[[Any], object], make: Callable[[int], Any]) -> float:
     """Return by how much the time grows when the input is doubled: the smallest of several measurements.
 
-    It is the CPU time of this thread, so that other load of the machine has little influence.
+    It is the CPU time of this thread, so that other load on the machine has little influence.
     """
     length = 60
     while length < _LARGEST and seconds(work, make(length)) < _MEASURABLE:

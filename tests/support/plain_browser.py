@@ -134,7 +134,7 @@ class PlainBrowser:
         return await self._visitor.post(path, data=sent)
 
     def form(self, name: str) -> Form:
-        """Return the form that has a field of that name."""
+        """Return the form that has a field with that name."""
         return next(form for form in self.read().forms if any(one == name for one, _ in form.fields))
 
     def buttons(self) -> list[str]:

@@ -15,7 +15,7 @@ from plangate.presentation import lists
 
 def tools(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", show_default=False, help="Only the tool of this name.")
+        str, typer.Argument(metavar="NAME", show_default=False, help="Only the tool with this name.")
     ] = "",
     *,
     as_json: AsJson = False,
