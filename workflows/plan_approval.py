@@ -356,7 +356,7 @@ class PlanApproval:
                 await self._execute_step(drafted, step)
 
     async def _wait_to_begin(self) -> None:
-        """Wait until the next step may begin, an approval is taken back, or the run is withdrawn."""
+        """Wait until the next step may begin, an approval is withdrawn, or the run is withdrawn."""
         left = min(self._state.beginning.wait(workflow.now()), options.LONGEST_SLEEP)
         is_cooling = self._state.beginning.cooling_until is not None
         summary = (

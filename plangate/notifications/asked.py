@@ -162,7 +162,7 @@ def _gave_before(run: RunState, name: str) -> bool:
 
 
 def _standing(run: RunState) -> dict[str, Decision]:
-    """Return each person's last approval of any plan, unless they took it back."""
+    """Return each person's last approval of any plan, unless they withdrew it."""
     found: dict[str, Decision] = {}
     for decided in run.decisions:
         decision = decided.arrival.decision

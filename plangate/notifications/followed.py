@@ -16,7 +16,7 @@ class Followed:
 
     Attributes:
         run: its state by its trail.
-        moved_at: when its last entry was made.
+        moved_at: when its last entry was recorded.
         ended_at: when it ended; None while it is open.
         told: the notices about it so far.
     """

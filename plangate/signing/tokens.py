@@ -22,7 +22,7 @@ from plangate.signing.public_keys import is_passkey, thumbprint_of
 
 
 class Kind(StrEnum):
-    """The way in which a token was made."""
+    """The way in which a token was created."""
 
     KEY = "key"
     PASSKEY = "passkey"

@@ -38,7 +38,7 @@ class Acts:
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.
         can_strike: whether steps can be struck.
-        cooling_until: the earliest beginning of a step, if the visitor can still take their approval back.
+        cooling_until: the earliest start of a step, if the visitor can still withdraw their approval.
         begins_at: the earliest beginning of a step, for other visitors.
         comment: the comment that was typed.
         is_one_of_many: whether the plan may be approved together with others, once it is opened.

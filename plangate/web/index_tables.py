@@ -10,7 +10,7 @@ lines = Table(
     "lines",
     metadata,
     Column("workflow_id", String, primary_key=True),
-    # The head hash of the trail that the row was made from.
+    # The head hash of the trail that the row was computed from.
     Column("head_hash", String, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("state", String, nullable=False),
@@ -19,7 +19,7 @@ lines = Table(
     Column("requested_at", Moment, nullable=False),
     Column("closed_at", Moment),
     Column("deadline", Moment),
-    # When the wait of the approved plan for its next step ends, as of when the row was made.
+    # When the wait of the approved plan for its next step ends, as of when the row was computed.
     Column("waits_until", Moment),
     # The deadline, or a day far away, because an index helps to sort only by values that are always present.
     Column("soonest", Moment, nullable=False),

@@ -66,7 +66,7 @@ async def became_of(gate: Gate, one: Confirmation) -> Became:
 async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> Became:
     """Send a confirmed decision, unless its result is already known, and return the result.
 
-    It can be sent any number of times: its id makes it one decision.
+    It can be sent any number of times: its id identifies repeats.
     """
     before = await became_of(gate, one)
     if before.fate in (Fate.ACCEPTED, Fate.REFUSED):

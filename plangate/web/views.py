@@ -102,7 +102,7 @@ class Views:
 def views_kept_in(path: Path) -> tuple[PlanShown, ...]:
     """Return every view in the database of a web server on this machine; empty if it cannot be read.
 
-    Nothing is written, and no file is made.
+    Nothing is written, and no file is created.
     """
     engine = create_engine(f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true")
     try:

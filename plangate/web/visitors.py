@@ -48,7 +48,7 @@ class TooMany(Exception):
 
 
 class FormRefused(Exception):
-    """The form was not made for this session."""
+    """The form was not issued to this session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_
     """Return the fields of a form that was made for this session.
 
     Raises:
-        FormRefused: the form was made for another session.
+        FormRefused: the form was issued to another session.
     """
     form = await read_form(request)
     token = form.get(FORM_TOKEN)

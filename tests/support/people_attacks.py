@@ -371,7 +371,7 @@ def role_taken(case: Case) -> str:
     return f"{OWNERS[role]} does not let {name} act with the role {role}"
 
 
-# ---- approvals that were taken back ---------------------------------------------------------------
+# ---- approvals that were withdrawn ----------------------------------------------------------------
 
 
 def _take_back(case: Case) -> tuple[int, str]:
@@ -381,13 +381,13 @@ def _take_back(case: Case) -> tuple[int, str]:
 
 
 def step_behind_a_withdrawal(case: Case) -> str:
-    """A step begins although an approval was taken back."""
+    """A step begins although an approval was withdrawn."""
     _take_back(case)
     return "is not approved on the record"
 
 
 def same_token_again(case: Case) -> str:
-    """The approval that was taken back is recorded again, at another time."""
+    """The withdrawn approval is recorded again, at another time."""
     place, _ = _take_back(case)
     case.more.append(_again(case.decided[place]))
     return "it was signed before that approval was withdrawn"

@@ -1,4 +1,4 @@
-"""During the cooling-off time between the last approval and the first step, approvals can be taken back."""
+"""During the cooling-off time between the last approval and the first step, approvals can be withdrawn."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ LONG = wants(("anyone", 1), cooling_seconds=3600)
 
 
 async def approved(gate: Gate, by: str = "dana", **more: timedelta) -> Status:
-    """Return the run of an approved plan, while the approval can be taken back."""
+    """Return the run of an approved plan, while the approval can be withdrawn."""
     status = await gate.in_review("one", "two", **more)
     answer = await gate.decide(status, by=by)
     assert answer.accepted

@@ -121,7 +121,7 @@ class Reading:
         """Return the JSON of a successful answer; None if it has no content.
 
         Raises:
-            ToolError: by the table above.
+            ToolError: according to the table above.
         """
         failure = self._failure(answer)
         if failure is not None:

@@ -43,7 +43,7 @@ class GitHubRequests:
         """Send one request and return the result of ``read`` for its answer.
 
         Raises:
-            ToolError: by the table of `activities.tools.tickets.answers`.
+            ToolError: according to the table of `activities.tools.tickets.answers`.
         """
         found, _ = await self.ask_page(approved, call, read)
         return found
@@ -54,7 +54,7 @@ class GitHubRequests:
         """Send one request; return the result of ``read`` for its answer, and whether more pages follow.
 
         Raises:
-            ToolError: by the table of `activities.tools.tickets.answers`.
+            ToolError: according to the table of `activities.tools.tickets.answers`.
         """
         token = self._token.get_secret_value()
         reading = Reading(self._name, approved, [token])

@@ -45,7 +45,7 @@ class JiraRequests:
         """Send one request and return the JSON of its answer; runs in a thread.
 
         Raises:
-            ToolError: by the table of `activities.tools.tickets.answers`.
+            ToolError: according to the table of `activities.tools.tickets.answers`.
         """
         token = self._token.get_secret_value()
         basic = base64.b64encode(f"{self._user}:{token}".encode()).decode()

@@ -178,7 +178,7 @@ def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> 
 
 
 def _definitions(typed: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the definitions of the tools from which a form was made.
+    """Return the definitions of the tools from which a form was built.
 
     Raises:
         Refused: the form does not have them.
@@ -190,7 +190,7 @@ def _definitions(typed: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _base(typed: Mapping[str, str]) -> ProposedPlan:
-    """Return the plan that a form was made from.
+    """Return the plan that a form was built from.
 
     Raises:
         Refused: the form does not have it.

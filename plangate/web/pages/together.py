@@ -123,7 +123,7 @@ async def _chosen(web: Web, visitor: Visitor, form: FormData) -> list[_Chosen]:
     """Return the plans whose fingerprints a form lists, checked in their current state.
 
     Raises:
-        _NotTogether: they are too few or too many, or one of them cannot be approved together.
+        _NotTogether: there are too few or too many, or one of them cannot be approved together.
     """
     opened = await asyncio.to_thread(web.opened.of, visitor.session)
     named = list(dict.fromkeys(str(one) for one in form.getlist("plan")))
