@@ -110,7 +110,7 @@ class DecisionInbox:
         return self._verdicts.pop(key)
 
     def restore(self, arrivals: Sequence[Arrival]) -> None:
-        """Add the arrivals that the previous run carried over by continue-as-new."""
+        """Add the arrivals that the previous run carried over through continue-as-new."""
         for arrival in arrivals:
             self._items.append(_Item(partial(_same, arrival)))
 

@@ -41,8 +41,8 @@ async def require_named_plan(console: Console, workflow_id: str, decision: Decis
 def must_be_shown(console: Console, decision: Decision) -> bool:
     """Return whether the plan must be shown before the decision is made.
 
-    It is possible to make two plans whose fingerprints begin alike. A signature therefore requires that this
-    command has shown the plan, or that the whole fingerprint was given.
+    Two plans can be constructed whose fingerprints begin with the same digits. A signature therefore requires
+    that this command has shown the plan, or that the whole fingerprint was given.
 
     Raises:
         WrongUsage: it must be shown, and there is no terminal.

@@ -165,7 +165,7 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
 
 def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: bool) -> None:
     is_signed = status.requirement is not None and status.requirement.assurance > Assurance.TYPED
-    # A signature names the whole fingerprint, because two plans can be made whose fingerprints begin alike.
+    # A signature names the whole fingerprint, because those of two plans may begin with the same digits.
     whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
     plan = whole if is_signed or signs else beginning
     run = shlex.quote(status.workflow_id)

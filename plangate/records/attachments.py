@@ -59,7 +59,7 @@ def keep(connection: Connection, content: bytes) -> str:
 def contents_of(connection: Connection, digests: Iterable[str]) -> tuple[tuple[str, bytes], ...]:
     """Return each stored digest with its bytes, in the order of the digests, without checking them.
 
-    A text in the column of bytes, which Plangate never writes, is returned as empty.
+    A text value in the bytes column, which Plangate never writes, is returned as empty.
     """
     rows = connection.execute(
         select(attachments.c.sha256, type_coerce(attachments.c.content, NullType()).label("content"))

@@ -98,7 +98,7 @@ def sealed_between(connection: Connection, after: int, last: int) -> dict[str, i
 
 
 def unsealed_trails(connection: Connection) -> dict[str, int]:
-    """Return the trails whose last entries are not sealed yet, with their numbers of entries."""
+    """Return the trails whose last entries are not sealed yet, each with its number of entries."""
     found = select(runs.c.workflow_id, runs.c.entry_count).where(UNSEALED)
     return {row.workflow_id: row.entry_count for row in connection.execute(found)}
 

@@ -76,7 +76,7 @@ class MyPage:
         lendable: the roles that the policy lets them lend.
         lent: the people who decide for them.
         borrowed: the people for whom they decide.
-        away: their present absence; None if they are not away.
+        away: their current absence; None if they are not away.
         others: the people who could get their messages.
     """
 

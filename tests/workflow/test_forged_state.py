@@ -1,7 +1,7 @@
 """P1 against anyone with write access to the namespace: Plangate does not trust a state from a workflow.
 
 The foreign workflows have the name of Plangate's and their own task queue, so they run other code. They
-schedule Plangate's activities, or pass a forged state to its workers by continue-as-new.
+schedule Plangate's activities, or pass a forged state to its workers through continue-as-new.
 """
 
 import asyncio

@@ -220,7 +220,7 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
 async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(
     idle_gate: Gate, keys: Path
 ) -> None:
-    """Two fingerprints may begin alike; the approver saw one plan, and signs its whole fingerprint."""
+    """Two fingerprints may share a prefix; the approver saw one plan, and signs its whole fingerprint."""
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
         home = a_terminal_of(idle_gate, keys)

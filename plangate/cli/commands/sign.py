@@ -52,9 +52,9 @@ def sign(
 ) -> int:
     """Print a signed decision for the Web UI or Temporal's CLI.
 
-    It is signed with the key that `keys new` made for that name. Paste it into the Web UI's Send a Signal, or
-    pass it to Temporal's command line. Standard output contains only the JSON; --json omits the explanation
-    on standard error.
+    It is signed with the key that `keys new` created for that name. Paste it into the Web UI's Send a Signal,
+    or pass it to Temporal's command line. Standard output contains only the JSON; --json omits the
+    explanation on standard error.
     """
     known = {choices.command_of(one): one for one in domain.Choice}
     wanted = known.get(choice.replace("_", "-"))
