@@ -45,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in ("unit", "replay"):
             item.add_marker(pytest.mark.quick)
+    # These take a process half a minute or more, and begin first, so that no other one waits for their end.
+    items.sort(key=lambda item: item.path.name not in ("test_chaos.py", "test_time_grows_with_the_text.py"))
 
 
 @pytest.fixture(scope="session", autouse=True)
