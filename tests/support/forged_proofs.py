@@ -687,7 +687,7 @@ def login_of_another_type(case: Case) -> Forgery:
     """The web server's key signs as if it were a person's, or without a login."""
     typ = case.chance.choice(["plangate-decision+jwt", "JWT", "plangate-stop+jwt", f"{LOGIN_TYPE} ", "login"])
     token = write_token(case.claims().model_dump(mode="json"), WEB_KEY, typ)
-    return _forged(case, token, *_MISMATCHES, "its proof is only")
+    return _forged(case, token, *_MISMATCHES, "of another kind", "its proof is only")
 
 
 def login_by_another_algorithm(case: Case) -> Forgery:
