@@ -1,6 +1,7 @@
 """The declaration of a tool: its name, its arguments and its retry safety."""
 
 import hashlib
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -138,7 +139,7 @@ class ToolDeclaration:
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments."""
-        return self.arguments.model_json_schema()
+        return deepcopy(_schema(self.arguments))
 
     def definition(self) -> str:
         """Return the SHA-256 (64 hex digits) of the name, the description and the argument schema."""
@@ -158,11 +159,16 @@ class ToolDescription(Frozen):
 
 
 @lru_cache(maxsize=1_000)
+def _schema(arguments: type[ToolArguments]) -> dict[str, Any]:
+    return arguments.model_json_schema()
+
+
+@lru_cache(maxsize=1_000)
 def _definition(name: str, description: str, arguments: type[ToolArguments]) -> tuple[bytes, str]:
     described: JsonValue = {
         "name": name,
         "description": description,
-        "arguments": arguments.model_json_schema(),
+        "arguments": _schema(arguments),
     }
     written = canonical_json(described)
     return written, hashlib.sha256(written).hexdigest()
