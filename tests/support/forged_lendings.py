@@ -53,6 +53,7 @@ from plangate.signing.logins import login_token
 from plangate.signing.passkeys import challenge_of, passkey_token
 from plangate.temporal.contract import DELEGATION_TYPE
 from tests.support import forged_proofs
+from tests.support.authenticator import ALGORITHMS, passkey
 from tests.support.forged_proofs import LISTED, PEOPLE, Case, Forgery
 from tests.support.proof_runs import ARRIVED, NOON, proof_run
 from tests.support.proof_trials import Everyone
@@ -174,6 +175,7 @@ OF_CLAIMS: tuple[Attack, ...] = (
     by_the_web_server, by_the_web_servers_key, with_claims_exchanged,
 )  # fmt: skip
 EVERY: tuple[Callable[[Any], Forgery], ...] = (*OF_CEREMONIES, *OF_CLAIMS)
+_DANAS = frozenset(passkey("dana", one).public for one in ALGORITHMS)
 _WORDS = (
     "an order to lend roles", "is signed for", "with another reason", "in the name of", "too long before",
     "alone, not in a list", "assurance signed",
@@ -342,7 +344,11 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
     kept = with_lent(PEOPLE, _trail_of((event,)), ARRIVED)
     named = [str(one) for one in wrong_lent("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
     in_bundles = not any("is recorded as signed, but" in one for one in named)
-    timely = kind not in ("signed_before_the_key_ended", "key_not_valid", "signed_long_before")
+    # These proofs are valid for the key that the record names. Only the check of the trail knows whose it is.
+    names_another = event.approver is not None and event.approver.public_key not in _DANAS
+    timely = kind not in ("signed_before_the_key_ended", "key_not_valid", "signed_long_before") and not (
+        kind == "other_passkey" and names_another
+    )
     return [
         *(f"{kind} counts for {one}" for one in counts),
         *([f"{kind} is not named in a bundle"] if in_bundles and timely else []),
