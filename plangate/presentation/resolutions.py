@@ -63,7 +63,8 @@ def _of_a_step(status: Status, resolution: Resolution, *, is_short: bool) -> str
     then = _then(step, status, is_short=is_short)
     match resolution:
         case Resolution.RETRY if is_in_doubt:
-            return f"You state that {_name(step)} did not happen. {_tried_in_doubt(status.held.why)}"
+            tried = _tried_in_doubt(status.held.why)
+            return f"You state that {_name(step)} did not happen. {tried} {_if_done(then)}"
         case Resolution.RETRY:
             again = f"{_upper(_name(step))}, which had no effect, is tried again."
             return f"{again}{_looked_at_again(step)} {_if_done(then)}"

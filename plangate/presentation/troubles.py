@@ -1,11 +1,15 @@
 """Write why a run does not proceed: it is retried, paused, or cannot be recorded."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from plangate.domain.status import Attempt, Status, StepStatus, Unrecorded
 from plangate.domain.tool import STEP_TRIES
 from plangate.presentation.clock import moment
 from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
+
+_LOOKED_UP_LATER: Final = "it will be looked up again later"
+"""The words of an attempt whose effect may still happen (`activities.execution`)."""
 
 
 def troubles(status: Status) -> Iterator[str]:
@@ -26,7 +30,11 @@ def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
         attempt = _attempt(step)
         if attempt is not None:
             name = f"{step_name(step.number, len(status.steps))}, {step.tool},"
-            said = _lost_step(name, attempt) or f"{name} {_tried(attempt)}{_how_long(attempt)}"
+            said = (
+                _lost_step(name, attempt)
+                or _unknown_step(name, attempt)
+                or f"{name} {_tried(attempt)}{_how_long(attempt)}"
+            )
             yield attempt.paused or attempt.last_error, said
 
 
@@ -48,6 +56,21 @@ def _lost_step(name: str, attempt: Attempt) -> str:
     return (
         f"{_silent(attempt)}; {lower} had begun.{now} Whether it happened is looked up before anything is "
         "repeated."
+    )
+
+
+def _unknown_step(name: str, attempt: Attempt) -> str:
+    """State that it is not known yet whether a step happened, and what follows; empty if that is known."""
+    if _LOOKED_UP_LATER not in attempt.last_error or attempt.is_stopped or attempt.paused:
+        return ""
+    when = "now"
+    if attempt.next_try:
+        when = f"at {moment(attempt.next_try, with_seconds=True)}"
+    elif attempt.waits_for_worker:
+        when = "as soon as a worker runs"
+    return (
+        f"{name} was called, and its result is not known. It is looked up again {when}. It is repeated only "
+        f"if it certainly did not happen; if that stays unknown, the run is held.{_failed(attempt)}"
     )
 
 
@@ -97,8 +120,12 @@ def _attempt(step: StepStatus) -> Attempt | None:
     )
 
 
+def _failed(attempt: Attempt) -> str:
+    return f" The attempt before it failed: {attempt.last_error.rstrip('.')}." if attempt.last_error else ""
+
+
 def _tried(attempt: Attempt) -> str:
-    failed = f" The attempt before it failed: {attempt.last_error.rstrip('.')}." if attempt.last_error else ""
+    failed = _failed(attempt)
     if attempt.is_stopped and not attempt.paused:
         return f"waits. {attempt.last_error}"
     if attempt.paused:

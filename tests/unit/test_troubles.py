@@ -13,9 +13,11 @@ from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.run_page import run_page
 from plangate.presentation.troubles import troubles
+from plangate.settings import PROJECT
 from tests.support.build import NOON
 from tests.unit.test_markdown import decided, in_review
 
+EXECUTION = (PROJECT / "activities" / "execution.py").read_text()
 LATER = NOON + timedelta(minutes=5)
 TWO = "2 decisions (dana: withdraw approval, unknown sender: approve) have"
 LOOKED_UP = "Whether it happened is looked up before anything is repeated."
@@ -50,6 +52,35 @@ def test_an_attempt_is_told_of_the_step_that_is_next(attempt: Attempt, said: str
     shown = with_step_attempt(status(), attempt)
     assert [step.attempt for step in shown.steps] == [attempt.attempt, None]
     assert list(troubles(shown)) == [f"Step 1 of 2, note, {said}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "when"),
+    [
+        ({"next_try": LATER}, f"at {moment(LATER, with_seconds=True)}"),
+        ({"waits_for_worker": True}, "as soon as a worker runs"),
+        ({}, "now"),
+    ],
+)
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "It may still happen, so it will be looked up again later.",
+        "There is no trace of it, but it may still happen, so it will be looked up again later.",
+    ],
+)
+def test_a_step_that_may_still_happen_is_not_said_to_be_retried(
+    changes: dict[str, object], when: str, ending: str
+) -> None:
+    error = f"The bank broke off. {ending}"
+    attempt = Attempt.model_validate({"attempt": 2, "last_error": error, **changes})
+    (said,) = troubles(with_step_attempt(status(), attempt))
+    assert said == (
+        f"Step 1 of 2, note, was called, and its result is not known. It is looked up again {when}. It is "
+        "repeated only if it certainly did not happen; if that stays unknown, the run is held. "
+        f"The attempt before it failed: {error}"
+    )
+    assert ending in EXECUTION
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def test_after_a_failure_each_choice_says_what_follows() -> None:
 def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
     words = resolution_words(held(StepInDoubt(step=3, reason="no")))
     assert words[Resolution.RETRY].startswith("You state that step 3 (openTicket) did not happen.")
-    assert words[Resolution.RETRY].endswith("it happens twice.")
+    assert "it happens twice. If that succeeds, the run continues with step 4 of 4" in words[Resolution.RETRY]
+    assert words[Resolution.RETRY].endswith("If not, you are asked again.")
     assert words[Resolution.MARK_DONE].startswith("You state that step 3 (openTicket) happened.")
     assert words[Resolution.MARK_DONE].endswith("Needs your evidence.")
     assert "step 3 (openTicket), because it is in doubt" in words[Resolution.UNDO]
