@@ -23,6 +23,7 @@ from tests.support.postgres import PostgresServer
 # 10% more processor time if its threads look for work on every core while other tests use them.
 os.environ.setdefault("GOGC", "400")
 os.environ.setdefault("GOMAXPROCS", "1")
+_LONGEST = "test_time_grows_with_the_text.py"
 # The time of an example depends mostly on the load on the machine.
 settings.register_profile("plangate", deadline=None)
 settings.load_profile("plangate")
@@ -45,8 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in ("unit", "replay"):
             item.add_marker(pytest.mark.quick)
-    # These take a process half a minute or more, and begin first, so that no other one waits for their end.
-    items.sort(key=lambda item: item.path.name not in ("test_chaos.py", "test_time_grows_with_the_text.py"))
+    # The longest module of the tests that come last begins before them, so that no process waits for its end.
+    items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.name != _LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
