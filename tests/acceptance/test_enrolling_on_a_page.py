@@ -39,6 +39,7 @@ async def on_a_phone(browser: Browser, inbox: SigningInbox, name: str) -> Page:
     await page.get_by_label("Choose your name").select_option(name)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_label("Name of the passkey").fill(f"{name}s phone")
+    await page.wait_for_load_state()  # else its script does not run, and no passkey is created
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
     return page

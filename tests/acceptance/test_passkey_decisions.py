@@ -111,6 +111,7 @@ async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
     token = Proposals(WebDatabase.at(inbox.gate.settings.var_dir / "web.db").engine).invite("dana", now())
     await page.goto(f"{inbox.inbox.url}/invitation/{token}")
     await page.get_by_label("Name of the passkey").fill("phone")
+    await page.wait_for_load_state()  # else its script does not run, and no passkey is created
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_text("Your passkey is proposed, dana.")).to_be_visible()
     await page.goto(f"{inbox.inbox.url}/invitation/{token}")
