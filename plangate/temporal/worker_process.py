@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 from temporalio.worker import Worker
 
+from plangate.own_python import ALLOCATIONS
 from plangate.process_end import end_process
 
 # After the last activity has ended, threads that still wait for a database may take this long.
@@ -100,4 +101,4 @@ def raise_gc_threshold() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 2, 2)
+    gc.set_threshold(ALLOCATIONS, 2, 2)

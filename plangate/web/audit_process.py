@@ -20,6 +20,7 @@ from plangate.domain.base import AwareDatetime, Typed
 from plangate.domain.errors import OperatorError, PlangateError, TrailDamaged
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.elapsed import elapsed
+from plangate.own_python import ALLOCATIONS
 from plangate.policy.people_file import read_people
 from plangate.presentation.clock import now
 from plangate.records.database import Database
@@ -31,7 +32,7 @@ from plangate.signing.jws import checked_public
 from plangate.signing.key_files import public_half
 
 BOOT: Final = (
-    "import gc, sys; gc.set_threshold(20_000); sys.path.insert(0, sys.argv.pop(1)); "
+    f"import gc, sys; gc.set_threshold({ALLOCATIONS}); sys.path.insert(0, sys.argv.pop(1)); "
     "from plangate.web.audit_process import main; main()"
 )
 _LOWEST: Final = 19  # the lowest priority

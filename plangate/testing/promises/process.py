@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from plangate.domain.errors import OperatorError
+from plangate.own_python import ALLOCATIONS
 from plangate.settings import PROJECT, environment_with
 from plangate.testing.promises.messages import Asked, Do, Ended, Loaded, Request, Setting
 
 _BOOT: Final = (
-    "import gc, sys; gc.set_threshold(20_000); sys.path.insert(0, sys.argv.pop(1)); "
+    f"import gc, sys; gc.set_threshold({ALLOCATIONS}); sys.path.insert(0, sys.argv.pop(1)); "
     "from plangate.testing.promises.program import main; main()"
 )
 
