@@ -232,7 +232,7 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
         case Phase.EXECUTING if after.beginning.first(arrival.received_at) is None:
             return f"approved, but {why_too_late(after)}"
         case Phase.EXECUTING:
-            return "approved; the plan runs now"
+            return "approved; the plan can run now"
         case Phase.DRAFTING:
             return "a new revision is being drafted"
         case Phase.HELD | Phase.UNDOING:

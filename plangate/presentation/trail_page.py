@@ -106,10 +106,10 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             reasons = "; ".join([*needs, *(lost.reason for lost in event.lost)])
             return f"the plan is in review again, since step {event.step} could not begin: {reasons}"
         case Claimed():
-            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            begins = "begins" if event.attempt == 1 else f"is taken up again, attempt {event.attempt}"
             values = ", ".join(f"{name} = {value_words(value)}" for name, value in event.resolved.items())
             with_values = f", with {cut(values, _LONGEST)} by reference" if values else ""
-            return f"{_undo(event.undo)}step {event.step} begins{again}{with_values}"
+            return f"{_undo(event.undo)}step {event.step} {begins}{with_values}"
         case Released():
             return (
                 f"attempt {event.attempt} of {_undo(event.undo)}step {event.step} did nothing: {event.reason}"

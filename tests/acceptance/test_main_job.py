@@ -99,7 +99,7 @@ def test_a_plan_is_approved_executed_and_on_the_trail(typed: Typed, mail_plan: P
     other = typed("approve", name, "--by", "dana", "--plan", "0" * 64, "--json")
     assert (other.code, other.json["accepted"]) == (3, False)
     accepted = typed("approve", name, "--by", "dana", "--plan", plan[:12].upper())
-    assert (accepted.code, accepted.out) == (0, "Accepted: approved; the plan runs now.\n")
+    assert (accepted.code, accepted.out) == (0, "Accepted: approved; the plan can run now.\n")
     watched = typed("watch", name)
     assert (watched.code, "approved by  dana" in watched.out) == (0, True)
     status = typed("watch", name, "--json").json
@@ -171,7 +171,7 @@ def test_at_the_gate_a_person_is_asked(mail_plan: Path, name: str, terminal: Ope
     screen.sees("rita is the requester, so another person must approve.")
     screen.sees("Your name: ")
     screen.types("dana\n")
-    screen.sees("Accepted: approved; the plan runs now.")
+    screen.sees("Accepted: approved; the plan can run now.")
     screen.sees("approved by  dana")
     assert screen.ends() == 0
 

@@ -190,7 +190,7 @@ def test_a_watcher_sees_every_line_and_the_whole_plan(
                 'to ["ann@example.org"] cc [] subject "Done"',
                 "│ Hello Ann, │ it is done.",
                 "No decision is needed now: the run is",
-                f"dana: approve {plan[:12]}, accepted: approved; the plan runs now",
+                f"dana: approve {plan[:12]}, accepted: approved; the plan can run now",
                 "Step 1 of 1, send_email: done",
                 "Source: the",
             ):

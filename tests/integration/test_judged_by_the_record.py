@@ -107,7 +107,7 @@ def test_approvals_that_were_signed_for_this_plan_count(trail: OpenTrail) -> Non
     both = [arrival(by, signature=token(by), number=n) for n, by in enumerate(("dana", "erik"))]
     verdicts = judged(trail, state(drafted()), *both)
     assert [one.verdict.reason for one in verdicts] == [
-        "approved; still needed: 1 approval by ops", "approved; the plan runs now"
+        "approved; still needed: 1 approval by ops", "approved; the plan can run now"
     ]  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def test_the_record_is_folded_once_for_a_batch(trail: OpenTrail, monkeypatch: py
     approvals = [arrival("dana", number=60), arrival("fred", number=61)]
     verdicts = judged(trail, run, *flood, *approvals)
     assert [one.verdict.accepted for one in verdicts] == [False] * 50 + [True, True]
-    assert verdicts[-1].verdict.reason == "approved; the plan runs now"
+    assert verdicts[-1].verdict.reason == "approved; the plan can run now"
     assert len(folded) == 1
 
 

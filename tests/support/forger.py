@@ -74,7 +74,7 @@ class Forger:
         decision = Decision(decision=Choice.APPROVE, by=by, plan=self._print, signature=signature)
         arrival = Arrival(key="r:signal:1", via=Via.SIGNAL, name="approve", received_at=at, decision=decision)
         sender = verify(decision, subject=subject, people=people, at=at)
-        verdict = Verdict(accepted=True, reason="approved; the plan runs now")
+        verdict = Verdict(accepted=True, reason="approved; the plan can run now")
         decided = Decided(arrival=arrival, verdict=verdict, approver=sender.approver, people=people.hash)
         with self._database.write() as connection:
             trail = open_trail(connection, self._ref)

@@ -63,5 +63,5 @@ def test_the_button_has_the_name_that_it_has_on_the_page() -> None:
 
 
 def test_a_text_without_a_command_stays_unchanged() -> None:
-    for text in ("approved; the plan runs now", "", r"a \1 of `python starter.py`"):
+    for text in ("approved; the plan can run now", "", r"a \1 of `python starter.py`"):
         assert on_a_page(ENGLISH, text) == text

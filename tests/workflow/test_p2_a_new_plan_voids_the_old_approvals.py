@@ -94,7 +94,7 @@ async def test_a_verdict_that_a_slower_worker_writes_down_late_does_not_approve_
         arrival=read_arrival(
             key="late", via=Via.UPDATE, name="decide", choice=None, inputs=[said], received_at=at
         ),
-        verdict=Verdict(accepted=True, reason="approved; the plan runs now"),
+        verdict=Verdict(accepted=True, reason="approved; the plan can run now"),
     )
     with gate.database.write() as connection:
         open_trail(connection, run).append(Note(key="late", at=at, actor="dana", event=late))
