@@ -64,8 +64,9 @@ from plangate.records.queries import (
     status_on_record,
     stops_on_record,
     trail_on_record,
+    with_duplicates_now,
 )
-from plangate.records.workers import differences, running_workers
+from plangate.records.workers import differences, may_draft, running_workers
 from plangate.settings import Settings, load_settings
 from plangate.temporal.connection import connect
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
@@ -255,7 +256,7 @@ class Client:
 
     def _with_what_is_recorded(self, status: Status) -> Status:
         """Add the fields that only the records can fill, such as settlements and revoked approvals."""
-        known: dict[str, object] = {"workers_differ": self._workers_differ()}
+        known = self._known_of_workers()
         if self._database is not None and status.source == "workflow" and status.state not in OUTCOMES:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
                 known |= by_people_on_record(self._database, status.workflow_id)
@@ -263,17 +264,20 @@ class Client:
         if self._database is not None and status.source == "workflow":
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
                 status = with_stops(status, stops_on_record(self._database))
+                status = with_duplicates_now(self._database, status)
                 if is_open(status):
                     found = settlements_on_record(self._database, status.workflow_id)
                     status = with_settlements(status, found)
         return status
 
-    def _workers_differ(self) -> tuple[str, ...]:
+    def _known_of_workers(self) -> dict[str, object]:
+        """Return the fields of a status that the running workers have reported to the records."""
         if self._database is None:
-            return ()
+            return {}
         with suppress(RecordsMissing, RecordsUnavailable), self._database.read() as connection:
-            return differences(running_workers(connection, self._client.namespace, self._task_queue))
-        return ()
+            running = running_workers(connection, self._client.namespace, self._task_queue)
+            return {"workers_differ": differences(running), "may_draft": may_draft(running)}
+        return {}
 
     async def _status(self, workflow_id: str) -> Status:
         try:

@@ -197,7 +197,9 @@ class Status(Frozen):
     with an approval, else the first. A number among its steps is that of the same step of ``plan``. ``stops``
     are those that make its steps wait, as far as ``source`` knows them. ``sums`` are the sums over time by
     which the newest plan was judged. ``duplicates`` are the steps of other runs that were equal when it was
-    drafted. ``needs_more`` says that the sums, checked before a step, required more than it was approved for.
+    drafted, and ``duplicates_now`` those that are equal while it is in review, if the records can be read.
+    ``needs_more`` says that the sums, checked before a step, required more than it was approved for.
+    ``may_draft`` says whether a running worker may be able to redraft the plan, as far as is known.
     """
 
     workflow_id: str
@@ -243,8 +245,15 @@ class Status(Frozen):
     stops: tuple[StopStatus, ...] = ()
     sums: tuple[SumStatus, ...] = ()
     duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=lambda value: not value)
+    duplicates_now: tuple[Duplicate, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
     needs_more: bool = False
+    may_draft: bool = True
     source: str
+
+    @property
+    def repeated(self) -> tuple[Duplicate, ...]:
+        """The equal steps of other runs to show: those of now if they are known, else those of the draft."""
+        return self.duplicates if self.duplicates_now is None else self.duplicates_now
 
     def waits_until(self, at: datetime) -> datetime | None:
         """Return when the wait of the approved plan before its next step ends; None if it need not wait."""

@@ -169,14 +169,16 @@ def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: 
     whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
     plan = whole if is_signed or signs else beginning
     run = shlex.quote(status.workflow_id)
-    page.note(f"Replace {ANYBODY} and run this (or reject, or request-changes with --comment):")
+    others = "reject, or request-changes with --comment" if status.may_draft else "reject, or edit"
+    page.note(f"Replace {ANYBODY} and run this (or {others}):")
     page.command(f"{program()} approve {_behind_options(run, plan)}")
     if is_signed:
         must = must_be_proven(status.requirement.assurance if status.requirement else None)
         page.note(f"Decisions {must}. This prints one for Temporal's command line or the Web UI:")
         page.command(f"{program()} sign {_behind_options(f'{run} approve', plan)}")
         return
-    page.note("or with Temporal's command line (or --name reject, request_changes):")
+    names = "reject, request_changes" if status.may_draft else "reject"
+    page.note(f"or with Temporal's command line (or --name {names}):")
     page.command(access.signal_command(status.workflow_id, "approve", ANYBODY, beginning))
     _add_web_page(page, status, access)
 

@@ -14,13 +14,14 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plurals import joined
 from plangate.domain.previews import quoted
 from plangate.domain.run import Phase
+from plangate.domain.status import Status
 
 _SHOWN: Final = 5
 _LONGEST_ID: Final = 80
 _PLAIN_ID: Final = re.compile(r"[\w.:/@+-]+")
 _HIDDEN: Final = "a run that not everyone may see"
 _HIDDEN_RUNS: Final = "runs that not everyone may see"
-_WAS: Final = {
+_STATES: Final = {
     Phase.DRAFTING.value: "being redrafted",
     Phase.IN_REVIEW.value: "in review",
     Phase.EXECUTING.value: "being executed",
@@ -29,16 +30,17 @@ _WAS: Final = {
 }
 
 
-def duplicate_lines(duplicates: Sequence[Duplicate], said: Callable[[datetime], str]) -> Iterator[str]:
+def duplicate_lines(status: Status, said: Callable[[datetime], str]) -> Iterator[str]:
     """Yield a line for each step: 'Step 1 has the same payment as step 1 of refund-4711, which was …'.
 
     ``said`` returns a time in words. Runs that became the same share their words: 'as step 2 of A and B'.
     """
+    duplicates, is_now = status.repeated, status.duplicates_now is not None
     for same in by_step(duplicates[:_SHOWN]):
         others: dict[tuple[int, str, bool], list[Duplicate]] = {}
         for one in same:
             others.setdefault((one.its_step, one.state, one.done), []).append(one)
-        parts = "; also as ".join(_others(alike, said) for alike in others.values())
+        parts = "; also as ".join(_others(alike, said, is_now=is_now) for alike in others.values())
         yield f"Step {same[0].step} {_same(same[0])} as {parts}"
     if len(duplicates) > _SHOWN:
         yield f"and {len(duplicates) - _SHOWN} more; --json shows them all"
@@ -49,7 +51,7 @@ def _same(one: Duplicate) -> str:
     return f"has the same {joined(names)}" if names else "is the same"
 
 
-def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str]) -> str:
+def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str], *, is_now: bool) -> str:
     """Return the runs of duplicates with the same step number and state, and what became of them."""
     named = sorted(alike, key=lambda one: not one.workflow_id)
     runs = [_run(one.workflow_id) for one in named if one.workflow_id]
@@ -58,7 +60,8 @@ def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str]) -> str:
         runs.append(_HIDDEN if hidden == 1 else f"{hidden} {_HIDDEN_RUNS}")
     times = [said(one.at) for one in named]
     at = times[0] if len(set(times)) == 1 else f"{joined(times)}, respectively"
-    return f"step {alike[0].its_step} of {joined(runs)}, {_what_became(alike[0], at, len(named))}"
+    became = _what_became(alike[0], at, len(named), is_now=is_now)
+    return f"step {alike[0].its_step} of {joined(runs)}, {became}"
 
 
 def _run(workflow_id: str) -> str:
@@ -67,11 +70,13 @@ def _run(workflow_id: str) -> str:
     return said if _PLAIN_ID.fullmatch(workflow_id) else quoted(said)
 
 
-def _what_became(one: Duplicate, at: str, count: int) -> str:
+def _what_became(one: Duplicate, at: str, count: int, *, is_now: bool) -> str:
     was, that_step_was = ("was", "that step was") if count == 1 else ("were", "those steps were")
-    if one.state in _WAS:
+    if one.state in _STATES:
         done = f"; {that_step_was} done, or may have been" if one.done else ""
-        return f"which {was} {_WAS[one.state]} when this plan was drafted{done}"
+        if is_now:
+            return f"which {'is' if count == 1 else 'are'} {_STATES[one.state]} now{done}"
+        return f"which {was} {_STATES[one.state]} when this plan was drafted{done}"
     if one.state in (Outcome.EXECUTED, Outcome.REJECTED):
         return f"which {was} {one.state} {at}"
     return f"which ended as {one_line(one.state)} {at}; {that_step_was} done, or may have been"

@@ -18,7 +18,7 @@ from plangate.domain.status import Status, StepStatus, step_at_work
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page
-from plangate.presentation.resolutions import preview_of, to_be_undone
+from plangate.presentation.resolutions import can_be_taken_back, preview_of
 from plangate.presentation.step_page import STEP_STYLES, step_words
 
 AT_THE_DEADLINE: Final = (
@@ -131,11 +131,10 @@ def what_happened(status: Status, step: StepStatus) -> str:
 
 def _undo_note(status: Status, step: StepStatus) -> str:
     """Describe whether a done step can be undone, if the run can still undo it."""
-    if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
+    is_possible = can_be_taken_back(status, step)
+    if is_possible is None:
         return ""
-    if any(one.number == step.number for one in to_be_undone(status)):
-        return " (can be taken back)"
-    return " (cannot be taken back)"
+    return " (can be taken back)" if is_possible else " (cannot be taken back)"
 
 
 def stopped_at(status: Status) -> str:

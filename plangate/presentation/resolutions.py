@@ -10,7 +10,7 @@ from plangate.domain.decision import Resolution
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plurals import counted, joined
 from plangate.domain.references import references_in
-from plangate.domain.run import StepState
+from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus
 
 _MOST_NAMED: Final = 4
@@ -34,6 +34,13 @@ def resolution_words(status: Status, *, is_short: bool = False) -> dict[Resoluti
 def to_be_undone(status: Status) -> tuple[StepStatus, ...]:
     """Return the done steps that `undo` will undo, in that order."""
     return tuple(step for step in reversed(status.steps) if _can_be_undone(step))
+
+
+def can_be_taken_back(status: Status, step: StepStatus) -> bool | None:
+    """Return whether `undo` would take back a done step of a held run; None for any other step."""
+    if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
+        return None
+    return any(one.number == step.number for one in to_be_undone(status))
 
 
 def not_undoable(status: Status) -> tuple[StepStatus, ...]:

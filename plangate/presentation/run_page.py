@@ -81,7 +81,7 @@ def run_page(status: Status, now: datetime) -> Page:
     _add_taking_up(page, status)
     for line in disagreement_lines(status):
         page.field("LOOK", line, "bold red")
-    for line in duplicate_lines(status.duplicates, moment):
+    for line in duplicate_lines(status, moment):
         page.field("TWICE?", line, "bold red")
     for stop in status.stops:
         add_stop(page, stop)

@@ -2,9 +2,11 @@
 
 The hashes are stored when a plan is drafted, in the transaction that records it. The state of the other run
 is read from its row and from the ledger of effects at that time. The table is an index and not part of the
-trail: the duplicates found are frozen with the plan.
+trail: the duplicates found are frozen with the plan. While the plan is in review, they are looked up again
+for people, because the other run may have been executed since, or drafted since.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
@@ -72,6 +74,11 @@ _HIDDEN: Final = (
     .order_by(likenesses.c.workflow_id)
     .limit(MOST_DUPLICATES)
 )
+_OWN: Final = (
+    select(likenesses.c.step, likenesses.c.digest, likenesses.c.same)
+    .where(likenesses.c.workflow_id == bindparam("run"))
+    .order_by(likenesses.c.step)
+)
 _FORGET: Final = Prepared(delete(likenesses).where(likenesses.c.workflow_id == bindparam("run")))
 _ENTER: Final = Prepared(insert(likenesses))
 
@@ -94,7 +101,18 @@ def enter_likenesses(
         _FORGET(connection, {"run": workflow_id})
     if found:
         shared = {"workflow_id": workflow_id, "at": at, "is_hidden": int(is_hidden)}
-        _ENTER(connection, *({**shared, "step": one.step, "digest": one.digest} for one in found))
+        rows = ({"step": one.step, "digest": one.digest, "same": json.dumps(one.same)} for one in found)
+        _ENTER(connection, *({**shared, **row} for row in rows))
+
+
+def likenesses_of(connection: Connection, workflow_id: str, tools: Sequence[str]) -> tuple[Likeness, ...]:
+    """Return the stored likenesses of a run's newest plan, by step; ``tools`` are the tools of its steps."""
+    rows = connection.execute(_OWN, {"run": workflow_id})
+    return tuple(
+        Likeness(step=row.step, tool=tools[row.step - 1], same=tuple(json.loads(row.same)), digest=row.digest)
+        for row in rows
+        if row.step <= len(tools)
+    )
 
 
 def duplicates_of(

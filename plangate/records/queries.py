@@ -24,6 +24,7 @@ from plangate.domain.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.policy_file import narrows_seeing
 from plangate.records.database import Database
+from plangate.records.likenesses import duplicates_of, likenesses_of
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
 from plangate.records.rule_texts import in_force_at
 from plangate.records.stops import standing_stops
@@ -46,13 +47,13 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
     try:
         with database.read() as connection:
             state = read_state(connection, workflow_id)
-            known = _by_people(connection, state)
+            status = status_of(state, source="records").model_copy(update=_by_people(connection, state))
+            status = _with_duplicates_now(connection, status)
             stops = shown(standing_stops(connection))
     except RecordsMissing:
         return None
     if state.requested is None:
         return None
-    status = status_of(state, source="records").model_copy(update=known)
     return checked(with_stops(status, stops), workflow_id=workflow_id)
 
 
@@ -66,6 +67,27 @@ def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
     """
     with database.read() as connection:
         return shown(standing_stops(connection))
+
+
+def with_duplicates_now(database: Database, status: Status) -> Status:
+    """Return the status with the steps of other runs that equal its steps now, if the run is in review.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        return _with_duplicates_now(connection, status)
+
+
+def _with_duplicates_now(connection: Connection, status: Status) -> Status:
+    if status.state != Phase.IN_REVIEW:
+        return status
+    own = likenesses_of(connection, status.workflow_id, [step.tool for step in status.steps])
+    if not own:  # the plan is older than the index
+        return status
+    found = duplicates_of(connection, status.workflow_id, own, connection.execute(NOW).scalar_one())
+    return status.model_copy(update={"duplicates_now": found})
 
 
 def settlements_on_record(database: Database, workflow_id: str) -> dict[int, SettlementStatus]:

@@ -82,16 +82,17 @@ def named_duplicates(database: Database, visitor: Visitor, status: Status) -> St
     with suppress(RecordsMissing), database.read() as connection:
         found = [
             () if one.workflow_id else unnamed_runs(connection, status.workflow_id, one)
-            for one in status.duplicates
+            for one in status.repeated
         ]
         may_see = {name for names in found for name in names if _may_see(database, visitor, name)}
         named = tuple(
             one.model_copy(update={"workflow_id": next((name for name in names if name in may_see), "")})
             if names
             else one
-            for one, names in zip(status.duplicates, found, strict=True)
+            for one, names in zip(status.repeated, found, strict=True)
         )
-        return status.model_copy(update={"duplicates": named})
+        field = "duplicates" if status.duplicates_now is None else "duplicates_now"
+        return status.model_copy(update={field: named})
     return status
 
 

@@ -112,10 +112,18 @@ class Gate:
             client = await self.client()
             return await client.status(workflow_id)
         except TemporalUnreachable:
-            recorded = await asyncio.to_thread(status_on_record, self.database, workflow_id)
+            recorded = await asyncio.to_thread(self._recorded, workflow_id)
             if recorded is None:
                 raise
             return recorded
+
+    def _recorded(self, workflow_id: str) -> Status | None:
+        status = status_on_record(self.database, workflow_id)
+        if status is None:
+            return None
+        with self.database.read() as connection:
+            running = running_workers(connection, status.namespace or "", self._task_queue)
+        return status.model_copy(update={"may_draft": may_draft(running)})
 
     async def still_open(self, workflow_ids: Sequence[str]) -> frozenset[str]:
         """Return which of these runs are open in Temporal; all runs while the server does not answer."""
@@ -177,19 +185,6 @@ class Gate:
             return policy_in_force(self.database)
         except RecordsMissing:
             return ""
-
-    async def may_draft(self, status: Status) -> bool:
-        """Return whether a running worker may be able to redraft the plan of this run.
-
-        Raises:
-            RecordsUnavailable: the database does not answer.
-        """
-        return await asyncio.to_thread(self._may_draft, status.namespace or "")
-
-    def _may_draft(self, namespace: str) -> bool:
-        with suppress(RecordsMissing), self.database.read() as connection:
-            return may_draft(running_workers(connection, namespace, self._task_queue))
-        return True
 
     async def people(self, now: datetime) -> People | None:
         """Return the list of people that a worker recorded last, or None.

@@ -38,12 +38,11 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     await note_look(web, visitor, status)
     with suppress(RecordsMissing):  # no worker has started it yet
         await web.index.refresh()
-    if any(not one.workflow_id for one in status.duplicates):
+    if any(not one.workflow_id for one in status.repeated):
         status = await asyncio.to_thread(named_duplicates, web.gate.database, visitor, status)
     beside = Beside(people=visitor.people)
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
-        beside = replace(beside, may_draft=await web.gate.may_draft(status))
     if _may_see_undelivered(web, visitor, status):
         found = await asyncio.to_thread(not_told_about, web.gate.database, workflow_id)
         beside = replace(beside, not_told=tuple(map(str, found)))

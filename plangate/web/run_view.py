@@ -24,6 +24,7 @@ from plangate.presentation.clock import now
 from plangate.presentation.disagreements import DisagreementKind, disagreements
 from plangate.presentation.ended import Unlike, held_step, unlike_executed
 from plangate.presentation.held_page import is_partly_done
+from plangate.presentation.resolutions import can_be_taken_back
 from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import troubles
@@ -51,7 +52,6 @@ class Beside:
         tools: the tools of runs that the visitor may see, if the summary may name one.
         is_same_requester: whether the same person requested that plan; otherwise it reached the same
             recipients.
-        may_draft: whether a worker can redraft the plan; False if no running worker has a model.
         not_told: the undelivered notices, for the requester and operators.
     """
 
@@ -61,7 +61,6 @@ class Beside:
     last: Changes | None = None
     is_same_requester: bool = False
     tools: Collection[str] = ()
-    may_draft: bool = True
     not_told: tuple[str, ...] = ()
 
 
@@ -93,6 +92,7 @@ class StepView:
     Attributes:
         state: the name of its state: empty while it has yet to begin, ``not_begun`` where the run stopped or
             ended before it.
+        taken_back: whether the resolution `undo` would take back its effect, if the run is held after it.
     """
 
     number: int
@@ -111,6 +111,7 @@ class StepView:
     settlement: str
     settled: str
     undo: str
+    taken_back: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,7 @@ class RunView:
     @property
     def duplicates(self) -> tuple[tuple[Duplicate, ...], ...]:
         """The steps of other runs that are the same, for each step of this plan."""
-        return by_step(self.status.duplicates)
+        return by_step(self.status.repeated)
 
     @property
     def marks(self) -> tuple[Note, ...]:
@@ -228,7 +229,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     known = beside.known if status.state == Phase.IN_REVIEW else None
     is_stopped = status.state in (Phase.HELD, Phase.UNDOING) or is_over(status)
     steps = tuple(
-        _step(step, known if step.tool in beside.familiar else None, is_stopped=is_stopped)
+        _step(status, step, known if step.tool in beside.familiar else None, is_stopped=is_stopped)
         for step in status.steps
     )
     reads = tuple(_read(number, one) for number, one in enumerate(plan.reads if plan else (), start=1))
@@ -254,8 +255,8 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         sums=tuple(sum_lines(status.sums)),
         times=_times(status),
         troubles=tuple(troubles(status.model_copy(update={"unmet": ()}))),
-        offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or beside.may_draft),
-        cannot_ask=Choice.REQUEST_CHANGES in offers and not beside.may_draft,
+        offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or status.may_draft),
+        cannot_ask=Choice.REQUEST_CHANGES in offers and not status.may_draft,
         folds=tuple(_folds(request, summary, steps, reads)),
     )
 
@@ -276,7 +277,7 @@ def contacts_of_run(status: Status) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for step in status.steps for one in contacts_in(step.arguments)))
 
 
-def _step(step: StepStatus, known: Container[str] | None, *, is_stopped: bool) -> StepView:
+def _step(status: Status, step: StepStatus, known: Container[str] | None, *, is_stopped: bool) -> StepView:
     files = tuple(
         FileView(
             name=one.name,
@@ -310,6 +311,7 @@ def _step(step: StepStatus, known: Container[str] | None, *, is_stopped: bool) -
         settlement=step.settlement.summary if step.settlement else "",
         settled=step.settlement.state.value if step.settlement else _accepted(step),
         undo=step.undo.state.value if step.undo else "",
+        taken_back=can_be_taken_back(status, step),
     )
 
 

@@ -43,7 +43,7 @@ class Together:
 
 def may_be_together(view: RunView) -> bool:
     """Return whether this visitor may approve this plan together with others, once they have opened it."""
-    has_marks = bool(view.marks or view.status.duplicates)
+    has_marks = bool(view.marks or view.status.repeated)
     return not has_marks and Choice.APPROVE.value in view.offers and _is_allowed(view.status)
 
 

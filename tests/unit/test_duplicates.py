@@ -37,8 +37,11 @@ def duplicate(**more: Any) -> Duplicate:
     return Duplicate.model_validate({**fields, "at": AT, "done": True, **more})
 
 
-def lines(*duplicates: Duplicate) -> list[str]:
-    return list(duplicate_lines(duplicates, lambda at: f"on {at:%d %b %H:%M}"))
+def lines(*duplicates: Duplicate, is_now: bool = False) -> list[str]:
+    status = status_of(state_after(drafted(duplicates=duplicates)), "records")
+    if is_now:
+        status = status.model_copy(update={"duplicates": (), "duplicates_now": duplicates})
+    return list(duplicate_lines(status, lambda at: f"on {at:%d %b %H:%M}"))
 
 
 @given(ARGUMENTS, ARGUMENTS, st.sampled_from([(), ("payment",), ("payment", "amount")]))
@@ -189,3 +192,14 @@ def test_both_pages_have_them_at_the_top_and_nothing_is_written_where_there_are_
     many = [duplicate(workflow_id="東" * 100, same=("東" * 30,))] * 5
     assert len(quote(details_page(state_after(drafted(duplicates=many))))) < 4_000
     assert "Twice" not in details_page(state_after(drafted()))
+
+
+def test_what_is_equal_now_is_shown_in_place_of_what_was_equal_at_the_draft() -> None:
+    assert lines(duplicate(state="in_review", done=False), is_now=True) == [
+        "Step 1 is the same as step 2 of refund-4711, which is in review now"
+    ]
+    two = (duplicate(state="held", workflow_id=name) for name in ("a", "b"))
+    assert lines(*two, is_now=True) == [
+        "Step 1 is the same as step 2 of a and b, which are held now; those steps were done, or may have been"
+    ]
+    assert lines(duplicate(state="executed"), is_now=True) == lines(duplicate(state="executed"))

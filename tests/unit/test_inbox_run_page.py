@@ -49,6 +49,14 @@ def test_a_held_run_says_where_and_why_it_stopped_and_what_happened_so_far() -> 
     assert set(states) & {"failed", "in doubt"}
 
 
+def test_a_done_step_of_a_held_run_says_whether_it_can_be_taken_back() -> None:
+    said = {one.attributes["id"]: words(one) for one in page_of(held()).all("section", class_="step")}
+    assert "It cannot be taken back." in said["step-1"]
+    assert "It can be taken back." in said["step-2"]
+    assert "be taken back" not in said["step-3"] + said["step-4"]
+    assert "be taken back." not in page_of(running()).text
+
+
 @pytest.mark.parametrize(
     ("state", "heading"),
     [

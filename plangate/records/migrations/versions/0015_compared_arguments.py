@@ -1,0 +1,11 @@
+"""Store which arguments a likeness compares; for older plans, pages do not name them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    op.add_column("likenesses", sa.Column("same", sa.Text, nullable=False, server_default="[]"))
