@@ -40,6 +40,13 @@ class Answer:
     at: float
 
 
+class _Server(ThreadingHTTPServer):
+    """Accepts every request of a burst, even late: a call that cannot connect would not be in ``calls``."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+
 @dataclass
 class Desk:
     """Executes and logs every request.
@@ -68,8 +75,7 @@ class Desk:
             def log_message(self, *_: object) -> None:
                 """Log nothing; ``calls`` is the log."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
