@@ -188,7 +188,7 @@ def _remaining_effects(status: Status) -> str:
     if not_done:
         named = _listed(not_done) if len(not_done) <= _MOST_NAMED else counted(len(not_done), "step")
         parts.append(f"{named} {'are' if len(not_done) > 1 else 'is'} not done")
-    return f"{_upper('; '.join(parts))}.{' Plangate cannot take it back afterwards.' if done else ''}"
+    return f"{_upper('; '.join(parts))}.{' What is done can no longer be taken back.' if done else ''}"
 
 
 def _name(step: StepStatus) -> str:

@@ -6,7 +6,6 @@ trail: the duplicates found are frozen with the plan. While the plan is in revie
 for people, because the other run may have been executed since, or drafted since.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
@@ -101,7 +100,7 @@ def enter_likenesses(
         _FORGET(connection, {"run": workflow_id})
     if found:
         shared = {"workflow_id": workflow_id, "at": at, "is_hidden": int(is_hidden)}
-        rows = ({"step": one.step, "digest": one.digest, "same": json.dumps(one.same)} for one in found)
+        rows = ({"step": one.step, "digest": one.digest, "same": "\n".join(one.same)} for one in found)
         _ENTER(connection, *({**shared, **row} for row in rows))
 
 
@@ -109,9 +108,14 @@ def likenesses_of(connection: Connection, workflow_id: str, tools: Sequence[str]
     """Return the stored likenesses of a run's newest plan, by step; ``tools`` are the tools of its steps."""
     rows = connection.execute(_OWN, {"run": workflow_id})
     return tuple(
-        Likeness(step=row.step, tool=tools[row.step - 1], same=tuple(json.loads(row.same)), digest=row.digest)
+        Likeness(
+            step=row.step,
+            tool=tools[row.step - 1],
+            same=tuple((row.same or "").splitlines()),
+            digest=row.digest,
+        )
         for row in rows
-        if row.step <= len(tools)
+        if 0 < row.step <= len(tools)
     )
 
 

@@ -205,8 +205,8 @@ likenesses = Table(
     Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), primary_key=True),
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("digest", String(64), nullable=False),
-    # The names of the compared arguments, as a JSON list; empty if all are compared.
-    Column("same", Text, nullable=False, server_default="[]"),
+    # The names of the compared arguments, one on each line; empty if all are compared, null if unknown.
+    Column("same", Text),
     # When the plan was drafted.
     Column("at", Moment, nullable=False),
     # 1 if not everyone in the list of people may see the run.

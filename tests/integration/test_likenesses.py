@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 
 from plangate.domain.duplicates import MOST_DUPLICATES, Duplicate, Likeness
 from plangate.records.database import Database
-from plangate.records.likenesses import duplicates_of, enter_likenesses
+from plangate.records.likenesses import duplicates_of, enter_likenesses, likenesses_of
 from plangate.records.tables import effects, runs
 from tests.support.build import NOON
 
@@ -108,3 +108,17 @@ def test_of_many_the_newest_are_listed(database: Database) -> None:
         entered(database, f"run-{number:02}", "in_review", days=1 + number / 10)
     listed = [one.workflow_id for one in found(database)]
     assert listed == [f"run-{number:02}" for number in range(MOST_DUPLICATES)]
+
+
+def test_the_likenesses_of_a_run_are_read_as_they_were_entered(database: Database) -> None:
+    alike = (
+        Likeness(step=1, tool="pay", same=("payment", "amount"), digest="a" * 64),
+        Likeness(step=3, tool="note", same=(), digest="b" * 64),
+    )
+    entered(database, "one", "in_review")
+    with database.write() as connection:
+        enter_likenesses(connection, "one", alike, NOON, is_first=False, is_hidden=False)
+    with database.read() as connection:
+        assert likenesses_of(connection, "one", ["pay", "mail", "note"]) == alike
+        assert likenesses_of(connection, "one", ["pay"]) == alike[:1]
+        assert likenesses_of(connection, "none", ["pay"]) == ()

@@ -44,7 +44,7 @@ def test_after_a_failure_each_choice_says_what_follows() -> None:
         Resolution.UNDO: "Step 1 (refund) is taken back, and the run ends as failed. Not taken back: step 2 "
         "(send_email), because its tool cannot undo.",
         Resolution.ABORT: "The run ends as failed. Step 1 (refund) and step 2 (send_email) stay done; "
-        "step 3 (openTicket) and step 4 (note) are not done. Plangate cannot take it back afterwards.",
+        "step 3 (openTicket) and step 4 (note) are not done. What is done can no longer be taken back.",
     }
 
 

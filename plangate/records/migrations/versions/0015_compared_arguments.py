@@ -8,4 +8,4 @@ down_revision = "0014"
 
 
 def upgrade() -> None:
-    op.add_column("likenesses", sa.Column("same", sa.Text, nullable=False, server_default="[]"))
+    op.add_column("likenesses", sa.Column("same", sa.Text))
