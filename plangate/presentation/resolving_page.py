@@ -30,7 +30,10 @@ def resolving_page(status: Status, now: datetime, *, has_choices: bool = True) -
     page.field("plan", f"{status.short_fingerprint}, revision {status.revision}", "bold")
     page.note(f"To see all of it: {status_command(status.workflow_id)}", indent=4)
     if 1 <= status.held.step <= len(status.steps):
-        add_step(page, status.steps[status.held.step - 1], len(status.steps), exact)
+        step = status.steps[status.held.step - 1]
+        if step.failure == status.held.why:  # it is shown below, where the run stopped
+            step = step.model_copy(update={"failure": ""})
+        add_step(page, step, len(status.steps), exact)
     page.gap()
     for stop in status.stops:
         add_stop(page, stop)

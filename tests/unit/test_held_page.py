@@ -310,6 +310,7 @@ def test_a_person_who_resolves_it_has_what_matters_on_the_last_24_lines() -> Non
         text = one_line(page)
         assert text.index("What happened") < text.index("stopped at") < text.index("What each choice will do")
         assert "To see all of it: python starter.py status plan-1" in text
+    assert one_line(printed(resolving_page(status(held()), NOW))).count(WHY) == 1
     assert "Dear Ana," in printed(resolving_page(status(held()), NOW))  # the held step is whole
     assert "What each choice" not in printed(resolving_page(status(held()), NOW, has_choices=False))
 
