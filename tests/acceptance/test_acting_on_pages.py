@@ -44,7 +44,7 @@ async def enter(inbox: Inbox) -> AsyncIterator[Enter]:
         await visitor.aclose()
 
 
-async def test_an_edit_is_typed_shown_confirmed_and_then_reviewed_anew(gate: Gate, enter: Enter) -> None:
+async def test_an_edit_is_shown_confirmed_and_reviewed_again(gate: Gate, enter: Enter) -> None:
     status = await gate.in_review("water the plants", "feed the cat")
     browser = await enter(status)
     await browser.press("Edit")
@@ -61,7 +61,7 @@ async def test_an_edit_is_typed_shown_confirmed_and_then_reviewed_anew(gate: Gat
     assert (after.author, after.decisions[-1].comment) == ("dana", "no cat here")
 
 
-async def test_faults_of_an_edit_stand_at_their_fields_and_nothing_typed_is_lost(
+async def test_errors_in_an_edit_appear_at_their_fields_and_the_input_is_kept(
     gate: Gate, enter: Enter
 ) -> None:
     browser = await enter(await gate.in_review("water the plants"))
@@ -73,7 +73,7 @@ async def test_faults_of_an_edit_stand_at_their_fields_and_nothing_typed_is_lost
     assert ("comment", "all") in browser.form("comment").fields
 
 
-async def test_an_edit_of_a_plan_that_was_replaced_meanwhile_keeps_what_was_typed(
+async def test_an_edit_of_a_plan_that_was_replaced_meanwhile_keeps_the_input(
     gate: Gate, enter: Enter
 ) -> None:
     status = await gate.in_review("water the plants")
@@ -100,7 +100,7 @@ async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, enter: Enter) -> N
     assert "Confirm" in browser.html
 
 
-async def test_a_struck_step_is_named_before_it_is_confirmed(gate: Gate, enter: Enter) -> None:
+async def test_the_confirmation_names_each_struck_step(gate: Gate, enter: Enter) -> None:
     status = await gate.in_review("water the plants", "feed the cat")
     browser = await enter(status)
     await browser.press("Strike", which=1)
@@ -125,7 +125,7 @@ async def test_a_replaced_plan_is_not_approved_and_the_new_one_is_shown(gate: Ga
     assert (await gate.api.status(status.workflow_id)).approved_by == ()
 
 
-async def test_a_confirmation_that_is_sent_again_is_one_decision(gate: Gate, enter: Enter) -> None:
+async def test_a_confirmation_submitted_twice_is_one_decision(gate: Gate, enter: Enter) -> None:
     status = await gate.in_review("water the plants")
     browser = await enter(status)
     await browser.press("Approve")
@@ -136,7 +136,7 @@ async def test_a_confirmation_that_is_sent_again_is_one_decision(gate: Gate, ent
     assert [one.decision for one in after.decisions] == [Choice.APPROVE]
 
 
-async def test_the_requester_withdraws_and_others_are_not_offered_to(gate: Gate, enter: Enter) -> None:
+async def test_only_the_requester_is_offered_to_withdraw(gate: Gate, enter: Enter) -> None:
     status = await gate.in_review("water the plants")
     assert "Withdraw" not in (await enter(status)).buttons()
     browser = await enter(status, "rita")
@@ -147,7 +147,7 @@ async def test_the_requester_withdraws_and_others_are_not_offered_to(gate: Gate,
     assert after.reason == "withdrawn by rita: not needed"
 
 
-async def test_a_held_step_is_resolved_with_its_evidence_after_saying_what_each_choice_does(
+async def test_a_held_step_is_resolved_after_its_evidence_and_the_effect_of_each_choice_are_shown(
     idle_gate: Gate,
 ) -> None:
     booking_gate(idle_gate).fails_at["flowers"] = lost()
@@ -172,7 +172,7 @@ async def test_a_held_step_is_resolved_with_its_evidence_after_saying_what_each_
     idle_gate.database.close()
 
 
-async def test_without_a_worker_a_decision_is_kept_and_its_page_later_shows_the_verdict(
+async def test_without_a_worker_a_decision_is_kept_and_its_page_shows_the_verdict_later(
     idle_gate: Gate,
 ) -> None:
     async with open_inbox(idle_gate) as inbox, aclosing(await inbox.signed_in("dana")) as visitor:
@@ -191,7 +191,7 @@ async def test_without_a_worker_a_decision_is_kept_and_its_page_later_shows_the_
     idle_gate.database.close()
 
 
-async def test_the_consequences_are_shown_before_and_an_approval_is_taken_back_while_cooling_off(
+async def test_the_consequences_are_shown_and_an_approval_is_withdrawn_while_cooling_off(
     idle_gate: Gate,
 ) -> None:
     idle_gate.policy = wants(("anyone", 2), cooling_seconds=3600)
@@ -233,7 +233,7 @@ async def test_the_consequences_are_shown_before_and_an_approval_is_taken_back_w
     idle_gate.database.close()
 
 
-async def test_without_a_worker_a_run_says_so_at_its_top_and_does_not_wait_long(idle_gate: Gate) -> None:
+async def test_without_a_worker_the_page_says_so_at_the_top_and_returns_quickly(idle_gate: Gate) -> None:
     async with open_inbox(idle_gate) as inbox, aclosing(await inbox.signed_in("dana")) as visitor:
         async with idle_gate.worker():
             status = await idle_gate.in_review("one")
@@ -245,7 +245,7 @@ async def test_without_a_worker_a_run_says_so_at_its_top_and_does_not_wait_long(
     idle_gate.database.close()
 
 
-async def test_changes_are_not_asked_for_without_saying_which(gate: Gate, enter: Enter) -> None:
+async def test_a_request_for_changes_without_a_comment_is_refused(gate: Gate, enter: Enter) -> None:
     browser = await enter(await gate.in_review("water the plants"))
     await browser.press("Ask for changes")
     assert "Say in the comment what to change" in browser.html

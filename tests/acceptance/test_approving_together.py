@@ -46,7 +46,7 @@ async def page(browser: Browser, inbox: SigningInbox) -> AsyncIterator[Page]:
     await opened.close()
 
 
-async def test_one_touch_approves_the_plans_that_were_read_each_on_its_own_trail(
+async def test_one_signature_approves_several_plans_each_recorded_on_its_own_trail(
     page: Page, inbox: SigningInbox
 ) -> None:
     gate = inbox.gate

@@ -77,7 +77,7 @@ def looks(gate: Gate) -> list[tuple[str, str]]:
     return [(one.event.look.by, one.event.look.subject) for one in entries if isinstance(one.event, Looked)]
 
 
-async def test_a_period_and_the_list_of_runs_are_copied_and_the_copies_are_on_record(
+async def test_exports_of_a_period_and_of_the_list_of_runs_are_recorded(
     idle_gate: Gate, inbox: Inbox
 ) -> None:
     visitor = await inbox.signed_in("ada")
@@ -111,7 +111,7 @@ async def test_a_period_and_the_list_of_runs_are_copied_and_the_copies_are_on_re
     await visitor.aclose()
 
 
-async def test_a_hidden_run_that_comes_while_an_export_waits_for_its_seal_stops_it(
+async def test_a_hidden_run_that_appears_before_the_seal_stops_the_export(
     idle_gate: Gate, inbox: Inbox
 ) -> None:
     ada = await inbox.signed_in("ada")
@@ -129,7 +129,7 @@ async def test_a_hidden_run_that_comes_while_an_export_waits_for_its_seal_stops_
     await ada.aclose()
 
 
-async def test_deciding_times_count_from_when_the_page_showed_the_plan(idle_gate: Gate, inbox: Inbox) -> None:
+async def test_deciding_times_count_from_the_first_view_of_the_plan(idle_gate: Gate, inbox: Inbox) -> None:
     dana = await inbox.signed_in("dana")
     for texts, press in ((["water the plants"], "Approve"), ([LONG], "Reject")):
         status = await idle_gate.in_review(*texts)
@@ -152,7 +152,7 @@ async def test_deciding_times_count_from_when_the_page_showed_the_plan(idle_gate
     await ada.aclose()
 
 
-def test_views_are_kept_once_for_a_person_and_plan_and_not_for_ever(tmp_path: Path) -> None:
+def test_views_are_stored_once_for_each_person_and_plan_and_later_removed(tmp_path: Path) -> None:
     path = tmp_path / "web.db"
     assert views_kept_in(path) == ()
     assert not path.exists()
@@ -176,7 +176,7 @@ def test_views_are_kept_once_for_a_person_and_plan_and_not_for_ever(tmp_path: Pa
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no browser")
-async def test_an_auditor_verifies_on_a_phone_and_sees_how_far_it_is(inbox: Inbox) -> None:
+async def test_an_auditor_verifies_on_a_phone_and_sees_the_progress(inbox: Inbox) -> None:
     async with launched_browser() as browser:
         page = await browser.new_page(viewport=PHONE)
         page.set_default_timeout(30_000)

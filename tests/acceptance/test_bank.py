@@ -59,7 +59,7 @@ def give_a_key(typed: Typed, people: Path, name: str) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> None:
+def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> None:
     people = bank.var_dir.parent / "people.toml"
     assert "This policy can be used" in typed("policy", "check").out
     assert "This list can be used" in typed("people", "check").out
@@ -133,7 +133,7 @@ def assert_by_which_right(typed: Typed, people: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_records_that_were_put_back_are_found_by_a_checkpoint_that_was_kept(
+def test_restored_old_records_are_detected_by_a_kept_checkpoint(
     bank: Home, typed: Typed, tmp_path: Path
 ) -> None:
     records, kept = bank.var_dir / "records.db", tmp_path / "kept.json"

@@ -115,7 +115,7 @@ def recorded(home: Home) -> Drafted:
         ["nosuch"],
     ],
 )
-def test_help_imports_nothing_slow(home: Home, words: list[str]) -> None:
+def test_help_imports_no_slow_modules(home: Home, words: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", str(PROJECT / "starter.py"), *words],
         capture_output=True,
@@ -130,7 +130,7 @@ def test_help_imports_nothing_slow(home: Home, words: list[str]) -> None:
     assert imported & SLOW == set()
 
 
-def test_every_command_has_its_help(typed: Typed) -> None:
+def test_every_command_has_help(typed: Typed) -> None:
     listed = typed("--help")
     assert listed.code == 0
     for command in COMMANDS:
@@ -142,7 +142,7 @@ def test_every_command_has_its_help(typed: Typed) -> None:
         assert "..." not in ended.out.partition("Commands:")[2]
 
 
-def test_the_line_of_a_command_is_the_first_sentence_of_its_help() -> None:
+def test_the_summary_of_a_command_is_the_first_sentence_of_its_help() -> None:
     for words, command in every_command():
         lazy: Any = root
         for word in words.split():
@@ -150,11 +150,11 @@ def test_the_line_of_a_command_is_the_first_sentence_of_its_help() -> None:
         assert (command.help or "").replace("\n", " ").startswith(lazy.short_help), words
 
 
-def test_the_version_is_the_projects(typed: Typed) -> None:
+def test_the_version_is_that_of_the_project(typed: Typed) -> None:
     assert typed("--version").out == f"plangate {__version__}\n"
 
 
-def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
+def test_running_without_a_command_prints_the_help(typed: Typed) -> None:
     ended = typed()
     assert (ended.code, ended.err) == (2, "")
     assert "Commands:" in ended.out
@@ -201,7 +201,7 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
         (["start", "caf\udce9"], "not UTF-8"),
     ],
 )
-def test_wrong_usage_is_one_sentence(typed: Typed, words: list[str], said: str) -> None:
+def test_wrong_usage_is_reported_in_one_sentence(typed: Typed, words: list[str], said: str) -> None:
     ended = typed(*words)
     assert said in ended.sentence
     assert (ended.code, ended.out) == (2, "")
@@ -213,7 +213,7 @@ def test_a_request_on_stdin_must_be_text(typed: Typed) -> None:
     assert "longer than" in typed("start", "-", stdin="é".encode() * 100_000).sentence
 
 
-def test_a_plan_on_stdin_is_read_as_a_file_is(typed: Typed) -> None:
+def test_a_plan_on_stdin_is_read_like_a_file(typed: Typed) -> None:
     for plan in (b"summary: s\nsteps:\n  - tool: nosuch\n    arguments: {}\n", b'{"steps": [{"tool": 7}]}'):
         ended = typed("start", "--plan", "-", stdin=plan)
         assert ended.code == 2
@@ -236,7 +236,7 @@ def test_a_plan_on_stdin_is_read_as_a_file_is(typed: Typed) -> None:
         ["watch", "x"],
     ],
 )
-def test_without_a_server_a_sentence_says_what_to_start(typed: Typed, words: list[str]) -> None:
+def test_without_a_server_the_error_says_what_to_start(typed: Typed, words: list[str]) -> None:
     ended = typed(*words)
     assert (
         "127.0.0.1:1 cannot be used: nothing is listening there; start one with make worker" in ended.sentence
@@ -244,25 +244,25 @@ def test_without_a_server_a_sentence_says_what_to_start(typed: Typed, words: lis
     assert (ended.code, ended.out) == (1, "")
 
 
-def test_without_records_the_trail_says_so(typed: Typed) -> None:
+def test_without_records_the_trail_command_says_so(typed: Typed) -> None:
     ended = typed("audit", "show", "plan-1")
     assert "start a worker first" in ended.sentence
     assert ended.code == 1
 
 
-def test_a_wrong_setting_is_named(home: Home) -> None:
+def test_an_invalid_setting_is_named(home: Home) -> None:
     ended = home.starter("tools", changes={"PLANGATE_MAX_STEPS": "many"})
     assert "PLANGATE_MAX_STEPS" in ended.sentence
     assert ended.code == 1
 
 
-def test_the_tools_need_nothing_at_all(typed: Typed) -> None:
+def test_the_tools_command_needs_no_server_or_records(typed: Typed) -> None:
     assert "send_email" in typed("tools").out
     tools = {tool["name"]: tool for tool in typed("tools", "--json").json}
     assert "to" in tools["send_email"]["arguments"]["properties"]
 
 
-def test_the_records_alone_answer_status_pending_and_audit(typed: Typed, recorded: Drafted) -> None:
+def test_status_pending_and_audit_work_from_the_records_alone(typed: Typed, recorded: Drafted) -> None:
     shown = typed("status", "plan-1")
     assert shown.code == 0
     assert "Write ⟨U+001B⟩[31mred" in shown.out
@@ -297,7 +297,7 @@ def test_the_records_alone_answer_status_pending_and_audit(typed: Typed, recorde
 @pytest.mark.parametrize(
     "words", [["policy", "check"], ["policy", "explain", "--plan", "PLAN"], ["people", "check"]]
 )
-def test_an_answer_from_a_file_says_which_it_is_and_that_a_worker_may_have_another(
+def test_an_answer_from_a_file_names_it_and_warns_that_a_worker_may_use_another(
     home: Home, typed: Typed, words: list[str]
 ) -> None:
     bank = PROJECT / "examples" / "bank"
@@ -334,7 +334,7 @@ def test_an_answer_from_a_file_says_which_it_is_and_that_a_worker_may_have_anoth
     database.close()
 
 
-def test_without_a_policy_here_the_output_mentions_that_of_a_worker(typed: Typed) -> None:
+def test_without_a_policy_here_the_output_mentions_the_policy_of_a_worker(typed: Typed) -> None:
     plan = PROJECT / "examples" / "bank" / "free.yaml"
     shown = typed("policy", "explain", "--plan", str(plan)).out
     assert "No policy is set here (PLANGATE_POLICY)" in shown
@@ -350,7 +350,7 @@ def test_without_a_policy_here_the_output_mentions_that_of_a_worker(typed: Typed
     ],
 )
 @pytest.mark.usefixtures("recorded")
-def test_a_server_that_rejects_us_is_reported_although_the_records_could_answer(
+def test_a_server_that_rejects_the_client_is_reported_even_if_the_records_could_answer(
     home: Home, typed: Typed, answers: list[int], said: str
 ) -> None:
     for words in (["status", "plan-1"], ["pending"], ["watch", "plan-1"]):
@@ -362,7 +362,7 @@ def test_a_server_that_rejects_us_is_reported_although_the_records_could_answer(
 
 
 @pytest.mark.usefixtures("recorded")
-def test_an_id_that_is_not_on_the_record_has_no_trail(typed: Typed) -> None:
+def test_an_unrecorded_id_has_no_trail(typed: Typed) -> None:
     ended = typed("audit", "show", "pl\u202ean")
     assert "pl⟨U+202E⟩an is not recorded" in ended.sentence
     assert ended.code == 1
@@ -370,7 +370,7 @@ def test_an_id_that_is_not_on_the_record_has_no_trail(typed: Typed) -> None:
 
 @pytest.mark.parametrize("shell", [">/dev/full", ">&-", ">&- 2>&-", ">/dev/full 2>/dev/full", "2>&- <&-"])
 @pytest.mark.usefixtures("recorded")
-def test_an_output_that_takes_nothing_is_no_traceback(home: Home, shell: str) -> None:
+def test_an_unwritable_output_causes_no_traceback(home: Home, shell: str) -> None:
     for words in (["status", "plan-1"], ["--help"]):
         ended = home.starter(*words, shell_suffix=shell)
         assert ended.code == (0 if shell.startswith("2") or (words == ["--help"] and ">&-" in shell) else 1)
@@ -379,7 +379,7 @@ def test_an_output_that_takes_nothing_is_no_traceback(home: Home, shell: str) ->
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_reader_that_leaves_early_is_no_error(home: Home) -> None:
+def test_a_closed_pipe_is_not_an_error(home: Home) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
@@ -395,13 +395,13 @@ def test_a_reader_that_leaves_early_is_no_error(home: Home) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 @pytest.mark.usefixtures("recorded")
-def test_no_encoding_of_the_terminal_is_too_poor(home: Home, encoding: str) -> None:
+def test_every_terminal_encoding_works(home: Home, encoding: str) -> None:
     ended = home.starter("status", "plan-1", changes={"PYTHONIOENCODING": encoding})
     assert ended.code == 0
     assert ended.err == ""
 
 
-def test_every_fault_of_a_plan_file_is_on_its_own_line(typed: Typed, tmp_path: Path) -> None:
+def test_every_error_in_a_plan_file_has_its_own_line(typed: Typed, tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(
         "summary: s\nsteps:\n  - tool: nosuch\n    arguments: {}\n"
@@ -439,7 +439,7 @@ def test_every_fault_of_a_plan_file_is_on_its_own_line(typed: Typed, tmp_path: P
         (RecursionError(), Exit.FAILED, f"{UNFORESEEN} (RecursionError); {AGAIN}"),
     ],
 )
-def test_each_exception_becomes_one_sentence_and_a_code(
+def test_each_exception_becomes_one_sentence_and_an_exit_code(
     error: BaseException, code: Exit, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def act() -> int:
@@ -449,7 +449,7 @@ def test_each_exception_becomes_one_sentence_and_a_code(
     assert capsys.readouterr().err == sentence + "\n"
 
 
-def test_a_traceback_is_shown_to_the_person_who_asks_for_it(
+def test_a_traceback_is_shown_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PLANGATE_LOG_LEVEL", "debug")
@@ -483,7 +483,7 @@ WORD = st.sampled_from(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(WORD, max_size=7))
-def test_each_command_ends_with_a_code_and_one_sentence_at_most(words: list[str], typed: Typed) -> None:
+def test_each_command_ends_with_an_exit_code_and_at_most_one_sentence(words: list[str], typed: Typed) -> None:
     if "demo" in words:
         return
     ended = typed(*words)

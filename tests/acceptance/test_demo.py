@@ -37,7 +37,7 @@ def demo(home: Home, changes: Mapping[str, str | None] | None = None) -> Ended:
 
 
 @pytest.mark.timeout(150)
-def test_the_story_holds(home: Home) -> None:
+def test_the_demo_runs_to_its_end(home: Home) -> None:
     ended = demo(home, {"PATH": os.defpath})
     assert ended.code == 0, ended.out
     for part in (
@@ -66,7 +66,7 @@ def test_the_story_holds(home: Home) -> None:
 
 
 @pytest.mark.timeout(150)
-def test_broken_off_it_leaves_no_worker_behind(home: Home) -> None:
+def test_an_interrupted_demo_leaves_no_worker_running(home: Home) -> None:
     process = home.start("starter.py", "demo")
     log = home.var_dir / "programs.log"
     ends = monotonic() + PATIENCE
@@ -81,7 +81,7 @@ def test_broken_off_it_leaves_no_worker_behind(home: Home) -> None:
 
 
 @pytest.mark.timeout(150)
-def test_broken_off_at_the_gate_it_leaves_nothing_that_waits(home: Home) -> None:
+def test_a_demo_interrupted_during_the_review_leaves_no_run_waiting(home: Home) -> None:
     screen = Terminal(home, "demo", "--interactive")
     try:
         (workflow_id,) = set(re.findall(r"plan-\w{8}", screen.sees("or [l]ater? ")))
@@ -95,7 +95,7 @@ def test_broken_off_at_the_gate_it_leaves_nothing_that_waits(home: Home) -> None
 
 
 @pytest.mark.timeout(150)
-def test_a_person_may_decide_instead(home: Home) -> None:
+def test_a_person_may_decide_in_the_demo(home: Home) -> None:
     screen = Terminal(home, "demo", "--interactive")
     try:
         assert "kill -9 " in screen.sees("or [l]ater? ")

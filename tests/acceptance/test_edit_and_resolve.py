@@ -122,7 +122,7 @@ def held(typed: Typed, name: str, *steps: dict[str, Any]) -> Any:
     return until(typed, name, "held")
 
 
-def test_a_plan_is_edited_in_the_editor_shown_and_sent_and_its_author_cannot_approve_it(
+def test_a_plan_is_edited_shown_and_sent_and_its_author_cannot_approve_it(
     typed: Typed, name: str, terminal: OpenTerminal, edits: Path
 ) -> None:
     plan = started(typed, name, mail("Done"), mail("Bye"))
@@ -146,7 +146,7 @@ def test_a_plan_is_edited_in_the_editor_shown_and_sent_and_its_author_cannot_app
     assert not list(edits.parent.glob("plangate-edit-*"))
 
 
-def test_nothing_that_was_typed_is_lost_on_a_fault_and_it_can_be_edited_again(
+def test_invalid_input_is_kept_and_can_be_edited_again(
     typed: Typed, name: str, terminal: OpenTerminal, edits: Path
 ) -> None:
     plan = started(typed, name, mail("Done"))
@@ -182,7 +182,7 @@ def test_nothing_that_was_typed_is_lost_on_a_fault_and_it_can_be_edited_again(
     assert (again.code, "was replaced by revision 2" in again.sentence) == (3, True)
 
 
-def test_an_unchanged_or_emptied_plan_sends_nothing(
+def test_an_unchanged_or_empty_plan_is_not_sent(
     typed: Typed, name: str, terminal: OpenTerminal, edits: Path
 ) -> None:
     started(typed, name, mail("Done"))
@@ -275,7 +275,7 @@ def test_a_held_run_is_resolved_at_the_terminal(
     assert "opened by hand" in ended["reason"]
 
 
-def test_a_withdrawal_that_leaves_done_steps_lists_them_and_asks(
+def test_a_withdrawal_lists_the_steps_that_stay_done_and_asks(
     typed: Typed, name: str, terminal: OpenTerminal, desk: Desk
 ) -> None:
     desk.answers["/refuses"] = 422
@@ -293,7 +293,7 @@ def test_a_withdrawal_that_leaves_done_steps_lists_them_and_asks(
     assert ended.ends() == 0
 
 
-def test_a_resolution_without_a_terminal_names_plan_and_step_and_says_what_is_possible(
+def test_a_resolution_without_a_terminal_names_plan_and_step_and_lists_the_choices(
     typed: Typed, name: str, desk: Desk
 ) -> None:
     desk.answers["/mended-later"] = 422
@@ -362,7 +362,7 @@ def test_watch_asks_for_a_resolution_and_ctrl_c_leaves_the_run_held(
     assert rita.ends() == 0
 
 
-def test_an_edit_and_a_resolution_are_signed_for_exactly_what_they_choose(
+def test_an_edit_and_a_resolution_are_signed_for_exactly_what_was_chosen(
     typed: Typed, name: str, tmp_path: Path, desk: Desk
 ) -> None:
     desk.answers["/refuses"] = 422

@@ -46,7 +46,7 @@ async def decided(home: Home, decision: Decision) -> DecisionAnswer:
     return answer
 
 
-def test_a_passkey_is_confirmed_used_proven_and_revoked(
+def test_a_passkey_is_confirmed_used_verified_and_revoked(
     own: Home, mail_plan: Path, tmp_path: Path, typing: Callable[[Home], Typed]
 ) -> None:
     typed, people = typing(own), tmp_path / "people.toml"

@@ -82,14 +82,14 @@ def bank() -> Iterator[Bank]:
         yield bank
 
 
-def test_the_pages_functions_are_short() -> None:
+def test_the_functions_in_the_howto_are_short() -> None:
     assert len(FUNCTION.splitlines()) <= 20
     assert len(WITH_UNDO_AND_PRECONDITION.splitlines()) <= 40
     assert max(map(len, PAGE.splitlines())) <= 120
 
 
 @pytest.mark.timeout(120)
-def test_a_stranger_follows_the_page(
+def test_the_steps_of_the_howto_work(
     bank: Bank, tmp_path: Path, typing: Callable[[Home], Typed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "mine"
@@ -168,7 +168,7 @@ async def planned(refunds: Gate, *amounts: float) -> Status:
     return await refunds.until("in_review", await refunds.api.submit(request))
 
 
-async def test_two_refunds_of_one_payment_do_not_trip_over_each_other(refunds: Gate, bank: Bank) -> None:
+async def test_two_refunds_of_one_payment_do_not_conflict(refunds: Gate, bank: Bank) -> None:
     async with refunds.worker():
         run = await planned(refunds, 30, 20.5)
         assert run.plan is not None
@@ -179,7 +179,7 @@ async def test_two_refunds_of_one_payment_do_not_trip_over_each_other(refunds: G
     assert bank.left("P-1") == "49.50"
 
 
-async def test_a_refund_is_held_if_the_money_has_gone_meanwhile(refunds: Gate, bank: Bank) -> None:
+async def test_a_refund_is_held_if_the_money_was_refunded_meanwhile(refunds: Gate, bank: Bank) -> None:
     async with refunds.worker():
         run = await planned(refunds, 42.5)
         bank.refund("P-1", "60.00")
@@ -202,7 +202,7 @@ async def test_a_refund_is_undone_when_a_later_step_fails(refunds: Gate, bank: B
     assert bank.left("P-1") == "100.00"
 
 
-async def test_a_refund_that_was_sent_back_is_shown_as_reversed(
+async def test_a_refund_that_came_back_is_shown_as_reversed(
     refunds: Gate, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imports, functions = ACCEPTED.split("\n\n\n", 1)
@@ -229,7 +229,7 @@ async def test_a_refund_that_was_sent_back_is_shown_as_reversed(
 
 
 @pytest.mark.timeout(120)
-def test_the_tool_of_the_page_keeps_its_promises(bank: Bank, tmp_path: Path) -> None:
+def test_the_tool_of_the_howto_passes_its_checks(bank: Bank, tmp_path: Path) -> None:
     (tmp_path / "refunds.py").write_text(f"{WITH_UNDO_AND_PRECONDITION}\n\n{LOOK_UP}\n\n{COUNT}")
     command = shlex.split(CHECK.replace("~/plangate", str(PROJECT)))[1:]
     home = Home(tmp_path / "var", {"BANK_URL": bank.url})

@@ -25,7 +25,7 @@ from plangate.testing import approves, requests_changes, step, strikes
 REFUND = step("refund", payment="P-1", amount=1)
 
 
-def test_a_failed_assertion_says_what_became_of_the_run(plangate):
+def test_a_failed_assertion_shows_the_outcome_of_the_run(plangate):
     run = plangate(refund).run(REFUND, approves("rita"), approves("dana"))
     with pytest.raises(AssertionError) as caught:
         run.assert_not_called("refund")
@@ -36,13 +36,13 @@ def test_a_failed_assertion_says_what_became_of_the_run(plangate):
     assert more[2].startswith("  refused: ")
 
 
-def test_struck_steps_are_not_called_and_changes_are_drafted(plangate):
+def test_struck_steps_are_not_called_and_changes_cause_a_new_draft(plangate):
     gate = plangate(refund, planner=[[REFUND, REFUND], [REFUND] * 3])
     run = gate.run("Refund it.", requests_changes("dana", "once more"), strikes("dana", 1), approves("erin"))
     run.assert_called("refund", times=2)
 
 
-def test_what_cannot_be_used_is_said_at_once(plangate):
+def test_unusable_arguments_are_reported_immediately(plangate):
     with pytest.raises(OperatorError, match="This is not a tool"):
         plangate(object())
     with pytest.raises(FileInvalid, match="rule 'x'"):
@@ -104,20 +104,20 @@ def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.mark.timeout(120)
-def test_the_pages_tests_pass_in_a_project_of_the_readers_own(shop: Shop) -> None:
+def test_the_tests_of_the_howto_pass_in_a_separate_project(shop: Shop) -> None:
     ended = shop.types(blocks("sh")[1])
     assert (ended.code, ended.err) == (0, ""), ended.out
     assert f"{PAGE.count('def test_') + MORE_TESTS.count('def test_')} passed" in ended.out
     assert "warning" not in ended.out
 
 
-def test_the_test_that_rejected_means_not_called_has_ten_lines() -> None:
+def test_the_example_test_of_a_rejection_has_ten_lines() -> None:
     first = blocks("python")[1].strip().splitlines()
     assert len([line for line in first if line]) <= 10
 
 
 @pytest.mark.timeout(120)
-def test_the_pages_tool_keeps_what_it_promises(shop: Shop) -> None:
+def test_the_tool_of_the_howto_passes_its_checks(shop: Shop) -> None:
     export, command = blocks("sh")[2].splitlines()
     assert export.startswith("export BANK_URL=")
     bank = [sys.executable, "-u", str(PROJECT / "examples" / "refunds" / "bank.py"), "0"]
@@ -130,7 +130,7 @@ def test_the_pages_tool_keeps_what_it_promises(shop: Shop) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_a_project_that_names_no_checkout_learns_where_the_worker_is(shop: Shop) -> None:
+def test_a_project_without_a_setting_is_told_how_to_find_the_worker(shop: Shop) -> None:
     ended = shop.types("pytest -q -o plangate_application=. -k rejected_refund")
     assert ended.code == 1
     assert "plangate_application = ../plangate" in ended.out

@@ -45,9 +45,7 @@ async def sign_in(page: Page, inbox: Inbox, name: str, path: str = "/") -> None:
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def test_an_approver_finds_the_plan_reads_it_and_approves_it(
-    gate: Gate, inbox: Inbox, page: Page
-) -> None:
+async def test_an_approver_finds_reads_and_approves_the_plan(gate: Gate, inbox: Inbox, page: Page) -> None:
     status = await gate.in_review("water the plants")
     await sign_in(page, inbox, "dana")
     await page.get_by_role("link", name=status.workflow_id).click()
@@ -63,9 +61,7 @@ async def test_an_approver_finds_the_plan_reads_it_and_approves_it(
     assert gate.notebook.texts() == ["water the plants"]
 
 
-async def test_axe_finds_nothing_where_decisions_are_confirmed_and_where_their_verdicts_are(
-    idle_gate: Gate, page: Page
-) -> None:
+async def test_axe_reports_nothing_on_confirmations_and_verdicts(idle_gate: Gate, page: Page) -> None:
     idle_gate.policy = wants((ANYONE, 2))
     async with idle_gate.worker(), open_inbox(idle_gate) as inbox:
         status = await idle_gate.in_review("water the plants", "feed the cat")
@@ -80,7 +76,7 @@ async def test_axe_finds_nothing_where_decisions_are_confirmed_and_where_their_v
             await axe_finds_nothing(page, choice)
 
 
-async def test_a_link_leads_to_its_run_after_signing_in(gate: Gate, inbox: Inbox, page: Page) -> None:
+async def test_a_link_opens_its_run_after_sign_in(gate: Gate, inbox: Inbox, page: Page) -> None:
     status = await gate.in_review("water the plants")
     await sign_in(page, inbox, "dana", f"/runs/{status.workflow_id}")
     await expect(page.get_by_role("heading", level=1, name=status.workflow_id)).to_be_visible()
@@ -93,7 +89,7 @@ async def test_the_requester_is_not_offered_to_approve(gate: Gate, inbox: Inbox,
     await expect(page.get_by_role("button", name="Approve")).to_have_count(0)
 
 
-async def test_a_copy_of_the_evidence_goes_on_the_record_and_can_be_checked(gate: Gate, inbox: Inbox) -> None:
+async def test_an_export_of_the_evidence_is_recorded_and_can_be_verified(gate: Gate, inbox: Inbox) -> None:
     status = await gate.in_review("water the plants")
     visitor = await inbox.signed_in("dana")
     answer = await visitor.get(f"/runs/{status.workflow_id}/evidence")

@@ -86,7 +86,7 @@ async def open_page(browser: Browser, inbox: Inbox, path: str = "/", **more: obj
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_on_any_page(browser: Browser, inbox: Inbox, scheme: str) -> None:
+async def test_axe_reports_nothing_on_any_page(browser: Browser, inbox: Inbox, scheme: str) -> None:
     page = await open_page(browser, inbox, color_scheme=scheme)
     for path in PAGES if scheme == "light" else ("/", "/runs/long", "/runs/done"):
         await page.goto(f"{inbox.url}{path}")
@@ -103,7 +103,7 @@ async def test_no_page_scrolls_sideways_on_a_phone_at_200_percent(browser: Brows
     await page.context.close()
 
 
-async def test_a_keyboard_is_enough(browser: Browser, inbox: Inbox) -> None:
+async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, viewport={"width": 1200, "height": 800})
     await page.keyboard.press("?")
     await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Ask for changes")
@@ -129,7 +129,7 @@ async def test_a_keyboard_is_enough(browser: Browser, inbox: Inbox) -> None:
     await page.context.close()
 
 
-async def test_folds_are_closed_and_the_bar_leads_to_them(browser: Browser, inbox: Inbox) -> None:
+async def test_folds_are_closed_and_the_bar_links_to_them(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, "/runs/long")
     assert await page.locator("details[data-fold][open]").count() == 0
     await page.get_by_role("button", name="2 long texts are not opened yet").click()
@@ -166,7 +166,9 @@ async def test_a_short_plan_and_its_buttons_are_on_the_first_screen_of_a_phone(
     await page.context.close()
 
 
-async def test_the_start_of_a_plan_is_typed_in_the_zone_of_the_reader(browser: Browser, inbox: Inbox) -> None:
+async def test_the_start_of_a_plan_is_entered_in_the_readers_time_zone(
+    browser: Browser, inbox: Inbox
+) -> None:
     page = await open_page(browser, inbox, "/runs/short/edit", timezone_id="Asia/Tokyo")
     await page.get_by_label("Not before").fill("2031-05-06T07:08")
     await page.get_by_role("button", name="See the changes").click()
@@ -180,13 +182,13 @@ async def test_the_start_of_a_plan_is_typed_in_the_zone_of_the_reader(browser: B
     await page.context.close()
 
 
-async def test_times_are_in_the_zone_of_the_reader(browser: Browser, inbox: Inbox) -> None:
+async def test_times_are_in_the_readers_time_zone(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, "/runs/short", timezone_id="Asia/Tokyo", locale="en-GB")
     await expect(page.locator("time").first).to_contain_text("GMT+9")
     await page.context.close()
 
 
-async def test_without_scripts_nothing_is_folded(browser: Browser, inbox: Inbox) -> None:
+async def test_without_javascript_nothing_is_folded(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, "/runs/long", java_script_enabled=False)
     await expect(page.get_by_role("region", name="Step 1 of 2")).to_contain_text("line 39 of a long text")
     await page.get_by_role("button", name="Approve").click()
@@ -194,7 +196,7 @@ async def test_without_scripts_nothing_is_folded(browser: Browser, inbox: Inbox)
     await page.context.close()
 
 
-async def test_a_browser_draws_every_trick_to_the_letter(browser: Browser, inbox: Inbox) -> None:
+async def test_a_browser_shows_deceptive_text_exactly(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

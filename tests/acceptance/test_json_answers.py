@@ -101,7 +101,7 @@ def is_error(answer: Any, code: int) -> bool:
     )
 
 
-def test_every_command_takes_json() -> None:
+def test_every_command_supports_json() -> None:
     known = dict(app.every_command())
     without = [
         name for name, command in known.items() if "--json" not in str([one.opts for one in command.params])
@@ -111,9 +111,7 @@ def test_every_command_takes_json() -> None:
 
 
 @pytest.mark.parametrize("name", OFFLINE)
-def test_commands_without_a_server_answer_in_json(
-    name: str, home: Home, typing: Callable[[Home], Typed]
-) -> None:
+def test_commands_without_a_server_print_json(name: str, home: Home, typing: Callable[[Home], Typed]) -> None:
     ended = typing(home)(*OFFLINE[name], "--json")
     answer = answer_of(ended)
     if ended.code == 0:
@@ -136,7 +134,7 @@ def test_commands_without_a_server_answer_in_json(
         ([None], "did not answer"),
     ],
 )
-def test_a_server_that_refuses_is_an_error_in_json(
+def test_a_server_error_is_reported_as_json(
     name: str,
     refusal: tuple[list[int | None], str],
     home: Home,
@@ -157,7 +155,7 @@ def test_a_server_that_refuses_is_an_error_in_json(
     assert ended.err.splitlines()[-1] == ended.json["error"]
 
 
-def test_the_librarys_log_of_retries_goes_to_stderr(home: Home) -> None:
+def test_the_librarys_retry_log_goes_to_stderr(home: Home) -> None:
     with refusing(OK, *([UNAVAILABLE] * 8), UNAUTHENTICATED) as address:
         home.settings["TEMPORAL_ADDRESS"] = address
         ended = home.starter("status", "plan-1", "--json")
@@ -200,7 +198,7 @@ def test_all_other_output_of_a_command_goes_to_stderr(home: Home) -> None:
         assert noise in done.stderr
 
 
-def test_no_client_is_connected_by_the_librarys_own_runtime() -> None:
+def test_no_client_uses_the_librarys_default_runtime() -> None:
     files = [
         path
         for folder in ("plangate", "workflows", "activities")

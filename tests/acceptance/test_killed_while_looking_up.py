@@ -44,7 +44,7 @@ PLAN = {"summary": "Pay Ann", "steps": [{"tool": "transfer", "arguments": {"to":
 
 
 @pytest.mark.timeout(120)
-def test_a_worker_killed_while_it_looks_up(
+def test_a_worker_killed_during_a_lookup(
     tmp_path: Path, typing: Callable[[Home], Typed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "mine"

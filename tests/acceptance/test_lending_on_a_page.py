@@ -88,7 +88,7 @@ def findings(inbox: SigningInbox) -> list[str]:
     return [str(one) for one in found]
 
 
-async def test_a_role_is_lent_by_passkey_counts_and_is_taken_back_by_passkey(
+async def test_a_role_is_lent_by_passkey_counts_and_is_ended_by_passkey(
     browser: Browser, inbox: SigningInbox, plain: Enter
 ) -> None:
     page = await danas_phone(browser, inbox)
@@ -137,7 +137,7 @@ async def test_a_role_is_lent_by_passkey_counts_and_is_taken_back_by_passkey(
     await page.context.close()
 
 
-async def test_a_lost_passkey_does_not_keep_a_loan_from_its_end(
+async def test_a_loan_can_be_ended_after_its_passkey_was_lost(
     browser: Browser, inbox: SigningInbox, plain: Enter
 ) -> None:
     page = await danas_phone(browser, inbox)
@@ -205,7 +205,7 @@ async def test_a_loan_is_refused_before_it_is_signed(inbox: SigningInbox, plain:
     assert entries(inbox) == []
 
 
-async def test_the_page_takes_no_order_in_the_name_of_another_and_none_of_another_kind(
+async def test_the_page_refuses_an_order_for_another_person_or_of_another_kind(
     inbox: SigningInbox, plain: Enter
 ) -> None:
     ritas = await plain("rita", inbox)

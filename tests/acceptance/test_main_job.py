@@ -60,7 +60,7 @@ def until(typed: Typed, state: str, name: str, *, decisions: int = 0) -> Any:
     raise AssertionError(f"{name} never was {state}: {ended}")
 
 
-def test_a_request_is_drafted_shown_and_ready_to_be_decided(plangate: Home, typed: Typed, name: str) -> None:
+def test_a_request_is_drafted_and_shown_for_a_decision(plangate: Home, typed: Typed, name: str) -> None:
     ended = plangate.starter("start", "Customer 4711 was charged twice.", "--id", name, "--timeout", "2h")
     assert ended.code == 0
     for part in (
@@ -87,7 +87,7 @@ def test_a_request_is_drafted_shown_and_ready_to_be_decided(plangate: Home, type
     assert typed("watch", name).code == 1
 
 
-def test_a_plan_is_approved_executed_and_on_the_trail(typed: Typed, mail_plan: Path, name: str) -> None:
+def test_a_plan_is_approved_executed_and_recorded(typed: Typed, mail_plan: Path, name: str) -> None:
     plan = started(typed, mail_plan, name)
     assert name in typed("pending").out
     own = typed("approve", name, "--by", "Rita", "--plan", plan)
@@ -116,7 +116,7 @@ def test_a_plan_is_approved_executed_and_on_the_trail(typed: Typed, mail_plan: P
     assert (taken.code, taken.sentence.startswith(f"The id {name} is taken")) == (3, True)
 
 
-def test_a_watcher_in_a_pipe_tells_what_happens_and_never_asks(
+def test_watch_in_a_pipe_reports_events_and_asks_nothing(
     plangate: Home, typed: Typed, mail_plan: Path, name: str
 ) -> None:
     plan = started(typed, mail_plan, name)
@@ -142,7 +142,7 @@ def test_requested_changes_make_a_new_plan(typed: Typed, name: str) -> None:
     assert (ended.code, ended.out) == (0, f"{name} is withdrawn by rita: no longer needed.\n")
 
 
-def test_a_draft_that_fails_says_why(typed: Typed, name: str, tmp_path: Path) -> None:
+def test_a_failed_draft_says_why(typed: Typed, name: str, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     step = {"tool": "http_request", "arguments": {"method": "GET", "url": "http://nosuch.example/"}}
     plan.write_text(json.dumps({"summary": "s", "steps": [step]}))
@@ -150,14 +150,14 @@ def test_a_draft_that_fails_says_why(typed: Typed, name: str, tmp_path: Path) ->
     assert (ended.code, "nosuch.example" in ended.out.partition("because")[2]) == (1, True)
 
 
-def test_no_wait_returns_at_once(typed: Typed, name: str) -> None:
+def test_no_wait_returns_immediately(typed: Typed, name: str) -> None:
     ended = typed("start", "-", "--no-wait", "--json", "--id", name, stdin=b"Help.")
     assert (ended.code, ended.json["workflow_id"]) == (0, name)
     assert until(typed, "in_review", name)["request"] == "Help."
     assert typed("withdraw", name).code == 0
 
 
-def test_at_the_gate_a_person_is_asked(mail_plan: Path, name: str, terminal: OpenTerminal) -> None:
+def test_during_the_review_a_person_is_asked(mail_plan: Path, name: str, terminal: OpenTerminal) -> None:
     screen = terminal("start", "--plan", str(mail_plan), "--id", name, "--requester", "rita", "--watch")
     screen.types("a\n", at_once=True)  # before anything was asked: not an answer
     assert "│ Hello Ann," in screen.sees("or [l]ater? ")
@@ -176,7 +176,7 @@ def test_at_the_gate_a_person_is_asked(mail_plan: Path, name: str, terminal: Ope
     assert screen.ends() == 0
 
 
-def test_a_question_is_taken_back_when_it_is_settled_elsewhere(
+def test_a_prompt_is_withdrawn_when_another_decision_arrives(
     typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
 ) -> None:
     plan = started(typed, mail_plan, name)
@@ -187,7 +187,7 @@ def test_a_question_is_taken_back_when_it_is_settled_elsewhere(
     assert screen.ends() == 1
 
 
-def test_without_plan_the_plan_is_shown_and_exactly_it_is_confirmed(
+def test_without_the_plan_option_the_plan_is_shown_and_confirmed(
     typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
 ) -> None:
     plan = started(typed, mail_plan, name)
@@ -204,7 +204,7 @@ def test_without_plan_the_plan_is_shown_and_exactly_it_is_confirmed(
     assert until(typed, "executed", name)["decisions"][0]["plan"] == plan
 
 
-def test_the_requester_is_told_that_someone_else_must_approve(
+def test_the_requester_learns_that_another_person_must_approve(
     typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
 ) -> None:
     started(typed, mail_plan, name)
@@ -234,7 +234,7 @@ def test_the_requester_is_told_that_someone_else_must_approve(
     assert screen.ends() == 0
 
 
-def test_ctrl_c_leaves_the_run_alone(
+def test_ctrl_c_leaves_the_run_unchanged(
     typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
 ) -> None:
     started(typed, mail_plan, name)
@@ -289,7 +289,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
         assert executed["unread"] == []
 
 
-def test_a_model_that_cannot_be_used_is_reported_before_anything_waits_for_it(plangate: Home) -> None:
+def test_an_unusable_model_is_reported_before_anything_waits_for_it(plangate: Home) -> None:
     process = plangate.start("worker.py", "--dev", changes={"PLANGATE_MODEL_CONFIG": "none.json"})
     assert process.wait(PATIENCE) == 1
     assert "The model component file none.json (PLANGATE_MODEL_CONFIG) cannot be used" in (

@@ -183,7 +183,7 @@ def test_a_tool_that_changed_after_the_approval_is_held_and_not_called(
     assert "Mallory" in saved.read_text()
 
 
-def test_a_tool_that_reads_is_called_while_drafting_and_the_approver_sees_what_it_found(
+def test_a_reading_tool_is_called_while_drafting_and_the_approver_sees_the_result(
     typed: Typed, files: Path, bank: McpServer
 ) -> None:
     (files / "price.txt").write_text("The price is 42 euros.")

@@ -26,7 +26,7 @@ def typed(telling: Telling, tmp_path: Path, typing: Callable[[Home], Typed]) -> 
     return typing(Home(tmp_path, {"TEMPORAL_ADDRESS": "127.0.0.1:9", "TEMPORAL_CONFIG_FILE": "/dev/null"}))
 
 
-def test_a_test_notice_goes_to_every_address_of_a_person(tmp_path: Path, typed: Typed) -> None:
+def test_a_test_notice_goes_to_all_addresses_of_a_person(tmp_path: Path, typed: Typed) -> None:
     ended = typed("notify", "test", "DANA")
     assert ended.code == 0
     assert "dana@example.org: only put into the outbox" in ended.out
@@ -36,15 +36,15 @@ def test_a_test_notice_goes_to_every_address_of_a_person(tmp_path: Path, typed: 
     assert "nobody has no address" in ended.err
 
 
-def test_a_test_notice_that_no_server_takes_ends_with_1(
-    typed: Typed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_undeliverable_test_notice_exits_with_1(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANGATE_SMTP_URL", "smtp://127.0.0.1:9")
     ended = typed("notify", "test", "dana", "--json")
     assert (ended.code, json.loads(ended.out)[0]["result"]) == (1, "later")
 
 
-async def test_undelivered_notices_are_listed_and_part_of_the_status(telling: Telling, typed: Typed) -> None:
+async def test_undelivered_notices_are_listed_and_included_in_the_status(
+    telling: Telling, typed: Typed
+) -> None:
     telling.put("one")
     refused = Attempted(delivery=Delivery.REFUSED, reason="There is no such mailbox.")
     telling.post.answers = lambda one: refused if one.person == "dana" else SENT
@@ -82,5 +82,5 @@ async def test_notices_held_back_by_the_hourly_limit_are_listed_with_their_time(
     assert "held back" not in typed("notify", "failures").out
 
 
-def test_nothing_is_listed_while_nothing_failed(typed: Typed) -> None:
+def test_nothing_is_listed_if_nothing_failed(typed: Typed) -> None:
     assert "Every notice was delivered" in typed("notify", "failures").out

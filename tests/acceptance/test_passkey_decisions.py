@@ -40,7 +40,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await opened.close()
 
 
-async def test_from_the_link_to_the_decision_in_three_taps(page: Page, inbox: SigningInbox) -> None:
+async def test_a_decision_takes_three_taps_from_the_link(page: Page, inbox: SigningInbox) -> None:
     await with_a_passkey(page, inbox)
     status = await inbox.gate.in_review("water the plants")
     taps = 0
@@ -74,7 +74,7 @@ async def test_an_edit_is_signed_with_the_hash_of_its_plan(page: Page, inbox: Si
     assert (after.author, after.decisions[-1].assurance) == ("dana", Assurance.SIGNED)
 
 
-async def test_before_the_plan_is_read_a_browser_without_passkeys_says_so_and_how_to_leave_it(
+async def test_a_browser_without_passkeys_says_so_before_the_plan_is_read(
     page: Page, inbox: SigningInbox
 ) -> None:
     await with_a_passkey(page, inbox)
@@ -91,7 +91,7 @@ async def test_before_the_plan_is_read_a_browser_without_passkeys_says_so_and_ho
     assert await drawn.evaluate("image => image.naturalWidth") > 0
 
 
-async def test_a_lost_passkey_is_revoked_by_another_and_counts_no_more(
+async def test_a_lost_passkey_is_revoked_by_another_and_no_longer_counts(
     page: Page, inbox: SigningInbox
 ) -> None:
     line = await with_a_passkey(page, inbox)

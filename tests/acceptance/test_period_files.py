@@ -26,7 +26,7 @@ def typed(tmp_path: Path, typing: Callable[[Home], Typed]) -> Typed:
     return typing(home)
 
 
-def test_a_period_is_written_into_a_file_and_verified_offline(typed: Typed, tmp_path: Path) -> None:
+def test_a_period_is_exported_to_a_file_and_verified_offline(typed: Typed, tmp_path: Path) -> None:
     file = tmp_path / "january.jsonl"
     written = typed("audit", "export", *PERIOD, "-o", str(file))
     assert (written.code, written.err) == (0, "")
@@ -41,7 +41,7 @@ def test_a_period_is_written_into_a_file_and_verified_offline(typed: Typed, tmp_
     assert answer["findings"] == []
 
 
-def test_a_run_that_was_left_out_is_found(typed: Typed, tmp_path: Path) -> None:
+def test_an_omitted_run_is_detected(typed: Typed, tmp_path: Path) -> None:
     file = tmp_path / "january.jsonl"
     assert typed("audit", "export", *PERIOD, "-o", str(file)).code == 0
     lines = file.read_text().splitlines(keepends=True)
@@ -51,7 +51,7 @@ def test_a_run_that_was_left_out_is_found(typed: Typed, tmp_path: Path) -> None:
     assert "checkpoint 2 seals 1 trail that is not in this file as sealed" in verified.out
 
 
-def test_a_period_that_is_not_sealed_at_its_end_needs_to_be_allowed(typed: Typed, tmp_path: Path) -> None:
+def test_a_period_without_a_closing_seal_must_be_allowed_explicitly(typed: Typed, tmp_path: Path) -> None:
     file = tmp_path / "so-far.jsonl"
     written = typed("audit", "export", "--from", "2026-01-01T13:00", "-o", str(file))
     assert written.code == 0

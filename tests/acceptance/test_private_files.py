@@ -26,7 +26,7 @@ def open_to_others(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("_open_umask")
-def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path: Path) -> None:
+def test_everything_under_var_is_private_and_var_may_have_any_name(tmp_path: Path) -> None:
     # A folder that a person chose is not restricted; the files in it are, from the beginning.
     home = Home(tmp_path / "log", {"PLANGATE_VAR_DIR": str(tmp_path / "what? #100% ä" / "var")})
     plan = tmp_path / "plan.yaml"
@@ -59,7 +59,7 @@ def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path:
     assert stat.S_IMODE((tmp_path / "bundle.json").stat().st_mode) == 0o600
 
 
-def test_a_second_key_of_a_name_is_refused_with_how_to_replace_the_first_one(
+def test_a_second_key_of_a_name_is_refused_with_instructions_to_replace_the_first(
     home: Home, tmp_path: Path
 ) -> None:
     """The old public line must stay: without it, its signatures could no longer be verified."""

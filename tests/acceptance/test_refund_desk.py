@@ -9,7 +9,7 @@ from plangate.settings import PROJECT
 
 
 @pytest.mark.timeout(180)
-def test_the_refund_desk_refunds_once_is_held_once_and_ends_with_a_verified_trail():
+def test_the_refund_desk_example_refunds_once_is_held_once_and_verifies_its_trail():
     story = PROJECT / "examples" / "refund-desk" / "story.py"
     done = subprocess.run([sys.executable, str(story)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -37,7 +37,7 @@ def status(typed: Typed, condition: Callable[[Any], object]) -> Any:
     raise AssertionError(ended)
 
 
-def test_a_stop_outlives_the_kill_9_of_the_worker_and_two_people_release_it(
+def test_a_stop_survives_a_killed_worker_and_two_people_release_it(
     own: Home, mail_plan: Path, typing: Callable[[Home], Typed]
 ) -> None:
     typed = typing(own)

@@ -121,7 +121,7 @@ def words_of(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_no_command_loses_cuts_or_breaks_anything(
+def test_no_command_cuts_or_breaks_text_at_any_width(
     records: Home, typing: Callable[[Home], Typed], tmp_path: Path, width: int
 ) -> None:
     typed = typing(records)
@@ -148,7 +148,7 @@ def test_no_command_loses_cuts_or_breaks_anything(
         assert all(line.strip().count(" ") == 0 for line in screen.wrapped), f"{command}: {screen.wrapped}"
 
 
-def test_off_a_terminal_a_line_stays_a_line(records: Home, typing: Callable[[Home], Typed]) -> None:
+def test_in_a_pipe_lines_are_not_wrapped(records: Home, typing: Callable[[Home], Typed]) -> None:
     typed = typing(records)
     for command in ("pending", "audit list"):
         lines = typed(*command.split()).out.splitlines()
@@ -156,7 +156,7 @@ def test_off_a_terminal_a_line_stays_a_line(records: Home, typing: Callable[[Hom
         assert named == {f"plan-of-{who}" for who in REQUESTERS}
 
 
-def test_times_are_in_the_zone_of_the_reader_with_utc_beside(
+def test_times_are_in_the_readers_time_zone_followed_by_utc(
     records: Home, typing: Callable[[Home], Typed]
 ) -> None:
     status = typing(records)("status", "plan-of-rita").out
@@ -166,7 +166,7 @@ def test_times_are_in_the_zone_of_the_reader_with_utc_beside(
     )
 
 
-def test_a_watcher_sees_every_line_and_the_whole_plan(
+def test_watch_shows_every_line_and_the_whole_plan(
     plangate: Home, typing: Callable[[Home], Typed], mail_plan: Path
 ) -> None:
     typed, run = typing(plangate), f"run-{uuid4().hex[:8]}"

@@ -81,7 +81,7 @@ async def enter(inbox: Inbox) -> AsyncIterator[Enter]:
         await visitor.aclose()
 
 
-async def test_a_person_says_that_they_are_away_and_that_they_are_back(idle_gate: Gate, enter: Enter) -> None:
+async def test_a_person_marks_themselves_as_away_and_as_back(idle_gate: Gate, enter: Enter) -> None:
     status = await idle_gate.in_review("one")
     mine = await enter("/me")
     assert "This does not pass on your right to decide" in mine.html
@@ -101,7 +101,7 @@ async def test_a_person_says_that_they_are_away_and_that_they_are_back(idle_gate
     assert "You are away until" not in mine.html
 
 
-async def test_an_absence_that_cannot_be_is_refused_with_the_reason(idle_gate: Gate, enter: Enter) -> None:
+async def test_an_invalid_absence_is_refused_with_the_reason(idle_gate: Gate, enter: Enter) -> None:
     await idle_gate.in_review("one")
     mine = await enter("/me")
     past = f"{now() - timedelta(days=1):%Y-%m-%dT%H:%M}"
@@ -112,9 +112,7 @@ async def test_an_absence_that_cannot_be_is_refused_with_the_reason(idle_gate: G
     assert (again.status, "Say when you are back." in again.html) == (422, True)
 
 
-async def test_a_missing_approver_is_reported_in_the_language_of_the_reader(
-    idle_gate: Gate, enter: Enter
-) -> None:
+async def test_a_missing_approver_is_reported_in_the_readers_language(idle_gate: Gate, enter: Enter) -> None:
     POLICY.requirement = wants(("finance", 3)).requirement
     status = await idle_gate.in_review("one")
     seen = await idle_gate.until("in_review", status.workflow_id, lambda one: bool(one.unmet))
@@ -124,7 +122,9 @@ async def test_a_missing_approver_is_reported_in_the_language_of_the_reader(
     assert "könnte sie geben" in german.html
 
 
-async def test_a_plan_that_names_a_moment_shows_it_is_edited_and_waits(idle_gate: Gate, enter: Enter) -> None:
+async def test_a_plan_with_an_earliest_start_shows_it_can_be_edited_and_waits(
+    idle_gate: Gate, enter: Enter
+) -> None:
     gate = idle_gate
     later = (now() + timedelta(days=3)).replace(second=0, microsecond=0)
     plan = {**notes("one"), "not_before": later.isoformat()}
@@ -177,7 +177,7 @@ async def test_a_window_and_a_freeze_are_shown_as_dates(idle_gate: Gate, enter: 
     assert "Kein Schritt beginnt in der Sperrzeit close" in german.html
 
 
-async def test_a_plan_that_needs_no_approval_is_not_called_approved_while_it_waits(
+async def test_a_plan_that_needs_no_approval_is_not_shown_as_approved_while_it_waits(
     idle_gate: Gate, enter: Enter
 ) -> None:
     gate = idle_gate

@@ -60,7 +60,7 @@ async def resolve(on: Stage, one: Order, resolution: Resolution) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_runs_of_the_release_before_wait_on_and_can_be_held(tmp_path: Path) -> None:
+async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp_path: Path) -> None:
     report = Report(print)
     async with stage(tmp_path, EmbeddedServer(tmp_path / "server"), seed=1) as on:
         on.program = old_release(tmp_path / "old")

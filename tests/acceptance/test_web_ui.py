@@ -102,7 +102,7 @@ async def send_signal(page: Page, name: str, message: str) -> None:
     await expect(dialog).to_be_hidden()
 
 
-async def test_the_text_on_the_page_works_in_the_signal_dialog_and_the_plan_runs(
+async def test_the_decision_on_the_page_works_in_the_signal_dialog(
     gate: Gate, server: EmbeddedServer, page: Page
 ) -> None:
     status = await gate.in_review("Refund of 42.50 EUR to Kim", request="Kim's parcel is broken. Refund it!")
@@ -130,7 +130,7 @@ async def test_the_text_on_the_page_works_in_the_signal_dialog_and_the_plan_runs
     assert decided.arrival.decision.by == "dana"
 
 
-async def test_a_decision_without_a_name_in_it_is_refused_and_the_page_says_why(
+async def test_a_decision_without_a_name_is_refused_and_the_page_says_why(
     gate: Gate, server: EmbeddedServer, page: Page
 ) -> None:
     status = await gate.in_review("one")
@@ -141,7 +141,7 @@ async def test_a_decision_without_a_name_in_it_is_refused_and_the_page_says_why(
     assert "unknown sender: approve refused: by: must" in shown
 
 
-async def test_a_plan_too_long_for_the_page_has_no_decision_to_paste_there(
+async def test_a_plan_too_long_for_the_page_offers_no_decision_to_paste(
     gate: Gate, server: EmbeddedServer, page: Page
 ) -> None:
     status = await gate.in_review("Refund 100 ש 7 " + "and more " * 200)
@@ -163,7 +163,7 @@ async def hostile_run(gate: Gate) -> Status:
     return await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
 
 
-async def test_hostile_text_is_shown_to_the_letter_and_makes_nothing_of_the_page(
+async def test_hostile_text_is_shown_exactly_and_creates_no_elements(
     gate: Gate, server: EmbeddedServer, page: Page
 ) -> None:
     alerts: list[str] = []

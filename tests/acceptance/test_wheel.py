@@ -50,7 +50,7 @@ def importable(environment: Environment, names: tuple[str, ...]) -> list[str]:
     return environment.run("python", "-c", looks).out.split()
 
 
-def test_the_wheel_holds_the_package_alone_and_all_of_its_files(wheel: Path) -> None:
+def test_the_wheel_contains_all_files_of_the_package_and_nothing_else(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"plangate"}
@@ -64,7 +64,7 @@ def test_the_wheel_holds_the_package_alone_and_all_of_its_files(wheel: Path) -> 
 
 
 @pytest.mark.timeout(120)
-def test_an_auditor_needs_the_base_alone(
+def test_auditing_needs_only_the_base_package(
     base: Environment, plangate: Home, typing: Callable[[Home], Typed], mail_plan: Path, tmp_path: Path
 ) -> None:
     typed, name, bundle = typing(plangate), f"run-{uuid4().hex[:8]}", tmp_path / "bundle.json"
@@ -89,7 +89,7 @@ def test_an_auditor_needs_the_base_alone(
 
 
 @pytest.mark.parametrize("words", [("status", "x"), ("audit", "list"), ("approve", "x", "--by", "dana")])
-def test_other_commands_of_the_base_name_the_extra_that_they_need(
+def test_other_commands_of_the_base_package_name_the_missing_extra(
     base: Environment, words: tuple[str, ...]
 ) -> None:
     ended = base.run("plangate", *words)
@@ -98,15 +98,13 @@ def test_other_commands_of_the_base_name_the_extra_that_they_need(
 
 
 @pytest.mark.parametrize(("command", "extra"), [("serve", "web"), ("notify", "worker")])
-def test_commands_name_the_extra_that_the_client_does_not_have(
-    client: Environment, command: str, extra: str
-) -> None:
+def test_commands_name_the_extra_that_the_client_lacks(client: Environment, command: str, extra: str) -> None:
     ended = client.run("plangate", command)
     assert (ended.code, f"the extra '{extra}' of Plangate" in ended.sentence) == (1, True), ended
 
 
 @pytest.mark.timeout(120)
-def test_the_inbox_runs_with_its_extra_alone(
+def test_the_inbox_needs_only_its_extra(
     wheel: Path, plangate: Home, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     web = install(wheel, tmp_path_factory.mktemp("web"), "web")
@@ -136,13 +134,13 @@ def test_the_inbox_runs_with_its_extra_alone(
 
 
 @pytest.mark.parametrize("command", ["demo", "tools"])
-def test_commands_of_the_application_say_where_they_are(client: Environment, command: str) -> None:
+def test_commands_of_the_application_say_where_to_run_them(client: Environment, command: str) -> None:
     ended = client.run("plangate", command)
     assert (ended.code, "python starter.py" in ended.sentence) == (1, True)
 
 
 @pytest.mark.timeout(120)
-def test_an_app_developer_submits_and_awaits_a_plan_with_the_client(
+def test_an_application_submits_and_awaits_a_plan_with_the_client(
     client: Environment, plangate: Home
 ) -> None:
     assert importable(client, ("alembic", "autogen_core", "openai", *APPLICATION)) == []

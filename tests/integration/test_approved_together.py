@@ -56,7 +56,7 @@ async def sent(admission: Admission, run: ProofRun, one: Forgery, minutes: int =
 
 
 @pytest.mark.parametrize("count", [FEWEST, MOST])
-async def test_each_plan_gets_its_own_decision_that_an_auditor_can_check_alone(
+async def test_each_plan_gets_its_own_decision_that_can_be_verified_separately(
     database: Database, count: int
 ) -> None:
     admission = Admission(database, Random(1))
@@ -75,7 +75,7 @@ async def test_each_plan_gets_its_own_decision_that_an_auditor_can_check_alone(
     assert found(report.findings) == []
 
 
-async def test_an_approval_counts_for_no_other_plan_of_the_same_touch(database: Database) -> None:
+async def test_an_approval_does_not_count_for_another_plan_of_the_same_signature(database: Database) -> None:
     admission = Admission(database, Random(2))
     (first, of_first), (second, of_second) = signed_together(admission, 2)
     swapped = Forgery("", of_first.decision.model_copy(update={"plan": second.fingerprint}), (), "")
@@ -84,7 +84,7 @@ async def test_an_approval_counts_for_no_other_plan_of_the_same_touch(database: 
     assert (await sent(admission, second, of_second)).verdict.accepted
 
 
-async def test_an_approval_that_was_taken_back_cannot_be_sent_again(database: Database) -> None:
+async def test_a_withdrawn_approval_cannot_be_sent_again(database: Database) -> None:
     admission = Admission(database, Random(3))
     (run, one), _ = signed_together(admission, 2)
     assert (await sent(admission, run, one)).verdict.accepted
@@ -92,7 +92,7 @@ async def test_an_approval_that_was_taken_back_cannot_be_sent_again(database: Da
 
 
 @pytest.mark.parametrize("choice", [one for one in Choice if one is not Choice.APPROVE])
-async def test_nothing_but_approvals_is_signed_together(database: Database, choice: Choice) -> None:
+async def test_only_approvals_are_signed_together(database: Database, choice: Choice) -> None:
     admission = Admission(database, Random(4))
     run = admission.new_run(choice, Assurance.SIGNED, batch=True)
     case = Case(Random(5), run)
@@ -105,9 +105,7 @@ async def test_nothing_but_approvals_is_signed_together(database: Database, choi
 
 @given(st.lists(st.binary(max_size=20), max_size=12), st.integers(0, 12))
 @settings(max_examples=200)
-def test_a_list_is_taken_if_it_has_two_to_ten_approvals_each_once_and_this_one(
-    claims: list[bytes], which: int
-) -> None:
+def test_a_list_has_two_to_ten_distinct_approvals_including_this_one(claims: list[bytes], which: int) -> None:
     digests = digests_in(list_of(claims))
     own = digests[which % len(digests)] if digests and which else "0" * 64
     is_right = FEWEST <= len(claims) <= MOST and len({*claims}) == len(claims) and own in digests
@@ -119,7 +117,7 @@ def test_a_list_is_taken_if_it_has_two_to_ten_approvals_each_once_and_this_one(
         assert is_right
 
 
-def test_an_approval_together_with_others_is_lost_once_a_plan_needs_one_alone() -> None:
+def test_a_joint_approval_is_lost_once_a_plan_must_be_approved_separately() -> None:
     dana = Approver(name="dana", standings=(Standing(person="dana", roles=("finance",)),), batch=3)
     needs = (Need(role="finance", count=1),)
     assert too_weak(Requirement(needs=needs, batch=True), dana) is None

@@ -81,7 +81,7 @@ async def confirmed(visitor: httpx.AsyncClient, plans: Sequence[str]) -> httpx.R
     return await visitor.post("/together/confirm", data={"form_token": token, "plan": list(plans)})
 
 
-async def test_plans_of_one_kind_that_were_opened_are_offered_together(
+async def test_opened_plans_of_one_kind_are_offered_together(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     plans = [put(database, f"one-{number}", note(f"text {number}")) for number in range(3)]
@@ -96,7 +96,7 @@ async def test_plans_of_one_kind_that_were_opened_are_offered_together(
     assert [one.text for one in read_html(answer.text).all("button", class_="approve")] == ["Approve"]
 
 
-async def test_the_money_of_all_is_summed_for_each_currency_and_what_was_seen_is_not_called_read(
+async def test_amounts_are_summed_by_currency_and_opened_plans_are_not_called_read(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     values: list[dict[str, Any]] = [
@@ -118,7 +118,7 @@ async def test_the_money_of_all_is_summed_for_each_currency_and_what_was_seen_is
     assert "1 step has no amount with a currency." in said
 
 
-async def test_ten_at_most_are_offered_and_taken(database: Database, dana: httpx.AsyncClient) -> None:
+async def test_at_most_ten_are_offered_and_accepted(database: Database, dana: httpx.AsyncClient) -> None:
     plans = [put(database, f"one-{number:02}", note(f"text {number}")) for number in range(12)]
     await read(dana, *(f"one-{number:02}" for number in range(12)))
     ((*shown,),) = await offered(dana)
@@ -140,7 +140,7 @@ async def test_ten_at_most_are_offered_and_taken(database: Database, dana: httpx
     ],
     ids=["letters", "amount", "rule", "role"],
 )
-async def test_a_plan_that_must_be_approved_alone_is_not_offered_and_not_taken(
+async def test_a_plan_that_must_be_approved_separately_is_not_offered_or_accepted(
     database: Database, dana: httpx.AsyncClient, shown: Plan, requirement: Requirement
 ) -> None:
     plans = [put(database, "one", note("text")), put(database, "two", shown, requirement)]
@@ -151,13 +151,15 @@ async def test_a_plan_that_must_be_approved_alone_is_not_offered_and_not_taken(
     assert "You have not read one of these plans" in answer.text
 
 
-async def test_plans_of_two_kinds_are_not_taken_together(database: Database, dana: httpx.AsyncClient) -> None:
+async def test_plans_of_two_kinds_are_not_accepted_together(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
     plans = [put(database, "one", note("text")), put(database, "two", note("text", "call"))]
     await read(dana, "one", "two")
     assert "Only plans with the same tools" in (await confirmed(dana, plans)).text
 
 
-async def test_a_plan_with_folds_counts_as_read_once_each_of_them_was_opened(
+async def test_a_plan_with_folds_counts_as_read_once_all_were_opened(
     database: Database, dana: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     plans = [put(database, name, note(f"{name}\n{LONG}")) for name in ("one", "two")]
@@ -201,7 +203,7 @@ async def asked(visitor: httpx.AsyncClient, plans: Sequence[str]) -> dict[str, l
     return {**form, "form_token": form["form_token"][:1]}
 
 
-async def test_a_mark_that_came_after_the_confirmation_was_shown_stops_all_of_them(
+async def test_a_mark_added_after_the_confirmation_page_stops_all_of_them(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     shown = plan(step("note", "Note it", text="text"), summary="Note it and send_sms")
@@ -213,7 +215,7 @@ async def test_a_mark_that_came_after_the_confirmation_was_shown_stops_all_of_th
     assert (answer.status_code, "one has changed" in answer.text) == (409, True), answer.text
 
 
-async def test_a_confirmation_counts_in_the_session_that_was_asked_and_for_five_minutes(
+async def test_a_confirmation_is_valid_in_its_session_for_five_minutes(
     database: Database, dana: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans = [put(database, f"one-{number}", note(f"text {number}")) for number in range(2)]
@@ -235,7 +237,7 @@ def many(idle_gate: Gate) -> Gate:
     return idle_gate
 
 
-async def test_each_plan_is_decided_on_its_own_trail_and_a_form_that_is_sent_again_counts_once(
+async def test_each_decision_is_on_its_own_trail_and_a_resubmitted_form_counts_once(
     many: Gate,
 ) -> None:
     async with many.worker(), open_inbox(many) as inbox:
@@ -260,7 +262,7 @@ async def test_each_plan_is_decided_on_its_own_trail_and_a_form_that_is_sent_aga
     assert sorted(many.notebook.texts()) == [f"text {number}" for number in range(3)]
 
 
-async def test_nothing_is_sent_if_one_of_them_changed_after_it_was_confirmed(many: Gate) -> None:
+async def test_nothing_is_sent_if_a_plan_changed_after_the_confirmation(many: Gate) -> None:
     async with many.worker(), open_inbox(many) as inbox:
         runs = [await many.in_review(f"text {number}") for number in range(2)]
         dana = await inbox.signed_in("dana")
@@ -305,7 +307,7 @@ async def confirmed_by_passkey(
     return [one.workflow_id for one in runs], form
 
 
-async def test_a_passkey_signs_all_of_them_or_none(idle_gate: Gate, tmp_path: Path) -> None:
+async def test_a_passkey_signs_all_or_none(idle_gate: Gate, tmp_path: Path) -> None:
     async with by_passkey(idle_gate, tmp_path) as (inbox, dana):
         ids, form = await confirmed_by_passkey(inbox, dana, "first")
         answer = await dana.post("/together/decide", data={**form, "credential": [""]})
@@ -320,7 +322,7 @@ async def test_a_passkey_signs_all_of_them_or_none(idle_gate: Gate, tmp_path: Pa
         assert answer.text.count("Accepted") == 3
 
 
-async def test_no_one_confirms_what_another_person_was_asked(many: Gate) -> None:
+async def test_a_person_cannot_submit_a_confirmation_of_another_person(many: Gate) -> None:
     async with many.worker(), open_inbox(many) as inbox:
         runs = [await many.in_review(f"text {number}") for number in range(2)]
         dana, erik = await inbox.signed_in("dana"), await inbox.signed_in("erik")

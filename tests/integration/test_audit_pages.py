@@ -101,7 +101,7 @@ async def verified(visitor: httpx.AsyncClient, token: str) -> Element:
             await asyncio.sleep(0.05)
 
 
-async def test_only_people_whom_every_see_rule_names_by_a_role_see_the_page(
+async def test_only_people_named_by_role_in_every_see_rule_see_the_page(
     inbox: Inbox, ada: httpx.AsyncClient
 ) -> None:
     assert "Verify now" in (await page_of(ada, "/audit")).text
@@ -126,7 +126,7 @@ async def test_only_people_whom_every_see_rule_names_by_a_role_see_the_page(
     await dana.aclose()
 
 
-async def test_a_policy_without_auditors_says_what_to_add_and_that_is_a_policy(
+async def test_a_policy_without_auditors_says_what_to_add_and_the_addition_is_valid(
     database: Database, ada: httpx.AsyncClient
 ) -> None:
     put_policy(database, '[default]\nneeds = [{ role = "finance" }]\n')
@@ -138,7 +138,7 @@ async def test_a_policy_without_auditors_says_what_to_add_and_that_is_a_policy(
     assert checked_policy(added, {}, {"auditor"}).see_rules
 
 
-def test_a_role_that_only_some_rules_name_is_not_an_auditor() -> None:
+def test_a_role_named_only_by_some_rules_is_not_an_auditor() -> None:
     both = SEE_RULE + SEE_RULE.replace('"auditors"', '"board"').replace('"auditor"', '"board"')
     known = people_in('[[person]]\nname = "ada"\nroles = ["auditor"]\n')
     viewer = identify(known, "ada", now()).approver
@@ -149,7 +149,7 @@ def test_a_role_that_only_some_rules_name_is_not_an_auditor() -> None:
         assert not Sight(viewer, True, roles_that_see(broken)).is_auditor
 
 
-async def test_sound_records_are_verified_in_the_background_and_once_at_a_time(
+async def test_intact_records_are_verified_in_the_background_one_verification_at_a_time(
     database: Database, ada: httpx.AsyncClient
 ) -> None:
     for number in range(3):
@@ -165,7 +165,7 @@ async def test_sound_records_are_verified_in_the_background_and_once_at_a_time(
     assert "Last verified by ada" in (await page_of(ada, "/audit")).text
 
 
-async def test_changes_are_named_except_in_runs_that_the_auditor_may_not_see(
+async def test_changes_are_reported_except_in_runs_hidden_from_the_auditor(
     database: Database, ada: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", NOTE)
@@ -185,7 +185,7 @@ async def test_changes_are_named_except_in_runs_that_the_auditor_may_not_see(
     assert "private" not in page.text
 
 
-async def test_runs_are_listed_narrowed_and_those_of_others_left_out(
+async def test_runs_are_listed_and_filtered_without_hidden_ones(
     database: Database, ada: httpx.AsyncClient
 ) -> None:
     put_run(database, "kims", NOTE, requester="kim")
@@ -220,7 +220,7 @@ async def test_damaged_runs_are_listed_too(database: Database, ada: httpx.AsyncC
     assert "its trail cannot be read" in page.one("ul", class_="runs").text
 
 
-async def test_deciders_without_decisions_and_invalid_days(ada: httpx.AsyncClient) -> None:
+async def test_deciders_without_decisions_and_invalid_dates(ada: httpx.AsyncClient) -> None:
     assert "No decision has been recorded" in (await page_of(ada, "/audit/deciders?since=yesterday")).text
     token = await token_of(ada)
     for since, until in (("", ""), ("2026-02-01", "2026-01-01"), ("2999-01-01", "2999-01-02")):
@@ -229,9 +229,7 @@ async def test_deciders_without_decisions_and_invalid_days(ada: httpx.AsyncClien
         assert (answer.status_code, "Choose a first and a last day" in answer.text) == (422, True)
 
 
-async def test_a_period_with_a_run_that_the_auditor_may_not_see_is_not_exported(
-    database: Database, ada: httpx.AsyncClient
-) -> None:
+async def test_a_period_with_a_hidden_run_is_not_exported(database: Database, ada: httpx.AsyncClient) -> None:
     put_run(database, "private", NOTE, requirement=HIDDEN)
     today = f"{now():%Y-%m-%d}"
     form = {"form_token": await token_of(ada), "since": today, "until": today}
@@ -243,7 +241,7 @@ DAYS = ("0001-01-01", "9999-12-31", "0001-01-01T00:00+14:00", "9999-12-31T23:59-
 
 
 @pytest.mark.parametrize("day", DAYS)
-async def test_no_date_of_a_form_or_query_is_too_much_for_a_page(
+async def test_any_date_in_a_form_or_query_is_handled(
     database: Database, ada: httpx.AsyncClient, day: str
 ) -> None:
     put_run(database, "one", NOTE)
@@ -274,7 +272,7 @@ STREAMS = ("/audit/verify/progress", "/runs/{workflow_id:path}/changes")
 
 @pytest.mark.parametrize("path", STREAMS)
 @pytest.mark.parametrize("happens", [None, _lose_the_role, _leave_the_list])
-async def test_a_stream_ends_once_its_reader_signs_out_or_may_not_see_it_any_longer(
+async def test_a_stream_ends_once_its_reader_signs_out_or_loses_access(
     database: Database,
     ada: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -298,7 +296,7 @@ async def test_a_stream_ends_once_its_reader_signs_out_or_may_not_see_it_any_lon
     assert "event: ended" not in lines
 
 
-def test_no_other_page_is_a_stream(tmp_path: Path) -> None:
+def test_no_other_page_streams(tmp_path: Path) -> None:
     found = [
         one.path
         for one in all_routes(Settings(var_dir=tmp_path))
@@ -307,9 +305,7 @@ def test_no_other_page_is_a_stream(tmp_path: Path) -> None:
     assert sorted(found) == sorted(STREAMS)
 
 
-async def test_no_count_on_an_audit_page_counts_runs_that_the_auditor_may_not_see(
-    database: Database, ada: httpx.AsyncClient
-) -> None:
+async def test_counts_on_audit_pages_exclude_hidden_runs(database: Database, ada: httpx.AsyncClient) -> None:
     token = await token_of(ada)
     put_run(database, "one", NOTE)
 

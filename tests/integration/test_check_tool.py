@@ -96,7 +96,7 @@ def of(tool: str, *, counts: bool = True) -> Setting:
         ),
     ],
 )
-def test_a_tool_that_keeps_its_promises_passes(examination: Examination, tool: str, left: set[str]) -> None:
+def test_a_correct_tool_passes(examination: Examination, tool: str, left: set[str]) -> None:
     examination.load(of(tool))
     checks = list(examination.checks())
     assert [one for one in checks if one.result is Result.FAILED] == []
@@ -136,14 +136,14 @@ def test_a_tool_that_keeps_its_promises_passes(examination: Examination, tool: s
         ("LetsErrorsThrough", "errors are ToolErrors", "OSError: [Errno 101] Network is unreachable"),
     ],
 )
-def test_a_broken_promise_is_named(examination: Examination, tool: str, check: str, seen: str) -> None:
+def test_a_failed_check_is_named(examination: Examination, tool: str, check: str, seen: str) -> None:
     examination.load(of(tool))
     found = next(one for one in examination.checks() if one.name == check)
     assert found.result is Result.FAILED, found
     assert seen in found.seen
 
 
-def test_without_a_count_it_says_what_was_not_checked(examination: Examination) -> None:
+def test_without_a_count_the_report_says_what_was_not_checked(examination: Examination) -> None:
     examination.load(of("Repeats", counts=False))
     checks = {one.name: one for one in examination.checks()}
     assert checks["call: one key, one effect"].result is Result.NOT_CHECKED
@@ -151,7 +151,7 @@ def test_without_a_count_it_says_what_was_not_checked(examination: Examination) 
     assert "whether it was done once was not checked" in checks["call killed during"].seen
 
 
-def test_a_slow_call_is_killed_by_the_clock_too(
+def test_a_slow_call_is_also_killed_after_a_time(
     examination: Examination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crashes, "SLOW", 0.04)
@@ -171,7 +171,7 @@ def kills_of(examination: Examination) -> int:
 @pytest.mark.parametrize(
     ("tool", "carried_on"), [("LooksUp", True), ("VendorKey", True), ("Unknowable", False)]
 )
-async def test_it_carries_on_by_the_rules_of_a_worker(tool: str, *, carried_on: bool) -> None:
+async def test_it_retries_as_a_worker_does(tool: str, *, carried_on: bool) -> None:
     """`check-tool` expects the behaviour of `activities.acting` after a crash."""
     one, arguments = getattr(promising_tools, tool)(), RefundArguments(payment="pay_1")
     await one.act(arguments, KEY)
@@ -194,7 +194,7 @@ async def test_it_carries_on_by_the_rules_of_a_worker(tool: str, *, carried_on: 
         ("promising_tools:LooksUp", {"payment": "pay_1"}, "nowhere:count", "There is no module nowhere"),
     ],
 )
-def test_an_impossible_call_is_reported_in_one_sentence(
+def test_an_invalid_call_is_reported_in_one_sentence(
     examination: Examination, tool: str, arguments: dict[str, str], count: str, sentence: str
 ) -> None:
     setting = Setting(tool=tool, arguments=arguments, count=count, path=(str(HERE),))
@@ -210,7 +210,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return app.main()
 
 
-def test_the_command_finds_the_tool_here_and_fails_if_a_promise_is_broken(
+def test_the_command_finds_the_tool_here_and_fails_if_a_check_fails(
     sandbox: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (sandbox / "mine.py").write_text(Path(promising_tools.__file__).read_text())
@@ -230,7 +230,7 @@ def test_the_command_finds_the_tool_here_and_fails_if_a_promise_is_broken(
         (("refunds:refund", "--arguments", "[]"), "must be one JSON object"),
     ],
 )
-def test_wrong_usage_is_one_sentence(
+def test_wrong_usage_is_reported_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
 ) -> None:
     assert typed(monkeypatch, *words) == 2

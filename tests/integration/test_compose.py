@@ -103,7 +103,7 @@ def test_each_dependency_exists_and_supports_its_condition() -> None:
             assert runs_once or "healthcheck" in awaited
 
 
-def test_every_mount_has_its_file_or_its_volume() -> None:
+def test_every_mount_has_a_file_or_a_volume() -> None:
     named = set()
     for service in SERVICES.values():
         for source, _, target in (mount.partition(":") for mount in service.get("volumes", [])):
@@ -122,7 +122,7 @@ def test_every_image_is_pinned() -> None:
     assert SERVICES["worker"]["image"] == f"plangate:{__version__}"
 
 
-def test_temporal_is_the_version_that_the_embedded_server_is() -> None:
+def test_temporal_has_the_version_of_the_embedded_server() -> None:
     said = subprocess.run([TEMPORAL, "--version"], capture_output=True, text=True, check=True).stdout
     server, ui = re.findall(r"(?:Server|UI) (\d+\.\d+)", said)
     minor = {image.rpartition(":")[0]: image.rpartition(":")[2].rsplit(".", 1)[0] for image in IMAGES}
@@ -130,17 +130,17 @@ def test_temporal_is_the_version_that_the_embedded_server_is() -> None:
     assert minor["temporalio/ui"] == ui
 
 
-def test_every_port_is_open_to_this_machine_alone() -> None:
+def test_every_port_listens_on_this_machine_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_every_variable_from_outside_is_in_the_example_and_every_one_of_the_example_is_used() -> None:
+def test_the_example_lists_exactly_the_external_variables() -> None:
     assert {match[1] for match in VARIABLE.finditer(TEXT)} == set(ENV_EXAMPLE)
 
 
-def test_no_password_is_written_into_the_file() -> None:
+def test_no_password_is_in_the_file() -> None:
     secrets = {
         name: value
         for service in WRITTEN["services"].values()
@@ -151,7 +151,7 @@ def test_no_password_is_written_into_the_file() -> None:
     assert all(VARIABLE.fullmatch(value) for value in secrets.values())
 
 
-def test_the_worker_gets_only_variables_that_someone_reads() -> None:
+def test_the_worker_gets_only_variables_that_are_read() -> None:
     environment = SERVICES["worker"]["environment"]
     known = {f"PLANGATE_{name.upper()}" for name in Settings.model_fields} | {
         "OPENAI_API_KEY",
@@ -168,11 +168,11 @@ def test_the_worker_gets_only_variables_that_someone_reads() -> None:
     assert len(read) == len(temporal)
 
 
-def test_a_worker_that_is_told_to_stop_has_the_time_that_it_takes() -> None:
+def test_a_stopping_worker_has_enough_time() -> None:
     assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > GRACE.total_seconds()
 
 
-def test_the_image_holds_what_the_worker_needs_and_its_user_is_not_root() -> None:
+def test_the_image_contains_what_the_worker_needs_and_its_user_is_not_root() -> None:
     allowed = set(re.findall(r"^!(\S+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE))
     assert set(copied()) == allowed
     assert all((PROJECT / source).exists() for source in copied())
@@ -181,12 +181,12 @@ def test_the_image_holds_what_the_worker_needs_and_its_user_is_not_root() -> Non
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_every_script_can_be_read_by_a_plain_shell(script: Path) -> None:
+def test_every_script_runs_in_a_posix_shell(script: Path) -> None:
     subprocess.run(["sh", "-n", str(script)], check=True)
     assert os.access(script, os.X_OK) == (script != NUMERIC_ADDRESS)  # which is read by the others
 
 
-def test_the_schema_of_both_databases_is_set_up_and_then_updated(tmp_path: Path) -> None:
+def test_the_schemas_of_both_databases_are_set_up_and_then_updated(tmp_path: Path) -> None:
     service = SERVICES["temporal-schema"]
     tool = tmp_path / "temporal-sql-tool"
     tool.write_text('#!/bin/sh\necho "$*" >>"$CALLS"\n')
@@ -222,7 +222,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("script", ["prepare-namespace.sh", "worker-is-polling.sh"])
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_a_server_is_found_by_whatever_kind_of_address(tmp_path: Path, script: str, address: str) -> None:
+def test_a_server_is_found_by_every_kind_of_address(tmp_path: Path, script: str, address: str) -> None:
     temporal = tmp_path / "temporal"
     temporal.write_text(
         f'#!/bin/sh\necho "$TEMPORAL_ADDRESS $*" >>"$CALLS"\necho "1@{socket.gethostname()} "\n'
@@ -281,7 +281,7 @@ def fresh_postgres() -> Iterator[PostgresServer]:
             server.remove()
 
 
-def test_every_database_holds_every_text_regardless_of_the_servers_encoding(
+def test_every_database_stores_every_text_regardless_of_the_servers_encoding(
     fresh_postgres: PostgresServer,
 ) -> None:
     made = ("plangate", "temporal", "temporal_visibility")
@@ -317,7 +317,7 @@ def test_neither_temporal_nor_plangate_can_open_the_others_database(fresh_postgr
     ]
 
 
-def test_the_inbox_reads_the_records_and_can_write_nothing(fresh_postgres: PostgresServer) -> None:
+def test_the_inbox_can_read_the_records_and_not_write_them(fresh_postgres: PostgresServer) -> None:
     owner, reader = (
         Database(
             f"postgresql://{user}:{ENV_EXAMPLE[f'{variable}_DB_PASSWORD']}"
@@ -349,7 +349,7 @@ def test_the_inbox_reads_the_records_and_can_write_nothing(fresh_postgres: Postg
     reader.close()
 
 
-async def test_the_namespace_is_made_with_its_search_attributes_and_a_second_time_does_no_harm(
+async def test_the_namespace_is_created_with_its_search_attributes_and_again_without_an_error(
     env: WorkflowEnvironment,
 ) -> None:
     environment = {
@@ -367,7 +367,7 @@ async def test_the_namespace_is_made_with_its_search_attributes_and_a_second_tim
     assert {key.name for key in KEYS} == {name for name in answer.custom_attributes if "Plangate" in name}
 
 
-async def test_a_worker_with_the_files_environment_serves_one_approved_mail(
+async def test_a_worker_with_the_environment_of_the_file_sends_one_approved_mail(
     env: WorkflowEnvironment, fresh_postgres: PostgresServer, tmp_path: Path
 ) -> None:
     image = _image(tmp_path / "app")

@@ -40,7 +40,7 @@ async def asked(inbox: SigningInbox, browser: PlainBrowser, button: str = "Appro
     return status
 
 
-async def test_a_signed_confirmation_counts_and_its_trail_has_the_passkey(
+async def test_a_signed_confirmation_counts_and_the_passkey_is_on_the_trail(
     inbox: SigningInbox, dana: PlainBrowser
 ) -> None:
     status = await asked(inbox, dana)
@@ -72,7 +72,7 @@ async def test_the_worker_refuses_what_a_page_could_forge(inbox: SigningInbox, d
     assert (await inbox.gate.api.status(status.workflow_id)).approved_by == ()
 
 
-async def test_a_signature_of_one_confirmation_is_refused_for_another(
+async def test_a_signature_for_one_confirmation_is_refused_for_another(
     inbox: SigningInbox, dana: PlainBrowser
 ) -> None:
     await asked(inbox, dana, "Reject")
@@ -82,7 +82,7 @@ async def test_a_signature_of_one_confirmation_is_refused_for_another(
     assert "signed a challenge that does not match" in dana.html
 
 
-async def test_without_a_signature_nothing_is_sent_and_it_is_asked_for_again(
+async def test_without_a_signature_nothing_is_sent_and_the_page_asks_again(
     inbox: SigningInbox, dana: PlainBrowser
 ) -> None:
     status = await asked(inbox, dana)
@@ -92,7 +92,7 @@ async def test_without_a_signature_nothing_is_sent_and_it_is_asked_for_again(
     assert (await inbox.gate.api.status(status.workflow_id)).decisions == ()
 
 
-async def test_a_confirmation_ends_after_five_minutes(inbox: SigningInbox, dana: PlainBrowser) -> None:
+async def test_a_confirmation_expires_after_five_minutes(inbox: SigningInbox, dana: PlainBrowser) -> None:
     status = await asked(inbox, dana)
     engine = create_engine(f"sqlite:///{inbox.gate.settings.var_dir / 'web.db'}")
     with engine.begin() as connection:
@@ -103,7 +103,7 @@ async def test_a_confirmation_ends_after_five_minutes(inbox: SigningInbox, dana:
     assert (await inbox.gate.api.status(status.workflow_id)).decisions == ()
 
 
-async def test_no_other_session_or_person_sends_or_sees_a_confirmation(
+async def test_a_confirmation_is_available_only_to_its_session_and_person(
     inbox: SigningInbox, dana: PlainBrowser
 ) -> None:
     status = await asked(inbox, dana)

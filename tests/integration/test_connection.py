@@ -75,7 +75,7 @@ async def answering(answer: bytes | None):
 
 
 @pytest.mark.usefixtures("address")
-async def test_a_server_that_is_there_is_used_as_whom_we_say(settings):
+async def test_a_reachable_server_is_used_under_the_configured_identity(settings):
     client = await connect(settings, identity="worker-1")
 
     assert client.identity == "worker-1"
@@ -84,7 +84,7 @@ async def test_a_server_that_is_there_is_used_as_whom_we_say(settings):
     assert client.data_converter is connection.DATA_CONVERTER
 
 
-async def test_an_unreachable_server_is_one_sentence_that_says_what_to_do(settings, monkeypatch):
+async def test_an_unreachable_server_is_reported_with_instructions(settings, monkeypatch):
     address = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
 
@@ -104,7 +104,7 @@ async def test_an_unreachable_server_is_one_sentence_that_says_what_to_do(settin
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it is not a Temporal server"),
     ],
 )
-async def test_something_else_there_is_reported_in_time(settings, monkeypatch, answer, sentence):
+async def test_another_program_on_the_port_is_reported_in_time(settings, monkeypatch, answer, sentence):
     monkeypatch.setattr(connection, "_SECONDS", 0.5)
     async with answering(answer) as address:
         monkeypatch.setenv("TEMPORAL_ADDRESS", address)
@@ -158,7 +158,7 @@ async def test_tls_to_a_server_without_it_is_reported_without_the_secret(setting
         ("something new", "not a Temporal server"),
     ],
 )
-def test_each_refusal_has_its_meaning(error, sentence):
+def test_each_refusal_is_classified(error, sentence):
     assert sentence in str(connection._explained("there", error))  # noqa: SLF001  no server here refuses in this way
 
 
@@ -175,7 +175,7 @@ async def test_a_lazy_client_sends_no_request(settings, monkeypatch):
         ("[profile.other]\naddress = 7\n", r"invalid type"),
     ],
 )
-async def test_a_broken_profile_file_is_one_line(settings, profile, text, sentence):
+async def test_an_invalid_profile_file_is_reported_in_one_line(settings, profile, text, sentence):
     profile(text)
 
     with pytest.raises(SettingsInvalid, match=sentence) as caught:
@@ -184,14 +184,14 @@ async def test_a_broken_profile_file_is_one_line(settings, profile, text, senten
     assert "\n" not in str(caught.value)
 
 
-def test_a_profile_that_is_not_there_is_reported(settings, monkeypatch):
+def test_a_missing_profile_is_reported(settings, monkeypatch):
     monkeypatch.setenv("TEMPORAL_PROFILE", "production")
 
     with pytest.raises(SettingsInvalid, match="'production' not found"):
         address_of(settings)
 
 
-def test_a_certificate_that_is_not_there_is_reported(settings, profile):
+def test_a_missing_certificate_is_reported(settings, profile):
     profile(
         '[profile.default.tls]\nclient_cert_path = "/nowhere/c.pem"\nclient_key_path = "/nowhere/k.pem"\n'
     )
@@ -208,7 +208,7 @@ def test_an_invalid_address_is_reported(settings, monkeypatch, written):
         address_of(settings)
 
 
-async def test_the_environment_beats_the_profile_beats_the_embedded_server_beats_localhost(
+async def test_the_environment_takes_precedence_over_the_profile_the_embedded_server_and_localhost(
     settings, profile, monkeypatch
 ):
     assert address_of(settings) == "localhost:7233"
@@ -235,7 +235,7 @@ async def test_the_environment_beats_the_profile_beats_the_embedded_server_beats
         os.kill(server.pid, signal.SIGKILL)
 
 
-async def test_while_the_embedded_server_is_down_no_one_else_is_mistaken_for_it(settings):
+async def test_while_the_embedded_server_is_down_no_other_server_is_used(settings):
     server = await embedded_server.ensure_running(settings.var_dir, first_port=FIRST_PORT)
     await embedded_server.stop(settings.var_dir)
 
@@ -245,7 +245,7 @@ async def test_while_the_embedded_server_is_down_no_one_else_is_mistaken_for_it(
 
 
 @pytest.mark.parametrize("default", ["localhost:7233", "127.0.0.1:7233"])
-def test_a_command_needs_no_flag_for_what_it_takes_by_itself(settings, monkeypatch, default):
+def test_a_command_shows_no_flags_for_its_defaults(settings, monkeypatch, default):
     monkeypatch.setenv("TEMPORAL_ADDRESS", default)
 
     assert cli_flags(settings) == ()
@@ -269,7 +269,7 @@ def test_commands_to_copy_fit_the_readers_environment(settings, monkeypatch):
     assert cli_flags(elsewhere) == ("--address", "temporal.example.org:7233")
 
 
-def test_an_inbox_is_named_only_where_there_is_one():
+def test_an_inbox_is_mentioned_only_if_it_exists():
     off = Settings(web_address="off")
     assert access_of(off, "default").inbox_page_of("plan-1") is None
     elsewhere = Settings(web_address="off", web_url="https://gate.example.org")

@@ -33,9 +33,7 @@ async def adding(copy: Copy, pieces: list[bytes], chance: Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_a_reader_gets_the_bytes_in_order_however_slow_or_fast_they_come(
-    tmp_path: Path, seed: int
-) -> None:
+async def test_a_reader_gets_the_bytes_in_order_at_any_speed(tmp_path: Path, seed: int) -> None:
     chance = Random(seed)
     pieces = [chance.randbytes(chance.choice((0, 1, 1_000, 200_000))) for _ in range(chance.randint(0, 30))]
     copy = Copy(tmp_path)
@@ -52,7 +50,7 @@ async def test_a_reader_gets_the_bytes_in_order_however_slow_or_fast_they_come(
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_fault_of_the_maker_reaches_the_reader_after_what_was_made(tmp_path: Path) -> None:
+async def test_an_error_of_the_producer_reaches_the_reader_after_its_output(tmp_path: Path) -> None:
     async def make(copy: Copy) -> None:
         await copy.add(b"some")
         raise NotAudited("audit.ended")
@@ -67,7 +65,7 @@ async def test_a_fault_of_the_maker_reaches_the_reader_after_what_was_made(tmp_p
 
 
 @pytest.mark.parametrize("leaves", [True, False])
-async def test_a_download_that_is_not_read_ends_and_its_maker_with_it(
+async def test_an_unread_download_ends_together_with_its_producer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
 ) -> None:
     monkeypatch.setattr(copies, "LONGEST", 60 if leaves else 0.05)
@@ -100,7 +98,7 @@ async def test_a_download_that_is_not_read_ends_and_its_maker_with_it(
     assert all(message.get("more_body", True) for message in sent)  # it does not look complete
 
 
-async def test_other_audits_wait_for_no_download_and_only_some_exports_wait_to_be_downloaded(
+async def test_other_audits_do_not_wait_for_downloads_and_few_exports_wait_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_audits, "MOST_COPIES", 2)

@@ -106,7 +106,7 @@ async def plan(brief: Brief, tools: PlannerTools) -> str:
 """
 
 
-async def test_the_planner_of_the_howto_plans(write: Write) -> None:
+async def test_the_planner_of_the_howto_works(write: Write) -> None:
     page = (PROJECT / "docs" / "howto-write-a-planner.md").read_text()
     (text,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     made = await planner(f"{write(text)}:plan").draft(Brief(request="Close the window"))
@@ -117,7 +117,7 @@ async def test_the_planner_of_the_howto_plans(write: Write) -> None:
         assert (PROJECT / "examples" / example_of).exists()
 
 
-async def test_a_function_of_a_few_lines_plans(write: Write) -> None:
+async def test_a_planner_function_of_a_few_lines_works(write: Write) -> None:
     name = write(PLAIN)
     made = await planner(f"{name}:plan").draft(Brief(request="one\ntwo"))
     assert [step.arguments["subject"] for step in made.plan.steps] == ["one", "two"]
@@ -155,7 +155,7 @@ async def test_an_invalid_planner_is_refused_when_the_worker_starts(
         assert said.startswith(f"{module}.py:2: ")
 
 
-async def test_a_module_that_is_not_there_is_named(write: Write) -> None:
+async def test_a_missing_module_is_named(write: Write) -> None:
     write("")
     with pytest.raises(PlannerInvalid, match=r"no such module; put nowhere_at_all\.py into"):
         planner("nowhere_at_all:plan")
@@ -204,13 +204,13 @@ async def test_a_planners_exception_is_classified_and_its_text_goes_only_to_the_
         ("while True: await tools.call('nothing', {})", "11 invalid calls"),
     ],
 )
-async def test_a_planner_that_does_not_end_well(write: Write, body: str, said: str) -> None:
+async def test_a_planner_with_an_invalid_result(write: Write, body: str, said: str) -> None:
     module = write(f"import asyncio\nMAIL = {MAIL!r}\nasync def plan(brief, tools):\n    {body}\n")
     with pytest.raises((DraftUnusable, ModelUnavailable), match=said):
         await planner(f"{module}:plan", draft_seconds=1).draft(Brief(request=REQUEST))
 
 
-async def test_a_planner_that_swallows_the_limits_and_its_cancellation_makes_no_plan(write: Write) -> None:
+async def test_a_planner_that_ignores_limits_and_cancellation_makes_no_plan(write: Write) -> None:
     module = write(
         f"import asyncio\nMAIL = {MAIL!r}\n"
         "async def plan(brief, tools):\n"
@@ -223,7 +223,7 @@ async def test_a_planner_that_swallows_the_limits_and_its_cancellation_makes_no_
         await planner(f"{module}:plan").draft(Brief(request=REQUEST))
 
 
-async def test_a_conversation_that_cannot_continue_begins_anew_once(write: Write) -> None:
+async def test_a_conversation_that_cannot_continue_starts_over_once(write: Write) -> None:
     module = write(
         f"MAIL = {MAIL!r}\n"
         "async def plan(brief, tools):\n"
@@ -237,7 +237,7 @@ async def test_a_conversation_that_cannot_continue_begins_anew_once(write: Write
 # ---- the example without a framework --------------------------------------------------------------
 
 
-async def test_the_example_over_the_openai_client_plans_and_continues(
+async def test_the_example_for_the_openai_client_plans_and_continues(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     example("planner-openai", monkeypatch)
@@ -266,7 +266,7 @@ async def test_the_example_over_the_openai_client_plans_and_continues(
 @pytest.mark.parametrize(
     ("reply", "kind"), [(Status(401, {}), ModelRefused), (Status(503, {}), ModelUnavailable)]
 )
-async def test_the_errors_of_the_client_are_classed_as_ours(
+async def test_the_errors_of_the_client_are_classified_as_in_plangate(
     monkeypatch: pytest.MonkeyPatch, reply: Status, kind: type[PlangateError]
 ) -> None:
     example("planner-openai", monkeypatch)
@@ -301,7 +301,7 @@ async def test_only_the_writer_is_given_the_tools(monkeypatch: pytest.MonkeyPatc
     assert offered == [{*TOOLS, "shelf", "start_not_before", "start_over"}] * 2 + [set()]
 
 
-async def test_a_team_continues_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_team_continues_its_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     example("planner-writer-critic", monkeypatch)
     with OpenAIServer([MAIL_CALL, DONE, SOUND, MAIL_CALL, Says("Kinder."), SOUND]) as server:
         plans = planner("writer_and_critic:team", server)
@@ -317,7 +317,7 @@ async def test_a_team_continues_where_it_was(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("reply", "kind"), [(Status(401, {}), ModelRefused), (Status(503, {}), ModelUnavailable)]
 )
-async def test_a_team_whose_model_fails_is_classed_as_an_agent(
+async def test_a_failing_model_of_a_team_is_classified_as_for_an_agent(
     monkeypatch: pytest.MonkeyPatch, reply: Status, kind: type[PlangateError]
 ) -> None:
     example("planner-writer-critic", monkeypatch)
@@ -325,7 +325,7 @@ async def test_a_team_whose_model_fails_is_classed_as_an_agent(
         await draft("writer_and_critic:team", [MAIL_CALL, reply])
 
 
-async def test_a_team_that_is_given_up_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_team_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
     example("planner-writer-critic", monkeypatch)
     gc.collect()
     before = asyncio.all_tasks()
@@ -373,13 +373,13 @@ async def test_an_agent_or_its_factory_is_given_the_tools(write: Write, name: st
     assert len(server.requests[-1]["messages"]) <= 5  # each draft is a separate conversation
 
 
-async def test_an_agent_with_tools_that_act_is_refused(write: Write) -> None:
+async def test_an_agent_with_tools_that_have_effects_is_refused(write: Write) -> None:
     module = write(f"BASE_URL = 'http://127.0.0.1:9/v1'\n{AGENT}")
     with pytest.raises(PlannerInvalid, match="agent solo has its own tools, which would act without"):
         await planner(f"{module}:armed").try_model()
 
 
-async def test_a_team_that_needs_a_model_says_so_where_none_is_configured(
+async def test_a_team_that_needs_a_model_says_so_if_none_is_configured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     example("planner-writer-critic", monkeypatch)

@@ -21,7 +21,7 @@ def test_the_worker_runs_with_deadlock_detection(idle_gate: Gate) -> None:
     assert not worker.config()["debug_mode"]
 
 
-async def test_heartbeats_continue_while_a_run_never_yields_and_its_task_is_tried_again(
+async def test_heartbeats_continue_while_a_run_never_yields_and_its_task_is_retried(
     env: WorkflowEnvironment,
 ) -> None:
     Stuck.turns = 0

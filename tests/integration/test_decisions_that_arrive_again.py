@@ -103,9 +103,7 @@ def until_held(trail: OpenTrail, plans: PlanCheck) -> RunState:
     return enter(trail, *stopped(StepFailed(step=1, reason="no")))
 
 
-def test_a_run_behind_its_record_is_told_of_the_resolution_that_counts(
-    trail: OpenTrail, plans: PlanCheck
-) -> None:
+def test_a_run_behind_its_record_gets_the_resolution_in_force(trail: OpenTrail, plans: PlanCheck) -> None:
     held = until_held(trail, plans)
     (first,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 2))
     enter(trail, first)
@@ -138,7 +136,7 @@ def test_an_earlier_resolution_does_not_resolve_a_new_hold(trail: OpenTrail, pla
     assert enter(trail, anew).resolutions == 2
 
 
-def test_of_two_edits_at_once_the_second_is_refused_with_what_it_missed(
+def test_the_second_of_two_concurrent_edits_is_refused_and_names_the_new_plan(
     trail: OpenTrail, plans: PlanCheck
 ) -> None:
     state = enter(trail, plan())
@@ -156,9 +154,7 @@ def test_of_two_edits_at_once_the_second_is_refused_with_what_it_missed(
     )
 
 
-def test_a_run_behind_its_record_takes_the_edit_that_is_drafted_and_no_other(
-    trail: OpenTrail, plans: PlanCheck
-) -> None:
+def test_a_run_behind_its_record_accepts_only_the_drafted_edit(trail: OpenTrail, plans: PlanCheck) -> None:
     state = enter(trail, plan())
     enter(trail, *judged(trail, state, plans, said("dana", Choice.EDIT, 1, new_plan=NEW_PLAN)))
     (other,) = judged(trail, state, plans, said("fred", Choice.EDIT, 2, new_plan=OTHER_PLAN))
@@ -169,9 +165,7 @@ def test_a_run_behind_its_record_takes_the_edit_that_is_drafted_and_no_other(
     assert same.verdict.accepted
 
 
-def test_an_author_who_is_no_longer_listed_lets_no_one_approve_or_resolve(
-    trail: OpenTrail, plans: PlanCheck
-) -> None:
+def test_an_unlisted_author_prevents_approval_and_resolution(trail: OpenTrail, plans: PlanCheck) -> None:
     """Under another name, they could approve their own plan."""
     state = enter(trail, plan(), plan(revision=2, author="gone", fingerprint="ab" * 32))
     (approval,) = judged(trail, state, plans, said("dana", Choice.APPROVE, 1, plan="ab" * 32))

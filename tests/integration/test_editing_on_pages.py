@@ -60,7 +60,9 @@ def field(page: Element, label: str) -> Element:
     return control
 
 
-async def test_the_fields_are_those_of_the_tool_with_its_words(gate: Gate, dana: httpx.AsyncClient) -> None:
+async def test_the_fields_are_those_of_the_tool_with_its_descriptions(
+    gate: Gate, dana: httpx.AsyncClient
+) -> None:
     async with gate.worker():
         page = read_html((await editor(dana, await mail(gate))).html)
     to = field(page, "to")
@@ -71,7 +73,7 @@ async def test_the_fields_are_those_of_the_tool_with_its_words(gate: Gate, dana:
     assert "aria-required" not in field(page, "cc").attributes
 
 
-async def test_an_invalid_address_is_a_fault_of_its_field_before_anything_is_confirmed(
+async def test_an_invalid_address_is_an_error_of_its_field_before_the_confirmation(
     gate: Gate, dana: httpx.AsyncClient
 ) -> None:
     async with gate.worker():
@@ -92,7 +94,7 @@ async def test_an_invalid_address_is_a_fault_of_its_field_before_anything_is_con
         assert "Accepted" in browser.html
 
 
-async def test_a_fault_in_json_stands_above_it(gate: Gate, dana: httpx.AsyncClient) -> None:
+async def test_an_error_in_json_appears_above_it(gate: Gate, dana: httpx.AsyncClient) -> None:
     async with gate.worker():
         browser = await editor(dana, await mail(gate))
         await browser.open(f"{browser.path}?notation=json")
@@ -102,7 +104,7 @@ async def test_a_fault_in_json_stands_above_it(gate: Gate, dana: httpx.AsyncClie
     assert browser.status == httpx.codes.UNPROCESSABLE_ENTITY
 
 
-async def test_without_a_worker_the_schema_is_all_that_is_checked_and_the_page_says_so(
+async def test_without_a_worker_only_the_schema_is_checked_and_the_page_says_so(
     gate: Gate, dana: httpx.AsyncClient
 ) -> None:
     async with gate.worker():
@@ -114,7 +116,7 @@ async def test_without_a_worker_the_schema_is_all_that_is_checked_and_the_page_s
     assert "the tools have not checked this plan yet" in browser.html
 
 
-async def test_a_tools_schema_is_kept_under_the_definition_in_the_plan(
+async def test_a_tools_schema_is_stored_under_the_definition_in_the_plan(
     gate: Gate, dana: httpx.AsyncClient
 ) -> None:
     async with gate.worker():

@@ -45,7 +45,7 @@ async def kill_9(var_dir: Path, server: EmbeddedServer) -> None:
     assert await until(lambda: embedded_server.running(var_dir) is None, 5)
 
 
-async def test_a_server_that_runs_is_used_again_and_stopped_once(var_dir):
+async def test_a_running_server_is_reused_and_stopped_once(var_dir):
     assert embedded_server.running(var_dir) is None
     assert not await embedded_server.stop(var_dir)
 
@@ -60,7 +60,7 @@ async def test_a_server_that_runs_is_used_again_and_stopped_once(var_dir):
     assert not await embedded_server.stop(var_dir)
 
 
-async def test_a_kill_9_loses_nothing_and_moves_nothing(var_dir):
+async def test_a_kill_9_loses_and_moves_nothing(var_dir):
     before = await start(var_dir)
     client = await Client.connect(before.address)
     handle = await client.start_workflow("Nobody", id="waits", task_queue="nobody")
@@ -75,7 +75,7 @@ async def test_a_kill_9_loses_nothing_and_moves_nothing(var_dir):
     assert description.status is WorkflowExecutionStatus.RUNNING
 
 
-async def test_the_supervisor_brings_it_back_until_it_is_stopped_on_purpose(var_dir):
+async def test_the_supervisor_restarts_it_until_it_is_stopped_on_purpose(var_dir):
     before = await start(var_dir)
     supervisor = asyncio.create_task(embedded_server.keep_running(var_dir))
     await kill_9(var_dir, before)
@@ -90,7 +90,7 @@ async def test_the_supervisor_brings_it_back_until_it_is_stopped_on_purpose(var_
     assert embedded_server.running(var_dir) is None
 
 
-async def test_the_last_one_out_stops_the_server(var_dir):
+async def test_the_last_user_stops_the_server(var_dir):
     first = await embedded_server.take_lease(var_dir)
     await start(var_dir)
     second = await embedded_server.take_lease(var_dir)
@@ -119,7 +119,7 @@ async def test_a_killed_holder_leaves_the_server_to_the_next(var_dir):
     assert embedded_server.running(var_dir) is None
 
 
-async def test_two_who_start_at_once_start_one(var_dir):
+async def test_two_concurrent_starts_start_one_server(var_dir):
     script = (
         "import asyncio, sys; from pathlib import Path; from plangate.temporal import dev_server as e\n"
         f"server = asyncio.run(e.ensure_running(Path(sys.argv[1]), first_port={FIRST_PORT}))\n"
@@ -140,7 +140,7 @@ async def test_two_who_start_at_once_start_one(var_dir):
     assert sorted(started for _, started in said) == ["False", "True"]
 
 
-async def test_a_taken_port_is_left_alone(var_dir):
+async def test_a_port_in_use_is_left_alone(var_dir):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -150,7 +150,7 @@ async def test_a_taken_port_is_left_alone(var_dir):
     assert taken < int(server.address.partition(":")[2])
 
 
-async def test_the_supervisor_waits_for_ports_that_another_program_took(var_dir):
+async def test_the_supervisor_waits_for_ports_in_use(var_dir):
     files = ServerFiles(var_dir)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -180,7 +180,7 @@ async def test_a_server_that_hangs_is_replaced(var_dir, monkeypatch):
     assert after.pid != before.pid
 
 
-async def test_the_search_attributes_are_there_and_of_the_right_type(var_dir):
+async def test_the_search_attributes_exist_with_the_right_types(var_dir):
     client = await Client.connect((await start(var_dir)).address)
 
     assert await ensure_search_attributes(client, "default") is None
@@ -202,7 +202,7 @@ async def test_a_search_attribute_of_another_type_is_reported(var_dir, monkeypat
     )
 
 
-async def test_a_server_that_cannot_start_is_one_sentence_with_its_own_last_words(var_dir):
+async def test_a_server_that_cannot_start_is_reported_with_its_last_output(var_dir):
     var_dir.mkdir()
     (var_dir / "temporal.db").write_text("this is no database, nor was it ever meant to be one")
 
@@ -212,7 +212,7 @@ async def test_a_server_that_cannot_start_is_one_sentence_with_its_own_last_word
         await start(var_dir)
 
 
-async def test_a_database_whose_making_was_cut_short_is_made_anew(var_dir):
+async def test_a_partly_created_database_is_created_again(var_dir):
     var_dir.mkdir()
     with closing(sqlite3.connect(var_dir / "temporal.db")) as database:
         database.execute("CREATE TABLE namespaces (id INT)")
@@ -222,7 +222,7 @@ async def test_a_database_whose_making_was_cut_short_is_made_anew(var_dir):
     assert (var_dir / "temporal.db.unfinished").exists()
 
 
-async def test_a_database_that_holds_a_run_is_never_moved(var_dir):
+async def test_a_database_with_a_run_is_never_moved(var_dir):
     files = ServerFiles(var_dir)
     server = await start(var_dir)
     client = await Client.connect(server.address)
@@ -233,7 +233,7 @@ async def test_a_database_that_holds_a_run_is_never_moved(var_dir):
     assert files.database.exists()
 
 
-async def test_a_path_may_hold_any_character(var_dir):
+async def test_a_path_may_contain_any_character(var_dir):
     odd = var_dir / "a b#c?d%41"
     server = await start(odd)
     os.kill(server.pid, signal.SIGKILL)
@@ -241,7 +241,7 @@ async def test_a_path_may_hold_any_character(var_dir):
     assert (odd / "temporal.db").exists()
 
 
-async def test_without_the_program_the_sentence_says_what_to_do(var_dir, monkeypatch):
+async def test_a_missing_program_is_reported_with_instructions(var_dir, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(var_dir / "python"))
     monkeypatch.setenv("PATH", str(var_dir))
 
@@ -249,14 +249,14 @@ async def test_without_the_program_the_sentence_says_what_to_do(var_dir, monkeyp
         await start(var_dir)
 
 
-async def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path):
+async def test_a_directory_that_cannot_be_created_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(OperatorError, match="cannot be created"):
         await start(tmp_path / "file" / "var")
 
 
-async def test_the_command_line_tells_each_thing_in_one_sentence(var_dir, monkeypatch):
+async def test_the_command_line_reports_each_event_in_one_sentence(var_dir, monkeypatch):
     monkeypatch.setenv("PLANGATE_VAR_DIR", str(var_dir))
 
     async def run(command: str) -> tuple[int | None, str]:
@@ -279,7 +279,7 @@ async def test_the_command_line_tells_each_thing_in_one_sentence(var_dir, monkey
     assert await run("stop") == (0, "The embedded Temporal server was stopped.\n")
 
 
-async def test_work_that_follows_without_a_pause_does_not_wait_for_the_servers_next_look(var_dir):
+async def test_consecutive_work_does_not_wait_for_the_servers_next_poll(var_dir):
     """The server silently accepts any name of a setting, so only the effect shows that the name is right.
 
     By default it looks for tasks 20 times a second, so 200 tasks, two for each activity, take nine seconds.

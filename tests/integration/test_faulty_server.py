@@ -35,7 +35,7 @@ def server(upstream: FaultyServer) -> Iterator[FaultyServer]:
         yield server
 
 
-def test_a_request_without_a_fault_goes_through(server, upstream):
+def test_a_request_without_a_fault_succeeds(server, upstream):
     answer = httpx.post(f"{server.url}/v1/refunds?a=1", content="amount=1")
 
     assert (answer.status_code, answer.json()) == (201, {"got": "amount=1"})
@@ -43,7 +43,7 @@ def test_a_request_without_a_fault_goes_through(server, upstream):
     assert server.effects() == 1
 
 
-def test_a_planned_answer_comes_once_and_only_for_its_path(server):
+def test_a_planned_answer_is_returned_once_for_its_path_only(server):
     server.plan(too_many("3"), method="POST", path="/v1/refunds")
 
     assert httpx.post(f"{server.url}/v1/payments").status_code == 201
@@ -55,7 +55,7 @@ def test_a_planned_answer_comes_once_and_only_for_its_path(server):
 
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("kind", [Cut, Dropped, Dies])
-def test_a_connection_that_ends_tells_by_the_server_whether_the_effect_happened(
+def test_when_a_connection_closes_the_server_knows_whether_the_effect_happened(
     server, upstream, kind: type[Fault], after_effect
 ):
     server.plan(kind(after_effect=after_effect))
@@ -66,7 +66,7 @@ def test_a_connection_that_ends_tells_by_the_server_whether_the_effect_happened(
     assert (server.count(), server.effects(), upstream.count()) == (1, after_effect, after_effect)
 
 
-def test_a_server_that_died_refuses_and_comes_back_on_its_port(server):
+def test_a_dead_server_refuses_connections_and_returns_on_its_port(server):
     server.plan(Dies())
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         httpx.get(server.url)
@@ -79,7 +79,7 @@ def test_a_server_that_died_refuses_and_comes_back_on_its_port(server):
 
 
 @pytest.mark.parametrize("sent", [b"", b"amou"])
-def test_a_request_whose_client_went_before_its_end_never_came(server, upstream, sent):
+def test_a_request_that_the_client_did_not_finish_is_not_counted(server, upstream, sent):
     with socket.create_connection(("127.0.0.1", urlsplit(server.url).port)) as client:
         client.sendall(b"POST /v1/refunds HTTP/1.1\r\nContent-Length: 8\r\n\r\n" + sent)
         client.shutdown(socket.SHUT_WR)
@@ -88,7 +88,7 @@ def test_a_request_whose_client_went_before_its_end_never_came(server, upstream,
     assert (server.count(), server.effects(), upstream.count()) == (0, 0, 0)
 
 
-def test_a_stopped_server_drops_the_connections_that_are_kept(server):
+def test_a_stopped_server_drops_idle_connections(server):
     with httpx.Client() as client:
         client.get(server.url)
         server.stop()
@@ -96,7 +96,7 @@ def test_a_stopped_server_drops_the_connections_that_are_kept(server):
             client.get(server.url)
 
 
-def test_slow_answers_come_late_and_drops_of_an_answer_never_time_out_a_read(server, upstream):
+def test_slow_answers_are_late_and_dropped_ones_cause_no_read_timeout(server, upstream):
     server.plan(Slow())
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(server.url, timeout=0.1)
@@ -106,7 +106,7 @@ def test_slow_answers_come_late_and_drops_of_an_answer_never_time_out_a_read(ser
     assert httpx.post(server.url, content="a", timeout=0.1).json() == {"got": "a"}
 
 
-def test_garbage_and_huge_answers_are_what_they_say(server):
+def test_garbage_and_huge_answers_have_the_declared_content(server):
     server.plan(garbage(after_effect=True))
     assert httpx.post(server.url).text.startswith("<html>")
     server.plan(Huge(size=1_000_000))
@@ -117,7 +117,7 @@ def test_garbage_and_huge_answers_are_what_they_say(server):
     assert server.bytes_sent < 10_000
 
 
-def test_a_server_alone_answers_by_a_function():
+def test_a_standalone_server_answers_by_a_function():
     with FaultyServer(answer=lambda request: Answer(404, {"no": request.path})) as server:
         server.plan(Says(answer=Answer(500)), times=None)
         assert httpx.post(server.url).status_code == 500

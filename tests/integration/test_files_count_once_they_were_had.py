@@ -58,7 +58,7 @@ async def take(dana: httpx.AsyncClient, name: str, how: str) -> None:
     assert answer.status_code == httpx.codes.OK
 
 
-async def test_a_file_counts_once_it_was_downloaded_and_a_pdf_once_it_was_opened_on_its_own(
+async def test_a_file_counts_as_seen_once_downloaded_and_a_pdf_once_opened_separately(
     dana: httpx.AsyncClient,
 ) -> None:
     asked = "You have not opened all of them yet"
@@ -71,7 +71,7 @@ async def test_a_file_counts_once_it_was_downloaded_and_a_pdf_once_it_was_opened
     assert "You approve exactly this:" in await approved(dana, "two")  # the same bytes
 
 
-async def test_a_pdf_read_in_its_frame_counts_as_opened_and_a_script_cannot_confirm_a_download(
+async def test_a_pdf_read_in_its_frame_counts_and_a_script_cannot_confirm_a_download(
     dana: httpx.AsyncClient,
 ) -> None:
     page = read_html((await dana.get("/runs/one")).text)
@@ -83,7 +83,7 @@ async def test_a_pdf_read_in_its_frame_counts_as_opened_and_a_script_cannot_conf
     assert "You approve exactly this:" in await approved(dana, inside=pdf)
 
 
-async def test_another_session_has_not_had_them(dana: httpx.AsyncClient) -> None:
+async def test_files_seen_in_another_session_do_not_count(dana: httpx.AsyncClient) -> None:
     for name, how in (("list.csv", "/download"), ("bill.pdf", "/download")):
         await take(dana, name, how)
     async with httpx.AsyncClient(base_url=dana.base_url, follow_redirects=True, verify=False) as other:
@@ -92,7 +92,7 @@ async def test_another_session_has_not_had_them(dana: httpx.AsyncClient) -> None
     assert "You approve exactly this:" in await approved(dana)
 
 
-async def test_only_who_had_the_files_may_approve_together(dana: httpx.AsyncClient) -> None:
+async def test_plans_with_unseen_files_cannot_be_approved_together(dana: httpx.AsyncClient) -> None:
     for is_had in (False, True):
         for name in ("one", "two"):
             browser = PlainBrowser(dana)

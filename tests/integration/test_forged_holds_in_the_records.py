@@ -56,14 +56,14 @@ def found(story: Story, empty: Path, path: Path) -> list[str]:
     return [one.what for one in inspection.findings]
 
 
-def test_each_kind_of_attack_is_found_in_the_records(empty: Path, tmp_path: Path) -> None:
+def test_each_kind_of_attack_is_detected_in_the_records(empty: Path, tmp_path: Path) -> None:
     for number, attack in enumerate((*DECISIONS, *TRAILS)):
         story, said = attack(Random(attack.__name__))
         findings = found(story, empty, tmp_path / f"{number}.db")
         assert any(said in one for one in findings), (attack.__name__, said, findings)
 
 
-def test_in_a_sound_run_only_its_surroundings_are_found(empty: Path, tmp_path: Path) -> None:
+def test_an_intact_run_has_only_findings_outside_it(empty: Path, tmp_path: Path) -> None:
     """The run is from another installation, and no worker has put its rules in force."""
     findings = found(sound(Random(1)), empty, tmp_path / "sound.db")
     assert len(findings) == 3

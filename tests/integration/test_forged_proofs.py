@@ -26,7 +26,7 @@ def database(tmp_path: Path) -> Database:
     return fresh_records(tmp_path / "records.db")
 
 
-async def test_a_worker_accepts_no_forged_proof_and_says_why(database: Database) -> None:
+async def test_a_worker_refuses_forged_proofs_and_says_why(database: Database) -> None:
     admission = Admission(database, Random(17))
     found = await admission.judge(times(SAMPLE))
     assert found.faults == []
@@ -41,7 +41,7 @@ def test_the_auditor_names_every_forged_proof_in_a_database(database: Database) 
 
 
 @pytest.mark.parametrize("least", [Assurance.LOGIN, Assurance.SIGNED])
-async def test_a_recorded_decision_counts_for_a_run_that_lost_it_even_if_its_copy_comes_late(
+async def test_a_recorded_decision_that_the_run_lost_counts_even_if_its_copy_is_late(
     database: Database, least: Assurance
 ) -> None:
     admission = Admission(database, Random(20))
@@ -55,5 +55,5 @@ async def test_a_recorded_decision_counts_for_a_run_that_lost_it_even_if_its_cop
     assert not (await admission.admit(run, sent, at=ARRIVED + timedelta(hours=3))).verdict.accepted
 
 
-def test_the_auditor_names_every_key_that_the_database_added(database: Database) -> None:
+def test_the_auditor_names_every_key_added_in_the_database(database: Database) -> None:
     assert unnamed_key_orders(database, Random(19), times(27)) == []

@@ -36,7 +36,7 @@ async def signed_in(inbox: Inbox, name: str) -> AsyncIterator[httpx.AsyncClient]
         yield visitor
 
 
-async def test_a_program_submits_reads_decides_and_takes_the_evidence(gate: Gate, inbox: Inbox) -> None:
+async def test_a_program_submits_reads_decides_and_downloads_the_evidence(gate: Gate, inbox: Inbox) -> None:
     async with signed_in(inbox, "rita") as rita, signed_in(inbox, "dana") as dana:
         plan = notes("water the plants")
         answer = await rita.post(API, json={"id": "plants-1", "plan": plan})
@@ -64,7 +64,7 @@ async def test_a_program_submits_reads_decides_and_takes_the_evidence(gate: Gate
         assert [(one["name"], one["arguments"]) for one in tools] == [("note", ["text"])]
 
 
-async def test_a_long_poll_returns_once_the_run_changes_and_not_before(gate: Gate, inbox: Inbox) -> None:
+async def test_a_long_poll_returns_once_the_run_changes_and_not_earlier(gate: Gate, inbox: Inbox) -> None:
     status = await gate.in_review("water the plants")
     async with signed_in(inbox, "dana") as dana:
         url = f"{API}/{status.workflow_id}"
@@ -92,7 +92,7 @@ async def test_a_decision_without_a_worker_is_kept(idle_gate: Gate) -> None:
     idle_gate.database.close()
 
 
-async def test_ids_of_other_programs_are_reached_too(gate: Gate, inbox: Inbox) -> None:
+async def test_runs_of_other_programs_can_be_requested(gate: Gate, inbox: Inbox) -> None:
     async with signed_in(inbox, "dana") as dana:
         for name in ("a/b", "a b", "é", "50%", "a?b", "a#b", "..%2f", "a//b"):
             await gate.api.submit(_request(), name)
@@ -109,7 +109,7 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
-async def test_every_error_is_a_problem_that_says_what_to_do(gate: Gate, inbox: Inbox) -> None:
+async def test_every_error_is_a_problem_document_with_instructions(gate: Gate, inbox: Inbox) -> None:
     status = await gate.in_review("water the plants")
     one = f"{API}/{status.workflow_id}"
     good = {"decision": "approve", "plan": status.fingerprint}
@@ -143,7 +143,7 @@ async def test_every_error_is_a_problem_that_says_what_to_do(gate: Gate, inbox: 
 
 
 @pytest.mark.timeout(150)
-async def test_generated_calls_get_documented_answers(
+async def test_generated_calls_get_documented_responses(
     gate: Gate, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)  # most calls name a run that does not exist

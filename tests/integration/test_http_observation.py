@@ -63,7 +63,7 @@ async def test_any_other_call_observes_only_what_it_names(method):
     assert [one.target for one in server.seen] == ["/tickets/7"]
 
 
-async def test_a_condition_or_key_of_the_call_is_no_part_of_the_observation():
+async def test_conditions_and_keys_of_the_call_are_not_part_of_the_observation():
     async with running(answer()) as server:
         headers = {"if-match": '"v1"', "content-type": "text/plain", "accept": "application/json"}
         await tool(server).observe(to(server, "PUT", body="x", headers=headers))
@@ -100,23 +100,23 @@ CHANGED = [
 
 
 @pytest.mark.parametrize(("before", "after"), SAME)
-async def test_a_url_that_is_as_it_was_holds_nothing_up(before, after):
+async def test_an_unchanged_url_does_not_hold_the_run(before, after):
     assert await holds(before, after)
 
 
 @pytest.mark.parametrize(("before", "after"), CHANGED)
-async def test_a_url_that_has_changed_does_not_hold(before, after):
+async def test_a_changed_url_fails_the_precondition(before, after):
     assert not await holds(before, after)
 
 
 @pytest.mark.parametrize("line", ["500 Oops", "503 Service Unavailable", "429 Too Many", "408 Timeout"])
-async def test_a_server_that_cannot_answer_now_is_asked_again_later(line):
+async def test_a_server_that_is_unavailable_is_retried_later(line):
     async with running(status(line)) as server:
         with pytest.raises(ToolUnavailable, match=line.split(" ", maxsplit=1)[0]):
             await tool(server).observe(to(server, "DELETE"))
 
 
-async def test_a_slow_server_is_asked_again_later(monkeypatch):
+async def test_a_slow_server_is_retried_later(monkeypatch):
     monkeypatch.setattr(http_request, "OBSERVE_SECONDS", 0.1)
     async with running(answer(), silence=5) as server:
         with pytest.raises(ToolUnavailable, match="did not answer within"):
@@ -179,7 +179,7 @@ class Shelf:
 
 @pytest.mark.parametrize("etags", [True, False])
 @pytest.mark.parametrize("second", ["PUT", "DELETE"])
-async def test_this_runs_own_changes_of_the_url_do_not_hold_the_run(etags, second):
+async def test_this_runs_own_changes_of_the_url_do_not_hold_it(etags, second):
     async with running(Shelf(etags=etags)) as server:
         calling = tool(server)
         first, then = to(server, "PUT", json_body={"v": 2}), to(server, second)
@@ -191,7 +191,7 @@ async def test_this_runs_own_changes_of_the_url_do_not_hold_the_run(etags, secon
     assert not calling.still_holds(then, seen, now, [])
 
 
-async def test_a_later_foreign_change_is_found_if_the_server_returned_an_etag():
+async def test_a_later_change_by_others_is_detected_if_the_server_returned_an_etag():
     shelf = Shelf(etags=True)
     async with running(shelf) as server:
         calling = tool(server)
@@ -208,7 +208,7 @@ async def test_a_later_foreign_change_is_found_if_the_server_returned_an_etag():
     ("path", "is_explained"),
     [("/tickets/7/close", True), ("/tickets/7?close=1", True), ("/tickets/71", False), ("/tickets", False)],
 )
-async def test_a_call_below_the_url_explains_a_change_and_any_other_does_not(path, is_explained):
+async def test_only_a_call_below_the_url_explains_a_change(path, is_explained):
     before, after = answer(body="1"), answer(body="2")
     answers = [status("204 No Content"), before, after]
     async with running(lambda _: answers.pop(0)) as server:
@@ -234,7 +234,7 @@ async def test_a_call_below_the_url_explains_a_change_and_any_other_does_not(pat
     ],
     ids=str,
 )
-async def test_a_call_is_recognised_by_what_it_leaves_and_only_by_that(etags, call):
+async def test_a_call_is_recognized_only_by_the_state_it_leaves(etags, call):
     shelf = Shelf(etags=etags)
     async with running(shelf) as server:
         calling, arguments = tool(server), to(server, **call)
@@ -255,7 +255,7 @@ async def test_a_call_is_recognised_by_what_it_leaves_and_only_by_that(etags, ca
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-async def test_a_call_is_not_recognised_by_another_url_or_what_others_do_not_leave(method):
+async def test_a_call_is_not_recognized_by_another_url_or_state(method):
     async with running(Shelf(etags=True)) as server:
         calling = tool(server)
         elsewhere = to(server, method, path="/other", observe=to(server, "GET").url, body="x")
@@ -268,7 +268,7 @@ async def test_a_call_is_not_recognised_by_another_url_or_what_others_do_not_lea
         assert calling.effect_seen(elsewhere, await calling.observe(elsewhere), KEY) is None
 
 
-async def test_a_url_that_asks_to_wait_is_observed_after_that():
+async def test_a_url_with_retry_after_is_observed_later():
     async with running(status("503 Busy", "Retry-After: 40")) as server:
         with pytest.raises(ToolUnavailable) as caught:
             await tool(server).observe(to(server, "PUT"))
@@ -316,18 +316,18 @@ PREVIEWS = [
 
 
 @pytest.mark.parametrize(("arguments", "seen", "said"), PREVIEWS)
-def test_a_preview_says_what_is_called_and_what_it_relies_on(arguments, seen, said):
+def test_a_preview_names_the_call_and_the_urls_it_relies_on(arguments, seen, said):
     assert isinstance(HERE, HttpRequest)
     assert HERE.preview(arguments, seen) == said
 
 
-def test_the_planner_reads_the_allowed_hosts_and_the_definition_stays_the_same():
+def test_the_planner_sees_the_allowed_hosts_and_the_definition_stays_the_same():
     assert isinstance(HERE, HttpRequest)
     assert "api.example.org, b.example.org:8443" in HERE.advice()
     assert HERE.declaration.definition() == settled().declaration.definition()
 
 
-def test_without_an_allowed_host_the_tool_names_the_setting_it_lacks():
+def test_without_allowed_hosts_the_tool_names_the_missing_setting():
     lacking: Callable[[], str | None] = HttpRequest.from_settings(Settings()).lacks
 
     assert "PLANGATE_HTTP_ALLOWED_HOSTS" in str(lacking())
@@ -335,5 +335,5 @@ def test_without_an_allowed_host_the_tool_names_the_setting_it_lacks():
     assert HERE.lacks() is None
 
 
-def test_a_plan_without_the_argument_reads_as_before_it_was_there():
+def test_a_plan_without_the_argument_reads_as_before_it_existed():
     assert "observe" not in json.loads(at().model_dump_json())

@@ -126,7 +126,7 @@ def to(server: Server, method: str = "POST", path: str = "/v1", **more: Any) -> 
 # A call that works
 
 
-async def test_a_call_arrives_as_it_was_approved_and_its_answer_is_the_receipt():
+async def test_a_call_is_sent_as_approved_and_its_response_is_the_receipt():
     async with running() as server:
         receipt = await tool(server).act(
             to(server, path="/v1/a%20b?x=1", json_body={"n": 1}, headers={"Authorization": "Bearer t"}), KEY
@@ -152,7 +152,7 @@ async def test_a_call_arrives_as_it_was_approved_and_its_answer_is_the_receipt()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-async def test_every_method_carries_the_same_key_at_every_attempt(method):
+async def test_every_method_sends_the_same_key_at_every_attempt(method):
     async with running() as server:
         await tool(server).act(to(server, method), KEY)
         await tool(server).act(to(server, method), KEY)
@@ -172,7 +172,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch):
     assert len(server.seen) == 1
 
 
-async def test_a_long_answer_is_read_and_kept_only_in_part():
+async def test_only_part_of_a_long_response_is_read_and_kept():
     async with running(status("200 OK", body="x" * 1_000_000)) as server:
         receipt = await tool(server).act(to(server), KEY)
 
@@ -180,7 +180,7 @@ async def test_a_long_answer_is_read_and_kept_only_in_part():
     assert receipt.details["body_is_whole"] is False
 
 
-async def test_an_answer_that_breaks_off_after_its_status_still_counts():
+async def test_a_response_that_breaks_off_after_its_status_still_counts():
     async with running(
         b"HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nhalf"
     ) as server:
@@ -202,7 +202,7 @@ async def test_a_binary_body_is_not_kept():
 # The allowed addresses
 
 
-async def test_a_host_that_is_not_allowed_is_objected_to_at_drafting_and_refused_at_execution():
+async def test_a_host_that_is_not_allowed_is_reported_in_the_draft_and_refused_at_execution():
     async with running() as server:
         closed = tool(server, http_allowed_hosts=("api.example.org",))
         objection = closed.objection(to(server))
@@ -214,7 +214,7 @@ async def test_a_host_that_is_not_allowed_is_objected_to_at_drafting_and_refused
     assert server.seen == []
 
 
-async def test_another_port_of_an_allowed_host_is_another_place():
+async def test_another_port_of_an_allowed_host_is_not_allowed():
     async with running() as server:
         elsewhere = tool(server, http_allowed_hosts=("127.0.0.1",))
         with pytest.raises(ToolRefused):
@@ -223,7 +223,7 @@ async def test_another_port_of_an_allowed_host_is_another_place():
     assert server.seen == []
 
 
-async def test_a_private_address_is_refused_unless_the_host_is_named_for_it():
+async def test_a_private_address_is_refused_unless_its_host_is_allowed_explicitly():
     async with running() as server:
         careful = tool(server, http_private_hosts=())
         assert "PLANGATE_HTTP_PRIVATE_HOSTS" in (careful.objection(to(server)) or "")
@@ -263,7 +263,7 @@ async def test_a_private_address_is_refused_unless_the_host_is_named_for_it():
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     ],
 )
-async def test_one_private_address_among_public_ones_is_enough_to_refuse(address):
+async def test_one_private_address_among_public_ones_is_refused(address):
     async with running() as server:
         public = ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"]
         mixed = named("api.test", server, [*public, address], private=False)
@@ -274,7 +274,7 @@ async def test_one_private_address_among_public_ones_is_enough_to_refuse(address
     assert server.seen == []
 
 
-async def test_the_checked_address_is_used_even_if_the_name_resolves_differently_by_then():
+async def test_the_checked_address_is_used_even_if_the_name_resolves_differently_later():
     asked = []
 
     async def rebinding(name: str, port: int) -> Sequence[str]:  # noqa: ARG001
@@ -291,7 +291,7 @@ async def test_the_checked_address_is_used_even_if_the_name_resolves_differently
     assert server.seen[0].headers["host"] == f"api.test:{server.port}"
 
 
-async def test_the_next_address_is_tried_where_the_first_does_not_answer():
+async def test_the_next_address_is_tried_if_the_first_does_not_answer():
     async with running() as server:
         arguments = to(server).model_copy(update={"url": f"http://api.test:{server.port}/v1"})
         await named("api.test", server, ["::1", "127.0.0.1"]).act(arguments, KEY)
@@ -299,7 +299,7 @@ async def test_the_next_address_is_tried_where_the_first_does_not_answer():
     assert len(server.seen) == 1
 
 
-async def test_tls_is_checked_against_the_name_and_not_the_address(tmp_path):
+async def test_tls_is_verified_against_the_name_and_not_the_address(tmp_path):
     certificate = certificate_for("api.test", tmp_path)
     asked_for = []
     certificate.server.sni_callback = lambda _, name, __: asked_for.append(name)
@@ -317,7 +317,7 @@ async def test_tls_is_checked_against_the_name_and_not_the_address(tmp_path):
     assert [seen.headers["host"] for seen in server.seen] == [f"api.test:{server.port}"]
 
 
-async def test_the_machines_resolver_is_asked_by_default():
+async def test_the_system_resolver_is_used_by_default():
     assert "127.0.0.1" in await resolve("localhost", 80)
     with pytest.raises(ToolUnavailable, match="nothing was sent"):
         await resolve("no-such-host.invalid", 80)
@@ -337,7 +337,7 @@ async def test_the_machines_resolver_is_asked_by_default():
     ],
     ids=str,
 )
-async def test_a_client_that_makes_another_request_of_it_sends_nothing(monkeypatch, change):
+async def test_a_client_that_changes_the_request_sends_nothing(monkeypatch, change):
     compose = http_exchange._request  # noqa: SLF001  stands in for a client that composes it differently
 
     def composed(call: Call, place: Place, address: str) -> httpcore.Request:
@@ -362,7 +362,7 @@ async def test_a_client_that_makes_another_request_of_it_sends_nothing(monkeypat
     assert server.seen == []
 
 
-async def test_a_large_body_arrives_whole():
+async def test_a_large_body_is_sent_completely():
     async with running() as server:
         await tool(server).act(to(server, body="\u20ac" * 200_000), KEY)
 
@@ -376,7 +376,7 @@ async def test_a_large_body_arrives_whole():
 @pytest.mark.parametrize(
     "line", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
 )
-async def test_a_redirect_on_the_same_server_is_another_call_that_no_one_approved(method, line):
+async def test_a_redirect_on_the_same_server_is_not_followed(method, line):
     async with running(status(line, "Location: /new?x=1")) as server:
         with pytest.raises(ToolRefused, match="not followed; put the target in the plan \\(/new\\?x=1"):
             await tool(server).act(to(server, method), KEY)
@@ -385,7 +385,7 @@ async def test_a_redirect_on_the_same_server_is_another_call_that_no_one_approve
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_redirect_to_another_place_is_never_followed(scheme):
+async def test_a_redirect_to_another_host_is_never_followed(scheme):
     async with running() as other, running() as server:
         server.answer = lambda _: status("301 Moved", f"Location: {scheme}://127.0.0.1:{other.port}/")
         allowing = tool(
@@ -400,7 +400,7 @@ async def test_a_redirect_to_another_place_is_never_followed(scheme):
 
 
 @pytest.mark.parametrize("line", ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect"])
-async def test_a_redirect_of_a_call_that_changes_something_is_not_followed(line):
+async def test_a_redirect_of_a_call_with_effects_is_not_followed(line):
     async with running(status(line, "Location: /done")) as server:
         with pytest.raises(ToolRefused if line.startswith("307") else EffectUnknown):
             await tool(server).act(to(server), KEY)
@@ -417,13 +417,13 @@ def judged(method: str, code: int, *headers: str, honours_keys: bool = False) ->
     return "done" if failure is None else type(failure).__name__
 
 
-def test_only_a_success_is_taken_for_one():
+def test_only_a_success_status_is_a_success():
     done = {code for code in range(100, 1000) if judged("POST", code) == "done"}
 
     assert done == set(range(200, 300))
 
 
-def test_nothing_is_said_to_have_not_happened_unless_the_answer_says_so():
+def test_a_call_counts_as_not_done_only_if_the_response_says_so():
     unknown = {code for code in range(300, 600) if judged("POST", code) == "EffectUnknown"}
     later = {code for code in range(300, 600) if judged("POST", code) == "ToolUnavailable"}
 
@@ -431,7 +431,7 @@ def test_nothing_is_said_to_have_not_happened_unless_the_answer_says_so():
     assert later == {408, 425, 429}
 
 
-def test_an_overloaded_server_that_says_when_to_come_back_did_nothing():
+def test_an_overloaded_server_with_retry_after_did_nothing():
     assert judged("POST", 503, "retry-after") == "ToolUnavailable"
     assert judged("POST", 503) == "EffectUnknown"
 
@@ -463,7 +463,7 @@ def test_the_next_attempt_waits_as_long_as_the_server_asks(code, asked, dated, w
         assert failure.after == wait
 
 
-def test_a_conflict_may_be_with_an_earlier_attempt_where_keys_are_honoured():
+def test_a_conflict_may_stem_from_an_earlier_attempt_if_keys_are_honoured():
     assert judged("POST", 409, honours_keys=True) == "EffectUnknown"
     assert judged("POST", 409) == "ToolRefused"
 
@@ -471,7 +471,7 @@ def test_a_conflict_may_be_with_an_earlier_attempt_where_keys_are_honoured():
 @pytest.mark.parametrize(
     "line", ["500 Oops", "502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout"]
 )
-async def test_a_failed_server_leaves_a_post_in_doubt_and_a_get_for_later(line):
+async def test_a_server_error_leaves_a_post_in_doubt_and_retries_a_get(line):
     async with running(status(line, body="out of order")) as server:
         with pytest.raises(EffectUnknown, match="out of order"):
             await tool(server).act(to(server, "POST"), KEY)
@@ -481,7 +481,7 @@ async def test_a_failed_server_leaves_a_post_in_doubt_and_a_get_for_later(line):
             await tool(server).act(to(server, "GET"), KEY)
 
 
-async def test_a_refusal_says_what_the_server_said_with_nothing_hidden():
+async def test_a_refusal_quotes_the_server_with_nothing_hidden():
     async with running(status("422 Unprocessable", body="no such\n\x1b[2Jfield")) as server:
         with pytest.raises(ToolRefused, match="422") as caught:
             await tool(server).act(to(server), KEY)
@@ -492,7 +492,7 @@ async def test_a_refusal_says_what_the_server_said_with_nothing_hidden():
 # The meaning of failures
 
 
-async def test_a_server_that_is_not_there_is_tried_again_later():
+async def test_a_missing_server_is_retried_later():
     async with running() as server:
         pass
 
@@ -501,7 +501,7 @@ async def test_a_server_that_is_not_there_is_tried_again_later():
 
 
 @pytest.mark.parametrize("answer", [None, b"HTTP/1.1 2", b"SSH-2.0-OpenSSH_9.6\r\n\r\n"])
-async def test_a_connection_that_breaks_after_the_request_leaves_it_in_doubt(answer):
+async def test_a_connection_that_breaks_after_the_request_leaves_the_call_in_doubt(answer):
     async with running(answer) as server:
         with pytest.raises(EffectUnknown, match="No valid answer"):
             await tool(server).act(to(server), KEY)
@@ -518,7 +518,7 @@ async def test_a_server_that_never_answers_leaves_the_call_in_doubt(monkeypatch)
             await tool(server).act(to(server), KEY)
 
 
-async def test_a_body_that_never_ends_is_left_alone_in_time(monkeypatch):
+async def test_an_endless_body_is_abandoned_in_time(monkeypatch):
     monkeypatch.setattr(http_exchange, "BODY_SECONDS", 0.2)
     endless = (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
@@ -532,7 +532,7 @@ async def test_a_body_that_never_ends_is_left_alone_in_time(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_after_a_crash_a_method_that_changes_nothing_begins_anew(method):
+async def test_after_a_crash_a_safe_method_starts_over(method):
     server = Server(port=8080)
 
     assert await tool(server).find_out(to(server, method), KEY) == DidNotHappen()
@@ -540,7 +540,7 @@ async def test_after_a_crash_a_method_that_changes_nothing_begins_anew(method):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize("honours", [True, False])
-async def test_after_a_crash_a_method_that_may_be_repeated_is_at_any_time(method, honours):
+async def test_after_a_crash_an_idempotent_method_is_repeated_at_any_time(method, honours):
     server = Server(port=8080)
     here = ("127.0.0.1:8080",) if honours else ()
 
@@ -549,7 +549,7 @@ async def test_after_a_crash_a_method_that_may_be_repeated_is_at_any_time(method
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-async def test_after_a_crash_any_other_is_repeated_only_where_keys_are_honoured(method):
+async def test_after_a_crash_any_other_method_is_repeated_only_if_keys_are_honoured(method):
     server = Server(port=8080)
     honouring = tool(server, http_idempotent_hosts=("127.0.0.1:8080",))
 
@@ -571,12 +571,12 @@ def exceptions_of_the_client() -> list[type[Exception]]:
     ]
 
 
-def test_every_failure_of_the_client_has_a_meaning():
+def test_every_error_of_the_client_is_classified():
     assert len(exceptions_of_the_client()) >= 14
     assert set(exceptions_of_the_client()) <= set(MEANINGS)
 
 
-def test_only_a_failure_to_connect_or_to_begin_means_that_nothing_happened():
+def test_only_a_failure_to_connect_or_to_start_means_that_nothing_happened():
     place = place_of("https://example.org/")
     harmless = {
         kind.__name__

@@ -100,7 +100,7 @@ async def test_the_page_names_who_can_still_approve(database: Database, dana: ht
     ]
 
 
-async def test_nothing_is_shown_where_nothing_was_seen_and_none_for_an_empty_list(
+async def test_an_absent_observation_shows_nothing_and_an_empty_list_shows_none(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", mail(seen={}))
@@ -111,7 +111,7 @@ async def test_nothing_is_shown_where_nothing_was_seen_and_none_for_an_empty_lis
     assert region.attributes["aria-labelledby"] == "step-1-title"
 
 
-async def test_a_plan_with_a_fold_that_was_not_opened_cannot_be_approved(
+async def test_a_plan_with_an_unopened_fold_cannot_be_approved(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     reads = (read_of("look_up", {}, LONG, 4_000),)
@@ -132,7 +132,7 @@ async def test_a_plan_with_a_fold_that_was_not_opened_cannot_be_approved(
     assert "You approve exactly this" in answer.text
 
 
-async def test_the_last_page_before_an_approval_tells_what_a_tool_saw_from_what_is_sent(
+async def test_the_confirmation_of_an_approval_separates_observations_from_arguments(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     fingerprint = put_run(database, "one", mail(seen={"mailbox": "is full"}))
@@ -146,7 +146,7 @@ async def test_the_last_page_before_an_approval_tells_what_a_tool_saw_from_what_
     assert "What its tool saw when the plan was drafted" in page.one("section", class_="step").text
 
 
-async def test_the_last_page_before_an_approval_shows_every_short_text_that_no_preview_shows(
+async def test_the_confirmation_of_an_approval_shows_every_short_text_missing_from_the_previews(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     letter = step(
@@ -172,7 +172,7 @@ async def test_the_last_page_before_an_approval_shows_every_short_text_that_no_p
     assert "line 7" not in page.text  # it was opened to its end
 
 
-async def test_an_attachment_is_shown_in_a_frame_that_runs_nothing(
+async def test_an_attachment_is_shown_in_a_sandboxed_frame(
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
     contents = {"a.png": PNG, "b.png": b"<script>alert(1)</script>", "c.html": b"<script>alert(2)</script>"}
@@ -211,7 +211,7 @@ async def test_an_attachment_is_shown_in_a_frame_that_runs_nothing(
         assert "Sign in" in answer.text
 
 
-async def test_a_recipient_is_new_until_an_executed_run_has_reached_it(
+async def test_a_recipient_is_new_until_an_executed_run_has_used_it(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", mail())
@@ -231,7 +231,7 @@ async def test_a_recipient_is_new_until_an_executed_run_has_reached_it(
     assert '"Hello there"' in compared.text
 
 
-async def test_a_plan_is_compared_with_the_last_one_of_the_same_requester_or_to_the_same_recipients_alone(
+async def test_a_plan_is_compared_with_the_last_one_by_the_same_requester_or_to_the_same_recipients(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", mail("kim@example.org"))
@@ -251,7 +251,7 @@ async def test_a_plan_is_compared_with_the_last_one_of_the_same_requester_or_to_
     assert "of the same requester with the same tools: of the same" in said
 
 
-async def test_marks_and_comparisons_reveal_nothing_of_hidden_runs(
+async def test_marks_and_comparisons_reveal_nothing_about_hidden_runs(
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
     put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')
@@ -270,7 +270,7 @@ async def test_marks_and_comparisons_reveal_nothing_of_hidden_runs(
     assert "private" in page.one("details", class_="changed-since").text
 
 
-async def test_the_same_step_of_a_run_that_not_everyone_may_see_is_named_to_those_who_may(
+async def test_the_same_step_of_a_restricted_run_is_shown_to_people_who_may_see_it(
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
     put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')
@@ -292,7 +292,7 @@ async def test_the_same_step_of_a_run_that_not_everyone_may_see_is_named_to_thos
     await otto.aclose()
 
 
-async def test_the_trail_is_shown_and_how_to_check_the_evidence(
+async def test_the_trail_and_how_to_verify_the_evidence_are_shown(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     put_run(database, "a/b c", mail())
@@ -305,7 +305,7 @@ async def test_the_trail_is_shown_and_how_to_check_the_evidence(
     assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
 
 
-async def test_a_run_that_one_may_not_see_is_in_no_list_and_has_no_page(
+async def test_a_hidden_run_is_in_no_list_and_has_no_page(
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
     narrowed = FINANCE.model_copy(update={"seen_by": (Seers(name="private", roles=("audit",)),)})
@@ -322,9 +322,7 @@ async def test_a_run_that_one_may_not_see_is_in_no_list_and_has_no_page(
     assert set(links_in(await page_of(dana, "/open"))) == {"/runs/for%20everyone", "/runs/private"}
 
 
-async def test_lists_show_what_is_whose_and_search_finds_it(
-    database: Database, dana: httpx.AsyncClient
-) -> None:
+async def test_lists_show_their_runs_and_can_be_searched(database: Database, dana: httpx.AsyncClient) -> None:
     put_run(database, "kims", mail("bo@example.org"), requester="kim", requirement=FINANCE)
     put_run(database, "danas", mail("cy@example.org"), requester="dana", requirement=FINANCE)
     done = plan(step("note", "Write a note", text="Grüße 100%"))
@@ -352,7 +350,7 @@ async def test_lists_show_what_is_whose_and_search_finds_it(
     assert links_in(await page_of(dana, "/done?tool=note&state=executed")) == ["/runs/done"]
 
 
-async def test_a_list_has_pages_and_its_counts_stand_in_the_navigation(
+async def test_a_list_has_pages_and_its_counts_are_in_the_navigation(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     for number in range(103):
@@ -367,7 +365,7 @@ async def test_a_list_has_pages_and_its_counts_stand_in_the_navigation(
     assert seen == [f"/runs/run-{number:03}" for number in range(103)]
 
 
-async def test_a_line_follows_its_run(database: Database, dana: httpx.AsyncClient) -> None:
+async def test_a_row_is_updated_with_its_run(database: Database, dana: httpx.AsyncClient) -> None:
     done = mail()
     assert links_in(await page_of(dana, "/open")) == []
     put_run(database, "one", done, requirement=Requirement())
@@ -377,14 +375,14 @@ async def test_a_line_follows_its_run(database: Database, dana: httpx.AsyncClien
     assert links_in(await page_of(dana, "/done")) == ["/runs/one"]
 
 
-async def test_a_page_without_scripts_has_times_in_utc(database: Database, dana: httpx.AsyncClient) -> None:
+async def test_without_javascript_times_are_in_utc(database: Database, dana: httpx.AsyncClient) -> None:
     put_run(database, "one", mail())
     time = (await page_of(dana, "/runs/one")).one("time")
     assert time.text.endswith(" UTC")
     assert time.attributes["datetime"]
 
 
-async def test_the_pages_speak_german(database: Database, dana: httpx.AsyncClient) -> None:
+async def test_the_pages_are_available_in_german(database: Database, dana: httpx.AsyncClient) -> None:
     put_run(database, "one", mail())
     dana.headers["accept-language"] = "de-DE,de;q=0.9,en;q=0.5"
     page = await page_of(dana, "/runs/one")
@@ -395,7 +393,7 @@ async def test_the_pages_speak_german(database: Database, dana: httpx.AsyncClien
     assert "Der Temporal-Server antwortet nicht." in (await page_of(dana, "/runs/none", 503)).text
 
 
-async def test_the_counts_are_those_of_now_on_every_page(database: Database, dana: httpx.AsyncClient) -> None:
+async def test_every_page_shows_current_counts(database: Database, dana: httpx.AsyncClient) -> None:
     done = mail()
     put_run(database, "one", done, requirement=Requirement())
     assert [one.text for one in (await page_of(dana, "/runs/one")).all(class_="count")] == ["0", "1", "0"]
@@ -403,7 +401,7 @@ async def test_the_counts_are_those_of_now_on_every_page(database: Database, dan
     assert [one.text for one in (await page_of(dana, "/runs/one")).all(class_="count")] == ["0", "0", "0"]
 
 
-async def test_changes_can_be_asked_for_only_where_a_worker_may_draft_and_else_the_page_says_why(
+async def test_changes_can_be_requested_only_if_a_worker_may_draft_and_otherwise_the_page_says_why(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", mail())

@@ -63,7 +63,7 @@ def said(home: Home) -> str:
     return (home.var_dir / "programs.log").read_text()
 
 
-def test_it_runs_without_temporal_and_says_that_it_is_not_ready(home: Home) -> None:
+def test_it_runs_without_temporal_and_reports_that_it_is_not_ready(home: Home) -> None:
     url = home.settings["PLANGATE_WEB_URL"]
     with inbox(home), httpx.Client(base_url=str(url), verify=NO_TLS, timeout=30) as visitor:
         assert visitor.get("/readyz").status_code == httpx.codes.SERVICE_UNAVAILABLE
@@ -79,7 +79,7 @@ def test_it_runs_without_temporal_and_says_that_it_is_not_ready(home: Home) -> N
     assert printed == public_line(web_key(Settings(var_dir=home.var_dir).web_key))
 
 
-def test_it_ends_within_four_seconds_although_requests_are_open(home: Home) -> None:
+def test_it_stops_within_four_seconds_despite_open_requests(home: Home) -> None:
     with inbox(home) as process:
         host, _, port = str(home.settings["PLANGATE_WEB_ADDRESS"]).partition(":")
         with socket.create_connection((host, int(port))) as half:
@@ -114,7 +114,7 @@ def test_an_address_in_use_is_reported_in_one_sentence(home: Home) -> None:
         ({"PLANGATE_WEB_ADDRESS": "8088"}, "PLANGATE_WEB_ADDRESS"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_reported_in_one_sentence(
+def test_an_invalid_setting_is_reported_in_one_sentence(
     home: Home, variables: dict[str, str], words: str
 ) -> None:
     ended = home.forked(program="web.py", changes=variables)
@@ -123,9 +123,7 @@ def test_a_setting_that_cannot_be_used_is_reported_in_one_sentence(
     assert words in line
 
 
-def test_a_worker_starts_no_inbox_where_one_listens_and_does_when_it_ends(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_starts_an_inbox_only_when_none_listens(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "_LOOK_AGAIN", 0.2)
     for name, value in home.environment().items():
         monkeypatch.setenv(name, value)

@@ -109,7 +109,7 @@ def at(path: str, workflow_id: str) -> str:
     )
 
 
-async def test_no_form_counts_without_the_token_of_its_own_session(
+async def test_a_form_is_accepted_only_with_the_token_of_its_session(
     gate: Gate, inbox: Inbox, tmp_path: Path
 ) -> None:
     status = await gate.in_review("water the plants")
@@ -139,7 +139,7 @@ async def test_no_form_counts_without_the_token_of_its_own_session(
         assert (await dana.get("/done")).url.path == "/done"  # nor was anyone signed out
 
 
-async def test_nothing_is_changed_by_a_get_and_every_answer_is_closed(
+async def test_a_get_changes_nothing_and_every_response_has_security_headers(
     gate: Gate, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)
@@ -197,7 +197,7 @@ def _request(words: str, plan: object = None, requester: str = "rita") -> PlanRe
     return PlanRequest(requester=requester, request=words, plan=plan or notes("water the plants"))
 
 
-async def test_a_run_that_one_may_not_see_does_not_exist_for_them(idle_gate: Gate) -> None:
+async def test_a_hidden_run_is_reported_as_not_found(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = policy_in(SEEN_BY_RITA)
     list_people(gate, WHO)
@@ -235,7 +235,7 @@ async def test_a_run_that_one_may_not_see_does_not_exist_for_them(idle_gate: Gat
     gate.database.close()
 
 
-async def test_only_the_own_name_in_the_host_header_is_answered(inbox: Inbox) -> None:
+async def test_only_configured_host_headers_are_accepted(inbox: Inbox) -> None:
     async with inbox.visitor() as visitor:
         for host in ("evil.example", "localhost", "localhost:1", "127.0.0.1", "localhost.evil.example"):
             answer = await visitor.get("/sign-in", headers={"Host": host}, follow_redirects=False)
@@ -243,7 +243,7 @@ async def test_only_the_own_name_in_the_host_header_is_answered(inbox: Inbox) ->
             assert host not in answer.headers.get("location", "")
 
 
-async def test_a_typed_name_counts_on_this_machine_alone(inbox: Inbox) -> None:
+async def test_a_typed_name_is_accepted_only_on_this_machine(inbox: Inbox) -> None:
     async with inbox.visitor() as visitor:
         for name in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"):
             answer = await visitor.post("/sign-in", data={"name": "dana"}, headers={name: "127.0.0.1"})
@@ -261,7 +261,7 @@ def test_no_link_leads_to_another_site(path: str) -> None:
     assert led.isprintable()
 
 
-async def test_signing_in_leads_on_to_this_site_only_and_splits_no_header(inbox: Inbox) -> None:
+async def test_sign_in_redirects_only_to_this_site_and_cannot_inject_headers(inbox: Inbox) -> None:
     for wanted in ("//evil.example", "https://evil.example", "/\\evil.example", "/x\r\nSet-Cookie: a=b", "x"):
         async with inbox.visitor() as visitor:
             answer = await visitor.post(
@@ -271,7 +271,7 @@ async def test_signing_in_leads_on_to_this_site_only_and_splits_no_header(inbox:
             assert len(answer.headers.get_list("set-cookie")) == 1
 
 
-async def test_a_guessed_session_lets_no_one_in_and_guessing_is_slowed_down(
+async def test_a_guessed_session_is_rejected_and_guessing_is_rate_limited(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(attempts.MOST, AttemptKind.TOKEN, 12)
@@ -302,7 +302,7 @@ def _address(peer: str, forwarded: str, proxies: frozenset[str]) -> str:
 
 
 @given(strategies.lists(strategies.ip_addresses(v=4).map(str), max_size=4))
-def test_a_sender_does_not_choose_the_address_that_is_counted(claimed: list[str]) -> None:
+def test_a_sender_cannot_choose_the_address_that_is_rate_limited(claimed: list[str]) -> None:
     proxies = frozenset({"10.0.0.1", "10.0.0.2"})
     said = ", ".join(claimed)
     assert _address("192.0.2.7", said, proxies) == "192.0.2.7"
@@ -312,7 +312,7 @@ def test_a_sender_does_not_choose_the_address_that_is_counted(claimed: list[str]
     assert _address("2001:db8:1:2::7", said, proxies) == _address("2001:db8:1:2:9::1", said, proxies)
 
 
-async def test_failed_sign_ins_are_slowed_down_by_address_and_by_name(
+async def test_failed_sign_ins_are_rate_limited_by_address_and_by_name(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list_people(idle_gate)
@@ -335,7 +335,7 @@ async def test_failed_sign_ins_are_slowed_down_by_address_and_by_name(
         strategies.tuples(strategies.integers(0, 900), strategies.sampled_from("ab")), max_size=80
     )
 )
-def test_no_address_has_more_failures_within_the_window_than_the_limit(
+def test_no_address_exceeds_the_limit_of_failures_in_the_window(
     tmp_path_factory: pytest.TempPathFactory, tries: list[tuple[int, str]]
 ) -> None:
     database = WebDatabase.at(tmp_path_factory.mktemp("web") / "web.db")
@@ -378,7 +378,7 @@ class Skeleton(HTMLParser):
         self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "action")]
 
 
-async def test_no_text_of_anyone_becomes_part_of_a_page(gate: Gate, inbox: Inbox) -> None:
+async def test_no_text_from_users_becomes_markup(gate: Gate, inbox: Inbox) -> None:
     async with signed_in(inbox, "dana") as dana:
         for number, words in enumerate(HOSTILE):
             pages = []
@@ -427,7 +427,7 @@ def _texts(page: str) -> str:
     return "".join(parser.found)
 
 
-async def test_texts_from_an_address_are_shown_as_text(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_text_from_a_url_is_shown_as_text(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)
     async with signed_in(inbox, "dana") as dana, inbox.visitor() as nobody:
         for words in HOSTILE:
@@ -442,9 +442,7 @@ async def test_texts_from_an_address_are_shown_as_text(inbox: Inbox, monkeypatch
             assert all(one.startswith("/") for one in fields.addresses if one != "#content")
 
 
-async def test_failures_inside_say_nothing_of_the_inside(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_internal_errors_reveal_no_details(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fails(*_: object) -> object:
         raise RuntimeError("secret inside")
 
@@ -458,7 +456,7 @@ async def test_failures_inside_say_nothing_of_the_inside(
             _is_closed(answer)
 
 
-def test_an_address_beyond_this_machine_makes_cookies_that_need_https() -> None:
+def test_a_public_address_sets_secure_cookies() -> None:
     from plangate.web.place import WebPlace  # noqa: PLC0415
 
     secure = object.__new__(visitors.Web)
@@ -476,7 +474,7 @@ def test_the_inbox_cannot_write_to_the_records(idle_gate: Gate) -> None:
     idle_gate.database.close()
 
 
-async def test_many_who_wait_hold_nothing_up(gate: Gate, inbox: Inbox) -> None:
+async def test_many_waiting_requests_do_not_block_others(gate: Gate, inbox: Inbox) -> None:
     status = await gate.in_review("water the plants")
     async with signed_in(inbox, "dana") as dana:
         url = f"{API}/{status.workflow_id}"
@@ -487,7 +485,7 @@ async def test_many_who_wait_hold_nothing_up(gate: Gate, inbox: Inbox) -> None:
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "://", "http://evil.example", "http://localhost:x"])
-async def test_an_invalid_origin_is_refused_as_another_site(inbox: Inbox, origin: str) -> None:
+async def test_an_invalid_origin_is_refused_like_another_site(inbox: Inbox, origin: str) -> None:
     async with inbox.visitor() as visitor:
         for path in ("/sign-in", API):
             answer = await visitor.post(path, data={"name": "dana"}, headers={"Origin": origin})
@@ -499,13 +497,13 @@ async def test_an_invalid_origin_is_refused_as_another_site(inbox: Inbox, origin
     "path",
     ["/done?before=9999-12-31", "/?since=0001-01-01&before=9999-12-31", f"/runs/{'x' * 4_000}/link.svg"],
 )
-async def test_no_address_is_too_much_for_a_page(inbox: Inbox, path: str) -> None:
+async def test_a_page_handles_any_url(inbox: Inbox, path: str) -> None:
     async with signed_in(inbox, "dana") as dana:
         assert (await dana.get(path)).status_code in (httpx.codes.OK, httpx.codes.NOT_FOUND)
 
 
 @pytest.mark.parametrize("value", ['"\\ud800"', "NaN", "1e400", "123456789012345678901234567890"])
-async def test_a_plan_that_json_cannot_carry_is_refused(inbox: Inbox, value: str) -> None:
+async def test_a_plan_that_json_cannot_represent_is_refused(inbox: Inbox, value: str) -> None:
     body = f'{{"plan": {{"summary": "x", "steps": [], "more": [{value}]}}}}'
     async with signed_in(inbox, "dana") as dana:
         answer = await dana.post(API, content=body, headers={"Content-Type": "application/json"})

@@ -88,7 +88,7 @@ def judged(trail: OpenTrail, run: RunState, *arrivals: Arrival) -> list[Decided]
 @pytest.mark.parametrize(
     ("run", "said"), [("plan-2", "signed for the run plan-2"), ("plan-1", "signed for plan")]
 )
-def test_an_approval_that_was_signed_for_another_plan_counts_for_none_that_begins_alike(
+def test_an_approval_signed_for_another_plan_does_not_count_for_one_with_the_same_prefix(
     trail: OpenTrail, run: str, said: str
 ) -> None:
     enter(trail, drafted())
@@ -102,7 +102,7 @@ def test_an_approval_that_was_signed_for_another_plan_counts_for_none_that_begin
     assert not any(one.approver and one.approver.is_signed for one in verdicts)
 
 
-def test_approvals_that_were_signed_for_this_plan_count(trail: OpenTrail) -> None:
+def test_approvals_signed_for_this_plan_count(trail: OpenTrail) -> None:
     enter(trail, drafted())
     both = [arrival(by, signature=token(by), number=n) for n, by in enumerate(("dana", "erik"))]
     verdicts = judged(trail, state(drafted()), *both)
@@ -134,7 +134,7 @@ def test_a_decision_that_only_the_run_would_accept_is_refused(
     assert apply(trail.state(), verdict).phase is Phase.IN_REVIEW
 
 
-def test_an_approval_that_the_record_has_followed_is_accepted_once_more_for_a_run_behind_a_reset(
+def test_a_recorded_approval_is_accepted_again_by_a_run_reset_to_before_it(
     trail: OpenTrail,
 ) -> None:
     one = drafted(Requirement(needs=(Need(role="finance", count=1),)))
@@ -155,7 +155,7 @@ def test_an_approval_that_the_record_has_followed_is_accepted_once_more_for_a_ru
     assert not by_rita.verdict.accepted  # she is the requester
 
 
-def test_the_record_is_folded_once_for_a_batch(trail: OpenTrail, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_is_folded_once_per_batch(trail: OpenTrail, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(trail, drafted(Requirement(needs=(Need(role="finance", count=2),))))
     folded: list[RunState] = []
     fold = trail.state
@@ -176,7 +176,7 @@ def test_the_record_is_folded_once_for_a_batch(trail: OpenTrail, monkeypatch: py
 
 
 @pytest.mark.parametrize("plan", ["", "a", OURS[:7]])
-def test_a_few_digits_name_no_plan_wherever_they_come_from(trail: OpenTrail, plan: str) -> None:
+def test_a_short_prefix_never_identifies_a_plan(trail: OpenTrail, plan: str) -> None:
     said = arrival().model_dump(mode="json")
     said["decision"]["plan"] = plan
     with pytest.raises(ValidationError, match="too short"):

@@ -79,7 +79,7 @@ def test_open_and_rejected_runs_count_and_others_if_the_step_may_have_happened(
     assert {one.state for one in found(database)} <= {state}
 
 
-def test_a_run_is_no_duplicate_of_itself_and_an_older_one_than_a_month_is_not_listed(
+def test_a_run_is_no_duplicate_of_itself_and_duplicates_are_listed_for_a_month(
     database: Database,
 ) -> None:
     entered(database, "this", "in_review")
@@ -88,7 +88,7 @@ def test_a_run_is_no_duplicate_of_itself_and_an_older_one_than_a_month_is_not_li
     assert [one.workflow_id for one in found(database)] == ["late"]
 
 
-def test_a_new_plan_takes_the_place_of_the_one_before(database: Database) -> None:
+def test_a_new_plan_replaces_the_previous_one(database: Database) -> None:
     entered(database, "one", "in_review")
     with database.write() as connection:
         other = (Likeness(step=1, tool="pay", same=(), digest="b" * 64),)
@@ -96,14 +96,14 @@ def test_a_new_plan_takes_the_place_of_the_one_before(database: Database) -> Non
     assert found(database) == []
 
 
-def test_the_name_of_a_run_that_not_everyone_may_see_is_left_out(database: Database) -> None:
+def test_the_name_of_a_restricted_run_is_omitted(database: Database) -> None:
     entered(database, "secret", "executed", is_hidden=True, done={"act": "done"})
     assert [(one.workflow_id, one.state, one.same) for one in found(database)] == [
         ("", "executed", ("payment",))
     ]
 
 
-def test_of_many_the_newest_are_listed(database: Database) -> None:
+def test_only_the_newest_are_listed(database: Database) -> None:
     for number in range(MOST_DUPLICATES + 5):
         entered(database, f"run-{number:02}", "in_review", days=1 + number / 10)
     listed = [one.workflow_id for one in found(database)]

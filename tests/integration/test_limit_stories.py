@@ -10,7 +10,7 @@ from tests.support.limit_stories import faults
 STORIES = 8
 
 
-async def test_runs_side_by_side_agree_with_a_naive_reading_of_the_rules(database: Database) -> None:
+async def test_concurrent_runs_agree_with_a_naive_model_of_the_rules(database: Database) -> None:
     told = [await faults(database, seed) for seed in range(STORIES)]
     assert [one for wrong, _ in told for one in wrong] == []
     assert sum(effects for _, effects in told) > STORIES

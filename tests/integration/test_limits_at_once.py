@@ -12,7 +12,7 @@ from tests.support.limit_claimers import ROUNDS, claim_in, claim_together, draft
 from tests.support.record_writer import ends_of, in_processes
 
 
-def test_of_plans_that_are_claimed_at_once_one_passes(
+def test_only_one_of_several_concurrent_claims_passes_the_limit(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     database.close()  # made, and empty
@@ -21,7 +21,7 @@ def test_of_plans_that_are_claimed_at_once_one_passes(
     assert Counter(log.read_text().split()) == dict.fromkeys(map(str, range(ROUNDS)), 1)
 
 
-def test_a_claim_waits_for_the_end_of_another_that_has_not_committed(database: Database) -> None:
+def test_a_claim_waits_for_an_uncommitted_claim(database: Database) -> None:
     requiring = Requiring(limit())
     for run in ("first", "second"):
         drafted_run(database, run, requiring)

@@ -39,7 +39,7 @@ def page(**changes: object) -> Wanted:
     return WAITING.model_copy(update={"limit": 10, **changes})
 
 
-def test_a_page_takes_as_many_queries_of_many_runs_as_of_few(database: Database) -> None:
+def test_the_number_of_queries_does_not_depend_on_the_number_of_runs(database: Database) -> None:
     put_waiting(database, 20, prefix="few")
     counts = []
     for _ in range(2):
@@ -52,7 +52,7 @@ def test_a_page_takes_as_many_queries_of_many_runs_as_of_few(database: Database)
     assert counts[0] == counts[1]
 
 
-def test_pages_go_through_all_runs_in_the_wanted_order(database: Database) -> None:
+def test_pages_cover_all_runs_in_the_requested_order(database: Database) -> None:
     ids = put_waiting(database, 25)
     orders = {Sort.DEADLINE: ids[::-1], Sort.NEWEST: ids[::-1], Sort.OLDEST: ids, Sort.ID: ids}
     for sort, expected in orders.items():
@@ -62,7 +62,7 @@ def test_pages_go_through_all_runs_in_the_wanted_order(database: Database) -> No
             assert [len(some) for some in pages] == [10, 10, 5, 0]
 
 
-def test_filters_take_a_name_however_it_is_spelled(database: Database) -> None:
+def test_filters_match_a_name_in_any_spelling(database: Database) -> None:
     put_waiting(database, 12)
     for requester, count in (("RITA", 8), ("hugo", 4), ("dana", 0)):
         assert len(pending_on_record(database, page(requester=requester))) == count
@@ -78,7 +78,7 @@ def test_a_run_that_ends_leaves_the_list_and_is_found_by_its_outcome(database: D
     assert [one.workflow_id for one in runs_on_record(database, Wanted(state="expired"))] == [ended]
 
 
-def test_a_run_of_before_there_were_states_is_listed_by_its_trail(database: Database) -> None:
+def test_a_run_from_before_states_were_stored_is_listed_by_its_trail(database: Database) -> None:
     ended, waiting = put_waiting(database, 2)
     write_down(database, run_ref(ended, "chain-0"), note("closed", Closed(outcome=Outcome.EXPIRED)))
     with database.write() as connection:
@@ -94,7 +94,7 @@ def test_a_run_of_before_there_were_states_is_listed_by_its_trail(database: Data
         ("deadline", NOON, "is listed with a different deadline than on its trail"),
     ],
 )
-def test_a_row_that_says_other_than_the_trail_is_found_and_never_shown_as_true(
+def test_a_row_that_contradicts_the_trail_is_detected_and_not_shown(
     database: Database, column: str, value: object, found: str
 ) -> None:
     put_waiting(database, 1)

@@ -104,7 +104,7 @@ async def line_of(dana: httpx.AsyncClient, path: str) -> str:
     return words(found)
 
 
-async def test_a_held_run_is_named_by_its_held_step_and_its_state(dana: httpx.AsyncClient) -> None:
+async def test_a_held_run_is_listed_with_its_held_step_and_its_state(dana: httpx.AsyncClient) -> None:
     for path in ("/held", "/open", "/"):
         line = await line_of(dana, path)
         assert line.startswith("Held at step 2 of 3: Email Ana held-1"), line
@@ -112,21 +112,21 @@ async def test_a_held_run_is_named_by_its_held_step_and_its_state(dana: httpx.As
         assert "Refund" not in line
 
 
-async def test_an_executed_run_names_the_step_that_was_skipped(dana: httpx.AsyncClient) -> None:
+async def test_an_executed_run_names_the_skipped_step(dana: httpx.AsyncClient) -> None:
     assert "· executed, step 2 was skipped ·" in await line_of(dana, "/done")
     state = read_html((await dana.get("/runs/skipped-1")).text).one("p", class_="state")
     assert words(state.one(class_="pill")) == "executed, step 2 was skipped"
     assert state.all(class_="executed") == []
 
 
-async def test_programs_read_the_same(dana: httpx.AsyncClient) -> None:
+async def test_the_api_returns_the_same(dana: httpx.AsyncClient) -> None:
     (ended,) = (await dana.get("/api/v1/runs", params={"list": "done"})).json()
     (stopped,) = (await dana.get("/api/v1/runs", params={"list": "held"})).json()
     assert (ended["skipped"], ended["held_step"]) == ([2], 0)
     assert (stopped["held_step"], stopped["preview"]) == (2, "Email Ana")
 
 
-def test_the_link_to_the_next_run_says_where_that_is_held() -> None:
+def test_the_link_to_the_next_run_says_where_it_is_held() -> None:
     status = status_of(state_after(drafted()), source="records")
     status = status.model_copy(update={"state": "rejected"})
     view = view_of(status, identify(None, "dana", now()))

@@ -101,7 +101,7 @@ def check(how: str, expected: type, found: Receipt | ToolError, server: McpServe
 
 
 @pytest.mark.parametrize(("how", "expected"), STDIO.items())
-async def test_a_fault_over_stdio_has_the_right_class_after_one_call(
+async def test_a_fault_over_stdio_is_classified_after_one_call(
     how: str, expected: type, tmp_path: Path
 ) -> None:
     server = McpServer(tmp_path)
@@ -118,7 +118,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpServer]:
 
 
 @pytest.mark.parametrize(("how", "expected"), HTTP.items())
-async def test_a_fault_over_http_has_the_right_class_after_one_call(
+async def test_a_fault_over_http_is_classified_after_one_call(
     how: str, expected: type, served: McpServer, tmp_path: Path
 ) -> None:
     with over_http(tmp_path) if how in ("dies", "leaves") else nullcontext(served) as server:
@@ -130,7 +130,7 @@ async def test_a_fault_over_http_has_the_right_class_after_one_call(
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
 @pytest.mark.parametrize("how", ["slow", "opens", "asks"])
-async def test_only_the_answer_to_the_call_says_that_nothing_was_done(
+async def test_only_the_response_to_the_call_can_rule_out_an_effect(
     how: str, status: int, served: McpServer
 ) -> None:
     """The effect happened, and then the server refuses our notification or reply, not the call."""
@@ -146,7 +146,7 @@ async def test_only_the_answer_to_the_call_says_that_nothing_was_done(
     assert len(served.calls) == 1
 
 
-async def test_a_server_that_asks_to_wait_is_called_again_after_that(served: McpServer) -> None:
+async def test_a_server_with_retry_after_is_called_again_later(served: McpServer) -> None:
     served.forget()
     tool = await listed(served)
     served.behave("429")
@@ -155,7 +155,7 @@ async def test_a_server_that_asks_to_wait_is_called_again_after_that(served: Mcp
     assert found.after == timedelta(seconds=7)
 
 
-async def test_a_server_that_has_moved_is_named_and_not_followed(served: McpServer) -> None:
+async def test_a_redirecting_server_is_named_and_not_followed(served: McpServer) -> None:
     served.forget()
     tool = await listed(served)
     served.behave("moved")
@@ -167,7 +167,7 @@ async def test_a_server_that_has_moved_is_named_and_not_followed(served: McpServ
 
 
 @pytest.mark.parametrize("suffix", ["", "_reported"])
-async def test_a_refusal_is_known_by_the_words_of_the_sdks_not_by_its_code(
+async def test_a_refusal_is_recognized_by_the_sdks_messages_and_not_by_its_code(
     suffix: str, served: McpServer
 ) -> None:
     """They use one code before they run a tool and when its result is wrong."""
@@ -182,7 +182,7 @@ async def test_a_refusal_is_known_by_the_words_of_the_sdks_not_by_its_code(
             assert len(served.effects) == (expected is EffectUnknown)
 
 
-async def test_a_receipt_says_what_came_back_cut_and_in_one_line(tmp_path: Path) -> None:
+async def test_a_receipt_contains_the_result_truncated_to_one_line(tmp_path: Path) -> None:
     server = McpServer(
         tmp_path, [{**PAY, "outputSchema": {"type": "object", "properties": {"n": {"type": "number"}}}}]
     )
@@ -211,7 +211,7 @@ async def test_a_receipt_says_what_came_back_cut_and_in_one_line(tmp_path: Path)
     assert len(str(receipt.details)) < 5_000
 
 
-async def test_huge_answers_need_little_memory(tmp_path: Path) -> None:
+async def test_huge_results_need_little_memory(tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     tool = await listed(server)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -222,7 +222,7 @@ async def test_huge_answers_need_little_memory(tmp_path: Path) -> None:
     assert grown < 20_000 if sys.platform == "linux" else 20_000_000
 
 
-async def test_a_dead_server_is_started_again_for_the_next_call(tmp_path: Path) -> None:
+async def test_a_dead_server_is_restarted_for_the_next_call(tmp_path: Path) -> None:
     with over_http(tmp_path) as server:
         tool = await listed(server)
         server.behave("dies")
@@ -243,7 +243,7 @@ async def test_a_dead_server_is_started_again_for_the_next_call(tmp_path: Path) 
     assert isinstance(await outcome(tool), Receipt)
 
 
-async def test_no_process_of_a_server_is_left(tmp_path: Path) -> None:
+async def test_no_server_process_is_left_running(tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     tool = await listed(server)
     for how in ("ok", "slow", "endless", "hangs"):
@@ -292,7 +292,7 @@ async def test_a_tool_that_changed_is_not_called(change: dict[str, Any], tmp_pat
     assert server.calls == []
 
 
-async def test_a_call_that_finds_a_change_makes_the_worker_offer_what_is_listed_now(tmp_path: Path) -> None:
+async def test_a_call_that_detects_a_change_updates_the_offered_tools(tmp_path: Path) -> None:
     bank = McpServer(tmp_path / "bank")
     path = written(tmp_path / "mcp.json", {"bank": bank.entry})
     servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
@@ -306,7 +306,7 @@ async def test_a_call_that_finds_a_change_makes_the_worker_offer_what_is_listed_
     assert isinstance(await outcome(now), Receipt)
 
 
-async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe(tmp_path: Path) -> None:
+async def test_the_key_is_sent_and_the_operator_decides_whether_a_repeat_is_safe(tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     tool = await listed(server)
     await tool.act(arguments(tool), "run/1/key")
@@ -324,7 +324,7 @@ async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe
 
 
 @pytest.mark.parametrize(("safety", "keys"), [("vendor_key", 1), ("unknowable", 2)])
-async def test_a_server_that_honours_keys_gets_one_for_all_tries_of_a_step(
+async def test_a_server_that_honours_keys_gets_one_key_for_all_attempts_of_a_step(
     safety: str, keys: int, tmp_path: Path
 ) -> None:
     """It may report a refusal although it ran the call; a person's retry must not run it again."""
@@ -339,7 +339,7 @@ async def test_a_server_that_honours_keys_gets_one_for_all_tries_of_a_step(
     assert len({call["_meta"]["plangate/idempotency-key"] for call in server.calls}) == keys
 
 
-async def test_a_server_that_breaks_before_the_call_was_sent_leaves_nothing_in_doubt(tmp_path: Path) -> None:
+async def test_a_server_that_fails_before_the_call_leaves_nothing_in_doubt(tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     tool = await listed(server)
     (tmp_path / "tools.json").write_text('[{"name": 5}]')
@@ -349,7 +349,7 @@ async def test_a_server_that_breaks_before_the_call_was_sent_leaves_nothing_in_d
     assert server.calls == []
 
 
-async def test_a_read_fails_without_doubt(tmp_path: Path) -> None:
+async def test_a_failed_read_leaves_nothing_in_doubt(tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     tool = await listed(server, reads=["pay"])
     assert isinstance(tool, ReadingMcpTool)
@@ -363,7 +363,7 @@ async def test_a_read_fails_without_doubt(tmp_path: Path) -> None:
         await tool.read(arguments(tool))
 
 
-async def test_secrets_of_a_server_are_in_none_of_its_words(tmp_path: Path) -> None:
+async def test_secrets_of_a_server_are_in_none_of_its_messages(tmp_path: Path) -> None:
     canary = 'canary-"7%/é+&\\'
     server = McpServer(tmp_path)
     config = server.config(variables={"TOKEN": canary})
@@ -382,7 +382,7 @@ async def test_secrets_of_a_server_are_in_none_of_its_words(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("how", ["confesses", "confesses_oddly"])
-async def test_secrets_are_in_no_error_as_the_log_shows_it(how: str, tmp_path: Path) -> None:
+async def test_secrets_are_in_no_logged_error(how: str, tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     config = server.config(variables={"TOKEN": "canary-88"})
     (offered,) = await list_tools(config)
@@ -393,7 +393,7 @@ async def test_secrets_are_in_no_error_as_the_log_shows_it(how: str, tmp_path: P
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_headers_are_in_no_word_of_a_server(tmp_path: Path) -> None:
+async def test_headers_are_in_no_message_of_a_server(tmp_path: Path) -> None:
     with over_http(tmp_path) as server:
         config = server.config(variables={"Authorization": "Bearer canary-1234"})
         (offered,) = await list_tools(config)
@@ -404,7 +404,7 @@ async def test_headers_are_in_no_word_of_a_server(tmp_path: Path) -> None:
     assert "canary" not in receipt.model_dump_json()
 
 
-async def test_a_server_that_is_away_is_not_offered_until_it_answers(tmp_path: Path) -> None:
+async def test_an_unavailable_server_is_not_offered_until_it_answers(tmp_path: Path) -> None:
     bank, gone = McpServer(tmp_path / "bank"), McpServer(tmp_path / "gone")
     path = written(tmp_path / "mcp.json", {"bank": bank.entry, "gone": gone.entry})
     settings = Settings(mcp_config_file=path, var_dir=tmp_path / "var")
@@ -424,7 +424,7 @@ async def test_a_server_that_is_away_is_not_offered_until_it_answers(tmp_path: P
     assert again.tools()["gone_pay"].lacks() is None
 
 
-async def test_the_reference_server_is_called_over_http_too(tmp_path: Path) -> None:
+async def test_the_reference_server_also_works_over_http(tmp_path: Path) -> None:
     program = reference_entry("everything")["command"]
     server = unserved(tmp_path, [])
     with (tmp_path / "log").open("wb") as log:
@@ -469,7 +469,7 @@ async def test_a_server_that_cannot_start_says_why_without_its_secrets(tmp_path:
         await list_tools(config)
 
 
-def test_a_tool_of_a_server_has_a_name_for_check_tool(
+def test_the_tools_of_a_server_can_be_named_for_check_tool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path / "mcp.json", {"bank": McpServer(tmp_path / "bank").entry})
@@ -480,7 +480,7 @@ def test_a_tool_of_a_server_has_a_name_for_check_tool(
     assert not (tmp_path / "var").exists()  # only a worker saves its list
 
 
-async def test_workers_compare_what_the_file_says_not_what_servers_list(tmp_path: Path) -> None:
+async def test_workers_compare_the_configuration_file_and_not_the_listed_tools(tmp_path: Path) -> None:
     bank = McpServer(tmp_path / "bank")
 
     async def hash_with(**trusted: Any) -> str:
@@ -498,7 +498,7 @@ async def test_workers_compare_what_the_file_says_not_what_servers_list(tmp_path
     assert await hash_with(seconds=5) != first
 
 
-async def test_a_server_that_hangs_delays_the_others_by_its_limit_only(
+async def test_a_server_that_hangs_delays_the_others_only_until_its_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.tools.mcp.session.START_SECONDS", 1)

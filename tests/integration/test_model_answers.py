@@ -100,7 +100,7 @@ WITHHELD = ["content_filter", "SAFETY", "RECITATION", "refusal", "PROHIBITED_CON
 
 @pytest.mark.parametrize("reason", CUT)
 @pytest.mark.parametrize("reply", [mails(1, 2), DONE], ids=["in its calls", "in its summary"])
-async def test_an_answer_that_was_cut_is_never_mistaken_for_a_whole_plan(
+async def test_a_truncated_answer_is_never_taken_for_a_complete_plan(
     reply: Calls | Says, reason: str
 ) -> None:
     said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
@@ -109,14 +109,14 @@ async def test_an_answer_that_was_cut_is_never_mistaken_for_a_whole_plan(
 
 
 @pytest.mark.parametrize("code", [201, 203, 299])
-async def test_an_answer_with_another_status_of_success_is_read_as_strictly(code: int) -> None:
+async def test_an_answer_with_another_success_status_is_checked_as_strictly(code: int) -> None:
     odd = Odd(Says(None), message={"refusal": "I must not tell Kim."})
     assert "I must not tell Kim" in await refusal_of([Status(code, oddly(odd, "gpt-4o"))])
 
 
 @pytest.mark.parametrize("reason", WITHHELD)
 @pytest.mark.parametrize("reply", [mails(1, 2), Says(None)], ids=["calls", "nothing"])
-async def test_an_answer_that_was_withheld_says_so(reply: Calls | Says, reason: str) -> None:
+async def test_a_filtered_answer_says_so(reply: Calls | Says, reason: str) -> None:
     said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
     assert "withheld its answer" in said
     assert "reword the request" in said
@@ -125,12 +125,12 @@ async def test_an_answer_that_was_withheld_says_so(reply: Calls | Says, reason: 
 @pytest.mark.parametrize(
     "reason", ["error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL", "abort"]
 )
-async def test_an_answer_that_the_service_broke_off_is_tried_again(reason: str) -> None:
+async def test_an_answer_that_the_service_aborted_is_retried(reason: str) -> None:
     said = await refusal_of([Odd(MAIL_CALL, finish_reason=reason)], ModelUnavailable)
     assert f"aborted its answer ({reason.lower()})" in said
 
 
-async def test_a_reason_that_is_not_known_is_not_believed_and_is_shown_only_if_it_is_a_word() -> None:
+async def test_an_unknown_finish_reason_is_an_error_and_shown_only_if_it_is_a_word() -> None:
     assert "an unknown reason (pause_turn)" in await refusal_of(
         [MAIL_CALL, Odd(DONE, finish_reason="pause_turn")]
     )
@@ -141,12 +141,12 @@ async def test_a_reason_that_is_not_known_is_not_believed_and_is_shown_only_if_i
 @pytest.mark.parametrize(
     "reason", ["stop", "STOP", "", "eos", "eos_token", "stop_sequence", "end_turn", LEFT_OUT]
 )
-async def test_a_reason_of_another_house_for_a_whole_answer_is_believed(reason: Any) -> None:
+async def test_finish_reasons_of_other_vendors_for_complete_answers_are_accepted(reason: Any) -> None:
     draft = await draft_of([Odd(MAIL_CALL, finish_reason=reason), Odd(DONE, finish_reason=reason)])
     assert (len(draft.plan.steps), draft.plan.summary) == (1, WORDS)
 
 
-async def test_a_call_that_the_server_lost_ends_no_plan() -> None:
+async def test_a_call_that_the_server_dropped_does_not_complete_a_plan() -> None:
     lost = Odd(Says(None), finish_reason="tool_calls", message={"tool_calls": []})
     assert "--tool-call-parser" in await refusal_of([MAIL_CALL, lost])
 
@@ -172,7 +172,7 @@ async def test_a_refusal_of_the_model_is_quoted() -> None:
     ],
     ids=str,
 )
-async def test_each_call_of_an_answer_has_its_own_id_towards_the_server(ids: tuple[Any, ...]) -> None:
+async def test_each_call_of_an_answer_has_its_own_id(ids: tuple[Any, ...]) -> None:
     with OpenAIServer([Odd(mails(1, 2, 3), ids=ids), DONE]) as server:
         draft = await planner_at(server).draft(Brief(request="r"))
     assert subjects(draft) == ["mail 1", "mail 2", "mail 3"]
@@ -184,14 +184,14 @@ async def test_each_call_of_an_answer_has_its_own_id_towards_the_server(ids: tup
     assert [message["content"][:6] for message in answered] == ["step 1", "step 2", "step 3"]
 
 
-async def test_an_id_that_comes_again_in_a_later_answer_is_made_distinct_and_the_first_is_kept() -> None:
+async def test_an_id_repeated_in_a_later_answer_is_made_unique_and_the_first_is_kept() -> None:
     with OpenAIServer([Odd(mails(1), ids=("call_0",)), Odd(mails(2), ids=("call_0",)), DONE]) as server:
         await planner_at(server).draft(Brief(request="r"))
     first, second = [one["tool_call_id"] for one in server.requests[2]["messages"] if one["role"] == "tool"]
     assert (first, second != "call_0") == ("call_0", True)
 
 
-async def test_the_older_function_call_is_a_call() -> None:
+async def test_the_legacy_function_call_is_a_call() -> None:
     older = {"function_call": {"name": "send_email", "arguments": MAIL}, "tool_calls": None}
     assert len((await draft_of([Odd(Says(None), message=older), DONE])).plan.steps) == 1
 
@@ -208,14 +208,14 @@ async def test_the_older_function_call_is_a_call() -> None:
     ],
     ids=str,
 )
-async def test_a_call_that_cannot_be_read_is_not_left_out(calls: Any) -> None:
+async def test_an_unreadable_call_is_not_dropped(calls: Any) -> None:
     assert "be incomplete" in await refusal_of([Odd(Says(WORDS), message={"tool_calls": calls}), DONE])
 
 
 # ---- words ------------------------------------------------------------------------------------------
 
 
-async def test_thoughts_are_no_part_of_the_summary_and_do_not_go_back_to_the_server() -> None:
+async def test_reasoning_is_not_part_of_the_summary_and_not_sent_back() -> None:
     thinking = Calls(MAIL_CALL.calls, text="<think>wire 1000</think>Let me see.")
     with OpenAIServer([thinking, Says("<think>wire 1000</think>\n\nTell Kim.")]) as server:
         draft = await planner_at(server).draft(Brief(request="r"))
@@ -223,17 +223,17 @@ async def test_thoughts_are_no_part_of_the_summary_and_do_not_go_back_to_the_ser
     assert "wire 1000" not in str(server.requests)
 
 
-async def test_thoughts_in_their_own_field_are_passed_over() -> None:
+async def test_reasoning_in_its_own_field_is_ignored() -> None:
     for name in ("reasoning_content", "reasoning", "reasoning_details"):
         odd = Odd(DONE, message={name: [{"type": "reasoning.text", "text": "wire 1000"}]})
         assert (await draft_of([MAIL_CALL, odd])).plan.summary == WORDS
 
 
-async def test_an_answer_that_ends_within_a_thought_is_a_cut_one() -> None:
+async def test_an_answer_that_ends_during_reasoning_is_truncated() -> None:
     assert "middle of a thought" in await refusal_of([MAIL_CALL, Says("<think>And then I")])
 
 
-async def test_a_call_among_the_words_is_not_mistaken_for_the_summary() -> None:
+async def test_a_call_written_as_text_is_not_taken_for_the_summary() -> None:
     leaked = Says('<tool_call>{"name": "send_email", "arguments": {}}</tool_call>')
     assert "--enable-auto-tool-choice" in await refusal_of([MAIL_CALL, leaked])
 
@@ -250,7 +250,7 @@ PARTS = [
 
 
 @pytest.mark.parametrize("parts", PARTS, ids=str)
-async def test_a_content_in_parts_is_read(parts: Any) -> None:
+async def test_content_in_parts_is_read(parts: Any) -> None:
     draft = await draft_of([Odd(MAIL_CALL, content=parts), Odd(DONE, content=parts)])
     assert (len(draft.plan.steps), draft.plan.summary) == (1, WORDS)
 
@@ -266,12 +266,12 @@ async def test_a_content_in_parts_is_read(parts: Any) -> None:
     ],
     ids=str,
 )
-async def test_a_part_that_cannot_be_read_is_not_left_out(parts: Any) -> None:
+async def test_an_unreadable_part_is_not_dropped(parts: Any) -> None:
     assert "cannot be read" in await refusal_of([MAIL_CALL, Odd(DONE, content=parts)])
 
 
 @pytest.mark.parametrize("half", ["\ud83d", "a\udc00b"])
-async def test_half_a_character_anywhere_does_not_break_the_conversation(half: str) -> None:
+async def test_a_lone_surrogate_does_not_break_the_conversation(half: str) -> None:
     odd = Odd(Calls((("send_email", {**MAIL, "subject": half}),), text=half), ids=(half,))
     raw = Calls((("send_email", '{"subject": "' + half + '"}'),))
     draft = await draft_of([odd, raw, mails(1), DONE])
@@ -294,14 +294,14 @@ COUNTS: list[tuple[Any, int]] = [
 
 
 @pytest.mark.parametrize(("count", "counted"), COUNTS, ids=str)
-async def test_a_count_of_tokens_in_any_form_is_a_number(count: Any, counted: int) -> None:
+async def test_any_token_count_becomes_a_number(count: Any, counted: int) -> None:
     odd = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}
     draft = await draft_of([MAIL_CALL, Odd(DONE, usage=odd)])
     assert draft.planner.prompt_tokens == PROMPT_TOKENS + counted
 
 
 @pytest.mark.parametrize("usage", [LEFT_OUT, {}, [], "none", {"input_tokens": 0}], ids=str)
-async def test_a_usage_in_any_form_makes_no_difference_to_the_plan(usage: Any) -> None:
+async def test_the_form_of_the_usage_does_not_affect_the_plan(usage: Any) -> None:
     draft = await draft_of([MAIL_CALL, Odd(DONE, usage=usage)])
     assert (draft.plan.summary, draft.planner.prompt_tokens) == (WORDS, PROMPT_TOKENS)
 
@@ -346,12 +346,12 @@ async def test_an_error_with_status_200_is_an_error(body: Any, kind: type[Planne
     assert hint in await refusal_of([MAIL_CALL, Status(200, body)], kind)
 
 
-async def test_an_error_inside_a_choice_is_an_error_whatever_else_it_says() -> None:
+async def test_an_error_in_a_choice_is_always_an_error() -> None:
     odd = Odd(DONE, finish_reason="stop", choice={"error": {"code": 502, "message": SECRET}})
     assert "failed (502)" in await refusal_of([MAIL_CALL, odd], ModelUnavailable)
 
 
-async def test_of_several_choices_the_one_that_speaks_counts_and_two_are_too_many() -> None:
+async def test_the_only_choice_with_content_counts_and_two_are_refused() -> None:
     empty = {"index": 1, "finish_reason": "stop", "message": {"role": "assistant", "content": None}}
     spoken = completion(MAIL_CALL, "m")["choices"][0]
     draft = await draft_of([Status(200, {"choices": [empty, spoken]}), DONE])
@@ -365,13 +365,13 @@ async def test_of_several_choices_the_one_that_speaks_counts_and_two_are_too_man
 # ---- strict servers, repeated calls -----------------------------------------------------------------
 
 
-async def test_no_message_carries_a_name() -> None:
+async def test_no_message_has_a_name() -> None:
     with OpenAIServer([MAIL_CALL, DONE]) as server:
         await planner_at(server).draft(Brief(request="r"))
     assert all("name" not in message for request in server.requests for message in request["messages"])
 
 
-async def test_a_server_gets_back_what_it_sent_along_with_its_calls() -> None:
+async def test_a_server_gets_back_the_extra_fields_of_its_calls() -> None:
     signed = completion(mails(1, 2), "m")["choices"][0]["message"]["tool_calls"]
     signed[0]["extra_content"] = {"google": {"thought_signature": "c2lnbmVk"}}
     odd = Odd(Says(None), message={"tool_calls": signed, "reasoning_content": "Two mails. \ud83d"})
@@ -389,7 +389,7 @@ async def test_a_server_gets_back_what_it_sent_along_with_its_calls() -> None:
     assert "reasoning_content" not in last
 
 
-async def test_a_call_repeated_within_one_answer_is_asked_back_and_is_one_step() -> None:
+async def test_a_call_repeated_within_one_answer_is_questioned_and_is_one_step() -> None:
     with OpenAIServer([mails(1, 2, 1, 1), DONE]) as server:
         draft = await planner_at(server).draft(Brief(request="r"))
     assert subjects(draft) == ["mail 1", "mail 2"]
@@ -397,7 +397,7 @@ async def test_a_call_repeated_within_one_answer_is_asked_back_and_is_one_step()
     assert [answer[:22] for answer in answers[2:]] == ["Not recorded: it is th"] * 2
 
 
-async def test_a_call_repeated_in_a_later_answer_is_meant() -> None:
+async def test_a_call_repeated_in_a_later_answer_is_a_second_step() -> None:
     assert subjects(await draft_of([mails(1, 1), mails(1), DONE])) == ["mail 1", "mail 1"]
 
 
@@ -479,7 +479,7 @@ async def outcome_of(turns: Sequence[Turn]) -> Draft | str:
             return str(error)
 
 
-async def test_of_generated_answers_comes_exactly_what_was_proposed_or_a_sentence() -> None:
+async def test_generated_answers_yield_exactly_the_proposals_or_an_error() -> None:
     plans = refusals = 0
     for seed in range(times(60)):
         chance = random.Random(seed)

@@ -93,7 +93,7 @@ def component(folder: Path, **config: Any) -> Path:
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-async def test_a_model_on_this_machine_is_not_asked_through_a_proxy(
+async def test_a_model_on_this_machine_is_called_without_a_proxy(
     monkeypatch: pytest.MonkeyPatch, proxy: Proxy, variable: str
 ) -> None:
     monkeypatch.setenv(variable, proxy.url)
@@ -107,7 +107,7 @@ async def test_a_model_on_this_machine_is_not_asked_through_a_proxy(
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-async def test_a_model_elsewhere_is_asked_through_the_proxy(
+async def test_a_remote_model_is_called_through_the_proxy(
     monkeypatch: pytest.MonkeyPatch, proxy: Proxy, tmp_path: Path, variable: str
 ) -> None:
     monkeypatch.setenv(variable, proxy.url)
@@ -134,7 +134,7 @@ async def test_a_model_elsewhere_is_asked_through_the_proxy(
         ("http://localhost.example/v1", "", "http://plain:1"),
     ],
 )
-def test_which_proxy_counts(
+def test_the_precedence_of_proxy_settings(
     monkeypatch: pytest.MonkeyPatch, url: str, no_proxy: str, expected: str | None
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "plain:1")
@@ -144,7 +144,7 @@ def test_which_proxy_counts(
 
 
 @WITHOUT_SOCKS
-async def test_a_socks_proxy_without_its_package_does_not_stop_the_worker_and_is_named(
+async def test_a_missing_socks_package_does_not_stop_the_worker_and_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", SOCKS)
@@ -166,7 +166,7 @@ async def test_a_socks_proxy_without_its_package_does_not_stop_the_worker_and_is
 
 
 @WITHOUT_SOCKS
-async def test_a_socks_proxy_is_named_for_a_model_of_a_component_file_too(
+async def test_a_socks_proxy_is_also_named_for_a_component_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", SOCKS)
@@ -185,6 +185,6 @@ async def test_an_invalid_proxy_is_named(monkeypatch: pytest.MonkeyPatch, addres
         await steps_of(planner)
 
 
-async def test_other_faults_of_the_settings_still_stop_the_worker(tmp_path: Path) -> None:
+async def test_other_invalid_settings_still_stop_the_worker(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match=r"model\.json"):
         await planner_for(model_config_file=component(tmp_path, max_retries="many")).try_model()

@@ -71,7 +71,7 @@ async def test_a_notice_reaches_the_service_with_subject_text_and_link(running, 
     assert "in 4 hours 5 minutes" in received.body
 
 
-async def test_a_webhook_gets_what_a_program_needs_beside_the_text(running, channels):
+async def test_a_webhook_gets_structured_fields_beside_the_text(running, channels):
     await channels.send(sending_to(running.addresses["webhook"]), NOW)
 
     (received,) = running.services.received
@@ -87,7 +87,7 @@ async def test_a_webhook_gets_what_a_program_needs_beside_the_text(running, chan
 FAULTS = random.Random(18)
 
 
-async def test_a_sample_of_the_fault_matrix_means_what_it_must(running, tmp_path):
+async def test_a_sample_of_the_fault_matrix_is_classified_correctly(running, tmp_path):
     checks = all_checks(running, SERVICES, tmp_path)  # `python -m chaos notice-faults` tries all of them
     chosen = FAULTS.sample(sorted(name for name in checks if "slow" not in name and "silent" not in name), 40)
     for name in [*chosen, "webhook: slow", "slack hook: slow", "mail: silent after the mail"]:
@@ -97,9 +97,7 @@ async def test_a_sample_of_the_fault_matrix_means_what_it_must(running, tmp_path
             raise AssertionError(f"{name}: {error}") from None
 
 
-async def test_a_service_with_a_certificate_that_no_one_vouches_for_gets_nothing(
-    running, channels, monkeypatch
-):
+async def test_a_service_with_an_untrusted_certificate_gets_nothing(running, channels, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     for service in ("slack hook", "teams"):
         attempted = await channels.send(sending_to(running.addresses[service]), NOW)
@@ -107,7 +105,7 @@ async def test_a_service_with_a_certificate_that_no_one_vouches_for_gets_nothing
     assert running.services.received == []
 
 
-async def test_a_webhook_by_tls_is_reached_where_its_authority_is_trusted(channels, tmp_path, monkeypatch):
+async def test_a_webhook_with_tls_works_if_its_authority_is_trusted(channels, tmp_path, monkeypatch):
     certificate = certificate_for("localhost", tmp_path)
     asked = bytearray()
 
@@ -148,7 +146,7 @@ PATHS = st.text(alphabet="abcXYZ0189", min_size=12, max_size=20)
     scheme=st.sampled_from(["json", "ntfy", "jsons"]),
     status=st.sampled_from([302, 404, 410, 429, 503]),
 )
-async def test_no_reason_has_more_of_an_address_than_its_kind_and_host(channels, path, scheme, status):
+async def test_no_reason_reveals_more_of_an_address_than_its_kind_and_host(channels, path, scheme, status):
     with FaultyServer(answer=lambda _: Answer(status, {}, {"Location": "/hook"})) as server:
         place = server.url.removeprefix("http://")
         attempted = await channels.send(sending_to(f"{scheme}://{place}/{path}"), NOW)
@@ -160,7 +158,7 @@ async def test_no_reason_has_more_of_an_address_than_its_kind_and_host(channels,
     assert path not in gone.reason + unset.reason + wrong.reason
 
 
-async def test_a_service_that_is_not_there_is_tried_again_later(channels, monkeypatch):
+async def test_an_unavailable_service_is_retried_later(channels, monkeypatch):
     monkeypatch.delenv("HTTPS_PROXY")
     with FaultyServer() as server:
         port = server.url.rpartition(":")[2]
@@ -188,7 +186,7 @@ async def test_a_service_that_is_not_there_is_tried_again_later(channels, monkey
         ("", Delivery.REFUSED, "not a URL"),
     ],
 )
-async def test_an_address_that_cannot_be_used_is_named_with_what_to_do(channels, address, delivery, says):
+async def test_an_invalid_address_is_named_with_instructions(channels, address, delivery, says):
     check(await channels.send(sending_to(address), NOW), Meant(delivery, says))
 
 
@@ -202,7 +200,7 @@ async def test_a_url_cannot_turn_a_failure_into_a_success(running, channels):
     check(attempted, Meant(Delivery.REFUSED, "(token_revoked)"))
 
 
-async def test_no_secret_reaches_a_log(running, channels, monkeypatch, caplog):
+async def test_no_secret_is_logged(running, channels, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("BAD_HOOK", "T1JJ3T3L2/A1BRTD4JD/not+a+token+of+slack")
     for address in (*running.addresses.values(), "slack://${BAD_HOOK}/", "tgram://${SLACK_HOOK}/1"):
@@ -217,7 +215,7 @@ async def test_no_secret_reaches_a_log(running, channels, monkeypatch, caplog):
     assert not [secret for secret in (*SECRETS, "not+a+token") if secret in said]
 
 
-async def test_no_message_waits_for_services_that_never_end_their_answer(running, tmp_path):
+async def test_services_that_never_finish_responding_do_not_block_messages(running, tmp_path):
     channels = Channels(settings_for(tmp_path), replace(SHORT, wait=2.0, whole=3.0))
     with FaultyServer(answer=lambda _: Answer(200, "x" * 50)) as dripping:
         dripping.plan(Drips(pause=0.2), times=None)
@@ -261,7 +259,7 @@ async def mails_of(tmp_path: Path, *sendings: Sending) -> list[Envelope]:
     return postbox.mails
 
 
-async def test_a_mail_is_for_one_person_automatic_in_a_list_and_in_the_thread_of_its_run(tmp_path):
+async def test_a_mail_has_one_recipient_and_is_marked_automatic_with_list_and_thread_headers(tmp_path):
     needed, held = (
         sending_to(TO_DANA).model_copy(
             update={"notices": (notice_with("rita", kind, has_details=False),), "message_id": kind}
@@ -286,7 +284,7 @@ async def test_a_mail_is_for_one_person_automatic_in_a_list_and_in_the_thread_of
     assert "http-equiv" not in html
 
 
-async def test_without_a_server_a_mail_is_put_into_the_outbox_and_that_is_reported(channels, tmp_path):
+async def test_without_a_server_a_mail_goes_to_the_outbox_and_that_is_reported(channels, tmp_path):
     attempted = await channels.send(sending_to(TO_DANA), NOW)
 
     assert attempted.delivery is Delivery.SENT
@@ -295,20 +293,20 @@ async def test_without_a_server_a_mail_is_put_into_the_outbox_and_that_is_report
     assert path.name in attempted.reason
 
 
-async def test_an_outbox_that_cannot_be_written_to_is_tried_again(tmp_path):
+async def test_an_unwritable_outbox_is_retried(tmp_path):
     (tmp_path / "outbox").write_text("a file")
     attempted = await Channels(settings_for(tmp_path)).send(sending_to(TO_DANA), NOW)
     check(attempted, Meant(Delivery.LATER, "cannot be written to"))
 
 
-async def test_a_mail_server_with_a_strange_certificate_is_tried_again(tmp_path):
+async def test_a_mail_server_with_an_untrusted_certificate_is_retried(tmp_path):
     certificate = certificate_for("localhost", tmp_path)
     async with mail_server(MailFault("", None, Meant(Delivery.SENT)), certificate.server) as port:
         channels = Channels(settings_for(tmp_path, f"smtps://localhost:{port}"), SHORT)
         check(await channels.send(sending_to(TO_DANA), NOW), Meant(Delivery.LATER, "certificate"))
 
 
-async def test_a_login_that_is_refused_is_for_an_operator_and_not_the_end_of_the_message(tmp_path):
+async def test_a_refused_login_is_reported_to_operators_and_the_message_is_kept(tmp_path):
     def refuse(*_: object) -> AuthResult:
         return AuthResult(success=False)
 
@@ -327,7 +325,7 @@ async def test_a_login_that_is_refused_is_for_an_operator_and_not_the_end_of_the
     server.close()
 
 
-def test_the_addresses_of_a_list_that_cannot_be_used_are_found_before_a_notice_is_sent(channels):
+def test_invalid_addresses_of_a_list_are_found_before_a_notice_is_sent(channels):
     listed = """
         [[person]]
         name = "dana"
@@ -350,7 +348,7 @@ def test_the_addresses_of_a_list_that_cannot_be_used_are_found_before_a_notice_i
 
 
 @pytest.mark.parametrize("setting", [{"smtp_url": SecretStr("ftp://x")}, {"mail_from": "nobody"}])
-def test_a_setting_that_cannot_be_used_is_named_at_the_start(tmp_path, setting):
+def test_an_invalid_setting_is_named_at_startup(tmp_path, setting):
     with pytest.raises(SettingsInvalid, match="PLANGATE_"):
         Channels(Settings(var_dir=tmp_path, **setting))
 
@@ -362,7 +360,7 @@ def test_the_matrix_has_each_class_at_each_stage_of_a_mail():
 # Hostile texts
 
 
-async def test_a_sample_of_hostile_texts_stays_in_its_place_in_every_channel(running, tmp_path):
+async def test_a_sample_of_hostile_texts_stays_text_in_every_channel(running, tmp_path):
     running.server.heal()
     trials, every = TextTrials(running, tmp_path), cases(18)
     for case in random.Random(18).sample(every, 40):  # `python -m chaos notice-texts` tries all of them

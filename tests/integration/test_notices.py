@@ -21,7 +21,7 @@ from tests.support.shown_runs import inbox_of_records
 from tests.support.waiting_runs import put_waiting
 
 
-async def test_everyone_who_can_decide_is_told_once(telling: Telling) -> None:
+async def test_everyone_who_can_decide_is_notified_once(telling: Telling) -> None:
     await telling.told()
     telling.put("one")
     assert await telling.told() == ["dana needed", "kim needed"]
@@ -29,7 +29,7 @@ async def test_everyone_who_can_decide_is_told_once(telling: Telling) -> None:
     assert await telling.told() == []
 
 
-async def test_the_other_is_relieved_and_the_requester_is_notified_of_the_outcome(telling: Telling) -> None:
+async def test_the_other_approver_is_relieved_and_the_requester_gets_the_outcome(telling: Telling) -> None:
     fingerprint = telling.put("one")
     await telling.told()
     telling.happens("one", decided("dana", fingerprint), closed())
@@ -51,7 +51,7 @@ async def test_runs_that_ended_before_the_first_start_are_not_reported(telling: 
     assert await telling.told() == ["dana needed", "kim needed"]
 
 
-async def test_a_killed_notifier_is_replaced_and_what_it_sent_is_sent_again_as_a_repeat(
+async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()
@@ -72,7 +72,7 @@ async def test_a_killed_notifier_is_replaced_and_what_it_sent_is_sent_again_as_a
     del killed
 
 
-async def test_without_a_list_of_people_nothing_is_read_again_and_again(
+async def test_without_a_list_of_people_nothing_is_read_repeatedly(
     database: Database, post: PostOffice
 ) -> None:
     telling = Telling(database, post, people="")
@@ -85,7 +85,7 @@ async def test_without_a_list_of_people_nothing_is_read_again_and_again(
     await telling.notifier.settle()  # otherwise it continues, and reconnects, after the records are closed
 
 
-async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling) -> None:
+async def test_a_new_person_in_the_role_is_notified_of_open_plans(telling: Telling) -> None:
     telling.put("one")
     await telling.told()
     erin = '[[person]]\nname = "erin"\nmail = "erin@example.org"\nroles = ["finance"]\n'
@@ -96,7 +96,7 @@ async def test_a_new_person_of_the_role_is_told_of_what_is_open(telling: Telling
 
 
 @pytest.mark.parametrize("spelling", ["Dana", "\uff44\uff41\uff4e\uff41"], ids=["case", "width"])
-async def test_a_person_with_another_spelling_in_the_list_is_the_same_person(
+async def test_a_respelled_name_in_the_list_is_the_same_person(
     telling: Telling, post: PostOffice, spelling: str
 ) -> None:
     fingerprint = telling.put("one")
@@ -111,7 +111,7 @@ async def test_a_person_with_another_spelling_in_the_list_is_the_same_person(
     assert set(await telling.told()) == {f"{spelling} relieved", "rita outcome"}
 
 
-async def test_a_slow_address_holds_up_no_one_else(telling: Telling, post: PostOffice) -> None:
+async def test_a_slow_address_does_not_delay_others(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     post.holds_up["mailto:dana@example.org"] = asyncio.Event()
     fingerprint = telling.put("one")
@@ -146,7 +146,9 @@ async def test_an_undelivered_notice_is_dropped_once_others_have_decided(
     assert await telling.told() == ["rita outcome"]
 
 
-async def test_many_notices_for_one_address_go_as_one_message(telling: Telling, post: PostOffice) -> None:
+async def test_many_notices_for_one_address_are_sent_as_one_message(
+    telling: Telling, post: PostOffice
+) -> None:
     await telling.told()
     for number in range(8):
         telling.put(f"run-{number}")
@@ -156,9 +158,7 @@ async def test_many_notices_for_one_address_go_as_one_message(telling: Telling, 
     assert len(handed_out.messages) == 2
 
 
-async def test_notices_are_gathered_for_as_long_as_the_setting_says(
-    database: Database, post: PostOffice
-) -> None:
+async def test_notices_are_collected_for_the_configured_time(database: Database, post: PostOffice) -> None:
     telling = Telling(database, post, Pace(gather=timedelta(minutes=5)))
     await telling.told()
     telling.put("one")
@@ -173,7 +173,7 @@ async def test_notices_are_gathered_for_as_long_as_the_setting_says(
     assert told == {"one", "two"}
 
 
-async def test_notices_to_decide_are_delayed_for_a_quarter_of_the_time_to_decide_at_most(
+async def test_notices_to_decide_are_delayed_by_at_most_25_percent_of_the_remaining_time(
     database: Database, post: PostOffice
 ) -> None:
     telling = Telling(database, post, Pace(gather=timedelta(hours=1)))
@@ -202,7 +202,7 @@ async def test_notices_above_the_hourly_limit_are_sent_as_one_message(
     assert [len(one.notices) for one in post.sent if one.person == "dana"] == [3]
 
 
-async def test_a_message_is_tried_for_a_day_and_then_shown_as_not_delivered(
+async def test_a_message_is_retried_for_a_day_and_then_shown_as_undelivered(
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()
@@ -228,7 +228,7 @@ async def test_a_message_is_tried_for_a_day_and_then_shown_as_not_delivered(
     assert 10 < tries < 100
 
 
-async def test_a_server_that_names_a_time_is_asked_at_that_time(telling: Telling, post: PostOffice) -> None:
+async def test_a_server_with_retry_after_is_retried_at_that_time(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     telling.put("one")
     at = telling.now + timedelta(hours=2)
@@ -243,9 +243,7 @@ async def test_a_server_that_names_a_time_is_asked_at_that_time(telling: Telling
     assert [one.is_repeat for one in post.sent] == [True, True]
 
 
-async def test_an_unsent_notice_is_handed_out_again_without_a_mark(
-    telling: Telling, post: PostOffice
-) -> None:
+async def test_an_unsent_notice_is_repeated_without_a_mark(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     telling.put("one")
     for message in telling.ledger.hand_out([], room=2).messages:
@@ -256,7 +254,7 @@ async def test_an_unsent_notice_is_handed_out_again_without_a_mark(
     assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", False), ("kim", False)}
 
 
-async def test_results_that_come_at_once_are_each_noted(telling: Telling) -> None:
+async def test_results_that_arrive_together_are_all_recorded(telling: Telling) -> None:
     for number in range(20):
         telling.put(f"run-{number:02}", requirement=OPERATOR if number % 2 else FINANCE)
     for _ in range(4):
@@ -269,7 +267,7 @@ async def test_results_that_come_at_once_are_each_noted(telling: Telling) -> Non
     assert await telling.told() == []
 
 
-async def test_the_requester_and_operators_see_on_the_page_whom_no_message_reached(
+async def test_the_page_shows_the_requester_and_operators_who_could_not_be_notified(
     telling: Telling, post: PostOffice, tmp_path: Path
 ) -> None:
     telling.put("one")
@@ -286,7 +284,7 @@ async def test_the_requester_and_operators_see_on_the_page_whom_no_message_reach
             assert "<b>full" not in page
 
 
-async def test_operators_are_notified_of_a_trouble_once_a_day(telling: Telling) -> None:
+async def test_operators_are_notified_of_a_problem_once_a_day(telling: Telling) -> None:
     standing_by = telling.another()
     await telling.told(telling.notifier)
     for notifier in (standing_by, standing_by, telling.notifier):
@@ -299,7 +297,7 @@ async def test_operators_are_notified_of_a_trouble_once_a_day(telling: Telling) 
     assert await telling.told() == ["olga trouble"]
 
 
-async def test_notices_are_removed_long_after_the_end(telling: Telling) -> None:
+async def test_notices_are_removed_long_after_the_end_of_the_run(telling: Telling) -> None:
     fingerprint = telling.put("one")
     await telling.told()
     telling.happens("one", decided("dana", fingerprint), closed())

@@ -72,9 +72,7 @@ def held(telling: Telling, step: int) -> Held:
 
 
 @pytest.mark.parametrize("what", STRANGE)
-async def test_a_run_that_no_worker_writes_keeps_no_notice_of_others_back(
-    telling: Telling, what: str
-) -> None:
+async def test_a_run_that_no_worker_records_delays_no_other_notice(telling: Telling, what: str) -> None:
     await telling.told()
     telling.put("strange")
     telling.happens("strange", STRANGE[what](telling))
@@ -84,7 +82,7 @@ async def test_a_run_that_no_worker_writes_keeps_no_notice_of_others_back(
     assert not (await telling.notifier.step()).has_more
 
 
-async def test_a_hold_before_any_plan_keeps_no_notice_of_others_back(telling: Telling) -> None:
+async def test_a_hold_before_any_plan_delays_no_other_notice(telling: Telling) -> None:
     await telling.told()
     telling.put("strange")
     with telling.database.write() as connection:
@@ -111,7 +109,7 @@ ROWS = st.one_of(
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=ROWS, is_sent=st.booleans())
-async def test_no_edited_row_keeps_notices_of_others_back(
+async def test_an_edited_row_delays_no_other_notice(
     database: Database, values: dict[str, Any], is_sent: bool
 ) -> None:
     telling = Telling(database, PostOffice(), Pace(per_hour=10_000))
@@ -132,9 +130,7 @@ async def test_no_edited_row_keeps_notices_of_others_back(
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe/Berlin"])
-async def test_a_zone_that_this_host_does_not_know_keeps_no_notice_back(
-    database: Database, post: PostOffice, zone: str
-) -> None:
+async def test_an_unknown_time_zone_delays_no_notice(database: Database, post: PostOffice, zone: str) -> None:
     calendar = f'[[calendar]]\nname = "office"\nzone = "{zone}"\nhours = ["09:00-17:00"]\n\n'
     people = calendar + PEOPLE.replace('roles = ["finance"]', 'roles = ["finance"]\ncalendar = "office"', 1)
     telling = Telling(database, post, people=people)
@@ -144,7 +140,7 @@ async def test_a_zone_that_this_host_does_not_know_keeps_no_notice_back(
     assert await telling.told() == ["dana needed", "kim needed"]
 
 
-async def test_operators_are_notified_of_each_damaged_trail_and_of_no_hidden_run(
+async def test_operators_are_notified_of_each_damaged_trail_except_in_hidden_runs(
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()
@@ -194,7 +190,7 @@ async def test_notices_about_a_run_with_an_edited_trail_are_held_back_until_the_
     assert await telling.told() == ["dana reminder", "kim reminder"]
 
 
-async def test_a_trail_that_was_written_anew_is_damaged_too(telling: Telling) -> None:
+async def test_a_rewritten_trail_is_damaged_too(telling: Telling) -> None:
     """Each of its links fits, but the last hash differs from the one written last."""
     telling.put("edited", requirement=FINANCE.model_copy(update={"remind": (3_600,)}))
     assert await telling.told() == ["dana needed", "kim needed"]
@@ -229,7 +225,7 @@ async def test_a_held_back_notice_is_not_sent_after_a_database_outage(
 # Clocks
 
 
-async def test_a_clock_that_was_ahead_keeps_the_turn_from_no_one(telling: Telling) -> None:
+async def test_a_clock_that_was_ahead_does_not_block_the_turn(telling: Telling) -> None:
     await telling.told()
     right = telling.now
     telling.now += timedelta(days=30)
@@ -252,7 +248,7 @@ async def test_notices_postponed_by_a_fast_clock_are_retried_now(telling: Tellin
     assert await telling.told() == ["dana needed", "kim needed"]
 
 
-async def test_a_host_that_slept_for_days_gives_nothing_up(telling: Telling, post: PostOffice) -> None:
+async def test_a_host_suspended_for_days_abandons_nothing(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     telling.put("one", deadline=telling.now + timedelta(days=10))
     post.answers = lambda _: LATER
@@ -266,7 +262,7 @@ async def test_a_host_that_slept_for_days_gives_nothing_up(telling: Telling, pos
 # Addresses
 
 
-async def test_an_address_that_takes_each_message_and_hangs_gets_few(
+async def test_an_address_that_accepts_messages_and_hangs_gets_few(
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()
@@ -298,9 +294,7 @@ async def test_an_abandoned_notice_is_retried_at_a_new_address(
     assert await telling.told() == []
 
 
-async def test_an_address_that_is_put_back_on_the_list_is_tried_again(
-    telling: Telling, post: PostOffice
-) -> None:
+async def test_an_address_added_again_to_the_list_is_retried(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     telling.put("one", deadline=telling.now + timedelta(days=10))
     post.answers = lambda sending: Attempted(delivery=Delivery.REFUSED) if sending.person == "kim" else SENT
@@ -393,7 +387,7 @@ async def test_nothing_is_sent_once_another_process_may_have_the_turn(
     assert post.sent == []
 
 
-async def test_facts_read_before_the_turn_began_are_not_entered(telling: Telling) -> None:
+async def test_facts_read_before_the_turn_began_are_not_stored(telling: Telling) -> None:
     await telling.told()
     telling.put("one")
     killed = telling.another()
@@ -411,7 +405,7 @@ async def test_facts_read_before_the_turn_began_are_not_entered(telling: Telling
 
 
 @pytest.mark.parametrize("reason", ["no\0good", "no\udcffgood", "no\ud83d"])
-async def test_a_services_answer_that_cannot_be_stored_delays_no_notice(
+async def test_an_answer_that_cannot_be_stored_delays_no_notice(
     telling: Telling, post: PostOffice, reason: str
 ) -> None:
     await telling.told()
@@ -457,7 +451,7 @@ EDITS = st.one_of(
 @example(edit=(deliveries, "due_at", "1"), is_sent=False, is_later=True)
 @example(edit=(deliveries, "attempts", 2**31 - 1), is_sent=False, is_later=True)
 @example(edit=(deliveries, "attempts", -(2**31)), is_sent=False, is_later=True)
-async def test_a_wrong_value_in_one_column_delays_no_other_notice(
+async def test_an_invalid_value_in_one_column_delays_no_other_notice(
     database: Database, edit: tuple[Table, str | None, Any], is_sent: bool, is_later: bool
 ) -> None:
     table, column, value = edit

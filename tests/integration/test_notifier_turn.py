@@ -17,7 +17,7 @@ def taken(database: Database, holder: str) -> bool:
         return take_turn(connection, lock_turn(connection), holder, time_here(connection)) is not None
 
 
-def test_a_transaction_that_began_before_the_turn_was_taken_does_not_take_it_once_more(
+def test_a_transaction_older_than_the_turn_does_not_take_it_again(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.new_records()
@@ -38,6 +38,6 @@ def test_a_transaction_that_began_before_the_turn_was_taken_does_not_take_it_onc
     ("held_for", "is_free"),
     [(-1, True), (0, True), (1, False), (8, False), (15, False), (17, True), (86_400, True)],
 )
-def test_a_turn_is_free_when_its_time_is_over_or_a_clock_was_far_ahead(held_for: int, is_free: bool) -> None:
+def test_a_turn_is_free_once_it_expired_or_if_the_clock_was_far_ahead(held_for: int, is_free: bool) -> None:
     turn = Turn(holder="other", held_until=NOON + timedelta(seconds=held_for))
     assert turn.is_free(NOON) is is_free

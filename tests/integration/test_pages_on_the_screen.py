@@ -36,7 +36,7 @@ def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("show", [pending, audit_list])
-def test_a_page_says_that_there_are_more_and_the_last_one_does_not(
+def test_a_page_says_that_there_are_more_unless_it_is_the_last(
     show: Show, ids: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert show(PageOptions(Sorted.ID, 3, 0), False) == 0
@@ -50,7 +50,7 @@ def test_a_page_says_that_there_are_more_and_the_last_one_does_not(
 
 
 @pytest.mark.parametrize("show", [pending, audit_list])
-def test_machines_get_the_same_page_and_all_by_a_limit_of_none(
+def test_json_has_the_same_pages_and_all_runs_with_limit_none(
     show: Show, ids: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for limit, expected in ((2, ids[::-1][:2]), (0, ids[::-1])):
@@ -58,5 +58,5 @@ def test_machines_get_the_same_page_and_all_by_a_limit_of_none(
         assert [run["workflow_id"] for run in json.loads(capsys.readouterr().out)] == expected
 
 
-def test_every_order_that_can_be_typed_is_one_of_the_records() -> None:
+def test_every_order_option_exists_in_the_records() -> None:
     assert [one.value for one in Sorted] == [one.value for one in Sort]

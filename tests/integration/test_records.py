@@ -35,7 +35,7 @@ HOSTILE = "a\x00b \u202e\u200b\x1b[31m 😀 𝔘𐍈 \ufeff \\u0000 % :name ' \"
 RECEIPT = Receipt(summary=HOSTILE, details={"text": HOSTILE, "number": 1.5, "big": 2**53 - 1, "none": None})
 
 
-def test_the_first_append_opens_the_trail_with_the_request(database: Database) -> None:
+def test_the_first_append_starts_the_trail_with_the_request(database: Database) -> None:
     (written,) = write_down(database, run_ref(), note("one"))
     first, second = trail(database)
     assert first.event == run_ref().requested
@@ -43,7 +43,7 @@ def test_the_first_append_opens_the_trail_with_the_request(database: Database) -
     assert second == written
 
 
-def test_the_same_happening_is_written_once_and_the_first_account_of_it_stays(database: Database) -> None:
+def test_the_same_event_is_recorded_once_and_the_first_version_is_kept(database: Database) -> None:
     earlier = write_down(database, run_ref(), note("one", actor="first"), note("two"))
     later = write_down(database, run_ref(), note("one", actor="second"), note("three"), note("three"))
     assert later[0] == earlier[0]
@@ -53,7 +53,7 @@ def test_the_same_happening_is_written_once_and_the_first_account_of_it_stays(da
 
 
 @pytest.mark.parametrize("keys", [[], ["b"], ["a", "c"], ["c", "c"], ["a", "x"], ["x", "c", "b"]])
-def test_the_entries_with_some_keys_are_found_and_no_others(database: Database, keys: list[str]) -> None:
+def test_only_entries_with_the_given_keys_are_found(database: Database, keys: list[str]) -> None:
     a, b, c = write_down(database, run_ref(), note("a"), note("b"), note("c"))
     there = {"a": a, "b": b, "c": c}
     with database.write() as connection:
@@ -71,7 +71,7 @@ def test_an_id_of_another_chain_is_refused_and_nothing_is_written(database: Data
     assert trail(database) == before
 
 
-def test_a_block_that_fails_leaves_nothing_behind(database: Database) -> None:
+def test_a_failed_transaction_writes_nothing(database: Database) -> None:
     write_down(database, run_ref(), note("one"))
 
     def write_and_fail() -> None:
@@ -86,7 +86,7 @@ def test_a_block_that_fails_leaves_nothing_behind(database: Database) -> None:
     assert trail(database, "plan-2") == ()
 
 
-def test_a_claim_is_settled_by_its_holder_only(database: Database) -> None:
+def test_only_its_holder_can_settle_a_claim(database: Database) -> None:
     claim(database, "first")
     claim(database, "second")
     assert not settle(database, "first", EffectState.DONE, RECEIPT)
@@ -101,7 +101,7 @@ def test_a_claim_is_settled_by_its_holder_only(database: Database) -> None:
     assert (settled.state, settled.receipt) == (EffectState.DONE, RECEIPT)
 
 
-def test_a_holder_that_missed_its_settlement_may_repeat_it_but_nothing_else(
+def test_a_holder_that_missed_its_settlement_may_only_repeat_it(
     database: Database,
 ) -> None:
     claim(database, "me")
@@ -114,7 +114,7 @@ def test_a_holder_that_missed_its_settlement_may_repeat_it_but_nothing_else(
     assert settled.receipt == RECEIPT
 
 
-def test_an_unclaimed_effect_is_not_settled(database: Database) -> None:
+def test_an_unclaimed_effect_cannot_be_settled(database: Database) -> None:
     write_down(database, run_ref())
     assert effect(database) is None
     assert not settle(database, "me", EffectState.DONE, RECEIPT)
@@ -122,7 +122,9 @@ def test_an_unclaimed_effect_is_not_settled(database: Database) -> None:
 
 
 @pytest.mark.parametrize("workflow_id", LONGEST_IDS, ids=["latin", "emoji", "kanji", "signs"])
-def test_ids_as_long_as_temporal_allows_are_kept_whole(database: Database, workflow_id: str) -> None:
+def test_ids_of_the_maximum_length_in_temporal_are_stored_completely(
+    database: Database, workflow_id: str
+) -> None:
     assert len(workflow_id.encode()) <= 1000 < len(workflow_id.encode()) + 3
     run, key = run_ref(workflow_id), f"{workflow_id}:{'f' * 64}:200"
     write_down(database, run, note("one"))
@@ -143,7 +145,7 @@ def test_two_ids_that_only_look_the_same_are_two_runs(database: Database) -> Non
         assert len(trail(database, workflow_id)) == 2
 
 
-def test_an_id_that_no_record_can_hold_is_refused_in_plain_words_and_found_nowhere(
+def test_an_id_that_cannot_be_stored_is_refused_and_not_found(
     database: Database,
 ) -> None:
     with pytest.raises(RequestInvalid, match=r"U\+0000.*choose|U\+0000.*another --id"):
@@ -152,7 +154,7 @@ def test_an_id_that_no_record_can_hold_is_refused_in_plain_words_and_found_nowhe
     assert status_on_record(database, "a\x00b") is None
 
 
-def test_hostile_text_comes_back_as_it_was_and_the_chain_holds(database: Database) -> None:
+def test_hostile_text_is_stored_unchanged_and_the_chain_stays_valid(database: Database) -> None:
     arrival = read_arrival(
         key="s1", via=Via.SIGNAL, name=HOSTILE, choice=Choice.APPROVE,
         inputs=[{"by": "dana 😀", "plan": "f" * 64, "comment": HOSTILE}], received_at=NOON,
@@ -175,7 +177,7 @@ def test_hostile_text_comes_back_as_it_was_and_the_chain_holds(database: Databas
 @pytest.mark.parametrize(
     "zone", [UTC, timezone(timedelta(hours=-9, minutes=-30)), timezone(timedelta(hours=14))]
 )
-def test_times_come_back_aware_in_utc_wherever_they_came_from(database: Database, zone: timezone) -> None:
+def test_times_are_returned_aware_and_in_utc(database: Database, zone: timezone) -> None:
     moment = datetime(2026, 3, 29, 1, 59, 59, 999999, tzinfo=UTC)
     (written,) = write_down(database, run_ref(), note("one", at=moment.astimezone(zone)))
     read = trail(database)[-1]
@@ -184,7 +186,7 @@ def test_times_come_back_aware_in_utc_wherever_they_came_from(database: Database
     assert_unbroken(trail(database))
 
 
-def test_the_rows_survive_the_end_of_whoever_wrote_them(database: Database, database_url: str) -> None:
+def test_rows_survive_the_process_that_wrote_them(database: Database, database_url: str) -> None:
     write_down(database, run_ref(), note("one"))
     claim(database, "me")
     settle(database, "me", EffectState.DONE, RECEIPT)
@@ -196,7 +198,7 @@ def test_the_rows_survive_the_end_of_whoever_wrote_them(database: Database, data
     again.close()
 
 
-def test_a_closed_run_is_not_open_any_longer(database: Database) -> None:
+def test_a_closed_run_is_no_longer_open(database: Database) -> None:
     for workflow_id in ("open", "closed"):
         write_down(database, run_ref(workflow_id), note("one"))
     write_down(database, run_ref("closed"), note("end", Closed(outcome=Outcome.EXPIRED)))
@@ -205,7 +207,7 @@ def test_a_closed_run_is_not_open_any_longer(database: Database) -> None:
         assert read_state(connection, "closed").state == "expired"
 
 
-def test_a_reader_makes_no_records(database_url: str, tmp_path: Path) -> None:
+def test_a_reader_creates_no_database(database_url: str, tmp_path: Path) -> None:
     reader = Database(database_url)
     with pytest.raises(RecordsMissing, match="start a worker first"):
         pending_on_record(reader)
@@ -214,7 +216,7 @@ def test_a_reader_makes_no_records(database_url: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reader_makes_no_tables_in_an_empty_database_either(tmp_path: Path) -> None:
+def test_a_reader_creates_no_tables_in_an_empty_database(tmp_path: Path) -> None:
     (tmp_path / "records.db").touch()
     reader = Database(f"sqlite:///{tmp_path / 'records.db'}")
     with pytest.raises(RecordsMissing):
@@ -222,7 +224,7 @@ def test_a_reader_makes_no_tables_in_an_empty_database_either(tmp_path: Path) ->
     reader.close()
 
 
-def test_reading_works_while_a_writer_holds_the_lock_and_shows_what_was_before(database: Database) -> None:
+def test_a_reader_sees_the_previous_state_while_a_writer_holds_the_lock(database: Database) -> None:
     write_down(database, run_ref(), note("one"))
     with database.write() as connection:
         open_trail(connection, run_ref()).append(note("two"))
@@ -230,7 +232,7 @@ def test_reading_works_while_a_writer_holds_the_lock_and_shows_what_was_before(d
     assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
 
 
-def test_a_reader_sees_one_state_though_others_write_meanwhile(database: Database) -> None:
+def test_a_reader_sees_a_snapshot_while_others_write(database: Database) -> None:
     write_down(database, run_ref(), note("one"))
     with database.read() as connection:
         before = read_state(connection, "plan-1")
@@ -241,7 +243,7 @@ def test_a_reader_sees_one_state_though_others_write_meanwhile(database: Databas
     assert open_on_record(database).known == {"plan-2"}
 
 
-async def test_an_act_that_raises_leaves_nothing_behind(database: Database) -> None:
+async def test_an_exception_in_a_transaction_rolls_it_back(database: Database) -> None:
     def append_and_fail(opened: OpenTrail) -> None:
         opened.append(note("one"))
         raise ToolRefused("No.")
@@ -251,7 +253,7 @@ async def test_an_act_that_raises_leaves_nothing_behind(database: Database) -> N
     assert trail(database) == ()
 
 
-async def test_a_run_that_is_not_on_the_record_opens_a_trail_by_its_request_alone(database: Database) -> None:
+async def test_an_unrecorded_run_starts_its_trail_only_with_its_request(database: Database) -> None:
     records, without = Records(database), run_ref().model_copy(update={"requested": None})
     with pytest.raises(NotApproved, match="The run plan-1 is not recorded"):
         await records.transact(without, lambda opened: opened.append(note("one")))

@@ -53,7 +53,7 @@ def at_once(count: int, act: Callable[[int], object]) -> list[object]:
         return list(threads.map(one, range(count)))
 
 
-def test_threads_that_open_one_run_at_once_open_it_once_and_lose_nothing(database: Database) -> None:
+def test_concurrent_threads_open_a_run_once_and_lose_nothing(database: Database) -> None:
     answers = at_once(8, lambda number: write_down(database, run_ref(), note(f"of {number}")))
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     entries = trail(database)
@@ -61,13 +61,13 @@ def test_threads_that_open_one_run_at_once_open_it_once_and_lose_nothing(databas
     assert_unbroken(entries)
 
 
-def test_threads_that_write_the_same_happening_at_once_write_it_once(database: Database) -> None:
+def test_concurrent_threads_record_the_same_event_once(database: Database) -> None:
     answers = at_once(8, lambda number: write_down(database, run_ref(), note("it", actor=f"thread {number}")))
     assert len({repr(answer) for answer in answers}) == 1
     assert [entry.key for entry in trail(database)] == ["requested", "it"]
 
 
-def test_of_two_chains_that_take_one_id_at_once_the_first_has_it_and_the_other_is_refused(
+def test_the_first_of_two_concurrent_chains_gets_the_id_and_the_other_is_refused(
     database: Database,
 ) -> None:
     answers = at_once(6, lambda number: write_down(database, run_ref(chain_id=f"chain-{number}"), note("it")))
@@ -76,7 +76,7 @@ def test_of_two_chains_that_take_one_id_at_once_the_first_has_it_and_the_other_i
     assert [entry.key for entry in trail(database)] == ["requested", "it"]
 
 
-def test_of_many_holders_at_once_the_last_one_alone_can_settle(database: Database) -> None:
+def test_only_the_last_of_several_concurrent_holders_can_settle(database: Database) -> None:
     at_once(6, lambda number: claim(database, f"holder-{number}"))
     last = effect(database)
     assert last is not None
@@ -85,7 +85,7 @@ def test_of_many_holders_at_once_the_last_one_alone_can_settle(database: Databas
     assert [f"holder-{number}" for number, was in enumerate(settled) if was] == [last.holder]
 
 
-def test_a_receipt_and_a_new_claim_at_once_wait_for_each_other_and_never_lock_up(
+def test_a_receipt_and_a_concurrent_claim_wait_for_each_other_without_a_deadlock(
     database: Database,
 ) -> None:
     claim(database, "first")
@@ -110,7 +110,7 @@ def test_a_receipt_and_a_new_claim_at_once_wait_for_each_other_and_never_lock_up
     assert (claimed.holder, claimed.state) == ("second", EffectState.BEGUN)
 
 
-def test_processes_that_write_to_one_run_break_no_chain_and_lose_no_entry(
+def test_processes_that_write_to_one_run_keep_the_chain_and_all_entries(
     database: Database, database_url: str
 ) -> None:
     writers = in_processes(3, append_many, database_url, 25)
@@ -135,9 +135,7 @@ def test_a_killed_writer_leaves_no_partial_write_and_no_lock(database: Database,
     assert_unbroken(trail(database))
 
 
-def test_a_writer_that_waits_too_long_for_the_lock_says_so(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_timeout_is_reported(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plangate.records.database.LOCK_WAIT_SECONDS", 1)
     database = Database(database_url)
     database.migrate()
@@ -151,7 +149,7 @@ def test_a_writer_that_waits_too_long_for_the_lock_says_so(
     database.close()
 
 
-async def test_a_writer_that_waits_for_sqlites_lock_blocks_no_one_else(tmp_path: Path) -> None:
+async def test_a_writer_that_waits_for_sqlites_lock_blocks_no_other(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'records.db'}"
     database = Database(url)
     database.migrate()
@@ -172,7 +170,7 @@ async def test_a_writer_that_waits_for_sqlites_lock_blocks_no_one_else(tmp_path:
     database.close()
 
 
-async def test_a_receipt_is_written_before_all_that_waits_for_the_records(tmp_path: Path) -> None:
+async def test_a_receipt_takes_precedence_over_other_waiting_writes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'records.db'}"
     database = Database(url)
     database.migrate()
@@ -201,7 +199,7 @@ def write_and_say_where(happening: Note) -> Callable[[OpenTrail], int]:
     return act
 
 
-async def test_an_act_that_meets_a_lock_itself_is_not_called_again(tmp_path: Path) -> None:
+async def test_a_function_that_encounters_a_lock_itself_is_not_called_again(tmp_path: Path) -> None:
     database = fresh_records(tmp_path / "records.db")
     calls: list[OpenTrail] = []
 

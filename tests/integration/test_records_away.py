@@ -38,7 +38,7 @@ def on_postgres(postgres: PostgresServer) -> Database:
 
 
 @pytest.mark.parametrize("code", SQLSTATES, ids=list(SQLSTATES.values()))
-def test_each_refusal_of_postgresql_means_retry_and_nothing_is_written(
+def test_each_postgresql_refusal_is_retryable_and_nothing_is_written(
     on_postgres: Database, code: str
 ) -> None:
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'said so' USING ERRCODE = '{code}'; END $$"
@@ -65,7 +65,7 @@ def test_each_refusal_of_postgresql_means_retry_and_nothing_is_written(
         ("PRAGMA query_only = ON", "readonly"),
     ],
 )
-def test_each_refusal_of_sqlite_means_retry_and_nothing_is_written(
+def test_each_sqlite_refusal_is_retryable_and_nothing_is_written(
     tmp_path: Path, statement: str, said: str
 ) -> None:
     database = fresh_records(tmp_path / "records.db")
@@ -81,7 +81,7 @@ def test_each_refusal_of_sqlite_means_retry_and_nothing_is_written(
     assert trail(Database(f"sqlite:///{tmp_path / 'records.db'}")) == ()
 
 
-def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "records.db").write_text("this is no database, nor was it ever meant to be one\n" * 99)
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
     plainly = pytest.raises(RecordsUnavailable, match=r"do not answer: file is not a database\.$")
@@ -91,7 +91,7 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
         pending_on_record(database)
 
 
-def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_and_the_next_one_works(
+def test_a_connection_lost_during_a_transaction_writes_nothing_and_the_next_one_works(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.new_database()
@@ -112,7 +112,7 @@ def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_and_the_next_one_
     database.close()
 
 
-def test_a_connection_that_is_cut_while_no_one_uses_it_is_not_even_noticed(postgres: PostgresServer) -> None:
+def test_a_connection_lost_while_idle_has_no_effect(postgres: PostgresServer) -> None:
     url = postgres.new_database()
     database = Database(url)
     database.migrate()
@@ -123,7 +123,7 @@ def test_a_connection_that_is_cut_while_no_one_uses_it_is_not_even_noticed(postg
     database.close()
 
 
-def test_a_kill_9_of_postgresql_in_the_middle_leaves_nothing_and_loses_nothing(
+def test_a_killed_postgresql_leaves_no_partial_write_and_loses_nothing(
     postgres: PostgresServer,
 ) -> None:
     database = Database(postgres.new_records())
@@ -167,7 +167,7 @@ def test_a_kill_9_of_postgresql_in_the_middle_leaves_nothing_and_loses_nothing(
         "postgresql+asyncpg://nobody:{secret}@127.0.0.1:{port}/postgres",
     ],
 )
-def test_no_message_and_no_traceback_holds_the_password(postgres: PostgresServer, url: str) -> None:
+def test_no_message_or_traceback_contains_the_password(postgres: PostgresServer, url: str) -> None:
     database = Database(url.format(secret=URL_PASSWORD, port=postgres.port))
     with pytest.raises(
         RecordsUnavailable, match=r"^The records at postgresql\+psycopg://.* do not answer: "
@@ -190,14 +190,14 @@ def test_no_message_and_no_traceback_holds_the_password(postgres: PostgresServer
         "postgresql://u@h/db?no_such_option=s3cret", "sqlite:////tmp/a?mode=s3cret", "postgresql://u:s3cret@h,[::/d",
     ],
 )  # fmt: skip
-def test_a_url_that_cannot_be_used_is_one_sentence_without_it(url: str) -> None:
+def test_an_invalid_url_is_reported_without_it(url: str) -> None:
     with pytest.raises(SettingsInvalid, match=r"^PLANGATE_DATABASE_URL ") as told:
         Database(url)
     assert "s3cret" not in str(told.value)
     assert told.value.__suppress_context__ or told.value.__context__ is None
 
 
-def test_an_error_does_not_repeat_what_was_to_be_written(tmp_path: Path) -> None:
+def test_an_error_does_not_contain_the_values_to_write(tmp_path: Path) -> None:
     database = fresh_records(tmp_path / "records.db")
 
     def write_and_be_refused() -> None:

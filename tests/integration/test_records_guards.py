@@ -93,15 +93,15 @@ def test_written_rows_cannot_be_deleted(database: Database, table: str) -> None:
     ],
 )
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL has no such statement
-def test_sqlite_replaces_nothing_by_an_insert(database: Database, row: str) -> None:
+def test_sqlite_inserts_replace_nothing(database: Database, row: str) -> None:
     refused(database, f"INSERT OR REPLACE INTO {row}")
 
 
-def test_an_installation_gets_no_second_id(database: Database) -> None:
+def test_an_installation_has_only_one_id(database: Database) -> None:
     refused(database, "INSERT INTO installation VALUES ('another')")
 
 
-def test_regular_changes_are_allowed(database: Database) -> None:
+def test_permitted_changes_are_allowed(database: Database) -> None:
     write_down(database, run_ref(), note("two"))
     assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
     found = effect(database)

@@ -50,12 +50,12 @@ def shape(connection: Connection) -> dict[str, Any]:
     }
 
 
-def test_there_is_one_newest_form(database: Database) -> None:
+def test_there_is_one_newest_migration(database: Database) -> None:
     scripts = ScriptDirectory(str(MIGRATIONS))
     assert revisions(database) == scripts.get_heads()
 
 
-def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:
+def test_the_migrations_create_exactly_the_declared_tables(database: Database) -> None:
     with database.write() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -63,7 +63,7 @@ def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> 
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_names_of_keys_and_constraints_are_the_same_too(database: Database) -> None:
+def test_the_names_of_keys_and_constraints_match_too(database: Database) -> None:
     with database.write() as connection:
         migrated = shape(connection)
         metadata.drop_all(connection)
@@ -72,7 +72,7 @@ def test_the_names_of_keys_and_constraints_are_the_same_too(database: Database) 
         assert set(migrated) == set(metadata.tables)
 
 
-def test_workers_that_start_at_once_make_the_tables_once(database_url: str) -> None:
+def test_workers_that_start_together_create_the_tables_once(database_url: str) -> None:
     assert ends_of(in_processes(4, migrate, database_url)) == [0] * 4
     database = Database(database_url)
     assert len(revisions(database)) == 1
@@ -81,7 +81,7 @@ def test_workers_that_start_at_once_make_the_tables_once(database_url: str) -> N
     database.close()
 
 
-def test_workers_that_start_at_once_change_nothing_where_all_is_there(
+def test_workers_that_start_together_leave_existing_tables_unchanged(
     database: Database, database_url: str
 ) -> None:
     write_down(database, run_ref(), note("one"))
@@ -90,9 +90,7 @@ def test_workers_that_start_at_once_change_nothing_where_all_is_there(
     assert (trail(database), revisions(database)) == before
 
 
-def test_a_migration_that_fails_leaves_nothing_of_itself(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_migration_is_rolled_back(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def upgrade_and_fail(config: Any, revision: str) -> None:
         upgrade(config, revision)
         config.attributes["connection"].execute(text("SELECT * FROM no_such_table"))
@@ -110,7 +108,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
     database.close()
 
 
-def test_tables_of_a_newer_plangate_are_left_alone_and_the_sentence_says_so(database: Database) -> None:
+def test_tables_of_a_newer_plangate_are_left_unchanged_and_reported(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(
@@ -120,14 +118,14 @@ def test_tables_of_a_newer_plangate_are_left_alone_and_the_sentence_says_so(data
     assert revisions(database) == ["9999"]
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     database = Database(f"sqlite:///{tmp_path / 'file' / 'records.db'}")
     with pytest.raises(OperatorError, match=r"cannot be created: .*; create it, or set PLANGATE_VAR_DIR"):
         database.migrate()
 
 
-def test_plangate_may_lie_in_a_folder_with_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plangate_may_be_in_a_folder_with_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strange = tmp_path / "100% %(here)s"
     strange.mkdir()
     (strange / "migrations").symlink_to(MIGRATIONS)

@@ -67,7 +67,7 @@ def test_a_commit_survives_kill_9_even_if_the_server_does_not_wait_for_its_disk(
 
 
 @pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
-def test_writers_read_what_others_committed_meanwhile_regardless_of_the_servers_default(
+def test_writers_read_what_others_committed_regardless_of_the_servers_default(
     postgres: PostgresServer, isolation: str
 ) -> None:
     url = postgres.new_database()
@@ -82,7 +82,7 @@ def test_writers_read_what_others_committed_meanwhile_regardless_of_the_servers_
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-def test_a_database_that_cannot_hold_every_text_is_one_sentence(
+def test_a_database_that_cannot_store_every_text_is_reported_in_one_sentence(
     postgres: PostgresServer, encoding: str
 ) -> None:
     url = postgres.new_database()
@@ -108,7 +108,7 @@ def test_text_is_utf_8_regardless_of_the_roles_settings(postgres: PostgresServer
     database.close()
 
 
-def test_a_role_without_rights_beyond_its_database_is_enough(postgres: PostgresServer) -> None:
+def test_a_role_with_rights_only_in_its_database_is_enough(postgres: PostgresServer) -> None:
     url = postgres.new_database()
     with postgres.connect() as connection:
         connection.execute("DROP ROLE IF EXISTS plain")
@@ -122,7 +122,7 @@ def test_a_role_without_rights_beyond_its_database_is_enough(postgres: PostgresS
     database.close()
 
 
-def test_a_server_that_does_not_wait_for_its_disk_at_all_is_named_to_the_operator(
+def test_a_server_with_fsync_disabled_is_reported_to_the_operator(
     postgres: PostgresServer,
 ) -> None:
     database = Database(postgres.new_database())  # the tests' own server runs so
@@ -135,7 +135,7 @@ def test_a_server_that_does_not_wait_for_its_disk_at_all_is_named_to_the_operato
 # ---- read-only, replaced, a full disk --------------------------------------------------------------
 
 
-def test_a_database_that_turns_read_only_accepts_nothing_and_recovers_without_help(
+def test_a_read_only_database_accepts_nothing_and_recovers_automatically(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.new_database()
@@ -226,7 +226,7 @@ def wait_for_replay(primary: PostgresServer, standby: PostgresServer) -> None:
             pass
 
 
-def test_another_database_under_the_same_name_stops_all_until_a_person_starts_anew(
+def test_another_database_under_the_same_name_stops_all_work_until_a_restart(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.new_database()
@@ -273,7 +273,7 @@ def failed(why: str) -> StepFailed:
     return StepFailed(step=1, reason=why)
 
 
-def test_a_full_disk_of_the_server_is_reported_as_such_and_the_records_continue_once_there_is_room(
+def test_a_full_disk_of_the_server_is_reported_and_the_records_continue_once_there_is_space(
     small_disk: str,
 ) -> None:
     database = Database(small_disk)

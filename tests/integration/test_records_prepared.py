@@ -32,7 +32,7 @@ def database(tmp_path: Path) -> Database:
     count=st.integers(-(2**63), 2**63 - 1),
 )
 @settings(max_examples=100, deadline=None)
-def test_values_come_back_as_sqlalchemy_would_bring_them(
+def test_values_are_returned_as_by_sqlalchemy(
     tmp_path_factory: pytest.TempPathFactory, requester: str, opened: datetime, deadline: datetime, count: int
 ) -> None:
     database = fresh_records(tmp_path_factory.mktemp("records") / "records.db")
@@ -65,7 +65,7 @@ def test_literals_in_a_statement_apply(database: Database) -> None:
         assert (found.entry_count, found.head_hash) == (2, "other")
 
 
-def test_more_rows_than_one_are_no_single_row(database: Database) -> None:
+def test_several_rows_are_not_a_single_row(database: Database) -> None:
     values = {"chain_id": "c", "requester": "rita", "opened_at": datetime.now(UTC), "entry_count": 1}
     with database.write() as connection:
         for name in ("one", "two"):

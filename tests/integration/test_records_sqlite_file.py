@@ -77,7 +77,7 @@ def put_back(path: Path) -> None:
 # ---- single accidents -------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_gone_stops_all_until_it_is_back_and_no_new_one_is_made(
+def test_a_missing_file_stops_all_work_until_it_is_restored_and_no_new_one_is_created(
     database: Database, path: Path
 ) -> None:
     path.rename(path.with_name("elsewhere"))
@@ -92,9 +92,7 @@ def test_a_file_that_is_gone_stops_all_until_it_is_back_and_no_new_one_is_made(
     assert keys_at(path) == {"requested", "first", "second"}
 
 
-def test_an_older_copy_in_its_place_stops_all_until_the_first_one_is_back(
-    database: Database, path: Path
-) -> None:
+def test_an_older_copy_stops_all_work_until_the_original_is_restored(database: Database, path: Path) -> None:
     copied(path, path.with_name("copy"))
     write_down(database, run_ref(), note("second"))
     put_aside(path)
@@ -108,7 +106,7 @@ def test_an_older_copy_in_its_place_stops_all_until_the_first_one_is_back(
     assert keys_at(path) == {"requested", "first", "second", "third"}
 
 
-def test_a_copy_that_lacks_nothing_is_used_once_the_file_is_lost(database: Database, path: Path) -> None:
+def test_a_complete_copy_is_used_once_the_file_is_lost(database: Database, path: Path) -> None:
     copied(path, path.with_name("copy"))
     for file in (path, path.with_name("records.db-wal"), path.with_name("records.db-shm")):
         file.unlink()
@@ -119,9 +117,7 @@ def test_a_copy_that_lacks_nothing_is_used_once_the_file_is_lost(database: Datab
     assert keys_at(path) == {"requested", "first", "second"}
 
 
-def test_a_copy_beside_the_lost_files_own_log_is_not_touched_until_that_is_gone(
-    database: Database, path: Path
-) -> None:
+def test_a_copy_is_not_opened_while_the_log_of_the_lost_file_exists(database: Database, path: Path) -> None:
     copied(path, path.with_name("copy"))
     before = path.with_name("copy").read_bytes()
     path.with_name("copy").replace(path)
@@ -135,7 +131,7 @@ def test_a_copy_beside_the_lost_files_own_log_is_not_touched_until_that_is_gone(
     assert keys_at(path) == {"requested", "first", "second"}
 
 
-def test_a_copy_in_which_others_continued_is_used_too_and_one_of_another_installation_is_not(
+def test_a_continued_copy_is_used_and_one_of_another_installation_is_not(
     database: Database, path: Path, tmp_path: Path
 ) -> None:
     copied(path, path.with_name("copy"))
@@ -159,9 +155,7 @@ def test_a_copy_in_which_others_continued_is_used_too_and_one_of_another_install
     assert keys_at(path) == {"requested", "first", "by others", "second"}
 
 
-def test_a_file_that_is_lost_while_a_transaction_is_open_is_not_reported_as_kept(
-    database: Database, path: Path
-) -> None:
+def test_a_file_lost_during_a_transaction_is_not_reported_as_written(database: Database, path: Path) -> None:
     def write_and_lose() -> None:
         with database.write() as connection:
             open_trail(connection, run_ref()).append(note("second"))
@@ -171,7 +165,7 @@ def test_a_file_that_is_lost_while_a_transaction_is_open_is_not_reported_as_kept
         write_and_lose()
 
 
-def test_a_write_while_others_switch_to_a_copy_is_not_reported_as_kept(
+def test_a_write_while_others_switch_to_a_copy_is_not_reported_as_written(
     database: Database, path: Path
 ) -> None:
     def read_elsewhere() -> None:
@@ -205,9 +199,7 @@ def suppressed(act: Callable[[], object]) -> None:
         act()
 
 
-def test_a_file_that_is_made_read_only_is_not_written_to_though_it_is_open(
-    database: Database, path: Path
-) -> None:
+def test_a_file_made_read_only_is_not_written_even_if_it_is_open(database: Database, path: Path) -> None:
     path.chmod(0o400)
     assert " cannot be written: their file is read-only; let" in refused(database, "second")
     assert len(trail(database)) == 2  # reads still work
@@ -215,7 +207,7 @@ def test_a_file_that_is_made_read_only_is_not_written_to_though_it_is_open(
     write_down(database, run_ref(), note("second"))
 
 
-def test_a_log_that_was_taken_away_is_brought_into_the_file_and_the_next_try_works(
+def test_a_removed_log_is_written_to_the_file_and_the_next_attempt_works(
     database: Database, path: Path
 ) -> None:
     path.with_name("records.db-wal").unlink()
@@ -224,7 +216,7 @@ def test_a_log_that_was_taken_away_is_brought_into_the_file_and_the_next_try_wor
     assert keys_at(path) == {"requested", "first", "third"}
 
 
-def test_a_folder_that_takes_no_files_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "records.db").mkdir()
     with pytest.raises(RecordsUnavailable, match="unable to open"):
         Database(tmp_path / "records.db").migrate()
@@ -233,7 +225,7 @@ def test_a_folder_that_takes_no_files_is_one_sentence(tmp_path: Path) -> None:
         Database(tmp_path / "link").migrate()
 
 
-def test_a_file_in_another_encoding_or_mode_of_sqlite_is_refused_or_set_right(tmp_path: Path) -> None:
+def test_a_file_with_another_sqlite_encoding_or_mode_is_refused_or_corrected(tmp_path: Path) -> None:
     for pragma in ("encoding = 'UTF-16'", "journal_mode = MEMORY"):
         path = tmp_path / f"{len(pragma)}.db"
         with closing(sqlite3.connect(path)) as other:
@@ -266,7 +258,7 @@ def _fill(filler: Path) -> None:
             file.write(b"x" * 4096)
 
 
-def test_a_full_disk_is_reported_as_such_and_the_records_continue_once_there_is_room(
+def test_a_full_disk_is_reported_and_the_records_continue_once_there_is_space(
     small_disk: Path,
 ) -> None:
     database = Database(small_disk / "records.db")
@@ -351,7 +343,7 @@ def test_each_confirmed_write_is_at_the_path_after_any_accident(database: Databa
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
-def test_records_are_for_their_user_alone_from_the_first_byte(path: Path, umask: int) -> None:
+def test_records_are_private_to_their_user_from_the_first_byte(path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         database = Database(path)
@@ -365,7 +357,7 @@ def test_records_are_for_their_user_alone_from_the_first_byte(path: Path, umask:
 
 
 @pytest.mark.usefixtures("database")
-def test_records_that_were_open_to_others_are_closed_when_a_worker_starts(path: Path) -> None:
+def test_records_open_to_others_are_made_private_when_a_worker_starts(path: Path) -> None:
     for file in path.parent.iterdir():
         file.chmod(0o666)
     again = Database(path)
@@ -374,7 +366,7 @@ def test_records_that_were_open_to_others_are_closed_when_a_worker_starts(path: 
     again.close()
 
 
-def test_two_processes_write_to_one_file_behind_a_link(tmp_path: Path) -> None:
+def test_two_processes_write_to_one_file_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "real" / "records.db")
     Database(tmp_path / "real" / "records.db").migrate()

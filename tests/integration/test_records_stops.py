@@ -62,7 +62,7 @@ def claims_of(database: Database) -> dict[str, int]:
     return counts
 
 
-def test_no_claim_is_recorded_after_a_stop_until_its_release_whoever_is_killed(
+def test_no_claim_is_recorded_between_a_stop_and_its_release_even_after_a_kill(
     database: Database, database_url: str
 ) -> None:
     chance, number, naive = Random(7), 0, dict[str | None, int]()
@@ -106,7 +106,7 @@ def _assert_that_the_auditor_agrees(database: Database) -> None:
 
 
 @pytest.mark.parametrize("change", ["UPDATE stops SET number = 0, hash = 'x'", "DELETE FROM stops"])
-def test_a_claim_fails_closed_if_what_is_stopped_cannot_be_known(database: Database, change: str) -> None:
+def test_a_claim_fails_closed_if_the_stops_cannot_be_read(database: Database, change: str) -> None:
     assert ordered(database, 1, "stop", None)
     seen = StopsSeen()
     with database.write() as connection:
@@ -115,7 +115,7 @@ def test_a_claim_fails_closed_if_what_is_stopped_cannot_be_known(database: Datab
         seen.look(connection)
 
 
-def test_an_order_that_arrives_again_keeps_its_verdict(database: Database) -> None:
+def test_a_repeated_order_keeps_its_verdict(database: Database) -> None:
     assert ordered(database, 1, "stop", None)
     assert ordered(database, 2, "go", None, 1)
     assert ordered(database, 1, "stop", None)

@@ -95,7 +95,7 @@ REOPENED = Reopened(fingerprint=DRAFT.fingerprint, step=2, reopened_at=NOON, dea
         ([DONE, drafted(refund_plan("7"), 2, requirement=DRAFT.requirement)], "300", "0"),
     ],
 )  # fmt: skip
-def test_a_part_counts_as_its_step_goes(
+def test_a_reservation_follows_the_progress_of_its_step(
     database: Database, events: list[Event], now: str, tomorrow: str
 ) -> None:
     begin(database)
@@ -103,13 +103,13 @@ def test_a_part_counts_as_its_step_goes(
     assert (counted(database), counted(database, DAY + HOUR)) == (now, tomorrow)
 
 
-def test_a_run_that_says_nothing_any_more_is_counted_for_three_days(database: Database) -> None:
+def test_a_silent_run_is_counted_for_three_days(database: Database) -> None:
     begin(database)
     assert counted(database, RESERVED_FOR - HOUR) == "400"
     assert counted(database, RESERVED_FOR + HOUR) == "0"
 
 
-def test_a_step_that_is_acting_when_its_run_ends_counts_as_done(database: Database) -> None:
+def test_a_step_in_progress_when_its_run_ends_counts_as_done(database: Database) -> None:
     begin(database)
     with database.write() as connection:
         opened = open_trail(connection, run_ref())
@@ -124,7 +124,7 @@ def test_a_step_that_is_acting_when_its_run_ends_counts_as_done(database: Databa
     assert counted(database) == "0"
 
 
-def test_its_own_part_is_no_part_of_others(database: Database) -> None:
+def test_a_plan_does_not_count_towards_the_sum_of_others(database: Database) -> None:
     begin(database)
     with database.read() as connection:
         (found,) = with_others(connection, [WANTED], run="plan-1", plan=DRAFT.fingerprint, now=NOON)
@@ -132,7 +132,7 @@ def test_its_own_part_is_no_part_of_others(database: Database) -> None:
     assert (found.others, other.others) == ("0", "400")
 
 
-def test_a_policy_without_sums_over_time_asks_the_database_nothing(database: Database) -> None:
+def test_a_policy_without_sums_over_time_does_not_query_the_database(database: Database) -> None:
     with database.write() as connection:
         opened = open_trail(connection, run_ref())
         opened.append(note("requested", run_ref().requested), note("drafted", drafted(PLAN)))

@@ -51,7 +51,7 @@ def record(database: Database, text: str, worker: str = "worker@here") -> None:
     record_rules(database, "people", text, digest(text) if text else "", worker)
 
 
-def test_a_change_is_an_entry_and_the_same_text_again_is_none(database: Database) -> None:
+def test_a_change_is_an_entry_and_the_same_text_again_is_not(database: Database) -> None:
     for text in (FIRST, FIRST, SECOND, FIRST, ""):
         record(database, text)
     assert rules(database) == [
@@ -84,9 +84,7 @@ def test_the_records_show_the_rules_in_force_at_a_time(database: Database) -> No
         assert then.text.text == FIRST
 
 
-async def test_a_list_is_on_the_record_before_anyone_is_judged_by_it(
-    database: Database, tmp_path: Path
-) -> None:
+async def test_a_list_is_recorded_before_its_first_use(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "people.toml"
     path.write_text(FIRST)
     directory = RecordedPeople(PeopleFile(path), Records(database), "worker@here")
@@ -101,7 +99,7 @@ async def test_a_list_is_on_the_record_before_anyone_is_judged_by_it(
     assert rules(database) == [("people", digest(FIRST)), ("people", digest(SECOND))]
 
 
-async def test_a_list_that_another_worker_replaced_is_entered_again_by_a_worker_that_still_uses_it(
+async def test_a_list_that_another_worker_replaced_is_recorded_again_by_a_worker_that_still_uses_it(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise that worker would seem to judge by a list of long ago."""
@@ -123,12 +121,12 @@ def _record_in_a_process(number: int, url: str, text: str) -> None:
     database.close()
 
 
-def test_workers_that_start_at_once_enter_the_same_text_once(database: Database, database_url: str) -> None:
+def test_workers_that_start_together_record_the_same_text_once(database: Database, database_url: str) -> None:
     assert ends_of(in_processes(4, _record_in_a_process, database_url, FIRST)) == [0] * 4
     assert rules(database) == [("people", digest(FIRST))]
 
 
-def test_the_trail_of_rules_is_no_run(database: Database) -> None:
+def test_the_trail_of_rules_is_not_a_run(database: Database) -> None:
     record(database, FIRST)
     assert runs_on_record(database) == []
     assert pending_on_record(database) == []
@@ -160,7 +158,7 @@ def put_in_force(database: Database, text: str, at: datetime, number: int) -> No
         open_rules_trail(connection, worker, at).append(note)
 
 
-def test_a_list_that_is_put_in_force_in_the_past_is_found(database: Database) -> None:
+def test_a_backdated_list_is_detected(database: Database) -> None:
     """It is dated after the previous entry, which was sealed long afterwards."""
     now = datetime.now(UTC).replace(microsecond=0)
     put_in_force(database, FIRST, now - timedelta(days=30), 1)
@@ -172,7 +170,7 @@ def test_a_list_that_is_put_in_force_in_the_past_is_found(database: Database) ->
 
 
 @pytest.mark.parametrize("seconds", [0, 30])
-def test_a_writer_who_waited_while_it_was_sealed_is_not_found(database: Database, seconds: int) -> None:
+def test_a_writer_that_waited_during_a_seal_is_not_reported(database: Database, seconds: int) -> None:
     now = datetime.now(UTC)
     put_in_force(database, FIRST, now - timedelta(hours=1), 1)
     seal(database, now)
@@ -181,7 +179,7 @@ def test_a_writer_who_waited_while_it_was_sealed_is_not_found(database: Database
 
 
 @pytest.mark.parametrize("is_sealed", [False, True])
-def test_a_database_whose_clock_is_set_back_dates_no_change_back(
+def test_a_database_with_its_clock_set_back_does_not_backdate_changes(
     database: Database, *, is_sealed: bool
 ) -> None:
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -195,7 +193,7 @@ def test_a_database_whose_clock_is_set_back_dates_no_change_back(
     assert examined(database) == []
 
 
-def test_a_text_was_in_force_as_what_it_is_named_for(database: Database) -> None:
+def test_a_text_was_in_force_only_as_its_own_kind(database: Database) -> None:
     """A text in force as a policy was never in force as a list of people, and the reverse."""
     record_rules(database, "policy", FIRST, digest(FIRST), "worker@here")
     record(database, SECOND)
@@ -213,7 +211,7 @@ def test_a_text_was_in_force_as_what_it_is_named_for(database: Database) -> None
     ("hours", "is_found"),
     [(-1, False), (0, False), (2, True), (9, True), (11, False), (20.5, False), (22, True)],
 )
-def test_a_step_that_knows_of_no_list_is_found_where_one_was_long_in_force(
+def test_a_step_without_a_list_is_detected_if_one_was_long_in_force(
     database: Database, hours: float, *, is_found: bool
 ) -> None:
     """A list is in force from the beginning, none from hour 10 to hour 20, and then a list again."""

@@ -21,7 +21,7 @@ RUNS = 230
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
-async def test_a_fault_of_the_database_leaves_no_sealed_run_out(
+async def test_a_database_error_leaves_no_sealed_run_out(
     fails_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = fresh_records(tmp_path / "records.db")

@@ -53,7 +53,7 @@ def about_checkpoints(inspection: Inspection) -> list[str]:
     return [finding.what for finding in inspection.findings if "checkpoint" in finding.what]
 
 
-def test_a_checkpoint_seals_every_run_that_moved_and_names_the_one_before(
+def test_a_checkpoint_seals_every_changed_run_and_names_the_previous_checkpoint(
     database: Database, sealing: Sealing
 ) -> None:
     write_down(database, run_ref(), note("one"))
@@ -77,7 +77,7 @@ def test_a_checkpoint_seals_every_run_that_moved_and_names_the_one_before(
     assert examined(database).unsealed == 0
 
 
-def test_entries_behind_the_last_checkpoint_are_counted_as_not_sealed(
+def test_entries_after_the_last_checkpoint_are_counted_as_not_sealed(
     database: Database, sealing: Sealing
 ) -> None:
     write_down(database, run_ref(), note("one"))
@@ -86,9 +86,7 @@ def test_entries_behind_the_last_checkpoint_are_counted_as_not_sealed(
     assert examined(database).unsealed == 2
 
 
-def test_many_workers_that_seal_and_write_at_once_leave_one_chain(
-    database: Database, database_url: str
-) -> None:
+def test_concurrent_seals_and_writes_leave_one_chain(database: Database, database_url: str) -> None:
     write_down(database, run_ref())
     assert ends_of(in_processes(4, write_or_seal, database_url, 30)) == [0] * 4
     write_or_seal(1, database_url, 1)
@@ -112,7 +110,7 @@ def write_or_seal(number: int, url: str, times: int) -> None:
     database.close()
 
 
-def test_the_newest_checkpoint_is_kept_beside_the_database_and_tells_of_records_put_back(
+def test_the_newest_checkpoint_is_kept_beside_the_database_and_reveals_restored_records(
     database: Database, sealing: Sealing, tmp_path: Path
 ) -> None:
     write_down(database, run_ref())
@@ -134,7 +132,7 @@ def test_the_newest_checkpoint_is_kept_beside_the_database_and_tells_of_records_
     ]
 
 
-def test_a_worker_says_so_once_where_the_records_lack_what_it_sealed_and_keeps_its_proof(
+def test_a_worker_reports_once_that_sealed_records_are_missing_and_keeps_its_proof(
     database: Database, sealing: Sealing, tmp_path: Path
 ) -> None:
     lost = Checkpoint(number=8, token="lost", public_key="k")
@@ -148,7 +146,7 @@ def test_a_worker_says_so_once_where_the_records_lack_what_it_sealed_and_keeps_i
     assert kept_checkpoint(tmp_path / "kept.json") == lost
 
 
-def test_a_checkpoint_by_a_key_that_may_not_seal_is_found(database: Database, sealing: Sealing) -> None:
+def test_a_checkpoint_by_an_unauthorized_key_is_detected(database: Database, sealing: Sealing) -> None:
     write_down(database, run_ref())
     sealing.seal()
     with database.read() as connection:
@@ -159,7 +157,7 @@ def test_a_checkpoint_by_a_key_that_may_not_seal_is_found(database: Database, se
     assert "PLANGATE_SEALERS" in said[0]
 
 
-def test_a_kept_checkpoint_is_read_with_a_byte_order_mark_too(
+def test_a_kept_checkpoint_may_have_a_byte_order_mark(
     database: Database, sealing: Sealing, tmp_path: Path
 ) -> None:
     write_down(database, run_ref())
@@ -169,7 +167,7 @@ def test_a_kept_checkpoint_is_read_with_a_byte_order_mark_too(
     assert kept_checkpoint(tmp_path / "kept.json") == made
 
 
-def test_the_seal_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_seal_key_is_created_once_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "seal.pem"
     assert public_half(path) is None
     first = seal_key(path)
@@ -180,7 +178,7 @@ def test_the_seal_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "nonsense", "-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----"]
 )
-def test_a_seal_key_that_cannot_be_used_is_one_sentence(tmp_path: Path, content: str) -> None:
+def test_an_unusable_seal_key_is_reported_in_one_sentence(tmp_path: Path, content: str) -> None:
     path = tmp_path / "seal.pem"
     path.write_text(content)
     with pytest.raises(SettingsInvalid, match="PLANGATE_SEAL_KEY") as told:
@@ -189,14 +187,14 @@ def test_a_seal_key_that_cannot_be_used_is_one_sentence(tmp_path: Path, content:
     assert path.read_text() == content
 
 
-def test_a_leaf_is_what_the_documentation_says() -> None:
+def test_a_leaf_is_computed_as_documented() -> None:
     seal = Seal(workflow_id="plan-1", number=2, hash="ab" * 32)
     canonical = json.dumps(seal.model_dump(), sort_keys=True, separators=(",", ":"))
     assert canonical == '{"hash":"' + "ab" * 32 + '","number":2,"workflow_id":"plan-1"}'
     assert seal.leaf() == "fa2e95076817e483c5e1ed087254e7ff6a31473fe23317be97ff792e20928339"
 
 
-async def test_a_worker_that_ends_seals_what_is_left(database: Database, tmp_path: Path) -> None:
+async def test_a_stopping_worker_seals_the_remaining_entries(database: Database, tmp_path: Path) -> None:
     sealing = Sealing(database, KEY, tmp_path / "kept.json", 1_000)
     working = asyncio.create_task(sealing.keep_sealing())
     await asyncio.sleep(0)
@@ -206,7 +204,7 @@ async def test_a_worker_that_ends_seals_what_is_left(database: Database, tmp_pat
     assert examined(database).unsealed == 0
 
 
-def test_a_checkpoint_in_the_place_of_another_is_named(database: Database, sealing: Sealing) -> None:
+def test_a_replaced_checkpoint_is_reported(database: Database, sealing: Sealing) -> None:
     write_down(database, run_ref())
     sealed = sealing.seal()
     assert sealed is not None

@@ -100,7 +100,7 @@ def read(content: object) -> EmailMessage:
 # The outbox
 
 
-async def test_a_cited_item_ends_the_subject_in_the_preview_and_in_the_mail(tmp_path):
+async def test_a_cited_item_is_at_the_end_of_the_subject_in_the_preview_and_in_the_mail(tmp_path):
     sending = SendEmail.from_settings(Settings(var_dir=tmp_path))
     fields = {"to": ["dana@example.org"], "subject": "Your refund", "body": "It is on its way."}
     referring = {**fields, "cites": {"from_step": 2, "field": "key"}}
@@ -140,7 +140,7 @@ async def test_without_a_server_a_mail_becomes_a_file_that_mail_programs_read(tm
     }
 
 
-async def test_ten_attempts_at_once_under_one_key_leave_one_file_and_one_receipt(tmp_path):
+async def test_ten_concurrent_attempts_under_one_key_leave_one_file_and_one_receipt(tmp_path):
     sending = SendEmail(Outbox(tmp_path), SENDER)
 
     receipts = await asyncio.gather(*(sending.act(MAIL, KEY) for _ in range(10)))
@@ -149,7 +149,7 @@ async def test_ten_attempts_at_once_under_one_key_leave_one_file_and_one_receipt
     assert all(receipt == receipts[0] for receipt in receipts)
 
 
-async def test_a_second_act_under_a_key_leaves_the_first_file_as_it_is(tmp_path):
+async def test_a_second_call_under_a_key_leaves_the_first_file_unchanged(tmp_path):
     sending = SendEmail(Outbox(tmp_path), SENDER)
     await sending.act(MAIL, KEY)
     (path,) = tmp_path.iterdir()
@@ -188,7 +188,7 @@ async def kill_at(call: str, sending: SendEmail, *, behind: bool = False) -> Non
             await sending.act(MAIL, KEY)
 
 
-async def test_after_a_crash_the_file_says_that_it_happened(tmp_path):
+async def test_after_a_crash_the_file_proves_that_it_happened(tmp_path):
     sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
     await kill_at("move", sending, behind=True)
 
@@ -200,9 +200,7 @@ async def test_after_a_crash_the_file_says_that_it_happened(tmp_path):
 
 
 @pytest.mark.parametrize(("call", "behind"), [("write_over", True), ("move", False)])
-async def test_a_mail_that_began_in_this_outbox_and_got_no_further_is_sent_by_the_next_attempt(
-    tmp_path, call, behind
-):
+async def test_an_unfinished_mail_in_this_outbox_is_sent_by_the_next_attempt(tmp_path, call, behind):
     sending = SendEmail(Outbox(tmp_path), SENDER)
     await kill_at(call, sending, behind=behind)
     assert list(tmp_path.glob("*.eml")) == []
@@ -220,7 +218,7 @@ async def next_attempts(sending: SendEmail) -> None:
     await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
 
 
-async def test_the_draft_of_an_unsent_mail_is_removed_by_the_look_up(tmp_path):
+async def test_the_lookup_removes_the_draft_of_an_unsent_mail(tmp_path):
     sending = SendEmail(Outbox(tmp_path), SENDER)
     await kill_at("move", sending)
 
@@ -228,7 +226,7 @@ async def test_the_draft_of_an_unsent_mail_is_removed_by_the_look_up(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_an_attempt_that_was_considered_dead_puts_no_mail_in_place_any_longer(tmp_path, monkeypatch):
+async def test_an_attempt_that_was_presumed_dead_no_longer_writes_a_mail(tmp_path, monkeypatch):
     late, newer, real = (
         SendEmail(Outbox(tmp_path), SENDER),
         SendEmail(Outbox(tmp_path), SENDER),
@@ -248,7 +246,7 @@ async def test_an_attempt_that_was_considered_dead_puts_no_mail_in_place_any_lon
     assert [path.name for path in tmp_path.iterdir()] == ["filed away"]
 
 
-async def test_another_workers_outbox_does_not_know_and_writes_no_second_mail(tmp_path):
+async def test_another_workers_outbox_cannot_tell_and_writes_no_second_mail(tmp_path):
     one, other = (SendEmail(Outbox(tmp_path / host), SENDER) for host in ("one", "other"))
     await one.act(MAIL, KEY)  # and its worker dies before the receipt is stored
 
@@ -258,7 +256,7 @@ async def test_another_workers_outbox_does_not_know_and_writes_no_second_mail(tm
     assert len(list(tmp_path.rglob("*.eml"))) == 1
 
 
-async def test_a_mail_that_was_filed_away_before_its_receipt_was_stored_is_not_written_again(tmp_path):
+async def test_a_mail_moved_before_its_receipt_was_stored_is_not_written_again(tmp_path):
     sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
     await sending.act(MAIL, KEY)
     for path in (tmp_path / "outbox").glob("*.eml"):
@@ -270,7 +268,7 @@ async def test_a_mail_that_was_filed_away_before_its_receipt_was_stored_is_not_w
     assert [path.name for path in tmp_path.rglob("*.eml")] == ["sent.eml"]
 
 
-async def test_the_outbox_does_not_answer_for_a_mail_server_that_was_set_before(tmp_path):
+async def test_the_outbox_cannot_tell_about_a_mail_server_that_was_set_before(tmp_path):
     before = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:1")))
     after = SendEmail.from_settings(Settings(var_dir=tmp_path))
     with pytest.raises(ToolUnavailable):
@@ -282,7 +280,7 @@ async def test_the_outbox_does_not_answer_for_a_mail_server_that_was_set_before(
     assert list(tmp_path.rglob("*.eml")) == []
 
 
-async def test_a_half_written_file_of_a_killed_worker_is_no_mail_and_says_nothing(tmp_path):
+async def test_a_partial_file_of_a_killed_worker_is_not_a_mail_and_proves_nothing(tmp_path):
     (tmp_path / ".killed.part").write_bytes(b"From: gate@exam")
     sending = SendEmail(Outbox(tmp_path), SENDER)
 
@@ -292,7 +290,7 @@ async def test_a_half_written_file_of_a_killed_worker_is_no_mail_and_says_nothin
     assert len(list(tmp_path.glob("*.eml"))) == 1
 
 
-async def test_a_mail_that_could_not_be_begun_leaves_nothing_that_says_it_was(tmp_path, monkeypatch):
+async def test_a_mail_that_could_not_be_started_leaves_no_trace_of_a_start(tmp_path, monkeypatch):
     sending, real = SendEmail(Outbox(tmp_path), SENDER), durable_file.write_over
 
     def lose_the_folder(path: Path, content: bytes) -> None:
@@ -306,7 +304,7 @@ async def test_a_mail_that_could_not_be_begun_leaves_nothing_that_says_it_was(tm
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_an_outbox_that_cannot_be_written_to_is_tried_again_later(tmp_path):
+async def test_an_unwritable_outbox_is_retried_later(tmp_path):
     (tmp_path / "outbox").write_text("a file where the folder should be")
     sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
 
@@ -334,7 +332,7 @@ async def test_a_mail_reaches_every_recipient_with_the_message_id_of_its_key():
     assert receipt.details["reply"] == "250 queued as 4711"
 
 
-async def test_a_mail_handed_to_a_server_is_looked_up_by_a_person():
+async def test_a_mail_passed_to_a_server_must_be_looked_up_by_a_person():
     finding = await tool(25).find_out(MAIL, KEY)
 
     assert isinstance(finding, Unknown)
@@ -342,7 +340,7 @@ async def test_a_mail_handed_to_a_server_is_looked_up_by_a_person():
     assert "log of 127.0.0.1:25" in finding.reason
 
 
-async def test_a_server_that_hangs_up_after_its_yes_has_still_said_yes():
+async def test_a_server_that_hangs_up_after_accepting_has_accepted():
     class Curt(Postbox):
         async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
             assert isinstance(server.transport, asyncio.Transport)
@@ -356,7 +354,7 @@ async def test_a_server_that_hangs_up_after_its_yes_has_still_said_yes():
     assert len(postbox.mails) == 1
 
 
-async def test_starttls_is_used_when_it_is_offered(tmp_path):
+async def test_starttls_is_used_if_offered(tmp_path):
     certificate = certificate_for("localhost", tmp_path)
     postbox = Postbox()
     async with mail_server(postbox, tls_context=certificate.server) as port:
@@ -367,7 +365,7 @@ async def test_starttls_is_used_when_it_is_offered(tmp_path):
     assert postbox.tls == [True]
 
 
-async def test_a_server_with_a_certificate_that_no_one_vouches_for_gets_nothing(tmp_path):
+async def test_a_server_with_an_untrusted_certificate_gets_nothing(tmp_path):
     certificate = certificate_for("localhost", tmp_path)
     postbox = Postbox()
     async with mail_server(postbox, tls_context=certificate.server) as port:
@@ -382,7 +380,7 @@ def only_dana(server: object, session: object, envelope: object, mechanism: str,
     return AuthResult(success=good, handled=good)
 
 
-async def test_the_user_and_password_of_the_url_are_used_with_their_special_characters(tmp_path):
+async def test_the_user_and_password_of_the_url_may_contain_special_characters(tmp_path):
     postbox = Postbox()
     async with mail_server(postbox, authenticator=only_dana, auth_require_tls=False) as port:
         url = SecretStr(f"smtp://dana:p%40ss%3Aword@127.0.0.1:{port}")
@@ -393,7 +391,7 @@ async def test_the_user_and_password_of_the_url_are_used_with_their_special_char
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_wrong_password_is_refused_for_good_and_never_shown():
+async def test_a_wrong_password_fails_permanently_and_is_never_shown():
     postbox = Postbox()
     async with mail_server(postbox, authenticator=only_dana, auth_require_tls=False) as port:
         with pytest.raises(ToolRefused, match="535") as caught:
@@ -435,7 +433,7 @@ async def test_a_password_is_not_sent_unencrypted_to_another_machine():
     ],
     ids=["envelope", "body", "header"],
 )
-async def test_a_library_that_makes_another_mail_of_it_sends_nothing(monkeypatch, where, name, change):
+async def test_a_library_that_changes_the_mail_sends_nothing(monkeypatch, where, name, change):
     kept = getattr(where, name)
     monkeypatch.setattr(where, name, lambda given: change(kept(given) if isinstance(given, bytes) else given))
     postbox = Postbox()
@@ -446,7 +444,7 @@ async def test_a_library_that_makes_another_mail_of_it_sends_nothing(monkeypatch
     assert postbox.mails == []
 
 
-async def test_a_long_subject_keeps_its_blanks_up_to_the_receipt():
+async def test_a_long_subject_keeps_its_spaces_in_the_mail_and_the_receipt():
     subject = "Просим подтвердить перевод на сумму 12 000 рублей по договору поставки оборудования от 1 мая"
     postbox = Postbox()
     async with mail_server(postbox) as port:
@@ -458,7 +456,7 @@ async def test_a_long_subject_keeps_its_blanks_up_to_the_receipt():
 # A mail server that fails
 
 
-async def test_a_server_that_is_not_there_is_tried_again_later():
+async def test_an_unavailable_server_is_retried_later():
     async with mail_server(Postbox()) as port:
         pass
 
@@ -487,7 +485,7 @@ class Picky(Postbox):
         return "250 OK"
 
 
-async def test_a_recipient_who_is_refused_for_good_is_named_and_the_others_get_the_mail():
+async def test_a_permanently_refused_recipient_is_named_and_the_others_get_the_mail():
     postbox = Picky(erin="550 no such user")
     async with mail_server(postbox) as port:
         receipt = await tool(port).act(MAIL, KEY)
@@ -503,7 +501,7 @@ async def test_a_recipient_who_is_refused_for_good_is_named_and_the_others_get_t
     assert receipt.details["refused"] == {"erin@example.org": "550 no such user"}
 
 
-async def test_a_mail_that_no_recipient_can_get_is_refused_for_good():
+async def test_a_mail_without_any_accepted_recipient_fails_permanently():
     postbox = Picky(dana="550 gone", erin="551 moved", carol="553 never was")
     async with mail_server(postbox) as port:
         with pytest.raises(ToolRefused, match=r"dana@.*550 gone.*erin@.*carol@.*nothing was sent"):
@@ -513,7 +511,7 @@ async def test_a_mail_that_no_recipient_can_get_is_refused_for_good():
 
 
 @pytest.mark.parametrize("carol", ["250 OK", "550 no such user"])
-async def test_a_recipient_who_is_only_put_off_is_tried_again_with_all_the_others(carol):
+async def test_a_temporarily_refused_recipient_causes_a_retry_for_all(carol):
     postbox = Picky(erin="451 come back in five minutes", **({} if carol == "250 OK" else {"carol": carol}))
     async with mail_server(postbox) as port:
         with pytest.raises(ToolUnavailable, match=r"erin@example.*nothing was sent to any"):
@@ -555,7 +553,9 @@ def talking(
 @pytest.mark.parametrize(
     ("reply", "error"), [("451 not now", ToolUnavailable), ("550 never", ToolRefused), ("-", None)]
 )
-async def test_at_every_stage_a_later_a_never_and_a_silence_are_told_apart(stage, reply, error):
+async def test_temporary_and_permanent_refusals_and_timeouts_are_distinguished_at_every_stage(
+    stage, reply, error
+):
     async with scripted_server(talking(stage, reply)) as port:
         in_doubt = EffectUnknown if stage == "end" else ToolUnavailable
         if stage == "DATA" and reply == "-":
@@ -566,7 +566,7 @@ async def test_at_every_stage_a_later_a_never_and_a_silence_are_told_apart(stage
     assert ("nothing was sent" in str(caught.value)) == (caught.type is not EffectUnknown)
 
 
-async def test_a_mail_by_smtps_goes_to_a_server_whose_certificate_the_authority_signed(tmp_path, monkeypatch):
+async def test_a_mail_by_smtps_is_sent_if_the_certificate_is_trusted(tmp_path, monkeypatch):
     certificate = certificate_for("localhost", tmp_path)
     postbox = Postbox()
     loop = asyncio.get_running_loop()
@@ -590,7 +590,7 @@ async def test_a_mail_by_smtps_goes_to_a_server_whose_certificate_the_authority_
     assert len(postbox.mails) == 2
 
 
-async def test_starttls_by_the_url_is_required_without_a_login_too():
+async def test_starttls_in_the_url_is_also_required_without_a_login():
     postbox = Postbox()
     async with mail_server(postbox) as port:
         url = SecretStr(f"smtp+starttls://127.0.0.1:{port}")
@@ -604,7 +604,7 @@ async def test_starttls_by_the_url_is_required_without_a_login_too():
     ("reply", "error"),
     [("552 too big", ToolRefused), ("451 not now", ToolUnavailable), ("299 what", EffectUnknown)],
 )
-async def test_the_final_reply_says_whether_the_mail_was_taken(reply, error):
+async def test_the_final_reply_determines_whether_the_mail_was_accepted(reply, error):
     class Replying(Postbox):
         async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
             return str(reply)
@@ -630,7 +630,7 @@ async def test_a_connection_that_drops_after_the_data_leaves_the_mail_in_doubt()
     assert len(postbox.mails) == 1
 
 
-async def test_a_server_that_is_silent_after_the_data_leaves_the_mail_in_doubt():
+async def test_a_server_that_does_not_reply_after_the_data_leaves_the_mail_in_doubt():
     left = asyncio.Event()
 
     class Silent(Postbox):
@@ -645,7 +645,7 @@ async def test_a_server_that_is_silent_after_the_data_leaves_the_mail_in_doubt()
 
 
 @pytest.mark.parametrize(("minutes", "end"), [(9, Receipt), (11, EffectUnknown)])
-async def test_a_server_that_looks_at_the_mail_for_minutes_is_waited_for(minutes, end, monkeypatch):
+async def test_a_server_that_scans_the_mail_for_minutes_is_awaited(minutes, end, monkeypatch):
     taken, looked_at, passed = asyncio.Event(), asyncio.Event(), 0.0
 
     class Thorough(Postbox):
@@ -665,7 +665,7 @@ async def test_a_server_that_looks_at_the_mail_for_minutes_is_waited_for(minutes
     assert isinstance(ended, end)
 
 
-def test_the_tool_has_longer_than_all_that_it_waits_for():
+def test_the_timeout_of_the_tool_exceeds_the_sum_of_its_waits():
     waits_for = 2 * smtp_delivery.ENVELOPE_SECONDS + smtp_delivery.REPLY_SECONDS
     assert SendEmail.declaration.seconds > waits_for + smtp_delivery.GOODBYE_SECONDS
 
@@ -679,7 +679,7 @@ def test_the_tool_has_longer_than_all_that_it_waits_for():
         (b"", ToolUnavailable),
     ],
 )
-async def test_a_greeting_that_is_no_welcome_means_that_nothing_was_sent(greeting, error):
+async def test_a_refusing_greeting_means_that_nothing_was_sent(greeting, error):
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: ARG001
         writer.write(greeting)
         await writer.drain()
@@ -689,7 +689,7 @@ async def test_a_greeting_that_is_no_welcome_means_that_nothing_was_sent(greetin
             await tool(port).act(MAIL, KEY)
 
 
-async def test_a_final_reply_that_makes_no_sense_leaves_the_mail_in_doubt():
+async def test_a_nonsensical_final_reply_leaves_the_mail_in_doubt():
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.test\r\n")
         while line := await reader.readline():
@@ -705,7 +705,7 @@ async def test_a_final_reply_that_makes_no_sense_leaves_the_mail_in_doubt():
             await tool(port).act(MAIL, KEY)
 
 
-async def test_a_servers_words_are_shown_on_one_line_with_nothing_hidden():
+async def test_a_servers_reply_is_shown_on_one_line_with_nothing_hidden():
     class Painting(Postbox):
         async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
             return "550-\x1b[2Jyour mail\r\n550 was sent"
@@ -728,14 +728,14 @@ def exceptions_of_the_library() -> list[type[Exception]]:
     ]
 
 
-def test_every_failure_of_the_library_has_a_meaning():
+def test_every_error_of_the_library_is_classified():
     assert len(exceptions_of_the_library()) >= 15
     assert set(exceptions_of_the_library()) <= set(MEANINGS)
 
 
 @pytest.mark.parametrize("kind", MEANINGS)
 @pytest.mark.parametrize("code", [-1, 250, 421, 550])
-def test_before_the_data_nothing_is_in_doubt_and_after_it_only_a_reply_clears_it(kind, code):
+def test_a_mail_is_in_doubt_only_between_the_data_and_the_reply(kind, code):
     error = kind.__new__(kind)
     error.code, error.message, error.recipient = code, "said", "dana@example.org"
     has_reply = issubclass(kind, aiosmtplib.SMTPResponseException)
@@ -771,12 +771,12 @@ def parts_of(url: str) -> tuple[object, ...]:
         ("smtps://post.bücher.example", "post.bücher.example", 465, True),
     ],
 )
-def test_a_server_without_a_port_has_the_usual_one(url, host, port, tls):
+def test_a_server_without_a_port_has_the_default_port(url, host, port, tls):
     assert parts_of(url)[:3] == (host, port, tls)
 
 
 @pytest.mark.parametrize("password", ["12#x", "a?b/c", "p@ss", "a:b", "100%", "#", "//x@y:25/"])
-def test_a_password_may_hold_what_ends_a_host_elsewhere(password):
+def test_a_password_may_contain_url_delimiters(password):
     url = f"smtp://dana:{password}@mail.example.org:2525"
 
     assert parts_of(url) == ("mail.example.org", 2525, False, "dana", password)
@@ -796,7 +796,7 @@ def test_a_password_may_hold_what_ends_a_host_elsewhere(password):
         "smtp://h/x?y=z",
     ],
 )
-def test_an_unusable_address_of_the_server_is_refused_without_showing_the_password(url):
+def test_an_invalid_server_address_is_refused_without_showing_the_password(url):
     with pytest.raises(SettingsInvalid, match="PLANGATE_SMTP_URL") as caught:
         SendEmail.from_settings(Settings(smtp_url=SecretStr(url)))
 

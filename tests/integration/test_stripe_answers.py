@@ -159,7 +159,7 @@ async def refuses_to_conclude(shop: Shop, path: str, edits: Any, ask: Callable[[
     await ask()
 
 
-async def test_a_settlement_is_believed_only_of_the_refund_that_was_asked_for(shop: Shop) -> None:
+async def test_a_settlement_counts_only_for_the_requested_refund(shop: Shop) -> None:
     arguments, receipt = await shop.refunded("settles")
     edits = [*wrong("object", "id", "amount", "currency", "payment_intent")]
     for status in ("succeeded", "failed"):
@@ -183,7 +183,7 @@ async def test_a_payment_is_settled_and_undone_only_by_answers_about_it(shop: Sh
         await refuses_to_conclude(shop, "payment_intents", edits, ask)
 
 
-async def test_only_the_payment_and_the_card_of_a_plan_are_shown_to_its_approvers(shop: Shop) -> None:
+async def test_approvers_are_shown_only_the_payment_and_the_card_of_a_plan(shop: Shop) -> None:
     refund, charge = a_refund(shop.stripe.paid()), a_payment(*shop.stripe.customer())
     await refuses_to_conclude(
         shop, "payment_intents", wrong("object", "id"), lambda: shop.refunds.observe(refund)
@@ -246,7 +246,7 @@ async def test_an_answer_that_is_not_a_page_of_the_list_rules_nothing_out(
 
 
 @pytest.mark.parametrize("name", ["object", "payment_intent"])
-async def test_a_list_of_other_things_rules_nothing_out(shop: Shop, name: str) -> None:
+async def test_a_list_of_other_objects_rules_nothing_out(shop: Shop, name: str) -> None:
     arguments, _ = await shop.refunded(f"list of other {name}")
     for _, edit in wrong(name):
         shop.shows("GET", "refunds", lambda page: {**page, "data": [edit(one) for one in page["data"]]})  # noqa: B023
@@ -256,7 +256,9 @@ async def test_a_list_of_other_things_rules_nothing_out(shop: Shop, name: str) -
 
 
 @pytest.mark.parametrize("name", ["amount", "currency"])
-async def test_an_object_with_the_key_and_another_amount_is_in_doubt(shop: Shop, name: str) -> None:
+async def test_an_object_with_the_key_and_another_amount_leaves_the_step_in_doubt(
+    shop: Shop, name: str
+) -> None:
     refund, _ = await shop.refunded(f"refund of another {name}")
     charge, _ = await shop.charged(f"charge of another {name}")
     for _, edit in wrong(name):
@@ -270,7 +272,7 @@ async def test_an_object_with_the_key_and_another_amount_is_in_doubt(shop: Shop,
             assert f"has this key and another {name}. Look for plangate = plangate-" in found.reason
 
 
-async def test_a_list_that_is_longer_than_is_read_rules_nothing_out() -> None:
+async def test_a_list_longer_than_the_limit_rules_nothing_out() -> None:
     """A list read to its last page does: then the effect did not happen, once no request can arrive."""
     asked: list[str] = []
     entry = {"object": "refund", "payment_intent": "pi_1", "metadata": {}}
@@ -295,7 +297,7 @@ async def test_a_list_that_is_longer_than_is_read_rules_nothing_out() -> None:
 
 
 @pytest.mark.parametrize("name", ["object", "id", "amount", "currency", "payment_intent", "metadata"])
-async def test_an_answer_about_another_refund_is_in_doubt(shop: Shop, name: str) -> None:
+async def test_an_answer_about_another_refund_leaves_the_refund_in_doubt(shop: Shop, name: str) -> None:
     values = [*WRONG[name]] if name in WRONG else [GONE, {}, {METADATA: "other"}, "x"]
     values = values if name != "id" else [GONE, None, "", 7]  # any other may be the new refund's
     arguments = a_refund(shop.stripe.paid(amount=100_000))
@@ -308,7 +310,7 @@ async def test_an_answer_about_another_refund_is_in_doubt(shop: Shop, name: str)
 
 
 @pytest.mark.parametrize("name", ["object", "id", "amount", "currency", "customer", "metadata", "status"])
-async def test_an_answer_about_another_payment_is_in_doubt(shop: Shop, name: str) -> None:
+async def test_an_answer_about_another_payment_leaves_the_payment_in_doubt(shop: Shop, name: str) -> None:
     more = {"customer": [GONE, None, "cus_other"], "metadata": [GONE, {}], "status": [GONE, None, "new", 7]}
     values = [GONE, None, "", 7] if name == "id" else {**WRONG, **more}[name]
     arguments = a_payment(*shop.stripe.customer())
@@ -324,7 +326,7 @@ async def test_an_answer_about_another_payment_is_in_doubt(shop: Shop, name: str
 
 
 @pytest.mark.parametrize("name", ["object", "id", "amount", "currency", "status"])
-async def test_an_undo_has_cancelled_only_what_stripe_says_is_cancelled(shop: Shop, name: str) -> None:
+async def test_an_undo_cancels_only_what_stripe_reports_as_cancelled(shop: Shop, name: str) -> None:
     arguments, receipt = await shop.charged(f"hold by {name}", capture="manual")
     for value in [GONE, None, "requires_capture", "succeeded"] if name == "status" else WRONG[name]:
         shop.shows("POST", "payment_intents", with_(name, value))
@@ -336,7 +338,7 @@ async def test_an_undo_has_cancelled_only_what_stripe_says_is_cancelled(shop: Sh
 
 
 @pytest.mark.parametrize("name", ["object", "id", "amount", "currency", "payment_intent", "metadata"])
-async def test_an_undo_has_refunded_only_what_stripe_says_is_refunded(shop: Shop, name: str) -> None:
+async def test_an_undo_refunds_only_what_stripe_reports_as_refunded(shop: Shop, name: str) -> None:
     more = {"metadata": [GONE, {}], "id": [GONE, None, "", 7]}
     arguments, receipt = await shop.charged(f"charge by {name}")
     before = shop.stripe.get(f"payment_intents/{receipt.details['payment']}", **{"expand[]": "latest_charge"})
@@ -350,7 +352,7 @@ async def test_an_undo_has_refunded_only_what_stripe_says_is_refunded(shop: Shop
     assert found == Happened(await shop.payments.undo(arguments, receipt, f"undo by {name}"))
 
 
-async def test_an_undo_that_refunded_only_a_part_is_in_doubt(shop: Shop) -> None:
+async def test_a_partial_refund_leaves_the_undo_in_doubt(shop: Shop) -> None:
     arguments, receipt = await shop.charged("half")
     fields = {"metadata[plangate]": stripe_key("half:undo"), "amount": 100}
     shop.stripe.post("refunds", payment_intent=receipt.details["payment"], **fields)
@@ -362,7 +364,7 @@ async def test_an_undo_that_refunded_only_a_part_is_in_doubt(shop: Shop) -> None
     assert "41.50 EUR of it was not" in found.reason
 
 
-async def test_an_undo_refunds_what_others_have_left(shop: Shop) -> None:
+async def test_an_undo_refunds_the_remaining_amount(shop: Shop) -> None:
     arguments, receipt = await shop.charged("left")
     shop.stripe.post("refunds", payment_intent=receipt.details["payment"], amount=1_000)
 
@@ -419,7 +421,7 @@ STATUSES = st.one_of(st.sampled_from([*REFUND_ENDS, *PAYMENT_ENDS]), OPEN, st.te
 @example("requires_payment_method")
 @example("requires_action")
 @example(GONE)
-async def test_only_states_that_stripe_documents_as_an_end_are_one(shop: Shop, status: Any) -> None:
+async def test_only_states_documented_by_stripe_as_final_are_final(shop: Shop, status: Any) -> None:
     """In all other states, the effect is looked up again."""
     if not shop.settling:
         shop.settling += [await shop.refunded("refund ends"), await shop.charged("charge ends")]

@@ -157,7 +157,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("call", "fault", "kind", "said"), CASES, indirect=["call"], ids=lambda value: str(value)[:60]
 )
-async def test_each_fault_has_its_class_and_makes_one_request(call, front, fault, kind, said):
+async def test_each_fault_is_classified_after_one_request(call, front, fault, kind, said):
     front.plan(fault, method="POST")
 
     with pytest.raises(kind, match=said) as raised:
@@ -177,7 +177,7 @@ async def test_each_fault_has_its_class_and_makes_one_request(call, front, fault
         assert call.happened() == 1
 
 
-async def test_retry_after_is_carried_on(call, front):
+async def test_retry_after_is_passed_on(call, front):
     front.plan(too_many("7"), method="POST")
 
     with pytest.raises(ToolUnavailable) as raised:
@@ -186,7 +186,7 @@ async def test_retry_after_is_carried_on(call, front):
     assert raised.value.after == timedelta(seconds=7)
 
 
-async def test_a_server_that_refuses_connections_got_nothing(call, front):
+async def test_a_server_that_refuses_connections_received_nothing(call, front):
     front.stop()
     with pytest.raises(ToolUnavailable, match="nothing was sent"):
         await call.act()
@@ -198,7 +198,7 @@ async def test_a_server_that_refuses_connections_got_nothing(call, front):
 
 
 @pytest.mark.parametrize("fault", [*in_doubt(Slow), Drips(pause=0.02, after_effect=True)], ids=str)
-async def test_a_slow_answer_is_given_up_and_in_doubt(call, front, fault, monkeypatch):
+async def test_a_slow_answer_times_out_and_leaves_the_step_in_doubt(call, front, fault, monkeypatch):
     monkeypatch.setattr(client, "WHOLE_SECONDS", 0.5)
     front.plan(fault, method="POST")
 
@@ -209,7 +209,7 @@ async def test_a_slow_answer_is_given_up_and_in_doubt(call, front, fault, monkey
 
 
 @pytest.mark.parametrize("fault", [*in_doubt(Cut), *in_doubt(garbage), *in_doubt(Dropped)], ids=str)
-async def test_a_step_that_broke_off_is_looked_up_before_anything_is_repeated(call, front, fault):
+async def test_an_interrupted_step_is_looked_up_before_it_is_repeated(call, front, fault):
     front.plan(fault, method="POST")
 
     with capture_logs():  # otherwise structlog renders each traceback, which takes a second
@@ -229,7 +229,7 @@ async def test_a_step_that_broke_off_is_looked_up_before_anything_is_repeated(ca
 @pytest.mark.parametrize(
     "fault", [fault for fault, *_ in MATRIX if not fault.after_effect], ids=lambda one: str(one)[:60]
 )
-async def test_reading_fails_without_doubt_and_in_one_request(call, front, fault):
+async def test_a_failed_read_makes_one_request_and_leaves_nothing_in_doubt(call, front, fault):
     front.plan(fault, method="GET")
 
     with pytest.raises((ToolUnavailable, ToolRefused)) as raised:
@@ -239,7 +239,7 @@ async def test_reading_fails_without_doubt_and_in_one_request(call, front, fault
     assert KEY not in str(raised.value)
 
 
-async def test_a_huge_answer_costs_little_memory(call, front):
+async def test_a_huge_answer_needs_little_memory(call, front):
     front.plan(Huge(size=500_000_000), method="POST")
     gc.collect()
     tracemalloc.start()
@@ -254,7 +254,7 @@ async def test_a_huge_answer_costs_little_memory(call, front):
     assert front.bytes_sent < 40_000_000
 
 
-async def test_an_answer_that_echoes_the_key_does_not_carry_it_on(call, front, caplog):
+async def test_an_answer_that_echoes_the_key_does_not_reveal_it(call, front, caplog):
     caplog.set_level(logging.WARNING)
     for status in (200, 400, 401, 402, 403, 404, 409, 500):
         front.plan(stripes(status, "invalid_request_error", "x", f"key {KEY}, Bearer {KEY}!"), method="POST")

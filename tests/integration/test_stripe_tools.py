@@ -61,7 +61,7 @@ async def test_a_refund_is_made_once_under_its_key(stripe, refunds):
     assert await refunds.find_out(a_refund(payment), "key") == Happened(first)
 
 
-async def test_the_preview_shows_what_was_paid_how_and_when(stripe, refunds):
+async def test_the_preview_shows_the_amount_the_method_and_the_time_of_the_payment(stripe, refunds):
     payment = stripe.paid()
     seen = await refunds.observe(a_refund(payment))
 
@@ -82,12 +82,14 @@ async def test_the_preview_shows_what_was_paid_how_and_when(stripe, refunds):
         (42.5, "USD", "was made in EUR, so it cannot be refunded in USD"),
     ],
 )
-async def test_a_refund_that_does_not_fit_is_refused_at_the_draft(stripe, refunds, amount, currency, said):
+async def test_a_refund_that_exceeds_the_payment_is_refused_in_the_draft(
+    stripe, refunds, amount, currency, said
+):
     with pytest.raises(ToolRefused, match=said):
         await refunds.observe(a_refund(stripe.paid(), amount, currency))
 
 
-async def test_a_payment_that_was_refunded_authorized_or_never_made_is_refused_at_the_draft(stripe, refunds):
+async def test_a_refunded_authorized_or_unknown_payment_is_refused_in_the_draft(stripe, refunds):
     spent, held = stripe.paid(), stripe.paid(capture_method="manual")
     stripe.post("refunds", payment_intent=spent)
 
@@ -100,7 +102,7 @@ async def test_a_payment_that_was_refunded_authorized_or_never_made_is_refused_a
             await refunds.observe(a_refund(payment))
 
 
-async def test_refunds_of_this_run_are_expected_and_those_of_others_are_not(stripe, refunds):
+async def test_refunds_by_this_run_are_expected_and_refunds_by_others_are_not(stripe, refunds):
     payment = stripe.paid()
     first, second = a_refund(payment, 100), a_refund(payment, 150)
     seen = await refunds.observe(second)
@@ -140,7 +142,7 @@ async def test_a_pending_refund_is_not_final_and_settles_or_is_reversed(stripe, 
 # ---- after the vendor has forgotten the key -------------------------------------------------------
 
 
-async def test_an_effect_is_found_by_its_metadata_over_all_pages_when_the_key_is_forgotten(stripe):
+async def test_an_effect_is_found_by_its_metadata_on_all_pages_after_the_key_expired(stripe):
     payment = stripe.paid(amount=1_000_000)
     keys = {stripe_key(f"key {number}"): f"key {number}" for number in range(120)}
     for key in keys:
@@ -158,7 +160,7 @@ async def test_an_effect_is_found_by_its_metadata_over_all_pages_when_the_key_is
         assert counted.count("GET", "/v1/refunds") == 2
 
 
-async def test_a_call_without_a_trace_may_be_repeated_only_while_the_vendor_has_the_key(
+async def test_a_call_without_a_trace_may_be_repeated_only_while_the_vendor_keeps_the_key(
     stripe, refunds, payments
 ):
     customer, method = stripe.customer()
@@ -174,7 +176,7 @@ async def test_a_call_without_a_trace_may_be_repeated_only_while_the_vendor_has_
         assert "plangate = plangate-" in found.later.reason
 
 
-async def test_a_look_up_that_is_not_allowed_rules_nothing_out(stripe):
+async def test_a_lookup_without_permission_rules_nothing_out(stripe):
     with FaultyServer(upstream=stripe.url) as server:
         tool = RefundPayment.from_settings(Settings(stripe_api_key="rk_test_x", stripe_api_base=server.url))
         found = await tool.find_out(a_refund("pi_1"), "key")
@@ -211,7 +213,7 @@ async def test_the_preview_names_customer_and_card(stripe, payments):
         assert shown == f'{said} customer {customer} ("Kim Doe", kim@example.org), card ending 4242'
 
 
-async def test_a_card_of_another_customer_is_refused_at_the_draft(stripe, payments):
+async def test_a_card_of_another_customer_is_refused_in_the_draft(stripe, payments):
     (customer, _), (_, other) = stripe.customer(), stripe.customer()
 
     with pytest.raises(ToolRefused, match="is not saved for the customer"):
@@ -221,7 +223,7 @@ async def test_a_card_of_another_customer_is_refused_at_the_draft(stripe, paymen
 @pytest.mark.parametrize(
     ("number", "said"), [("4000000000000341", "card_declined"), ("4000002500003155", "confirm")]
 )
-async def test_a_declined_payment_is_refused_and_known_not_to_have_happened(stripe, payments, number, said):
+async def test_a_declined_payment_is_refused_and_did_not_happen(stripe, payments, number, said):
     arguments = a_payment(*stripe.customer(number))
 
     for _ in range(2):
@@ -233,7 +235,7 @@ async def test_a_declined_payment_is_refused_and_known_not_to_have_happened(stri
     assert "The payment was not made" in found.refusal
 
 
-async def test_the_undo_cancels_what_was_only_authorized(stripe, payments):
+async def test_the_undo_cancels_an_authorized_payment(stripe, payments):
     customer, method = stripe.customer()
     arguments = a_payment(customer, method, capture="manual")
     receipt = await payments.act(arguments, "hold")
@@ -249,7 +251,7 @@ async def test_the_undo_cancels_what_was_only_authorized(stripe, payments):
     assert isinstance(await payments.find_settlement(arguments, receipt, "hold"), Reversed)
 
 
-async def test_the_undo_refunds_what_was_captured_once(stripe, payments):
+async def test_the_undo_refunds_a_captured_payment_once(stripe, payments):
     customer, method = stripe.customer()
     arguments = a_payment(customer, method)
     receipt = await payments.act(arguments, "charge")
@@ -263,7 +265,7 @@ async def test_the_undo_refunds_what_was_captured_once(stripe, payments):
     assert await payments.find_out_undo(arguments, receipt, "charge:undo") == Happened(undone)
 
 
-def test_the_stand_in_lists_payments_as_stripe_does_each_as_it_is_now(stripe):
+def test_the_stand_in_lists_payments_as_stripe_does_in_their_current_state(stripe):
     customer, method = stripe.customer()
     fields = {"customer": customer, "payment_method": method, "amount": 4_250, "currency": "eur"}
     stripe.paid()
@@ -280,7 +282,7 @@ def test_the_stand_in_lists_payments_as_stripe_does_each_as_it_is_now(stripe):
     assert last["data"][0]["status"] == "canceled"
 
 
-async def test_a_payment_of_which_a_part_was_captured_says_how_much_is_paid():
+async def test_a_partly_captured_payment_says_how_much_is_paid():
     kept = {"id": "pi_1", "object": "payment_intent", "amount": 4_250, "currency": "eur"}
     kept |= {"status": "succeeded", "amount_received": 1_000}
     receipt = Receipt(summary="Authorized", details={"payment": "pi_1"}, final=False)
@@ -303,7 +305,7 @@ async def test_an_answer_about_another_payment_or_card_is_not_shown_to_approvers
 # ---- settings and arguments -----------------------------------------------------------------------
 
 
-def test_without_a_key_or_with_one_that_cannot_pay_the_tools_say_what_to_set():
+def test_without_a_suitable_key_the_tools_name_the_setting():
     for tool in (RefundPayment, CreatePayment):
         assert "PLANGATE_STRIPE_API_KEY" in str(tool.from_settings(Settings()).lacks())
         public = tool.from_settings(Settings(stripe_api_key="pk_test_123")).lacks()
@@ -324,7 +326,7 @@ def test_without_the_library_the_tools_say_how_to_install_it(monkeypatch):
 @pytest.mark.parametrize(
     "base", ["http://stripe.example", "stripe.example", "https://u:p@stripe.example", "ftp://x", "https://"]
 )
-def test_the_key_is_not_sent_in_the_clear(base):
+def test_the_key_is_not_sent_unencrypted(base):
     with pytest.raises(SettingsInvalid, match="PLANGATE_STRIPE_API_BASE"):
         RefundPayment.from_settings(Settings(stripe_api_key="sk_test_1", stripe_api_base=base))
 

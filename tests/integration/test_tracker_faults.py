@@ -19,7 +19,7 @@ CHANCE = Random(16)
 @pytest.mark.parametrize(
     ("vendor", "tool", "name"), [(CHANCE.choice(VENDORS), CHANCE.choice(TOOLS), name) for name in FAULTS]
 )
-async def test_each_fault_has_its_class_and_is_sent_once(
+async def test_each_fault_is_classified_and_sent_once(
     vendor: str, tool: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A sample; `python -m chaos ticket-faults` runs all."""
@@ -30,7 +30,7 @@ async def test_each_fault_has_its_class_and_is_sent_once(
 
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_a_server_that_refuses_connections_was_sent_nothing(vendor: str, tool: str) -> None:
+async def test_a_server_that_refuses_connections_received_nothing(vendor: str, tool: str) -> None:
     with desk(vendor) as here:
         one = await call(here, tool)
         here.server.stop()
@@ -51,7 +51,7 @@ async def test_a_server_that_refuses_connections_was_sent_nothing(vendor: str, t
         for name in ("401", "404", "429", "500", "garbage", "slow", "cut", "huge", "dropped")
     ],
 )
-async def test_a_look_up_that_fails_says_nothing_about_the_effect(vendor: str, tool: str, name: str) -> None:
+async def test_a_failed_lookup_says_nothing_about_the_effect(vendor: str, tool: str, name: str) -> None:
     with desk(vendor, SHORT if name == "slow" else Limits()) as here:
         one = await call(here, tool)
         await one.act()
@@ -81,7 +81,7 @@ async def test_echoed_credentials_are_not_repeated(vendor: str, caplog: pytest.L
 
 
 @pytest.mark.parametrize("vendor", VENDORS[:2])
-async def test_a_worker_that_was_suspended_sends_nothing_when_its_time_is_over(vendor: str) -> None:
+async def test_a_suspended_worker_sends_nothing_after_its_time_limit(vendor: str) -> None:
     with desk(vendor, Limits(whole=-1)) as here:
         with pytest.raises(ToolUnavailable, match="no time was left"):
             await here.create.act(here.ticket(), KEY)

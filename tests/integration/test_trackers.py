@@ -49,7 +49,7 @@ async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(h
     assert await here.comment.find_out(here.on(1), KEY) == Happened(added)
 
 
-async def test_another_effect_with_the_same_words_is_not_mistaken_for_this_one(here: Desk) -> None:
+async def test_another_effect_with_the_same_text_is_not_mistaken_for_this_one(here: Desk) -> None:
     await here.create.act(here.ticket(), "another")
     await here.comment.act(here.on(1), "another")
     assert isinstance(await here.create.find_out(here.ticket(), KEY), NotFound)
@@ -64,7 +64,7 @@ async def test_a_comment_with_this_marker_on_another_ticket_is_not_this_one(here
     assert await here.comment.find_out(here.on(2), KEY) == Happened(added)
 
 
-async def test_of_two_with_the_same_marker_the_older_one_is_found(here: Desk) -> None:
+async def test_the_older_of_two_with_the_same_marker_is_found(here: Desk) -> None:
     """An abandoned request may arrive after its repeat."""
     first, _ = [await here.create.act(here.ticket(), KEY) for _ in range(2)]
     assert await here.create.find_out(here.ticket(), KEY) == Happened(first)
@@ -83,7 +83,7 @@ async def test_a_missing_list_entry_does_not_rule_out_the_effect(here: Desk) -> 
 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
-async def test_the_number_of_a_moved_ticket_names_no_ticket_of_its_first_project(vendor: str) -> None:
+async def test_the_number_of_a_moved_ticket_identifies_no_ticket_of_its_first_project(vendor: str) -> None:
     """Otherwise the next step, 'comment on the ticket of step 1', writes on another person's ticket."""
     with desk(vendor) as here:
         for title in ("Somebody else's", "Another one's"):
@@ -99,7 +99,7 @@ async def test_the_number_of_a_moved_ticket_names_no_ticket_of_its_first_project
         resolve_references(number, (StepProgress(state=StepState.DONE, receipt=found.receipt),))
 
 
-async def test_an_answer_of_github_about_another_ticket_is_not_shown_to_approvers() -> None:
+async def test_a_github_answer_about_another_ticket_is_not_shown_to_approvers() -> None:
     other = {"number": 2, "title": "Another", "state": "open"}
     with FaultyServer(answer=lambda _request: Answer(200, other)) as server:
         comment = CommentTicket(GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"]))
@@ -109,7 +109,7 @@ async def test_an_answer_of_github_about_another_ticket_is_not_shown_to_approver
 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
-async def test_a_ticket_that_was_moved_is_not_the_one_that_is_named(vendor: str) -> None:
+async def test_a_moved_ticket_is_not_the_named_ticket(vendor: str) -> None:
     """Jira answers with the moved ticket, which may be in a project that is not allowed."""
     with desk(vendor) as here:
         await here.create.act(here.ticket(), KEY)
@@ -130,7 +130,7 @@ async def test_a_comment_is_deleted_once(here: Desk) -> None:
         await here.comment.undo(here.on(1), added, f"{KEY}:undo")
 
 
-async def test_a_ticket_of_github_is_closed_and_one_of_jira_cannot_be() -> None:
+async def test_a_github_ticket_can_be_closed_and_a_jira_ticket_cannot() -> None:
     with desk("github") as here:
         tool = here.create
         assert isinstance(tool, CreateTicket)
@@ -148,7 +148,7 @@ async def test_a_ticket_of_github_is_closed_and_one_of_jira_cannot_be() -> None:
         assert not hasattr(here.create, "undo")
 
 
-async def test_a_comment_sees_title_and_state_of_its_ticket(here: Desk) -> None:
+async def test_a_comment_observes_title_and_state_of_its_ticket(here: Desk) -> None:
     await here.create.act(here.ticket(), KEY)
     seen = await here.comment.observe(here.on(1))
     assert here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
@@ -160,7 +160,7 @@ async def test_a_comment_sees_title_and_state_of_its_ticket(here: Desk) -> None:
     assert not here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
 
 
-async def test_a_full_page_is_not_the_last_although_it_names_no_next_one() -> None:
+async def test_a_full_page_is_not_the_last_even_without_a_link_to_the_next() -> None:
     """A proxy may drop the header with the next page."""
     asked = []
 
@@ -177,7 +177,7 @@ async def test_a_full_page_is_not_the_last_although_it_names_no_next_one() -> No
     assert (len(asked), found.since) == (3, None)
 
 
-async def test_a_page_that_names_a_next_one_is_not_the_last_although_it_is_not_full() -> None:
+async def test_a_page_with_a_link_to_the_next_is_not_the_last_even_if_it_is_not_full() -> None:
     """A server may limit its pages, or leave out entries that its reader may not see."""
     asked = []
 
@@ -195,7 +195,7 @@ async def test_a_page_that_names_a_next_one_is_not_the_last_although_it_is_not_f
 
 
 @pytest.mark.parametrize("is_cloud", [False, True])
-async def test_a_list_of_jira_that_brings_nothing_and_has_more_rules_nothing_out(*, is_cloud: bool) -> None:
+async def test_an_empty_jira_list_with_more_pages_rules_nothing_out(*, is_cloud: bool) -> None:
     empty = {"issues": [], "total": 5, "nextPageToken": "more", "name": "plangate"}
     with FaultyServer(answer=lambda _: Answer(200, empty)) as server:
         tracker = JiraTracker("Jira", server.url, SecretStr("x"), ["OPS"], user="u", is_cloud=is_cloud)
@@ -205,7 +205,7 @@ async def test_a_list_of_jira_that_brings_nothing_and_has_more_rules_nothing_out
 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
-async def test_a_list_that_jira_shows_to_a_stranger_rules_nothing_out(vendor: str) -> None:
+async def test_a_list_that_jira_returns_without_authentication_rules_nothing_out(vendor: str) -> None:
     """Jira answers an expired token with 200, and then lists only public tickets."""
     with desk(vendor) as here:
         created = await here.create.act(here.ticket(), KEY)
@@ -234,7 +234,7 @@ async def test_a_ticket_is_closed_only_if_the_answer_says_so(answer: Answer) -> 
             await create.undo(CreateTicketArguments(**WANTED), receipt, f"{KEY}:undo")
 
 
-async def test_an_answer_without_our_marker_is_about_something_else() -> None:
+async def test_an_answer_without_our_marker_concerns_another_object() -> None:
     """Otherwise its undo would close another person's ticket, or delete their comment."""
     other = {"number": 7, "id": 7, "title": "Refund of order 7", "body": "Another", "html_url": "https://x/7"}
     with FaultyServer(answer=lambda _request: Answer(201, other)) as server:
@@ -246,7 +246,7 @@ async def test_an_answer_without_our_marker_is_about_something_else() -> None:
             await CommentTicket(tracker).act(on_one, KEY)
 
 
-async def test_a_comment_is_not_gone_because_its_ticket_cannot_be_seen(here: Desk) -> None:
+async def test_a_comment_is_not_gone_because_its_ticket_is_invisible(here: Desk) -> None:
     await here.create.act(here.ticket(), KEY)
     added = await here.comment.act(here.on(1), KEY)
     hidden = {**here.vendor.__dict__}

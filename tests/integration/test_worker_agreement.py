@@ -39,7 +39,7 @@ def reported(database: Database, *them: WorkerFacts) -> tuple[str, ...]:
         return differences(running_workers(connection, "default", "q"))
 
 
-def test_workers_that_agree_are_not_spoken_of(database: Database) -> None:
+def test_agreeing_workers_are_not_reported(database: Database) -> None:
     assert reported(database, facts("1@one"), facts("2@two"), facts("1@one")) == ()
 
 
@@ -61,11 +61,11 @@ def test_each_difference_is_reported_until_it_is_gone(
 
 
 @pytest.mark.parametrize("more", [{"task_queue": "other"}, {"namespace": "other"}])
-def test_workers_of_another_queue_need_not_agree(database: Database, more: dict[str, str]) -> None:
+def test_workers_of_another_queue_may_differ(database: Database, more: dict[str, str]) -> None:
     assert reported(database, facts("1@one"), facts("2@two", policy="cc" * 32, **more)) == ()
 
 
-def test_a_worker_that_has_stopped_or_was_not_seen_lately_is_not_compared(database: Database) -> None:
+def test_a_stopped_or_inactive_worker_is_not_compared(database: Database) -> None:
     assert reported(database, facts("1@one"), facts("2@two", policy="cc" * 32)) != ()
     with database.write() as connection:
         forget_worker(connection, "2@two")
@@ -80,7 +80,7 @@ def test_a_worker_that_has_stopped_or_was_not_seen_lately_is_not_compared(databa
     assert reported(database) == ()
 
 
-def test_tools_differ_by_what_a_plan_sees_of_them(tmp_path: Path) -> None:
+def test_tools_differ_by_what_a_plan_records_of_them(tmp_path: Path) -> None:
     one, other = (
         Notebook("note", tmp_path / "n", remembers=remembers).declaration for remembers in (True, False)
     )
@@ -117,7 +117,7 @@ async def until_seen(gate: Gate) -> set[str]:
     return found
 
 
-async def test_a_worker_with_other_records_takes_no_work_and_says_why(idle_gate: Gate) -> None:
+async def test_a_worker_with_other_records_polls_for_no_work_and_says_why(idle_gate: Gate) -> None:
     queue, agreement = idle_gate.settings.task_queue, agreement_of(idle_gate)
     async with polling(idle_gate, "0" * 32):
         assert await until_seen(idle_gate) == {"7@elsewhere installation=000000000000"}
@@ -128,13 +128,13 @@ async def test_a_worker_with_other_records_takes_no_work_and_says_why(idle_gate:
         assert "PLANGATE_DATABASE_URL" in logs[0]["event"]
 
 
-async def test_workers_with_the_same_or_no_records_are_no_hindrance(idle_gate: Gate) -> None:
+async def test_workers_with_the_same_or_no_records_do_not_conflict(idle_gate: Gate) -> None:
     async with polling(idle_gate, idle_gate.database.installation), idle_gate.worker():
         await idle_gate.in_review("one")
         await agreement_of(idle_gate).wait_for_own_queue(idle_gate.settings.task_queue)
 
 
-async def test_a_foreign_worker_that_comes_later_is_logged_and_stops_nothing(idle_gate: Gate) -> None:
+async def test_a_foreign_worker_that_starts_later_is_logged_and_stops_nothing(idle_gate: Gate) -> None:
     async with polling(idle_gate, "0" * 32):
         await until_seen(idle_gate)
         with capture_logs() as logs:
@@ -148,7 +148,7 @@ async def test_a_foreign_worker_that_comes_later_is_logged_and_stops_nothing(idl
     assert "Workers with other records poll this worker's task queue" in logs[0]["event"]
 
 
-async def test_workers_are_compared_again_after_each_failure_and_an_unfinished_list_does_not_differ(
+async def test_workers_are_compared_again_after_each_failure_and_partial_lists_do_not_differ(
     idle_gate: Gate,
 ) -> None:
     queue = idle_gate.settings.task_queue
@@ -180,7 +180,7 @@ async def test_workers_are_compared_again_after_each_failure_and_an_unfinished_l
 
 
 @pytest.mark.parametrize(("status", "is_taken"), [(NOT_FOUND, False), (PERMISSION_DENIED, True)])
-async def test_a_worker_that_cannot_look_takes_no_work_unless_it_never_may(
+async def test_a_worker_that_cannot_compare_polls_for_no_work_unless_it_may_never_compare(
     idle_gate: Gate, status: int, is_taken: bool
 ) -> None:
     """A server may refuse to list the other workers; operators then have to keep them consistent."""
@@ -196,7 +196,7 @@ async def test_a_worker_that_cannot_look_takes_no_work_unless_it_never_may(
     assert {log["event"] for log in logs} == {"The workers of the task queue cannot be listed."}
 
 
-async def test_an_ended_worker_is_recognised_by_its_last_poll_and_not_by_the_clock(
+async def test_a_stopped_worker_is_recognized_by_its_last_poll_and_not_by_the_clock(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, agreement = idle_gate.settings.task_queue, agreement_of(idle_gate)
@@ -211,7 +211,7 @@ async def test_an_ended_worker_is_recognised_by_its_last_poll_and_not_by_the_clo
     assert await agreement.foreign_pollers(queue) == set()
 
 
-async def test_the_rules_in_force_are_entered_again_after_a_differing_worker_ends(gate: Gate) -> None:
+async def test_the_rules_in_force_are_recorded_again_after_a_differing_worker_stops(gate: Gate) -> None:
     queue, other = gate.settings.task_queue, facts("2@two", task_queue=gate.settings.task_queue, policy="")
     agreement = agreement_of(gate)
 
@@ -235,7 +235,7 @@ async def test_the_rules_in_force_are_entered_again_after_a_differing_worker_end
     assert await compare() == "aa" * 32
 
 
-async def test_a_difference_between_workers_is_in_every_status_until_it_is_gone(gate: Gate) -> None:
+async def test_a_difference_between_workers_is_in_every_status_until_it_is_resolved(gate: Gate) -> None:
     status = await gate.in_review("one")
     assert status.workers_differ == ()
     queue = gate.settings.task_queue

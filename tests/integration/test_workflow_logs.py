@@ -27,7 +27,7 @@ def written():
     structlog.reset_defaults()
 
 
-async def test_a_workflow_speaks_once_and_says_who_it_is(env: WorkflowEnvironment, written: io.StringIO):
+async def test_a_workflow_logs_once_with_its_identity(env: WorkflowEnvironment, written: io.StringIO):
     # Without a cache, every task replays the whole history.
     async with Worker(
         env.client,

@@ -16,7 +16,7 @@ from workflows.stop import PlangateStop
 
 
 @pytest.mark.parametrize("name", sorted(recordings.names()))
-async def test_the_recorded_run_replays_under_this_code(name: str) -> None:
+async def test_the_recorded_run_replays_with_this_code(name: str) -> None:
     replayer = Replayer(
         workflows=[PlanApproval, PlangateDelegation, PlangateSettlement, PlangateStop, PlangateLook],
         data_converter=DATA_CONVERTER,
@@ -30,7 +30,7 @@ def test_every_recorded_history_belongs_to_a_path() -> None:
     assert {name for name in recordings.names() if "/" not in name} == {path.__name__ for path in PATHS}
 
 
-async def test_a_run_in_the_middle_of_its_review_replays_too(gate: Gate) -> None:
+async def test_a_run_in_review_replays_too(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status, by="rita")
     history = await gate.handle(status.workflow_id).fetch_history()

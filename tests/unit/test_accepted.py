@@ -78,7 +78,7 @@ async def test_a_decorated_function_looks_up_what_its_author_attached(to: str, f
     assert await made.find_settlement(arguments, receipt, "key") == found
 
 
-def test_a_function_without_a_look_up_has_none() -> None:
+def test_a_function_without_a_lookup_has_none() -> None:
     @tool
     def note(text: str) -> Accepted[str]:
         """Note a text."""
@@ -88,7 +88,7 @@ def test_a_function_without_a_look_up_has_none() -> None:
     assert settles_within_of(note.from_settings()) is None
 
 
-def test_a_tool_has_every_ability_that_is_attached() -> None:
+def test_a_tool_has_every_attached_capability() -> None:
     @tool
     def pay(to: str) -> Accepted[Transfer]:
         """Pay."""
@@ -104,7 +104,7 @@ def test_a_tool_has_every_ability_that_is_attached() -> None:
 
 
 @pytest.mark.parametrize("within", [10, timedelta(), timedelta(days=-1), LONGEST_SETTLEMENT + DAYS, None])
-def test_a_time_that_cannot_be_used_is_refused(within: Any) -> None:
+def test_an_invalid_time_is_refused(within: Any) -> None:
     @tool
     def pay(to: str) -> Accepted[Transfer]:
         """Pay."""
@@ -114,7 +114,7 @@ def test_a_time_that_cannot_be_used_is_refused(within: Any) -> None:
         pay.find_settlement(settles_within=within)(lambda: None)
 
 
-def test_a_look_up_cannot_ask_for_a_receipt_without_details() -> None:
+def test_a_lookup_without_details_cannot_require_a_receipt() -> None:
     @tool
     def pay(to: str) -> Accepted[str]:
         """Pay."""
@@ -128,7 +128,7 @@ def test_a_look_up_cannot_ask_for_a_receipt_without_details() -> None:
     ("within", "counts"),
     [(DAYS, DAYS), (DAYS * 1000, LONGEST_SETTLEMENT), (-DAYS, timedelta()), ("ten days", None)],
 )
-def test_a_class_with_an_odd_time_loses_no_receipt(within: Any, counts: object) -> None:
+def test_a_class_with_an_invalid_time_loses_no_receipt(within: Any, counts: object) -> None:
     class Odd:
         settles_within = within
 

@@ -106,7 +106,7 @@ BUG, LATER, NEVER, LOST = (
         (TimeoutError(), Repeatable(), StillBegun),
     ],
 )
-async def test_a_first_attempt_says_what_is_known_of_its_effect(
+async def test_a_first_attempt_reports_what_is_known_about_its_effect(
     acts: Exception | None, finds: EffectStatus | Exception, expected: object
 ) -> None:
     assert await outcome(ScriptedTool(acts, finds), begun_before=False) == expected
@@ -127,7 +127,7 @@ async def test_a_first_attempt_says_what_is_known_of_its_effect(
         (Repeatable(), LOST, StillBegun, ["find_out", "act", "find_out"]),
     ],
 )
-async def test_an_attempt_after_one_that_never_ended_asks_before_it_acts(
+async def test_an_attempt_after_an_unfinished_one_looks_up_the_effect_first(
     finds: EffectStatus | Exception, acts: Exception | None, expected: object, asked: list[str]
 ) -> None:
     tool = ScriptedTool(acts, finds)
@@ -164,7 +164,7 @@ async def test_without_a_repeat_nothing_is_observed(
     assert "look" not in tool.asked
 
 
-async def test_an_observation_that_is_told_to_wait_waits() -> None:
+async def test_an_observation_with_retry_after_waits() -> None:
     tool = ScriptedTool(finds=Repeatable())
     look = looking(tool, ToolUnavailable("l", timedelta(seconds=40)))
     with pytest.raises(StillBegun) as caught:
@@ -221,14 +221,14 @@ async def test_an_accepted_effect_that_failed_is_refused_with_the_reason(unmet: 
 
 
 @pytest.mark.parametrize("earlier", [Earlier.BEGUN, Earlier.NOTHING])
-async def test_a_look_up_that_is_told_to_wait_waits(earlier: Earlier) -> None:
+async def test_a_lookup_with_retry_after_waits(earlier: Earlier) -> None:
     tool = ScriptedTool(LOST, ToolUnavailable("l", timedelta(seconds=40)))
     with pytest.raises(StillBegun) as caught:
         await act_once(tool, ToolArguments(), "key", earlier)
     assert caught.value.again == timedelta(seconds=40)
 
 
-async def test_an_effect_that_the_settings_no_longer_allow_is_not_done() -> None:
+async def test_an_effect_that_the_settings_no_longer_allow_is_not_executed() -> None:
     tool = ScriptedTool(objects="not here")
     assert await outcome(tool, begun_before=False) is ToolRefused
     assert tool.asked == []
@@ -270,7 +270,7 @@ async def test_a_tool_that_cannot_check_a_call_does_not_make_it() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "end"), [(2, Receipt), (1, EffectUnknown)])
-async def test_a_tool_has_as_long_as_it_declares(
+async def test_a_tool_has_the_time_that_it_declares(
     seconds: int, end: type[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After that, the call is cancelled, and the tool is asked for the result."""
@@ -292,7 +292,7 @@ async def test_a_tool_has_as_long_as_it_declares(
     assert isinstance(ended, end)
 
 
-def test_no_tool_may_declare_more_than_the_workflow_waits_for() -> None:
+def test_no_tool_may_declare_more_time_than_the_workflow_allows() -> None:
     with pytest.raises(ValueError, match="1 to 3600 seconds"):
         ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL, seconds=LONGEST_ACT + 1)
     waited_for = LONGEST_ACT + FIND_OUT_SECONDS + sum(PATIENCE) + 60

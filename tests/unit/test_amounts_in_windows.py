@@ -58,7 +58,7 @@ def others(database: Database, window: str, now: datetime, *, run: str = "mine",
         ("day", MIDNIGHT, MIDNIGHT),
     ],
 )
-def test_a_window_begins_with_its_first_moment(
+def test_a_window_includes_its_first_instant(
     database: Database, window: str, now: datetime, first: datetime
 ) -> None:
     put(database, first, "7")
@@ -76,14 +76,14 @@ def test_a_reservation_counts_longer_than_a_short_window(database: Database, win
     assert others(database, window, NOON + RESERVED_FOR) == ("7" if window == "30d" else "0")
 
 
-def test_a_plan_counts_neither_itself_nor_less_than_all_others(database: Database) -> None:
+def test_a_plan_excludes_itself_and_includes_all_others(database: Database) -> None:
     put(database, NOON, "1", run="mine", plan="b" * 64)
     put(database, NOON, "2", run="mine", plan="a" * 64)  # an earlier plan of the same run
     put(database, NOON, "4", run="other", plan="b" * 64)
     assert others(database, "24h", NOON) == "6"
 
 
-def test_claiming_again_renews_what_a_plan_has_reserved(database: Database) -> None:
+def test_claiming_again_renews_the_reservation_of_a_plan(database: Database) -> None:
     put(database, NOON)
     later = NOON + RESERVED_FOR - TICK
     with database.write() as connection:

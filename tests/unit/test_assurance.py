@@ -5,7 +5,7 @@ import pytest
 from plangate.domain.assurance import Assurance, read_assurance
 
 
-def test_a_typed_name_proves_less_than_a_login_and_a_login_less_than_a_signature() -> None:
+def test_typed_names_logins_and_signatures_are_ordered_by_strength() -> None:
     assert sorted(Assurance, reverse=True) == ["signed", "login", "typed"]
     assert max(Assurance) is Assurance.SIGNED
     for weaker, stronger in (("typed", "login"), ("login", "signed")):
@@ -16,7 +16,7 @@ def test_a_typed_name_proves_less_than_a_login_and_a_login_less_than_a_signature
 
 
 @pytest.mark.parametrize("text", ["Signed", True, ["signed"], "", "passkey"])
-def test_a_rule_asks_for_a_typed_name_a_login_or_a_signature_and_nothing_else(text: object) -> None:
+def test_a_rule_accepts_only_the_three_kinds_of_assurance(text: object) -> None:
     with pytest.raises(ValueError, match=r'^must be "typed", "login" or "signed"$'):
         read_assurance(text)
     assert [read_assurance(level.value) for level in Assurance] == list(Assurance)

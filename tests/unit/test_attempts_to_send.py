@@ -35,11 +35,11 @@ IN_DOUBT = LATER.model_copy(update={"is_in_doubt": True})
 @pytest.mark.parametrize(
     ("attempts", "pause"), [(0, 5 * SECOND), (1, 10 * SECOND), (9, 2560 * SECOND), (30, HOUR)]
 )
-def test_each_pause_is_twice_as_long_up_to_an_hour(attempts: int, pause: timedelta) -> None:
+def test_each_delay_is_twice_as_long_up_to_an_hour(attempts: int, pause: timedelta) -> None:
     assert after(LATER, attempts=attempts).next_at == NOON + pause
 
 
-def test_no_attempt_comes_before_the_time_that_the_server_named() -> None:
+def test_no_attempt_is_earlier_than_the_time_given_by_the_server() -> None:
     named = NOON + timedelta(minutes=7)
     assert after(LATER.model_copy(update={"retry_at": named})).next_at == named
     assert after(LATER.model_copy(update={"retry_at": NOON - HOUR})).next_at == NOON + 5 * SECOND
@@ -62,7 +62,7 @@ def test_a_message_that_may_have_arrived_repeatedly_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize(("sent", "sizes"), [(0, [1, 2]), (1, [3])], ids=["with room", "half full"])
-def test_informing_notices_join_notices_to_decide_once_half_of_the_hour_is_used(
+def test_informing_notices_are_grouped_once_half_of_the_hourly_limit_is_used(
     sent: int, sizes: list[int]
 ) -> None:
     kinds = (NoticeKind.NEEDED, NoticeKind.RELIEVED, NoticeKind.OUTCOME)

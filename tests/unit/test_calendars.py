@@ -42,7 +42,7 @@ def test_two_working_days_keep_the_time_of_day_and_leave_out_holidays() -> None:
     assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 29, 14, tzinfo=UTC)
 
 
-def test_a_span_from_the_weekend_counts_from_monday_morning() -> None:
+def test_a_duration_from_the_weekend_counts_from_monday_morning() -> None:
     at = datetime(2026, 11, 28, 14, tzinfo=UTC)
     assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 2, 8, tzinfo=UTC)
 
@@ -52,7 +52,7 @@ def test_working_hours_leave_out_the_lunch_break_and_the_night() -> None:
     assert _munich(at).add_working(at, hours=6) == datetime(2026, 11, 30, 13, tzinfo=UTC)
 
 
-def test_an_extra_day_is_worked_although_it_is_a_saturday() -> None:
+def test_an_extra_working_day_may_be_a_saturday() -> None:
     at = datetime(2026, 12, 18, 15, tzinfo=UTC)
     assert _munich(at).add_working(at, days=1) == datetime(2026, 12, 19, 15, tzinfo=UTC)
 
@@ -103,14 +103,14 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
         ('holiday = "x"', "unknown field"),
     ],
 )
-def test_a_fault_of_a_calendar_says_where_and_what_to_do(line: str, message: str) -> None:
+def test_an_error_in_a_calendar_says_where_it_is_and_what_to_do(line: str, message: str) -> None:
     zone = "" if line.startswith("zone") else 'zone = "Europe/Berlin"'
     with pytest.raises(FileInvalid, match=r"calendar 'munich' \(line 1\)") as error:
         checked_policy(f'[[calendar]]\nname = "munich"\n{zone}\n{line}\n[default]\nneeds = []', {}, None)
     assert message in str(error.value)
 
 
-def test_days_off_that_leave_no_working_day_for_a_year_are_a_fault() -> None:
+def test_days_off_without_a_working_day_for_a_year_are_an_error() -> None:
     mondays = [date(2026, 11, 30) + timedelta(weeks=number) for number in range(60)]
     days = ", ".join(map(str, mondays))
     _, faults = _read(f'[[calendar]]\nname = "x"\nzone = "UTC"\nweekdays = ["mon"]\ndays_off = [{days}]')
@@ -121,7 +121,7 @@ def test_days_off_that_leave_no_working_day_for_a_year_are_a_fault() -> None:
     assert "leave no working day for more than a year" in str(faults[0])
 
 
-def test_a_day_of_each_year_counts_in_each_year_unless_a_dated_one_says_otherwise() -> None:
+def test_a_yearly_date_applies_every_year_unless_a_dated_entry_overrides_it() -> None:
     text = (
         '[[calendar]]\nname = "x"\nzone = "UTC"\nweekdays = []\ndays_off = [2027-03-31, "12-24"]\n'
         'extra_days = ["03-31", "06-30", "02-29", 2026-12-24]'
@@ -134,12 +134,12 @@ def test_a_day_of_each_year_counts_in_each_year_unless_a_dated_one_says_otherwis
     ]  # fmt: skip
 
 
-def test_a_kept_text_is_read_although_its_zone_and_country_are_not_known_here() -> None:
+def test_a_stored_text_with_an_unknown_zone_or_country_can_be_read() -> None:
     policy = policy_in('[[calendar]]\nname = "x"\nzone = "Moon/Base"\ncountry = "XX"\n[default]\nneeds = []')
     assert policy.calendars["x"].zone == "Moon/Base"
 
 
-def test_two_calendars_of_one_name_are_a_fault() -> None:
+def test_two_calendars_with_one_name_are_an_error() -> None:
     _, faults = _read(MUNICH + MUNICH)
     assert "is also the name of another calendar" in str(faults[0])
 
@@ -156,7 +156,7 @@ def test_the_search_for_working_time_ends() -> None:
 @pytest.mark.parametrize(
     ("zone", "year"), [("Africa/Casablanca", 2029), ("Africa/El_Aaiun", 2029), ("Pacific/Apia", 2011)]
 )
-def test_facts_of_a_zone_that_changes_its_offset_around_new_year(zone: str, year: int) -> None:
+def test_a_zone_that_changes_its_offset_around_new_year_is_handled(zone: str, year: int) -> None:
     calendar = Calendar(name="c", zone=zone, hours=(Hours(begin=time(9), end=time(17)),))
     begin = datetime(year, 12, 20, tzinfo=UTC)
     facts = calendar.facts(begin, begin + timedelta(days=40))

@@ -30,11 +30,11 @@ DONE = apply(apply(approved(), done(1)), done(2))
         (WAITING, Outcome.WITHDRAWN, True),
     ],
 )
-def test_an_outcome_must_be_on_the_record(record: RunState, outcome: Outcome, is_so: bool) -> None:
+def test_an_outcome_must_be_recorded(record: RunState, outcome: Outcome, is_so: bool) -> None:
     assert (ending(record, outcome, "", DEADLINE).outcome is outcome) is is_so
 
 
-def test_a_run_expires_at_its_deadline_and_not_before() -> None:
+def test_a_run_expires_at_its_deadline_and_not_earlier() -> None:
     late = Reopened(
         fingerprint=drafted().fingerprint, step=1, lost=(), reopened_at=NOON, deadline=DEADLINE + HOUR
     )
@@ -49,7 +49,7 @@ def expires(record: RunState, at: datetime) -> bool:
     return ending(record, Outcome.EXPIRED, "", at).outcome is Outcome.EXPIRED
 
 
-def test_an_end_that_contradicts_the_record_is_replaced_by_the_one_on_the_record() -> None:
+def test_a_contradicting_end_is_replaced_by_the_recorded_one() -> None:
     assert ending(DONE, Outcome.WITHDRAWN, "", DEADLINE) == Closed(
         outcome=Outcome.EXECUTED,
         reason="the run reported the outcome withdrawn, but every step is done or skipped",

@@ -50,7 +50,7 @@ def approved_at(*minutes: int, seconds: int | None = 3600) -> RunState:
     return decide(state, *arrivals)
 
 
-def test_it_counts_from_the_last_approval_in_whatever_order_they_are_judged() -> None:
+def test_it_counts_from_the_last_approval_regardless_of_the_order_of_judgment() -> None:
     for order in ((5, 7), (7, 5)):
         state = approved_at(*order)
         assert state.phase is Phase.EXECUTING
@@ -59,19 +59,19 @@ def test_it_counts_from_the_last_approval_in_whatever_order_they_are_judged() ->
         assert state.beginning.wait(NOON + timedelta(hours=2)) == timedelta()
 
 
-def test_without_such_a_rule_there_is_none_and_nothing_is_written_of_it() -> None:
+def test_without_such_a_rule_there_is_no_cooling_off_and_none_is_recorded() -> None:
     assert approved_at(5, seconds=None).cooling_until is None
     assert "cooling" not in ONE_APPROVAL.model_dump_json()
 
 
-def test_a_plan_in_review_does_not_cool_off_and_neither_does_one_after_a_withdrawal() -> None:
+def test_a_plan_in_review_or_after_a_withdrawal_does_not_cool_off() -> None:
     assert state_after(drafted(requirement=cooling(60))).cooling_until is None
     state = approved_at(5)
     back = decide(state, arrival("withdraw_approval", at=NOON + timedelta(minutes=9)))
     assert (back.phase, back.cooling_until) == (Phase.IN_REVIEW, None)
 
 
-def test_the_longest_of_the_rules_counts_and_not_that_of_a_rule_that_demands_nothing(tmp_path: Path) -> None:
+def test_the_longest_time_of_the_demanding_rules_counts(tmp_path: Path) -> None:
     rules = policy(
         tmp_path,
         rule("true", name="one", more="settle = '60s'") + rule("true", name="two", more="settle = '5m'"),
@@ -103,7 +103,7 @@ def test_the_longest_of_the_rules_counts_and_not_that_of_a_rule_that_demands_not
         ),
     ],
 )
-def test_a_fault_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_is_reported(tmp_path: Path, text: str, said: str) -> None:
     assert said in faults(tmp_path, text)
 
 
@@ -114,7 +114,7 @@ def test_a_day_is_allowed(tmp_path: Path) -> None:
 
 
 @given(SECONDS, SECONDS)
-def test_two_requirements_together_ask_for_no_less_than_each(one: int | None, other: int | None) -> None:
+def test_the_union_of_two_requirements_is_no_weaker_than_either(one: int | None, other: int | None) -> None:
     both = strictest(cooling(one), cooling(other))
     assert both.cooling_seconds == max((one, other), key=lambda seconds: seconds or 0)
     assert asks_for_less(both, cooling(one)) is None
@@ -131,7 +131,7 @@ def claimed(state: RunState) -> Claimed:
     seconds=st.integers(min_value=1, max_value=LONGEST_COOLING),
     waited=st.floats(min_value=0, max_value=2 * LONGEST_COOLING),
 )
-def test_an_auditor_finds_each_step_that_began_too_early_and_no_other(seconds: int, waited: float) -> None:
+def test_an_auditor_detects_exactly_the_steps_that_began_too_early(seconds: int, waited: float) -> None:
     state = approved_at(0, seconds=seconds)
     (approval,) = state.decisions
     trail = chained([requested(), drafted(requirement=cooling(seconds)), approval])
@@ -149,7 +149,7 @@ def test_an_auditor_finds_each_step_that_began_too_early_and_no_other(seconds: i
     assert ["although approvals can be withdrawn" in one for one in found] == [True] * is_early
 
 
-def test_the_web_ui_says_when_a_step_may_begin_and_no_longer_once_one_is_done() -> None:
+def test_the_web_ui_shows_when_the_first_step_may_begin() -> None:
     state = approved_at(5)
     assert "No step begins before 2026-01-01 13:05:00 UTC" in details_page(state)
     assert isinstance(state.decisions[0], Decided)

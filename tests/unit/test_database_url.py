@@ -44,9 +44,7 @@ def told_to_the_library(setting: str) -> dict[str, object]:
         ),
     ],
 )
-def test_urls_of_postgresql_are_taken_as_other_tools_take_them(
-    setting: str, library: dict[str, object]
-) -> None:
+def test_postgresql_urls_are_parsed_as_by_other_tools(setting: str, library: dict[str, object]) -> None:
     assert told_to_the_library(setting) == library
 
 
@@ -67,12 +65,12 @@ def test_an_unusable_url_is_explained(setting: str, said: str) -> None:
         read_place(setting)
 
 
-def test_the_hosts_are_told_and_the_password_is_not() -> None:
+def test_the_hosts_are_shown_and_the_password_is_not() -> None:
     assert read_place("postgres://u:s3cret@one:5,two/d?application_name=s3cret").where == (
         "postgresql+psycopg://u:***@one:5,two:5432/d"
     )
 
 
 @pytest.mark.parametrize("name", ["what?", "a#b", "100%", "%41", "file:x", "grüße 世界", "a b"])
-def test_a_path_is_a_path_whatever_is_in_its_name(name: str) -> None:
+def test_a_path_may_contain_any_character(name: str) -> None:
     assert read_place(Path("/srv") / name / "records.db") == SqlitePlace(Path("/srv") / name / "records.db")

@@ -56,7 +56,7 @@ def test_a_reopened_review_takes_as_long_as_the_first_one(first: int, later: int
     assert exceeds_first_review(longer, plan, asked)
 
 
-def test_a_date_at_the_end_of_the_calendar_is_judged_without_an_error() -> None:
+def test_a_date_at_the_end_of_the_calendar_causes_no_error() -> None:
     last = datetime.max.replace(tzinfo=UTC)
     limit = WorkingTime(days=2, calendar=Calendar(name="office", zone="UTC"))
     facts = (Facts(calendar="office", offsets=(Offset(since=NOON, seconds=0),)),)

@@ -31,7 +31,7 @@ def shown(who: str = "dana", at: float = 0, folds: int = 0, opened: int = 0, run
     )
 
 
-def test_the_time_is_from_when_the_plan_was_first_shown() -> None:
+def test_the_time_counts_from_the_first_view_of_the_plan() -> None:
     (dana,) = deciding_times([decided()], [shown(at=97), shown(at=40), shown(at=200)])
     assert (dana.decisions, dana.shown, dana.median_seconds, dana.quick) == (1, 1, 60, 0)
 
@@ -41,14 +41,14 @@ def test_views_by_others_or_of_other_plans_do_not_count() -> None:
     assert (dana.shown, dana.median_seconds, dana.never_unfolded) == (0, 100, None)
 
 
-def test_without_views_the_draft_and_the_decision_before_are_upper_bounds() -> None:
+def test_without_views_the_draft_and_the_previous_decision_are_upper_bounds() -> None:
     """Three plans were drafted long ago, and decided within three seconds."""
     answers = [decided(at=100 + number, run=f"plan-{number}") for number in range(4)]
     (dana,) = deciding_times(answers)
     assert (dana.median_seconds, dana.quick) == (1, 0.75)
 
 
-def test_a_plan_of_which_no_view_had_every_fold_open_was_never_unfolded() -> None:
+def test_a_plan_without_a_view_of_every_fold_counts_as_not_unfolded() -> None:
     answers = [decided(at=100 + number, run=f"plan-{number}") for number in range(4)]
     views = [
         shown(run="plan-0", folds=2, opened=1),
@@ -60,7 +60,7 @@ def test_a_plan_of_which_no_view_had_every_fold_open_was_never_unfolded() -> Non
     assert (dana.shown, dana.folded, dana.never_unfolded) == (3, 2, 1 / 2)
 
 
-def test_a_share_of_plans_without_folds_is_none() -> None:
+def test_the_percentage_for_plans_without_folds_is_undefined() -> None:
     (dana,) = deciding_times([decided()], [shown(at=97)])
     assert (dana.shown, dana.folded, dana.never_unfolded) == (1, 0, None)
 
@@ -70,7 +70,7 @@ def test_spellings_of_one_name_are_one_person() -> None:
     assert [(one.name, one.decisions, one.shown) for one in found] == [("dana", 2, 2)]
 
 
-def test_accepted_answers_are_read_from_the_trail() -> None:
+def test_decisions_are_read_from_the_trail() -> None:
     state = state_after(drafted())
     later = NOON + timedelta(seconds=3)
     judged = judge_all(state, sent([arrival("approve", by="rita", at=later), arrival("reject", at=later)]))
@@ -82,7 +82,7 @@ def test_accepted_answers_are_read_from_the_trail() -> None:
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.integers(0, 50)), max_size=12),
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60), st.integers(0, 3)), max_size=12),
 )
-def test_every_decision_is_counted_once_and_every_share_is_one(
+def test_every_decision_is_counted_once_and_percentages_add_up(
     answers: list[tuple[str, int, int]], views: list[tuple[str, int, int]]
 ) -> None:
     made = [decided(by, drafted + took, drafted) for by, drafted, took in answers]

@@ -29,7 +29,7 @@ def call(method: str, url: str) -> tuple[str, dict[str, Any]]:
     return "http_request", {"method": method, "url": url}
 
 
-def test_the_odd_mail_and_the_odd_call_of_a_long_plan_are_named_with_their_step() -> None:
+def test_rare_mails_and_calls_of_a_long_plan_are_listed_with_their_step() -> None:
     mails = [mail(f"{number}@example.org") for number in range(29)]
     steps = (*mails[:22], mail("eve@evil.example"), *mails[22:], call("DELETE", "https://api.example/x?y"))
     assert digest(plan_of(*steps)) == (
@@ -37,12 +37,12 @@ def test_the_odd_mail_and_the_odd_call_of_a_long_plan_are_named_with_their_step(
     )
 
 
-def test_a_mail_to_many_counts_each_of_them() -> None:
+def test_a_mail_to_many_counts_each_recipient() -> None:
     plan = plan_of(mail("a@example.org", "b@example.org", cc=("eve@evil.example",)))
     assert digest(plan) == "1 mail (3 recipients): 2 to example.org, 1 to evil.example (step 1)"
 
 
-def test_a_tool_that_is_not_known_is_counted_by_its_name_and_its_recipients_and_calls() -> None:
+def test_an_unknown_tool_is_counted_by_its_name_recipients_and_calls() -> None:
     note = ("note", {"text": "hi"})
     fax = ("fax", {"to": "ann@example.org", "url": "http://fax.example:81/"})
     assert digest(plan_of(note, note, fax)) == (
@@ -58,7 +58,7 @@ def test_amounts_of_money_are_summed_for_each_currency() -> None:
     assert digest(plan_of(*steps, ("refund", {"amount": 3}))) == "3 refund: amount 17.50"
 
 
-def test_a_tool_of_others_with_one_currency_totals_its_amounts_in_it() -> None:
+def test_amounts_of_a_custom_tool_with_one_currency_are_summed_in_it() -> None:
     @tool
     def refund(payment: str, amount: Amount, currency: Literal["EUR"] = "EUR") -> None:
         """Refund it."""
@@ -69,7 +69,7 @@ def test_a_tool_of_others_with_one_currency_totals_its_amounts_in_it() -> None:
     assert digest(plan_of(step, step)) == "2 refund: amount 85.00 EUR"
 
 
-def test_a_host_is_named_only_where_every_program_reads_the_same_one() -> None:
+def test_a_host_is_named_only_if_every_parser_agrees_on_it() -> None:
     odd = "https://evil.example\\@api.example/"
     assert digest(plan_of(call("GET", odd))) == f"1 GET on {json.dumps(odd)} (step 1)"
 
@@ -84,7 +84,7 @@ def test_a_host_is_named_only_where_every_program_reads_the_same_one() -> None:
         max_size=12,
     )
 )
-def test_every_host_of_a_recipient_and_every_call_is_in_it(kinds: list[Any]) -> None:
+def test_every_host_of_a_recipient_and_every_call_is_included(kinds: list[Any]) -> None:
     steps, wanted = [], set()
     for kind, first, last in kinds:
         if kind == "mail":
@@ -99,7 +99,7 @@ def test_every_host_of_a_recipient_and_every_call_is_in_it(kinds: list[Any]) -> 
         assert any(f"{what}{end}" in told for end in ends), (what, told)
 
 
-def test_a_call_that_is_made_once_is_named_with_its_path_and_no_path_passes_for_more() -> None:
+def test_a_single_call_is_listed_with_its_unambiguous_path() -> None:
     odd = "https://a.example/x%20(step 9); 9 mails"
     assert digest(plan_of(call("PUT", "https://a.example/tickets/5"), call("GET", odd))) == (
         '1 PUT on a.example/tickets/5 (step 1), 1 GET on a.example"/x%20(step 9); 9 mails" (step 2)'
@@ -111,7 +111,7 @@ def test_a_call_that_is_made_once_is_named_with_its_path_and_no_path_passes_for_
 
 
 @given(st.lists(st.tuples(st.sampled_from(["to", "url", "cc"]), ODD), min_size=1, max_size=5))
-def test_no_argument_is_left_out_or_can_imitate_the_line(
+def test_no_argument_is_omitted_or_can_imitate_the_line(
     arguments: list[tuple[str, str]],
 ) -> None:
     told = digest(plan_of(*(("odd", {name: value}) for name, value in arguments)))
@@ -125,7 +125,7 @@ def of(tool: str, *arguments: dict[str, Any]) -> str:
     return digest(Plan(summary="s", steps=tuple(Step(tool=tool, arguments=one) for one in arguments)))
 
 
-def test_the_numbers_of_a_tool_are_added_up() -> None:
+def test_the_numbers_of_a_tool_are_summed() -> None:
     assert of("refund", {"amount": 42.5, "to": None}, {"amount": 37.5}) == "2 refund: amount 80.00"
     assert of("refund", {"amount": 0.1}, {"amount": 0.2}) == "2 refund: amount 0.30"
     assert of("refund", {"cents": 4250}) == "1 refund: cents 4,250"
@@ -135,7 +135,7 @@ def test_the_numbers_of_a_tool_are_added_up() -> None:
     assert of("refund", {"amount": 1.7e308}, {"amount": 5e-324}).startswith("2 refund: amount 170,000")
 
 
-def test_values_that_are_not_amounts_are_not_added_up() -> None:
+def test_values_that_are_not_amounts_are_not_summed() -> None:
     for arguments in (
         ({"amount": 1}, {"amount": "2"}),
         ({"amount": 1}, {}),

@@ -27,7 +27,7 @@ def test_the_inbox_has_the_same_sentences() -> None:
     assert notes["summary_amount_of_nothing"] == NO_AMOUNT
 
 
-def test_both_pages_have_a_disagreement_at_the_top_while_the_plan_is_in_review() -> None:
+def test_both_pages_show_a_disagreement_at_the_top_during_the_review() -> None:
     state = state_after(drafted(refunding("42.50", "You get 425.00 EUR back.")))
     sentence = "A text in step 2 names 425.00 EUR, but the summary or a step has 42.50 EUR."
     assert details_page(state).startswith(f"**Look:** `{sentence}`")
@@ -39,7 +39,7 @@ def test_both_pages_have_a_disagreement_at_the_top_while_the_plan_is_in_review()
         assert "LOOK" not in printed(run_page(status_of(quiet, "records"), NOW))
 
 
-def test_a_text_cannot_break_out_of_its_place_or_take_all_the_room() -> None:
+def test_a_text_cannot_break_out_of_its_place_or_fill_the_page() -> None:
     names = ", ".join(f"a{number}-{'x' * 40}`*#<b>.example.org" for number in range(300))
     plan = refunding("42.50", "You get 42.50 EUR back.").model_copy(
         update={"summary": f"Write to ana@{names} and to https://b\u202e.example.org/\n# Approved"}

@@ -45,7 +45,7 @@ def test_disagreements_are_marked(one: Plan, expected: str) -> None:
     assert kinds(one) == [expected]
 
 
-def test_a_tool_that_the_summary_names_and_no_step_has_is_marked_if_there_is_one() -> None:
+def test_a_tool_named_only_in_the_summary_is_marked_if_it_exists() -> None:
     assert kinds(plan("Uses create_payment"), ("create_payment",)) == ["summary_tool"]
     assert kinds(plan("Sets user_id"), ("create_payment",)) == []
     assert kinds(plan("Uses send_email"), ("send_email",)) == []
@@ -69,7 +69,7 @@ def test_matching_or_uncertain_texts_are_not_marked(one: Plan) -> None:
     assert kinds(one) == []
 
 
-def test_an_amount_that_comes_from_an_earlier_step_is_not_known() -> None:
+def test_an_amount_from_an_earlier_step_is_unknown() -> None:
     later = Step(tool="pay", arguments={"amount": {"from_step": 1, "field": "due"}, "currency": "EUR"})
     assert kinds(plan("Pay 3 EUR", mail("Hello"), later)) == []
 
@@ -99,14 +99,14 @@ def german(amount: Decimal) -> str:
 
 
 @given(st.lists(NUMBERS, max_size=6), st.lists(NUMBERS, max_size=6), AMOUNTS)
-def test_dates_ids_and_reference_numbers_are_no_amounts(
+def test_dates_ids_and_reference_numbers_are_not_amounts(
     summary: list[str], body: list[str], amount: Decimal
 ) -> None:
     assert kinds(plan(", ".join(summary), refund(float(amount)), mail("; ".join(body)))) == []
 
 
 @given(AMOUNTS, WRITTEN, WRITTEN, st.lists(NUMBERS, max_size=3), PROSE)
-def test_one_amount_in_other_spellings_agrees(
+def test_one_amount_in_different_notations_agrees(
     amount: Decimal, summary: str, body: str, numbers: list[str], prose: str
 ) -> None:
     said, told = (form.format(amount, german(amount)) for form in (summary, body))
@@ -116,7 +116,7 @@ def test_one_amount_in_other_spellings_agrees(
 
 
 @given(AMOUNTS, WRITTEN, st.lists(NUMBERS, max_size=3), st.sampled_from([10, 100]))
-def test_an_amount_ten_times_as_high_is_always_found(
+def test_an_amount_ten_times_as_high_is_always_marked(
     amount: Decimal, form: str, numbers: list[str], times: int
 ) -> None:
     told = form.format(amount * times, german(amount * times))
@@ -136,6 +136,6 @@ def test_any_text_can_be_read(summary: str, body: str, wild: str) -> None:
     ("text", "currencies"),
     [("7.00 USD", {"USD"}), ("USD 7.00", {"USD"}), ("7.00 EUR", {"EUR"}), ("US$7.00", {"USD", "AUD"})],
 )
-def test_an_amount_has_the_currency_that_is_written(text: str, currencies: set[str]) -> None:
+def test_an_amount_has_the_currency_written_beside_it(text: str, currencies: set[str]) -> None:
     (found,) = written(text)
     assert currencies <= found.currencies <= (currencies if len(currencies) == 1 else found.currencies)

@@ -89,7 +89,7 @@ def shown_default(name: str) -> str:
             return f"`{value}`"
 
 
-def test_the_tables_of_settings_are_the_settings() -> None:
+def test_the_tables_of_settings_match_the_code() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .+ \|$", SETTINGS, re.MULTILINE)
     assert rows == [(variable_of(name), shown_default(name)) for name in by_table_order(rows)]
     assert len(rows) == len(Settings.model_fields)
@@ -102,7 +102,7 @@ def by_table_order(rows: list[tuple[str, str]]) -> list[str]:
     return [known[variable] for variable in order]
 
 
-def test_every_variable_of_ours_that_a_document_names_is_a_setting() -> None:
+def test_every_plangate_variable_in_a_document_is_a_setting() -> None:
     known = {variable_of(name) for name in Settings.model_fields}
     of_the_tests = {"PLANGATE_TEST_TIMES"}
     assert {match[0] for _, match in named(r"\bPLANGATE_[A-Z_]+\b")} <= known | of_the_tests
@@ -111,13 +111,13 @@ def test_every_variable_of_ours_that_a_document_names_is_a_setting() -> None:
 # ---- commands --------------------------------------------------------------------------------------
 
 
-def test_every_make_target_that_a_document_names_exists() -> None:
+def test_every_make_target_in_a_document_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     typed = {match[1] for _, match in named(r"(?:^|&& )make ([a-z]+)")}
     assert {"demo", "test"} <= typed <= targets
 
 
-def test_every_command_and_option_of_the_starter_that_a_document_names_exists() -> None:
+def test_every_command_and_option_in_a_document_exists() -> None:
     commands, groups = dict(app.every_command()), {"policy", "people", "keys", "audit", "notify"}
     seen = set()
     for document, match in named(r"(?:starter\.py|^plangate) ([a-z][a-z-]*)(.*)$"):
@@ -135,7 +135,7 @@ def test_every_command_and_option_of_the_starter_that_a_document_names_exists() 
     assert {"start", "approve", "reject", "request-changes", "status", "pending", "audit verify"} <= seen
 
 
-def test_the_decisions_to_be_pasted_can_be_read() -> None:
+def test_the_decisions_to_paste_are_valid() -> None:
     found = list(
         named(r"temporal workflow (signal|update execute) .*?--name (\w+)(?: \\\n)? *--input '(.+?)'")
     )
@@ -153,13 +153,13 @@ def test_the_decisions_to_be_pasted_can_be_read() -> None:
         assert not arrival.fault, f"{document}: {arrival.fault}"
 
 
-def test_the_plan_of_the_quickstart_is_a_plan() -> None:
+def test_the_plan_of_the_quickstart_is_valid() -> None:
     (block,) = re.findall(r"^```yaml\n(.*?)^```", QUICKSTART, re.MULTILINE | re.DOTALL)
     assert len(check_plan(yaml.safe_load(block), declarations(), max_steps=20).steps) == 2
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
-def test_the_python_of_a_document_compiles_and_imports_what_exists(document: Path) -> None:
+def test_python_examples_in_documents_compile_and_import_existing_names(document: Path) -> None:
     text = document.read_text()
     for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         compile(block, document.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -171,7 +171,7 @@ def test_the_python_of_a_document_compiles_and_imports_what_exists(document: Pat
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/howto-submit-from-code.md"])
-def test_the_plans_that_a_program_submits_are_plans(name: str) -> None:
+def test_the_plans_that_a_program_submits_are_valid(name: str) -> None:
     names: dict[str, object] = {}
     for block in re.findall(r"^```python\n(.*?)^```", (PROJECT / name).read_text(), re.MULTILINE | re.DOTALL):
         for node in ast.parse(block).body:
@@ -191,7 +191,7 @@ def slug(heading: str) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
-def test_every_relative_link_leads_somewhere(document: Path) -> None:
+def test_every_relative_link_has_a_target(document: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", document.read_text()):
         if "://" in target:
             continue
@@ -203,14 +203,14 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
             assert anchor in {slug(heading) for heading in headings}, target
 
 
-def test_every_file_that_a_document_names_exists() -> None:
+def test_every_file_named_in_a_document_exists() -> None:
     pattern = r"^((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:py|md|yml|yaml|toml|lock|sh|db))(?:$|, )"
     for document, match in named(pattern):
         path = match[1]
         assert NOT_HERE.fullmatch(path) or (PROJECT / path).exists(), f"{document}: {path}"
 
 
-def test_no_page_starts_a_run_under_an_id_of_another() -> None:
+def test_no_two_pages_use_one_workflow_id() -> None:
     pattern = r'--id ([\w-]+)|plan=\w+\), "([\w-]+)"\)|^ *id="([\w-]+)"'
     started = [
         next(filter(None, ids))
@@ -263,7 +263,7 @@ def logged(path: Path) -> set[str]:
     }  # of argparse and of orders
 
 
-def test_the_actions_of_the_log_that_operations_names_are_those_that_the_code_writes() -> None:
+def test_the_log_actions_in_the_operations_page_are_those_in_the_code() -> None:
     page = (PROJECT / "docs" / "operations.md").read_text()
     table = page[page.index("| `action` | when |") : page.index("## Files under")]
     actions = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:] if row)))
@@ -276,11 +276,11 @@ def test_the_actions_of_the_log_that_operations_names_are_those_that_the_code_wr
 # ---- form -----------------------------------------------------------------------------------------
 
 
-def test_the_readme_fits_a_landing_page() -> None:
+def test_the_readme_has_at_most_130_lines() -> None:
     assert len(README.splitlines()) <= 130
 
 
-def test_the_readmes_badges_say_what_the_project_declares() -> None:
+def test_the_badges_of_the_readme_match_the_project() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     pictures = PROJECT / "docs" / "pictures"
     python = project["requires-python"].removeprefix(">=")
@@ -288,7 +288,7 @@ def test_the_readmes_badges_say_what_the_project_declares() -> None:
     assert f"<title>licence: {project['license']}</title>" in (pictures / "badge-licence.svg").read_text()
 
 
-def test_no_picture_loads_anything() -> None:
+def test_no_picture_loads_external_content() -> None:
     for picture in (PROJECT / "docs" / "pictures").glob("*.svg"):
         assert re.findall(r"(?:url\(|href=)[\"']?(?!#)[^)\"'>]+", picture.read_text()) == [], picture.name
 
@@ -300,7 +300,7 @@ def test_no_line_of_a_document_is_longer_than_120_characters(document: Path) -> 
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
-def test_a_document_names_who_does_something(document: Path) -> None:
+def test_documents_avoid_impersonal_subjects(document: Path) -> None:
     impersonal = re.findall(
         r"\b(?:somebody|nobody|anybody|everybody|whoever)\b", document.read_text(), re.IGNORECASE
     )
@@ -308,7 +308,7 @@ def test_a_document_names_who_does_something(document: Path) -> None:
 
 
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
-def test_a_decision_has_the_parts_of_an_adr(page: Path) -> None:
+def test_a_decision_record_has_all_sections(page: Path) -> None:
     text = page.read_text()
     status = r"(?:- Status: |\*\*Status\.\*\* )(?:[Aa]ccepted|[Ss]uperseded)"
     assert re.match(rf"# {page.stem[:4]} [A-Z].+\n\n{status}", text)
@@ -318,7 +318,7 @@ def test_a_decision_has_the_parts_of_an_adr(page: Path) -> None:
     assert "Options" in parts
 
 
-def test_the_workflow_pins_its_actions_and_runs_what_everyone_runs() -> None:
+def test_the_workflow_pins_its_actions_and_runs_the_make_targets() -> None:
     workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
     (job,) = workflow["jobs"].values()
     uses = [step["uses"] for step in job["steps"] if "uses" in step]
@@ -330,7 +330,7 @@ def test_the_workflow_pins_its_actions_and_runs_what_everyone_runs() -> None:
 # ---- forbidden text --------------------------------------------------------------------------------
 
 
-def test_no_tracked_file_holds_the_address_of_a_registry_or_a_path_of_one_machine() -> None:
+def test_no_tracked_file_contains_a_registry_address_or_a_local_path() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
     )

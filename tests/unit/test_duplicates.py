@@ -45,7 +45,7 @@ def lines(*duplicates: Duplicate, is_now: bool = False) -> list[str]:
 
 
 @given(ARGUMENTS, ARGUMENTS, st.sampled_from([(), ("payment",), ("payment", "amount")]))
-def test_two_steps_are_the_same_exactly_if_tool_and_identifying_arguments_are_equal(
+def test_two_steps_are_duplicates_exactly_if_tool_and_identifying_arguments_are_equal(
     one: dict[str, Any], other: dict[str, Any], names: tuple[str, ...]
 ) -> None:
     def compared(arguments: dict[str, Any]) -> Any:
@@ -61,7 +61,7 @@ def test_two_steps_are_the_same_exactly_if_tool_and_identifying_arguments_are_eq
 
 
 @given(st.text(max_size=20))
-def test_texts_that_read_alike_are_the_same(text: str) -> None:
+def test_texts_that_look_alike_are_equal(text: str) -> None:
     composed, decomposed = unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
     assert likeness_digest("t", {"a": composed}, ()) == likeness_digest("t", {"a": decomposed}, ())
 
@@ -89,7 +89,7 @@ def test_the_author_of_a_tool_names_the_identifying_arguments() -> None:
         ToolDeclaration("pay", "Pay.", Nothing, RetrySafety.LOOK_UP, identifying=("payee",))
 
 
-def test_the_shipped_tools_are_compared_by_their_effects_and_not_by_their_texts() -> None:
+def test_the_built_in_tools_are_compared_by_effect_and_not_by_text() -> None:
     found = {name: one.identifying for name, one in declarations().items()}
     assert found["refund_payment"] == ("payment",)
     assert found["create_payment"] == ("customer", "amount", "currency")
@@ -115,16 +115,16 @@ def asks_finance(rules: FilePolicy, *duplicates: Duplicate) -> bool:
         ("duplicates.all(one, one.workflow_id == 'refund-4711' && one.tool == step.tool)", True),
     ],
 )
-def test_rules_see_what_was_found(tmp_path: Path, when: str, counts: bool) -> None:
+def test_rules_see_the_duplicates(tmp_path: Path, when: str, counts: bool) -> None:
     assert asks_finance(policy(tmp_path, rule(when)), duplicate()) is counts
 
 
-def test_a_condition_on_what_no_duplicate_has_is_a_fault(tmp_path: Path) -> None:
+def test_a_condition_on_an_unknown_field_of_a_duplicate_is_an_error(tmp_path: Path) -> None:
     said = faults(tmp_path, rule("duplicates.exists(one, one.stat == 'executed')"))
     assert "is neither true nor false for a step of any tool" in said
 
 
-def test_they_are_reported_in_words() -> None:
+def test_duplicates_are_reported_in_words() -> None:
     assert lines(duplicate()) == [
         "Step 1 is the same as step 2 of refund-4711, which was executed on 03 May 14:05"
     ]
@@ -140,7 +140,7 @@ def test_they_are_reported_in_words() -> None:
     assert lines(*[duplicate()] * 7)[-1] == "and 2 more; --json shows them all"
 
 
-def test_a_step_that_several_runs_have_is_named_once() -> None:
+def test_a_step_of_several_runs_is_listed_once() -> None:
     same = ("project", "title")
     a, b = (duplicate(workflow_id=name, same=same, state="in_review", done=False) for name in "AB")
     (both,) = lines(a, b)
@@ -161,7 +161,7 @@ def test_a_step_that_several_runs_have_is_named_once() -> None:
     assert hidden.endswith("; those steps were done, or may have been")
 
 
-def test_times_that_are_equal_are_reported_once_and_an_id_that_reads_as_two_is_quoted() -> None:
+def test_equal_times_are_reported_once_and_an_ambiguous_id_is_quoted() -> None:
     twins = (duplicate(workflow_id=name) for name in ("a and b", "c"))
     (said,) = lines(*twins)
     assert said.endswith('as step 2 of "a and b" and c, which were executed on 03 May 14:05')
@@ -178,7 +178,7 @@ def test_each_step_has_one_line_and_each_other_run_is_named(found: list[tuple[in
         assert line.count(f"run-{name}") == 1
 
 
-def test_both_pages_have_them_at_the_top_and_nothing_is_written_where_there_are_none() -> None:
+def test_both_pages_show_duplicates_at_the_top_and_nothing_without_duplicates() -> None:
     hostile = duplicate(workflow_id="refund\u202e-1174\n# Approved")
     state = state_after(drafted(duplicates=(hostile,)))
     web = details_page(state)

@@ -28,7 +28,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("_umask")
-def test_files_and_folders_are_for_this_user_alone_regardless_of_the_umask(tmp_path: Path) -> None:
+def test_files_and_folders_are_private_regardless_of_the_umask(tmp_path: Path) -> None:
     assert write_once(tmp_path / "a" / "b" / "file", b"once")
     write_over(tmp_path / "a" / "c" / "file", b"over")
     for folder in ("a", "a/b", "a/c"):
@@ -38,13 +38,13 @@ def test_files_and_folders_are_for_this_user_alone_regardless_of_the_umask(tmp_p
 
 
 @pytest.mark.usefixtures("_umask")
-def test_a_file_that_others_fill_is_closed_before_they_do(tmp_path: Path) -> None:
+def test_a_file_written_by_a_library_is_made_private_first(tmp_path: Path) -> None:
     assert create_private_file(tmp_path / "records.db")
     assert not create_private_file(tmp_path / "records.db")
     assert mode(tmp_path / "records.db") == 0o600
 
 
-def test_nothing_makes_files_or_folders_but_the_two_modules_that_keep_them_private() -> None:
+def test_only_two_modules_create_files_or_folders() -> None:
     """Scan the code: any other module would leave the mode to the umask."""
     files = [PROJECT / "worker.py", *(f for name in PACKAGES for f in (PROJECT / name).rglob("*.py"))]
     found = [
@@ -71,14 +71,14 @@ def _makes_a_file(call: ast.Call) -> bool:
     return "O_CREAT" in flags or any(mode.strip("bt+") in ("w", "x") for mode in modes)
 
 
-def test_a_folder_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_existing_folder_is_left_unchanged(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     make_private_folder(tmp_path)
     write_over(tmp_path / "file", b"over")
     assert mode(tmp_path) == 0o755
 
 
-def test_files_are_closed_to_others_and_to_no_one_else(tmp_path: Path) -> None:
+def test_files_are_closed_to_others_and_open_to_the_user(tmp_path: Path) -> None:
     open_one, closed = tmp_path / "open", tmp_path / "closed"
     for file, before in ((open_one, 0o664), (closed, 0o400)):
         file.touch()
@@ -88,7 +88,7 @@ def test_files_are_closed_to_others_and_to_no_one_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a link", "a pipe", "a socket", "a device"])
-def test_a_named_output_is_a_plain_file_or_refused_and_left_unchanged(tmp_path: Path, kind: str) -> None:
+def test_a_named_output_is_a_regular_file_or_refused_and_left_unchanged(tmp_path: Path, kind: str) -> None:
     path, target = tmp_path / "out", tmp_path / "target"
     match kind:
         case "a folder":
@@ -111,7 +111,7 @@ def test_a_named_output_is_a_plain_file_or_refused_and_left_unchanged(tmp_path: 
     assert len(list(tmp_path.iterdir())) <= 2
 
 
-def test_a_new_or_a_plain_file_is_written_as_a_whole(tmp_path: Path) -> None:
+def test_a_new_or_regular_file_is_written_atomically(tmp_path: Path) -> None:
     path = tmp_path / "out"
     for content in (b"first, and longer", b"second"):
         write_for_a_person(path, content)

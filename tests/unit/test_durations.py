@@ -28,7 +28,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
         ("0h1s", timedelta(seconds=1)),
     ],
 )
-def test_a_timeout_is_read(typed: str, meant: timedelta) -> None:
+def test_a_timeout_is_parsed(typed: str, meant: timedelta) -> None:
     assert read_timeout(typed) == meant
 
 
@@ -52,13 +52,13 @@ def test_a_timeout_is_read(typed: str, meant: timedelta) -> None:
         "1e3s",
     ],
 )
-def test_an_invalid_duration_is_wrong_usage_with_examples(typed: str) -> None:
+def test_an_invalid_duration_is_a_usage_error_with_examples(typed: str) -> None:
     with pytest.raises(WrongUsage, match="write it like 72h, 30m, 45s, 7d or 1h30m"):
         read_timeout(typed)
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_a_duration_or_wrong_usage(typed: str) -> None:
+def test_any_text_is_a_duration_or_a_usage_error(typed: str) -> None:
     try:
         meant = read_timeout(typed)
     except WrongUsage:
@@ -82,6 +82,6 @@ def test_a_duration_is_given_in_its_two_largest_units(length: timedelta, said: s
     assert spoken(length) == said
 
 
-def test_a_moment_is_ahead_or_past() -> None:
+def test_a_time_is_shown_as_ahead_or_past() -> None:
     assert from_now(NOON + timedelta(hours=2), NOON) == "in 2 h"
     assert from_now(NOON - timedelta(minutes=5), NOON) == "5 min ago"

@@ -63,7 +63,7 @@ def confirmation(shown: Status, by: str, listed: People | None, *, is_strike: bo
         ((), True, False),
     ],
 )
-def test_an_edit_that_leaves_too_few_people_says_so(
+def test_an_edit_that_leaves_too_few_approvers_says_so(
     others: tuple[str, ...], is_strike: bool, is_possible: bool
 ) -> None:
     said = confirmation(status(), "gina", people("gina", *others), is_strike=is_strike)
@@ -78,7 +78,7 @@ def test_without_a_list_of_people_nothing_is_reported() -> None:
     assert NO_ONE not in confirmation(status(), "gina", None, is_strike=False)
 
 
-def test_the_page_says_above_the_button_and_at_the_top_that_one_approval_does_not_suffice() -> None:
+def test_the_page_says_at_the_button_and_at_the_top_that_one_approval_is_not_enough() -> None:
     state = state_after(drafted(requirement=TWO))
     unmet = Deciders(people("erik"), now()).unmet(state)
     shown = status_of(state, source="records").model_copy(update={"unmet": unmet})

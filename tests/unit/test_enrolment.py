@@ -65,7 +65,7 @@ def keys_of(people: People) -> dict[str, list[str]]:
     return {one.name: [key.x for key in one.keys] for one in people.persons}
 
 
-def test_a_key_counts_once_an_enroller_has_signed_it_with_a_key_of_the_list() -> None:
+def test_a_key_counts_once_an_enroller_signed_it_with_a_listed_key() -> None:
     people = with_enrolments(LISTED, [stated("confirm_key", "GINA", GINA.public)])
     (key,) = person(people, "gina").keys
     assert (key.x, key.id, key.valid_from) == (GINA.public, thumbprint_of(GINA.public), AT)
@@ -88,7 +88,7 @@ def test_an_enroller_may_confirm_by_passkey() -> None:
     }
 
 
-def test_an_enrolled_key_enrolls_no_other() -> None:
+def test_an_enrolled_key_cannot_enroll_another() -> None:
     own, other = Ed25519PrivateKey.generate(), passkey("another")
     first = stated("confirm_key", "carol", PUBLIC_PREFIX + public_of(own))
     second = stated("confirm_key", "gina", other.public, signer=own)
@@ -106,7 +106,7 @@ def test_an_enrolled_key_is_not_offered_to_sign_for_others() -> None:
 
 
 @pytest.mark.parametrize("action", KeyAction)
-def test_an_order_about_a_key_is_signed_alone(action: KeyAction) -> None:
+def test_an_order_about_a_key_must_be_signed_separately(action: KeyAction) -> None:
     text = people_text().replace(line_of(CAROLS), line_of(passkey("carol")))
     people = people_in(text).model_copy(update={"web": WEB})
     orders = [
@@ -133,14 +133,14 @@ def test_an_order_about_a_key_is_signed_alone(action: KeyAction) -> None:
         assert keys_of(with_enrolments(people, [statement_of(said)])) == keys_of(people)
 
 
-def test_a_key_that_the_list_has_is_not_enrolled_even_if_it_has_ended() -> None:
+def test_a_listed_key_cannot_be_enrolled_even_if_it_has_ended() -> None:
     text = people_text().replace(line_of(ERIK), line_of(ERIK, ", until = 2026-01-01"))
     people = with_enrolments(people_in(text), [stated("confirm_key", "gina", ERIK.public)])
     assert people.enrolments == ()
     assert not in_force(person(people, "erik").keys[0], AT)
 
 
-def test_a_revoked_key_ends_whether_it_was_enrolled_or_stands_in_the_list() -> None:
+def test_a_revoked_key_ends_whether_it_was_enrolled_or_listed() -> None:
     said = [
         stated("confirm_key", "gina", GINA.public),
         stated("revoke_key", "gina", GINA.public, at=AT + DAY),
@@ -170,7 +170,7 @@ def test_an_enrollers_signature_for_another_installation_changes_nothing(action:
     assert people_in_force(LISTED, WEB, said, "ab" * 16).enrolments == ()
 
 
-def test_no_one_else_revokes_a_key() -> None:
+def test_only_enrollers_can_revoke_a_key() -> None:
     for signer, by in ((MALLORYS, "mallory"), (MALLORYS, "carol"), (WEB_KEY, "dana")):
         people = with_enrolments(LISTED, [stated("revoke_key", "dana", DANA.public, by=by, signer=signer)])
         assert keys_of(people) == keys_of(LISTED)
@@ -220,7 +220,7 @@ def _enrolled_by_carol(people: People) -> set[tuple[str, str]]:
 
 
 @given(st.lists(statements(), max_size=6))
-def test_neither_the_web_server_nor_the_database_adds_a_key(said: list[KeyStatement]) -> None:
+def test_neither_the_web_server_nor_the_database_can_add_a_key(said: list[KeyStatement]) -> None:
     """Only the keys that Carol signed are added, in the list and in the stored text."""
     people = people_in_force(LISTED, WEB, said)
     by_carol = {("erik", passkey("erik's second").public), ("gina", GINA.public)}
@@ -238,7 +238,7 @@ def test_neither_the_web_server_nor_the_database_adds_a_key(said: list[KeyStatem
     assert _enrolled_by_carol(as_written) <= by_carol
 
 
-def test_the_text_that_is_kept_names_the_trusted_web_servers() -> None:
+def test_the_stored_text_names_the_trusted_web_servers() -> None:
     people = people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
     assert people.text.startswith(LISTED.text.rstrip("\n"))
     kept = people_in(people.text)
@@ -247,13 +247,13 @@ def test_the_text_that_is_kept_names_the_trusted_web_servers() -> None:
     assert kept.hash != LISTED.hash
 
 
-def test_a_list_without_passkeys_logins_and_enrolments_is_kept_as_it_is() -> None:
+def test_a_list_without_passkeys_logins_and_enrolments_is_stored_unchanged() -> None:
     plain = people_in('[[person]]\nname = "dana"\n')
     here = TrustedWeb(origins=frozenset({"http://localhost:8088"}))
     assert people_in_force(plain, here, []).text == plain.text
 
 
-def test_a_file_for_a_worker_has_neither_web_servers_nor_enrolments(tmp_path: Path) -> None:
+def test_a_worker_file_has_neither_web_servers_nor_enrolments(tmp_path: Path) -> None:
     path = tmp_path / "people.toml"
     path.write_text(people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)]).text)
     assert person(read_people(path), "gina").keys

@@ -25,9 +25,9 @@ def drawn() -> set[tuple[str, str]]:
     return pairs
 
 
-def test_every_error_of_the_domain_stands_in_the_drawing_under_its_parent() -> None:
+def test_every_domain_error_is_in_the_documented_tree() -> None:
     assert drawn() == {(cls.__name__, cls.__mro__[1].__name__) for cls in CLASSES[1:]}
 
 
-def test_every_error_says_what_it_is() -> None:
+def test_every_error_has_a_docstring() -> None:
     assert all(cls.__doc__ for cls in CLASSES)

@@ -55,7 +55,7 @@ def approve(state: RunState, by: str, at: datetime) -> tuple[RunState, Verdict]:
     return apply(state, decided), decided.verdict
 
 
-def test_the_other_role_may_approve_from_that_moment_on_and_not_before() -> None:
+def test_the_other_role_may_approve_from_that_time_on_and_not_earlier() -> None:
     state = state_after(drafted(requirement=FINANCE))
     before, verdict = approve(state, "beth", NOON + HALF - timedelta(microseconds=1))
     assert before.phase is Phase.IN_REVIEW
@@ -70,7 +70,7 @@ def test_the_other_role_may_approve_from_that_moment_on_and_not_before() -> None
     assert approval.approver.standings[0].roles == ("board", "anyone")
 
 
-def test_the_time_of_receipt_counts_not_that_of_the_judgment_before_it() -> None:
+def test_the_time_of_receipt_counts_and_not_the_time_of_judgment() -> None:
     state = state_after(drafted(requirement=TWO))
     state, _ = approve(state, "beth", NOON + HALF)
     state, verdict = approve(state, "bill", NOON + HALF - timedelta(seconds=1))
@@ -78,7 +78,7 @@ def test_the_time_of_receipt_counts_not_that_of_the_judgment_before_it() -> None
     assert state.phase is Phase.IN_REVIEW
 
 
-def test_as_many_approvals_are_needed_and_each_person_counts_once() -> None:
+def test_the_same_number_of_approvals_is_needed_and_each_person_counts_once() -> None:
     state, late = state_after(drafted(requirement=TWO)), NOON + HALF
     state, verdict = approve(state, "beth", late)
     assert verdict.reason.startswith("approved; still needed: 1 approval by finance")
@@ -88,13 +88,13 @@ def test_as_many_approvals_are_needed_and_each_person_counts_once() -> None:
     assert done.phase is Phase.EXECUTING
 
 
-def test_the_requester_does_not_approve_by_another_role_either() -> None:
+def test_the_requester_cannot_approve_by_another_role() -> None:
     state = state_after(drafted(requirement=FINANCE))
     _, verdict = approve(state, "rita", NOON + HALF)
     assert verdict.reason == "rita is the requester; another person must approve"
 
 
-def test_an_escalation_role_may_reject_and_edit_later_but_never_resolve() -> None:
+def test_an_escalation_role_may_later_reject_and_edit_but_never_resolve() -> None:
     state = state_after(drafted(requirement=FINANCE))
     assert not judged(state, arrival("reject", "beth", at=NOON)).verdict.accepted
     assert judged(state, arrival("reject", "beth", at=NOON + HALF)).verdict.accepted
@@ -134,14 +134,14 @@ def test_an_approval_by_the_other_role_is_lost_with_that_role() -> None:
     assert lost_approvals(state, PEOPLE, DEADLINE) == ()
 
 
-def test_time_alone_approves_nothing() -> None:
+def test_a_timeout_never_approves() -> None:
     state = state_after(drafted(requirement=FINANCE))
     state, _ = approve(state, "erik", NOON)
     assert not state.is_approved
     assert state.phase is Phase.IN_REVIEW  # and time alone cannot change that
 
 
-def test_an_auditor_finds_an_approval_that_came_too_early_for_its_role() -> None:
+def test_an_auditor_detects_an_approval_that_was_too_early_for_its_role() -> None:
     opened = requested(), drafted(requirement=FINANCE)
     state, at = state_after(opened[1]), NOON + HALF
     good = judged(state, arrival(by="beth", at=at))
@@ -203,7 +203,7 @@ def requirements(draw: st.DrawFn) -> Requirement:
 
 
 @given(one=requirements(), other=requirements())
-def test_the_strictest_of_two_requirements_asks_for_no_less_than_either(
+def test_the_stricter_of_two_requirements_is_no_weaker_than_either(
     one: Requirement, other: Requirement
 ) -> None:
     found = strictest(one, other)
@@ -212,7 +212,7 @@ def test_the_strictest_of_two_requirements_asks_for_no_less_than_either(
 
 
 @given(one=requirements(), other=requirements(), roles=st.sets(st.sampled_from(ROLES)), at=st.integers(0, 5))
-def test_no_one_can_give_by_both_rules_what_they_could_not_give_by_each(
+def test_both_rules_together_allow_no_one_more_than_each_alone(
     one: Requirement, other: Requirement, roles: set[str], at: int
 ) -> None:
     def fills(requirement: Requirement, role: str) -> bool:
@@ -225,7 +225,7 @@ def test_no_one_can_give_by_both_rules_what_they_could_not_give_by_each(
             assert not fills(together, need.role) or fills(part, need.role)
 
 
-def test_a_forged_escalation_is_less_than_the_policy_asks_for() -> None:
+def test_a_forged_escalation_is_weaker_than_the_policy() -> None:
     plain = FINANCE.model_copy(update={"escalations": ()})
     assert asks_for_less(FINANCE, plain) == "no approval by board for finance after only 1800 seconds"
     earlier = FINANCE.model_copy(update={"escalations": (LATER.model_copy(update={"after_seconds": 1}),)})
@@ -236,7 +236,7 @@ def test_a_forged_escalation_is_less_than_the_policy_asks_for() -> None:
 # ---- displayed texts ----------------------------------------------------------------------------
 
 
-def test_the_page_shows_from_the_beginning_who_may_approve_later() -> None:
+def test_the_page_shows_from_the_start_who_may_approve_later() -> None:
     status = status_of(state_after(drafted(requirement=FINANCE)), "records")
     assert [(one.role, one.to, one.at) for one in status.reliefs] == [("finance", "board", NOON + HALF)]
     page = printed(run_page(status, NOON))
@@ -246,7 +246,7 @@ def test_the_page_shows_from_the_beginning_who_may_approve_later() -> None:
     )
 
 
-def test_markdown_and_the_inbox_say_it_too() -> None:
+def test_markdown_and_the_inbox_show_it_too() -> None:
     state = state_after(drafted(requirement=FINANCE))
     page = details_page(state)
     assert "For finance, from Thu 2026-01-01 12:30 UTC also by board." in page
@@ -255,7 +255,7 @@ def test_markdown_and_the_inbox_say_it_too() -> None:
     assert "also by board." in inbox
 
 
-def test_a_list_has_the_run_for_an_escalation_role_from_that_moment_on() -> None:
+def test_a_list_includes_the_run_for_an_escalation_role_from_that_time_on() -> None:
     status = status_of(state_after(drafted(requirement=FINANCE)), "records")
     beth = identify(PEOPLE, "beth", NOON)
     assert not may_decide_now(status, beth, NOON)
@@ -268,7 +268,7 @@ def test_a_list_has_the_run_for_an_escalation_role_from_that_moment_on() -> None
     assert wanted.names == ("dana",)
 
 
-def test_an_escalation_role_may_see_the_run_from_the_beginning() -> None:
+def test_an_escalation_role_may_see_the_run_from_the_start() -> None:
     seen_by = (Seers(name="few", who=(Party.DECIDERS,)),)
     state = state_after(drafted(requirement=FINANCE.model_copy(update={"seen_by": seen_by})))
     beth, erik = (identify(PEOPLE, name, NOON).approver for name in ("beth", "erik"))
@@ -291,7 +291,7 @@ def test_an_escalation_role_may_see_the_run_from_the_beginning() -> None:
         ('timeout = "3 working weeks"', "cannot be read"),
     ],
 )
-def test_a_fault_of_a_rules_times_says_what_to_do(line: str, message: str) -> None:
+def test_an_error_in_the_times_of_a_rule_says_what_to_do(line: str, message: str) -> None:
     with pytest.raises(FileInvalid) as error:
         policy_in(f'[default]\nneeds = [{{ role = "finance" }}]\n{line}')
     assert message in str(error.value)

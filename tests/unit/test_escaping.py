@@ -33,11 +33,11 @@ HOSTILE = st.text(
      "\ufffc", "\U0001d159", "\U00016fe4", "\U0001da7f", "\U0001da9b", "\u2d7f", "\u034f", "\u17b4",
      "\U000e01ef"],
 )  # fmt: skip
-def test_a_character_that_cannot_be_seen_is_drawn(hidden: str) -> None:
+def test_an_invisible_character_is_escaped(hidden: str) -> None:
     assert one_line(f"a{hidden}b") == f"a⟨U+{ord(hidden):04X}⟩b"
 
 
-def test_of_all_of_unicode_nothing_passes_unmarked_that_is_blank_by_its_kind_or_its_name() -> None:
+def test_every_unicode_character_that_is_blank_is_escaped() -> None:
     hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"}
     every: dict[bool, list[str]] = {True: [], False: []}
     for char in map(chr, range(sys.maxunicode + 1)):
@@ -65,22 +65,22 @@ def test_visible_characters_stay_unchanged(plain: str) -> None:
         ("fin\u200cance", "fin⟨U+200C⟩ance"),
     ],
 )
-def test_a_non_joiner_stays_only_where_it_can_be_seen(text: str, shown: str) -> None:
+def test_a_zero_width_non_joiner_is_kept_only_where_it_is_visible(text: str, shown: str) -> None:
     assert one_line(text) == shown
 
 
-def test_line_breaks_are_kept_where_there_is_room_and_drawn_where_there_is_none() -> None:
+def test_line_breaks_are_kept_in_blocks_and_escaped_in_lines() -> None:
     assert many_lines("a\nb") == "a\nb"
     assert one_line("a\nb") == "a⏎b"
     assert one_line("a⏎b") == "a⟨U+23CE⟩b"
 
 
-def test_a_stack_of_combining_marks_is_taken_apart() -> None:
+def test_stacked_combining_marks_are_separated() -> None:
     assert one_line("e" + "\u0301" * 4) == "e\u0301\u0301⟨U+0301⟩⟨U+0301⟩"
 
 
 @given(ANYTHING | HOSTILE)
-def test_nothing_shown_is_a_control_format_or_separator_character(text: str) -> None:
+def test_no_control_format_or_separator_character_is_shown(text: str) -> None:
     for char in one_line(text).replace(
         "\u200c", "" if any("\u0620" <= char <= "\u06ff" for char in text) else "\u200c"
     ):
@@ -92,12 +92,12 @@ def test_two_different_texts_never_look_the_same(one: str, other: str) -> None:
     assert (one_line(one) == one_line(other)) == (one == other)
 
 
-def test_a_cut_text_says_how_much_is_missing() -> None:
+def test_a_truncated_text_says_how_much_is_missing() -> None:
     assert cut("abcdef", 4) == "abcd… (2 more characters are not shown here)"
     assert cut("abcd", 4) == "abcd"
 
 
-def test_an_international_host_is_shown_in_its_letters_too() -> None:
+def test_an_international_host_is_also_shown_in_its_script() -> None:
     assert hosts_in_letters(
         "dana@xn--bcher-kva.example, erin@example.org, https://xn--80a1acn3a.xn--j1amh/a"
     ) == (
@@ -118,7 +118,7 @@ def test_an_international_host_is_shown_in_its_letters_too() -> None:
         ("\u6771\u4eac\u306e\u30bf\u30ef\u30fc.jp", ""),
     ],
 )
-def test_a_host_that_could_be_mistaken_for_another_is_marked(letters: str, mark: str) -> None:
+def test_a_confusable_host_is_marked(letters: str, mark: str) -> None:
     host = ".".join(
         label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
         for label in letters.split(".")
@@ -127,5 +127,5 @@ def test_a_host_that_could_be_mistaken_for_another_is_marked(letters: str, mark:
 
 
 @given(st.text("xn-a9.\u00fc", max_size=300))
-def test_showing_hosts_in_letters_takes_any_text(text: str) -> None:
+def test_showing_hosts_accepts_any_text(text: str) -> None:
     assert all(" is " in line for line in hosts_in_letters(text))

@@ -71,7 +71,7 @@ def said(*decided: Decided, people: People | None = None) -> list[str]:
     return [one.what for one in examined(RUN, trail(*decided), people)]
 
 
-def test_a_decision_that_was_signed_as_it_says_is_no_finding() -> None:
+def test_a_correctly_signed_decision_is_not_a_finding() -> None:
     assert said(approved(sign(claims(), DANA), approver())) == []
 
 
@@ -91,7 +91,7 @@ def test_a_decision_that_was_signed_as_it_says_is_no_finding() -> None:
         (sign(claims(iat=253_402_300_799), DANA), approver(), "recorded with a time or id other"),
     ],
 )
-def test_a_decision_that_is_called_verified_and_is_not_is_named(
+def test_a_decision_wrongly_recorded_as_verified_is_a_finding(
     token: str | None, maker: Approver, words: str
 ) -> None:
     (finding,) = said(approved(token, maker))
@@ -99,7 +99,7 @@ def test_a_decision_that_is_called_verified_and_is_not_is_named(
     assert words in finding
 
 
-def test_one_signature_stands_for_one_person_and_one_decision() -> None:
+def test_one_signature_proves_one_person_and_one_decision() -> None:
     token = sign(claims(), DANA)
     as_erik = approver(name="erik", standings=(Standing(person="erik", roles=(ANYONE,)),))
     findings = said(approved(token, approver()), approved(token, as_erik, "s2"))
@@ -108,7 +108,7 @@ def test_one_signature_stands_for_one_person_and_one_decision() -> None:
     assert any("its signature was used before" in one for one in again)
 
 
-def test_a_key_that_is_not_in_the_auditors_list_is_named() -> None:
+def test_a_key_missing_from_the_auditors_list_is_reported() -> None:
     token = sign(claims(), DANA)
     hers = Key(id=key_id(public_of(EVE)), x=public_of(EVE))
     for persons in ((Person(name="Dana"),), (Person(name="Dana", keys=(hers,)),)):
@@ -126,7 +126,7 @@ def test_an_unsigned_decision_proves_nothing_if_a_signature_is_required() -> Non
     assert "was accepted, though this plan takes signed decisions only" in finding
 
 
-def test_a_bundle_is_read_in_one_spelling_only() -> None:
+def test_a_bundle_has_only_one_valid_encoding() -> None:
     bundle = bundle_of(RUN, trail(approved(sign(claims(), DANA), approver())), (), ())
     text = json.dumps(bundle.model_dump(mode="json"))
     assert read_bundle(text) == bundle
@@ -151,7 +151,7 @@ def test_an_unsealed_bundle_says_so() -> None:
     assert "the last 3 entries are not sealed by a checkpoint" in finding.what
 
 
-def test_a_name_that_would_not_be_taken_today_is_read_from_a_trail_of_yesterday() -> None:
+def test_a_name_that_is_no_longer_valid_can_be_read_from_an_old_trail() -> None:
     maker = approver(
         name="YOUR-NAME",
         assurance=Assurance.TYPED,
@@ -164,7 +164,7 @@ def test_a_name_that_would_not_be_taken_today_is_read_from_a_trail_of_yesterday(
     assert read_event(entry.written) == entry.event
 
 
-def test_a_text_that_is_no_list_of_people_is_not_taken_for_one() -> None:
+def test_a_text_that_is_not_a_list_of_people_is_not_read_as_one() -> None:
     """For example, a policy in the place of a list must not end the examination of people."""
     for text in ("[[rule]]\n", "[[person]]\nname = 'dana'\nactive = 'perhaps'\n", "= 0"):
         kept = RuleText(hash=hashlib.sha256(text.encode()).hexdigest(), text=text)

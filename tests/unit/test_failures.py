@@ -18,7 +18,7 @@ def failure(error: Exception, tries: int, tried: int) -> ApplicationError:
 
 
 @pytest.mark.parametrize("kind", [errors.ToolUnavailable, errors.StillBegun, errors.ModelUnavailable])
-def test_a_transient_failure_is_final_at_the_last_try(kind: type[Exception]) -> None:
+def test_a_transient_failure_is_final_at_the_last_attempt(kind: type[Exception]) -> None:
     assert not failure(kind("x"), 3, 2).non_retryable
     last = failure(kind("x"), 3, 3)
     assert last.non_retryable
@@ -34,7 +34,7 @@ def test_a_transient_failure_is_final_at_the_last_try(kind: type[Exception]) -> 
         (timedelta(days=9), timedelta(hours=1)),
     ],
 )
-def test_a_tool_is_asked_again_after_the_time_that_its_other_side_asks_for_within_limits(
+def test_a_tool_is_retried_after_the_time_requested_by_its_server_within_limits(
     asked: timedelta | None, waited: timedelta | None
 ) -> None:
     assert failure(errors.ToolUnavailable("x", asked), 3, 1).next_retry_delay == waited
@@ -49,7 +49,7 @@ def test_a_tool_is_asked_again_after_the_time_that_its_other_side_asks_for_withi
         (timedelta(days=9), timedelta(hours=1)),
     ],
 )
-def test_an_effect_that_may_still_happen_is_looked_at_again_in_time(
+def test_an_effect_that_may_still_happen_is_looked_up_again_in_time(
     asked: timedelta | None, waited: timedelta | None
 ) -> None:
     """The wait may be requested by a vendor at a repeat."""
@@ -75,14 +75,14 @@ def test_an_unexpected_failure_is_retried_and_then_final() -> None:
 
 @pytest.mark.parametrize("error", [errors.ToolRefused("x"), ZeroDivisionError("x")])
 @pytest.mark.parametrize("tried", [1, 3])
-def test_the_cause_stays_out_of_the_history(error: Exception, tried: int) -> None:
+def test_the_cause_is_not_written_to_the_history(error: Exception, tried: int) -> None:
     told = failure(error, 3, tried)
     assert told.__suppress_context__
     assert told.__cause__ is None
 
 
 @pytest.mark.parametrize("tried", [1, 3])
-def test_an_unexpected_error_is_kept_without_secrets_on_one_short_line(tried: int) -> None:
+def test_an_unexpected_error_is_recorded_without_secrets_on_one_short_line(tried: int) -> None:
     told = failure(ValueError("at postgres://u:hunter2@db/x\nwhile\x1b[2J " + "y" * 5_000), 3, tried)
     assert "hunter2" not in told.message
     assert told.message.isprintable()

@@ -87,19 +87,19 @@ def story(*events: Event, late: bool = False) -> list[str]:
     return [str(finding) for finding in broken_story(RUN, entries)]
 
 
-def test_a_trail_as_it_was_written_has_no_finding() -> None:
+def test_an_unchanged_trail_has_no_finding() -> None:
     assert links(trail(*GOOD)) == []
     assert story(*GOOD) == []
 
 
-def test_an_end_ahead_of_the_entry_before_it_is_named() -> None:
+def test_an_end_before_the_previous_entry_is_reported() -> None:
     entries = trail(*GOOD)
     entries[-1] = entries[-1].model_copy(update={"at": NOON - HOUR})
     said = "plan-1, entry 9: ends the run before the time of the previous entry"
     assert [str(finding) for finding in broken_story(RUN, entries)] == [said]
 
 
-def test_an_expiry_is_dated_by_the_review_that_was_open_last() -> None:
+def test_an_expiry_is_dated_by_the_last_review() -> None:
     lost = (LostApproval(name="dana", reason="too old"),)
     again = Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + HOUR, deadline=NOON + 2 * HOUR)
     entries = trail(requested(), drafted(), decided(), again, Closed(outcome=Outcome.EXPIRED))
@@ -110,20 +110,20 @@ def test_an_expiry_is_dated_by_the_review_that_was_open_last() -> None:
         assert found == ["has the outcome expired, but its deadline had not passed"] * count
 
 
-def test_an_edit_is_named() -> None:
+def test_an_edit_is_reported() -> None:
     entries = trail(*GOOD)
     entries[3] = entries[3].model_copy(update={"actor": "mallory"})
     assert links(entries) == ["plan-1, entry 4: was changed: its hash does not match its content"]
 
 
-def test_a_gap_is_named() -> None:
+def test_a_gap_is_reported() -> None:
     entries = trail(*GOOD)
     assert links(entries[:3] + entries[4:]) == ["plan-1, entry 4: is missing"]
     assert links(entries[:3] + entries[6:]) == ["plan-1, entry 4: is missing, as is every entry up to 6"]
     assert links(entries[1:]) == ["plan-1, entry 1: is missing"]
 
 
-def test_entries_in_each_others_place_are_named() -> None:
+def test_swapped_entries_are_reported() -> None:
     entries = trail(*GOOD)
     third, fifth = entries[2], entries[4]
     entries[2] = fifth.model_copy(update={"number": 3, "previous_hash": third.previous_hash})
@@ -134,13 +134,13 @@ def test_entries_in_each_others_place_are_named() -> None:
     ]
 
 
-def test_an_entry_that_stands_out_of_order_is_named() -> None:
+def test_an_entry_out_of_order_is_reported() -> None:
     entries = trail(*GOOD)
     entries[2], entries[3] = entries[3], entries[2]
     assert "plan-1, entry 3: is in the place of entry 5" in links(entries)
 
 
-def test_an_entry_of_another_run_is_named() -> None:
+def test_an_entry_of_another_run_is_reported() -> None:
     entries = trail(*GOOD)
     foreign = trail(*GOOD, run="plan-2")[8]
     assert links([*entries[:8], foreign]) == ["plan-1, entry 9: belongs to the run plan-2"]
@@ -149,14 +149,14 @@ def test_an_entry_of_another_run_is_named() -> None:
     assert [finding.what for finding in found] == ["belongs to the run plan-2"]
 
 
-def test_a_tail_of_another_trail_does_not_follow() -> None:
+def test_the_end_of_another_trail_does_not_fit() -> None:
     entries, others = trail(*GOOD), trail(requested(request="else"), *GOOD[1:])
     assert links([*entries[:4], *others[4:]]) == [
         "plan-1, entry 5: does not link to the hash of the previous entry"
     ]
 
 
-def test_the_same_happening_twice_is_named() -> None:
+def test_a_repeated_event_is_reported() -> None:
     entries = trail(*GOOD)
     again = entry_after(
         entries[-1].hash, workflow_id=RUN, number=10, key="key 3", at=NOON, actor="x", event=decided()
@@ -164,7 +164,7 @@ def test_the_same_happening_twice_is_named() -> None:
     assert links([*entries, again]) == ["plan-1: 2 entries have the key key 3"]
 
 
-def test_an_entry_that_cannot_be_read_is_named() -> None:
+def test_an_unreadable_entry_is_reported() -> None:
     entry = WrittenEntry(**{**dict(trail(requested())[0]), "written": '{"kind":"bribed"}'})
     assert [str(one) for one in readable([entry])] == [
         "plan-1, entry 1: holds an event that this release cannot read"
@@ -269,7 +269,7 @@ def test_a_plan_expires_at_its_deadline() -> None:
     assert story(*GOOD[:2], EXPIRED, late=True) == []
 
 
-def test_a_decision_that_is_listed_under_another_name_or_time_is_named() -> None:
+def test_a_decision_indexed_under_another_name_or_time_is_reported() -> None:
     entries = trail(*GOOD)
     entries[3] = entries[3].model_copy(update={"actor": "erik"})
     assert [one.what for one in broken_story(RUN, entries)] == ["has the actor erik, but dana decided"]
@@ -300,31 +300,31 @@ START = ((requested(), 0 * HOUR), (drafted(drafted_at=NOON, deadline=NOON + HOUR
 APPROVED = (arrived(decided(), 30 * MINUTE), HOUR)
 
 
-def test_a_step_that_is_dated_before_what_it_follows_from_is_named_once() -> None:
+def test_a_step_dated_before_its_cause_is_reported_once() -> None:
     told = dated(*START, APPROVED, (claimed(), -2 * HOUR), (done(), -2 * HOUR), (claimed(2), 31 * MINUTE))
     assert told == ["plan-1, entry 4: is dated before entry 3 (decided), which it follows from"]
     told = dated(*START, APPROVED, (claimed(), 31 * MINUTE), (done(), 20 * MINUTE))
     assert told == ["plan-1, entry 5: is dated before entry 4 (claimed), which it follows from"]
 
 
-def test_clocks_of_two_workers_may_be_minutes_apart() -> None:
+def test_the_clocks_of_two_workers_may_differ_by_minutes() -> None:
     assert dated(*START, APPROVED, (claimed(), 26 * MINUTE), (done(), 25 * MINUTE)) == []
 
 
-def test_a_decision_may_have_come_long_before_it_could_be_judged() -> None:
+def test_a_decision_may_be_received_long_before_it_is_judged() -> None:
     """This happens if no worker ran, or the list of people could not be read."""
     early = arrived(decided("erik", accepted=False), -9 * HOUR)
     assert dated(*START, APPROVED, (early, HOUR), (claimed(), 31 * MINUTE)) == []
 
 
-def test_a_host_that_is_suspended_while_it_acts_may_count_on_too_slowly() -> None:
+def test_a_suspended_host_may_measure_too_little_time() -> None:
     """Messages that came in the meantime and were refused do not count."""
     late = arrived(decided("erik", accepted=False), 9 * HOUR)
     assert dated(*START, APPROVED, (claimed(), 31 * MINUTE), (late, HOUR), (done(), 32 * MINUTE)) == []
 
 
 @pytest.mark.parametrize("place", [0, 1, 4])
-def test_an_entry_that_is_listed_at_another_time_than_its_event_tells_is_named(place: int) -> None:
+def test_an_entry_indexed_at_another_time_than_its_event_is_reported(place: int) -> None:
     entries = trail(requested(), drafted(), decided(), claimed(), again())
     for entry in range(place, len(entries)):
         if entry != 2:
@@ -361,9 +361,7 @@ RULES = [("policy:1", "policy", "", 0), ("people:1", "people", "a", 0), ("people
         (("people:2", "policy", "a", 1), "has the key people:2, not the next one"),
     ],
 )
-def test_the_trail_of_rules_tells_of_changes_one_after_the_other(
-    entry: tuple[str, str, str, int], said: str
-) -> None:
+def test_the_trail_of_rules_is_in_order_of_time(entry: tuple[str, str, str, int], said: str) -> None:
     sound = of_rules(*RULES, ("people:3", "people", "a", 1), ("policy:2", "policy", "a", 2))
     assert list(broken_story(RULES_TRAIL, sound)) == []
     found = list(broken_story(RULES_TRAIL, of_rules(*RULES, entry)))

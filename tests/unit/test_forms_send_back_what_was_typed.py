@@ -66,7 +66,7 @@ def drawn_again(base: ProposedPlan, typed: Mapping[str, str], comment: str = "")
 
 @settings(max_examples=60)
 @given(TEXTS, TEXTS, TEXTS.filter(bool))
-def test_after_a_fault_in_one_field_every_other_text_is_the_same_to_the_byte(
+def test_after_an_error_in_one_field_the_others_are_unchanged_to_the_byte(
     body: str, comment: str, summary: str
 ) -> None:
     arguments = {"amount": 7, "body": "line 1\nline 2"}
@@ -82,7 +82,7 @@ def test_after_a_fault_in_one_field_every_other_text_is_the_same_to_the_byte(
 
 @settings(max_examples=30)
 @given(TEXTS)
-def test_a_whole_plan_that_was_typed_wrong_as_json_is_still_what_was_typed(typed: str) -> None:
+def test_an_invalid_plan_in_json_is_returned_as_it_was_typed(typed: str) -> None:
     form = form_of(ProposedPlan(summary="A", steps=(ProposedStep(tool="note", arguments={}),)))
     wrong = form.with_faults([Fault((), "is not JSON")])
     html = drawn("edit.html", run=VIEW, editor=Editor(wrong, typed, "", {}), form=wrong)
@@ -90,7 +90,7 @@ def test_a_whole_plan_that_was_typed_wrong_as_json_is_still_what_was_typed(typed
 
 
 @pytest.mark.parametrize("text", ["   ", "\n", "\n\n ", "\t"])
-def test_a_text_of_blanks_is_not_null_where_empty_means_null(text: str) -> None:
+def test_a_text_of_spaces_is_not_null_where_empty_means_null(text: str) -> None:
     schema = {"properties": {"note": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}
     plan = ProposedPlan(summary="A", steps=(ProposedStep(tool="note", arguments={"note": text}),))
     form = form_of(plan, schemas={"note": schema})
@@ -99,7 +99,7 @@ def test_a_text_of_blanks_is_not_null_where_empty_means_null(text: str) -> None:
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
-def test_no_control_of_any_form_makes_what_it_sends_back_visible(template: Path) -> None:
+def test_no_form_field_makes_hidden_characters_visible_in_its_value(template: Path) -> None:
     html = template.read_text(encoding="utf-8")
     controls = re.findall(r"<(?:input|option|button)\b[^<>]*?\bvalue=\"\{\{(.*?)\}\}\"", html)
     controls += re.findall(r"<textarea\b(?:\{.*?\}|[^>])*>\s*\{\{(.*?)\}\}", html)

@@ -26,7 +26,7 @@ print(most)
 """
 
 
-def test_long_lived_garbage_is_freed_before_it_grows() -> None:
+def test_long_lived_garbage_is_collected_early() -> None:
     program = [sys.executable, "-c", _PROGRAM]
     most = int(subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=True).stdout)
     assert 300 < most < 2_500

@@ -53,7 +53,7 @@ CALENDARS = st.builds(
 
 
 @given(CALENDARS, st.booleans())
-def test_every_calendar_is_german(calendar: Calendar, has_weekdays: bool) -> None:
+def test_every_calendar_is_shown_in_german(calendar: Calendar, has_weekdays: bool) -> None:
     if not has_weekdays and (calendar.extra_days or calendar.yearly_extra):
         calendar = calendar.model_copy(update={"weekdays": ()})
     assert is_german(calendar_words(calendar)), calendar_words(calendar)
@@ -64,7 +64,7 @@ def test_every_calendar_is_german(calendar: Calendar, has_weekdays: bool) -> Non
     st.sampled_from(["24h", "1h", "7d", "15m", "day", "day Europe/Berlin"]),
     st.sampled_from([("", ""), ("requester", "rita"), ("customer", "cus_1")]), st.booleans(),
 )  # fmt: skip
-def test_every_sum_over_time_is_german(
+def test_every_sum_over_time_is_shown_in_german(
     amount: Decimal, currency: str, window: str, by: tuple[str, str], is_known: bool
 ) -> None:
     one = RecentSum(
@@ -76,12 +76,12 @@ def test_every_sum_over_time_is_german(
 
 
 @given(st.timedeltas(timedelta(seconds=1), timedelta(days=90)))
-def test_every_span_of_a_review_is_german(span: timedelta) -> None:
+def test_every_duration_of_a_review_is_shown_in_german(span: timedelta) -> None:
     assert is_german(f"asked for: a ready plan; each review may take {spoken(span)}")
 
 
 @given(DAYS)
-def test_every_time_in_a_sentence_is_german(day: date) -> None:
+def test_every_time_in_a_sentence_is_shown_in_german(day: date) -> None:
     when = datetime.combine(day, time(14, 5), UTC)
     told = moment(when, with_seconds=True)
     own = GERMAN.said(f"the deadline, {told}, passed without the required approvals")
@@ -115,12 +115,12 @@ def test_reasons_of_holds_and_entries_of_the_trail_are_german(english: str) -> N
     assert is_german(english), GERMAN.said(english)
 
 
-def test_words_of_others_inside_a_sentence_stay_in_quotation_marks_and_are_marked_as_english() -> None:
+def test_quotations_in_a_sentence_stay_quoted_and_are_marked_as_english() -> None:
     pieces = GERMAN.said.pieces("step 1 done: The parcel left.")
     assert list(pieces) == [("Schritt 1 erledigt: „", False), ("The parcel left", True), ("“.", False)]
 
 
-def test_a_long_pattern_wins_over_a_short_one() -> None:
+def test_a_long_pattern_takes_precedence_over_a_short_one() -> None:
     english = "Not taken back: step 2 (http_request), because it is in doubt."
     assert (
         GERMAN.said(english)
@@ -128,7 +128,7 @@ def test_a_long_pattern_wins_over_a_short_one() -> None:
     )
 
 
-def test_numbers_and_shares_are_written_as_the_language_writes_them() -> None:
+def test_numbers_and_percentages_are_formatted_for_the_language() -> None:
     assert GERMAN.count("values.characters", 3_176) == "3.176 Zeichen"
     assert length(GERMAN, 2.5) == "2,5 s"
     assert length(GERMAN, 86_400 * 4) == "4 Tage"

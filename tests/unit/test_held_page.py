@@ -67,7 +67,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_a_held_run_says_what_happened_and_what_did_not() -> None:
+def test_a_held_run_says_what_was_done_and_what_was_not() -> None:
     text = terminal(held())
     top = text[: text.index("  requester ")]
     assert top.startswith("plan-1  held\n")
@@ -85,7 +85,7 @@ def test_a_held_run_says_what_happened_and_what_did_not() -> None:
         assert said in one_line(top), said
 
 
-def test_every_choice_says_what_it_will_do_and_has_its_command() -> None:
+def test_every_choice_describes_its_effect_and_shows_its_command() -> None:
     text = terminal(held())
     bottom = text[text.index("To resolve step 3 of 4, send_email; in doubt") :]
     commands = [
@@ -109,7 +109,7 @@ def test_every_choice_says_what_it_will_do_and_has_its_command() -> None:
 
 @pytest.mark.parametrize("in_doubt", [True, False])
 @pytest.mark.parametrize("writer", [terminal, details_page])
-def test_every_message_to_copy_resolves_the_run_once_its_gaps_are_filled(writer: Any, in_doubt: bool) -> None:
+def test_every_message_to_copy_resolves_the_run_once_it_is_completed(writer: Any, in_doubt: bool) -> None:
     state = held(in_doubt=in_doubt)
     messages = [json.loads(one) for one in re.findall(r'^ *`?(\{"by".*\})`?$', writer(state), re.MULTILINE)]
     assert [one["resolution"] for one in messages] == list(status(state).held.resolutions)  # type: ignore[union-attr]
@@ -141,12 +141,12 @@ def test_the_command_for_temporal_sends_that_message() -> None:
         ("erik", ""),
     ],
 )
-def test_a_reader_who_may_not_resolve_it_reads_so(viewer: str, said: str) -> None:
+def test_a_reader_who_may_not_resolve_the_hold_sees_that(viewer: str, said: str) -> None:
     assert ("another person must" in terminal(held(), viewer).split("To resolve")[1]) == bool(said)
     assert said in terminal(held(), viewer)
 
 
-def test_the_rules_determine_the_resolvers_and_require_a_signature() -> None:
+def test_the_rules_determine_who_may_resolve_and_require_a_signature() -> None:
     by_rule = ONE_APPROVAL.model_copy(
         update={"resolvers": Resolvers(any_of=(("finance", "ops"),), assurance=Assurance.SIGNED)}
     )
@@ -171,7 +171,7 @@ def test_a_failed_undo_is_held_at_the_undo() -> None:
     assert "**Stopped at** the undo of step 2 of 4, create_ticket" in details_page(held_undo())
 
 
-def test_a_run_that_is_undoing_says_which_step_is_undone_now() -> None:
+def test_a_run_that_is_undoing_names_the_current_step() -> None:
     text = one_line(terminal(undoing()))
     assert "the done steps are being taken back, the last one first; then the run ends as failed" in text
     assert "… undoing step 2, create_ticket: OPS-17" in text
@@ -197,11 +197,11 @@ def test_a_failed_run_says_what_was_undone() -> None:
     assert result_of(undone()).undone == (2,)
 
 
-def test_an_undo_that_says_nothing_leaves_the_result_of_its_step_on_the_page() -> None:
+def test_an_undo_without_a_message_keeps_the_result_of_its_step_on_the_page() -> None:
     assert "↶ taken back step 2, create_ticket: OPS-17" in one_line(terminal(undone("done")))
 
 
-def test_an_executed_run_names_the_steps_that_were_skipped() -> None:
+def test_an_executed_run_names_the_skipped_steps() -> None:
     text = terminal(skipped())
     assert text.startswith("plan-1  executed, but step 3 was skipped\n")
     assert "(skipped by erik: I called her)" in one_line(text)
@@ -211,7 +211,7 @@ def test_an_executed_run_names_the_steps_that_were_skipped() -> None:
     assert result_of(skipped()).skipped == (3,)
 
 
-def test_a_step_that_was_marked_as_done_says_by_whom() -> None:
+def test_a_step_marked_as_done_names_the_person() -> None:
     text = one_line(terminal(resolved(held(), "mark_done", "It is in her inbox")))
     assert "reason marked as done by erik: It is in her inbox" in text
 
@@ -219,7 +219,7 @@ def test_a_step_that_was_marked_as_done_says_by_whom() -> None:
 @pytest.mark.parametrize(
     "state", [edited(), running(), held(), held(in_doubt=False), held_undo(), undoing(), undone(), skipped()]
 )
-def test_each_of_these_statuses_is_shown_and_can_be_read_by_machines(state: RunState) -> None:
+def test_each_status_is_shown_and_can_be_read_as_json(state: RunState) -> None:
     shown = status(state)
     assert contradiction(shown, workflow_id=RUN, namespace=AUDIENCE.namespace) is None
     read = json.loads(shown.model_dump_json())
@@ -247,7 +247,7 @@ def test_no_text_of_a_hold_is_hidden_or_interpreted(why: str, text: str, name: s
 
 @settings(max_examples=50, deadline=None)
 @given(HOSTILE_MARKDOWN, HOSTILE_MARKDOWN, HOSTILE_MARKDOWN)
-def test_nothing_that_a_hold_says_makes_an_element_of_the_web_page(why: str, text: str, name: str) -> None:
+def test_no_text_of_a_hold_creates_an_element_of_the_web_page(why: str, text: str, name: str) -> None:
     steps = (*NEWEST.steps[:2], _hostile_step(text, name))
     state = held(why, plan=Plan(summary=text or "s", steps=steps))
     for page in (details_page(state), details_page(resolved(state, "skip", text or "c"))):
@@ -271,7 +271,7 @@ def _hostile_step(text: str, name: str) -> Step:
     )
 
 
-def test_an_empty_and_a_long_reason_are_shown() -> None:
+def test_empty_and_long_reasons_are_shown() -> None:
     assert "  because" in terminal(held(""))
     long = "lost " * 800
     assert one_line(terminal(held(long))).count("lost") >= 800
@@ -287,12 +287,12 @@ def test_the_longest_page_of_a_held_run_fits_into_a_url() -> None:
         assert len(quote(details_page(state))) < most, letter
 
 
-def test_a_held_run_whose_server_does_not_answer_says_what_to_start() -> None:
+def test_a_held_run_without_an_answering_server_says_what_to_start() -> None:
     text = printed(deciding_page(status(held()), TemporalAccess(is_open=False)))
     assert "Start it, then decide." in text
 
 
-def test_only_what_is_possible_is_offered() -> None:
+def test_only_possible_choices_are_offered() -> None:
     shown = status(held()), status(held(in_doubt=False)), status(held_undo())
     offered = [one.held.resolutions for one in shown if one.held]
     assert offered[0] == tuple(Resolution)
@@ -301,7 +301,7 @@ def test_only_what_is_possible_is_offered() -> None:
     assert "mark_done" not in terminal(held(in_doubt=False))
 
 
-def test_a_person_who_resolves_it_has_what_matters_on_the_last_24_lines() -> None:
+def test_the_last_24_lines_show_a_resolver_what_matters() -> None:
     for state in (held(), held(in_doubt=False), held_undo()):
         page = printed(resolving_page(status(state), NOW))
         last = one_line("\n".join(page.splitlines()[-24:]))
@@ -320,7 +320,7 @@ def test_the_page_in_review_says_who_may_not_approve() -> None:
     assert "May not: rita (the requester), dana (an editor)." in details_page(edited())
 
 
-def test_the_web_page_of_a_held_run_shows_the_held_step_first_and_leaves_done_ones_out_first() -> None:
+def test_the_web_page_of_a_held_run_shows_the_held_step_first_and_omits_done_steps_first() -> None:
     long = MAIL.model_copy(update={"arguments": {"to": ["a@example.org"], "body": "word " * 60}})
     page = details_page(held(plan=Plan(summary="s", steps=(*NEWEST.steps[:2], long, NEWEST.steps[3]))))
     assert page.index("**Step 3 of 4:**") < page.index("**Step 4 of 4:**")
@@ -332,12 +332,12 @@ def test_the_web_page_of_a_held_run_shows_the_held_step_first_and_leaves_done_on
     assert "3 of 4 steps are not shown here" in page
 
 
-def test_one_thing_that_is_not_shown_is_one() -> None:
+def test_one_omitted_item_is_singular() -> None:
     long = REFUND.model_copy(update={"arguments": {str(n): "word " * 190 for n in range(9)}})
     assert "**1 of 2 steps is not shown here" in details_page(edited(Plan(summary="s", steps=(NOTE, long))))
 
 
-def test_the_list_has_held_runs_first_with_reason_and_age_and_the_stops_above() -> None:
+def test_the_list_starts_with_stops_and_held_runs_with_reason_and_age() -> None:
     waiting = held_first([status(edited()), status(held())])
     assert [one.state for one in waiting] == ["held", "in_review"]
     text = one_line(printed(pending_table(waiting, NOW), terminal=False))
@@ -353,7 +353,7 @@ def test_the_list_has_held_runs_first_with_reason_and_age_and_the_stops_above() 
     assert not stopped_page([], [status(running())]).rows
 
 
-def test_a_run_that_ended_halfway_offers_to_take_up_the_rest() -> None:
+def test_a_run_that_ended_halfway_offers_to_continue_the_remaining_steps() -> None:
     offered = "python starter.py start --from plan-1"
     for state in (undone(), resolved(held(), "abort")):
         assert offered in terminal(state)

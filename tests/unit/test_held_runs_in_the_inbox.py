@@ -75,7 +75,7 @@ def test_the_heading_names_the_tool_of_the_held_step() -> None:
         assert words(read_html(html).one(id="hold")) == "Held at step 3 of 4, send_email"
 
 
-def test_the_key_of_a_reason_stands_whole_under_proof_alone() -> None:
+def test_the_full_key_of_a_reason_is_shown_only_under_evidence() -> None:
     shown = view(held(WHY))
     for html in (drawn_run(shown.status), *pages_of_a_hold(shown)):
         hold = read_html(html).one("section", class_="hold")
@@ -87,7 +87,7 @@ def test_the_key_of_a_reason_stands_whole_under_proof_alone() -> None:
         assert KEY not in outside
 
 
-def test_times_of_a_sentence_are_elements_that_a_script_shows_in_the_readers_zone() -> None:
+def test_times_in_a_sentence_are_elements_that_a_script_shows_in_the_readers_zone() -> None:
     shown = read_html(localized(ENGLISH, f"<b> {WHY}"))
     first, last = shown.all("time")
     assert [one.attributes["datetime"] for one in (first, last)] == [
@@ -101,7 +101,7 @@ def test_times_of_a_sentence_are_elements_that_a_script_shows_in_the_readers_zon
     assert long_keys(WHY) == [KEY]
 
 
-def test_times_of_a_german_sentence_are_such_elements_too() -> None:
+def test_times_in_a_german_sentence_are_such_elements_too() -> None:
     german = languages()["de"]
     why = german.said("If it happened, it was between 2026-03-26 22:54:03 and 22:54:04 UTC.")
     assert why == "Ist es geschehen, dann zwischen 26. März 2026 22:54:03 und 22:54:04 UTC."
@@ -116,7 +116,7 @@ def test_times_of_a_german_sentence_are_such_elements_too() -> None:
 
 
 @pytest.mark.parametrize("state", [held(), undoing(), held(in_doubt=False)])
-def test_a_step_that_has_not_begun_is_called_so_once_a_run_has_stopped(state: RunState) -> None:
+def test_steps_of_a_stopped_run_that_did_not_begin_are_labelled(state: RunState) -> None:
     page = read_html(drawn_run(status_of(state, source="records")))
     last = page.one("section", class_="what").all("li")[-1]
     assert words(last).endswith("not begun")
@@ -124,7 +124,7 @@ def test_a_step_that_has_not_begun_is_called_so_once_a_run_has_stopped(state: Ru
 
 
 @pytest.mark.parametrize("outcome", ["failed", "rejected", "expired", "withdrawn", "gone"])
-def test_no_preview_of_a_run_that_is_over_reads_as_if_it_had_happened(outcome: str) -> None:
+def test_no_preview_in_an_ended_run_reads_as_if_it_had_happened(outcome: str) -> None:
     status = status_of(state_after(drafted()), source="records").model_copy(update={"state": outcome})
     for one in read_html(drawn_run(status)).one("section", class_="what").all("li"):
         assert words(one).endswith("not begun")
@@ -136,7 +136,7 @@ def test_a_plan_in_review_has_no_such_label() -> None:
     assert "not begun" not in drawn_run(status_of(skipped(), source="records"))
 
 
-def test_the_confirmation_of_an_approval_repeats_where_words_and_steps_disagree() -> None:
+def test_the_confirmation_of_an_approval_repeats_disagreements() -> None:
     refund = Step(tool="refund", arguments={"amount": 42.5, "currency": "EUR"})
     shown = view(state_after(drafted(Plan(summary="Refund 425.00 EUR", steps=(refund,)))))
     for html in (drawn_run(shown.status), confirmation(shown, Choice.APPROVE)):

@@ -52,7 +52,7 @@ def test_some_refusals_name_commands() -> None:
     assert len(said()) >= 5
 
 
-def test_the_button_has_the_name_that_it_has_on_the_page() -> None:
+def test_the_button_has_the_same_label_as_on_the_page() -> None:
     reason = "step 1 has begun; to stop the remaining steps, withdraw the run: starter.py withdraw plan-1"
     german = languages()["de"]
     for language in (ENGLISH, german):

@@ -33,7 +33,7 @@ def found_in_bundle(story: Story) -> list[str]:
     return [one for one in findings if "checkpoint" not in one]
 
 
-def test_a_sound_run_has_no_finding_on_any_path() -> None:
+def test_an_intact_run_has_no_finding_on_any_path() -> None:
     ends: Counter[str] = Counter()
     for seed in range(times(40)):
         story = sound(Random(seed))
@@ -44,7 +44,7 @@ def test_a_sound_run_has_no_finding_on_any_path() -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_an_attack_is_found_and_named(attack: Attack) -> None:
+def test_an_attack_is_detected_and_reported(attack: Attack) -> None:
     for seed in range(EACH):
         story, said = attack(Random(f"{attack.__name__} {seed}"))
         for findings in (found(story), found_in_bundle(story)):

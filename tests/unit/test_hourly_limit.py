@@ -83,7 +83,7 @@ ARRIVALS = st.lists(
 
 
 @given(ARRIVALS, st.integers(1, 8))
-def test_no_notice_that_asks_waits_for_its_hour_until_it_is_too_late(
+def test_no_notice_that_requires_action_is_delayed_past_its_deadline(
     arrivals: list[Arrival], per_hour: int
 ) -> None:
     sent = sent_of(arrivals, per_hour)
@@ -95,7 +95,7 @@ def test_no_notice_that_asks_waits_for_its_hour_until_it_is_too_late(
 
 
 @given(ARRIVALS, st.integers(1, 8))
-def test_only_what_cannot_wait_passes_the_limit_and_then_as_one_message_in_five_minutes(
+def test_only_urgent_notices_pass_the_limit_as_one_message_in_five_minutes(
     arrivals: list[Arrival], per_hour: int
 ) -> None:
     sent = sent_of(arrivals, per_hour)
@@ -109,14 +109,14 @@ def test_only_what_cannot_wait_passes_the_limit_and_then_as_one_message_in_five_
         assert at - before[-1] >= BETWEEN or min(half) <= at
 
 
-def test_a_plan_with_thirteen_minutes_left_is_told_although_the_hour_is_full() -> None:
+def test_a_plan_with_thirteen_minutes_left_is_notified_despite_the_limit() -> None:
     full = [Arrival(60 * minute, NoticeKind.STUCK) for minute in range(20)]
     (at, parts), *_ = sent_of([*full, Arrival(1_200, NoticeKind.ESCALATED, left=780)], 20)[20:]
     assert at - NOON == timedelta(minutes=24)
     assert [part.kind for part in parts] == [NoticeKind.ESCALATED]
 
 
-def test_informing_notices_are_grouped_and_leave_half_of_the_hour_to_others() -> None:
+def test_informing_notices_are_grouped_and_leave_half_of_the_limit_to_others() -> None:
     arrivals = [Arrival(60 * minute, NoticeKind.RELIEVED) for minute in range(40)]
     sent = sent_of(arrivals, 20)
     assert [len(parts) for _, parts in sent] == [1] * 10 + [30]

@@ -32,14 +32,14 @@ def test_an_id_that_cannot_be_typed_is_refused_for_a_new_run(workflow_id: str) -
         checked_id(workflow_id)
 
 
-def test_the_id_of_a_look_up_is_refused_for_a_new_run() -> None:
+def test_the_id_of_a_lookup_is_refused_for_a_new_run() -> None:
     with pytest.raises(RequestInvalid, match="reserved"):
         checked_id("plan-1:settlement")
 
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "- x", "plan-1", "it's"])
-def test_a_command_to_copy_names_the_run_and_no_option(workflow_id: str, signed: bool) -> None:
+def test_a_command_to_copy_cannot_take_the_run_for_an_option(workflow_id: str, signed: bool) -> None:
     page = deciding_page(in_review(workflow_id, signed=signed), TemporalAccess())
     commands = [row.text for row in page.rows if row.text.startswith(program())]
     assert len(commands) == 1 + signed

@@ -53,13 +53,11 @@ def graph() -> dict[str, set[str]]:
     return {module: built.find_modules_directly_imported_by(module) for module in built.modules}
 
 
-def test_no_module_imports_itself_through_others_not_even_inside_functions() -> None:
+def test_no_module_imports_itself_indirectly_even_inside_functions() -> None:
     assert cycles(graph()) == []
 
 
-def test_a_cycle_that_a_function_level_import_hides_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cycle_hidden_in_a_function_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "circular"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -91,13 +89,13 @@ def private_imports(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-def test_nothing_private_is_imported_from_temporals_library() -> None:
+def test_nothing_private_is_imported_from_temporalio() -> None:
     """SLF001 finds private attributes of objects."""
     found = {name for path in sources() for name in private_imports(ast.parse(path.read_text()))}
     assert {name for name in found if is_private(name)} == set()
 
 
-def test_no_private_method_of_temporals_library_is_overridden_but_two() -> None:
+def test_only_two_private_methods_of_temporalio_are_overridden() -> None:
     """Those two still exist and are called: tests/workflow/test_p7 sends their payloads."""
     overridden = set()
     for module in sorted(graph()):

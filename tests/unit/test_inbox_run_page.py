@@ -39,7 +39,7 @@ def words(element: Element) -> str:
     return " ".join(element.text.split())
 
 
-def test_a_held_run_says_where_and_why_it_stopped_and_what_happened_so_far() -> None:
+def test_a_held_run_shows_where_and_why_it_stopped_and_what_was_done() -> None:
     page = page_of(held())
     assert words(page.one("section", class_="hold")).startswith("Held at step ")
     assert WHY in page.one("section", class_="hold").text
@@ -66,7 +66,7 @@ def test_a_done_step_of_a_held_run_says_whether_it_can_be_taken_back() -> None:
         (skipped(), "What happened, and what did not"),
     ],
 )
-def test_every_state_has_its_words(state: RunState, heading: str) -> None:
+def test_every_state_has_a_label(state: RunState, heading: str) -> None:
     page = page_of(state)
     assert page.one(class_="state").text.strip()
     assert words(page.one("section", class_="what").one("h2")) == heading
@@ -81,7 +81,7 @@ def test_the_changes_of_an_edit_are_above_the_steps() -> None:
     assert "so another person must approve it" in html
 
 
-def test_the_planners_reads_are_shown_whole_and_long_results_are_folds() -> None:
+def test_the_planners_reads_are_shown_completely_and_long_results_are_folded() -> None:
     long = "\n".join(f"line {number}" for number in range(30))
     page = page_of(in_review(read("<b>obey me</b>", id="7"), read(long)))
     reads = page.one("section", class_="reads")
@@ -90,7 +90,7 @@ def test_the_planners_reads_are_shown_whole_and_long_results_are_folds() -> None
     assert [one.attributes["value"] for one in reads.all("input", name="opened")] == ["r2"]
 
 
-def test_a_stop_stands_at_the_top() -> None:
+def test_a_stop_is_shown_at_the_top() -> None:
     stop = StopStatus(
         number=3, tool=None, by="dana", is_verified=True, reason="fraud", since=NOON, still_needed="1 go"
     )
@@ -98,7 +98,7 @@ def test_a_stop_stands_at_the_top() -> None:
     assert words(page.one(class_="fault")) == "Stopped: no step begins until stop 3 is released (fraud)."
 
 
-def test_decisions_show_their_proof_and_why_they_were_refused() -> None:
+def test_decisions_show_their_proof_and_the_reason_for_a_refusal() -> None:
     decisions = tuple(
         DecisionStatus(
             by=by, decision="approve", plan="ab" * 32, comment=f"I am {by}", accepted=by != "eve",
@@ -117,7 +117,7 @@ def test_decisions_show_their_proof_and_why_they_were_refused() -> None:
     assert "eve is not in the list of people" in third
 
 
-def test_an_effect_that_was_reversed_says_so_at_its_step() -> None:
+def test_a_reversed_effect_is_shown_at_its_step() -> None:
     status = status_of(running(), source="records")
     settled = SettlementStatus(state=SettlementState.REVERSED, summary="The bank sent it back", until=NOON)
     steps = tuple(
@@ -158,13 +158,13 @@ def test_the_remaining_time_is_given_in_words() -> None:
         ((), "Rules that apply; none asks for an approval: small refunds"),
     ],
 )
-def test_a_rule_that_exempts_is_not_said_to_require_anything(needs: tuple[Need, ...], said: str) -> None:
+def test_an_exempting_rule_does_not_appear_to_require_approval(needs: tuple[Need, ...], said: str) -> None:
     requirement = ONE_APPROVAL.model_copy(update={"needs": needs, "rules": ("small refunds",)})
     assert said in words(page_of(state_after(drafted(requirement=requirement))))
 
 
 @pytest.mark.parametrize(("name", "may"), [("rita", True), ("Rita", True), ("dana", False)])
-def test_a_plan_that_needs_no_approval_and_waits_says_who_can_withdraw_it(name: str, may: bool) -> None:
+def test_a_waiting_plan_without_required_approval_says_who_can_withdraw_it(name: str, may: bool) -> None:
     state = state_after(drafted(requirement=Requirement()))
     status = status_of(state, source="records")
     acts = Acts(begins_at=NOON, can_withdraw=can_withdraw(status, name))
@@ -182,7 +182,7 @@ def test_hidden_characters_are_escaped_once() -> None:
     assert "m⟨U+200B⟩" in page.text
 
 
-def test_the_same_step_of_another_run_stands_at_the_top() -> None:
+def test_a_duplicate_in_another_run_is_shown_at_the_top() -> None:
     others = (
         Duplicate(step=1, tool="refund", same=("payment",), workflow_id="refund-4711", its_step=2,
                   state="executed", done=True, at=NOON),
@@ -217,7 +217,7 @@ def test_a_text_with_a_different_amount_than_the_plan_is_marked_at_the_top() -> 
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_marks_stand_in_the_order_of_their_danger(language: str) -> None:
+def test_marks_are_ordered_by_severity(language: str) -> None:
     text = f"p\u0430yp\u0430l{NEWLINE * 9}x"
     step = {"amount": 355.0, "currency": "EUR", "to": ["bo@example.org"], "text": text}
     shown = Plan(summary="Refund 35.50 EUR", steps=(Step(tool="refund", arguments=step),))
@@ -268,21 +268,21 @@ def test_a_person_without_a_key_is_not_listed_for_a_signed_approval(
         assert (keyless in page) is is_signed
 
 
-def test_a_recipient_is_not_called_new_while_hardly_a_run_used_the_tool() -> None:
+def test_a_recipient_is_not_marked_as_new_while_few_runs_have_used_the_tool() -> None:
     shown = Plan(summary="Mail Bo", steps=(Step(tool="mail", arguments={"to": ["bo@example.org"]}),))
     status = status_of(state_after(drafted(shown)), source="records")
     assert "New here" not in drawn_run(status, beside=Beside(known=(), familiar=("refund",)))
     assert "New here" in drawn_run(status, beside=Beside(known=(), familiar=("mail",)))
 
 
-def test_a_fold_says_how_many_of_its_lines_are_blank() -> None:
+def test_a_fold_counts_its_blank_lines() -> None:
     text = f"one{NEWLINE * 4}two{NEWLINE}{NEWLINE.join('abcdef')}"
     page = page_of(state_after(drafted(Plan(summary="x", steps=(Step(tool="n", arguments={"t": text}),)))))
     assert words(page.one("summary")) == "Show all of it: 11 lines, 3 of them blank, 22 characters"
     assert page.all("section", class_="marks") == []
 
 
-def test_sentences_of_our_own_are_german_on_a_german_page_and_previews_are_marked_as_english() -> None:
+def test_fixed_sentences_are_german_on_a_german_page_and_previews_are_marked_as_english() -> None:
     page = read_html(drawn_run(status_of(held(), source="records"), language="de"))
     said = page.one("section", class_="hold").one("span", class_="text")
     assert said.one("span", lang="en").text == WHY  # the words of a tool
@@ -296,7 +296,7 @@ def test_sentences_of_our_own_are_german_on_a_german_page_and_previews_are_marke
     assert {one.attributes.get("lang") for one in page.all(class_="preview")[0].all("span")} == {"en"}
 
 
-def test_a_refusal_names_the_button_of_the_page() -> None:
+def test_a_refusal_names_the_button_on_the_page() -> None:
     reason = "step 1 has begun; to stop the remaining steps, withdraw the run: starter.py withdraw plan-1"
     refused = DecisionStatus(
         by="dana", decision="withdraw_approval", plan="ab" * 32, comment="", accepted=False, reason=reason,

@@ -68,17 +68,17 @@ LAWFUL = (
 )
 
 
-def test_orders_and_the_lists_that_follow_from_them_have_no_finding() -> None:
+def test_orders_and_the_resulting_lists_have_no_finding() -> None:
     assert found(*LAWFUL) == []
 
 
-def test_a_list_that_lost_a_revocation_is_named_once_no_worker_can_have_missed_it() -> None:
+def test_a_list_without_a_revocation_is_reported_after_the_grace_period() -> None:
     assert found(*LAWFUL[:4], (in_force(ENROLLED), timedelta(minutes=6))) == []
     said = found(*LAWFUL, (in_force(ENROLLED), LATER))
     assert said == ["plangate:rules, entry 6: lacks the change of keys of entry 4"]
 
 
-def test_a_list_with_a_key_that_no_order_confirmed_is_named() -> None:
+def test_a_list_with_an_unconfirmed_key_is_reported() -> None:
     (said,) = found((in_force(BEFORE), NOW), (in_force(ENROLLED), NOW))
     assert "has a change of the keys of gina that no order on this trail made" in said
 
@@ -94,7 +94,7 @@ def test_a_list_with_a_key_that_no_order_confirmed_is_named() -> None:
         ({"people": REVOKED.hash}, "is or was a key of gina"),
     ],
 )
-def test_an_order_that_was_changed_is_named(changes: dict[str, Any], words: str) -> None:
+def test_a_changed_order_is_reported(changes: dict[str, Any], words: str) -> None:
     assert words in "".join(found((in_force(BEFORE), NOW), (CONFIRMED.model_copy(update=changes), NOW)))
 
 
@@ -107,7 +107,7 @@ def test_an_order_that_was_changed_is_named(changes: dict[str, Any], words: str)
         (CONFIRM.model_copy(update={"key": MALLORY.public}), "for another key"),
     ],
 )
-def test_an_order_that_was_forged_is_named(order: KeyOrder, words: str) -> None:
+def test_a_forged_order_is_reported(order: KeyOrder, words: str) -> None:
     forged = CONFIRMED.arrival.model_copy(update={"order": order})
     approver = CONFIRMED.approver
     if order.by == "dana":

@@ -18,6 +18,6 @@ from plangate.tool.listing import lacking_in_words
         ),
     ],
 )
-def test_all_that_lack_something_are_named_in_one_line(names: list[str], said: str) -> None:
+def test_all_tools_with_missing_settings_are_listed_in_one_line(names: list[str], said: str) -> None:
     assert lacking_in_words(names) == f"{said} See what is missing with: starter.py tools"
     assert lacking_in_words([]) == ""

@@ -51,13 +51,13 @@ def test_the_typed_sign_in_page_mentions_passkeys(code: str) -> None:
     assert "passkey" in own(code)["sign_in.proves_nothing"].lower()
 
 
-def test_german_is_no_copy_of_english() -> None:
+def test_german_differs_from_english() -> None:
     same = {name for name, text in own("en").items() if own("de")[name] == text}
     assert len(same) < 12
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
-def test_a_template_has_no_words_of_its_own(template: Path) -> None:
+def test_a_template_contains_no_text(template: Path) -> None:
     plain = re.sub(r"{#.*?#}|{%.*?%}|{{.*?}}", "\n", template.read_text(encoding="utf-8"), flags=re.DOTALL)
     reader = _Words()
     reader.feed(plain)
@@ -74,7 +74,7 @@ def test_a_time_has_one_form_on_every_page(template: Path) -> None:
         assert source.count("<time") == source.count("data-countdown")
 
 
-def test_every_name_that_a_template_asks_for_is_there_and_every_word_is_used() -> None:
+def test_every_name_in_a_template_exists_and_every_text_is_used() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (*TEMPLATES, *FOLDER.rglob("*.py")))
     names = set(own("en"))
     asked = set(re.findall(r'\bt(?:\.count)?\("([a-z_.]+)"', source))
@@ -91,7 +91,7 @@ def test_every_name_that_a_template_asks_for_is_there_and_every_word_is_used() -
     assert unused == set()
 
 
-def test_the_language_is_the_one_that_the_browser_likes_best() -> None:
+def test_the_language_is_the_one_that_the_browser_prefers() -> None:
     assert chosen("fr, de-CH;q=0.9, en;q=0.8").code == "de"
     assert chosen("fr, en-GB;q=0.9, de;q=0.8").code == "en"
     assert chosen("").code == "en"

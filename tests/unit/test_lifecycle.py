@@ -163,7 +163,7 @@ def lives(happening: Iterable[tuple[tuple[Choice, str, str] | str, int]]) -> Ite
 
 
 @given(actions)
-def test_the_judge_refuses_what_the_table_refuses_and_neither_fold_nor_auditor_counts_it(
+def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
     happening: list[tuple[tuple[Choice, str, str] | str, int]],
 ) -> None:
     for life, event in lives([("draft", 0), *happening]):
@@ -187,7 +187,7 @@ def test_the_judge_refuses_what_the_table_refuses_and_neither_fold_nor_auditor_c
 
 
 @given(actions)
-def test_however_a_run_ends_the_closer_writes_what_the_auditor_accepts(
+def test_the_closer_writes_an_end_that_the_auditor_accepts(
     happening: list[tuple[tuple[Choice, str, str] | str, int]],
 ) -> None:
     *_, (life, _) = lives([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
@@ -217,14 +217,14 @@ def test_however_a_run_ends_the_closer_writes_what_the_auditor_accepts(
         ),
     ],
 )  # fmt: skip
-def test_a_run_ends_as_its_record_says(
+def test_a_run_ends_as_recorded(
     happening: list[tuple[tuple[Choice, str, str] | str, int]], ends: set[str]
 ) -> None:
     *_, (life, _) = lives([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
     assert {outcome for outcome in Outcome if may_end(life.state, outcome, life.now) is None} == ends
 
 
-def test_while_steps_run_a_withdrawal_has_to_name_the_plan_that_was_approved() -> None:
+def test_while_steps_run_a_withdrawal_must_name_the_approved_plan() -> None:
     state = approved()
     for plan, is_refused in ((None, False), ("0" * 12, True)):
         withdrawal = arrival("withdraw_approval", plan=plan)

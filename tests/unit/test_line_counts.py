@@ -25,7 +25,7 @@ PAD = "x" * 80  # long enough for a preview to give its size
         (f"{PAD}\ntwo\n\n", "3 lines"),
     ],
 )
-def test_previews_terminal_and_pages_count_the_same_lines(tmp_path: Path, text: str, lines: str) -> None:
+def test_previews_terminal_and_pages_count_lines_alike(tmp_path: Path, text: str, lines: str) -> None:
     mail = SendEmailArguments(to=("ana@example.org",), subject="Hi", body=text)
     page = Page()
     page.arguments({"body": text})

@@ -71,7 +71,7 @@ def terminal(configure):
     return configure(Lines(), log_format="console")
 
 
-def test_machines_get_one_json_object_with_the_keys_first(lines):
+def test_machines_get_one_json_object_per_line_with_the_keys_first(lines):
     log.info(
         "The step is done.", step=2, action="done", workflow_id="plan-1", fingerprint="3f9a12bc", tries=1
     )
@@ -102,7 +102,7 @@ def test_machines_get_one_json_object_with_the_keys_first(lines):
         ("console", Lines(), False),
     ],
 )
-def test_the_format_follows_the_setting_and_else_the_terminal(configure, log_format, stream, is_json):
+def test_the_format_follows_the_setting_or_else_the_terminal(configure, log_format, stream, is_json):
     configure(stream, log_format=log_format)
     log.info("Hello.")
 
@@ -119,7 +119,7 @@ def test_only_a_terminal_gets_colours(configure):
     assert "\x1b[" in terminal.getvalue()
 
 
-def test_configuring_again_does_not_double_the_lines(configure):
+def test_configuring_again_does_not_duplicate_lines(configure):
     configure(Lines())
     stream = configure(Lines())
     log.info("Once.")
@@ -140,7 +140,7 @@ def test_no_text_breaks_out_of_its_console_line(terminal, hostile):
     assert all(char.isprintable() or char == "\n" for char in written)
 
 
-def test_a_value_cannot_pass_for_another_key(terminal):
+def test_a_value_cannot_imitate_another_key(terminal):
     log.info("A decision.", by="dana action=approved")
 
     assert "by='dana action=approved'" in terminal.getvalue()
@@ -168,7 +168,7 @@ def test_temporals_additions_become_keys_and_do_not_change_the_message(lines):
     assert not workflow.logger.workflow_info_on_message
 
 
-async def test_a_line_from_an_activity_says_which(lines):
+async def test_a_line_from_an_activity_names_it(lines):
     @activity.defn
     async def speak() -> None:
         log.info("From structlog.", step=1)
@@ -182,7 +182,7 @@ async def test_a_line_from_an_activity_says_which(lines):
     assert theirs["message"] == "From Temporal's own logger."
 
 
-def test_a_foreseen_failure_is_one_sentence(lines):
+def test_an_expected_failure_is_one_sentence(lines):
     failure = ApplicationError("The host refused.", type="ToolRefused")
     failure.__cause__ = ToolRefused("The host refused.")
     logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=failure)
@@ -209,7 +209,7 @@ def test_an_unexpected_failure_keeps_its_traceback_when_temporal_wraps_it(lines)
     assert "ZeroDivisionError: division by zero" in str(lines.last["exception"])
 
 
-def test_libraries_speak_from_warning_on_regardless_of_the_level(configure):
+def test_libraries_log_only_warnings_and_errors_regardless_of_the_level(configure):
     stream = configure(Lines(), log_level="debug")
     for name in ("httpx", "openai", "autogen_core.events", "alembic.runtime", "a.library.nobody.knows"):
         logging.getLogger(name).info("the whole prompt")
@@ -221,7 +221,7 @@ def test_libraries_speak_from_warning_on_regardless_of_the_level(configure):
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["ours", "theirs"]
 
 
-def test_the_level_is_for_ours(configure):
+def test_the_level_applies_to_plangates_loggers(configure):
     stream = configure(Lines(), log_level="error")
     log.warning("no")
     logging.getLogger("httpx").warning("no")
@@ -236,7 +236,7 @@ def core_record(message: str, **fields: str) -> logging.LogRecord:
     return logger.makeRecord(logger.name, logging.WARNING, "", 0, message, (), None, extra=extra)
 
 
-def test_a_server_that_is_away_is_one_line_and_not_one_for_each_poll(lines):
+def test_an_unavailable_server_is_logged_once_and_not_at_each_poll(lines):
     error = 'Status { message: "tcp connect error", source: Some(Os { message: "Connection refused" }) }'
     for poll in ("workflow", "activity"):
         for count in range(6, 9):
@@ -248,13 +248,13 @@ def test_a_server_that_is_away_is_one_line_and_not_one_for_each_poll(lines):
     assert lines.last["error"] == "Connection refused"
 
 
-def test_a_failed_workflow_task_is_told_once(lines):
+def test_a_failed_workflow_task_is_logged_once(lines):
     logging.getLogger("temporalio.core").handle(core_record("Failing workflow task", failure="all of it"))
 
     assert lines.getvalue() == ""
 
 
-def test_a_signal_that_cannot_be_read_is_one_line_without_a_traceback(lines):
+def test_an_unreadable_signal_is_one_line_without_a_traceback(lines):
     failure = RuntimeError("Failed decoding arguments")
     logging.getLogger("temporalio.worker._workflow_instance").error(
         "Failed deserializing signal input for approve", exc_info=failure
@@ -323,14 +323,14 @@ def test_secrets_are_not_written_in_a_traceback(lines):
         ("the plan 3f9a12bc4d5e was approved", "the plan 3f9a12bc4d5e was approved"),
     ],
 )
-def test_a_secret_in_a_text_is_known_by_its_shape(text, written):
+def test_a_secret_in_a_text_is_recognized_by_its_pattern(text, written):
     assert redact_text(text) == written
 
 
 @pytest.mark.parametrize(
     "name", ["password", "SMTP_PASSWORD", "x-api-key", "apiKey", "Set-Cookie", "id_token", "prompt"]
 )
-def test_a_secret_is_known_by_its_name(name):
+def test_a_secret_is_recognized_by_its_name(name):
     assert redact(name, "value") == "[redacted]"
     assert redact("outer", {name: "value"}) == {name: "[redacted]"}
 
@@ -352,7 +352,7 @@ def test_a_long_text_is_logged_without_its_middle(lines):
     assert "characters omitted" in lines.last["error"]
 
 
-async def test_a_line_that_can_wait_is_written_after_the_answer_with_its_activity(configure) -> None:
+async def test_a_deferred_line_is_written_after_the_answer_with_its_activity(configure) -> None:
     lines, written = configure(Lines()), asyncio.Event()
 
     def write() -> None:

@@ -29,7 +29,7 @@ def rules(draw: st.DrawFn) -> list[Rule]:
 
 
 @given(rules())
-def test_every_escalation_takes_effect_or_is_named_with_the_rules_that_take_it_away(
+def test_every_escalation_takes_effect_or_is_reported_with_the_overriding_rules(
     found: list[Rule],
 ) -> None:
     requirement = combined([Matched(rules=tuple(found))], DEFAULT, "")
@@ -64,7 +64,7 @@ needs = [{ role = "ops" }]
 """
 
 
-def test_an_explanation_names_it_only_where_the_plan_is_under_both_rules() -> None:
+def test_an_explanation_is_given_only_if_both_rules_apply_to_the_plan() -> None:
     policy = policy_in(TEXT)
     for tools, expected in (("refund",), [("refunds", ("money",))]), (("pay", "mail"), []):
         plan = Plan(summary="Do it", steps=tuple(Step(tool=tool, arguments={}) for tool in tools))

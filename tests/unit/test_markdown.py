@@ -60,7 +60,7 @@ def code_of(markdown: str) -> list[str]:
 
 
 @given(HOSTILE)
-def test_code_is_exact_and_nothing_in_it_is_obeyed(text: str) -> None:
+def test_code_is_shown_exactly_and_not_interpreted(text: str) -> None:
     shown = "".join(code_of(f"x {markdown_code(text)}\n{markdown_code(text)} x")).replace("\u00a0", " ")
     assert shown == "⏎".join(one_line(line) for line in text.split("\n")) * 2
 
@@ -73,14 +73,14 @@ def test_no_line_of_code_can_open_a_block(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a  b", " a", "a ", "   "])
-def test_blanks_that_a_page_would_drop_are_kept(text: str) -> None:
+def test_spaces_that_a_page_would_drop_are_kept(text: str) -> None:
     (shown,) = code_of(f"x {markdown_code(text)}")
     assert shown.replace("\u00a0", " ") == text
     assert "  " not in shown
     assert shown.strip(" ") == shown
 
 
-def test_the_page_says_until_when_what_and_how() -> None:
+def test_the_page_shows_the_deadline_the_decisions_and_how_to_decide() -> None:
     state = in_review(
         {"text": "one", "count": 7, "urgent": True, "to": ["a", "b"], "more": {}, "none": None, "e": ""}
     )
@@ -96,7 +96,7 @@ def test_the_page_says_until_when_what_and_how() -> None:
         assert line in page.split("\n"), line
 
 
-def test_a_text_that_looks_like_a_number_does_not_look_like_one_here() -> None:
+def test_a_string_of_digits_is_distinguished_from_a_number() -> None:
     assert "`n`: `7`" in details_page(in_review({"n": "7"}))
     assert "`n` (number): `7`" in details_page(in_review({"n": 7}))
 
@@ -112,7 +112,7 @@ LONG = [
 
 
 @pytest.mark.parametrize("state", LONG)
-def test_a_page_that_leaves_something_out_says_where_to_read_it_and_offers_no_approval(
+def test_a_truncated_page_says_where_to_read_the_rest_and_offers_no_approval(
     state: RunState,
 ) -> None:
     page = details_page(state)
@@ -123,13 +123,13 @@ def test_a_page_that_leaves_something_out_says_where_to_read_it_and_offers_no_ap
     assert "Send a Signal" not in page
 
 
-def test_an_international_host_stands_beside_its_letters() -> None:
+def test_an_international_host_is_shown_with_its_script() -> None:
     page = details_page(in_review({"to": ["dana@xn--bcher-kva.example"]}))
 
     assert "*host:* `xn--bcher-kva.example is bücher.example`" in page
 
 
-def test_a_page_that_leaves_nothing_out_says_nothing_of_it() -> None:
+def test_a_complete_page_mentions_no_omission() -> None:
     page = details_page(in_review({"text": "x" * 1_000}, summary="x" * 300, reason="x" * 300))
     assert "not shown" not in page
     assert '{"by": "YOUR-NAME", "plan": "' in page
@@ -182,7 +182,7 @@ def test_the_longest_page_still_fits_into_a_url() -> None:
     assert len(quote(request_page("東" * 20_000, "東" * 100))) < 12_000
 
 
-def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
+def test_the_page_shows_the_result_of_each_step_and_the_outcome() -> None:
     state = in_review({"text": "one"}, steps=2)
     running = after(decided(state, ""), StepDone(step=1, receipt=Receipt(summary="noted `one` <b>")))
     page = details_page(running)
@@ -195,7 +195,7 @@ def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
     assert "\n\n### Ended: failed\n`<b> it broke`" in details_page(closed)
 
 
-def test_the_page_says_what_cannot_be_recorded_since_when_and_why() -> None:
+def test_the_page_shows_what_cannot_be_recorded_since_when_and_why() -> None:
     away = Unrecorded(decisions=1, outcome=True, cause="The <b>disk</b> is full.", since=NOON)
     page = details_page(in_review({"text": "a"}), away)
     assert "**Not recorded yet, since 2026-01-01 12:00 UTC: 1 decision and the outcome.**" in page
@@ -225,7 +225,7 @@ def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> No
     assert page.endswith("and 2 earlier, all on the audit trail")
 
 
-def test_a_text_that_may_be_drawn_in_another_order_is_marked() -> None:
+def test_a_text_that_may_be_displayed_in_another_order_is_marked() -> None:
     marked = "may be shown in a different order"
     assert marked in details_page(in_review({"text": "100 ש 7"}))
     assert marked in details_page(in_review({"text": ["100", "٣ a"]}))
@@ -233,7 +233,7 @@ def test_a_text_that_may_be_drawn_in_another_order_is_marked() -> None:
 
 
 @given(HOSTILE)
-def test_summary_and_request_are_inert_too(text: str) -> None:
+def test_summary_and_request_are_not_interpreted(text: str) -> None:
     code_of(f"x {summary_line(text)}")
     asked, _, ours = request_page(text, "rita").rpartition("\n\n")
     code_of(asked)
@@ -241,7 +241,7 @@ def test_summary_and_request_are_inert_too(text: str) -> None:
 
 
 @given(HOSTILE, HOSTILE)
-def test_nothing_from_outside_makes_an_element_of_the_page(text: str, name: str) -> None:
+def test_no_external_text_creates_an_element_of_the_page(text: str, name: str) -> None:
     state = in_review({text: name, "x": {text: [name]}}, summary=text or "x", reason=name)
     state = decided(state, text, by="d", choice=Choice.REQUEST_CHANGES)
     markdown = details_page(state)
@@ -261,7 +261,7 @@ def test_nothing_from_outside_makes_an_element_of_the_page(text: str, name: str)
     assert isinstance(state.decisions[0], Decided)
 
 
-def test_a_review_that_was_opened_again_says_why_and_how_to_take_an_approval_back() -> None:
+def test_a_reopened_review_says_why_and_how_to_withdraw_an_approval() -> None:
     two = ONE_APPROVAL.model_copy(update={"needs": (Need(role="anyone", count=2),)})
     state = in_review({"text": "a"})
     assert state.drafted is not None
@@ -278,7 +278,7 @@ def test_a_review_that_was_opened_again_says_why_and_how_to_take_an_approval_bac
     assert "`withdraw_approval` withdraws your own approval" in page
 
 
-def test_a_step_begins_with_its_preview_and_ends_with_what_its_tool_saw() -> None:
+def test_a_step_begins_with_its_preview_and_ends_with_its_observation() -> None:
     page = details_page(edited())
     assert (
         "**Step 1 of 4:** `refund`\n*preview:* `Refund 42.50 EUR of payment ch_3Px`\n`payment`: `ch_3Px`\n"
@@ -304,7 +304,7 @@ def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
     ]
 
 
-def test_changes_for_which_there_is_no_room_are_counted() -> None:
+def test_changes_without_space_are_counted() -> None:
     first = Plan(summary="s", steps=tuple(Step(tool="t", arguments={"n": "x" * 99}) for _ in range(30)))
     newest = Plan(summary="s", steps=tuple(Step(tool="t", arguments={"n": n}) for n in range(30)))
     page = details_page(edited(newest, first=first))
@@ -313,7 +313,7 @@ def test_changes_for_which_there_is_no_room_are_counted() -> None:
 
 
 @pytest.mark.parametrize("addition", [{"preview": "x" * 1_001}, {"observation": "x" * 1_001}])
-def test_a_page_that_cuts_what_a_tool_said_offers_no_approval(addition: dict[str, Any]) -> None:
+def test_a_page_with_a_truncated_observation_offers_no_approval(addition: dict[str, Any]) -> None:
     whole = Step(tool="t", arguments={})
     assert "YOUR-NAME" in details_page(edited(Plan(summary="s", steps=(whole,))))
     page = details_page(edited(Plan(summary="s", steps=(whole.model_copy(update=addition),))))

@@ -114,7 +114,7 @@ def filled(schema: dict[str, Any], value: Any) -> Any:
 
 @settings(max_examples=100, deadline=None)
 @given(ORDERS)
-def test_a_server_has_nothing_left_to_fill_in(value: Any) -> None:
+def test_a_server_has_no_defaults_left_to_fill_in(value: Any) -> None:
     whole = complete(ORDER_MODEL.model_validate_json(json.dumps(value)))
     at_the_server = Order.model_validate(whole)
     assert at_the_server.model_dump(mode="json") == whole
@@ -143,7 +143,7 @@ def test_a_server_has_nothing_left_to_fill_in(value: Any) -> None:
         ({"items": [MONEY_SCHEMA], "additionalItems": MONEY_SCHEMA}, [{}, {}], [{"amount": 1_000_000}] * 2),
     ],
 )
-def test_approver_rule_and_server_see_a_default_wherever_it_stands(
+def test_approvers_rules_and_the_server_see_a_default_at_any_level(
     part: dict[str, Any], given_value: Any, whole: Any
 ) -> None:
     pay = tool({"type": "object", "properties": {"o": part}})
@@ -176,7 +176,7 @@ def test_a_rule_counts_the_default_of_a_nested_object() -> None:
     assert policy.explain(plan, request="", requester="rita").steps[0].rules == ("much",)
 
 
-def test_of_defaults_that_contradict_each_other_the_first_are_filled_in() -> None:
+def test_the_first_of_contradictory_defaults_is_filled_in() -> None:
     properties = {name: {"type": "integer", "default": n} for n, name in enumerate("abc")}
     pair = {"type": "object", "properties": properties, "not": {"required": ["a", "b"]}}
     assert filled(pair, {}) == {"a": 0, "c": 2}
@@ -226,7 +226,7 @@ def test_a_default_that_cannot_be_shown_is_refused(keyword: str, part: dict[str,
         ),
     ],
 )
-def test_no_defaults_hold_the_worker_up(schema: dict[str, Any], value: Any) -> None:
+def test_many_defaults_do_not_block_the_worker(schema: dict[str, Any], value: Any) -> None:
     model = arguments_of(plain_schema(schema))
     began = process_time()
     with pytest.raises(ValidationError) as caught:
@@ -242,7 +242,7 @@ def test_no_defaults_hold_the_worker_up(schema: dict[str, Any], value: Any) -> N
     st.integers(0, 6),
     st.integers(1, 9),
 )
-def test_multiples_are_those_of_decimal_numbers(count: int, digits: int, places: int, more: int) -> None:
+def test_multiples_are_computed_in_decimal(count: int, digits: int, places: int, more: int) -> None:
     factor = Decimal(digits).scaleb(-places)
     right, wrong = factor * count, factor * count + Decimal(more).scaleb(-places - 1)
     number = {"type": "number", "multipleOf": json.loads(str(factor))}

@@ -115,20 +115,20 @@ def read_config_of(servers: dict[str, Any], folder: Path | None = None) -> Any:
 
 
 @given(st.text(min_size=1, max_size=200), st.text(min_size=1, max_size=200))
-def test_every_name_becomes_a_legal_one_always_the_same(server: str, tool: str) -> None:
+def test_every_name_becomes_a_valid_one_deterministically(server: str, tool: str) -> None:
     name = legal_name(server, tool)
     assert LEGAL.fullmatch(name)
     assert legal_name(server, tool) == name
 
 
 @given(st.lists(st.text(alphabet="aA-_.é1", min_size=1, max_size=6), min_size=2, max_size=8, unique=True))
-def test_names_that_lose_characters_stay_apart(tools: list[str]) -> None:
+def test_names_that_lose_characters_stay_distinct(tools: list[str]) -> None:
     plain = [one for one in tools if re.fullmatch(r"[a-z0-9_-]+", one)]
     names = [legal_name("files", one) for one in tools if one not in plain]
     assert len(set(names)) == len(names)
 
 
-def test_usual_names_read_as_they_are_written() -> None:
+def test_ordinary_names_are_unchanged() -> None:
     assert legal_name("files", "write_file") == "files_write_file"
     assert legal_name("everything", "get-env") == "everything_get_env"
     assert re.fullmatch(r"my_crm_contacts_add_[0-9a-f]{8}", legal_name("My.CRM", "contacts.add"))
@@ -136,7 +136,7 @@ def test_usual_names_read_as_they_are_written() -> None:
     assert legal_name("1", "2").startswith("mcp_1_2_")
 
 
-def test_two_tools_of_one_name_are_both_refused(tmp_path: Path) -> None:
+def test_two_tools_with_one_name_are_both_refused(tmp_path: Path) -> None:
     schema = {"type": "object"}
     configs = read_config_of({"a": {"command": "x"}, "a_b": {"command": "x"}, "send": {"command": "x"}})
     servers = [McpServer(one, tmp_path) for one in configs]
@@ -163,7 +163,7 @@ async def test_without_the_library_the_worker_starts_and_says_what_is_missing(
 
 @settings(max_examples=200, deadline=None)
 @given(SCHEMAS, st.dictionaries(st.sampled_from("ab"), ANYTHING, max_size=2))
-def test_any_schema_is_taken_or_refused_with_a_sentence(schema: Any, values: dict[str, Any]) -> None:
+def test_any_schema_is_accepted_or_refused_with_a_sentence(schema: Any, values: dict[str, Any]) -> None:
     if not isinstance(schema, dict):
         schema = {"type": "object", "properties": {"a": schema}}
     declaration = taken(schema)
@@ -221,12 +221,12 @@ def assert_read_back(arguments: ToolArguments) -> None:
         ({"properties": {"a": {"type": "text"}}}, "not a JSON Schema"),
     ],
 )
-def test_a_schema_that_cannot_be_used_is_refused_with_its_reason(schema: dict[str, Any], why: str) -> None:
+def test_an_unusable_schema_is_refused_with_the_reason(schema: dict[str, Any], why: str) -> None:
     with pytest.raises(SchemaRefused, match=why):
         plain_schema(schema)
 
 
-def test_schemas_that_grow_are_refused_and_recursive_ones_are_cut() -> None:
+def test_expanding_schemas_are_refused_and_recursive_ones_are_truncated() -> None:
     laughs: dict[str, Any] = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 9} for n in range(8)}
     with pytest.raises(SchemaRefused, match="more than 4,000 parts"):
         plain_schema({"type": "object", "$defs": {**laughs, "a8": {}}, "$ref": "#/$defs/a0"})
@@ -248,7 +248,7 @@ def test_schemas_that_grow_are_refused_and_recursive_ones_are_cut() -> None:
         check_arguments("bank_pay", {"tree": {"name": 5}}, {"bank_pay": tree})
 
 
-def test_arguments_are_checked_in_plain_words_and_completed() -> None:
+def test_arguments_are_checked_with_plain_messages_and_completed() -> None:
     model = arguments_of(
         plain_schema(
             {
@@ -279,7 +279,7 @@ def test_arguments_are_checked_in_plain_words_and_completed() -> None:
     }
 
 
-def test_a_pattern_that_never_ends_is_no_trouble() -> None:
+def test_a_pattern_that_never_ends_is_harmless() -> None:
     model = arguments_of(plain_schema({"properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}))
     began = process_time()
     with pytest.raises(ValidationError):
@@ -287,7 +287,7 @@ def test_a_pattern_that_never_ends_is_no_trouble() -> None:
     assert process_time() - began < 1
 
 
-def test_a_tool_whose_name_has_a_secret_is_not_offered(
+def test_a_tool_with_a_secret_in_its_name_is_not_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every plan, page and trail shows a tool's name."""
@@ -308,7 +308,7 @@ def test_a_tool_whose_name_has_a_secret_is_not_offered(
         ({"allOf": [{"pattern": f"(a|aa)+{n}$"} for n in range(300)]}, ["a" * 500_000]),
     ],
 )
-def test_no_schema_holds_the_worker_up(items: dict[str, Any], value: list[Any]) -> None:
+def test_no_schema_blocks_the_worker(items: dict[str, Any], value: list[Any]) -> None:
     """It once took hours: a worker that checks an answer does nothing else meanwhile."""
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": items}}}
     config = read_config_of({"bank": {"command": "bank"}})[0]
@@ -321,7 +321,7 @@ def test_no_schema_holds_the_worker_up(items: dict[str, Any], value: list[Any]) 
     assert process_time() - began < 5
 
 
-def test_a_server_that_lists_many_large_schemas_holds_nothing_up(
+def test_a_server_with_many_large_schemas_blocks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It once took half an hour: each schema is small until its references are resolved."""
@@ -337,7 +337,7 @@ def test_a_server_that_lists_many_large_schemas_holds_nothing_up(
     assert len(server.tools) == 4
 
 
-def test_a_usual_answer_is_checked_to_its_end() -> None:
+def test_an_ordinary_answer_is_checked_completely() -> None:
     entry = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": entry}}}
     config = read_config_of({"bank": {"command": "bank"}})[0]
@@ -347,7 +347,7 @@ def test_a_usual_answer_is_checked_to_its_end() -> None:
     assert "form" in tool._note({"a": [*entries, {}]})  # noqa: SLF001  as above
 
 
-def test_the_definition_changes_with_every_part_of_what_the_server_says() -> None:
+def test_the_definition_changes_with_every_part_of_the_servers_description() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     one = declared(schema).definition()
     others = [
@@ -368,7 +368,7 @@ def test_hidden_characters_in_a_description_are_shown() -> None:
 
 
 @given(st.text(min_size=4, max_size=40).filter(lambda text: len(text.strip()) >= 4), TEXT, TEXT)
-def test_secrets_are_hidden_however_they_are_spelled(secret: str, before: str, after: str) -> None:
+def test_secrets_are_redacted_in_any_encoding(secret: str, before: str, after: str) -> None:
     secrets = Secrets([secret])
     if secret in before or secret in after or secret in REDACTED:
         return
@@ -389,7 +389,7 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def test_a_wrong_file_is_refused_with_every_fault() -> None:
+def test_an_invalid_file_is_refused_with_all_errors() -> None:
     servers = {
         "both": {"command": "x", "url": "http://x/"},
         "none": {},

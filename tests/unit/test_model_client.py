@@ -53,7 +53,7 @@ def refusal(path: Path) -> str:
     return message
 
 
-def test_nothing_set_says_what_to_set_and_what_needs_none():
+def test_without_settings_the_error_says_what_to_set_and_what_works_without_a_model():
     open_model = model_client_factory(Settings())
     with pytest.raises(NoModel) as caught:
         open_model()
@@ -61,7 +61,7 @@ def test_nothing_set_says_what_to_set_and_what_needs_none():
         assert word in str(caught.value)
 
 
-async def test_a_key_alone_means_openai_itself(monkeypatch):
+async def test_a_key_alone_selects_openai(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "")
     model = opened(openai_api_key=SECRET)
     assert isinstance(model.client, OpenAIChatCompletionClient)
@@ -72,7 +72,7 @@ async def test_a_key_alone_means_openai_itself(monkeypatch):
     await model.client.close()
 
 
-async def test_a_server_of_ones_own_needs_no_key_and_any_model_name():
+async def test_a_custom_server_needs_no_key_and_accepts_any_model_name():
     model = opened(openai_base_url="http://127.0.0.1:9/v1", model="qwen-of-the-house", draft_seconds=7)
     assert isinstance(model.client, OpenAIChatCompletionClient)
     assert model.name == "qwen-of-the-house"
@@ -93,19 +93,19 @@ async def test_each_call_opens_a_new_client():
 @pytest.mark.parametrize(
     "url", ["localhost:8080/v1", "ftp://127.0.0.1", "http://[::1", "http://127.0.0.1:x/v1"]
 )
-def test_a_server_address_that_is_none_is_refused(url):
+def test_an_invalid_server_address_is_refused(url):
     with pytest.raises(SettingsInvalid, match="OPENAI_BASE_URL"):
         opened(openai_base_url=url)
 
 
 @pytest.mark.parametrize("key", [f"{SECRET}\n", f" {SECRET}", "schlüssel", "a b"])
-def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key):
+def test_a_key_that_does_not_fit_into_a_header_is_refused_and_not_shown(key):
     with pytest.raises(SettingsInvalid, match="OPENAI_API_KEY") as caught:
         opened(openai_api_key=key)
     assert key.strip() not in str(caught.value)
 
 
-def test_a_component_file_goes_before_the_openai_variables(tmp_path):
+def test_a_component_file_takes_precedence_over_the_openai_variables(tmp_path):
     path = component(
         tmp_path / "model.json",
         {
@@ -118,7 +118,7 @@ def test_a_component_file_goes_before_the_openai_variables(tmp_path):
     assert model.name == "ReplayChatCompletionClient"
 
 
-async def test_a_component_files_model_name_goes_on_the_record(tmp_path):
+async def test_the_model_name_of_a_component_file_is_recorded(tmp_path):
     config = {"model": "gpt-4o", "api_key": SECRET}
     path = component(tmp_path / "model.json", {"provider": "OpenAIChatCompletionClient", "config": config})
     model = opened(model_config_file=path)
@@ -134,7 +134,7 @@ async def test_a_component_files_model_name_goes_on_the_record(tmp_path):
         ("openai_chat_completion_client", {"base_url": "http://127.0.0.1:9/v1"}),
     ],
 )
-async def test_a_component_files_openai_client_is_guarded_like_our_own(tmp_path, provider, more):
+async def test_the_openai_client_of_a_component_file_is_wrapped_like_the_default(tmp_path, provider, more):
     config = {"model": "gpt-4o", "api_key": SECRET, **more}
     path = component(tmp_path / "model.json", {"provider": provider, "config": config})
     client = opened(model_config_file=path).client
@@ -146,7 +146,7 @@ async def test_a_component_files_openai_client_is_guarded_like_our_own(tmp_path,
     await client.close()
 
 
-async def test_a_client_of_azure_is_guarded_too():
+async def test_an_azure_client_is_wrapped_too():
     # From a component file, it also needs the package azure-identity, which Plangate does not include.
     client = CheckedAzureOpenAI(
         model="gpt-4o", api_key=SECRET, azure_endpoint="https://a.example", api_version="2024-10-21"
@@ -160,7 +160,7 @@ def test_a_missing_file_is_named(tmp_path):
     assert "cannot be read (No such file" in refusal(tmp_path / "none.json")
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_a_folder_is_not_a_file(tmp_path):
     assert "cannot be read" in refusal(tmp_path)
 
 
@@ -204,11 +204,11 @@ def test_a_folder_is_no_file(tmp_path):
     ],
     ids=range(16),
 )
-def test_a_file_that_cannot_be_used_says_why(tmp_path, content, expected):
+def test_an_unusable_file_is_reported_with_the_reason(tmp_path, content, expected):
     assert expected in refusal(component(tmp_path / "model.json", content))
 
 
-def test_a_byte_order_mark_changes_nothing(tmp_path):
+def test_a_byte_order_mark_is_ignored(tmp_path):
     provider = "autogen_ext.models.replay.ReplayChatCompletionClient"
     content = json.dumps({"provider": provider, "config": {"chat_completions": ["x"]}})
     model = opened(model_config_file=component(tmp_path / "model.json", f"\ufeff{content}"))

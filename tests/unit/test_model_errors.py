@@ -79,7 +79,7 @@ def test_every_error_that_the_openai_package_exports_is_known(kind):
 
 
 @pytest.mark.parametrize("status", sorted(REFUSED | UNAVAILABLE))
-def test_a_status_says_whether_later_may_be_better(status):
+def test_a_status_determines_whether_to_retry(status):
     error = openai.APIStatusError("m", response=httpx2.Response(status, request=REQUEST), body=BODY)
     meaning = planner_error(error)
     assert isinstance(meaning, ModelRefused if status in REFUSED else ModelUnavailable)
@@ -96,7 +96,7 @@ def test_the_sentence_says_what_to_check(status, hint):
     assert hint in str(planner_error(error))
 
 
-def test_the_vendors_code_is_told_and_a_key_in_its_place_is_not():
+def test_the_vendors_error_code_is_shown_and_a_key_in_its_place_is_not():
     def told(code: str) -> str:
         response = httpx2.Response(429, request=REQUEST)
         return str(planner_error(openai.RateLimitError("m", response=response, body={"code": code})))
@@ -125,7 +125,7 @@ def test_network_failures_are_transient(error):
     assert isinstance(planner_error(error), ModelUnavailable)
 
 
-def test_another_vendors_error_is_known_by_its_status():
+def test_another_vendors_error_is_recognized_by_its_status():
     class VendorError(Exception):
         status_code = 403
 
@@ -136,7 +136,7 @@ def test_another_vendors_error_is_known_by_its_status():
     )
 
 
-def test_a_known_cause_counts_where_the_error_itself_says_nothing():
+def test_a_known_cause_counts_if_the_error_itself_is_unknown():
     outer = RuntimeError("it failed")
     outer.__cause__ = httpx.ReadTimeout("x")
     assert "in time" in str(planner_error(outer))
@@ -155,18 +155,18 @@ def test_an_unexpected_error_is_reported_only_by_kind_and_place():
     assert SECRET not in str(meaning)
 
 
-def test_a_circle_of_causes_ends():
+def test_circular_causes_end():
     first, second = RuntimeError(), RuntimeError()
     first.__cause__, second.__cause__ = second, first
     assert isinstance(planner_error(first), ModelUnavailable)
 
 
-def test_a_domain_error_stays_what_it_is():
+def test_a_domain_error_stays_unchanged():
     error = NoModel("nothing is set")
     assert planner_error(error) is error
 
 
-def test_every_sentence_of_the_table_is_one_sentence():
+def test_every_entry_of_the_table_is_one_sentence():
     for kind, sentence in _BY_NAME.values():
         assert issubclass(kind, ModelRefused | ModelUnavailable)
         assert not sentence.endswith(".")

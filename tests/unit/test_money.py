@@ -130,7 +130,7 @@ def is_payable(amount: Decimal, currency: str) -> bool:
 
 @settings(max_examples=times(1_600), deadline=None)
 @given(AMOUNTS, CURRENCIES)
-def test_stripes_units_and_amounts_are_one_to_one(amount, currency):
+def test_stripes_units_and_amounts_correspond_one_to_one(amount, currency):
     try:
         units = to_minor(amount, currency)
     except ValueError:
@@ -142,7 +142,7 @@ def test_stripes_units_and_amounts_are_one_to_one(amount, currency):
 
 
 @pytest.mark.parametrize("currency", sorted(PLACES))
-def test_every_currency_has_a_smallest_amount_and_nothing_below_it(currency):
+def test_every_currency_has_a_smallest_unit(currency):
     units, step = UNITS[currency]
     least = Decimal(step) / units
 
@@ -155,7 +155,7 @@ def test_every_currency_has_a_smallest_amount_and_nothing_below_it(currency):
 @pytest.mark.parametrize(
     "amount", ["NaN", "Infinity", "-Infinity", "1e400", '"1e5000"', '"NaN"', "true", "null", "[]"]
 )
-def test_an_invalid_amount_is_refused_with_the_plan(amount):
+def test_an_invalid_amount_is_refused_in_the_draft(amount):
     with pytest.raises((PlanInvalid, ValueError)):
         plan_of(amount, "EUR")
 
@@ -173,7 +173,7 @@ def test_an_invalid_amount_is_refused_with_the_plan(amount):
 @example("42.50\n")
 @example(".5")
 @example("5.")
-def test_a_text_is_an_amount_only_if_it_is_written_as_a_number(text):
+def test_a_text_is_an_amount_only_if_it_is_a_plain_number(text):
     is_number = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][0-9]+)?", text) is not None
     try:
         plan = plan_of(json.dumps(text), "EUR")
@@ -185,17 +185,17 @@ def test_a_text_is_an_amount_only_if_it_is_written_as_a_number(text):
 
 
 @pytest.mark.parametrize("currency", ["EURO", "XXX", "XAU", "", "€", "E R"])
-def test_an_unknown_currency_is_refused_with_the_plan(currency):
+def test_an_unknown_currency_is_refused_in_the_draft(currency):
     with pytest.raises(PlanInvalid):
         plan_of("1", currency)
 
 
-def test_a_currency_is_spelled_in_capitals():
+def test_a_currency_is_in_upper_case():
     assert plan_of("1", "eur") == plan_of("1", "EUR")
 
 
 @pytest.mark.parametrize("spelled", ["42.5", "42.50", "4.25e1", "42.500000", '"42.50"', '"4250E-2"'])
-def test_one_amount_has_one_spelling_in_the_plan(spelled):
+def test_one_amount_has_one_notation_in_the_plan(spelled):
     assert plan_of(spelled, "EUR") == plan_of("42.5", "EUR")
 
 

@@ -35,7 +35,7 @@ SPELLED = st.sampled_from([str, float, lambda amount: f"{amount:E}"])
 @given(
     st.lists(st.tuples(CENTS, SPELLED), min_size=1, max_size=20), st.sampled_from(["amount", "fee", "tip"])
 )
-def test_totals_are_the_sum_of_the_amounts_however_they_are_written(amounts, name):
+def test_totals_are_the_sum_of_the_amounts_in_any_notation(amounts, name):
     tools = declared(PayMoreArguments)
     steps = [
         {"tool": "pay", "arguments": {"amount": 1, name: spell(amount)}, "reason": "due"}
@@ -50,7 +50,7 @@ def test_totals_are_the_sum_of_the_amounts_however_they_are_written(amounts, nam
     assert {"amount", "fee", "tip", "more"} <= set(seen["totals"]["pay"])
 
 
-def test_a_tenth_and_two_tenths_are_three_tenths():
+def test_sums_are_exact_in_decimal():
     steps = [{"tool": "pay", "arguments": {"amount": value}, "reason": "due"} for value in (0.1, 0.2)]
     plan = check_plan({"summary": "Pay.", "steps": steps}, declared(PayArguments), 2)
 

@@ -43,18 +43,18 @@ def test_two_spellings_of_a_name_are_one_person(script: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for pair in NAMES.values() for name in pair if "\u1100" not in name])
-def test_such_a_name_is_taken(name: str) -> None:
+def test_such_a_name_is_accepted(name: str) -> None:
     assert TypeAdapter(PersonName).validate_python(name) == name
 
 
 @pytest.mark.parametrize("name", ["da\u200cna", "\u200c", "رضا\u200c", "\u202edana"])
-def test_a_name_with_something_hidden_is_refused(name: str) -> None:
+def test_a_name_with_hidden_characters_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="cannot be seen"):
         TypeAdapter(PersonName).validate_python(name)
 
 
 @pytest.mark.parametrize("script", NAMES)
-def test_a_person_in_a_list_signs_under_any_spelling(script: str, tmp_path: Path) -> None:
+def test_a_listed_person_signs_under_any_spelling(script: str, tmp_path: Path) -> None:
     listed, typed = NAMES[script]
     keys = KeyChain(Settings(keys_dir=tmp_path / "keys"), open_screen())
     public = public_of(write_new_key(keys.path_of(listed)))

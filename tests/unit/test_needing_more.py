@@ -101,7 +101,7 @@ def found(*events: Event) -> list[str]:
     return [one.what for one in findings]
 
 
-def test_the_review_is_open_again_with_the_stricter_requirement_and_keeps_the_approval() -> None:
+def test_the_review_is_reopened_with_the_stricter_requirement_and_keeps_the_approval() -> None:
     state = apply(approved(), reopened())
     assert state.phase is Phase.IN_REVIEW
     assert state.drafted is not None
@@ -111,7 +111,7 @@ def test_the_review_is_open_again_with_the_stricter_requirement_and_keeps_the_ap
     assert again.phase is Phase.EXECUTING
 
 
-def test_a_plan_whose_approvals_are_enough_continues() -> None:
+def test_a_plan_with_enough_approvals_continues() -> None:
     shorter = needed("0").model_copy(update={"hold_seconds": 60})
     state = apply(approved(), reopened(requirement=shorter))
     assert state.phase is Phase.EXECUTING
@@ -119,7 +119,7 @@ def test_a_plan_whose_approvals_are_enough_continues() -> None:
     assert state.drafted.requirement.longest_hold == 60
 
 
-def test_a_shorter_review_counts_from_the_moment_it_is_open_again() -> None:
+def test_a_shorter_review_counts_from_its_reopening() -> None:
     event = needing_more(
         approved(), Needing(requirement=needed("300"), recent=sums("300")), 1, None, NOON + HOUR
     )
@@ -134,7 +134,7 @@ def test_an_approval_with_too_weak_a_proof_is_lost_and_may_be_given_again() -> N
     assert apply(approved(), event).approvers == ()
 
 
-def test_an_audit_finds_nothing_in_what_the_rules_allow() -> None:
+def test_permitted_sequences_have_no_finding() -> None:
     assert found(*story(claim())) == []
     assert found(*story(claim("200"))) == []
     assert found(*story(reopened())) == []
@@ -158,11 +158,11 @@ def test_an_audit_finds_nothing_in_what_the_rules_allow() -> None:
         (reopened(deadline=DEADLINE + HOUR), "reopens the review for longer than the first time"),
     ],
 )
-def test_an_audit_finds_what_they_do_not(event: Event, finding: str) -> None:
+def test_forbidden_sequences_are_reported(event: Event, finding: str) -> None:
     assert any(one.startswith(finding) for one in found(*story(event))), found(*story(event))
 
 
-def test_a_plan_with_forged_sums_asks_for_less_than_its_policy() -> None:
+def test_a_plan_with_forged_sums_has_a_weaker_requirement_than_its_policy() -> None:
     forged = draft(recent=sums("300"))
     assert any("asks for less than the policy" in one for one in found(requested(), forged))
     assert found(requested(), draft(recent=())) == [
@@ -170,7 +170,7 @@ def test_a_plan_with_forged_sums_asks_for_less_than_its_policy() -> None:
     ]
 
 
-def test_the_pages_say_what_the_sum_is_with_this_plan_and_why_the_review_is_open_again() -> None:
+def test_the_pages_show_the_new_sum_and_why_the_review_is_open_again() -> None:
     state = apply(approved(), reopened("1180"))
     said = "with this one 1,480 EUR in 24 hours: amount of refund, by rita"
     why = "because a sum over time requires more approvals than the plan has"

@@ -37,13 +37,13 @@ def plan(not_before: datetime | None) -> Plan:
     return PLAN.model_copy(update={"not_before": not_before})
 
 
-def test_it_is_in_the_text_that_an_editor_opens_and_read_back() -> None:
+def test_it_is_in_the_edited_text_and_read_back() -> None:
     text = yaml_of(TWO, header=[], step_notes=["", ""])
     assert 'not_before: "2026-01-04T12:00:00+00:00"' in text
     assert ProposedPlan.model_validate(read(text)) == TWO
 
 
-def test_a_form_keeps_it_changes_it_and_takes_it_away() -> None:
+def test_a_form_keeps_changes_and_removes_it() -> None:
     assert plan_from(TWO, {}) == TWO
     sooner = plan_from(TWO, {"not_before": "2026-01-03T13:00:00+01:00"})
     assert sooner.not_before == LATER - timedelta(days=1)
@@ -56,7 +56,7 @@ def test_a_form_keeps_it_changes_it_and_takes_it_away() -> None:
 @pytest.mark.parametrize(
     ("before", "after"), [(None, LATER), (LATER, None), (LATER, LATER + HOUR), (LATER, LATER), (None, None)]
 )
-def test_a_difference_has_it_and_the_plan_before_is_made_again(
+def test_a_diff_contains_it_and_restores_the_previous_plan(
     before: datetime | None, after: datetime | None
 ) -> None:
     old, new = plan(before), plan(after)
@@ -81,7 +81,7 @@ def in_review(requirement: Requirement | None = None) -> Status:
     return status_of(state_after(drafted(plan(LATER), requirement=needs, starts=starts)), "records")
 
 
-def test_the_pages_show_it_as_a_date_before_the_decision_and_that_the_run_waits_after_it() -> None:
+def test_the_pages_show_it_as_a_date_and_later_that_the_run_waits() -> None:
     shown = printed(run_page(in_review(), NOON))
     assert "not before" in shown
     assert "4 Jan 12:00 UTC" in shown
@@ -102,7 +102,7 @@ def test_the_pages_show_it_as_a_date_before_the_decision_and_that_the_run_waits_
     assert "approved, waiting to begin" not in printed(run_page(waiting, LATER))
 
 
-def test_a_plan_that_waits_without_an_approval_says_so_and_how_to_stop_it() -> None:
+def test_a_waiting_plan_without_approval_says_so_and_how_to_stop_it() -> None:
     waiting = status_of(state_after(drafted(plan(LATER), requirement=Requirement())), "records")
     shown = printed(run_page(waiting, NOON))
     assert "approved, waiting" not in shown
@@ -111,7 +111,7 @@ def test_a_plan_that_waits_without_an_approval_says_so_and_how_to_stop_it() -> N
     assert "To stop it" not in printed(run_page(waiting, LATER))
 
 
-def test_the_pages_show_windows_and_freezes_and_when_no_time_is_left() -> None:
+def test_the_pages_show_windows_freezes_and_a_lack_of_remaining_times() -> None:
     needs = Requirement(needs=(Need(role="anyone", count=1),), windows=(OFFICE,), freezes=(CLOSE,))
     shown = " ".join(printed(run_page(in_review(needs), NOON)).split())
     assert "steps begin Mon-Fri 09:00-17:00 Europe/Berlin (office)" in shown
@@ -124,7 +124,7 @@ def test_the_pages_show_windows_and_freezes_and_when_no_time_is_left() -> None:
     assert "Steps begin Mon-Fri 09:00-17:00 Europe/Berlin (office)." in details_page(state)
 
 
-def test_the_words_of_a_calendar_name_its_exceptions() -> None:
+def test_the_description_of_a_calendar_includes_its_exceptions() -> None:
     bank = OFFICE.model_copy(
         update={"country": "DE", "region": "BY", "days_off": (date(2026, 12, 24),), "weekdays": (0, 1, 5)}
     )

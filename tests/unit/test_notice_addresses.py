@@ -50,7 +50,7 @@ notify = ["json://hooks.example.org/finance"]
         ("finance", ()),
     ],
 )
-def test_a_person_has_their_addresses_or_their_mail_and_a_role_its_own(who, addresses):
+def test_a_person_has_addresses_or_a_mail_address_and_a_role_has_its_own(who, addresses):
     assert addresses_of(people_in(LIST), who) == addresses
     assert addresses_of(None, who) == ()
 
@@ -75,7 +75,7 @@ def fault_of(tmp_path: Path, address: str, table: str = "person") -> str:
         "https://hooks.slack.com/services/${SLACK}",
     ],
 )  # fmt: skip
-def test_an_address_may_be_mail_or_a_url_with_its_secrets_in_variables(tmp_path, address):
+def test_an_address_may_be_mail_or_a_url_with_secrets_in_variables(tmp_path, address):
     assert fault_of(tmp_path, address) == ""
     assert fault_of(tmp_path, address, "role") == ""
 
@@ -113,7 +113,7 @@ def test_an_address_may_be_mail_or_a_url_with_its_secrets_in_variables(tmp_path,
         ("", "is not an address"),
     ],
 )
-def test_an_invalid_address_is_a_fault_of_the_file_with_its_place(tmp_path, address, says):
+def test_an_invalid_address_is_an_error_in_the_file_with_its_location(tmp_path, address, says):
     address = address.encode().decode("unicode_escape") if "\\u" in address else address
     for table in ("person", "role"):
         (fault,) = re.findall(
@@ -122,7 +122,7 @@ def test_an_invalid_address_is_a_fault_of_the_file_with_its_place(tmp_path, addr
         assert says in fault
 
 
-def test_a_role_is_described_once_and_has_no_unknown_fields(tmp_path):
+def test_a_role_is_defined_once_without_unknown_fields(tmp_path):
     path = tmp_path / "people.toml"
     path.write_text(
         '[[person]]\nname = "x"\n' + '[[role]]\nname = "a"\n' * 2 + '[[role]]\nname = "b"\nx = 1\n'
@@ -134,7 +134,7 @@ def test_a_role_is_described_once_and_has_no_unknown_fields(tmp_path):
 
 
 @given(st.text(max_size=40))
-def test_no_text_in_place_of_an_address_is_anything_but_an_address_or_a_fault(tmp_path_factory, text):
+def test_any_text_is_an_address_or_an_error(tmp_path_factory, text):
     text = "".join(char for char in text if char.isprintable())
     fault_of(tmp_path_factory.getbasetemp(), text)
 
@@ -155,7 +155,7 @@ def test_variables_are_filled_in_and_a_missing_one_is_named(monkeypatch):
     where=st.sampled_from(["mail", "notify"]),
     more=st.text(st.characters(exclude_categories=["Cs"]), max_size=3) | st.sampled_from(["\0", "x" * 2_000]),
 )
-def test_an_address_of_the_list_can_be_kept_and_seen_or_is_a_fault(where: str, more: str) -> None:
+def test_an_address_in_the_list_is_storable_and_visible_or_an_error(where: str, more: str) -> None:
     escaped = "".join(f"\\U{ord(one):08x}" for one in more)
     value = f'"dana{escaped}@ex{escaped}.org"' if where == "mail" else f'["mailto:dana@ex{escaped}.org"]'
     try:

@@ -33,7 +33,7 @@ def to_dana(*notices: Notice, **more: object) -> Sending:
     return Sending(address="mailto:d@example.org", person="dana", notices=notices, zone=BERLIN, **more)
 
 
-def test_the_first_notice_reads_as_a_sentence_of_what_to_do():
+def test_the_first_notice_says_what_to_do():
     message = written(to_dana(notice()), NOW, INBOX)
 
     assert message.subject == (
@@ -50,7 +50,7 @@ def test_the_first_notice_reads_as_a_sentence_of_what_to_do():
     )
 
 
-def test_a_name_is_no_link_and_no_mention_in_any_field():
+def test_a_name_creates_no_link_or_mention_in_any_field():
     facts = notice().facts.model_copy(update={"requester": "@channel evil.example", "by": "<@U1> x.example"})
     message = written(to_dana(notice().model_copy(update={"facts": facts})), NOW, INBOX)
     for text in (message.text, message.markdown, message.html):
@@ -80,7 +80,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
         (NoticeKind.TEST, "A test of your notices"),
     ],
 )
-def test_each_kind_says_in_the_subject_what_it_is_for(kind, subject):
+def test_the_subject_of_each_kind_says_what_it_is_for(kind, subject):
     message = written(to_dana(notice(kind, done=("step 1: a", "step 2: b"))), NOW, INBOX)
     assert message.subject == subject
     asks = kind in (NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED)
@@ -88,7 +88,7 @@ def test_each_kind_says_in_the_subject_what_it_is_for(kind, subject):
     assert ("by 14:00" in message.subject) is (asks or kind is NoticeKind.HELD)
 
 
-def test_an_outcome_says_what_was_done_and_what_was_not():
+def test_an_outcome_lists_what_was_done_and_what_was_not():
     ended = notice(
         NoticeKind.OUTCOME, happened="it failed", done=("step 1: refund_payment",), not_done=("step 2: x",)
     )
@@ -112,7 +112,7 @@ def test_an_unknown_result_is_neither_done_nor_not_done():
     assert "<li><bdi>step 2: create_ticket (in doubt)</bdi></li>" in message.html
 
 
-def test_the_subject_of_an_outcome_names_what_was_skipped_and_counts_what_was_undone():
+def test_the_subject_of_an_outcome_names_skipped_steps_and_counts_undone_ones():
     ended = notice(NoticeKind.OUTCOME, done=("step 1: a",), skipped=("step 2: pay",), undone=("step 3: b",))
     subject = written(to_dana(ended), NOW, INBOX).subject
     assert subject.endswith(f" has ended: 1 done, 1 skipped (step 2: pay), 1 undone of {STEPS}")
@@ -120,7 +120,7 @@ def test_the_subject_of_an_outcome_names_what_was_skipped_and_counts_what_was_un
     assert ": 0 done, 1 not known of 3 steps" in written(to_dana(only), NOW, INBOX).subject
 
 
-def test_a_hold_says_what_happens_if_no_one_resolves_it():
+def test_a_hold_says_what_happens_if_it_is_not_resolved():
     held = notice(NoticeKind.HELD, not_known=("step 2: create_ticket (in doubt)",), needs_signature=True)
     text = written(to_dana(held), NOW, INBOX).text
     assert (
@@ -159,7 +159,7 @@ def test_a_notice_to_decide_names_a_required_passkey_and_the_earliest_start():
         ),
     ],
 )
-def test_no_message_says_that_the_approval_of_a_reader_is_needed_who_cannot_give_it(kind, facts, subject):
+def test_no_message_asks_a_person_for_an_approval_that_they_cannot_give(kind, facts, subject):
     message = written(to_dana(notice(kind, **facts)), NOW, INBOX)
     assert message.subject == subject + STEPS
     for text in (message.text, message.html, message.markdown):
@@ -170,13 +170,13 @@ def test_no_message_says_that_the_approval_of_a_reader_is_needed_who_cannot_give
     assert digest.subject == "1 decision of yours is needed, by 14:00: a, and 1 other notice"
 
 
-def test_a_substitute_reads_from_when_on_they_may_approve():
+def test_a_substitute_learns_from_when_on_they_may_approve():
     passed_on = notice(instead_of=("kim",), may_from=NOW + timedelta(hours=2))
     text = written(to_dana(passed_on), NOW, INBOX).text
     assert "You may approve it from: Thursday, 26 November 2026, 12:00 CET (in 2 hours)\n" in text
 
 
-def test_an_absent_person_reads_who_gets_their_messages_and_is_not_relieved():
+def test_an_absent_person_learns_who_gets_their_messages_and_is_not_relieved():
     message = written(to_dana(notice(NoticeKind.RELIEVED, goes_to=("fred", "kim"))), NOW, INBOX)
     assert message.subject == f"Your messages about refund-4711 go to fred and kim: {STEPS}"
     assert "While you are away, fred and kim will get your messages about refund-4711" in message.text
@@ -194,19 +194,19 @@ def test_an_absence_is_reported_in_the_readers_time_with_a_link_to_their_page():
     )
 
 
-def test_times_that_rules_wrote_in_utc_are_in_the_readers_zone():
+def test_utc_times_in_rules_are_shown_in_the_readers_zone():
     why = "no one could (kim is away until Mon 2026-11-30 09:00 UTC), and not before 2026-11-31 09:00 UTC"
     text = written(to_dana(notice(NoticeKind.STUCK, happened=why)), NOW, INBOX).text
     assert "until Monday, 30 November 2026, 10:00 CET), and not before 2026-11-31 09:00 UTC" in text
 
 
-def test_a_held_run_that_no_one_can_resolve_is_not_said_to_wait_for_an_approval():
+def test_an_unresolvable_held_run_does_not_appear_to_wait_for_an_approval():
     message = written(to_dana(notice(NoticeKind.STUCK, is_held=True)), NOW, INBOX)
     assert message.subject.startswith("Cannot be resolved now: refund-4711")
     assert "approved" not in message.text
 
 
-def test_a_digest_says_that_a_passkey_is_needed_where_it_is():
+def test_a_digest_says_if_a_passkey_is_needed():
     one, other = of_run("a", needs_signature=True), of_run("b")
     closings = {
         written(to_dana(*both), NOW, INBOX).text.splitlines()[-1].partition(". ")[0]
@@ -217,7 +217,7 @@ def test_a_digest_says_that_a_passkey_is_needed_where_it_is():
     assert closings == {where, signed, f"{signed} where it must be signed"}
 
 
-def test_a_digest_says_why_a_plan_cannot_be_approved_and_why_a_run_is_held():
+def test_a_digest_says_why_a_plan_cannot_be_approved_or_a_run_is_held():
     why = "2 approvals by finance: only dana could (kim is away)"
     stuck = of_run("a", NoticeKind.STUCK, happened=why)
     held = of_run("b", NoticeKind.HELD, happened="step 2, pay, is in doubt")
@@ -226,7 +226,7 @@ def test_a_digest_says_why_a_plan_cannot_be_approved_and_why_a_run_is_held():
     assert f"{STEPS}. Step 2, pay, is in doubt.\n" in text
 
 
-def test_details_are_shown_only_where_the_facts_have_them():
+def test_details_are_shown_only_if_the_facts_contain_them():
     detail = "Refund 42.50 EUR of pi_17 to ana@example.org"
     text = written(to_dana(notice(details=(detail,))), NOW, INBOX).text
     assert "Steps:\n• Refund 42.50 EUR of pi_17 to ana@ example․org\n" in text  # noqa: RUF001
@@ -252,7 +252,7 @@ def of_run(name: str, kind: NoticeKind = NoticeKind.NEEDED, **facts: object) -> 
     return notice(kind, workflow_id=name, link=f"{INBOX}/runs/{name}", **facts)
 
 
-def test_a_digest_has_one_line_of_each_run_that_names_it_with_its_tools_deadline_and_link():
+def test_a_digest_has_one_line_for_each_run_with_its_tools_deadline_and_link():
     asked = [of_run(f"run-{number}", deadline=NOW + timedelta(hours=9 - number)) for number in range(7)]
     reminded = [
         of_run(f"run-{number}", NoticeKind.REMINDER, deadline=NOW + timedelta(hours=9 - number))
@@ -296,7 +296,7 @@ def test_a_relieved_person_gets_the_result(verdict, by, subject):
     assert (f"{verdict.capitalize()} by: dana" in message.text) is bool(by)
 
 
-def test_the_requester_reads_who_rejected_it_in_the_subject():
+def test_the_subject_names_the_rejecting_person_to_the_requester():
     message = written(to_dana(notice(NoticeKind.OUTCOME, verdict="rejected", by="dana")), NOW, INBOX)
     assert message.subject == (
         f"Your request refund-4711 has ended: rejected by dana; nothing was done of {STEPS}"
@@ -309,14 +309,14 @@ def test_several_steps_of_a_tool_are_counted_alike_in_subject_and_text():
     assert "3 steps (2 \u00d7 send_email, note)" in message.text
 
 
-def test_no_message_says_that_a_time_is_over_which_is_not():
+def test_no_message_calls_a_future_time_past():
     texts = [written(to_dana(notice(kind)), NOW, INBOX) for kind in NoticeKind]
     for message in texts:
         assert "any more" not in message.subject + message.text
         assert "in time" not in message.text
 
 
-def test_a_digest_begins_with_what_is_to_be_decided_first():
+def test_a_digest_begins_with_the_most_urgent_decision():
     later = of_run("later", deadline=NOW + timedelta(days=1))
     soon = of_run("soon", NoticeKind.REMINDER)
     done = of_run("done", NoticeKind.OUTCOME)
@@ -330,7 +330,7 @@ def test_a_digest_begins_with_what_is_to_be_decided_first():
     assert f"Open the inbox:\n{INBOX}\n" in message.text
 
 
-def test_a_summary_of_very_many_says_how_many_it_does_not_list():
+def test_a_long_summary_says_how_many_it_does_not_list():
     message = written(to_dana(*[of_run(f"run-{number}") for number in range(500)]), NOW, INBOX)
     assert message.subject == "500 decisions of yours are needed, the first by 14:00: run-0"
     assert message.text.count("/runs/run-") == 25
@@ -343,7 +343,7 @@ def test_a_summary_of_very_many_says_how_many_it_does_not_list():
     st.text(max_size=600),
     st.sampled_from(NoticeKind),
 )
-def test_a_message_for_a_chat_is_never_longer_than_the_shortest_service_allows(count, lines, text, kind):
+def test_a_chat_message_fits_the_shortest_limit_of_the_services(count, lines, text, kind):
     listed = ("done", "not_done", "not_known", "skipped", "undone", "details", "instead_of", "goes_to")
     facts = {"requester": text, "happened": text, **dict.fromkeys(listed, lines)}
     notices = [notice(kind, workflow_id=f"{number} {text}", **facts) for number in range(count)]
@@ -380,7 +380,7 @@ def test_a_deadline_is_in_the_readers_zone(zone, said):
         (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "02:30"),
     ],
 )
-def test_a_subject_has_the_day_only_if_it_is_another(now, when, said):
+def test_a_subject_has_the_date_only_on_another_day(now, when, said):
     assert brief(when, BERLIN, now) == said
 
 
@@ -404,21 +404,21 @@ def test_the_time_from_now_is_given_in_words(left, said):
 
 
 @given(st.timedeltas(timedelta(minutes=1), timedelta(days=9)), st.integers(0, 10))
-def test_a_moment_after_the_draft_the_time_left_reads_as_at_the_draft_if_that_was_round(left, seconds):
+def test_the_remaining_time_is_rounded_as_at_the_draft(left, seconds):
     whole_hours = timedelta(hours=max(1, left // timedelta(hours=1)))
     assume(whole_hours % timedelta(days=1) != timedelta(hours=12))  # half a day is not round
     just_after = timedelta(seconds=min(seconds, 29))
     assert distance(NOW + whole_hours - just_after, NOW) == distance(NOW + whole_hours, NOW)
 
 
-def test_the_hour_that_comes_twice_has_the_name_of_its_time():
+def test_a_repeated_hour_is_shown_with_its_utc_offset():
     first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
     assert "02:30 CEST" in whole(first, BERLIN, first)
     assert "02:30 CET" in whole(second, BERLIN, first)
 
 
 @pytest.mark.parametrize("deadline", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
-def test_the_end_of_the_calendar_is_no_reason_to_fail(deadline):
+def test_the_last_date_of_the_calendar_causes_no_error(deadline):
     for zone in (BERLIN, "Pacific/Kiritimati", "America/Los_Angeles"):
         written(Sending(address="", person="", notices=(notice(deadline=deadline),), zone=zone), NOW, INBOX)
 
@@ -451,7 +451,7 @@ def test_inert_text_is_short_on_one_line_and_interpreted_by_no_client(text):
         *("# h", "a|b", "~x", "x\\y", "[a](b)"),
     ],
 )
-def test_the_tokenizer_of_the_tests_finds_what_is_not_inert(text):
+def test_the_test_tokenizer_finds_text_that_is_not_inert(text):
     try:
         found = shape_of_text(text).interpreted
     except AssertionError:  # a link that leads elsewhere
@@ -462,5 +462,5 @@ def test_the_tokenizer_of_the_tests_finds_what_is_not_inert(text):
 @pytest.mark.parametrize(
     "name", ["rita", "J. Smith", "Dana (Finance)", "O'Brien", "Zoë", "王芳", "a_b", "42.50 EUR", "12:30"]
 )
-def test_ordinary_text_stays_as_it_is(name):
+def test_ordinary_text_is_unchanged(name):
     assert inert(name) == name

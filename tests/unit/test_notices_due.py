@@ -112,7 +112,7 @@ def test_an_approver_who_gave_one_of_two_approvals_is_not_asked_again() -> None:
     assert {one.event for one in found} == {one.event for one in told}
 
 
-def test_a_new_revision_that_voids_an_approval_says_so_to_the_person_who_gave_it() -> None:
+def test_a_person_whose_approval_a_new_revision_voids_is_told_so() -> None:
     first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
     approved = (first, decided("dana", first.fingerprint))
     told = sent(due(*approved), sent(due(first)))
@@ -121,7 +121,7 @@ def test_a_new_revision_that_voids_an_approval_says_so_to_the_person_who_gave_it
     assert said(due(*approved, asked, second, told=told)) == ["dana changed", "kim needed"]
 
 
-def test_an_approval_that_got_too_old_is_asked_for_again() -> None:
+def test_a_stale_approval_is_requested_again() -> None:
     ended = (PLAN, decided("dana", PLAN.fingerprint))
     told = sent(due(*ended, told=sent(due(PLAN))), sent(due(PLAN)))
     lost = LostApproval(name="dana", reason="is too old")
@@ -162,7 +162,7 @@ def test_a_person_who_is_asked_again_is_not_relieved() -> None:
     assert said(due(*events, ended, told=told)) == ["dana relieved", "kim relieved", "rita outcome"]
 
 
-def test_neither_an_author_nor_who_asked_for_changes_is_told_that_their_own_approval_is_void() -> None:
+def test_neither_an_author_nor_a_requester_of_changes_is_told_that_their_approval_is_void() -> None:
     first = drafted(requirement=TWO)
     approved = (first, decided("dana", first.fingerprint))
     for choice, author in ((Choice.EDIT, "dana"), (Choice.REQUEST_CHANGES, "")):
@@ -207,7 +207,7 @@ def test_a_person_without_a_notice_is_not_relieved() -> None:
     assert said(found) == []
 
 
-def test_reminders_come_before_the_deadline_and_only_the_last_that_is_due() -> None:
+def test_only_the_last_due_reminder_is_sent_before_the_deadline() -> None:
     reminding = FINANCE.model_copy(update={"remind": (1800, 900, 7200)})
     plan = drafted(requirement=reminding)
     first = due(plan)
@@ -220,7 +220,7 @@ def test_reminders_come_before_the_deadline_and_only_the_last_that_is_due() -> N
     assert due(plan, now=DEADLINE) == []
 
 
-def test_a_reminder_at_night_comes_in_the_last_working_hour_before() -> None:
+def test_a_reminder_due_at_night_is_sent_in_the_last_working_hour_before() -> None:
     office = Calendar(name="office", zone="Europe/Berlin", hours=(Hours(begin=time(9), end=time(17)),))
     persons = tuple(
         one.model_copy(update={"calendar": "office"}) if one.name == "dana" else one for one in LIST.persons
@@ -264,7 +264,7 @@ def reminded(
     ],
     ids=["the last", "the first of two"],
 )
-def test_no_reminder_comes_again_because_working_hours_changed(
+def test_a_change_of_working_hours_repeats_no_reminder(
     remind: tuple[int, ...], deadline: datetime, coming: list[str], hours: Hours
 ) -> None:
     first = reminded(remind, deadline, OFFICE)
@@ -274,7 +274,7 @@ def test_no_reminder_comes_again_because_working_hours_changed(
     assert [one.rpartition(":")[2] for one in again if one != first[0]] == coming
 
 
-def test_another_role_is_asked_when_its_time_comes() -> None:
+def test_another_role_is_asked_at_its_time() -> None:
     stands_in = Escalation(role="finance", after_seconds=600, to="boss")
     found = due(drafted(requirement=FINANCE.model_copy(update={"escalations": (stands_in,)})))
     escalated = [one for one in found if one.kind is NoticeKind.ESCALATED]
@@ -345,7 +345,7 @@ def test_a_substitute_for_a_person_without_a_key_is_not_asked_to_add_one() -> No
     assert "head needed" not in said(due(drafted(requirement=SIGNED), people=People(persons=tuple(persons))))
 
 
-def test_those_are_asked_to_resolve_who_may() -> None:
+def test_only_people_who_may_resolve_are_asked_to() -> None:
     requirement = FINANCE.model_copy(update={"resolvers": Resolvers(any_of=(("boss",),))})
     plan = drafted(requirement=requirement)
     held = (
@@ -365,7 +365,7 @@ def test_those_are_asked_to_resolve_who_may() -> None:
     assert said(due(*held, resolved, told=sent(found))) == ["head relieved"]
 
 
-def test_the_requester_hears_what_was_done_and_what_was_not() -> None:
+def test_the_requester_learns_what_was_done_and_what_was_not() -> None:
     ended = (
         PLAN,
         decided("dana", PLAN.fingerprint),
@@ -462,7 +462,7 @@ REFUSED = StepFailed(step=2, reason="secret")
     ],
     ids=["aborted", "not resolved", "skipped", "marked as done", "undone", "undo in doubt", "cut off"],
 )
-def test_each_step_is_in_the_one_list_that_is_true_and_the_end_says_what_became_of_it(
+def test_each_step_is_in_the_correct_list_and_the_outcome_is_complete(
     events: tuple[Event, ...], outcome: Outcome, lists: dict[str, tuple[str, ...]], happened: str
 ) -> None:
     found = due(*APPROVED, *events, Closed(outcome=outcome, reason="secret"))
@@ -482,13 +482,15 @@ def test_each_step_is_in_the_one_list_that_is_true_and_the_end_says_what_became_
     ],
     ids=["not approved", "approved", "free"],
 )
-def test_the_requester_hears_why_it_expired(events: tuple[Event, ...], happened: str, verdict: str) -> None:
+def test_the_requester_learns_why_the_plan_expired(
+    events: tuple[Event, ...], happened: str, verdict: str
+) -> None:
     (facts,) = (one.facts for one in due(*events, Closed(outcome=Outcome.EXPIRED)))
     assert happened in facts.happened
     assert facts.verdict == verdict
 
 
-def test_a_rule_that_no_one_can_satisfy_is_told_at_once() -> None:
+def test_an_unsatisfiable_rule_is_reported_immediately() -> None:
     left = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
     assert said(due(PLAN, people=left)) == ["olga stuck", "rita stuck"]
 
@@ -496,7 +498,7 @@ def test_a_rule_that_no_one_can_satisfy_is_told_at_once() -> None:
 LEFT = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
 
 
-def test_that_no_one_can_approve_is_told_again_only_once_it_was_over() -> None:
+def test_a_missing_approver_is_reported_again_only_after_recovery() -> None:
     told: list[Told] = []
     heard = []
     for people in (LEFT, LEFT, LIST, LIST, LEFT, LEFT, LIST):
@@ -506,7 +508,7 @@ def test_that_no_one_can_approve_is_told_again_only_once_it_was_over() -> None:
     assert heard == [["stuck"], [], ["unstuck"], [], ["stuck"], [], ["unstuck"]]
 
 
-def test_the_same_cause_is_not_told_again_of_a_new_revision_and_another_cause_is() -> None:
+def test_the_same_cause_is_not_repeated_for_a_new_revision_and_another_cause_is() -> None:
     told = sent(due(PLAN, people=LEFT))
     asked = decided("head", PLAN.fingerprint, Choice.REQUEST_CHANGES)
     for requirement, number in ((FINANCE, 0), (TWO, 1)):
@@ -517,7 +519,7 @@ def test_the_same_cause_is_not_told_again_of_a_new_revision_and_another_cause_is
     assert said(found) == ["dana needed", "kim needed", "olga unstuck", "rita unstuck"]
 
 
-def test_that_no_one_could_approve_says_nothing_of_a_hold() -> None:
+def test_a_missing_approver_is_independent_of_a_hold() -> None:
     told = sent(due(PLAN, people=LEFT))
     held = (*APPROVED, DOUBT, held_at(1))
     assert "unstuck" not in " ".join(said(due(*held, told=told)))
@@ -525,7 +527,7 @@ def test_that_no_one_could_approve_says_nothing_of_a_hold() -> None:
     assert said(due(*APPROVED, told=told, people=LEFT)) == []
 
 
-def test_only_those_are_told_who_may_see_the_run() -> None:
+def test_only_people_who_may_see_the_run_are_notified() -> None:
     hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="few", roles=("nobody",)),)})
     ended = (drafted(requirement=hidden), Closed(outcome=Outcome.EXPIRED))
     assert said(due(drafted(requirement=hidden), is_narrowed=True)) == ["dana needed", "kim needed"]
@@ -607,7 +609,7 @@ def verdicts(notices: Sequence[Notice], kind: NoticeKind) -> set[tuple[str, str]
     return {(one.facts.verdict, one.facts.by) for one in notices if one.kind is kind}
 
 
-def test_a_relief_names_its_cause() -> None:
+def test_a_notice_of_relief_names_its_cause() -> None:
     told = sent(due(PLAN))
     approved = (PLAN, decided("dana", PLAN.fingerprint))
     assert verdicts(due(*approved, told=told), NoticeKind.RELIEVED) == {("approved", "dana")}
@@ -621,7 +623,7 @@ def test_a_relief_names_its_cause() -> None:
     assert verdicts(due(*withdrawn, told=told), NoticeKind.RELIEVED) == {("withdrawn", "")}
 
 
-def test_an_expiry_with_some_of_the_approvals_does_not_say_that_no_one_decided() -> None:
+def test_an_expiry_with_some_approvals_does_not_say_that_no_one_decided() -> None:
     first = drafted(requirement=TWO)
     ended = (first, decided("dana", first.fingerprint), Closed(outcome=Outcome.EXPIRED))
     found = due(*ended, told=sent(due(first)))
@@ -666,7 +668,7 @@ def test_a_person_who_may_not_see_a_run_gets_no_notice_that_no_one_can_approve_i
     assert said(due(HIDDEN, people=left, is_narrowed=True)) == []
 
 
-def test_no_one_is_reminded_of_what_they_were_not_told() -> None:
+def test_no_one_is_reminded_without_a_first_notice() -> None:
     plan = drafted(requirement=FINANCE.model_copy(update={"remind": (1800,)}))
     late = DEADLINE - timedelta(minutes=10)
     assert said(due(plan, now=late)) == ["dana needed", "kim needed"]
@@ -690,7 +692,7 @@ def test_an_absent_person_who_now_lacks_a_key_is_not_relieved() -> None:
     assert "kim relieved" not in said(due(plan, people=people, told=told))
 
 
-def test_how_it_ended_is_told_once_also_if_the_requester_is_back_by_then() -> None:
+def test_the_outcome_is_sent_once_even_if_the_requester_has_returned() -> None:
     ended = (*APPROVED, Closed(outcome=Outcome.EXECUTED))
     away = Absence(since=NOON - HOUR, until=NOON + HOUR, to="head")
     told = sent(due(*ended, people=with_changed("rita", absences=(away,))))
@@ -706,7 +708,7 @@ def test_one_person_with_both_roles_cannot_give_both_approvals() -> None:
     assert "rita stuck" not in said(due(drafted(requirement=both), people=People(persons=tuple(persons))))
 
 
-def test_a_channel_of_a_role_is_told_only_while_that_role_can_give_something() -> None:
+def test_a_channel_is_notified_only_while_its_role_can_act() -> None:
     stands_in = Escalation(role="finance", after_seconds=600, to="boss")
     needs = (Need(role="finance", count=1), Need(role="operator", count=1))
     plan = drafted(requirement=Requirement(needs=needs, escalations=(stands_in,)))
@@ -717,7 +719,7 @@ def test_a_channel_of_a_role_is_told_only_while_that_role_can_give_something() -
     assert {one.person for one in found if one.person.startswith("role:")} == {"role:operator"}
 
 
-def test_a_channel_is_asked_to_resolve_only_if_each_of_its_people_may() -> None:
+def test_a_channel_is_asked_to_resolve_only_if_all_its_people_may() -> None:
     for groups, channels in (((("boss",),), ["role:boss"]), ((("boss",), ("finance",)), [])):
         requirement = FINANCE.model_copy(update={"resolvers": Resolvers(any_of=groups)})
         plan = drafted(requirement=requirement)
@@ -738,7 +740,7 @@ def test_an_ended_run_has_no_deadline() -> None:
     assert {one.facts.deadline for one in found} == {None}
 
 
-def test_a_hold_of_an_undo_says_that_it_is_the_undo() -> None:
+def test_a_hold_during_an_undo_says_so() -> None:
     undoing = (done(1), REFUSED, held_at(2), resolved(2, Resolution.UNDO))
     failed = StepInDoubt(step=1, undo=True, reason="secret")
     found = due(*APPROVED, *undoing, failed, held_at(1, hold=2, undo=True))
@@ -748,12 +750,12 @@ def test_a_hold_of_an_undo_says_that_it_is_the_undo() -> None:
     }
 
 
-def test_a_borrower_of_the_operators_role_gets_no_notices_of_troubles() -> None:
+def test_a_borrower_of_the_operators_role_gets_no_operational_notices() -> None:
     lent = (Delegation(to="kim", roles=("operator", "finance")),)
     assert audience(with_changed("olga", delegates=lent)).operators == ("olga",)
 
 
-def test_a_person_who_left_is_not_called_away() -> None:
+def test_a_person_who_left_is_not_shown_as_away() -> None:
     away = Absence(since=NOON - HOUR, until=NOON + HOUR)
     for is_active, told in ((True, ["dana"]), (False, [])):
         people = with_changed("dana", absences=(away,), active=is_active)

@@ -85,7 +85,7 @@ def said(notices: Sequence[Notice], now: datetime = NOON) -> list[str]:
 PLAN = state_after(requested(), drafted(requirement=FINANCE, deadline=DEADLINE))
 
 
-def test_a_later_substitute_gets_the_absent_persons_message_first_and_their_own_in_time() -> None:
+def test_a_later_substitute_first_gets_the_redirected_message_and_later_their_own() -> None:
     people = people_with(dana=away("fred"), **without("kim"))
     found = due(PLAN, people)
     first, second = (one for one in found if one.person == "fred")
@@ -107,7 +107,7 @@ def test_a_later_substitute_gets_the_absent_persons_message_first_and_their_own_
 
 
 @pytest.mark.parametrize("to", ["anna", "fred"])
-def test_while_no_one_else_can_decide_the_person_who_is_away_is_asked_too(to: str) -> None:
+def test_if_no_one_else_can_decide_the_absent_person_is_asked_too(to: str) -> None:
     people = people_with(dana=away(to), **without("kim"))
     found = [one for one in due(PLAN, people) if one.due_at <= NOON and one.kind in ASKING]
     assert {one.person: one.asks_reader for one in found} == {"dana": True, to: False}
@@ -115,7 +115,7 @@ def test_while_no_one_else_can_decide_the_person_who_is_away_is_asked_too(to: st
     assert own == "you are away, but no one who gets your messages can approve this now"
 
 
-def test_a_person_who_goes_away_reads_who_gets_their_messages_and_is_asked_again_on_return() -> None:
+def test_a_person_who_goes_away_learns_who_gets_their_messages_and_is_asked_again_on_return() -> None:
     told = sent(due(PLAN, people_with()), NOON)
     people = people_with(dana=away("anna", since=1, until=2))
     then = due(PLAN, people, NOON + HOUR, told)
@@ -129,25 +129,25 @@ def test_a_person_who_goes_away_reads_who_gets_their_messages_and_is_asked_again
 
 
 @pytest.mark.parametrize("to", ["rita", "Rita"])
-def test_the_requester_gets_no_message_of_the_person_who_is_away(to: str) -> None:
+def test_the_requester_gets_no_redirected_messages(to: str) -> None:
     """They may not approve. No message is lost either, so the absent person gets it."""
     found = due(PLAN, people_with(dana=away(to)))
     assert said(found) == ["dana needed", "kim needed"]
 
 
-def test_a_person_who_has_approved_gets_no_message_for_an_absent_person() -> None:
+def test_a_person_who_has_approved_gets_no_redirected_message() -> None:
     two = Requirement(needs=(Need(role="finance", count=2),))
     draft = drafted(requirement=two, deadline=DEADLINE)
     run = state_after(requested(), draft, decided("kim", draft.fingerprint))
     assert said(due(run, people_with(dana=away("kim")))) == ["dana needed", "rita stuck"]
 
 
-def test_a_person_without_an_address_gets_no_message_of_others() -> None:
+def test_a_person_without_an_address_gets_no_redirected_message() -> None:
     people = people_with(dana=away("anna"), anna={"mail": ""})
     assert said(due(PLAN, people)) == ["dana needed", "kim needed"]
 
 
-def test_an_absence_is_reported_with_the_name_of_the_person_who_gets_the_messages() -> None:
+def test_an_absence_is_reported_with_the_name_of_the_substitute() -> None:
     people = people_with(dana=away("fred"), kim=away(""))
     told = {one.person: one.facts for one in absence_notices(audience(people, NOON))}
     assert (told["dana"].goes_to, told["kim"].goes_to) == (("fred",), ())
@@ -156,7 +156,7 @@ def test_an_absence_is_reported_with_the_name_of_the_person_who_gets_the_message
     assert "they still come to you" in told["kim"].happened
 
 
-def test_a_changed_plan_does_not_tell_a_substitute_that_they_approved() -> None:
+def test_a_substitute_of_a_changed_plan_is_not_told_that_they_approved() -> None:
     first = drafted(requirement=FINANCE, deadline=DEADLINE)
     asked_for = decided("kim", first.fingerprint, Choice.REQUEST_CHANGES)
     second = drafted(revision=2, requirement=FINANCE, deadline=DEADLINE)
@@ -245,7 +245,7 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
 
 @settings(max_examples=60)
 @given(waiting_runs(), lists_of_people())
-def test_at_each_moment_someone_is_asked_who_may_decide_and_no_message_comes_later_by_an_absence(
+def test_at_any_time_a_person_who_may_decide_is_asked_without_delay_by_an_absence(
     run: RunState, people: People
 ) -> None:
     """This holds for each pending approval, as long as there is a person who can give it."""
@@ -278,7 +278,7 @@ def test_at_each_moment_someone_is_asked_who_may_decide_and_no_message_comes_lat
 
 
 @pytest.mark.parametrize("is_ring", [True, False])
-def test_each_absence_is_looked_up_a_few_times_however_many_stand_in_for_each_other(
+def test_each_absence_is_looked_up_a_few_times_even_in_long_chains(
     monkeypatch: pytest.MonkeyPatch, *, is_ring: bool
 ) -> None:
     count = 200
@@ -300,7 +300,7 @@ def test_each_absence_is_looked_up_a_few_times_however_many_stand_in_for_each_ot
     assert len(looked_up) <= 4 * count
 
 
-def test_a_person_is_found_in_a_list_that_was_made_from_another() -> None:
+def test_a_person_is_found_in_a_derived_list() -> None:
     people = people_with()
     assert people.find("DANA") == people.persons[1]
     more = people.model_copy(update={"persons": (*people.persons, Person(name="erik"))})
@@ -310,9 +310,7 @@ def test_a_person_is_found_in_a_list_that_was_made_from_another() -> None:
 
 
 @pytest.mark.parametrize(("of_dana", "of_kim"), [("", ""), ("kim", "dana"), ("anna", ""), ("anna", "anna")])
-def test_that_all_who_could_approve_are_away_is_told_as_the_page_tells_it_and_they_are_asked(
-    of_dana: str, of_kim: str
-) -> None:
+def test_the_absence_of_all_approvers_is_reported_and_they_are_asked(of_dana: str, of_kim: str) -> None:
     run = state_after(
         requested(),
         drafted(requirement=Requirement(needs=(Need(role="finance", count=1),)), deadline=DEADLINE),
@@ -327,9 +325,7 @@ def test_that_all_who_could_approve_are_away_is_told_as_the_page_tells_it_and_th
 
 @given(lists_of_people(), waiting_runs(), st.integers(0, 11))
 @settings(max_examples=60)
-def test_a_notice_says_that_no_one_can_give_it_whenever_the_page_does(
-    people: People, run: RunState, hours: int
-) -> None:
+def test_notices_and_pages_agree_on_unobtainable_approvals(people: People, run: RunState, hours: int) -> None:
     now = NOON + hours * HOUR
     who = audience(people, now)
     told = {one.facts.happened for one in due(run, people, now) if one.kind is NoticeKind.STUCK}

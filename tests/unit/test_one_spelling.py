@@ -218,18 +218,18 @@ def tried(policy: FilePolicy) -> list[Tried]:
     return found
 
 
-def test_no_spelling_evades_a_rule_that_demands(tried):
+def test_no_spelling_evades_a_demanding_rule(tried):
     assert [one for one in tried if one.plan and one.rule not in one.matched] == []
 
 
-def test_most_spellings_are_let_through_and_only_what_is_unclear_is_refused(tried):
+def test_only_ambiguous_spellings_are_refused(tried):
     told = Counter(one.rule if one.plan else "refused" for one in tried)
 
     assert set(told) == {"refunds", "books", "large", "feeds", "the boss", "payments", "words", "refused"}
     assert told["refused"] < len(tried) * 0.7
 
 
-def test_the_spellings_of_one_meaning_are_one_plan(tried):
+def test_all_spellings_of_one_meaning_make_one_plan(tried):
     plans: dict[str, set[Plan | str]] = {}
     for one in tried:
         if one.plan and one.rule in ("books", "large", "feeds", "the boss"):
@@ -243,7 +243,7 @@ def test_the_spellings_of_one_meaning_are_one_plan(tried):
     }
 
 
-def test_a_plan_in_its_one_spelling_stays_as_it_is(tried):
+def test_a_normalized_plan_is_unchanged(tried):
     for plan in {one.plan.model_dump_json(): one.plan for one in tried if one.plan}.values():
         (step,) = plan.steps
         model = declarations()[step.tool].arguments
@@ -262,7 +262,7 @@ OUTSIDE = (
 )  # fmt: skip
 
 
-def test_no_other_meaning_meets_a_rule_that_exempts(policy):
+def test_no_other_meaning_matches_an_exempting_rule(policy):
     rng, asked = random.Random(15), 0
     for _ in range(CASES):
         if rng.random() < 0.7:
@@ -291,7 +291,7 @@ def test_no_other_meaning_meets_a_rule_that_exempts(policy):
         "Rita Müller".translate(WIDE),
     ],
 )
-def test_a_rule_on_a_requester_matches_however_the_name_is_typed(policy, name):
+def test_a_rule_on_a_requester_matches_any_spelling_of_the_name(policy, name):
     plan = plan_of(get("https://pay.example/public/a"))
 
     assert "rita" in rules_of(policy, plan, requester=name)
@@ -315,7 +315,7 @@ def spelled_name(rng: random.Random, name: str) -> str:
     )
 
 
-def test_no_spelling_of_a_header_makes_a_call_another_one():
+def test_no_spelling_of_a_header_changes_the_meaning_of_a_call():
     rng = random.Random(16)
     tool = HttpRequest.from_settings(Settings(http_allowed_hosts=("pay.example",)))
     for _ in range(CASES):
@@ -329,7 +329,7 @@ def test_no_spelling_of_a_header_makes_a_call_another_one():
 
 
 @pytest.mark.parametrize("name", [*METHODS, *PLACES, *OWN, "X_A", "X A", ""])
-def test_an_operator_cannot_allow_what_makes_a_call_another_one(name):
+def test_an_operator_cannot_allow_headers_that_change_the_meaning_of_a_call(name):
     with pytest.raises(SettingsInvalid, match="PLANGATE_HTTP_HEADERS"):
         HttpRequest.from_settings(Settings(http_headers=(name,)))
 

@@ -53,7 +53,7 @@ class Attempts:
             raise error
 
 
-def test_an_outage_is_ridden_out_however_often_it_is_tried_and_then_final() -> None:
+def test_an_outage_is_retried_for_the_full_time_and_then_final() -> None:
     attempts = Attempts()
     for minute in range(60):
         failure = attempts.fails(timedelta(minutes=minute))
@@ -64,7 +64,7 @@ def test_an_outage_is_ridden_out_however_often_it_is_tried_and_then_final() -> N
     assert last.message == f"{AWAY} It was tried 61 times in 61 minutes."
 
 
-def test_how_long_no_worker_was_there_does_not_count() -> None:
+def test_time_without_a_worker_does_not_count() -> None:
     attempts = Attempts()
     assert not attempts.fails(timedelta(0), unattended=timedelta(days=1)).non_retryable
     assert not attempts.fails(timedelta(days=2), unattended=timedelta(days=2)).non_retryable
@@ -72,7 +72,7 @@ def test_how_long_no_worker_was_there_does_not_count() -> None:
     assert attempts.fails(timedelta(days=2, minutes=61)).non_retryable
 
 
-def test_without_patience_the_first_failure_is_final() -> None:
+def test_with_zero_patience_the_first_failure_is_final() -> None:
     failure = Attempts(timedelta(0)).fails(timedelta(0))
     assert failure.non_retryable
     assert failure.message == f"{AWAY} It was tried once."
@@ -83,13 +83,13 @@ def test_a_permanent_failure_is_final_immediately() -> None:
 
 
 @pytest.mark.parametrize("kept", [("junk",), (None, 1), (1,), (1, 2, 3), (1e308, 1), (float("nan"), 1)])
-def test_heartbeats_of_another_release_begin_the_count_anew(kept: tuple[Any, ...]) -> None:
+def test_heartbeats_of_another_release_restart_the_count(kept: tuple[Any, ...]) -> None:
     attempts = Attempts()
     attempts.kept = kept
     assert not attempts.fails(timedelta(days=1)).non_retryable
 
 
-async def test_the_heartbeats_of_a_long_attempt_hand_the_count_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_heartbeats_of_a_long_attempt_carry_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("activities.heartbeat.HEARTBEAT_EVERY", timedelta(milliseconds=5))
     environment, beats = ActivityEnvironment(), asyncio.Queue[tuple[Any, ...]]()
     environment.info = replace(environment.info, heartbeat_details=(60.0, 1.0))

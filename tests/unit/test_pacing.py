@@ -31,7 +31,7 @@ async def until_idle() -> None:
     await asyncio.sleep(0.1)
 
 
-async def test_a_second_step_is_not_claimed_before_the_first_one_had_time_to_call() -> None:
+async def test_a_second_step_is_not_claimed_before_the_first_could_make_its_call() -> None:
     steps = Steps()
     tasks = [asyncio.create_task(steps.one(number)) for number in range(3)]
     await asyncio.sleep(0)
@@ -57,7 +57,7 @@ async def test_no_step_is_claimed_while_a_receipt_waits() -> None:
     assert steps.claimed == [1, 2]
 
 
-async def test_a_step_that_fails_to_be_claimed_holds_no_one_up() -> None:
+async def test_a_step_whose_claim_fails_blocks_no_other() -> None:
     steps = Steps()
     steps.answer.set()
     steps.store.set()
@@ -67,7 +67,7 @@ async def test_a_step_that_fails_to_be_claimed_holds_no_one_up() -> None:
     await asyncio.wait_for(steps.one(1), 1)
 
 
-async def test_a_step_that_is_withdrawn_while_it_waits_holds_no_one_up() -> None:
+async def test_a_step_withdrawn_while_it_waits_blocks_no_other() -> None:
     steps = Steps()
     with steps.pacing.storing():
         waiting = asyncio.create_task(steps.one(1))

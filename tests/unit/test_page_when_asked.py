@@ -8,5 +8,5 @@ class Broken:
         raise ValueError("no page")
 
 
-def test_a_page_that_cannot_be_drawn_says_so_in_its_place() -> None:
+def test_a_page_that_cannot_be_rendered_says_so() -> None:
     assert _page(Broken()) == "This page cannot be rendered; `starter.py status` shows the run."

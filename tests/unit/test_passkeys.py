@@ -58,7 +58,7 @@ EVERY_KIND = (
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("one", EVERY_KIND, ids=lambda one: one.decision)
-def test_a_passkey_proves_each_kind_of_decision_by_each_algorithm(one: Decision, algorithm: str) -> None:
+def test_a_passkey_proves_each_kind_of_decision_with_each_algorithm(one: Decision, algorithm: str) -> None:
     key = passkey("dana", algorithm)
     known = check(decided(one, algorithm), people(passkey("other").public, key.public))
     assert known.objection == ""
@@ -84,7 +84,7 @@ def test_a_passkey_proves_each_kind_of_decision_by_each_algorithm(one: Decision,
         ({"topOrigin": "https://evil.example.org"}, "inside a frame of another site"),
     ],
 )
-def test_the_site_and_the_ceremony_of_a_passkey_are_checked(ceremony: dict[str, Any], words: str) -> None:
+def test_the_origin_and_the_ceremony_of_a_passkey_are_checked(ceremony: dict[str, Any], words: str) -> None:
     known = check(decided(decision(), **ceremony))
     assert words in known.objection
     assert known.approver is not None
@@ -102,12 +102,12 @@ def test_a_passkey_counts_only_while_it_is_valid() -> None:
     assert not check(one, people(key, valid_until=NOON + timedelta(seconds=1))).objection
 
 
-def test_no_passkey_is_accepted_where_no_web_server_is_trusted() -> None:
+def test_no_passkey_is_accepted_without_a_trusted_web_server() -> None:
     known = people(passkey("dana").public).model_copy(update={"web": TrustedWeb()})
     assert "which is not trusted" in check(decided(decision()), known).objection
 
 
-def test_the_answer_of_a_browser_is_read_as_an_assertion() -> None:
+def test_a_browsers_response_is_read_as_an_assertion() -> None:
     claims = claims_for(decision(), SUBJECT, at=NOON, token_id="0123456789abcdef")
     made = passkey("dana").answer(challenge_of(claims))
     answer = {
@@ -131,7 +131,7 @@ def test_the_answer_of_a_browser_is_read_as_an_assertion() -> None:
             assertion_of(broken)
 
 
-def test_the_thumbprint_of_an_ec_key_is_that_of_rfc_9679() -> None:
+def test_the_thumbprint_of_an_ec_key_follows_rfc_9679() -> None:
     """The example of RFC 9679, section 6; its key has no algorithm, which a thumbprint leaves out."""
     x = bytes.fromhex("65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d")
     y = bytes.fromhex("1e52ed75701163f7f9e40ddf9f341b3dc9ba860af7e0ca7ca7e9eecd0084d19c")
@@ -177,7 +177,7 @@ def test_no_other_key_is_accepted(parameters: dict[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_key_has_one_spelling(algorithm: str) -> None:
+def test_a_key_has_one_encoding(algorithm: str) -> None:
     public = passkey("dana", algorithm).public
     assert checked_key(public) == public
     raw = cose_of(public)
@@ -190,13 +190,13 @@ def test_a_key_has_one_spelling(algorithm: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_the_reader_of_keys(raw: bytes) -> None:
+def test_any_bytes_are_a_key_or_a_clean_error(raw: bytes) -> None:
     with suppress(ValueError):
         assert cose_of(passkey_of(raw)) == raw
 
 
 @given(st.text(max_size=60))
-def test_base64url_has_one_spelling(text: str) -> None:
+def test_base64url_has_one_encoding(text: str) -> None:
     try:
         raw = decoded(text)
     except ValueError:

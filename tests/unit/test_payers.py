@@ -29,7 +29,7 @@ def preview(**more: Any) -> str:
     return RefundPayment(Account(None, "no key")).preview(arguments, payment_seen(paid(**more)))
 
 
-def test_the_approver_reads_whose_payment_it_is() -> None:
+def test_the_approver_sees_who_paid() -> None:
     said = preview(charge={"billing_details": {"name": "Ana Perez", "email": "ana@example.org"}})
     assert said == 'Refund 42.50 EUR of payment pi_1 (250.00 EUR, "Ana Perez", card ending 4242, 3 May 2026)'
 
@@ -48,7 +48,7 @@ KNOWN: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("at", range(len(KNOWN)))
-def test_of_all_that_stripe_knows_the_best_is_shown(at: int) -> None:
+def test_the_most_specific_payer_known_to_stripe_is_shown(at: int) -> None:
     merged: dict[str, Any] = {}
     for _, more in reversed(KNOWN[at:]):
         for name, value in more.items():
@@ -72,7 +72,7 @@ def test_of_all_that_stripe_knows_the_best_is_shown(at: int) -> None:
         {"receipt_email": "  "},
     ],
 )
-def test_an_unknown_payer_is_left_out(more: dict[str, Any]) -> None:
+def test_an_unknown_payer_is_omitted(more: dict[str, Any]) -> None:
     assert "payer" not in payment_seen(paid(**more))
     assert preview(**more).endswith("(250.00 EUR, card ending 4242, 3 May 2026)")
 
@@ -106,13 +106,13 @@ def test_an_unknown_payer_is_left_out(more: dict[str, Any]) -> None:
         ("x" * 101, f'"{"x" * 100}… (1 more characters are not shown here)"'),
     ],
 )
-def test_a_payer_is_one_thing_in_the_preview(name: str, shown: str) -> None:
+def test_a_payer_is_one_quoted_unit_in_the_preview(name: str, shown: str) -> None:
     assert f"(250.00 EUR, {shown}, card ending 4242" in preview(charge={"billing_details": {"name": name}})
 
 
 @settings(max_examples=times(200))
 @given(st.text(min_size=1, max_size=200))
-def test_no_payer_can_end_their_place_in_the_preview(text: str) -> None:
+def test_no_payer_can_break_out_of_the_quotation(text: str) -> None:
     shown = person_in_words(str(payment_seen(paid(receipt_email=text)).get("payer", "x")))
     assert shown.startswith('"') == shown.endswith('"')
     assert shown.startswith('"') or not set(shown) & set(',()";:')
@@ -120,7 +120,7 @@ def test_no_payer_can_end_their_place_in_the_preview(text: str) -> None:
 
 @settings(max_examples=times(200))
 @given(st.text(min_size=1, max_size=60).filter(lambda text: "@" not in text))
-def test_all_but_a_mail_address_is_quoted(text: str) -> None:
+def test_everything_but_a_mail_address_is_quoted(text: str) -> None:
     shown = person_in_words(text)
     assert shown[0] == shown[-1] == '"'
     assert not set(shown[1:-1]) & set("\u201c\u201d\u201e\uff02")

@@ -46,7 +46,7 @@ def found(case: Case, today: People | None, then: PeopleThen | None) -> list[str
     return [str(one) for one in examined(RUN, case.trail(), today, then=then)]
 
 
-def test_a_sound_run_has_no_finding_and_no_note() -> None:
+def test_an_intact_run_has_no_finding_and_no_note() -> None:
     for seed in range(times(EACH)):
         case = sound(Random(seed))
         assert found(case, case.people, case.lists) == []
@@ -55,7 +55,7 @@ def test_a_sound_run_has_no_finding_and_no_note() -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_an_attack_is_named_by_the_lists_of_then(attack: Any) -> None:
+def test_an_attack_is_reported_according_to_the_former_lists(attack: Any) -> None:
     for seed in range(times(EACH)):
         case = sound(Random(f"{attack.__name__} {seed}"))
         said = attack(case)
@@ -66,7 +66,7 @@ def test_an_attack_is_named_by_the_lists_of_then(attack: Any) -> None:
 
 
 @pytest.mark.parametrize("attack", BY_TODAYS_LIST, ids=lambda attack: attack.__name__)
-def test_an_attack_is_named_by_the_list_of_today(attack: Any) -> None:
+def test_an_attack_is_reported_according_to_the_current_list(attack: Any) -> None:
     for seed in range(times(EACH)):
         case = sound(Random(f"{attack.__name__} {seed}"))
         said = attack(case)
@@ -76,7 +76,7 @@ def test_an_attack_is_named_by_the_list_of_today(attack: Any) -> None:
 
 @pytest.mark.parametrize("of", [(Claimed,), (Claimed, Decided)], ids=["steps", "steps and decisions"])
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_no_attack_is_hidden_by_leaving_out_which_list_it_was(attack: Any, of: tuple[type, ...]) -> None:
+def test_no_attack_is_hidden_by_omitting_its_list(attack: Any, of: tuple[type, ...]) -> None:
     for seed in range(times(EACH)):
         case = sound(Random(f"{attack.__name__} {seed}"))
         attack(case)
@@ -106,7 +106,7 @@ def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
     ],
 )
 @pytest.mark.parametrize("attempt", [1, 2])
-def test_a_step_that_may_act_names_the_list_of_then(
+def test_a_step_that_may_act_names_the_list_in_force(
     before: tuple[Event, ...], asks_only: bool, attempt: int, *, is_found: bool
 ) -> None:
     case = sound(Random(1))

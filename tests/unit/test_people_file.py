@@ -23,7 +23,7 @@ def faults(tmp_path: Path, *persons: str) -> str:
     return "\n".join(map(str, raised.value.faults))
 
 
-def test_a_whole_person_is_read(tmp_path: Path) -> None:
+def test_a_complete_person_is_read(tmp_path: Path) -> None:
     people = read_people(
         write(
             tmp_path / "people.toml",
@@ -44,7 +44,7 @@ def test_a_whole_person_is_read(tmp_path: Path) -> None:
     assert len(later.standings) == 1
 
 
-def test_loans_by_a_person_who_left_have_ended(tmp_path: Path) -> None:
+def test_loans_by_a_removed_person_have_ended(tmp_path: Path) -> None:
     lent = 'delegates = [{ to = "erik", roles = ["ops"] }]'
     people = read_people(
         write(
@@ -59,7 +59,7 @@ def test_loans_by_a_person_who_left_have_ended(tmp_path: Path) -> None:
     assert people.roles() == frozenset()
 
 
-def test_every_fault_is_listed_with_its_person_and_its_place(tmp_path: Path) -> None:
+def test_every_error_is_listed_with_its_person_and_location(tmp_path: Path) -> None:
     told = faults(
         tmp_path,
         'name = "dana"\nrole = ["ops"]',
@@ -91,9 +91,7 @@ def test_every_fault_is_listed_with_its_person_and_its_place(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", ["", "\n# nobody yet\n", "person = []\n"])
-def test_a_list_without_anyone_is_a_fault_and_decisions_wait_for_its_repair(
-    tmp_path: Path, text: str
-) -> None:
+def test_an_empty_list_is_an_error_and_decisions_wait_for_its_correction(tmp_path: Path, text: str) -> None:
     path = write(tmp_path / "people.toml", 'name = "dana"')
     directory = PeopleFile(path)
     assert directory.people().find("dana")
@@ -106,7 +104,7 @@ def test_a_list_without_anyone_is_a_fault_and_decisions_wait_for_its_repair(
     assert directory.people().find("erik")
 
 
-def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "people.toml").write_text('\ufeff[[person]]\nname = "dana"\n')
     assert read_people(tmp_path / "people.toml").find("dana")
 
@@ -115,7 +113,7 @@ def test_two_spellings_of_one_name_are_one_person(tmp_path: Path) -> None:
     assert "is also the name of person 'dana'" in faults(tmp_path, 'name = "dana"', 'name = "DANA"')
 
 
-def test_the_file_is_looked_at_for_every_question(tmp_path: Path) -> None:
+def test_the_file_is_checked_at_every_question(tmp_path: Path) -> None:
     path = write(tmp_path / "people.toml", 'name = "dana"')
     directory = PeopleFile(path)
     assert directory.people() is directory.people()
@@ -165,7 +163,7 @@ name = "gina"
 """
 
 
-def test_a_person_works_by_their_own_calendar_else_by_that_of_a_role_and_in_their_own_zone() -> None:
+def test_a_persons_own_calendar_precedes_that_of_a_role_in_their_own_zone() -> None:
     people = people_in(HOURS)
     found = {one.name: people.working_time_of(one.name) for one in people.persons}
     assert {name: (one.name, one.zone) if one else None for name, one in found.items()} == {
@@ -187,7 +185,7 @@ def test_a_person_works_by_their_own_calendar_else_by_that_of_a_role_and_in_thei
         ('[[person]]\nname = "x"\nzone = "Mars/Base"', "not a time zone that this system knows"),
     ],
 )
-def test_a_calendar_or_a_zone_that_does_not_exist_is_a_fault(tmp_path: Path, more: str, message: str) -> None:
+def test_an_unknown_calendar_or_zone_is_an_error(tmp_path: Path, more: str, message: str) -> None:
     path = tmp_path / "people.toml"
     path.write_text(f"{HOURS}\n{more}\n")
     with pytest.raises(FileInvalid, match=message):

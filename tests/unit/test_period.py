@@ -62,7 +62,7 @@ def test_every_run_between_the_enclosing_checkpoints_is_in_the_file(database: Da
         (2.5, 2.6, 2, 0),
     ],
 )
-def test_a_run_counts_if_anything_was_recorded_in_the_period(
+def test_a_run_is_included_if_anything_was_recorded_in_the_period(
     database: Database, since: float, until: float, runs: int, others: int
 ) -> None:
     lines = exported(database, NOON + timedelta(hours=since), NOON + timedelta(hours=until))
@@ -78,7 +78,7 @@ def test_a_run_counts_if_anything_was_recorded_in_the_period(
     st.integers(0, 40),
     st.integers(1, 20),
 )
-def test_of_any_runs_exactly_those_count_that_have_an_entry_in_the_period(
+def test_exactly_the_runs_with_an_entry_in_the_period_are_included(
     runs: list[list[int]], since: int, hours: int
 ) -> None:
     counting = Counting(NOON + timedelta(hours=since), NOON + timedelta(hours=since + hours))
@@ -97,13 +97,13 @@ def test_of_any_runs_exactly_those_count_that_have_an_entry_in_the_period(
     assert totals.opened == sum(at in period for moments in runs for at in moments)
 
 
-def test_a_run_is_as_it_was_at_the_closing_checkpoint(database: Database) -> None:
+def test_a_run_is_exported_as_of_the_closing_checkpoint(database: Database) -> None:
     read = [AnyLine.model_validate_json(line).root for line in exported(database)]
     (waiting,) = [line for line in read if isinstance(line, RunLine) and line.workflow_id == "waiting"]
     assert (len(waiting.entries), waiting.story["state"]) == (2, "in_review")
 
 
-def test_each_text_comes_once_before_the_first_run_that_names_it(database: Database) -> None:
+def test_each_text_is_included_once_before_the_first_run_that_names_it(database: Database) -> None:
     read = [AnyLine.model_validate_json(line).root for line in exported(database)]
     assert [type(line) for line in read].count(TextLine) == 1
     (rules,) = [line for line in read if isinstance(line, OwnTrailLine)]
@@ -118,7 +118,7 @@ def test_each_text_comes_once_before_the_first_run_that_names_it(database: Datab
         (1.4, 1.5, ["three", "waiting"]),  # nothing happened in it, as the checkpoint shows
     ],
 )
-def test_periods_meet_at_their_checkpoints(
+def test_consecutive_periods_share_a_checkpoint(
     database: Database, since: float, until: float, runs: list[str]
 ) -> None:
     lines = exported(database, NOON + timedelta(hours=since), NOON + timedelta(hours=until))
@@ -126,7 +126,7 @@ def test_periods_meet_at_their_checkpoints(
     assert examined(lines)[1] == []
 
 
-def test_a_period_that_no_checkpoint_closes_says_so(database: Database) -> None:
+def test_a_period_without_a_closing_checkpoint_says_so(database: Database) -> None:
     lines = exported(database, SINCE, UNTIL + timedelta(hours=4))
     assert "after" in runs_of(lines)
     (finding,) = examined(lines)[1]
@@ -134,7 +134,7 @@ def test_a_period_that_no_checkpoint_closes_says_so(database: Database) -> None:
     assert "not sealed at its end" in finding.what
 
 
-def test_unsealed_entries_are_in_the_file_and_named(tmp_path: Path) -> None:
+def test_unsealed_entries_are_included_and_reported(tmp_path: Path) -> None:
     database = fresh_records(tmp_path / "records.db")
     some_hours(database).whole("new", NOON + timedelta(hours=5))
     lines = exported(database, SINCE, NOON + timedelta(hours=6))
@@ -145,7 +145,7 @@ def test_unsealed_entries_are_in_the_file_and_named(tmp_path: Path) -> None:
     assert {one.workflow_id for one in findings} == {"", "new"}
 
 
-def test_every_kind_of_forged_file_is_found_and_named(tmp_path: Path) -> None:
+def test_every_kind_of_forged_file_is_detected_and_reported(tmp_path: Path) -> None:
     """A seeded sample, one of each kind; `python -m chaos periods` checks a thousand."""
     world = World(tmp_path)
     missed = [forged(world, seed).missed() for seed in range(times(len(FORGERIES)))]

@@ -39,7 +39,7 @@ def test_a_placeholder_is_not_a_name(gap: str) -> None:
         "👍",
     ],
 )
-def test_a_name_is_one(name: str) -> None:
+def test_a_real_name_is_not_a_placeholder(name: str) -> None:
     assert not is_placeholder(name)
 
 
@@ -76,7 +76,7 @@ def test_a_resolution_whose_reason_is_a_placeholder_is_refused(
         assert verdict.reason.startswith(f'"comment" is only a placeholder, {comment}; write '), verdict
 
 
-def test_a_request_for_changes_that_says_nothing_is_refused() -> None:
+def test_an_empty_request_for_changes_is_refused() -> None:
     plan = drafted()
     after = decide(state_after(plan), arrival("request_changes", plan=plan.fingerprint, comment="…"))
     assert after.decisions[-1].verdict.reason == '"comment" is only a placeholder, …; write what to change'

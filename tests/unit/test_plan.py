@@ -35,7 +35,7 @@ TOOLS = {"note": NOTE}
 PLAN = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "x", "copies": 1}, reason="r"),))
 
 
-def test_the_fingerprint_is_sha256_over_the_canonical_json_of_all_that_it_stands_for() -> None:
+def test_the_fingerprint_is_the_sha256_of_the_canonical_json_of_all_its_parts() -> None:
     by_hand = (
         f'{{"installation":"{AUDIENCE.installation}","namespace":"default",'
         '"plan":{"steps":[{"arguments":{"copies":1,"text":"x"},"reason":"r","tool":"note"}],"summary":"s"},'
@@ -71,11 +71,11 @@ any_values = st.recursive(
 @example({1: "a"})
 @example({"a": float("nan")})
 @settings(max_examples=300, deadline=None)
-def test_canonical_json_is_that_of_rfc_8785_and_refused_where_that_is(value: object) -> None:
+def test_canonical_json_follows_rfc_8785(value: object) -> None:
     assert _written_by(canonical_json, value) == _written_by(rfc8785.dumps, value)
 
 
-def test_people_are_shown_its_first_twelve_digits() -> None:
+def test_people_see_the_first_twelve_digits() -> None:
     assert short(fingerprint_of(PLAN, 1, "w", AUDIENCE)) == fingerprint_of(PLAN, 1, "w", AUDIENCE)[:12]
 
 
@@ -91,11 +91,11 @@ def test_people_are_shown_its_first_twelve_digits() -> None:
         ),
     ],
 )
-def test_any_difference_in_the_plan_is_another_fingerprint(other: Plan) -> None:
+def test_any_difference_in_the_plan_changes_the_fingerprint(other: Plan) -> None:
     assert fingerprint_of(other, 1, "w", AUDIENCE) != fingerprint_of(PLAN, 1, "w", AUDIENCE)
 
 
-def test_another_revision_run_installation_or_namespace_is_another_fingerprint() -> None:
+def test_another_revision_run_installation_or_namespace_changes_the_fingerprint() -> None:
     other_place = Audience(installation="0" * 32, namespace="default")
     other_namespace = AUDIENCE.model_copy(update={"namespace": "staging"})
     prints = {
@@ -108,7 +108,7 @@ def test_another_revision_run_installation_or_namespace_is_another_fingerprint()
     assert len(prints) == 5
 
 
-def test_the_order_in_which_arguments_were_written_makes_no_difference() -> None:
+def test_the_order_of_arguments_does_not_affect_the_fingerprint() -> None:
     turned = Plan(summary="s", steps=(Step(tool="note", arguments={"copies": 1, "text": "x"}, reason="r"),))
     assert fingerprint_of(turned, 1, "w", AUDIENCE) == fingerprint_of(PLAN, 1, "w", AUDIENCE)
 
@@ -126,7 +126,7 @@ json_values = st.recursive(
 
 
 @given(arguments=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), json_values, max_size=4))
-def test_a_fingerprint_survives_the_way_through_json_and_back(arguments: dict[str, object]) -> None:
+def test_a_fingerprint_survives_a_round_trip_through_json(arguments: dict[str, object]) -> None:
     plan = Plan.model_validate({"summary": "s", "steps": ({"tool": "t", "arguments": arguments},)})
     assert not list(uncanonical(arguments))
     again = Plan.model_validate_json(plan.model_dump_json())
@@ -136,25 +136,25 @@ def test_a_fingerprint_survives_the_way_through_json_and_back(arguments: dict[st
 
 
 @pytest.mark.parametrize("number", [2**53, float(2**53), 1e16, -1e16, 1e21, 1e308])
-def test_a_number_that_no_reader_can_trust_is_refused_in_any_spelling(number: float) -> None:
+def test_a_number_outside_the_exact_range_is_refused_in_any_notation(number: float) -> None:
     (fault,) = uncanonical({"amount": number})
     assert fault.path == ("amount",)
     assert "too large to be exact in JSON; write it as text" in fault.message
 
 
 @pytest.mark.parametrize("number", [10**350, -(10**4_000)])
-def test_a_whole_number_larger_than_any_float_is_one_short_fault(number: int) -> None:
+def test_an_integer_larger_than_any_float_is_one_short_error(number: int) -> None:
     (fault,) = uncanonical({"amount": number})
     assert "too large to be exact in JSON" in fault.message
     assert len(fault.message) < 200
 
 
-def test_a_checked_plan_shows_every_argument_the_defaults_too() -> None:
+def test_a_checked_plan_shows_every_argument_including_defaults() -> None:
     plan = check_plan({"summary": "s", "steps": [{"tool": "note", "arguments": {"text": "x"}}]}, TOOLS, 20)
     assert plan.steps[0].arguments == {"text": "x", "copies": 1}
 
 
-def test_every_fault_is_listed_with_its_place() -> None:
+def test_every_error_is_listed_with_its_location() -> None:
     raw = {
         "summary": "s",
         "steps": [
@@ -175,12 +175,12 @@ def test_every_fault_is_listed_with_its_place() -> None:
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), 2**53, -(2**60), "\ud800", {"\ud800": 1}, {1: 2}, b"x"]
 )
-def test_a_plan_that_json_cannot_carry_unchanged_is_refused(value: object) -> None:
+def test_a_plan_that_json_would_change_is_refused(value: object) -> None:
     with pytest.raises(PlanInvalid):
         check_plan({"summary": "s", "steps": [{"tool": "note", "arguments": {"text": value}}]}, TOOLS, 20)
 
 
-def test_a_plan_nested_without_end_is_refused_not_followed() -> None:
+def test_an_infinitely_nested_plan_is_refused() -> None:
     value: object = "x"
     for _ in range(5000):
         value = [value]

@@ -45,7 +45,7 @@ def kinds(before: Plan, after: Plan) -> list[tuple[str, int, int]]:
 
 
 @given(PLANS, PLANS)
-def test_the_plan_before_is_made_again_exactly(replaced: Plan, newest: Plan) -> None:
+def test_the_previous_plan_is_restored_exactly(replaced: Plan, newest: Plan) -> None:
     print_before = fingerprint_of(replaced, 1, RUN, AUDIENCE)
     kept = kept_before(1, print_before, replaced, newest)
     read = Before.model_validate_json(kept.model_dump_json())
@@ -53,7 +53,7 @@ def test_the_plan_before_is_made_again_exactly(replaced: Plan, newest: Plan) -> 
 
 
 @given(PLANS, PLANS)
-def test_every_difference_is_named(before: Plan, after: Plan) -> None:
+def test_every_difference_is_reported(before: Plan, after: Plan) -> None:
     changes = changes_between(before, after)
     old, new = ([step.model_dump_json(exclude={"preview"}) for step in one.steps] for one in (before, after))
     named = {one.before for one in changes.steps}
@@ -70,7 +70,7 @@ def test_a_plan_does_not_differ_from_itself(one: Plan) -> None:
     assert not changes_between(one, one)
 
 
-def test_steps_are_struck_added_moved_and_changed() -> None:
+def test_steps_are_reported_as_struck_added_moved_or_changed() -> None:
     assert kinds(plan(1, 2, 3), plan(1, 3)) == [("struck", 2, 0)]
     assert changes_between(plan(1), plan(1, 2)).steps[0].kind is Kind.NEW
     assert kinds(plan(1, 2, 3), plan(3, 1, 2)) == [("moved", 3, 1)]
@@ -78,7 +78,7 @@ def test_steps_are_struck_added_moved_and_changed() -> None:
     assert changes_between(plan(1), plan(1, summary="t")).summary
 
 
-def test_a_value_is_named_by_its_path_and_true_is_not_one() -> None:
+def test_a_value_is_named_by_its_path_and_true_differs_from_1() -> None:
     before, after = (
         plan({"json": {"a": 1, "b": [1], "c": 0}}),
         plan({"json": {"a": True, "b": [1, 2], "d": None}}),
@@ -95,7 +95,7 @@ def test_a_value_is_named_by_its_path_and_true_is_not_one() -> None:
     }
 
 
-def test_a_run_that_was_edited_in_one_of_many_steps_carries_that_step_alone() -> None:
+def test_a_run_with_one_edited_step_carries_only_that_step() -> None:
     steps = [{"text": "x" * 1_000, "n": number} for number in range(20)]
     first = plan(*steps)
     second = plan(*steps[:-1], {"text": "short"})
@@ -109,13 +109,13 @@ def test_a_run_that_was_edited_in_one_of_many_steps_carries_that_step_alone() ->
     assert (status.previous.plan, status.previous.fingerprint) == (first, drafted(first).fingerprint)
 
 
-def test_a_first_revision_has_none_before_it_and_its_state_reads_as_ever() -> None:
+def test_a_first_revision_has_no_previous_plan_and_its_state_reads_as_before() -> None:
     state = state_after(drafted())
     assert "before" not in state.model_dump(mode="json")
     assert status_of(state, source="workflow").previous is None
 
 
-def test_a_state_that_names_a_step_which_is_not_there_is_not_consistent() -> None:
+def test_a_state_that_names_a_missing_step_is_inconsistent() -> None:
     state = apply(state_after(drafted()), drafted(revision=2))
     assert state.is_consistent
     wrong = Before(revision=1, fingerprint="ab" * 32, steps=(3,))
@@ -137,7 +137,7 @@ def edited_by(state: RunState, who: str, texts: list[str], revision: int, **more
     return apply(state, drafted(plan(*({"text": one} for one in texts)), revision, author=who, **more))
 
 
-def test_a_second_edit_hides_nothing_of_the_first() -> None:
+def test_a_second_edit_keeps_the_changes_of_the_first_visible() -> None:
     state = state_after(drafted(plan({"text": "10"}, {"text": "mail"}, {"text": "note"})))
     state = edited_by(state, "dana", ["90", "mail", "note"], 2)
     assert state.baseline is None
@@ -163,7 +163,7 @@ def test_a_second_edit_hides_nothing_of_the_first() -> None:
     assert Status.model_validate(read) == status
 
 
-def test_changes_are_shown_since_the_last_plan_that_anyone_approved() -> None:
+def test_changes_are_shown_since_the_last_approved_plan() -> None:
     two = tuple(need.model_copy(update={"count": 2}) for need in ONE_APPROVAL.needs)
     state = state_after(drafted(plan({"text": "1"})))
     state = edited_by(state, "dana", ["2"], 2, requirement=ONE_APPROVAL.model_copy(update={"needs": two}))
@@ -187,7 +187,7 @@ def test_the_previous_plan_in_a_state_is_limited() -> None:
     assert contradiction(status, workflow_id=RUN, namespace=AUDIENCE.namespace) is None
 
 
-def test_a_baseline_that_does_not_fit_or_is_another_plan_contradicts() -> None:
+def test_a_baseline_that_does_not_match_is_a_contradiction() -> None:
     state = state_after(drafted(plan({"text": "1"})))
     for revision, text in ((2, "2"), (3, "3")):
         state = edited_by(state, "dana", [text], revision)

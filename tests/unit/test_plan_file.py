@@ -65,7 +65,7 @@ def test_a_yaml_plan_is_read(read: Read) -> None:
     }
 
 
-def test_the_same_plan_as_json_is_the_same(read: Read) -> None:
+def test_the_same_plan_in_json_is_equal(read: Read) -> None:
     plan = {"summary": "s", "steps": [{"tool": "note", "arguments": {"text": 'h\u00e9 \U0001f600\t\\"'}}]}
     for text in (json.dumps(plan), json.dumps(plan, ensure_ascii=False, indent="\t")):
         assert read(text, name="plan.json") == plan
@@ -97,7 +97,7 @@ def test_the_same_plan_as_json_is_the_same(read: Read) -> None:
         "0b1",
     ],
 )
-def test_words_other_than_jsons_stay_text(read: Read, text: str) -> None:
+def test_words_that_are_not_json_literals_stay_text(read: Read, text: str) -> None:
     assert yaml_value(read, text) == text
 
 
@@ -118,17 +118,17 @@ def test_words_other_than_jsons_stay_text(read: Read, text: str) -> None:
         ("{a: {b: c}}", {"a": {"b": "c"}}),
     ],
 )
-def test_json_words_are_what_json_says(read: Read, text: str, value: Any) -> None:
+def test_json_literals_have_their_json_values(read: Read, text: str, value: Any) -> None:
     found = yaml_value(read, text)
     assert (found, type(found)) == (value, type(value))
 
 
-def test_a_quoted_number_never_becomes_one(read: Read) -> None:
+def test_a_quoted_number_stays_text(read: Read) -> None:
     (fault,) = faults(read, "summary: s\nsteps:\n- tool: note\n  arguments:\n    count: '7'\n")
     assert fault.startswith("5:12 steps[0].arguments.count: ")
 
 
-def test_every_fault_is_listed_with_its_place(read: Read) -> None:
+def test_every_error_is_listed_with_its_location(read: Read) -> None:
     text = """\
 summary: s
 hint: x
@@ -154,7 +154,7 @@ steps:
     ]
 
 
-def test_places_in_json_are_found_too(read: Read) -> None:
+def test_locations_in_json_are_found_too(read: Read) -> None:
     text = '{\n\t"summary": "s",\n\t"steps": [{"tool": "note",\n\t"arguments": {"text": 1, "text": "a"}}]\n}'
     assert faults(read, text, name="plan.json") == [
         "4:24 steps[0].arguments.text: must be text",
@@ -177,7 +177,7 @@ def test_places_in_json_are_found_too(read: Read) -> None:
         ("? *a\n      : hi", "the alias *a is not supported; write the value out"),
     ],
 )
-def test_syntax_that_hides_content_is_a_fault(read: Read, line: str, message: str) -> None:
+def test_syntax_that_hides_content_is_an_error(read: Read, line: str, message: str) -> None:
     (fault,) = faults(read, f"summary: s\nsteps:\n  - tool: note\n    arguments:\n      {line}\n")
     assert fault.endswith(message)
     assert fault.startswith("5:")
@@ -196,7 +196,7 @@ def test_syntax_that_hides_content_is_a_fault(read: Read, line: str, message: st
         ("text: x #" + "y" * 500, "#yyy"),
     ],
 )
-def test_a_comment_that_may_have_been_meant_as_text_is_a_fault(read: Read, line: str, comment: str) -> None:
+def test_a_comment_that_may_be_meant_as_text_is_an_error(read: Read, line: str, comment: str) -> None:
     found = faults(read, f"summary: s\nsteps:\n  - tool: note\n    arguments:\n      {line}\n")
     told = next(fault for fault in found if f"the value ends before '{comment}" in fault)
     assert told.startswith("5:")
@@ -218,7 +218,7 @@ def test_a_comment_that_may_have_been_meant_as_text_is_a_fault(read: Read, line:
         "C#",
     ],
 )
-def test_a_comment_that_cuts_nothing_short_is_none(read: Read, text: str) -> None:
+def test_a_comment_that_truncates_nothing_is_accepted(read: Read, text: str) -> None:
     yaml_value(read, text)
 
 
@@ -242,13 +242,13 @@ def test_a_comment_that_cuts_nothing_short_is_none(read: Read, text: str) -> Non
         (b"x" * (MAX_BYTES + 1), "plan.yaml", "1:1 : the file is larger than"),
     ],
 )
-def test_an_unreadable_file_is_refused_with_place_and_reason(
+def test_an_unreadable_file_is_refused_with_location_and_reason(
     read: Read, content: bytes, name: str, start: str
 ) -> None:
     assert faults(read, content, name=name)[0].startswith(start)
 
 
-def test_a_byte_order_mark_is_no_fault(read: Read) -> None:
+def test_a_byte_order_mark_is_accepted(read: Read) -> None:
     plan = b'\xef\xbb\xbf{"summary": "s", "steps": [{"tool": "note", "arguments": {}}]}'
     assert read(plan, name="plan.json")["summary"] == "s"
 
@@ -264,13 +264,13 @@ def test_a_byte_order_mark_is_no_fault(read: Read) -> None:
     ],
 )
 @pytest.mark.parametrize("depth", [150, 20_000])
-def test_no_depth_is_too_deep_for_the_reader(read: Read, opening: str, name: str, depth: int) -> None:
+def test_any_depth_is_read_or_refused(read: Read, opening: str, name: str, depth: int) -> None:
     closing = {"[": "]", "{": "}", "-": ""}[opening[0]]
     found = faults(read, opening * depth + "1" + closing * depth, name=name)
     assert any("nested deeper than 100 levels" in fault for fault in found)
 
 
-def test_too_deep_nesting_is_reported_with_its_place(read: Read) -> None:
+def test_excessive_nesting_is_reported_with_its_location(read: Read) -> None:
     deep = "[" * 60 + "]" * 60
     found = faults(read, f"summary: s\nsteps:\n- tool: note\n  arguments:\n    anything: {deep}\n")
     assert any(fault.startswith("5:") and "nested deeper than 32 levels" in fault for fault in found)
@@ -278,13 +278,13 @@ def test_too_deep_nesting_is_reported_with_its_place(read: Read) -> None:
 
 @pytest.mark.parametrize("digits", ["9" * 30, "9" * 5_000, "1e999", "-" + "8" * 401])
 @pytest.mark.parametrize("name", ["plan.json", "plan.yaml"])
-def test_numbers_that_json_cannot_carry_are_faults(read: Read, digits: str, name: str) -> None:
+def test_numbers_that_json_cannot_represent_are_errors(read: Read, digits: str, name: str) -> None:
     text = f'{{"summary": "s", "steps": [{{"tool": "note", "arguments": {{"anything": {digits}}}}}]}}'
     (fault,) = faults(read, text, name=name)
     assert fault.startswith("1:71 steps[0].arguments.anything: ")
 
 
-def test_too_many_steps_are_a_fault(read: Read) -> None:
+def test_too_many_steps_are_an_error(read: Read) -> None:
     text = "summary: s\nsteps:\n" + "  - {tool: note, arguments: {}}\n" * 3
     assert faults(read, text, max_steps=2) == ["3:3 steps: 3 steps are more than the limit of 2"]
 
@@ -294,7 +294,7 @@ def test_a_name_with_dots_and_colons_is_still_found(read: Read) -> None:
     assert faults(read, text) == ["5:18 steps[0].arguments.a.b: c[0]: unknown field; remove it"]
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     for path in (tmp_path / "nosuch.yaml", tmp_path, tmp_path / "nul\0byte"):
         with pytest.raises(WrongUsage, match="cannot be opened") as raised:
             read_plan_file(path, TOOLS, 5)
@@ -372,7 +372,7 @@ PIECES = st.sampled_from(
 @example("- ? [*a]\n  : x")
 @example("*a : b")
 @example("{? }")
-def test_any_file_is_a_plan_or_has_faults(tmp_path: Path, content: str | bytes) -> None:
+def test_any_file_is_a_plan_or_has_errors(tmp_path: Path, content: str | bytes) -> None:
     raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     for name in ("plan.yaml", "plan.json", "plan.txt"):
         (tmp_path / name).write_bytes(raw)
@@ -391,13 +391,13 @@ JSON = st.recursive(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(JSON)
-def test_json_is_read_as_what_it_says(tmp_path: Path, value: Any) -> None:
+def test_json_keeps_its_meaning(tmp_path: Path, value: Any) -> None:
     plan = {"summary": "s", "steps": [{"tool": "note", "arguments": {"anything": value}}]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     assert read_plan_file(tmp_path / "plan.json", TOOLS, 5) == plan
 
 
-def test_faults_fit_into_the_terminal(read: Read) -> None:
+def test_errors_fit_into_the_terminal(read: Read) -> None:
     with pytest.raises(PlanFileFaults) as raised:
         read('{"summary": "s", "steps": [{"tool": "nite", "arguments": {}, "more": 1}, {}]}')
     out = io.StringIO()

@@ -47,19 +47,19 @@ def as_sent(plan: ProposedPlan) -> dict[str, str]:
 
 @settings(max_examples=40)
 @given(PLANS)
-def test_a_form_that_is_sent_as_it_is_brings_the_same_plan(plan: ProposedPlan) -> None:
+def test_an_unchanged_form_yields_the_same_plan(plan: ProposedPlan) -> None:
     assert is_same_proposal(plan_from(plan, as_sent(plan)), plan)
 
 
 @settings(max_examples=40)
 @given(PLANS)
-def test_a_plan_in_json_that_is_sent_as_it_is_is_the_same_plan(plan: ProposedPlan) -> None:
+def test_an_unchanged_plan_in_json_yields_the_same_plan(plan: ProposedPlan) -> None:
     assert is_same_proposal(plan_in_json(json_of(plan).replace("\n", "\r\n")), plan)
 
 
 @settings(max_examples=40)
 @given(PLANS, st.integers(1, 3))
-def test_a_step_that_is_ticked_is_struck_and_nothing_else_changes(plan: ProposedPlan, number: int) -> None:
+def test_a_ticked_step_is_struck_and_nothing_else_changes(plan: ProposedPlan, number: int) -> None:
     typed = {**as_sent(plan), f"strike-{number}": "yes"}
     if number > len(plan.steps) or len(plan.steps) == 1:
         return
@@ -92,7 +92,7 @@ def test_a_value_keeps_its_type(before: Any, typed: str, after: Any) -> None:
 @pytest.mark.parametrize(
     ("before", "typed"), [(7, "seven"), (7, "true"), (7, "1e999"), (None, "new"), (7, "")]
 )
-def test_a_value_of_another_type_is_a_fault_of_its_field_and_stays_typed(before: Any, typed: str) -> None:
+def test_a_value_of_another_type_is_an_error_of_its_field_and_is_kept(before: Any, typed: str) -> None:
     plan, sent = plan_of(value=before), {"s1-1": typed}
     with pytest.raises(FormFaults) as refused:
         plan_from(plan, sent)
@@ -120,15 +120,13 @@ def test_a_value_of_another_type_is_a_fault_of_its_field_and_stays_typed(before:
         ("1,2,3", "must be a number, such as 42 or 42.50"),
     ],
 )
-def test_a_number_that_is_written_another_way_is_a_fault_that_says_how_to_write_it(
-    typed: str, said: str
-) -> None:
+def test_a_number_in_another_notation_is_an_error_that_shows_the_expected_one(typed: str, said: str) -> None:
     assert fault_of({"amount": 7}, "amount", typed, {}) == said
     assert languages()["de"].said(said) != said
 
 
 @given(st.integers(-(10**9), 10**9), st.integers(0, 99), st.sampled_from(["", ".", "'", " ", "\u202f"]))
-def test_every_amount_with_a_decimal_comma_is_told_how_to_be_written(
+def test_a_decimal_comma_is_an_error_that_shows_the_expected_notation(
     whole: int, cents: int, group: str
 ) -> None:
     said = fault_of({"amount": 7}, "amount", f"{whole:,}".replace(",", group) + f",{cents:02}", {})
@@ -143,13 +141,13 @@ NOT_BEFORE = st.datetimes(
 
 
 @given(NOT_BEFORE)
-def test_a_time_that_is_not_touched_stays_the_same_to_the_second(at: datetime) -> None:
+def test_an_unchanged_time_keeps_its_seconds(at: datetime) -> None:
     plan = plan_of(text="y").model_copy(update={"not_before": at})
     assert plan_from(plan, {"not_before": form_of(plan).not_before.text}).not_before == at
 
 
 @given(NOT_BEFORE)
-def test_a_time_is_typed_in_utc_or_sent_in_utc_by_the_script_or_taken_away(at: datetime) -> None:
+def test_a_time_is_entered_in_utc_converted_by_the_script_or_removed(at: datetime) -> None:
     plan, minute = plan_of(text="y"), at.astimezone(UTC).replace(second=0, microsecond=0)
     typed = f"{minute:%Y-%m-%dT%H:%M}"
     assert plan_from(plan, {"not_before": typed}).not_before == minute
@@ -160,7 +158,7 @@ def test_a_time_is_typed_in_utc_or_sent_in_utc_by_the_script_or_taken_away(at: d
     assert plan_from(begun, {"not_before": "", "not_before_utc": ""}).not_before is None
 
 
-def test_a_worker_s_refusal_stands_at_the_value_that_it_names() -> None:
+def test_a_workers_refusal_is_shown_at_the_value_that_it_names() -> None:
     said = "The plan cannot be used (1 fault): step 1, to[0]: is not a mail address"
     form = form_of(plan_of(to=["x"], text="y"), said=said)
     faults = {field.label: field.fault for field in form.steps[0].fields}
@@ -168,12 +166,12 @@ def test_a_worker_s_refusal_stands_at_the_value_that_it_names() -> None:
     assert form.faults == ()
 
 
-def test_a_fault_of_no_field_stands_above_the_form() -> None:
+def test_an_error_without_a_field_is_shown_above_the_form() -> None:
     form = form_of(plan_of(text="y"), faults=[Fault(("steps",), "are too many")])
     assert form.faults == ("steps: are too many",)
 
 
-def test_references_follow_their_step_when_one_before_is_struck() -> None:
+def test_references_follow_their_step_when_an_earlier_one_is_struck() -> None:
     steps = [
         {"tool": "note", "arguments": {"text": "a"}},
         {"tool": "note", "arguments": {"text": "b"}},
@@ -239,7 +237,7 @@ def fault_of(before: dict[str, Any], label: str, typed: str, schema: dict[str, A
     return "; ".join(fault.message for fault in refused.value.faults)
 
 
-def test_a_form_has_a_field_of_its_kind_for_each_value_that_the_tool_takes_with_its_words() -> None:
+def test_a_form_has_a_suitable_described_field_for_each_argument_of_the_tool() -> None:
     fields = fields_of(**WHOLE)
     assert {label: field.kind.value for label, field in fields.items()} == {
         "text": "text",
@@ -259,7 +257,7 @@ def test_a_form_has_a_field_of_its_kind_for_each_value_that_the_tool_takes_with_
     assert [text for text, _ in fields["kind"].choices] == ["big", "small"]
 
 
-def test_a_value_that_the_tool_takes_and_the_plan_does_not_have_can_be_added_or_left_out() -> None:
+def test_an_optional_argument_can_be_added_or_omitted() -> None:
     before: dict[str, Any] = {"text": "hello", "to": ["a@b"]}
     assert set(fields_of(**before)) >= set(WHOLE) - {"place"}
     assert changed(before, {}) == before
@@ -269,7 +267,7 @@ def test_a_value_that_the_tool_takes_and_the_plan_does_not_have_can_be_added_or_
     assert fault_of({"text": "hello"}, "to", "") == "is required"
 
 
-def test_an_empty_field_is_null_where_the_tool_takes_null() -> None:
+def test_an_empty_field_is_null_if_the_tool_accepts_null() -> None:
     assert changed({**WHOLE, "note": "x"}, {"note": ""}) == WHOLE
     assert changed(WHOLE, {"note": "x"}) == {**WHOLE, "note": "x"}
 
@@ -289,16 +287,18 @@ def test_an_empty_field_is_null_where_the_tool_takes_null() -> None:
         ("count", "1.5", "must be a whole number"),
     ],
 )
-def test_a_value_that_the_tool_cannot_take_is_a_fault_of_its_field(label: str, typed: str, said: str) -> None:
+def test_a_value_that_the_tool_cannot_accept_is_an_error_of_its_field(
+    label: str, typed: str, said: str
+) -> None:
     assert fault_of(WHOLE, label, typed) == said
 
 
-def test_a_value_that_was_not_touched_is_no_fault_although_the_schema_says_otherwise() -> None:
+def test_an_unchanged_value_is_not_an_error_even_if_the_schema_disagrees() -> None:
     before = {"text": "longer than five", "to": [], "kind": "huge", "amount": -1}
     assert changed(before, {}) == before
 
 
-def test_a_fault_of_the_new_plan_stands_at_the_step_that_it_was_before_others_were_struck() -> None:
+def test_an_error_is_shown_at_the_original_step_even_if_others_were_struck() -> None:
     steps = tuple(ProposedStep(tool="note", arguments={"text": text}) for text in "abc")
     form = form_of(ProposedPlan(summary="Three", steps=steps), {"strike-2": "yes"})
     (found,) = form.faults_at_fields([Fault(("steps", 1, "arguments", "text"), "is wrong")])

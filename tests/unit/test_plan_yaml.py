@@ -53,7 +53,7 @@ def read(text: str) -> Any:
 @example(
     "two\n\nlines\n", {"body": "a\n b\n\n", "null": "\n", "": [[], {}, [[1]]]}, "why\n", "a note\nof two"
 )
-def test_any_plan_is_read_back_as_it_was(
+def test_any_plan_is_read_back_unchanged(
     summary: str, arguments: dict[str, Any], reason: str, note: str
 ) -> None:
     steps = [{"tool": "note", "arguments": arguments, "reason": reason}, {"tool": "null", "arguments": {}}]
@@ -62,7 +62,7 @@ def test_any_plan_is_read_back_as_it_was(
     assert read(text) == plan.model_dump(mode="json")
 
 
-def test_a_text_of_several_lines_is_written_line_by_line_and_hidden_characters_as_escapes() -> None:
+def test_a_multiline_text_is_written_line_by_line_with_hidden_characters_escaped() -> None:
     arguments = {"body": "Dear Ann,\n\n  it is done.\n", "subject": "yes\u202e", "count": 7}
     plan = ProposedPlan.model_validate(
         {"summary": "Tell Ann", "steps": [{"tool": "send_email", "arguments": arguments}]}

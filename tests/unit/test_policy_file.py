@@ -52,7 +52,7 @@ def faults(tmp_path: Path, text: str, roles: frozenset[str] | None = ROLES) -> s
     return "\n".join(map(str, raised.value.faults))
 
 
-def test_a_step_that_no_rule_matches_gets_the_default_and_without_one_anyones_approval(
+def test_a_step_without_a_matching_rule_gets_the_default_or_one_approval_by_anyone(
     tmp_path: Path,
 ) -> None:
     assert asked(policy(tmp_path, rule("false"))) == {ANYONE: 1}
@@ -66,12 +66,12 @@ def test_an_empty_policy_is_no_policy(tmp_path: Path, text: str) -> None:
     assert "it is empty" in faults(tmp_path, text)
 
 
-def test_a_byte_order_mark_changes_nothing_not_even_the_places(tmp_path: Path) -> None:
+def test_a_byte_order_mark_does_not_change_locations(tmp_path: Path) -> None:
     assert asked(policy(tmp_path, "\ufeff" + rule("true"))) == {"finance": 1}
     assert "rule 'a rule' (line 1)" in faults(tmp_path, "\ufeff" + rule("nonsense("))
 
 
-def test_a_limit_is_by_amount_and_by_the_sum_over_the_whole_plan(tmp_path: Path) -> None:
+def test_a_limit_applies_to_an_amount_and_to_the_sum_of_the_plan(tmp_path: Path) -> None:
     rules = policy(
         tmp_path,
         rule("step.tool == 'refund' && totals.refund.amount <= 500.0", "[]", "small")
@@ -82,13 +82,13 @@ def test_a_limit_is_by_amount_and_by_the_sum_over_the_whole_plan(tmp_path: Path)
     assert asked(rules, refund(400), refund(400)) == {"finance": 1}
 
 
-def test_sums_do_not_lie_by_rounding(tmp_path: Path) -> None:
+def test_sums_are_exact(tmp_path: Path) -> None:
     rules = policy(tmp_path, rule("totals.refund.amount == 1.0", "[]"))
     assert not math.isclose(sum([0.1] * 10), 1.0, rel_tol=0, abs_tol=0)
     assert asked(rules, *[refund(0.1)] * 10) == {}
 
 
-def test_a_plan_is_free_only_if_no_rule_of_any_step_demands_anything(tmp_path: Path) -> None:
+def test_a_plan_is_exempt_only_if_no_rule_of_any_step_requires_approval(tmp_path: Path) -> None:
     rules = policy(
         tmp_path, rule("step.tool == 'note'", "[]", "notes") + rule("step.tool == 'refund'", name="money")
     )
@@ -108,9 +108,7 @@ def test_a_plan_is_free_only_if_no_rule_of_any_step_demands_anything(tmp_path: P
         "step.arguments.to[7] == 'x'",
     ],
 )
-def test_with_an_unclear_condition_a_demanding_rule_matches_and_a_freeing_rule_does_not(
-    tmp_path: Path, when: str
-) -> None:
+def test_an_undecidable_condition_applies_requirements_and_not_exemptions(tmp_path: Path, when: str) -> None:
     guarded = f"step.tool == 'note' || {when}"
     demands, frees = policy(tmp_path, rule(guarded)), policy(tmp_path, rule(guarded, "[]"))
     assert asked(demands, refund(1)) == {"finance": 1}
@@ -121,7 +119,7 @@ def test_with_an_unclear_condition_a_demanding_rule_matches_and_a_freeing_rule_d
     assert not explain(frees, refund(1)).steps[0].unclear[0].counts
 
 
-def test_times_are_the_shortest_and_signed_if_any_rule_says_so(tmp_path: Path) -> None:
+def test_the_shortest_time_and_the_strongest_assurance_of_all_rules_count(tmp_path: Path) -> None:
     rules = policy(
         tmp_path,
         rule("true", name="one", more="timeout = '4h'\napproval_valid_for = '30m'")
@@ -133,7 +131,7 @@ def test_times_are_the_shortest_and_signed_if_any_rule_says_so(tmp_path: Path) -
     assert requirement.rules == ("one", "two")
 
 
-def test_every_fault_is_listed_with_its_rule_and_its_place(tmp_path: Path) -> None:
+def test_every_error_is_listed_with_its_rule_and_location(tmp_path: Path) -> None:
     told = faults(
         tmp_path,
         rule("step.tool ==", name="syntax")
@@ -179,7 +177,7 @@ def test_every_fault_is_listed_with_its_rule_and_its_place(tmp_path: Path) -> No
         assert words in told
 
 
-def test_roles_want_a_list_of_people_and_anyone_does_not(tmp_path: Path) -> None:
+def test_roles_other_than_anyone_need_a_list_of_people(tmp_path: Path) -> None:
     assert "set PLANGATE_PEOPLE" in faults(tmp_path, rule("true"), None)
     assert asked(policy(tmp_path, rule("true", '[{ role = "anyone", count = 2 }]'), None)) == {ANYONE: 2}
 
@@ -189,7 +187,7 @@ def test_an_invalid_policy_is_reported_without_a_traceback(tmp_path: Path, text:
     assert faults(tmp_path, text)
 
 
-def test_the_hash_is_of_the_file_and_changes_with_it(tmp_path: Path) -> None:
+def test_the_hash_covers_the_file(tmp_path: Path) -> None:
     one, two = policy(tmp_path, rule("true")), policy(tmp_path, rule("true") + "# \n")
     assert one.policy_hash != two.policy_hash
     assert explain(one).requirement.policy_hash == one.policy_hash

@@ -24,7 +24,7 @@ def test_the_reference_is_current() -> None:
     assert with_lists(text) == text, "run make reference"
 
 
-def test_a_document_without_the_marks_is_refused() -> None:
+def test_a_document_without_the_markers_is_refused() -> None:
     with pytest.raises(ValueError, match=r"marks .* are missing"):
         with_lists("# Policy\n")
 
@@ -40,7 +40,7 @@ def test_each_step_gets_every_variable_of_the_reference() -> None:
     assert (second["step"]["number"], second["step"]["reason"]) == (2, "because")
 
 
-def test_texts_are_in_one_normal_form() -> None:
+def test_texts_are_unicode_normalized() -> None:
     (first, _) = variables_of_steps(PLAN, {}, request="", requester="")
     assert Condition("plan.summary == 'Caf\u00e9'").holds(first)
 

@@ -43,7 +43,7 @@ def test_a_preview_reads_as_plain_english(arguments: dict[str, Any], shown: str)
 
 @settings(max_examples=40)
 @given(st.dictionaries(st.text(max_size=9), JSON, max_size=3))
-def test_a_preview_of_anything_is_one_line_that_fits(arguments: dict[str, Any]) -> None:
+def test_a_preview_of_any_value_is_one_line_of_limited_length(arguments: dict[str, Any]) -> None:
     if any(uncanonical(arguments)):
         return
     preview = default_preview("refund", arguments)

@@ -10,7 +10,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_exit_code_and_every_written_word_are_kept():
+def test_the_exit_code_and_all_output_are_kept():
     ended = run(
         "import logging, sys; from plangate.process_end import end_process; logging.basicConfig()\n"
         "print('written', end=''); logging.warning('logged'); end_process(3)"
@@ -32,7 +32,7 @@ def test_nothing_runs_after_it():
     assert (ended.returncode, ended.stdout) == (0, "")
 
 
-def test_a_reader_who_has_gone_is_no_failure():
+def test_a_closed_pipe_is_not_a_failure():
     ended = run(
         "import sys; from plangate.process_end import end_process; sys.stdout.close(); end_process(0)"
     )

@@ -17,5 +17,5 @@ from plangate.presentation.program import script_name
         ("/people/ann/plan gate/starter.py", "/people/ann", "python '/people/ann/plan gate/starter.py'"),
     ],
 )
-def test_a_command_can_be_typed_where_the_person_is(script: str, folder: str, said: str) -> None:
+def test_a_command_can_be_typed_in_the_current_directory(script: str, folder: str, said: str) -> None:
     assert script_name(script, Path(folder), Path("/people/ann")) == said

@@ -11,7 +11,7 @@ from tests.unit.test_run_page import printed
 TWO = Requirement(needs=(Need(role="finance", count=2),))
 
 
-def test_the_question_has_what_is_needed_and_until_when_right_above_it() -> None:
+def test_the_prompt_shows_the_essentials_and_the_deadline_right_above_it() -> None:
     status = status_of(state_after(requested(), drafted(requirement=TWO)), source="records")
     said = printed(prompt_page(status, NOON), terminal=False)
     lines = [" ".join(line.split()) for line in said.splitlines()]
@@ -20,7 +20,7 @@ def test_the_question_has_what_is_needed_and_until_when_right_above_it() -> None
     assert any(line.startswith("decide until ") for line in lines)
 
 
-def test_the_question_has_when_the_plan_runs() -> None:
+def test_the_prompt_shows_when_the_plan_runs() -> None:
     status = status_of(state_after(requested(), drafted(requirement=TWO)), source="records")
     assert status.plan is not None
     later = status.plan.model_copy(update={"not_before": NOON + timedelta(days=1)})

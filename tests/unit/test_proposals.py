@@ -64,7 +64,7 @@ def schema_of(name: str, proposals: Proposals | None = None) -> dict[str, Any]:
     return dict(schema)
 
 
-async def test_each_tool_is_shown_with_its_arguments_and_a_required_why():
+async def test_each_tool_is_shown_with_its_arguments_and_a_required_reason():
     schema = schema_of("send_email")
     assert schema["type"] == "object"
     assert set(schema["properties"]) == {"why", "to", "cc", "subject", "body"}
@@ -80,7 +80,7 @@ async def test_references_in_a_schema_are_replaced():
     assert line["properties"]["count"]["type"] == "integer"
 
 
-async def test_a_model_that_contains_itself_has_a_finite_schema():
+async def test_a_recursive_model_has_a_finite_schema():
     proposals = Proposals({"grow": declare("grow", TreeArguments)}, FIVE)
     schema = schema_of("grow", proposals)
     assert "$" not in json.dumps(schema)
@@ -93,7 +93,7 @@ async def test_a_model_that_contains_itself_has_a_finite_schema():
     assert "root.children[0].children[0].name" in result.text
 
 
-async def test_a_good_call_becomes_a_step_with_all_its_arguments():
+async def test_a_valid_call_becomes_a_step_with_all_its_arguments():
     proposals = Proposals(TOOLS, FIVE)
     result = await proposals.answer("send_email", MAIL)
     assert not result.is_error
@@ -138,7 +138,7 @@ async def test_calls_started_together_keep_their_order():
         ("send_email", ["not", "an", "object"], "not one readable JSON object"),
     ],
 )
-async def test_a_bad_call_is_answered_with_what_is_wrong(name, arguments, expected):
+async def test_an_invalid_call_is_answered_with_its_errors(name, arguments, expected):
     proposals = Proposals(TOOLS, FIVE)
     result = await proposals.answer(name, arguments)
     assert result.is_error
@@ -147,7 +147,7 @@ async def test_a_bad_call_is_answered_with_what_is_wrong(name, arguments, expect
     assert proposals.failure is None
 
 
-async def test_every_fault_of_a_call_has_its_own_line():
+async def test_every_error_of_a_call_has_its_own_line():
     result = await Proposals(TOOLS, FIVE).answer("send_email", {"to": "kim", "subject": 1, "body": 2})
     lines = result.text.splitlines()
     assert len(lines) == 5
@@ -159,7 +159,7 @@ async def test_every_fault_of_a_call_has_its_own_line():
     ]
 
 
-async def test_the_answer_to_a_call_with_many_faults_stays_short():
+async def test_the_answer_to_a_call_with_many_errors_stays_short():
     arguments = {f"{'x' * 5000}{number}\n": number for number in range(500)}
     result = await Proposals(TOOLS, FIVE).answer("send_email", arguments)
     assert len(result.text) < 10_000
@@ -177,7 +177,7 @@ async def test_a_step_beyond_the_limit_ends_the_draft():
     assert len(proposals.steps) == 2
 
 
-async def test_steps_that_are_forgotten_count_against_the_limit_as_well():
+async def test_discarded_steps_count_against_the_limit_too():
     proposals = Proposals(TOOLS, Limits(5, 1))
     for _ in range(MOST_PROPOSALS):
         await proposals.call("send_email", MAIL)
@@ -190,7 +190,7 @@ async def test_steps_that_are_forgotten_count_against_the_limit_as_well():
 MOMENT = {"not_before": "2026-11-30T09:00:00+01:00"}
 
 
-async def test_starting_over_forgets_the_earliest_start():
+async def test_starting_over_discards_the_earliest_start():
     proposals = Proposals(TOOLS, FIVE)
     assert not proposals.begin_not_before(MOMENT).is_error
     assert proposals.not_before is not None
@@ -198,7 +198,7 @@ async def test_starting_over_forgets_the_earliest_start():
     assert proposals.not_before is None
 
 
-async def test_no_moment_is_noted_after_the_draft():
+async def test_no_earliest_start_is_accepted_after_the_draft():
     proposals = Proposals(TOOLS, FIVE)
     proposals.close()
     with pytest.raises(DraftUnusable, match="has ended"):
@@ -206,7 +206,7 @@ async def test_no_moment_is_noted_after_the_draft():
     assert proposals.not_before is None
 
 
-async def test_moments_that_are_wrong_again_and_again_end_the_draft():
+async def test_repeatedly_invalid_earliest_starts_end_the_draft():
     proposals = Proposals(TOOLS, FIVE)
     for _ in range(MAX_BAD_CALLS):
         assert proposals.begin_not_before({"not_before": "soon"}).is_error
@@ -238,7 +238,7 @@ async def test_a_call_after_the_draft_changes_nothing():
         (Limits(5, 5, cost=Decimal("0.3")), "PLANGATE_DRAFT_COST"),
     ],
 )
-async def test_a_planners_reported_use_is_limited(limits, setting):
+async def test_a_planners_reported_usage_is_limited(limits, setting):
     proposals = Proposals(TOOLS, limits)
     for _ in range(3):
         proposals.turn("m", prompt_tokens=100, completion_tokens=10, cost=Decimal("0.1"))
@@ -247,14 +247,14 @@ async def test_a_planners_reported_use_is_limited(limits, setting):
         proposals.turn("m", prompt_tokens=100, completion_tokens=10, cost=Decimal("0.1"))
 
 
-async def test_a_planners_wrong_report_lowers_nothing():
+async def test_a_planners_invalid_report_lowers_nothing():
     proposals = Proposals(TOOLS, FIVE)
     proposals.turn("m", prompt_tokens=-5, completion_tokens=-5, cost=Decimal("NaN"))
     proposals.turn("m", cost=Decimal("-Infinity"))
     assert proposals.usage("") == ModelUse(model="m")
 
 
-async def test_a_read_runs_at_once_and_is_kept_as_the_planner_got_it():
+async def test_a_read_runs_immediately_and_is_stored_as_the_planner_received_it():
     proposals, read = readable({"status": "open", "said": "line\n\u202e"})
     answer = await proposals.call("look", {"place": "desk"})
     assert read == ["desk"]
@@ -265,7 +265,7 @@ async def test_a_read_runs_at_once_and_is_kept_as_the_planner_got_it():
     assert proposals.steps == ()
 
 
-async def test_a_planner_gets_no_more_of_a_read_than_is_kept():
+async def test_a_planner_gets_no_more_of_a_read_than_is_stored():
     text = "\u00e4" * 5_000
     proposals, _ = readable(text)
     given = json.loads(await proposals.call("look", {"place": "desk"}))
@@ -286,7 +286,7 @@ async def test_all_reads_together_are_limited():
     assert len(read) == len(proposals.reads) == MAX_READS
 
 
-async def test_reads_begun_together_are_kept_in_the_order_of_their_calls():
+async def test_concurrent_reads_are_stored_in_the_order_of_their_calls():
     waits = {"slow": 0.02, "fast": 0.0}
 
     async def look(arguments: Any) -> JsonValue:
@@ -306,7 +306,7 @@ async def test_reads_begun_together_are_kept_in_the_order_of_their_calls():
         (RuntimeError("secret"), "Not read: look failed (RuntimeError)."),
     ],
 )
-async def test_a_read_that_fails_is_kept_too(error, said):
+async def test_a_failed_read_is_stored_too(error, said):
     async def look(_arguments: Any) -> JsonValue:
         raise error
 
@@ -315,7 +315,7 @@ async def test_a_read_that_fails_is_kept_too(error, said):
     assert [one.result for one in proposals.reads] == [said]
 
 
-async def test_a_read_of_what_is_not_json_is_kept_as_that():
+async def test_a_read_result_that_is_not_json_is_marked_as_such():
     async def look(_arguments: Any) -> JsonValue:
         return cast("JsonValue", {"x": {1, 2}})
 
@@ -323,7 +323,7 @@ async def test_a_read_of_what_is_not_json_is_kept_as_that():
     assert "not JSON" in await proposals.call("look", {"place": "desk"})
 
 
-async def test_a_wrong_read_is_not_carried_out():
+async def test_an_invalid_read_is_not_executed():
     proposals, read = readable("x")
     assert "arguments.place: is missing" in await proposals.call("look", {})
     assert "more than 1,000 bytes" in await proposals.call("look", {"place": "x" * 1_100})
@@ -334,7 +334,7 @@ async def test_a_wrong_read_is_not_carried_out():
         await proposals.call("look", {})
 
 
-async def test_a_read_that_is_under_way_ends_with_the_draft():
+async def test_a_read_in_progress_ends_with_the_draft():
     entered, cancelled = asyncio.Event(), asyncio.Event()
 
     async def look(_arguments: Any) -> JsonValue:
@@ -362,18 +362,18 @@ async def test_a_tool_that_cancels_its_caller_reads_nothing():
     assert "look was cancelled" in await proposals.call("look", {"place": "desk"})
 
 
-async def test_a_tool_that_only_reads_and_cannot_is_not_offered():
+async def test_an_unavailable_reading_tool_is_not_offered():
     assert [tool.name for tool in Proposals({"look": LOOK}, FIVE)] == []
 
 
-async def test_the_longest_why_fits_into_a_step():
+async def test_the_longest_reason_fits_into_a_step():
     proposals = Proposals(TOOLS, FIVE)
     result = await proposals.answer("send_email", {**MAIL, "why": "x" * 2000})
     assert not result.is_error
     assert Plan(summary="s", steps=proposals.steps).steps[0].reason == "x" * 2000
 
 
-async def test_the_same_call_twice_in_one_answer_is_asked_back_and_recorded_when_it_is_meant():
+async def test_a_call_repeated_within_one_answer_is_questioned_and_recorded_if_confirmed():
     proposals = Proposals(TOOLS, FIVE)
     proposals.turn("m")
     answers = [await proposals.answer("send_email", {**MAIL, "why": f"why {n}"}) for n in range(3)]

@@ -38,7 +38,7 @@ def berlin() -> Iterator[None]:
 
 @pytest.mark.usefixtures("berlin")
 @given(TIMES, WORDS, WORDS)
-def test_each_recorded_time_reads_as_the_times_of_the_page_do(
+def test_recorded_times_are_shown_like_other_times_on_the_page(
     when: datetime, before: str, after: str
 ) -> None:
     before, after = f"{before} ", f" {after}"

@@ -44,7 +44,7 @@ def read(found: object, **arguments: str) -> Read:
 
 
 @given(st.text("aé東🙂\ud800\n", max_size=4_000), st.integers(-5, 6_000))
-def test_no_more_is_kept_than_there_is_room_for(text: str, room: int) -> None:
+def test_no_more_is_stored_than_the_limit(text: str, room: int) -> None:
     kept = read_of("shelf", {}, text, room)
     whole = text.encode("utf-8", "replace")
     assert kept.kept <= max(0, min(room, MAX_READ_BYTES))
@@ -54,7 +54,9 @@ def test_no_more_is_kept_than_there_is_room_for(text: str, room: int) -> None:
 
 
 @given(HOSTILE, HOSTILE, st.integers(25, 120))
-def test_the_terminal_shows_all_of_it_and_obeys_none(text: str, argument: str, width: int) -> None:
+def test_the_terminal_shows_reads_completely_without_interpreting_them(
+    text: str, argument: str, width: int
+) -> None:
     status = status_of(in_review(read(text, title=argument)), source="workflow")
     page = run_page(status, NOON)
     for line in many_lines(text).split("\n") if "\n" in text else [one_line(text)]:
@@ -67,7 +69,9 @@ def test_the_terminal_shows_all_of_it_and_obeys_none(text: str, argument: str, w
 
 
 @given(st.lists(HOSTILE | st.text("東 x", max_size=900), max_size=3), HOSTILE)
-def test_the_page_of_the_web_ui_offers_a_decision_only_with_all(texts: list[str], argument: str) -> None:
+def test_the_page_of_the_web_ui_offers_a_decision_only_if_all_reads_are_shown(
+    texts: list[str], argument: str
+) -> None:
     page = details_page(in_review(*(read(text, title=argument) for text in texts)))
     if "**To decide:**" in page:
         assert all(markdown_code(text) in page for text in texts)
@@ -92,7 +96,7 @@ def test_the_trail_has_one_line_for_each() -> None:
 
 
 @pytest.mark.parametrize(("planner", "expected"), [(ModelUse(model="m"), 0), (None, 1)])
-def test_only_a_plan_that_a_planner_made_has_reads(planner: ModelUse | None, expected: int) -> None:
+def test_only_a_plan_by_a_planner_has_reads(planner: ModelUse | None, expected: int) -> None:
     story = chained([requested(), drafted(plan_with(read("x")), planner=planner)])
     findings = [one.what for one in broken_story(RUN, story)]
     assert findings == ["names reads that no planner made"] * expected

@@ -53,7 +53,7 @@ def is_asked(when: str, plan: Plan, *others: str) -> bool:
     return bool(rules.requirement_for(plan, request="", requester="rita", recent=sums).needs)
 
 
-def test_the_sum_is_of_others_and_of_the_whole_plan() -> None:
+def test_the_sum_includes_other_plans_and_the_whole_plan() -> None:
     when = "recent('refund', 'amount', '24h') > 500"
     assert not is_asked(when, refund_plan("200", "100"), "200")
     assert is_asked(when, refund_plan("200", "100.01"), "200")
@@ -65,7 +65,7 @@ def test_sums_are_exact() -> None:
     assert is_asked(when, refund_plan("0.1"), "0.2000000001")
 
 
-def test_a_sum_counts_one_currency_and_one_value_of_the_argument_it_is_by() -> None:
+def test_a_sum_counts_one_currency_and_one_value_of_its_grouping_argument() -> None:
     plan = Plan(
         summary="s",
         steps=(*refund_plan("300").steps, *refund_plan("300", currency="USD").steps,
@@ -97,7 +97,7 @@ WORDS = st.lists(st.text("acemnzßAİ東é", min_size=1, max_size=6), min_size=1
 
 
 @given(WORDS, st.data(), st.sampled_from([1, 400]))
-def test_spellings_that_differ_in_nothing_that_is_seen_are_one_value(
+def test_invisibly_different_spellings_are_one_value(
     words: list[str], data: st.DataObject, times: int
 ) -> None:
     """Case, width, decomposition, whitespace and invisible characters do not matter, at any length."""
@@ -120,7 +120,7 @@ def test_spellings_that_differ_in_nothing_that_is_seen_are_one_value(
 
 
 @pytest.mark.parametrize("currency", ["", " ", "\u200b", None])
-def test_a_currency_that_is_left_empty_makes_a_demanding_rule_match(currency: JsonValue) -> None:
+def test_an_empty_currency_makes_a_demanding_rule_match(currency: JsonValue) -> None:
     step = Step(tool="refund", arguments={"payment": "P", "amount": 1, "currency": currency})
     plan = Plan(summary="x", steps=(step,))
     assert is_asked("recent('refund', 'amount', '24h') > 500.0", plan, "0")
@@ -148,13 +148,13 @@ def test_a_step_of_another_tool_gets_the_largest_sum_of_the_plan() -> None:
         (refund_plan("0.001"), "99999999999999.99"),  # a double would round it
     ],
 )
-def test_a_sum_that_is_not_known_makes_a_demanding_rule_match(plan: Plan, others: str) -> None:
+def test_an_unknown_sum_makes_a_demanding_rule_match(plan: Plan, others: str) -> None:
     when = "recent('refund', 'amount', '24h') > 99999999999999999.0"
     assert is_asked(when, plan, others)
     assert not is_asked(when, refund_plan("1"), "0")
 
 
-def test_a_sum_without_its_part_of_the_record_is_not_known() -> None:
+def test_a_sum_without_its_records_is_unknown() -> None:
     rules = policy("recent('refund', 'amount', '24h') > 500")
     explained = rules.explain(refund_plan("1"), request="", requester="rita")
     assert [one.reason for one in explained.steps[0].unclear] == [
@@ -162,7 +162,7 @@ def test_a_sum_without_its_part_of_the_record_is_not_known() -> None:
     ]
 
 
-def test_a_reference_in_the_place_of_what_it_is_by_is_not_known() -> None:
+def test_a_reference_in_the_grouping_argument_makes_the_sum_unknown() -> None:
     step = refund_plan("1").steps[0]
     of_step = {"from_step": 1, "field": "text"}
     second = step.model_copy(update={"arguments": {**step.arguments, "recipient": of_step}})
@@ -191,7 +191,7 @@ def test_a_reference_in_the_place_of_what_it_is_by_is_not_known() -> None:
         ("recent > 1", "no variable is called recent"),
     ],
 )
-def test_a_call_that_can_never_give_a_sum_is_a_fault_with_its_place(when: str, fault: str) -> None:
+def test_a_call_that_can_never_give_a_sum_is_an_error_with_its_location(when: str, fault: str) -> None:
     assert fault in faults(when)
     assert faults(when).startswith("rule 'much' (line 1).when")
 
@@ -206,14 +206,14 @@ def test_a_call_that_can_never_give_a_sum_is_a_fault_with_its_place(when: str, f
         "has(step.arguments.recent)",
     ],
 )
-def test_every_other_call_is_none(when: str) -> None:
+def test_every_other_call_is_valid(when: str) -> None:
     if "has(" in when:
         assert calls_in(when) == ((), True)
     else:
         assert policy(when).limits
 
 
-def test_a_call_is_found_once_and_no_call_is_found_in_texts_and_comments() -> None:
+def test_a_call_is_found_once_and_never_in_strings_and_comments() -> None:
     found, is_plain = calls_in(
         "recent('a', 'b', '24h') > 1 || recent('a', 'b', '24h') > 2 // recent('c', 'd', '1h')\n"
         '|| \'recent("e", "f", "1h")\' == \'\''
@@ -222,7 +222,7 @@ def test_a_call_is_found_once_and_no_call_is_found_in_texts_and_comments() -> No
 
 
 @given(st.decimals(min_value=0, max_value=10**11, places=3, allow_nan=False))
-def test_an_amount_is_the_decimal_that_was_written(amount: Decimal) -> None:
+def test_an_amount_is_the_exact_decimal(amount: Decimal) -> None:
     argument = RefundArguments(amount=amount).model_dump(mode="json")["amount"]
     assert amount_of(argument) == amount
     assert Decimal(written(amount)) == amount
@@ -233,7 +233,7 @@ def test_a_value_that_is_not_a_number_is_not_an_amount(value: object) -> None:
     assert amount_of(value) is None  # type: ignore[arg-type]
 
 
-def test_a_negative_amount_makes_no_room_for_others() -> None:
+def test_a_negative_amount_does_not_offset_others() -> None:
     assert amount_of(-400) == 0
     (one,) = sums_wanted([ALL], refund_plan("-400", "499"), ["rita"])
     assert one.own == "499"
@@ -251,7 +251,7 @@ def test_a_negative_amount_makes_no_room_for_others() -> None:
         ("day Africa/Cairo", "2026-04-24T01:30+03:00", "2026-04-24T01:00+03:00"),  # midnight never comes
     ],
 )
-def test_a_window_is_a_length_of_time_or_a_date_in_a_time_zone(window: str, now: str, start: str) -> None:
+def test_a_window_is_a_duration_or_a_date_in_a_time_zone(window: str, now: str, start: str) -> None:
     assert window_start(window, datetime.fromisoformat(now)) == datetime.fromisoformat(start)
 
 
@@ -262,14 +262,14 @@ def test_a_window_is_a_length_of_time_or_a_date_in_a_time_zone(window: str, now:
     ),
     st.timedeltas(timedelta(0), timedelta(hours=30)),
 )
-def test_a_day_begins_with_the_first_moment_of_its_date(minutes: int, zone: str, before: timedelta) -> None:
+def test_a_day_begins_with_its_first_instant(minutes: int, zone: str, before: timedelta) -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
     then = now - before
     is_today = then.astimezone(ZoneInfo(zone)).date() == now.astimezone(ZoneInfo(zone)).date()
     assert (then >= window_start(f"day {zone}", now)) is is_today
 
 
-def test_a_sum_of_the_record_can_be_read_again() -> None:
+def test_a_recorded_sum_can_be_read_again() -> None:
     (one,) = sums_wanted([ALL], refund_plan("1"), ["rita"])
     assert RecentSum.model_validate_json(one.model_dump_json()) == one
     assert one.total == 1

@@ -92,7 +92,7 @@ def test_a_reference_to_a_field_of_the_same_type_is_part_of_the_plan(argument, f
     field=st.sampled_from([*Ticket.model_fields]),
     step=st.integers(1, 2),
 )
-def test_any_other_type_is_a_fault_that_names_both(argument, field, step):
+def test_any_other_type_is_an_error_that_names_both(argument, field, step):
     raw = plan(**{argument: of(step, field)})
     if (argument, field) in FITS:
         check_plan(raw, TOOLS, LIMIT)
@@ -103,20 +103,20 @@ def test_any_other_type_is_a_fault_that_names_both(argument, field, step):
 
 
 @given(step=st.integers(3, 40), field=st.text(min_size=1, max_size=20))
-def test_a_step_can_refer_to_no_later_step_and_not_to_itself(step, field):
+def test_a_step_can_refer_only_to_earlier_steps(step, field):
     (fault,) = faults(plan(number=of(step, field)))
 
     assert f"refers to step {step}, which is not before this one" in fault
 
 
 @given(field=st.text(min_size=1, max_size=40).filter(lambda name: name not in Ticket.model_fields))
-def test_a_field_that_the_receipt_does_not_have_is_a_fault_that_names_those_it_has(field):
+def test_an_unknown_receipt_field_is_an_error_that_lists_the_known_ones(field):
     (fault,) = faults(plan(number=of(1, field)))
 
     assert "it has: number, owner, raw, share, tags, url" in fault
 
 
-def test_a_tool_without_its_own_receipt_gives_nothing_to_refer_to():
+def test_the_receipt_of_a_tool_without_fields_cannot_be_referenced():
     raw = plan()
     raw["steps"].append({"tool": "close", "arguments": {"number": of(3, "number")}})
 
@@ -135,7 +135,7 @@ def test_a_tool_without_its_own_receipt_gives_nothing_to_refer_to():
         {"names": [of(1, "url")]},
     ],
 )
-def test_a_reference_where_none_is_allowed_is_a_fault_and_never_a_value(arguments):
+def test_a_reference_where_none_is_allowed_is_an_error_and_never_a_value(arguments):
     assert faults(plan(**arguments))
 
 
@@ -160,7 +160,7 @@ class Linked(BaseModel):
 
 
 @pytest.mark.parametrize(("source", "is_fault"), [(1, False), (2, False), (3, True), (4, True), (99, True)])
-def test_a_reference_leads_to_an_earlier_step_even_where_the_step_itself_returns_such_a_field(
+def test_a_reference_selects_an_earlier_step_even_if_the_step_returns_such_a_field(
     source: int, is_fault: bool
 ) -> None:
     tools = {"close": declared("close", CloseArguments, Linked)}
@@ -196,7 +196,7 @@ JSON = st.recursive(
 
 
 @given(values=st.lists(JSON, min_size=1, max_size=5), data=st.data())
-def test_the_value_is_that_of_exactly_the_named_field_and_step(values, data):
+def test_the_value_is_exactly_that_of_the_named_field_and_step(values, data):
     step = data.draw(st.integers(1, len(values)))
     steps = progress(*({"it": value, "other": None} for value in values))
 
@@ -222,7 +222,7 @@ def test_a_step_without_a_receipt_gives_no_value(state, said):
 
 
 @given(step=st.integers(1, 9), field=st.text(min_size=1, max_size=200).filter(lambda name: name != "number"))
-def test_a_field_that_was_not_returned_or_a_step_that_is_not_there_gives_no_value(step, field):
+def test_a_missing_field_or_step_gives_no_value(step, field):
     with pytest.raises(StepUnready):
         resolve_references({"number": of(step, field)}, progress({"number": 1}))
 
@@ -242,7 +242,7 @@ def arguments_with(argument: str, value: JsonValue) -> ToolArguments:
 
 
 @given(argument=st.sampled_from(["number", "url", "share", "tags"]), value=JSON)
-def test_a_value_that_breaks_the_type_of_the_argument_never_reaches_the_tool(argument, value):
+def test_a_value_of_the_wrong_type_never_reaches_the_tool(argument, value):
     kinds: dict[str, tuple[type, ...]] = {
         "number": (int,), "url": (str, type(None)), "share": (int, float), "tags": (list,)
     }  # fmt: skip
@@ -255,12 +255,12 @@ def test_a_value_that_breaks_the_type_of_the_argument_never_reaches_the_tool(arg
             arguments_with(argument, value)
 
 
-def test_a_returned_reference_is_no_reference_to_follow():
+def test_a_returned_reference_is_not_resolved():
     with pytest.raises(ToolRefused, match="cannot be used"):
         arguments_with("number", of(1, "number"))
 
 
-def test_a_note_has_no_argument_that_may_be_a_reference(tmp_path):
+def test_a_note_accepts_no_references(tmp_path):
     notes = {"note": Notebook("note", tmp_path / "notes.tsv").declaration}
     raw = {"summary": "Note it", "steps": [{"tool": "note", "arguments": {"text": of(1, "text")}}]}
 

@@ -61,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frees=st.integers(0, 2),
     steps=st.lists(STEPS, min_size=1, max_size=4),
 )
-def test_a_kept_policy_asks_for_what_the_worker_asked_for(
+def test_a_stored_policy_gives_the_same_requirement_as_on_the_worker(
     folder: Path, conditions: list[str], frees: int, steps: list[Step]
 ) -> None:
     made = read(folder, written(*conditions, frees=frees))
@@ -71,7 +71,7 @@ def test_a_kept_policy_asks_for_what_the_worker_asked_for(
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "examples").rglob("policy*.toml")), ids=str)
-def test_the_policies_of_the_examples_are_read_as_kept(path: Path) -> None:
+def test_the_example_policies_can_be_read_from_their_stored_form(path: Path) -> None:
     assert policy_in(path.read_text()).rules
 
 
@@ -86,7 +86,7 @@ def test_the_policies_of_the_examples_are_read_as_kept(path: Path) -> None:
         ("counts['mail'] > 1", "no tool is called mail"),
     ],
 )
-def test_sums_and_counts_are_read_by_name(folder: Path, when: str, said: str) -> None:
+def test_sums_and_counts_are_looked_up_by_name(folder: Path, when: str, said: str) -> None:
     with pytest.raises(Exception, match=said):
         read(folder, written(when))
 
@@ -113,7 +113,7 @@ def one(*needs: tuple[str, int], **more: Any) -> Requirement:
         (one(timeout_seconds=7), one(timeout_seconds=None), None),
     ],
 )
-def test_a_requirement_asks_for_less_in_whatever_it_does(
+def test_a_requirement_is_weaker_if_any_part_is(
     asked: Requirement, demanded: Requirement, missing: str | None
 ) -> None:
     assert asks_for_less(asked, demanded) == missing

@@ -39,7 +39,7 @@ def person(*roles: str, name: str = "dana", by: str = "") -> Approver:
     return Approver(name=name, standings=(own, *lent))
 
 
-def test_without_a_rule_those_may_resolve_who_could_approve() -> None:
+def test_without_a_rule_people_who_could_approve_may_resolve() -> None:
     found = requirement(PAID)
     assert found.resolvers is None
     assert found.resolving.any_of == (("finance",),)
@@ -56,7 +56,7 @@ def test_a_step_without_a_rule_also_requires_an_approver() -> None:
     assert found.any_of == (("ops",), ("finance", ANYONE))
 
 
-def test_the_strictest_of_the_rules_of_all_steps_counts() -> None:
+def test_the_strictest_rule_of_all_steps_counts() -> None:
     rules = resolve(more="resolutions = ['retry', 'skip']") + resolve(
         "step.tool == 'note'",
         "['finance', 'legal']",
@@ -77,7 +77,7 @@ def test_rules_without_a_common_resolution_allow_only_abort() -> None:
     assert requirement(rules).resolving.resolutions == (Resolution.ABORT,)
 
 
-def test_an_unclear_rule_narrows_and_never_widens(tmp_path: Path) -> None:
+def test_an_undecidable_rule_only_restricts(tmp_path: Path) -> None:
     """Its roles are required, and so are those of an approver."""
     text = PAID + resolve("step.arguments.amount > 1.0", f"['{ANYONE}']")
     clear = explain(policy(tmp_path, text), refund(400)).requirement.resolving
@@ -88,7 +88,7 @@ def test_an_unclear_rule_narrows_and_never_widens(tmp_path: Path) -> None:
     assert not can_resolve(unclear.requirement, person(), ["rita"])
 
 
-def test_a_resolution_needs_at_least_the_proof_of_an_approval() -> None:
+def test_a_resolution_needs_at_least_the_assurance_of_an_approval() -> None:
     signed = PAID + "assurance = 'signed'\n"
     assert requirement(signed + resolve("true")).resolving.assurance is Assurance.SIGNED
 
@@ -106,14 +106,14 @@ def test_a_resolution_needs_at_least_the_proof_of_an_approval() -> None:
         (person("ops", "finance", name="anna"), False),
     ],
 )
-def test_one_person_needs_a_role_of_each_group_and_none_of_the_requester_or_an_author(
+def test_the_resolver_needs_a_role_of_each_group_and_is_neither_requester_nor_author(
     approver: Approver, may: bool
 ) -> None:
     asked = Requirement(resolvers=Resolvers(any_of=(("ops",), ("finance", "legal"))))
     assert can_resolve(asked, approver, ["rita", "anna"]) is may
 
 
-def test_the_time_of_a_hold_and_what_striking_means_are_frozen() -> None:
+def test_the_deadline_of_a_hold_and_the_rule_for_striking_are_frozen() -> None:
     found = requirement("hold_timeout = '24h'\nstrike_keeps_approver = true\n" + PAID)
     assert (found.longest_hold, found.strike_keeps_approver) == (86_400, True)
     assert (requirement(PAID).longest_hold, requirement(PAID).strike_keeps_approver) == (HOLD_SECONDS, False)
@@ -141,7 +141,9 @@ def test_the_time_of_a_hold_and_what_striking_means_are_frozen() -> None:
         (resolve(name="default"), "is reserved for [default]"),
     ],
 )
-def test_a_fault_of_holds_is_named_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_in_the_rules_for_holds_is_reported_with_its_location(
+    tmp_path: Path, text: str, said: str
+) -> None:
     assert said in faults(tmp_path, text, ROLES)
 
 
@@ -178,7 +180,7 @@ def by(*groups: tuple[str, ...], **more: Any) -> Requirement:
         ),
     ],
 )
-def test_a_requirement_asks_for_less_if_it_is_easier_to_resolve(
+def test_a_requirement_is_weaker_if_it_is_easier_to_resolve(
     asked: Requirement, demanded: Requirement, missing: str | None
 ) -> None:
     assert asks_for_less(asked, demanded) == missing

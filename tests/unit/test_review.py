@@ -34,7 +34,7 @@ from tests.support.senders import judge_all, sender_of, sent
 from tests.support.times import times
 
 
-def test_a_plan_that_needs_no_approval_executes_at_once() -> None:
+def test_a_plan_that_needs_no_approval_is_executed_immediately() -> None:
     assert state_after(drafted(requirement=Requirement())).phase is Phase.EXECUTING
 
 
@@ -53,14 +53,14 @@ def test_a_decision_recorded_after_the_review_has_ended_changes_nothing(decision
         assert (after.phase, after.approvals, after.closed) == (over.phase, over.approvals, over.closed)
 
 
-def test_two_needed_approvals_are_two_people() -> None:
+def test_two_approvals_need_two_people() -> None:
     two = Requirement(needs=(Need(role="anyone", count=2),))
     state = decide(state_after(drafted(requirement=two)), arrival(), arrival(by="DANA"))
     assert state.phase is Phase.IN_REVIEW
     assert decide(state, arrival(by="erik")).phase is Phase.EXECUTING
 
 
-def test_a_decision_at_the_deadline_is_too_late_and_one_just_before_it_is_not() -> None:
+def test_a_decision_at_the_deadline_is_too_late_and_one_just_before_is_not() -> None:
     state = state_after(drafted())
     assert not accepts(state, arrival(at=DEADLINE))
     assert accepts(state, arrival(at=DEADLINE - timedelta(microseconds=1)))
@@ -86,7 +86,7 @@ def test_the_run_wakes_at_its_deadline_and_only_while_in_review() -> None:
     assert next_wakeup(decide(state_after(drafted()), arrival()), NOON) is None
 
 
-def test_only_the_newest_refusals_are_kept_and_the_rest_counted() -> None:
+def test_only_the_newest_refusals_are_kept_and_the_others_are_counted() -> None:
     state = state_after(drafted())
     state = decide(
         state, *(arrival(by="rita", at=NOON + timedelta(seconds=n)) for n in range(KEPT_REFUSALS + 7))
@@ -96,7 +96,7 @@ def test_only_the_newest_refusals_are_kept_and_the_rest_counted() -> None:
     assert state.decisions[0].arrival.received_at == NOON + timedelta(seconds=7)
 
 
-def test_an_approved_plan_is_authorised_step_by_step() -> None:
+def test_an_approved_plan_is_authorized_step_by_step() -> None:
     authorise(approved(), drafted().fingerprint, 1)
     authorise(apply(approved(), done(1)), drafted().fingerprint, 2)
 
@@ -122,7 +122,7 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
         (apply(approved(), StepInDoubt(step=1, reason="?")), drafted().fingerprint, 2, "before the steps"),
     ],
 )
-def test_a_step_without_an_approval_in_force_is_not_authorised(
+def test_a_step_without_a_valid_approval_is_not_authorized(
     state: RunState, fingerprint: str, step: int, reason: str
 ) -> None:
     with pytest.raises(NotApproved, match=reason.replace("(", r"\(").replace(")", r"\)")):
@@ -168,7 +168,7 @@ def test_an_approval_counts_only_in_review_in_time_on_this_plan_by_another_perso
     )
 
 
-def test_every_generated_review_ends_as_the_naive_rule_says() -> None:
+def test_every_generated_review_agrees_with_the_naive_model() -> None:
     seen: Counter[str] = Counter()
 
     for drawn in range(times(2_000)):  # hypothesis takes ten times as long to make a case as to judge it
@@ -237,7 +237,7 @@ def _kind(one: Said, reason: str, *, accepted: bool) -> str:
     return reason.partition(" ")[2]
 
 
-def test_places_are_counted_quickly_however_many_people_delegate_to_each_other() -> None:
+def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
     """Twenty people have more ways to fill the places than can be tried."""
     names = [f"p{number}" for number in range(20)]
     standings = tuple(Standing(person=name, roles=("a", "b", "c")) for name in names)

@@ -65,7 +65,7 @@ def _distinct(taken: list[list[str]], used: frozenset[str]) -> bool:
     return any(_distinct(taken[1:], used | {who}) for who in taken[0] if who not in used)
 
 
-def test_approvals_are_lost_as_the_naive_rule_says() -> None:
+def test_approvals_are_lost_as_in_the_naive_model() -> None:
     seen: Counter[str] = Counter()
 
     for drawn in range(times(60)):
@@ -119,7 +119,7 @@ def begun(state: RunState) -> RunState:
     return apply(state, Claimed(step=1, idempotency_key=key, fingerprint=drafted().fingerprint, attempt=1))
 
 
-def test_one_approval_of_two_is_taken_back_and_the_other_stays() -> None:
+def test_one_of_two_approvals_is_withdrawn_and_the_other_stays() -> None:
     state = decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik"), taking_back())
     assert (state.phase, [one.name for one in state.approvers]) == (Phase.IN_REVIEW, ["erik"])
 
@@ -144,7 +144,7 @@ def test_an_approval_can_be_withdrawn_after_the_deadline_and_a_review_cannot_be_
     assert not accepts(decide(state_after(drafted(requirement=TWO)), arrival()), taking_back(at=late))
 
 
-def test_in_a_review_that_was_opened_again_what_is_left_can_be_taken_back() -> None:
+def test_the_remaining_approvals_of_a_reopened_review_can_be_withdrawn() -> None:
     state = begun(decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik")))
     lost = (LostApproval(name="dana", reason="so"),)
     again = Reopened(
@@ -155,7 +155,7 @@ def test_in_a_review_that_was_opened_again_what_is_left_can_be_taken_back() -> N
     assert accepts(decide(state, arrival(comment="again")), taking_back())
 
 
-def test_a_run_carries_no_more_than_so_many_approvals_that_come_and_go() -> None:
+def test_a_run_stores_a_limited_number_of_withdrawn_approvals() -> None:
     state = state_after(drafted(requirement=TWO))
     for minute in range(KEPT_ACCEPTED):
         when = NOON + timedelta(seconds=minute)
@@ -192,7 +192,7 @@ def put_back(requirement: Requirement, *before: Event, now: Decided) -> str | No
     return may_be_put_back(state, (requested(), *before), now.arrival, now.approver)
 
 
-def test_after_a_reset_an_ageing_approval_counts_only_with_another_comment() -> None:
+def test_after_a_reset_an_old_approval_counts_only_with_another_comment() -> None:
     old = said("approve", comment="as ever")
     assert put_back(AGEING, old, now=said("approve", comment="as ever", run="r2"))
     assert put_back(AGEING, old, now=said("approve", comment="today", run="r2")) is None
@@ -241,12 +241,12 @@ def test_a_withdrawn_approval_does_not_count_again_after_a_second_arrival() -> N
     assert put_back(TWO, *before, now=said("approve", "erik", number=3)) is None
 
 
-def test_nothing_but_an_approval_is_put_back() -> None:
+def test_only_approvals_are_restored() -> None:
     before = (said("reject"), said("withdraw_approval", number=2))
     assert put_back(AGEING, *before, now=said("reject", run="r2")) is None
 
 
-def test_a_signed_approval_is_as_old_as_its_signature_however_late_it_comes() -> None:
+def test_a_signed_approval_is_dated_by_its_signature_however_late_it_arrives() -> None:
     hour = timedelta(hours=1)
     one_hour = Requirement(
         needs=(Need(role="anyone", count=1),), assurance=Assurance.SIGNED, approval_valid_for=3600
@@ -263,7 +263,7 @@ def test_a_signed_approval_is_as_old_as_its_signature_however_late_it_comes() ->
     assert lost.reason == "dana's approval is too old"
 
 
-def test_a_record_that_lacks_the_newest_decision_of_a_run_is_older_than_the_run() -> None:
+def test_records_without_the_newest_decision_of_a_run_are_older_than_the_run() -> None:
     reviewed = a_review({"text": "a"})
     once, twice = decided(reviewed, "one"), decided(reviewed, "one", "two", by="erik")
     assert is_behind(reviewed, once)

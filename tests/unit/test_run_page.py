@@ -79,7 +79,7 @@ def pasted(command: str) -> list[str]:
     return shlex.split(command.replace("\\\n", ""))
 
 
-def test_a_run_is_shown_with_all_that_a_decision_needs() -> None:
+def test_a_run_is_shown_with_everything_needed_for_a_decision() -> None:
     status = status_with({"text": "hi", "count": 7, "code": "007", "cc": []})
     text = printed(run_page(status, NOW), terminal=False)
     for part in (
@@ -100,7 +100,7 @@ def test_a_run_is_shown_with_all_that_a_decision_needs() -> None:
     assert (rows["text"], rows["count"], rows["code"], rows["cc"]) == ('"hi"', "7", '"007"', "[]")
 
 
-def test_every_line_of_a_long_text_has_its_bar() -> None:
+def test_every_line_of_a_long_text_has_its_margin_bar() -> None:
     body = "Dear customer,\n\nStep 2 of 2: send_email\nyours"
     lines = printed(run_page(status_with({"body": body}), NOW)).splitlines()
     start = next(number for number, line in enumerate(lines) if "body (text of 4 lines)" in line)
@@ -121,14 +121,14 @@ def test_padding_cannot_push_text_to_the_left_edge() -> None:
         )
 
 
-def test_nothing_is_cut_however_long_it_is() -> None:
+def test_nothing_is_truncated_at_any_length() -> None:
     body = "".join(f"{number} " for number in range(5_000))
     for terminal in (True, False):
         shown = printed(run_page(status_with({"body": body}), NOW), terminal=terminal)
         assert shown.split('"')[1].split() == body.split()
 
 
-def test_in_a_pipe_a_line_stays_a_line() -> None:
+def test_in_a_pipe_lines_are_not_wrapped() -> None:
     body = "x" * 5_000
     text = printed(run_page(status_with({"body": body}), NOW), terminal=False)
     assert f'"{body}"' in text
@@ -146,13 +146,13 @@ def test_no_content_is_hidden_or_interpreted(
     assert "\u3164" not in shown
 
 
-def test_markup_is_only_text() -> None:
+def test_markup_is_shown_as_text() -> None:
     text = "[bold red]x[/] [link=http://evil]y[/link] :skull: [/oops]"
     shown = printed(run_page(status_with({"a": text}, request=text, why=text), NOW), width=200)
     assert shown.count("[link=http://evil]y[/link] :skull: [/oops]") == 3
 
 
-def test_how_to_decide_is_ready_for_a_shell() -> None:
+def test_the_commands_to_decide_are_quoted_for_a_shell() -> None:
     status = status_with().model_copy(update={"workflow_id": "it's; rm -rf"})
     access = TemporalAccess(("--address", "127.0.0.1:7400"), "default", "http://127.0.0.1:8400")
     text = printed(deciding_page(status, access), width=60)
@@ -199,7 +199,7 @@ def test_a_refused_decision_is_shown_with_its_reason() -> None:
     assert "\x1b" not in text
 
 
-def test_the_list_of_what_waits_has_one_line_for_each_in_a_pipe() -> None:
+def test_the_list_of_waiting_runs_has_one_line_for_each_in_a_pipe() -> None:
     status = status_with()
     first = status.steps[0].model_copy(update={"preview": "Refund 42.50 EUR \x1b[31m\nto ana"})
     status = status.model_copy(update={"steps": (first, *status.steps[1:])})
@@ -217,13 +217,13 @@ def test_the_list_of_what_waits_has_one_line_for_each_in_a_pipe() -> None:
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
-def test_an_id_is_never_cut_on_a_terminal(width: int) -> None:
+def test_an_id_is_never_truncated_on_a_terminal(width: int) -> None:
     status = status_with().model_copy(update={"workflow_id": "plan-" + "0123456789" * 4})
     shown = printed(pending_table([status], NOW), width=width)
     assert sum(shown.count(digit) for digit in "9") >= 4
 
 
-def test_tools_are_described_with_what_they_take() -> None:
+def test_tools_are_described_with_their_arguments() -> None:
     class Arguments(ToolArguments):
         to: tuple[str, ...]
         mood: str | None = None
@@ -239,11 +239,11 @@ def test_tools_are_described_with_what_they_take() -> None:
 
 
 @given(st.text(max_size=200), st.integers(2, 40))
-def test_folding_loses_nothing(text: str, width: int) -> None:
+def test_wrapping_loses_nothing(text: str, width: int) -> None:
     assert "".join(fold(text, width)) == text
 
 
-def test_folding_breaks_at_blanks() -> None:
+def test_wrapping_breaks_at_spaces() -> None:
     assert list(fold("one two three", 8)) == ["one two ", "three"]
     assert list(fold("abcdefghij", 4)) == ["abcd", "efgh", "ij"]
     assert list(fold("東京東京", 5)) == ["東京", "東京"]
@@ -261,13 +261,13 @@ def test_folding_breaks_at_blanks() -> None:
     ),
     st.integers(20, 100),
 )
-def test_a_command_that_is_broken_means_the_same_to_a_shell(words: list[str], width: int) -> None:
+def test_a_wrapped_command_means_the_same_to_a_shell(words: list[str], width: int) -> None:
     page = Page()
     page.command(shlex.join(words))
     assert pasted(printed(page, width=width)) == shlex.split(one_line(shlex.join(words)))
 
 
-def test_a_text_to_copy_is_alone_on_its_line_if_it_does_not_fit_beside_its_label() -> None:
+def test_a_text_to_copy_has_its_own_line_if_it_does_not_fit_beside_its_label() -> None:
     page = Page()
     page.copied("fingerprint", "0123456789abcdef" * 4)
     assert printed(page, width=80) == f"  fingerprint  {'0123456789abcdef' * 4}\n"
@@ -275,7 +275,7 @@ def test_a_text_to_copy_is_alone_on_its_line_if_it_does_not_fit_beside_its_label
 
 
 @pytest.mark.parametrize("is_held", [False, True])
-def test_the_inbox_comes_first_where_there_is_one(is_held: bool) -> None:
+def test_the_inbox_is_listed_first_if_there_is_one(is_held: bool) -> None:
     found = status_of(held(), source="workflow") if is_held else status_with()
     status = found.model_copy(update={"workflow_id": "50% off/ä"})
     inbox = TemporalAccess(inbox_url="https://gate.example.org")
@@ -313,7 +313,7 @@ def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
     )
 
 
-def test_a_text_that_may_be_drawn_in_another_order_is_marked() -> None:
+def test_a_text_that_may_be_displayed_in_another_order_is_marked() -> None:
     marked = "may be shown in a different order"
     for text in ("100 ש 7", "to ש\nthe second line"):
         assert marked in printed(run_page(status_with({"text": text}), NOW), width=200)
@@ -322,7 +322,7 @@ def test_a_text_that_may_be_drawn_in_another_order_is_marked() -> None:
     )
 
 
-def test_a_plan_says_by_which_rules_and_which_policy_it_was_judged() -> None:
+def test_a_plan_names_its_rules_and_its_policy() -> None:
     requirement = ONE_APPROVAL.model_copy(
         update={"rules": ("mail", "refund"), "policy_hash": "0123456789ab" * 5}
     )
@@ -330,7 +330,7 @@ def test_a_plan_says_by_which_rules_and_which_policy_it_was_judged() -> None:
     assert "  policy       rules: mail, refund; hash 0123456789ab\n" in printed(run_page(status, NOW))
 
 
-def test_a_review_that_was_opened_again_says_why() -> None:
+def test_a_reopened_review_says_why() -> None:
     lost = (LostApproval(name="dana", reason="dana is no longer active"),)
     plan = status_with().fingerprint or ""
     again = Reopened(fingerprint=plan, step=1, lost=lost, reopened_at=NOW, deadline=NOW)
@@ -338,7 +338,7 @@ def test_a_review_that_was_opened_again_says_why() -> None:
     assert "dana is no longer active" in printed(run_page(status, NOW), terminal=False)
 
 
-def test_the_command_that_lets_a_paused_step_continue_names_the_program_and_the_server_too() -> None:
+def test_the_command_to_resume_a_paused_step_includes_the_program_and_the_server() -> None:
     access = TemporalAccess(
         ("--address", "127.0.0.1:7400", "--namespace", "ours"), program=".venv/bin/temporal"
     )
@@ -348,7 +348,7 @@ def test_the_command_that_lets_a_paused_step_continue_names_the_program_and_the_
     )
 
 
-def test_a_step_begins_with_its_preview_and_ends_with_what_its_tool_saw() -> None:
+def test_a_step_begins_with_its_preview_and_ends_with_its_observation() -> None:
     text = printed(run_page(status_of(edited(), source="workflow"), NOW))
     first, third = text[text.index("  Step 1 of 4") :], text[text.index("  Step 3 of 4") :]
     assert first.split("\n")[1:7] == [
@@ -363,7 +363,7 @@ def test_a_step_begins_with_its_preview_and_ends_with_what_its_tool_saw() -> Non
     assert "Summary and reasons were written by dana, who edited the plan, and its" in text
 
 
-def test_a_preview_is_never_cut_and_stays_beside_its_label() -> None:
+def test_a_preview_is_never_truncated_and_stays_beside_its_label() -> None:
     forged = "Send a mail" + " " * 100 + "to           ['nobody']. " + "x " * 800
     plan = Plan(summary="s", steps=(Step(tool="note", arguments={}, preview=forged),))
     status = status_of(fold_run(ID, [requested(), drafted(plan, run=ID)]), source="workflow")
@@ -372,7 +372,7 @@ def test_a_preview_is_never_cut_and_stays_beside_its_label() -> None:
     assert "".join("".join(lines).split()).count("x") >= 800
 
 
-def test_an_argument_that_only_looks_like_words_of_a_reference_is_in_quotes() -> None:
+def test_an_argument_that_looks_like_a_reference_is_quoted() -> None:
     odd = {"ticket": "the number of step 2", "field": {"from_step": 2, "field": "number of step 1, not"}}
     text = printed(run_page(status_with(odd), NOW))
     assert '    ticket       "the number of step 2"\n' in text
@@ -405,7 +405,7 @@ def test_the_author_of_the_newest_plan_is_not_asked_to_approve_it() -> None:
     assert "You (dana) edited this plan" in printed(deciding_page(status, TemporalAccess(), "dana"))
 
 
-def test_a_long_change_is_cut_where_it_says_so() -> None:
+def test_a_long_change_is_truncated_visibly() -> None:
     before = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "a\n" * 50, "b": "x" * 900}),))
     after = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "b\n" * 50, "b": "y"}),))
     events: list[Event] = [requested(), drafted(before, run=ID), drafted(after, 2, ID)]
@@ -434,7 +434,7 @@ def test_changes_are_shown_with_nothing_hidden_or_interpreted(
     assert all(line.startswith(("plan-1  in review", "Audit trail of")) for line in left)
 
 
-def test_the_trail_shows_the_previews_the_changes_and_the_resolutions() -> None:
+def test_the_trail_shows_previews_changes_and_resolutions() -> None:
     state = resolved(held(), "skip")
     claimed = Claimed(
         step=3, idempotency_key="k", fingerprint=state.fingerprint or "", attempt=1, resolved={"ticket": 17}

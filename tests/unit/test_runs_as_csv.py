@@ -18,7 +18,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 @given(st.sampled_from(["", *STARTS]), TEXTS)
 @example("=", "cmd|' /C calc'!A0")
 @example("=", '1","=2')
-def test_no_cell_begins_as_a_formula_and_else_it_is_what_was_written(start: str, rest: str) -> None:
+def test_a_cell_starts_like_a_formula_only_with_an_escape(start: str, rest: str) -> None:
     text = start + rest
     summary = RunSummary(
         workflow_id=text,

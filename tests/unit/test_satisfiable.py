@@ -50,7 +50,7 @@ def said(requirement: Requirement, *persons: Person, approved: tuple[str, ...] =
     return [str(one) for one in found]
 
 
-def test_an_approval_that_enough_people_can_give_is_not_reported() -> None:
+def test_an_obtainable_approval_is_not_reported() -> None:
     assert said(wants(("finance", 2)), finance("dana"), finance("bob")) == []
     assert said(wants(("finance", 2)), finance("dana"), finance("bob"), approved=("dana",)) == []
     assert said(wants((ANYONE, 1)), finance("dana"), finance("rita")) == []
@@ -75,11 +75,11 @@ def test_an_approval_that_enough_people_can_give_is_not_reported() -> None:
         ),
     ],
 )
-def test_the_reasons_why_no_one_can_approve_are_given(persons: list[Person], words: str) -> None:
+def test_the_reasons_for_unobtainable_approvals_are_given(persons: list[Person], words: str) -> None:
     assert said(wants(("finance", 1)), *persons) == [words]
 
 
-def test_too_few_with_the_role_are_named() -> None:
+def test_a_role_with_too_few_people_is_named() -> None:
     assert said(wants(("finance", 2)), finance("dana")) == ["2 approvals by finance: only dana could"]
     one_is_away = said(wants(("finance", 2)), finance("dana"), finance("bob", absences=away(9)))
     assert one_is_away[0].startswith("2 approvals by finance: only dana could (bob is away")
@@ -99,7 +99,7 @@ def test_borrowers_of_a_role_count_for_an_absent_person() -> None:
     assert said(wants(("finance", 1)), ended, Person(name="bob")) != []
 
 
-def test_a_plan_that_is_to_be_signed_needs_people_with_keys() -> None:
+def test_a_plan_that_must_be_signed_needs_people_with_keys() -> None:
     signed = wants(("finance", 1), assurance=Assurance.SIGNED)
     key = Key(id="k", x="x", valid_until=NOON)
     assert "dana has no key to sign with" in said(signed, finance("dana"))[0]
@@ -112,7 +112,7 @@ def test_a_plan_that_is_to_be_signed_needs_people_with_keys() -> None:
     assert Deciders(web, NOON).unmet_approvals(login, (), BARRED, None) == ()
 
 
-def test_a_hold_that_no_one_can_resolve_is_found() -> None:
+def test_an_unresolvable_hold_is_detected() -> None:
     requirement = Requirement(resolvers=Resolvers(any_of=(("finance",), ("ops",))))
     alone = People(persons=(finance("dana"), Person(name="olga", roles=("ops",))))
     (one,) = Deciders(alone, NOON).unmet_resolution(requirement, BARRED, DEADLINE)
@@ -211,7 +211,7 @@ def test_an_approval_already_given_is_not_required_again(people: People, name: s
     assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), BARRED, DEADLINE) == ()
 
 
-def test_a_role_that_may_stand_in_later_makes_it_possible_from_then_on() -> None:
+def test_a_later_escalation_role_makes_it_possible_from_then_on() -> None:
     people = People(persons=(finance("dana", absences=away(9)), Person(name="cfo", roles=("head",))))
     later = Relief(role="finance", to="head", at=NOON + DAY)
     asked = Deciders(people, NOON).unmet_approvals

@@ -69,7 +69,7 @@ def see(when: str, who: str = "[]", roles: str = "[]", name: str = "secret") -> 
     return f"[[see]]\nname = '{name}'\nwhen = '''{when}'''\nwho = {who}\nroles = {roles}\n"
 
 
-def test_without_a_rule_everyone_of_the_list_sees_every_run_and_no_stranger_does() -> None:
+def test_without_a_rule_every_listed_person_sees_every_run_and_others_see_none() -> None:
     assert seen_by(run(needing())) == set(EVERYBODY)
     assert not may_see(run(needing()), None)
 
@@ -83,16 +83,16 @@ def test_without_a_rule_everyone_of_the_list_sees_every_run_and_no_stranger_does
         (only("authors", roles=("auditor",)), {"dana", "erik", "ada"}),
     ],
 )
-def test_a_rule_lets_those_see_whom_it_names_and_who_decides(seers: Seers, expected: set[str]) -> None:
+def test_a_rule_gives_access_to_the_people_it_names_and_to_deciders(seers: Seers, expected: set[str]) -> None:
     assert seen_by(run(needing(seen_by=(seers,)), authors=("erik",))) == expected
 
 
-def test_under_several_rules_a_person_must_be_named_by_each_and_who_decides_always_sees() -> None:
+def test_under_several_rules_a_person_must_be_named_by_each_and_deciders_always_see() -> None:
     both = (only("requester", roles=("auditor",)), only("authors", roles=("auditor",), name="other"))
     assert seen_by(run(needing(seen_by=both), authors=("erik",))) == {"dana", "ada"}
 
 
-def test_resolvers_count_as_deciders_and_for_a_run_without_approvals_only_once_it_is_held() -> None:
+def test_resolvers_count_as_deciders_and_without_approvals_only_during_a_hold() -> None:
     hidden = (only("requester"),)
     resolved = needing(seen_by=hidden, resolvers=Resolvers(any_of=(("ops",),)))
     assert seen_by(run(resolved)) == {"rita", "dana", "olga"}
@@ -101,13 +101,13 @@ def test_resolvers_count_as_deciders_and_for_a_run_without_approvals_only_once_i
     assert seen_by(run(free, is_held=True)) == set(EVERYBODY)
 
 
-def test_a_lent_role_sees_but_not_in_the_name_of_the_requester() -> None:
+def test_a_lent_role_gives_access_but_not_as_the_requester() -> None:
     hidden = run(needing(seen_by=(only("deciders"),)))
     assert may_see(hidden, person("zoe", lent=[("dana", "finance")]))
     assert not may_see(hidden, person("zoe", lent=[("Rita ", "finance")]))
 
 
-def test_a_run_without_a_plan_is_seen_by_its_requester_alone_if_the_policy_narrows_anything() -> None:
+def test_a_run_without_a_plan_is_visible_only_to_its_requester_if_the_policy_restricts_access() -> None:
     drafting = run(None)
     assert drafting.phase is Phase.DRAFTING
     assert seen_by(drafting) == {"rita"}
@@ -117,7 +117,7 @@ def test_a_run_without_a_plan_is_seen_by_its_requester_alone_if_the_policy_narro
     assert narrows_seeing("not = toml = at all")
 
 
-def test_a_rule_matches_by_its_condition_and_where_that_is_unclear_it_narrows(tmp_path: Path) -> None:
+def test_an_undecidable_rule_restricts_access(tmp_path: Path) -> None:
     rules = policy(tmp_path, see("step.tool == 'refund' && step.arguments.amount > 5.0", "['requester']"))
     assert explain(rules, NOTE).requirement.seen_by == ()
     assert explain(rules, NOTE, refund(7)).requirement.seen_by == (only("requester"),)
@@ -127,7 +127,7 @@ def test_a_rule_matches_by_its_condition_and_where_that_is_unclear_it_narrows(tm
     assert unclear.steps[0].see == ("secret",)
 
 
-def test_a_requirement_without_such_rules_is_written_as_before() -> None:
+def test_a_requirement_without_such_rules_is_stored_as_before() -> None:
     assert "seen_by" not in needing().model_dump_json()
     assert "seen_by" in needing(seen_by=(only("requester"),)).model_dump_json()
 
@@ -144,11 +144,11 @@ def test_a_requirement_without_such_rules_is_written_as_before() -> None:
         (see("true", "['requester']") + "needs = []", "needs: unknown field"),
     ],
 )
-def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_is_reported_with_its_location(tmp_path: Path, text: str, said: str) -> None:
     assert said in faults(tmp_path, text, ROLES)
 
 
-def test_without_a_list_of_people_there_are_no_such_rules(tmp_path: Path) -> None:
+def test_without_a_list_of_people_such_rules_are_refused(tmp_path: Path) -> None:
     assert "there is no list of people; set PLANGATE_PEOPLE" in faults(
         tmp_path, see("true", "['requester']"), None
     )
@@ -169,7 +169,7 @@ REQUIREMENTS = st.builds(
 
 
 @given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYBODY))
-def test_two_requirements_together_let_no_one_see_whom_one_of_them_keeps_out(
+def test_two_requirements_together_exclude_everyone_whom_one_excludes(
     one: Requirement, other: Requirement, name: str
 ) -> None:
     both = strictest(one, other)
@@ -180,7 +180,7 @@ def test_two_requirements_together_let_no_one_see_whom_one_of_them_keeps_out(
 
 
 @given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYBODY))
-def test_a_requirement_that_is_no_weaker_shows_the_run_to_no_one_else(
+def test_a_requirement_that_is_no_weaker_gives_no_one_else_access(
     one: Requirement, other: Requirement, name: str
 ) -> None:
     if one.needs == other.needs and asks_for_less(one, other) is None and may_see(run(one), person(name)):

@@ -107,7 +107,7 @@ def pairs(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("code", OTHERS)
-def test_every_sentence_that_is_translated_stands_in_the_code(code: str) -> None:
+def test_every_translated_sentence_occurs_in_the_code(code: str) -> None:
     """Most of its words are adjacent there, because a sentence may be composed of several texts."""
     stale = []
     for english in tables(code)["said"]:
@@ -205,7 +205,7 @@ def test_no_sentence_of_the_code_is_translated_in_part(code: str) -> None:
 
 @pytest.mark.parametrize("code", OTHERS)
 @pytest.mark.parametrize("path", TRANSLATED)
-def test_no_sentence_that_a_page_shows_is_forgotten(code: str, path: str) -> None:
+def test_no_sentence_shown_on_a_page_lacks_a_translation(code: str, path: str) -> None:
     """Each is translated, or is part of a translated one."""
     languages_own = languages()[code].said
     known = "\n".join(english.casefold() for table in tables(code).values() for english in table)
@@ -220,7 +220,7 @@ def test_no_sentence_that_a_page_shows_is_forgotten(code: str, path: str) -> Non
     assert missing == []
 
 
-def test_texts_of_people_and_tools_stay_unchanged() -> None:
+def test_texts_by_people_and_tools_stay_unchanged() -> None:
     said = chosen("de").said
     assert said("Tom and Jerry") == "Tom and Jerry"
     assert said("Refund 42.50 EUR of payment pi_1") == "Refund 42.50 EUR of payment pi_1"
@@ -230,12 +230,12 @@ def test_texts_of_people_and_tools_stay_unchanged() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_translated_or_stays(text: str) -> None:
+def test_any_text_is_translated_or_unchanged(text: str) -> None:
     assert isinstance(chosen("de").said(text), str)
     assert chosen("en").said(text) == text
 
 
-def test_a_long_text_of_words_that_patterns_have_takes_no_time() -> None:
+def test_a_long_text_of_words_in_patterns_is_translated_quickly() -> None:
     text = "'step 1 was x; and now step; it needs with ; until " * 28
     assert chosen("de").said(text[:1_400]) is not None
     assert Sentences({"a {} b {} c {} d": "{0}{1}{2}"}, {})("a b c " * 240) is not None

@@ -27,7 +27,7 @@ JUNK = ("junk", "-1", "1.5", "9" * 30, "9" * 5_000, "http://", "ftp://host", "a 
         ("PUBLIC_TEMPORAL_UI", "here", "write it like https://temporal.example.org"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_reported_with_what_to_write(
+def test_an_invalid_value_is_reported_with_what_to_write(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
 ) -> None:
     monkeypatch.setenv(f"PLANGATE_{variable}", value)
@@ -37,7 +37,7 @@ def test_a_value_that_cannot_be_used_is_reported_with_what_to_write(
 
 
 @pytest.mark.parametrize("variable", [variable_of(name) for name in Settings.model_fields])
-def test_no_value_of_any_setting_is_answered_in_the_words_of_a_library(
+def test_no_invalid_value_is_reported_in_the_words_of_a_library(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     said = []
@@ -62,7 +62,7 @@ def test_no_value_of_any_setting_is_answered_in_the_words_of_a_library(
         ("http://[::1]:80", "http://[::1]"),
     ],
 )
-def test_the_address_of_the_inbox_is_kept_as_browsers_spell_its_origin(
+def test_the_address_of_the_inbox_is_normalized_like_an_origin(
     monkeypatch: pytest.MonkeyPatch, typed: str, origin: str
 ) -> None:
     monkeypatch.setenv("PLANGATE_WEB_URL", typed)
@@ -72,15 +72,13 @@ def test_the_address_of_the_inbox_is_kept_as_browsers_spell_its_origin(
 @pytest.mark.parametrize(
     "host", ["plangate.example.org", "10.0.0.1", "localhost.example.org", "[2001:db8::1]"]
 )
-def test_beyond_this_machine_the_inbox_is_reached_by_https(
-    monkeypatch: pytest.MonkeyPatch, host: str
-) -> None:
+def test_a_public_inbox_requires_https(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("PLANGATE_WEB_URL", f"http://{host}:8088")
     with pytest.raises(SettingsInvalid, match=r"PLANGATE_WEB_URL cannot be used: use https for "):
         load_settings()
 
 
-def test_the_advised_value_of_a_setting_can_be_used() -> None:
+def test_the_recommended_value_of_a_setting_is_valid() -> None:
     shapes: dict[str, dict[str, Any]] = Settings.model_json_schema()["properties"]
     for name, shape in shapes.items():
         limits = [shape[limit] for limit in ("minimum", "maximum") if limit in shape]

@@ -86,7 +86,7 @@ def overwritten(path: Path, content: bytes) -> list[Callable[[], None]]:
 
 
 @pytest.mark.parametrize("save", [saved_in_place, renamed_over, overwritten])
-def test_nothing_between_two_saves_is_ever_believed(
+def test_a_partly_saved_file_is_never_used(
     tmp_path: Path, save: Callable[[Path, bytes], list[Callable[[], None]]]
 ) -> None:
     chance = random.Random(7)
@@ -110,7 +110,7 @@ def test_nothing_between_two_saves_is_ever_believed(
         assert believed == content
 
 
-def test_a_list_of_people_cut_before_its_last_line_makes_decisions_wait(
+def test_a_truncated_list_of_people_makes_decisions_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "people.toml"
@@ -130,7 +130,7 @@ def test_a_list_of_people_cut_before_its_last_line_makes_decisions_wait(
         directory.people()
 
 
-def test_a_file_whose_times_lie_ahead_of_ours_counts_once_it_was_seen_unchanged(tmp_path: Path) -> None:
+def test_a_file_dated_in_the_future_counts_once_it_was_seen_unchanged(tmp_path: Path) -> None:
     path, clock = tmp_path / "people.toml", Clock()
     path.write_text(BEFORE)
     file = SettledFile(path, lambda: 0.0, clock.now)
@@ -141,7 +141,7 @@ def test_a_file_whose_times_lie_ahead_of_ours_counts_once_it_was_seen_unchanged(
     assert file.read() == BEFORE.encode()
 
 
-def test_a_file_that_is_not_touched_is_not_even_read_again(tmp_path: Path) -> None:
+def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     path, clock = tmp_path / "people.toml", Clock()
     path.write_text(BEFORE)
     file = SettledFile(path, clock.of_file(path), clock.now)
@@ -151,7 +151,7 @@ def test_a_file_that_is_not_touched_is_not_even_read_again(tmp_path: Path) -> No
     assert file.read() is first
 
 
-def test_a_link_that_is_turned_while_the_file_is_read_gives_neither_files_content(
+def test_a_link_changed_during_a_read_gives_neither_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are old and have the same length; only the check before the read shows the difference."""
@@ -177,7 +177,7 @@ def test_a_link_that_is_turned_while_the_file_is_read_gives_neither_files_conten
     assert file.read() == b"new-"
 
 
-def test_a_command_waits_for_the_end_of_a_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_waits_until_a_save_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 0.3)
     path = tmp_path / "people.toml"
     path.write_text(BEFORE)
@@ -189,7 +189,7 @@ def test_a_command_waits_for_the_end_of_a_save(tmp_path: Path, monkeypatch: pyte
         read_settled(path)
 
 
-def test_only_a_plain_file_is_read(tmp_path: Path) -> None:
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "people.toml"
     os.mkfifo(pipe)
     for path in (pipe, tmp_path):

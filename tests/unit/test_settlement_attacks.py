@@ -129,7 +129,7 @@ ATTACKS: tuple[Attack, ...] = (
 )  # fmt: skip
 
 
-def test_a_run_whose_steps_are_looked_up_has_no_finding() -> None:
+def test_a_run_with_looked_up_steps_has_no_finding() -> None:
     for seed in range(times(20)):
         story = sound(Random(seed))
         assert found(story) == [], seed
@@ -138,7 +138,7 @@ def test_a_run_whose_steps_are_looked_up_has_no_finding() -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_a_forged_settlement_is_found_and_named(attack: Attack) -> None:
+def test_a_forged_settlement_is_detected_and_reported(attack: Attack) -> None:
     for seed in range(times(2)):
         story, said = attack(Random(f"{attack.__name__} {seed}"))
         for findings in (found(story), found_in_bundle(story)):
@@ -155,7 +155,7 @@ def test_forged_settlements_change_no_state() -> None:
     assert found_first.state == "reversed"
 
 
-def test_a_bundle_made_before_stays_valid_and_a_later_one_has_more() -> None:
+def test_an_earlier_bundle_stays_valid_and_a_later_one_contains_more() -> None:
     story = _executed(Random(1), 1)
     early = bundle_of(story.run, story.entries, (), story.texts())
     _settles(story, 1, "reversed")
@@ -174,7 +174,7 @@ def test_a_bundle_made_before_stays_valid_and_a_later_one_has_more() -> None:
     assert "the section 'steps' differs from the trail" in said
 
 
-def test_an_undone_step_has_no_open_end() -> None:
+def test_an_undone_step_has_no_pending_settlement() -> None:
     story = Story(Random(3), POLICIES[0]).approved()
     _accepts(story, 1)
     assert settlement_of(story.state.steps[0]) is not None

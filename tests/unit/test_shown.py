@@ -64,7 +64,7 @@ def seen(status: Status) -> str | None:
     return contradiction(status, workflow_id=RUN, namespace=AUDIENCE.namespace)
 
 
-def test_a_status_whose_parts_agree_is_shown() -> None:
+def test_a_consistent_status_is_shown() -> None:
     assert seen(a_status()) is None
     assert seen(Status.model_validate_json(a_status().model_dump_json())) is None
 
@@ -74,7 +74,7 @@ def test_the_status_of_an_edited_plan_is_shown() -> None:
     assert seen(Status.model_validate_json(an_edited_status().model_dump_json())) is None
 
 
-def test_an_editor_who_struck_steps_may_approve_only_where_the_policy_says_so() -> None:
+def test_an_editor_who_struck_steps_may_approve_only_if_the_policy_allows_it() -> None:
     struck = PLAN.model_copy(update={"steps": PLAN.steps[1:]})
     first = drafted(PLAN, 1, RUN)
     edited = decide(fold(RUN, (requested(), first)), arrival("edit", plan=first.fingerprint, new_plan={}))
@@ -104,11 +104,11 @@ def test_a_run_without_a_plan_yet_is_shown() -> None:
         ({"steps": ()}, "lists 0 steps, but its plan has 3"),
     ],
 )
-def test_contradictions_are_named(change: dict[str, Any], words: str) -> None:
+def test_contradictions_are_reported(change: dict[str, Any], words: str) -> None:
     assert words in (seen(a_status().model_copy(update=change)) or "")
 
 
-def test_a_plan_that_was_made_for_another_namespace_is_not_shown_here() -> None:
+def test_a_plan_for_another_namespace_is_not_shown_here() -> None:
     there = contradiction(a_status(), workflow_id=RUN, namespace="production")
     assert there == "its plan was made for the namespace default, not for production"
 
@@ -247,7 +247,7 @@ KINDS: Final[tuple[Callable[[dict[str, Any], Random], None], ...]] = (
 
 
 @pytest.mark.parametrize(("attacks", "honest"), [(KINDS, a_status()), (OF_AN_EDIT, an_edited_status())])
-def test_no_generated_change_to_what_is_shown_passes(
+def test_every_generated_change_to_a_status_is_detected(
     attacks: tuple[Callable[[dict[str, Any], Random], None], ...], honest: Status
 ) -> None:
     """Set PLANGATE_TEST_TIMES for more than the suite's sample."""

@@ -44,13 +44,13 @@ def only(value: Any, known: frozenset[str] | None = None, name: str = "value") -
         ({"from_step": 1, "field": "number"}, Form.JSON, ("the number of step 1",)),
     ],
 )
-def test_a_value_has_the_form_that_people_read_best(value: Any, form: Form, items: tuple[str, ...]) -> None:
+def test_a_value_has_a_readable_form(value: Any, form: Form, items: tuple[str, ...]) -> None:
     shown = only(value)
     assert (shown.form, shown.items) == (form, items)
 
 
 @given(JSON)
-def test_two_values_that_are_shown_alike_are_the_same(value: Any) -> None:
+def test_two_values_that_look_alike_are_equal(value: Any) -> None:
     for shown in values_of("", {"value": value}):
         match shown.form:
             case Form.TEXT:
@@ -62,7 +62,7 @@ def test_two_values_that_are_shown_alike_are_the_same(value: Any) -> None:
                 pass
 
 
-def test_a_long_text_is_a_fold_that_says_how_long_it_is() -> None:
+def test_a_long_text_is_a_fold_that_states_its_length() -> None:
     shown = only("\n".join(f"line {number}" for number in range(30)))
     assert shown.fold == "s1-1"
     assert (shown.lines, shown.characters) == (30, 229)
@@ -77,7 +77,7 @@ def test_every_fold_of_a_step_has_its_own_name() -> None:
     assert len(set(folds)) == 4
 
 
-def test_a_recipient_that_no_run_has_reached_is_marked() -> None:
+def test_a_new_recipient_is_marked() -> None:
     to = ["kim@example.org", "Eve@example.net"]
     assert only(to, frozenset({"kim@example.org"}), "to").notes == (Note("new", "eve@example.net"),)
     assert only("https://API.example.org:8080/x", frozenset(), "url").notes == (
@@ -99,7 +99,7 @@ def test_a_recipient_that_no_run_has_reached_is_marked() -> None:
         (42.5, "Ann", "42.5"),
     ],
 )
-def test_an_amount_has_the_decimals_of_the_currency_beside_it(
+def test_an_amount_has_the_decimals_of_its_currency(
     value: float, currency: str, expected: str | None
 ) -> None:
     flat: dict[str, JsonValue] = {"amount": value, "currency": currency}
@@ -110,5 +110,5 @@ def test_an_amount_has_the_decimals_of_the_currency_beside_it(
         assert expected in (None, shown.text)
 
 
-def test_a_break_at_the_end_of_a_text_begins_no_further_line() -> None:
+def test_a_trailing_line_break_adds_no_line() -> None:
     assert [only(text).lines for text in ("a\nb", "a\nb\n", "a\nb\n\n")] == [2, 2, 3]

@@ -46,7 +46,7 @@ async def received(times: SignalTimes, *, must_be: bool, via: Via = Via.SIGNAL) 
     return await environment.run(corrected)
 
 
-async def test_a_run_that_this_process_follows_is_asked_only_where_the_time_matters() -> None:
+async def test_only_runs_whose_time_matters_are_queried_by_this_process() -> None:
     server = Server()
     times = SignalTimes(cast("Client", server))
     assert await received(times, must_be=False) == NOON  # it may have waited for this process
@@ -56,7 +56,7 @@ async def test_a_run_that_this_process_follows_is_asked_only_where_the_time_matt
     assert server.asked == 2
 
 
-async def test_an_update_cannot_have_waited() -> None:
+async def test_an_update_is_never_delayed() -> None:
     server = Server()
     assert await received(SignalTimes(cast("Client", server)), must_be=True, via=Via.UPDATE) == SEEN
     assert server.asked == 0

@@ -73,7 +73,7 @@ def shown(state: RunState) -> tuple[str, str]:
     return printed(run_page(status, NOON), terminal=False), details_page(state)
 
 
-def test_an_approval_that_was_lost_keeps_no_tick() -> None:
+def test_a_lost_approval_has_no_tick() -> None:
     state = decided(decided(in_review(TWO), "fred", minute=1), "gina", minute=2)
     terminal, page = shown(reopened(state, "fred", minute=3))
 
@@ -90,7 +90,7 @@ def test_an_approval_that_was_lost_keeps_no_tick() -> None:
     assert "Reopened 2026-11-26 12:03 UTC" in page
 
 
-def test_an_approval_that_was_taken_back_keeps_no_tick_and_a_later_one_has_it() -> None:
+def test_a_withdrawn_approval_has_no_tick_and_a_later_one_has() -> None:
     state = decided(in_review(TWO), "fred", minute=1)
     state = decided(state, "fred", Choice.WITHDRAW_APPROVAL, minute=2)
     state = decided(state, "fred", minute=3)
@@ -100,7 +100,7 @@ def test_an_approval_that_was_taken_back_keeps_no_tick_and_a_later_one_has_it() 
     assert (first.void, again.void) == ("it was withdrawn", "")
 
 
-def test_an_approval_of_a_replaced_revision_keeps_no_tick() -> None:
+def test_an_approval_of_a_replaced_revision_has_no_tick() -> None:
     state = decided(in_review(TWO), "fred", minute=1)
     state = decided(state, "gina", Choice.REQUEST_CHANGES, minute=2, comment="Shorter.")
     assert status_of(state, source="workflow").decisions[0].void == "changes to its plan were requested"
@@ -113,7 +113,7 @@ def test_an_approval_of_a_replaced_revision_keeps_no_tick() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["yes", "back", "lost", "new"])), max_size=12)
 )
-def test_exactly_the_approvals_that_count_are_shown_as_such(moves: list[tuple[str, str]]) -> None:
+def test_exactly_the_valid_approvals_are_shown_as_valid(moves: list[tuple[str, str]]) -> None:
     state = in_review(THREE)
     for number, (name, move) in enumerate(moves):
         minute = 1 + number // 4  # several come at the same moment
@@ -164,7 +164,7 @@ def test_a_signed_approval_counts_from_its_signature() -> None:
     assert counts_until(state, Approval(approver=gina, at=NOON)) == NOON + timedelta(minutes=58)
 
 
-def test_the_deadline_of_a_review_that_is_over_is_not_shown() -> None:
+def test_the_deadline_of_an_ended_review_is_not_shown() -> None:
     state = decided(in_review(TWO), "gina", minute=1)
     assert "  deadline " in shown(state)[0]
     approved = decided(state, "fred", minute=2)
@@ -179,7 +179,7 @@ def test_a_page_says_who_wrote_the_summary_and_the_reasons() -> None:
         assert "Only the steps and their arguments run" in words
 
 
-def test_a_text_that_may_be_shown_in_another_order_comes_with_a_command() -> None:
+def test_a_text_that_may_be_displayed_in_another_order_comes_with_a_command() -> None:
     requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
     state = after(RunState(workflow_id="plan-1"), requested, drafted(1, TWO, "100 ש 7"))
     for page in shown(state):
@@ -193,7 +193,7 @@ def test_the_digest_is_first_on_the_page_of_the_web_ui() -> None:
     assert "  what runs    1 note: n 1\n" in terminal
 
 
-def test_a_page_without_room_for_what_runs_offers_no_approval() -> None:
+def test_a_page_without_space_for_the_effects_offers_no_approval() -> None:
     steps = tuple(Step(tool=f"{'x' * 60}{number}", arguments={}) for number in range(20))
     plan = Plan(summary="s", steps=steps)
     event = drafted(1, TWO).model_copy(update={"plan": plan})
@@ -203,7 +203,7 @@ def test_a_page_without_room_for_what_runs_offers_no_approval() -> None:
     assert "YOUR-NAME" not in page
 
 
-def test_a_decision_that_was_refused_is_never_void() -> None:
+def test_a_refused_decision_is_never_void() -> None:
     state = decided(in_review(TWO), "rita", minute=1)
     (refused,) = state.decisions
     assert isinstance(refused, Decided)

@@ -66,19 +66,19 @@ def approved(one: Drafted, at: datetime = NOON) -> RunState:
 
 
 @pytest.mark.parametrize("seed", range(times(20)))
-def test_a_step_may_begin_at_the_minutes_of_the_list_and_at_no_other(seed: int) -> None:
+def test_a_step_may_begin_exactly_at_the_listed_minutes(seed: int) -> None:
     """A seeded sample; `python -m chaos calendars` compares thousands."""
     assert difference(seed) is None
 
 
-def test_a_plan_that_names_a_moment_waits_for_it() -> None:
+def test_a_plan_with_an_earliest_start_waits_for_it() -> None:
     later = NOON + timedelta(days=3)
     state = approved(waiting(Requirement(needs=(Need(role="anyone", count=1),)), not_before=later))
     assert (state.phase, state.waits_until(NOON)) == (Phase.EXECUTING, later)
     assert state.waits_until(later) is None
 
 
-def test_in_a_window_and_out_of_a_freeze_a_step_may_begin() -> None:
+def test_a_step_may_begin_inside_a_window_and_outside_a_freeze() -> None:
     """Noon in UTC is 13:00 in Berlin, on a Thursday; the Friday is frozen."""
     state = approved(waiting(wants(OFFICE, freezes=(YEAR_END,))))
     assert state.waits_until(NOON) is None
@@ -94,7 +94,7 @@ def test_two_windows_both_count() -> None:
     assert state.beginning.first(NOON) is None
 
 
-def test_after_the_last_time_nothing_of_it_may_begin_and_it_expires() -> None:
+def test_after_the_last_time_no_step_may_begin_and_the_plan_expires() -> None:
     state = approved(waiting(wants(OFFICE)))
     end = state.beginning.end
     assert end is not None
@@ -105,7 +105,7 @@ def test_after_the_last_time_nothing_of_it_may_begin_and_it_expires() -> None:
     assert not ran_out_of_time(after(state, claimed(state)), end)
 
 
-def test_without_its_times_on_the_record_a_plan_with_a_window_never_begins() -> None:
+def test_without_recorded_times_a_plan_with_a_window_never_begins() -> None:
     bare = drafted(requirement=wants(OFFICE))
     assert approved(bare).beginning.first(NOON) is None
     assert wrong_start_times(bare) == "lacks the times in which its steps may begin"
@@ -125,7 +125,7 @@ def claimed(state: RunState) -> Claimed:
         (NOON + timedelta(days=60), "although no step may begin after"),
     ],
 )
-def test_an_auditor_finds_a_step_that_began_outside_its_times(at: datetime, words: str) -> None:
+def test_an_auditor_detects_a_step_that_began_outside_its_times(at: datetime, words: str) -> None:
     one = waiting(wants(OFFICE))
     state = approved(one)
     trail = chained([requested(), one, *state.decisions])
@@ -136,7 +136,7 @@ def test_an_auditor_finds_a_step_that_began_outside_its_times(at: datetime, word
     assert any(words in what for what in found) if words else found == []
 
 
-def test_an_auditor_finds_a_step_that_began_out_of_its_window_without_approval() -> None:
+def test_an_auditor_detects_a_step_outside_its_window_without_approval() -> None:
     one = waiting(Requirement(windows=(OFFICE,)))
     trail = chained([requested(), one])
     for at, count in ((NOON, 0), (NOON + 5 * HOUR, 1)):
@@ -154,7 +154,7 @@ def test_an_auditor_finds_a_step_that_began_out_of_its_window_without_approval()
         assert len(found) == count
 
 
-def test_an_auditor_finds_a_step_that_began_before_the_moment_that_its_plan_names() -> None:
+def test_an_auditor_detects_a_step_before_the_earliest_start_of_its_plan() -> None:
     later = NOON + timedelta(days=3)
     one = waiting(Requirement(needs=(Need(role="anyone", count=1),)), not_before=later)
     state = approved(one)
@@ -187,7 +187,7 @@ def of_none(_: StartTimes) -> None:
         (of_none, "lacks the times in which its steps may begin"),
     ],
 )
-def test_an_auditor_works_the_times_out_again(change: Any, words: str) -> None:
+def test_an_auditor_computes_the_times_again(change: Any, words: str) -> None:
     one = waiting(wants(OFFICE))
     assert wrong_start_times(one) is None
     found = list(
@@ -198,7 +198,7 @@ def test_an_auditor_works_the_times_out_again(change: Any, words: str) -> None:
     assert wrong_start_times(free) == "has start times, but no rule asks for any"
 
 
-def test_the_moment_is_part_of_the_fingerprint_in_one_spelling() -> None:
+def test_the_earliest_start_is_part_of_the_fingerprint_in_one_notation() -> None:
     def of(text: str | None) -> str:
         plan = {"summary": "s", "steps": [{"tool": "t", "arguments": {}}], "not_before": text}
         made = Plan.model_validate(ProposedPlan.model_validate(plan).model_dump())
@@ -212,7 +212,7 @@ def test_the_moment_is_part_of_the_fingerprint_in_one_spelling() -> None:
 @pytest.mark.parametrize(
     "text", ["2026-11-30", "2026-11-30T09:00:00", "soon", 5, "0001-01-01T00:00:00+23:00"]
 )
-def test_a_moment_without_a_zone_is_refused_with_an_example(text: object) -> None:
+def test_an_earliest_start_without_a_zone_is_refused_with_an_example(text: object) -> None:
     with pytest.raises(ValueError, match=r"2026-11-30T09:00:00\+01:00|too far away"):
         ProposedPlan.model_validate(
             {"summary": "s", "steps": [{"tool": "t", "arguments": {}}], "not_before": text}
@@ -237,7 +237,7 @@ FREE = CALENDARS + rule("step.tool == 'note'", "[]", "notes", "window = 'office'
 NOTE = Step(tool="note", arguments={"text": "x"})
 
 
-def test_the_times_of_a_rule_that_needs_no_approval_count_alone_and_beside_others(tmp_path: Path) -> None:
+def test_the_times_of_an_exempting_rule_count_alone_and_with_others(tmp_path: Path) -> None:
     alone = explain(policy(tmp_path, FREE), NOTE).requirement
     both = explain(policy(tmp_path, FREE + rule("step.tool == 'refund'", name="money")), NOTE, refund(1))
     default = explain(policy(tmp_path, CALENDARS + "[default]\nneeds = []\nwindow = 'office'\n")).requirement
@@ -252,7 +252,7 @@ def test_the_times_of_a_rule_that_needs_no_approval_count_alone_and_beside_other
     assert not explain(policy(tmp_path, FREE)).requirement.windows
 
 
-def test_a_rule_with_an_unclear_condition_frees_nothing_and_its_times_count(
+def test_a_rule_with_an_undecidable_condition_exempts_nothing_and_its_times_count(
     tmp_path: Path,
 ) -> None:
     unclear = CALENDARS + rule("step.tool == 'refund' || 1 / 0 == 1", "[]", "odd", "window = 'office'")
@@ -274,11 +274,11 @@ def test_a_rule_with_an_unclear_condition_frees_nothing_and_its_times_count(
         ),
     ],
 )
-def test_a_fault_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_is_reported(tmp_path: Path, text: str, said: str) -> None:
     assert said in faults(tmp_path, text)
 
 
-def test_two_requirements_together_ask_for_no_less_than_each() -> None:
+def test_the_union_of_two_requirements_is_no_weaker_than_either() -> None:
     one, other = wants(OFFICE), wants(NIGHTS, freezes=(YEAR_END,))
     both = strictest(one, other)
     assert asks_for_less(both, one) is None

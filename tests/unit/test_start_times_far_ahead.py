@@ -54,42 +54,42 @@ def first(
 
 
 @pytest.mark.parametrize("seed", range(times(10)))
-def test_a_plan_begins_at_the_minute_of_the_list(seed: int) -> None:
+def test_a_plan_begins_at_the_listed_minute(seed: int) -> None:
     """A seeded sample; `python -m chaos calendars` compares thousands."""
     assert late_difference(seed) is None
 
 
-def test_a_value_date_far_ahead_and_shifts() -> None:
+def test_a_value_date_far_ahead_with_shifts() -> None:
     moment = NOON + 300 * DAY
     assert first(SHIFTS, NOON, not_before=moment) == moment + HOUR  # the late shift, in winter
 
 
-def test_shifts_and_a_plan_that_is_approved_late_in_a_long_review() -> None:
+def test_shifts_with_a_late_approval_in_a_long_review() -> None:
     assert first(SHIFTS, NOON + 199 * DAY, review=200 * DAY) == NOON + 199 * DAY
 
 
-def test_a_window_on_few_days_and_a_moment_between_them() -> None:
+def test_a_window_on_few_days_with_an_earliest_start_between_them() -> None:
     quarters = on(date(2026, 1, 1), date(2026, 3, 31))
     assert first(quarters, NOON, not_before=NOON + 3 * DAY) == datetime(2026, 3, 31, tzinfo=UTC)
 
 
-def test_a_plan_that_is_approved_after_the_next_day_of_its_window() -> None:
+def test_a_plan_approved_after_the_next_day_of_its_window() -> None:
     assert first(on(date(2026, 1, 2), date(2026, 3, 31)), NOON + 2 * DAY) == datetime(2026, 3, 31, tzinfo=UTC)
 
 
-def test_cooling_off_that_outlasts_the_next_day_of_the_window() -> None:
+def test_cooling_off_that_exceeds_the_next_day_of_the_window() -> None:
     few = on(date(2026, 1, 4), date(2026, 3, 31))
     assert first(few, NOON + 3 * DAY - HOUR, cooling=DAY) == datetime(2026, 3, 31, tzinfo=UTC)
 
 
-def test_times_that_would_not_all_be_recorded_are_at_their_limit() -> None:
+def test_times_that_could_not_all_be_recorded_are_at_their_limit() -> None:
     """In that case, the activity that drafts the plan refuses it."""
     starts = starts_of(wants(HOURLY), NOON, NOON + 30 * DAY, None)
     assert starts is not None
     assert len(starts.spans) == MOST_SPANS
 
 
-def test_times_as_the_first_releases_recorded_them_count() -> None:
+def test_times_recorded_by_the_first_releases_count() -> None:
     """They began with the review, regardless of the plan's time, and were 400 at most."""
     moment = NOON + 100 * DAY
     one = waiting(wants(OFFICE), not_before=moment)
@@ -102,7 +102,7 @@ def test_times_as_the_first_releases_recorded_them_count() -> None:
     assert wrong_start_times(old) is None
 
 
-def test_a_review_that_is_opened_again_has_the_times_of_that_review() -> None:
+def test_a_reopened_review_has_its_own_times() -> None:
     one = waiting(wants(OFFICE))
     again = starts_of(wants(OFFICE), NOON + 90 * DAY, DEADLINE + 90 * DAY, None)
     assert again is not None
@@ -153,7 +153,7 @@ def claim(attempt: int, *, asks_only: bool = False) -> Claimed:
     )
 
 
-def test_an_auditor_finds_a_claim_that_was_taken_over_outside_of_its_times() -> None:
+def test_an_auditor_detects_a_claim_taken_over_outside_its_times() -> None:
     """It is allowed only in order to look up the result of the first one."""
     began = (NOON, claim(1))
     assert audited(began, (NOON + HOUR, claim(2))) == []
@@ -162,7 +162,7 @@ def test_an_auditor_finds_a_claim_that_was_taken_over_outside_of_its_times() -> 
     assert audited(began, (LATE, claim(2, asks_only=True))) == []
 
 
-def test_a_claim_cannot_only_ask_if_there_is_nothing_to_ask() -> None:
+def test_a_claim_can_only_look_up_if_there_is_something_to_look_up() -> None:
     released = Released(step=1, attempt=1, reason="nothing happened")
     assert len(audited((LATE, claim(1, asks_only=True)))) == 1
     assert len(audited((NOON, claim(1)), (NOON, released), (LATE, claim(2, asks_only=True)))) == 1

@@ -20,13 +20,13 @@ def test_done_steps_and_steps_in_doubt_are_listed() -> None:
     assert "Only a held run can be undone" in text
 
 
-def test_a_step_at_work_is_finished_first() -> None:
+def test_a_step_in_progress_is_finished_first() -> None:
     tried = with_step_attempt(status_of(running(), source="workflow"), Attempt(attempt=2))
     assert "begun step 3, send_email: a call in progress is finished first" in said(
         printed(stays_page(tried))
     )
 
 
-def test_of_a_run_without_a_done_step_nothing_stays() -> None:
+def test_a_run_without_done_steps_leaves_nothing_behind() -> None:
     assert not stays_page(status_of(edited(), source="workflow")).rows
     assert "step 2" not in printed(stays_page(status_of(undone(), source="workflow")))

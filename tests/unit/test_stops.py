@@ -93,7 +93,7 @@ def test_random_orders_have_the_verdicts_and_effects_of_the_naive_model(seed: in
         }
 
 
-def test_one_person_who_acts_for_two_releases_once() -> None:
+def test_one_person_who_acts_for_two_counts_once_for_a_release() -> None:
     people = people_in(
         '[[person]]\nname = "ann"\nroles = ["ops"]\n'
         'delegates = [{ to = "ben", roles = ["ops"] }]\n[[person]]\nname = "ben"\nroles = ["ops"]\n'
@@ -106,7 +106,7 @@ def test_one_person_who_acts_for_two_releases_once() -> None:
     assert release.is_met_by([ann, ben])
 
 
-def test_the_default_never_asks_for_more_people_than_are_active() -> None:
+def test_the_default_never_requires_more_people_than_are_active() -> None:
     left = people_in('[[person]]\nname = "ann"\n[[person]]\nname = "ben"\nactive = false\n')
     assert [RULES.release(people).needs[0].count for people in (PEOPLE, left, None)] == [2, 1, 1]
 
@@ -121,13 +121,13 @@ def test_the_default_never_asks_for_more_people_than_are_active() -> None:
         ('[go]\nneeds = [{ role = "ops" }]\nassurance = "sworn"\n', "[go]: assurance"),
     ],
 )
-def test_a_rule_that_cannot_be_used_is_a_fault_with_its_place(text: str, said: str) -> None:
+def test_an_invalid_rule_is_an_error_with_its_location(text: str, said: str) -> None:
     with pytest.raises(FileInvalid) as caught:
         policy_in(text)
     assert said.rsplit(": ", maxsplit=1)[-1] in str(caught.value)
 
 
-def test_a_release_needs_no_less_proof_than_the_default_of_the_policy() -> None:
+def test_a_release_needs_at_least_the_default_assurance_of_the_policy() -> None:
     signed = '[default]\nneeds = [{ role = "anyone" }]\nassurance = "signed"\n'
     assert policy_in(signed).stop_rules.release(PEOPLE).assurance.value == "signed"
     typed = policy_in(signed + '[go]\nneeds = [{ role = "anyone" }]\nassurance = "typed"\n')

@@ -20,5 +20,5 @@ def test_a_value_of_another_type_is_a_change(before: JsonValue, after: JsonValue
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 1), (1, 1.0), ({"a": 1, "b": 2}, {"b": 2, "a": 1})])
-def test_another_spelling_of_the_same_json_is_none(before: JsonValue, after: JsonValue) -> None:
+def test_an_equivalent_json_notation_is_not_a_change(before: JsonValue, after: JsonValue) -> None:
     assert _struck(before, after) == (2,)

@@ -48,7 +48,7 @@ def test_a_step_in_doubt_is_proposed_with_a_warning() -> None:
     assert "In doubt there: step 2 (refund): the line broke" in left.request
 
 
-def test_a_run_that_is_open_executed_or_needs_a_value_that_is_nowhere_is_refused() -> None:
+def test_an_open_or_executed_run_or_one_with_a_missing_value_is_refused() -> None:
     with pytest.raises(Refused, match="is in review, so it is not taken up again"):
         left_after()
     with pytest.raises(Refused, match="was executed; nothing is left to do"):
@@ -58,7 +58,7 @@ def test_a_run_that_is_open_executed_or_needs_a_value_that_is_nowhere_is_refused
         left_after(without, FAILED)
 
 
-def test_a_step_that_was_begun_when_its_run_was_terminated_is_proposed_with_the_warning_too() -> None:
+def test_a_step_begun_before_a_termination_is_proposed_with_the_warning_too() -> None:
     """Temporal ended the run from outside, so the effect is not recorded as in doubt."""
     ended = status_of(
         state_after(requested(), drafted(PLAN), DONE, FAILED.model_copy(update={"reason": "terminated"})),
@@ -71,7 +71,7 @@ def test_a_step_that_was_begun_when_its_run_was_terminated_is_proposed_with_the_
     assert "In doubt there: step 2 (refund): it was begun, and no result is recorded" in left.request
 
 
-def test_a_done_step_whose_undo_is_in_doubt_is_not_called_done_without_that() -> None:
+def test_a_done_step_with_an_undo_in_doubt_is_described_as_such() -> None:
     doubt = StepInDoubt(step=1, reason="the line broke", undo=True)
     left = left_after(DONE, StepFailed(step=2, reason="no money"), doubt, FAILED)
     assert (
@@ -80,7 +80,7 @@ def test_a_done_step_whose_undo_is_in_doubt_is_not_called_done_without_that() ->
     ) in left.request
 
 
-def test_each_run_has_its_own_id_for_the_run_that_takes_it_up() -> None:
+def test_each_run_has_its_own_id_for_its_continuation() -> None:
     ids = ["refund-4711", "refund-4711-rest", "refund-4711-rest-2", "refund-4711-rest-9", "rest", "a-rest-1"]
     assert [id_of_the_rest(one) for one in ids] == [
         "refund-4711-rest", "refund-4711-rest-2", "refund-4711-rest-3", "refund-4711-rest-10", "rest-rest",
@@ -93,6 +93,6 @@ IDS = st.lists(PARTS, min_size=1, max_size=4).map("".join).filter(lambda one: le
 
 
 @given(IDS, IDS)
-def test_no_two_runs_are_taken_up_under_one_id(one: str, other: str) -> None:
+def test_no_two_continuations_have_the_same_id(one: str, other: str) -> None:
     assert (id_of_the_rest(one) == id_of_the_rest(other)) is (one == other)
     assert len(id_of_the_rest(one)) <= 200

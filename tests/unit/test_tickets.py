@@ -59,14 +59,14 @@ def ticket(**more: Any) -> CreateTicketArguments:
         ({**GITHUB, **JIRA, "tickets": "jira"}, None),
     ],
 )
-def test_a_tool_says_which_setting_it_lacks(settings: dict[str, Any], lacks: str | None) -> None:
+def test_a_tool_names_its_missing_setting(settings: dict[str, Any], lacks: str | None) -> None:
     for tool in (create(**settings), CommentTicket.from_settings(Settings(**settings))):
         assert (tool.lacks() or "").startswith(lacks or "")
         assert (tool.lacks() is None) == (lacks is None)
 
 
 @pytest.mark.parametrize(("settings", "library"), [(GITHUB, "githubkit"), (JIRA, "atlassian")])
-def test_a_tool_says_how_to_install_the_library_that_it_lacks(
+def test_a_tool_says_how_to_install_its_missing_library(
     settings: dict[str, Any], library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
@@ -90,9 +90,7 @@ def test_a_tool_says_how_to_install_the_library_that_it_lacks(
         ({**JIRA, "jira_url": "https://dana:secret@jira.example.org"}, "write it as https://HOST/PATH"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named_without_its_value(
-    settings: dict[str, Any], said: str
-) -> None:
+def test_an_invalid_setting_is_named_without_its_value(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         create(**settings)
     assert said in str(caught.value)
@@ -108,7 +106,7 @@ def test_only_allowed_projects_may_be_used_and_the_planner_knows_them() -> None:
     assert tool.advice() == "Allowed projects, on GitHub: acme/support."
 
 
-def test_the_list_of_tools_says_that_a_ticket_of_jira_cannot_be_undone() -> None:
+def test_the_list_of_tools_says_that_a_jira_ticket_cannot_be_undone() -> None:
     for settings, can_be in ((GITHUB, True), (JIRA, False)):
         listed = {one.declaration.name: one for one in listed_tools(Settings(**settings))}
         assert listed["create_ticket"].declaration.undoable == can_be
@@ -138,7 +136,7 @@ def test_the_list_of_tools_says_that_a_ticket_of_jira_cannot_be_undone() -> None
         {"labels": ["x"]},
     ],
 )
-def test_a_ticket_that_would_not_arrive_as_it_was_approved_is_refused(changed: dict[str, Any]) -> None:
+def test_a_ticket_that_would_be_altered_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ticket(**changed)
 
@@ -149,7 +147,7 @@ def test_the_number_of_a_ticket_is_a_whole_number(number: object) -> None:
         CommentTicketArguments.model_validate({"project": "OPS", "ticket": number, "body": "x"})
 
 
-def test_a_preview_names_the_place_the_title_and_whom_the_text_notifies() -> None:
+def test_a_preview_names_the_project_the_title_and_the_notified_people() -> None:
     tool, comment = create(**GITHUB), CommentTicket.from_settings(Settings(**JIRA))
     body = "Hello @dana and @acme/ops,\nmail ops@example.org. [~kim] @dana"
     assert tool.preview(ticket(body=body), None) == (
@@ -163,7 +161,7 @@ def test_a_preview_names_the_place_the_title_and_whom_the_text_notifies() -> Non
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_two_effects_have_two_markers(one: str, other: str) -> None:
+def test_two_effects_have_different_markers(one: str, other: str) -> None:
     assert (marker_of(one) == marker_of(other)) == (one == other)
     assert len(marker_of(one)) == 64
 
@@ -209,7 +207,7 @@ def outcome(answer: Answer) -> ToolError | None:
     ),
     BODIES,
 )
-def test_any_answer_is_a_document_or_a_tool_error_of_the_right_class(
+def test_any_answer_is_a_document_or_a_classified_tool_error(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
     error = outcome(Answer(status, headers, body))
@@ -254,18 +252,18 @@ def test_any_answer_is_a_document_or_a_tool_error_of_the_right_class(
         ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "1795694530"}, None),
     ],
 )
-def test_the_time_to_wait_is_what_the_vendor_says(headers: dict[str, str], seconds: int | None) -> None:
+def test_the_time_to_wait_is_the_vendors(headers: dict[str, str], seconds: int | None) -> None:
     assert wait_of(headers) == (None if seconds is None else timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize("message", ["You have exceeded a secondary rate limit.", "API rate limit exceeded"])
-def test_a_rate_limit_without_a_time_is_waited_for_a_minute(message: str) -> None:
+def test_a_rate_limit_without_a_time_waits_a_minute(message: str) -> None:
     error = outcome(Answer(403, {}, json.dumps({"message": message}).encode()))
     assert isinstance(error, ToolUnavailable)
     assert error.after == timedelta(minutes=1)
 
 
-def test_a_request_that_is_not_the_approved_one_is_not_sent() -> None:
+def test_a_request_other_than_the_approved_one_is_not_sent() -> None:
     APPROVED.refuse_other("POST", "/x", b'{"a":1}')
     for method, path, content in (
         ("PUT", "/x", b'{"a":1}'),
@@ -280,7 +278,7 @@ def test_a_request_that_is_not_the_approved_one_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, 0, -1, 1.0, "7", 10**12 + 1, [1]])
-def test_only_a_positive_whole_number_is_the_number_of_a_ticket(value: object) -> None:
+def test_only_a_positive_whole_number_is_a_ticket_number(value: object) -> None:
     with pytest.raises(ValueError, match="no number in the answer"):
         number_in({"number": value}, "number")
     assert number_in({"number": 7}, "number") == 7

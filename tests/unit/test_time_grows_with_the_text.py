@@ -157,7 +157,7 @@ def all_patterns() -> list[Found]:
     return sorted(found.values())
 
 
-def test_every_pattern_stands_where_this_test_finds_it() -> None:
+def test_every_pattern_is_in_a_place_known_to_this_test() -> None:
     hidden = []
     seen = {one.pattern for one in all_patterns()}
     for name, module in nodes().items():
@@ -191,7 +191,7 @@ def test_every_pattern_stands_where_this_test_finds_it() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_text_takes_a_pattern_long(module: str) -> None:
+def test_every_pattern_takes_linear_time(module: str) -> None:
     for found in all_patterns():
         if found.module == module:
             work = found.work()
@@ -264,7 +264,7 @@ READERS: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_no_text_takes_a_reader_long(name: str) -> None:
+def test_every_parser_takes_linear_time(name: str) -> None:
     read = READERS[name]
     texts = [(seconds(read, make(3_000)), make) for make in TEXTS]
     worst = max(texts, key=lambda one: one[0])[1]
@@ -289,7 +289,7 @@ PLANS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", PLANS)
 @pytest.mark.parametrize("door", ["worker", "json file", "yaml file"])
-def test_no_plan_takes_its_checks_long(kind: str, door: str, tmp_path: Path) -> None:
+def test_the_checks_of_a_plan_take_linear_time(kind: str, door: str, tmp_path: Path) -> None:
     file = tmp_path / ("plan.json" if door == "json file" else "plan.yaml")
     tools = declarations()
 
@@ -310,7 +310,7 @@ def test_no_plan_takes_its_checks_long(kind: str, door: str, tmp_path: Path) -> 
         "step.arguments.texts.exists(t, t == 'b')",
     ],
 )
-def test_no_argument_takes_a_condition_long(condition: str) -> None:
+def test_a_condition_takes_linear_time(condition: str) -> None:
     judged = Condition(condition)
 
     def judge(size: int) -> None:

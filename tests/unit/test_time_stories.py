@@ -30,11 +30,11 @@ TWO_DAYS = Requirement(
 
 
 @pytest.mark.parametrize("seed", [Random(18 + number).randrange(10**6) for number in range(times(8))])
-def test_a_review_by_chance_goes_as_a_reading_by_the_minute_says(seed: int) -> None:
+def test_a_random_review_agrees_with_a_minute_by_minute_model(seed: int) -> None:
     assert differences(seed) in ([], None)
 
 
-def test_the_stories_have_what_they_are_about() -> None:
+def test_the_random_stories_cover_all_cases() -> None:
     stories = [TimeStory(seed) for seed in range(12)]
     for name in ("windows", "freezes", "later", "working", "remind"):
         assert any(getattr(one, name) for one in stories), name
@@ -72,7 +72,7 @@ def law(tmp_path: Path) -> Iterator[Callable[[str], None]]:
     forget()
 
 
-def test_a_recorded_deadline_does_not_move_with_the_law_of_its_zone(law: Callable[[str], None]) -> None:
+def test_a_recorded_deadline_does_not_move_with_the_rules_of_its_zone(law: Callable[[str], None]) -> None:
     began, asked = datetime(2027, 3, 26, 13, tzinfo=UTC), requested(timeout_seconds=72 * 3600)
     limit = TWO_DAYS.working[0].model_copy(
         update={"calendar": OFFICE.model_copy(update={"zone": "Plan/Gate"})}
@@ -100,17 +100,17 @@ DAY_SHIFT = Calendar(name="day", zone="UTC", hours=(Hours(begin=time(9), end=tim
 MONDAY = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
-def test_a_reminder_outside_working_time_comes_in_the_last_hour_of_it_before() -> None:
+def test_a_reminder_outside_working_time_is_sent_in_the_last_working_hour_before() -> None:
     assert remind_at(MONDAY, 24 * 3600, DAY_SHIFT) == datetime(2026, 11, 27, 16, tzinfo=UTC)
     assert remind_at(MONDAY, 7200, DAY_SHIFT) == MONDAY - 2 * HOUR
     assert remind_at(MONDAY, 24 * 3600) == MONDAY - 24 * HOUR
 
 
-def test_reminders_are_in_order_each_once_and_none_before_the_review() -> None:
+def test_reminders_are_ordered_unique_and_never_before_the_review() -> None:
     found = reminders(MONDAY - 70 * HOUR, MONDAY, (7200, 24 * 3600, 25 * 3600, 90 * 3600), DAY_SHIFT)
     assert found == ((datetime(2026, 11, 27, 16, tzinfo=UTC), 24 * 3600), (MONDAY - 2 * HOUR, 7200))
 
 
-def test_a_person_without_working_time_is_reminded_nevertheless() -> None:
+def test_a_person_without_working_time_is_reminded_too() -> None:
     never = Calendar(name="never", zone="UTC", weekdays=())
     assert remind_at(MONDAY, 3600, never) == MONDAY - HOUR

@@ -133,7 +133,7 @@ def numpy(first: int, second: str) -> None:
 
 
 @pytest.mark.parametrize("function", [sphinx, numpy])
-def test_other_styles_of_docstrings_are_read(function: Callable[..., Any]) -> None:
+def test_other_docstring_styles_are_read(function: Callable[..., Any]) -> None:
     described = built(function).declaration.schema()["properties"]
     assert [one["description"] for one in described.values()] == ["one and more", "two"]
 
@@ -198,7 +198,7 @@ def checked(**values: Any) -> dict[str, JsonValue]:
     return complete(arguments(order, **{"lines": [], "due": "2026-05-03T09:00:00Z", "price": 1, **values}))
 
 
-def test_a_value_has_one_spelling_however_it_was_written() -> None:
+def test_a_value_has_one_notation_however_it_was_written() -> None:
     for due in ("2026-05-03T09:00:00+02:00", "2026-05-03T07:00:00Z", "2026-05-03T03:00:00-04:00"):
         assert checked(due=due)["due"] == "2026-05-03T07:00:00Z"
     for price in (600, 600.0, "600", "600.00", "6e2", "0600"):
@@ -247,7 +247,7 @@ def test_a_value_of_a_wrong_type_is_refused(wrong: dict[str, Any]) -> None:
         checked(**wrong)
 
 
-async def test_the_function_gets_python_values() -> None:
+async def test_the_function_receives_python_values() -> None:
     got: list[object] = []
 
     def take(
@@ -267,7 +267,7 @@ async def test_the_function_gets_python_values() -> None:
     assert str(got[0]) == "42.50"
 
 
-def test_policies_add_up_decimals() -> None:
+def test_policies_sum_decimals() -> None:
     tools = {"refund": built(refund).declaration}
     steps = [
         {"tool": "refund", "arguments": {"payment": "P", "amount": amount}} for amount in ("0.1", 0.2, 600)
@@ -306,7 +306,7 @@ def note_of(number: Annotated[str, Referable]) -> None:
         (lambda: 1, lambda ticket, seen: (ticket, seen), False),
     ],
 )
-def test_a_step_with_a_reference_has_a_precondition_if_that_needs_only_what_is_known(
+def test_a_step_with_a_reference_has_a_precondition_if_that_needs_only_known_arguments(
     observe: Callable[..., Any], still_holds: Callable[..., Any] | None, *, is_seen: bool
 ) -> None:
     @tool(name="pay")
@@ -356,7 +356,7 @@ async def test_any_return_value_becomes_a_receipt(returned: Any, summary: str | 
         assert (receipt.summary, receipt.details) == (summary, details)
 
 
-async def test_a_receipt_that_is_too_large_is_not_kept_and_says_so() -> None:
+async def test_a_receipt_that_is_too_large_is_dropped_and_says_so() -> None:
     def give() -> dict[str, str]:
         """Give."""
         return {"text": "x" * 100_000}
@@ -366,7 +366,7 @@ async def test_a_receipt_that_is_too_large_is_not_kept_and_says_so() -> None:
     assert receipt.details == {}
 
 
-async def test_an_object_that_cannot_be_written_down_does_not_lose_the_receipt() -> None:
+async def test_an_object_that_cannot_be_serialized_does_not_lose_the_receipt() -> None:
     def give() -> Any:
         """Give."""
         loop: list[Any] = []
@@ -388,7 +388,7 @@ async def test_a_tools_report_of_its_effect_is_used_unchanged(error: Exception) 
 
 @pytest.mark.parametrize("raised", [KeyError("x"), SystemExit(3), KeyboardInterrupt(), StopIteration()])
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_any_other_end_is_in_doubt_and_never_ends_the_worker(
+async def test_any_other_exception_is_in_doubt_and_never_stops_the_worker(
     raised: BaseException, is_async: bool
 ) -> None:
     if is_async and isinstance(raised, (KeyboardInterrupt, StopIteration)):
@@ -406,7 +406,7 @@ async def test_any_other_end_is_in_doubt_and_never_ends_the_worker(
         await act(later if is_async else now)
 
 
-async def test_a_task_that_cancels_itself_is_no_cancellation() -> None:
+async def test_a_task_that_cancels_itself_is_not_a_cancellation() -> None:
     async def cancel() -> None:
         """Cancel."""
         raise asyncio.CancelledError
@@ -493,7 +493,7 @@ async def test_a_call_that_exceeds_its_limit_is_in_doubt(safety: Any) -> None:
 
 
 @pytest.mark.usefixtures("short")
-async def test_a_retry_does_not_repeat_a_call_that_still_runs() -> None:
+async def test_a_retry_does_not_repeat_a_running_call() -> None:
     slow = Slow()
     made = slow_tool(slow)
     for earlier in (Earlier.NOTHING, Earlier.RULED_OUT, Earlier.RULED_OUT):
@@ -513,7 +513,7 @@ async def test_a_call_refused_after_the_limit_did_not_happen() -> None:
     assert isinstance(await made.find_out(arguments(made), "k"), DidNotHappen)
 
 
-async def test_calls_that_hang_do_not_use_up_the_threads_of_others() -> None:
+async def test_hanging_calls_do_not_exhaust_the_threads_of_others() -> None:
     slow = Slow()
     made = slow_tool(slow)
     calls = [asyncio.create_task(made.act(arguments(made), str(number))) for number in range(40)]
@@ -561,7 +561,7 @@ def whole() -> tuple[ToolFunction[..., Any], list[tuple[Any, ...]]]:
     return pay, calls
 
 
-async def test_each_attached_function_gets_what_it_asks_for() -> None:
+async def test_each_attached_function_gets_the_parameters_that_it_declares() -> None:
     pay, calls = whole()
     made = pay.from_settings()
     given = arguments(made, payment="P-1", amount=42.5)
@@ -587,7 +587,7 @@ async def test_each_attached_function_gets_what_it_asks_for() -> None:
     assert await made.find_out_undo(given, receipt, "k") == Repeatable()
 
 
-async def test_a_tool_has_no_precondition_and_no_undo_that_was_not_attached() -> None:
+async def test_a_tool_has_a_precondition_and_an_undo_only_if_attached() -> None:
     made = built(refund)
     assert not isinstance(made, (Observes, Undoes))
     assert not made.declaration.undoable
@@ -604,7 +604,7 @@ async def test_a_tool_has_no_precondition_and_no_undo_that_was_not_attached() ->
         (Repeatable(), Repeatable()),
     ],
 )
-async def test_a_look_up_says_what_happened(found: Any, status: Any) -> None:
+async def test_a_lookup_returns_what_happened(found: Any, status: Any) -> None:
     @tool
     def send(text: str, idempotency_key: str) -> str:
         """Send."""
@@ -625,9 +625,7 @@ async def test_a_look_up_says_what_happened(found: Any, status: Any) -> None:
             await act_once(made, arguments(made, text="hi"), "k", Earlier.NOTHING)
 
 
-async def test_without_a_trace_a_call_is_repeated_under_a_vendors_key_for_a_late_one_may_still_arrive() -> (
-    None
-):
+async def test_without_a_trace_a_call_is_repeated_only_under_a_vendors_key() -> None:
     @tool(retry_safety="vendor_key")
     def send(text: str, idempotency_key: str) -> str:
         """Send."""
@@ -841,7 +839,7 @@ def plain(x: int, idempotency_key: str) -> str:
         ({"seconds": "9"}, "seconds='9' must be"),
     ],
 )
-def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ToolInvalid, match=r"test_tool_decorator\.py:") as refused:
         tool(**options)(plain)
     assert said in str(refused.value)
@@ -929,7 +927,7 @@ def parts(kind: str) -> None:
         ("no key", "its retry safety needs the argument idempotency_key: str"),
     ],
 )
-def test_parts_that_do_not_go_together_are_refused(kind: str, said: str) -> None:
+def test_incompatible_parts_are_refused(kind: str, said: str) -> None:
     with pytest.raises(ToolInvalid, match=said):
         parts(kind)
 
@@ -937,7 +935,7 @@ def test_parts_that_do_not_go_together_are_refused(kind: str, said: str) -> None
 # ---- tools that only read -------------------------------------------------------------------------
 
 
-async def test_a_function_that_only_reads_is_read_and_never_acts() -> None:
+async def test_a_reading_function_is_read_and_never_acts() -> None:
     @tool(reads_only=True)
     def look(place: str) -> Refunded:
         """Look there."""

@@ -64,14 +64,14 @@ def names(modules: Sequence[str]) -> list[str]:
     return [found.tool.declaration.name for found in named_tools(modules)]
 
 
-def test_a_module_in_the_working_directory_brings_its_tools(write) -> None:
+def test_a_module_in_the_working_directory_provides_its_tools(write) -> None:
     refund, note = write(REFUND), write(NOTE)
     assert names([refund, note]) == ["refund", "note_of_others"]
     assert names([f"{refund}:refund"]) == ["refund"]
     assert [found.origin for found in named_tools([refund, note])] == [f"{refund}.py:5", f"{note}.py"]
 
 
-def test_a_tool_that_is_loaded_by_two_ways_is_one_tool(write, monkeypatch) -> None:
+def test_a_tool_that_is_loaded_twice_is_one_tool(write, monkeypatch) -> None:
     refund = write(REFUND)
     points = [EntryPoint("refunds", refund, "plangate.tools")]
     monkeypatch.setattr(loading, "entry_points", lambda group: points if group == "plangate.tools" else [])
@@ -116,7 +116,7 @@ def test_a_tool_that_is_loaded_by_two_ways_is_one_tool(write, monkeypatch) -> No
         ),
     ],
 )
-def test_a_module_that_cannot_be_used_is_refused_in_one_sentence(write, text: str, said: str) -> None:
+def test_an_unusable_module_is_refused_in_one_sentence(write, text: str, said: str) -> None:
     name = write(text)
     with pytest.raises(OperatorError) as refused:
         build_tools(Settings(tools=(name,)))
@@ -124,7 +124,7 @@ def test_a_module_that_cannot_be_used_is_refused_in_one_sentence(write, text: st
     assert str(refused.value).isprintable()
 
 
-def test_a_name_that_leads_nowhere_is_refused(write) -> None:
+def test_a_name_that_does_not_exist_is_refused(write) -> None:
     refund = write(REFUND)
     with pytest.raises(ToolInvalid, match=f"there is no such module; put nowhere.py into {Path.cwd()}"):
         named_tools(["nowhere"])
@@ -162,7 +162,7 @@ def breaks() -> str:
         (broken, "broken is not set up on this worker: the check of its settings failed (KeyError: 'BANK')"),
     ],
 )
-def test_a_plan_with_a_tool_that_lacks_something_is_refused_and_names_the_setting(made, said: str) -> None:
+def test_a_plan_with_a_tool_that_lacks_a_setting_is_refused_and_names_it(made, said: str) -> None:
     name = made.declaration.name
     plan = {"summary": "x", "steps": [{"tool": name, "arguments": {"amount": 1}}]}
     with pytest.raises(PlanInvalid) as refused:
@@ -187,7 +187,7 @@ def test_a_plan_whose_tool_cannot_check_it_is_refused_without_the_errors_text() 
     assert "secret" not in str(refused.value)
 
 
-def test_the_list_says_where_a_tool_comes_from_and_what_it_can_do(write) -> None:
+def test_the_list_shows_the_source_and_the_capabilities_of_each_tool(write) -> None:
     name = write(
         REFUND
         + "\n@refund.observe\ndef left(payment): return 1\n@refund.undo\ndef back(payment): ...\n"

@@ -48,7 +48,7 @@ def status(state: RunState | None = None) -> Status:
         (Attempt(attempt=1, paused="paused in Temporal"), "is paused in Temporal"),
     ],
 )
-def test_an_attempt_is_told_of_the_step_that_is_next(attempt: Attempt, said: str) -> None:
+def test_an_attempt_belongs_to_the_next_step(attempt: Attempt, said: str) -> None:
     shown = with_step_attempt(status(), attempt)
     assert [step.attempt for step in shown.steps] == [attempt.attempt, None]
     assert list(troubles(shown)) == [f"Step 1 of 2, note, {said}"]
@@ -69,7 +69,7 @@ def test_an_attempt_is_told_of_the_step_that_is_next(attempt: Attempt, said: str
         "There is no trace of it, but it may still happen, so it will be looked up again later.",
     ],
 )
-def test_a_step_that_may_still_happen_is_not_said_to_be_retried(
+def test_a_step_that_may_still_happen_is_not_reported_as_retried(
     changes: dict[str, object], when: str, ending: str
 ) -> None:
     error = f"The bank broke off. {ending}"
@@ -96,9 +96,7 @@ def test_a_step_that_may_still_happen_is_not_said_to_be_retried(
         ),
     ],
 )
-def test_a_worker_that_does_not_answer_is_reported_in_plain_words(
-    changes: dict[str, bool], said: str
-) -> None:
+def test_an_unresponsive_worker_is_reported_in_plain_words(changes: dict[str, bool], said: str) -> None:
     lost = Attempt.model_validate(
         {"attempt": 2, "last_error": "activity Heartbeat timeout", "lost_since": NOON, **changes}
     )
@@ -144,7 +142,7 @@ def test_a_plan_kept_after_a_failed_edit_can_be_decided() -> None:
         assert console.file.getvalue().strip().splitlines()[0].strip() == heading  # type: ignore[attr-defined]
 
 
-def test_status_shows_it_and_watch_tells_it_once() -> None:
+def test_status_shows_it_and_watch_reports_it_once() -> None:
     before = status()
     shown = with_step_attempt(before, Attempt(attempt=2, last_error="It is busy."))
     (said,) = troubles(shown)
@@ -155,7 +153,7 @@ def test_status_shows_it_and_watch_tells_it_once() -> None:
     assert list(news(shown, shown)) == []
 
 
-def test_watch_says_why_a_plan_is_in_review_again_and_asks_anew() -> None:
+def test_watch_says_why_a_plan_is_in_review_again_and_asks_again() -> None:
     before = status_of(in_review({"text": "a"}), source="workflow")
     why = "the edit by erik could not be drafted: there is no such account"
     again = before.model_copy(update={"reopened_at": LATER, "edit_failed": why})
@@ -165,7 +163,7 @@ def test_watch_says_why_a_plan_is_in_review_again_and_asks_anew() -> None:
     assert question_of(before) != question_of(again)
 
 
-def test_a_plan_that_was_supplied_is_checked_and_not_drafted() -> None:
+def test_a_supplied_plan_is_checked_and_not_drafted() -> None:
     drafting = status().model_copy(update={"state": "drafting", "revision": 0, "request": ""})
     assert waiting_words(drafting) == "plan-1: the plan is being checked"
     with_words = drafting.model_copy(update={"request": "Do it."})

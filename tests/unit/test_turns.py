@@ -17,7 +17,7 @@ async def write(turns: Turns, written: list[str], name: str, *, receipt: bool = 
         await asyncio.sleep(0)
 
 
-async def test_a_receipt_comes_before_all_that_waited_longer() -> None:
+async def test_a_receipt_takes_precedence_over_earlier_waiters() -> None:
     turns, written = Turns(1, 10), list[str]()
     others = [write(turns, written, f"claim {number}") for number in range(3)]
     receipts = [write(turns, written, f"receipt {number}", receipt=True) for number in range(2)]
@@ -25,7 +25,7 @@ async def test_a_receipt_comes_before_all_that_waited_longer() -> None:
     assert written == ["claim 0", "receipt 0", "receipt 1", "claim 1", "claim 2"]
 
 
-async def test_so_many_write_at_once_as_there_are_places() -> None:
+async def test_the_number_of_concurrent_writers_is_limited() -> None:
     turns, most, now = Turns(2, 10), 0, 0
 
     async def one() -> None:
@@ -41,7 +41,7 @@ async def test_so_many_write_at_once_as_there_are_places() -> None:
 
 
 @pytest.mark.parametrize("is_given", [False, True])
-async def test_a_turn_whose_waiter_is_cancelled_goes_to_the_next(is_given: bool) -> None:
+async def test_the_turn_of_a_cancelled_waiter_passes_to_the_next(is_given: bool) -> None:
     """This holds even if the waiter got the turn at the moment of the cancellation."""
     turns, written = Turns(1, 10), list[str]()
     async with turns.taken(receipt=False):
@@ -58,7 +58,7 @@ async def test_a_turn_whose_waiter_is_cancelled_goes_to_the_next(is_given: bool)
     assert written == ["staying"]
 
 
-async def test_a_turn_that_does_not_come_is_given_up_and_not_given_to_the_person_who_has_left() -> None:
+async def test_a_waiter_that_times_out_gets_no_turn() -> None:
     turns, written = Turns(1, 0.01), list[str]()
     async with turns.taken(receipt=False):
         with pytest.raises(RecordsUnavailable, match="others have been waiting"):

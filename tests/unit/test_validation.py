@@ -86,13 +86,13 @@ class Inner(BaseModel):
         ([], "it must be an object, with a value for each name"),
     ],
 )
-def test_every_kind_of_error_has_plain_words(value: Any, fault: str) -> None:
+def test_every_kind_of_error_has_a_plain_message(value: Any, fault: str) -> None:
     with pytest.raises(ValidationError) as raised:
         Everything.model_validate(value)
     assert [str(one) for one in faults_in(raised.value)] == [fault]
 
 
-def test_an_error_of_no_known_type_loses_the_words_of_the_library() -> None:
+def test_an_error_of_an_unknown_type_does_not_use_the_words_of_the_library() -> None:
     with pytest.raises(ValidationError) as raised:
         Everything.model_validate({"colour": "green"})
     (fault,) = faults_in(raised.value, ("steps", 0))
@@ -101,7 +101,7 @@ def test_an_error_of_no_known_type_loses_the_words_of_the_library() -> None:
     assert fault.message.startswith("must be")
 
 
-def test_a_path_reads_as_people_write_it() -> None:
+def test_a_path_is_readable() -> None:
     assert path_text(("steps", 2, "arguments", "to", 0)) == "steps[2].arguments.to[0]"
     assert path_text(()) == ""
     for path, said in (

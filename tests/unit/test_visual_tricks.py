@@ -16,11 +16,11 @@ SOME = random.Random(17).sample(ALL, 40)  # `python -m chaos tricks` tries all o
 
 
 @pytest.mark.parametrize("trick", SOME, ids=lambda one: f"{one.kind} {ALL.index(one)}")
-def test_no_trick_shows_something_other_than_what_runs(trick: Trick) -> None:
+def test_no_deceptive_text_shows_something_other_than_what_runs(trick: Trick) -> None:
     check_shown(trick.text)
 
 
-def test_no_trick_shows_something_else_in_a_list() -> None:
+def test_no_deceptive_text_shows_something_else_in_a_list() -> None:
     lines = tuple(Line(one.text, one.text, 0, one.text, "in_review", None) for one in ALL)
     html = drawn(
         "list.html",
@@ -37,7 +37,7 @@ def test_no_trick_shows_something_else_in_a_list() -> None:
 
 
 @pytest.mark.parametrize("template", ["together_confirm.html", "list.html"])
-def test_no_trick_shows_something_else_where_several_plans_are_approved_at_once(template: str) -> None:
+def test_no_deceptive_text_shows_something_else_in_a_joint_approval(template: str) -> None:
     statuses = tuple(status_with(one.text) for one in SOME)
     together = (Together(("note",), statuses),) if template == "list.html" else ()
     page = read_html(
@@ -63,12 +63,12 @@ def test_no_trick_shows_something_else_where_several_plans_are_approved_at_once(
         assert {one_line(step.preview) for step in status.steps} <= shown
 
 
-def test_there_are_many_tricks_of_every_kind() -> None:
+def test_there_are_many_deceptive_texts_of_every_kind() -> None:
     assert len(ALL) >= 200
     assert len({one.kind for one in ALL}) == 11
 
 
 @pytest.mark.parametrize("trick", [one for one in ALL if one.kind == "homoglyph"], ids=lambda one: one.text)
-def test_a_word_that_could_be_mistaken_for_another_is_marked_at_the_top(trick: Trick) -> None:
+def test_a_confusable_word_is_marked_at_the_top(trick: Trick) -> None:
     marks = read_html(drawn_run(status_with(f"Pay {trick.text} now"))).one("section", class_="marks")
     assert "Letters that look alike" in marks.text

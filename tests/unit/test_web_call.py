@@ -74,7 +74,7 @@ def vendor() -> Iterator[Vendor]:
         server.server_close()
 
 
-def test_a_form_is_sent_with_its_key_and_the_json_of_the_answer_returned(vendor: Vendor) -> None:
+def test_a_form_is_sent_with_its_key_and_the_json_response_is_returned(vendor: Vendor) -> None:
     vendor.body = b'{"number": "R-1"}'
     form = {"payment": "P-1", "amount": 42}
     assert json_answer("post", vendor.url, form=form, idempotency_key="k") == {"number": "R-1"}
@@ -83,7 +83,7 @@ def test_a_form_is_sent_with_its_key_and_the_json_of_the_answer_returned(vendor:
     assert parse_qs(content.decode()) == {"payment": ["P-1"], "amount": ["42"]}
 
 
-def test_a_body_is_sent_as_json_and_an_empty_answer_is_none(vendor: Vendor) -> None:
+def test_a_body_is_sent_as_json_and_an_empty_response_is_none(vendor: Vendor) -> None:
     vendor.status, vendor.body = 201, b""
     answer = json_answer("POST", vendor.url, body={"a": [1]}, headers={"Authorization": "Bearer x"})
     assert answer is None
@@ -100,7 +100,7 @@ def test_a_body_is_sent_as_json_and_an_empty_answer_is_none(vendor: Vendor) -> N
         (429, ToolUnavailable),
     ],
 )
-def test_a_status_says_whether_it_may_have_happened(
+def test_a_status_determines_whether_the_effect_may_have_happened(
     vendor: Vendor, status: int, after_post: type[ToolError]
 ) -> None:
     vendor.status, vendor.headers = status, {"location": vendor.url}
@@ -112,7 +112,7 @@ def test_a_status_says_whether_it_may_have_happened(
     assert len(vendor.got) == 2, "a redirect was followed, or a request repeated"
 
 
-def test_how_long_to_wait_is_passed_on(vendor: Vendor) -> None:
+def test_retry_after_is_passed_on(vendor: Vendor) -> None:
     vendor.status, vendor.headers = 429, {"Retry-After": "90"}
     with pytest.raises(ToolUnavailable) as caught:
         json_answer("POST", vendor.url, form={})
@@ -140,7 +140,9 @@ def test_the_reason_of_a_refusal_is_quoted_in_one_short_line(vendor: Vendor, bod
     assert len(str(caught.value)) < 300
 
 
-def test_an_answer_nested_too_deeply_is_unusable_and_a_refusal_with_it_is_one(vendor: Vendor) -> None:
+def test_a_deeply_nested_response_is_unusable_and_a_refusal_with_it_is_still_a_refusal(
+    vendor: Vendor,
+) -> None:
     vendor.body = b"[" * 200_000
     with pytest.raises(EffectUnknown, match="not in JSON"):
         json_answer("POST", vendor.url, form={})
@@ -149,7 +151,7 @@ def test_an_answer_nested_too_deeply_is_unusable_and_a_refusal_with_it_is_one(ve
         json_answer("POST", vendor.url, form={})
 
 
-def test_an_answer_that_is_lost_or_unusable_leaves_it_open(
+def test_a_lost_or_unusable_response_leaves_the_effect_in_doubt(
     vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vendor.body = b"<html>"
@@ -171,7 +173,7 @@ def test_an_unsent_request_did_not_happen(url: str) -> None:
         json_answer("POST", url, form={})
 
 
-def test_a_server_that_speaks_no_tls_got_nothing(vendor: Vendor) -> None:
+def test_a_server_without_tls_received_nothing(vendor: Vendor) -> None:
     with pytest.raises(ToolUnavailable, match="nothing was sent"):
         json_answer("POST", vendor.url.replace("http", "https", 1), form={})
     assert vendor.got == []
@@ -184,20 +186,20 @@ def test_a_server_that_speaks_no_tls_got_nothing(vendor: Vendor) -> None:
         *(f"http://{'a' * 64}.example/", "https://user:s3cret/word@shop.example/x"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_and_no_password_in_it_quoted(url: str) -> None:
+def test_an_invalid_url_is_refused_without_quoting_its_password(url: str) -> None:
     with pytest.raises(ToolRefused, match="nothing was sent") as caught:
         json_answer("POST", url, form={})
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_method_beyond_ascii_is_refused(vendor: Vendor) -> None:
+def test_a_non_ascii_method_is_refused(vendor: Vendor) -> None:
     with pytest.raises(ToolRefused, match="nothing was sent"):
         json_answer("P\xd6ST", vendor.url)
     assert vendor.got == []
 
 
 @pytest.mark.parametrize("headers", [{"X-Name": "Jos\u00e9-secret"}, {"X-Nam\u00e9": "secret"}])
-def test_a_header_beyond_ascii_is_refused_by_its_name_and_nothing_is_sent(
+def test_a_non_ascii_header_is_refused_by_name_and_nothing_is_sent(
     vendor: Vendor, headers: dict[str, str]
 ) -> None:
     with pytest.raises(ToolRefused, match=r"non-ASCII.*nothing was sent") as caught:
@@ -222,7 +224,7 @@ def test_a_header_beyond_ascii_is_refused_by_its_name_and_nothing_is_sent(
         {"body": _nested(100_000)},
     ],
 )
-def test_a_request_that_cannot_be_written_is_refused_and_nothing_is_sent(
+def test_an_unserializable_request_is_refused_and_nothing_is_sent(
     vendor: Vendor, parts: dict[str, Any]
 ) -> None:
     with pytest.raises(ToolRefused, match="nothing was sent"):

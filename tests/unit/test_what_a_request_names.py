@@ -97,16 +97,16 @@ def test_an_ordinary_request_is_not_marked(request_text: str, amounts: list[floa
         ("She paid 120 EUR, refund 22.86 EUR", [228.6]),
     ],
 )
-def test_an_amount_that_the_request_does_not_name_is_marked(request_text: str, amounts: list[float]) -> None:
+def test_an_amount_missing_from_the_request_is_marked(request_text: str, amounts: list[float]) -> None:
     assert kinds(request_text, *map(refund, amounts)) == ["request_amount"]
 
 
-def test_an_amount_that_only_a_mail_names_is_held_against_the_request() -> None:
+def test_an_amount_in_a_mail_is_compared_with_the_request() -> None:
     assert kinds("Tell Ida that she gets 22.86 EUR", mail("You get 228.60 EUR")) == ["request_amount"]
     assert kinds("Tell Ida that she gets 22.86 EUR", mail("You get 22,86 € of 100 €")) == []
 
 
-def test_an_amount_beside_no_currency_is_held_against_the_request() -> None:
+def test_an_amount_without_a_currency_is_compared_with_the_request() -> None:
     step = Step(tool="pay", arguments={"amount": 228.6, "to": "Ida"})
     (found,) = said("Pay Ida 22.86 EUR", step)
     assert found == ("22.86 EUR", "228.6")
@@ -124,13 +124,13 @@ def test_an_amount_beside_no_currency_is_held_against_the_request() -> None:
         ("https://api.shop.example/x", "https://evil.example/x"),
     ],
 )
-def test_an_address_that_the_request_names_and_no_step_has_is_marked(named: str, used: str) -> None:
+def test_an_address_in_the_request_that_no_step_has_is_marked(named: str, used: str) -> None:
     step = mail("Hello", used) if "@" in used else Step(tool="call", arguments={"url": used})
     assert kinds(f"Write to {named}.", step) == ["request_address"]
     assert kinds(f"Write to {named}.", Step(tool="note", arguments={"text": "Hello"})) == []
 
 
-def test_a_recipient_that_looks_like_one_of_the_request_is_marked_beside_others_that_agree() -> None:
+def test_a_recipient_that_resembles_one_of_the_request_is_marked() -> None:
     asked = "Write to ida@mail.example and bo@shop.example"
     steps = mail("Hi", "ida@mail-example.example"), mail("Ida is ida@mail.example", "bo@shop.example")
     assert said(asked, *steps) == [("ida@mail.example", "ida@mail-example.example")]
@@ -146,7 +146,7 @@ def spelled(form: str, amount: Decimal) -> str:
 
 
 @given(AMOUNTS, WRITTEN, WRITTEN, WRITTEN, st.sampled_from([10, 100, Decimal("0.1")]))
-def test_an_amount_that_no_word_names_is_always_marked(
+def test_an_amount_that_no_text_mentions_is_always_marked(
     amount: Decimal, summary: str, subject: str, body: str, times: Decimal
 ) -> None:
     """The texts and the ticket agree with each other, but none of them confirms the step."""
@@ -159,13 +159,13 @@ def test_an_amount_that_no_word_names_is_always_marked(
 
 
 @pytest.mark.parametrize(("moved", "named"), [(15.0, "15.50 EUR"), (130, "129 EUR"), (355.0, "35,50 €")])
-def test_an_edit_that_left_the_words_at_the_old_amount_is_marked(moved: float, named: str) -> None:
+def test_an_edit_that_left_the_old_amount_in_the_text_is_marked(moved: float, named: str) -> None:
     told = mail(f"You get {named} back.", subject=f"{named} for you")
     (found,) = said("", refund(moved), told, summary=f"Refund {named}")
     assert (named in found, len(found)) == (True, 2)
 
 
-def test_one_of_several_amounts_that_no_word_names_is_marked() -> None:
+def test_one_of_several_amounts_that_no_text_mentions_is_marked() -> None:
     words = "Refund 10 EUR and 35.50 EUR"
     (found,) = said("", refund(10), refund(355.0), mail(words), summary=words)
     assert found == ("35.50 EUR", "355.00 EUR")

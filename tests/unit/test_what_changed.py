@@ -16,7 +16,7 @@ COMMENT = CommentTicket.from_settings(
 )
 
 
-def test_the_sentence_names_the_tool_and_what_it_observed() -> None:
+def test_the_sentence_names_the_tool_and_its_observation() -> None:
     arguments = CommentTicketArguments(project="OPS", ticket=12, body="Done. " * 20 + "Bye.")
     now: JsonValue = {**SEEN, "state": "Done"}  # type: ignore[dict-item]
     said = unmet(COMMENT, arguments, SEEN, now, ())
@@ -34,7 +34,7 @@ def test_the_sentence_names_the_tool_and_what_it_observed() -> None:
 @pytest.mark.parametrize(
     ("identifying", "subject"), [((), " (item lamp, note blue)"), (("item",), " (item lamp)")]
 )
-def test_a_tool_of_others_is_named_by_its_identifying_arguments(
+def test_a_custom_tool_is_named_by_its_identifying_arguments(
     identifying: tuple[str, ...], subject: str
 ) -> None:
     @tool(identifying=identifying)

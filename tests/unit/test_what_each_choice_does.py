@@ -35,7 +35,7 @@ def held(stop: Event) -> Status:
     return status_of(after(begun, *done, stop, hold), source="records")
 
 
-def test_after_a_failure_each_choice_says_what_follows() -> None:
+def test_after_a_failure_each_choice_describes_what_follows() -> None:
     assert resolution_words(held(StepFailed(step=3, reason="no"))) == {
         Resolution.RETRY: "Step 3 (openTicket), which had no effect, is tried again. If that succeeds, "
         "the run continues with step 4 of 4. If not, you are asked again.",
@@ -73,7 +73,7 @@ def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
         ("The bank broke off.", "Its tool looks it up again; if it is not found, the step is tried again."),
     ],
 )
-def test_a_retry_in_doubt_says_whether_the_tool_can_look(why: str, said: str) -> None:
+def test_a_retry_in_doubt_says_whether_the_tool_can_look_up_the_effect(why: str, said: str) -> None:
     stop = StepInDoubt(step=3, reason=why)
     status = held(stop)
     assert status.held is not None
@@ -81,7 +81,7 @@ def test_a_retry_in_doubt_says_whether_the_tool_can_look(why: str, said: str) ->
     assert said in resolution_words(told)[Resolution.RETRY]
 
 
-def test_a_retry_of_a_step_with_a_precondition_says_that_it_is_looked_at_again() -> None:
+def test_a_retry_of_a_step_with_a_precondition_says_that_it_is_checked_again() -> None:
     status = held(StepFailed(step=3, reason="no"))
     steps = [one.model_copy(update={"observation": {"left": "100.00"}}) for one in status.steps]
     words = resolution_words(status.model_copy(update={"steps": tuple(steps)}))[Resolution.RETRY]
@@ -99,12 +99,12 @@ def test_the_next_step_is_named_by_its_preview(preview: str) -> None:
     assert "Note" not in resolution_words(status, is_short=True)[Resolution.SKIP]
 
 
-def test_no_run_that_is_not_held_has_resolutions() -> None:
+def test_a_run_that_is_not_held_has_no_resolutions() -> None:
     assert resolution_words(status_of(approved(), source="records")) == {}
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
-def test_an_edit_is_shown_whole_before_it_is_sent_at_any_width(width: int) -> None:
+def test_an_edit_is_shown_completely_before_it_is_sent_at_any_width(width: int) -> None:
     status = status_of(state_after(drafted(PLAN)), source="records")
     changed = PLAN.steps[1].model_copy(update={"arguments": {"body": "Dear Ann,\nwe do not.\nYours"}})
     first = PLAN.steps[0].model_copy(update={"arguments": {"amount": "1" * 150}})

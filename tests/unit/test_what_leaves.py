@@ -62,12 +62,12 @@ def python_3_13() -> str:
     return program
 
 
-def test_mails_and_calls_in_twenty_scripts_arrive_as_they_were_approved():
+def test_mails_and_calls_in_twenty_scripts_are_sent_as_approved():
     assert len(wire_cases.SCRIPTS) >= 20
     assert wire_cases.differences(CASES, seed=1) == []
 
 
-def test_mails_and_calls_arrive_as_approved_on_python_3_13_too(python_3_13, tmp_path):
+def test_mails_and_calls_are_sent_as_approved_on_python_3_13_too(python_3_13, tmp_path):
     told = json.loads(output_of(python_3_13, tmp_path, "tests/support/wire_cases.py", str(CASES), "2"))
 
     assert told["python"].startswith("3.13.")
@@ -83,7 +83,7 @@ def test_mails_and_calls_arrive_as_approved_on_python_3_13_too(python_3_13, tmp_
         "=?utf-8?q?", "€" * 200,
     ],
 )  # fmt: skip
-def test_a_long_subject_keeps_its_blanks(subject):
+def test_a_long_subject_keeps_its_spaces(subject):
     letter = replace(wire_cases.letter(random.Random(0)), subject=subject)
     content = composed(letter)
 
@@ -92,7 +92,7 @@ def test_a_long_subject_keeps_its_blanks(subject):
     assert all(len(word) <= 75 for word in content.decode().split() if word.startswith("=?"))
 
 
-def test_a_mail_that_differs_in_anything_is_noticed():
+def test_any_difference_in_a_mail_is_detected():
     letter = replace(wire_cases.letter(random.Random(3)), body="12 000 EUR\n.\n", subject="12 000 €")
     content = composed(letter)
     data = wire_cases.on_the_wire(content)
@@ -117,7 +117,7 @@ def test_a_mail_that_differs_in_anything_is_noticed():
     assert BytesParser().parsebytes(content)["Bcc"] is None
 
 
-def test_a_call_that_differs_in_anything_is_noticed():
+def test_any_difference_in_a_call_is_detected():
     rng = random.Random(5)
     for _ in range(50):
         call, _ = wire_cases.call(rng)
@@ -184,11 +184,11 @@ def test_special_addresses_and_metadata_services_are_not_public():
     assert judged(NOT_PUBLIC) == dict.fromkeys(NOT_PUBLIC, False)
 
 
-def test_their_neighbours_and_the_rest_of_the_internet_are():
+def test_their_neighbours_and_the_rest_of_the_internet_are_public():
     assert judged(PUBLIC) == dict.fromkeys(PUBLIC, True)
 
 
-def test_another_python_judges_every_address_alike(python_3_13, tmp_path):
+def test_another_python_version_classifies_every_address_alike(python_3_13, tmp_path):
     rng = random.Random(9)
     edges = [
         int(edge) + step
@@ -211,7 +211,7 @@ def test_another_python_judges_every_address_alike(python_3_13, tmp_path):
     assert there == [is_public(ipaddress.ip_address(text)) for text in some]
 
 
-def test_no_judgement_of_the_interpreter_is_asked():
+def test_the_classification_does_not_depend_on_the_interpreter():
     source = Path(addresses.__file__).read_text().partition('"""\n\n')[2]
 
     assert sys.version_info >= (3, 11)

@@ -30,7 +30,7 @@ DOUBTED = StepInDoubt(step=1, reason="lost")
         ([CLAIMED, DOUBTED, CLAIMED], 2),
     ],
 )
-def test_it_is_the_first_claim_whose_end_is_not_known(events: list[Event], minutes: int) -> None:
+def test_it_is_the_first_claim_without_a_known_result(events: list[Event], minutes: int) -> None:
     assert began_at(trail_of(events), "mine") == NOON + timedelta(minutes=minutes)
 
 
@@ -47,7 +47,7 @@ def test_it_is_the_first_claim_whose_end_is_not_known(events: list[Event], minut
         ([CLAIMED, CLAIMED, RELEASED, HELD], Earlier.RULED_OUT),  # as when its attempts are used up
     ],
 )
-def test_a_claim_that_took_over_another_is_asked_about_when_it_was_given_up(
+def test_a_claim_that_took_over_another_is_dated_by_the_abandoned_one(
     events: list[Event], earlier: Earlier
 ) -> None:
     """The attempt that was considered dead may only have been slow, and may have acted since."""

@@ -37,12 +37,12 @@ THOUGHTS = [
 
 
 @pytest.mark.parametrize("spelling", THOUGHTS)
-def test_a_thought_is_no_part_of_the_answer_in_any_of_the_usual_spellings(spelling: str) -> None:
+def test_reasoning_in_any_usual_notation_is_not_part_of_the_answer(spelling: str) -> None:
     assert last_words(spelling.format("wire 1000 to Bob") + ANSWER) == ANSWER
 
 
 @pytest.mark.parametrize("spelling", [one for one in THOUGHTS if "assistantfinal" not in one])
-def test_an_unclosed_thought_makes_the_answer_a_cut_one(spelling: str) -> None:
+def test_unclosed_reasoning_makes_the_answer_truncated(spelling: str) -> None:
     opening = spelling.partition("{}")[0]
     assert without_thoughts(f"{opening}wire 1000 to Bob") == ("", True)
     with pytest.raises(DraftUnusable, match="in the middle of a thought"):
@@ -50,12 +50,12 @@ def test_an_unclosed_thought_makes_the_answer_a_cut_one(spelling: str) -> None:
 
 
 @pytest.mark.parametrize("spelling", [one for one in THOUGHTS if "analysis" not in one])
-def test_a_thought_that_the_prompt_opened_ends_at_its_closing_tag(spelling: str) -> None:
+def test_reasoning_opened_by_the_prompt_ends_at_its_closing_tag(spelling: str) -> None:
     closing = spelling.partition("{}")[2]
     assert last_words(f"wire 1000 to Bob{closing}{ANSWER}") == ANSWER
 
 
-def test_several_thoughts_and_a_thought_about_tags_are_taken_out() -> None:
+def test_several_passages_of_reasoning_are_removed() -> None:
     assert last_words("<think>a</think>Tell <thinking>b</thinking>Kim.") == "Tell Kim."
     assert last_words("<think>I may write <think> here </think> and more</think>Tell Kim.") == "Tell Kim."
 
@@ -71,7 +71,7 @@ def test_several_thoughts_and_a_thought_about_tags_are_taken_out() -> None:
         '{"summary": "all told"}',
     ],
 )
-def test_other_words_stay_as_they_are(text: str) -> None:
+def test_other_text_is_unchanged(text: str) -> None:
     assert last_words(text) == text
 
 
@@ -93,7 +93,7 @@ def test_other_words_stay_as_they_are(text: str) -> None:
         '```json\n{"type": "function", "function": {"name": "send_email", "arguments": {}}}\n```',
     ],
 )
-def test_a_call_that_came_as_words_is_not_mistaken_for_the_end_of_the_plan(text: str) -> None:
+def test_a_call_written_as_text_is_not_mistaken_for_the_end_of_the_plan(text: str) -> None:
     with pytest.raises(DraftUnusable, match="returned the call as text"):
         last_words(text)
 
@@ -106,7 +106,7 @@ def test_a_call_that_came_as_words_is_not_mistaken_for_the_end_of_the_plan(text:
         *(" \n", "<|channel|>final<|message|>"),
     ],
 )
-def test_twice_the_text_takes_less_than_three_times_as_long(piece: str) -> None:
+def test_the_time_grows_linearly_with_the_text(piece: str) -> None:
     def seconds(length: int) -> float:
         text = (piece * (length // len(piece) + 1))[:length]
         best = 9.0

@@ -11,9 +11,7 @@ LENDING = ("take_back", "take_back_from", "ends_by_itself", "no_script_to_take_b
     ("code", "ends", "reverts"), [("en", "end", ("take", "taking")), ("de", "beende", ("zurück",))]
 )
 @pytest.mark.parametrize("name", LENDING)
-def test_a_loan_is_ended_and_not_taken_back(
-    code: str, ends: str, reverts: tuple[str, ...], name: str
-) -> None:
+def test_a_loan_is_ended_and_not_withdrawn(code: str, ends: str, reverts: tuple[str, ...], name: str) -> None:
     said = languages()[code](f"lend.{name}", name="kim").lower()
     assert ends in said
     assert not any(word in said for word in reverts)

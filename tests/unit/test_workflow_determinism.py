@@ -37,7 +37,7 @@ def foreign_to_replay(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", DECIDING, ids=lambda path: path.stem)
-def test_a_module_that_decides_is_deterministic(path) -> None:
+def test_a_deciding_module_is_deterministic(path) -> None:
     assert list(foreign_to_replay(path.read_text())) == []
 
 

@@ -41,7 +41,7 @@ def damaged(gate: Gate, status: Status, what: tuple[str, str, str, str] = EVENT)
 
 
 @pytest.mark.parametrize("what", [EVENT, TIME, CHAIN], ids=lambda what: what[1])
-async def test_decisions_that_come_meanwhile_are_judged_and_recorded_once_it_is_repaired(
+async def test_decisions_are_judged_and_recorded_once_it_is_repaired(
     gate: Gate, what: tuple[str, str, str, str]
 ) -> None:
     status = await gate.in_review("one", "two")
@@ -82,7 +82,7 @@ async def test_the_end_of_a_run_waits_until_it_is_repaired(gate: Gate, by: str) 
 
 @pytest.mark.parametrize("error", [TrailDamaged, RecordsMissing, NotApproved])
 @pytest.mark.parametrize("writer", ["admit_decisions", "close_run"])
-async def test_no_failure_that_someone_can_repair_is_final(
+async def test_no_repairable_failure_is_final(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, writer: str, error: type[PlangateError]
 ) -> None:
     status = await gate.in_review("one")
@@ -101,7 +101,7 @@ async def test_no_failure_that_someone_can_repair_is_final(
     assert kinds(gate, status)[-1] == "closed"
 
 
-async def test_an_error_about_a_trail_keeps_no_old_view_of_the_records(gate: Gate) -> None:
+async def test_an_error_about_a_trail_does_not_use_an_old_snapshot(gate: Gate) -> None:
     status = await gate.in_review("one")
     for _ in range(3):
         await gate.decide(status, by="rita")

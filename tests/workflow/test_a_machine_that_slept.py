@@ -68,7 +68,7 @@ async def test_a_plan_drafted_meanwhile_is_dated_by_the_servers_time(
         await gate.api.withdraw(status.workflow_id, "withdrawn by rita")
 
 
-async def test_a_step_does_not_begin_under_an_approval_that_got_too_old_meanwhile(
+async def test_a_step_does_not_begin_under_an_approval_that_became_stale_meanwhile(
     idle_gate: Gate, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = idle_gate

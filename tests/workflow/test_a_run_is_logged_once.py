@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from tests.support.gate import Gate
 
 
-async def test_a_run_is_told_from_its_request_to_its_end_and_nothing_twice(
+async def test_a_run_is_logged_from_its_request_to_its_end_without_repetition(
     gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     with capture_logs() as lines, caplog.at_level(logging.INFO, "temporalio.workflow"):

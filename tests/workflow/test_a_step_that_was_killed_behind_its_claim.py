@@ -103,7 +103,7 @@ async def test_it_is_in_doubt_if_it_could_only_be_repeated(
     assert not broken(gate, status)
 
 
-async def test_it_is_repeated_while_it_could_begin(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_repeated_while_it_may_begin(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, killed = idle_gate, Killed()
     gate.directory = killed
     monkeypatch.setattr(gate.notebook, "find_out", repeatable)
@@ -140,7 +140,7 @@ async def test_an_effect_that_had_happened_is_done(idle_gate: Gate, monkeypatch:
 
 @pytest.mark.parametrize("leaves", [True, False])
 @pytest.mark.parametrize("may_repeat", [True, False])
-async def test_an_approval_that_was_lost_meanwhile_is_asked_for_again(
+async def test_a_lost_approval_is_requested_again(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, leaves: bool, may_repeat: bool
 ) -> None:
     gate, killed = idle_gate, Killed(leaves=leaves)
@@ -167,7 +167,7 @@ async def test_an_approval_that_was_lost_meanwhile_is_asked_for_again(
 
 
 @pytest.mark.parametrize("resolution", ["retry", "undo"])
-async def test_nothing_is_repeated_on_the_word_of_a_person_who_left(
+async def test_nothing_is_repeated_on_the_statement_of_a_person_who_left(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, resolution: str
 ) -> None:
     """Erik resolves the held run, the worker dies after the claim, and erik leaves."""

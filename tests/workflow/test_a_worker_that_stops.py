@@ -12,7 +12,7 @@ from tests.support.gate import Gate
 
 
 @pytest.mark.parametrize("remembers", [False, True])
-async def test_a_step_that_acts_longer_than_the_grace_is_found_out_about_by_the_next_worker(
+async def test_the_next_worker_looks_up_a_step_that_exceeds_the_grace_period(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, remembers: bool
 ) -> None:
     gate = idle_gate
@@ -33,7 +33,7 @@ async def test_a_step_that_acts_longer_than_the_grace_is_found_out_about_by_the_
     assert gate.notebook.texts() == (["one"] if remembers else [])
 
 
-async def test_a_worker_stops_at_once_while_decisions_wait_for_the_records(
+async def test_a_worker_stops_immediately_while_decisions_wait_for_the_records(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = idle_gate

@@ -131,7 +131,7 @@ def on_screen(page: Page) -> str:
 # ---- results of look-ups ------------------------------------------------------------------------
 
 
-async def test_an_accepted_transfer_is_open_until_the_bank_says_that_it_is_settled(
+async def test_an_accepted_transfer_is_open_until_the_bank_reports_it_as_settled(
     paying: Gate, bank: Bank
 ) -> None:
     status = await executed(paying, "ann")
@@ -145,9 +145,7 @@ async def test_an_accepted_transfer_is_open_until_the_bank_says_that_it_is_settl
     assert bank.count("transfer") == 1
 
 
-async def test_a_reversed_transfer_stands_first_on_the_page_and_in_the_lists(
-    paying: Gate, bank: Bank
-) -> None:
+async def test_a_reversed_transfer_is_first_on_the_page_and_in_the_lists(paying: Gate, bank: Bank) -> None:
     untouched = await executed(paying, "eve")
     bank.ends("bob", "reversed", "account closed")
     with capture_logs() as logs:
@@ -170,7 +168,7 @@ async def test_a_reversed_transfer_stands_first_on_the_page_and_in_the_lists(
     assert found(paying, status.workflow_id) == []
 
 
-async def test_words_of_any_size_with_any_secret_hold_no_settlement_up(paying: Gate, bank: Bank) -> None:
+async def test_messages_of_any_size_with_any_secret_delay_no_settlement(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann")
     secret = "sk_live_" + "x7" * 20
     bank.ends("ann", "settled", f"with the key {secret}, " + "x" * 3_000_000)
@@ -183,7 +181,7 @@ async def test_words_of_any_size_with_any_secret_hold_no_settlement_up(paying: G
     assert bank.questions() <= 2, "once more if it was asked before the transfer had ended"
 
 
-async def test_no_run_takes_the_place_of_the_look_up_of_another(paying: Gate, bank: Bank) -> None:
+async def test_no_run_can_take_the_id_of_the_lookup_of_another(paying: Gate, bank: Bank) -> None:
     """Otherwise a run under this id would prevent the look-up of the other run's transfer."""
     status = await paying.until("in_review", await paying.submit(plan=transfers("ann")))
     name = f"{status.workflow_id}:settlement"
@@ -207,9 +205,7 @@ async def test_a_final_effect_is_not_looked_up_and_adds_no_event(paying: Gate, b
     await was_not_looked_up(paying, bank, status.workflow_id)
 
 
-async def test_a_transfer_that_is_still_open_when_its_time_is_over_is_not_known(
-    paying: Gate, bank: Bank
-) -> None:
+async def test_a_transfer_still_open_at_the_end_is_not_known(paying: Gate, bank: Bank) -> None:
     bank.settles_within = timedelta(minutes=6)
     status = await executed(paying, "ann")
     status = await after(paying, status.workflow_id, minutes=5)
@@ -222,7 +218,7 @@ async def test_a_transfer_that_is_still_open_when_its_time_is_over_is_not_known(
     assert found(paying, status.workflow_id) == []
 
 
-async def test_a_bank_that_cannot_be_asked_is_asked_for_longer(
+async def test_an_unavailable_bank_is_asked_for_longer(
     paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(options, "LOOK_UP_GRACE", timedelta(hours=1))
@@ -239,7 +235,7 @@ async def test_a_bank_that_cannot_be_asked_is_asked_for_longer(
     assert ends(status) == ["reversed: returned"]
 
 
-async def test_in_the_end_it_says_that_the_bank_could_not_be_asked(
+async def test_the_final_result_says_that_the_bank_was_unavailable(
     paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(options, "LOOK_UP_GRACE", timedelta(minutes=3))
@@ -254,7 +250,7 @@ async def test_in_the_end_it_says_that_the_bank_could_not_be_asked(
     assert (result["run"], result["still_open"]) == (status.workflow_id, [])
 
 
-async def test_a_tool_with_a_bug_is_asked_again(
+async def test_a_tool_with_a_bug_is_called_again(
     paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any) -> Any:
@@ -296,7 +292,7 @@ class BankOfBranches(Bank):
         return Settled(f"says the {self.branch}")
 
 
-async def test_the_tool_that_is_asked_knows_what_it_observed_at_the_draft(idle_gate: Gate) -> None:
+async def test_the_lookup_gets_the_observation_of_the_draft(idle_gate: Gate) -> None:
     idle_gate.tools["transfer"] = BankOfBranches(idle_gate.settings.var_dir)
     async with idle_gate.worker():
         status = await executed(idle_gate, "ann")
@@ -307,7 +303,7 @@ async def test_the_tool_that_is_asked_knows_what_it_observed_at_the_draft(idle_g
 # ---- runs that end in other ways ----------------------------------------------------------------
 
 
-async def test_a_held_run_shows_that_a_step_is_accepted_only_and_an_undone_step_is_not_looked_up(
+async def test_a_held_run_shows_an_accepted_step_and_an_undone_step_is_not_looked_up(
     paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_the_second(bank, monkeypatch)
@@ -356,7 +352,7 @@ def refuse_the_second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- crashes ------------------------------------------------------------------------------------
 
 
-async def test_a_worker_that_dies_after_storing_the_receipt_loses_no_look_up(
+async def test_a_worker_that_dies_after_storing_the_receipt_loses_no_lookup(
     paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     died = asyncio.Event()
@@ -374,7 +370,7 @@ async def test_a_worker_that_dies_after_storing_the_receipt_loses_no_look_up(
     assert found(paying, status.workflow_id) == []
 
 
-async def test_a_reset_run_looks_up_again_and_records_each_end_once(paying: Gate, bank: Bank) -> None:
+async def test_a_reset_run_looks_up_again_and_records_each_result_once(paying: Gate, bank: Bank) -> None:
     bank.ends("ann", "settled", "credited")
     status = await executed(paying, "ann", "bob")
     await after(paying, status.workflow_id, minutes=1)
@@ -424,7 +420,7 @@ async def as_if_scheduled(gate: Gate, run: str, *ended: LookedUp) -> RecordResul
     return await environment.run(settling.record_settlement, RecordTask(ended=ended, at=now()))
 
 
-async def test_two_workers_record_each_end_once(idle_gate: Gate) -> None:
+async def test_two_workers_record_each_result_once(idle_gate: Gate) -> None:
     gate, bank = idle_gate, opened(idle_gate)
     async with gate.worker(), gate.worker(await another_client(gate)):
         people = [f"person {number}" for number in range(3)]
@@ -436,7 +432,7 @@ async def test_two_workers_record_each_end_once(idle_gate: Gate) -> None:
             assert kinds(gate, run.workflow_id).count("settled") == 1
 
 
-async def test_a_worker_that_stops_leaves_the_look_up_to_the_next(idle_gate: Gate) -> None:
+async def test_a_stopping_worker_leaves_the_lookup_to_the_next(idle_gate: Gate) -> None:
     gate, bank = idle_gate, opened(idle_gate)
     async with gate.worker():
         status = await executed(gate, "ann")
@@ -447,7 +443,7 @@ async def test_a_worker_that_stops_leaves_the_look_up_to_the_next(idle_gate: Gat
         assert ends(await after(gate, status.workflow_id, minutes=2)) == ["settled: credited"]
 
 
-async def test_an_end_that_cannot_be_recorded_is_recorded_later(paying: Gate, bank: Bank) -> None:
+async def test_a_result_that_cannot_be_recorded_is_recorded_later(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann")
     await asked(bank)
     bank.ends("ann", "settled", "credited")
@@ -497,7 +493,7 @@ class Forged:
         return await workflow.execute_activity("record_settlement", task, **options)
 
 
-async def test_another_workflow_can_make_plangate_look_and_nothing_else(paying: Gate, bank: Bank) -> None:
+async def test_another_workflow_can_start_a_lookup_and_nothing_else(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann")
     await asked(bank)
     await paying.handle(f"{status.workflow_id}:settlement").terminate()
@@ -536,7 +532,7 @@ async def test_a_reversal_cannot_be_removed_once_it_is_sealed(paying: Gate, bank
     assert any("sealed" in one for one in found(paying, status.workflow_id))
 
 
-async def test_an_operator_may_start_a_look_up_again(paying: Gate, bank: Bank) -> None:
+async def test_an_operator_may_start_a_lookup_again(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann")
     await asked(bank)
     name = f"{status.workflow_id}:settlement"
@@ -549,7 +545,7 @@ async def test_an_operator_may_start_a_look_up_again(paying: Gate, bank: Bank) -
     assert ends(await paying.api.status(status.workflow_id)) == ["settled: credited"]
 
 
-async def test_nothing_is_looked_up_of_a_run_that_has_not_ended(paying: Gate, bank: Bank) -> None:
+async def test_nothing_is_looked_up_for_an_open_run(paying: Gate, bank: Bank) -> None:
     waiting = await paying.in_review("one")
     for run in (waiting.workflow_id, "no-such-run", "plangate:stops"):
         result = await paying.client.execute_workflow(

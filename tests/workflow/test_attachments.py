@@ -73,7 +73,7 @@ def bundle(gate: Gate, workflow_id: str) -> Bundle:
 
 
 @pytest.mark.parametrize("change", ["edited", "removed", "exchanged for a link"])
-async def test_the_bytes_of_the_draft_are_sent_whatever_became_of_the_file(
+async def test_the_bytes_of_the_draft_are_sent_even_if_the_file_changed(
     idle_gate: Gate, folder: Path, tmp_path: Path, change: str
 ) -> None:
     async with idle_gate.worker():
@@ -140,7 +140,7 @@ async def test_a_mail_that_cites_an_earlier_step_has_its_attachments_too(
 
 
 @pytest.mark.usefixtures("folder")
-async def test_a_bundle_carries_the_bytes_and_its_check_finds_any_other(
+async def test_a_bundle_contains_the_bytes_and_its_verification_detects_any_change(
     idle_gate: Gate,
 ) -> None:
     async with idle_gate.worker():
@@ -169,7 +169,7 @@ def wrong(of: Bundle) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("folder")
-async def test_bytes_that_are_not_in_the_records_any_more_hold_the_run_and_are_found(
+async def test_bytes_missing_from_the_records_hold_the_run_and_are_detected(
     idle_gate: Gate,
     tmp_path: Path,
 ) -> None:
@@ -199,7 +199,7 @@ async def refused(gate: Gate, *attachments: str) -> str:
     return result.reason
 
 
-async def test_a_file_that_is_no_plain_file_of_the_folder_is_no_attachment(
+async def test_only_a_regular_file_of_the_folder_can_be_attached(
     idle_gate: Gate, folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text("secret")
@@ -247,7 +247,7 @@ class Exchanged:
         return INVOICE + b" of another person"
 
 
-async def test_other_bytes_than_those_of_the_digest_are_never_sent(tmp_path: Path) -> None:
+async def test_only_the_bytes_of_the_digest_are_sent(tmp_path: Path) -> None:
     (tmp_path / "4711.pdf").write_bytes(INVOICE)
     settings = Settings(var_dir=tmp_path, attachments_dir=tmp_path)
     mailing = SendEmail.from_settings(settings).with_blobs(Exchanged())

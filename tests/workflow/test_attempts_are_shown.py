@@ -53,7 +53,7 @@ def execution(status: Status) -> WorkflowExecution:
     return WorkflowExecution(workflow_id=status.workflow_id)
 
 
-async def test_a_step_that_is_tried_again_tells_its_attempt_its_failure_and_its_next_try(gate: Gate) -> None:
+async def test_a_retried_step_shows_its_attempt_its_failure_and_its_next_attempt(gate: Gate) -> None:
     status, step = await retried_step(gate, failures=2, attempt=3)
     assert step.state is StepState.PENDING
     assert step.last_error == str(TRANSIENT)
@@ -75,7 +75,7 @@ async def test_the_next_attempt_is_shown_while_no_worker_runs(idle_gate: Gate) -
     assert (after.steps[0].attempt, after.steps[0].last_error) == (3, str(TRANSIENT))
 
 
-async def test_a_step_that_has_begun_is_marked_by_the_record_alone(gate: Gate) -> None:
+async def test_only_the_record_marks_a_step_as_begun(gate: Gate) -> None:
     """Even if neither a worker nor Temporal answers, the status must show that the step may have acted."""
     gate.notebook.gate.clear()
     status = await gate.in_review("one", "two")
@@ -91,7 +91,7 @@ async def test_a_step_that_has_begun_is_marked_by_the_record_alone(gate: Gate) -
     assert [step.is_begun for step in recorded.steps] == [False, False]
 
 
-async def test_a_draft_that_is_tried_again_tells_so_too(gate: Gate) -> None:
+async def test_a_retried_draft_shows_the_same(gate: Gate) -> None:
     gate.planner.failures = [ModelUnavailable("The model is asleep.")]
     workflow_id = await gate.submit(request="one")
     status = await seen(gate, workflow_id, lambda now: now.drafting)
@@ -102,7 +102,7 @@ async def test_a_draft_that_is_tried_again_tells_so_too(gate: Gate) -> None:
     assert (await gate.until("in_review", workflow_id)).drafting is None
 
 
-async def test_start_says_once_for_each_cause_why_there_is_no_plan_yet(gate: Gate) -> None:
+async def test_start_reports_each_cause_of_a_missing_plan_once(gate: Gate) -> None:
     asleep, away = ModelUnavailable("The model is asleep."), ModelUnavailable("The model is away.")
     gate.planner.failures = [asleep, asleep, away]
     workflow_id = await gate.submit(request="one")
@@ -116,7 +116,7 @@ async def test_start_says_once_for_each_cause_why_there_is_no_plan_yet(gate: Gat
     assert said.count("The model is asleep. Ctrl-C leaves; the run continues.") == 1
 
 
-async def test_a_step_that_an_operator_paused_says_so_and_how_it_continues(gate: Gate) -> None:
+async def test_a_paused_step_says_so_and_how_to_resume_it(gate: Gate) -> None:
     status, _ = await retried_step(gate, failures=2, attempt=3)
     service, namespace = gate.client.workflow_service, gate.client.namespace
     await service.pause_activity(
@@ -143,7 +143,7 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_continues(gate:
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_an_activity_that_is_reset_takes_its_step_up_at_once(gate: Gate) -> None:
+async def test_a_reset_activity_resumes_its_step_immediately(gate: Gate) -> None:
     """Its attempts are counted from one again, and do not wait for an earlier attempt's number."""
     status, _ = await retried_step(gate, failures=2, attempt=3)
     await gate.client.workflow_service.reset_activity(

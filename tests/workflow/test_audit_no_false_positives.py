@@ -54,7 +54,7 @@ async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -
     )
 
 
-async def test_a_step_that_was_begun_under_a_plan_that_was_then_replaced(idle_gate: Gate) -> None:
+async def test_a_step_begun_under_a_plan_that_was_then_replaced(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = one_approval(valid_for=VALID)
     async with gate.worker():
@@ -74,7 +74,7 @@ async def test_a_step_that_was_begun_under_a_plan_that_was_then_replaced(idle_ga
     assert findings(gate, TOO_OLD) == []
 
 
-async def test_a_run_that_is_withdrawn_while_its_plan_is_being_made(gate: Gate) -> None:
+async def test_a_run_withdrawn_while_its_plan_is_drafted(gate: Gate) -> None:
     gate.planner.gate.clear()
     workflow_id = await gate.submit(request="one")
     await gate.until("drafting", workflow_id)
@@ -89,7 +89,7 @@ async def test_a_run_that_is_withdrawn_while_its_plan_is_being_made(gate: Gate) 
     assert findings(gate) == []
 
 
-async def test_tools_that_are_away_refuse_or_leave_a_doubt(gate: Gate) -> None:
+async def test_tools_that_are_unavailable_refuse_or_are_in_doubt(gate: Gate) -> None:
     outcomes = []
     for failures in ([TRANSIENT, TRANSIENT], [PERMANENT], [LOST], [TRANSIENT, LOST]):
         gate.notebook.failures = list(failures)
@@ -103,7 +103,7 @@ async def test_tools_that_are_away_refuse_or_leave_a_doubt(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("decision", ["reject", "request_changes"])
-async def test_a_reset_to_the_review_of_a_plan_of_which_a_step_is_done(gate: Gate, decision: str) -> None:
+async def test_a_reset_to_the_review_of_a_plan_with_a_done_step(gate: Gate, decision: str) -> None:
     status = await gate.in_review("one", "two")
     await gate.signal(status)
     await gate.result(status.workflow_id)
@@ -115,7 +115,7 @@ async def test_a_reset_to_the_review_of_a_plan_of_which_a_step_is_done(gate: Gat
     assert findings(gate) == []
 
 
-async def test_a_signed_decision_that_is_sent_again_to_another_run_or_too_late(idle_gate: Gate) -> None:
+async def test_a_signed_decision_repeated_for_another_run_or_too_late(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker():
@@ -145,7 +145,7 @@ async def test_a_request_that_never_became_a_plan(gate: Gate) -> None:
     assert findings(gate) == []
 
 
-async def test_a_reset_to_before_changes_were_asked_for(gate: Gate) -> None:
+async def test_a_reset_to_before_changes_were_requested(gate: Gate) -> None:
     status = await gate.in_review(request="one")
     await gate.handle(status.workflow_id).signal(
         "request_changes", {"by": "dana", "plan": status.short_fingerprint, "comment": "two"}

@@ -90,7 +90,7 @@ async def test_a_later_revocation_is_noted_and_is_not_a_finding(
     assert [said in one.what for one in bundle_notes(bundle, today, now())] == [True]
 
 
-async def test_while_a_plan_waits_its_status_says_whose_approval_was_revoked_and_the_audit_does_not(
+async def test_a_waiting_plan_shows_a_revoked_approval_in_its_status_and_not_in_the_audit(
     idle_gate: Gate, people: Path
 ) -> None:
     """The approval has had no consequences, and will have none."""
@@ -130,7 +130,7 @@ async def test_a_revocation_is_reported_with_its_list(idle_gate: Gate, people: P
         assert f"revoked since then, according to the list of people {people}: 1. They were valid" in told.out
 
 
-async def test_a_signed_approval_under_a_role_that_an_attacker_made_is_found(
+async def test_a_signed_approval_under_a_role_added_by_an_attacker_is_detected(
     idle_gate: Gate, people: Path
 ) -> None:
     gate = idle_gate
@@ -152,7 +152,7 @@ async def test_a_signed_approval_under_a_role_that_an_attacker_made_is_found(
     assert "erik does not have the role finance" in finding.what
 
 
-async def test_a_list_of_people_that_an_attacker_made_is_found(idle_gate: Gate, people: Path) -> None:
+async def test_a_list_of_people_written_by_an_attacker_is_detected(idle_gate: Gate, people: Path) -> None:
     """An attacker with every right on the database adds a list under which their forgery would be valid."""
     gate = idle_gate
     async with gate.worker():

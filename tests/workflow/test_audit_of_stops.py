@@ -73,7 +73,9 @@ def accepted_for_mallory(event: dict[str, Any]) -> None:
         (put(stops=9), "which stopped and released nothing"),
     ],
 )
-async def test_a_claim_that_did_not_wait_is_found(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
+async def test_a_claim_that_did_not_wait_is_detected(
+    idle_gate: Gate, run: str, edit: Edit, said: str
+) -> None:
     with idle_gate.database.write() as connection:
         take_the_guards_off(connection)
         edited(connection, run, "claimed", edit)
@@ -93,7 +95,7 @@ async def test_a_claim_that_did_not_wait_is_found(idle_gate: Gate, run: str, edi
         (put(judged_at="2020-01-01T00:00:00Z"), "has a different time than the verdict on the order"),
     ],
 )
-async def test_an_order_that_no_one_gave_is_found(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
+async def test_a_forged_order_is_detected(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
     del run
     with idle_gate.database.write() as connection:
         take_the_guards_off(connection)
@@ -103,7 +105,7 @@ async def test_an_order_that_no_one_gave_is_found(idle_gate: Gate, run: str, edi
         assert said in found(idle_gate)
 
 
-async def test_a_release_that_is_taken_off_the_record_is_found(idle_gate: Gate, run: str) -> None:
+async def test_a_removed_release_is_detected(idle_gate: Gate, run: str) -> None:
     del run
     with idle_gate.database.write() as connection:
         take_the_guards_off(connection)
@@ -113,7 +115,7 @@ async def test_a_release_that_is_taken_off_the_record_is_found(idle_gate: Gate, 
     assert "does not end where the table `stops` says" in said
 
 
-async def test_a_table_of_stops_that_was_set_back_is_found(idle_gate: Gate, run: str) -> None:
+async def test_a_table_of_stops_that_was_reset_is_detected(idle_gate: Gate, run: str) -> None:
     del run
     with idle_gate.database.write() as connection:
         connection.execute(text("UPDATE stops SET number = 0, hash = :first"), {"first": "0" * 64})

@@ -45,19 +45,19 @@ async def test_waiting_for_a_run_that_temporal_terminated_returns_failed_and_why
     assert "terminated in Temporal" in result.reason
 
 
-async def test_waiting_for_a_run_that_temporal_dropped_returns_the_result_on_record(gate: Gate) -> None:
+async def test_waiting_for_a_run_that_temporal_dropped_returns_the_recorded_result(gate: Gate) -> None:
     workflow_id = (await executed(gate, "one", "two")).workflow_id
     before = await gate.result(workflow_id)
     await drop(gate, workflow_id)
     assert await gate.result(workflow_id) == before
 
 
-async def test_waiting_for_a_run_that_never_was_ends_at_once(gate: Gate) -> None:
+async def test_waiting_for_an_unknown_run_ends_immediately(gate: Gate) -> None:
     with pytest.raises(RunNotFound, match="no run called"):
         await gate.result("plan-that-never-was")
 
 
-async def test_an_application_edits_the_plan_and_is_told_that_nothing_is_held(gate: Gate) -> None:
+async def test_an_application_edits_the_plan_and_learns_that_nothing_is_held(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     new_plan = ProposedPlan.model_validate(notes("one"))
     answer = await gate.api.edit(status, new_plan, by="dana", comment="one is enough")

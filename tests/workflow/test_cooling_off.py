@@ -55,7 +55,7 @@ def cooling_gate(idle_gate: Gate) -> Gate:
     return idle_gate
 
 
-async def test_nothing_happens_before_the_end_and_everything_after_it(cooling_gate: Gate) -> None:
+async def test_nothing_happens_until_it_ends_and_then_everything_does(cooling_gate: Gate) -> None:
     gate = cooling_gate
     async with gate.worker():
         status = await approved(gate)
@@ -71,7 +71,7 @@ async def test_nothing_happens_before_the_end_and_everything_after_it(cooling_ga
     assert not broken(gate, status)
 
 
-async def test_an_approval_is_taken_back_and_another_one_begins_the_time_anew(cooling_gate: Gate) -> None:
+async def test_an_approval_is_withdrawn_and_another_one_restarts_the_time(cooling_gate: Gate) -> None:
     gate = cooling_gate
     async with gate.worker():
         status = await approved(gate)
@@ -91,7 +91,7 @@ async def test_an_approval_is_taken_back_and_another_one_begins_the_time_anew(co
     assert not broken(gate, status)
 
 
-async def test_a_plan_that_was_not_touched_again_is_approved_and_taken_back_in_one_task(
+async def test_an_unchanged_plan_is_approved_and_withdrawn_in_one_task(
     cooling_gate: Gate,
 ) -> None:
     """All three signals wait for the worker; the run sees the last approval alone."""
@@ -123,7 +123,7 @@ async def test_a_worker_that_dies_meanwhile_changes_nothing(cooling_gate: Gate) 
     assert not broken(gate, status)
 
 
-async def test_the_deadline_of_the_review_has_no_effect_until_an_approval_is_taken_back(
+async def test_the_deadline_of_the_review_has_no_effect_until_an_approval_is_withdrawn(
     cooling_gate: Gate,
 ) -> None:
     gate, short = cooling_gate, timedelta(minutes=10)
@@ -139,7 +139,7 @@ async def test_the_deadline_of_the_review_has_no_effect_until_an_approval_is_tak
     assert not broken(gate, expires)
 
 
-async def test_the_run_is_withdrawn_at_once(cooling_gate: Gate) -> None:
+async def test_the_run_is_withdrawn_immediately(cooling_gate: Gate) -> None:
     gate = cooling_gate
     async with gate.worker():
         status = await approved(gate)
@@ -149,7 +149,7 @@ async def test_the_run_is_withdrawn_at_once(cooling_gate: Gate) -> None:
     assert not broken(gate, status)
 
 
-async def test_other_decisions_are_refused_with_what_can_be_done_instead(cooling_gate: Gate) -> None:
+async def test_other_decisions_are_refused_with_the_alternatives(cooling_gate: Gate) -> None:
     gate = cooling_gate
     async with gate.worker():
         status = await approved(gate)
@@ -158,7 +158,7 @@ async def test_other_decisions_are_refused_with_what_can_be_done_instead(cooling
         assert "until then its approvers can withdraw their approvals" in refused.reason
 
 
-async def test_a_stop_is_waited_for_too_and_approvals_are_taken_back_meanwhile(cooling_gate: Gate) -> None:
+async def test_it_also_waits_for_a_stop_and_approvals_are_withdrawn_meanwhile(cooling_gate: Gate) -> None:
     gate = cooling_gate
     async with gate.worker():
         status, other = await approved(gate), await approved(gate)
@@ -178,7 +178,7 @@ async def test_a_stop_is_waited_for_too_and_approvals_are_taken_back_meanwhile(c
     assert not broken(gate, status)
 
 
-async def test_the_worker_that_claims_looks_at_the_record_and_waits_if_the_run_did_not(
+async def test_the_claiming_worker_checks_the_record_and_waits_if_the_run_did_not(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = idle_gate
@@ -196,7 +196,7 @@ async def test_the_worker_that_claims_looks_at_the_record_and_waits_if_the_run_d
     assert not broken(gate, status)
 
 
-async def test_the_pages_say_until_when_an_approval_can_be_taken_back_and_how(cooling_gate: Gate) -> None:
+async def test_the_pages_say_until_when_and_how_an_approval_can_be_withdrawn(cooling_gate: Gate) -> None:
     gate = cooling_gate
     async with gate.worker():
         status = await approved(gate)

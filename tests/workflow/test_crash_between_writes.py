@@ -124,7 +124,7 @@ async def test_a_short_outage_of_the_records_after_a_certain_failure_leaves_no_d
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_receipt_that_json_cannot_carry_is_kept_as_text(
+async def test_a_receipt_that_json_cannot_represent_is_stored_as_text(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = Receipt(summary="noted", details={"id": 2**60})

@@ -154,7 +154,7 @@ async def test_a_decision_by_a_lent_role_counts_and_its_proof_is_in_the_bundle(
     assert "# erik may act for dana as finance until" in listed.text.text
 
 
-async def test_a_role_that_was_taken_back_no_longer_holds(lending: Gate) -> None:
+async def test_a_lent_role_that_was_ended_no_longer_counts(lending: Gate) -> None:
     """The plan needs another approval, by an approver who is present, because the first one is lost."""
     async with lending.worker():
         await lent(lending)
@@ -201,7 +201,7 @@ async def test_an_invalid_loan_is_refused_with_the_reason(
     assert inspected(lending).findings == ()
 
 
-async def test_a_lent_role_is_not_lent_on(lending: Gate) -> None:
+async def test_a_lent_role_cannot_be_lent_again(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
         answer = await sent(lending, signed(lending, order("erik", "fred")))
@@ -219,7 +219,7 @@ async def test_without_a_list_or_without_a_policy_nothing_can_be_lent(idle_gate:
     assert "delegable roles: none" in answer.reason
 
 
-async def test_a_signature_counts_once_and_only_for_what_it_was_given_for(lending: Gate) -> None:
+async def test_a_signature_counts_once_and_only_for_its_purpose(lending: Gate) -> None:
     one = signed(lending, order())
     async with lending.worker():
         assert (await sent(lending, one)).accepted
@@ -235,7 +235,7 @@ async def test_a_signature_counts_once_and_only_for_what_it_was_given_for(lendin
             assert (answer.accepted, reason in answer.reason) == (False, True), answer.reason
 
 
-async def test_a_question_about_loans_is_answered_and_not_recorded(lending: Gate) -> None:
+async def test_a_query_about_loans_is_answered_and_not_recorded(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
         answer = await ask_what_is_lent(lending.client, lending.settings.task_queue)
@@ -245,7 +245,7 @@ async def test_a_question_about_loans_is_answered_and_not_recorded(lending: Gate
         assert len(read_trail(connection, DELEGATIONS_TRAIL)) == 1
 
 
-async def test_another_worker_with_the_same_file_has_what_was_lent(lending: Gate) -> None:
+async def test_another_worker_with_the_same_file_knows_the_loans(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
     async with lending.worker():
@@ -314,7 +314,7 @@ def by_another_policy(event: dict[str, Any]) -> None:
         (by_another_policy, "was lent by a policy that is missing"),
     ],
 )
-async def test_a_role_that_was_not_lent_is_found_in_a_bundle(
+async def test_a_role_that_was_not_lent_is_detected_in_a_bundle(
     lending: Gate, change: Callable[[dict[str, Any]], None], words: str
 ) -> None:
     async with lending.worker():
@@ -336,7 +336,7 @@ async def test_a_role_that_was_not_lent_is_found_in_a_bundle(
         (MALLORY, {}),
     ],
 )
-async def test_a_bundle_lends_nothing_by_a_passkey_that_proves_nothing(
+async def test_a_bundle_with_an_unproven_passkey_lends_nothing(
     lending: Gate, key: Passkey, ceremony: dict[str, Any]
 ) -> None:
     """The list in the bundle names the sites and the owners of passkeys."""
@@ -356,7 +356,7 @@ async def test_a_bundle_lends_nothing_by_a_passkey_that_proves_nothing(
     assert any(words in one for one in found_in(relinked(text, exchanged)))
 
 
-async def test_a_loan_of_another_installation_is_found_in_a_bundle(lending: Gate) -> None:
+async def test_a_loan_of_another_installation_is_detected_in_a_bundle(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending, by_passkey)
         status = await lending.in_review("signed one")
@@ -374,7 +374,7 @@ async def test_a_loan_of_another_installation_is_found_in_a_bundle(lending: Gate
     assert any("it was signed for another installation" in one for one in found), found
 
 
-async def test_a_bundle_is_checked_with_the_origins_that_the_auditor_trusts(lending: Gate) -> None:
+async def test_a_bundle_is_verified_with_the_origins_that_the_auditor_trusts(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending, by_passkey)
         status = await lending.in_review("signed one")
@@ -386,7 +386,7 @@ async def test_a_bundle_is_checked_with_the_origins_that_the_auditor_trusts(lend
     assert any("the order by dana is recorded as signed, but its passkey was used at" in one for one in found)
 
 
-async def test_a_forged_delegation_on_the_trail_counts_for_no_worker_and_is_found(lending: Gate) -> None:
+async def test_a_forged_delegation_on_the_trail_is_ignored_by_workers_and_detected(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
         await lending.in_review("signed one")
@@ -412,7 +412,7 @@ async def test_a_forged_delegation_on_the_trail_counts_for_no_worker_and_is_foun
     assert any("a delegation that was never recorded" in one for one in found)
 
 
-async def test_while_the_trail_of_delegations_is_damaged_no_one_is_known_and_it_is_waited_for(
+async def test_while_the_trail_of_delegations_is_damaged_decisions_wait(
     lending: Gate,
 ) -> None:
     async with lending.worker():
@@ -490,7 +490,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_lends_nothing(
         (returning().model_copy(update={"to": "erik"}), 'to be back takes no "to"'),
     ],
 )
-async def test_an_absence_that_cannot_be_is_refused_with_the_reason(
+async def test_an_invalid_absence_is_refused_with_the_reason(
     lending: Gate, one: DelegationOrder, reason: str
 ) -> None:
     async with lending.worker():
@@ -499,7 +499,7 @@ async def test_an_absence_that_cannot_be_is_refused_with_the_reason(
     assert reason in answer.reason
 
 
-async def test_an_absence_that_no_one_could_order_is_found(lending: Gate) -> None:
+async def test_an_absence_that_could_not_be_ordered_is_detected(lending: Gate) -> None:
     async with lending.worker():
         assert (await sent(lending, leaving(to="erik"))).accepted
         sealing(lending).seal()

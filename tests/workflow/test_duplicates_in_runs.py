@@ -30,7 +30,7 @@ def same(status: Status) -> list[tuple[int, str, int, str, bool]]:
     return [(one.step, one.workflow_id, one.its_step, one.state, one.done) for one in status.duplicates]
 
 
-async def test_a_step_of_an_executed_run_is_marked_and_asks_for_more(idle_gate: Gate) -> None:
+async def test_a_duplicate_of_an_executed_run_is_marked_and_needs_more_approvals(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = checked_policy(POLICY, {"note": gate.notebook.declaration}, None)
     async with gate.worker():
@@ -52,7 +52,7 @@ async def test_a_step_of_an_executed_run_is_marked_and_asks_for_more(idle_gate: 
     assert findings(gate) == []
 
 
-async def test_an_edit_is_looked_up_anew_and_no_longer_found_by_its_old_steps(gate: Gate) -> None:
+async def test_an_edit_is_looked_up_again_and_no_longer_found_by_its_old_steps(gate: Gate) -> None:
     first = await gate.in_review("one")
     new_plan = {"summary": "s", "steps": [{"tool": "note", "arguments": {"text": "two"}, "reason": "r"}]}
     assert (await gate.decide(first, "edit", by="erik", new_plan=new_plan)).accepted

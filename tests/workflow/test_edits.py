@@ -63,9 +63,7 @@ async def test_an_edited_plan_needs_another_persons_approval_of_the_new_one(
         (7, "must be"),
     ],
 )
-async def test_an_edit_that_cannot_be_a_plan_is_refused_with_the_reason(
-    gate: Gate, plan: object, reason: str
-) -> None:
+async def test_an_invalid_edit_is_refused_with_the_reason(gate: Gate, plan: object, reason: str) -> None:
     status = await in_review(gate, "1")
     answer = await gate.decide(status, "edit", by="erik", new_plan=plan)
     assert not answer.accepted
@@ -117,7 +115,7 @@ async def test_an_approval_from_before_a_failed_edit_is_given_again(idle_gate: G
         assert found(gate, first.workflow_id) == []
 
 
-async def test_of_two_edits_at_once_the_second_is_refused_with_what_it_missed(gate: Gate) -> None:
+async def test_the_second_of_two_concurrent_edits_is_refused_and_names_the_new_plan(gate: Gate) -> None:
     status = await in_review(gate, "1")
     answers = await asyncio.gather(
         gate.decide(status, "edit", by="erik", new_plan=bookings("a")),
@@ -133,9 +131,7 @@ async def test_of_two_edits_at_once_the_second_is_refused_with_what_it_missed(ga
     assert found(gate, status.workflow_id) == []
 
 
-async def test_a_plan_that_is_executed_held_or_partly_done_cannot_be_edited(
-    gate: Gate, account: Account
-) -> None:
+async def test_an_executed_held_or_partly_done_plan_cannot_be_edited(gate: Gate, account: Account) -> None:
     account.gate.clear()
     status = await in_review(gate, "1")
     await gate.decide(status)
@@ -167,7 +163,7 @@ async def test_a_person_who_only_strikes_steps_may_approve_if_the_policy_allows_
         assert found(gate, status.workflow_id) == []
 
 
-async def test_a_strike_that_makes_a_reference_mean_another_step_is_an_edit(idle_gate: Gate) -> None:
+async def test_a_strike_that_redirects_a_reference_is_an_edit(idle_gate: Gate) -> None:
     gate = idle_gate
     booking_gate(gate)
     gate.policy = policy_in("strike_keeps_approver = true\n")
@@ -181,7 +177,7 @@ async def test_a_strike_that_makes_a_reference_mean_another_step_is_an_edit(idle
         assert found(gate, status.workflow_id) == []
 
 
-async def test_a_signed_edit_counts_for_the_plan_that_was_signed_and_no_other(idle_gate: Gate) -> None:
+async def test_a_signed_edit_counts_only_for_the_signed_plan(idle_gate: Gate) -> None:
     gate = idle_gate
     booking_gate(gate)
     gate.policy, gate.directory = ByFirstWord(), Everybody()
@@ -208,7 +204,7 @@ needs = []
 
 
 @pytest.mark.parametrize(("editor", "runs_by_itself"), [("erik", False), ("rita", True)])
-async def test_no_one_edits_a_plan_into_what_only_the_requester_may_do_alone(
+async def test_an_editor_cannot_create_a_plan_that_only_the_requester_may_run_alone(
     idle_gate: Gate, editor: str, runs_by_itself: bool
 ) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)

@@ -75,7 +75,7 @@ class Foreign:
 
 
 @pytest.mark.parametrize("forged", BAD.values(), ids=BAD)
-def test_a_trail_opens_with_what_the_door_lets_through(forged: dict[str, Any]) -> None:
+def test_a_trail_starts_with_a_valid_request(forged: dict[str, Any]) -> None:
     check_opening(ref(), NOW)
     check_opening(ref(request="x" * MAX_REQUEST, timeout_seconds=int(LONGEST_TIMEOUT.total_seconds())), NOW)
     with pytest.raises(RequestInvalid) as told:
@@ -83,7 +83,7 @@ def test_a_trail_opens_with_what_the_door_lets_through(forged: dict[str, Any]) -
     assert len(str(told.value)) < 300
 
 
-async def test_no_draft_puts_on_the_record_what_the_door_would_not_let_through(idle_gate: Gate) -> None:
+async def test_no_draft_records_an_invalid_request(idle_gate: Gate) -> None:
     gate = idle_gate
 
     async def refused(number: int, queue: str, forged: dict[str, Any]) -> str:
@@ -129,7 +129,7 @@ UNREADABLE = "a state that this release cannot read"
         *("an end in review", "late", "name", "timeout"),
     ],
 )
-async def test_a_state_that_no_run_of_ours_has_is_refused_and_its_run_ends(
+async def test_a_state_that_no_real_run_has_is_refused_and_its_run_ends(
     idle_gate: Gate, state: dict[str, Any], said: str
 ) -> None:
     gate = idle_gate
@@ -147,7 +147,7 @@ async def test_a_state_that_no_run_of_ours_has_is_refused_and_its_run_ends(
     assert found(gate) == []
 
 
-async def test_nothing_that_a_run_says_of_a_step_that_was_never_claimed_is_a_workers_word(
+async def test_a_runs_report_about_an_unclaimed_step_is_not_attributed_to_a_worker(
     idle_gate: Gate,
 ) -> None:
     gate, state = idle_gate, {"carried": {"phase": "closed", "closed": FAILED}, "stopped_at": 1}
@@ -162,7 +162,7 @@ async def test_nothing_that_a_run_says_of_a_step_that_was_never_claimed_is_a_wor
     assert found(gate) == []
 
 
-async def test_an_invalid_request_is_closed_on_the_record(gate: Gate) -> None:
+async def test_an_invalid_request_is_closed_in_the_records(gate: Gate) -> None:
     handle = await gate.client.start_workflow(
         "PlanApproval", args=[{"nothing": 1}], id="no-request", task_queue=gate.settings.task_queue
     )

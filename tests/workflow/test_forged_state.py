@@ -141,7 +141,7 @@ class Foreign:
         ("draft", "is recorded as in_review"),
     ],
 )
-async def test_a_foreign_workflow_of_the_same_name_gets_nothing_executed(
+async def test_a_foreign_workflow_of_the_same_name_executes_nothing(
     idle_gate: Gate, what: str, said: str
 ) -> None:
     gate = idle_gate
@@ -157,7 +157,7 @@ async def test_a_foreign_workflow_of_the_same_name_gets_nothing_executed(
     assert [entry.event.kind for entry in gate.api.trail(workflow_id)] == ["requested", "drafted"]
 
 
-async def test_a_state_that_was_handed_over_gets_no_unsigned_approval_executed(idle_gate: Gate) -> None:
+async def test_an_unsigned_approval_in_a_supplied_state_executes_nothing(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     workflow_id = f"foreign-{uuid4().hex[:8]}"
@@ -193,7 +193,7 @@ async def handed_over(gate: Gate, what: str, queue: str) -> str:
     return workflow_id
 
 
-async def test_a_later_deadline_that_was_handed_over_lets_no_late_approval_count(idle_gate: Gate) -> None:
+async def test_a_later_deadline_in_a_supplied_state_does_not_admit_a_late_approval(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = ByFirstWord()
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
@@ -207,7 +207,7 @@ async def test_a_later_deadline_that_was_handed_over_lets_no_late_approval_count
     assert gate.notebook.texts() == []
 
 
-async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate: Gate) -> None:
+async def test_a_supplied_end_does_not_override_the_record(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
@@ -247,7 +247,7 @@ async def test_an_arrival_in_a_carried_state_counts_as_received_now(
         (Outcome.WITHDRAWN, -900, "withdrawn"),
     ],
 )
-async def test_an_end_that_was_handed_over_cannot_be_dated_at_will(
+async def test_a_supplied_end_cannot_be_dated_freely(
     idle_gate: Gate, outcome: Outcome, days: int, recorded_as: str
 ) -> None:
     gate = idle_gate

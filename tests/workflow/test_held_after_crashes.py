@@ -36,7 +36,7 @@ def gate(idle_gate: Gate, account: Account) -> Gate:
 
 
 @pytest.mark.parametrize("chosen", ["retry", "skip", "abort"])
-async def test_a_resolution_counts_that_arrives_before_the_run_knows_that_it_is_held(
+async def test_a_resolution_that_arrives_before_the_run_knows_its_hold_counts(
     gate: Gate,
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +64,7 @@ async def test_a_resolution_counts_that_arrives_before_the_run_knows_that_it_is_
 
 
 @pytest.mark.parametrize("failure", [refused, lost])
-async def test_a_held_run_that_is_reset_to_its_review_is_held_as_its_record_says(
+async def test_a_held_run_reset_to_its_review_is_held_as_recorded(
     gate: Gate,
     account: Account,
     failure: object,
@@ -83,7 +83,7 @@ async def test_a_held_run_that_is_reset_to_its_review_is_held_as_its_record_says
 
 
 @pytest.mark.parametrize("chosen", ["retry", "skip", "undo", "abort"])
-async def test_a_resolved_run_that_is_reset_ends_as_its_record_says_and_repeats_nothing(
+async def test_a_resolved_run_that_is_reset_ends_as_recorded_and_repeats_nothing(
     gate: Gate,
     account: Account,
     chosen: str,
@@ -100,7 +100,7 @@ async def test_a_resolved_run_that_is_reset_ends_as_its_record_says_and_repeats_
     assert found(gate, status.workflow_id) == []
 
 
-async def test_a_run_that_is_reset_behind_its_resolution_continues_where_its_record_is(
+async def test_a_run_reset_to_before_its_resolution_continues_from_its_record(
     gate: Gate,
     account: Account,
 ) -> None:
@@ -171,7 +171,7 @@ async def test_a_run_whose_last_step_was_marked_as_done_may_continue_as_new_befo
     assert found(gate, status.workflow_id) == []
 
 
-async def test_a_held_run_that_temporal_forgot_is_shown_by_its_record(
+async def test_a_held_run_dropped_by_temporal_is_shown_from_its_record(
     gate: Gate,
     account: Account,
 ) -> None:

@@ -76,7 +76,7 @@ ENDS: dict[str, tuple[str, str, list[str], list[str]]] = {
 
 @pytest.mark.parametrize("via", ["signal", "update"])
 @pytest.mark.parametrize("sign_it", [False, True], ids=["unsigned", "signed"])
-async def test_each_resolution_leads_to_its_end(idle_gate: Gate, via: str, sign_it: bool) -> None:
+async def test_each_resolution_has_its_effect(idle_gate: Gate, via: str, sign_it: bool) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker():
@@ -128,7 +128,7 @@ async def test_an_unsigned_resolution_of_a_signed_plan_is_refused(idle_gate: Gat
 # ---- keys -------------------------------------------------------------------------------------------
 
 
-async def test_a_retry_is_a_new_effect_after_a_failure_and_the_same_one_in_doubt(
+async def test_a_retry_has_a_new_key_after_a_failure_and_the_same_key_in_doubt(
     gate: Gate, account: Account
 ) -> None:
     account.failures = [refused(), lost(), lost(), refused()]
@@ -140,7 +140,7 @@ async def test_a_retry_is_a_new_effect_after_a_failure_and_the_same_one_in_doubt
     assert [key.rpartition(":")[2] for key, _ in account.lines()] == ["r4"]
 
 
-async def test_an_effect_in_doubt_is_looked_for_once_more_when_it_is_retried(idle_gate: Gate) -> None:
+async def test_an_effect_in_doubt_is_looked_up_again_before_a_retry(idle_gate: Gate) -> None:
     account = booking_gate(idle_gate)
     async with idle_gate.worker():
         account.failures, account.acts_before_failing = [lost()], True
@@ -167,7 +167,9 @@ async def test_exhausted_retries_hold_the_run(
     assert keys(gate, status.workflow_id) == ["1", "1:r1"]
 
 
-async def test_a_statement_about_one_doubt_does_not_count_for_the_next(gate: Gate, account: Account) -> None:
+async def test_a_statement_about_one_step_in_doubt_does_not_count_for_the_next(
+    gate: Gate, account: Account
+) -> None:
     account.failures = [lost(), lost()]
     status = await approved(gate, "1")
     await resolve(gate, status.workflow_id, "retry")
@@ -188,7 +190,7 @@ async def test_a_statement_about_one_doubt_does_not_count_for_the_next(gate: Gat
 # ---- undo -------------------------------------------------------------------------------------------
 
 
-async def test_steps_are_undone_in_reverse_each_under_its_own_key_and_with_its_receipt(
+async def test_steps_are_undone_in_reverse_each_with_its_own_key_and_its_receipt(
     gate: Gate, account: Account
 ) -> None:
     account.fails_at["3"] = refused()
@@ -224,7 +226,7 @@ UNDOS: dict[str, tuple[str, Failure, str, list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", UNDOS)
-async def test_an_undo_that_fails_is_held_in_its_turn(gate: Gate, account: Account, case: str) -> None:
+async def test_a_failed_undo_is_held_too(gate: Gate, account: Account, case: str) -> None:
     chosen, failure, reason, effects, used = UNDOS[case]
     account.fails_at["3"] = refused()
     account.undo_failures = [failure()]
@@ -259,7 +261,7 @@ async def test_the_undo_of_a_step_with_a_reference_gets_the_value_that_was_used(
 
 
 @pytest.mark.parametrize("undo", [False, True], ids=["a step", "an undo"])
-async def test_silence_aborts_a_held_run_and_never_skips(gate: Gate, account: Account, undo: bool) -> None:
+async def test_a_timeout_aborts_a_held_run_and_never_skips(gate: Gate, account: Account, undo: bool) -> None:
     account.fails_at["2"] = refused()
     status = await approved(gate, "1", "2", "3")
     if undo:
@@ -295,7 +297,7 @@ async def test_a_run_can_be_withdrawn_while_it_is_held(gate: Gate, account: Acco
 # ---- refused resolutions ---------------------------------------------------------------------------
 
 
-async def test_a_resolution_counts_only_for_this_plan_this_step_this_hold_and_by_another_person(
+async def test_a_resolution_counts_only_for_this_plan_step_and_hold_and_by_another_person(
     gate: Gate, account: Account
 ) -> None:
     account.fails_at["2"] = refused()
@@ -360,7 +362,7 @@ async def test_every_decision_on_a_held_run_is_on_its_trail(gate: Gate, account:
     ]
 
 
-async def test_no_new_plan_takes_the_key_of_a_step_that_was_in_doubt(idle_gate: Gate) -> None:
+async def test_no_new_plan_reuses_the_key_of_a_step_in_doubt(idle_gate: Gate) -> None:
     """The review reopens before the retry, which would have found the effect of the first attempt."""
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.policy = one_approval(valid_for=timedelta(seconds=2))

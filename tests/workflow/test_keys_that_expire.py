@@ -45,7 +45,7 @@ async def test_a_step_is_repeated_under_its_key_while_the_vendor_knows_it(idle_g
         assert found(idle_gate, run.workflow_id) == []
 
 
-async def test_after_that_it_is_in_doubt_if_no_one_can_look(idle_gate: Gate) -> None:
+async def test_after_that_it_is_in_doubt_unless_it_can_be_looked_up(idle_gate: Gate) -> None:
     account = forgetful(idle_gate, Repeatable(GONE, NOT_KNOWN))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
@@ -56,7 +56,7 @@ async def test_after_that_it_is_in_doubt_if_no_one_can_look(idle_gate: Gate) -> 
         assert account.texts() == []
 
 
-async def test_an_effect_that_a_complete_look_up_then_misses_did_not_happen(idle_gate: Gate) -> None:
+async def test_an_effect_missing_from_a_complete_lookup_did_not_happen(idle_gate: Gate) -> None:
     account = forgetful(idle_gate, Repeatable(GONE, NO_TRACE))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
@@ -68,7 +68,7 @@ async def test_an_effect_that_a_complete_look_up_then_misses_did_not_happen(idle
 
 
 @pytest.mark.parametrize(("minutes", "is_ruled_out"), [(10, True), (6, True), (4, False), (0, False)])
-async def test_a_list_must_reach_back_beyond_the_act_by_what_clocks_may_differ(
+async def test_a_list_must_reach_back_beyond_the_act_by_the_clock_tolerance(
     idle_gate: Gate, minutes: int, is_ruled_out: bool
 ) -> None:
     account = forgetful(idle_gate, NotFound(now() - timedelta(minutes=minutes), "Look at the vendor's."))

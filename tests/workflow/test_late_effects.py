@@ -34,7 +34,7 @@ async def looked_at(account: Account, times: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_person_is_not_asked_about_what_happened_late(idle_gate: Gate) -> None:
+async def test_a_person_is_not_asked_about_a_late_effect(idle_gate: Gate) -> None:
     gate = idle_gate
     patient(gate)
     account = gate.tools["book"] = Late(gate.settings.var_dir / "account.tsv")
@@ -47,7 +47,7 @@ async def test_a_person_is_not_asked_about_what_happened_late(idle_gate: Gate) -
         assert found(gate, status.workflow_id) == []
 
 
-async def test_a_person_is_asked_once_the_time_is_over_and_the_tool_still_cannot_say(idle_gate: Gate) -> None:
+async def test_a_person_is_asked_if_the_tool_cannot_tell_in_time(idle_gate: Gate) -> None:
     gate, account = idle_gate, patient(idle_gate)
     async with gate.worker():
         account.failures = [lost()]
@@ -65,7 +65,7 @@ async def test_a_person_is_asked_once_the_time_is_over_and_the_tool_still_cannot
         assert found(gate, status.workflow_id) == []
 
 
-async def test_a_withdrawn_run_does_not_wait_for_what_may_still_happen(idle_gate: Gate) -> None:
+async def test_a_withdrawn_run_does_not_wait_for_late_effects(idle_gate: Gate) -> None:
     gate, account = idle_gate, patient(idle_gate)
     gate.settings = gate.settings.model_copy(update={"late_effect_seconds": 3600})
     async with gate.worker():
@@ -91,7 +91,9 @@ class Elsewhere(Account):
             self.declaration = replace(self.declaration, description="Book one line.")
 
 
-async def test_a_tool_that_changed_after_a_call_broke_off_leaves_its_effect_in_doubt(idle_gate: Gate) -> None:
+async def test_a_tool_that_changed_after_an_interrupted_call_leaves_its_effect_in_doubt(
+    idle_gate: Gate,
+) -> None:
     """Recorded as failed, it would be repeated under a new key, and happen twice."""
     gate = idle_gate
     patient(gate)
@@ -125,7 +127,7 @@ class Dropped(Account):
             del self._tools["book"]
 
 
-async def test_the_receipt_of_a_tool_that_is_listed_no_more_is_kept(idle_gate: Gate) -> None:
+async def test_the_receipt_of_a_removed_tool_is_kept(idle_gate: Gate) -> None:
     gate = idle_gate
     account = gate.tools["book"] = Dropped(gate)
     async with gate.worker():
@@ -136,7 +138,7 @@ async def test_the_receipt_of_a_tool_that_is_listed_no_more_is_kept(idle_gate: G
         assert found(gate, status.workflow_id) == []
 
 
-async def test_a_person_is_asked_about_the_effect_of_a_tool_that_is_listed_no_more(idle_gate: Gate) -> None:
+async def test_a_person_is_asked_about_the_effect_of_a_removed_tool(idle_gate: Gate) -> None:
     gate = idle_gate
     account = gate.tools["book"] = Dropped(gate)
     async with gate.worker():

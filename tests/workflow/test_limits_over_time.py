@@ -78,7 +78,7 @@ async def at_rest(gate: Gate, ids: list[str]) -> list[Status]:
             await asyncio.sleep(0.02)
 
 
-async def test_of_ten_plans_of_499_one_runs_alone_and_each_other_waits_for_a_person(
+async def test_one_of_ten_plans_of_499_runs_alone_and_each_other_waits_for_a_person(
     idle_gate: Gate, tool: Refunds
 ) -> None:
     gate = idle_gate
@@ -91,7 +91,7 @@ async def test_of_ten_plans_of_499_one_runs_alone_and_each_other_waits_for_a_per
     assert len(tool.lines()) == 2
 
 
-async def test_a_plan_that_would_pass_the_limit_by_the_time_of_its_claim_begins_nothing(
+async def test_a_plan_that_would_exceed_the_limit_at_its_claim_begins_nothing(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -124,7 +124,7 @@ async def test_a_plan_that_would_pass_the_limit_by_the_time_of_its_claim_begins_
     ],
     ids=["a window", "an approval and a window", "another freeze", "a shorter review"],
 )
-async def test_a_plan_that_needs_other_times_at_its_claim_runs_at_these_times(
+async def test_a_plan_with_other_start_times_at_its_claim_runs_at_these_times(
     idle_gate: Gate, first: str, more: str
 ) -> None:
     gate = idle_gate

@@ -31,7 +31,7 @@ def findings(gate: Gate) -> list[str]:
         return [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
 
 
-async def test_a_look_is_recorded_with_who_what_when_and_why(gate: Gate) -> None:
+async def test_a_look_is_recorded_with_its_actor_object_time_and_reason(gate: Gate) -> None:
     assert (await gate.api.record_look(look(why="a complaint"))).recorded
     assert (await gate.api.record_look(look(what="exported"))).recorded
     first, second = looks(gate)
@@ -40,7 +40,7 @@ async def test_a_look_is_recorded_with_who_what_when_and_why(gate: Gate) -> None
     assert findings(gate) == []
 
 
-async def test_a_look_that_was_said_without_a_worker_is_recorded_once_there_is_one(idle_gate: Gate) -> None:
+async def test_a_look_ordered_without_a_worker_is_recorded_later(idle_gate: Gate) -> None:
     gate = idle_gate
     saying = asyncio.create_task(gate.api.record_look(look()))
     await asyncio.sleep(0.3)
@@ -71,7 +71,7 @@ async def test_an_invalid_look_is_refused_with_the_reason_and_not_recorded(
     assert looks(gate) == []
 
 
-async def test_an_entry_under_another_name_is_found(gate: Gate) -> None:
+async def test_an_entry_under_another_name_is_detected(gate: Gate) -> None:
     await gate.api.record_look(look())
     with gate.database.write() as connection:
         take_the_guards_off(connection)

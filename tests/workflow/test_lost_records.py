@@ -27,7 +27,7 @@ def read_only(records: Path, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("accident", [gone, replaced, read_only])
-async def test_no_decision_counts_and_nothing_is_done_until_the_records_are_back(
+async def test_without_the_records_no_decision_counts_and_no_step_runs(
     gate: Gate, tmp_path: Path, accident: Callable[[Path, Path], None]
 ) -> None:
     records, kept = tmp_path / "records.db", tmp_path / "kept"
@@ -46,7 +46,9 @@ async def test_no_decision_counts_and_nothing_is_done_until_the_records_are_back
     assert [entry.event.kind for entry in trail][-1] == "closed"
 
 
-async def test_a_step_whose_receipt_cannot_be_kept_is_not_done_twice(gate: Gate, tmp_path: Path) -> None:
+async def test_a_step_whose_receipt_cannot_be_stored_is_not_executed_twice(
+    gate: Gate, tmp_path: Path
+) -> None:
     records, kept = tmp_path / "records.db", tmp_path / "kept"
     gate.notebook.gate.clear()
     status = await gate.in_review("one", "two")

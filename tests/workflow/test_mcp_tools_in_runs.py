@@ -61,7 +61,7 @@ async def test_an_approved_call_is_made_once(gate: Gate, bank: Bank) -> None:
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-async def test_a_change_holds_the_run_at_once_whether_the_worker_knows_of_it_or_not(
+async def test_a_change_holds_the_run_immediately_whether_the_worker_knows_of_it_or_not(
     gate: Gate, bank: Bank, is_known: bool
 ) -> None:
     status = await in_review(gate, 5)
@@ -76,7 +76,7 @@ async def test_a_change_holds_the_run_at_once_whether_the_worker_knows_of_it_or_
     await gate.resolve(status.workflow_id, "abort")
 
 
-async def test_the_change_is_undone_and_the_step_retried(gate: Gate, bank: Bank) -> None:
+async def test_the_change_is_reverted_and_the_step_retried(gate: Gate, bank: Bank) -> None:
     status = await in_review(gate, 5)
     bank.server.lists({**PAY, "description": "Pay somebody else."})
     await gate.decide(status)
@@ -116,7 +116,7 @@ async def test_a_server_that_refuses_our_notification_is_called_once(
             await idle_gate.resolve(run.workflow_id, "abort")
 
 
-async def test_after_the_time_of_its_key_a_call_is_not_repeated(idle_gate: Gate, tmp_path: Path) -> None:
+async def test_after_its_key_expired_a_call_is_not_repeated(idle_gate: Gate, tmp_path: Path) -> None:
     server = McpServer(tmp_path / "bank")
     server.behave("fails")
     keyed = {"retry_safety": {"pay": "vendor_key"}, "key_seconds": 0}
@@ -128,7 +128,7 @@ async def test_after_the_time_of_its_key_a_call_is_not_repeated(idle_gate: Gate,
         await idle_gate.resolve(run.workflow_id, "abort")
 
 
-async def test_a_retry_after_a_refusal_has_the_same_key_where_the_server_honours_keys(
+async def test_a_retry_after_a_refusal_has_the_same_key_if_the_server_honours_keys(
     idle_gate: Gate, tmp_path: Path
 ) -> None:
     server = McpServer(tmp_path / "bank")

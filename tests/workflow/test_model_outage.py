@@ -10,7 +10,7 @@ from tests.support.gate import PATIENCE, Gate
 AWAY = ModelUnavailable("The model's service failed (503).")
 
 
-async def test_a_draft_is_tried_again_until_the_service_is_back_and_says_meanwhile_why(gate: Gate) -> None:
+async def test_a_draft_is_retried_until_the_service_recovers_and_shows_the_reason(gate: Gate) -> None:
     gate.planner.failures = [AWAY]
     workflow_id = await gate.submit(request="Call Kim.")
     retried = await _retried(gate, workflow_id)
@@ -30,7 +30,7 @@ async def _retried(gate: Gate, workflow_id: str) -> PendingActivityInfo:
             await asyncio.sleep(0.02)
 
 
-async def test_an_outage_longer_than_the_setting_ends_the_run_and_says_how_often_it_was_tried(
+async def test_an_outage_longer_than_the_setting_ends_the_run_with_the_number_of_attempts(
     idle_gate: Gate,
 ) -> None:
     idle_gate.settings = idle_gate.settings.model_copy(update={"model_outage_seconds": 1})

@@ -31,7 +31,7 @@ def kinds(trail: tuple[AuditEntry, ...]) -> list[str]:
     return [entry.event.kind for entry in trail]
 
 
-async def test_an_approved_plan_runs_and_its_trail_tells_it(gate: Gate) -> None:
+async def test_an_approved_plan_runs_and_is_on_its_trail(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     await gate.signal(status)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
@@ -55,7 +55,7 @@ async def test_requested_changes_make_a_new_revision_that_alone_can_be_approved(
     ]  # fmt: skip
 
 
-async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: Gate) -> None:
+async def test_an_effect_with_an_unknown_result_is_in_doubt_and_not_repeated(gate: Gate) -> None:
     gate.notebook.failures = [EffectUnknown("The pencil broke.")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one", "two")
@@ -66,7 +66,7 @@ async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: G
     assert "in_doubt" in kinds(gate.api.trail(status.workflow_id))
 
 
-async def test_a_run_outlives_the_kill_9_of_postgresql_and_every_effect_happens_once(
+async def test_a_run_survives_a_killed_postgresql_and_every_effect_happens_once(
     gate: Gate, postgres: PostgresServer
 ) -> None:
     gate.notebook.gate.clear()
@@ -115,7 +115,7 @@ async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_att
     assert kinds(gate.api.trail(status.workflow_id)).count("done") == 2
 
 
-async def test_an_id_that_no_record_can_hold_fails_the_run_and_says_so(gate: Gate) -> None:
+async def test_an_id_that_cannot_be_stored_fails_the_run_with_the_reason(gate: Gate) -> None:
     handle: WorkflowHandle[object, dict[str, str]] = await gate.client.start_workflow(
         "PlanApproval",
         {"requester": "rita", "plan": notes("one")},

@@ -27,7 +27,7 @@ async def test_the_approved_plan_runs_step_by_step_and_its_receipts_are_returned
     assert result.fingerprint == status.fingerprint
 
 
-async def test_the_fingerprint_can_be_recomputed_from_what_the_status_shows(gate: Gate) -> None:
+async def test_the_fingerprint_can_be_recomputed_from_the_status(gate: Gate) -> None:
     status = await gate.in_review("one")
     assert status.plan is not None
     audience = Audience(installation=gate.database.installation, namespace=gate.client.namespace)
@@ -44,7 +44,7 @@ async def test_an_approval_of_another_run_with_the_same_plan_does_not_count_here
 
 
 @pytest.mark.parametrize("length", [8, 12, 64])
-async def test_any_prefix_of_at_least_eight_digits_names_the_plan(gate: Gate, length: int) -> None:
+async def test_any_prefix_of_at_least_eight_digits_identifies_the_plan(gate: Gate, length: int) -> None:
     status = await gate.in_review("one")
     assert status.fingerprint is not None
     answer = await gate.decide(status, plan=status.fingerprint[:length].upper())
@@ -70,7 +70,7 @@ class TwoFieldNote(NoteArguments):
     ("is_there", "said"),
     [(True, "is not the one that the plan was made for"), (False, "has no tool")],
 )
-async def test_a_worker_that_cannot_do_exactly_this_does_nothing_and_leaves_it_to_one_that_can(
+async def test_a_worker_that_cannot_run_a_step_exactly_leaves_it_to_another(
     gate: Gate, is_there: bool, said: str
 ) -> None:
     """As during an update, when old and new workers take steps of each other's plans."""
@@ -92,7 +92,7 @@ async def test_a_worker_that_cannot_do_exactly_this_does_nothing_and_leaves_it_t
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_step_that_any_workflow_asks_for_is_refused_without_an_approval_on_record(gate: Gate) -> None:
+async def test_a_step_requested_by_any_workflow_is_refused_without_a_recorded_approval(gate: Gate) -> None:
     plan = Plan.model_validate_json(
         '{"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "evil"}}]}'
     )
@@ -125,7 +125,7 @@ async def test_a_workflow_that_claims_the_id_of_an_approved_run_still_executes_n
 
 @pytest.mark.parametrize("id_of", ["its own", "the terminated run's"])
 @pytest.mark.parametrize("name", ["draft_plan", "admit_decisions", "execute_step", "close_run"])
-async def test_only_the_run_itself_may_write_on_its_record(gate: Gate, name: str, id_of: str) -> None:
+async def test_only_the_run_itself_may_write_to_its_record(gate: Gate, name: str, id_of: str) -> None:
     status = await gate.in_review("good")
     assert status.fingerprint is not None
     state = fold(status.workflow_id, (entry.event for entry in gate.api.trail(status.workflow_id)))

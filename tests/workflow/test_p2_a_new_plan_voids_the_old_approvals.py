@@ -19,7 +19,7 @@ async def test_requested_changes_reach_the_planner_and_make_a_new_revision(gate:
     assert gate.notebook.texts() == ["one", "two, please"]
 
 
-async def test_the_same_steps_again_have_another_fingerprint_in_another_revision(gate: Gate) -> None:
+async def test_the_same_steps_have_another_fingerprint_in_another_revision(gate: Gate) -> None:
     first = await gate.in_review(request="one")
     assert first.plan is not None
     gate.planner.plans.append(first.plan)
@@ -40,7 +40,7 @@ async def test_an_approval_of_the_replaced_revision_is_refused_and_names_the_new
     assert (await gate.api.status(first.workflow_id)).state == "in_review"
 
 
-async def test_an_approval_that_comes_while_the_new_revision_is_drafted_is_refused(gate: Gate) -> None:
+async def test_an_approval_that_arrives_while_the_new_revision_is_drafted_is_refused(gate: Gate) -> None:
     first = await gate.in_review(request="one")
     gate.planner.gate.clear()
     await gate.decide(first, "request_changes", comment="two")
@@ -67,7 +67,7 @@ async def test_several_revisions_each_void_the_one_before(gate: Gate) -> None:
     assert gate.notebook.texts() == ["one", "revision 4"]
 
 
-async def test_a_new_revision_has_the_whole_time_for_its_review_again(gate: Gate) -> None:
+async def test_a_new_revision_has_the_full_time_for_its_review(gate: Gate) -> None:
     first = await gate.in_review(request="one")
     await gate.decide(first, "request_changes", comment="two")
     second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
@@ -76,7 +76,7 @@ async def test_a_new_revision_has_the_whole_time_for_its_review_again(gate: Gate
     assert second.deadline > first.deadline
 
 
-async def test_a_verdict_that_a_slower_worker_writes_down_late_does_not_approve_the_new_revision(
+async def test_a_verdict_recorded_late_does_not_approve_the_new_revision(
     gate: Gate,
 ) -> None:
     """Two workers may consider each other dead; an old verdict is then recorded after the new plan."""

@@ -33,7 +33,7 @@ from tests.support.gate import Gate
 from tests.support.transactions import hook_transactions
 
 
-async def test_a_transient_failure_of_a_tool_is_tried_again_and_the_effect_happens_once(gate: Gate) -> None:
+async def test_a_transient_failure_of_a_tool_is_retried_and_the_effect_happens_once(gate: Gate) -> None:
     gate.notebook.failures = [ToolUnavailable("busy"), ToolUnavailable("busy")]
     status = await gate.in_review("one")
     await gate.decide(status)
@@ -54,7 +54,7 @@ async def test_steps_after_a_failed_one_are_not_executed(gate: Gate) -> None:
     assert gate.notebook.texts() == []
 
 
-async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: Gate) -> None:
+async def test_an_effect_with_an_unknown_result_is_in_doubt_and_not_repeated(gate: Gate) -> None:
     gate.notebook.failures = [EffectUnknown("The pencil broke.")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one", "two")
@@ -77,9 +77,7 @@ async def test_a_bug_in_a_tool_leaves_the_step_in_doubt_too(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("happened", [True, False])
-async def test_a_tool_that_can_find_out_is_asked_and_the_effect_happens_once(
-    gate: Gate, happened: bool
-) -> None:
+async def test_a_tool_with_a_lookup_is_asked_and_the_effect_happens_once(gate: Gate, happened: bool) -> None:
     gate.notebook.remembers = True
     gate.notebook.failures = [EffectUnknown("The pencil broke.")]
     gate.notebook.writes_before_failing = happened
@@ -89,7 +87,7 @@ async def test_a_tool_that_can_find_out_is_asked_and_the_effect_happens_once(
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_receipt_that_cannot_be_stored_at_once_is_stored_later_and_nothing_is_repeated(
+async def test_a_receipt_that_cannot_be_stored_immediately_is_stored_later_and_nothing_is_repeated(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, refusals = gate.database.write, [2]
@@ -108,7 +106,7 @@ async def test_a_receipt_that_cannot_be_stored_at_once_is_stored_later_and_nothi
     assert refusals == [0]
 
 
-async def test_a_decision_waits_while_the_records_are_away_and_counts_when_they_are_back(
+async def test_a_decision_waits_while_the_records_are_unavailable_and_then_counts(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = await gate.in_review("one")
@@ -128,7 +126,7 @@ async def test_a_decision_waits_while_the_records_are_away_and_counts_when_they_
 
 
 @pytest.mark.parametrize("by_update", [False, True])
-async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_soon_as_the_run_has_it(
+async def test_an_approval_of_a_plan_that_only_the_record_has_counts_once_the_run_has_it(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, by_update: bool
 ) -> None:
     """The worker may die after it records the plan and before the run gets it; approvers see the record."""
@@ -163,7 +161,7 @@ async def test_a_run_waits_while_no_worker_runs_and_continues_with_the_next_one(
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_worker_that_is_told_to_stop_leaves_its_draft_to_the_next_one_at_once(
+async def test_a_stopping_worker_leaves_its_draft_to_the_next_one_immediately(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -178,7 +176,7 @@ async def test_a_worker_that_is_told_to_stop_leaves_its_draft_to_the_next_one_at
     assert len(gate.planner.briefs) == 2
 
 
-async def test_a_reset_of_the_run_repeats_no_effect(gate: Gate) -> None:
+async def test_a_reset_run_repeats_no_effect(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.result(status.workflow_id)
@@ -199,14 +197,14 @@ async def test_a_reset_of_the_run_repeats_no_effect(gate: Gate) -> None:
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_an_id_that_is_running_or_closed_is_refused(gate: Gate) -> None:
+async def test_the_id_of_a_running_or_closed_run_is_refused(gate: Gate) -> None:
     request = PlanRequest(requester="rita", plan=notes("one"))
     await gate.api.submit(request, f"mine-{gate.settings.task_queue}")
     with pytest.raises(IdInUse):
         await gate.api.submit(request, f"mine-{gate.settings.task_queue}")
 
 
-async def test_an_id_that_only_the_record_remembers_starts_no_second_run(gate: Gate) -> None:
+async def test_an_id_that_exists_only_in_the_records_starts_no_second_run(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
     await gate.result(status.workflow_id)
@@ -286,7 +284,7 @@ async def _attempt_elsewhere(
     return result
 
 
-async def test_an_attempt_that_was_considered_dead_does_not_take_the_step_from_a_newer_one(
+async def test_an_attempt_presumed_dead_does_not_take_the_step_from_a_newer_one(
     gate: Gate,
 ) -> None:
     gate.notebook.gate.clear()
@@ -300,7 +298,7 @@ async def test_an_attempt_that_was_considered_dead_does_not_take_the_step_from_a
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_slow_attempt_that_was_taken_over_acts_and_its_effect_is_found(gate: Gate) -> None:
+async def test_the_effect_of_a_slow_attempt_that_was_taken_over_is_found(gate: Gate) -> None:
     """The other attempt saw no effect yet, and released the claim; the next one asks again before it acts."""
     gate.tools["note"] = gate.notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
     gate.notebook.gate.clear()
@@ -346,7 +344,7 @@ async def test_a_suspended_worker_that_gets_its_own_step_again_continues_it(
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_step_that_is_withdrawn_before_its_turn_never_begins(
+async def test_a_step_withdrawn_before_its_turn_never_begins(
     idle_gate: Gate, executions: list[Execution]
 ) -> None:
     gate = idle_gate

@@ -17,7 +17,7 @@ from tests.support.audit_edits import take_the_guards_off
 from tests.support.gate import Gate
 
 
-async def test_the_trail_tells_the_whole_run_in_order_with_time_and_identity(gate: Gate) -> None:
+async def test_the_trail_contains_the_whole_run_in_order_with_times_and_identities(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     await gate.signal(status)
     await gate.result(status.workflow_id)
@@ -32,7 +32,7 @@ async def test_the_trail_tells_the_whole_run_in_order_with_time_and_identity(gat
     assert all(earlier.at <= later.at for earlier, later in pairwise(trail))
 
 
-async def test_each_entry_is_linked_to_the_one_before_by_its_hash(gate: Gate) -> None:
+async def test_each_entry_is_linked_to_the_previous_one_by_its_hash(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.result(status.workflow_id)
@@ -57,7 +57,7 @@ async def test_a_changed_entry_has_another_hash(gate: Gate) -> None:
         assert entry.model_copy(update=change).expected_hash() != entry.hash
 
 
-async def test_a_field_of_a_newer_release_is_passed_over_but_not_by_the_hash(
+async def test_a_field_of_a_newer_release_is_ignored_but_hashed(
     gate: Gate,
 ) -> None:
     status = await gate.in_review("one")
@@ -73,7 +73,7 @@ async def test_a_field_of_a_newer_release_is_passed_over_but_not_by_the_hash(
     assert entry.expected_hash() != entry.hash  # it was edited; no part of the text is skipped
 
 
-async def test_nothing_is_executed_under_a_trail_that_was_changed(gate: Gate) -> None:
+async def test_nothing_is_executed_under_a_changed_trail(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     with gate.database.write() as connection:
         take_the_guards_off(connection)
@@ -87,7 +87,7 @@ async def test_nothing_is_executed_under_a_trail_that_was_changed(gate: Gate) ->
     assert gate.notebook.texts() == []
 
 
-async def test_a_run_whose_trail_cannot_be_read_hides_no_other(gate: Gate) -> None:
+async def test_a_run_with_an_unreadable_trail_hides_no_other(gate: Gate) -> None:
     broken, sound = await gate.in_review("one"), await gate.in_review("two")
     with gate.database.write() as connection:
         take_the_guards_off(connection)
@@ -116,7 +116,7 @@ async def test_refused_and_unreadable_decisions_are_on_the_trail_with_their_reas
     assert "no signal is called 'aprove'" in decided[2].verdict.reason
 
 
-async def test_the_state_folded_from_the_trail_is_the_state_that_the_workflow_shows(gate: Gate) -> None:
+async def test_the_state_folded_from_the_trail_equals_the_state_of_the_workflow(gate: Gate) -> None:
     status = await gate.in_review(request="one\ntwo")
     await gate.decide(status, by="rita")
     await gate.decide(status, "request_changes", comment="three")
@@ -129,7 +129,7 @@ async def test_the_state_folded_from_the_trail_is_the_state_that_the_workflow_sh
     assert recorded.model_copy(update={"source": "workflow"}) == shown
 
 
-async def test_when_a_tool_acts_its_approval_and_its_claim_are_on_the_record(gate: Gate) -> None:
+async def test_an_approval_and_a_claim_are_recorded_before_a_tool_acts(gate: Gate) -> None:
     gate.notebook.gate.clear()
     status = await gate.in_review("one")
     await gate.signal(status)
@@ -141,7 +141,7 @@ async def test_when_a_tool_acts_its_approval_and_its_claim_are_on_the_record(gat
     assert isinstance(gate.api.trail(status.workflow_id)[4].event, StepDone)
 
 
-async def test_when_the_planner_plans_the_request_is_on_the_record(gate: Gate) -> None:
+async def test_the_request_is_recorded_before_the_planner_plans(gate: Gate) -> None:
     gate.planner.gate.clear()
     workflow_id = await gate.submit(request="one")
     async with asyncio.timeout(10):
@@ -152,9 +152,7 @@ async def test_when_the_planner_plans_the_request_is_on_the_record(gate: Gate) -
     await gate.until("in_review", workflow_id)
 
 
-async def test_nothing_is_shown_for_review_that_could_not_be_written_down(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_recorded_plans_are_shown_for_review(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(**_: object) -> object:
         raise RecordsUnavailable("The records are away.")
 

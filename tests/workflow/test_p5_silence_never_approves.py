@@ -33,7 +33,7 @@ async def test_just_before_the_deadline_nothing_has_expired(gate: Gate) -> None:
     assert (await gate.api.status(status.workflow_id)).state == "in_review"
 
 
-async def test_refused_decisions_do_not_put_the_deadline_off(gate: Gate) -> None:
+async def test_refused_decisions_do_not_extend_the_deadline(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(days=3))
     await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=2))
     await gate.decide(status, by="rita")
@@ -41,7 +41,7 @@ async def test_refused_decisions_do_not_put_the_deadline_off(gate: Gate) -> None
     assert (await gate.result(status.workflow_id)).outcome == "expired"
 
 
-async def test_each_revision_expires_by_its_own_deadline(gate: Gate) -> None:
+async def test_each_revision_expires_at_its_own_deadline(gate: Gate) -> None:
     first = await gate.in_review(request="one", timeout=timedelta(days=3))
     await gate.env.fast_forward(gate.handle(first.workflow_id), timedelta(days=2))
     await gate.decide(first, "request_changes", comment="two")
@@ -52,7 +52,7 @@ async def test_each_revision_expires_by_its_own_deadline(gate: Gate) -> None:
     assert (await gate.result(first.workflow_id)).outcome == "expired"
 
 
-async def test_an_approval_sent_in_time_counts_though_the_worker_came_back_after_the_deadline(
+async def test_an_approval_sent_in_time_counts_even_if_the_worker_returns_after_the_deadline(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -64,7 +64,7 @@ async def test_an_approval_sent_in_time_counts_though_the_worker_came_back_after
         assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_an_approval_sent_after_the_deadline_does_not_count_though_no_worker_ran_then(
+async def test_an_approval_sent_after_the_deadline_does_not_count_even_if_no_worker_ran_then(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -80,7 +80,7 @@ async def test_an_approval_sent_after_the_deadline_does_not_count_though_no_work
 
 
 @pytest.mark.parametrize(("policy", "request_"), [(7 * 86400, 3600), (3600, 7 * 86400), (None, 3600)])
-async def test_the_shorter_of_the_policys_and_the_requesters_time_counts(
+async def test_the_shorter_time_of_policy_and_request_counts(
     idle_gate: Gate, policy: int | None, request_: int
 ) -> None:
     idle_gate.policy = Wants(ONE_APPROVAL.model_copy(update={"timeout_seconds": policy}))

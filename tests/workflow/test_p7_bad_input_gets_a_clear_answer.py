@@ -41,7 +41,7 @@ from tests.support.times import times
         ("\x1b[31mapprove", [], "no signal is called '⟨U+001B⟩[31mapprove'"),
     ],
 )  # fmt: skip
-async def test_a_bad_signal_is_a_refused_decision_with_its_reason_everywhere(
+async def test_an_invalid_signal_is_a_refused_decision_with_its_reason_everywhere(
     gate: Gate, name: str, inputs: list[Any], reason: str
 ) -> None:
     status = await gate.in_review("one")
@@ -59,7 +59,7 @@ async def test_a_bad_signal_is_a_refused_decision_with_its_reason_everywhere(
     assert (await gate.decide(status)).accepted
 
 
-async def test_each_signal_says_what_it_takes_also_where_decisions_must_be_signed(gate: Gate) -> None:
+async def test_each_signal_documents_its_input_even_if_decisions_must_be_signed(gate: Gate) -> None:
     status = await gate.in_review("one")
     metadata = await gate.handle(status.workflow_id).query(
         "__temporal_workflow_metadata", result_type=WorkflowMetadata
@@ -97,7 +97,7 @@ async def test_each_signal_says_what_it_takes_also_where_decisions_must_be_signe
     ],
 )
 @pytest.mark.parametrize("name", ["approve", "nonsense"])
-async def test_a_signal_that_cannot_be_decoded_is_a_refused_decision_too(
+async def test_an_undecodable_signal_is_a_refused_decision_too(
     gate: Gate, payload: Payload, name: str
 ) -> None:
     status = await gate.in_review("one")
@@ -116,7 +116,7 @@ async def test_a_signal_that_cannot_be_decoded_is_a_refused_decision_too(
     assert verdicts == [False, True]
 
 
-async def test_a_thousand_signals_that_cannot_be_decoded_and_lay_waiting_block_nothing(
+async def test_a_thousand_undecodable_queued_signals_block_nothing(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -140,7 +140,7 @@ async def test_a_thousand_signals_that_cannot_be_decoded_and_lay_waiting_block_n
     assert await gate.blocked() == 0
 
 
-async def test_a_start_or_an_update_that_cannot_be_decoded_is_answered(gate: Gate) -> None:
+async def test_an_undecodable_start_or_update_is_answered(gate: Gate) -> None:
     broken = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"))
     handle = await gate.client.start_workflow(
         "PlanApproval",
@@ -156,7 +156,7 @@ async def test_a_start_or_an_update_that_cannot_be_decoded_is_answered(gate: Gat
 
 
 @pytest.mark.parametrize("inputs", [[], [1, 2], ["yes"], [{"decision": "maybe", "by": "dana"}], [{}]])
-async def test_a_bad_update_is_answered_with_its_reason(gate: Gate, inputs: list[Any]) -> None:
+async def test_an_invalid_update_is_answered_with_its_reason(gate: Gate, inputs: list[Any]) -> None:
     status = await gate.in_review("one")
     answer = await gate.handle(status.workflow_id).execute_update("decide", args=inputs)
     assert answer["accepted"] is False
@@ -173,7 +173,7 @@ async def test_a_bad_update_is_answered_with_its_reason(gate: Gate, inputs: list
         [{"carried": {"phase": "executing"}, "request": {"requester": "rita"}}],
     ],
 )  # fmt: skip
-async def test_a_workflow_started_with_nonsense_fails_at_once_and_says_why(
+async def test_a_workflow_with_invalid_input_fails_immediately_with_the_reason(
     gate: Gate, inputs: list[Any]
 ) -> None:
     handle = await gate.client.start_workflow(
@@ -200,7 +200,7 @@ async def test_a_workflow_started_with_nonsense_fails_at_once_and_says_why(
         {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "x", "n": 2**60}}]},
     ],
 )  # fmt: skip
-async def test_a_bad_plan_ends_the_run_with_its_faults(gate: Gate, plan: Any) -> None:
+async def test_an_invalid_plan_ends_the_run_with_its_errors(gate: Gate, plan: Any) -> None:
     result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", request="x", plan=plan)))
     assert result.outcome == "failed"
     assert "plan cannot be used" in result.reason
@@ -230,7 +230,7 @@ async def test_the_same_approval_twice_counts_once(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("name", ["rita", "RITA", " rita ", "\uff52\uff49\uff54\uff41"])
-async def test_the_requester_does_not_approve_under_any_spelling(gate: Gate, name: str) -> None:
+async def test_the_requester_cannot_approve_under_any_spelling(gate: Gate, name: str) -> None:
     status = await gate.in_review("one")
     assert not (await gate.decide(status, by=name)).accepted
 
@@ -250,7 +250,7 @@ async def test_a_flood_of_junk_loses_no_later_approval(gate: Gate) -> None:
     assert sum(entry.event.kind == "decided" for entry in entries) == 401
 
 
-async def test_large_decisions_that_lay_waiting_do_not_make_a_message_that_the_server_refuses(
+async def test_large_queued_decisions_do_not_exceed_the_servers_message_limit(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -272,7 +272,7 @@ async def test_large_decisions_that_lay_waiting_do_not_make_a_message_that_the_s
     assert {event.arrival.decision and event.arrival.decision.signature for event in whole} == {"s" * 8_000}
 
 
-async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: Gate) -> None:
+async def test_errors_beyond_the_servers_limit_are_truncated_and_end_the_run(gate: Gate) -> None:
     arguments: dict[str, JsonValue] = {f"unknown-{number}": 1 for number in range(15_000)}
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": arguments}]}
     result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
@@ -281,7 +281,7 @@ async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: G
     assert len(result.reason) < 11_000
 
 
-async def test_a_plan_too_large_to_be_handed_on_ends_the_run_and_says_so(gate: Gate) -> None:
+async def test_a_plan_too_large_to_be_passed_on_ends_the_run_with_the_reason(gate: Gate) -> None:
     text = "x" * 2_096_500  # with the workflow's additions, it exceeds the server's limit
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": text}}]}
     result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
@@ -289,7 +289,7 @@ async def test_a_plan_too_large_to_be_handed_on_ends_the_run_and_says_so(gate: G
     assert "more than the limit of 262,144" in result.reason
 
 
-async def test_a_schedule_cannot_hand_over_its_own_state(gate: Gate) -> None:
+async def test_a_schedule_cannot_supply_a_state(gate: Gate) -> None:
     handle = await gate.client.start_workflow(
         "PlanApproval",
         {"carried": {"phase": "executing"}, "request": {"requester": "rita"}},
@@ -307,7 +307,7 @@ async def test_a_schedule_cannot_hand_over_its_own_state(gate: Gate) -> None:
 
 @given(name=LIKELY_NAMES, inputs=bad_inputs)
 @settings(max_examples=times(100), deadline=None)
-def test_any_signal_is_read_without_raising(name: str, inputs: list[Any]) -> None:
+def test_any_signal_is_read_without_an_exception(name: str, inputs: list[Any]) -> None:
     at = "2026-01-01T00:00:00Z"
     for choice in (None, *Choice):
         read_arrival(key="k", via="signal", name=name, choice=choice, inputs=inputs, received_at=at)  # type: ignore[arg-type]
@@ -340,7 +340,7 @@ async def test_generated_junk_neither_blocks_nor_approves(gate: Gate) -> None:
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_changes_that_no_model_could_make_are_refused_and_the_plan_still_waits(idle_gate: Gate) -> None:
+async def test_changes_are_refused_without_a_model_and_the_plan_still_waits(idle_gate: Gate) -> None:
     idle_gate.planner.has_model = False
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")

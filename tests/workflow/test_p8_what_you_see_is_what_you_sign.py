@@ -113,7 +113,7 @@ async def impostor(gate: Gate, lie: Callable[[Status], Status]) -> AsyncIterator
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_worker_that_lies_about_the_plan_is_not_believed(
+async def test_a_plan_forged_by_a_worker_is_not_shown(
     idle_gate: Gate, lie: Callable[[Status], Status]
 ) -> None:
     async with idle_gate.worker():
@@ -200,7 +200,7 @@ def a_terminal_of(gate: Gate, keys: Path) -> Home:
         ("sign", "ID", "approve", "--by", "dana", "--plan", "PRINT"),
     ],
 )
-async def test_no_command_shows_or_signs_what_a_lying_worker_says(
+async def test_no_command_shows_or_signs_what_a_forging_worker_returns(
     idle_gate: Gate, keys: Path, words: tuple[str, ...]
 ) -> None:
     async with idle_gate.worker():
@@ -217,7 +217,7 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
         assert (await idle_gate.api.status(honest.workflow_id)).decisions == ()
 
 
-async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(
+async def test_a_key_signs_no_plan_identified_by_a_prefix_of_its_fingerprint(
     idle_gate: Gate, keys: Path
 ) -> None:
     """Two fingerprints may share a prefix; the approver saw one plan, and signs its whole fingerprint."""

@@ -111,7 +111,7 @@ async def test_another_result_of_a_read_is_another_plan(idle_gate: Gate) -> None
     assert shelf.read_titles == ["order"]
 
 
-async def test_the_plan_before_is_compared_with_what_was_read_for_it(idle_gate: Gate) -> None:
+async def test_the_previous_plan_is_compared_with_its_own_reads(idle_gate: Gate) -> None:
     planned_by(idle_gate)
     async with idle_gate.worker():
         status = await idle_gate.in_review(request="Refund")
@@ -125,7 +125,7 @@ async def test_the_plan_before_is_compared_with_what_was_read_for_it(idle_gate: 
     assert without.previous.plan == again.plan
 
 
-async def test_an_edited_plan_keeps_what_the_planner_read(idle_gate: Gate) -> None:
+async def test_an_edited_plan_keeps_the_planners_reads(idle_gate: Gate) -> None:
     planned_by(idle_gate)
     async with idle_gate.worker():
         status = await idle_gate.in_review(request="Refund\nThank")
@@ -140,7 +140,7 @@ async def test_an_edited_plan_keeps_what_the_planner_read(idle_gate: Gate) -> No
         assert not faults(idle_gate, status.workflow_id)
 
 
-async def test_a_step_that_only_reads_is_refused_wherever_it_comes_from(idle_gate: Gate) -> None:
+async def test_a_step_with_a_reading_tool_is_always_refused(idle_gate: Gate) -> None:
     planned_by(idle_gate)
     plan = {"summary": "Read", "steps": [{"tool": "shelf", "arguments": {"title": "order"}}]}
     async with idle_gate.worker():
@@ -155,7 +155,7 @@ async def test_a_step_that_only_reads_is_refused_wherever_it_comes_from(idle_gat
         assert "only reads" in answer.reason
 
 
-async def test_a_supplied_plan_cannot_claim_to_have_read(idle_gate: Gate) -> None:
+async def test_a_supplied_plan_cannot_contain_reads(idle_gate: Gate) -> None:
     claimed = {"tool": "shelf", "arguments": {}, "result": "ok", "sha256": "0" * 64, "size": 2}
     plan = {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "x"}}], "reads": [claimed]}
     async with idle_gate.worker():
@@ -195,7 +195,7 @@ async def test_a_lost_state_has_the_planner_start_over(idle_gate: Gate, lost: st
 
 
 @pytest.mark.parametrize("state", [{"key": KEY}, "x" * 600_000, {"n": float("nan")}, {"n": 2**60}], ids=type)
-async def test_a_state_that_cannot_be_kept_costs_only_the_conversation(idle_gate: Gate, state: Any) -> None:
+async def test_a_state_that_cannot_be_stored_loses_only_the_conversation(idle_gate: Gate, state: Any) -> None:
     async def plan(brief: Brief, tools: PlannerTools) -> PlannerResult:
         await tools.call("note", {"text": "x", "why": f"{brief.state} {brief.feedback}"})
         return PlannerResult("s", state)
@@ -209,7 +209,7 @@ async def test_a_state_that_cannot_be_kept_costs_only_the_conversation(idle_gate
     assert kept == [again.plan.steps[0].definition if again.plan else ""]  # only its tool's definition
 
 
-async def test_a_conversation_with_a_model_continues_where_it_was(
+async def test_a_conversation_with_a_model_is_continued(
     idle_gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

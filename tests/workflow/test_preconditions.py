@@ -30,7 +30,7 @@ def gate(idle_gate: Gate, account: Account) -> Gate:
         (None, None, True),
     ],
 )
-async def test_a_step_is_held_exactly_if_what_was_approved_no_longer_holds(
+async def test_a_step_is_held_exactly_if_the_approved_state_no_longer_holds(
     gate: Gate, account: Account, seen: object, now: object, holds: bool
 ) -> None:
     account.balance = seen  # type: ignore[assignment]
@@ -78,7 +78,9 @@ async def test_a_long_failure_to_observe_also_holds_the_run(
     assert account.texts() == []
 
 
-async def test_a_changed_world_does_not_turn_a_doubt_into_a_failure(gate: Gate, account: Account) -> None:
+async def test_a_changed_state_does_not_turn_a_step_in_doubt_into_a_failure(
+    gate: Gate, account: Account
+) -> None:
     """Otherwise the next retry would be a new effect, although the first one may have happened."""
     account.balance = 1
     status = await in_review(gate, "1")
@@ -98,9 +100,7 @@ async def test_a_changed_world_does_not_turn_a_doubt_into_a_failure(gate: Gate, 
     assert found(gate, status.workflow_id) == []
 
 
-async def test_a_tool_that_remembers_is_asked_before_the_world_is_compared(
-    gate: Gate, account: Account
-) -> None:
+async def test_a_lookup_precedes_the_comparison_of_the_state(gate: Gate, account: Account) -> None:
     account.balance = 1
     status = await in_review(gate, "1")
     account.failures, account.acts_before_failing = [lost()], True
@@ -112,7 +112,7 @@ async def test_a_tool_that_remembers_is_asked_before_the_world_is_compared(
     assert account.texts() == ["booked 1"]
 
 
-async def test_a_reference_takes_its_value_from_the_receipt_and_is_on_the_record(
+async def test_a_reference_takes_its_value_from_the_receipt_and_is_recorded(
     gate: Gate, account: Account
 ) -> None:
     status = await in_review(gate, "1", "2", follows={"from_step": 1, "field": "number"})
@@ -138,7 +138,7 @@ async def test_a_reference_to_a_skipped_step_holds_the_run(gate: Gate, account: 
     assert found(gate, status.workflow_id) == []
 
 
-async def test_an_attempt_that_ends_meanwhile_does_not_let_the_next_one_skip_the_observation(
+async def test_an_attempt_that_ends_meanwhile_does_not_skip_the_next_observation(
     gate: Gate, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The attempt looks for a claim, and an earlier one releases it before the attempt makes its own."""
@@ -159,7 +159,7 @@ async def test_an_attempt_that_ends_meanwhile_does_not_let_the_next_one_skip_the
     assert account.texts() == []
 
 
-async def test_a_plan_with_more_observations_than_a_status_can_carry_is_refused(
+async def test_a_plan_with_too_many_observations_for_a_status_is_refused(
     gate: Gate, account: Account
 ) -> None:
     account.balance = "o" * 16_000
@@ -170,7 +170,7 @@ async def test_a_plan_with_more_observations_than_a_status_can_carry_is_refused(
     assert "split it into smaller plans" in result.reason
 
 
-async def test_the_largest_plan_and_the_one_before_it_fit_into_a_status(gate: Gate, account: Account) -> None:
+async def test_the_largest_plan_and_its_predecessor_fit_into_a_status(gate: Gate, account: Account) -> None:
     account.balance = "o" * 16_000
     first = await in_review(gate, *("t" * 1_100 + str(number) for number in range(20)))
     other = bookings(*("u" * 1_100 + str(number) for number in range(20)))

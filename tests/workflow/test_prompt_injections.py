@@ -17,13 +17,13 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.times import times
 
 
-def test_the_corpus_has_every_kind_in_every_place_in_every_disguise() -> None:
+def test_the_corpus_covers_every_kind_place_and_disguise() -> None:
     cases = corpus()
     assert len(cases) == len(KINDS) * len(PLACES) * len(DISGUISES) >= 200
     assert len({case.order for case in cases}) == len(cases)
 
 
-async def test_nothing_happens_outside_of_the_approved_plan_and_the_plan_shows_it(
+async def test_nothing_happens_outside_the_approved_plan_and_the_plan_shows_it(
     idle_gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -99,7 +99,7 @@ def words(page: Page) -> str:
     return console.file.getvalue()
 
 
-async def test_a_passkey_approves_and_anyone_can_check_that_offline(idle_gate: Gate, people: Path) -> None:
+async def test_a_passkey_approves_and_can_be_verified_offline(idle_gate: Gate, people: Path) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
@@ -131,7 +131,7 @@ async def test_a_passkey_approves_and_anyone_can_check_that_offline(idle_gate: G
     assert "Not checked" not in words(bundle_page(bundle, is_trusted=False, has_people=True, web=WEB))
 
 
-async def test_a_login_counts_where_a_rule_takes_one_and_only_by_a_trusted_web_server(
+async def test_a_login_counts_if_a_rule_accepts_it_and_its_web_server_is_trusted(
     idle_gate: Gate, people: Path
 ) -> None:
     gate = idle_gate
@@ -164,7 +164,7 @@ async def test_a_login_counts_where_a_rule_takes_one_and_only_by_a_trusted_web_s
     assert "Not checked: that the web server" in words(bundle_page(bundle, is_trusted=False, has_people=True))
 
 
-async def test_a_login_is_not_enough_where_a_rule_asks_for_a_signature(idle_gate: Gate, people: Path) -> None:
+async def test_a_login_is_not_enough_if_a_rule_requires_a_signature(idle_gate: Gate, people: Path) -> None:
     del people
     gate = idle_gate
     async with gate.worker():
@@ -173,7 +173,7 @@ async def test_a_login_is_not_enough_where_a_rule_asks_for_a_signature(idle_gate
         assert "takes signed decisions only" in refused.reason
 
 
-async def test_an_approval_by_login_is_lost_with_the_trust_in_its_web_server(
+async def test_an_approval_by_login_is_lost_if_its_web_server_is_no_longer_trusted(
     idle_gate: Gate, people: Path
 ) -> None:
     del people
@@ -247,7 +247,7 @@ async def test_a_proposed_key_counts_once_an_enroller_has_confirmed_it(idle_gate
     assert "is not one of gina's" in "".join(found(bundle, people, WEB))
 
 
-async def test_a_revoked_key_takes_its_approvals_with_it(idle_gate: Gate, people: Path) -> None:
+async def test_a_revoked_key_also_revokes_its_approvals(idle_gate: Gate, people: Path) -> None:
     gate = idle_gate
     gate.policy = wants(("finance", 1), ("ops", 1), assurance=Assurance.SIGNED)
     async with gate.worker():

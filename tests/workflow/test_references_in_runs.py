@@ -79,7 +79,7 @@ async def approved(gate: Gate) -> Status:
     return status
 
 
-async def test_the_value_is_taken_just_before_the_step_and_is_on_the_record(idle_gate: Gate) -> None:
+async def test_the_value_is_resolved_just_before_the_step_and_recorded(idle_gate: Gate) -> None:
     closing = CloseTicket()
     idle_gate.tools.update({"open_ticket": OpenTicket({"number": 4711}), "close_ticket": closing})
     async with idle_gate.worker():
@@ -105,7 +105,7 @@ async def test_the_value_is_taken_just_before_the_step_and_is_on_the_record(idle
         ({"number": {"from_step": 1, "field": "number"}}, "cannot be used"),
     ],
 )
-async def test_a_value_that_is_missing_or_breaks_the_type_holds_the_run(
+async def test_a_missing_or_invalid_value_holds_the_run(
     idle_gate: Gate, details: dict[str, Any], said: str
 ) -> None:
     closing = CloseTicket()

@@ -36,7 +36,7 @@ def everything(gate: Gate, workflow_id: str, status: Any) -> str:
     return f"{status.model_dump_json()}{trail}{kept}"
 
 
-async def test_two_refunds_of_one_payment_are_fine_as_long_as_both_fit(idle_gate: Gate, stripe) -> None:
+async def test_two_refunds_of_one_payment_are_made_if_both_fit(idle_gate: Gate, stripe) -> None:
     gate, payment = idle_gate, stripe.paid()
     gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings())
     async with gate.worker():
@@ -47,7 +47,7 @@ async def test_two_refunds_of_one_payment_are_fine_as_long_as_both_fit(idle_gate
     assert sorted(one["amount"] for one in stripe.refunds(payment)) == [10_000, 15_000]
 
 
-async def test_a_refund_by_another_hand_in_between_holds_the_run(idle_gate: Gate, stripe) -> None:
+async def test_a_refund_by_others_in_between_holds_the_run(idle_gate: Gate, stripe) -> None:
     gate, payment = idle_gate, stripe.paid()
     gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings())
     async with gate.worker():
@@ -66,7 +66,7 @@ def note_refund(payment: str) -> dict[str, str]:
     return {"refund": "re_elsewhere", "payment": payment, "amount": "50.00"}
 
 
-async def test_no_other_tools_receipt_explains_a_refund_by_another_hand(idle_gate: Gate, stripe) -> None:
+async def test_no_other_tools_receipt_explains_a_refund_by_others(idle_gate: Gate, stripe) -> None:
     gate, payment = idle_gate, stripe.paid()
     gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings())
     gate.tools["note_refund"] = note_refund.from_settings()
@@ -109,7 +109,7 @@ async def test_a_refund_that_failed_before_it_was_looked_up_is_not_reported_as_m
             assert found(gate, status.workflow_id) == []
 
 
-async def test_an_unusable_list_lets_nothing_be_refunded_again_after_a_day(idle_gate: Gate, stripe) -> None:
+async def test_with_an_unusable_list_nothing_is_refunded_again_after_a_day(idle_gate: Gate, stripe) -> None:
     gate, payment = idle_gate, stripe.paid()
     with FaultyServer(upstream=stripe.url) as front:
         gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings(front.url))
@@ -129,7 +129,7 @@ async def test_an_unusable_list_lets_nothing_be_refunded_again_after_a_day(idle_
     assert [one["amount"] for one in stripe.refunds(payment)] == [10_000]
 
 
-async def test_more_than_is_left_is_refused_at_the_draft(idle_gate: Gate, stripe) -> None:
+async def test_a_refund_above_the_remaining_amount_is_refused_in_the_draft(idle_gate: Gate, stripe) -> None:
     gate, payment = idle_gate, stripe.paid()
     gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings())
     async with gate.worker():
@@ -139,9 +139,7 @@ async def test_more_than_is_left_is_refused_at_the_draft(idle_gate: Gate, stripe
     assert "only 250.00 EUR of it is left" in result.reason
 
 
-async def test_the_key_is_nowhere_on_the_record_even_if_the_vendor_echoes_it(
-    idle_gate: Gate, stripe, capfd
-) -> None:
+async def test_the_key_is_never_recorded_even_if_the_vendor_echoes_it(idle_gate: Gate, stripe, capfd) -> None:
     gate, payment = idle_gate, stripe.paid()
     body = {"error": {"type": "invalid_request_error", "code": "odd", "message": f"Bearer {KEY} {KEY}"}}
     with FaultyServer(upstream=stripe.url) as front:

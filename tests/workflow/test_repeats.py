@@ -18,7 +18,7 @@ SAMPLE = 36
 
 
 @pytest.mark.timeout(300)  # of a busy machine; alone, the sample takes seconds
-async def test_a_call_is_repeated_only_on_what_was_approved(idle_gate: Gate) -> None:
+async def test_a_call_is_repeated_only_if_the_approved_state_holds(idle_gate: Gate) -> None:
     drawn = list(slots(random.Random(SEED), SAMPLE))
 
     assert await perform(idle_gate, drawn) == []
@@ -58,7 +58,7 @@ def calling_once(arguments: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize("is_done", [True, False])
 @pytest.mark.parametrize("stranger", [b'{"v": "of another person"}', None])
-async def test_a_lost_answer_never_costs_what_another_person_put_there(
+async def test_a_lost_response_never_overwrites_the_change_of_another_person(
     idle_gate: Gate, method: str, is_done: bool, stranger: bytes | None
 ) -> None:
     gate, store = idle_gate, Store(stranger)
@@ -89,7 +89,7 @@ async def test_a_lost_answer_never_costs_what_another_person_put_there(
     assert store.calls == [(method, b'{"v": 1}')] * (is_done or stranger is None)
 
 
-async def test_nothing_is_repeated_by_a_key_that_its_host_may_have_forgotten(idle_gate: Gate) -> None:
+async def test_nothing_is_repeated_with_a_key_that_may_have_expired(idle_gate: Gate) -> None:
     gate = idle_gate
     transfers: list[str] = []
 

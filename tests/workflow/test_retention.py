@@ -70,7 +70,7 @@ async def test_status_and_trail_of_a_dropped_run_come_from_the_records_and_say_s
     assert gate.api.trail(before.workflow_id) == trail
 
 
-async def test_nothing_can_be_decided_or_withdrawn_on_a_dropped_run_and_the_answer_is_its_outcome(
+async def test_a_decision_on_a_dropped_run_is_answered_with_its_outcome(
     gate: Gate,
 ) -> None:
     before = await executed(gate, "one")
@@ -86,14 +86,14 @@ async def test_nothing_can_be_decided_or_withdrawn_on_a_dropped_run_and_the_answ
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_the_id_of_a_dropped_run_is_refused_at_our_door(gate: Gate) -> None:
+async def test_the_client_refuses_the_id_of_a_dropped_run(gate: Gate) -> None:
     before = await executed(gate, "one")
     await drop(gate, before.workflow_id)
     with pytest.raises(IdInUse, match="is taken"):
         await gate.api.submit(PlanRequest(requester="rita", plan=notes("one")), before.workflow_id)
 
 
-async def test_the_id_of_a_dropped_run_started_past_our_door_fails_and_repeats_nothing(gate: Gate) -> None:
+async def test_a_dropped_runs_id_that_is_started_directly_fails_and_repeats_nothing(gate: Gate) -> None:
     before = await executed(gate, "one")
     trail = gate.api.trail(before.workflow_id)
     await drop(gate, before.workflow_id)
@@ -111,7 +111,7 @@ async def test_the_id_of_a_dropped_run_started_past_our_door_fails_and_repeats_n
     assert gate.api.trail(before.workflow_id) == trail
 
 
-async def test_an_approval_for_a_dropped_run_does_not_reach_a_run_that_took_its_id(gate: Gate) -> None:
+async def test_an_approval_for_a_dropped_run_does_not_reach_a_new_run_with_its_id(gate: Gate) -> None:
     """The same plan and revision under the same id has the same fingerprint; the record refuses it."""
     status = await gate.in_review("one")
     await gate.api.withdraw(status.workflow_id, "not now")
@@ -149,7 +149,7 @@ async def test_an_open_run_that_was_dropped_is_not_listed_and_cannot_be_decided_
             await gate.decide(status)
 
 
-async def test_a_terminated_run_is_shown_as_ended_with_a_worker_and_without_one(alone: Gate) -> None:
+async def test_a_terminated_run_is_shown_as_ended_with_and_without_a_worker(alone: Gate) -> None:
     gate = alone
     async with gate.worker():
         status = await gate.in_review("one")

@@ -149,9 +149,7 @@ async def test_a_revoked_approval_reopens_the_review_with_the_reason_and_the_oth
     assert sum(isinstance(event, Reopened) for event in events) == 1
 
 
-async def test_a_delegation_that_was_taken_back_lends_nothing_to_the_next_step(
-    idle_gate: Gate, house: House
-) -> None:
+async def test_an_ended_delegation_does_not_count_for_the_next_step(idle_gate: Gate, house: House) -> None:
     idle_gate.policy = needs("legal")
     async with idle_gate.worker():
         status = await step_one_acts(idle_gate, ("gina", None))
@@ -162,7 +160,7 @@ async def test_a_delegation_that_was_taken_back_lends_nothing_to_the_next_step(
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_role_that_is_lost_and_not_missed_is_no_reason_to_ask_again(
+async def test_a_lost_role_that_is_not_needed_does_not_reopen_the_review(
     idle_gate: Gate, house: House
 ) -> None:
     house.change("dana", roles=("finance", "ops"))
@@ -188,7 +186,7 @@ async def test_no_step_begins_while_the_list_of_people_cannot_be_read(idle_gate:
         assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_step_that_did_nothing_yet_is_asked_again_before_it_is_tried_again(
+async def test_a_step_without_an_effect_is_checked_again_before_a_retry(
     idle_gate: Gate, house: House
 ) -> None:
     gate = idle_gate
@@ -202,9 +200,7 @@ async def test_a_step_that_did_nothing_yet_is_asked_again_before_it_is_tried_aga
         assert gate.notebook.texts() == []
 
 
-async def test_a_step_that_had_begun_is_finished_whatever_was_revoked_since(
-    idle_gate: Gate, house: House
-) -> None:
+async def test_a_begun_step_is_finished_despite_later_revocations(idle_gate: Gate, house: House) -> None:
     gate = idle_gate
     notebook = SlowToAnswer("note", gate.notebook.path, remembers=True)
     notebook.failures, notebook.writes_before_failing = [LOST], True
@@ -223,9 +219,7 @@ async def test_a_step_that_had_begun_is_finished_whatever_was_revoked_since(
         assert notebook.texts() == ["one"]
 
 
-async def test_the_last_approver_is_shown_which_approval_no_longer_counts(
-    idle_gate: Gate, house: House
-) -> None:
+async def test_the_last_approver_sees_which_approval_no_longer_counts(idle_gate: Gate, house: House) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops")
     async with gate.worker():
@@ -240,7 +234,7 @@ async def test_the_last_approver_is_shown_which_approval_no_longer_counts(
     assert gate.notebook.texts() == []
 
 
-async def test_no_one_approves_while_the_list_does_not_say_who_asked(idle_gate: Gate, house: House) -> None:
+async def test_no_one_can_approve_while_the_requester_is_not_listed(idle_gate: Gate, house: House) -> None:
     """Under a new name, the requester would appear to be another person."""
     gate = idle_gate
     gate.policy = needs("finance")
@@ -257,7 +251,7 @@ async def test_no_one_approves_while_the_list_does_not_say_who_asked(idle_gate: 
     assert gate.notebook.texts() == []
 
 
-async def test_a_list_that_came_after_the_request_has_to_know_who_asked(
+async def test_a_list_added_after_the_request_must_contain_the_requester(
     idle_gate: Gate, house: House
 ) -> None:
     gate = idle_gate

@@ -53,7 +53,7 @@ async def plain_gate(folder: Path, *search_attributes: str) -> AsyncIterator[Gat
     await server.shutdown()
 
 
-async def test_state_and_requester_can_be_listed_from_the_start_to_the_end(gate: Gate) -> None:
+async def test_state_and_requester_can_be_listed_from_start_to_end(gate: Gate) -> None:
     gate.planner.gate.clear()
     workflow_id = await gate.submit(request="one", requester="rita")
     assert await attributes(gate, workflow_id) == ("drafting", "rita")
@@ -76,7 +76,7 @@ async def test_the_state_of_an_ended_run_is_its_outcome(gate: Gate, outcome: str
     assert await attributes(gate, status.workflow_id) == (outcome, "rita")
 
 
-async def test_pending_asks_for_runs_that_may_wait_and_for_no_others(tmp_path: Path) -> None:
+async def test_pending_queries_only_runs_that_may_wait(tmp_path: Path) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate, gate.worker():
         waiting, decided = await gate.in_review("one"), await gate.in_review("two")
         gate.notebook.gate.clear()
@@ -104,7 +104,7 @@ async def test_on_a_server_without_them_a_run_starts_is_listed_and_is_executed(t
 
 
 @pytest.mark.parametrize("kind", ["Int", "Text", "KeywordList", "Bool", "Datetime"])
-async def test_on_a_server_that_has_them_with_another_type_a_run_works_too(tmp_path: Path, kind: str) -> None:
+async def test_with_another_attribute_type_a_run_works_too(tmp_path: Path, kind: str) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}={kind}" for key in KEYS)) as gate, gate.worker():
         told = await ensure_search_attributes(gate.client, "default")
         assert told is not None
@@ -117,7 +117,7 @@ async def test_on_a_server_that_has_them_with_another_type_a_run_works_too(tmp_p
         assert await gate.blocked() == 0
 
 
-async def test_registering_them_later_is_no_fault_twice_and_disturbs_no_run_that_waits(
+async def test_registering_them_repeatedly_is_harmless_and_disturbs_no_waiting_run(
     tmp_path: Path,
 ) -> None:
     async with plain_gate(tmp_path) as gate:
@@ -134,7 +134,7 @@ async def test_registering_them_later_is_no_fault_twice_and_disturbs_no_run_that
                 assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_runs_for_which_no_one_answers_do_not_hold_up_the_list(
+async def test_unresponsive_runs_do_not_delay_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plangate.client.client.QUERY_TIMEOUT", timedelta(seconds=0.5))

@@ -32,7 +32,7 @@ async def sent(gate: Gate, workflow_id: str) -> list[float]:
     ]
 
 
-async def test_a_decision_that_lay_waiting_for_a_worker_has_the_time_at_which_it_was_sent(
+async def test_a_queued_decision_has_the_time_at_which_it_was_sent(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -47,7 +47,7 @@ async def test_a_decision_that_lay_waiting_for_a_worker_has_the_time_at_which_it
     assert [round(at, 3) for at in received(gate, status.workflow_id)] == [round(at, 3) for at in times]
 
 
-async def test_a_decision_on_a_run_that_the_worker_follows_is_timed_as_it_comes(gate: Gate) -> None:
+async def test_a_decision_on_a_run_that_the_worker_follows_is_timed_on_arrival(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.result(status.workflow_id)

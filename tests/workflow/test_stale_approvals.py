@@ -51,7 +51,7 @@ async def stale_behind_step_one(gate: Gate) -> Status:
     return await reopened_too_late(gate, status)
 
 
-async def test_an_approval_that_waited_too_long_for_a_worker_does_not_count(idle_gate: Gate) -> None:
+async def test_an_approval_that_became_stale_without_a_worker_does_not_count(idle_gate: Gate) -> None:
     gate = idle_gate
     status = await approved_without_a_worker(gate)
     async with gate.worker():
@@ -67,7 +67,7 @@ async def test_an_approval_that_waited_too_long_for_a_worker_does_not_count(idle
         assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_reopened_review_expires_by_its_own_deadline(idle_gate: Gate) -> None:
+async def test_a_reopened_review_expires_at_its_own_deadline(idle_gate: Gate) -> None:
     gate = idle_gate
     status = await approved_without_a_worker(gate)
     async with gate.worker():
@@ -108,7 +108,7 @@ async def test_the_remaining_steps_can_be_rejected_or_withdrawn(idle_gate: Gate,
         assert idle_gate.notebook.texts() == ["one"]
 
 
-async def test_a_worker_that_dies_before_reporting_it_opens_the_review_once(
+async def test_a_worker_that_dies_before_reporting_reopens_the_review_once(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, deaths = idle_gate, [1]
@@ -131,7 +131,7 @@ async def test_a_worker_that_dies_before_reporting_it_opens_the_review_once(
     assert deaths == [0]
 
 
-async def test_a_fresh_approval_is_no_reason_to_ask_again(idle_gate: Gate) -> None:
+async def test_a_fresh_approval_does_not_reopen_the_review(idle_gate: Gate) -> None:
     idle_gate.policy = one_approval(valid_for=VALID)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one", "two")

@@ -12,14 +12,14 @@ SAMPLE = 100  # worlds, of which some have two steps; `python -m chaos stale` ma
 
 
 @pytest.mark.timeout(300)  # of a busy machine; alone, the sample takes seconds
-async def test_a_step_is_held_exactly_when_what_was_approved_no_longer_holds(idle_gate: Gate) -> None:
+async def test_a_step_is_held_exactly_if_the_approved_state_no_longer_holds(idle_gate: Gate) -> None:
     steps, faults = await perform(idle_gate, random.Random(SEED), SAMPLE)
 
     assert faults == []
     assert steps >= SAMPLE
 
 
-def test_the_sample_has_worlds_of_every_kind() -> None:
+def test_the_sample_covers_all_kinds_of_states() -> None:
     kinds = {world.kind for world in worlds(random.Random(SEED), SAMPLE)}
 
     assert kinds == {*HOLDS, *STALE}

@@ -71,7 +71,7 @@ def kinds(gate: Gate, status: Status) -> list[str]:
     return [entry.event.kind for entry in gate.api.trail(status.workflow_id)]
 
 
-async def test_a_step_begins_when_its_window_does_and_a_worker_may_die_meanwhile(idle_gate: Gate) -> None:
+async def test_a_step_begins_with_its_window_even_if_a_worker_dies_meanwhile(idle_gate: Gate) -> None:
     gate = idle_gate
     begin = opens_in(gate, hours=5)
     async with gate.worker():
@@ -111,7 +111,7 @@ async def test_a_plan_that_needs_no_approval_waits_for_its_window_too(idle_gate:
     assert not broken(gate, status)
 
 
-async def test_an_approval_is_taken_back_and_the_run_withdrawn_while_it_waits(idle_gate: Gate) -> None:
+async def test_an_approval_is_withdrawn_and_the_run_withdrawn_while_it_waits(idle_gate: Gate) -> None:
     gate = idle_gate
     begin = opens_in(gate, hours=5)
     async with gate.worker():
@@ -128,7 +128,7 @@ async def test_an_approval_is_taken_back_and_the_run_withdrawn_while_it_waits(id
     assert not broken(gate, status)
 
 
-async def test_an_approval_that_is_too_old_at_the_start_is_asked_for_again(idle_gate: Gate) -> None:
+async def test_an_approval_that_is_stale_at_the_start_is_requested_again(idle_gate: Gate) -> None:
     """Its age counts when the step begins, not when the approval was given."""
     gate = idle_gate
     begin = opens_in(gate, hours=5, lasts=3)
@@ -186,7 +186,7 @@ async def test_a_retry_waits_for_the_window_too(idle_gate: Gate) -> None:
     assert not broken(gate, status)
 
 
-async def test_the_claim_waits_although_the_run_does_not(
+async def test_the_claim_waits_even_if_the_run_does_not(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = idle_gate
@@ -280,7 +280,7 @@ async def test_a_begun_plan_is_held_if_no_time_is_left_for_the_rest(idle_gate: G
     assert not broken(gate, status)
 
 
-async def test_a_plan_that_could_never_begin_is_refused_at_once(idle_gate: Gate) -> None:
+async def test_a_plan_that_could_never_begin_is_refused_immediately(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = wants(
         ("anyone", 1),
@@ -293,7 +293,7 @@ async def test_a_plan_that_could_never_begin_is_refused_at_once(idle_gate: Gate)
         assert "could never begin: its rules leave no time for it" in result.reason
 
 
-async def test_a_plan_with_more_start_times_than_are_recorded_is_refused_at_once(idle_gate: Gate) -> None:
+async def test_a_plan_with_too_many_start_times_to_record_is_refused_immediately(idle_gate: Gate) -> None:
     gate = idle_gate
     hours = tuple(Hours(begin=time(hour), end=time(hour, 50)) for hour in range(24))
     gate.policy = wants(
@@ -323,9 +323,7 @@ freeze = "year-end"
 
 
 @pytest.mark.parametrize("has_times", [True, False])
-async def test_start_times_that_someone_put_into_the_records_let_nothing_begin(
-    idle_gate: Gate, has_times: bool
-) -> None:
+async def test_start_times_forged_in_the_records_have_no_effect(idle_gate: Gate, has_times: bool) -> None:
     """The window of this policy never opens; the forged record has it always open, or not at all."""
     gate = idle_gate
     gate.policy, gate.directory = WINDOWED, Everybody()

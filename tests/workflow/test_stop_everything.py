@@ -90,7 +90,7 @@ async def test_a_stopped_step_waits_says_why_and_begins_within_seconds_of_the_re
     assert_sound(gate)
 
 
-async def test_a_run_stops_between_two_steps_and_the_step_that_is_acting_is_finished(gate: Gate) -> None:
+async def test_a_run_stops_between_steps_and_a_step_in_progress_is_finished(gate: Gate) -> None:
     gate.notebook.gate.clear()
     status = await approved(gate, "one", "two")
     await gate.notebook.entered.wait()
@@ -119,14 +119,14 @@ async def test_a_stop_of_one_tool_lets_the_others_continue(idle_gate: Gate) -> N
         assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_stop_of_a_tool_that_does_not_exist_is_refused_with_a_sentence(gate: Gate) -> None:
+async def test_a_stop_of_an_unknown_tool_is_refused_with_a_sentence(gate: Gate) -> None:
     answer = await order(gate, action="stop", tool="notes", by="dana", reason="x")
     assert not answer.accepted
     assert answer.reason.startswith("there is no tool called notes; the tools are: note.")
     assert answer.stops == ()
 
 
-async def test_decisions_are_taken_while_everything_is_stopped(gate: Gate) -> None:
+async def test_decisions_are_accepted_during_a_stop(gate: Gate) -> None:
     number = await stop(gate)
     first = await gate.in_review("one")
     assert (await gate.decide(first, "request_changes", comment="two")).accepted
@@ -146,7 +146,7 @@ async def test_decisions_are_taken_while_everything_is_stopped(gate: Gate) -> No
     assert_sound(gate)
 
 
-async def test_a_held_run_is_resolved_while_stopped_and_its_retry_waits(gate: Gate) -> None:
+async def test_a_held_run_is_resolved_during_a_stop_and_its_retry_waits(gate: Gate) -> None:
     gate.notebook.failures = [PERMANENT]
     status = await approved(gate, "one")
     await gate.held(status.workflow_id)
@@ -182,7 +182,7 @@ class Undoable(Notebook):
         return DidNotHappen()
 
 
-async def test_an_undo_is_an_effect_and_waits_too(idle_gate: Gate) -> None:
+async def test_an_undo_waits_too(idle_gate: Gate) -> None:
     gate = idle_gate
     book = gate.tools["note"] = Undoable(gate.notebook)
     async with gate.worker():
@@ -198,7 +198,7 @@ async def test_an_undo_is_an_effect_and_waits_too(idle_gate: Gate) -> None:
         assert_sound(gate)
 
 
-async def test_waiting_adds_no_history_and_uses_up_no_tries(
+async def test_waiting_adds_no_history_and_uses_no_attempts(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.execution.STEP_TRIES", 3)
@@ -213,7 +213,7 @@ async def test_waiting_adds_no_history_and_uses_up_no_tries(
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_an_approval_that_went_stale_meanwhile_goes_back_to_review(idle_gate: Gate) -> None:
+async def test_an_approval_that_became_stale_meanwhile_returns_to_review(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = one_approval(valid_for=timedelta(days=1))
     async with gate.worker():
@@ -239,7 +239,7 @@ def listed(idle_gate: Gate) -> Gate:
     return idle_gate
 
 
-async def test_with_a_list_of_people_two_release_and_the_one_who_stopped_may_be_one(listed: Gate) -> None:
+async def test_with_a_list_of_people_two_release_including_the_one_who_stopped(listed: Gate) -> None:
     async with listed.worker():
         assert not (await order(listed, action="stop", by="mallory", reason="x")).accepted
         number = await stop(listed)
@@ -255,7 +255,7 @@ async def test_with_a_list_of_people_two_release_and_the_one_who_stopped_may_be_
     assert_sound(listed)
 
 
-async def test_a_stop_in_the_middle_of_a_release_starts_it_over(listed: Gate) -> None:
+async def test_a_stop_during_a_release_restarts_it(listed: Gate) -> None:
     async with listed.worker():
         first = await stop(listed)
         await go(listed, first, "dana")
@@ -267,13 +267,13 @@ async def test_a_stop_in_the_middle_of_a_release_starts_it_over(listed: Gate) ->
         assert (await go(listed, second, "dana")).stops == ()
 
 
-async def test_a_list_of_one_person_lets_that_person_release(listed: Gate) -> None:
+async def test_the_only_listed_person_can_release(listed: Gate) -> None:
     listed.directory = Listed('[[person]]\nname = "dana"\n')
     async with listed.worker():
         assert (await go(listed, await stop(listed))).stops == ()
 
 
-async def test_without_a_list_of_people_a_typed_name_is_enough_and_says_that_it_proves_nothing(
+async def test_without_a_list_of_people_a_typed_name_is_enough_with_a_warning(
     gate: Gate,
 ) -> None:
     number = await stop(gate)
@@ -282,7 +282,7 @@ async def test_without_a_list_of_people_a_typed_name_is_enough_and_says_that_it_
     assert "not checked and proves nothing" in answer.reason
 
 
-async def test_the_policy_says_who_may_stop_and_go_and_with_which_proof(idle_gate: Gate) -> None:
+async def test_the_policy_defines_who_may_stop_and_release_and_with_which_proof(idle_gate: Gate) -> None:
     keys = "".join(
         f'[[person]]\nname = "{name}"\nroles = ["ops"]\nkeys = [{{ public = "ed25519:{public_of(key)}" }}]\n'
         for name, key in KEYS.items()
@@ -350,7 +350,7 @@ async def test_an_unreadable_order_is_refused_with_the_reason_and_recorded(
     assert_sound(gate)
 
 
-async def test_an_order_that_is_sent_again_by_a_reset_or_a_cron_counts_once(gate: Gate) -> None:
+async def test_an_order_repeated_by_a_reset_or_a_cron_counts_once(gate: Gate) -> None:
     identifier = f"order-{uuid4().hex}"
     handle = await gate.client.start_workflow(
         "PlangateStop", {"action": "stop", "by": "dana", "reason": "x"},
@@ -381,7 +381,7 @@ class SameName:
         )
 
 
-async def test_only_plangates_own_workflow_can_have_an_order_judged(gate: Gate) -> None:
+async def test_only_plangates_own_workflow_can_submit_an_order(gate: Gate) -> None:
     async with gate.foreign_worker(SameName) as queue:
         with pytest.raises(WorkflowFailureError) as caught:
             await gate.client.execute_workflow(
@@ -423,7 +423,7 @@ async def test_an_order_without_a_worker_is_kept_and_judged_before_many_steps_ha
     assert_sound(gate)
 
 
-async def test_an_approver_elsewhere_needs_only_the_connection_to_temporal(gate: Gate) -> None:
+async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gate) -> None:
     elsewhere = Client(gate.client, gate.settings.task_queue, None)
     answer = await elsewhere.order(Order(action=Action.STOP, by="dana", reason="wrong amounts"))
     assert answer is not None

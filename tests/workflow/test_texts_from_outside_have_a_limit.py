@@ -25,7 +25,7 @@ HOSTILE = ("x", "é", "\u202e", "\x00", '"', "\\", "⟨", "\n", "`", "𓂀")
 AT = "2026-01-01T00:00:00Z"
 
 
-async def test_a_cancellation_with_more_reason_than_the_server_hands_on_ends_the_run(gate: Gate) -> None:
+async def test_a_cancellation_with_an_oversized_reason_ends_the_run(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.handle(status.workflow_id).cancel(reason="why " * 600_000)
     result = await gate.result(status.workflow_id)
@@ -35,7 +35,7 @@ async def test_a_cancellation_with_more_reason_than_the_server_hands_on_ends_the
     assert len(gate.api.trail(status.workflow_id)[-1].written) < MAX_COMMENT + 200
 
 
-async def test_the_largest_that_the_server_takes_at_every_entrance_leaves_a_small_run(gate: Gate) -> None:
+async def test_the_largest_accepted_input_leaves_a_small_run(gate: Gate) -> None:
     status = await gate.in_review("one")
     handle = gate.handle(status.workflow_id)
     named = {"by": "dana", "plan": status.short_fingerprint}
@@ -65,7 +65,7 @@ async def test_the_largest_that_the_server_takes_at_every_entrance_leaves_a_smal
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_start_with_the_largest_input_fails_and_says_why(gate: Gate) -> None:
+async def test_a_start_with_the_largest_input_fails_with_the_reason(gate: Gate) -> None:
     async def started(number: int, *inputs: Any) -> dict[str, Any]:
         handle = await gate.client.start_workflow(
             "PlanApproval",
@@ -83,7 +83,7 @@ async def test_a_start_with_the_largest_input_fails_and_says_why(gate: Gate) -> 
         assert len(result["reason"]) < 1_000
 
 
-def test_an_unforeseen_failure_is_cut_at_every_try() -> None:
+def test_an_unexpected_failure_is_truncated_at_every_attempt() -> None:
     for is_last in (False, True):
         with (
             capture_logs(),
@@ -95,7 +95,7 @@ def test_an_unforeseen_failure_is_cut_at_every_try() -> None:
         assert (caught.value.__cause__, caught.value.non_retryable) == (None, is_last)
 
 
-def test_the_cause_of_an_unforeseen_failure_is_not_what_carries_a_large_text_to_the_server() -> None:
+def test_the_cause_of_an_unexpected_failure_is_not_sent_in_full() -> None:
     failure = ZeroDivisionError()
     failure.__cause__ = KeyError("x" * 30_000)
     with capture_logs(), pytest.raises(ApplicationError) as caught, as_application_errors(3, 3):
@@ -103,7 +103,7 @@ def test_the_cause_of_an_unforeseen_failure_is_not_what_carries_a_large_text_to_
     assert caught.value.__cause__ is None
 
 
-def test_the_failure_of_an_activity_is_cut_whoever_it_comes_from() -> None:
+def test_the_failure_of_any_activity_is_truncated() -> None:
     """Any program that polls the task queue may answer in our worker's place, with any text."""
     for kind in (ApplicationError, CancelledError):
         assert len(reason_of(kind("x" * HUGE))) < 11_000

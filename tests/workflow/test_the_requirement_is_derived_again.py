@@ -177,9 +177,7 @@ SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
 
 
 @pytest.mark.parametrize("softer", SOFTER)
-def test_an_auditor_finds_a_requirement_that_asks_for_less_than_its_policy(
-    idle_gate: Gate, softer: str
-) -> None:
+def test_an_auditor_detects_a_requirement_weaker_than_its_policy(idle_gate: Gate, softer: str) -> None:
     soften, said = SOFTER[softer]
     recorded(idle_gate, STRICT)
     ref = RunRef(workflow_id="soft", chain_id="c", requested=requested(chain_id="c"))
@@ -191,7 +189,7 @@ def test_an_auditor_finds_a_requirement_that_asks_for_less_than_its_policy(
     assert bundle == records
 
 
-def test_an_auditor_finds_another_requester_and_a_review_that_is_too_long(idle_gate: Gate) -> None:
+def test_an_auditor_detects_another_requester_and_a_review_that_is_too_long(idle_gate: Gate) -> None:
     recorded(idle_gate, STRICT)
     full = asked(STRICT, planned(idle_gate))
     changes: dict[str, dict[str, Any]] = {
@@ -208,7 +206,7 @@ def test_an_auditor_finds_another_requester_and_a_review_that_is_too_long(idle_g
 
 @pytest.mark.parametrize(("hours", "is_found"), [(0.5, False), (2, True)])
 @pytest.mark.parametrize("earlier", [None, LAX])
-def test_an_auditor_finds_a_plan_that_names_a_policy_which_had_long_been_replaced(
+def test_an_auditor_detects_a_plan_under_a_policy_replaced_long_before(
     idle_gate: Gate, earlier: FilePolicy | None, hours: float, *, is_found: bool
 ) -> None:
     gate = idle_gate
@@ -222,7 +220,7 @@ def test_an_auditor_finds_a_plan_that_names_a_policy_which_had_long_been_replace
     assert examined(gate, "old")[0] == ([said] if is_found else [])
 
 
-def test_a_policy_that_cannot_be_read_as_one_is_found(idle_gate: Gate) -> None:
+def test_an_unreadable_policy_is_detected(idle_gate: Gate) -> None:
     text = "[[person]]\nname = 'dana'\n"
     strange = FilePolicy({}, LAX.default, None, text)
     recorded(idle_gate, strange)
@@ -237,9 +235,7 @@ def test_a_policy_that_cannot_be_read_as_one_is_found(idle_gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("softer", SOFTER)
-async def test_a_worker_runs_nothing_under_a_requirement_that_asks_for_less(
-    idle_gate: Gate, softer: str
-) -> None:
+async def test_a_worker_runs_nothing_under_a_weaker_requirement(idle_gate: Gate, softer: str) -> None:
     gate = idle_gate
     soften, said = SOFTER[softer]
     gate.policy, gate.directory = STRICT, Everybody()
@@ -255,7 +251,7 @@ async def test_a_worker_runs_nothing_under_a_requirement_that_asks_for_less(
 
 
 @pytest.mark.parametrize("earlier", [None, LAX])
-async def test_a_worker_runs_nothing_under_a_policy_that_had_been_replaced(
+async def test_a_worker_runs_nothing_under_a_replaced_policy(
     idle_gate: Gate, earlier: FilePolicy | None
 ) -> None:
     """The attacker dates the plan back to the time of that policy."""
@@ -274,7 +270,7 @@ async def test_a_worker_runs_nothing_under_a_policy_that_had_been_replaced(
     assert "though another one was in force then" in result.reason
 
 
-async def test_a_worker_runs_nothing_under_a_policy_that_no_one_keeps(idle_gate: Gate) -> None:
+async def test_a_worker_runs_nothing_under_an_unknown_policy(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy, gate.directory = STRICT, Everybody()
     ref = await begun(gate)
@@ -285,7 +281,7 @@ async def test_a_worker_runs_nothing_under_a_policy_that_no_one_keeps(idle_gate:
     assert "names a policy that the records do not keep" in result.reason
 
 
-async def test_a_worker_without_a_policy_runs_nothing_that_no_one_approved(idle_gate: Gate) -> None:
+async def test_a_worker_without_a_policy_runs_nothing_without_approval(idle_gate: Gate) -> None:
     gate = idle_gate
     recorded(gate, STRICT)
     for requirement in (Requirement(), Requirement(policy_hash=STRICT.policy_hash)):
@@ -296,7 +292,7 @@ async def test_a_worker_without_a_policy_runs_nothing_that_no_one_approved(idle_
     assert gate.notebook.texts() == []
 
 
-async def test_a_step_asks_again_where_the_plan_was_put_there_behind_the_draft(
+async def test_a_step_checks_a_plan_written_to_the_records_without_a_draft(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The claim checks again, even if the draft did not."""
@@ -313,7 +309,7 @@ async def test_a_step_asks_again_where_the_plan_was_put_there_behind_the_draft(
 
 
 @pytest.mark.parametrize("later", [LAX, None])
-async def test_a_plan_runs_by_the_policy_of_its_time_when_another_one_comes(
+async def test_a_plan_runs_under_its_own_policy_after_a_change(
     idle_gate: Gate, later: FilePolicy | None
 ) -> None:
     gate = idle_gate
@@ -333,7 +329,7 @@ async def test_a_plan_runs_by_the_policy_of_its_time_when_another_one_comes(
         assert inspect_all(connection, trust(), lambda *_: None).entries > len(gate.api.trail(RULES_TRAIL))
 
 
-async def test_a_plan_of_the_time_without_a_policy_runs_by_one_approval_when_a_policy_comes(
+async def test_a_plan_from_before_any_policy_runs_with_one_approval(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate

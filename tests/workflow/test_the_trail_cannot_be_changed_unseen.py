@@ -63,7 +63,7 @@ async def records(
     gate.database.close()
 
 
-def test_untouched_records_have_no_finding(records: Records) -> None:
+def test_unchanged_records_have_no_finding(records: Records) -> None:
     with records.database.read() as connection:
         inspection = records.examined(connection)
         assert inspection.findings == ()
@@ -72,7 +72,7 @@ def test_untouched_records_have_no_finding(records: Records) -> None:
             assert inspect_run(connection, run, records.trust).findings == ()
 
 
-def test_every_edit_of_the_records_is_found(records: Records) -> None:
+def test_every_edit_of_the_records_is_detected(records: Records) -> None:
     chance, missed = Random(7), []
     count = ON_SQLITE if records.database.is_sqlite else ON_POSTGRESQL
     for number in range(count):
@@ -102,12 +102,12 @@ def findings(raw: dict[str, Any], records: Records) -> list[str]:
     return [str(one) for one in bundle_findings(bundle, trusted=trusted, people=people())]
 
 
-def test_a_bundle_proves_its_run_by_itself(records: Records) -> None:
+def test_a_bundle_proves_its_run_without_the_records(records: Records) -> None:
     for raw in bundles(records):
         assert findings(raw, records) == []
 
 
-def test_every_edit_of_a_bundle_is_found(records: Records) -> None:
+def test_every_edit_of_a_bundle_is_detected(records: Records) -> None:
     chance, missed = Random(11), []
     sound = bundles(records)
     for _ in range(OF_BUNDLES if records.database.is_sqlite else 20):

@@ -53,7 +53,7 @@ async def approved(gate: Gate, *steps: dict[str, Any]) -> Status:
 
 
 @pytest.mark.parametrize("here", VENDORS, indirect=True)
-async def test_a_comment_goes_to_the_ticket_that_an_earlier_step_created(idle_gate: Gate, here: Desk) -> None:
+async def test_a_comment_goes_to_the_ticket_created_by_an_earlier_step(idle_gate: Gate, here: Desk) -> None:
     tools_of(here, idle_gate)
     async with idle_gate.worker():
         reference = {"from_step": 1, "field": "number"}
@@ -111,7 +111,7 @@ async def test_a_ticket_that_is_listed_late_is_not_created_again(idle_gate: Gate
     assert (here.server.count("POST"), here.vendor.titles()) == (1, ["Refund of order 7"])
 
 
-async def test_lists_that_do_not_reach_back_to_the_act_rule_nothing_out(idle_gate: Gate) -> None:
+async def test_lists_that_end_after_the_act_rule_nothing_out(idle_gate: Gate) -> None:
     with desk("jira-cloud") as here:
         tools_of(here, idle_gate)
         async with idle_gate.worker():
@@ -129,7 +129,7 @@ async def test_lists_that_do_not_reach_back_to_the_act_rule_nothing_out(idle_gat
 
 
 @pytest.mark.parametrize("here", VENDORS[:2], indirect=True)
-async def test_a_ticket_that_has_changed_holds_the_run_and_what_was_created_is_undone(
+async def test_a_changed_ticket_holds_the_run_and_created_items_are_undone(
     idle_gate: Gate, here: Desk
 ) -> None:
     tools_of(here, idle_gate)
@@ -160,7 +160,7 @@ async def test_a_ticket_that_has_changed_holds_the_run_and_what_was_created_is_u
         assert here.vendor.issues[1]["state"] == "closed"
 
 
-async def test_a_rate_limit_is_waited_for_and_nothing_is_sent_before(idle_gate: Gate, here: Desk) -> None:
+async def test_a_rate_limit_is_respected(idle_gate: Gate, here: Desk) -> None:
     tools_of(here, idle_gate)
     here.server.plan(too_many("2"), method="POST")
     async with idle_gate.worker():
@@ -174,7 +174,7 @@ async def test_a_rate_limit_is_waited_for_and_nothing_is_sent_before(idle_gate: 
 
 
 @pytest.mark.parametrize("here", VENDORS[:2], indirect=True)
-async def test_the_token_is_nowhere_on_the_record(idle_gate: Gate, here: Desk) -> None:
+async def test_the_token_is_never_recorded(idle_gate: Gate, here: Desk) -> None:
     tools_of(here, idle_gate)
     token = here.vendor.token
     here.server.plan(

@@ -35,7 +35,7 @@ async def start(gate: Gate, workflow_id: str) -> None:
     await gate.api.submit(PlanRequest(requester="rita", plan=notes(workflow_id)), workflow_id)
 
 
-async def test_a_page_is_found_without_reading_the_whole_list_regardless_of_the_ids(
+async def test_a_page_is_found_without_reading_the_whole_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate, gate.worker():
@@ -52,7 +52,7 @@ async def test_a_page_is_found_without_reading_the_whole_list_regardless_of_the_
         assert await page(gate.api, skip=2) == ODD_IDS[2:]
 
 
-async def test_pages_leave_out_what_ended_in_temporal_and_have_what_has_no_records_here(
+async def test_pages_omit_runs_ended_in_temporal_and_include_runs_without_records_here(
     tmp_path: Path,
 ) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate, gate.worker():
@@ -66,7 +66,7 @@ async def test_pages_leave_out_what_ended_in_temporal_and_have_what_has_no_recor
             assert await page(api, limit=None) == ["a", "c"]
 
 
-async def test_a_plan_that_is_on_the_record_is_listed_before_its_run_has_it(tmp_path: Path) -> None:
+async def test_a_recorded_plan_is_listed_before_its_run_has_it(tmp_path: Path) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
         await start(gate, "w-00000")  # no worker takes it: in Temporal, it is still drafting
         put_waiting(gate.database, 1)

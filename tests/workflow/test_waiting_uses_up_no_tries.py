@@ -102,7 +102,7 @@ def stories(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
 
 
 @pytest.mark.parametrize(("is_begun", "troubles"), list(stories(random.Random(7), 6)))
-async def test_only_what_was_tried_counts(
+async def test_only_real_attempts_count(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool, troubles: list[str]
 ) -> None:
     gate, story = idle_gate, Troubled(list(troubles), is_begun)
@@ -123,7 +123,7 @@ async def test_only_what_was_tried_counts(
 
 
 @pytest.mark.parametrize("is_begun", [True, False])
-async def test_a_broken_list_is_waited_for_and_adds_no_claims(
+async def test_an_invalid_list_makes_steps_wait_and_adds_no_claims(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool
 ) -> None:
     """The wait takes more attempts than a tool has."""

@@ -78,7 +78,7 @@ def found_in_the_bundle(gate: Gate, today: People, run: str = "forged") -> tuple
     return [one.what for one in findings], [one.what for one in bundle_notes(bundle, today, NOW)]
 
 
-def test_a_run_that_equals_a_lawful_one_has_no_finding(idle_gate: Gate) -> None:
+def test_a_run_that_equals_a_permitted_one_has_no_finding(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - DAY))
     seal(idle_gate, NOW - DAY)
     forged(idle_gate, THEN, NOW)
@@ -87,7 +87,7 @@ def test_a_run_that_equals_a_lawful_one_has_no_finding(idle_gate: Gate) -> None:
     assert found_in_the_bundle(idle_gate, THEN) == ([], [])
 
 
-def test_a_run_of_long_ago_that_no_checkpoint_of_that_time_seals_is_named(idle_gate: Gate) -> None:
+def test_an_old_run_without_a_checkpoint_of_that_time_is_reported(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - 40 * DAY))
     seal(idle_gate, NOW - HOUR)
     forged(idle_gate, THEN, NOW - 30 * DAY)
@@ -99,7 +99,7 @@ def test_a_run_of_long_ago_that_no_checkpoint_of_that_time_seals_is_named(idle_g
     assert found(idle_gate, THEN) == [f"forged, entry 2: {said}"]
 
 
-def test_a_run_of_long_ago_is_sealed_by_the_first_checkpoint(idle_gate: Gate) -> None:
+def test_an_old_run_is_sealed_by_the_first_checkpoint(idle_gate: Gate) -> None:
     """This is normal if nothing was sealed before."""
     in_force(idle_gate, (THEN, NOW - 40 * DAY))
     forged(idle_gate, THEN, NOW - 30 * DAY)
@@ -116,7 +116,7 @@ def test_a_run_may_wait_behind_a_full_checkpoint(idle_gate: Gate, monkeypatch: p
     assert found(idle_gate, THEN) == []
 
 
-def test_a_clock_that_was_ahead_and_is_set_back_accuses_no_one(idle_gate: Gate) -> None:
+def test_a_clock_that_was_ahead_and_is_set_back_causes_no_finding(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - DAY))
     seal(idle_gate, NOW + DAY)
     forged(idle_gate, THEN, NOW)
@@ -124,7 +124,7 @@ def test_a_clock_that_was_ahead_and_is_set_back_accuses_no_one(idle_gate: Gate) 
     assert found(idle_gate, THEN) == []
 
 
-def test_a_run_of_the_future_is_named_by_records_and_bundle(idle_gate: Gate) -> None:
+def test_a_run_dated_in_the_future_is_reported_in_records_and_bundle(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - DAY))
     forged(idle_gate, THEN, NOW + 300 * DAY)
     seal(idle_gate)
@@ -134,9 +134,7 @@ def test_a_run_of_the_future_is_named_by_records_and_bundle(idle_gate: Gate) -> 
 
 
 @pytest.mark.parametrize("ago", [timedelta(minutes=50), 2 * HOUR])
-def test_an_approval_by_a_list_that_was_replaced_long_before_is_named(
-    idle_gate: Gate, ago: timedelta
-) -> None:
+def test_an_approval_under_a_list_replaced_long_before_is_reported(idle_gate: Gate, ago: timedelta) -> None:
     """A worker may apply a change slightly later than another one."""
     in_force(idle_gate, (THEN, NOW - DAY), (LEFT, NOW - ago))
     forged(idle_gate, THEN, NOW)
@@ -149,7 +147,7 @@ def test_an_approval_by_a_list_that_was_replaced_long_before_is_named(
         assert one.startswith("forged, entry 3: was judged by a list of people that had been replaced long")
 
 
-def test_a_list_that_is_in_force_again_was_not_replaced(idle_gate: Gate) -> None:
+def test_a_list_in_force_again_was_not_replaced(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - 3 * DAY), (LEFT, NOW - 2 * DAY))
     with idle_gate.database.write() as connection:
         event = RulesInForce(what="people", hash=THEN.hash)
@@ -160,7 +158,7 @@ def test_a_list_that_is_in_force_again_was_not_replaced(idle_gate: Gate) -> None
     assert found(idle_gate, THEN) == []
 
 
-def test_a_key_that_the_auditors_list_does_not_know_is_named_and_a_role_is_noted(idle_gate: Gate) -> None:
+def test_a_key_missing_from_the_auditors_list_is_reported_and_a_role_is_noted(idle_gate: Gate) -> None:
     """A bundle cannot distinguish a role of a forged list from one that was removed; the records can."""
     in_force(idle_gate, (listed(erik='roles = ["ops"]'), NOW - DAY))
     with idle_gate.database.write() as connection:

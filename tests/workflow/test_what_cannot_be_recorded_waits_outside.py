@@ -66,7 +66,7 @@ def kinds(gate: Gate, status: Status) -> list[str]:
     return [entry.event.kind for entry in gate.api.trail(status.workflow_id)]
 
 
-async def test_an_update_is_answered_with_what_is_in_the_way_and_judged_once_that_is_gone(
+async def test_an_update_is_answered_with_the_obstacle_and_judged_once_it_is_removed(
     idle_gate: Gate,
 ) -> None:
     gate, people = idle_gate, Breakable()
@@ -90,7 +90,7 @@ async def test_an_update_is_answered_with_what_is_in_the_way_and_judged_once_tha
         assert (await gate.api.status(status.workflow_id)).unrecorded is None
 
 
-async def test_waiting_adds_no_event_of_history(gate: Gate) -> None:
+async def test_waiting_adds_no_history_events(gate: Gate) -> None:
     status = await gate.in_review("one")
     with away(gate):
         await gate.signal(status)
@@ -102,7 +102,7 @@ async def test_waiting_adds_no_event_of_history(gate: Gate) -> None:
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_deadline_ends_the_run_at_once_and_it_closes_when_that_is_on_the_record(gate: Gate) -> None:
+async def test_a_deadline_ends_the_run_immediately_and_it_closes_once_recorded(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(seconds=4))
     with away(gate):
         await gate.signal(status)
@@ -119,7 +119,7 @@ async def test_a_deadline_ends_the_run_at_once_and_it_closes_when_that_is_on_the
     assert "the run has ended (expired)" in last.verdict.reason
 
 
-async def test_a_withdrawal_ends_the_run_at_once_though_decisions_wait(gate: Gate) -> None:
+async def test_a_withdrawal_ends_the_run_immediately_despite_waiting_decisions(gate: Gate) -> None:
     status = await gate.in_review("one")
     with away(gate):
         await gate.signal(status)
@@ -131,7 +131,7 @@ async def test_a_withdrawal_ends_the_run_at_once_though_decisions_wait(gate: Gat
     assert (result.outcome, gate.notebook.texts()) == ("withdrawn", [])
 
 
-async def test_an_update_behind_an_end_that_cannot_be_recorded_is_answered_nevertheless(gate: Gate) -> None:
+async def test_an_update_after_an_unrecorded_end_is_answered(gate: Gate) -> None:
     """The decision can only be recorded after the end, and its sender gets an answer meanwhile."""
     status = await gate.in_review("one")
     with away(gate):
@@ -145,7 +145,7 @@ async def test_an_update_behind_an_end_that_cannot_be_recorded_is_answered_never
     assert kinds(gate, status) == ["requested", "drafted", "closed", "decided"]
 
 
-async def test_a_withdrawal_is_recorded_though_no_one_can_be_judged(idle_gate: Gate) -> None:
+async def test_a_withdrawal_is_recorded_even_if_no_decision_can_be_judged(idle_gate: Gate) -> None:
     gate, people = idle_gate, Breakable()
     gate.directory = people
     async with gate.worker():

@@ -29,7 +29,7 @@ async def test_an_unread_withdrawal_is_shown_with_its_sender(idle_gate: Gate) ->
         ("", None),
     ],
 )
-def test_a_cancellation_that_anyone_may_have_sent_names_the_person_in_its_reason(
+def test_a_cancellation_without_an_authenticated_sender_shows_the_name_in_its_reason(
     reason: str, who: str | None
 ) -> None:
     assert who_withdrew(reason) == who

@@ -67,7 +67,7 @@ def token(status: Status, **changes: Any) -> str:
     return sign(Claims(**{**said, **changes}), DANAS)
 
 
-async def test_each_decision_names_the_list_that_it_was_judged_by_and_the_records_keep_it(
+async def test_each_decision_names_its_list_of_people_and_the_records_keep_it(
     idle_gate: Gate, people: Path
 ) -> None:
     idle_gate.policy = wants(("finance", 1), ("ops", 1))
@@ -86,7 +86,7 @@ async def test_each_decision_names_the_list_that_it_was_judged_by_and_the_record
 
 
 @pytest.mark.usefixtures("people")
-async def test_only_people_with_the_roles_that_are_asked_for_can_approve(idle_gate: Gate) -> None:
+async def test_only_people_with_the_required_roles_can_approve(idle_gate: Gate) -> None:
     idle_gate.policy = wants(("finance", 1), ("ops", 1))
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
@@ -98,7 +98,7 @@ async def test_only_people_with_the_roles_that_are_asked_for_can_approve(idle_ga
         assert (await idle_gate.result(status.workflow_id)).approved_by == ("Fred", "Erik")
 
 
-async def test_a_requester_whom_the_list_does_not_have_gets_no_plan(idle_gate: Gate, people: Path) -> None:
+async def test_an_unlisted_requester_gets_no_plan(idle_gate: Gate, people: Path) -> None:
     write(people)
     async with idle_gate.worker():
         for name, outcome in {"somebody": "failed", "RITA": "withdrawn"}.items():
@@ -121,7 +121,7 @@ async def test_a_person_who_left_while_the_run_waited_cannot_approve(idle_gate: 
         assert (await idle_gate.decide(status)).accepted
 
 
-async def test_a_decision_waits_while_the_list_of_people_is_broken(idle_gate: Gate, people: Path) -> None:
+async def test_a_decision_waits_while_the_list_of_people_is_invalid(idle_gate: Gate, people: Path) -> None:
     idle_gate.policy = wants(("finance", 1))
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
@@ -206,7 +206,7 @@ async def test_a_signature_for_another_installation_or_namespace_does_not_count(
 
 
 @pytest.mark.usefixtures("people")
-async def test_a_signature_from_before_the_review_does_not_count_in_it(idle_gate: Gate) -> None:
+async def test_a_signature_from_before_the_review_does_not_count(idle_gate: Gate) -> None:
     idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
@@ -216,7 +216,7 @@ async def test_a_signature_from_before_the_review_does_not_count_in_it(idle_gate
 
 
 @pytest.mark.usefixtures("people")
-async def test_rules_and_record_see_the_requester_as_the_list_of_people_writes_the_name(
+async def test_rules_and_records_see_the_requester_as_spelled_in_the_list_of_people(
     idle_gate: Gate, tmp_path: Path
 ) -> None:
     path = tmp_path / "policy.toml"
@@ -240,7 +240,7 @@ async def test_rules_and_record_see_the_requester_as_the_list_of_people_writes_t
 
 
 @pytest.mark.usefixtures("people")
-async def test_an_unsigned_approval_is_marked_unverified_wherever_it_is_shown(idle_gate: Gate) -> None:
+async def test_an_unsigned_approval_is_marked_as_not_verified_everywhere(idle_gate: Gate) -> None:
     idle_gate.policy = wants(("finance", 2))
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
@@ -259,7 +259,7 @@ async def test_an_unsigned_approval_is_marked_unverified_wherever_it_is_shown(id
         ]
 
 
-async def test_a_plan_that_a_rule_frees_runs_by_itself_and_the_record_names_the_rule(
+async def test_an_exempt_plan_runs_without_approval_and_the_record_names_the_rule(
     idle_gate: Gate, tmp_path: Path
 ) -> None:
     path = tmp_path / "policy.toml"
@@ -284,7 +284,7 @@ async def test_a_plan_that_a_rule_frees_runs_by_itself_and_the_record_names_the_
         assert str(status.requirement) == "1 approval by anyone but the requester"
 
 
-def test_no_one_is_known_by_a_name_that_only_looks_like_one(people: Path) -> None:
+def test_a_lookalike_name_does_not_identify_a_person(people: Path) -> None:
     listed = read_people(people)
     for name in ("D\u0430na", "Dana.", "Dan a", ""):
         assert listed.identify(name, now()) == Identified(objection=f"{name} is not in the list of people")

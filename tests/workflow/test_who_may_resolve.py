@@ -72,7 +72,7 @@ async def edited(gate: Gate, *texts: str) -> Any:
     return await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
 
 
-async def test_only_those_resolve_whom_the_policy_names(idle_gate: Gate, house: House) -> None:
+async def test_only_people_named_by_the_policy_can_resolve(idle_gate: Gate, house: House) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await edited(gate, "one", "two")
@@ -115,7 +115,7 @@ def let_erik_leave(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("resolution", ["retry", "skip"])
-async def test_a_step_does_not_begin_under_a_resolution_of_a_person_who_has_left(
+async def test_a_step_does_not_begin_under_a_resolution_by_a_person_who_has_left(
     idle_gate: Gate, house: House, resolution: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Erik leaves between his resolution and the next step, so the run is held again."""
@@ -141,7 +141,7 @@ async def test_a_step_does_not_begin_under_a_resolution_of_a_person_who_has_left
     assert findings(gate, house) == []
 
 
-async def test_a_doubt_remains_one_where_the_retry_does_not_begin(
+async def test_a_step_stays_in_doubt_if_the_retry_does_not_begin(
     idle_gate: Gate, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the next retry would have a new idempotency key, and the effect might happen twice."""
@@ -164,7 +164,7 @@ async def test_a_doubt_remains_one_where_the_retry_does_not_begin(
     assert findings(gate, house) == []
 
 
-async def test_a_run_that_is_reset_to_before_its_hold_is_held_again_and_does_nothing(gate: Gate) -> None:
+async def test_a_run_reset_to_before_its_hold_is_held_again_and_does_nothing(gate: Gate) -> None:
     gate.notebook.failures = [ToolRefused("No.")]
     status = await gate.in_review("one")
     await gate.signal(status)

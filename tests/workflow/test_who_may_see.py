@@ -33,7 +33,7 @@ def seen_by(gate: Gate, workflow_id: str) -> set[str]:
     return {name for name in listed if may_see(status, identify(people(), name, now()).approver)}
 
 
-async def test_a_new_revision_is_seen_by_no_more_people_than_the_plan_before(idle_gate: Gate) -> None:
+async def test_a_new_revision_is_visible_to_no_more_people_than_the_previous_plan(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy, gate.directory = policy_in(POLICY), Everybody()
     async with gate.worker():

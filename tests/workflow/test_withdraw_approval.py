@@ -52,7 +52,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     return Held(monkeypatch)
 
 
-async def test_an_approval_that_was_taken_back_does_not_count_and_can_be_given_anew(idle_gate: Gate) -> None:
+async def test_a_withdrawn_approval_does_not_count_and_can_be_given_again(idle_gate: Gate) -> None:
     idle_gate.policy = TWO
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
@@ -70,7 +70,7 @@ async def test_an_approval_that_was_taken_back_does_not_count_and_can_be_given_a
     assert findings(idle_gate) == []
 
 
-async def test_an_approved_plan_that_has_not_begun_goes_back_to_its_review(gate: Gate, held: Held) -> None:
+async def test_an_approved_plan_that_has_not_begun_returns_to_review(gate: Gate, held: Held) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
     await held.came.wait()
@@ -87,7 +87,7 @@ async def test_an_approved_plan_that_has_not_begun_goes_back_to_its_review(gate:
 
 
 @pytest.mark.parametrize("end", ["reject", "withdraw", "expire"])
-async def test_decisions_after_a_withdrawal_count_although_a_step_was_about_to_begin(
+async def test_decisions_after_a_withdrawal_count_even_if_a_step_was_about_to_begin(
     gate: Gate, held: Held, end: str
 ) -> None:
     status = await gate.in_review("one", timeout=timedelta(seconds=2 if end == "expire" else 3600))
@@ -105,7 +105,9 @@ async def test_decisions_after_a_withdrawal_count_although_a_step_was_about_to_b
     assert findings(gate) == []
 
 
-async def test_an_approval_may_be_given_again_before_the_scheduled_step_looks(gate: Gate, held: Held) -> None:
+async def test_an_approval_may_be_given_again_before_the_scheduled_step_checks(
+    gate: Gate, held: Held
+) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
     await held.came.wait()
@@ -116,7 +118,7 @@ async def test_an_approval_may_be_given_again_before_the_scheduled_step_looks(ga
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_once_a_step_has_begun_it_is_refused_and_says_what_can_be_done_instead(gate: Gate) -> None:
+async def test_once_a_step_has_begun_a_withdrawal_is_refused_with_the_alternatives(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     gate.notebook.gate.clear()
     await gate.decide(status)
@@ -132,7 +134,7 @@ async def test_once_a_step_has_begun_it_is_refused_and_says_what_can_be_done_ins
 
 
 @pytest.mark.usefixtures("house")
-async def test_only_an_approval_of_ones_own_can_be_taken_back(idle_gate: Gate) -> None:
+async def test_only_ones_own_approval_can_be_withdrawn(idle_gate: Gate) -> None:
     idle_gate.policy = needs("legal", "ops")
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
@@ -147,7 +149,7 @@ async def test_only_an_approval_of_ones_own_can_be_taken_back(idle_gate: Gate) -
 
 
 @pytest.mark.usefixtures("house")
-async def test_a_withdrawal_is_judged_and_signed_as_an_approval_is(idle_gate: Gate) -> None:
+async def test_a_withdrawal_is_judged_and_signed_like_an_approval(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
     gate.directory = Everybody()  # a list with a text, which the auditor looks up
@@ -171,7 +173,7 @@ async def test_a_withdrawal_is_judged_and_signed_as_an_approval_is(idle_gate: Ga
     assert findings(gate) == []
 
 
-async def test_an_approval_and_its_withdrawal_that_waited_for_a_worker_leave_nothing_approved(
+async def test_an_approval_and_its_withdrawal_queued_for_a_worker_leave_nothing_approved(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -188,9 +190,7 @@ async def test_an_approval_and_its_withdrawal_that_waited_for_a_worker_leave_not
 
 
 @pytest.mark.parametrize("word", ["approve", "withdraw_approval"])
-async def test_a_reset_does_not_bring_an_approval_back_that_was_taken_back(
-    idle_gate: Gate, word: str
-) -> None:
+async def test_a_reset_does_not_restore_a_withdrawn_approval(idle_gate: Gate, word: str) -> None:
     gate = idle_gate
     gate.policy = TWO
     async with gate.worker():
@@ -229,7 +229,7 @@ async def test_a_run_that_missed_a_withdrawal_learns_of_it_from_its_step(idle_ga
     assert findings(gate) == []
 
 
-async def test_a_plan_that_needs_no_approval_has_none_to_take_back(idle_gate: Gate, held: Held) -> None:
+async def test_a_plan_that_needs_no_approval_has_none_to_withdraw(idle_gate: Gate, held: Held) -> None:
     idle_gate.policy = Wants(ONE_APPROVAL.model_copy(update={"needs": ()}))
     async with idle_gate.worker():
         workflow_id = await idle_gate.submit("one")

@@ -57,7 +57,7 @@ async def test_a_run_that_waits_under_one_build_is_approved_and_executed_under_t
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_signal_that_came_while_no_build_ran_is_followed_by_the_next_build(idle_gate: Gate) -> None:
+async def test_a_signal_sent_while_no_build_ran_is_handled_by_the_next_build(idle_gate: Gate) -> None:
     gate = idle_gate
     first, second = (f"{name}-{uuid4().hex[:8]}" for name in ("v1", "v2"))
     async with gate.worker(build_id=first):
@@ -70,7 +70,7 @@ async def test_a_signal_that_came_while_no_build_ran_is_followed_by_the_next_bui
     assert gate.notebook.texts() == ["one", "two"]
 
 
-async def test_a_run_that_waits_under_no_version_moves_on_when_versioning_is_turned_on(
+async def test_an_unversioned_waiting_run_moves_on_when_versioning_is_enabled(
     idle_gate: Gate,
 ) -> None:
     gate, build_id = idle_gate, f"v1-{uuid4().hex[:8]}"

@@ -120,7 +120,7 @@ async def test_the_requests_own_time_counts_if_it_is_not_the_default(timed_gate:
         await gate.api.withdraw(status.workflow_id, "by rita")
 
 
-async def test_another_role_approves_after_its_time_and_not_before_and_the_page_says_so(
+async def test_another_role_approves_only_after_its_time_and_the_page_says_so(
     timed_gate: Gate,
 ) -> None:
     gate = timed_gate
@@ -138,7 +138,7 @@ async def test_another_role_approves_after_its_time_and_not_before_and_the_page_
     assert found(gate, trail(gate, status)) == []
 
 
-async def test_a_reopened_review_has_two_working_days_from_its_reopening(timed_gate: Gate) -> None:
+async def test_a_reopened_review_has_two_working_days_again(timed_gate: Gate) -> None:
     gate = timed_gate
     async with gate.worker():
         status = await gate.in_review("one", "two")
@@ -174,7 +174,7 @@ FORGED = {
 }
 
 
-async def test_an_auditor_finds_each_forged_time(timed_gate: Gate) -> None:
+async def test_an_auditor_detects_each_forged_time(timed_gate: Gate) -> None:
     gate = timed_gate
     async with gate.worker():
         status = await gate.in_review("one")
@@ -205,7 +205,7 @@ def forged(event: Drafted, changed: str) -> Drafted:
     return event.model_copy(update={"facts": ()})
 
 
-async def test_neither_new_holidays_nor_a_new_law_nor_their_absence_changes_the_judgment(
+async def test_later_changes_of_holidays_or_zone_rules_do_not_change_the_judgment(
     timed_gate: Gate, tmp_path: Path
 ) -> None:
     """The auditor has the base package without time zones: everything needed is in the record."""
