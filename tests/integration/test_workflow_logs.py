@@ -11,7 +11,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from plangate.logs.setup import configure_logs
 from plangate.settings import Settings
-from tests.integration.speaking_workflow import Speaking
+from tests.integration.logging_workflow import Speaking
 
 
 @pytest.fixture

@@ -87,14 +87,14 @@ async def test_no_repairable_failure_is_final(
 ) -> None:
     status = await gate.in_review("one")
     with monkeypatch.context() as patch:
-        refuse_transactions(patch, writer, error("This is somebody's to mend."))
+        refuse_transactions(patch, writer, error("This must be repaired by hand."))
         if writer == "admit_decisions":
             await gate.decide(status, "reject", by="erik", comment="fraud!")
         else:
             await gate.api.withdraw(status.workflow_id, "not now")
         shown = await waiting(gate, status)
         assert shown.unrecorded is not None
-        assert shown.unrecorded.cause == "This is somebody's to mend."
+        assert shown.unrecorded.cause == "This must be repaired by hand."
         assert kinds(gate, status) == ["requested", "drafted"]
     ended = await gate.result(status.workflow_id)
     assert ended.outcome == ("rejected" if writer == "admit_decisions" else "withdrawn")

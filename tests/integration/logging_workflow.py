@@ -12,7 +12,7 @@ class Speaking:
 
     @workflow.run
     async def run(self) -> None:
-        """Speak."""
+        """Log the first line, wait for the signal, and log the second line."""
         workflow.logger.info("First\x1b[2K.", extra={"action": "first"})
         await workflow.wait_condition(lambda: self._may_go_on)
         workflow.logger.info("Second.", extra={"action": "second"})

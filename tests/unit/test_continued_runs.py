@@ -1,4 +1,4 @@
-"""A failed run is taken up again: its remaining steps become a new plan, which cites the done steps."""
+"""A failed run is continued: its remaining steps become a new plan, which cites the done steps."""
 
 import pytest
 from hypothesis import given

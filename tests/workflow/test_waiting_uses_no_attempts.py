@@ -25,11 +25,11 @@ NAMES = ("rita", "erik", "dana")
 
 @dataclass
 class Troubled:
-    """A list of people and records that are away for some attempts, in the order of ``troubles``.
+    """A list of people and records that are unavailable for some attempts, in the order of ``troubles``.
 
-    Each trouble lasts one attempt: the list cannot be read, or the records or the bank do not answer. Only
-    the bank's troubles use up attempts. The first trouble is in the first attempt, or, if the step had begun
-    (``is_begun``), after this attempt dies behind its claim.
+    Each failure lasts one attempt: the list cannot be read, or the records or the bank do not answer. Only
+    the bank's failures use up attempts. The first failure is in the first attempt, or, if the step had begun
+    (``is_begun``), after this attempt dies after its claim.
     """
 
     troubles: list[str]
@@ -50,7 +50,7 @@ class Troubled:
     async def before_a_transaction(self) -> None:
         if self.next == "records":
             self._end()
-            raise RecordsUnavailable("The records are away.")
+            raise RecordsUnavailable("The records are unavailable.")
 
     async def die(self, result: object, is_receipt: bool) -> None:
         del is_receipt
@@ -94,7 +94,7 @@ class TroubledAccount(Account):
 
 
 def stories(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
-    """Yield whether the step had begun, and random troubles; the bank's are two fewer than the attempts."""
+    """Yield whether the step had begun, and random failures; the bank's are two fewer than the attempts."""
     for _ in range(count):
         troubles = ["bank"] * (TRIES - 2) + rng.choices(["list", "records"], k=rng.randint(2, 4))
         rng.shuffle(troubles)

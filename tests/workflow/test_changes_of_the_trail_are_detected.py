@@ -42,7 +42,7 @@ class Records:
 
     @contextmanager
     def changed(self) -> Iterator[Connection]:
-        """A transaction with every right, which is rolled back."""
+        """A transaction with full access, which is rolled back."""
         with self.database.write() as connection:
             take_the_guards_off(connection)
             yield connection

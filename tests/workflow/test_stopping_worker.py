@@ -39,7 +39,7 @@ async def test_a_worker_stops_immediately_while_decisions_wait_for_the_records(
     gate = idle_gate
 
     def away(**_: object) -> object:
-        raise RecordsUnavailable("The records are away.")
+        raise RecordsUnavailable("The records are unavailable.")
 
     async with asyncio.timeout(20), gate.worker():
         status = await gate.in_review("one")
