@@ -134,7 +134,7 @@ async def act_once(
             # Since then, its window may have ended, an approval may have been revoked, or the observed state
             # may have changed.
             if earlier is Earlier.BEGUN:
-                said = "An earlier attempt did nothing, so the step begins anew."
+                said = "An earlier attempt did nothing, so the step starts over."
                 raise ToolUnavailable(said, after=timedelta())  # no need to wait
             return await _act(tool, arguments, key, timed)
         case Repeatable():

@@ -20,7 +20,7 @@ class Checking:
 
     @activity.defn(name=CHECK_PLAN)
     async def check_plan(self, plan: JsonValue) -> PlanChecked:
-        """Return the faults of a proposed plan."""
+        """Return the errors of a proposed plan."""
         try:
             self._plans.check(plan)
         except PlanInvalid as error:

@@ -1,4 +1,4 @@
-"""The local activity that judges and records orders to lend roles, and to take them back."""
+"""The local activity that judges and records orders to lend roles, and to end loans."""
 
 from datetime import datetime
 from typing import Final

@@ -13,14 +13,14 @@ from plangate.domain import errors
 from plangate.domain.escaping import cut
 from plangate.logs.redaction import recordable, redact_text
 
-# A plan may have more faults than the server accepts, and a refused failure would be retried endlessly.
+# A plan may have more errors than the server accepts, and a refused failure would be retried endlessly.
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
 _MAX_UNEXPECTED = 300
 # The pauses between the attempts of a step, as in `workflows.options.STEP`.
 _COEFFICIENT = 2.5
 _LONGEST_PAUSE = 300
-# The longest wait that a tool's other side may ask for: windows of rate limits last up to an hour.
+# The longest wait that a tool's remote system may ask for: windows of rate limits last up to an hour.
 _SHORTEST_ASKED = timedelta(seconds=1)
 _LONGEST_ASKED = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ def as_application_errors(
 
 
 def _bounded(error: errors.PlangateError) -> timedelta | None:
-    """Return how long a tool's other side asks to wait, limited to the shortest and the longest pause.
+    """Return how long a tool's remote system asks to wait, limited to the shortest and the longest pause.
 
     An effect that may still happen is looked up again once it can no longer happen.
     """

@@ -31,7 +31,7 @@ class PlanCheck:
         """Return ``raw`` as a plan with complete, validated arguments that the settings allow.
 
         Raises:
-            PlanInvalid: carries every fault.
+            PlanInvalid: contains every error.
         """
         # Read each time, because the tools of an MCP server may have changed.
         declarations = {name: tool.declaration for name, tool in self._tools.items()}
@@ -50,7 +50,7 @@ class PlanCheck:
         return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
     def likenesses(self, plan: Plan) -> tuple[Likeness, ...]:
-        """Return the likenesses by which equal steps of other runs are found; none if not known yet."""
+        """Return the hashes by which equal steps of other runs are found; none if not known yet."""
         return tuple(
             Likeness(
                 step=number,

@@ -131,7 +131,7 @@ SCENARIOS = {
 
 
 async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Report:
-    """Run one scenario; an exception becomes a fault in its report."""
+    """Run one scenario; an exception becomes an error in its report."""
     scenario, report = SCENARIOS[name], Report(say)
     try:
         model = recorded_model(folder / "model.json") if scenario.thinks else None

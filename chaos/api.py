@@ -56,7 +56,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         await program.wait()
     for finding in dict.fromkeys(calls.findings):
         report.blame(finding)
-    report.expect(b"Traceback" not in (stage.folder / "web.log").read_bytes(), "the log holds a traceback")
+    report.expect(b"Traceback" not in (stage.folder / "web.log").read_bytes(), "the log contains a traceback")
     report.figure("calls", calls.made)
     for (operation, status), count in sorted(calls.answers.items()):
         report.figure(f"{operation} {status}", count)

@@ -27,7 +27,7 @@ QUICK = Size(stories=20, calendars=20)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run all stories; each difference from the naive model is a fault."""
+    """Run all stories; each difference from the naive model is an error."""
     first = stage.chance.randrange(10**6)
     told = seed = 0
     while told < size.stories:

@@ -32,7 +32,7 @@ QUICK = Size(stories=25, forgeries=100)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run all stories and try all tokens; each difference, and each token that counts, is a fault."""
+    """Run all stories and try all tokens; each difference, and each token that counts, is an error."""
     await _forge(stage, report, size.forgeries)
     first = stage.chance.randrange(10**6)
     counts: Counter[str] = Counter()

@@ -65,7 +65,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     await inspect(stage, [target], report)
     report.expect(sum(map(len, stage.mails().values())) == 1, "another step was executed too")
     compare_with_trail(stage, target.workflow_id, flood, ours=1 + size.updates + ours, report=report)
-    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
     report.figure("signals, updates, starts", f"{size.signals}, {size.updates}, {size.starts}")
 
 
@@ -101,11 +101,11 @@ async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
     await asyncio.gather(
         *(start(number, inputs) for number, inputs in enumerate(generated(bad_things.starts, count, seed)))
     )
-    report.expect(outcomes == {"failed": count}, f"nonsense led to {dict(outcomes)}")
+    report.expect(outcomes == {"failed": count}, f"invalid input led to {dict(outcomes)}")
 
 
 def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
-    """Read bad files; each must result in a list of faults or in a plan, and never in another error."""
+    """Read bad files; each must result in a list of errors or in a plan, and never in another error."""
     outcomes = Counter[str]()
     report.say(f"{count} bad plan files")
     for number in range(count):
@@ -142,7 +142,7 @@ def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
         wrong = any(word in answer["err"] + answer["out"] for word in SAID_WRONG)
         report.expect(not wrong, f"{shown} said {answer['err'][-500:]}")
         silent = answer["code"] in (1, 2, 3) and not answer["err"].strip() and "--json" not in words
-        report.expect(not silent, f"{shown} ended with {answer['code']} and no word")
+        report.expect(not silent, f"{shown} ended with {answer['code']} and no message")
     codes = Counter(str(answer["code"]) for answer in answers)
     report.figure(
         "command lines", ", ".join(f"{count} ended with {code}" for code, count in sorted(codes.items()))

@@ -110,7 +110,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         await deciding
         await inspect(stage, orders, report, patience=_PATIENCE)
         _compare(stage, orders, last, report)
-        report.expect(not web.said("Traceback"), "a log of the web server holds a traceback")
+        report.expect(not web.said("Traceback"), "a log of the web server contains a traceback")
     report.figure(
         "kills", ", ".join(f"{killed.count(what)} of the {what}" for what in ("web server", "worker"))
     )
@@ -118,7 +118,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.figure(
         "of them with one touch with others", sum(len(one) for one in _groups(orders) if len(one) > 1)
     )
-    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     await asyncio.gather(*people)
     await inspect(stage, orders, report, patience=400)
     report.figure("kills of the worker", size.kills)
-    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
 
 
 async def _life(stage: Stage, order: Order, killed: list[asyncio.Event]) -> None:

@@ -40,7 +40,7 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
     full = mixed_orders("full", size.runs, stage.chance)
     await _through(stage, report, size, full, lambda: disk_full(stage))
     await inspect(stage, [*locked, *full], report)
-    report.expect(stage.worker.is_alive, "the worker died of it")
+    report.expect(stage.worker.is_alive, "the worker did not survive it")
     report.figure("locked and full", f"{size.times} times {size.seconds:g} s each")
 
 
@@ -51,7 +51,7 @@ async def postgres(stage: Stage, report: Report, size: Size, database: PostgresS
     both = cycle((False, True))
     await _through(stage, report, size, orders, lambda: _killed(stage, database, and_worker=next(both)))
     await inspect(stage, orders, report, patience=400)
-    report.expect(stage.worker.is_alive, "the worker died of it")
+    report.expect(stage.worker.is_alive, "the worker did not survive it")
     with_worker = len(stage.workers) - 1
     report.figure("PostgreSQL killed", f"{size.times} times for {size.seconds:g} s")
     report.figure("the worker killed with it", f"{with_worker} times")

@@ -98,7 +98,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
             await _check(stage, note, result, report)
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
     await examine_records(stage, report)
-    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
     for moment in size.moments:
         report.expect(hit[moment] >= size.kills, f"the worker was killed {hit[moment]} times {moment} a call")
     report.figure("kills", ", ".join(f"{hit[moment]} {moment} the call" for moment in MOMENTS))

@@ -152,7 +152,7 @@ async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
         await _quiet(stage)
         _compare(stage, orders, post.mails(), report)
     report.figure("kills", ", ".join(f"{count} of {what}" for what, count in killed.most_common()))
-    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
 
 
 @asynccontextmanager

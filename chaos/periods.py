@@ -20,7 +20,7 @@ QUICK = Size(forgeries=len(FORGERIES))
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Check all forgeries; each forgery that is not reported is a fault."""
+    """Check all forgeries; each forgery that is not reported is an error."""
     first, world = stage.chance.randrange(10**6), World(stage.folder)
     kinds: Counter[str] = Counter()
     for seed in range(first, first + size.forgeries):

@@ -28,7 +28,7 @@ QUICK = Size(forgeries=150)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Test all forgeries; each forgery that is accepted or not reported is a fault."""
+    """Test all forgeries; each forgery that is accepted or not reported is an error."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     tried, kinds = 0, set[str]()
     while tried < size.forgeries:

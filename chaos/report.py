@@ -1,4 +1,4 @@
-"""The results of a scenario: progress while it runs, figures for the table, and faults that make it fail."""
+"""The results of a scenario: progress while it runs, figures for the table, and errors that make it fail."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Report:
-    """One scenario's results; every fault is one sentence."""
+    """One scenario's results; every error is one sentence."""
 
     say: Callable[[str], None] = lambda _line: None
     figures: dict[str, str] = field(default_factory=dict)
@@ -15,12 +15,12 @@ class Report:
     began: float = field(default_factory=time.monotonic)
 
     def expect(self, holds: object, fault: str) -> None:
-        """Record a fault unless the condition is true."""
+        """Record an error unless the condition is true."""
         if not holds:
             self.blame(fault)
 
     def blame(self, fault: str) -> None:
-        """Record a fault."""
+        """Record an error."""
         self.faults.append(fault)
         self.say(f"FAULT: {fault}")
 

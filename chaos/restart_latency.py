@@ -2,7 +2,7 @@
 
 The server first offers the run's next task to the dead worker's own queue, and waits for a second. An
 approval sent at the moment of the kill may be given to the dead worker, and to another worker only after ten
-seconds. This is measured as well, but is not a fault.
+seconds. This is measured as well, but is not an error.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ LIMIT = 1.5  # seconds
 
 @dataclass(frozen=True)
 class Size:
-    """The number of attempts and of waiting runs, and whether exceeding the limit is a fault."""
+    """The number of attempts and of waiting runs, and whether exceeding the limit is an error."""
 
     tries: int
     waiting: int

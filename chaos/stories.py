@@ -25,7 +25,7 @@ QUICK = Size(stories=30)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run all stories; each difference is a fault."""
+    """Run all stories; each difference is an error."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     first = stage.chance.randrange(10**6)
     database = Database(f"sqlite:///{stage.folder / 'stories.db'}")

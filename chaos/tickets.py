@@ -140,8 +140,8 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
             stage.worker.kill()
         for misuse in vendor.misuses:
             report.blame(f"{name} got a request that it does not support: {misuse}")
-    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
-    report.expect(not stage.said(_TOKEN), "a worker's log holds a token")
+    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
+    report.expect(not stage.said(_TOKEN), "a worker's log contains a token")
 
 
 @contextmanager

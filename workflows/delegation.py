@@ -1,4 +1,4 @@
-"""The workflow `PlangateDelegation`: judge and record one order to lend roles or to take them back.
+"""The workflow `PlangateDelegation`: judge and record one order to lend roles or to end a loan.
 
 It ends with the verdict. As with orders to stop, the loans are kept in the records, not in a workflow.
 """

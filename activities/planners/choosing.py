@@ -1,6 +1,6 @@
 """Choose the planner: AutoGen's agent by default, or the planner in ``PLANGATE_PLANNER``.
 
-The planner is imported in the worker's process, so only an operator may name it. Each of its faults is
+The planner is imported in the worker's process, so only an operator may name it. Each of its errors is
 reported in one sentence when the worker starts.
 """
 

@@ -45,7 +45,7 @@ class Meter:
     def count(
         self, model: str, prompt_tokens: int, completion_tokens: int, cost: Decimal
     ) -> tuple[str, str] | None:
-        """Count one answer; return the exceeded limit in words with its setting, or None."""
+        """Count one answer; return a description of the exceeded limit with its setting, or None."""
         self._turns += 1
         self._cost += max(cost, Decimal(0)) if cost.is_finite() else 0
         self._use = ModelUse(

@@ -1,6 +1,6 @@
 """The tools of one draft: a call notes a step of the plan, or reads; nothing acts.
 
-Each call is validated by the tool's own model. The answer to an invalid call has its faults, so that the
+Each call is validated by the tool's own model. The answer to an invalid call has its errors, so that the
 planner can correct it. The limits are enforced here for every planner. May import the domain.
 """
 
@@ -104,7 +104,7 @@ class Proposals:
     ) -> None:
         """Count one answer of a model; the calls that follow belong to it.
 
-        The same call twice in one answer is usually a fault of the model or server, and an approver may not
+        The same call twice in one answer is usually an error by the model or server, and an approver may not
         notice it. The second call is therefore not recorded, and the model is asked to repeat it in a later
         answer if it is intended.
 
@@ -139,7 +139,7 @@ class Proposals:
         raise self.failure
 
     async def call(self, name: str, arguments: object) -> str:
-        """Carry out one call, or answer with its faults.
+        """Carry out one call, or answer with its errors.
 
         Raises:
             DraftUnusable: a limit is reached.
@@ -147,7 +147,7 @@ class Proposals:
         return (await self.answer(name, arguments)).text
 
     async def answer(self, name: str, arguments: object) -> Answer:
-        """Execute one call, or answer with its faults; the result says which.
+        """Execute one call, or answer with its errors; the result says which.
 
         Nothing is awaited before a step is recorded: AutoGen starts the calls of one message in order and
         runs them concurrently, and the steps must keep that order.
@@ -323,5 +323,5 @@ def _faults_of_why(why: object) -> list[Fault]:
 def _correction(said: str, faults: list[Fault]) -> str:
     lines = [cut(one_line(str(fault)), _MAX_FAULT_LENGTH) for fault in faults[:_MAX_FAULTS]]
     if len(faults) > _MAX_FAULTS:
-        lines.append(f"and {counted(len(faults) - _MAX_FAULTS, 'more fault')}")
+        lines.append(f"and {counted(len(faults) - _MAX_FAULTS, 'more error')}")
     return "\n".join([f"{said}. Fix this and call it again:", *lines])

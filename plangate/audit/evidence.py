@@ -261,7 +261,7 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
 
 
 def _installations_of(trail: Sequence[AuditEntry]) -> frozenset[str]:
-    """Return the installations in which the plans of a run were drafted: one, if the run is sound."""
+    """Return the installations in which the plans of a run were drafted: one, if the run is intact."""
     return frozenset(entry.event.audience.installation for entry in trail if isinstance(entry.event, Drafted))
 
 
@@ -279,7 +279,7 @@ def _installation_of(trail: Sequence[AuditEntry]) -> str | None:
 
 
 def bundle_notes(bundle: Bundle, people: People, now: datetime) -> tuple[Finding, ...]:
-    """Return the approvals of a sound bundle that would not count at ``now`` according to ``people``."""
+    """Return the approvals of an intact bundle that would not count at ``now`` according to ``people``."""
     trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
     return tuple(revoked_since(bundle.workflow_id, trail, people, now))
 

@@ -3,17 +3,17 @@
 For each run, and for the trails of rules, of stops, of delegations and of looks:
 
 1. Each entry is well-formed, and is listed under the kind of its event.
-2. The trail is sound: no entry is missing, moved or changed; each follows from the earlier ones; signatures
+2. The trail is intact: no entry is missing, moved or changed; each follows from the earlier ones; signatures
    and lists of people support each decision (`evidence.examined`).
 3. Every policy, list of people and attachment that it names is stored, unchanged.
 4. Every plan was drafted for this installation.
-5. Every claim waited for stops, and the trail of stops is sound (`plangate.audit.stops`). The rules that
+5. Every claim waited for stops, and the trail of stops is intact (`plangate.audit.stops`). The rules that
    plans name were in force at the time (`rules_in_force`) and demand the recorded requirement. On the trails
    of rules, of stops and of delegations, no entry is dated before a checkpoint that does not seal it.
 6. The run's row agrees with the trail (`cross_checks`).
 7. Every sealed entry is still there, unchanged.
 8. The times agree with the checkpoints (`checkpoint_times`), and the ledger of effects and the used
-   signatures agree with the trail. These checks need a sound trail: they run only if 1 to 5 find nothing.
+   signatures agree with the trail. These checks need an intact trail: they run only if 1 to 5 find nothing.
 
 For the records as a whole:
 
@@ -120,7 +120,7 @@ class Inspection(Frozen):
         sealers: the public keys that signed the checkpoints, as base64url.
         origins: where passkeys were used.
         web_keys: the public keys of the web servers that attest logins.
-        notes: approvals that counted but would not count today by the list of people; these are not faults.
+        notes: approvals that counted but would not count today by the list of people; these are not errors.
     """
 
     installation: str
@@ -260,7 +260,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
         return _Run(is_known=False)
     trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
     texts = texts_of(connection, rules_named(trail))
-    # (2) The trail is sound.
+    # (2) The trail is intact.
     findings = [one for one in read if isinstance(one, Finding)] or list(
         examined(workflow_id, entries, trust.people, context.owners.of, lists_in(texts), web=trust.web)
     )
@@ -329,7 +329,7 @@ def _wrong_own_trail(
     *,
     is_sound: bool,
 ) -> list[Finding]:
-    """Return the findings on one of Plangate's own trails; orders are judged again only if it is sound."""
+    """Return the findings on one of Plangate's own trails; orders are judged again only if it is intact."""
     rules, then, installation = context.rules, lists_in(texts), context.installation
     if name == LOOKS_TRAIL:
         return []

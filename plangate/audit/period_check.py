@@ -4,7 +4,7 @@
 2. Every checkpoint has a trusted signature and follows the previous one, without a gap. The first was made
    before the period, and the next one in it; the last closes the period, and no earlier one does.
 3. Every entry that a checkpoint seals is in the file: a leaf without an entry shows that a run was left out.
-4. Every run is sealed to its last entry by these checkpoints, is of this installation, and is sound
+4. Every run is sealed to its last entry by these checkpoints, is of this installation, and is intact
    (`plangate.audit.evidence`, 4 to 8).
 5. The totals match the entries.
 """

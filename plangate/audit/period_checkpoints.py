@@ -124,7 +124,7 @@ class EnclosingCheckpoints:
 
 
 def _without_leaves(line: CheckpointLine) -> str | None:
-    """Return the fault in the checkpoint before the period, which has no leaves in the file."""
+    """Return the error in the checkpoint before the period, which has no leaves in the file."""
     if line.leaves:
         return "was made before the period, so its leaves do not belong here"
     try:

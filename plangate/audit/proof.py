@@ -120,7 +120,7 @@ def revoked_since(
 ) -> Iterator[Finding]:
     """Yield every approval that a step relied on and that would not count at ``now`` by ``people``.
 
-    These are notes, not faults.
+    These are notes, not errors.
     """
     relied_on = _relied_on(workflow_id, trail)
     state = RunState(workflow_id=workflow_id)
@@ -149,7 +149,7 @@ def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Appro
 def _without_proof(
     event: Decided, approver: Approver, state: RunState, used: UsedTokens, web: TrustedWeb
 ) -> str | None:
-    """Return the fault in the proof of a decision; ``used`` are the tokens used earlier."""
+    """Return the error in the proof of a decision; ``used`` are the tokens used earlier."""
     match approver.assurance:
         case Assurance.TYPED:
             return None

@@ -104,7 +104,7 @@ class RuleHistory:
         return list(zip(names, begins, [*begins[1:], _EVER], strict=True))
 
     def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
-        """Return a fault if the policy ``name`` was not in force at ``at``, or None.
+        """Return an error if the policy ``name`` was not in force at ``at``, or None.
 
         A policy replaced less than ``slack`` before, or in force within `OTHER_WORKERS` after, is accepted.
 

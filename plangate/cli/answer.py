@@ -86,6 +86,6 @@ def give_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) 
 
 
 def error_as_json(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Return an error for machines; each fault has at least ``message``. ``Any`` stands for JSON."""
+    """Return an error for machines; each error has at least ``message``. ``Any`` stands for JSON."""
     error: dict[str, Any] = {"error": sentence, "exit_code": code}
     return {**error, "faults": list(faults)} if faults else error

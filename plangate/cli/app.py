@@ -73,7 +73,7 @@ _COMMANDS: Final = (
     _group(
         "policy",
         "Check a policy, and see what it requires of a plan.",
-        _command("check", "policy:check", "Check a policy: print its rules, or every fault (exit 2)."),
+        _command("check", "policy:check", "Check a policy: print its rules, or every error (exit 2)."),
         _command("as-of", "policy:as_of", "Print the policy that was in force at a given time."),
         _command("explain", "policy:explain", "Show what each rule of a policy requires of a plan."),
     ),
@@ -81,7 +81,7 @@ _COMMANDS: Final = (
         "people",
         "Check the list of people; confirm and revoke keys.",
         _command("as-of", "people:as_of", "Print the list of people that was in force at a given time."),
-        _command("check", "people:check", "Check a list of people: print it, or every fault (exit 2)."),
+        _command("check", "people:check", "Check a list of people: print it, or every error (exit 2)."),
         _command("confirm", "enrol:confirm", "Confirm that a proposed key belongs to a person."),
         _command("invite", "invite:invite", "Print a link for a person to propose a passkey."),
         _command(

@@ -1,4 +1,4 @@
-"""Read a decision that was typed at a terminal, and put its verdict into words."""
+"""Read a decision that was typed at a terminal, and print its verdict."""
 
 from typing import Final, assert_never
 

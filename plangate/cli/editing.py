@@ -61,7 +61,7 @@ class _Draft:
         except FileNotFoundError:
             return True
         except (OSError, UnicodeDecodeError):
-            return False  # the reader reports its faults
+            return False  # the reader reports its errors
         lines = (line.strip() for line in text.splitlines())
         return text == self.original or all(not line or line.startswith("#") for line in lines)
 

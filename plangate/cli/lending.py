@@ -93,7 +93,7 @@ def _away_page(away: Sequence[Away]) -> Page:
     page = Page()
     for one in away:
         page.field(one.by, f"is away until {moment(one.until)}")
-        page.note(f"messages go to {one.to or 'those to whom they have lent roles'}", indent=4)
+        page.note(f"messages go to {one.to or 'the people to whom they have lent roles'}", indent=4)
         page.note(f"since {moment(one.since)}" + (f": {one.reason}" if one.reason else ""), indent=4)
     return page
 

@@ -13,7 +13,7 @@ def read_new_plan(path: Path, max_steps: int) -> ProposedPlan:
 
     Raises:
         WrongUsage: the file cannot be opened.
-        PlanFileFaults: it does not hold a plan that can run.
+        PlanFileFaults: it does not contain a plan that can run.
     """
     tools = declared_tools() if has_tools() else None
     value = read_plan_file(path, tools, max_steps)

@@ -56,7 +56,7 @@ def write_period(
             _write(output, _within_limits(lines, begin, end))
     totals = export.totals
     runs = f"{counted(totals.runs, 'run')}{others_in_words(totals.others)}"
-    here.screen.write_line(one_line(f"{output} holds the period {spanned(begin, end)}: {runs}."))
+    here.screen.write_line(one_line(f"{output} contains the period {spanned(begin, end)}: {runs}."))
     if here.screen.is_json:
         period = {"from": begin.isoformat(), "until": end.isoformat(), "sealed": export.is_closed}
         found = {"file": str(output), "runs": totals.runs, "others": totals.others}

@@ -1,6 +1,6 @@
-"""Read ``--plan FILE`` or ``--plan -``: JSON or YAML, strictly, and list every fault with its place.
+"""Read ``--plan FILE`` or ``--plan -``: JSON or YAML, strictly, and list every error with its place.
 
-The worker checks the plan again; here its author sees all faults together, before a run starts.
+The worker checks the plan again; here its author sees all errors together, before a run starts.
 """
 
 import sys
@@ -23,12 +23,12 @@ STANDARD_INPUT: Final = Path("-")
 
 
 class PlanFileFaults(WrongUsage):
-    """A plan file cannot be used; ``faults`` holds all its faults, in the order of the file."""
+    """A plan file cannot be used; ``faults`` contains all its errors, in the order of the file."""
 
     def __init__(self, path: Path, faults: Sequence[PlacedFault]) -> None:
         self.path = path
         self.faults = tuple(sorted(faults, key=lambda fault: fault.place))
-        count = counted(len(faults), "fault")
+        count = counted(len(faults), "error")
         super().__init__(f"The plan file {shown(path)} cannot be used ({count}); fix it and try again.")
 
 
@@ -39,7 +39,7 @@ def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration] | None, max_
 
     Raises:
         WrongUsage: the file cannot be opened.
-        PlanFileFaults: it does not hold a plan that can run.
+        PlanFileFaults: it does not contain a plan that can run.
     """
     text = _text_of(path)
     try:
@@ -47,7 +47,7 @@ def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration] | None, max_
     except Unreadable as error:
         raise PlanFileFaults(path, [error.fault]) from None
     value = root.value()
-    places = {fault.place for fault in faults}  # a value that already has a fault is not checked further
+    places = {fault.place for fault in faults}  # a value that already has an error is not checked further
     for fault in dict.fromkeys(_faults_of_plan(value, tools, max_steps)):  # each once
         place = root.at(fault.path).place
         if place not in places:
@@ -104,7 +104,7 @@ def _is_json(path: Path, text: str) -> bool:
 def _faults_of_plan(
     value: Any, tools: Mapping[str, ToolDeclaration] | None, max_steps: int
 ) -> Iterator[Fault]:
-    """Yield every fault: `check_plan` stops before the arguments if the plan around them has faults."""
+    """Yield every error: `check_plan` stops before the arguments if the plan around them has errors."""
     try:
         if tools is None:
             plan_shaped(value)

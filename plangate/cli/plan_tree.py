@@ -25,14 +25,14 @@ START: Final = Place(1, 1)
 
 
 class PlacedFault(NamedTuple):
-    """A fault of a file, and where it is."""
+    """An error of a file, and where it is."""
 
     place: Place
     fault: Fault
 
 
 class Unreadable(Exception):
-    """A fault at which reading stops."""
+    """An error at which reading stops."""
 
     def __init__(self, place: Place, message: str, path: FaultPath = ()) -> None:
         super().__init__(message)
@@ -56,9 +56,9 @@ class Part:
         place: where it begins.
         kind: its kind; END ends the mapping or list that began last.
         value: the value of a scalar as in JSON; None if it cannot be used.
-        faults: its faults.
-        as_name: its further faults if it is a name.
-        as_value: its further faults if it is a value.
+        faults: its errors.
+        as_name: its further errors if it is a name.
+        as_value: its further errors if it is a value.
     """
 
     place: Place
@@ -71,7 +71,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value with its place; a mapping or list holds nodes in turn."""
+    """A value with its place; a mapping or list contains nodes."""
 
     place: Place
     content: "dict[str, Node] | list[Node] | str | int | float | bool | None"
@@ -101,7 +101,7 @@ class Node:
 
 
 def compose(parts: Iterator[Part]) -> tuple[Node, list[PlacedFault]]:
-    """Return the value that the parts form, and the faults in its notation.
+    """Return the value that the parts form, and the errors in its notation.
 
     Raises:
         Unreadable: there are no parts, they are nested too deeply, or their reader raised it.

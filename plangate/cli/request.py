@@ -47,12 +47,12 @@ class RequestReader:
         """Return the request.
 
         Args:
-            text: the request in plain words; "-" stands for standard input.
+            text: the request in plain language; "-" stands for standard input.
             plan_path: the file of a ready plan; "-" stands for standard input.
 
         Raises:
             WrongUsage: there is neither text nor plan, or one of them cannot be used.
-            PlanFileFaults: the plan file has faults.
+            PlanFileFaults: the plan file has errors.
         """
         if text == _FROM_STDIN and plan_path == STANDARD_INPUT:
             raise WrongUsage(
@@ -127,7 +127,7 @@ def _standard_input() -> str:
 
 
 def show_faults(screen: Screen, error: PlanFileFaults) -> int:
-    """Print every fault of a plan file, on stderr or as one JSON object, and return the exit code."""
+    """Print every error of a plan file, on stderr or as one JSON object, and return the exit code."""
     if screen.is_json:
         faults = [_fault_as_json(fault) for fault in error.faults]
         screen.print_json(error_as_json(str(error), Exit.USAGE, faults))

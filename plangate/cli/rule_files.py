@@ -1,4 +1,4 @@
-"""Show the faults and the past contents of policies and lists of people, for several commands."""
+"""Show the errors and the past contents of policies and lists of people, for several commands."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ def widest(words: Iterable[str]) -> int:
 
 
 def show_faults(console: Console, error: FileInvalid) -> int:
-    """Print every fault of a file, and return the exit code.
+    """Print every error of a file, and return the exit code.
 
     Raises:
         WrongUsage: the closing sentence, unless the output is JSON.
@@ -34,7 +34,7 @@ def show_faults(console: Console, error: FileInvalid) -> int:
         return Exit.USAGE
     for fault in error.faults:
         screen.say_aside(str(fault))
-    count = counted(len(error.faults), "fault")
+    count = counted(len(error.faults), "error")
     raise WrongUsage(f"{error.path} cannot be used ({count}); fix it and try again.")
 
 

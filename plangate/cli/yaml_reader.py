@@ -3,7 +3,7 @@
 YAML 1.1 reads ``yes`` as true, ``010`` as eight and ``2026-01-01`` as a date. With anchors and merge keys a
 plan differs from what its lines show, and `` #`` cuts a text short. Therefore only JSON's values are
 recognized (``null``, ``true``, JSON's numbers, and YAML 1.2's ``~``, ``True`` and the like). Every other
-plain word is text. Anchors, aliases, tags, merge keys, and comments after an unquoted text are faults.
+plain word is text. Anchors, aliases, tags, merge keys, and comments after an unquoted text are errors.
 """
 
 import re
@@ -31,7 +31,7 @@ def yaml_parts(text: str) -> Iterator[Part]:
     """Yield the parts of a YAML text.
 
     Raises:
-        Unreadable: it is not YAML, or holds more than one document.
+        Unreadable: it is not YAML, or contains more than one document.
     """
     documents = 0
     for event in _events(text):
@@ -40,7 +40,7 @@ def yaml_parts(text: str) -> Iterator[Part]:
             case events.DocumentStartEvent():
                 documents += 1
                 if documents > 1:
-                    raise Unreadable(place, "a second document begins; a plan file holds one")
+                    raise Unreadable(place, "a second document begins; a plan file contains one")
                 if event.tags:
                     raise Unreadable(place, "tags are not supported; remove the %TAG line")
             case events.NodeEvent():
@@ -102,7 +102,7 @@ def _part(place: Place, event: Any, text: str) -> Part:
 
 
 def _comment(event: Any, text: str, *, is_text: bool) -> str:
-    """Return the fault in a comment after an unquoted value that may be meant as part of the value.
+    """Return the error in a comment after an unquoted value that may be meant as part of the value.
 
     It may be after any text (``Invoice #42``), and after every value if no space follows the ``#``.
     """

@@ -414,7 +414,7 @@ class Client:
         return answer
 
     async def delegate(self, order: DelegationOrder) -> DelegationAnswer | None:
-        """Send an order to lend or to take back; see `plangate.client.delegating.send_delegation`."""
+        """Send an order to lend a role or to end a loan; see `plangate.client.delegating.send_delegation`."""
         return await send_delegation(self._client, self._task_queue, order)
 
     async def what_is_lent(self) -> DelegationAnswer:

@@ -1,4 +1,4 @@
-"""Send orders to lend roles and to take them back, and query the loans."""
+"""Send orders to lend roles and to end loans, and query the loans."""
 
 from typing import Any
 

@@ -180,6 +180,6 @@ async def _undrafted(client: TemporalClient, handle: WorkflowHandle[object, obje
     try:
         request = read_request(await client.data_converter.decode(started.input.payloads))
     except (RequestInvalid, RuntimeError, ValueError, KeyError):
-        return None  # the worker will report its faults
+        return None  # the worker will report its errors
     requested = request.requested(first.event_time.ToDatetime(UTC))
     return status_of(RunState(workflow_id=handle.id, requested=requested), source="Temporal server")

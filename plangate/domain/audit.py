@@ -298,7 +298,7 @@ class StepSettled(Frozen):
 
 
 class StepReversed(Frozen):
-    """The accepted effect of a step failed or was reversed by the other side; its tool wrote ``summary``."""
+    """The accepted effect of a step failed or the remote system reversed it; its tool wrote ``summary``."""
 
     kind: Literal["reversed"] = "reversed"
     step: int

@@ -15,6 +15,6 @@ class Frozen(BaseModel):
 
 
 class Typed(Frozen):
-    """An immutable value that people type: an unknown field is a fault."""
+    """An immutable value that people type: an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,10 +1,10 @@
 """Checkpoints seal the trails of many runs at one moment, so that a deleted run is detected.
 
-A checkpoint holds, for each run that changed since the last one, the length of its trail and the hash of its
+A checkpoint has, for each run that changed since the last one, the length of its trail and the hash of its
 last entry. Checkpoints form a chain: each names the previous one. `plangate.signing.checkpoints` signs them.
 
 A run appears in a checkpoint as a leaf, a hash that reveals nothing about it. The bundle of one run may
-therefore hold the whole checkpoint.
+therefore contain the whole checkpoint.
 """
 
 import hashlib

@@ -71,7 +71,7 @@ def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:
 
 
 def exceeds_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
-    """Return the policy's limit that a plan's review exceeds, in words; None if it exceeds none."""
+    """Return the policy's limit that a plan's review exceeds, as text; None if it exceeds none."""
     longest = demanded.timeout_seconds
     if longest is not None and drafted.review_time > timedelta(seconds=longest):
         return f"{longest} seconds"

@@ -1,7 +1,7 @@
 """Decisions as received, and their verdicts.
 
 A decision comes from outside and is often typed by hand. `read_arrival` turns any input into an `Arrival`,
-which holds either a `Decision` or the reason why it cannot be read. It never raises.
+which contains either a `Decision` or the reason why it cannot be read. It never raises.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from plangate.domain.plan import FINGERPRINT_LENGTH, MAX_PLAN_BYTES, MAX_RAW_PLA
 from plangate.domain.validation import faults_in
 
 MAX_COMMENT: Final = 4_000
-MAX_SIGNATURE: Final = 100_000  # a token holds the comment; each character may take 16
+MAX_SIGNATURE: Final = 100_000  # a token contains the comment; each character may take 16
 PLACEHOLDER: Final = "YOUR-NAME"
 """The placeholder for the approver's name in a decision to copy; no person has this name."""
 _PLACEHOLDERS: Final = frozenset(
@@ -57,7 +57,7 @@ def _is_none(value: object) -> bool:
 
 def _plainly_visible(name: str) -> str:
     if one_line(name) != name:
-        raise ValueError("holds characters that cannot be seen")
+        raise ValueError("contains invisible characters")
     if not name.strip():
         raise ValueError("is blank")
     return name.strip()
@@ -225,7 +225,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         raise ValueError(f"it came with {came}; {_HOW}")
     raw = inputs[0]
     if not isinstance(raw, dict):
-        raise ValueError(  # noqa: TRY004  every unreadable decision is one kind of fault
+        raise ValueError(  # noqa: TRY004  every unreadable decision is one kind of error
             f"it came with {_kind(raw)} where one JSON object belongs; {_HOW}"
         )
     if choice is not None:
@@ -322,7 +322,7 @@ def _kind(
 
 
 def first_faults(error: ValidationError) -> str:
-    """Return the first faults of a message that cannot be read, in one line."""
+    """Return the first errors of a message that cannot be read, in one line."""
     faults = faults_in(error)[:_MOST_FAULTS]
     return "; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)
 

@@ -59,7 +59,7 @@ class DelegationAction(StrEnum):
 
 
 class DelegationOrder(Typed):
-    """One person's order: to lend roles or take them back, or to begin or end their own absence.
+    """One person's order: to lend roles or end a loan, or to begin or end their own absence.
 
     Attributes:
         to: the person who may act for the sender, or gets their messages; empty: the people to whom they
@@ -406,7 +406,7 @@ def _read(inputs: Sequence[object]) -> DelegationOrder:
         came = "nothing" if not inputs else f"{len(inputs)} inputs"
         raise ValueError(f"it came with {came}; {_HOW}")
     if not isinstance(inputs[0], dict):
-        raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of fault
+        raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of error
     try:
         order = DelegationOrder.model_validate(inputs[0])
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Check a plan by a planner or a person: return a `Plan`, or raise an error with every fault."""
+"""Check a plan by a planner or a person: return a `Plan`, or raise one exception with all errors."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     """Return ``raw`` as a plan whose arguments are complete and validated by the model of each tool.
 
     Raises:
-        PlanInvalid: carries every fault.
+        PlanInvalid: contains every error.
     """
     proposed = plan_shaped(raw)
     faults: list[Fault] = []
@@ -88,7 +88,7 @@ def plan_shaped(raw: object) -> ProposedPlan:
     """Return ``raw`` as a proposed plan, without checking its tools.
 
     Raises:
-        PlanInvalid: carries every fault.
+        PlanInvalid: contains every error.
     """
     faults = list(uncanonical(raw))
     if faults:
@@ -131,7 +131,7 @@ def _completed(tool: str, arguments: ToolArguments, at: FaultPath) -> dict[str, 
     """Return all arguments of a step as JSON.
 
     Raises:
-        PlanInvalid: JSON cannot carry the values that the tool's model returned.
+        PlanInvalid: JSON cannot represent the values that the tool's model returned.
     """
     try:
         values = complete(arguments)

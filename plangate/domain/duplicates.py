@@ -1,6 +1,6 @@
 """Duplicates: steps whose tool and identifying arguments equal those of a step of another run.
 
-A tool's declaration names its identifying arguments. A step's likeness is a hash over them, by which the
+A tool's declaration names its identifying arguments. A step's `likeness` is a hash over them, by which the
 records find equal steps without reading any plan. This module does not use a database.
 """
 

@@ -1,4 +1,4 @@
-"""Lengths of time as people type them: 72h, 30m, 7d, 1h30m."""
+"""Durations as people type them: 72h, 30m, 7d, 1h30m."""
 
 import re
 from datetime import timedelta
@@ -18,7 +18,7 @@ _DURATION: Final = re.compile(
 
 
 def read_seconds(text: str) -> int | None:
-    """Return the length of time in seconds; None if ``text`` is not one."""
+    """Return the duration in seconds; None if ``text`` is not one."""
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
         return None
@@ -28,10 +28,10 @@ def read_seconds(text: str) -> int | None:
 
 
 def read_timeout(text: str) -> int:
-    """Return the length of a review in seconds.
+    """Return the duration of a review in seconds.
 
     Raises:
-        ValueError: it is not a length of time, or too long or short for a review.
+        ValueError: it is not a duration, or too long or short for a review.
     """
     seconds = read_seconds(text)
     if seconds is None:

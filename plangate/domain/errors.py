@@ -4,7 +4,7 @@ The message of each error is one sentence for a person: what is wrong and what t
 
     PlangateError
     ├── BadInput                 the sender fixes what was sent
-    │   ├── PlanInvalid          carries every fault with its place
+    │   ├── PlanInvalid          contains every error with its place
     │   ├── RequestInvalid
     │   ├── IdInUse
     │   └── RunNotFound
@@ -32,7 +32,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── DirectoryUnavailable     transient: the operator fixes the list of people
     └── OperatorError            the operator fixes the configuration
         ├── SettingsInvalid
-        ├── FileInvalid          a policy or a list of people; carries every fault with its place
+        ├── FileInvalid          a policy or a list of people; contains every error with its place
         ├── NoWorkingTime        a calendar never has working time, or its zone or country is unknown
         ├── ToolInvalid          a tool's author fixes it; names file and line
         ├── PlannerInvalid       a planner's author fixes it; names file and line
@@ -60,12 +60,12 @@ class BadInput(PlangateError):
 
 
 class PlanInvalid(BadInput):
-    """A plan is invalid; ``faults`` holds each fault."""
+    """A plan is invalid; ``faults`` contains each error."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
         listed = "; ".join(map(str, self.faults))
-        super().__init__(f"The plan cannot be used ({counted(len(self.faults), 'fault')}): {listed}")
+        super().__init__(f"The plan cannot be used ({counted(len(self.faults), 'error')}): {listed}")
 
 
 class RequestInvalid(BadInput):
@@ -123,7 +123,7 @@ class ToolError(PlangateError):
 class ToolUnavailable(ToolError):
     """Nothing happened; a retry may succeed.
 
-    ``after`` is how long the other side asks to wait (``Retry-After``); None for the usual pause.
+    ``after`` is how long the remote system asks to wait (``Retry-After``); None for the usual pause.
     """
 
     def __init__(self, said: str, after: timedelta | None = None) -> None:
@@ -195,13 +195,13 @@ class SettingsInvalid(OperatorError):
 
 
 class FileInvalid(OperatorError):
-    """A policy or a list of people is invalid; ``faults`` holds each fault."""
+    """A policy or a list of people is invalid; ``faults`` contains each error."""
 
     def __init__(self, path: str, faults: Sequence[Fault]) -> None:
         self.path = path
         self.faults = tuple(faults)
         listed = "; ".join(map(str, self.faults))
-        super().__init__(f"{path} cannot be used ({counted(len(self.faults), 'fault')}): {listed}")
+        super().__init__(f"{path} cannot be used ({counted(len(self.faults), 'error')}): {listed}")
 
 
 class NoWorkingTime(OperatorError):

@@ -38,7 +38,7 @@ class Relief(Frozen):
     at: AwareDatetime
 
     def __str__(self) -> str:
-        """Return a description in words, in the middle of a sentence."""
+        """Return a human-readable description for the middle of a sentence."""
         return f"from {self.at:%a %Y-%m-%d %H:%M} UTC also by {self.to}"
 
 

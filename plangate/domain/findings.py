@@ -49,7 +49,7 @@ def broken_links(
     ``owners`` returns other runs that a foreign entry might belong to.
     """
     number = 1
-    link: str | None = FIRST_HASH  # None after a fault, so that the fault is not reported twice
+    link: str | None = FIRST_HASH  # None after an error, so that the error is not reported twice
     for entry in entries:
         if entry.number > number:
             yield _missing(workflow_id, number, entry.number - 1)
@@ -72,7 +72,7 @@ def readable(entries: Iterable[WrittenEntry]) -> Iterator[AuditEntry | Finding]:
         try:
             event = read_event(entry.written)
         except ValueError:
-            yield _finding(entry.workflow_id, entry, "holds an event that this release cannot read")
+            yield _finding(entry.workflow_id, entry, "contains an event that this release cannot read")
             continue
         yield AuditEntry(**{**dict(entry), "event": event})
         if not _is_within(json.loads(entry.written), json.loads(event.model_dump_json())):

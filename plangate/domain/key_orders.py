@@ -1,6 +1,6 @@
 """Orders about keys: an enroller confirms a proposed key, or a key is revoked.
 
-Like orders to stop and to go, these arrive outside a run. They count because of their signature,
+Like orders to stop and to release, these arrive outside a run. They count because of their signature,
 which `plangate.signing.enrolment` verifies whenever the list of people is read. `judge` says whether an order
 is accepted.
 """

@@ -137,7 +137,7 @@ class Approver(Frozen):
         signed_at: when it was signed or attested, by the signer's clock.
         token_id: the unique id of the signed or attested decision.
         origin: where a passkey was used, as the browser spells it; None for other proofs.
-        batch: how many approvals the passkey signed by the same touch; None if only this one.
+        batch: how many approvals the passkey signed with the same touch; None if only this one.
     """
 
     name: str
@@ -207,7 +207,7 @@ class People(Frozen):
         hash: SHA-256 of ``text``; empty if there is none.
         web: the web servers that may attest logins and at which passkeys are used.
         enrolments: the changes of keys that count in addition to the list, in their order.
-        unproven: the faults of changes of keys in the text that do not count.
+        unproven: the errors of changes of keys in the text that do not count.
         described_roles: the roles that the list describes.
         calendars: the calendars that people and roles name, without public holidays.
     """

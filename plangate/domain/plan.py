@@ -145,7 +145,7 @@ def canonical_json(value: JsonValue) -> bytes:
     """Return the canonical form (RFC 8785) of ``value``, UTF-8 encoded.
 
     Raises:
-        ValueError: ``value`` holds what JSON cannot carry unchanged (see `uncanonical`).
+        ValueError: ``value`` contains what JSON cannot represent unchanged (see `uncanonical`).
     """
     return _PLAIN.encode(value).encode() if _is_plain(value) else rfc8785.dumps(value)
 
@@ -166,7 +166,7 @@ def fingerprint_of(plan: Plan, revision: int, workflow_id: str, audience: Audien
     """Return the SHA-256 (64 hex digits) of exactly this plan, revision, run and audience.
 
     Raises:
-        ValueError: the plan holds what JSON cannot carry unchanged (see `uncanonical`).
+        ValueError: the plan contains what JSON cannot represent unchanged (see `uncanonical`).
     """
     document: JsonValue = {
         "installation": audience.installation,
@@ -268,7 +268,7 @@ def short(fingerprint: str) -> str:
 def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
     value: object, path: FaultPath = (), depth: int = 0
 ) -> Iterator[Fault]:
-    """Yield a fault for every value that JSON cannot carry unchanged from one reader to the next.
+    """Yield an error for every value that JSON cannot represent unchanged from one reader to the next.
 
     Args:
         value: the part at ``path``.
@@ -288,7 +288,7 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
             return
         case str():
             if _has_half_a_pair(value):
-                yield Fault(path, "the text holds half of a surrogate pair, which is not a character")
+                yield Fault(path, "the text contains half of a surrogate pair, which is not a character")
         case _ if depth >= _MAX_DEPTH:
             yield Fault(path, f"nested deeper than {_MAX_DEPTH} levels")
         case Mapping():
@@ -305,7 +305,8 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
                 else:
                     if _has_half_a_pair(key):
                         yield Fault(
-                            path, f"the name {key!r} holds half of a surrogate pair, which is not a character"
+                            path,
+                            f"the name {key!r} contains half of a surrogate pair, which is not a character",
                         )
                     yield from uncanonical(item, (*path, key), depth + 1)
         case list() | tuple():

@@ -5,6 +5,6 @@ from plangate.domain.faults import Fault
 
 
 class PlanChecked(Frozen):
-    """Every fault of a plan; none if a worker could draft it. Observations are not checked."""
+    """Every error of a plan; none if a worker could draft it. Observations are not checked."""
 
     faults: tuple[Fault, ...] = ()

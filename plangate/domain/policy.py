@@ -42,13 +42,13 @@ class Need(Frozen):
     count: int = Field(ge=1, le=MAX_COUNT)
 
     def __str__(self) -> str:
-        """Return a description in words."""
+        """Return a human-readable description."""
         who = "anyone but the requester" if self.role == ANYONE else self.role
         return f"{counted(self.count, 'approval')} by {who}"
 
 
 def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
-    """Return needs in words, each with the roles that may also give it later, and the times."""
+    """Return a description of needs, each with the roles that may also give it later, and the times."""
     spelled = []
     for need in needs:
         later = "".join(f" ({one})" for one in reliefs if one.role == need.role)
@@ -76,7 +76,7 @@ class Resolvers(Frozen):
         return resolution is Resolution.ABORT or not self.resolutions or resolution in self.resolutions
 
     def __str__(self) -> str:
-        """Return a description in words."""
+        """Return a human-readable description."""
         groups = [
             " or ".join("anyone but the requester" if role == ANYONE else role for role in roles)
             for roles in self.any_of
@@ -101,7 +101,7 @@ class Requirement(Frozen):
         hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
         strike_keeps_approver: whether a person who only struck steps may still approve.
         cooling_seconds: how long after the last approval the first step may not begin; None for no time.
-        batch: whether it may be approved together with similar plans, by one touch on a page.
+        batch: whether it may be approved together with similar plans, with one touch on a page.
         notify_details: whether notices may include the previews of its steps.
         seen_by: the people who may see the run besides those who may decide on it; empty for everyone in
             the list of people.
@@ -131,7 +131,7 @@ class Requirement(Frozen):
     remind: tuple[int, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
-        """Return a description in words."""
+        """Return a human-readable description."""
         if not self.needs:
             return "no approval" + (f" (rule: {', '.join(self.rules)})" if self.rules else "")
         return " and ".join(map(str, self.needs)) + self.proof_words

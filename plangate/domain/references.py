@@ -29,7 +29,7 @@ def references_in(arguments: Mapping[str, JsonValue]) -> dict[str, Reference]:
 def reference_faults(
     steps: Sequence[ProposedStep], number: int, tools: Mapping[str, ToolDeclaration], at: FaultPath
 ) -> list[Fault]:
-    """Return the faults in the references of step ``number``, whose path is ``at``."""
+    """Return the errors in the references of step ``number``, whose path is ``at``."""
     step, model = steps[number - 1], tools[steps[number - 1].tool].arguments
     faults = []
     for path, reference in _placed(step.arguments):

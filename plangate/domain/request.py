@@ -29,7 +29,7 @@ class PlanRequest(Typed):
     """The input of the workflow ``PlanApproval``.
 
     Attributes:
-        request: the request in plain words; may be empty if a plan is supplied.
+        request: the request in plain language; may be empty if a plan is supplied.
         plan: a ready plan, unchecked; None if the planner is to draft one.
         timeout_seconds: how long each review may take before it expires.
         drafts_at_once: whether a supplied plan is checked and recorded in the first workflow task, if that is

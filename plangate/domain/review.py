@@ -218,7 +218,7 @@ def _spelled(state: RunState, needs: Iterable[Need]) -> str:
 
 
 def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -> str:
-    """Return the consequence of an accepted decision in words."""
+    """Return a description of the consequence of an accepted decision."""
     accepted = Verdict(accepted=True, reason="")
     after = apply(state, Decided(arrival=arrival, verdict=accepted, approver=sender.approver))
     match after.phase:

@@ -61,7 +61,7 @@ class Unmet(Frozen):
     """A decision that a run needs and cannot get now.
 
     Attributes:
-        what: the needed decision, in words.
+        what: the needed decision, as text.
         count: how many approvals; 0 for a resolution.
         roles: a person needs one of these roles; empty for any person.
         able: the people who could give at least one approval.

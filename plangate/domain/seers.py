@@ -28,7 +28,7 @@ class Seers(Frozen):
     roles: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return a description in words."""
+        """Return a human-readable description."""
         named = [one.value for one in Party if one is Party.DECIDERS or one in self.who]
         return ", ".join([*named, *(f"the role {role}" for role in self.roles)])
 

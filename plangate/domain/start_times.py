@@ -154,7 +154,7 @@ def start_times_before(
 
 
 def calendar_words(calendar: Calendar) -> str:
-    """Return the working time of a calendar in words, such as ``Mon-Fri 09:00-17:00 Europe/Berlin``."""
+    """Return the working time of a calendar as text, such as ``Mon-Fri 09:00-17:00 Europe/Berlin``."""
     extra = [*map(str, calendar.extra_days), *map(_each_year, calendar.yearly_extra)]
     off = [*map(str, calendar.days_off), *map(_each_year, calendar.yearly_off)]
     days = _weekday_words(calendar.weekdays) or f"on {_day_words(extra)}"

@@ -44,7 +44,7 @@ def ran_out_of_time(state: RunState, at: datetime) -> bool:
 
 
 def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None) -> str | None:
-    """Return the fault in the start times of a review, by computing them again from its facts.
+    """Return the error in the start times of a review, by computing them again from its facts.
 
     Args:
         event: the event that opened the review.

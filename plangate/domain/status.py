@@ -37,7 +37,7 @@ class DecisionStatus(Frozen):
     ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a valid approval
     expires. ``step``, ``resolution`` and ``hold`` belong to a resolution. ``key_id`` is the thumbprint of the
     key that proves the decision; for a login, of the web server's key. ``origin`` is where a passkey was
-    used, and ``batch`` is how many approvals it signed by the same touch.
+    used, and ``batch`` is how many approvals it signed with the same touch.
     """
 
     by: str | None

@@ -103,7 +103,7 @@ class Release(Frozen):
         return Requirement(needs=self.needs, assurance=self.assurance)
 
     def __str__(self) -> str:
-        """Return a description in words."""
+        """Return a human-readable description."""
         return " and ".join(f"{counted(need.count, 'release')} by {need.role}" for need in self.needs)
 
 
@@ -197,7 +197,7 @@ class StopStatus(Frozen):
         is_verified: whether a login or a signature proves who ordered it.
         since: when it was judged.
         released_by: the people who have released it so far.
-        still_needed: who must still release it, in words.
+        still_needed: who must still release it, as text.
     """
 
     number: int
@@ -360,7 +360,7 @@ def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
 
 
 def still_needed(stop: Stop) -> str:
-    """Return who must still release a stop, in words."""
+    """Return who must still release a stop, as text."""
     more = "more " if stop.released_by else ""
     return " and ".join(
         f"{counted(need.count, f'{more}person', f'{more}people')}"
@@ -443,7 +443,7 @@ def _read(inputs: Sequence[object]) -> Order:
         came = "nothing" if not inputs else f"{len(inputs)} inputs"
         raise ValueError(f"it came with {came}; {_HOW}")
     if not isinstance(inputs[0], dict):
-        raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of fault
+        raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of error
     try:
         order = Order.model_validate(inputs[0])
     except ValidationError as error:

@@ -29,7 +29,7 @@ _TAKEN_UP: Final = re.compile(r"(.*-rest)(?:-([2-9]|[1-9]\d{1,5}))?", re.DOTALL)
 
 
 class Remainder(Frozen):
-    """The rest of a run: the plan of its remaining steps, and their request in words."""
+    """The rest of a run: the plan of its remaining steps, and their request as text."""
 
     plan: ProposedPlan
     request: str

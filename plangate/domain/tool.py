@@ -59,7 +59,7 @@ class Reference(ToolArguments):
     field: str = Field(min_length=1, max_length=200)
 
     def __str__(self) -> str:
-        """Return a description in words: 'the number of step 2'."""
+        """Return a human-readable description: 'the number of step 2'."""
         return f"the {self.field.replace('_', ' ')} of step {self.from_step}"
 
 
@@ -79,7 +79,7 @@ def _is_true(value: object) -> bool:
 class Receipt(Frozen):
     """The result of an effect.
 
-    ``final``: False if the other side has accepted it and may still fail it, as with a refund or a mail.
+    ``final``: False if the remote system has accepted it and may still fail it, as with a refund or a mail.
     """
 
     summary: str

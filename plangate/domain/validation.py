@@ -1,4 +1,4 @@
-"""Turn pydantic's validation errors into faults in plain English.
+"""Turn pydantic's validation errors into plain English.
 
 The messages use JSON's terms, not Python's: a tuple is a list, a dict an object.
 """
@@ -17,7 +17,7 @@ _KINDS: Final = {
     **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "must be text"),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
     **dict.fromkeys(("float_type", "float_parsing", "decimal_type", "decimal_parsing"), "must be a number"),
-    **dict.fromkeys(("finite_number", "int_parsing_size"), "must be a number that JSON can carry"),
+    **dict.fromkeys(("finite_number", "int_parsing_size"), "must be a number that JSON can represent"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     **dict.fromkeys(
         ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"), "must be a list"
@@ -54,7 +54,7 @@ _OTHERWISE: Final = re.compile(r"^(?:Input|Value|Object) should ")
 
 
 def faults_in(error: ValidationError, at: FaultPath = ()) -> list[Fault]:
-    """Return the faults that pydantic found.
+    """Return the errors that pydantic found.
 
     Args:
         error: the error that pydantic raised.
@@ -69,7 +69,7 @@ def faults_in(error: ValidationError, at: FaultPath = ()) -> list[Fault]:
 
 
 def _has_faulty_items(path: FaultPath, found: Sequence[ErrorDetails]) -> bool:
-    """Return whether items of the list at ``path`` have faults, because pydantic does not count these."""
+    """Return whether items of the list at ``path`` have errors, because pydantic does not count these."""
     return any(len(fault["loc"]) > len(path) and fault["loc"][: len(path)] == path for fault in found)
 
 

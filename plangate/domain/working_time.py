@@ -36,7 +36,7 @@ class WorkingTime(Frozen):
         return self
 
     def __str__(self) -> str:
-        """Return a description in words."""
+        """Return a human-readable description."""
         amount = counted(self.days, "working day") if self.days else counted(self.hours, "working hour")
         return f"{amount} ({self.calendar.name})"
 

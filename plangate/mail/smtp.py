@@ -6,7 +6,7 @@ reply can confirm that nothing was sent; without a reply the mail is in doubt.
 If the server defers a recipient (4xx), nothing is sent to anyone, and all are retried. If it refuses some
 permanently (5xx), the others get the mail, and `Accepted` names the refused ones: a repeat would reach the
 others twice. If it refuses all, nothing is sent. The bytes that the library writes (the envelope, then the
-mail with its dots doubled) are compared with the letter before they are sent.
+mail with its dots doubled) are compared with the message before they are sent.
 """
 
 import asyncio
@@ -197,7 +197,7 @@ class SmtpServer:
         )
 
     async def send(self, letter: Letter, content: bytes) -> Accepted:
-        """Send a letter, composed as ``content``, to all recipients but those refused permanently.
+        """Send a message, composed as ``content``, to all recipients but those refused permanently.
 
         Raises:
             ToolUnavailable: nothing was sent, and a retry may succeed.
@@ -274,7 +274,7 @@ def named(replies: Mapping[str, str]) -> str:
 
 @contextmanager
 def _checked(client: aiosmtplib.SMTP, letter: Letter, content: bytes) -> Iterator[None]:
-    """Compare the envelope and the mail with the letter before the library writes them.
+    """Compare the envelope and the mail with the message before the library writes them.
 
     Raises:
         ToolRefused: within the block, if they differ.

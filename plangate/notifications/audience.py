@@ -118,7 +118,7 @@ class Audience:
         return self.people.zone_of(name) if self.people is not None else "UTC"
 
     def unmet(self, run: RunState) -> tuple[str, ...]:
-        """Return, in words, the decisions that the run waits for and no one can make."""
+        """Return a description of the decisions that the run waits for and no one can make."""
         return tuple(map(str, self.deciders.unmet(run))) if self.deciders is not None else ()
 
     def link(self, workflow_id: str) -> str:

@@ -1,6 +1,6 @@
-"""Use the records to send notices: take the turn, follow the runs, hand out messages, note results.
+"""Use the records to send notices: take the turn, follow the runs, claim messages for sending, note results.
 
-A message is handed out in the transaction that marks it as being sent. If a process is killed while it sends,
+A message is claimed in the transaction that marks it as being sent. If a process is killed while it sends,
 the next process hands the message out again, marked as a repeat.
 """
 
@@ -164,7 +164,7 @@ class Ledger:
             room: how many messages may be begun.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing was handed out.
+            RecordsUnavailable: the database did not answer; nothing was claimed.
         """
         with self._database.read() as connection:
             now, turn = self._clock(connection), turn_now(connection)

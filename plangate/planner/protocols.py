@@ -42,9 +42,9 @@ class PlannerTools(Protocol):
         """Yield each tool."""
 
     async def call(self, name: str, arguments: object) -> str:
-        """Call a tool and return the answer for the model: the noted step, the read value, or the faults.
+        """Call a tool and return the answer for the model: the noted step, the read value, or the errors.
 
-        For a wrong name or wrong arguments the answer has the faults; nothing is raised. Steps are noted in
+        For a wrong name or wrong arguments the answer has the errors; nothing is raised. Steps are noted in
         the order in which the calls begin.
         """
 

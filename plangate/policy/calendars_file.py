@@ -27,7 +27,7 @@ def _day(value: object) -> date | str:
     if isinstance(value, str) and _is_yearly(value):
         return value
     if isinstance(value, datetime) or not isinstance(value, date):
-        raise ValueError(  # noqa: TRY004  a fault
+        raise ValueError(  # noqa: TRY004  an error
             "must be a date without quotes, such as 2026-12-24, or text such as '12-24' for each year"
         )
     if value.year not in _YEARS:
@@ -99,14 +99,14 @@ class CalendarEntry(Typed):
 def read_calendars(
     document: Mapping[str, Any], raw: bytes, faults: list[Fault], *, is_kept: bool = False
 ) -> dict[str, Calendar]:
-    """Return the calendars of a file by name, or add their faults.
+    """Return the calendars of a file by name, or add their errors.
 
     Public holidays are not among their days off yet: see `plangate.policy.public_holidays`.
 
     Args:
         document: the parsed file; ``Any`` stands for TOML.
         raw: the file.
-        faults: the list that each fault is added to.
+        faults: the list that each error is added to.
         is_kept: whether it comes from the records; this system then need not have its zones and countries.
     """
     found: dict[str, Calendar] = {}
@@ -129,7 +129,7 @@ def read_calendars(
 
 
 def faults_of_calendar(name: str, at: FaultPath, calendars: Mapping[str, Calendar]) -> list[Fault]:
-    """Return the fault of a reference to a calendar that the file does not have."""
+    """Return the error of a reference to a calendar that the file does not have."""
     if not name or name in calendars:
         return []
     return [Fault(at, f"{name!r} is not a calendar in this file; add it under [[{TABLE}]]")]
@@ -176,7 +176,7 @@ def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[
 
 
 def faults_of_zone(zone: str, at: FaultPath) -> list[Fault]:
-    """Return the fault of a time zone that this system does not have."""
+    """Return the error of a time zone that this system does not have."""
     if is_zone(zone):
         return []
     return [

@@ -2,8 +2,8 @@
 
 ``mailto:dana@example.org`` is mail, by the server of ``PLANGATE_SMTP_URL``. Any other address is a URL of
 Apprise, such as ``slack://${SLACK_TOKEN}/#approvals``. The list is kept with the records and shown to
-auditors, so it must not hold a secret. ``${NAME}`` stands for a variable in the environment of the process
-that sends. This module finds the faults that do not depend on the variables; the others appear when a notice
+auditors, so it must not contain a secret. ``${NAME}`` stands for a variable in the environment of the process
+that sends. This module finds the errors that do not depend on the variables; the others appear when a notice
 is sent.
 """
 

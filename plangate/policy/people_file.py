@@ -52,7 +52,7 @@ def _role(value: str) -> str:
 
 def _mail(value: str) -> str:
     if one_line(value) != value:
-        raise ValueError("holds characters that cannot be seen")
+        raise ValueError("contains invisible characters")
     return value
 
 
@@ -120,7 +120,7 @@ class PeopleFile:
         """Return all people; parse the file again if it has changed.
 
         Raises:
-            DirectoryUnavailable: the file cannot be read, has faults, or changed within `SETTLE_SECONDS`.
+            DirectoryUnavailable: the file cannot be read, has errors, or changed within `SETTLE_SECONDS`.
         """
         try:
             raw = self._file.read()
@@ -147,7 +147,7 @@ def read_people(path: Path, *, is_kept: bool = True) -> People:
         is_kept: whether it may be a list from the records, with a worker's additions.
 
     Raises:
-        FileInvalid: carries every fault.
+        FileInvalid: contains every error.
     """
     return _parsed(path, read_settled(path), is_kept=is_kept)
 
@@ -287,7 +287,7 @@ def _faults_of_times(
     *,
     is_kept: bool,
 ) -> list[Fault]:
-    """Return the faults of the calendars and zones that people and roles name."""
+    """Return the errors of the calendars and zones that people and roles name."""
     faults: list[Fault] = []
     for index, person in persons.items():
         at = (labels[index],)

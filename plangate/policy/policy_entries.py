@@ -16,7 +16,7 @@ from plangate.policy.toml_file import Name
 
 def _seconds(value: object) -> int:
     if not isinstance(value, str):
-        raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic takes a ValueError for a fault
+        raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic takes a ValueError for an error
     return read_timeout(value)
 
 
@@ -136,7 +136,7 @@ class DefaultEntry(Typed):
     )
     batch: bool = Field(
         default=False,
-        description="whether several such plans may be approved together, by one touch. Default: `false`",
+        description="whether several such plans may be approved together, with one touch. Default: `false`",
     )
     notify_details: bool = Field(
         default=False,

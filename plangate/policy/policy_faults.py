@@ -1,4 +1,4 @@
-"""Find faults in the rules of a readable policy, such as unknown roles and tools, or names used twice."""
+"""Find errors in the rules of a readable policy, such as unknown roles and tools, or names used twice."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ class Known(NamedTuple):
 
 
 def faults_of_name(name: str, at: FaultPath, names: set[str]) -> Iterator[Fault]:
-    """Yield a fault if the name is taken or reserved; ``names`` are those so far."""
+    """Yield an error if the name is taken or reserved; ``names`` are those so far."""
     if name == DEFAULT_RULE or name in names:
         why = "is reserved for [default]" if name == DEFAULT_RULE else "is also another rule's name"
         yield Fault((*at, "name"), f"{why}; choose another name")
@@ -35,7 +35,7 @@ def faults_of_name(name: str, at: FaultPath, names: set[str]) -> Iterator[Fault]
 
 
 def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[Fault]:
-    """Yield the faults in the demands of a rule."""
+    """Yield the errors in the demands of a rule."""
     in_needs = (*at, "needs")
     named = [need.role for need in rule.needs]
     for role in dict.fromkeys(named):
@@ -74,7 +74,7 @@ def _faults_of_reminders(rule: Rule, at: FaultPath) -> Iterator[Fault]:
 
 
 def faults_of_times(rules: Iterable[Rule]) -> Iterator[Fault]:
-    """Yield a fault if approvals may expire before the cooling-off time is over."""
+    """Yield an error if approvals may expire before the cooling-off time is over."""
     rules = list(rules)
     longest = max(rules, key=lambda rule: rule.cooling_seconds or 0)
     shortest = min(rules, key=lambda rule: rule.approval_valid_for or math.inf)
@@ -87,7 +87,7 @@ def faults_of_times(rules: Iterable[Rule]) -> Iterator[Fault]:
 
 
 def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fault]:
-    """Yield a fault if no active person has a role."""
+    """Yield an error if no active person has a role."""
     if role == ANYONE or known is None:
         return
     if known.roles is None:
@@ -98,7 +98,7 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
 
 
 def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
-    """Yield the faults in a rule about who may see a run."""
+    """Yield the errors in a rule about who may see a run."""
     if not seers.who and not seers.roles:
         yield Fault(at, "names no one; say in who or roles who may see the run")
     if ANYONE in seers.roles:

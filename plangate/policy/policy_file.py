@@ -1,6 +1,6 @@
 """Read the policy, a TOML file of rules: each has a condition, and what a plan needs if it holds.
 
-A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition is
+A worker reads it once, at its start, and does not start if it has errors. It fails closed: if a condition is
 neither true nor false for a step, a rule that demands approvals matches and a rule without needs does not. A
 resolve rule then also matches, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`); a
 see rule also matches, and can only narrow who may see the run.
@@ -298,7 +298,7 @@ def read_policy(
         roles: the roles that active people have; None if there is no list of people.
 
     Raises:
-        FileInvalid: carries every fault.
+        FileInvalid: contains every error.
     """
     return _parsed(path, read_settled(path), Known(tools, roles))
 
@@ -334,7 +334,7 @@ def checked_policy(
     """Read a policy from its text; see `read_policy`.
 
     Raises:
-        FileInvalid: carries every fault.
+        FileInvalid: contains every error.
     """
     return _parsed(Path("the policy"), text.encode(), Known(tools, roles))
 
@@ -479,12 +479,12 @@ def _whole(document: dict[str, Any], faults: list[Fault]) -> WholePolicy:
 
 
 def _without_misplaced(entry: object, at: FaultPath, faults: list[Fault]) -> object:
-    """Return a table without the keys that belong at the top of the file, and add a fault for each."""
+    """Return a table without the keys that belong at the top of the file, and add an error for each."""
     if not isinstance(entry, dict):
         return entry
     misplaced = [name for name in _OF_ALL if name in entry]
     faults += (
-        Fault((*at, name), "holds for every plan; write it at the top, before the first table")
+        Fault((*at, name), "applies to every plan; write it at the top, before the first table")
         for name in misplaced
     )
     return {name: value for name, value in entry.items() if name not in misplaced}

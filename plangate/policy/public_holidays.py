@@ -45,7 +45,7 @@ def facts_at(requirement: Requirement, at: datetime) -> tuple[Facts, ...]:
 
 
 def fault_of_country(country: str, region: str) -> str | None:
-    """Return the fault in a country and its region; None if nothing, or if the package is missing."""
+    """Return the error in a country and its region; None if nothing, or if the package is missing."""
     package = _package()
     if package is None:
         return None

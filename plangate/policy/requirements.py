@@ -85,7 +85,7 @@ def limits_of(policy: Policy) -> tuple[Limit, ...]:
 
 
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
-    """Return a fault if a recorded plan asks for less than was ``demanded``."""
+    """Return an error if a recorded plan asks for less than was ``demanded``."""
     wanted = asks_for_less(drafted.requirement, demanded)
     longest = exceeds_requirement(drafted, demanded)
     if wanted is None and longest is not None:
@@ -149,7 +149,7 @@ def soft_requirements(
 def _wrong_by_sums(
     claimed: Claimed, drafted: Drafted, requested: Requested, texts: Sequence[RuleText], *, is_reserved: bool
 ) -> str | None:
-    """Return the fault in the sums over time by which a step began."""
+    """Return the error in the sums over time by which a step began."""
     if not claimed.recent:
         is_missing = bool(drafted.recent) and not is_reserved
         return "a step began without a check of the sums over time" if is_missing else None

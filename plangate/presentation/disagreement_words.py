@@ -1,4 +1,4 @@
-"""Write disagreements in words, for the top of a plan's pages.
+"""Describe disagreements in sentences, for the top of a plan's pages.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """

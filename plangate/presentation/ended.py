@@ -14,7 +14,7 @@ class Unlike:
 
     Attributes:
         skipped: the steps of an executed run that a person skipped.
-        reversed: the steps whose effects the other side has reversed.
+        reversed: the steps whose effects the remote system has reversed.
     """
 
     skipped: tuple[int, ...] = ()

@@ -68,7 +68,7 @@ def _needs(status: Status, now: datetime) -> str:
     hindered = "; ".join(map(str, status.unmet))
     if held is None or requirement is None:
         first = status.begins(now)
-        begins = f"; runs at the earliest {from_now(first, now)}" if first is not None else ""
+        begins = f"; runs {from_now(first, now)} at the earliest" if first is not None else ""
         return (hindered or needed_words(status)) + begins
     what = "the undo of step" if held.undo else "step"
     where = f"held at {what} {held.step} of {len(status.steps)}, {from_now(held.since, now)}"
@@ -172,7 +172,7 @@ def _argument(argument: Mapping[str, Any], schema: Mapping[str, Any], *, is_requ
 
 
 def _type_of(argument: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Return the type that a JSON schema names, in words."""
+    """Return the type that a JSON schema names, as text."""
     match argument:
         case {"$ref": "#/$defs/Reference"}:
             return "a reference to an earlier step"

@@ -137,7 +137,7 @@ class Page:
 
         ``exact`` is the command that prints them unchanged.
         ``limit`` cuts long values and says so; use it for past events, never for a plan to be approved.
-        ``has_references``: references are shown in words.
+        ``has_references``: references are described in text.
         """
         references = references_in(arguments) if has_references else {}
         found = list(leaves("", {**arguments, **references}))

@@ -14,7 +14,7 @@ _NONE: Final = "none"
 
 
 def spanned(since: datetime, until: datetime) -> str:
-    """Return a period in words, in UTC."""
+    """Return a period as text, in UTC."""
     return f"from {_written(since)} until {_written(until)}"
 
 
@@ -25,7 +25,7 @@ def others_in_words(others: int) -> str:
 
 
 def period_page(check: PeriodCheck, *, is_trusted: bool) -> Page:
-    """Return what the sound evidence of a period proves."""
+    """Return what the intact evidence of a period proves."""
     page, opening, checkpoints = Page(), check.opening, check.checkpoints
     assert opening is not None
     assert checkpoints is not None

@@ -49,7 +49,7 @@ def settlement_style(state: SettlementState) -> str:
 
 
 def reversed_steps(steps: Sequence[StepStatus]) -> tuple[StepStatus, ...]:
-    """Return the steps whose effects the other side has reversed."""
+    """Return the steps whose effects the remote system has reversed."""
     return tuple(step for step in steps if _is(step, SettlementState.REVERSED))
 
 

@@ -1,4 +1,4 @@
-"""Write the sums over time by which a plan was judged, in words for its pages.
+"""Write the sums over time by which a plan was judged, as text for its pages.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """

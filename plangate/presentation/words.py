@@ -60,7 +60,7 @@ def reference_words(reference: Reference) -> str:
 
 
 def value_words(value: JsonValue) -> str:
-    """Return the value of an argument as JSON, where "7" and 7 differ; a reference in words."""
+    """Return the value of an argument as JSON, where "7" and 7 differ; a reference as text."""
     reference = references_in({"": value}).get("")
     return json.dumps(value, ensure_ascii=False) if reference is None else reference_words(reference)
 
@@ -89,7 +89,7 @@ def must_be_proven(least: Assurance | None) -> str:
 
 def by_one_touch(batch: int | None) -> str:
     """Return the words after a proof that approved several plans at once; empty for one plan."""
-    return "" if batch is None else f", {batch} plans by one touch"
+    return "" if batch is None else f", {batch} plans with one touch"
 
 
 def how_proven(

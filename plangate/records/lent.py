@@ -1,4 +1,4 @@
-"""Read the accepted entries of the trail of delegations: the roles that people lent, and took back."""
+"""Read the accepted entries of the trail of delegations: loans of roles, and the ends of loans."""
 
 from collections.abc import Iterable
 from typing import Final

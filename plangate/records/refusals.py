@@ -1,4 +1,4 @@
-"""Explain database errors: the message in plain words, and what to do."""
+"""Explain database errors: the message in plain language, and what to do."""
 
 import os
 from pathlib import Path

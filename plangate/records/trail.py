@@ -364,7 +364,7 @@ def read_intact_trails(
 def _damage(
     workflow_id: str, entries: Sequence[AuditEntry], number: int, last_hash: str
 ) -> TrailDamaged | None:
-    """Return the fault in the links of a trail, whose last entry has this number and hash."""
+    """Return the error in the links of a trail, whose last entry has this number and hash."""
     broken = next(broken_links(workflow_id, entries), None)
     last = entries[-1].hash if entries else FIRST_HASH
     if broken is None and (len(entries), last) != (number, last_hash):

@@ -110,7 +110,7 @@ def unknown_sealer(public_key: str) -> str:
 
 
 def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str]) -> str | None:
-    """Return the fault in a checkpoint and its stored leaves, or None."""
+    """Return the error in a checkpoint and its stored leaves, or None."""
     try:
         if checked_public(checkpoint.public_key) != checkpoint.public_key:
             return "does not name its key in canonical form"

@@ -59,10 +59,10 @@ class Gate:
         tools: tools, classes of tools, or functions.
         policy: the text of a policy file; empty: one approval by anyone but the requester.
         people: the text of a list of people; empty: any name counts.
-        planner: drafts plans from requests in words.
+        planner: drafts plans from text requests.
 
     Raises:
-        FileInvalid: the policy or the list of people has faults.
+        FileInvalid: the policy or the list of people has errors.
         OperatorError: a value given as a tool is not a tool.
     """
 
@@ -114,7 +114,7 @@ class Gate:
         """Start a run, let people decide, and return it when it has ended or waits for another decision.
 
         Args:
-            what: a request in words, a plan, or one or more of its steps.
+            what: a text request, a plan, or one or more of its steps.
             approvers: each decides once, in this order, on the plan or step that waits at that point.
             requester: the person who submits the request.
             timeout: how long a review may take, such as 4h.
@@ -144,7 +144,7 @@ class Gate:
         """Use another list of people from now on.
 
         Raises:
-            FileInvalid: it has faults.
+            FileInvalid: it has errors.
             OperatorError: the gate began without a list.
         """
         if not isinstance(self._directory, ChangeablePeople):

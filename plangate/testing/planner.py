@@ -25,7 +25,7 @@ class ScriptedPlanner:
     """A planner that returns the test's plans.
 
     Args:
-        script: None if the test has no request in words.
+        script: None if the test has no text request.
     """
 
     def __init__(self, script: Script | None) -> None:

@@ -23,7 +23,7 @@ class ChangeablePeople:
         """Use another list from now on.
 
         Raises:
-            FileInvalid: it has faults.
+            FileInvalid: it has errors.
         """
         self._people = people_in(text)
 
@@ -32,7 +32,7 @@ def directory_of(text: str) -> Directory:
     """Return the directory of this list of people; without a text, any name counts.
 
     Raises:
-        FileInvalid: it has faults.
+        FileInvalid: it has errors.
     """
     return ChangeablePeople(text) if text else NoDirectory()
 
@@ -41,7 +41,7 @@ def policy_of(text: str, tools: Mapping[str, ToolDeclaration], directory: Direct
     """Return the policy of this text; without one, every plan needs one approval.
 
     Raises:
-        FileInvalid: it has faults.
+        FileInvalid: it has errors.
     """
     if not text:
         return OneApproval()

@@ -6,7 +6,7 @@
     @refund.undo
     def take_back(receipt: Refunded) -> None: ...
 
-The decorated function can still be called. Faults are reported with file and line when its module is
+The decorated function can still be called. Errors are reported with file and line when its module is
 imported.
 """
 

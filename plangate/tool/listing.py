@@ -15,7 +15,7 @@ class ListedTool:
     Attributes:
         declaration: the declaration of the tool.
         origin: "built in", or the file and line of its function.
-        lacks: the missing setting or library, in words; empty if nothing is missing.
+        lacks: a description of the missing setting or library; empty if nothing is missing.
         has_preview: whether it makes its own preview.
         has_precondition: whether it has a precondition.
         settles_within: how long the end of an accepted call is looked up; None for tools without this.

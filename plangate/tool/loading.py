@@ -1,6 +1,6 @@
 """Find other packages' tools: those that settings name, and those that installed packages declare.
 
-A module is imported in this process, so only an operator may name one. Each fault of a tool or of its import
+A module is imported in this process, so only an operator may name one. Each error of a tool or of its import
 is reported in one sentence.
 """
 
@@ -30,7 +30,7 @@ _LONGEST_CAUSE: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A tool that can be built, and its origin in words."""
+    """A tool that can be built, and a description of its origin."""
 
     tool: ToolClass
     origin: str

@@ -1,4 +1,4 @@
-"""Name the place of a function in its author's code, for the message that reports its faults."""
+"""Name the place of a function in its author's code, for the message that reports its errors."""
 
 import functools
 import inspect

@@ -25,8 +25,8 @@ class DidNotHappen:
     """The effect certainly did not happen, or was taken back before it reached anyone.
 
     Attributes:
-        refusal: why it can no longer be done under this key, for example because the other side accepted it
-            and then failed it; empty if it may be done.
+        refusal: why it can no longer be done under this key: for example, the remote system accepted it and
+            failed it later; empty if it may be done.
     """
 
     refusal: str = ""
@@ -41,7 +41,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The search found no trace of the effect, but the other side may list it late, and would repeat it.
+    """The search found no trace of the effect, but the remote system may list it late, and would repeat it.
 
     It did not happen if the search reaches back to the time of the act, and the tool's time limit has passed
     since. An abandoned request can then no longer arrive, and no entry can be missing. The caller knows these
@@ -61,12 +61,12 @@ class Repeatable:
     """The effect may have happened; repeating it under the same idempotency key is safe.
 
     Attributes:
-        within: how long after the act the other side remembers the key; None for no limit.
+        within: how long after the act the remote system keeps the key; None for no limit.
         later: the status of the effect after that time.
     """
 
     within: timedelta | None = None
-    later: NotFound | Unknown = Unknown("The other side no longer remembers the idempotency key.")
+    later: NotFound | Unknown = Unknown("The remote system no longer keeps the idempotency key.")
 
 
 EffectStatus = Happened | DidNotHappen | NotFound | Repeatable | Unknown
@@ -193,7 +193,7 @@ class Configured(Protocol):
     """A tool that requires a setting."""
 
     def lacks(self) -> str | None:
-        """Return the missing setting or library in words, or None.
+        """Return a description of the missing setting or library, or None.
 
         A tool that lacks something is not offered to the planner, and plans that name it are refused.
         """
@@ -269,7 +269,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Reversed:
-    """An accepted effect failed or was reversed by the other side; ``summary`` says why."""
+    """An accepted effect failed or was reversed by the remote system; ``summary`` says why."""
 
     summary: str
 
@@ -302,7 +302,7 @@ def same_observation(seen: JsonValue, now: JsonValue) -> bool:
 
 
 def lacks_of(tool: Tool) -> str:
-    """Return the setting or library that a tool lacks, in words; empty if it lacks nothing."""
+    """Return a description of the setting or library that a tool lacks; empty if it lacks nothing."""
     if not isinstance(tool, Configured):
         return ""
     try:

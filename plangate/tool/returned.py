@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Accepted(Generic[R]):
-    """A tool's function returns this if the other side has accepted the call and may still fail it."""
+    """A tool's function returns this if the remote system has accepted the call and may still fail it."""
 
     value: R
 

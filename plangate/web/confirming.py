@@ -78,7 +78,9 @@ async def ask(
     try:
         kept = await asyncio.to_thread(web.confirmations.make, visitor.session, decision, view.status, now())
     except ValueError:
-        raise Refused("The new plan has a value that JSON cannot carry, so it cannot be signed.") from None
+        raise Refused(
+            "The new plan has a value that JSON cannot represent, so it cannot be signed."
+        ) from None
     is_signed, challenge = proving.way is Way.PASSKEY, challenge_of(kept.claims)
     sign = request_options(challenge, web.place, proving.credential_ids) if is_signed else ""
     asked = Asked(
@@ -105,7 +107,7 @@ async def ask(
 async def show_run(
     request: Request, visitor: Visitor, view: RunView, *, fault: str, comment: str = "", status: int = 409
 ) -> Response:
-    """Return the page of a run with a fault above the plan, and with the text that was typed."""
+    """Return the page of a run with an error above the plan, and with the text that was typed."""
     acts = await acts_of(request, visitor, view, comment)
     return web_of(request).pages.draw(
         request, "run.html", status, visitor=visitor, run=view, acts=acts, fault=fault

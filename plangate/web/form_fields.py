@@ -69,7 +69,7 @@ class FormField:
         choices: the possible values, each with its text, if it is chosen from a list.
         blank: the meaning of an empty field.
         before: the value in the plan; None if it is absent.
-        fault: its fault; empty if no fault is known.
+        fault: its error; empty if no error is known.
     """
 
     name: str
@@ -269,7 +269,7 @@ def _parsed(field: FormField, text: str) -> JsonValue:
 
 
 def _number(text: str) -> int | float:
-    """Return a number; another notation is a fault that says how to write it."""
+    """Return a number; another notation is an error that says how to write it."""
     try:
         value: Any = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -282,7 +282,7 @@ def _number(text: str) -> int | float:
 
 
 def _how_to_write(text: str) -> str:
-    """Return the fault of a number that was typed with a comma or in groups of digits."""
+    """Return the error of a number that was typed with a comma or in groups of digits."""
     found = _MARKED.fullmatch(text)
     sign, whole, group, mark, decimals = found.groups(default="") if found else ("",) * 5
     if found is None or (mark and mark == group):

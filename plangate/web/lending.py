@@ -1,4 +1,4 @@
-"""Lend roles and take them back on a person's page: the form, its proof, and its verdict."""
+"""Lend roles and end loans on a person's page: the form, its proof, and its verdict."""
 
 import secrets
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from plangate.web.key_signing import named
 from plangate.web.verdicts import Fate
 from plangate.web.visitors import Visitor, Web
 
-_OPEN_AGAIN = "The form names no role to lend, and no loan to end; open your page again, and do it there."
+_OPEN_AGAIN = "The form names no role to lend and no loan to end; reload your page and try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRule
 
 
 def lent_to(people: People | None, name: str, to: str) -> tuple[Lending, ...]:
-    """Return the loans that a person has made to another by orders, and could take back now."""
+    """Return the loans that a person has made to another by orders, and could end now."""
     lent = standing(lent_in(people), now()) if people is not None else ()
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
 

@@ -1,7 +1,7 @@
 """Record which plans a session has opened to the end of every fold, and which files it has opened.
 
 Only such plans may be approved together. A plan with a PDF, or a file that no page shows, may be approved
-once that file has been opened on its own or downloaded. This does not prove that the person read it.
+once that file has been opened separately or downloaded. This does not prove that the person read it.
 """
 
 from datetime import datetime
@@ -57,7 +57,7 @@ class Opened:
             return {row.fingerprint: row.workflow_id for row in rows}
 
     def note_file(self, session: Session, sha256: str, now: datetime) -> None:
-        """Note that a session has downloaded a file, or opened it on its own."""
+        """Note that a session has downloaded a file, or opened it separately."""
         at = int(now.timestamp())
         too_old = at - int(LONGEST.total_seconds())
         this = {"session": session.token_hash, "sha256": sha256}

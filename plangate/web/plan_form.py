@@ -49,7 +49,7 @@ class PlanForm:
 
     Attributes:
         base: the plan that it was made from, as JSON.
-        faults: the faults that belong to no field.
+        faults: the errors that belong to no field.
     """
 
     base: str
@@ -60,16 +60,16 @@ class PlanForm:
 
     @property
     def has_faults(self) -> bool:
-        """Whether there are known faults."""
+        """Whether there are known errors."""
         fields = [self.summary, self.not_before, *(field for step in self.steps for field in step.fields)]
         return bool(self.faults) or any(field.fault for field in fields)
 
     def with_faults(self, faults: Iterable[Fault]) -> "PlanForm":
-        """Return the form with these faults above it, as when the whole plan is typed as JSON."""
+        """Return the form with these errors above it, as when the whole plan is typed as JSON."""
         return replace(self, faults=tuple(map(str, faults)))
 
     def faults_at_fields(self, faults: Iterable[Fault]) -> list[Fault]:
-        """Return faults of the submitted plan, in which struck steps are not counted."""
+        """Return errors of the submitted plan, in which struck steps are not counted."""
         kept = [step.number - 1 for step in self.steps if not step.is_struck]
         return [_counted(fault, kept) for fault in faults]
 
@@ -96,7 +96,7 @@ def form_of(
         plan: the plan that it is made from.
         schemas: the argument schemas of its tools, as far as they are known.
         typed: the content of its fields instead.
-        faults: the faults, each shown at its field.
+        faults: the errors, each shown at its field.
         said: the reason why a worker refused the plan; it names values as ``step 1, to``.
     """
     left = list(faults)
@@ -189,7 +189,7 @@ def _fields(plan: ProposedPlan, schemas: Schemas) -> Iterator[FormField]:
 
 
 def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault], said: str) -> FormField:
-    """Return a field with the typed text and its faults, which are removed from ``left``."""
+    """Return a field with the typed text and its errors, which are removed from ``left``."""
     text = field.text if typed is None else _typed_in(field, typed)
     own = [fault for fault in left if fault.path[: len(field.path)] == field.path]
     left[:] = [fault for fault in left if fault not in own]

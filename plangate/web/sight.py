@@ -34,7 +34,7 @@ class Sight:
         return all(ways_of(viewer, roles, ()) for roles in self.auditing)
 
     def audits(self, status: Status) -> bool:
-        """Return whether an auditor counts a run: they may see it, or no rule has judged it yet."""
+        """Return whether an auditor's counts include a run: they may see it, or no rule applies yet."""
         return self.is_auditor and (status.requirement is None or self.shows(status))
 
     def shows(self, status: Status) -> bool:

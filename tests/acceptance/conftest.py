@@ -1,4 +1,4 @@
-"""A whole Plangate of processes for the acceptance tests: embedded server, worker, records, outbox."""
+"""A complete Plangate in processes for the acceptance tests: embedded server, worker, records, outbox."""
 
 import re
 import sys

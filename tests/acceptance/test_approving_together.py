@@ -21,7 +21,7 @@ from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
 
 if CHROMIUM is None:
     pytest.skip(
-        "Approving several plans by one touch was not tried, for want of a browser; get one (apt-get install "
+        "Joint approval was not tested: no browser found. Install one (apt-get install "
         "chromium) and run the tests again.",
         allow_module_level=True,
     )
@@ -37,7 +37,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, inbox: SigningInbox) -> AsyncIterator[Page]:
-    """Open a phone of dana's, whose passkey is in the list of people."""
+    """Open dana's phone, whose passkey is in the list of people."""
     opened = await browser.new_page(viewport=PHONE)
     opened.set_default_timeout(30_000)
     await add_authenticator(opened)
@@ -70,7 +70,7 @@ async def test_one_signature_approves_several_plans_each_recorded_on_its_own_tra
     for text in ("water the plants", "feed the cat", "call Kim"):
         await expect(page.get_by_role("list").get_by_text(text)).to_be_visible()
     await axe_finds_nothing(page)
-    await page.get_by_role("button", name="Approve").click()  # the fingerprint follows, once
+    await page.get_by_role("button", name="Approve").click()  # then the fingerprint, once
 
     await expect(page.get_by_role("heading", name="Results of your approvals")).to_be_visible()
     await expect(page.get_by_text("Accepted")).to_have_count(3)
@@ -82,7 +82,7 @@ async def test_one_signature_approves_several_plans_each_recorded_on_its_own_tra
         ]
         assert findings(inbox, one.workflow_id) == []
         await page.goto(f"{inbox.inbox.url}/runs/{one.workflow_id}")
-        await expect(page.get_by_text("signed, one of 3 plans by one touch")).to_be_visible()
+        await expect(page.get_by_text("signed, one of 3 plans with one touch")).to_be_visible()
 
 
 def findings(inbox: SigningInbox, workflow_id: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Auditors on the pages of a whole Plangate: verification, exports of a period, and deciding times."""
+"""Auditors on the pages of a complete Plangate: verification, exports of a period, and deciding times."""
 
 import asyncio
 import csv

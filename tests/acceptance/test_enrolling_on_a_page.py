@@ -17,7 +17,7 @@ from tests.support.signing_inbox import SigningInbox, signing_inbox
 
 if CHROMIUM is None:
     pytest.skip(
-        "Confirming keys on a page was not tried, for want of a browser; get one (apt-get install chromium) "
+        "Confirming keys on a page was not tested: no browser found. Install one (apt-get install chromium) "
         "and run the tests again.",
         allow_module_level=True,
     )
@@ -30,7 +30,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 
 
 async def on_a_phone(browser: Browser, inbox: SigningInbox, name: str) -> Page:
-    """Return a phone of this person's, signed in and with a passkey that they have proposed."""
+    """Return this person's phone, signed in and with a passkey that they have proposed."""
     context = await browser.new_context(viewport=PHONE)
     page = await context.new_page()
     page.set_default_timeout(30_000)
@@ -39,7 +39,7 @@ async def on_a_phone(browser: Browser, inbox: SigningInbox, name: str) -> Page:
     await page.get_by_label("Choose your name").select_option(name)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_label("Name of the passkey").fill(f"{name}s phone")
-    await page.wait_for_load_state()  # else its script does not run, and no passkey is created
+    await page.wait_for_load_state()  # otherwise its script does not run, and no passkey is created
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
     return page

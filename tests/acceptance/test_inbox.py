@@ -18,7 +18,7 @@ from tests.support.policies import wants
 
 if CHROMIUM is None:
     pytest.skip(
-        "Deciding in the inbox was not tried, for want of a browser; get one (apt-get install chromium) and "
+        "Deciding in the inbox was not tested: no browser found. Install one (apt-get install chromium) and "
         "run the tests again.",
         allow_module_level=True,
     )

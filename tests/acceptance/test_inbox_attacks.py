@@ -13,7 +13,7 @@ from tests.support.inbox import Inbox, open_inbox
 
 if CHROMIUM is None:
     pytest.skip(
-        "Attacks on the inbox were not tried, for want of a browser; get one (apt-get install chromium) and "
+        "Attacks on the inbox were not tested: no browser found. Install one (apt-get install chromium) and "
         "run the tests again.",
         allow_module_level=True,
     )

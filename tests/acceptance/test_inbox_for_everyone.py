@@ -23,7 +23,7 @@ from tests.support.visual_tricks import tricks
 
 if CHROMIUM is None:
     pytest.skip(
-        "Whether the inbox is for everyone was not tried, for want of a browser; get one (apt-get install "
+        "The accessibility of the inbox was not tested: no browser found. Install one (apt-get install "
         "chromium) and run the tests again.",
         allow_module_level=True,
     )
@@ -137,7 +137,7 @@ async def test_folds_are_closed_and_the_bar_links_to_them(browser: Browser, inbo
     await expect(opened).to_have_count(1)
     await opened.locator("summary").click()  # closed again, before its end was on the screen
     await expect(page.locator("[data-folds-left]")).to_contain_text("2 long texts")
-    for _ in range(20):  # the bar leads through each text
+    for _ in range(20):  # the bar links to each text
         if await page.locator("[data-folds-left]").is_hidden():
             break
         with suppress(PlaywrightTimeoutError):  # the bar disappeared, because the text's end came into view
@@ -176,7 +176,7 @@ async def test_the_start_of_a_plan_is_entered_in_the_readers_time_zone(
     await page.go_back()
     await expect(page.get_by_label("Not before")).to_have_value(re.compile("|2031-05-06T07:08"))
     await page.get_by_label("Not before").fill("2031-05-06T07:08")
-    await page.get_by_label("summary").fill("")  # a fault
+    await page.get_by_label("summary").fill("")  # an error
     await page.get_by_role("button", name="See the changes").click()
     await expect(page.get_by_label("Not before")).to_have_value("2031-05-06T07:08")
     await page.context.close()

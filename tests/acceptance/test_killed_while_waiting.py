@@ -1,4 +1,4 @@
-"""kill -9 of a worker while an approved plan waits for its time: the next worker begins it then, once."""
+"""kill -9 of a worker while an approved plan waits for its start: the next worker starts it then, once."""
 
 import json
 import os
@@ -88,7 +88,7 @@ def test_a_worker_killed_while_a_plan_waits(
             shown = typed("status", "jot-1").out
             assert "which the plan names" in shown
             assert "steps begin Mon-Sun Europe/Berlin (every-day)" in shown
-            assert "runs at the earliest" in typed("pending").out
+            assert "at the earliest" in typed("pending").out
             away = typed("away", "--by", "dana", "--until", "2d", "--reason", "ski")
             assert (away.code, "messages still go to dana" in away.out) == (0, True)
             assert "dana" in typed("away", "--list").out

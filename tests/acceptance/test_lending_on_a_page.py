@@ -1,4 +1,4 @@
-"""A person lends a role on their page, by passkey if the rules require it, and takes it back."""
+"""A person lends a role on their page, by passkey if the rules require it, and ends the loan."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -31,7 +31,7 @@ from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
 
 if CHROMIUM is None:
     pytest.skip(
-        "Lending on a page was not tried, for want of a browser; get one (apt-get install chromium) and run "
+        "Lending on a page was not tested: no browser found. Install one (apt-get install chromium) and run "
         "the tests again.",
         allow_module_level=True,
     )
@@ -122,7 +122,7 @@ async def test_a_role_is_lent_by_passkey_counts_and_is_ended_by_passkey(
     assert "I decide for dana as finance" in await freds.open("/me")
 
     await page.goto(f"{inbox.inbox.url}/me")
-    await page.get_by_role("button", name="End the loan: all that you lent to fred").click()
+    await page.get_by_role("button", name="End the loan: all roles lent to fred").click()
     await expect(page.get_by_text("fred no longer decides for you as finance")).to_be_visible()
     await axe_finds_nothing(page)
     await page.get_by_role("button", name="End the loan", exact=True).click()

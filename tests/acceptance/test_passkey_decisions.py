@@ -18,7 +18,7 @@ from tests.support.signing_inbox import SigningInbox, signing_inbox
 
 if CHROMIUM is None:
     pytest.skip(
-        "Decisions by passkey were not tried, for want of a browser; get one (apt-get install chromium) and "
+        "Decisions by passkey were not tested: no browser found. Install one (apt-get install chromium) and "
         "run the tests again.",
         allow_module_level=True,
     )
@@ -51,7 +51,7 @@ async def test_a_decision_takes_three_taps_from_the_link(page: Page, inbox: Sign
     taps += 1
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Confirm")
     await axe_finds_nothing(page)
-    await page.get_by_role("button", name="Approve").click()  # the fingerprint follows, as the third
+    await page.get_by_role("button", name="Approve").click()  # the third tap is the fingerprint
     taps += 2
 
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
@@ -111,7 +111,7 @@ async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
     token = Proposals(WebDatabase.at(inbox.gate.settings.var_dir / "web.db").engine).invite("dana", now())
     await page.goto(f"{inbox.inbox.url}/invitation/{token}")
     await page.get_by_label("Name of the passkey").fill("phone")
-    await page.wait_for_load_state()  # else its script does not run, and no passkey is created
+    await page.wait_for_load_state()  # otherwise its script does not run, and no passkey is created
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_text("Your passkey is proposed, dana.")).to_be_visible()
     await page.goto(f"{inbox.inbox.url}/invitation/{token}")

@@ -1,6 +1,6 @@
 """Nothing is lost, cut or broken on a terminal, however narrow: real processes on pseudo-terminals.
 
-A line wider than the terminal must be alone on its line, to be copied whole.
+A line wider than the terminal must be alone on its line, so that it can be copied.
 """
 
 import re

@@ -23,7 +23,7 @@ from tests.support.gate import Gate, build_gate
 
 if CHROMIUM is None:
     pytest.skip(
-        "Deciding in Temporal's Web UI was not tried, for want of a browser; get one (apt-get install "
+        "Deciding in Temporal's Web UI was not tested: no browser found. Install one (apt-get install "
         "chromium) and run the tests again.",
         allow_module_level=True,
     )

@@ -1,4 +1,4 @@
-"""A workflow for `test_deadlock_detection`, and for any test that registers one without a start."""
+"""A workflow for `test_deadlock_detection`, and for tests that register a workflow without starting it."""
 
 from typing import ClassVar
 

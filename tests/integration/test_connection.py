@@ -22,7 +22,7 @@ FIRST_PORT = 26233
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch, tmp_path):
-    """A machine without any setting."""
+    """A machine without any settings."""
     for name in ("ADDRESS", "NAMESPACE", "PROFILE", "API_KEY", "TLS"):
         monkeypatch.delenv(f"TEMPORAL_{name}", raising=False)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))

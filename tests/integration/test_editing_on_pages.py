@@ -1,4 +1,4 @@
-"""The form of an edit has the fields of the tools, and shows their faults before a confirmation."""
+"""The form of an edit has the fields of the tools, and shows their errors before a confirmation."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

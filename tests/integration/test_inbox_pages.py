@@ -105,7 +105,7 @@ async def test_an_absent_observation_shows_nothing_and_an_empty_list_shows_none(
 ) -> None:
     put_run(database, "one", mail(seen={}))
     region = (await page_of(dana, "/runs/one")).one("section", class_="step")
-    assert "What its tool saw" not in region.text
+    assert "What its tool observed" not in region.text
     (cc,) = [one for one in region.all("div") if one.all("dt") and one.one("dt").text == "cc"]
     assert cc.one("dd").text.strip() == "none"
     assert region.attributes["aria-labelledby"] == "step-1-title"
@@ -143,7 +143,7 @@ async def test_the_confirmation_of_an_approval_separates_observations_from_argum
     assert "Hello" in sent.text
     assert "mailbox" not in sent.text
     assert "is full" in seen.text
-    assert "What its tool saw when the plan was drafted" in page.one("section", class_="step").text
+    assert "What its tool observed when the plan was drafted" in page.one("section", class_="step").text
 
 
 async def test_the_confirmation_of_an_approval_shows_every_short_text_missing_from_the_previews(

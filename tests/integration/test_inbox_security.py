@@ -136,7 +136,7 @@ async def test_a_form_is_accepted_only_with_the_token_of_its_session(
                 answer = await dana.post(path, data={**fields, "form_token": mine}, headers=elsewhere)
                 assert answer.status_code == httpx.codes.FORBIDDEN, (path, elsewhere)
         assert (await gate.api.status(status.workflow_id)).decisions == ()
-        assert (await dana.get("/done")).url.path == "/done"  # nor was anyone signed out
+        assert (await dana.get("/done")).url.path == "/done"  # and no one was signed out
 
 
 async def test_a_get_changes_nothing_and_every_response_has_security_headers(
@@ -153,7 +153,7 @@ async def test_a_get_changes_nothing_and_every_response_has_security_headers(
         sessions = _rows(gate.settings.var_dir / "web.db", "sessions")
         for path in [*gets, "/static/style.css", "/nosuch", "/static/nosuch"]:
             if path.endswith(("/changes", "/evidence")):
-                continue  # a stream; an export is on the record, on purpose
+                continue  # a stream; an export is recorded deliberately
             for visitor in (nobody, dana):
                 for query in ("", "?decision=approve&plan=" + (status.fingerprint or "")):
                     answer = await visitor.get(at(path, status.workflow_id) + query, follow_redirects=False)
@@ -248,7 +248,7 @@ async def test_a_typed_name_is_accepted_only_on_this_machine(inbox: Inbox) -> No
         for name in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"):
             answer = await visitor.post("/sign-in", data={"name": "dana"}, headers={name: "127.0.0.1"})
             assert answer.status_code == httpx.codes.FORBIDDEN
-    async with signed_in(inbox, "dana") as dana:  # nor does its session, through a proxy
+    async with signed_in(inbox, "dana") as dana:  # and neither is its session, through a proxy
         answer = await dana.get("/done", headers={"X-Forwarded-For": "10.0.0.1"})
         assert answer.url.path == "/sign-in"
 
@@ -360,7 +360,7 @@ ACTING = (
 
 
 class Skeleton(HTMLParser):
-    """The tags of a page with the names of their attributes, and its addresses: no text of it."""
+    """The tags of a page with the names of their attributes, and its URLs, without any text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -370,7 +370,7 @@ class Skeleton(HTMLParser):
 
     @property
     def acting(self) -> Counter[str]:
-        """The tags that do or load something, without the marks and notes of a text."""
+        """The tags that run or load something, except the marks and notes of a text."""
         return Counter(tag[0] for tag in self.tags if tag[0] in ACTING)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -15,7 +15,7 @@ from tests.support.record_writer import ends_of, in_processes
 def test_only_one_of_several_concurrent_claims_passes_the_limit(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    database.close()  # made, and empty
+    database.close()  # created, and empty
     log = tmp_path / "passed"
     assert ends_of(in_processes(3, claim_together, database_url, str(log))) == [0, 0, 0]
     assert Counter(log.read_text().split()) == dict.fromkeys(map(str, range(ROUNDS)), 1)

@@ -494,7 +494,7 @@ async def test_workers_compare_the_configuration_file_and_not_the_listed_tools(t
     bank.lists({**PAY, "description": "Other."})
     assert await hash_with() == first
     (bank.folder / "tools.json").unlink()
-    assert await hash_with() == first  # it is away
+    assert await hash_with() == first  # it is unavailable
     assert await hash_with(seconds=5) != first
 
 

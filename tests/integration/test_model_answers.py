@@ -1,6 +1,6 @@
 """Answers of real servers, over real HTTP, become exactly the proposed plan, or an error in one sentence.
 
-Each oddity was reported for a server in use: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral, Ollama,
+Each deviation was reported for a real server: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral, Ollama,
 OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/support/openai_server.py` refuses
 what strict servers refuse. A seeded sample of generated conversations runs in the suite; for more, use
 `PLANGATE_TEST_TIMES=80 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
@@ -212,7 +212,7 @@ async def test_an_unreadable_call_is_not_dropped(calls: Any) -> None:
     assert "be incomplete" in await refusal_of([Odd(Says(WORDS), message={"tool_calls": calls}), DONE])
 
 
-# ---- words ------------------------------------------------------------------------------------------
+# ---- text ------------------------------------------------------------------------------------------
 
 
 async def test_reasoning_is_not_part_of_the_summary_and_not_sent_back() -> None:
@@ -230,7 +230,7 @@ async def test_reasoning_in_its_own_field_is_ignored() -> None:
 
 
 async def test_an_answer_that_ends_during_reasoning_is_truncated() -> None:
-    assert "middle of a thought" in await refusal_of([MAIL_CALL, Says("<think>And then I")])
+    assert "during its reasoning" in await refusal_of([MAIL_CALL, Says("<think>And then I")])
 
 
 async def test_a_call_written_as_text_is_not_taken_for_the_summary() -> None:

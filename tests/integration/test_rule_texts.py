@@ -102,7 +102,7 @@ async def test_a_list_is_recorded_before_its_first_use(database: Database, tmp_p
 async def test_a_list_that_another_worker_replaced_is_recorded_again_by_a_worker_that_still_uses_it(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise that worker would seem to judge by a list of long ago."""
+    """Otherwise that worker would seem to judge by an outdated list."""
     path, clock = tmp_path / "people.toml", [0.0]
     monkeypatch.setattr("plangate.records.rule_texts.elapsed", lambda: clock[0])
     path.write_text(FIRST)
@@ -149,7 +149,7 @@ def seal(database: Database, at: datetime) -> None:
 
 
 def put_in_force(database: Database, text: str, at: datetime, number: int) -> None:
-    """Write like an attacker with every right on the database, with any date."""
+    """Write like an attacker with full access to the database, with any date."""
     with database.write() as connection:
         connection.execute(insert(rule_texts), {"hash": digest(text), "text": text})
         event = RulesInForce(what="people", hash=digest(text))

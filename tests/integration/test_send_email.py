@@ -213,7 +213,7 @@ async def test_an_unfinished_mail_in_this_outbox_is_sent_by_the_next_attempt(tmp
 
 async def next_attempts(sending: SendEmail) -> None:
     """Look the mail up, and begin again because it was not sent."""
-    with pytest.raises(ToolUnavailable, match="begins anew"):
+    with pytest.raises(ToolUnavailable, match="starts over"):
         await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
     await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
 
@@ -272,7 +272,7 @@ async def test_the_outbox_cannot_tell_about_a_mail_server_that_was_set_before(tm
     before = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:1")))
     after = SendEmail.from_settings(Settings(var_dir=tmp_path))
     with pytest.raises(ToolUnavailable):
-        await before.act(MAIL, KEY)  # whether it began there or not: the outbox cannot know
+        await before.act(MAIL, KEY)  # whether it began there or not: the outbox cannot tell
 
     with pytest.raises(EffectUnknown, match="mail server that was configured before"):
         await act_once(after, MAIL, KEY, earlier=Earlier.BEGUN)

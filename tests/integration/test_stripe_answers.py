@@ -68,7 +68,7 @@ class Glass:
 
 @dataclass
 class Shop:
-    """Both tools before localstripe, with a glass between."""
+    """Both tools in front of localstripe, with that proxy between."""
 
     stripe: StripeServer
     glass: Glass

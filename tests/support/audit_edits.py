@@ -1,6 +1,6 @@
 """Every change that an attacker could make to a trail in the database or in a bundle; each must be found.
 
-The attacker has all of our code and every right on the database. They drop the triggers, recompute hashes and
+The attacker has all of our code and full access to the database. They drop the triggers, recompute hashes and
 adapt the rows of the other tables. They have no private key, so they can append entries that are sealed later
 (docs/security-model.md), but change nothing that is sealed.
 """
@@ -386,7 +386,7 @@ def put_garbage(connection: Connection, chance: Random) -> str:
 
 
 def unbegin(connection: Connection, chance: Random) -> str:
-    """Record an effect with an unknown result as released, so that it happens once more."""
+    """Record an effect with an unknown result as released, so that it happens again."""
     keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
     key = chance.choice(keys)
     connection.execute(update(effects).where(effects.c.idempotency_key == key).values(state="released"))

@@ -63,7 +63,7 @@ async def with_a_passkey(page: Page, inbox: SigningInbox) -> str:
     """Let dana propose a passkey, and put it into the list of people."""
     await signed_in(page, inbox, "/me")
     await page.get_by_label("Name of the passkey").fill("phone")
-    await page.wait_for_load_state()  # else its script does not run, and no passkey is created
+    await page.wait_for_load_state()  # otherwise its script does not run, and no passkey is created
     await page.get_by_role("button", name="Add a passkey").click()
     line = await page.get_by_text(re.compile("^passkey:")).inner_text()
     inbox.enrol(line)

@@ -118,5 +118,5 @@ def notes(*texts: str) -> dict[str, object]:
 
 
 TRANSIENT: ToolError = ToolUnavailable("The notebook is at the cleaner's; try again later.")
-PERMANENT: ToolError = ToolRefused("The notebook is full; buy another one.")
+PERMANENT: ToolError = ToolRefused("The notebook is full.")
 LOST: ToolError = EffectUnknown("The pencil broke in the middle.")

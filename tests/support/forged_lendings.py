@@ -115,7 +115,7 @@ def with_another_reason(case: LendCase) -> Forgery:
 
 
 def of_another_action(case: LendCase) -> Forgery:
-    """Dana took a loan back, or recorded an absence; the order is sent as a loan."""
+    """Dana ended a loan, or recorded an absence; the order is sent as a loan."""
     others = [one for one in DelegationAction if one is not DelegationAction.LEND]
     return _of(case, case.token(case.claims(action=case.chance.choice(others))))
 
@@ -187,7 +187,7 @@ _WORDS = (
 
 @dataclass
 class Found:
-    """The number of forgeries tried of each kind, and the faults."""
+    """The number of forgeries tried of each kind, and the errors."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -316,7 +316,7 @@ def _decided(case: LendCase, forgery: Forgery, key: str) -> DelegationDecided:
 
 
 def counted_again(chance: Random, installation: str) -> list[str]:
-    """Return where a loan that Dana took back counts again, after the attacker recorded it again."""
+    """Return where a loan that Dana ended counts again, after the attacker recorded it again."""
     audience = Audience(installation=installation, namespace="default")
     case = LendCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
     lent = _decided(case, _of(case, case.token(case.claims())), "lent")

@@ -556,7 +556,7 @@ def cut_short(case: Case) -> Forgery:
 
 
 def other_spelling(case: Case) -> Forgery:
-    """The same token in another spelling: padding, blanks, JSON with blanks or doubled names."""
+    """The same token in another spelling: padding, whitespace, JSON with whitespace or duplicate names."""
     token = case.token(case.claims())
     head, body, tail = token.split(".")
     said = decoded(body)

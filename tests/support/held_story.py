@@ -187,7 +187,7 @@ class Story:
         return judge(self.state, arrival, sender).model_copy(update={"people": self.people.hash})
 
     def decide(self, by: str, choice: Choice = Choice.APPROVE, **more: Any) -> None:
-        """Decide lawfully."""
+        """Decide by the rules."""
         event = self.judged(self.arrival(by, choice, **more))
         if not event.verdict.accepted:
             raise Refused(event.verdict.reason)
@@ -203,7 +203,7 @@ class Story:
         return event.verdict.reason
 
     def resolve(self, resolution: Resolution, by: str = "", **more: Any) -> None:
-        """Resolve the hold lawfully."""
+        """Resolve the hold by the rules."""
         assert self.state.held is not None
         fields = {"step": self.state.held.step, "resolution": resolution, **more}
         self.decide(by or self.resolver(), Choice.RESOLVE, **fields)
@@ -268,7 +268,7 @@ class Story:
     def close(self, outcome: Outcome, reason: str = "") -> None:
         self.add(Closed(outcome=outcome, reason=reason))
 
-    # ---- longer stretches -----------------------------------------------------------------------
+    # ---- sequences of events--------------------------------------------------------------------
 
     def approved(self) -> "Story":
         """Approve the plan, perhaps after an edit."""

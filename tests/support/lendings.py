@@ -207,7 +207,7 @@ class Story:
         else:
             expected = by != "eve" and proof != "wrong" and self.naive.end(by, to, self.at)
             if (by, to) in self.forged:
-                return  # taking back a loan that never counted is accepted, and changes nothing
+                return  # ending a loan that never counted is accepted, and changes nothing
         if decided.verdict.accepted is not expected:
             yield f"{order} ({proof}) is {decided.verdict}, expected {expected}"
 

@@ -255,7 +255,7 @@ class Story:
         )
         return LimitedRun(self.database, f"limit-{self.seed}-{number}", naive, self.chance, self)
 
-    # ---- the naive reading ----------------------------------------------------------------------
+    # ---- the naive model ------------------------------------------------------------------------
 
     def look(self, run: LimitedRun) -> None:
         """Follow the new entries on the trail of a run, and compare its sums with the naive ones."""
@@ -361,7 +361,7 @@ def _sums(run: LimitedRun) -> tuple[RecentSum, ...]:
 
 
 async def faults(database: Database, seed: int, things: int = 45) -> tuple[list[str], int]:
-    """Run the story of one seed; return its faults, and how many effects it had."""
+    """Run the story of one seed; return its errors, and how many effects it had."""
     chance = Random(seed)
     story = Story(
         database,

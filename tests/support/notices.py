@@ -1,4 +1,4 @@
-"""A Plangate that sends notices without Temporal: runs change in the records; a post office keeps mail."""
+"""A Plangate that sends notices without Temporal: runs change in the records; a channel keeps messages."""
 
 import asyncio
 from collections.abc import Callable
@@ -46,7 +46,7 @@ class PostOffice:
     holds_up: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:
-        """Keep a message, once its address is no longer held up."""
+        """Keep a message, once its address is no longer blocked."""
         del now
         if sending.address in self.holds_up:
             await self.holds_up[sending.address].wait()

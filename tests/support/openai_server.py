@@ -19,7 +19,7 @@ COMPLETION_TOKENS = 10
 
 @dataclass(frozen=True)
 class Says:
-    """The model answers in words."""
+    """The model answers with text."""
 
     text: str | None
     finish_reason: str = "stop"
@@ -215,7 +215,7 @@ def completion(reply: Says | Calls, model: str, ids: Iterator[int] | None = None
 
 
 def oddly(odd: Odd, model: str) -> dict[str, Any]:
-    """Return an odd reply as its service would write it."""
+    """Return an unusual reply as its service would write it."""
     answer = completion(odd.reply, model)
     (choice,) = answer["choices"]
     message = choice["message"]

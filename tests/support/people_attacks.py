@@ -64,7 +64,7 @@ THEN, AFTER = "then", "after"
 
 @dataclass
 class Case:
-    """One run, sound until it is attacked: its list of people, its approvers, and its trail."""
+    """One run, intact until it is attacked: its list of people, its approvers, and its trail."""
 
     chance: Random
     people: People
@@ -146,7 +146,7 @@ def arrival(
 
 
 def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int | None = None) -> Decided:
-    """Decide, judged as by a worker; if it refuses, the case is not sound."""
+    """Decide, judged as by a worker; if it refuses, the case is invalid."""
     number = len(case.decided) + 1
     at = NOON + timedelta(minutes=minute or number)
     came = arrival(by, f"r:signal:{number}", at, token(by, by, at, f"{by}-{number:08}", choice), choice)

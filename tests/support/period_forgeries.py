@@ -1,6 +1,6 @@
 """Forged evidence of a period, by an attacker who has everything except the seal key, and adapts the rest.
 
-Each forgery takes the lines of a sound file and returns the forged ones, with words that a finding must
+Each forgery takes the lines of an intact file and returns the forged ones, with words that a finding must
 contain.
 """
 
@@ -76,7 +76,7 @@ class Case:
     lines: Lines
 
     def missed(self) -> str | None:
-        """Return the fault of the check, or None if it reports the forgery."""
+        """Return the error of the check, or None if it reports the forgery."""
         found = examined(_written(self.lines))[1]
         said = [str(finding) for finding in found]
         if not said:

@@ -98,7 +98,7 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
-        """Open a connection for the test's own questions."""
+        """Open a connection for the test's own queries."""
         return psycopg.connect(
             host="127.0.0.1",
             port=self.port,

@@ -365,7 +365,7 @@ class BooksNoReceipt(LooksUp):
 
 
 class ReturnsAnObject(LooksUp):
-    """Returns a receipt with details that JSON cannot carry."""
+    """Returns a receipt with details that JSON cannot represent."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         receipt = await super().act(arguments, idempotency_key)

@@ -58,7 +58,7 @@ _OF_RUN = 40
 
 @dataclass
 class Found:
-    """The result of a trial: how many forgeries of each kind, and the faults."""
+    """The result of a trial: how many forgeries of each kind, and the errors."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -133,7 +133,7 @@ class Admission:
         return refused
 
     async def _judge_replay(self, run: ProofRun, found: Found) -> None:
-        """An accepted decision arrives once more; it may be refused as used or as too late."""
+        """An accepted decision arrives again; it may be refused as used or as too late."""
         case = Case(self._chance, run)
         forgery = Forgery("", case.decision(case.token(case.claims())), (), "")
         first, second = await self.admit(run, forgery), await self.admit(run, forgery)

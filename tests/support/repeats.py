@@ -1,4 +1,4 @@
-"""Calls whose first attempt ends without a result, and a world that changes before the repeat.
+"""Calls whose first attempt ends without a result, and a state that changes before the repeat.
 
 A slot holds a value that one call replaces. Its story determines whether the first attempt did so, which
 value another program writes before the next observation, and the result of that observation. `perform` runs
@@ -114,7 +114,7 @@ class PutArguments(ToolArguments):
 
 
 class Put:
-    """Replaces the value of a slot; the other side remembers the key."""
+    """Replaces the value of a slot; the remote system keeps the key."""
 
     def __init__(self, name: str, all_slots: Sequence[Slot]) -> None:
         self.declaration = ToolDeclaration(
@@ -172,7 +172,7 @@ def decorated_put(all_slots: Sequence[Slot]) -> Tool:
 
 
 async def perform(gate: Gate, all_slots: Sequence[Slot]) -> list[str]:
-    """Run a plan for each slot; return the faults."""
+    """Run a plan for each slot; return the errors."""
     made: tuple[Tool, ...] = (Put("plain", all_slots), SeeingPut("sees", all_slots), decorated_put(all_slots))
     gate.tools.update({one.declaration.name: one for one in made})
     turn = asyncio.Semaphore(AT_ONCE)

@@ -109,7 +109,7 @@ def put_people(database: Database, text: str = PEOPLE) -> None:
 
 @asynccontextmanager
 async def inbox_of_records(database: Database, folder: Path) -> AsyncIterator[Inbox]:
-    """Serve the inbox of these records for the block, while the Temporal server is away."""
+    """Serve the inbox of these records for the block, while the Temporal server is unavailable."""
 
     async def away() -> Any:
         raise TemporalUnreachable("The Temporal server does not answer.")

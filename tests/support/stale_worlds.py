@@ -32,7 +32,7 @@ STEPS: Final = 20  # of one run, at most
 
 @dataclass
 class World:
-    """One thing.
+    """One changing object.
 
     Attributes:
         kind: the kind of the change.
@@ -40,7 +40,7 @@ class World:
         document: the observed document.
         change: the change of the document after the draft.
         trouble: the error of the observation before the step, if any.
-        once: whether only the first of these observations is in trouble.
+        once: whether only the first of these observations fails.
         stranger: whether another program changes the thing right after each act.
         amounts: the amounts of the steps on it.
         holds: for each step, whether it may act, if each step that may not is skipped.
@@ -65,7 +65,7 @@ class MoveArguments(ToolArguments):
 
 
 class Mover:
-    """A tool that moves things; the moves of a run itself are no surprise to it."""
+    """A tool that moves things; it expects the moves of its own run."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="move", description="Move a thing.", arguments=MoveArguments, retry_safety=RetrySafety.LOOK_UP
@@ -214,7 +214,7 @@ def worlds(rng: random.Random, count: int) -> Iterator[World]:
 
 
 async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list[str]]:
-    """Run plans over that many worlds; return the number of steps, and the faults."""
+    """Run plans over that many worlds; return the number of steps, and the errors."""
     mover = Mover()
     gate.tools["move"] = mover
     pending = list(worlds(rng, count))
@@ -244,7 +244,7 @@ def _impatient() -> Iterator[None]:
 
 
 async def _run(gate: Gate, mover: Mover, plan: list[World]) -> list[str]:
-    """Draft a plan over these worlds, let them change, approve, skip each held step; return the faults."""
+    """Draft a plan over these worlds, let them change, approve, skip each held step; return the errors."""
     mover.worlds.update({world.thing: world for world in plan})
     steps = [
         (world, amount, holds)

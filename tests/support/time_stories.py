@@ -1,6 +1,6 @@
 """Random reviews, with their ends, approvers, beginnings of plans, and reminders.
 
-A naive reading goes through the minutes one by one. It shares only the terms of the case and the standard
+A naive model goes through the minutes one by one. It shares only the terms of the case and the standard
 library's zones with the code: no calendar, no deadline, no review.
 """
 
@@ -90,7 +90,7 @@ class TimeStory:
     def walls(self) -> Walls:
         return Walls(self.zone, self.began - _BACK, self.began + _AHEAD)
 
-    # ---- the naive reading ----------------------------------------------------------------------
+    # ---- the naive model ------------------------------------------------------------------------
 
     def minutes_of(self, calendar: Calendar) -> NaiveCalendar:
         if calendar.name not in self._minutes:

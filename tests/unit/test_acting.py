@@ -213,7 +213,7 @@ async def test_an_effect_without_a_trace_is_done_if_a_person_has_ruled_it_out() 
 
 @pytest.mark.parametrize("unmet", [None, "The world has changed."])
 async def test_an_accepted_effect_that_failed_is_refused_with_the_reason(unmet: str | None) -> None:
-    """Even if a person retries it: under its key, the other side repeats its first answer."""
+    """Even if a person retries it: under its key, the remote system repeats its first answer."""
     tool = ScriptedTool(None, DidNotHappen("The bank sent it back."))
     with pytest.raises(ToolRefused, match="The bank sent it back"):
         await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, unmet=unmet)

@@ -1,4 +1,4 @@
-"""Durations are parsed in the forms that users type, and written in words."""
+"""Durations are parsed in the forms that users type, and formatted for readers."""
 
 from datetime import UTC, datetime, timedelta
 

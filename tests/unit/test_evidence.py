@@ -131,7 +131,7 @@ def test_a_bundle_has_only_one_valid_encoding() -> None:
     text = json.dumps(bundle.model_dump(mode="json"))
     assert read_bundle(text) == bundle
     raw = json.loads(text)
-    raw["entries"][0]["event"] = {"kind": "nothing that anybody examines"}
+    raw["entries"][0]["event"] = {"kind": "nothing that is ever checked"}
     for other in (
         json.dumps(raw),
         text.replace('"format"', '"workflow_id": "plan-2", "format"'),
@@ -165,7 +165,7 @@ def test_a_name_that_is_no_longer_valid_can_be_read_from_an_old_trail() -> None:
 
 
 def test_a_text_that_is_not_a_list_of_people_is_not_read_as_one() -> None:
-    """For example, a policy in the place of a list must not end the examination of people."""
+    """For example, a policy in the place of a list must not stop the checks of people."""
     for text in ("[[rule]]\n", "[[person]]\nname = 'dana'\nactive = 'perhaps'\n", "= 0"):
         kept = RuleText(hash=hashlib.sha256(text.encode()).hexdigest(), text=text)
         event = approved(sign(claims(), DANA), approver()).model_copy(update={"people": kept.hash})

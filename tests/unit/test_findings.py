@@ -1,4 +1,4 @@
-"""The faults of a trail are found and named with their place, without a database or keys."""
+"""The errors of a trail are found and named with their place, without a database or keys."""
 
 from datetime import timedelta
 from typing import Any
@@ -167,7 +167,7 @@ def test_a_repeated_event_is_reported() -> None:
 def test_an_unreadable_entry_is_reported() -> None:
     entry = WrittenEntry(**{**dict(trail(requested())[0]), "written": '{"kind":"bribed"}'})
     assert [str(one) for one in readable([entry])] == [
-        "plan-1, entry 1: holds an event that this release cannot read"
+        "plan-1, entry 1: contains an event that this release cannot read"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Text typed in a form comes back unchanged, also after a fault in another field."""
+"""Text typed in a form comes back unchanged, also after an error in another field."""
 
 import asyncio
 import re

@@ -5,7 +5,7 @@ import sys
 
 from plangate.settings import PROJECT
 
-# Long-lived rings, like runs, that are then dropped; only a full collection frees their objects.
+# Long-lived reference cycles, like runs, that are then dropped; only a full collection frees their objects.
 _PROGRAM = """
 import gc, weakref
 from plangate.temporal.worker_process import raise_gc_threshold

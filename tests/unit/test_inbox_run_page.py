@@ -76,7 +76,7 @@ def test_the_changes_of_an_edit_are_above_the_steps() -> None:
     page = page_of(edited())
     html = page.text
     assert "Changed since revision 1" in html
-    assert html.index("Changed since revision 1") < html.index("Everything it is called with")
+    assert html.index("Changed since revision 1") < html.index("All arguments of the call")
     assert page.one("section", class_="changed-since").all(class_="was")
     assert "so another person must approve it" in html
 

@@ -75,7 +75,7 @@ def test_every_error_is_listed_with_its_person_and_location(tmp_path: Path) -> N
     )
     for words in (
         "person 'dana' (line 1).role: unknown field; remove it",
-        "characters that cannot be seen",
+        "contains invisible characters",
         "everyone has the role 'anyone' already",
         "keys[0].public: is not an Ed25519 public key",
         "person 'gina' (line 14).keys[0]: ends before it begins",

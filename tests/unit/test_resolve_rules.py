@@ -127,9 +127,9 @@ def test_the_deadline_of_a_hold_and_the_rule_for_striking_are_frozen() -> None:
         ("strike_keeps_approver = 'yes'", "strike_keeps_approver: must be true or false"),
         (
             "[default]\nneeds = []\nhold_timeout = '4h'",
-            "[default].hold_timeout: holds for every plan; write it at",
+            "[default].hold_timeout: applies to every plan; write it at",
         ),
-        (resolve(more="strike_keeps_approver = true"), "holds for every plan; write it at the top"),
+        (resolve(more="strike_keeps_approver = true"), "applies to every plan; write it at the top"),
         (resolve(roles="[]"), "roles: must have at least 1 item"),
         (resolve(roles="['cook']"), "roles: no active person has the role cook"),
         (resolve(more="resolutions = ['forget']"), "must be one of: retry, skip, mark_done, undo, abort"),

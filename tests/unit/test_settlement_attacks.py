@@ -1,4 +1,4 @@
-"""Forged settlements are found in a trail and in a bundle; a sound run has no finding."""
+"""Forged settlements are found in a trail and in a bundle; an intact run has no finding."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,14 +22,14 @@ DAY = timedelta(days=1)
 
 
 def _accepts(story: Story, step: int) -> None:
-    """Let a step be done whose end is open for a day."""
+    """Complete a step whose settlement is pending for a day."""
     story.claim(step)
     receipt = Receipt(summary="accepted", details={"number": 40 + step}, final=False)
     story.add(StepDone(step=step, receipt=receipt, settles_until=story.now + DAY))
 
 
 def _executed(chance: Random, *accepted: int) -> Story:
-    """Return a run that was executed; the ends of these steps are open."""
+    """Return an executed run; the settlements of these steps are pending."""
     story = Story(chance, chance.choice(POLICIES)).approved()
     for step in range(1, len(story.state.steps) + 1):
         if step in accepted:

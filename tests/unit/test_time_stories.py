@@ -53,7 +53,7 @@ def zone_file(rule: str) -> bytes:
 
 @pytest.fixture
 def law(tmp_path: Path) -> Iterator[Callable[[str], None]]:
-    """Put a law of the zone Plan/Gate in force, as another release of the time zones does."""
+    """Install a rule of the zone Plan/Gate, as a new release of the time zone data does."""
 
     def put(rule: str) -> None:
         (tmp_path / "Plan").mkdir(exist_ok=True)
@@ -85,7 +85,7 @@ def test_a_recorded_deadline_does_not_move_with_the_rules_of_its_zone(law: Calla
     plan = drafted(requirement=requirement, drafted_at=began, deadline=deadline, facts=facts)
     assert deadline == datetime(2027, 3, 30, 12, tzinfo=UTC)
 
-    law("CET-1")  # the country abolishes summer time
+    law("CET-1")  # daylight saving time is abolished
     again = facts_for([limit], began, [limit.calendar])
     assert review_deadline(asked, requirement, began, again) == deadline + HOUR
     assert review_deadline(asked, requirement, began, facts) == deadline

@@ -861,7 +861,7 @@ def test_a_value_that_is_not_a_function_is_refused(thing: Any, said: str) -> Non
 
 
 def parts(kind: str) -> None:
-    """Attach what does not go with the tool."""
+    """Attach functions that do not match the tool."""
     made = tool(plain)
 
     match kind:

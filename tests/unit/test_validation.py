@@ -1,4 +1,4 @@
-"""pydantic's errors become plain English, with the path of each fault."""
+"""pydantic's errors become plain English, with the path of each error."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -66,7 +66,7 @@ class Inner(BaseModel):
         ({"fraction": "x"}, "fraction: must be a number"),
         ({"fraction": 0.0}, "fraction: must be greater than 0.0"),
         ({"fraction": 1.0}, "fraction: must be less than 1.0"),
-        ({"fraction": float("inf")}, "fraction: must be a number that JSON can carry"),
+        ({"fraction": float("inf")}, "fraction: must be a number that JSON can represent"),
         ({"even": 3}, "even: must be even"),
         ({"flag": "yes"}, "flag: must be true or false"),
         ({"items": "ab"}, "items: must be a list"),

@@ -1,4 +1,4 @@
-"""Thoughts and leaked tool calls in a model's words."""
+"""Reasoning and leaked tool calls in a model's text."""
 
 import json
 import time
@@ -45,7 +45,7 @@ def test_reasoning_in_any_usual_notation_is_not_part_of_the_answer(spelling: str
 def test_unclosed_reasoning_makes_the_answer_truncated(spelling: str) -> None:
     opening = spelling.partition("{}")[0]
     assert without_thoughts(f"{opening}wire 1000 to Bob") == ("", True)
-    with pytest.raises(DraftUnusable, match="in the middle of a thought"):
+    with pytest.raises(DraftUnusable, match="during its reasoning"):
         last_words(f"{opening}wire 1000 to Bob. {ANSWER}")
 
 

@@ -482,7 +482,7 @@ async def test_the_records_may_be_in_postgresql(
 
 @workflow.defn(name="PlangateSettlement", sandboxed=False)
 class Forged:
-    """Asks our worker to look up ends, and to record ends that no tool has found."""
+    """Asks our worker to look up results, and to record results that no tool has found."""
 
     @workflow.run
     async def run(self, queue: str, ended: list[dict[str, Any]] | None) -> Any:

@@ -1,4 +1,4 @@
-"""A mail carries the bytes that its approvers approved, even if the files change."""
+"""A mail contains the bytes that its approvers approved, even if the files change."""
 
 import hashlib
 import json

@@ -138,7 +138,7 @@ async def test_a_signed_approval_under_a_role_added_by_an_attacker_is_detected(
         status = await gate.in_review("one")
         refused = await gate.decide(status, by="erik", signature=signed(status, "erik", "erik-0001"))
         assert "no role that can decide" in refused.reason
-    with gate.database.write() as connection:  # like an attacker with every right on the database
+    with gate.database.write() as connection:  # like an attacker with full access to the database
         take_the_guards_off(connection)
         rows = trail_of(connection, status.workflow_id)
         row = rows[-1]
@@ -153,7 +153,7 @@ async def test_a_signed_approval_under_a_role_added_by_an_attacker_is_detected(
 
 
 async def test_a_list_of_people_written_by_an_attacker_is_detected(idle_gate: Gate, people: Path) -> None:
-    """An attacker with every right on the database adds a list under which their forgery would be valid."""
+    """An attacker with full access to the database adds a list under which their forgery would be valid."""
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")

@@ -113,7 +113,7 @@ async def test_a_short_outage_of_the_records_after_a_certain_failure_leaves_no_d
     def fail_once_behind_the_act(**options: Any) -> Any:
         if gate.notebook.entered.is_set() and blips[0]:
             blips[0] -= 1
-            raise RecordsUnavailable("The records are away.")
+            raise RecordsUnavailable("The records are unavailable.")
         return write(**options)
 
     monkeypatch.setattr(gate.database, "write", fail_once_behind_the_act)

@@ -83,7 +83,7 @@ async def test_an_edit_that_cannot_be_drafted_leaves_the_old_plan_in_review(
     kept = await gate.until("in_review", first.workflow_id, lambda now: bool(now.edit_failed))
     assert (kept.fingerprint, kept.revision, kept.author, kept.authors) == (first.fingerprint, 1, "", ())
     assert kept.edit_failed == (
-        "the edit by erik could not be drafted: The plan cannot be used (1 fault): "
+        "the edit by erik could not be drafted: The plan cannot be used (1 error): "
         "step 1: There is no such account."
     )
     assert "because the edit by erik could not be drafted" in " ".join(

@@ -56,7 +56,7 @@ async def test_a_look_ordered_without_a_worker_is_recorded_later(idle_gate: Gate
         ([1], "must be an object"),
         ([{"what": "viewed", "by": "ada"}], "subject: is missing"),
         ([{"what": "read", "by": "ada", "subject": "x"}], "what:"),
-        ([{"what": "viewed", "by": "a\u202eda", "subject": "x"}], "cannot be seen"),
+        ([{"what": "viewed", "by": "a\u202eda", "subject": "x"}], "invisible characters"),
     ],
 )
 async def test_an_invalid_look_is_refused_with_the_reason_and_not_recorded(

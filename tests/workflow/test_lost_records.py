@@ -1,4 +1,4 @@
-"""While the records are lost, replaced or read-only, nothing is decided or done; afterwards all continues."""
+"""While the records are lost, replaced or read-only, nothing is decided or done; then work continues."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""A whole Plangate with records in PostgreSQL, which is killed and disconnected during runs."""
+"""A complete Plangate with records in PostgreSQL, which is killed and disconnected during runs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

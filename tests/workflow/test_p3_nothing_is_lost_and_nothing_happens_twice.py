@@ -43,7 +43,7 @@ async def test_a_transient_failure_of_a_tool_is_retried_and_the_effect_happens_o
 
 async def test_steps_after_a_failed_one_are_not_executed(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
-    gate.notebook.failures = [ToolRefused("The notebook is full; buy another one.")]
+    gate.notebook.failures = [ToolRefused("The notebook is full.")]
     await gate.decide(status)
     after = await gate.held(status.workflow_id)
     assert [step.state for step in after.steps] == ["failed", "pending"]
@@ -95,7 +95,7 @@ async def test_a_receipt_that_cannot_be_stored_immediately_is_stored_later_and_n
     def refuse_after_the_act(**options: bool) -> object:
         if gate.notebook.texts() and refusals[0]:
             refusals[0] -= 1
-            raise RecordsUnavailable("The records are away.")
+            raise RecordsUnavailable("The records are unavailable.")
         return write(**options)
 
     monkeypatch.setattr(gate.database, "write", refuse_after_the_act)
@@ -114,7 +114,7 @@ async def test_a_decision_waits_while_the_records_are_unavailable_and_then_count
 
     def away(**_: object) -> object:
         tried.set()
-        raise RecordsUnavailable("The records are away.")
+        raise RecordsUnavailable("The records are unavailable.")
 
     monkeypatch.setattr(gate.database, "write", away)
     await gate.signal(status)
@@ -305,7 +305,7 @@ async def test_the_effect_of_a_slow_attempt_that_was_taken_over_is_found(gate: G
     status = await gate.in_review("one", "two")
     await gate.signal(status)
     await gate.notebook.entered.wait()
-    with pytest.raises(ApplicationError, match="begins anew"):
+    with pytest.raises(ApplicationError, match="starts over"):
         await _attempt_elsewhere(gate, status, started=timedelta(seconds=1))
     gate.notebook.gate.set()
     assert (await gate.result(status.workflow_id)).outcome == "executed"

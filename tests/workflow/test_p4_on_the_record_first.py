@@ -154,7 +154,7 @@ async def test_the_request_is_recorded_before_the_planner_plans(gate: Gate) -> N
 
 async def test_only_recorded_plans_are_shown_for_review(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(**_: object) -> object:
-        raise RecordsUnavailable("The records are away.")
+        raise RecordsUnavailable("The records are unavailable.")
 
     write = gate.database.write
     monkeypatch.setattr(gate.database, "write", away)

@@ -34,7 +34,7 @@ from tests.support.times import times
         ("approve", [{"plan": "3f9a12bc4d5e"}], "by: is missing"),
         ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "no plan of this run begins with 3f9a12bc4d5e"),
         ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e", "role": "admin"}], "role: unknown field"),
-        ("approve", [{"by": "da\u200bna", "plan": "3f9a12bc4d5e"}], "cannot be seen"),
+        ("approve", [{"by": "da\u200bna", "plan": "3f9a12bc4d5e"}], "invisible characters"),
         ("approve", [{"decision": "reject", "by": "dana", "plan": "3f9a12bc4d5e"}], 'leave out "decision"'),
         ("request_changes", [{"by": "dana", "plan": "3f9a12bc4d5e"}], 'needs a "comment"'),
         ("aprove", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "no signal is called 'aprove'"),
@@ -277,7 +277,7 @@ async def test_errors_beyond_the_servers_limit_are_truncated_and_end_the_run(gat
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": arguments}]}
     result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
     assert result.outcome == "failed"
-    assert result.reason.startswith("The plan cannot be used (15,001 faults): step 1, text: is missing")
+    assert result.reason.startswith("The plan cannot be used (15,001 errors): step 1, text: is missing")
     assert len(result.reason) < 11_000
 
 

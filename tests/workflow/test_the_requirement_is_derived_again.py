@@ -73,7 +73,7 @@ def planned(gate: Gate, text: str = "pay 9000") -> Plan:
 
 
 def put_there(gate: Gate, ref: RunRef, requirement: Requirement, **more: Any) -> Drafted:
-    """Write a plan like an attacker with every right on the database."""
+    """Write a plan like an attacker with full access to the database."""
     assert ref.requested is not None
     at = ref.requested.requested_at
     plan = planned(gate)

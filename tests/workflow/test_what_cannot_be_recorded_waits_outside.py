@@ -18,7 +18,7 @@ from plangate.domain.status import Status
 from tests.support.gate import Gate
 from tests.support.transactions import refuse_transactions
 
-SEEN_BROKEN = "Decisions wait until the list of people can be read: people.toml cannot be used (1 fault): oh."
+SEEN_BROKEN = "Decisions wait until the list of people can be read: people.toml cannot be used (1 error): oh."
 
 
 @dataclass
@@ -38,7 +38,7 @@ def away(gate: Gate) -> Iterator[None]:
     """Make the records unavailable while the block runs."""
 
     def refuse(**_: Any) -> Any:
-        raise RecordsUnavailable("The records are away.")
+        raise RecordsUnavailable("The records are unavailable.")
 
     write = gate.database.write
     gate.database.write = refuse  # type: ignore[method-assign]
@@ -140,7 +140,7 @@ async def test_an_update_after_an_unrecorded_end_is_answered(gate: Gate) -> None
         async with asyncio.timeout(5):
             answer = await gate.decide(status)
         assert (answer.accepted, answer.state) == (None, "withdrawn")
-        assert "The records are away. You need not send it again" in answer.reason
+        assert "The records are unavailable. You need not send it again" in answer.reason
     assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
     assert kinds(gate, status) == ["requested", "drafted", "closed", "decided"]
 
@@ -212,7 +212,7 @@ async def test_an_unjudged_arrival_is_carried_into_the_next_run(
         assert await chain(gate, status) == 2
         shown = await waiting(gate, status)
         assert shown.unrecorded is not None
-        assert (shown.unrecorded.decisions, shown.unrecorded.cause) == (3, "The records are away.")
+        assert (shown.unrecorded.decisions, shown.unrecorded.cause) == (3, "The records are unavailable.")
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     decided = [entry.event for entry in gate.api.trail(status.workflow_id)]
     verdicts = [event.verdict.accepted for event in decided if isinstance(event, Decided)]

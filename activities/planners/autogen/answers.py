@@ -201,7 +201,7 @@ def _call(call: object) -> dict[str, Any]:
 
 
 def _text(content: object) -> str:
-    """Return the text of a content (a string, or parts) without the model's thoughts."""
+    """Return the text of a content (a string, or parts) without the model's reasoning."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -265,7 +265,7 @@ def _string(value: object) -> str:
 
 
 def _whole_characters(text: str) -> str:
-    """Replace lone surrogates, which no request can carry."""
+    """Replace lone surrogates, which no request can contain."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -126,7 +126,7 @@ async def _restore(runner: TaskRunner, state: JsonValue) -> None:
 
 
 async def _saved(runner: TaskRunner) -> JsonValue:
-    """Return the state of the conversation; None without a state that JSON can carry."""
+    """Return the state of the conversation; None without a state that JSON can represent."""
     try:
         state: Mapping[str, object] = await runner.save_state()  # type: ignore[attr-defined]
         saved: JsonValue = json.loads(json.dumps({_KIND: state}))

@@ -37,7 +37,7 @@ class GuardedClient(ChatCompletionClient):
     which `json.loads` raises anything but `JSONDecodeError` (a number of 5,000 digits, 10,000 open brackets).
     Many servers refuse a conversation in which a call's arguments are not JSON, or two calls share an id.
     Every call therefore gets a unique id, and such arguments become ``{}``, which the workbench refuses. The
-    model's thoughts are removed from its text.
+    model's reasoning is removed from its text.
     """
 
     def __init__(self, client: ChatCompletionClient) -> None:

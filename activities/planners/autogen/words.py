@@ -1,6 +1,6 @@
-"""Separate a model's answer from its thoughts, and detect a tool call that the server returned as text.
+"""Separate a model's answer from its reasoning, and detect a tool call that the server returned as text.
 
-Models mark thoughts and calls in their own ways; servers that do not support a model's form return both as
+Models mark reasoning and calls in their own ways; servers that do not support a model's form return both as
 text. Pure; time is linear in the length of the text.
 """
 
@@ -44,9 +44,9 @@ _ARGUMENT_KEYS: Final = frozenset({"arguments", "parameters", "args", "input", "
 
 
 def without_thoughts(text: str) -> tuple[str, bool]:
-    """Return the text without its thoughts, and whether it ends within one.
+    """Return the text without its reasoning, and whether it ends within reasoning.
 
-    Text before an unmatched closing tag is also a thought: many templates put the opening tag into the
+    Text before an unmatched closing tag is also reasoning: many templates put the opening tag into the
         prompt.
     """
     final = deque(_FINAL.finditer(text), maxlen=1)
@@ -73,7 +73,7 @@ def last_words(text: str) -> str:
     """Return the summary that ends a model's plan.
 
     Raises:
-        DraftUnusable: the text ends within a thought, or contains a call: the plan would be incomplete.
+        DraftUnusable: the text ends within reasoning, or contains a call: the plan would be incomplete.
     """
     answer, thinking = without_thoughts(text)
     if _CALL_MARKS.search(text if thinking else answer) or _is_call(answer):
@@ -84,7 +84,7 @@ def last_words(text: str) -> str:
         )
     if thinking:
         raise DraftUnusable(
-            "The model's answer ended in the middle of a thought, so its plan would be incomplete; "
+            "The model's answer ended during its reasoning, so its plan would be incomplete; "
             "allow longer answers (max_tokens in PLANGATE_MODEL_CONFIG, num_ctx in Ollama), or choose "
             "another model by PLANGATE_MODEL."
         )

@@ -67,7 +67,7 @@ def _plain_body(text: str) -> str:
 
 
 def _at_least_one(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    # Not pydantic's min_length, which counts only valid addresses and would report a second, wrong fault.
+    # Not pydantic's min_length, which counts only valid addresses and would report a second, wrong error.
     if not addresses:
         raise ValueError("is empty; give at least one address")
     return _without_repeats(addresses)

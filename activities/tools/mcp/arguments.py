@@ -90,7 +90,7 @@ def arguments_of(schema: Mapping[str, Any]) -> type[SchemaArguments]:
 
 
 def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
-    """Return a function that yields the faults of a value by a plain schema."""
+    """Return a function that yields the errors of a value by a plain schema."""
     work = _Work()
     return _checker(_validator_of(schema, work), work)
 
@@ -110,7 +110,7 @@ def _checker(validator: Any, work: "_Work") -> Callable[[Any], Iterator[Fault]]:
                 yield _fault(error)
         except _TooMuch:
             yield (), TOO_MUCH
-        except Exception as error:  # noqa: BLE001  a failed check counts as a fault
+        except Exception as error:  # noqa: BLE001  a failed check counts as an error
             yield (), f"cannot be checked by the server's schema ({type(error).__name__})"
 
     return check
@@ -124,7 +124,7 @@ def _filler(validator: Any, work: "_Work") -> Callable[[Any], Any]:
             return bool(validator.evolve(schema=part).is_valid(value))
         except _TooMuch:
             raise
-        except Exception:  # noqa: BLE001  a failed check counts as a fault
+        except Exception:  # noqa: BLE001  a failed check counts as an error
             return False
 
     defaults = Defaults(validator.schema, allows, work.spend)

@@ -123,7 +123,7 @@ def read_config(path: Path) -> tuple[ServerConfig, ...]:
     """Return the servers in a file, in order.
 
     Raises:
-        FileInvalid: carries every fault.
+        FileInvalid: contains every error.
     """
     try:
         with path.open("rb") as opened:

@@ -32,7 +32,7 @@ class Watch:
     """The observations of a connection.
 
     Attributes:
-        broke: its error, in words; empty without one.
+        broke: its error, as text; empty without one.
         errors: the end of the program's standard error.
         status: the status of the answer to the call, over HTTP.
         wait: how long the answer asks to wait.

@@ -59,7 +59,7 @@ class McpServer:
         return self._tools.values()
 
     async def list_anew(self, *, keep: bool) -> list[Fault]:
-        """List the tools; return the faults of file entries for tools that the server does not have.
+        """List the tools; return the errors of file entries for tools that the server does not have.
 
         ``keep`` says whether to keep the list for times when the server is unavailable.
         """

@@ -41,7 +41,7 @@ def check_amount(amount: Decimal, currency: str) -> None:
     """Check that Stripe can pay an amount.
 
     Raises:
-        ValueError: Stripe cannot pay it; the message is for a model, whose faults name no field.
+        ValueError: Stripe cannot pay it; the message is for a model, whose errors name no field.
     """
     try:
         to_minor(amount, currency)

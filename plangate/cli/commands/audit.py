@@ -233,7 +233,7 @@ def export(
     else:
         _write(output, content)
         entries = plurals.counted(len(bundle.entries), "entry", "entries")
-        here.screen.write_line(escaping.one_line(f"{output} holds {workflow_id}: {entries}."))
+        here.screen.write_line(escaping.one_line(f"{output} contains {workflow_id}: {entries}."))
     if here.screen.is_json and output is not None:
         written = {"workflow_id": workflow_id, "file": str(output), "entries": len(bundle.entries)}
         here.screen.print_json({**written, "unsealed": unsealed})

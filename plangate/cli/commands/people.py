@@ -13,7 +13,7 @@ from plangate.settings import Settings
 
 
 def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
-    """Check a list of people: print it, or every fault (exit 2)."""
+    """Check a list of people: print it, or every error (exit 2)."""
     here = console.open_console(as_json=as_json)
     path = file or here.settings.people_file
     if path is None:
@@ -44,7 +44,7 @@ def _unusable(people: domain.People, settings: Settings) -> list[tuple[str, str,
         from plangate.notifications.channels import Channels  # noqa: PLC0415
 
         return list(Channels(settings).objections(people))
-    except (ImportError, errors.SettingsInvalid):  # a mail setting is not a fault of the list
+    except (ImportError, errors.SettingsInvalid):  # a mail setting is not an error of the list
         return []
 
 

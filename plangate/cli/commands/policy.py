@@ -18,7 +18,7 @@ from plangate.presentation import durations, page, words
 
 
 def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
-    """Check a policy: print its rules, or every fault (exit 2)."""
+    """Check a policy: print its rules, or every error (exit 2)."""
     here = console.open_console(as_json=as_json)
     try:
         policy, source = _read(here, file)
@@ -167,7 +167,7 @@ def _needs_of(rule: domain.Rule) -> str:
 
 
 def _times_of(rule: domain.Rule) -> list[str]:
-    """Return when a rule lets steps begin, in words."""
+    """Return a description of when a rule lets steps begin."""
     windows = [rule.window] if rule.window is not None else []
     return [
         *(f"steps begin {start_times.calendar_words(one)} ({one.name})" for one in windows),

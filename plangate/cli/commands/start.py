@@ -20,7 +20,7 @@ def start(
     text: Annotated[
         str,
         typer.Argument(
-            show_default=False, help="What you want done, in plain words; - reads standard input."
+            show_default=False, help="What you want done, in plain language; - reads standard input."
         ),
     ] = "",
     *,

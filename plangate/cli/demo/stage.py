@@ -40,7 +40,7 @@ class Stage:
     Attributes:
         folder: the folder of the demo's own files.
         environment: the environment variables of its workers and of the ``temporal`` program.
-        planner: the model that plans, in words.
+        planner: a description of the model that plans.
     """
 
     settings: Settings

@@ -245,7 +245,7 @@ class _Story:
         page.command("make worker")
         if self._stage.settings.has_openai or self._stage.settings.model_config_file:
             page.command(f'{program()} start "What you want done" --watch')
-        else:  # no model, which a request in plain words needs
+        else:  # no model, which a request in plain language needs
             page.command(f"{program()} start --plan examples/bank/one-approver.yaml --watch")
         if self._stage.settings.has_web:
             page.note(

@@ -94,7 +94,7 @@ def _wrong_observation(ended: Ended) -> str | None:
     if ended.how != "returned":
         return f"it failed: {ended.error or ended.how}"
     if "value" not in ended.value:
-        return f"JSON cannot carry it: it is or holds a {ended.value.get('unfit', 'receipt')}"
+        return f"JSON cannot represent it: it is or contains a {ended.value.get('unfit', 'receipt')}"
     size = len(canonical_json(ended.value["value"]))
     if size > MAX_OBSERVATION:
         return f"it has {size:,} bytes, more than the limit of {MAX_OBSERVATION:,}"

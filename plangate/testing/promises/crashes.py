@@ -300,7 +300,7 @@ def _not_a_receipt(ended: Ended) -> str:
 
 
 def _outcome(ended: Ended) -> str:
-    """Return in words how a call ended."""
+    """Return a description of how a call ended."""
     match ended.how:
         case "raised":
             return ended.error

@@ -26,7 +26,7 @@ class Setting(Frozen):
 
 
 class Loaded(Frozen):
-    """The tool that a process has loaded, or the fault that prevents it.
+    """The tool that a process has loaded, or the error that prevents it.
 
     Attributes:
         arguments: the arguments, in the form of a plan.

@@ -114,7 +114,7 @@ def _named(where: str) -> Any:
         if error.name != module and not module.startswith(f"{error.name}."):
             raise OperatorError(f"{module} needs {error.name}, which is not installed.") from error
         raise OperatorError(
-            f"There is no module {module} here; run this in the folder that holds it, or install it."
+            f"There is no module {module} here; run this in the folder that contains it, or install it."
         ) from error
     for part in name.split("."):
         if not hasattr(found, part):
@@ -124,7 +124,7 @@ def _named(where: str) -> Any:
 
 
 def _unfit_time(tool: Tool) -> str:
-    """Return the fault in a tool's settles_within; empty if nothing is."""
+    """Return the error in a tool's settles_within; empty if nothing is."""
     try:
         within = tool.settles_within if isinstance(tool, Settles) else LONGEST_SETTLEMENT
     except Exception as error:  # noqa: BLE001  the author's code failed

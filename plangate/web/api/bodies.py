@@ -32,7 +32,7 @@ class Body(BaseModel):
 class NewRun(Body):
     """A request: words for the planner, or a ready plan. The requester is the person who is signed in."""
 
-    request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain words.")
+    request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain language.")
     plan: PlanBody | None = Field(
         default=None,
         description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. '

@@ -41,7 +41,7 @@ class RunLine(Frozen):
         preview: what its first step does, or the step at which it is held.
         held_step: the number of the step at which it is held; 0 if it is not.
         skipped: the numbers of the steps that an executed run skipped.
-        reversed: the numbers of the steps whose effects the other side has reversed.
+        reversed: the numbers of the steps whose effects the remote system has reversed.
     """
 
     workflow_id: str

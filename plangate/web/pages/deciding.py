@@ -36,7 +36,7 @@ router = APIRouter()
 async def confirm(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Show the decision and its plan once more; nothing is sent yet."""
+    """Show the decision and its plan again; nothing is sent yet."""
     view = await read_run(web, visitor, workflow_id)
     status = view.status
     decision = decision_of(form, status, visitor)
@@ -176,7 +176,7 @@ def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
 async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
     """Return the folds of files that the page does not show whole, and that the visitor has not opened.
 
-    A file counts as opened if they downloaded it, opened it on its own, or scrolled in its frame, as the
+    A file counts as opened if they downloaded it, opened it separately, or scrolled in its frame, as the
     page's script reports.
     """
     inside = {str(name) for name in form.getlist("inside")}

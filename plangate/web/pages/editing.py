@@ -71,7 +71,7 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
 async def edit(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Ask to confirm the plan in the form, or show the form again with its faults."""
+    """Ask to confirm the plan in the form, or show the form again with its errors."""
     view = await read_run(web, visitor, workflow_id)
     typed = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     base, definitions, whole = _base(typed), _definitions(typed), typed.get("whole")
@@ -132,7 +132,7 @@ async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
     """Have a worker's tools check the plan in a form; return whether a worker did.
 
     Raises:
-        FormFaults: they found faults.
+        FormFaults: they found errors.
     """
     try:
         client = await web.gate.client()

@@ -55,7 +55,7 @@ async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep
 
 @router.post("/me/take-back")
 async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Ask the person to confirm that they take back all roles that they lent to another person."""
+    """Ask the person to confirm that they end all loans of roles to another person."""
     to = text_of(form, "to")
     if not lent_to(visitor.people, visitor.name, to):
         raise Refused("You have lent nothing to this person that could be ended; open your page again.")

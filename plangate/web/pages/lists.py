@@ -48,7 +48,7 @@ async def draw_list(
     status: int = 200,
     **more: str,
 ) -> Response:
-    """Return the page of a list, with a fault above it, which may be about a ``run``."""
+    """Return the page of a list, with an error above it, which may be about a ``run``."""
     found = await listed(web.gate, web.index, visitor, which, search)
     together = await ready_together(web, visitor) if which is Which.FOR_ME else ()
     return web.pages.draw(

@@ -68,7 +68,7 @@ class _Verdict:
 
 @router.post("/together/confirm")
 async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Show each plan to approve once more; nothing is sent yet."""
+    """Show each plan to approve again; nothing is sent yet."""
     try:
         chosen = await _chosen(web, visitor, form)
         way = await _way(web, visitor, chosen)
