@@ -183,7 +183,7 @@ class Execution:
 
         Raises:
             EffectUnknown: neither is the case.
-            ToolUnavailable, ToolRefused: it cannot be observed, now or ever.
+            ToolUnavailable, ToolRefused: it cannot be observed now, or permanently.
         """
         if claim.receipt is not None or not self._was_observed(step):
             return None
@@ -210,7 +210,7 @@ class Execution:
         try:
             receipt = storable(await self._act(attempt, step, claim))
         except StillBegun:
-            raise  # the claim stays begun, so that the next attempt finds out before it acts
+            raise  # the claim stays begun, so that the next attempt looks up the effect before it acts
         except (ToolUnavailable, ToolRefused) as error:
             await self._settle(attempt, claim, EffectState.RELEASED, error)
             raise
@@ -348,7 +348,7 @@ async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult
     """Await an attempt; a withdrawal, or a shutdown within its grace period, does not cancel it.
 
     Raises:
-        WorkerStopping: the grace period is over; the claim stays begun, and the next attempt finds out.
+        WorkerStopping: the grace period is over; the claim stays begun; the next attempt looks up the result.
     """
     while True:
         try:
@@ -363,7 +363,9 @@ async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult
         await asyncio.wait((acting,), timeout=_LAST_SECONDS)
         if acting.done() and not acting.cancelled():
             return acting.result()
-        raise WorkerStopping("The worker stopped while the step was acting; the next attempt finds out.")
+        raise WorkerStopping(
+            "The worker stopped while the step was acting; the next attempt looks up the result."
+        )
 
 
 def _undoing(tool: Tool, receipt: Receipt) -> Tool:

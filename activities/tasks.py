@@ -82,7 +82,7 @@ class StepTask(Frozen):
 class StepResult(Frozen):
     """The result of a step: done (the last step also closes the run), undone, or the review is reopened.
 
-    ``record`` is the recorded state, if the record left the execution before the run did.
+    ``record`` is the recorded state, if the record is no longer executing the plan and the run still is.
     """
 
     done: StepDone | None = None

@@ -1,7 +1,7 @@
 """Kill the only worker with kill -9 in a burst of approved runs whose tool cannot look up its effects.
 
 Steps whose tool was being called when the worker died are unavoidably in doubt. Steps that were answered but
-not recorded, or claimed but not called, are needlessly in doubt. Only a few such doubts are allowed.
+not recorded, or claimed but not called, are needlessly in doubt. Only a few such steps are allowed.
 """
 
 import asyncio

@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         default=82_800,
         ge=0,
         le=315_360_000,
-        description="how long after a call these hosts remember its key; 0: no call is repeated by its key",
+        description="how long after a call these hosts keep its key; 0: no call is repeated by its key",
     )
     http_headers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="headers that a plan may set in addition to the usual ones, comma-separated"

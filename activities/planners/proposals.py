@@ -34,7 +34,7 @@ from plangate.planner import PlannerTool
 _log = structlog.get_logger(__name__)
 
 MAX_BAD_CALLS: Final = 10
-MOST_PROPOSALS: Final = 5  # times the maximum steps of a plan, because forgotten steps count, too
+MOST_PROPOSALS: Final = 5  # times the maximum steps of a plan, because discarded steps count, too
 _MAX_FAULTS: Final = 20
 _MAX_FAULT_LENGTH: Final = 300
 _MAX_QUOTE: Final = 300

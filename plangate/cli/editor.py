@@ -37,7 +37,7 @@ def editor_command() -> list[str]:
 
 
 async def open_editor(command: Sequence[str], path: Path) -> str:
-    """Open ``path`` in the editor; return why the editor failed, or an empty text once it has been closed."""
+    """Open ``path`` in the editor; return why the editor failed, or an empty string once it is closed."""
     with _leaving_interrupts_to_the_editor():
         try:
             editor = await asyncio.create_subprocess_exec(*command, str(path))

@@ -1,4 +1,4 @@
-"""Read JSON strictly, with the place of each part.
+"""Read JSON strictly, with the location of each part.
 
 Python's own reader decides whether a text is JSON; a walk over its tokens then finds the places, which that
 reader does not return.

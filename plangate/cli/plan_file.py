@@ -1,4 +1,4 @@
-"""Read ``--plan FILE`` or ``--plan -``: JSON or YAML, strictly, and list every error with its place.
+"""Read ``--plan FILE`` or ``--plan -``: JSON or YAML, strictly, and list every error with its location.
 
 The worker checks the plan again; here its author sees all errors together, before a run starts.
 """

@@ -1,4 +1,4 @@
-"""The content of a plan file with the place of each part, for JSON and YAML alike.
+"""The content of a plan file with the location of each part, for JSON and YAML alike.
 
 A reader yields `Part`s in the order of the file; `compose` builds a `Tree` of them. Nothing in this module
 depends on plans.
@@ -71,7 +71,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value with its place; a mapping or list contains nodes."""
+    """A value with its location; a mapping or list contains nodes."""
 
     place: Place
     content: "dict[str, Node] | list[Node] | str | int | float | bool | None"

@@ -73,7 +73,7 @@ class RequestReader:
 
         Raises:
             PlanInvalid: they can no longer run, because a tool has changed.
-            Refused: the run cannot be taken up again.
+            Refused: the run cannot be continued.
             WrongUsage: a part of the request cannot be used.
         """
         left = remainder_of(status)

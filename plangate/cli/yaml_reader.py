@@ -1,4 +1,4 @@
-"""Read the JSON subset of YAML, with the place of each part.
+"""Read the JSON subset of YAML, with the location of each part.
 
 YAML 1.1 reads ``yes`` as true, ``010`` as eight and ``2026-01-01`` as a date. With anchors and merge keys a
 plan differs from what its lines show, and `` #`` cuts a text short. Therefore only JSON's values are

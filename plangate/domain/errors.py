@@ -4,7 +4,7 @@ The message of each error is one sentence for a person: what is wrong and what t
 
     PlangateError
     ├── BadInput                 the sender fixes what was sent
-    │   ├── PlanInvalid          contains every error with its place
+    │   ├── PlanInvalid          contains every error with its location
     │   ├── RequestInvalid
     │   ├── IdInUse
     │   └── RunNotFound
@@ -32,7 +32,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── DirectoryUnavailable     transient: the operator fixes the list of people
     └── OperatorError            the operator fixes the configuration
         ├── SettingsInvalid
-        ├── FileInvalid          a policy or a list of people; contains every error with its place
+        ├── FileInvalid          a policy or a list of people; contains every error with its location
         ├── NoWorkingTime        a calendar never has working time, or its zone or country is unknown
         ├── ToolInvalid          a tool's author fixes it; names file and line
         ├── PlannerInvalid       a planner's author fixes it; names file and line

@@ -1,4 +1,4 @@
-"""Findings: errors in the records, each with its place.
+"""Findings: errors in the records, each with its location.
 
 `broken_links` follows the chain of hashes, and `readable` parses the events. The writer of the records calls
 both before it appends. Only auditors check whether one event may follow from another

@@ -137,7 +137,7 @@ class Audience(Frozen):
     namespace: str
 
     def __str__(self) -> str:
-        """Return the audience as one text, the ``aud`` claim of a token."""
+        """Return the audience as one string, the ``aud`` claim of a token."""
         return f"{self.installation}/{self.namespace}"
 
 

@@ -51,7 +51,7 @@ class Order(Typed):
 
     Attributes:
         tool: the tool whose steps wait, or may begin; None for the steps of all tools.
-        stop: the number of the stop that a go releases, as its sender saw it.
+        stop: the number of the stop that the order releases, as its sender saw it.
         reason: why; required for a stop.
     """
 
@@ -192,7 +192,7 @@ class StopStatus(Frozen):
     """A stop in force, as it is shown to people.
 
     Attributes:
-        number: the number that a go names.
+        number: the number that a release names.
         tool: the tool whose steps wait; None for those of all tools.
         is_verified: whether a login or a signature proves who ordered it.
         since: when it was judged.

@@ -1,6 +1,6 @@
-"""Take up a failed run again: propose its remaining steps as a new plan, which cites the done steps.
+"""Continue a failed run: propose its remaining steps as a new plan, which cites the done steps.
 
-A run can be taken up only once: the new run's id follows from the old one, and no id can be used twice.
+A run can be continued only once: the new run's id follows from the old one, and no id can be used twice.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class Remainder(Frozen):
 
 
 def id_of_the_rest(workflow_id: str) -> str:
-    """Return the id of the run that takes up this one: ``ID-rest``, and after that ``ID-rest-2``."""
+    """Return the id of the run that continues this one: ``ID-rest``, and after that ``ID-rest-2``."""
     taken_up = _TAKEN_UP.fullmatch(workflow_id)
     if taken_up is not None:
         return f"{taken_up[1]}-{int(taken_up[2] or 1) + 1}"
@@ -53,11 +53,11 @@ def remainder_of(status: Status) -> Remainder:
     them. A reference to a done step is replaced by the value in its receipt.
 
     Raises:
-        Refused: the run is not closed, was executed, or has nothing to take up; the message says why.
+        Refused: the run is not closed, was executed, or has no remaining steps; the message says why.
     """
     if status.state not in OUTCOMES:
         raise Refused(
-            f"{status.workflow_id} is {status.state.replace('_', ' ')}, so it is not taken up again; "
+            f"{status.workflow_id} is {status.state.replace('_', ' ')}, so it cannot be continued; "
             "decide on it, resolve it, or withdraw it first."
         )
     if status.state == Outcome.EXECUTED:

@@ -94,7 +94,7 @@ class StepReceipt(Receipt):
 
 
 def storable(receipt: Receipt) -> Receipt:
-    """Return the receipt, with its details as text if JSON cannot hold them."""
+    """Return the receipt, with its details as text if JSON cannot represent them."""
     if not any(uncanonical(receipt.model_dump())):
         return receipt
     shown = {one_line(name): one_line(str(value)) for name, value in receipt.details.items()}

@@ -1,4 +1,4 @@
-"""Gather the facts of a notice about a run, in Plangate's own words.
+"""Gather the facts of a notice about a run, in Plangate's own text.
 
 Unless every matching rule that demands something allows details, it contains no text of a model or a tool,
 and no argument, amount or recipient.

@@ -82,6 +82,6 @@ def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
 
 
 def shown_address(address: str) -> str:
-    """Return a mail address unchanged, and only the kind of any other, because the rest may hold a secret."""
+    """Return a mail address unchanged, and only the kind of any other, because the rest may have a secret."""
     kind, _, rest = address.partition(":")
     return one_line(rest) if kind == "mailto" else f"{one_line(kind)}://…"

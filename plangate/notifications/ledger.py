@@ -150,7 +150,7 @@ class Ledger:
 
         Args:
             what: names the problem, such as ``sealing``.
-            happened: what happened, in Plangate's own words; names no run, because not every operator may see
+            happened: what happened, in Plangate's own text; names no run, because not every operator may see
                 it.
         """
         with self._lock:
@@ -324,7 +324,12 @@ class Ledger:
         left = [one for one in being_sent(connection) if one not in under_way]
         if left:
             send_after_all(connection, left, now, is_repeat=not is_mine)
-            _log.info("Messages are taken up.", action="notices_taken_up", count=len(left), again=not is_mine)
+            _log.info(
+                "Messages are claimed for sending.",
+                action="notices_taken_up",
+                count=len(left),
+                again=not is_mine,
+            )
         return bool(left)
 
     def _to_judge(self, due: Sequence[Due], now: datetime, *, is_sweeping: bool) -> list[str]:

@@ -42,7 +42,7 @@ class Facts(Frozen):
         tools: the plan's tools in order, each once, with the number of its steps.
         requester: the requester.
         deadline: the time by which a person has to decide; None if no one has to.
-        happened: what happened, in Plangate's words: why it is held, how it ended, what is wrong.
+        happened: what happened, in Plangate's text: why it is held, how it ended, what is wrong.
         done: the steps that were done, by number and tool.
         not_done: the steps that were not.
         not_known: the steps of which it is not known whether they were done.
@@ -139,7 +139,7 @@ class Attempted(Frozen):
     """The result of one attempt.
 
     Attributes:
-        reason: the reason, in Plangate's words, without secrets.
+        reason: the reason, in Plangate's text, without secrets.
         retry_at: when to try again, if the server named a time.
         is_in_doubt: whether the message may have arrived, which makes the next attempt a repeat.
     """

@@ -72,7 +72,7 @@ def outgoing(
     """Return which messages to send now.
 
     A message that was tried before is sent again unchanged. A few other notices for one address are sent
-    separately. They are sent as one message if they are many, exceed the room in the hour, or waited to be
+    separately. They are sent as one message if they are many, exceed the hourly limit, or waited to be
     sent together.
 
     Args:
@@ -110,12 +110,12 @@ class _Hour:
 
     @property
     def room(self) -> int:
-        """How many messages there is room for."""
+        """How many messages may still be sent in this hour."""
         return self.per_hour - len(self.times)
 
     @property
     def is_half_full(self) -> bool:
-        """Whether the remaining room is only for notices that ask."""
+        """Whether the rest of the limit is reserved for notices that ask."""
         return len(self.times) >= self._half
 
     @property

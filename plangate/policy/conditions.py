@@ -128,7 +128,7 @@ class Condition:
         if sums.unknown:
             raise Unclear(sums.unknown)
         if not isinstance(answer, bool):
-            raise Unclear(f"it gives {type(answer).__name__}, not true or false")
+            raise Unclear(f"it returns {type(answer).__name__}, not true or false")
         return answer
 
     def unknown_words(self, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:

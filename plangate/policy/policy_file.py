@@ -74,7 +74,7 @@ AnyRule = TypeVar("AnyRule", Rule, ResolveRule, Seers)
 Rules = Mapping[str, tuple[AnyRule, Condition]]
 """Rules by name, each with its condition, in file order."""
 _Read = Callable[[dict[str, Any], FaultPath, Known | None, list[Fault]], AnyRule | None]
-"""Reads one table (``Any`` stands for TOML), or adds its faults."""
+"""Reads one table (``Any`` stands for TOML), or adds its errors."""
 
 
 class UnclearMatch(Frozen):
@@ -122,7 +122,7 @@ class Explanation(Frozen):
 class FilePolicy:
     """A policy from a file; implements `plangate.domain.policy.Policy`.
 
-    Without ``tools``, ``totals`` and ``counts`` hold only the names in its conditions.
+    Without ``tools``, ``totals`` and ``counts`` contain only the names in its conditions.
     """
 
     def __init__(
@@ -401,7 +401,7 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
 def _tables(
     document: dict[str, Any], raw: bytes, table: str, faults: list[Fault]
 ) -> Iterator[tuple[FaultPath, dict[str, Any]]]:
-    """Yield each table of one name with its place; ``Any`` stands for TOML."""
+    """Yield each table of one name with its location; ``Any`` stands for TOML."""
     where = places(raw, table)
     for index, entry in enumerate(tables(document, table, faults)):
         name = str(entry.get("name", index + 1))[:_TEXT_OF_RULE]

@@ -365,7 +365,7 @@ def _not_shown(left: int, count: int, what: str) -> str:
 
 
 def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
-    """Return what the planner read, cut to the room that is left, and whether it is complete."""
+    """Return what the planner read, truncated to the remaining space, and whether it is complete."""
     reads, room = drafted.plan.reads, _ROOM_FOR_READS
     if not reads:
         return [], True

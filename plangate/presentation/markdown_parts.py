@@ -55,7 +55,7 @@ def plain(sentence: str) -> str:
 
 
 def changes_part(status: Status, room: int) -> str:
-    """Return what the newest plan changed, cut to the room that is left; empty for the first revision."""
+    """Return what the newest plan changed, truncated to the remaining space; empty for the first revision."""
     known = [before for before in (status.previous, baseline_of(status)) if before is not None]
     return "\n\n".join(_changes_since(before, status, room // len(known)) for before in known)
 

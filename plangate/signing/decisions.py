@@ -101,7 +101,7 @@ def claims_for(decision: Decision, subject: Subject, *, at: datetime, token_id: 
         decision: the decision to send.
         subject: the plan that was shown.
         at: when it is signed, by the signer's clock.
-        token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
+        token_id: a random string of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
 
     Raises:
         ValueError: the new plan has no canonical JSON, so it cannot be signed.

@@ -67,7 +67,7 @@ def delegation_claims(
         order: the order to send.
         audience: the installation and namespace for which it is signed.
         at: when it is signed, by the signer's clock.
-        token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
+        token_id: a random string of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
     """
     return DelegationClaims(
         aud=str(audience),

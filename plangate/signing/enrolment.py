@@ -74,7 +74,7 @@ def enrolment_claims(
         by: the signer.
         audience: the installation and namespace for which it is signed.
         at: when it is signed.
-        token_id: a random text, which may be used once.
+        token_id: a random string, which may be used once.
 
     Raises:
         ValueError: ``key`` is not a public key, or not a thumbprint.

@@ -238,7 +238,7 @@ class UsesBlobs(Protocol):
 
 @runtime_checkable
 class Undoes(Protocol):
-    """A tool that can undo its effect; the same rules hold for the undo as for the act."""
+    """A tool that can undo its effect; the same rules apply to the undo as for the act."""
 
     async def undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Receipt:
         """Undo the effect that returned ``receipt``; raise as `Tool.act` does."""

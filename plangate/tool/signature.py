@@ -180,21 +180,21 @@ def _metadata(annotation: Any) -> tuple[Any, ...]:
 
 
 def _check_type(function: Callable[..., Any], name: str, argument: str, annotation: Any) -> None:
-    """Refuse a type that JSON cannot hold, or can hold in several ways."""
+    """Refuse a type that JSON cannot represent, or only ambiguously."""
     try:
         schema = TypeAdapter(annotation).json_schema()
     except (PydanticUserError, SchemaError, TypeError, ValueError, NameError) as error:
         refuse(
             function,
             name,
-            f"JSON cannot hold the argument {argument} ({_first_line(error)}); use text, numbers, lists or a "
-            "pydantic model of them.",
+            f"JSON cannot represent the argument {argument} ({_first_line(error)}); use text, numbers, lists "
+            "or a pydantic model of them.",
         )
     for keyword, problem in _NOT_JSON.items():
         if _has(schema, keyword, value=True):
-            refuse(function, name, f"JSON cannot hold the argument {argument}: {problem}.")
+            refuse(function, name, f"JSON cannot represent the argument {argument}: {problem}.")
     if _has(schema, "format", "binary"):
-        refuse(function, name, f"JSON cannot hold the argument {argument}: use str instead of bytes.")
+        refuse(function, name, f"JSON cannot represent the argument {argument}: use str instead of bytes.")
 
 
 def _has(schema: Any, keyword: str, value: object) -> bool:
@@ -217,7 +217,7 @@ def _checked_default(
     except ValidationError as error:
         refuse(function, name, f"the default of {argument} is not valid: it {faults_in(error)[0].message}.")
     except (TypeError, ValueError) as error:
-        refuse(function, name, f"JSON cannot hold the default of {argument} ({_first_line(error)}).")
+        refuse(function, name, f"JSON cannot represent the default of {argument} ({_first_line(error)}).")
     return cast("JsonValue", adapter.validate_python(default))
 
 

@@ -14,7 +14,7 @@ _MOST_PORTS: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class WebPlace:
-    """The place of a web server.
+    """The address of a web server.
 
     Attributes:
         host: the address to listen on.
@@ -48,7 +48,7 @@ class WebPlace:
 
 
 def place_of(settings: Settings) -> WebPlace:
-    """Return the place that the settings name.
+    """Return the address that the settings name.
 
     Raises:
         SettingsInvalid: an address cannot be used.

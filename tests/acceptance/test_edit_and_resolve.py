@@ -388,7 +388,7 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_was_chosen(
     assert "new_plan_sha256" not in read
     again = ("start", "--from", name, "--requester", "hugo")
     open_run = typed(*again)
-    assert (open_run.code, "is held, so it is not taken up again" in open_run.sentence) == (3, True)
+    assert (open_run.code, "is held, so it cannot be continued" in open_run.sentence) == (3, True)
     assert typed("resolve", name, "abort", "--step", "1", "--by", "dana", "--plan", plan).code == 0
     until(typed, name, "failed")
     taken_up = typed(*again, "--json")
@@ -398,7 +398,7 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_was_chosen(
     assert [step["tool"] for step in taken_up.json["steps"]] == ["http_request"]
     assert taken_up.json["workflow_id"] == f"{name}-rest"
     twice = typed(*again)
-    assert (twice.code, f"{name} was already taken up as {name}-rest" in twice.sentence) == (3, True)
+    assert (twice.code, f"{name} was already continued as {name}-rest" in twice.sentence) == (3, True)
     named = typed(*again, "--id", f"{name}-2")
     assert (named.code, "leave out --id" in named.sentence) == (2, True)
     assert typed("withdraw", f"{name}-rest").code == 0

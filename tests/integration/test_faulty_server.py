@@ -1,4 +1,4 @@
-"""The server of the fault matrix does what its faults say, and counts."""
+"""The server of the fault matrix injects the planned faults, and counts the requests."""
 
 import socket
 from collections.abc import Iterator

@@ -193,7 +193,7 @@ def test_a_database_with_its_clock_set_back_does_not_backdate_changes(
     assert examined(database) == []
 
 
-def test_a_text_was_in_force_only_as_its_own_kind(database: Database) -> None:
+def test_a_policy_does_not_count_as_a_list_of_people_in_force(database: Database) -> None:
     """A text in force as a policy was never in force as a list of people, and the reverse."""
     record_rules(database, "policy", FIRST, digest(FIRST), "worker@here")
     record(database, SECOND)

@@ -139,7 +139,7 @@ async def test_a_pending_refund_is_not_final_and_settles_or_is_reversed(stripe, 
     assert await refunds.find_out(a_refund(payment), "pending") == DidNotHappen(failed)
 
 
-# ---- after the vendor has forgotten the key -------------------------------------------------------
+# ---- after the vendor has discarded the key -------------------------------------------------------
 
 
 async def test_an_effect_is_found_by_its_metadata_on_all_pages_after_the_key_expired(stripe):

@@ -81,7 +81,7 @@ def call_all(
         if known and number % 2 and is_valid and "workflow_id" in (case.path_parameters or {}):
             case.path_parameters["workflow_id"] = known[number // 2 % len(known)]
         if str((case.query or {}).get("wait", "")).isdigit():
-            case.query["wait"] = 0  # the calls are many
+            case.query["wait"] = 0  # there are many calls
         cases.append(case)
     with ThreadPoolExecutor(at_once) as threads:
         list(threads.map(lambda case: _check(case, client, calls), cases))

@@ -314,7 +314,7 @@ class Story:
         people = self.people()
         read = people_in(people.text)
         if read.persons != people.persons:
-            yield f"after {number}: the text does not have what the list has"
+            yield f"after {number}: the text differs from the list"
         for name in NAMES[:3]:
             for at in (self.at, self.at + DAY, self.at + 20 * DAY):
                 known = people.identify(name, at).approver

@@ -41,7 +41,7 @@ class SigningInbox:
     enroller: str = ""
 
     def enrol(self, *keys: str) -> None:
-        """Put these keys of dana's into the list of people, in place of the previous ones."""
+        """Put these keys for dana into the list of people, in place of the previous ones."""
         dana = PEOPLE.format(keys=", ".join(f'{{public = "{key}"}}' for key in keys))
         self.people.write_text(dana + self.enroller)
         listed = people_in_force(PeopleFile(self.people).people(), trusted_web(self.gate.settings), ())

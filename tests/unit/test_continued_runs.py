@@ -49,7 +49,7 @@ def test_a_step_in_doubt_is_proposed_with_a_warning() -> None:
 
 
 def test_an_open_or_executed_run_or_one_with_a_missing_value_is_refused() -> None:
-    with pytest.raises(Refused, match="is in review, so it is not taken up again"):
+    with pytest.raises(Refused, match="is in review, so it cannot be continued"):
         left_after()
     with pytest.raises(Refused, match="was executed; nothing is left to do"):
         left_after(DONE, Closed(outcome=Outcome.EXECUTED))

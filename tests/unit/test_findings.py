@@ -1,4 +1,4 @@
-"""The errors of a trail are found and named with their place, without a database or keys."""
+"""The errors of a trail are found and named with their location, without a database or keys."""
 
 from datetime import timedelta
 from typing import Any

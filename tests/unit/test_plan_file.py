@@ -1,4 +1,4 @@
-"""A plan file is read strictly, and every error is listed with its place."""
+"""A plan file is read strictly, and every error is listed with its location."""
 
 import io
 import json

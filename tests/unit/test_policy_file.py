@@ -1,4 +1,4 @@
-"""The policy as an operator writes it: its requirements, its safe failures, and each error with its place."""
+"""The policy as an operator writes it: its requirements, its safe failures, and errors with locations."""
 
 import math
 from pathlib import Path

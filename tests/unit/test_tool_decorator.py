@@ -787,11 +787,11 @@ REFUSED = [
     (undocumented, "it has no docstring; say in one sentence what it does"),
     (only_arguments, "it has no docstring"),
     (reasoned, "'why' is reserved for the reason of a step; rename it."),
-    (opened, "JSON cannot hold the argument stream"),
-    (setted, "JSON cannot hold the argument names: JSON has no sets"),
-    (secret, "JSON cannot hold the argument password: a secret must not be in a plan"),
-    (binary, "JSON cannot hold the argument data: use str instead of bytes."),
-    (called, "JSON cannot hold the argument back"),
+    (opened, "JSON cannot represent the argument stream"),
+    (setted, "JSON cannot represent the argument names: JSON has no sets"),
+    (secret, "JSON cannot represent the argument password: a secret must not be in a plan"),
+    (binary, "JSON cannot represent the argument data: use str instead of bytes."),
+    (called, "JSON cannot represent the argument back"),
     (
         unknown,
         "a type of its signature is unknown (name 'Nowhere' is not defined); define it at module level.",
@@ -804,7 +804,7 @@ REFUSED = [
     (yielding, "it yields; let it do its work and return."),
     (yielding_later, "it yields"),
     (long, "the first paragraph of its docstring has 1,502 characters; use at most 1,000."),
-    (enumerated, "JSON cannot hold the argument x"),
+    (enumerated, "JSON cannot represent the argument x"),
     (Bank.refund, "it is a method and lacks its self; make an object and decorate its method"),
 ]
 

@@ -1,4 +1,4 @@
-"""A vendor forgets an idempotency key: a step is repeated only while the key protects it (P3)."""
+"""A vendor discards an idempotency key: a step is repeated only while the key protects it (P3)."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ NO_TRACE, NOT_KNOWN = NotFound(None, "Look at the vendor's."), Unknown("Look at 
 
 
 class Forgetful(Account):
-    """An account whose vendor remembers a key for a limited time, and may be searchable afterwards."""
+    """An account whose vendor keeps a key for a limited time, and may be searchable afterwards."""
 
     status: EffectStatus = Repeatable()
 

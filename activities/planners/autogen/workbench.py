@@ -10,7 +10,7 @@ from activities.planners.proposals import Answer, Proposals
 from plangate.domain.errors import PlangateError
 
 START_OVER: Final = "start_over"
-"""The tool with which an agent of a team forgets the recorded steps, to propose them again."""
+"""The tool with which an agent of a team discards the recorded steps, to propose them again."""
 
 
 NOT_BEFORE: Final = "start_not_before"
@@ -33,7 +33,7 @@ class ProposingWorkbench(Workbench):
 
     Args:
         proposals: the proposals of the draft.
-        starts_over: whether the agents may forget the recorded steps.
+        starts_over: whether the agents may discard the recorded steps.
     """
 
     def __init__(self, proposals: Proposals, *, starts_over: bool = False) -> None:
@@ -64,7 +64,7 @@ class ProposingWorkbench(Workbench):
         """
         if self._starts_over and name == START_OVER:
             self._proposals.start_over()
-            answer = Answer("All recorded steps are forgotten.")
+            answer = Answer("All recorded steps are discarded.")
         else:
             try:
                 if self._says_when and name == NOT_BEFORE:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 # Longer than connecting can take, so a call that times out may have been sent.
 WHOLE_SECONDS: Final = 120
-KEY_LIFE: Final = timedelta(hours=23)  # an hour less than most services remember a key
+KEY_LIFE: Final = timedelta(hours=23)  # an hour less than most services keep a key
 OBSERVE_SECONDS: Final = 20  # below the limit of every observation
 _SHOWN_OF_URL: Final = 600  # characters in a preview
 

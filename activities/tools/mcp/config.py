@@ -50,7 +50,7 @@ class Trusted(BaseModel):
 
     @property
     def key_life(self) -> timedelta:
-        """How long after a call the server remembers its key, less a margin for clocks and requests."""
+        """How long after a call the server keeps its key, less a margin for clocks and requests."""
         return timedelta(seconds=self.key_seconds)
 
     def safety(self, tool: str) -> RetrySafety:

@@ -1,6 +1,6 @@
 """Cause one effect at Stripe under one key: send it once, repeat it while Stripe has the key, or look it up.
 
-Stripe remembers an idempotency key for at least 24 hours. The key is also kept in the metadata of the object
+Stripe keeps an idempotency key for at least 24 hours. The key is also kept in the metadata of the object
 that it created. No list can be filtered by metadata, so a look-up reads all pages of one payment's refunds,
 or of one customer's payments, and compares.
 """

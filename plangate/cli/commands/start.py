@@ -39,7 +39,7 @@ def start(
             "--from",
             metavar="ID",
             show_default=False,
-            help="Propose the remaining steps of a failed run, as the run ID-rest; possible once.",
+            help="Propose the remaining steps of a failed run, as the run ID-rest; this works once per run.",
         ),
     ] = None,
     workflow_id: Annotated[
@@ -63,7 +63,7 @@ def start(
 
     Exit 0: the plan is ready (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
     or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken, or the run
-    that --from names cannot be taken up or was taken up before.
+    that --from names cannot be continued or was continued before.
     """
     here = console.open_console(as_json=as_json)
     if watch and no_wait:
@@ -71,7 +71,7 @@ def start(
     if from_run is not None and plan is not None:
         raise WrongUsage("--from and --plan are mutually exclusive; leave one out.")
     if from_run is not None and workflow_id is not None:
-        raise WrongUsage("--from sets the id, so a run is taken up only once; leave out --id.")
+        raise WrongUsage("--from sets the id, so a run is continued only once; leave out --id.")
     reader = request.RequestReader(
         timeout=timeout, requester=here.user if requester is None else requester, settings=here.settings
     )
@@ -100,18 +100,18 @@ def start(
 
 
 async def _take_up(session: console.Session, from_run: str, asked: requests.PlanRequest) -> str:
-    """Start the run that takes up ``from_run``, and return its id.
+    """Start the run that continues ``from_run``, and return its id.
 
     Raises:
-        Refused: that run was taken up before, perhaps at the same moment.
+        Refused: that run was continued before, perhaps at the same moment.
     """
     rest = taking_up.id_of_the_rest(from_run)
     try:
         return await session.client.submit(asked, rest)
     except errors.IdInUse:
         raise errors.Refused(
-            f"{from_run} was already taken up as {rest}; see {program.program()} status {rest}. If it "
-            f"has ended too, take that one up: {program.program()} start --from {rest}"
+            f"{from_run} was already continued as {rest}; see {program.program()} status {rest}. If it "
+            f"has ended too, continue that one: {program.program()} start --from {rest}"
         ) from None
 
 
