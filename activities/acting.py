@@ -147,9 +147,11 @@ async def _look(look: Look) -> Receipt | None:
     try:
         return await look()
     except ToolUnavailable as error:
-        raise StillBegun(f"An earlier attempt may have done it, and now: {error}", error.after) from error
+        raise StillBegun(
+            f"An earlier attempt may have done it. The latest error: {error}", error.after
+        ) from error
     except ToolRefused as error:
-        raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
+        raise EffectUnknown(f"An earlier attempt may have done it. The latest error: {error}") from error
 
 
 async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:

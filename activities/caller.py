@@ -35,7 +35,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
 
     Raises:
         NotApproved: another workflow scheduled it.
-        OtherRecords: the run's plan was made for records other than this worker's.
+        OtherRecords: the run's plan was drafted for records other than this worker's.
         RecordsUnavailable: the database did not answer.
     """
     info = activity.info()

@@ -251,12 +251,14 @@ class Execution:
                 tool = _undoing(tool, claim.receipt)
         except ToolUnavailable as error:
             if claim.earlier is not Earlier.NOTHING:
-                raise StillBegun(f"An earlier attempt may have done it, and now: {error}") from error
+                raise StillBegun(f"An earlier attempt may have done it. The latest error: {error}") from error
             raise
         except ToolRefused as error:
             # This attempt did nothing, but an earlier one may have, and that cannot be looked up.
             if claim.earlier is not Earlier.NOTHING:
-                raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
+                raise EffectUnknown(
+                    f"An earlier attempt may have done it. The latest error: {error}"
+                ) from error
             raise
         return await act_once(
             tool,
@@ -397,8 +399,8 @@ def _arguments(
     ``values`` are the arguments, with the values of their references if these are resolved.
 
     Raises:
-        ToolUnavailable: the tool has changed since the plan was made; a new default, for example, was never
-            approved. During an update, a worker of the other version may still have it.
+        ToolUnavailable: the tool has changed since the plan was drafted; a new default, for example, was
+            never approved. During an update, a worker of the other version may still have it.
         ToolRefused: the value of a reference is not a valid argument.
     """
     try:

@@ -1,4 +1,4 @@
-"""The activity that drafts: it makes a checked and recorded plan from a request or a supplied plan."""
+"""The activity that drafts: it turns a request or a supplied plan into a checked and recorded plan."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

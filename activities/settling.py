@@ -127,7 +127,7 @@ class Settling:
 
         Raises:
             NotApproved: the run has not ended, or has no plan.
-            OtherRecords: its plan was made for other records.
+            OtherRecords: its plan was drafted for other records.
             TrailDamaged: the links of its trail are broken.
         """
         trail.check()

@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field(default="plangate@localhost", description="the sender of mails")
     attachments_dir: Path | None = Field(
-        default=None, description="the folder of the files that mails may carry; unset: no attachments"
+        default=None, description="the folder of files that mails can attach; unset: no attachments"
     )
     http_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="hosts that http_request may reach, comma-separated; HOST or HOST:PORT"

@@ -4,7 +4,7 @@ The lines, in this order (docs/audit-format.md, "A period"):
 
 1. `Opening`: the period, the installation, and how many checkpoints were made before the period.
 2. `CheckpointLine`: the last checkpoint before the period (without leaves), each one in it, and the first
-   one at or after its end that had room for more runs: it closes the period.
+   one at or after its end that was not full: it closes the period.
 3. `OwnTrailLine`: each of Plangate's own trails that these checkpoints seal.
 4. `RunLine`: the whole trail of each run that they seal, as of the closing checkpoint, in the order of the
    ids. Before each run is a `TextLine` for every text that no earlier run names.
@@ -178,7 +178,7 @@ class Counting:
 def closes(checkpoint: Checkpoint, until: AwareDatetime) -> bool:
     """Return whether a checkpoint seals everything that was recorded until the given time.
 
-    It does if it was made at that time or later, and had room for more runs.
+    It does if it was made at that time or later, and was not full.
     """
     at = sealed_at(checkpoint)
     return at is not None and at >= until and claims_of(checkpoint).runs < MOST_RUNS

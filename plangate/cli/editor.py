@@ -28,7 +28,7 @@ def editor_command() -> list[str]:
         raise WrongUsage(f"The editor {named!r} is not a command; set EDITOR to one, such as nano.") from None
     if words:
         if which(words[0]) is None:
-            raise WrongUsage(f"The editor {words[0]} is not found; set EDITOR to one that is installed.")
+            raise WrongUsage(f"The editor {words[0]} was not found; set EDITOR to one that is installed.")
         return words
     usual = next((one for one in _USUAL if which(one)), None)
     if usual is None:

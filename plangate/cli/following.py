@@ -122,7 +122,7 @@ def _stands(step: StepStatus) -> str:
 def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
     """Yield a line for everything that is new in ``after``, with its time if known.
 
-    Decisions carry their own time. Other changes found by the first poll have no time, because they happened
+    Decisions have their own time. Other changes found by the first poll have no time, because they happened
     earlier.
     """
     seen = None if before is None else now()

@@ -1,4 +1,4 @@
-"""Orders about keys that are made at a terminal: shown, confirmed, signed and sent."""
+"""Orders about keys that are created at a terminal: shown, confirmed, signed and sent."""
 
 import secrets
 import shlex

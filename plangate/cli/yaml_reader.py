@@ -50,7 +50,7 @@ def yaml_parts(text: str) -> Iterator[Part]:
 
 
 def _events(text: str) -> Iterator[Any]:
-    """Yield the parser's events; ``Any``, because its types lack what each kind of event carries."""
+    """Yield the parser's events; ``Any``, because its types lack the attributes of each kind of event."""
     last = START
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):

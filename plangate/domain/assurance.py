@@ -1,4 +1,4 @@
-"""Levels of assurance: the proof of identity that a rule requires and a decision carries."""
+"""Levels of assurance: the proof of identity that a rule requires and a decision has."""
 
 from enum import StrEnum
 from typing import assert_never

@@ -1,6 +1,6 @@
 """The audit trail: the events of a run, and how its entries are linked.
 
-Every entry carries one `Event`. Folding the events of a run by `plangate.domain.fold.apply` gives its state:
+Every entry contains one `Event`. Folding the events of a run by `plangate.domain.fold.apply` gives its state:
 the trail is the source of truth, not a copy.
 """
 

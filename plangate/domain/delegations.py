@@ -355,7 +355,7 @@ def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) 
         if role == ANYONE:
             return f"everyone has the role {ANYONE} already"
         if role not in own and role in approver.roles():
-            return f"{approver.name} only has the role {role} on loan, and a lent role cannot be lent on"
+            return f"{approver.name} only has the role {role} on loan, and a lent role cannot be lent further"
         if role not in own:
             return f"{approver.name} does not have the role {role}"
         lendable = by.rules.of(role)

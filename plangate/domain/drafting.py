@@ -64,7 +64,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
 
 
 def check_drafted_size(plan: Plan) -> Plan:
-    """Return a plan with previews and observations, if it fits into every message that carries it.
+    """Return a plan with previews and observations, if it fits into every message that contains it.
 
     Raises:
         PlanInvalid: it is too large.

@@ -1,7 +1,7 @@
 """Find what changed from one revision of a plan to the next.
 
 A run keeps the plan before its newest one, so that every view can show the difference. `Before` keeps it
-small, because messages carry the state of a run: a step that is also in the newest plan is kept as its
+small, because messages contain the state of a run: a step that is also in the newest plan is kept as its
 number. `plan_before` restores the whole plan from both, and its fingerprint can be recomputed.
 """
 
@@ -102,7 +102,7 @@ def kept_baseline(
     """Return the plan from which all changes are shown, as a run keeps it, when ``newest`` is drafted.
 
     ``baseline`` and ``before`` belong to ``replaced``, which has no approval. None if no plan is older than
-    ``replaced``, or if the difference is larger than a state may carry.
+    ``replaced``, or if the difference is larger than a state may contain.
     """
     known = baseline or before
     if known is None or not known.fits(len(replaced.steps)):

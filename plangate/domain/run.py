@@ -161,7 +161,7 @@ class RunState(Frozen):
         baseline: the last plan before it that has an approval, else the first, if that is not ``before``.
         held: why the run waits for a resolution; None if it does not.
         resolutions: how many resolutions were accepted.
-        resolution: the last accepted resolution; no step begins if its person may no longer resolve.
+        resolution: the last accepted resolution; no step begins if its author may no longer resolve.
     """
 
     workflow_id: str

@@ -193,7 +193,7 @@ def _add_activity(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 def _add_origin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     record: logging.LogRecord = event["_record"]
-    when = datetime.fromtimestamp(record.created, UTC)  # core's records carry their own time
+    when = datetime.fromtimestamp(record.created, UTC)  # core's records have their own time
     event["timestamp"] = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     event["level"] = record.levelname.lower()
     event["logger"] = record.name

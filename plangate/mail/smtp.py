@@ -30,7 +30,7 @@ from plangate.mail.wire import Letter, difference_on_the_wire, refuse_difference
 # As RFC 5321 (4.5.3.2) recommends: five minutes for each command, ten for the reply that ends the mail, since
 # a server may scan the mail first. Connecting and the envelope each have the limit of one command: if one
 # times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so that a
-# failure carries the server's own reply.
+# failure contains the server's own reply.
 ENVELOPE_SECONDS: Final = 300
 REPLY_SECONDS: Final = 600
 CONNECT_SECONDS: Final = 60

@@ -79,7 +79,7 @@ class Notifier:
         """Do everything that is due now, and begin to send.
 
         Raises:
-            RecordsMissing: no worker has made the records yet.
+            RecordsMissing: no worker has created the records yet.
             RecordsUnavailable: the database did not answer; nothing is lost.
         """
         if not self._sends:

@@ -57,7 +57,7 @@ async def try_addresses(
         The result of each attempt; empty if there is no address.
 
     Raises:
-        RecordsMissing: no worker has made the records yet.
+        RecordsMissing: no worker has created the records yet.
         RecordsUnavailable: the database does not answer.
         SettingsInvalid: a setting of mails cannot be used.
     """

@@ -143,7 +143,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 FUNCTIONS: Final[Mapping[str, str]] = {
     "recent(TOOL, ARGUMENT, WINDOW, BY)": "the sum over time of a numeric argument: what other plans "
-    "reserved or did in the window, and this whole plan. All four are plain texts; see "
+    "reserved or did in the window, and this whole plan. All four are string literals; see "
     "[sums over time](#sums-over-time)"
 }
 """The functions that are not part of CEL, each with its description."""

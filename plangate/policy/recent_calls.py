@@ -10,7 +10,8 @@ from plangate.policy.policy_input import numeric_arguments, single_arguments
 
 RECENT: Final = "recent"
 HOW_TO_CALL: Final = (
-    "write recent('TOOL', 'ARGUMENT', '24h') or recent('TOOL', 'ARGUMENT', '24h', 'BY'), each as plain text"
+    "write recent('TOOL', 'ARGUMENT', '24h') or recent('TOOL', 'ARGUMENT', '24h', 'BY'), "
+    "each as a string literal"
 )
 _TEXT: Final = r"""\s*+('[^'\\\n]*+'|"[^"\\\n]*+")\s*+"""
 _CALL: Final = re.compile(rf"\s*+\({_TEXT},{_TEXT},{_TEXT}(?:,{_TEXT})?+\)")

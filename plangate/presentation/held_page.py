@@ -1,6 +1,6 @@
 """Show a held run: what happened and what did not, why it stopped, its deadline, and who may resolve it.
 
-Its reader may have been woken at night. The situation is at the top of the page, and the effect of each
+Its reader may be on call at night. The situation is at the top of the page, and the effect of each
 choice at its end.
 """
 

@@ -48,7 +48,7 @@ def author_words(*, by_planner: bool, editor: str = "") -> str:
     if editor:
         author = f"{editor}, who edited the plan, and its earlier authors"
     return (
-        f"Summary and reasons were written by {author}; each step's tool made its preview. Only "
+        f"Summary and reasons were written by {author}; each step's tool wrote its preview. Only "
         "the steps and their arguments run."
     )
 

@@ -13,7 +13,7 @@ def encoded(raw: bytes) -> str:
 
 
 def decoded(text: str) -> bytes:
-    """Return the bytes of a text that `encoded` wrote.
+    """Return the bytes of a string that `encoded` returned.
 
     Raises:
         ValueError: it is not base64url, or not in the form that `encoded` writes.

@@ -40,10 +40,11 @@ def passkey_of(cose: bytes) -> str:
 
 
 def cose_of(public: str) -> bytes:
-    """Return the COSE key of a text that `passkey_of` wrote.
+    """Return the COSE key in a string that `passkey_of` returned.
 
     Raises:
-        ValueError: it is not such a text, or the key is not accepted; the message continues after the place.
+        ValueError: it is not such a string, or the key is not accepted; the message continues a sentence that
+            begins with the location.
     """
     if not public.startswith(PASSKEY_PREFIX):
         raise ValueError(_UNREADABLE)

@@ -16,7 +16,8 @@ def checked_key(typed: str) -> str:
     """Return a typed key as it is stored, in canonical form.
 
     Raises:
-        ValueError: it is not an accepted public key; the message continues after the place.
+        ValueError: it is not an accepted public key; the message continues a sentence that begins with
+            the location.
     """
     if not is_passkey(typed):
         return jws.checked_public(typed)

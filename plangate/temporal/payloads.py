@@ -30,7 +30,7 @@ class Undecodable:
 class TolerantPayloadConverter(CompositePayloadConverter):
     """Return `Undecodable` instead of raising, unless a type is expected.
 
-    The SDK makes two new converters for every workflow activation. They share the pydantic adapters, which
+    The SDK creates two new converters for every workflow activation. They share the pydantic adapters, which
     take longer to build than to use.
     """
 

@@ -1,4 +1,4 @@
-"""Make a tool from a tool, its class, or a function.
+"""Create a tool from a tool, its class, or a function.
 
 Needs only the base package.
 """

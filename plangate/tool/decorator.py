@@ -288,7 +288,7 @@ def tool(function: Any = None, /, **options: Any) -> Any:
                 are equal in two calls that do the same; default: all).
 
     Raises:
-        ToolInvalid: it cannot be made a tool; the message has file and line, and what to do.
+        ToolInvalid: it cannot become a tool; the message has file and line, and what to do.
     """
     if function is None:
         return lambda decorated: ToolFunction(decorated, **options)
@@ -324,4 +324,4 @@ def _check_kind(function: Callable[..., Any]) -> None:
         refuse(function, name, "decorate a function, not a class or a value.")
     plain = plain_function(function)
     if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
-        refuse(function, name, "it yields; let it do its work and return.")
+        refuse(function, name, "it is a generator; return a value instead of yielding.")

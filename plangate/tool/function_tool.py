@@ -131,7 +131,7 @@ class FunctionTool:
     def _still_running(self) -> str:
         return (
             f"{self._name} still runs in the worker, beyond its limit of {self.declaration.seconds} seconds, "
-            "and may yet do its work."
+            "and may still take effect."
         )
 
     @property

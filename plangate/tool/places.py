@@ -1,4 +1,4 @@
-"""Name the place of a function in its author's code, for the message that reports its errors."""
+"""Locate a function in its author's code, for the message that reports its errors."""
 
 import functools
 import inspect
@@ -39,7 +39,7 @@ def shown(file: str) -> str:
 
 
 def refuse(function: Callable[..., Any], name: str, problem: str) -> NoReturn:
-    """Raise the sentence that says what is wrong with the tool ``name``.
+    """Raise an error that says what is wrong with the tool ``name``.
 
     Raises:
         ToolInvalid: always.

@@ -1,4 +1,4 @@
-"""Make a tool's arguments model from the signature of its function."""
+"""Create a tool's arguments model from the signature of its function."""
 
 import functools
 import inspect
@@ -117,7 +117,7 @@ def _check_name(function: Callable[..., Any], name: str, parameter: inspect.Para
         refuse(
             function,
             name,
-            f"it is a method and lacks its {argument}; make an object and decorate its method: "
+            f"it is a method without a bound {argument}; create an instance and decorate its method: "
             f"{name} = tool(Thing().{name}).",
         )
     if argument.startswith(("_", "model_")):

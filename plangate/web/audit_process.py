@@ -189,7 +189,7 @@ def _export(database: Database, task: Task) -> None:
         for line in export.lines(lambda _done, _of: None):
             size += len(line)
             if size > MAX_BYTES or len(line) > MAX_LINE_BYTES:
-                os._exit(1)  # the file lacks its end, so it cannot be mistaken for complete
+                os._exit(1)  # the file is truncated, so it cannot be mistaken for complete
             sys.stdout.buffer.write(line)
 
 

@@ -1,4 +1,4 @@
-"""Buffer a large file that is made and downloaded at different speeds; its maker never waits."""
+"""Buffer a large file that is written and downloaded at different speeds; its writer never waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -84,7 +84,7 @@ class Copy:
 
 
 class Download(StreamingResponse):
-    """Sends a copy, for `LONGEST` seconds at most; an interrupted copy lacks its end."""
+    """Sends a copy, for `LONGEST` seconds at most; an interrupted copy is visibly incomplete."""
 
     def __init__(self, copy: Copy, name: str, media_type: str) -> None:
         named = {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -1,6 +1,6 @@
 """Perform the two passkey ceremonies: signing a decision, and registering a new passkey.
 
-A page carries the options as JSON; `static/passkey.js` hands them to the browser, and returns its answer.
+A page contains the options as JSON; `static/passkey.js` passes them to the browser, and returns its answer.
 """
 
 import hashlib

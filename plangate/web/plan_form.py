@@ -1,6 +1,6 @@
 """Turn a plan into a form, with a field for each value that its tools accept, and a form into a plan.
 
-The form carries the plan that it was made from. If that plan is replaced in the meantime, nothing that was
+The form contains the plan from which it was built. If that plan is replaced in the meantime, nothing that was
 typed is lost.
 """
 
@@ -48,7 +48,7 @@ class PlanForm:
     """The form of a plan.
 
     Attributes:
-        base: the plan that it was made from, as JSON.
+        base: the plan from which it was built, as JSON.
         faults: the errors that belong to no field.
     """
 
@@ -75,7 +75,7 @@ class PlanForm:
 
 
 class FormFaults(Exception):
-    """A submitted form has no valid plan; ``faults`` says why, by paths in the plan it was made from."""
+    """A submitted form has no valid plan; ``faults`` says why, by paths in the original plan."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("; ".join(map(str, faults)))
@@ -93,7 +93,7 @@ def form_of(
     """Return the form of a plan.
 
     Args:
-        plan: the plan that it is made from.
+        plan: the plan from which it is built.
         schemas: the argument schemas of its tools, as far as they are known.
         typed: the content of its fields instead.
         faults: the errors, each shown at its field.
@@ -116,7 +116,7 @@ def form_of(
 
 
 def plan_from(base: ProposedPlan, typed: Mapping[str, str], schemas: Schemas = NO_SCHEMAS) -> ProposedPlan:
-    """Return the plan in the fields of a form that was made from the same schemas.
+    """Return the plan in the fields of a form that was built from the same schemas.
 
     Raises:
         FormFaults: they contain no valid plan.

@@ -1,7 +1,7 @@
 """Index runs for lists and searches, one row per run, so that lists need not read every trail.
 
-It is made from the trails and can be deleted at any time. A row has the head hash of the trail that it was
-made from. `plangate.records.moved` finds the changed runs.
+It is built from the trails and can be deleted at any time. A row has the head hash of the trail from which it
+was built. `plangate.records.moved` finds the changed runs.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ class RunIndex:
         """Read the runs that changed since the last call; return how many are still unread.
 
         Raises:
-            RecordsMissing: no worker has made the records yet.
+            RecordsMissing: no worker has created the records yet.
             RecordsUnavailable: the database does not answer.
         """
         before = self._begun
@@ -111,7 +111,7 @@ class RunIndex:
                     await asyncio.to_thread(self._read_some)
 
     def _read_some(self) -> None:
-        """Enter some of the unread runs; runs that were not committed stay unread."""
+        """Index some of the unread runs; runs that were not committed stay unread."""
         with self._database.read() as records, self._engine.begin() as index:
             unread = self._unread
             if not unread.ids:
@@ -133,12 +133,12 @@ def _opened(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def fast(connection: Any, _: object) -> None:
-        # Anything lost with the machine is made again.
+        # Anything lost with the machine is rebuilt.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
 
     known = [column["name"] for column in inspect(engine).get_columns("lines")] if path.stat().st_size else []
-    if known and known != lines.c.keys():  # an older release made it
+    if known and known != lines.c.keys():  # created by an older release
         metadata.drop_all(engine)
     metadata.create_all(engine)
     close_to_others([path])

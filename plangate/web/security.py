@@ -1,7 +1,7 @@
 """Check the host, origin and size of every request, and set strict headers on every answer.
 
 No page has an inline script or style, and none can be framed. A request that changes something must come from
-a page of this origin; forms also carry a token of the session (`plangate.web.visitors`).
+a page of this origin; forms also contain a token of the session (`plangate.web.visitors`).
 """
 
 from collections.abc import MutableMapping

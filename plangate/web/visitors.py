@@ -1,4 +1,4 @@
-"""Identify who sends a request by its session, and check the token that its forms carry."""
+"""Identify who sends a request by its session, and check the token in its forms."""
 
 import asyncio
 import secrets
@@ -202,7 +202,7 @@ async def note_look(web: Web, visitor: Visitor, status: Status) -> None:
 
 
 async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> FormData:
-    """Return the fields of a form that was made for this session.
+    """Return the fields of a form that was created for this session.
 
     Raises:
         FormRefused: the form was issued to another session.

@@ -1,7 +1,7 @@
 """Create and use the web server's own key, which attests the decisions of people who are logged in.
 
-It is made at the first start. Workers accept its attestations if PLANGATE_WEB_KEYS contains the public key.
-It proves only this server's claims, and cannot forge a person's signature.
+It is created at the first start. Workers accept its attestations if PLANGATE_WEB_KEYS contains the public
+key. It proves only this server's claims, and cannot forge a person's signature.
 """
 
 import secrets

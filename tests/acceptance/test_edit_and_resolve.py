@@ -394,7 +394,7 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_was_chosen(
     taken_up = typed(*again, "--json")
     assert taken_up.code == 0, taken_up
     assert taken_up.json["requester"] == "hugo"
-    assert f"Take up {name} again, plan {plan[:12]}" in taken_up.json["request"]
+    assert f"Continue {name}, plan {plan[:12]}" in taken_up.json["request"]
     assert [step["tool"] for step in taken_up.json["steps"]] == ["http_request"]
     assert taken_up.json["workflow_id"] == f"{name}-rest"
     twice = typed(*again)

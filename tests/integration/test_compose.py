@@ -427,7 +427,7 @@ def _run(script: Path, environment: dict[str, str], folder: Path = PROJECT) -> s
 
 
 def _image(folder: Path) -> Path:
-    """Make a folder with only the files that the Dockerfile copies."""
+    """Create a folder with only the files that the Dockerfile copies."""
     for source in copied():
         target = folder / source
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ def proxy() -> Iterator["Proxy"]:
 
 
 class Proxy:
-    """An HTTP proxy that answers on its own, and remembers the requested addresses."""
+    """An HTTP proxy that answers requests itself, and records their addresses."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

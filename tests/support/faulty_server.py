@@ -185,7 +185,7 @@ class FaultyServer:
         """The address at which it listens; the same after a restart."""
         return f"http://127.0.0.1:{self._port}"
 
-    # ---- life -----------------------------------------------------------------------------------
+    # ---- start and stop -------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,4 +1,4 @@
-"""Make a run that does not wait for its start time, to test that the claim of its step waits."""
+"""Let a run skip the wait for its start time, to test that the claim of its step waits."""
 
 import pytest
 

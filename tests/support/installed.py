@@ -69,7 +69,7 @@ class Environment:
 
 
 def install(wheel: Path, folder: Path, extra: str = "") -> Environment:
-    """Make an environment of the wheel and the requirements in its metadata, recursively.
+    """Create an environment of the wheel and the requirements in its metadata, recursively.
 
     pip installs the wheel. Its requirements are the locked versions that the tests run with, linked file by
     file, so no registry is needed; `make lock` shows that an index has them.

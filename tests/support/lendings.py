@@ -277,7 +277,7 @@ class Story:
         self._append(forged)
 
     def _replay(self, number: int) -> None:
-        """Repeat a signed loan unchanged, as an attacker with the database can."""
+        """Repeat a signed loan unchanged, as an attacker with access to the database can."""
         lent = [
             one
             for one in map(_decided, self.entries)

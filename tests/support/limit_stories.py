@@ -54,7 +54,7 @@ WEIGHTS = (40, 9, 10, 14, 12, 3, 1, 1)
 
 
 class LimitedArguments(ToolArguments):
-    """A line of an account that is worth something."""
+    """A line of an account, with an amount."""
 
     text: str
     amount: Decimal
@@ -312,7 +312,7 @@ class Story:
         )
 
     def _happened(self, run: LimitedRun, key: str, text: str) -> None:
-        """Remember an effect; effects without an approval must not exceed the limit."""
+        """Record an effect; effects without an approval must not exceed the limit."""
         assert run.state.drafted is not None
         part = next(one for one in run.parts[run.state.drafted.fingerprint] if one.text == text)
         self.effects[key] = Effect(self.now, part, is_free=not run.state.drafted.requirement.needs)
@@ -326,9 +326,7 @@ class Story:
             and _within(one.at, WINDOWS[self.window], self.now)
         )
         if self.effects[key].is_free and total > LIMIT:
-            self.wrong.append(
-                f"{run.id} {text}: {total} happened within {self.window}, and nobody approved it"
-            )
+            self.wrong.append(f"{run.id} {text}: {total} happened within {self.window} without an approval")
 
     # ---- at the end -----------------------------------------------------------------------------
 

@@ -180,7 +180,7 @@ def forged(
 
 
 def sound(chance: Random) -> Case:
-    """Make a run without an attack; in half of the cases, Gina acts for Fred."""
+    """Create a run without an attack; in half of the cases, Gina acts for Fred."""
     roles = chance.sample(sorted(OWNERS), chance.randint(1, 3))
     lent = Delegation(
         to="gina", roles=("legal",), valid_from=NOON - DAY * chance.randint(1, 9), valid_until=NOON + 3 * DAY

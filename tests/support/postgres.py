@@ -109,14 +109,14 @@ class PostgresServer:
         )
 
     def new_database(self) -> str:
-        """Make an empty database; return its URL as an operator would set it."""
+        """Create an empty database; return its URL as an operator would set it."""
         name = f"test_{uuid4().hex[:12]}"
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}" {_COPY}')
         return self._url(name)
 
     def new_records(self) -> str:
-        """Make a database as a worker's first start leaves it; return its URL. The migrations run once."""
+        """Create a database as a worker's first start leaves it; return its URL. The migrations run once."""
         name = f"test_{uuid4().hex[:12]}"
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{self._migrated}" {_COPY}')

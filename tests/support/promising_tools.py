@@ -204,7 +204,7 @@ class Forgets(LooksUp):
 
 
 class NotesFirst(LooksUp):
-    """Looks up a note that it makes before the effect."""
+    """Looks up a note that it writes before the effect."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         note = Path(f"note-{hash_of(idempotency_key)}")
@@ -333,14 +333,14 @@ class NeverHolds(Complete):
 
 
 class PreviewsInLines(Complete):
-    """Makes a preview of two lines."""
+    """Returns a preview of two lines."""
 
     def preview(self, arguments: Any, observation: Any) -> str:
         return f"Refund\n{arguments.payment}"
 
 
 class PreviewsAnew(Complete):
-    """Makes a different preview each time."""
+    """Returns a different preview each time."""
 
     def preview(self, arguments: Any, observation: Any) -> str:
         return f"Refund {arguments.payment} at {time.monotonic_ns()}."

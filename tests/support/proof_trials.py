@@ -188,7 +188,7 @@ class Admission:
             return open_trail(connection, run.ref).state()
 
     def _add(self, statements: tuple[KeyStatement, ...]) -> None:
-        """Write changes of keys as accepted, as an attacker with the database does."""
+        """Write changes of keys as accepted, as an attacker with access to the database does."""
         for statement in statements:
             add_key_order(self._database, statement)
 
@@ -213,7 +213,7 @@ def add_key_order(database: Database, statement: KeyStatement, approver: Approve
 
 
 def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[str]:
-    """Add forged keys as an attacker with the database does; return those that the auditor does not name."""
+    """Add forged keys, as an attacker with database access does; return those the auditor does not name."""
     _put_in_force(database, PEOPLE)
     audience = Audience(installation=database.installation, namespace="default")
     added: dict[int, str] = {}

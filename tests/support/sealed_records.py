@@ -90,7 +90,7 @@ def trust(kept: Checkpoint | None = None) -> Trust:
 
 
 async def a_week(gate: Gate) -> Trust:
-    """Make the runs, seal them three times, and return the trust of an auditor."""
+    """Create the runs, seal them three times, and return the trust of an auditor."""
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker():
         await _executed_with_signatures(gate)

@@ -1,4 +1,4 @@
-"""A tool made from a function can report its effect as only accepted, and look up how it ended."""
+"""A function tool can report its effect as only accepted, and look up how it ended."""
 
 from datetime import timedelta
 from typing import Any

@@ -29,7 +29,7 @@ FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")
 
 @dataclass
 class ScriptedTool:
-    """Acts and finds out as scripted, and remembers the order of its calls."""
+    """Acts and finds out as scripted, and records the order of its calls."""
 
     acts: Exception | None = None
     finds: EffectStatus | Exception = field(default_factory=DidNotHappen)

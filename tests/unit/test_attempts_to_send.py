@@ -62,7 +62,7 @@ def test_a_message_that_may_have_arrived_repeatedly_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize(("sent", "sizes"), [(0, [1, 2]), (1, [3])], ids=["with room", "half full"])
-def test_informing_notices_are_grouped_once_half_of_the_hourly_limit_is_used(
+def test_informational_notices_are_grouped_once_half_of_the_hourly_limit_is_used(
     sent: int, sizes: list[int]
 ) -> None:
     kinds = (NoticeKind.NEEDED, NoticeKind.RELIEVED, NoticeKind.OUTCOME)

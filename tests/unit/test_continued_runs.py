@@ -37,7 +37,7 @@ def test_the_remaining_steps_are_proposed_with_the_values_of_done_ones_and_refer
     assert refund.reason == "they paid twice From plan-1: ticket is the number of step 1."
     assert mail.arguments == {"ticket": 17, "link": {"from_step": 1, "field": "url"}}
     assert left.plan.summary == "The rest of plan-1 (steps 2 and 3 of 3): Refund 4711"
-    assert "Take up plan-1 again" in left.request
+    assert "Continue plan-1" in left.request
     assert "failed: aborted at step 2 by dana. 2 steps of 3 left." in left.request
     assert "Done there: step 1 (ticket): ticket 17 opened" in left.request
 

@@ -311,7 +311,7 @@ def test_the_last_24_lines_show_a_resolver_what_matters() -> None:
         assert text.index("What happened") < text.index("stopped at") < text.index("What each choice will do")
         assert "To see all of it: python starter.py status plan-1" in text
     assert one_line(printed(resolving_page(status(held()), NOW))).count(WHY) == 1
-    assert "Dear Ana," in printed(resolving_page(status(held()), NOW))  # the held step is whole
+    assert "Dear Ana," in printed(resolving_page(status(held()), NOW))  # the held step is shown in full
     assert "What each choice" not in printed(resolving_page(status(held()), NOW, has_choices=False))
 
 

@@ -1,4 +1,4 @@
-"""The hourly limit collects informing notices, and never delays a notice to decide past its deadline."""
+"""The hourly limit collects informational notices, and never delays a notice to decide past its deadline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -116,7 +116,7 @@ def test_a_plan_with_thirteen_minutes_left_is_notified_despite_the_limit() -> No
     assert [part.kind for part in parts] == [NoticeKind.ESCALATED]
 
 
-def test_informing_notices_are_grouped_and_leave_half_of_the_limit_to_others() -> None:
+def test_informational_notices_are_grouped_and_leave_half_of_the_limit_to_others() -> None:
     arrivals = [Arrival(60 * minute, NoticeKind.RELIEVED) for minute in range(40)]
     sent = sent_of(arrivals, 20)
     assert [len(parts) for _, parts in sent] == [1] * 10 + [30]

@@ -1,4 +1,4 @@
-"""Every approval that an attacker with the database and one key forges or keeps is found and reported.
+"""Every approval that an attacker with database access and one key forges or keeps is found and reported.
 
 The suite takes a sample; PLANGATE_TEST_TIMES=25 makes more than 5,000 attacks of it.
 """

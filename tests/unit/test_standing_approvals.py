@@ -175,7 +175,9 @@ def test_the_deadline_of_an_ended_review_is_not_shown() -> None:
 def test_a_page_says_who_wrote_the_summary_and_the_reasons() -> None:
     for page in shown(in_review(TWO)):
         words = " ".join(page.split())
-        assert "Summary and reasons were written by the requester; each step's tool made its preview" in words
+        assert (
+            "Summary and reasons were written by the requester; each step's tool wrote its preview" in words
+        )
         assert "Only the steps and their arguments run" in words
 
 

@@ -801,11 +801,11 @@ REFUSED = [
     (hidden, "an argument cannot be called _x; rename it."),
     (keyed, "idempotency_key must be str."),
     (aliased, "the argument x has an alias; use one name."),
-    (yielding, "it yields; let it do its work and return."),
-    (yielding_later, "it yields"),
+    (yielding, "it is a generator; return a value instead of yielding."),
+    (yielding_later, "it is a generator"),
     (long, "the first paragraph of its docstring has 1,502 characters; use at most 1,000."),
     (enumerated, "JSON cannot represent the argument x"),
-    (Bank.refund, "it is a method and lacks its self; make an object and decorate its method"),
+    (Bank.refund, "it is a method without a bound self; create an instance and decorate its method"),
 ]
 
 

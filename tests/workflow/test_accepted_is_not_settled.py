@@ -390,7 +390,7 @@ async def another_client(gate: Gate) -> Client:
 
 
 async def test_a_result_that_is_recorded_again_changes_and_reports_nothing(paying: Gate, bank: Bank) -> None:
-    """This happens if a worker dies between the commit and its report. A final step gets no other end."""
+    """This happens if a worker dies between the commit and its report. A final result never changes."""
     bank.ends("ann", "reversed", "account closed")
     status = await executed(paying, "ann")
     await after(paying, status.workflow_id, minutes=2)

@@ -206,7 +206,7 @@ async def test_a_lent_role_cannot_be_lent_again(lending: Gate) -> None:
         await lent(lending)
         answer = await sent(lending, signed(lending, order("erik", "fred")))
     assert not answer.accepted
-    assert "erik only has the role finance on loan, and a lent role cannot be lent on" in answer.reason
+    assert "erik only has the role finance on loan, and a lent role cannot be lent further" in answer.reason
 
 
 async def test_without_a_list_or_without_a_policy_nothing_can_be_lent(idle_gate: Gate) -> None:

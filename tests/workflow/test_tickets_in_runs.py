@@ -1,4 +1,4 @@
-"""Runs create tickets and comments once, despite faults of the tracker and the worker (P3)."""
+"""Runs create tickets and comments once, despite failures of the tracker and the worker (P3)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -111,7 +111,7 @@ async def test_a_ticket_that_is_listed_late_is_not_created_again(idle_gate: Gate
     assert (here.server.count("POST"), here.vendor.titles()) == (1, ["Refund of order 7"])
 
 
-async def test_lists_that_end_after_the_act_rule_nothing_out(idle_gate: Gate) -> None:
+async def test_an_incomplete_list_leaves_the_step_in_doubt(idle_gate: Gate) -> None:
     with desk("jira-cloud") as here:
         tools_of(here, idle_gate)
         async with idle_gate.worker():

@@ -51,7 +51,7 @@ class AgentPlanner(FunctionPlanner):
     """Drafts plans with an agent or a team.
 
     Args:
-        found: an agent, a team, or a function that makes one for each draft.
+        found: an agent, a team, or a function that returns one for each draft.
         asks: the values that the function asks for; None if ``found`` is not a function.
         name: its name in the setting.
         open_model: opens the configured model, if the function asks for it.

@@ -1,7 +1,7 @@
 """Replay a recorded conversation instead of calling a model, so that the demo needs no network and no key.
 
 When changes are requested, it proposes the previous plan again, with the request as a note in the first
-suitable text, so that each revision differs.
+suitable argument, so that each revision differs.
 """
 
 import json
@@ -67,7 +67,7 @@ def _changed(steps: list[dict[str, Any]], summary: str, changes: str) -> list[st
 
 
 def _add(values: Any, changes: str) -> bool:
-    """Add the changes to the first suitable text, and return whether there was one."""
+    """Add the changes to the first suitable argument, and return whether there was one."""
     match values:
         case dict():
             for name in _TEXTS:

@@ -80,7 +80,7 @@ def _show(screen: screens.Screen, tool: messages.Loaded, checks: list[check.Chec
     left = sum(one.result is check.Result.NOT_CHECKED for one in checks)
     made = plurals.counted(len(checks) - left, "check")
     verdict = f"breaks {broken} of {made}" if broken else f"keeps its promises ({made})"
-    rest = f"; {plurals.counted(left, 'check')} could not be made" if left else ""
+    rest = f"; {plurals.counted(left, 'check')} could not be run" if left else ""
     screen.say("")
     screen.say(f"{tool.name} {verdict}{rest}. Retry safety: {tool.retry_safety}.")
 

@@ -145,7 +145,7 @@ def _alone(folder: Path) -> Iterator[None]:
         make_private_folder(folder)
     except OSError as error:
         raise OperatorError(
-            f"The folder {folder} cannot be made ({error.strerror}); set PLANGATE_VAR_DIR."
+            f"The folder {folder} cannot be created ({error.strerror}); set PLANGATE_VAR_DIR."
         ) from None
     with open(folder / "lock", "w", opener=open_private) as file:
         try:

@@ -38,7 +38,7 @@ def failed(name: str, seen: str) -> Check:
 
 
 def not_checked(name: str, why: str) -> Check:
-    """Return a check that could not be made."""
+    """Return a check that could not be run."""
     return Check(name=name, result=Result.NOT_CHECKED, seen=why)
 
 

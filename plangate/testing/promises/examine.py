@@ -38,7 +38,7 @@ class Examination:
         return self._processes[0].loaded
 
     def checks(self) -> Iterator[Check]:
-        """Yield each check as soon as it is made."""
+        """Yield the result of each check as soon as it is known."""
         first, second = self._processes
         yield from checks_before_the_act(first, second)
         crashes = Crashes(first, second)

@@ -39,7 +39,7 @@ class Editor:
         form: the fields.
         whole: the whole plan as JSON, instead of fields.
         comment: the comment that was typed.
-        definitions: the definitions of the tools, by name, from which the fields were made.
+        definitions: the definitions of the tools, by name, from which the fields were built.
     """
 
     form: PlanForm

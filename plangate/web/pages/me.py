@@ -219,7 +219,7 @@ async def own_page(
 
 
 async def _registration(web: Web, person: str, subject: str) -> str:
-    """Return the options, as JSON, to make a passkey for a person in a session or by an invitation."""
+    """Return the options, as JSON, to create a passkey for a person in a session or by an invitation."""
     known = await asyncio.to_thread(web.proposals.keys_of, person)
     challenge = registration_challenges(web.key, subject, now())[0]
     return creation_options(challenge, person, web.place, [one.credential_id for one in known])

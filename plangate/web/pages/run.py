@@ -73,7 +73,7 @@ async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: s
 
 @router.get("/runs/{workflow_id:path}/link.svg")
 async def link(web: WebDep, _: RunDep, workflow_id: str) -> Response:
-    """Draw the address of a run as a QR code; it carries no session."""
+    """Draw the address of a run as a QR code; it contains no session."""
     address = f"{web.place.url}/runs/{quote(workflow_id)}"
     drawing = BytesIO()
     segno.make(address, micro=False).save(drawing, kind="svg", scale=4, light="#fff")
