@@ -214,8 +214,8 @@ def _header(status: Status) -> list[str]:
         f"Plan {status.short_fingerprint}, revision {status.revision}, of {status.workflow_id}.",
         "Change it, save it, and close the editor: the changes are shown, and you are asked before",
         "anything is sent. An unchanged or empty file sends nothing.",
-        "To strike a step, remove all its lines. Texts in quotes are texts; true and 7 are not.",
-        "The tools make new previews and observations for the new plan.",
+        "To strike a step, remove all its lines. Quoted values are strings; true and 7 are not.",
+        "The tools create new previews and observations for the new plan.",
     ]
 
 

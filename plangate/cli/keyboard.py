@@ -34,7 +34,7 @@ class Keyboard:
     async def ask(self, question: str) -> str | None:
         """Return the answer without outer spaces; None at the end of the input (Ctrl-D).
 
-        A question that is wider than the terminal is broken at spaces, with room for a short answer.
+        A question that is wider than the terminal is broken at spaces, with space for a short answer.
         """
         lines = [line.rstrip() for line in fold(question, self._console.width - _ROOM_FOR_ANSWER)]
         self._console.print(Text("\n".join(lines) + " ", style="bold"), end="", soft_wrap=True)

@@ -174,7 +174,7 @@ def _marks(status: Status) -> list[str]:
         said = f"**{label}** {markdown_code(cut(line, _ROOM_FOR_LINE))}"
         room -= len(quote(said))
         if room < 0 and shown:
-            shown.append("**There is more than this page has room for.**")
+            shown.append("**This page has no space for the others.**")
             break
         shown.append(said)
     return ["\n".join(shown)] if shown else []
@@ -189,7 +189,7 @@ def _waiting(state: RunState) -> str:
         return _times(state)
     return (
         f"\nNo step begins before {first:%Y-%m-%d %H:%M:%S} UTC. Until then "
-        f"`withdraw_approval` takes your own approval back.{_times(state)}"
+        f"`withdraw_approval` withdraws your own approval.{_times(state)}"
     )
 
 

@@ -68,7 +68,7 @@ class MomentOfNotice(Moment):
         return read_any
 
 
-_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)  # leaves room for additions
+_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)  # leaves space for additions
 
 # The time according to the database's clock.
 NOW: Final = select(func.now(type_=Moment))

@@ -26,7 +26,7 @@ class DidNotHappen:
 
     Attributes:
         refusal: why it can no longer be done under this key: for example, the remote system accepted it and
-            failed it later; empty if it may be done.
+            rejected it later; empty if it may be done.
     """
 
     refusal: str = ""

@@ -73,7 +73,7 @@ def renamed_over(path: Path, content: bytes) -> list[Callable[[], None]]:
 
 
 def overwritten(path: Path, content: bytes) -> list[Callable[[], None]]:
-    """Written over from its beginning, and cut to its length last."""
+    """Overwritten from its beginning, and truncated to its length last."""
 
     def over(piece: bytes) -> Callable[[], None]:
         def act() -> None:
@@ -105,7 +105,7 @@ def test_a_partly_saved_file_is_never_used(
             for _ in range(chance.randint(0, 3)):
                 clock.later = min(clock.later + chance.random(), SETTLE_SECONDS - 0.01)
                 assert file.read() in (None, content if path.read_bytes() == content else None)
-        clock.later = SETTLE_SECONDS + 0.01  # their times are not that exact
+        clock.later = SETTLE_SECONDS + 0.01  # their times are less precise
         believed = file.read() or b""
         assert believed == content
 

@@ -85,7 +85,7 @@ async def test_reads_are_signed_and_shown_everywhere(idle_gate: Gate) -> None:
             entries = read_trail(connection, status.workflow_id)
         assert f'shelf (title = "order") returned: {one_line(ORDER)[:40]}' in shown(trail_page(entries))
         described = await idle_gate.handle(status.workflow_id).query("__temporal_workflow_metadata")
-        assert "does not offer to approve" in str(described)  # the page of the Web UI has no room for it
+        assert "does not offer to approve" in str(described)  # the page of the Web UI has no space for it
         assert (await idle_gate.decide(status)).accepted
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
     assert idle_gate.notebook.texts() == ["Refund"]

@@ -113,7 +113,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
         )
         if elapsed() > self._ends:  # the process was suspended, so another one may have taken over
             raise httpx.ConnectTimeout("no time was left")
-        request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
+        request.headers["Accept-Encoding"] = "identity"  # a small answer must not decompress to a large one
         self.is_sent = True
         response = await self._network.handle_async_request(request)
         body = bytearray()

@@ -113,7 +113,7 @@ class _OneRequest(HTTPAdapter):
             urlsplit(url.removeprefix(self._url)).path if url.startswith(f"{self._url}/") else url,
             content if isinstance(content, bytes) else b"",
         )
-        request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
+        request.headers["Accept-Encoding"] = "identity"  # a small answer must not decompress to a large one
         if elapsed() > self._ends:  # the process was suspended, so another one may have taken over
             raise requests.ConnectTimeout(ConnectTimeoutError("no time was left"))
         timeout = (self._limits.connect, self._limits.read)

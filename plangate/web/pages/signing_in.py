@@ -79,7 +79,7 @@ async def by_typed_name(
 async def begin_login(
     request: Request, web: WebDep, next_page: Annotated[str, Form(alias="next")] = "/"
 ) -> Response:
-    """Send a browser to the provider with a page, because the CSP lets no form lead to another host."""
+    """Redirect to the provider by a page, because the CSP lets no form submit to another host."""
     login, address = _login(web), address_of(request)
     counted = [(AttemptKind.ADDRESS, address), (AttemptKind.BEGUN, address)]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
@@ -105,7 +105,7 @@ async def begin_login(
 
 @router.get(RETURN)
 async def finish_login(request: Request, web: WebDep) -> Response:
-    """Receive a person back from the provider; this works once, and only in the browser that began it."""
+    """Handle the redirect from the provider; it works once, and only in the browser that began the login."""
     login, counted = _login(web), [(AttemptKind.ADDRESS, address_of(request))]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
     if wait is not None:
