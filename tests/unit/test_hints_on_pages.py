@@ -31,7 +31,10 @@ def said() -> list[str]:
     found = []
     for folder in ("domain", "signing", "records", "client"):
         for path in sorted((FOLDER / folder).rglob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            code = path.read_text(encoding="utf-8")
+            if "starter.py" not in code:  # parsing all takes 0.3 s in each process that collects
+                continue
+            tree = ast.parse(code)
             inner = {
                 part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values
             }
