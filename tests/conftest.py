@@ -18,6 +18,7 @@ from plangate.policy import settled_file
 from plangate.testing.server import start_temporal
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
+from tests.support.shared_statements import shared_statements
 
 # Temporal servers are written in Go, which collects garbage at each doubling of so small a heap, and takes
 # 10% more processor time if its threads look for work on every core while other tests use them.
@@ -64,6 +65,13 @@ def _tracebacks_are_plain() -> None:
     renderer = structlog.get_config()["processors"][-1]
     assert isinstance(renderer, ConsoleRenderer)
     renderer.exception_formatter = plain_traceback
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_compiled_once() -> Iterator[None]:
+    """Compile each statement once in each process, not once for each test's database."""
+    with shared_statements():
+        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -1,0 +1,36 @@
+"""SQLAlchemy's compiled statements, shared by all SQLite databases of this process.
+
+SQLAlchemy keeps them with each engine, which suits a program with a few databases. Almost every test has new
+databases, and would compile each statement again. Each database keeps its own file, pool and connections.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from plangate.records import sqlite_file
+from plangate.web import database, run_index
+
+
+@contextmanager
+def shared_statements() -> Iterator[None]:
+    """Let the databases that are opened in this block share what is compiled for them."""
+    first = create_engine("sqlite://")
+    with first.connect():
+        pass  # a dialect reads SQLite's version from its first connection
+    compiled: dict[Any, Any] = {}
+
+    def create(url: str, **options: Any) -> Engine:
+        engine = create_engine(url, **options)
+        engine.dialect = first.dialect  # the key of each compiled statement includes it
+        engine.update_execution_options(compiled_cache=compiled)
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sqlite_file, database, run_index):
+            patch.setattr(module, "create_engine", create)
+        yield
+    first.dispose()
