@@ -8,6 +8,7 @@ import ast
 import importlib
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -60,7 +61,7 @@ class Found(NamedTuple):
         compiled = re.compile(self.pattern, self.flags)
         if self.methods and self.methods <= WHOLE:
             return compiled.match if "match" in self.methods else compiled.fullmatch
-        return lambda text: sum(1 for _ in compiled.finditer(text))
+        return lambda text: deque(compiled.finditer(text), maxlen=0)  # finds all, and keeps none
 
 
 @cache
