@@ -198,12 +198,12 @@ def main() -> int:
     with open_desk() as desk:
         say("\n1. Rita's agent proposes. The tools look up the payment and ticket 1; no step runs yet.")
         desk.typed("start", "--plan", "plan.json", "--id", RUN, "--requester", "rita", until="  Source:")
-        before = desk.happened()
+        before, plan = desk.happened(), desk.fingerprint()
 
         say("\n2. While the plan waits, a colleague closes ticket 1. Then two people approve.")
         desk.github.close(REPOSITORY, 1)
         for person in ("dana", "fred"):
-            desk.typed("approve", RUN, "--by", person, "--plan", desk.fingerprint())
+            desk.typed("approve", RUN, "--by", person, "--plan", plan)
         desk.wait_for("held")
 
         say("\n3. The refund and the new ticket are done. The comment was approved for an open ticket:")
@@ -211,7 +211,7 @@ def main() -> int:
 
         say("\n4. Fred reopens ticket 1 and lets the step be tried again.")
         desk.github.reopen(REPOSITORY, 1)
-        desk.typed("resolve", RUN, "retry", "--by", "fred", "--step", "3", "--plan", desk.fingerprint())
+        desk.typed("resolve", RUN, "retry", "--by", "fred", "--step", "3", "--plan", plan)
         desk.wait_for("executed")
         desk.typed("audit", "show", RUN)
 
