@@ -145,10 +145,10 @@ def test_restored_old_records_are_detected_by_a_kept_checkpoint(
     kept.write_text(typed("audit", "checkpoint").out)
     before = {**bank.settings, "PLANGATE_DATABASE_URL": f"sqlite:///{tmp_path / 'backup.db'}"}
     old = Home(tmp_path / "old", before)
-    ended = old.starter("audit", "verify", "--checkpoint", str(kept))
+    ended = old.forked("audit", "verify", "--checkpoint", str(kept))
     assert ended.code == 1
     assert "was kept in " in ended.out
-    assert bank.starter("audit", "verify", "--checkpoint", str(kept)).code == 0
+    assert bank.forked("audit", "verify", "--checkpoint", str(kept)).code == 0
 
 
 def test_unusable_input_is_reported_in_one_sentence(typed: Typed, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_demo_interrupted_during_the_review_leaves_no_run_waiting(home: Home) 
         assert screen.ends() == 130
     finally:
         screen.close()
-    assert "closed: withdrawn" in home.starter("audit", "show", workflow_id).out
+    assert "closed: withdrawn" in home.forked("audit", "show", workflow_id).out
     assert workers_of(home) == []
 
 

@@ -64,10 +64,10 @@ def test_a_second_key_of_a_name_is_refused_with_instructions_to_replace_the_firs
 ) -> None:
     """The old public line must stay: without it, its signatures could no longer be verified."""
     home.settings["PLANGATE_KEYS_DIR"] = str(tmp_path / "keys")
-    made = home.starter("keys", "new", "dana")
+    made = home.forked("keys", "new", "dana")
     assert made.code == 0
     assert "The key counts once it is in the workers' list of people.\n" in made.out
-    again = home.starter("keys", "new", "dana")
+    again = home.forked("keys", "new", "dana")
     assert (again.code, again.out) == (2, "")
     assert "To replace it, move it away and create a new one." in again.err
     assert "Keep its public line in the list of people, with `until = …`" in again.err
