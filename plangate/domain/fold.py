@@ -203,7 +203,8 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
             before = state.steps[held.step - 1].part(undo=held.undo)
             is_new = before.state is StepState.FAILED
             renewed = number if is_new else before.resolution
-            return progress(after, held.step, state=StepState.PENDING, reason="", resolution=renewed)
+            doubt = {"doubt": before.reason} if before.state is StepState.IN_DOUBT and not held.undo else {}
+            return progress(after, held.step, state=StepState.PENDING, reason="", resolution=renewed, **doubt)
         case Resolution.SKIP:
             return progress(after, held.step, state=StepState.SKIPPED, reason=f"skipped {in_short}")
         case Resolution.MARK_DONE:
@@ -306,7 +307,9 @@ def _slim(decided: Decided) -> Decided:
 
 
 def _progress(state: RunState, step: int, /, **changes: object) -> RunState:
-    """Change the progress of a step."""
+    """Change the progress of a step; with a new state, an earlier doubt is over."""
+    if "state" in changes:
+        changes = {"doubt": "", **changes}
     index = step - 1
     if not 0 <= index < len(state.steps):  # the trail was changed, which an audit reports
         return state

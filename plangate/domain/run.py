@@ -102,6 +102,7 @@ class StepProgress(Frozen):
         undo: the progress of its undo.
         settles_until: the end of the look-ups of an accepted effect; None without look-ups.
         settlement: how it ended, once that is recorded.
+        doubt: why it was in doubt when a person chose to retry it, until that retry has a result.
     """
 
     state: StepState = StepState.PENDING
@@ -111,6 +112,7 @@ class StepProgress(Frozen):
     undo: UndoProgress = UndoProgress()
     settles_until: AwareDatetime | None = Field(default=None, exclude_if=_is_none)
     settlement: Settlement | None = Field(default=None, exclude_if=_is_none)
+    doubt: str = Field(default="", exclude_if=lambda text: not text)
 
     @property
     def is_open(self) -> bool:
@@ -220,6 +222,19 @@ class RunState(Frozen):
     def fingerprint(self) -> str | None:
         """The fingerprint of the newest plan, 64 hex digits."""
         return self.drafted.fingerprint if self.drafted else None
+
+    @property
+    def shown_steps(self) -> tuple[StepProgress, ...]:
+        """The progress of the steps as shown to people.
+
+        A step in doubt that is to be retried is still in doubt if the review is open again, or the run ended.
+        """
+        if self.phase is Phase.EXECUTING:
+            return self.steps
+        return tuple(
+            one.model_copy(update={"state": StepState.IN_DOUBT, "reason": one.doubt}) if one.doubt else one
+            for one in self.steps
+        )
 
     @property
     def approvers(self) -> tuple[Approver, ...]:

@@ -558,9 +558,10 @@ def _steps(state: RunState) -> tuple[StepStatus, ...]:
             failure=progress.reason,
             undo=None if progress.undo == UndoProgress() else progress.undo,
             settlement=settlement_of(progress),
-            is_begun=number == state.claimed and progress.state is StepState.PENDING,
+            is_begun=(number == state.claimed or bool(progress.doubt))
+            and progress.state is StepState.PENDING,
         )
         for number, (step, progress) in enumerate(
-            zip(state.drafted.plan.steps, state.steps, strict=True), start=1
+            zip(state.drafted.plan.steps, state.shown_steps, strict=True), start=1
         )
     )

@@ -24,7 +24,7 @@ def steps_by_end(run: RunState) -> dict[End, tuple[str, ...]]:
     """Return the steps of each list, such as ``step 2: send_email (not begun)``."""
     planned = run.drafted.plan.steps if run.drafted else ()
     found: dict[End, list[str]] = {end: [] for end in End}
-    for number, (step, progress) in enumerate(zip(planned, run.steps, strict=False), start=1):
+    for number, (step, progress) in enumerate(zip(planned, run.shown_steps, strict=False), start=1):
         end, note = _end_of(progress, is_claimed=number == run.claimed)
         found[end].append(f"step {number}: {step.tool}" + (f" ({note})" if note else ""))
     return {end: tuple(steps) for end, steps in found.items()}

@@ -322,7 +322,7 @@ def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], boo
     parts: list[str] = []
     steps, is_whole = drafted.plan.steps, len(drafted.plan.summary) <= _ROOM_FOR_LINE
     for number in _most_needed_first(state):
-        step, progress = steps[number - 1], state.steps[number - 1]
+        step, progress = steps[number - 1], state.shown_steps[number - 1]
         if state.held is not None and not parts:  # the reason of the hold is above
             progress = StepProgress(state=progress.state)
         shown = _step(state, step_name(number, len(steps)), step, progress)

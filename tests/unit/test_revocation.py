@@ -8,15 +8,16 @@ from typing import Any
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Claimed, Decided, Event, Reopened
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
 from plangate.domain.fold import KEPT_ACCEPTED, apply
-from plangate.domain.people import LostApproval, People, identify
+from plangate.domain.people import Approver, LostApproval, People, Person, Standing, identify
 from plangate.domain.plan import idempotency_key
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.policy import Need, Requirement, Resolvers
 from plangate.domain.review import judge
-from plangate.domain.revocation import lost_approvals, may_be_put_back
-from plangate.domain.run import Phase, RunState, is_behind
+from plangate.domain.revocation import lost_approvals, lost_resolution, may_be_put_back
+from plangate.domain.run import Phase, Resolved, RunState, is_behind
 from tests.support.build import DEADLINE, NOON, accepts, arrival, decide, drafted, requested, state_after
+from tests.support.held_runs import held
 from tests.support.naive_review import (
     Case,
     arrival_of,
@@ -270,3 +271,23 @@ def test_records_without_the_newest_decision_of_a_run_are_older_than_the_run() -
     assert is_behind(once, once)
     assert not is_behind(once, reviewed)
     assert is_behind(reviewed, twice)
+
+
+def test_a_resolution_is_lost_with_the_role_or_the_person_that_it_needed() -> None:
+    requirement = Requirement(
+        needs=(Need(role="anyone", count=1),), resolvers=Resolvers(any_of=(("ops",), ("anyone", "desk")))
+    )
+    erik = Approver(name="erik", standings=(Standing(person="erik", roles=("ops", "anyone")),))
+    state = held(requirement=requirement)
+    assert state.held is not None
+    chosen = Resolved(approver=erik, step=state.held.step, resolution=Resolution.SKIP)
+    state = state.model_copy(update={"resolution": chosen})
+
+    def lost(*persons: Person) -> str | None:
+        return lost_resolution(state, People(persons=persons), NOON)
+
+    assert lost(Person(name="erik", roles=("ops", "desk"))) is None
+    reason = "erik resolved step 3 with 'skip', and now "
+    assert lost(Person(name="erik", roles=("desk",))) == f"{reason}erik may no longer resolve this run"
+    assert lost(Person(name="erik", roles=("ops",), active=False)) == f"{reason}erik is no longer active"
+    assert lost() == f"{reason}erik is not in the list of people"

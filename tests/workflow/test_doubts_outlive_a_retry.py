@@ -1,0 +1,75 @@
+"""A step in doubt that a person wants to retry stays in doubt until the retry has a result."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from plangate.domain.run import StepState
+from plangate.domain.status import Status
+from plangate.domain.taking_up import remainder_of
+from plangate.presentation.clock import now
+from plangate.presentation.markdown import details_page
+from plangate.presentation.run_page import run_page
+from plangate.records.trail import read_state
+from tests.support.gate import Gate
+from tests.support.holds import approved, booking_gate, found, lost, resolve
+from tests.support.policies import one_approval
+from tests.unit.test_run_page import printed
+
+VALID = timedelta(seconds=2)
+
+
+async def reopened(gate: Gate) -> Status:
+    """Return a run in review again, after the retry of its first step, whose effect happened unnoticed."""
+    status = await approved(gate, "1", "2")
+    await gate.held(status.workflow_id)
+    await asyncio.sleep(VALID.total_seconds() + 0.1)
+    await resolve(gate, status.workflow_id, "retry")
+    return await gate.until("in_review", status.workflow_id)
+
+
+def assert_in_doubt(gate: Gate, status: Status) -> None:
+    for step in (status.steps[0], gate.recorded(status.workflow_id).steps[0]):  # type: ignore[union-attr]
+        assert step.state is StepState.IN_DOUBT
+        assert "The line went dead." in step.failure
+    assert "Step 1 of 2: book  in doubt" in printed(run_page(status, now()))
+    with gate.database.read() as connection:
+        assert "**in doubt**" in details_page(read_state(connection, status.workflow_id))
+
+
+@pytest.mark.parametrize("end", ["reject", "withdraw"])
+async def test_a_review_reopened_by_a_retry_shows_the_doubt_and_so_does_its_end(
+    idle_gate: Gate, end: str
+) -> None:
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy = one_approval(valid_for=VALID)
+    account.failures, account.acts_before_failing = [lost()], True
+    async with gate.worker():
+        again = await reopened(gate)
+        assert_in_doubt(gate, again)
+        if end == "reject":
+            assert (await gate.decide(again, "reject", by="erik")).accepted
+        else:
+            await gate.api.withdraw(again.workflow_id, "no longer needed")
+        await gate.result(again.workflow_id)
+        ended = await gate.api.status(again.workflow_id)
+        assert_in_doubt(gate, ended)
+        rest = remainder_of(ended)
+        assert "In doubt there: step 1 (book)" in rest.request
+        assert rest.plan.steps[0].reason.startswith("It is in doubt whether")
+    assert found(gate, again.workflow_id) == []
+
+
+async def test_a_retry_that_is_approved_again_runs_and_ends_the_doubt(idle_gate: Gate) -> None:
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy = one_approval(valid_for=VALID)
+    account.failures, account.acts_before_failing = [lost()], False
+    async with gate.worker():
+        again = await reopened(gate)
+        assert (await gate.decide(again, by="erik")).accepted
+        assert (await gate.result(again.workflow_id)).outcome == "executed"
+        ended = await gate.api.status(again.workflow_id)
+        assert [(step.state, step.failure) for step in ended.steps] == [(StepState.DONE, "")] * 2
+    assert account.texts() == ["booked 1", "booked 2"]
+    assert found(gate, again.workflow_id) == []
