@@ -11,12 +11,13 @@ from typing import Final
 from plangate.domain.audit import Outcome
 from plangate.domain.duplicates import Duplicate, by_step
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plurals import joined
+from plangate.domain.plurals import counted, joined
 from plangate.domain.previews import quoted
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 
-_SHOWN: Final = 5
+_SHOWN: Final = 5  # of one step
+_MOST_LINES: Final = 10
 _LONGEST_ID: Final = 80
 _PLAIN_ID: Final = re.compile(r"[\w.:/@+-]+")
 _HIDDEN: Final = "a run that not everyone may see"
@@ -33,17 +34,19 @@ _STATES: Final = {
 def duplicate_lines(status: Status, said: Callable[[datetime], str]) -> Iterator[str]:
     """Yield a line for each step: 'Step 1 has the same payment as step 1 of refund-4711, which was …'.
 
-    ``said`` returns a time in words. Runs that became the same share their words: 'as step 2 of A and B'.
+    ``said`` returns a time as text. Runs that became the same are named together: 'as step 2 of A and B'.
     """
-    duplicates, is_now = status.repeated, status.duplicates_now is not None
-    for same in by_step(duplicates[:_SHOWN]):
+    is_now = status.duplicates_now is not None
+    groups = by_step(status.repeated)
+    for same in groups[:_MOST_LINES]:
         others: dict[tuple[int, str, bool], list[Duplicate]] = {}
-        for one in same:
+        for one in same[:_SHOWN]:
             others.setdefault((one.its_step, one.state, one.done), []).append(one)
         parts = "; also as ".join(_others(alike, said, is_now=is_now) for alike in others.values())
-        yield f"Step {same[0].step} {_same(same[0])} as {parts}"
-    if len(duplicates) > _SHOWN:
-        yield f"and {len(duplicates) - _SHOWN} more; --json shows them all"
+        more = f"; and {len(same) - _SHOWN} more" if len(same) > _SHOWN else ""
+        yield f"Step {same[0].step} {_same(same[0])} as {parts}{more}"
+    if len(groups) > _MOST_LINES:
+        yield f"and {counted(len(groups) - _MOST_LINES, 'more step')} of this plan; --json shows all"
 
 
 def _same(one: Duplicate) -> str:
@@ -72,11 +75,12 @@ def _run(workflow_id: str) -> str:
 
 def _what_became(one: Duplicate, at: str, count: int, *, is_now: bool) -> str:
     was, that_step_was = ("was", "that step was") if count == 1 else ("were", "those steps were")
+    done = f"; {that_step_was} done, or may have been" if one.done else ""
     if one.state in _STATES:
-        done = f"; {that_step_was} done, or may have been" if one.done else ""
         if is_now:
             return f"which {'is' if count == 1 else 'are'} {_STATES[one.state]} now{done}"
         return f"which {was} {_STATES[one.state]} when this plan was drafted{done}"
-    if one.state in (Outcome.EXECUTED, Outcome.REJECTED):
-        return f"which {was} {one.state} {at}"
-    return f"which ended as {one_line(one.state)} {at}; {that_step_was} done, or may have been"
+    if one.state == Outcome.EXECUTED:
+        return f"which {was} executed {at}"
+    ended = f"{was} rejected" if one.state == Outcome.REJECTED else f"ended as {one_line(one.state)}"
+    return f"which {ended} {at}{done}"

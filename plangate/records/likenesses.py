@@ -6,19 +6,20 @@ trail: the duplicates found are frozen with the plan. While the plan is in revie
 for people, because the other run may have been executed since, or drafted since.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import islice
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select
 
 from plangate.domain.audit import Outcome
-from plangate.domain.duplicates import DUPLICATES_WITHIN, MOST_DUPLICATES, Duplicate, Likeness
+from plangate.domain.duplicates import DUPLICATES_WITHIN, MOST_DUPLICATES, MOST_STEPS, Duplicate, Likeness
 from plangate.domain.run import Phase
 from plangate.records.prepared import Prepared
 from plangate.records.tables import effects, likenesses, runs
 
+_log = structlog.get_logger(__name__)
 _LISTED: Final = (*(phase.value for phase in Phase if phase is not Phase.CLOSED), Outcome.REJECTED.value)
 """The states of runs whose steps count even if they were not done."""
 _OF_STEP: Final = and_(effects.c.workflow_id == likenesses.c.workflow_id, effects.c.step == likenesses.c.step)
@@ -53,7 +54,7 @@ _EQUAL: Final = Prepared(
         likenesses.c.at > bindparam("since"),
         or_(*(runs.c.state == state for state in _LISTED), _DONE),
     )
-    .order_by(likenesses.c.at.desc(), likenesses.c.workflow_id, likenesses.c.step)
+    .order_by(_DONE.desc(), likenesses.c.at.desc(), likenesses.c.workflow_id, likenesses.c.step)
     .limit(MOST_DUPLICATES)
 )
 _THIS: Final = likenesses.alias()
@@ -74,7 +75,7 @@ _HIDDEN: Final = (
     .limit(MOST_DUPLICATES)
 )
 _OWN: Final = (
-    select(likenesses.c.step, likenesses.c.digest, likenesses.c.same)
+    select(likenesses.c.step, likenesses.c.digest, likenesses.c.same, likenesses.c.at)
     .where(likenesses.c.workflow_id == bindparam("run"))
     .order_by(likenesses.c.step)
 )
@@ -104,36 +105,67 @@ def enter_likenesses(
         _ENTER(connection, *({**shared, **row} for row in rows))
 
 
-def likenesses_of(connection: Connection, workflow_id: str, tools: Sequence[str]) -> tuple[Likeness, ...]:
-    """Return the stored likenesses of a run's newest plan, by step; ``tools`` are the tools of its steps."""
-    rows = connection.execute(_OWN, {"run": workflow_id})
-    return tuple(
-        Likeness(
-            step=row.step,
-            tool=tools[row.step - 1],
-            same=tuple((row.same or "").splitlines()),
-            digest=row.digest,
-        )
-        for row in rows
-        if 0 < row.step <= len(tools)
-    )
+def duplicates_now(
+    connection: Connection, workflow_id: str, tools: Sequence[str]
+) -> tuple[Duplicate, ...] | None:
+    """Return the steps of other runs that now equal those of a run's newest plan.
+
+    As at its draft, the other plans may have been drafted up to 30 days before it. ``tools`` are the tools of
+    its steps. None if the stored likenesses are missing or damaged.
+    """
+    try:
+        rows = connection.execute(_OWN, {"run": workflow_id}).all()
+        own = [
+            Likeness(
+                step=row.step,
+                tool=tools[row.step - 1],
+                same=tuple((row.same or "").splitlines()),
+                digest=row.digest,
+            )
+            for row in rows
+        ]
+        drafted_at = min((row.at for row in rows), default=None)
+    except (ValueError, TypeError, IndexError):
+        _log.warning("The likenesses of a run are damaged.", action="duplicates", workflow_id=workflow_id)
+        return None
+    return None if drafted_at is None else duplicates_of(connection, workflow_id, own, drafted_at)
 
 
 def duplicates_of(
-    connection: Connection, workflow_id: str, wanted: Sequence[Likeness], now: datetime
+    connection: Connection, workflow_id: str, wanted: Sequence[Likeness], drafted_at: datetime
 ) -> tuple[Duplicate, ...]:
     """Return the steps of other runs that equal these: those of open and rejected runs, and those done.
 
-    There are at most `MOST_DUPLICATES`, step by step, newest first.
+    They are ordered by step; for each step, those that were done come first, then the newest. There are about
+    `MOST_DUPLICATES`, with the first one of each step, so that many harmless ones hide no other. Damaged rows
+    are left out: without them a plan is drafted, and shown, as with an empty index.
     """
-    # One query per step: the index returns the newest duplicates without sorting all.
-    asked = {"run": workflow_id, "since": now - DUPLICATES_WITHIN}
-    rows = {
-        digest: _EQUAL(connection, {**asked, "of_digest": digest}).rows
-        for digest in dict.fromkeys(one.digest for one in wanted)
-    }
-    found = (
-        Duplicate(
+    # One query per step: the index finds its duplicates.
+    asked = {"run": workflow_id, "since": drafted_at - DUPLICATES_WITHIN}
+    equal = {digest: _equal(connection, digest, asked) for digest in {one.digest for one in wanted}}
+    ranked = [
+        (rank, not found.done, found)
+        for one in wanted
+        for rank, row in enumerate(equal[one.digest])
+        if (found := _duplicate(one, row)) is not None
+    ]
+    ranked.sort(key=lambda one: one[:2])  # a stable sort: then by step
+    first = sum(rank == 0 for rank, _, _ in ranked)
+    kept = ranked[: max(MOST_DUPLICATES, min(first, MOST_STEPS))]
+    return tuple(sorted((found for _, _, found in kept), key=lambda one: one.step))
+
+
+def _equal(connection: Connection, digest: str, asked: Mapping[str, object]) -> Sequence[Any]:
+    try:
+        return _EQUAL(connection, {**asked, "of_digest": digest}).rows
+    except (ValueError, TypeError):
+        _log.warning("A row of the index of steps is damaged.", action="duplicates", digest=digest)
+        return ()
+
+
+def _duplicate(one: Likeness, row: Any) -> Duplicate | None:
+    try:
+        return Duplicate(
             step=one.step,
             tool=one.tool,
             same=one.same,
@@ -143,10 +175,8 @@ def duplicates_of(
             done=bool(row.done),
             at=row.closed_at or row.at,
         )
-        for one in wanted
-        for row in rows[one.digest]
-    )
-    return tuple(islice(found, MOST_DUPLICATES))
+    except ValueError:
+        return None
 
 
 def unnamed_runs(connection: Connection, workflow_id: str, one: Duplicate) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from plangate.domain.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.policy_file import narrows_seeing
 from plangate.records.database import Database
-from plangate.records.likenesses import duplicates_of, likenesses_of
+from plangate.records.likenesses import duplicates_now
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
 from plangate.records.rule_texts import in_force_at
 from plangate.records.stops import standing_stops
@@ -83,10 +83,7 @@ def with_duplicates_now(database: Database, status: Status) -> Status:
 def _with_duplicates_now(connection: Connection, status: Status) -> Status:
     if status.state != Phase.IN_REVIEW:
         return status
-    own = likenesses_of(connection, status.workflow_id, [step.tool for step in status.steps])
-    if not own:  # the plan is older than the index
-        return status
-    found = duplicates_of(connection, status.workflow_id, own, connection.execute(NOW).scalar_one())
+    found = duplicates_now(connection, status.workflow_id, [step.tool for step in status.steps])
     return status.model_copy(update={"duplicates_now": found})
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,9 +11,10 @@ from sqlalchemy import insert, update
 
 from plangate.domain.duplicates import MOST_DUPLICATES, Duplicate, Likeness
 from plangate.records.database import Database
-from plangate.records.likenesses import duplicates_of, enter_likenesses, likenesses_of
+from plangate.records.likenesses import duplicates_now, duplicates_of, enter_likenesses
 from plangate.records.tables import effects, runs
 from tests.support.build import NOON
+from tests.support.fresh_records import fresh_records
 
 WANTED = (Likeness(step=1, tool="pay", same=("payment",), digest="a" * 64),)
 
@@ -25,6 +27,7 @@ def entered(
     days: float = 1,
     step: int = 1,
     is_hidden: bool = False,
+    digest: str = "a" * 64,
     done: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Enter a run with one equal step; ``done`` has the states of its effects (act, undo)."""
@@ -34,7 +37,7 @@ def entered(
         connection.execute(insert(runs).values(chain_id="c", entry_count=0, head_hash="0" * 64, **row))
         if state in ("executed", "rejected", "failed", "expired", "withdrawn"):
             connection.execute(update(runs).where(runs.c.workflow_id == run).values(closed_at=at))
-        found = [Likeness(step=step, tool="pay", same=(), digest="a" * 64)]
+        found = [Likeness(step=step, tool="pay", same=(), digest=digest)]
         enter_likenesses(connection, run, found, at, is_first=True, is_hidden=is_hidden)
         for suffix, is_now in done.items():
             key = f"{run}:{'f' * 64}:{step}{':undo' if suffix == 'undo' else ''}"
@@ -110,15 +113,65 @@ def test_only_the_newest_are_listed(database: Database) -> None:
     assert listed == [f"run-{number:02}" for number in range(MOST_DUPLICATES)]
 
 
-def test_the_likenesses_of_a_run_are_read_as_they_were_entered(database: Database) -> None:
-    alike = (
-        Likeness(step=1, tool="pay", same=("payment", "amount"), digest="a" * 64),
-        Likeness(step=3, tool="note", same=(), digest="b" * 64),
-    )
+def test_many_harmless_duplicates_hide_neither_a_done_one_nor_another_step(database: Database) -> None:
+    entered(database, "paid", "executed", days=9, done={"act": "done"})
+    for number in range(MOST_DUPLICATES + 5):
+        entered(database, f"open-{number:02}", "in_review", days=1)
+    entered(database, "other", "rejected", digest="b" * 64)
+    wanted = (*WANTED, Likeness(step=2, tool="note", same=(), digest="b" * 64))
+    with database.write() as connection:
+        listed = duplicates_of(connection, "this", wanted, NOON)
+    assert [(one.step, one.workflow_id) for one in listed][:2] == [(1, "paid"), (1, "open-00")]
+    assert (listed[-1].step, listed[-1].workflow_id) == (2, "other")
+    assert len(listed) == MOST_DUPLICATES
+
+
+def test_each_step_of_a_long_plan_has_its_first_duplicate(database: Database) -> None:
+    wanted = tuple(Likeness(step=number, tool="pay", same=(), digest="a" * 64) for number in range(1, 31))
     entered(database, "one", "in_review")
     with database.write() as connection:
-        enter_likenesses(connection, "one", alike, NOON, is_first=False, is_hidden=False)
+        assert [one.step for one in duplicates_of(connection, "this", wanted, NOON)] == list(range(1, 31))
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("likenesses", "at", "garbage"),
+        ("likenesses", "step", "x"),
+        ("likenesses", "step", 1.5),
+        ("likenesses", "step", -1),
+        ("likenesses", "same", b"\xff"),
+        ("likenesses", "digest", b"\xff"),
+        ("likenesses", "is_hidden", "x"),
+        ("runs", "closed_at", "garbage"),
+        ("runs", "state", b"\xff"),
+    ],
+)
+@pytest.mark.parametrize("run", ["this", "twin"])
+def test_a_damaged_row_takes_neither_a_draft_nor_a_page_down(
+    tmp_path: Path, table: str, column: str, value: object, run: str
+) -> None:
+    sqlite = fresh_records(tmp_path / "records.db")
+    for each in ("this", "twin", "third"):
+        entered(sqlite, each, "in_review")
+    with sqlite.write() as connection:
+        connection.exec_driver_sql(
+            f"update {table} set {column} = ? where workflow_id = ?",
+            (value, run),
+        )
+    with sqlite.read() as connection:
+        seen = duplicates_now(connection, "this", ["pay"])
+    with sqlite.write() as connection:
+        duplicates_of(connection, "this", WANTED, NOON)
+    sqlite.close()
+    assert seen is None or {one.workflow_id for one in seen} <= {"twin", "third", ""}
+
+
+def test_an_index_without_the_plan_or_its_rows_says_that_nothing_is_known(database: Database) -> None:
+    entered(database, "twin", "in_review")
     with database.read() as connection:
-        assert likenesses_of(connection, "one", ["pay", "mail", "note"]) == alike
-        assert likenesses_of(connection, "one", ["pay"]) == alike[:1]
-        assert likenesses_of(connection, "none", ["pay"]) == ()
+        assert duplicates_now(connection, "this", ["pay"]) is None
+    entered(database, "this", "in_review")
+    with database.read() as connection:
+        assert duplicates_now(connection, "this", []) is None
+        assert [one.workflow_id for one in duplicates_now(connection, "this", ["pay"]) or ()] == ["twin"]

@@ -137,7 +137,13 @@ def test_duplicates_are_reported_in_words() -> None:
     (failed,) = lines(duplicate(workflow_id="", state="failed"))
     assert failed.startswith("Step 1 is the same as step 2 of a run that not everyone may see, which ended ")
     assert failed.endswith("as failed on 03 May 14:05; that step was done, or may have been")
-    assert lines(*[duplicate()] * 7)[-1] == "and 2 more; --json shows them all"
+    assert lines(*[duplicate()] * 7)[0].endswith("; and 2 more")
+    assert lines(*(duplicate(step=step) for step in range(1, 13)))[10:] == [
+        "and 2 more steps of this plan; --json shows all"
+    ]
+    assert lines(duplicate(state="rejected"))[0].endswith(
+        "which was rejected on 03 May 14:05; that step was done, or may have been"
+    )
 
 
 def test_a_step_of_several_runs_is_listed_once() -> None:

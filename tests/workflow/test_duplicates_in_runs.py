@@ -2,10 +2,11 @@
 
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.status import Status
-from plangate.policy.policy_file import checked_policy
+from plangate.policy.policy_file import checked_policy, policy_in
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page
 from tests.support.gate import Gate
+from tests.support.sealed_records import Everybody
 from tests.unit.test_run_page import printed
 
 POLICY = """
@@ -74,3 +75,28 @@ async def test_a_plan_in_review_shows_duplicates_drafted_or_executed_since(gate:
     assert f"Step 1 is the same as step 1 of {second.workflow_id}, which was executed" in shown
     assert (await gate.api.status(first.workflow_id)).duplicates == ()  # rules see those of the draft
     assert findings(gate) == []
+
+
+async def test_a_run_that_not_everyone_may_see_is_not_named_in_a_duplicate(idle_gate: Gate) -> None:
+    gate = idle_gate
+    seen = '[[see]]\nname = "salaries"\nwhen = "true"\nwho = ["requester"]\n'
+    gate.policy, gate.directory = policy_in(POLICY + seen), Everybody()
+    async with gate.worker():
+        secret = await gate.in_review("pay kim")
+        again = await gate.in_review("pay kim")
+        assert same(again) == [(1, "", 1, "in_review", False)]
+        assert secret.workflow_id not in again.model_dump_json()
+        shown = await gate.api.status(again.workflow_id)
+        assert [one.workflow_id for one in shown.duplicates_now or ()] == [""]
+
+
+async def test_duplicates_are_looked_up_again_only_while_a_plan_is_in_review(gate: Gate) -> None:
+    first = await gate.in_review("pay kim")
+    second = await gate.in_review("pay kim")
+    assert gate.recorded(first.workflow_id).duplicates_now != ()  # type: ignore[union-attr]
+    assert (await gate.decide(first)).accepted
+    await gate.result(first.workflow_id)
+    for status in (gate.recorded(first.workflow_id), await gate.api.status(first.workflow_id)):
+        assert status is not None
+        assert status.duplicates_now is None
+    assert (await gate.api.status(second.workflow_id)).duplicates_now
