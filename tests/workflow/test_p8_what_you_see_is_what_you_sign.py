@@ -246,7 +246,8 @@ async def test_a_plan_of_another_installation_is_not_shown_beside_the_runs_own_r
     other = build_gate(idle_gate.server, tmp_path / "other", idle_gate.settings.task_queue)
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
-        assert await other.api.status(honest.workflow_id) == honest  # from records without this run
+        shown = await other.api.status(honest.workflow_id)
+        assert shown == honest.model_copy(update={"duplicates_now": None})  # from records without this run
         write_down(other.database, run_ref(honest.workflow_id))
         with pytest.raises(StatusContradicts, match="was made for the installation"):
             await other.api.status(honest.workflow_id)
