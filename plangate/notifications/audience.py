@@ -70,10 +70,18 @@ class Audience:
         return person.name if person is not None else name
 
     def may_see(self, run: RunState, name: str) -> bool:
-        """Return whether this person may see the run; a role's addresses reach all people with that role."""
+        """Return whether this person may see the run.
+
+        All people with a role read its addresses: each of them must be allowed to see the run, and there must
+        be at least one.
+        """
         if name.startswith(ROLE):
-            return True
-        return may_see(run, self.approver(name), is_narrowed=self.is_narrowed)
+            readers = self.with_a_role([name.removeprefix(ROLE)])
+            return bool(readers) and all(self._sees(run, one) for one in readers)
+        return self._sees(run, self.approver(name))
+
+    def _sees(self, run: RunState, viewer: Approver | None) -> bool:
+        return may_see(run, viewer, is_narrowed=self.is_narrowed)
 
     def with_a_role(self, roles: Iterable[str]) -> tuple[Approver, ...]:
         """Return those who have one of these roles, their own or a lent one."""

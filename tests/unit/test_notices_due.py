@@ -25,7 +25,7 @@ from plangate.domain.decision import Choice, Resolution
 from plangate.domain.escalation import Escalation
 from plangate.domain.people import Absence, Delegation, Key, LostApproval, People, Person, Role
 from plangate.domain.policy import Need, Requirement, Resolvers
-from plangate.domain.seers import Seers
+from plangate.domain.seers import Party, Seers
 from plangate.domain.tool import Receipt
 from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
@@ -732,6 +732,69 @@ def test_a_channel_is_asked_to_resolve_only_if_all_its_people_may() -> None:
             people=with_role_addresses("boss", "finance"),
         )
         assert [one.person for one in found if one.person.startswith("role:")] == channels
+
+
+def to_channels(notices: Sequence[Notice]) -> list[str]:
+    return [one for one in said(notices) if one.startswith("role:")]
+
+
+ONLY_REQUESTER = (Seers(name="salaries", who=(Party.REQUESTER,)),)
+
+
+def test_a_channel_is_not_relieved_of_a_run_that_its_people_may_no_longer_see() -> None:
+    people = with_role_addresses("finance")
+    told = sent(due(PLAN, people=people, is_narrowed=True))
+    assert "role:finance" in [one.person for one in told]
+    edited = decided("head", PLAN.fingerprint, Choice.EDIT)
+    for seen_by, relieved in ((ONLY_REQUESTER, []), ((), ["role:finance relieved"])):
+        second = drafted(revision=2, author="head", requirement=HEAD.model_copy(update={"seen_by": seen_by}))
+        for end in ((), (Closed(outcome=Outcome.WITHDRAWN),)):
+            found = due(PLAN, edited, second, *end, told=told, people=people, is_narrowed=True)
+            assert to_channels(found) == relieved
+
+
+def test_a_channel_gets_notices_only_if_all_people_with_its_role_may_see_the_run() -> None:
+    stands_in = Escalation(role="finance", after_seconds=600, to="boss")
+    resolvers = Resolvers(any_of=(("operator",),))
+    hidden = FINANCE.model_copy(
+        update={
+            "escalations": (stands_in,),
+            "resolvers": resolvers,
+            "remind": (600,),
+            "seen_by": (Seers(name="few"),),
+        }
+    )
+    channels = with_role_addresses("finance", "boss", "operator")
+    for author in ("", "kim", "head", "olga"):  # the author does not decide, so they may not see the run
+        plan = drafted(requirement=hidden, author=author)
+        held = held_at(1).model_copy(update={"fingerprint": plan.fingerprint})
+        asked = to_channels(due(plan, people=channels, is_narrowed=True))
+        resolving = to_channels(due(plan, held, people=channels, is_narrowed=True))
+        finance = ["role:finance needed", "role:finance reminder"] if author != "kim" else []
+        boss = ["role:boss escalated", "role:boss reminder"] if author != "head" else []
+        assert asked == [*boss, *finance]
+        assert resolving == (["role:operator held"] * 2 if author != "olga" else [])
+
+
+def test_a_channel_gets_no_notice_if_a_borrower_of_its_role_may_not_see_the_run() -> None:
+    seen_by = (Seers(name="authors", who=(Party.AUTHORS,)),)
+    plan = drafted(requirement=FINANCE.model_copy(update={"seen_by": seen_by}), author="dana")
+    lent = with_changed("dana", delegates=(Delegation(to="head", roles=("finance",)),))
+    for people, found in ((LIST, ["role:finance needed"]), (lent, [])):
+        channels = with_role_addresses("finance", people=people)
+        assert to_channels(due(plan, people=channels, is_narrowed=True)) == found
+
+
+def test_the_channel_of_a_role_that_no_active_person_has_gets_no_notices_of_runs() -> None:
+    channels = with_role_addresses("finance")
+    told = sent(due(PLAN, people=channels))
+    without = with_role_addresses("finance", people=LEFT)
+    inactive = tuple(
+        one.model_copy(update={"active": "finance" not in one.roles}) for one in channels.persons
+    )
+    for people in (without, channels.model_copy(update={"persons": inactive})):
+        assert to_channels(due(PLAN, people=people)) == []
+        assert to_channels(due(PLAN, Closed(outcome=Outcome.WITHDRAWN), told=told, people=people)) == []
 
 
 def test_an_ended_run_has_no_deadline() -> None:
