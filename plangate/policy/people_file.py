@@ -18,7 +18,7 @@ from plangate.domain.decision import PersonName
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.people import ANYONE, Delegation, Key, People, Person, Role, identity
+from plangate.domain.people import ANYONE, ROLE, Delegation, Key, People, Person, Role, identity
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.domain.validation import faults_in
 from plangate.policy.calendars_file import TABLE as CALENDARS
@@ -47,6 +47,12 @@ def _moment(value: object) -> object:
 def _role(value: str) -> str:
     if value == ANYONE:
         raise ValueError(f"everyone has the role '{ANYONE}' already; remove it")
+    return value
+
+
+def _listed_name(value: str) -> str:
+    if identity(value).startswith(ROLE):
+        raise ValueError(f"starts with '{ROLE}', which marks the addresses of a role; use another name")
     return value
 
 
@@ -88,7 +94,7 @@ class _WebEntry(Typed):
 class _PersonEntry(Typed):
     model_config = ConfigDict(strict=True)
 
-    name: PersonName
+    name: Annotated[PersonName, AfterValidator(_listed_name)]
     enroller: bool = False
     roles: list[RoleName] = Field(default=[])
     mail: Mail = ""

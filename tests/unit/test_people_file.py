@@ -113,6 +113,22 @@ def test_two_spellings_of_one_name_are_one_person(tmp_path: Path) -> None:
     assert "is also the name of person 'dana'" in faults(tmp_path, 'name = "dana"', 'name = "DANA"')
 
 
+@pytest.mark.parametrize(
+    "name", ["role:finance", "ROLE:finance", " role:finance", "\uff52ole\uff1afinance", "role:", "role: x"]
+)
+def test_a_name_that_means_the_addresses_of_a_role_is_refused(tmp_path: Path, name: str) -> None:
+    assert "name: starts with 'role:', which marks the addresses of a role" in faults(
+        tmp_path, f'name = "{name}"\nroles = ["finance"]'
+    )
+    with pytest.raises(FileInvalid, match="marks the addresses of a role"):
+        people_in(f'[[person]]\nname = "{name}"\n')
+
+
+@pytest.mark.parametrize("name", ["role", "roles:finance", "my role:finance"])
+def test_a_name_with_the_word_role_is_accepted(name: str) -> None:
+    assert people_in(f'[[person]]\nname = "{name}"\n').find(name)
+
+
 def test_the_file_is_checked_at_every_question(tmp_path: Path) -> None:
     path = write(tmp_path / "people.toml", 'name = "dana"')
     directory = PeopleFile(path)
