@@ -347,6 +347,22 @@ async def test_only_the_current_address_gets_notices(telling: Telling, post: Pos
     assert [one.address for one in post.sent if one.person == "kim"] == ["mailto:kim.two@example.org"]
 
 
+async def test_a_notice_about_no_run_does_not_go_to_an_address_that_is_no_longer_the_persons(
+    telling: Telling,
+) -> None:
+    await telling.told()
+    mail = 'mail = "olga@example.org"'
+    for what, now in (("sealing", 'mail = "olga.two@example.org"'), ("a disk", f"{mail}\nactive = false")):
+        telling.list_people(PEOPLE)
+        telling.notifier.report_trouble(what, "It failed.")
+        telling.ledger.hand_out([], room=0)
+        telling.list_people(PEOPLE.replace(mail, now))
+        assert await telling.told() == []
+    telling.list_people(PEOPLE)
+    telling.notifier.report_trouble("sealing", "It failed again.")
+    assert await telling.told() == ["olga trouble"]
+
+
 async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_address(
     telling: Telling, post: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
