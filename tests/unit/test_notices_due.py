@@ -663,6 +663,17 @@ def test_a_person_who_may_no_longer_see_a_run_gets_no_notice_of_it() -> None:
     assert said(due(PLAN, told=sent(due(PLAN)), people=without)) == ["dana relieved", "kim needed"]
 
 
+def test_a_person_who_may_not_see_the_new_revision_is_not_told_that_their_approval_is_void() -> None:
+    first = drafted(requirement=TWO)
+    approved = (first, decided("dana", first.fingerprint))
+    edited = decided("olga", first.fingerprint, Choice.EDIT)
+    for role, finance in (("nobody", []), ("finance", ["dana voided", "kim relieved"])):
+        seen_by = (Seers(name="few", roles=(role,)),)
+        second = drafted(revision=2, author="olga", requirement=HEAD.model_copy(update={"seen_by": seen_by}))
+        found = due(*approved, edited, second, told=sent(due(first)), is_narrowed=True)
+        assert said(found) == sorted([*finance, "head needed"])
+
+
 def test_a_person_who_may_not_see_a_run_gets_no_notice_that_no_one_can_approve_it() -> None:
     left = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
     assert said(due(HIDDEN, people=left, is_narrowed=True)) == []
