@@ -27,7 +27,10 @@ _ALIKE: Final = str.maketrans(
 # A dot before a letter may belong to a host, and a "_" at the edge of a word may be emphasis. "@word" is a
 # mention, "#word" a channel, "!word" a command, "&word" an entity, ":word:" an emoji, "://" and "word:" an
 # address, even if the word ends with a digit; one or two digits before a colon are kept, as in "14:05".
+# Hosts may also have the dots U+3002, U+FF0E and U+FF61 (RFC 3490); a space after them keeps them readable
+# in Chinese sentences. Four numbers are an IPv4 address; "1.234.567.890" is not one.
 _DOT: Final = (re.compile(r"(?<=[\w-])\.(?=[^\W\d_])"), "\u2024")
+_WIDE_DOT: Final = (re.compile(r"(?<=[\w-])([\u3002\uff0e\uff61])(?=[^\W\d_])"), r"\1 ")
 _EDGE: Final = (re.compile(r"(?<![^\W_])_|_(?![^\W_])"), "\u2017")
 _PARTED: Final = (
     re.compile(
@@ -35,6 +38,13 @@ _PARTED: Final = (
         r"|(?<=[\w+.-])(?<!(?<![\w+.-])\d)(?<!(?<![\w+.-])\d\d):(?=\S))"
     ),
     r"\1 ",
+)
+_IPV4: Final = (
+    re.compile(
+        r"(?<!\d)((?:[12\uff11\uff12]?\d?\d[.\u3002\uff0e\uff61]){2}[12\uff11\uff12]?\d?\d)"
+        r"[.\u3002\uff0e\uff61](?=[12\uff11\uff12]?\d?\d(?!\d))"
+    ),
+    "\\1\u2024",
 )
 _HALF_A_MARK: Final = re.compile(r"⟨[^⟩]*\Z")
 
@@ -48,6 +58,6 @@ def inert(text: str, limit: int = LONGEST) -> str:
     if len(shown) > limit:
         shown = f"{_HALF_A_MARK.sub('', shown[:limit]).strip()}…"
     shown = shown.translate(_ALIKE)
-    for pattern, other in (_DOT, _EDGE, _PARTED):
+    for pattern, other in (_DOT, _WIDE_DOT, _EDGE, _PARTED, _IPV4):
         shown = pattern.sub(other, shown)
     return shown or "(empty)"

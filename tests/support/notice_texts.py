@@ -47,6 +47,7 @@ LINKS: Final = (
     "http://localhost:8088/x", "http://[::1]/", "http:/\\evil.example", "ftp://evil.example", "evil.example/approve?x=1",
     "[Review and decide](https://evil.example)", "<https://evil.example|Review and decide>", "](https://evil.example)",
     "https\uff1a//evil.example", "evil\u3002example", "evil\uff0eexample", "Decide by: never", "\nDecide by: never",
+    "evil\u3002com", "evil\uff0ecom/x", "evil\uff61com", "1.2.3.4/pay", "10.0.0.1", "1\uff0e2\u30023\uff614/pay",
     "x\n\nReview and decide:\nhttps://evil.example", "slack://x", "file:///etc/passwd", "smb://evil.example/x",
 )  # fmt: skip
 CHAT_MARKUP: Final = (
@@ -60,7 +61,8 @@ _LABELS: Final = re.compile(
 )
 _INTERPRETED: Final = {
     "address": re.compile(r"(?i)[a-z][a-z0-9+.-]{1,20}:/?/?[^\s]*?[\w.-]+(?=/|\b)(?<!\bby:)|www\.\w"),
-    "host": re.compile(r"(?i)(?<![\w.-])(?:[\w-]+\.)+[a-z]{2,}(?![\w.-])"),
+    "host": re.compile(r"(?i)(?<![\w.-])(?:[\w-]+[.\u3002\uff0e\uff61])+[a-z]{2,}(?![\w.-])"),
+    "IPv4 address": re.compile(r"(?<!\d)(?:[12]?\d?\d[.\u3002\uff0e\uff61]){3}[12]?\d?\d(?!\d)"),
     "mention": re.compile(r"@\w|<[!@#&]|<users/|(?<!\w)~\w|(?<![\w&])#[^\W\d_]"),
     "emphasis": re.compile(r"[*`~|]|(?<![^\W_])_|_(?![^\W_])"),
     "markup": re.compile(r"<[a-zA-Z/!?]|\]\(|\\"),

@@ -448,7 +448,17 @@ def test_inert_text_is_short_on_one_line_and_interpreted_by_no_client(text):
     "text",
     [
         *("@here", "<!channel>", "*b*", "evil.example", "http://evil", "_i_", ":fire:", "&lt;", "mailto:e"),
-        *("# h", "a|b", "~x", "x\\y", "[a](b)"),
+        *(
+            "# h",
+            "a|b",
+            "~x",
+            "x\\y",
+            "[a](b)",
+            "evil\u3002com",
+            "evil\uff0ecom/x",
+            "evil\uff61com",
+            "1.2.3.4/pay",
+        ),
     ],
 )
 def test_the_test_tokenizer_finds_text_that_is_not_inert(text):
@@ -460,7 +470,30 @@ def test_the_test_tokenizer_finds_text_that_is_not_inert(text):
 
 
 @pytest.mark.parametrize(
-    "name", ["rita", "J. Smith", "Dana (Finance)", "O'Brien", "Zoë", "王芳", "a_b", "42.50 EUR", "12:30"]
+    ("text", "shown"),
+    [
+        ("evil.com", "evil\u2024com"),
+        ("evil\u3002com", "evil\u3002 com"),
+        ("evil\uff0ecom/x", "evil\uff0e com/x"),
+        ("a.b\uff61evil", "a\u2024b\uff61 evil"),
+        ("1.2.3.4/pay", "1.2.3\u20244/pay"),
+        ("127.0.0.1:8088", "127.0.0\u20241: 8088"),
+        ("999.1.2.3.4.5.6.7", "999.1.2.3\u20244.5.6\u20247"),
+        ("1\uff0e2\u30023\uff614/pay", "1\uff0e2\u30023\u20244/pay"),
+        ("\uff11\uff12\uff17.0.0.\uff11/pay", "\uff11\uff12\uff17.0.0\u2024\uff11/pay"),
+    ],
+)
+def test_a_host_or_an_ipv4_address_with_any_dots_is_split_or_has_another_dot(text, shown):
+    assert inert(text) == shown
+    assert inert(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("rita", "J. Smith", "Dana (Finance)", "O'Brien", "Zoë", "王芳", "a_b", "42.50 EUR", "12:30"),
+        *("1.234.567.890 EUR", "27.11.2026", "version 3.11.2", "\uff11\uff12\uff0e\uff15", "付款\u3002"),
+    ],
 )
 def test_ordinary_text_is_unchanged(name):
     assert inert(name) == name
