@@ -70,7 +70,8 @@ def _event(followed: Followed, person: str, cause: str) -> str:
 def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
     """Return whether a quick count shows that enough people are present to decide.
 
-    People who are away do not count, although they are asked: they can decide, but they may not look.
+    People who are away do not count, although they are asked: they can decide, but they may not look. Lent
+    roles do not count either: lender and borrower may be able to give only one approval.
     """
     assert run.drafted is not None
     requirement = run.drafted.requirement
@@ -85,6 +86,6 @@ def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
         return not needs_key and any(one in audience.roles_of for one in there)
     wanted = sum(need.count for need in requirement.needs)
     return all(
-        sum(one.name in there for one in audience.with_a_role([need.role])) >= wanted
+        sum(one.name in there and need.role in one.standings[0].roles for one in audience.known) >= wanted
         for need in requirement.needs
     )

@@ -349,3 +349,13 @@ def test_notices_are_checked_again_when_an_absence_begins_ends_or_is_extended(
     assert len(keys) == 3
     later = audience(people_with(dana=away(since=1, until=2)), NOON + 3 * HOUR)
     assert later.key == audience(people_with(), NOON + 3 * HOUR).key
+
+
+def test_a_lent_role_and_its_lender_do_not_count_as_two_approvals() -> None:
+    people = people_with(kim={"delegates": (Delegation(to="dana", roles=("legal",)),)})
+    legal = [one.name for one in people.persons if "legal" in one.roles]
+    assert legal == ["kim"]
+    requirement = Requirement(needs=(Need(role="legal", count=2),))
+    run = state_after(requested(), drafted(requirement=requirement, deadline=DEADLINE))
+    causes = {one.facts.happened for one in due(run, people) if one.kind is NoticeKind.STUCK}
+    assert causes == {"2 approvals by legal: only dana, kim could"}
