@@ -7,11 +7,12 @@ table below.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 from pydantic import BaseModel, JsonValue
 
 from plangate.domain.tool import Receipt
+from plangate.tool.looked_up import LOOK_UPS, check_look_up
 from plangate.tool.places import plain_function, refuse
 from plangate.tool.signature import KEY, parameters_of
 
@@ -50,7 +51,8 @@ def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[
     """Return a function attached to a tool as its ``kind``.
 
     Raises:
-        ToolInvalid: it asks for something that the tool does not have, or is async where it only computes.
+        ToolInvalid: it asks for something that the tool does not have, is async where it only computes, or is
+            a look-up that returns bool.
     """
     name = f"{tool} ({kind})"
     own = () if kind == "lacks" else tuple(arguments.model_fields)
@@ -66,12 +68,9 @@ def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[
             refuse(function, name, f"it asks for {parameter.name}; it can ask for: {known}.")
     if kind in _PLAIN and inspect.iscoroutinefunction(plain_function(function)):
         refuse(function, name, "it only computes; write def instead of async def.")
+    if kind in LOOK_UPS:
+        check_look_up(function, name)
     return Attached(function, asks)
-
-
-def returned_by(function: Callable[..., Any]) -> Any:
-    """Return a function's return annotation, or None."""
-    return get_type_hints(plain_function(function)).get("return")
 
 
 def _as_annotated(value: Any, annotation: Any) -> Any:

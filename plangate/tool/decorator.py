@@ -21,10 +21,10 @@ from pydantic import BaseModel
 from plangate.domain.plan import MAX_TOOL_NAME
 from plangate.domain.tool import LONGEST_ACT, LONGEST_SETTLEMENT, RetrySafety, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool.attached import Attached, attach, returned_by
+from plangate.tool.attached import Attached, attach
 from plangate.tool.docstrings import read_docstring
 from plangate.tool.function_tool import FunctionTool, Parts, function_tool
-from plangate.tool.places import place_of, plain_function, refuse
+from plangate.tool.places import place_of, plain_function, refuse, returned_by
 from plangate.tool.returned import model_of, value_of
 from plangate.tool.signature import KEY, signature_of
 
@@ -48,7 +48,8 @@ class ToolFunction(Generic[P, R]):
     - ``observe``, ``still_holds`` (seen, now, receipts): the precondition.
     - ``undo`` (receipt, idempotency_key): undo the effect.
     - ``find_out``, ``find_out_undo`` (idempotency_key): whether a call happened that reported no result.
-      Return what the call would have returned if it happened, None if it did not, or raise `EffectUnknown`.
+      Return what the call would have returned if it happened, None if it did not (never True or False), or
+      raise `EffectUnknown`.
     - ``find_settlement`` (receipt, idempotency_key): how a call that returned `Accepted` ended: `Settled`,
       `Reversed`, or None while it is open.
     - ``lacks``: the missing setting, or None.

@@ -14,6 +14,7 @@ from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.previews import default_preview
 from plangate.domain.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, ToolDeclaration
 from plangate.tool.attached import Attached
+from plangate.tool.looked_up import status_of
 from plangate.tool.protocols import (
     DidNotHappen,
     EffectStatus,
@@ -120,10 +121,9 @@ class FunctionTool:
             found = await self._calls.call(attached.function, attached.values(arguments, **offered))
         except EffectUnknown as error:
             return Unknown(str(error))
-        if isinstance(found, EffectStatus):
-            return found
-        if found is not None:
-            return Happened(receipt_of(found))
+        status = status_of(found, self._name)
+        if status is not None:
+            return status
         # A request in transit may still arrive; the vendor treats it and the repeat as one, because of the
         # key.
         return Repeatable() if is_repeatable else DidNotHappen()

@@ -1,4 +1,4 @@
-"""Locate a function in its author's code, for the message that reports its errors."""
+"""Find a function in its author's code, its return annotation, and its place for messages about errors."""
 
 import functools
 import inspect
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import CodeType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 from plangate.domain.errors import ToolInvalid
 
@@ -19,6 +19,11 @@ def plain_function(function: Callable[..., Any]) -> Callable[..., Any]:
     if not hasattr(function, "__code__") and not isinstance(function, type):
         function = getattr(type(function), "__call__", function)  # noqa: B004  on the class
     return getattr(function, "__func__", function)
+
+
+def returned_by(function: Callable[..., Any]) -> Any:
+    """Return a function's return annotation, or None."""
+    return get_type_hints(plain_function(function)).get("return")
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -1,0 +1,111 @@
+"""The look-ups of a decorated tool: what they may return, and what leaves the effect in doubt."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from activities.acting import Earlier, act_once
+from plangate.domain.errors import EffectUnknown, ToolInvalid
+from plangate.domain.tool import Receipt
+from plangate.tool import (
+    Accepted,
+    DidNotHappen,
+    Happened,
+    Reversed,
+    Settled,
+    ToolFunction,
+    Undoes,
+    Unknown,
+    arguments_for,
+    tool,
+)
+
+SENT = Receipt(summary="sent")
+
+
+class Sent(BaseModel):
+    number: int = 0
+
+
+def sender() -> ToolFunction[..., Any]:
+    @tool
+    def send(text: str, idempotency_key: str) -> str:
+        """Send."""
+        raise OSError(text, idempotency_key)
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("found", "described"),
+    [
+        (False, "False"),
+        (True, "True"),
+        (Accepted(False), "False"),
+        ("", "an empty value (str)"),
+        (0, "an empty value (int)"),
+        (Decimal("0.00"), "an empty value (Decimal)"),
+        ([], "an empty value (list)"),
+        ({}, "an empty value (dict)"),
+        (set(), "an empty value (set)"),
+        (ValueError("secret"), "an error (ValueError) instead of raising it"),
+        (DidNotHappen, "the class DidNotHappen"),
+        (iter([1]), "list_iterator"),
+        (NotImplemented, "NotImplementedType"),
+        (Settled("paid"), "Settled"),
+        (Reversed("sent back"), "Reversed"),
+    ],
+    ids=repr,
+)
+async def test_a_value_that_is_no_result_leaves_the_effect_in_doubt(found: Any, described: str) -> None:
+    send = sender()
+    send.find_out(lambda: found)
+    send.undo(lambda: None)
+    send.find_out_undo(lambda: found)
+    made = send.from_settings()
+    assert isinstance(made, Undoes)
+    arguments = arguments_for(made.declaration, {"text": "hi"})
+    unknown = Unknown(
+        f"The look-up of send returned {described}, which does not show whether the effect happened (it must "
+        "return a result, or None if it did not happen); check by hand."
+    )
+    assert await made.find_out(arguments, "k") == unknown
+    assert await made.find_out_undo(arguments, SENT, "k") == unknown
+    with pytest.raises(EffectUnknown, match=re.escape(f"returned {described}, ")):
+        await act_once(made, arguments, "k", Earlier.NOTHING)
+
+
+@pytest.mark.parametrize("found", ["sent", 7, Sent(), {"number": 0}, SENT, Accepted("sent")], ids=repr)
+async def test_a_result_shows_that_the_effect_happened(found: Any) -> None:
+    send = sender()
+    send.find_out(lambda: found)
+    made = send.from_settings()
+    assert isinstance(await made.find_out(arguments_for(made.declaration, {"text": "hi"}), "k"), Happened)
+
+
+def yes_or_no(idempotency_key: str) -> bool:
+    return bool(idempotency_key)
+
+
+async def later(idempotency_key: str) -> bool | None:
+    return bool(idempotency_key)
+
+
+def accepted(idempotency_key: str) -> str | Accepted[bool]:
+    return idempotency_key
+
+
+@pytest.mark.parametrize("kind", ["find_out", "find_out_undo"])
+@pytest.mark.parametrize("function", [yes_or_no, later, accepted])
+def test_a_look_up_that_returns_bool_is_refused(function: Callable[..., Any], kind: str) -> None:
+    with pytest.raises(ToolInvalid) as refused:
+        getattr(sender(), kind)(function)
+    line = function.__code__.co_firstlineno
+    assert str(refused.value) == (
+        f"tests/unit/test_look_ups.py:{line}: the tool send ({kind}) cannot be used: "
+        "it returns bool; return what the call returned if it happened, or None if it did not."
+    )
