@@ -14,7 +14,7 @@ from pydantic import BaseModel, JsonValue
 from plangate.domain.tool import Receipt
 from plangate.tool.looked_up import LOOK_UPS, check_look_up
 from plangate.tool.places import plain_function, refuse
-from plangate.tool.signature import KEY, parameters_of
+from plangate.tool.signature import KEY, check_kind, parameters_of
 
 OFFERED: Final[Mapping[str, tuple[str, ...]]] = {
     "preview": ("observation",),
@@ -51,10 +51,11 @@ def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[
     """Return a function attached to a tool as its ``kind``.
 
     Raises:
-        ToolInvalid: it asks for something that the tool does not have, is async where it only computes, or is
-            a look-up that returns bool.
+        ToolInvalid: it is not a function, asks for something that the tool does not have, is async where it
+            only computes, or is a look-up that returns bool.
     """
     name = f"{tool} ({kind})"
+    check_kind(function, name)
     own = () if kind == "lacks" else tuple(arguments.model_fields)
     offered = OFFERED[kind]
     asks: dict[str, Any] = {}

@@ -10,7 +10,6 @@ The decorated function can still be called. Errors are reported with file and li
 imported.
 """
 
-import inspect
 import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -26,7 +25,7 @@ from plangate.tool.docstrings import read_docstring
 from plangate.tool.function_tool import FunctionTool, Parts, function_tool
 from plangate.tool.places import place_of, plain_function, refuse, returned_by
 from plangate.tool.returned import model_of, value_of
-from plangate.tool.signature import KEY, signature_of
+from plangate.tool.signature import KEY, check_kind, signature_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,7 +68,7 @@ class ToolFunction(Generic[P, R]):
     ) -> None:
         self._function = function
         self._reads_only = reads_only
-        _check_kind(function)
+        check_kind(function, str(getattr(_inner(function), "__name__", repr(function))))
         self._name = _checked_name(function, name)
         said = read_docstring(plain_function(function).__doc__)
         self._description = self._checked_description(description or said.summary)
@@ -314,15 +313,3 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
     while hasattr(function, "func"):  # a partial
         function = function.func
     return function
-
-
-def _check_kind(function: Callable[..., Any]) -> None:
-    """Refuse anything but a function that does its work when it is called."""
-    name = str(getattr(_inner(function), "__name__", repr(function)))
-    if isinstance(function, (staticmethod, classmethod, property)):
-        refuse(plain_function(function), name, "decorate a plain function, or a bound method.")
-    if isinstance(function, type) or not callable(function):
-        refuse(function, name, "decorate a function, not a class or a value.")
-    plain = plain_function(function)
-    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
-        refuse(function, name, "it is a generator; return a value instead of yielding.")

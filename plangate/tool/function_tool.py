@@ -1,7 +1,7 @@
 """The tool that a decorated function becomes; implements the protocol of tools."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -95,7 +95,10 @@ class FunctionTool:
         if self._calls.is_running(key) and self.declaration.retry_safety is not RetrySafety.VENDOR_KEY:
             raise EffectUnknown(self._still_running())
         values = attached.values(arguments, **offered)
-        return receipt_of(await self._calls.call(attached.function, values, key))
+        returned = await self._calls.call(attached.function, values, key)
+        if isinstance(returned, (Generator, AsyncGenerator)):
+            raise EffectUnknown(f"{self._name} returned a generator, whose code has not run; check by hand.")
+        return receipt_of(returned)
 
     async def _status(
         self,

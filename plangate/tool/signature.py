@@ -1,4 +1,4 @@
-"""Create a tool's arguments model from the signature of its function."""
+"""Check the functions of a tool, and create its arguments model from the signature of the main one."""
 
 import functools
 import inspect
@@ -49,11 +49,27 @@ class Signature:
     wants_key: bool
 
 
+def check_kind(function: Callable[..., Any], name: str) -> None:
+    """Refuse anything but a function that does its work when it is called.
+
+    Raises:
+        ToolInvalid: it is a class, a value, or a generator, whose code would not run.
+    """
+    if isinstance(function, (staticmethod, classmethod, property)):
+        refuse(plain_function(function), name, "decorate a plain function, or a bound method.")
+    if isinstance(function, type) or not callable(function):
+        refuse(function, name, "decorate a function, not a class or a value.")
+    plain = plain_function(function)
+    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
+        refuse(function, name, "it is a generator; return a value instead of yielding.")
+
+
 def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
     """Return the parameters with resolved annotations, without those that a partial has set.
 
     Raises:
-        ToolInvalid: a parameter cannot be passed by its name, or its type cannot be resolved.
+        ToolInvalid: a parameter cannot be passed by its name, its type cannot be resolved, or the key is not
+            a str.
     """
     try:
         parameters = inspect.signature(function).parameters
@@ -75,7 +91,10 @@ def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspe
             refuse(function, name, f"{parameter.name} can only be passed by position; remove the '/'.")
         if parameter.name in _preset(function):
             continue
-        found[parameter.name] = parameter.replace(annotation=hints.get(parameter.name, parameter.annotation))
+        annotation = hints.get(parameter.name, parameter.annotation)
+        if parameter.name == KEY and annotation not in (str, inspect.Parameter.empty):
+            refuse(function, name, f"{KEY} must be str.")
+        found[parameter.name] = parameter.replace(annotation=annotation)
     return found
 
 
@@ -93,8 +112,6 @@ def signature_of(function: Callable[..., Any], name: str, described: Mapping[str
     fields: dict[str, Any] = {}
     parameters = dict(parameters_of(function, name))
     wants_key = parameters.pop(KEY, None)
-    if wants_key is not None and wants_key.annotation not in (str, inspect.Parameter.empty):
-        refuse(function, name, f"{KEY} must be str.")
     for parameter in parameters.values():
         _check_name(function, name, parameter)
         fields[parameter.name] = _field(function, name, parameter, described.get(parameter.name, ""))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from pathlib import Path
@@ -40,6 +40,7 @@ from plangate.tool import (
     arguments_for,
     tool,
 )
+from plangate.tool.attached import OFFERED
 from plangate.tool.function_tool import FunctionTool, sendable
 from plangate.tool.threads import ToolCrashed
 
@@ -930,6 +931,57 @@ def parts(kind: str) -> None:
 def test_incompatible_parts_are_refused(kind: str, said: str) -> None:
     with pytest.raises(ToolInvalid, match=said):
         parts(kind)
+
+
+async def yielding_attached() -> AsyncIterator[str]:
+    yield "back"
+
+
+class YieldingObject:
+    def __call__(self) -> Iterator[str]:
+        yield "back"
+
+
+def keyed_attached(idempotency_key: int) -> None: ...
+
+
+@pytest.mark.parametrize("kind", [*OFFERED])
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (yielding_attached, "it is a generator; return a value instead of yielding."),
+        (functools.partial(yielding_attached), "it is a generator"),
+        (YieldingObject(), "it is a generator"),
+        (lambda: (yield), "it is a generator"),
+        (Bank, "decorate a function, not a class or a value."),
+        (7, "decorate a function, not a class or a value."),
+        (staticmethod(plain), "decorate a plain function, or a bound method."),
+        (keyed_attached, "idempotency_key must be str."),
+    ],
+)
+def test_an_attached_function_has_the_checks_of_the_main_one(kind: str, function: Any, said: str) -> None:
+    made = tool(plain)
+    attached = getattr(made, kind)
+    if kind == "find_settlement":
+        attached = attached(settles_within=timedelta(days=1))
+    with pytest.raises(ToolInvalid) as refused:
+        attached(function)
+    assert f"the tool plain ({kind}) cannot be used: {said}" in str(refused.value)
+
+
+async def test_an_effect_whose_function_returns_a_generator_is_in_doubt() -> None:
+    def delegate() -> Any:
+        """Do."""
+        return yielding_attached()
+
+    made = tool(delegate)
+    made.undo(delegate)
+    lazy = made.from_settings()
+    assert isinstance(lazy, Undoes)
+    with pytest.raises(EffectUnknown, match="returned a generator, whose code has not run"):
+        await act_once(lazy, arguments(lazy), "k", Earlier.NOTHING)
+    with pytest.raises(EffectUnknown, match="returned a generator, whose code has not run"):
+        await lazy.undo(arguments(lazy), Receipt(summary="done"), "k")
 
 
 # ---- tools that only read -------------------------------------------------------------------------
