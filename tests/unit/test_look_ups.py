@@ -15,6 +15,7 @@ from plangate.tool import (
     Accepted,
     DidNotHappen,
     Happened,
+    Repeatable,
     Reversed,
     Settled,
     ToolFunction,
@@ -85,6 +86,51 @@ async def test_a_result_shows_that_the_effect_happened(found: Any) -> None:
     send.find_out(lambda: found)
     made = send.from_settings()
     assert isinstance(await made.find_out(arguments_for(made.declaration, {"text": "hi"}), "k"), Happened)
+
+
+@pytest.mark.parametrize(
+    ("undo", "status"),
+    [
+        (lambda idempotency_key: idempotency_key, Repeatable()),
+        (lambda receipt: receipt, Unknown("pay cannot look it up; check by hand.")),
+        (lambda: None, Unknown("pay cannot look it up; check by hand.")),
+    ],
+    ids=["takes the key", "takes the receipt", "takes nothing"],
+)
+async def test_an_undo_is_repeated_under_a_vendors_key_only_if_it_takes_the_key(
+    undo: Callable[..., Any], status: Any
+) -> None:
+    @tool(retry_safety="vendor_key")
+    def pay(idempotency_key: str) -> Sent:
+        """Pay."""
+        raise OSError(idempotency_key)
+
+    pay.undo(undo)
+    made = pay.from_settings()
+    assert isinstance(made, Undoes)
+    arguments = arguments_for(made.declaration, {})
+    assert await made.find_out_undo(arguments, SENT, "k") == status
+    assert await made.find_out(arguments, "k") == Repeatable()
+
+
+@pytest.mark.parametrize(
+    ("undo", "status"),
+    [(lambda idempotency_key: idempotency_key, Repeatable()), (lambda: None, DidNotHappen())],
+    ids=["takes the key", "takes nothing"],
+)
+async def test_a_look_up_without_a_trace_of_an_undo_is_repeatable_only_under_its_key(
+    undo: Callable[..., Any], status: Any
+) -> None:
+    @tool(retry_safety="vendor_key")
+    def pay(idempotency_key: str) -> None:
+        """Pay."""
+        raise OSError(idempotency_key)
+
+    pay.undo(undo)
+    pay.find_out_undo(lambda: None)
+    made = pay.from_settings()
+    assert isinstance(made, Undoes)
+    assert await made.find_out_undo(arguments_for(made.declaration, {}), SENT, "k") == status
 
 
 def yes_or_no(idempotency_key: str) -> bool:
