@@ -1,12 +1,14 @@
 """The functions that a tool's author attaches: preview, observe, undo and the like.
 
 The names of its parameters select the values that it gets: the tool's own arguments, and the values in the
-table below.
+table below. A name that is never passed is refused even if it has a default, because it is probably misspelt.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import chain
 from typing import Any, Final
 
 from pydantic import BaseModel, JsonValue
@@ -58,20 +60,27 @@ def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[
     check_kind(function, name)
     own = () if kind == "lacks" else tuple(arguments.model_fields)
     offered = OFFERED[kind]
+    # One function may be attached twice; in one of its places, it then uses the default.
+    passed = {*arguments.model_fields, *chain.from_iterable(OFFERED.values())}
     asks: dict[str, Any] = {}
     for parameter in parameters_of(function, name).values():
         if parameter.name in offered and parameter.name in own:
             refuse(function, name, f"{parameter.name} is an argument of {tool} too; rename that argument.")
         if parameter.name in offered or parameter.name in own:
             asks[parameter.name] = parameter.annotation
-        elif parameter.default is inspect.Parameter.empty:
-            known = ", ".join((*own, *offered)) or "nothing"
-            refuse(function, name, f"it asks for {parameter.name}; it can ask for: {known}.")
+        elif parameter.default is inspect.Parameter.empty or parameter.name not in passed:
+            refuse(function, name, _not_passed(parameter.name, (*own, *offered)))
     if kind in _PLAIN and inspect.iscoroutinefunction(plain_function(function)):
         refuse(function, name, "it only computes; write def instead of async def.")
     if kind in LOOK_UPS:
         check_look_up(function, name)
     return Attached(function, asks)
+
+
+def _not_passed(parameter: str, known: Sequence[str]) -> str:
+    close = get_close_matches(parameter, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    return f"it asks for {parameter}; it can ask for: {', '.join(known) or 'nothing'}{hint}"
 
 
 def _as_annotated(value: Any, annotation: Any) -> Any:

@@ -933,6 +933,45 @@ def test_incompatible_parts_are_refused(kind: str, said: str) -> None:
         parts(kind)
 
 
+@pytest.mark.parametrize(
+    ("kind", "function", "said"),
+    [
+        (
+            "undo",
+            lambda idempotencykey="": idempotencykey,
+            "idempotencykey; it can ask for: x, receipt, idempotency_key; did you mean idempotency_key?",
+        ),
+        ("find_out", lambda key="": key, "it asks for key; it can ask for: x, idempotency_key."),
+        ("find_out_undo", lambda x, recipt=None: (x, recipt), "did you mean receipt?"),
+        ("still_holds", lambda now, sean=1: (now, sean), "did you mean seen?"),
+        ("lacks", lambda setting="": setting, "it asks for setting; it can ask for: nothing."),
+    ],
+)
+def test_a_parameter_that_is_never_passed_is_refused_despite_its_default(
+    kind: str, function: Callable[..., Any], said: str
+) -> None:
+    with pytest.raises(ToolInvalid) as refused:
+        getattr(tool(plain), kind)(function)
+    assert f"the tool plain ({kind}) cannot be used: " in str(refused.value)
+    assert str(refused.value).endswith(said)
+
+
+async def test_a_function_may_be_attached_twice_with_defaults_and_have_preset_arguments() -> None:
+    def look(prefix: str, idempotency_key: str, receipt: Receipt | None = None) -> str:
+        return f"{prefix} {idempotency_key} {receipt.summary if receipt else 'alone'}"
+
+    made = tool(plain)
+    made.undo(lambda: None)
+    both = made.find_out_undo(made.find_out(functools.partial(look, prefix="found")))
+    assert both.keywords == {"prefix": "found"}
+    found = made.from_settings()
+    assert isinstance(found, Undoes)
+    given = arguments(found, x=1)
+    assert await found.find_out(given, "k") == Happened(Receipt(summary="found k alone"))
+    undone = await found.find_out_undo(given, Receipt(summary="paid"), "k")
+    assert undone == Happened(Receipt(summary="found k paid"))
+
+
 async def yielding_attached() -> AsyncIterator[str]:
     yield "back"
 
