@@ -10,19 +10,28 @@ The decorated function can still be called. Errors are reported with file and li
 imported.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, Final, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel
 
-from plangate.domain.plan import MAX_TOOL_NAME
-from plangate.domain.tool import LONGEST_ACT, LONGEST_SETTLEMENT, RetrySafety, ToolDeclaration
+from plangate.domain.tool import LONGEST_SETTLEMENT, RetrySafety, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool.attached import Attached, attach
 from plangate.tool.docstrings import read_docstring
 from plangate.tool.function_tool import FunctionTool, Parts, function_tool
+from plangate.tool.options import (
+    check_known,
+    checked_description,
+    checked_identifying,
+    checked_name,
+    checked_receipt,
+    checked_safety,
+    checked_seconds,
+    checked_switch,
+    written_name,
+)
 from plangate.tool.places import place_of, plain_function, refuse, returned_by
 from plangate.tool.returned import model_of, value_of
 from plangate.tool.signature import KEY, check_kind, signature_of
@@ -31,9 +40,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 Safety: TypeAlias = RetrySafety | Literal["look_up", "vendor_key", "unknowable", "by_call"]
-
-_NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
-_LONGEST_DESCRIPTION: Final = 1_000  # accepted by the services of all models
 
 
 class ToolFunction(Generic[P, R]):
@@ -66,21 +72,21 @@ class ToolFunction(Generic[P, R]):
         reads_only: bool = False,
         identifying: Sequence[str] = (),
     ) -> None:
+        check_kind(function, str(written_name(function) or repr(function)))
         self._function = function
-        self._reads_only = reads_only
-        check_kind(function, str(getattr(_inner(function), "__name__", repr(function))))
-        self._name = _checked_name(function, name)
+        self._name = checked_name(function, name)
         said = read_docstring(plain_function(function).__doc__)
-        self._description = self._checked_description(description or said.summary)
-        self._safety = self._checked_safety(retry_safety)
-        if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= LONGEST_ACT:
-            self._refuse(f"seconds={seconds!r} must be a whole number from 1 to {LONGEST_ACT}.")
-        self._seconds = seconds
+        self._description = checked_description(function, self._name, description, said.summary)
+        self._safety = checked_safety(function, self._name, retry_safety)
+        self._seconds = checked_seconds(function, self._name, seconds)
+        self._reads_only = checked_switch(function, self._name, "reads_only", reads_only)
         signature = signature_of(function, self._name, said.arguments)
         self._arguments, self._wants_key = signature.arguments, signature.wants_key
-        self._identifying = self._checked_names(identifying)
+        self._identifying = checked_identifying(
+            function, self._name, identifying, tuple(self._arguments.model_fields)
+        )
         self._returns = value_of(returned_by(function))
-        self._receipt = receipt or model_of(self._returns)
+        self._receipt = checked_receipt(function, self._name, receipt) or model_of(self._returns)
         self._attached: dict[str, Attached] = {}
         self._settles_within: timedelta | None = None
         self.__doc__ = function.__doc__
@@ -227,33 +233,6 @@ class ToolFunction(Generic[P, R]):
             if kind in self._attached and needed not in self._attached:
                 self._refuse(f"{kind} needs {needed}; add it with @{self._name}.{needed}.")
 
-    def _checked_description(self, description: str) -> str:
-        if not description:
-            self._refuse("it has no docstring; say in one sentence what it does, for model and approvers.")
-        if len(description) > _LONGEST_DESCRIPTION:
-            self._refuse(
-                f"the first paragraph of its docstring has {len(description):,} characters; use at most "
-                f"{_LONGEST_DESCRIPTION:,}."
-            )
-        return description
-
-    def _checked_names(self, identifying: object) -> tuple[str, ...]:
-        known = ", ".join(self._arguments.model_fields) or "none"
-        if isinstance(identifying, str) or not isinstance(identifying, Sequence):
-            self._refuse(f'identifying={identifying!r} must be names of arguments, as in ("payment",).')
-        for name in identifying:
-            if name not in self._arguments.model_fields:
-                self._refuse(f"identifying names {name!r}, which is not one of its arguments: {known}.")
-        return tuple(identifying)
-
-    def _checked_safety(self, safety: object) -> RetrySafety | None:
-        if safety is None or isinstance(safety, RetrySafety):
-            return safety
-        named = {one.name.lower(): one for one in RetrySafety}
-        if not isinstance(safety, str) or safety not in named:
-            self._refuse(f"the retry safety {safety!r} is unknown; use one of: {', '.join(named)}.")
-        return named[safety]
-
     def _refuse(self, problem: str) -> NoReturn:
         refuse(self._function, self._name, problem)
 
@@ -290,26 +269,9 @@ def tool(function: Any = None, /, **options: Any) -> Any:
     Raises:
         ToolInvalid: it cannot become a tool; the message has file and line, and what to do.
     """
-    if function is None:
-        return lambda decorated: ToolFunction(decorated, **options)
-    return ToolFunction(function, **options)
 
+    def decorate(decorated: Any) -> Any:
+        check_known(decorated, options, ToolFunction.__init__.__kwdefaults__ or ())
+        return ToolFunction(decorated, **options)
 
-def _checked_name(function: Callable[..., Any], name: str | None) -> str:
-    own = name if name is not None else getattr(_inner(function), "__name__", None)
-    if own is None:
-        refuse(function, type(function).__name__, 'it has no name; give one: tool(…, name="…").')
-    if not _NAME.fullmatch(own):
-        refuse(
-            function,
-            own,
-            f"it cannot be called that; use at most {MAX_TOOL_NAME} of a-z, 0-9 and _, a letter first: "
-            '@tool(name="…").',
-        )
-    return own
-
-
-def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
-    while hasattr(function, "func"):  # a partial
-        function = function.func
-    return function
+    return decorate if function is None else decorate(function)

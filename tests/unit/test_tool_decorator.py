@@ -838,12 +838,40 @@ def plain(x: int, idempotency_key: str) -> str:
         ({"name": "Pay Back"}, "the tool Pay Back cannot be used: it cannot be called that"),
         ({"seconds": 0}, "seconds=0 must be a whole number from 1 to 3600."),
         ({"seconds": "9"}, "seconds='9' must be"),
+        ({"name": 5}, "the tool plain cannot be used: name=5 must be text."),
+        ({"name": ["pay"]}, "name=['pay'] must be text."),
+        ({"description": 5}, "description=5 must be text."),
+        ({"description": 0}, "description=0 must be text."),
+        ({"description": ["x"]}, "description=['x'] must be text."),
+        ({"description": " "}, "it has no docstring"),
+        ({"description": "x" * 1_001}, "its description has 1,001 characters; use at most 1,000."),
+        ({"retry_safety": ["look_up"]}, "the retry safety ['look_up'] is unknown"),
+        ({"identifying": [[]]}, "identifying names [], which is not one of its arguments: x."),
+        ({"identifying": [5]}, "identifying names 5, which is not one of its arguments: x."),
+        ({"identifying": 5}, "identifying=5 must be names of arguments"),
+        (
+            {"receipt": 5},
+            "receipt=5 must be a pydantic model; if the function returns no model, remove receipt.",
+        ),
+        ({"receipt": "x"}, "receipt='x' must be a pydantic model"),
+        ({"receipt": ""}, "receipt='' must be a pydantic model"),
+        ({"receipt": dict}, "receipt=dict must be a pydantic model"),
+        ({"receipt": Receipt}, "receipt=Receipt must be a pydantic model"),
+        ({"receipt": Line(article="pen")}, "receipt=Line(article='pen', count=1) must be a pydantic model"),
+        ({"reads_only": "no"}, "reads_only='no' must be True or False."),
+        ({"bogus": 1}, "the tool plain cannot be used: @tool has no option bogus; its options are: name, "),
     ],
 )
 def test_invalid_options_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ToolInvalid, match=r"test_tool_decorator\.py:") as refused:
+    with pytest.raises(ToolInvalid) as refused:
         tool(**options)(plain)
+    place = f"tests/unit/test_tool_decorator.py:{plain.__code__.co_firstlineno}: "
+    assert str(refused.value).startswith(place)
     assert said in str(refused.value)
+
+
+def test_the_declared_model_of_the_receipt_is_used() -> None:
+    assert tool(receipt=Refunded)(plain).declaration.receipt is Refunded
 
 
 @pytest.mark.parametrize(

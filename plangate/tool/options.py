@@ -1,0 +1,116 @@
+"""Check the options of `@tool`; a wrong one is refused with the file and line of the decorated function."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from plangate.domain.plan import MAX_TOOL_NAME
+from plangate.domain.tool import LONGEST_ACT, RetrySafety
+from plangate.tool.places import refuse
+from plangate.tool.returned import model_of
+
+_NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
+_LONGEST_DESCRIPTION: Final = 1_000  # accepted by the services of all models
+
+
+def written_name(function: Callable[..., Any]) -> str | None:
+    """Return the name of the function in the author's code, or None."""
+    while hasattr(function, "func"):  # a partial
+        function = function.func
+    return getattr(function, "__name__", None)
+
+
+def check_known(function: Callable[..., Any], given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse an option that `@tool` does not have."""
+    for option in given:
+        if option not in known:
+            name = written_name(function) or type(function).__name__
+            refuse(function, name, f"@tool has no option {option}; its options are: {', '.join(known)}.")
+
+
+def checked_name(function: Callable[..., Any], name: object) -> str:
+    """Return the name of the tool: the option, or the name of the function."""
+    own = name if name is not None else written_name(function)
+    if own is None:
+        refuse(function, type(function).__name__, 'it has no name; give one: tool(…, name="…").')
+    if not isinstance(own, str):
+        refuse(function, written_name(function) or repr(own), f"name={own!r} must be text.")
+    if not _NAME.fullmatch(own):
+        refuse(
+            function,
+            own,
+            f"it cannot be called that; use at most {MAX_TOOL_NAME} of a-z, 0-9 and _, a letter first: "
+            '@tool(name="…").',
+        )
+    return own
+
+
+def checked_description(function: Callable[..., Any], name: str, given: object, docstring: str) -> str:
+    """Return the description of the tool: the option, or the first paragraph of the docstring."""
+    if given is not None and not isinstance(given, str):
+        refuse(function, name, f"description={given!r} must be text.")
+    description = given or docstring
+    if not description.strip():
+        refuse(
+            function, name, "it has no docstring; say in one sentence what it does, for model and approvers."
+        )
+    if len(description) > _LONGEST_DESCRIPTION:
+        what = "its description" if given else "the first paragraph of its docstring"
+        refuse(
+            function,
+            name,
+            f"{what} has {len(description):,} characters; use at most {_LONGEST_DESCRIPTION:,}.",
+        )
+    return description
+
+
+def checked_safety(function: Callable[..., Any], name: str, safety: object) -> RetrySafety | None:
+    """Return the declared retry safety, or None."""
+    if safety is None or isinstance(safety, RetrySafety):
+        return safety
+    named = {one.name.lower(): one for one in RetrySafety}
+    if not isinstance(safety, str) or safety not in named:
+        refuse(function, name, f"the retry safety {safety!r} is unknown; use one of: {', '.join(named)}.")
+    return named[safety]
+
+
+def checked_seconds(function: Callable[..., Any], name: str, seconds: object) -> int:
+    """Return the time limit of one call."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= LONGEST_ACT:
+        refuse(function, name, f"seconds={seconds!r} must be a whole number from 1 to {LONGEST_ACT}.")
+    return seconds
+
+
+def checked_receipt(function: Callable[..., Any], name: str, receipt: object) -> type[BaseModel] | None:
+    """Return the declared model of the receipt's details, or None; a dict has no fields to refer to."""
+    model = model_of(receipt)
+    if receipt is not None and model is None:
+        shown = receipt.__name__ if isinstance(receipt, type) else repr(receipt)
+        refuse(
+            function,
+            name,
+            f"receipt={shown} must be a pydantic model; if the function returns no model, remove receipt.",
+        )
+    return model
+
+
+def checked_switch(function: Callable[..., Any], name: str, option: str, value: object) -> bool:
+    """Return the value of an option that is True or False."""
+    if not isinstance(value, bool):
+        refuse(function, name, f"{option}={value!r} must be True or False.")
+    return value
+
+
+def checked_identifying(
+    function: Callable[..., Any], name: str, identifying: object, arguments: Collection[str]
+) -> tuple[str, ...]:
+    """Return the names of the arguments that identify an effect."""
+    if isinstance(identifying, str) or not isinstance(identifying, Sequence):
+        refuse(function, name, f'identifying={identifying!r} must be names of arguments, as in ("payment",).')
+    for one in identifying:
+        if not isinstance(one, str) or one not in arguments:
+            known = ", ".join(arguments) or "none"
+            refuse(function, name, f"identifying names {one!r}, which is not one of its arguments: {known}.")
+    return tuple(identifying)
