@@ -27,7 +27,7 @@ from plangate.testing.plans import Plan, as_plan
 from plangate.testing.rules import ChangeablePeople, directory_of, policy_of
 from plangate.testing.run import Run
 from plangate.testing.server import Server
-from plangate.testing.tools import as_tool
+from plangate.testing.tools import as_tool, by_name
 
 _WORKER = "the test's worker"
 
@@ -63,7 +63,7 @@ class Gate:
 
     Raises:
         FileInvalid: the policy or the list of people has errors.
-        OperatorError: a value given as a tool is not a tool.
+        OperatorError: there is no tool, a value is not a tool, or two tools have the same name.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Gate:
         self._server = server
         self._build_worker = build_worker
         self._settings = _TestSettings(task_queue=f"test-{secrets.token_hex(6)}", var_dir=folder)
-        given = [as_tool(one, lambda: self._settings) for one in tools]
-        self._tools = {tool.declaration.name: called(tool, self.calls) for tool in given}
+        given = by_name([as_tool(one, lambda: self._settings) for one in tools])
+        self._tools = {name: called(tool, self.calls) for name, tool in given.items()}
         self._directory: Directory = directory_of(people)
         declarations = {name: tool.declaration for name, tool in self._tools.items()}
         self._policy = policy_of(policy, declarations, self._directory)
@@ -133,7 +133,7 @@ class Gate:
             }
         )
         run_id = self._server.wait_for(self._client.submit(request))
-        run = Run(run_id, self._server, self._client, self.calls)
+        run = Run(run_id, self._server, self._client, self.calls, tuple(self._tools))
         run.rest()
         for one in approvers:
             if one.decision:

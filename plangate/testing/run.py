@@ -1,7 +1,7 @@
 """One run of a test: its state, the decisions that it waits for, and its clock."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -11,6 +11,7 @@ from temporalio.service import RPCError
 from plangate.client import Client
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
+from plangate.domain.errors import OperatorError
 from plangate.domain.plan import Plan
 from plangate.domain.settlements import SettlementStatus, settlement_id
 from plangate.domain.status import HeldStatus, Status, is_open
@@ -34,12 +35,15 @@ class Run:
         answers: the verdict on each decision so far, in order.
     """
 
-    def __init__(self, run_id: str, server: Server, client: Client, calls: list[Call]) -> None:
+    def __init__(
+        self, run_id: str, server: Server, client: Client, calls: list[Call], tools: Sequence[str]
+    ) -> None:
         self.id = run_id
         self.answers: list[DecisionAnswer] = []
         self._server = server
         self._client = client
         self._calls = calls
+        self._tools = tools
 
     def __repr__(self) -> str:
         return f"<Run {self._in_words()}>"
@@ -152,8 +156,17 @@ class Run:
 
         Args:
             duration: the arguments of `datetime.timedelta`.
+
+        Raises:
+            OperatorError: the duration is not above 0.
         """
-        self._server.wait_for(self._pass_time(timedelta(**duration)))
+        ahead = timedelta(**duration)
+        if ahead <= timedelta():
+            given = ", ".join(f"{unit}={number!r}" for unit, number in duration.items())
+            raise OperatorError(
+                f"pass_time({given}) does not move the clock ahead; give a time above 0: pass_time(days=3)."
+            )
+        self._server.wait_for(self._pass_time(ahead))
         self.rest()
 
     async def _pass_time(self, duration: timedelta) -> None:
@@ -216,7 +229,11 @@ class Run:
             self._fail(f"The run should be held at step {step}")
 
     def assert_not_called(self, tool: str | None = None) -> None:
-        """Fail the test if an effect of this tool (without a name: of any tool) was begun."""
+        """Fail the test if an effect of this tool (without a name: of any tool) was begun.
+
+        Raises:
+            OperatorError: the gate has no such tool; so do the other assertions that name one.
+        """
         if self._calls_of(tool, "act"):
             self._fail(f"{tool} should not have been called" if tool else "No tool should have been called")
 
@@ -232,11 +249,20 @@ class Run:
 
     def assert_undone(self, tool: str) -> None:
         """Fail the test unless the effect of a step of this tool was undone."""
+        self._check_name(tool)
         if not any(one.tool == tool and one.state == "undone" for one in self.status.steps):
             self._fail(f"{tool} should have been undone")
 
     def _calls_of(self, tool: str | None, what: str) -> list[Call]:
+        if tool is not None:
+            self._check_name(tool)
         return [call for call in self.calls if call.what == what and tool in (None, call.tool)]
+
+    def _check_name(self, tool: str) -> None:
+        if tool not in self._tools:
+            raise OperatorError(
+                f"The gate of this run has no tool called {tool!r}; name one of: {', '.join(self._tools)}."
+            )
 
     def _assert_state(self, state: str) -> None:
         if self.state != state:

@@ -1,9 +1,9 @@
-"""Create a tool from a tool, its class, or a function.
+"""Create the tools of a test from tools, their classes, or functions.
 
 Needs only the base package.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 from plangate.domain.errors import OperatorError
@@ -30,6 +30,26 @@ def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
     if callable(getattr(found, "from_settings", None)):
         return _checked(found.from_settings(settings()))
     return _checked(found() if isinstance(found, type) else found)
+
+
+def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
+    """Return the tools of a test by their names.
+
+    Raises:
+        OperatorError: there is none, or two have the same name.
+    """
+    if not tools:
+        raise OperatorError("A gate without a tool can run no plan; give it one: plangate(refund).")
+    named: dict[str, Tool] = {}
+    for one in tools:
+        name = one.declaration.name
+        if name in named:
+            raise OperatorError(
+                f"Two tools of this gate are called {name}; give each tool once, or one of them another "
+                'name: @tool(name="…").'
+            )
+        named[name] = one
+    return named
 
 
 def _checked(found: Any) -> Tool:

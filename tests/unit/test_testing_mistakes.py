@@ -1,0 +1,75 @@
+"""Mistakes in a test with `plangate.testing` are reported; none of them makes the test pass."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plangate.domain.errors import OperatorError
+from plangate.testing.gate import Gate
+from plangate.testing.run import Run
+from plangate.tool import tool
+
+NOTHING: Any = None  # stands for the server and its client, which no mistake gets as far as
+
+
+@tool
+def pay(amount: int) -> None:
+    """Pay."""
+
+
+@tool
+def refund(amount: int) -> None:
+    """Refund."""
+
+
+def again(amount: int) -> None:
+    """Pay again."""
+
+
+def run() -> Run:
+    return Run("run-1", NOTHING, NOTHING, [], ("pay", "refund"))
+
+
+@pytest.mark.parametrize("name", ["pai", "", "Pay", pay])
+@pytest.mark.parametrize("assertion", ["assert_not_called", "assert_called_once", "assert_undone"])
+def test_an_assertion_on_a_tool_that_the_gate_does_not_have_is_an_error(assertion: str, name: Any) -> None:
+    with pytest.raises(OperatorError) as refused:
+        getattr(run(), assertion)(name)
+    assert str(refused.value) == (
+        f"The gate of this run has no tool called {name!r}; name one of: pay, refund."
+    )
+
+
+def test_a_tool_that_must_be_called_zero_times_must_exist() -> None:
+    run().assert_called("pay", times=0)
+    run().assert_not_called("refund")
+    run().assert_not_called()
+    with pytest.raises(OperatorError, match="no tool called 'pai'"):
+        run().assert_called("pai", times=0)
+
+
+@pytest.mark.parametrize(
+    ("duration", "given"),
+    [({"days": -1}, "days=-1"), ({"hours": 1, "minutes": -60}, "hours=1, minutes=-60"), ({}, "")],
+)
+def test_the_clock_of_a_run_only_moves_ahead(duration: dict[str, float], given: str) -> None:
+    with pytest.raises(OperatorError) as refused:
+        run().pass_time(**duration)
+    assert str(refused.value) == (
+        f"pass_time({given}) does not move the clock ahead; give a time above 0: pass_time(days=3)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("tools", "said"),
+    [
+        ((), "A gate without a tool can run no plan; give it one: plangate"),
+        ((pay, refund, pay), "Two tools of this gate are called pay; give each tool once, or"),
+        ((pay, tool(name="pay")(again)), "Two tools of this gate are called pay"),
+    ],
+    ids=["no tool", "one tool twice", "two tools with one name"],
+)
+def test_a_gate_has_tools_with_different_names(tmp_path: Path, tools: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(OperatorError, match=said):
+        Gate(NOTHING, NOTHING, tmp_path, tools=tools)
