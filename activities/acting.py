@@ -208,13 +208,21 @@ async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Ex
 async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
     try:
         async with asyncio.timeout(FIND_OUT_SECONDS):
-            return await tool.find_out(arguments, key)
+            found: object = await tool.find_out(arguments, key)
     except Exception as error:
         _log.warning(
             "A tool could not find out whether its effect happened.", action="find_out", exc_info=error
         )
         after = error.after if isinstance(error, ToolUnavailable) else None
         raise StillBegun(_sentence(error, FIND_OUT_SECONDS), after) from error
+    match found:
+        case Happened(Receipt()) | DidNotHappen() | NotFound() | Repeatable() | Unknown():
+            return found
+        case Happened(unfit):
+            said = f"Happened with {type(unfit).__name__} instead of a Receipt"
+        case _:
+            said = f"{type(found).__name__} instead of the status of the effect"
+    return Unknown(f"The look-up of {tool.declaration.name} returned {said}; check by hand.")
 
 
 def _sentence(error: Exception, seconds: int) -> str:

@@ -34,15 +34,16 @@ def check_look_up(function: Callable[..., Any], name: str) -> None:
 
 def status_of(found: Any, tool: str) -> EffectStatus | None:
     """Return the status that a look-up of ``tool`` found; None if there is no trace of the effect."""
-    if found is None or isinstance(found, EffectStatus):
+    if found is None or (isinstance(found, EffectStatus) and not isinstance(found, Happened)):
         return found
-    unfit = _unfit(found.value if isinstance(found, Accepted) else found)
+    result = found.receipt if isinstance(found, Happened) else found
+    unfit = _unfit(result.value if isinstance(result, Accepted) else result)
     if unfit:
         return Unknown(
             f"The look-up of {tool} returned {unfit}, which does not show whether the effect happened (it "
             "must return a result, or None if it did not happen); check by hand."
         )
-    return Happened(receipt_of(found))
+    return Happened(receipt_of(result))
 
 
 def _has_bool(annotation: Any) -> bool:

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,25 @@ async def test_an_attempt_after_an_unfinished_one_looks_up_the_effect_first(
     tool = ScriptedTool(acts, finds)
     assert await outcome(tool, begun_before=True) == expected
     assert tool.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("finds", "said"),
+    [
+        (None, "NoneType instead of the status of the effect"),
+        (False, "bool instead of the status of the effect"),
+        (DidNotHappen, "type instead of the status of the effect"),
+        (OLD, "Receipt instead of the status of the effect"),
+        (Happened("paid"), "Happened with str instead of a Receipt"),  # type: ignore[arg-type]
+    ],
+)
+@pytest.mark.parametrize("earlier", [Earlier.NOTHING, Earlier.BEGUN])
+async def test_a_look_up_that_returns_no_status_leaves_the_effect_in_doubt(
+    finds: Any, said: str, earlier: Earlier
+) -> None:
+    tool = ScriptedTool(acts=LOST, finds=finds)
+    with pytest.raises(EffectUnknown, match=f"The look-up of t returned {said}; check by hand."):
+        await act_once(tool, ToolArguments(), "key", earlier)
 
 
 @pytest.mark.parametrize(

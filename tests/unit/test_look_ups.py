@@ -47,6 +47,7 @@ def sender() -> ToolFunction[..., Any]:
         (False, "False"),
         (True, "True"),
         (Accepted(False), "False"),
+        (Happened(False), "False"),  # type: ignore[arg-type]
         ("", "an empty value (str)"),
         (0, "an empty value (int)"),
         (Decimal("0.00"), "an empty value (Decimal)"),
@@ -131,6 +132,22 @@ async def test_a_look_up_without_a_trace_of_an_undo_is_repeatable_only_under_its
     made = pay.from_settings()
     assert isinstance(made, Undoes)
     assert await made.find_out_undo(arguments_for(made.declaration, {}), SENT, "k") == status
+
+
+@pytest.mark.parametrize(
+    ("found", "receipt"),
+    [
+        (SENT, SENT),
+        ({"number": 1}, Receipt(summary="number 1", details={"number": 1})),
+        (None, Receipt(summary="done")),
+    ],
+)
+async def test_a_status_with_the_result_of_the_call_gets_its_receipt(found: Any, receipt: Receipt) -> None:
+    send = sender()
+    send.find_out(lambda: Happened(found))
+    made = send.from_settings()
+    status = await made.find_out(arguments_for(made.declaration, {"text": "hi"}), "k")
+    assert status == Happened(receipt)
 
 
 def yes_or_no(idempotency_key: str) -> bool:
