@@ -21,9 +21,9 @@ def on_this_page(page: PageOptions, found: Sequence[Listed]) -> Sequence[Listed]
     return found[: page.limit] if page.limit else found
 
 
-def say_that_there_are_more(screen: Screen, page: PageOptions, found: Sequence[object]) -> None:
-    """Print how to see the remaining rows, if there are any."""
-    if page.limit and len(found) > page.limit:
+def say_that_there_are_more(screen: Screen, page: PageOptions, rows: int) -> None:
+    """Print how to see the remaining rows, if there are any; ``rows`` of the page were read."""
+    if page.limit and rows > page.limit:
         next_page = page.skip + page.limit
         words = f"There are more; --skip {next_page} shows the next, --limit 0 all of them."
         screen.write_line(words, "dim")

@@ -4,10 +4,12 @@ It names the workflow by its type. May import presentation, records, temporal an
 """
 
 from plangate.client.client import Client
+from plangate.client.waiting_runs import WaitingRuns
 from plangate.domain.audit import AuditEntry, Outcome
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.errors import (
     IdInUse,
+    ListIncomplete,
     NotAnswered,
     PlangateError,
     RecordsMissing,
@@ -33,6 +35,7 @@ __all__ = [
     "Decision",
     "DecisionAnswer",
     "IdInUse",
+    "ListIncomplete",
     "NotAnswered",
     "Outcome",
     "Plan",
@@ -53,5 +56,6 @@ __all__ = [
     "Step",
     "TemporalDenied",
     "TemporalUnreachable",
+    "WaitingRuns",
     "Wanted",
 ]

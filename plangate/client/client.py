@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Self
 
-import structlog
 from pydantic import JsonValue
 from temporalio.client import Client as TemporalClient
 from temporalio.client import (
@@ -31,11 +30,12 @@ from plangate.client.looking import record_look
 from plangate.client.offline_status import result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.stopping import ask_what_stands, send_key_order, send_order
-from plangate.client.waiting_runs import open_of, waiting_runs
+from plangate.client.waiting_runs import WaitingRuns, open_of, waiting_runs
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.delegations import DelegationAnswer, DelegationOrder
 from plangate.domain.errors import (
+    ListIncomplete,
     NotAnswered,
     RecordsMissing,
     RecordsUnavailable,
@@ -71,7 +71,6 @@ from plangate.settings import Settings, load_settings
 from plangate.temporal.connection import connect
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
 
-_log = structlog.get_logger(__name__)
 _PAUSE: Final = 1.0  # seconds until an unavailable server is queried again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 # A run tries for three seconds to record a decision, then answers with the reason of the failure.
@@ -375,14 +374,31 @@ class Client:
         """Return one page of the runs that wait for a person (in review, or held), soonest deadline first.
 
         Raises:
+            ListIncomplete: the status of some runs cannot be read; `waiting` returns the others.
+            TemporalUnreachable: the server does not answer.
+        """
+        waiting = await self.waiting(wanted)
+        if waiting.unread:
+            raise ListIncomplete(waiting.unread)
+        return list(waiting.found)
+
+    async def waiting(self, wanted: Wanted = WAITING) -> WaitingRuns:
+        """Return the runs of `pending`, and the open runs whose status cannot be read, each with the reason.
+
+        Raises:
             TemporalUnreachable: the server does not answer.
         """
         try:
-            found = await waiting_runs(self._client, self._database, self._status_if_known, wanted)
+            listed = await waiting_runs(self._client, self._database, self._status, wanted)
         except RPCError as error:
             raise unreachable(error) from error
-        checked = (self._if_consistent(status, status.workflow_id) for status in found)
-        return [status for status in checked if status]
+        found, unread = [], dict(listed.unread)
+        for status in listed.found:
+            try:
+                found.append(self._checked(status, status.workflow_id))
+            except StatusContradicts as error:
+                unread[status.workflow_id] = error
+        return WaitingRuns(tuple(found), unread, listed.rows)
 
     async def order(self, order: Order) -> StopAnswer | None:
         """Send an order to stop or to release; see `plangate.client.stopping.send_order`."""
@@ -518,12 +534,6 @@ class Client:
             state=status.state,
         )
 
-    async def _status_if_known(self, workflow_id: str) -> Status | None:
-        try:
-            return await self._status(workflow_id)
-        except (NotAnswered, RunNotFound, RecordsUnavailable, StatusContradicts, TrailDamaged):
-            return None
-
     def _made_elsewhere(self, status: Status) -> str | None:
         """Return an objection if plan and records of this run name different installations."""
         if self._database is None or status.installation is None:
@@ -533,11 +543,3 @@ class Client:
             if status.installation != ours and self._is_on_record(status.workflow_id):
                 return f"its plan was made for the installation {status.installation}, not for {ours}"
         return None
-
-    def _if_consistent(self, status: Status, workflow_id: str) -> Status | None:
-        """Return the status; if it contradicts itself, log that and return None."""
-        try:
-            return self._checked(status, workflow_id)
-        except StatusContradicts as error:
-            _log.warning("A run is left out of the list.", action="pending", error=str(error))
-            return None

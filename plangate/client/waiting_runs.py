@@ -2,32 +2,41 @@
 
 One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. If the two
 counts differ, Temporal's whole list is read, because a run may have been ended from outside, or have no
-records here. A run without records is queried directly.
+records here. A run without records is queried directly; if its status cannot be read, it is named with the
+reason, because it may wait too.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar, assert_never
 
 from temporalio.client import Client as TemporalClient
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from plangate.domain.errors import RecordsMissing, RecordsUnavailable
+from plangate.domain.errors import (
+    NotAnswered,
+    PlangateError,
+    RecordsMissing,
+    RecordsUnavailable,
+    RunNotFound,
+    StatusContradicts,
+    TrailDamaged,
+)
 from plangate.domain.people import identity
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.records.database import Database
 from plangate.records.lists import Sort, Wanted
-from plangate.records.queries import StillOpen, open_on_record, statuses_on_record
+from plangate.records.queries import StillOpen, Unread, open_on_record, statuses_on_record
 from plangate.temporal.contract import WORKFLOW_TYPE
-from plangate.temporal.search_attributes import PLANGATE_STATE
+from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 
 Thing = TypeVar("Thing")
-Ask = Callable[[str], Awaitable[Status | None]]
+Ask = Callable[[str], Awaitable[Status]]
 
 _RUNNING: Final = f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} != '{Phase.DRAFTING}')"
@@ -36,6 +45,23 @@ _NAMED_AT_ONCE: Final = 200  # ids in one question to Temporal
 # The server finds no id with a quotation mark or a backslash, however it is escaped (tried with 1.32).
 _CAN_BE_NAMED: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_UNREADABLE: Final = (NotAnswered, RecordsUnavailable, StatusContradicts, TrailDamaged)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRuns:
+    """One page of the runs that wait for a person.
+
+    Attributes:
+        found: their status, in the wanted order.
+        unread: the errors of the open runs that may wait too, whose status cannot be read, by workflow id. It
+            has all those that are unknown to the records here, and those of this page.
+        rows: how many runs the page has, with those that are not in ``found``.
+    """
+
+    found: tuple[Status, ...]
+    unread: Mapping[str, PlangateError]
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +73,53 @@ class _Line:
     status: Status | None = None
 
 
+class _Asker:
+    """Queries runs, and keeps the errors of those whose status cannot be read in ``unread``."""
+
+    def __init__(self, client: TemporalClient, ask: Ask) -> None:
+        self.unread: Unread = {}
+        self._client = client
+        self._ask = ask
+
+    async def asked(self, workflow_ids: Sequence[str]) -> list[Status]:
+        """Return the status of these runs, without those that are unread or have ended."""
+        answers: list[Status | None] = []
+        for some in _portions(workflow_ids, _ASKED_AT_ONCE):
+            answers += await asyncio.gather(*(self._answer(workflow_id) for workflow_id in some))
+        return [status for status in answers if status]
+
+    async def _answer(self, workflow_id: str) -> Status | None:
+        try:
+            return await self._ask(workflow_id)
+        except _UNREADABLE as error:
+            self.unread[workflow_id] = error
+        except RunNotFound as error:
+            if await _is_open(self._client, workflow_id):  # its worker cannot answer the query
+                self.unread[workflow_id] = error
+        return None
+
+
 async def waiting_runs(
     client: TemporalClient, database: Database | None, ask: Ask, wanted: Wanted
-) -> list[Status]:
+) -> WaitingRuns:
     """Return one page of the runs that wait for a person.
 
     Args:
         client: a client of their namespace.
         database: the records; None if there are none here.
-        ask: returns the status of a run without records; None if it is unknown.
+        ask: returns the status of a run without records, or raises why it cannot be read.
         wanted: the filters, the order and the page.
 
     Raises:
         RPCError: the server does not answer.
     """
-    recorded = await asyncio.to_thread(_recorded, database, wanted)
+    recorded, asker = await asyncio.to_thread(_recorded, database, wanted), _Asker(client, ask)
     if wanted.limit is not None and await _count(client) == recorded.drafted:
         page = await _first_open(client, recorded, wanted)
     else:
-        page = wanted.page(await _all_open(client, recorded, ask, wanted))
-    return await _shown(database, ask, page, wanted)
+        page = wanted.page(await _all_open(client, recorded, asker, wanted))
+    found = await _shown(database, asker, page, wanted)
+    return WaitingRuns(tuple(found), dict(sorted(asker.unread.items())), len(page))
 
 
 def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
@@ -100,14 +153,18 @@ async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wante
     return wanted.page(found)
 
 
-async def _all_open(client: TemporalClient, recorded: StillOpen, ask: Ask, wanted: Wanted) -> Iterable[_Line]:
-    listed = await _list(client, _RUNNING)  # a plan may be recorded before its workflow gets the result
+async def _all_open(
+    client: TemporalClient, recorded: StillOpen, asker: _Asker, wanted: Wanted
+) -> Iterable[_Line]:
+    # A plan may be recorded before its workflow gets the result.
+    listed = {execution.id: execution async for execution in client.list_workflows(_RUNNING)}
     lines = [_Line(*one) for one in recorded.waiting if one[0] in listed]
     strangers = [
         _Line(status.workflow_id, status.deadline, status)
-        for status in await _asked(ask, sorted(listed - recorded.known))
+        for status in await asker.asked(sorted(set(listed) - recorded.known))
         if _is_wanted(status, wanted)
     ]
+    asker.unread = {one: error for one, error in asker.unread.items() if _may_be_wanted(listed[one], wanted)}
     if not strangers:
         return lines
     match wanted.sort:
@@ -126,23 +183,28 @@ def _is_wanted(status: Status, wanted: Wanted) -> bool:
     return wanted.takes(status.state) and is_theirs
 
 
-async def _shown(database: Database | None, ask: Ask, page: Sequence[_Line], wanted: Wanted) -> list[Status]:
+def _may_be_wanted(listed: WorkflowExecution, wanted: Wanted) -> bool:
+    """Return whether a run whose status cannot be read may be wanted, by its search attributes."""
+    state = listed.typed_search_attributes.get(PLANGATE_STATE)
+    requester = listed.typed_search_attributes.get(PLANGATE_REQUESTER)
+    may_be_theirs = (
+        wanted.requester is None or requester is None or identity(requester) == identity(wanted.requester)
+    )
+    return may_be_theirs and (state is None or wanted.takes(state))
+
+
+async def _shown(
+    database: Database | None, asker: _Asker, page: Sequence[_Line], wanted: Wanted
+) -> list[Status]:
     """Return the status of these runs from their trails; a run without a readable trail is queried."""
     ids = [line.workflow_id for line in page if line.status is None]
     read: dict[str, Status] = {}
     if database is not None and ids:
         read = {one.workflow_id: one for one in await asyncio.to_thread(statuses_on_record, database, ids)}
-    unread = [workflow_id for workflow_id in ids if workflow_id not in read]
-    read |= {status.workflow_id: status for status in await _asked(ask, unread)}
+    missing = [workflow_id for workflow_id in ids if workflow_id not in read]
+    read |= {status.workflow_id: status for status in await asker.asked(missing)}
     shown = (line.status or read.get(line.workflow_id) for line in page)
     return [status for status in shown if status and wanted.takes(status.state)]
-
-
-async def _asked(ask: Ask, workflow_ids: Sequence[str]) -> list[Status]:
-    answers: list[Status | None] = []
-    for some in _portions(workflow_ids, _ASKED_AT_ONCE):
-        answers += await asyncio.gather(*(ask(workflow_id) for workflow_id in some))
-    return [status for status in answers if status]
 
 
 async def _list(client: TemporalClient, query: str) -> set[str]:

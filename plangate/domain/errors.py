@@ -24,6 +24,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   └── EffectUnknown        it may have happened: the step is in doubt
     ├── InDoubt                  a person must check what the step did
     ├── NotAnswered              the sender starts a worker and checks again
+    ├── ListIncomplete           the status of some listed runs cannot be read; contains the error of each
     ├── StepStopped              transient: the step waits until people release the stop
     ├── StepTooEarly             transient: approvals can still be withdrawn, or the start time is not reached
     ├── WorkerStopping           transient: another worker takes over
@@ -44,11 +45,15 @@ The message of each error is one sentence for a person: what is wrong and what t
 ``activities/failures.py`` alone decides which of them are retried.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Final
 
+from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault
 from plangate.domain.plurals import counted
+
+_MOST_NAMED: Final = 5
 
 
 class PlangateError(Exception):
@@ -82,6 +87,21 @@ class RunNotFound(BadInput):
 
 class NotAnswered(PlangateError):
     """No worker answered."""
+
+
+class ListIncomplete(PlangateError):
+    """A list of runs lacks those whose status cannot be read; ``unread`` has the error of each, by its id."""
+
+    def __init__(self, unread: "Mapping[str, PlangateError]") -> None:
+        self.unread = dict(unread)
+        named = ", ".join(one_line(one) for one in list(self.unread)[:_MOST_NAMED])
+        more = f" and {len(self.unread) - _MOST_NAMED:,} more" if len(self.unread) > _MOST_NAMED else ""
+        first_of_each = {type(error): str(error) for error in reversed(self.unread.values())}
+        it = "it" if len(self.unread) == 1 else "they"
+        super().__init__(
+            f"The status of {counted(len(self.unread), 'open run')} cannot be read, so {it} may wait for a "
+            f"person: {named}{more}. {' '.join(reversed(first_of_each.values()))}"
+        )
 
 
 class Refused(PlangateError):

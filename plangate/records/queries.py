@@ -10,7 +10,13 @@ from sqlalchemy import Connection, Row, Select, select
 
 from plangate.domain.audit import AuditEntry, Decided
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
+from plangate.domain.errors import (
+    PlangateError,
+    RecordsMissing,
+    RunNotFound,
+    StatusContradicts,
+    TrailDamaged,
+)
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
 from plangate.domain.people import People
@@ -32,6 +38,7 @@ from plangate.records.tables import NOW, runs
 from plangate.records.trail import read_state, read_trail, read_trails
 
 DAMAGED: Final = "damaged"
+Unread = dict[str, PlangateError]
 _PAGE: Final = 100  # runs that are read together
 _log = structlog.get_logger(__name__)
 
@@ -137,15 +144,22 @@ def _deciders(connection: Connection) -> Deciders | None:
     return Deciders(people, now) if people is not None else None
 
 
-def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Status]:
+def pending_on_record(
+    database: Database, wanted: Wanted = WAITING, unread: Unread | None = None
+) -> list[Status]:
     """Return one page of the runs that wait for a person, earliest deadline first.
+
+    Args:
+        database: the records.
+        wanted: the filters, the order and the page.
+        unread: gets the errors of the runs whose status cannot be read, which may wait too, by workflow id.
 
     Raises:
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
     with database.read() as connection:
-        return wanted.page(_statuses(connection, wanted))
+        return wanted.page(_statuses(connection, wanted, {} if unread is None else unread))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,20 +203,21 @@ def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[
     """
     with database.read() as connection:
         deciders = _deciders(connection)
-        states = _folded(read_trails(connection, workflow_ids))
-        return [status for one in states if (status := _shown(one, deciders))]
+        unread = Unread()
+        states = _folded(read_trails(connection, workflow_ids), unread)
+        return [status for one in states if (status := _shown(one, deciders, unread))]
 
 
-def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
+def _statuses(connection: Connection, wanted: Wanted, unread: Unread) -> Iterator[Status]:
     """Yield the runs that are in the wanted state according to their trails, even if their rows differ."""
     deciders = _deciders(connection)
     for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
-        for state in _folded(read_trails(connection, [row.workflow_id for row in rows])):
-            if wanted.takes(state.state) and (status := _shown(state, deciders)):
+        for state in _folded(read_trails(connection, [row.workflow_id for row in rows]), unread):
+            if wanted.takes(state.state) and (status := _shown(state, deciders, unread)):
                 yield status
 
 
-def _shown(state: RunState, deciders: Deciders | None) -> Status | None:
+def _shown(state: RunState, deciders: Deciders | None, unread: Unread) -> Status | None:
     """Return a run's status for a list; None, with a log line, if it must not be shown."""
     known = {"unmet": deciders.unmet(state)} if deciders is not None else {}
     try:
@@ -210,14 +225,16 @@ def _shown(state: RunState, deciders: Deciders | None) -> Status | None:
         return checked(status, workflow_id=state.workflow_id)
     except StatusContradicts as error:
         _log.warning("A run is left out of the list.", action="pending", error=str(error))
+        unread[state.workflow_id] = error
         return None
 
 
 def _folded(
-    trails: Iterable[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]],
+    trails: Iterable[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]], unread: Unread
 ) -> Iterator[RunState]:
     for workflow_id, entries in trails:
         if isinstance(entries, TrailDamaged):  # the others are still listed
+            unread[workflow_id] = entries
             _log.warning("A run is left out of the list.", action="pending", error=str(entries))
         else:
             yield fold(workflow_id, (entry.event for entry in entries))

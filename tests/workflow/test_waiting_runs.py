@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from plangate.client import Client
+from plangate.client import Client, ListIncomplete
 from plangate.client import waiting_runs as waiting
 from plangate.domain.request import PlanRequest
 from plangate.records.lists import WAITING, Sort
 from plangate.temporal.search_attributes import KEYS, PLANGATE_STATE
 from tests.support.fakes import notes
 from tests.support.gate import Gate
+from tests.support.program import Home
 from tests.support.waiting_runs import put_waiting
 from tests.workflow.test_search_attributes import plain_gate
 
@@ -71,3 +72,37 @@ async def test_a_recorded_plan_is_listed_before_its_run_has_it(tmp_path: Path) -
         await start(gate, "w-00000")  # no worker takes it: in Temporal, it is still drafting
         put_waiting(gate.database, 1)
         await until_paged(gate.api, ["w-00000"])
+
+
+async def test_open_runs_whose_status_cannot_be_read_are_named(tmp_path: Path) -> None:
+    async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
+        async with gate.worker():
+            for workflow_id in ("a", "b", "c"):
+                await start(gate, workflow_id)
+                await gate.until("in_review", workflow_id)
+            await until_paged(gate.api, ["a", "b"])
+        assert await page(gate.api, limit=None) == ["a", "b", "c"]
+        elsewhere = Client(gate.client, gate.settings.task_queue, None)
+        waiting = await elsewhere.waiting()
+        assert (waiting.found, set(waiting.unread)) == ((), {"a", "b", "c"})
+        theirs = await elsewhere.waiting(WAITING.model_copy(update={"requester": "hugo"}))
+        assert not theirs.unread, "Temporal knows the requester"
+        said = (
+            "The status of 3 open runs cannot be read, so they may wait for a person: a, b, c. "
+            "No worker answers for a, and there are no records of it here; start a worker."
+        )
+        with pytest.raises(ListIncomplete) as incomplete:
+            await elsewhere.pending()
+        assert str(incomplete.value) == said
+
+        address = gate.client.service_client.config.target_host
+        settings = {"TEMPORAL_ADDRESS": address, "PLANGATE_TASK_QUEUE": gate.settings.task_queue}
+        home = Home(tmp_path / "elsewhere", {"TEMPORAL_CONFIG_FILE": "/dev/null", **settings})
+        listed, as_json = await asyncio.gather(
+            asyncio.to_thread(home.forked, "pending"), asyncio.to_thread(home.forked, "pending", "--json")
+        )
+    assert (listed.code, listed.out.splitlines()[-1]) == (1, said)
+    assert "No run waits" not in listed.out
+    assert (as_json.code, as_json.sentence) == (1, said)
+    assert (as_json.json["error"], as_json.json["waiting"]) == (said, [])
+    assert [one["workflow_id"] for one in as_json.json["unread"]] == ["a", "b", "c"]

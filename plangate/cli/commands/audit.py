@@ -111,7 +111,7 @@ def list_runs(
         writer.writerows(audit_pages.values_of(summary) for summary in shown)
     elif shown:
         out.print(audit_pages.runs_table(shown), crop=False)
-        paging.say_that_there_are_more(here.screen, options, found)
+        paging.say_that_there_are_more(here.screen, options, len(found))
     else:
         is_filtered = any((since, by, state, settlement, skip))
         here.screen.say("No recorded run matches." if is_filtered else "No run is recorded yet.")

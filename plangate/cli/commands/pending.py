@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import console, paging
-from plangate.cli.exits import Exit
+from plangate import client
+from plangate.cli import answer, console, paging
+from plangate.cli.exits import Exit, end_with, fit
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, SkipOption, Sorted, SortOption
 from plangate.domain import errors, run, status
 from plangate.domain import stops as domain
-from plangate.presentation import clock, lists, page
+from plangate.presentation import clock, lists, page, program
 from plangate.records import lists as listed
 from plangate.records import queries
 
@@ -33,37 +34,60 @@ def pending(
 
     Held runs come first, then those with the soonest deadline, unless --sort says otherwise. Stops are shown
     above them, with the approved runs that wait for a release.
+
+    Exit 1: the list is incomplete; it names the open runs whose status cannot be read, and the reasons.
     """
     here = console.open_console(as_json=as_json)
     options = PageOptions(sort, limit, skip)
     wanted = paging.wanted_on(options, requester=requester, waiting=True)
     found, source = asyncio.run(_found(here, wanted))
     stops = _stops(here)
-    waiting = [status.with_stops(one, stops) for one in paging.on_this_page(options, found)]
+    waiting = [status.with_stops(one, stops or ()) for one in paging.on_this_page(options, found.found)]
+    incomplete = errors.ListIncomplete(found.unread) if found.unread else None
     if here.screen.is_json:
-        here.screen.print_json([one.model_dump(mode="json") for one in waiting])
-        return Exit.DONE
+        return _print_json(here, waiting, incomplete)
     if stops:
         here.screen.show(lists.stopped_page(stops, _approved(here)))
     if waiting:
         waiting = lists.held_first(waiting) if sort is Sorted.DEADLINE else waiting
         here.screen.out.print(lists.pending_table(waiting, clock.now()), crop=False)
-    else:
+    elif incomplete is None:
         here.screen.say("No run waits for a person.")
-    paging.say_that_there_are_more(here.screen, options, found)
+    paging.say_that_there_are_more(here.screen, options, found.rows)
     sources = page.Page()
     sources.gap()
     sources.sentence(f"Source: {source}.", "dim")
+    if stops is None and (waiting or incomplete):
+        words = (
+            f"The records cannot be read here, so stops are not shown; see {program.program()} stop --list."
+        )
+        sources.sentence(words, "dim")
+    if incomplete is not None:
+        sources.sentence(fit(str(incomplete)), "yellow")
     here.screen.show(sources)
-    return Exit.DONE
+    return Exit.FAILED if incomplete else Exit.DONE
 
 
-def _stops(here: console.Console) -> tuple[domain.StopStatus, ...]:
-    """Return the stops in force, if the records can be read here."""
+def _print_json(
+    here: console.Console, waiting: list[status.Status], incomplete: errors.ListIncomplete | None
+) -> int:
+    """Print the list; if it is incomplete, print an error that contains it, as `[]` means that none waits."""
+    listed_runs = [one.model_dump(mode="json") for one in waiting]
+    if incomplete is None:
+        here.screen.print_json(listed_runs)
+        return Exit.DONE
+    unread = [{"workflow_id": one, "error": str(error)} for one, error in incomplete.unread.items()]
+    error = answer.error_as_json(str(incomplete), Exit.FAILED)
+    here.screen.print_json({**error, "waiting": listed_runs, "unread": unread})
+    return end_with(str(incomplete), Exit.FAILED)
+
+
+def _stops(here: console.Console) -> tuple[domain.StopStatus, ...] | None:
+    """Return the stops in force; None if the records cannot be read here."""
     unreadable = (errors.RecordsMissing, errors.RecordsUnavailable, errors.TrailDamaged)
     with suppress(*unreadable), here.records() as database:
         return queries.stops_on_record(database)
-    return ()
+    return None
 
 
 def _approved(here: console.Console) -> list[status.Status]:
@@ -74,18 +98,19 @@ def _approved(here: console.Console) -> list[status.Status]:
     return []
 
 
-async def _found(here: console.Console, wanted: listed.Wanted) -> tuple[list[status.Status], str]:
+async def _found(here: console.Console, wanted: listed.Wanted) -> tuple[client.WaitingRuns, str]:
     try:
         async with here.connected() as session:
-            waiting = await session.client.pending(wanted)
-            return waiting, " and ".join(["Temporal's list of open runs", *lists.sources_of(waiting)])
+            waiting = await session.client.waiting(wanted)
+            return waiting, " and ".join(["Temporal's list of open runs", *lists.sources_of(waiting.found)])
     except errors.TemporalDenied:
         raise
     except errors.TemporalUnreachable as unreachable:
         with here.records() as database:
+            unread: dict[str, errors.PlangateError] = {}
             try:
-                recorded = await asyncio.to_thread(queries.pending_on_record, database, wanted)
+                recorded = await asyncio.to_thread(queries.pending_on_record, database, wanted, unread)
             except (errors.RecordsMissing, errors.RecordsUnavailable):
                 raise unreachable from None
-        offline = [one.model_copy(update={"source": console.NO_SERVER}) for one in recorded]
-        return offline, f"the {console.NO_SERVER}"
+        offline = tuple(one.model_copy(update={"source": console.NO_SERVER}) for one in recorded)
+        return client.WaitingRuns(offline, unread, len(offline)), f"the {console.NO_SERVER}"
