@@ -6,14 +6,17 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from plangate.cli.answer import error_as_json
 from plangate.cli.console import Console, Session
-from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.exits import Exit, WrongUsage, end_with
 from plangate.cli.keyboard import Keyboard
+from plangate.client.stopping import WORKER, KnownStops
 from plangate.domain.decision import is_placeholder
 from plangate.domain.delegations import DelegationAnswer
 from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import Audience
+from plangate.domain.plurals import counted
 from plangate.domain.stops import MAX_REASON, Action, Order, StopAnswer, StopStatus
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
@@ -61,10 +64,11 @@ async def stop(here: Console, order: Order) -> int:
 async def go(here: Console, order: Order, *, is_named: bool) -> int:
     """Send a release of the stop in force, after it was shown."""
     async with here.connected() as session:
-        answer = await session.client.what_stands()
+        known = await session.client.known_stops()
+        answer = known.answer
         standing = next((one for one in answer.stops if one.tool == order.tool), None)
         if standing is None:
-            raise Refused(_nothing_to_release(order, answer))
+            raise Refused(" ".join([_nothing_to_release(order, answer), *_reservations(known)]))
         if is_named and order.stop != standing.number:
             raise Refused(
                 f"Stop {order.stop} is not in force; stop {standing.number} is, by {one_line(standing.by)}: "
@@ -79,10 +83,32 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
 
 
 async def show_what_stands(here: Console) -> int:
-    """Print the stops in force."""
+    """Print the stops in force; without a worker, those on the record, and how many orders wait for one."""
     async with here.connected() as session:
-        answer = await session.client.what_stands()
-    return show_all(here, answer.stops, "Nothing is stopped.", stops_page)
+        known = await session.client.known_stops()
+    if known.unjudged and here.screen.is_json:  # a list would say that there is no other stop
+        words = " ".join(_reservations(known))
+        error = error_as_json(words, Exit.FAILED)
+        stops = [one.model_dump(mode="json") for one in known.answer.stops]
+        here.screen.print_json({**error, "stops": stops, "waiting_orders": known.unjudged})
+        return end_with(words, Exit.FAILED)
+    nothing = "Nothing is stopped." if known.source == WORKER else "Nothing is stopped as of the records."
+    show_all(here, known.answer.stops, nothing, stops_page)
+    for words in _reservations(known):
+        here.screen.say(words)
+    return Exit.FAILED if known.unjudged else Exit.DONE
+
+
+def _reservations(known: KnownStops) -> list[str]:
+    """Return the sentences about stops that are not from a worker; none if one answered."""
+    if known.source == WORKER:
+        return []
+    wait = "waits" if known.unjudged == 1 else "wait"
+    unjudged = (
+        f"{counted(known.unjudged, 'order')} to stop or to release {wait} "
+        "on the Temporal server for a worker to judge; start one. No step begins without a worker."
+    )
+    return [f"Source: {known.source}.", *([unjudged] if known.unjudged else [])]
 
 
 async def _is_meant(session: Session, standing: StopStatus) -> bool:

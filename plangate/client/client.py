@@ -27,9 +27,16 @@ from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with
 from plangate.client.checking import checked_by_worker
 from plangate.client.delegating import ask_what_is_lent, send_delegation
 from plangate.client.looking import record_look
-from plangate.client.offline_status import result_of, status_without_workflow, unreachable
+from plangate.client.offline_status import NO_WORKER, result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
-from plangate.client.stopping import ask_what_stands, send_key_order, send_order
+from plangate.client.stopping import (
+    WORKER,
+    KnownStops,
+    ask_what_stands,
+    send_key_order,
+    send_order,
+    waiting_orders,
+)
 from plangate.client.waiting_runs import WaitingRuns, open_of, waiting_runs
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
@@ -75,7 +82,7 @@ _PAUSE: Final = 1.0  # seconds until an unavailable server is queried again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 # A run tries for three seconds to record a decision, then answers with the reason of the failure.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
-_NO_WORKER: Final = (
+_MEANS_NO_WORKER: Final = (
     RPCStatusCode.CANCELLED,  # the query reached its time limit
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.FAILED_PRECONDITION,  # the server has not seen a worker recently
@@ -409,25 +416,34 @@ class Client:
         return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
-        """Return the stops in force: from a worker, else from the records.
+        """Return the stops in force: from a worker, else from the records; `known_stops` says from which.
 
         Raises:
             NotAnswered: no worker runs, and there are no records here.
             TemporalUnreachable: the server does not answer.
         """
+        return (await self.known_stops()).answer
+
+    async def known_stops(self) -> KnownStops:
+        """Return the stops in force with their source, and how many orders wait until a worker judges them.
+
+        Raises:
+            NotAnswered, TemporalUnreachable: as `what_stands`.
+        """
         answer = await ask_what_stands(self._client, self._task_queue)
-        if answer is None and self._database is not None:
+        if answer is not None:
+            return KnownStops(answer, WORKER)
+        if self._database is not None:
             with suppress(RecordsMissing, RecordsUnavailable):
                 stops = await asyncio.to_thread(stops_on_record, self._database)
                 installation = self._database.installation
                 audience = Audience(installation=installation, namespace=self._client.namespace)
-                answer = StopAnswer(stops=stops, audience=audience)
-        if answer is None:
-            raise NotAnswered(
-                "No worker answers, and there are no records here, so it is not known what is stopped; "
-                "start a worker."
-            )
-        return answer
+                unjudged = await waiting_orders(self._client, self._task_queue)
+                return KnownStops(StopAnswer(stops=stops, audience=audience), f"records{NO_WORKER}", unjudged)
+        raise NotAnswered(
+            "No worker answers, and there are no records here, so it is not known what is stopped; "
+            "start a worker."
+        )
 
     async def delegate(self, order: DelegationOrder) -> DelegationAnswer | None:
         """Send an order to lend a role or to end a loan; see `plangate.client.delegating.send_delegation`."""
@@ -505,7 +521,7 @@ class Client:
         try:
             await self._handle(workflow_id).query(STATUS, rpc_timeout=self._query_timeout)
         except RPCError as error:
-            return error.status not in _NO_WORKER
+            return error.status not in _MEANS_NO_WORKER
         except WorkflowQueryFailedError:
             pass
         return True

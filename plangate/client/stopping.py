@@ -1,6 +1,7 @@
 """Send orders about stops and keys, and ask which stops are in force."""
 
 import asyncio
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ from plangate.domain.stops import Action, Order, StopAnswer
 from plangate.temporal.contract import STATUS, STOP_TYPE
 
 Answer = TypeVar("Answer")
+WORKER: Final = "worker"
 ANSWER_SECONDS: Final = 8.0
 QUESTION_SECONDS: Final = 4.0
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
+_OTHERS: Final = re.compile(r"(list|confirm-key|revoke-key)-[0-9a-f]{12}")
+"""The ids of the workflows that `asked` starts for anything but a stop or a release."""
 _FIRST: Final = Priority(priority_key=1)
 """A priority above the tasks of runs, on servers that support priorities, because many runs may be active."""
 
@@ -62,6 +66,35 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
     question = Question(STOP_TYPE, message, StopAnswer, _summary(message), is_kept=False)
     answer = await asked(client, task_queue, question, QUESTION_SECONDS)
     return answer if answer and answer.audience else None
+
+
+async def waiting_orders(client: TemporalClient, task_queue: str) -> int:
+    """Return how many orders to stop or to release the server keeps until a worker judges them.
+
+    Raises:
+        TemporalUnreachable: the server does not answer.
+    """
+    query = f"WorkflowType = '{STOP_TYPE}' AND ExecutionStatus = 'Running'"
+    try:
+        found = [one async for one in client.list_workflows(query) if one.task_queue == task_queue]
+    except RPCError as error:
+        raise unreachable(error) from error
+    return sum(not _OTHERS.fullmatch(one.id) for one in found)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStops:
+    """The stops in force, as far as they are known.
+
+    Attributes:
+        answer: the stops.
+        source: what they were read from; `WORKER` if a worker answered.
+        unjudged: how many orders wait until a worker judges them, if none answered.
+    """
+
+    answer: StopAnswer
+    source: str
+    unjudged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from tests.support.fakes import PERMANENT, TRANSIENT, NoteArguments, Notebook, n
 from tests.support.gate import PATIENCE, Gate
 from tests.support.orders import go, order, stop
 from tests.support.policies import one_approval
+from tests.support.program import Home
 from tests.support.sealed_records import KEYS
 
 THREE = "".join(f'[[person]]\nname = "{name}"\n' for name in ("rita", "dana", "erik"))
@@ -421,6 +422,50 @@ async def test_an_order_without_a_worker_is_kept_and_judged_before_many_steps_ha
         for status in waiting:
             assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert_sound(gate)
+
+
+async def test_a_list_of_stops_without_a_worker_names_its_source_and_the_orders_that_wait(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plangate.client.stopping.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("plangate.client.stopping.QUESTION_SECONDS", 0.5)
+    gate = idle_gate
+    known = await gate.api.known_stops()
+    assert (known.answer.stops, known.source, known.unjudged) == ((), "records (no worker answers)", 0)
+    assert await gate.api.order(Order(action=Action.STOP, by="dana", reason="x")) is None
+    async with asyncio.timeout(PATIENCE):
+        while (await gate.api.known_stops()).unjudged != 1:  # the server's list lags
+            await asyncio.sleep(0.1)
+
+    queue, address = gate.settings.task_queue, gate.client.service_client.config.target_host
+    settings = {
+        "TEMPORAL_ADDRESS": address,
+        "PLANGATE_TASK_QUEUE": queue,
+        "TEMPORAL_CONFIG_FILE": "/dev/null",
+    }
+    home = Home(gate.settings.var_dir, {**settings})
+    words = ("stop", "--list"), ("stop", "--list", "--json"), ("go", "--by", "dana", "--stop", "1")
+    listed, as_json, release = await asyncio.gather(
+        *(asyncio.to_thread(home.forked, *typed) for typed in words)
+    )
+    waits = (
+        "1 order to stop or to release waits on the Temporal server for a worker to judge; start one. "
+        "No step begins without a worker."
+    )
+    source = "Source: records (no worker answers)."
+    assert (listed.code, listed.out.splitlines()) == (
+        1,
+        ["Nothing is stopped as of the records.", source, waits],
+    )
+    assert (as_json.code, as_json.json["error"]) == (1, f"{source} {waits}")
+    assert (as_json.json["stops"], as_json.json["waiting_orders"]) == ([], 1)
+    assert (release.code, release.sentence.endswith(f"{source} {waits}")) == (3, True)
+
+    async with gate.worker():
+        async with asyncio.timeout(PATIENCE):
+            while not (known := await gate.api.known_stops()).answer.stops:
+                await asyncio.sleep(0.1)
+    assert (known.source, known.unjudged) == ("worker", 0)
 
 
 async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gate) -> None:
