@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plangate.own_python import use_own_python
@@ -11,7 +10,7 @@ use_own_python()
 
 from plangate.cli.app import main
 from plangate.cli.application import register_tools
-from plangate.presentation.program import call_it, script_name
+from plangate.presentation.program import call_it, name_from_here
 from plangate.process_end import end_process
 
 if TYPE_CHECKING:
@@ -38,5 +37,5 @@ register_tools(_declared, _listed)
 __all__ = ["main"]
 
 if __name__ == "__main__":
-    call_it(script_name(sys.argv[0], Path.cwd(), Path.home()))
+    call_it(name_from_here(sys.argv[0]))
     end_process(main())

@@ -53,6 +53,7 @@ from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
 from plangate.domain.tool import ToolDeclaration
 from plangate.files.private_files import is_open_to_others
+from plangate.files.working_directory import require_working_directory
 from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.notifications.running import notifier_of
 from plangate.policy.people_in_force import trusted_web
@@ -312,6 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
+        require_working_directory()
         settings = load_settings()
         configure_logs(settings)
         raise_gc_threshold()

@@ -29,7 +29,21 @@ def _var_dir() -> Path:
     if (PROJECT / "worker.py").exists():
         return PROJECT / "var"
     base = Path(os.environ.get("XDG_STATE_HOME", ""))  # noqa: TID251  this module reads the environment
-    return (base if base.is_absolute() else Path.home() / ".local" / "state") / "plangate"
+    return (base if base.is_absolute() else _home("VAR") / ".local" / "state") / "plangate"
+
+
+def _home(needed_for: str) -> Path:
+    """Return the home directory of this user.
+
+    Raises:
+        SettingsInvalid: the operating system does not know this user, and HOME is not set.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise SettingsInvalid(
+            f"This user has no home directory; set PLANGATE_{needed_for}_DIR to a directory, or set HOME."
+        ) from None
 
 
 class Settings(BaseSettings):
@@ -40,7 +54,7 @@ class Settings(BaseSettings):
     )
 
     task_queue: str = Field(default="plangate", description="the Temporal task queue")
-    var_dir: Path = Field(default=_var_dir(), description="the directory of local data")
+    var_dir: Path = Field(default_factory=_var_dir, description="the directory of local data")
     database_url: SecretStr | None = Field(
         default=None, description="the database of the records; unset: SQLite under var/"
     )
@@ -313,7 +327,7 @@ class Settings(BaseSettings):
         """The directory of private keys, by default after the XDG base directory specification."""
         base = Path(os.environ.get("XDG_CONFIG_HOME", ""))  # noqa: TID251  this module reads the environment
         return (
-            self.keys_dir or (base if base.is_absolute() else Path.home() / ".config") / "plangate" / "keys"
+            self.keys_dir or (base if base.is_absolute() else _home("KEYS") / ".config") / "plangate" / "keys"
         )
 
     @property

@@ -18,6 +18,7 @@ from plangate import __version__
 from plangate.cli.answer import expect_answer, only_the_answer
 from plangate.cli.exits import Exit, WrongUsage, end_with, fill_closed_streams, guarded, usage_words
 from plangate.cli.lazy import LazyCommand
+from plangate.files.working_directory import require_working_directory
 from plangate.own_python import ALLOCATIONS
 from plangate.presentation.program import call_it, program
 from plangate.process_end import end_process
@@ -192,6 +193,7 @@ def _parse_and_act() -> int:
     if act == Exit.INTERRUPTED:  # how Typer reports Ctrl-C during parsing
         raise KeyboardInterrupt
     if callable(act):
+        require_working_directory()
         with only_the_answer():
             return int(act())
     return act if isinstance(act, int) else Exit.DONE

@@ -1,6 +1,7 @@
 """The program name in printed commands; it depends on how the command line was started."""
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,21 @@ def call_it(name: str) -> None:
     _called[0] = name
 
 
-def script_name(script: str, folder: Path, home: Path) -> str:
+def name_from_here(script: str) -> str:
+    """Return how ``script`` is started by this user in the current directory; either may be missing."""
+    folder = home = None
+    with suppress(OSError):  # it was deleted
+        folder = Path.cwd()
+    with suppress(RuntimeError):  # the user is not known to the operating system, and HOME is not set
+        home = Path.home()
+    return script_name(script, folder, home)
+
+
+def script_name(script: str, folder: Path | None, home: Path | None) -> str:
     """Return how ``script`` is started in ``folder``, such as 'python ~/plangate/starter.py'."""
-    path = Path(script).absolute()
-    if path.parent.resolve() == folder.resolve():
+    path = Path(script) if folder is None else Path(script).absolute()
+    if folder is not None and path.parent.resolve() == folder.resolve():
         return f"python {shlex.quote(path.name)}"
-    if path.is_relative_to(home) and _PLAIN.issuperset(str(path.relative_to(home))):
+    if home is not None and path.is_relative_to(home) and _PLAIN.issuperset(str(path.relative_to(home))):
         return f"python ~/{path.relative_to(home)}"
     return f"python {shlex.quote(str(path))}"

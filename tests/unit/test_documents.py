@@ -78,7 +78,7 @@ def variable_of(name: str) -> str:
 
 
 def shown_default(name: str) -> str:
-    match Settings.model_fields[name].default:
+    match Settings.model_fields[name].get_default(call_default_factory=True):
         case None:
             return "unset"
         case ():
