@@ -7,7 +7,22 @@ from typing import Annotated, Final
 
 import typer
 
-RunId = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The run's workflow id.")]
+
+def not_empty(value: str | None) -> str | None:
+    """Return the id that was typed; an empty one is the value of a variable that is not set.
+
+    Raises:
+        BadParameter: it is empty.
+    """
+    if value is not None and not value.strip():
+        raise typer.BadParameter("the id is empty")
+    return value
+
+
+RunId = Annotated[
+    str,
+    typer.Argument(metavar="ID", show_default=False, help="The run's workflow id.", callback=not_empty),
+]
 By = Annotated[
     str,
     typer.Option(

@@ -297,7 +297,7 @@ class Client:
             return await with_attempts(self._client, status, self._unpause_command)
         except WorkflowQueryFailedError as error:
             if not await asyncio.to_thread(self._is_on_record, workflow_id):
-                raise RunNotFound(f"{one_line(workflow_id)} is not a run of Plangate.") from error
+                raise _not_a_run(workflow_id) from error
             return await status_without_workflow(
                 self._client, self._database, workflow_id, self._unpause_command
             )
@@ -514,7 +514,7 @@ class Client:
                 raise unreachable(error) from error
             return  # the next call reports why
         if description.workflow_type != WORKFLOW_TYPE:
-            raise RunNotFound(f"{one_line(workflow_id)} is not a run of Plangate.")
+            raise _not_a_run(workflow_id)
 
     async def _has_worker(self, workflow_id: str) -> bool:
         """Return whether a worker answers for the run; the next call reports any other error."""
@@ -559,3 +559,8 @@ class Client:
             if status.installation != ours and self._is_on_record(status.workflow_id):
                 return f"its plan was made for the installation {status.installation}, not for {ours}"
         return None
+
+
+def _not_a_run(workflow_id: str) -> RunNotFound:
+    name = one_line(workflow_id) if workflow_id.strip() else f"The id {workflow_id!r}"
+    return RunNotFound(f"{name} is not a run of Plangate.")

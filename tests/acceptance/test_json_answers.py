@@ -165,6 +165,29 @@ def test_the_librarys_retry_log_goes_to_stderr(home: Home) -> None:
     assert (logged["logger"], logged["level"]) == ("temporalio.core", "warning")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            tuple("" if word == "plan-1" else word for word in words)
+            for words in WORDS.values()
+            if "plan-1" in words
+        ),
+        ("start", "hi", "--requester", "rita", "--id", ""),
+        ("start", "--from", ""),
+        ("audit", "show", ""),
+        ("audit", "verify", " "),
+        ("audit", "export", ""),
+    ],
+)
+def test_an_empty_id_is_wrong_usage(
+    words: tuple[str, ...], home: Home, typing: Callable[[Home], Typed]
+) -> None:
+    ended = typing(home)(*words, "--json")
+    assert is_error(answer_of(ended), 2), ended
+    assert "the id is empty; see python starter.py" in ended.json["error"]
+
+
 NOISY = """
 import os, subprocess, sys, warnings
 sys.path.insert(0, {project!r})

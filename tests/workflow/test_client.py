@@ -68,3 +68,8 @@ async def test_an_application_edits_the_plan_and_learns_that_nothing_is_held(gat
     assert (edited.author, edited.plan.proposed()) == ("dana", new_plan)
     with pytest.raises(Refused, match="is not held; there is nothing to resolve"):
         await gate.api.resolve(edited, Resolution.RETRY, by="dana")
+
+
+async def test_an_empty_id_is_quoted(gate: Gate) -> None:
+    with pytest.raises(RunNotFound, match=r"^The id '' is not a run of Plangate"):
+        await gate.api.status("")

@@ -26,6 +26,7 @@ from plangate.cli.options import (
     Sorted,
     SortOption,
     WebKeys,
+    not_empty,
 )
 from plangate.domain import audit as events
 from plangate.domain import checkpoint as checkpoints
@@ -97,7 +98,7 @@ def list_runs(
         raise WrongUsage("--json and --csv are mutually exclusive; leave one out.")
     here = console.open_console(as_json=as_json or as_csv)
     options = PageOptions(sort, limit, skip)
-    when = moments.moment_of(since) if since else None
+    when = moments.moment_of(since) if since is not None else None
     wanted = paging.wanted_on(options, since=when, by=by, state=state, settlement=settlement)
     with here.records() as database:
         found = queries.runs_on_record(database, wanted)
@@ -120,7 +121,10 @@ def list_runs(
 
 def verify(
     workflow_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", show_default=False, help="One run; default: everything.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]", show_default=False, help="One run; default: everything.", callback=not_empty
+        ),
     ] = None,
     *,
     checkpoint: Annotated[
@@ -176,7 +180,10 @@ def checkpoint(*, as_json: AsJson = False) -> int:
 
 def export(
     workflow_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", show_default=False, help="The run; or name a period.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]", show_default=False, help="The run; or name a period.", callback=not_empty
+        ),
     ] = None,
     *,
     since: Annotated[

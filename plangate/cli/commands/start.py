@@ -10,7 +10,7 @@ import typer
 
 from plangate.cli import console, following, plan_file, progress, request, watching
 from plangate.cli.exits import Exit, Interrupted, WrongUsage
-from plangate.cli.options import AsJson, MaybeBy, Requester
+from plangate.cli.options import AsJson, MaybeBy, Requester, not_empty
 from plangate.domain import audit, errors, escaping, run, status, taking_up
 from plangate.domain import request as requests
 from plangate.presentation import clock, deciding_page, program, run_page, troubles
@@ -40,10 +40,14 @@ def start(
             metavar="ID",
             show_default=False,
             help="Propose the remaining steps of a failed run, as the run ID-rest; this works once per run.",
+            callback=not_empty,
         ),
     ] = None,
     workflow_id: Annotated[
-        str | None, typer.Option("--id", metavar="ID", show_default="generated", help="The run's id.")
+        str | None,
+        typer.Option(
+            "--id", metavar="ID", show_default="generated", help="The run's id.", callback=not_empty
+        ),
     ] = None,
     requester: Requester = None,
     timeout: Annotated[
