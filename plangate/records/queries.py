@@ -1,6 +1,7 @@
 """Query runs in the records alone, without a Temporal server or a worker."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +14,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import (
     PlangateError,
     RecordsMissing,
+    RecordsUnavailable,
     RunNotFound,
     StatusContradicts,
     TrailDamaged,
@@ -55,13 +57,12 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
         with database.read() as connection:
             state = read_state(connection, workflow_id)
             status = status_of(state, source="records").model_copy(update=_by_people(connection, state))
-            status = _with_duplicates_now(connection, status)
             stops = shown(standing_stops(connection))
     except RecordsMissing:
         return None
     if state.requested is None:
         return None
-    return checked(with_stops(status, stops), workflow_id=workflow_id)
+    return with_duplicates_now(database, checked(with_stops(status, stops), workflow_id=workflow_id))
 
 
 def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
@@ -79,19 +80,14 @@ def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
 def with_duplicates_now(database: Database, status: Status) -> Status:
     """Return the status with the steps of other runs that equal its steps now, if the run is in review.
 
-    Raises:
-        RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+    They stay unknown if the records cannot be read, or were not migrated to this release yet.
     """
-    with database.read() as connection:
-        return _with_duplicates_now(connection, status)
-
-
-def _with_duplicates_now(connection: Connection, status: Status) -> Status:
     if status.state != Phase.IN_REVIEW:
         return status
-    found = duplicates_now(connection, status.workflow_id, [step.tool for step in status.steps])
-    return status.model_copy(update={"duplicates_now": found})
+    with suppress(RecordsMissing, RecordsUnavailable), database.read() as connection:
+        found = duplicates_now(connection, status.workflow_id, [step.tool for step in status.steps])
+        return status.model_copy(update={"duplicates_now": found})
+    return status
 
 
 def settlements_on_record(database: Database, workflow_id: str) -> dict[int, SettlementStatus]:

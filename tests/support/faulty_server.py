@@ -221,10 +221,10 @@ class FaultyServer:
             self._ended.set()
             server.shutdown()
             thread.join()
+            server.server_close()  # first, so that a client whose connection is reset cannot connect again
             with self._lock:
                 for one in self._sockets:
                     _reset(one)
-            server.server_close()
 
     # ---- faults ---------------------------------------------------------------------------------
 
@@ -328,8 +328,9 @@ class FaultyServer:
                     case Dropped() | Dies():
                         self.close_connection = True
                         if isinstance(fault, Dies):
-                            threading.Thread(target=outer.stop, daemon=True).start()
-                            ended.wait()
+                            stopping = threading.Thread(target=outer.stop, daemon=True)
+                            stopping.start()
+                            stopping.join()
                         _reset(self.connection)
                     case _:
                         raise AssertionError(f"no such fault: {fault}")

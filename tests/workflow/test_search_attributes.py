@@ -39,7 +39,7 @@ async def until_listed(gate: Gate, query: str, ids: set[str]) -> None:
 
 async def until_pending(gate: Gate, *ids: str) -> None:
     async with asyncio.timeout(20):
-        while {status.workflow_id for status in await gate.api.pending()} != set(ids):
+        while {status.workflow_id for status in (await gate.api.waiting()).found} != set(ids):
             await asyncio.sleep(0.05)
 
 
