@@ -37,7 +37,7 @@ _DONE: Final = and_(
 )
 
 
-_EQUAL: Final = Prepared(
+_OTHERS: Final = (
     select(
         likenesses.c.workflow_id,
         likenesses.c.step,
@@ -52,11 +52,12 @@ _EQUAL: Final = Prepared(
         likenesses.c.digest == bindparam("of_digest"),
         likenesses.c.workflow_id != bindparam("run"),
         likenesses.c.at > bindparam("since"),
-        or_(*(runs.c.state == state for state in _LISTED), _DONE),
     )
-    .order_by(_DONE.desc(), likenesses.c.at.desc(), likenesses.c.workflow_id, likenesses.c.step)
+    .order_by(likenesses.c.at.desc(), likenesses.c.workflow_id, likenesses.c.step)
     .limit(MOST_DUPLICATES)
 )
+_EQUAL: Final = Prepared(_OTHERS.where(or_(*(runs.c.state == state for state in _LISTED), _DONE)))
+_EQUAL_AND_DONE: Final = Prepared(_OTHERS.where(_DONE))
 _THIS: Final = likenesses.alias()
 _HIDDEN: Final = (
     select(likenesses.c.workflow_id)
@@ -140,7 +141,7 @@ def duplicates_of(
     `MOST_DUPLICATES`, with the first one of each step, so that many harmless ones hide no other. Damaged rows
     are left out: without them a plan is drafted, and shown, as with an empty index.
     """
-    # One query per step: the index finds its duplicates.
+    # One query per step: the index returns the newest duplicates without sorting all.
     asked = {"run": workflow_id, "since": drafted_at - DUPLICATES_WITHIN}
     equal = {digest: _equal(connection, digest, asked) for digest in {one.digest for one in wanted}}
     ranked = [
@@ -156,8 +157,14 @@ def duplicates_of(
 
 
 def _equal(connection: Connection, digest: str, asked: Mapping[str, object]) -> Sequence[Any]:
+    """Return the rows of equal steps: first those that were done, then the others, each the newest first."""
+    wanted = {**asked, "of_digest": digest}
     try:
-        return _EQUAL(connection, {**asked, "of_digest": digest}).rows
+        newest = _EQUAL(connection, wanted).rows
+        done, others = ([one for one in newest if bool(one.done) is is_done] for is_done in (True, False))
+        if others and len(newest) == MOST_DUPLICATES:  # older ones may have been done
+            done = list(_EQUAL_AND_DONE(connection, wanted).rows)
+        return [*done, *others][:MOST_DUPLICATES]
     except (ValueError, TypeError):
         _log.warning("A row of the index of steps is damaged.", action="duplicates", digest=digest)
         return ()
