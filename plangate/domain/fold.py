@@ -203,7 +203,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
             before = state.steps[held.step - 1].part(undo=held.undo)
             is_new = before.state is StepState.FAILED
             renewed = number if is_new else before.resolution
-            doubt = {"doubt": before.reason} if before.state is StepState.IN_DOUBT and not held.undo else {}
+            doubt = {} if held.undo else {"doubt": _doubt_about(state.steps[held.step - 1])}
             return progress(after, held.step, state=StepState.PENDING, reason="", resolution=renewed, **doubt)
         case Resolution.SKIP:
             return progress(after, held.step, state=StepState.SKIPPED, reason=f"skipped {in_short}")
@@ -218,6 +218,13 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
             return _with(after, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.FAILED, reason=reason))
         case _:
             assert_never(resolution)
+
+
+def _doubt_about(progress: StepProgress) -> str:
+    """Return why it is not known whether a step happened that is to be retried; empty if it did not."""
+    if progress.state is StepState.IN_DOUBT:
+        return progress.reason or "no reason is recorded"
+    return progress.doubt
 
 
 def _before(replaced: Drafted | None, newest: Drafted) -> Before | None:

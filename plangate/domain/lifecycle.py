@@ -226,26 +226,13 @@ def _while_no_step_is_done(state: RunState, decision: Decision, received_at: dat
             f"step {done[-1]} of this plan is {state.steps[done[-1] - 1].state}, and a new plan would do it "
             "again; approve the rest, or reject it"
         )
-    if refused is None and (doubted := _step_tried_again_in_doubt(state)):
+    doubted = [number for number, step in enumerate(state.steps, 1) if step.doubt]
+    if refused is None and doubted:  # the retry keeps the idempotency key
         return (
-            f"step {doubted} of this plan was in doubt and is retried under its idempotency key; a new "
+            f"step {doubted[0]} of this plan was in doubt and is retried under its idempotency key; a new "
             "plan would lose that key and might repeat the effect; approve the rest, or reject it"
         )
     return refused
-
-
-def _step_tried_again_in_doubt(state: RunState) -> int:
-    """Return the step in doubt that a person retried, if the review was reopened since; else 0.
-
-    Such a retry keeps the idempotency key; a retry after a definite failure adds the resolution's number to
-    it.
-    """
-    last = state.resolution
-    if last is None or last.resolution is not Resolution.RETRY or not 1 <= last.step <= len(state.steps):
-        return 0
-    progress = state.steps[last.step - 1]
-    is_again = progress.state is StepState.PENDING and progress.resolution != state.resolutions
-    return last.step if is_again else 0
 
 
 def _approved_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:
