@@ -144,27 +144,23 @@ def duplicates_of(
     # One query per step: the index returns the newest duplicates without sorting all.
     asked = {"run": workflow_id, "since": drafted_at - DUPLICATES_WITHIN}
     equal = {digest: _equal(connection, digest, asked) for digest in {one.digest for one in wanted}}
-    ranked = [
-        (rank, not found.done, found)
-        for one in wanted
-        for rank, row in enumerate(equal[one.digest])
-        if (found := _duplicate(one, row)) is not None
-    ]
-    ranked.sort(key=lambda one: one[:2])  # a stable sort: then by step
-    first = sum(rank == 0 for rank, _, _ in ranked)
+    found = ([_duplicate(one, row) for row in equal[one.digest]] for one in wanted)
+    ranked = [(rank, one) for of_step in found for rank, one in enumerate(filter(None, of_step))]
+    ranked.sort(key=lambda one: (one[0], not one[1].done))  # a stable sort: then by step
+    first = sum(rank == 0 for rank, _ in ranked)
     kept = ranked[: max(MOST_DUPLICATES, min(first, MOST_STEPS))]
-    return tuple(sorted((found for _, _, found in kept), key=lambda one: one.step))
+    return tuple(sorted((one for _, one in kept), key=lambda one: one.step))
 
 
 def _equal(connection: Connection, digest: str, asked: Mapping[str, object]) -> Sequence[Any]:
     """Return the rows of equal steps: first those that were done, then the others, each the newest first."""
     wanted = {**asked, "of_digest": digest}
     try:
-        newest = _EQUAL(connection, wanted).rows
-        done, others = ([one for one in newest if bool(one.done) is is_done] for is_done in (True, False))
-        if others and len(newest) == MOST_DUPLICATES:  # older ones may have been done
-            done = list(_EQUAL_AND_DONE(connection, wanted).rows)
-        return [*done, *others][:MOST_DUPLICATES]
+        rows = sorted(_EQUAL(connection, wanted).rows, key=lambda one: not one.done)
+        if len(rows) == MOST_DUPLICATES and not rows[-1].done:  # older ones may have been done
+            done = _EQUAL_AND_DONE(connection, wanted).rows
+            rows = [*done, *(one for one in rows if not one.done)]
+        return rows[:MOST_DUPLICATES]
     except (ValueError, TypeError):
         _log.warning("A row of the index of steps is damaged.", action="duplicates", digest=digest)
         return ()
