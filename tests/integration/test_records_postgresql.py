@@ -138,9 +138,8 @@ def test_a_server_with_fsync_disabled_is_reported_to_the_operator(
 def test_a_read_only_database_accepts_nothing_and_recovers_automatically(
     postgres: PostgresServer,
 ) -> None:
-    url = postgres.new_database()
+    url = postgres.new_records()
     database = Database(url)
-    database.migrate()
     write_down(database, run_ref(), note("one"))
     try:
         with postgres.connect() as connection:  # under the open connections
@@ -229,9 +228,8 @@ def wait_for_replay(primary: PostgresServer, standby: PostgresServer) -> None:
 def test_another_database_under_the_same_name_stops_all_work_until_a_restart(
     postgres: PostgresServer,
 ) -> None:
-    url = postgres.new_database()
+    url = postgres.new_records()
     database = Database(url)
-    database.migrate()
     write_down(database, run_ref(), note("one"))
     name = name_in(url)
     postgres.cut_connections(url)

@@ -94,9 +94,8 @@ def test_a_file_that_is_not_a_database_is_reported_in_one_sentence(tmp_path: Pat
 def test_a_connection_lost_during_a_transaction_writes_nothing_and_the_next_one_works(
     postgres: PostgresServer,
 ) -> None:
-    url = postgres.new_database()
+    url = postgres.new_records()
     database = Database(url)
-    database.migrate()
     write_down(database, run_ref(), note("one"))
 
     def write_and_be_cut() -> None:
