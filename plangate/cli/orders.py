@@ -72,7 +72,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
         if is_named and order.stop != standing.number:
             raise Refused(
                 f"Stop {order.stop} is not in force; stop {standing.number} is, by {one_line(standing.by)}: "
-                f"{one_line(standing.reason)}."
+                f"{one_line(standing.reason).rstrip('.')}."
             )
         if not is_named and not await _is_meant(session, standing):
             return Exit.FAILED

@@ -92,20 +92,23 @@ def due_now(
         full: schemes whose deliveries wait, because enough messages to them are being sent.
     """
     others = [~deliveries.c.address.startswith(f"{scheme}:", autoescape=True) for scheme in full]
-    is_over = or_(
-        deliveries.c.next_at <= now,
-        and_(deliveries.c.due_at <= now, deliveries.c.next_at > now + _LONGEST_WAIT),
-    )
-    first = (
-        select(deliveries.c.address)
-        .where(_WAITS, is_over, deliveries.c.address.not_in(list(busy)), *others)
-        .order_by(deliveries.c.next_at)
-        .limit(AT_ONCE)
-    )
-    addresses = list(dict.fromkeys(connection.scalars(first)))
+    may_go = [_WAITS, deliveries.c.address.not_in(list(busy)), *others]
+    # Two queries with an index for each: for one condition, SQLite reads all later reminders too.
+    is_over = deliveries.c.next_at <= now
+    is_postponed_too_long = and_(deliveries.c.due_at <= now, deliveries.c.next_at > now + _LONGEST_WAIT)
+    first = [
+        row
+        for time, goes_now in ((deliveries.c.next_at, is_over), (deliveries.c.due_at, is_postponed_too_long))
+        for row in connection.execute(
+            select(deliveries.c.address).where(*may_go, goes_now).order_by(time).limit(AT_ONCE)
+        )
+    ]
+    addresses = list(dict.fromkeys(row.address for row in first))[:AT_ONCE]
     if not addresses:
         return ()
-    goes = or_(is_over, and_(deliveries.c.due_at <= now, deliveries.c.message_id == ""))
+    goes = or_(
+        is_over, is_postponed_too_long, and_(deliveries.c.due_at <= now, deliveries.c.message_id == "")
+    )
     query = _joined().where(_WAITS, deliveries.c.address.in_(addresses), deliveries.c.due_at <= now, goes)
     rows = connection.execute(query.order_by(deliveries.c.due_at, deliveries.c.id).limit(AT_ONCE * 4))
     return tuple(_readable(Due, rows))
@@ -118,19 +121,18 @@ def messages_since(
 
     Times from a clock that was far too fast do not count.
     """
+    # A condition on the state would make SQLite read all sent deliveries instead of these people's.
+    sent_at = case((deliveries.c.state == DeliveryState.SENT, deliveries.c.ended_at))
+    at = func.min(sent_at, type_=deliveries.c.ended_at.type)
     query = (
-        select(
-            deliveries.c.person,
-            deliveries.c.address,
-            func.min(deliveries.c.ended_at, type_=deliveries.c.ended_at.type).label("at"),
-        )
+        select(deliveries.c.person, deliveries.c.address, at.label("at"))
         .where(
             deliveries.c.person.in_(set(people)),
             deliveries.c.ended_at > since,
             deliveries.c.ended_at <= now + _CLOCKS_DIFFER_BY,
-            deliveries.c.state == DeliveryState.SENT,
         )
         .group_by(deliveries.c.person, deliveries.c.address, deliveries.c.message_id)
+        .having(at.is_not(None))
     )
     found: dict[tuple[str, str], list[datetime]] = {}
     for row in connection.execute(query):

@@ -290,6 +290,7 @@ deliveries = Table(
     # The same for all deliveries of one message; empty before the first attempt.
     Column("message_id", String(255), nullable=False),
     Index("ix_deliveries_due", "state", "next_at"),
+    Index("ix_deliveries_due_at", "state", "due_at"),
     Index("ix_deliveries_address", "address", "state", "due_at"),
     Index("ix_deliveries_ended", "person", "ended_at"),
 )

@@ -161,7 +161,7 @@ class Gate:
         client = await self.client()
         answer = await client.record_look(look)
         if answer.recorded is False:
-            raise NotAnswered(f"Your look could not be recorded: {answer.reason}.")
+            raise NotAnswered(f"Your look could not be recorded: {answer.reason.rstrip('.')}.")
 
     async def sight(self, identified: Identified) -> Sight:
         """Return the rights of a person to see runs.

@@ -44,7 +44,7 @@ async def _withdraw(here: console.Console, workflow_id: str, reason: str, *, is_
             before = await session.client.status(workflow_id)
             if run_page.is_over(before):
                 why = before.reason or words.spelled(before.state)
-                raise errors.Refused(f"{workflow_id} has already ended: {why}.")
+                raise errors.Refused(f"{workflow_id} has already ended: {why.rstrip('.')}.")
             left = stays_page.stays_page(before)
             here.screen.show_aside(left)
             if left.rows and is_asked and not await _is_meant(here, workflow_id):

@@ -1,0 +1,45 @@
+"""Count the steps of SQLite in queries: they grow with the rows that are read, not with a machine's load."""
+
+import contextlib
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import event
+
+from plangate.records.database import Database
+
+
+@contextlib.contextmanager
+def query_steps(database: Database) -> Iterator[Counter[str]]:
+    """Count the instructions of SQLite's virtual machine by statement, in connections opened meanwhile.
+
+    Source: https://www.sqlite.org/c3ref/progress_handler.html
+    """
+    counted = Counter[str]()
+    connections: set[sqlite3.Connection] = set()
+    running = [""]
+
+    def checked_out(connection: sqlite3.Connection, *_: Any) -> None:
+        connections.add(connection)
+        connection.set_trace_callback(begun)
+        connection.set_progress_handler(step, 1)
+
+    def begun(statement: str) -> None:
+        running[0] = re.sub(r"'(''|[^'])*'|\b\d+\b", "?", statement)
+
+    def step() -> int:
+        counted[running[0]] += 1
+        return 0
+
+    engine = database._engine  # noqa: SLF001  only tests and benchmarks count steps
+    event.listen(engine, "checkout", checked_out)
+    try:
+        yield counted
+    finally:
+        event.remove(engine, "checkout", checked_out)
+        for connection in connections:
+            connection.set_trace_callback(None)
+            connection.set_progress_handler(None, 1)
