@@ -85,6 +85,7 @@ async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
     await rests(handle)
     with suppress(RPCError):  # it has ended already
         await gate.env.fast_forward(handle, timedelta(**duration))
+        await rests(handle)
     if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
         await handle.result()
     return await gate.api.status(workflow_id)
