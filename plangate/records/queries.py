@@ -140,22 +140,29 @@ def _deciders(connection: Connection) -> Deciders | None:
     return Deciders(people, now) if people is not None else None
 
 
-def pending_on_record(
-    database: Database, wanted: Wanted = WAITING, unread: Unread | None = None
-) -> list[Status]:
-    """Return one page of the runs that wait for a person, earliest deadline first.
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A page of the runs that wait for a person.
 
-    Args:
-        database: the records.
-        wanted: the filters, the order and the page.
-        unread: gets the errors of the runs whose status cannot be read, which may wait too, by workflow id.
+    Attributes:
+        runs: their statuses, in the wanted order.
+        unread: the errors of the runs whose status cannot be read, which may wait too, by workflow id.
+    """
+
+    runs: Sequence[Status]
+    unread: Unread
+
+
+def pending_on_record(database: Database, wanted: Wanted = WAITING) -> Pending:
+    """Return one page of the runs that wait for a person, earliest deadline first.
 
     Raises:
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
+    unread = Unread()
     with database.read() as connection:
-        return wanted.page(_statuses(connection, wanted, {} if unread is None else unread))
+        return Pending(wanted.page(_statuses(connection, wanted, unread)), unread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,14 +272,15 @@ def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
-    # Rows do not show whether a trail is damaged.
+    # Rows do not show whether a trail is damaged. A damaged run is in the list of its row's state, too.
     asked = wanted.model_copy(update={"state": None}) if wanted.state == DAMAGED else wanted
     with database.read() as connection:
         summaries = _summaries(connection, rows_of(connection, asked))
         return wanted.page(
             one
             for one in summaries
-            if wanted.takes(one.state) and wanted.settlement in (None, one.settlement)
+            if one.state == DAMAGED
+            or (wanted.takes(one.state) and wanted.settlement in (None, one.settlement))
         )
 
 

@@ -129,7 +129,7 @@ def test_workers_that_start_together_record_the_same_text_once(database: Databas
 def test_the_trail_of_rules_is_not_a_run(database: Database) -> None:
     record(database, FIRST)
     assert runs_on_record(database) == []
-    assert pending_on_record(database) == []
+    assert pending_on_record(database).runs == []
     with pytest.raises(RequestInvalid, match="reserved"):
         write_down(database, run_ref(RULES_TRAIL))
     with database.read() as connection:

@@ -93,8 +93,9 @@ async def test_a_run_with_an_unreadable_trail_hides_no_other(gate: Gate) -> None
         take_the_guards_off(connection)
         of_broken = update(audit_entries).where(audit_entries.c.workflow_id == broken.workflow_id)
         connection.execute(of_broken.values(event="gone"))
-    waiting = await asyncio.to_thread(pending_on_record, gate.database)
-    assert [status.workflow_id for status in waiting] == [sound.workflow_id]
+    pending = await asyncio.to_thread(pending_on_record, gate.database)
+    assert [status.workflow_id for status in pending.runs] == [sound.workflow_id]
+    assert set(pending.unread) == {broken.workflow_id}
     listed = {run.workflow_id: run.state for run in runs_on_record(gate.database)}
     assert listed == {broken.workflow_id: "damaged", sound.workflow_id: "in_review"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -90,11 +91,11 @@ def _stops(here: console.Console) -> tuple[domain.StopStatus, ...] | None:
     return None
 
 
-def _approved(here: console.Console) -> list[status.Status]:
+def _approved(here: console.Console) -> Sequence[status.Status]:
     """Return the first runs that are being executed according to the records."""
     with suppress(errors.RecordsMissing, errors.RecordsUnavailable), here.records() as database:
         wanted = listed.Wanted(state=run.Phase.EXECUTING.value, limit=PAGE)
-        return queries.pending_on_record(database, wanted)
+        return queries.pending_on_record(database, wanted).runs
     return []
 
 
@@ -107,10 +108,9 @@ async def _found(here: console.Console, wanted: listed.Wanted) -> tuple[client.W
         raise
     except errors.TemporalUnreachable as unreachable:
         with here.records() as database:
-            unread: dict[str, errors.PlangateError] = {}
             try:
-                recorded = await asyncio.to_thread(queries.pending_on_record, database, wanted, unread)
+                recorded = await asyncio.to_thread(queries.pending_on_record, database, wanted)
             except (errors.RecordsMissing, errors.RecordsUnavailable):
                 raise unreachable from None
-        offline = tuple(one.model_copy(update={"source": console.NO_SERVER}) for one in recorded)
-        return client.WaitingRuns(offline, unread, len(offline)), f"the {console.NO_SERVER}"
+        offline = tuple(one.model_copy(update={"source": console.NO_SERVER}) for one in recorded.runs)
+        return client.WaitingRuns(offline, recorded.unread, len(offline)), f"the {console.NO_SERVER}"
