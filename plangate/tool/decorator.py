@@ -133,8 +133,17 @@ class ToolFunction(Generic[P, R]):
         """Attach the function that looks up whether an undo happened."""
         return self._attach("find_out_undo", function)
 
-    def find_settlement(self, *, settles_within: timedelta) -> Callable[[F], F]:
+    def find_settlement(
+        self, function: Callable[..., Any] | None = None, /, *, settles_within: timedelta | None = None
+    ) -> Callable[[F], F]:
         """Attach the function that looks up how an accepted call ended, and how long to look."""
+        if function is not None:
+            refuse(
+                function,
+                self._name,
+                "find_settlement needs settles_within; write "
+                f"@{self._name}.find_settlement(settles_within=timedelta(days=5)), for example.",
+            )
         return lambda function: self._attach_settlement(function, settles_within)
 
     def lacks(self, function: F) -> F:

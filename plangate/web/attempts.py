@@ -6,21 +6,14 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from sqlalchemy import Column, Index, Integer, String, Table, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from plangate.domain.people import identity
-from plangate.web.database import METADATA, WebDatabase, hash_of
+from plangate.web.database import WebDatabase, hash_of
+from plangate.web.tables import attempts
 
 WINDOW: Final = timedelta(minutes=10)
 _NETWORK_BYTES: Final = 8  # for an IPv6 address: its owner can choose the rest
-
-_attempts = Table(
-    "attempts",
-    METADATA,
-    Column("what", String, nullable=False),
-    Column("at", Integer, nullable=False),
-    Index("attempts_what", "what", "at"),
-)
 
 
 class AttemptKind(StrEnum):
@@ -54,9 +47,9 @@ class Attempts:
         with self._engine.connect() as connection:
             for kind, value in counted:
                 newest = (
-                    select(_attempts.c.at)
-                    .where(_attempts.c.what == _key(kind, value), _attempts.c.at > since)
-                    .order_by(_attempts.c.at.desc())
+                    select(attempts.c.at)
+                    .where(attempts.c.what == _key(kind, value), attempts.c.at > since)
+                    .order_by(attempts.c.at.desc())
                     .offset(kind.most - 1)
                     .limit(1)
                 )
@@ -70,9 +63,9 @@ class Attempts:
         """Note a failed attempt, and delete those that no longer count."""
         at = int(now.timestamp())
         with self._engine.begin() as connection:
-            connection.execute(delete(_attempts).where(_attempts.c.at <= int((now - WINDOW).timestamp())))
+            connection.execute(delete(attempts).where(attempts.c.at <= int((now - WINDOW).timestamp())))
             rows = [{"what": _key(kind, value), "at": at} for kind, value in counted]
-            connection.execute(insert(_attempts), rows)
+            connection.execute(insert(attempts), rows)
 
 
 def _key(kind: AttemptKind, value: str) -> str:

@@ -9,34 +9,21 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, Integer, Row, String, Table, Text, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Decision, DecisionAnswer
 from plangate.domain.status import Status
 from plangate.signing.decisions import Claims, claims_for, subject_of
-from plangate.web.database import METADATA, hash_of
+from plangate.web.database import hash_of
 from plangate.web.sessions import Session
+from plangate.web.tables import confirmations
 
 VALID_FOR: Final = timedelta(minutes=5)
 _SHOWN_FOR: Final = timedelta(days=7)  # how long the page of its verdict can be opened
 _ID_BYTES: Final = 24
 _KEPT: Final = "kept"
-
-_confirmations = Table(
-    "confirmations",
-    METADATA,
-    Column("id_hash", String, primary_key=True),
-    Column("session", String, nullable=False),
-    Column("person", String, nullable=False),
-    Column("workflow_id", String, nullable=False),
-    Column("decision", Text, nullable=False),
-    Column("claims", Text, nullable=False),
-    Column("made_at", Integer, nullable=False),  # seconds since 1970, like all times here
-    Column("sent_at", Integer),
-    Column("answer", Text),
-)
 
 
 class Confirmation(Frozen):
@@ -96,9 +83,9 @@ class Confirmations:
         at = int(now.timestamp())
         with self._engine.begin() as connection:
             too_old = at - int(_SHOWN_FOR.total_seconds())
-            connection.execute(delete(_confirmations).where(_confirmations.c.made_at <= too_old))
+            connection.execute(delete(confirmations).where(confirmations.c.made_at <= too_old))
             connection.execute(
-                insert(_confirmations).values(
+                insert(confirmations).values(
                     id_hash=hash_of(name),
                     session=made.session,
                     person=made.person,
@@ -114,7 +101,7 @@ class Confirmations:
         """Return this person's confirmation with that id, if it is about that run (or no run is given)."""
         with self._engine.begin() as connection:
             row = connection.execute(
-                select(_confirmations).where(_confirmations.c.id_hash == hash_of(name))
+                select(confirmations).where(confirmations.c.id_hash == hash_of(name))
             ).one_or_none()
         if row is None or row.person != person or workflow_id not in (None, row.workflow_id):
             return None
@@ -126,11 +113,11 @@ class Confirmations:
         name = hash_of(one.id)
         with self._engine.begin() as connection:
             connection.execute(
-                update(_confirmations)
-                .where(_confirmations.c.id_hash == name, _confirmations.c.sent_at.is_(None))
+                update(confirmations)
+                .where(confirmations.c.id_hash == name, confirmations.c.sent_at.is_(None))
                 .values(values)
             )
-            row = connection.execute(select(_confirmations).where(_confirmations.c.id_hash == name)).one()
+            row = connection.execute(select(confirmations).where(confirmations.c.id_hash == name)).one()
         return _read(one.id, row)
 
     def note_answer(self, one: Confirmation, answer: DecisionAnswer | None) -> None:
@@ -138,7 +125,7 @@ class Confirmations:
         said = _KEPT if answer is None else answer.model_dump_json()
         with self._engine.begin() as connection:
             connection.execute(
-                update(_confirmations).where(_confirmations.c.id_hash == hash_of(one.id)).values(answer=said)
+                update(confirmations).where(confirmations.c.id_hash == hash_of(one.id)).values(answer=said)
             )
 
 

@@ -6,15 +6,12 @@ It does not contain the records, and nothing in it can make a decision count.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from sqlalchemy import MetaData, create_engine
+from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
 from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
-
-METADATA: Final = MetaData()
-"""The tables; each module declares its own."""
+from plangate.web.tables import METADATA
 
 
 @dataclass(frozen=True, slots=True)

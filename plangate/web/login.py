@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 
 import structlog
 from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
-from sqlalchemy import Column, Integer, String, Table, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from plangate.domain.errors import SettingsInvalid
 from plangate.settings import Settings
-from plangate.web.database import METADATA, WebDatabase, hash_of
+from plangate.web.database import WebDatabase, hash_of
 from plangate.web.place import WebPlace
+from plangate.web.tables import logins
 
 RETURN: Final = "/sign-in/return"
 """The path to which a provider sends people back; the redirect URI is the inbox's address with this path."""
@@ -38,16 +39,6 @@ _ALGORITHMS: Final = frozenset(
 )
 """The algorithms that need the provider's private key; a shared key proves nothing."""
 _log = structlog.get_logger(__name__)
-
-_begun = Table(
-    "begun_logins",
-    METADATA,
-    Column("state_hash", String, primary_key=True),
-    Column("browser_hash", String, nullable=False),
-    Column("data", String, nullable=False),  # JSON: the nonce and the verifier, worthless without the code
-    Column("next_page", String, nullable=False),
-    Column("began_at", Integer, nullable=False),
-)
 
 
 class LoginRefused(Exception):
@@ -158,8 +149,8 @@ class Login:
             "began_at": int(now.timestamp()),
         }
         with self._engine.begin() as connection:
-            connection.execute(delete(_begun).where(_begun.c.began_at <= _oldest(now)))
-            connection.execute(insert(_begun).values(row))
+            connection.execute(delete(logins).where(logins.c.began_at <= _oldest(now)))
+            connection.execute(insert(logins).values(row))
         return BegunLogin(begun["url"], browser)
 
     async def finish(self, answer: Mapping[str, str], browser: str, now: datetime) -> FinishedLogin:
@@ -208,13 +199,13 @@ class Login:
     def _taken(self, state: str, browser: str, now: datetime) -> tuple[dict[str, str], str]:
         """Return the stored login of a state, once: a repeated request finds nothing."""
         mine = (
-            (_begun.c.state_hash == hash_of(state))
-            & (_begun.c.browser_hash == hash_of(browser))
-            & (_begun.c.began_at > _oldest(now))
+            (logins.c.state_hash == hash_of(state))
+            & (logins.c.browser_hash == hash_of(browser))
+            & (logins.c.began_at > _oldest(now))
         )
         with self._engine.begin() as connection:
-            row = connection.execute(select(_begun.c.data, _begun.c.next_page).where(mine)).one_or_none()
-            taken = connection.execute(delete(_begun).where(mine)).rowcount
+            row = connection.execute(select(logins.c.data, logins.c.next_page).where(mine)).one_or_none()
+            taken = connection.execute(delete(logins).where(mine)).rowcount
         if row is None or taken != 1:
             raise LoginRefused("login.not_begun")
         return json.loads(row.data), row.next_page

@@ -7,30 +7,13 @@ once that file has been opened separately or downloaded. This does not prove tha
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Column, Integer, String, Table, delete, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Engine
 
-from plangate.web.database import METADATA
 from plangate.web.sessions import LONGEST, Session
+from plangate.web.tables import files_taken, opened
 
 _MOST: Final = 100
-
-_opened = Table(
-    "opened",
-    METADATA,
-    Column("session", String, primary_key=True),
-    Column("fingerprint", String, primary_key=True),
-    Column("workflow_id", String, nullable=False),
-    Column("at", Integer, nullable=False),  # seconds since 1970
-)
-
-_files = Table(
-    "files_taken",
-    METADATA,
-    Column("session", String, primary_key=True),
-    Column("sha256", String, primary_key=True),
-    Column("at", Integer, nullable=False),  # seconds since 1970
-)
 
 
 class Opened:
@@ -45,15 +28,15 @@ class Opened:
         too_old = at - int(LONGEST.total_seconds())
         this = {"session": session.token_hash, "fingerprint": fingerprint}
         with self._engine.begin() as connection:
-            connection.execute(delete(_opened).where(_opened.c.at <= too_old))
-            connection.execute(delete(_opened).filter_by(**this))
-            connection.execute(insert(_opened).values(**this, workflow_id=workflow_id, at=at))
+            connection.execute(delete(opened).where(opened.c.at <= too_old))
+            connection.execute(delete(opened).filter_by(**this))
+            connection.execute(insert(opened).values(**this, workflow_id=workflow_id, at=at))
 
     def of(self, session: Session) -> dict[str, str]:
         """Return the run of each plan that a session has opened, by fingerprint, the newest first."""
-        query = select(_opened.c.fingerprint, _opened.c.workflow_id).filter_by(session=session.token_hash)
+        query = select(opened.c.fingerprint, opened.c.workflow_id).filter_by(session=session.token_hash)
         with self._engine.begin() as connection:
-            rows = connection.execute(query.order_by(_opened.c.at.desc()).limit(_MOST))
+            rows = connection.execute(query.order_by(opened.c.at.desc()).limit(_MOST))
             return {row.fingerprint: row.workflow_id for row in rows}
 
     def note_file(self, session: Session, sha256: str, now: datetime) -> None:
@@ -62,12 +45,12 @@ class Opened:
         too_old = at - int(LONGEST.total_seconds())
         this = {"session": session.token_hash, "sha256": sha256}
         with self._engine.begin() as connection:
-            connection.execute(delete(_files).where(_files.c.at <= too_old))
-            connection.execute(delete(_files).filter_by(**this))
-            connection.execute(insert(_files).values(**this, at=at))
+            connection.execute(delete(files_taken).where(files_taken.c.at <= too_old))
+            connection.execute(delete(files_taken).filter_by(**this))
+            connection.execute(insert(files_taken).values(**this, at=at))
 
     def files_of(self, session: Session) -> frozenset[str]:
         """Return the hashes of the files that a session has downloaded, or opened on their own."""
-        query = select(_files.c.sha256).filter_by(session=session.token_hash)
+        query = select(files_taken.c.sha256).filter_by(session=session.token_hash)
         with self._engine.begin() as connection:
             return frozenset(connection.execute(query).scalars())

@@ -8,37 +8,19 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, Integer, Row, String, Table, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.people import identity
 from plangate.signing.public_keys import thumbprint_of
-from plangate.web.database import METADATA, hash_of
+from plangate.web.database import hash_of
 from plangate.web.passkeys import Registered
+from plangate.web.tables import invitations, passkeys
 
 INVITED_FOR: Final = timedelta(hours=24)
 MOST_KEYS: Final = 20  # keys of one person
 _TOKEN_BYTES: Final = 32
-
-_keys = Table(
-    "proposed_keys",
-    METADATA,
-    Column("key_id", String, primary_key=True),
-    Column("person", String, nullable=False, index=True),  # as `identity` normalizes it
-    Column("name", String, nullable=False),
-    Column("public", String, nullable=False),
-    Column("credential_id", String, nullable=False),
-    Column("created_at", Integer, nullable=False),  # seconds since 1970, like all times here
-    Column("used_at", Integer),
-)
-_invitations = Table(
-    "invitations",
-    METADATA,
-    Column("token_hash", String, primary_key=True),
-    Column("person", String, nullable=False),
-    Column("ends_at", Integer, nullable=False),
-)
 
 
 class ProposedKey(Frozen):
@@ -77,14 +59,14 @@ class Proposals:
         """Return the passkeys that a person registered here, oldest first."""
         with self._engine.begin() as connection:
             rows = connection.execute(
-                select(_keys).where(_keys.c.person == identity(person)).order_by(_keys.c.created_at)
+                select(passkeys).where(passkeys.c.person == identity(person)).order_by(passkeys.c.created_at)
             ).all()
         return tuple(map(_read, rows))
 
     def keys(self) -> tuple[tuple[str, ProposedKey], ...]:
         """Return every passkey that was registered here, oldest first, each with its person's folded name."""
         with self._engine.begin() as connection:
-            rows = connection.execute(select(_keys).order_by(_keys.c.created_at)).all()
+            rows = connection.execute(select(passkeys).order_by(passkeys.c.created_at)).all()
         return tuple((row.person, _read(row)) for row in rows)
 
     def propose(self, person: str, name: str, made: Registered, now: datetime) -> str:
@@ -99,12 +81,12 @@ class Proposals:
         if len(known) >= MOST_KEYS:
             raise TooManyKeys
         with self._engine.begin() as connection:
-            kept = connection.execute(select(_keys).where(_keys.c.key_id == key_id)).first()
+            kept = connection.execute(select(passkeys).where(passkeys.c.key_id == key_id)).first()
             if kept is not None and kept.person != identity(person):
                 raise KeyOfAnother
             if kept is None:
                 connection.execute(
-                    insert(_keys).values(
+                    insert(passkeys).values(
                         key_id=key_id,
                         person=identity(person),
                         name=name,
@@ -119,15 +101,15 @@ class Proposals:
         """Drop a proposal of a person; it changes nothing about a key that counts."""
         with self._engine.begin() as connection:
             connection.execute(
-                delete(_keys).where(_keys.c.key_id == key_id, _keys.c.person == identity(person))
+                delete(passkeys).where(passkeys.c.key_id == key_id, passkeys.c.person == identity(person))
             )
 
     def note_used(self, person: str, credential_id: str, now: datetime) -> None:
         """Record that a passkey of a person has signed."""
         with self._engine.begin() as connection:
             connection.execute(
-                update(_keys)
-                .where(_keys.c.credential_id == credential_id, _keys.c.person == identity(person))
+                update(passkeys)
+                .where(passkeys.c.credential_id == credential_id, passkeys.c.person == identity(person))
                 .values(used_at=int(now.timestamp()))
             )
 
@@ -136,9 +118,9 @@ class Proposals:
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         at = int(now.timestamp())
         with self._engine.begin() as connection:
-            connection.execute(delete(_invitations).where(_invitations.c.ends_at <= at))
+            connection.execute(delete(invitations).where(invitations.c.ends_at <= at))
             connection.execute(
-                insert(_invitations).values(
+                insert(invitations).values(
                     token_hash=hash_of(token), person=person, ends_at=at + int(INVITED_FOR.total_seconds())
                 )
             )
@@ -148,7 +130,7 @@ class Proposals:
         """Return the person whom an invitation is for; None if it was used, has expired or never existed."""
         with self._engine.begin() as connection:
             row = connection.execute(
-                select(_invitations).where(_invitations.c.token_hash == hash_of(token))
+                select(invitations).where(invitations.c.token_hash == hash_of(token))
             ).one_or_none()
         return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
 
@@ -156,9 +138,9 @@ class Proposals:
         """Use an invitation, and return the person whom it is for; None as for `invited`."""
         with self._engine.begin() as connection:
             row = connection.execute(
-                delete(_invitations)
-                .where(_invitations.c.token_hash == hash_of(token))
-                .returning(_invitations.c.person, _invitations.c.ends_at)
+                delete(invitations)
+                .where(invitations.c.token_hash == hash_of(token))
+                .returning(invitations.c.person, invitations.c.ends_at)
             ).one_or_none()
         return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
 

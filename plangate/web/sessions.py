@@ -9,11 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
-    Integer,
-    String,
-    Table,
     delete,
     insert,
     select,
@@ -22,23 +18,13 @@ from sqlalchemy import (
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
-from plangate.web.database import METADATA, WebDatabase, hash_of
+from plangate.web.database import WebDatabase, hash_of
+from plangate.web.tables import sessions
 
 IDLE: Final = timedelta(hours=8)
 LONGEST: Final = timedelta(hours=24)
 _NOTED_EVERY: Final = timedelta(minutes=1)  # not every request updates when the session was last used
 _TOKEN_BYTES: Final = 32
-
-_sessions = Table(
-    "sessions",
-    METADATA,
-    Column("token_hash", String, primary_key=True),
-    Column("person", String, nullable=False),
-    Column("assurance", String, nullable=False),
-    Column("form_token", String, nullable=False),
-    Column("began_at", Integer, nullable=False),  # seconds since 1970, like all times here
-    Column("used_at", Integer, nullable=False),
-)
 
 
 class Session(Frozen):
@@ -68,9 +54,9 @@ class Sessions:
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         at = int(now.timestamp())
         with self._engine.begin() as connection:
-            connection.execute(delete(_sessions).where(_ended(now)))
+            connection.execute(delete(sessions).where(_ended(now)))
             connection.execute(
-                insert(_sessions).values(
+                insert(sessions).values(
                     token_hash=hash_of(token),
                     person=person,
                     assurance=assurance.value,
@@ -86,12 +72,12 @@ class Sessions:
         name, at = hash_of(token), int(now.timestamp())
         with self._engine.begin() as connection:
             row = connection.execute(
-                select(_sessions).where(_sessions.c.token_hash == name, ~_ended(now))
+                select(sessions).where(sessions.c.token_hash == name, ~_ended(now))
             ).one_or_none()
             if row is None:
                 return None
             if at - row.used_at >= _NOTED_EVERY.total_seconds():
-                connection.execute(update(_sessions).where(_sessions.c.token_hash == name).values(used_at=at))
+                connection.execute(update(sessions).where(sessions.c.token_hash == name).values(used_at=at))
         return Session(
             token_hash=name,
             person=row.person,
@@ -102,10 +88,10 @@ class Sessions:
     def end(self, session: Session) -> None:
         """End a session."""
         with self._engine.begin() as connection:
-            connection.execute(delete(_sessions).where(_sessions.c.token_hash == session.token_hash))
+            connection.execute(delete(sessions).where(sessions.c.token_hash == session.token_hash))
 
 
 def _ended(now: datetime) -> ColumnElement[bool]:
     at = int(now.timestamp())
     idle, longest = int(IDLE.total_seconds()), int(LONGEST.total_seconds())
-    return (_sessions.c.used_at <= at - idle) | (_sessions.c.began_at <= at - longest)
+    return (sessions.c.used_at <= at - idle) | (sessions.c.began_at <= at - longest)

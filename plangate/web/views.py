@@ -12,14 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from sqlalchemy import (
-    Column,
     Connection,
-    Float,
-    Integer,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
     create_engine,
     delete,
     func,
@@ -32,23 +25,10 @@ from sqlalchemy.exc import DBAPIError
 
 from plangate.audit.deciding_times import PlanShown
 from plangate.domain.people import identity
-from plangate.web.database import METADATA
+from plangate.web.tables import views
 
 KEPT_FOR: Final = timedelta(days=180)
 MOST: Final = 200_000
-
-_views = Table(
-    "views",
-    METADATA,
-    Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("person", String, nullable=False),  # as `identity` normalizes it
-    Column("workflow_id", String, nullable=False),
-    Column("fingerprint", String, nullable=False),
-    Column("at", Float, nullable=False, index=True),  # seconds since 1970
-    Column("folds", Text, nullable=False),  # the names of the folds of the page, as JSON
-    Column("opened", Text, nullable=False),  # the folds that were opened
-    UniqueConstraint("person", "workflow_id", "fingerprint"),
-)
 
 
 class Views:
@@ -63,11 +43,11 @@ class Views:
         """Record that a page shows a plan to a person; the first time counts."""
         at = now.timestamp()
         with self._engine.begin() as connection:
-            connection.execute(delete(_views).where(_views.c.at < at - KEPT_FOR.total_seconds()))
-            newest = select(func.max(_views.c.number)).scalar_subquery()
-            connection.execute(delete(_views).where(_views.c.number <= newest - MOST))
+            connection.execute(delete(views).where(views.c.at < at - KEPT_FOR.total_seconds()))
+            newest = select(func.max(views.c.number)).scalar_subquery()
+            connection.execute(delete(views).where(views.c.number <= newest - MOST))
             connection.execute(
-                insert(_views)
+                insert(views)
                 .values(
                     person=identity(person),
                     workflow_id=workflow_id,
@@ -82,16 +62,16 @@ class Views:
     def note_opened(self, person: str, workflow_id: str, fingerprint: str, opened: Iterable[str]) -> None:
         """Record which folds of a shown plan a person has opened to the end."""
         this = (
-            _views.c.person == identity(person),
-            _views.c.workflow_id == workflow_id,
-            _views.c.fingerprint == fingerprint,
+            views.c.person == identity(person),
+            views.c.workflow_id == workflow_id,
+            views.c.fingerprint == fingerprint,
         )
         with self._engine.begin() as connection:
-            row = connection.execute(select(_views.c.folds, _views.c.opened).where(*this)).one_or_none()
+            row = connection.execute(select(views.c.folds, views.c.opened).where(*this)).one_or_none()
             if row is not None:
                 known = [*json.loads(row.opened), *opened]
                 kept = [one for one in json.loads(row.folds) if one in known]
-                connection.execute(update(_views).where(*this).values(opened=json.dumps(kept)))
+                connection.execute(update(views).where(*this).values(opened=json.dumps(kept)))
 
     def shown(self) -> tuple[PlanShown, ...]:
         """Return every view that is kept."""
@@ -124,5 +104,5 @@ def _shown(connection: Connection) -> tuple[PlanShown, ...]:
             folds=len(json.loads(row.folds)),
             opened=len(json.loads(row.opened)),
         )
-        for row in connection.execute(select(_views))
+        for row in connection.execute(select(views))
     )

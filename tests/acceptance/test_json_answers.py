@@ -90,6 +90,7 @@ def be_impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 def answer_of(ended: Ended) -> Any:
     """Return the one JSON value of a command, or None if it printed nothing."""
     assert "Traceback" not in ended.err
+    assert "unexpected error" not in ended.err
     return json.loads(ended.out) if ended.out else None
 
 
@@ -186,6 +187,22 @@ def test_an_empty_id_is_wrong_usage(
     ended = typing(home)(*words, "--json")
     assert is_error(answer_of(ended), 2), ended
     assert "the id is empty; see python starter.py" in ended.json["error"]
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_invitation_without_a_name_is_wrong_usage(
+    name: str, home: Home, typing: Callable[[Home], Typed]
+) -> None:
+    ended = typing(home)("people", "invite", name, "--json")
+    assert is_error(answer_of(ended), 2), ended
+    assert "The name is empty" in ended.json["error"]
+
+
+def test_a_person_is_invited_before_the_inbox_ran_first(home: Home) -> None:
+    """Each module is loaded when it is first used, so no table may depend on the order."""
+    ended = home.starter("people", "invite", "gina", "--json", changes={"PLANGATE_WEB_ADDRESS": None})
+    assert ended.code == 0, ended
+    assert "/invitation/" in ended.json["link"]
 
 
 NOISY = """

@@ -114,6 +114,16 @@ def test_an_invalid_time_is_refused(within: Any) -> None:
         pay.find_settlement(settles_within=within)(lambda: None)
 
 
+def test_a_lookup_without_brackets_is_refused() -> None:
+    @tool
+    def pay(to: str) -> Accepted[Transfer]:
+        """Pay."""
+        return Accepted(Transfer(number=to))
+
+    with pytest.raises(ToolInvalid, match=r"write @pay\.find_settlement\(settles_within=timedelta"):
+        pay.find_settlement(lambda: None)
+
+
 def test_a_lookup_without_details_cannot_require_a_receipt() -> None:
     @tool
     def pay(to: str) -> Accepted[str]:

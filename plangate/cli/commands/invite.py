@@ -52,6 +52,8 @@ def invite(
 
 def _listed(loaded: settings.Settings, name: str) -> str:
     """Return the name as spelled in the list of people, or as typed if this machine has no list."""
+    if not name.strip():
+        raise WrongUsage("The name is empty; name a person, as in the list of people.")
     if loaded.people_file is None:
         return name
     person = people_file.read_people(loaded.people_file, is_kept=False).find(name)
