@@ -97,12 +97,16 @@ def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Aud
 def _left_over(
     run: RunState, found: Iterable[Ask], asks: Sequence[Ask], audience: Audience
 ) -> frozenset[str]:
-    """Return the people who could give something that no current recipient can give now."""
+    """Return the people who could give something that no current recipient can give now.
+
+    The first ones are recipients even if the clock of the draft is ahead of the notifier's.
+    """
+    begun = max(audience.now, min(ask.at for ask in asks))
     there = {
         ask.person
         for ask in found
         if not (ask.is_keyless or ask.instead_of)
-        and ask.at <= audience.now
+        and ask.at <= begun
         and audience.addresses_of(ask.person)
         and not audience.is_away(ask.person)
     }

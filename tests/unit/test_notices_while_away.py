@@ -115,6 +115,13 @@ def test_if_no_one_else_can_decide_the_absent_person_is_asked_too(to: str) -> No
     assert own == "you are away, but no one who gets your messages can approve this now"
 
 
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_an_absent_person_is_not_asked_beside_others_if_clocks_differ(seconds: int) -> None:
+    behind = NOON - timedelta(seconds=seconds)  # the notifier's clock, as the plan was drafted at noon
+    found = due(PLAN, people_with(dana=away("anna")), behind)
+    assert [one.person for one in found if one.kind is NoticeKind.NEEDED] == ["kim", "anna"]
+
+
 def test_a_person_who_goes_away_learns_who_gets_their_messages_and_is_asked_again_on_return() -> None:
     told = sent(due(PLAN, people_with()), NOON)
     people = people_with(dana=away("anna", since=1, until=2))
