@@ -17,7 +17,7 @@ from plangate.notifications.inert import inert
 from plangate.notifications.message import Message, Part, markdown_of, plain_of
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, in_zone, whole
-from plangate.notifications.sentences import are, opening_of, run_of, subject_of
+from plangate.notifications.sentences import opening_of, run_of, subject_of
 
 _SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
@@ -115,7 +115,7 @@ def _digest(
         if waiting[0].facts.deadline is not None:
             by = brief(waiting[0].facts.deadline, sending.zone, now)
             first = f", by {by}" if len(waiting) == 1 else f", the first by {by}"
-        subject = f"{counted(len(waiting), 'decision')} of yours {are(len(waiting))} needed{first}"
+        subject = _need_your_decision(waiting) + first
         subject += f": {run_of(waiting[0].facts)}"
         if len(waiting) < len(notices):
             subject += f", and {counted(len(notices) - len(waiting), 'other notice')}"
@@ -141,12 +141,17 @@ def _closing(notices: Sequence[Notice]) -> list[str]:
     return [said if is_held else said + _NOT_APPROVED]
 
 
+def _need_your_decision(waiting: Sequence[Notice]) -> str:
+    verb = "needs" if len(waiting) == 1 else "need"
+    return f"{counted(len(waiting), 'run')} {verb} your decision"
+
+
 def _headline(waiting: Sequence[Notice], notices: Sequence[Notice]) -> str:
     if not waiting:
         return counted(len(notices), "notice")
     others = len(notices) - len(waiting)
     more = f", and {counted(others, 'other notice')}" if others else ""
-    return f"{counted(len(waiting), 'decision')} of yours {are(len(waiting))} needed{more}"
+    return _need_your_decision(waiting) + more
 
 
 def _newest(notices: Sequence[Notice]) -> list[Notice]:

@@ -167,7 +167,7 @@ def test_no_message_asks_a_person_for_an_approval_that_they_cannot_give(kind, fa
         assert "You decide" not in text
         assert "Your approval" not in text
     digest = written(to_dana(of_run("a"), of_run("b", kind, **facts)), NOW, INBOX)
-    assert digest.subject == "1 decision of yours is needed, by 14:00: a, and 1 other notice"
+    assert digest.subject == "1 run needs your decision, by 14:00: a, and 1 other notice"
 
 
 def test_a_substitute_learns_from_when_on_they_may_approve():
@@ -322,9 +322,7 @@ def test_a_digest_begins_with_the_most_urgent_decision():
     done = of_run("done", NoticeKind.OUTCOME)
     message = written(to_dana(done, later, soon), NOW, INBOX)
 
-    assert message.subject == (
-        "2 decisions of yours are needed, the first by 14:00: soon, and 1 other notice"
-    )
+    assert message.subject == "2 runs need your decision, the first by 14:00: soon, and 1 other notice"
     places = [message.text.index(f"/runs/{name}") for name in ("soon", "later", "done")]
     assert places == sorted(places)
     assert f"Open the inbox:\n{INBOX}\n" in message.text
@@ -332,7 +330,7 @@ def test_a_digest_begins_with_the_most_urgent_decision():
 
 def test_a_long_summary_says_how_many_it_does_not_list():
     message = written(to_dana(*[of_run(f"run-{number}") for number in range(500)]), NOW, INBOX)
-    assert message.subject == "500 decisions of yours are needed, the first by 14:00: run-0"
+    assert message.subject == "500 runs need your decision, the first by 14:00: run-0"
     assert message.text.count("/runs/run-") == 25
     assert "475 more notices: see the inbox." in message.text
 
