@@ -121,4 +121,6 @@ def _check_resolution(status: Status, decision: Decision) -> None:
         raise Refused(f"Refused: {status.workflow_id} is held at step {held.step}, not at {decision.step}.")
     if decision.resolution not in (None, *held.resolutions):
         possible = ", ".join(held.resolutions)
-        raise Refused(f"Refused: '{decision.resolution}' is not possible here; possible are: {possible}.")
+        raise Refused(
+            f"Refused: '{decision.resolution}' is not possible here; possible resolutions: {possible}."
+        )

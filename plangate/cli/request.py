@@ -138,7 +138,7 @@ def show_faults(screen: Screen, error: PlanFileFaults) -> int:
         name = "line " if error.path == STANDARD_INPUT else f"{error.path}:"
         where = f"{name}{place.line}:{place.column}"
         page.note(f"{where}: {fault if fault.path else fault.message}", "")
-    is_unknown = any(fault.message.startswith("no tool is called") for _, fault in error.faults)
+    is_unknown = any(fault.message.startswith("there is no tool called") for _, fault in error.faults)
     if is_unknown and not settings_for_people().tools:
         page.note("PLANGATE_TOOLS is not set here; it names the modules with your tools.", "yellow")
     screen.show_aside(page)

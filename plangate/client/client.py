@@ -542,11 +542,11 @@ class Client:
         status = await self.status(workflow_id)
         if status.state not in OUTCOMES:
             raise RunNotFound(
-                f"The Temporal server no longer has {one_line(workflow_id)}; it takes no more decisions."
+                f"The Temporal server no longer has {one_line(workflow_id)}; it accepts no more decisions."
             )
         return DecisionAnswer(
             accepted=False,
-            reason=f"the run has ended ({status.state}); it takes no more decisions",
+            reason=f"the run has ended ({status.state}); it accepts no more decisions",
             state=status.state,
         )
 

@@ -29,8 +29,8 @@ from plangate.domain.tool import Receipt
 from plangate.domain.working_time import end_of
 
 FIRST_HASH: Final = "0" * 64
-_REMEMBERED: Final = 256  # recently read events, as many as a busy worker's runs have
-_SHORT: Final = 10_000  # characters of an event
+_REMEMBERED: Final = 256  # recently read events to cache: enough for the runs of a busy worker
+_SHORT: Final = 10_000  # characters of an event that may be cached
 RULES_TRAIL: Final = "plangate:rules"
 """The trail of the policies and lists of people in force, and of the changes of keys."""
 STOPS_TRAIL: Final = "plangate:stops"
@@ -316,7 +316,7 @@ class StepUnsettled(Frozen):
 
 
 Settlement = StepSettled | StepReversed | StepUnsettled
-"""How an accepted effect ended: the only entry about a step that is made after the end of its run."""
+"""How an accepted effect ended: the only kind of entry about a step that is made after the end of its run."""
 
 
 class RuleText(Frozen):
@@ -429,7 +429,7 @@ class AuditEntry(WrittenEntry):
 def read_event(written: str) -> Event:
     """Return the event of an entry.
 
-    A worker reads the trail of a run several times within a second, so short events are remembered.
+    A worker reads the trail of a run several times within a second, so short events are cached.
 
     Raises:
         ValueError: this release has no such event.

@@ -52,7 +52,7 @@ class Hours(Frozen):
         return datetime.combine(day, self.begin), datetime.combine(day + _DAY if crosses else day, self.end)
 
     def __str__(self) -> str:
-        """Return the hours as a calendar file writes them."""
+        """Return the hours in the form of a calendar file."""
         return f"{self.begin:%H:%M}-{self.end:%H:%M}"
 
 
@@ -82,14 +82,14 @@ class Calendar(Frozen):
 
     Attributes:
         name: the name that rules, roles and people use.
-        zone: the time zone, as IANA names it.
+        zone: the IANA name of the time zone.
         weekdays: the days on which people work; 0 is Monday.
         hours: the hours on these days, in order; empty for the whole day.
         days_off: days without work.
         extra_days: days off on which people work.
         yearly_off: days off of each year, except those that are extra days.
         yearly_extra: extra days of each year, except those that are days off.
-        country: the country whose public holidays are days off, as ISO 3166 names it; empty for none.
+        country: the country whose public holidays are days off, as an ISO 3166 code; empty for none.
         region: the part of the country.
         holidays: the public holidays, as far as they are known.
         offsets: the offsets of the zone, if they are frozen; empty to ask the zone.
@@ -137,7 +137,7 @@ class Calendar(Frozen):
         )
 
     def local(self, at: datetime) -> datetime:
-        """Return the local time at that time, without a zone."""
+        """Return the local time at ``at``, without a zone."""
         at = at.astimezone(UTC)
         offset = next(offset for _, until, offset in self._periods(at.year) if at < until)
         return at.replace(tzinfo=None) + offset

@@ -214,19 +214,19 @@ def unknown_name(*, key: str, name: str, inputs: Sequence[object], received_at: 
         via=Via.SIGNAL,
         name=shown,
         received_at=received_at,
-        fault=f"no signal is called '{shown}'; the decisions are: {names}",
+        fault=f"there is no signal called '{shown}'; the decisions are: {names}",
         excerpt=excerpt_of(inputs),
     )
 
 
 def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
     if len(inputs) != 1:
-        came = "nothing" if not inputs else f"{len(inputs)} inputs"
-        raise ValueError(f"it came with {came}; {_HOW}")
+        found = "no input" if not inputs else f"{len(inputs)} inputs"
+        raise ValueError(f"it has {found}; {_HOW}")
     raw = inputs[0]
     if not isinstance(raw, dict):
         raise ValueError(  # noqa: TRY004  every unreadable decision is one kind of error
-            f"it came with {_kind(raw)} where one JSON object belongs; {_HOW}"
+            f"its input is {_kind(raw)}, not a JSON object; {_HOW}"
         )
     if choice is not None:
         if "decision" in raw:
@@ -239,7 +239,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
     except ValidationError as error:
         raise ValueError(first_faults(error)) from None
     if is_placeholder(decision.by):
-        raise ValueError(f'"by" is only a placeholder, {decision.by}; put your own name in its place')
+        raise ValueError(f'"by" is only a placeholder, {decision.by}; replace it with your name')
     wrong = wrong_parts(decision)
     if wrong is not None:
         raise ValueError(wrong)
@@ -287,7 +287,7 @@ def is_empty_comment(comment: str) -> bool:
 
 
 def needed_comment(decision: Decision) -> str:
-    """Return what a decision's comment must say, as words after 'write'; empty if none is needed."""
+    """Return what a decision's comment must say, as a clause after 'write'; empty if none is needed."""
     if decision.decision is Choice.REQUEST_CHANGES:
         return "what to change"
     if decision.resolution is None or not decision.resolution.needs_comment:

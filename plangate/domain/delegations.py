@@ -303,7 +303,7 @@ def _objection(
     if order is None:
         return arrival.fault
     if people is None:
-        return "there is no list of people, so no roles can be lent and no absence set; set PLANGATE_PEOPLE"
+        return "there is no list of people, so no role can be lent and no absence set; set PLANGATE_PEOPLE"
     if approver is None or sender.objection:
         return sender.objection or f"{order.by} is not known"
     signed_at = approver.signed_at
@@ -355,7 +355,10 @@ def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) 
         if role == ANYONE:
             return f"everyone has the role {ANYONE} already"
         if role not in own and role in approver.roles():
-            return f"{approver.name} only has the role {role} on loan, and a lent role cannot be lent further"
+            return (
+                f"{approver.name} has the role {role} only by delegation, "
+                "and a lent role cannot be lent further"
+            )
         if role not in own:
             return f"{approver.name} does not have the role {role}"
         lendable = by.rules.of(role)
@@ -403,8 +406,8 @@ def _ended(one: Timed, at: datetime) -> Timed:
 
 def _read(inputs: Sequence[object]) -> DelegationOrder:
     if len(inputs) != 1:
-        came = "nothing" if not inputs else f"{len(inputs)} inputs"
-        raise ValueError(f"it came with {came}; {_HOW}")
+        found = "no input" if not inputs else f"{len(inputs)} inputs"
+        raise ValueError(f"it has {found}; {_HOW}")
     if not isinstance(inputs[0], dict):
         raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of error
     try:
@@ -413,7 +416,7 @@ def _read(inputs: Sequence[object]) -> DelegationOrder:
         raise ValueError(first_faults(error)) from None
     for name in (order.by, order.to):
         if name and is_placeholder(name):
-            raise ValueError(f"a name is only a placeholder, {name}; put the real one in its place")
+            raise ValueError(f"a name is only a placeholder, {name}; replace it with the real name")
     wrong = _wrong_parts(order)
     if wrong is not None:
         raise ValueError(wrong)
@@ -424,16 +427,16 @@ def _wrong_parts(order: DelegationOrder) -> str | None:
     to, roles, until = bool(order.to), bool(order.roles), order.until is not None
     match order.action:
         case DelegationAction.LIST:
-            return 'a list takes only {"action": "list"}'
+            return '"list" needs "action" and no other field'
         case DelegationAction.LEND:
-            return None if to and roles and until else 'to lend takes "to", "roles" and "until"'
+            return None if to and roles and until else '"lend" needs "to", "roles" and "until"'
         case DelegationAction.END:
             is_end = to and not roles and not until
-            return None if is_end else 'an end takes only "to": it ends every delegation to that person'
+            return None if is_end else '"end" needs only "to": it ends every delegation to that person'
         case DelegationAction.AWAY:
             is_absence = until and not roles
-            return None if is_absence else 'an absence takes "until" and optionally "to", but no "roles"'
+            return None if is_absence else '"away" needs "until", and optionally "to", but no "roles"'
         case DelegationAction.BACK:
-            return 'to be back takes no "to", "roles" or "until"' if to or roles or until else None
+            return '"back" needs no "to", "roles" or "until"' if to or roles or until else None
         case _:
             assert_never(order.action)

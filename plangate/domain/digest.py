@@ -26,7 +26,7 @@ _LONGEST_PATH: Final = 60
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._~/%…-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NAME: Final = re.compile(r"(?:^|_)(?:ids?|numbers?|no|port|page|line|index|priority|timeout|seconds)$")
-"""Arguments whose numbers are names or settings, so their sum means nothing."""
+"""Arguments whose numbers are names or settings, so their sum has no meaning."""
 _MONEY: Final = re.compile(r"(?:^|_)(?:amount|price|fee|total)$")
 """Arguments that are amounts of the currency that the argument ``currency`` names."""
 _DIGITS: Final = 700  # more than any sum of JSON numbers has
@@ -116,13 +116,13 @@ def _part(
 ) -> str:
     if tool == _CALL and not recipients and sum(map(len, calls.values())) == len(numbers):
         return _counted(calls, " ")
-    told = _named(tool, len(numbers))
+    start = _named(tool, len(numbers))
     count = sum(map(len, recipients.values()))
     if recipients and count != len(numbers):
-        told += f" ({counted(count, 'recipient')})"
+        start += f" ({counted(count, 'recipient')})"
     what = [_counted(places, between) for places, between in ((recipients, " to "), (calls, " ")) if places]
     what += totals
-    return f"{told}: {', '.join(what)}" if what else told
+    return f"{start}: {', '.join(what)}" if what else start
 
 
 def _named(tool: str, count: int) -> str:
@@ -176,8 +176,8 @@ def _path(url: str) -> str:
         return ""
     parts = urlsplit(url)
     path = parts.path if len(parts.path) <= _LONGEST_PATH else f"/…{parts.path[-_LONGEST_PATH:]}"
-    told = path if _PLAIN_PATH.fullmatch(path) else json.dumps(path, ensure_ascii=False)
-    return f"{'' if told == '/' else told}{'?…' if parts.query else ''}"
+    shown = path if _PLAIN_PATH.fullmatch(path) else json.dumps(path, ensure_ascii=False)
+    return f"{'' if shown == '/' else shown}{'?…' if parts.query else ''}"
 
 
 def _plain(text: str) -> str:

@@ -110,7 +110,7 @@ def check_arguments(
     declaration = tools.get(tool)
     if declaration is None:
         known = ", ".join(sorted(tools)) or "none"
-        raise PlanInvalid([Fault((*at, "tool"), f"no tool is called {tool!r}; there are: {known}")])
+        raise PlanInvalid([Fault((*at, "tool"), f"there is no tool called {tool!r}; the tools are: {known}")])
     faults = list(uncanonical(arguments, (*at, "arguments")))
     if faults:
         raise PlanInvalid(faults)

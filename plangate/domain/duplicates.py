@@ -17,7 +17,7 @@ from plangate.domain.plan import canonical_json
 
 MOST_DUPLICATES: Final = 20
 MOST_STEPS: Final = 200
-"""The most steps of a plan of which at least one duplicate is listed."""
+"""The maximum number of steps of a plan for which at least one duplicate is listed."""
 DUPLICATES_WITHIN: Final = timedelta(days=30)
 """How long before a plan the other plan may have been drafted."""
 

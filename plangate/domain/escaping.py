@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final
 
-# Characters that Unicode counts as letters, signs or marks, but that are invisible by themselves: fillers,
+# Characters that Unicode counts as letters, signs or marks, but that are invisible on their own: fillers,
 # blanks, joiners, modifiers of notations, and placeholders of absent objects.
 _BLANK_LETTERS: Final = frozenset(
     "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u2d7f\u303f\ufffc"
@@ -40,7 +40,7 @@ _MOST_WORDS: Final = 10
 _EAST_ASIAN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
 _DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML: at the ends of a code span, or repeated
 _NON_JOINER: Final = "\u200c"
-# Letters of the Arabic block that join the one before alone, or none (Unicode's ArabicShaping.txt).
+# Letters of the Arabic block that join only the letter before them, or none (Unicode's ArabicShaping.txt).
 _JOINS_BEFORE: Final = frozenset(
     map(
         chr,
@@ -161,7 +161,7 @@ def _code_span(line: str) -> str:
 
 
 def hosts_in_letters(text: str) -> tuple[str, ...]:
-    """Return a line for each international host in ``text``: its A-labels, and the letters they stand for.
+    """Return a line for each international host in ``text``: its A-labels, and their letters.
 
     A host that could be mistaken for another is marked: it mixes letters of two scripts in a name, or has
     only letters that look like Latin ones.

@@ -119,7 +119,7 @@ def _is_as_written(entry: WrittenEntry) -> bool:
 
 
 def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
-    """Say that the entry was moved, and from where, or else that it was changed."""
+    """Return whether the entry was moved, and from where, or was changed, as a clause."""
     for owner in owners:
         if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
             return f"belongs to the run {one_line(owner)}"

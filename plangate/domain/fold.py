@@ -52,7 +52,7 @@ from plangate.domain.stops import StopDecided
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
 KEPT_BYTES: Final = 100_000
-"""Length of the shown comments; with the largest plan twice, they fit into one answer (2 MB)."""
+"""Total size of the kept comments; with the largest plan twice, they fit into one answer (2 MB)."""
 _REFUSED_COMMENT: Final = 300
 _LONGEST_SAID: Final = 500  # the length of a comment in the reason of a step
 

@@ -96,7 +96,7 @@ def read_key_order(*, key: str, inputs: Sequence[object], received_at: AwareDate
     try:
         order = KeyOrder.model_validate(inputs[0])
         if is_placeholder(order.by) or is_placeholder(order.person):
-            order, fault = None, "a name is only a placeholder; put the real one in its place"
+            order, fault = None, "a name is only a placeholder; replace it with the real name"
     except ValidationError as error:
         fault = f"{first_faults(error)}; {_HOW}"
     excerpt = "" if order else excerpt_of(inputs)

@@ -310,10 +310,10 @@ def _resolves_the_step(state: RunState, decision: Decision, received_at: datetim
     if resolving is not None and not resolving.allows(decision.resolution):
         return (
             f"the policy does not allow '{decision.resolution}' here (rule: {', '.join(resolving.rules)}); "
-            f"possible are: {', '.join(possible)}"
+            f"possible resolutions: {', '.join(possible)}"
         )
     if decision.resolution not in possible:
-        return f"'{decision.resolution}' is not possible here; possible are: {', '.join(possible)}"
+        return f"'{decision.resolution}' is not possible here; possible resolutions: {', '.join(possible)}"
     return None
 
 
@@ -335,7 +335,7 @@ def _another_hold(state: RunState, decision: Decision) -> str | None:
 
 def _the_run_has_ended(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del decision, received_at
-    return f"the run has ended ({state.state}); it takes no more decisions"
+    return f"the run has ended ({state.state}); it accepts no more decisions"
 
 
 def _another_plan(state: RunState, decision: Decision) -> str | None:

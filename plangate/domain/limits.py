@@ -22,7 +22,7 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Plan, canonical_json
 
 REQUESTER: Final = "requester"
-"""The value of ``by`` for a sum for each requester; it never means an argument with this name."""
+"""The value of ``by`` for a sum for each requester; an argument with this name is never meant."""
 CURRENCY: Final = "currency"
 """If a tool has an argument with this name, a sum counts only steps with the same value of it."""
 DAY: Final = "day"
@@ -243,7 +243,7 @@ def _total(
             if one.others is None:
                 raise UnknownSum(f"{limit} is not known, because a step of another plan has no known amount")
             return summed((Decimal(one.others), own))
-    raise UnknownSum(f"{limit} is not on the record")
+    raise UnknownSum(f"{limit} is not recorded")
 
 
 def _own(limit: Limit, plan: Plan, scope: Scope, person: str) -> Decimal | None:

@@ -129,11 +129,11 @@ class Approver(Frozen):
     """The person who decided, as the directory listed them at that time.
 
     Attributes:
-        name: as the directory writes it, or as typed without a directory.
+        name: as written in the directory, or as typed without a directory.
         standings: the names this person may act in: their own first, then each delegator's.
         assurance: the proof of identity.
         key_id: thumbprint of the signing key; for a login, of the web server's key that attested it.
-        public_key: that key, as `Key.x` is spelled.
+        public_key: that key, in the form of `Key.x`.
         signed_at: when it was signed or attested, by the signer's clock.
         token_id: the unique id of the signed or attested decision.
         origin: where a passkey was used, as the browser spells it; None for other proofs.
@@ -227,7 +227,7 @@ class People(Frozen):
 
     def find(self, name: str) -> Person | None:
         """Return the person with that name, in any spelling."""
-        if self._by_identity[0] is not self.persons:  # a copy with other people also got the index
+        if self._by_identity[0] is not self.persons:  # `model_copy` also copies the cached index
             del self.__dict__["_by_identity"]
         return self._by_identity[1].get(identity(name))
 

@@ -19,5 +19,5 @@ def joined(words: Sequence[str]) -> str:
 
 
 def line_count(text: str) -> int:
-    """Return how many lines a text has. A final newline ends the last line, and begins no other."""
+    """Return how many lines a text has. A final newline ends the last line, and does not begin another."""
     return text.removesuffix("\n").count("\n") + 1

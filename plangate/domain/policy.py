@@ -488,7 +488,7 @@ def covered(
 
     Each approver counts once; each person in whose name they act also counts once; the requester and authors,
     who are ``barred``, never count, and a decision with less assurance than required does not count. After
-    ``most_looks`` at people and roles the best assignment found so far is returned, which is never too many.
+    ``most_looks`` steps of the search, the best assignment so far is returned, which is never too many.
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]

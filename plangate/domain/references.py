@@ -108,7 +108,7 @@ def _read(value: JsonValue) -> Reference | None:
         try:
             return Reference.model_validate(value)
         except ValidationError:
-            pass  # the tool's own object with these names
+            pass  # an object of the tool with the same field names
     return None
 
 
@@ -131,7 +131,7 @@ def _unfit(
 
 
 def _types(annotation: Any) -> frozenset[str]:
-    """Return the JSON types that an annotation allows, apart from a reference; a number may be whole."""
+    """Return the JSON types that an annotation allows, besides a reference; a number may be an integer."""
     if Reference in get_args(annotation):
         parts = [one for one in get_args(annotation) if one is not Reference]
         return frozenset[str]().union(*map(_types, parts))

@@ -19,7 +19,7 @@ from plangate.domain.validation import faults_in
 
 MAX_REQUEST: Final = 20_000
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
-"""Before any request that a record can hold."""
+"""Earlier than any request that can be recorded."""
 _BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # how much the clocks of Temporal's hosts may differ
 _LONGEST_FAULT: Final = 120
 _CHAIN_ID: Final = re.compile(r"[!-~]{0,100}")

@@ -99,7 +99,7 @@ def _approved_before(state: RunState, decision: Decision) -> str | None:
         return None
     for approver in state.approvers:
         if same_person(approver.name, decision.by) and decision.names(state.fingerprint):
-            return f"{approver.name} has already approved this plan; an approval counts once"
+            return f"{approver.name} has already approved this plan; each person's approval counts once"
     return None
 
 

@@ -78,7 +78,7 @@ def _was_taken_back(state: RunState, approval: Decided) -> bool:
 
 
 def _behind(state: RunState, decided: Decided) -> tuple[Decided, ...]:
-    """Return the decisions that came after this one."""
+    """Return the decisions after this one."""
     keys = [one.arrival.key for one in state.decisions]
     key = decided.arrival.key
     return state.decisions[keys.index(key) + 1 :] if key in keys else ()

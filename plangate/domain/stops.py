@@ -35,7 +35,7 @@ RELEASERS: Final = 2
 _LONGEST_TOOL: Final = 100
 _LONGEST_REASON_SHOWN: Final = 200
 _HOW: Final = 'send one JSON object such as {"action": "stop", "by": "dana", "reason": "wrong amounts"}'
-_UNCHECKED: Final = "there is no list of people, so the name is not checked and proves nothing"
+_UNCHECKED: Final = "there is no list of people, so the name is not verified"
 
 
 class Action(StrEnum):
@@ -393,7 +393,7 @@ def _may_not_stop(stops: StandingStops, order: Order, approver: Approver, rules:
         return f"{approver.name} may not stop; the policy's [stop] names the roles {', '.join(rules.roles)}"
     before = stops.on(order.tool)
     if before is not None and same_person(before.by.name, approver.name) and not before.released_by:
-        return f"it is stopped already: {before}"
+        return f"it is already stopped: {before}"
     return None
 
 
@@ -408,7 +408,7 @@ def _may_not_go(stops: StandingStops, order: Order, approver: Approver, release:
     if approver.assurance < release.assurance:
         return _unproven("a release", release.assurance)
     if any(same_person(one.name, approver.name) for one in stop.released_by):
-        return f"{approver.name} has released this stop already; another person must"
+        return f"{approver.name} has already released this stop; another person must release it"
     if release.covered((*stop.released_by, approver)) > release.covered(stop.released_by):
         return None
     if not release.covered((approver,)):
@@ -440,8 +440,8 @@ def _acceptance(stops: StandingStops, decision: StopDecided) -> str:
 
 def _read(inputs: Sequence[object]) -> Order:
     if len(inputs) != 1:
-        came = "nothing" if not inputs else f"{len(inputs)} inputs"
-        raise ValueError(f"it came with {came}; {_HOW}")
+        found = "no input" if not inputs else f"{len(inputs)} inputs"
+        raise ValueError(f"it has {found}; {_HOW}")
     if not isinstance(inputs[0], dict):
         raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of error
     try:
@@ -449,17 +449,17 @@ def _read(inputs: Sequence[object]) -> Order:
     except ValidationError as error:
         raise ValueError(first_faults(error)) from None
     if is_placeholder(order.by):
-        raise ValueError(f'"by" is only a placeholder, {order.by}; put your own name in its place')
+        raise ValueError(f'"by" is only a placeholder, {order.by}; replace it with your name')
     if order.action is Action.LIST:
-        raise ValueError('a list takes only {"action": "list"}')
+        raise ValueError('"list" needs "action" and no other field')
     if order.action is Action.STOP and not order.reason.strip():
-        raise ValueError('a stop needs a "reason", which is shown to everyone who waits')
+        raise ValueError('a stop needs a "reason", which is shown on every waiting run')
     if order.action is Action.STOP and is_empty_comment(order.reason):
         raise ValueError(
-            f'"reason" is only a placeholder, {order.reason.strip()}; write why everything waits'
+            f'"reason" is only a placeholder, {order.reason.strip()}; write why the steps must wait'
         )
     if order.action is Action.STOP and order.stop is not None:
-        raise ValueError('only "go" takes a "stop"; remove it')
+        raise ValueError('only "go" has a "stop"; remove it')
     if order.action is Action.GO and order.stop is None:
         raise ValueError('"go" needs "stop", the number of the stop that it releases; the status shows it')
     return order

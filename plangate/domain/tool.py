@@ -50,7 +50,7 @@ class Reference(ToolArguments):
     hosts, because the approver must see these. `plangate.domain.references` checks and resolves it.
     """
 
-    # Models read this, and each definition includes it, so it must not follow changes of the docstring.
+    # Models read this, and each definition includes it, so it must not change with the docstring.
     model_config = ConfigDict(
         json_schema_extra={"description": "the value of a field of the receipt of an earlier step"}
     )

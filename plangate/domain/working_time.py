@@ -50,7 +50,7 @@ class WorkingTime(Frozen):
 
 
 def read_working(text: str) -> tuple[int, int] | None:
-    """Return the working days or working hours that ``text`` means; None if it means neither.
+    """Parse a number of working days or working hours; return None if ``text`` is neither.
 
     Raises:
         ValueError: the number is zero, or more than a limit may be.

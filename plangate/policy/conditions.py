@@ -199,7 +199,7 @@ def _misspelled(source: str) -> Iterator[str]:
 def _unknown_fields(root: str, path: Sequence[str], tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
     match root, list(path):
         case (("totals" | "counts"), [tool, *_]) if tool not in tools:
-            yield f"no tool is called {tool}; there are: {_listed(tools)}"
+            yield f"there is no tool called {tool}; the tools are: {_listed(tools)}"
         case "totals", [tool, field, *_] if field not in numeric_arguments(tools[tool].arguments):
             yield f"{tool} has no numeric argument {field}"
         case "step", ["arguments", argument, *_]:

@@ -56,7 +56,7 @@ def faults_of_calls(source: str, tools: Mapping[str, ToolDeclaration]) -> Iterat
 def _wrong(limit: Limit, tools: Mapping[str, ToolDeclaration]) -> str | None:
     declaration = tools.get(limit.tool)
     if declaration is None:
-        return f"no tool is called {limit.tool}; there are: {', '.join(sorted(tools)) or 'none'}"
+        return f"there is no tool called {limit.tool}; the tools are: {', '.join(sorted(tools)) or 'none'}"
     if limit.argument not in numeric_arguments(declaration.arguments):
         return f"{limit.tool} has no numeric argument {limit.argument}"
     window = wrong_window(limit.window)

@@ -311,7 +311,7 @@ def test_a_resolution_without_a_terminal_names_plan_and_step_and_lists_the_choic
     impossible = resolve("undo", "--step", "1", *named)
     assert (impossible.code, impossible.sentence) == (
         3,
-        "Refused: 'undo' is not possible here; possible are: retry, skip, abort.",
+        "Refused: 'undo' is not possible here; possible resolutions: retry, skip, abort.",
     )
     own = resolve("retry", "--step", "1", "--by", "rita", "--plan", plan)
     assert (own.code, "another person must resolve it" in own.sentence) == (3, True)

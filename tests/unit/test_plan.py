@@ -166,7 +166,7 @@ def test_every_error_is_listed_with_its_location() -> None:
         check_plan(raw, TOOLS, 1)
     faults = "\n".join(map(str, caught.value.faults))
     assert "steps: 2 steps are more than the limit of 1" in faults
-    assert "step 1, tool: no tool is called 'nuke'; there are: note" in faults
+    assert "step 1, tool: there is no tool called 'nuke'; the tools are: note" in faults
     assert "step 2, text: is missing" in faults
     assert "step 2, more: unknown field; remove it" in faults
     assert "step 2, copies: must be a whole number" in faults

@@ -149,7 +149,7 @@ steps:
         "7:11 steps[0].arguments.to: must have at most 3 items",
         "8:11 steps[0].arguments.zz: unknown field; remove it",
         "9:13 steps[0].resaon: unknown field; remove it",
-        "10:11 steps[1].tool: no tool is called 'nosuch'; there are: note",
+        "10:11 steps[1].tool: there is no tool called 'nosuch'; the tools are: note",
         "12:5 steps[2].tool: is missing",
     ]
 

@@ -156,7 +156,7 @@ def test_every_error_is_listed_with_its_rule_and_location(tmp_path: Path) -> Non
         "rule 'syntax' (line 1).when: 1:13: Syntax error",
         "rule 'field' (line 6).when: step has no field argments; it has: arguments, number, reason, tool",
         ".when: no tool has an argument amonut",
-        ".when: no tool is called refnd; there are: note, refund",
+        ".when: there is no tool called refnd; the tools are: note, refund",
         ".when: note has no numeric argument text",
         ".when: no variable is called total; there are: counts, duplicates, plan, request, step, totals",
         ".when: no function is called lower",

@@ -124,7 +124,11 @@ async def test_calls_started_together_keep_their_order():
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("send_fax", MAIL, "no tool is called 'send_fax'; there are: http_request, order, send_email"),
+        (
+            "send_fax",
+            MAIL,
+            "there is no tool called 'send_fax'; the tools are: http_request, order, send_email",
+        ),
         ("send_email", {key: MAIL[key] for key in MAIL if key != "why"}, "why: is missing"),
         ("send_email", {**MAIL, "why": "  "}, "why: is missing"),
         ("send_email", {**MAIL, "why": 7}, "why: is missing"),

@@ -158,7 +158,7 @@ def test_a_sum_without_its_records_is_unknown() -> None:
     rules = policy("recent('refund', 'amount', '24h') > 500")
     explained = rules.explain(refund_plan("1"), request="", requester="rita")
     assert [one.reason for one in explained.steps[0].unclear] == [
-        "recent('refund', 'amount', '24h') is not on the record"
+        "recent('refund', 'amount', '24h') is not recorded"
     ]
 
 
@@ -177,7 +177,7 @@ def test_a_reference_in_the_grouping_argument_makes_the_sum_unknown() -> None:
 @pytest.mark.parametrize(
     ("when", "fault"),
     [
-        ("recent('refnd', 'amount', '24h') > 1", "no tool is called refnd; there are: refund"),
+        ("recent('refnd', 'amount', '24h') > 1", "there is no tool called refnd; the tools are: refund"),
         ("recent('refund', 'currency', '24h') > 1", "refund has no numeric argument currency"),
         ("recent('refund', 'amount', '24') > 1", "the window '24' cannot be read; write it like 72h"),
         ("recent('refund', 'amount', '9999d') > 1", "is not between 1 second and 365 days"),

@@ -83,7 +83,7 @@ def test_the_example_policies_can_be_read_from_their_stored_form(path: Path) -> 
         ("totals['refund'][step.tool] > 1.0", "uses totals without a name"),
         ("counts[step.tool] > 1", "uses counts without a name"),
         ("totals['refund']['to'] > 1.0", "refund has no numeric argument to"),
-        ("counts['mail'] > 1", "no tool is called mail"),
+        ("counts['mail'] > 1", "there is no tool called mail"),
     ],
 )
 def test_sums_and_counts_are_looked_up_by_name(folder: Path, when: str, said: str) -> None:

@@ -43,8 +43,9 @@ NOT_ON_A_PAGE = (
     "no authorized", "no review was open", "had not passed", "is done or skipped", "send one JSON object",
     "not that of a passkey", "it is not text", "one JSON object in c", "occurs twice", "a placeholder",
     "plangate people confirm",  # a command
-    "it came with", "it is not a JSON object", "to lend takes", "an end takes", "an absence takes",
-    "to be back takes", "a list takes", "an order to lend roles",  # fields that no form of a page sends
+    "it has no input", "its input is", "it is not a JSON object", '"lend" needs', '"end" needs',
+    '"away" needs', '"back" needs', '"list" needs',
+    "an order to lend roles",  # fields that no form of a page sends
 )  # fmt: skip
 
 

@@ -200,7 +200,7 @@ async def test_a_copy_of_a_signed_approval_that_the_run_knows_is_refused(idle_ga
         token = signed(status, "dana", "approve")
         assert (await gate.decide(status, signature=token)).accepted
         copy = await gate.decide(status, signature=token)
-        assert (copy.accepted, "an approval counts once" in copy.reason) == (False, True)
+        assert (copy.accepted, "approval counts once" in copy.reason) == (False, True)
         back = signed(status, "dana", "withdraw_approval")
         assert (await gate.decide(status, "withdraw_approval", signature=back)).accepted
         put_back = await gate.decide(status, signature=token)

@@ -186,7 +186,7 @@ async def test_a_lent_role_that_was_ended_no_longer_counts(lending: Gate) -> Non
         (order(to="mallory"), True, "mallory is not in the list of people"),
         (order(by="mallory"), False, "mallory is not in the list of people"),
         (order(by="fred"), False, "fred does not have the role finance"),
-        (order(roles=()), False, 'to lend takes "to", "roles" and "until"'),
+        (order(roles=()), False, '"lend" needs "to", "roles" and "until"'),
         (order(by="YOUR-NAME"), False, "is only a placeholder"),
     ],
 )
@@ -206,7 +206,10 @@ async def test_a_lent_role_cannot_be_lent_again(lending: Gate) -> None:
         await lent(lending)
         answer = await sent(lending, signed(lending, order("erik", "fred")))
     assert not answer.accepted
-    assert "erik only has the role finance on loan, and a lent role cannot be lent further" in answer.reason
+    assert (
+        "erik has the role finance only by delegation, and a lent role cannot be lent further"
+        in answer.reason
+    )
 
 
 async def test_without_a_list_or_without_a_policy_nothing_can_be_lent(idle_gate: Gate) -> None:
@@ -485,9 +488,9 @@ async def test_an_absence_is_in_the_list_until_the_return_and_lends_nothing(
         (leaving(to="dana"), "people cannot stand in for themselves"),
         (leaving(to="mallory"), "mallory is not in the list of people"),
         (leaving(by="mallory"), "mallory is not in the list of people"),
-        (leaving(until=None), 'an absence takes "until"'),
+        (leaving(until=None), '"away" needs "until"'),
         (leaving(roles=("finance",)), 'but no "roles"'),
-        (returning().model_copy(update={"to": "erik"}), 'to be back takes no "to"'),
+        (returning().model_copy(update={"to": "erik"}), '"back" needs no "to"'),
     ],
 )
 async def test_an_invalid_absence_is_refused_with_the_reason(

@@ -114,7 +114,7 @@ async def test_refused_and_unreadable_decisions_are_on_the_trail_with_their_reas
     assert "another person must approve" in decided[0].verdict.reason
     assert "one JSON object" in decided[1].verdict.reason
     assert decided[1].arrival.excerpt == '"yes please"'
-    assert "no signal is called 'aprove'" in decided[2].verdict.reason
+    assert "there is no signal called 'aprove'" in decided[2].verdict.reason
 
 
 async def test_the_state_folded_from_the_trail_equals_the_state_of_the_workflow(gate: Gate) -> None:

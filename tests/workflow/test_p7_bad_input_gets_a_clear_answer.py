@@ -24,10 +24,10 @@ from tests.support.times import times
 @pytest.mark.parametrize(
     ("name", "inputs", "reason"),
     [
-        ("approve", [], "it came with nothing"),
-        ("approve", [1, 2], "it came with 2 inputs"),
-        ("approve", ["yes"], "it came with text where one JSON object belongs"),
-        ("approve", [None], "it came with null"),
+        ("approve", [], "it has no input"),
+        ("approve", [1, 2], "it has 2 inputs"),
+        ("approve", ["yes"], "its input is text, not a JSON object"),
+        ("approve", [None], "its input is null"),
         ("approve", [{}], "it names no plan"),
         ("approve", [{"by": "dana", "plan": ""}], "too short"),
         ("approve", [{"by": "dana", "plan": "*"}], "must consist of the digits 0-9 and a-f"),
@@ -37,8 +37,8 @@ from tests.support.times import times
         ("approve", [{"by": "da\u200bna", "plan": "3f9a12bc4d5e"}], "invisible characters"),
         ("approve", [{"decision": "reject", "by": "dana", "plan": "3f9a12bc4d5e"}], 'leave out "decision"'),
         ("request_changes", [{"by": "dana", "plan": "3f9a12bc4d5e"}], 'needs a "comment"'),
-        ("aprove", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "no signal is called 'aprove'"),
-        ("\x1b[31mapprove", [], "no signal is called '⟨U+001B⟩[31mapprove'"),
+        ("aprove", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "there is no signal called 'aprove'"),
+        ("\x1b[31mapprove", [], "there is no signal called '⟨U+001B⟩[31mapprove'"),
     ],
 )  # fmt: skip
 async def test_an_invalid_signal_is_a_refused_decision_with_its_reason_everywhere(
@@ -152,7 +152,7 @@ async def test_an_undecodable_start_or_update_is_answered(gate: Gate) -> None:
     status = await gate.in_review("one")
     answer = await gate.handle(status.workflow_id).execute_update("decide", broken)
     assert answer["accepted"] is False
-    assert "where one JSON object belongs" in answer["reason"]
+    assert "not a JSON object" in answer["reason"]
 
 
 @pytest.mark.parametrize("inputs", [[], [1, 2], ["yes"], [{"decision": "maybe", "by": "dana"}], [{}]])

@@ -145,7 +145,7 @@ async def test_an_open_run_that_was_dropped_is_not_listed_and_cannot_be_decided_
         page = "\n".join(row.text for row in run_page(after, datetime.now(UTC)).rows)
         assert "was deleted there" in page
         assert await gate.api.pending() == []
-        with pytest.raises(RunNotFound, match=r"no longer has .*; it takes no more decisions"):
+        with pytest.raises(RunNotFound, match=r"no longer has .*; it accepts no more decisions"):
             await gate.decide(status)
 
 
