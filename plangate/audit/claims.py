@@ -1,8 +1,8 @@
 """Find the claims that let a step act, so that its times and its approvals are checked again.
 
-Every claim does, except one that takes over an unfinished claim and only asks the tool for the result. After
-a released claim or a hold, the step begins again. An undo needs no approval, but it may begin only while the
-resolution that orders it is valid.
+Every claim lets its step act, except one that takes over an unfinished claim and only asks the tool for the
+result. After a released claim or a hold, the step begins again. An undo needs no approval, but it may begin
+only while the resolution that orders it is valid.
 """
 
 from collections.abc import Iterator, Sequence

@@ -110,7 +110,7 @@ def is_typed(approver: Approver) -> bool:
 def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
     """Yield each accepted decision and each beginning of a step that names no list of people.
 
-    The flag says whether the run itself shows that there was a list: an earlier entry names one, or has data
+    The flag is true if the run itself shows that there was a list: an earlier entry names one, or has data
     that only a list can provide. A claim that only asks for the result of an earlier one is left out: it
     checks no approvals.
     """

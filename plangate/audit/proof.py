@@ -239,13 +239,13 @@ def _revoked_before(at: datetime, state: RunState, people: People | None, *, und
         return None
     lost = lost_resolution(state, people, at)
     if lost and lost_resolution(state, people, at - SLOW_CLAIM):
-        return f"a step began under a resolution that no longer held: {one_line(lost)}"
+        return f"a step began under a resolution that was no longer valid: {one_line(lost)}"
     if undo:
         return None
     reasons = _revoked(state, people, at)
     if not reasons or not _revoked(state, people, at - SLOW_CLAIM):
         return None
-    return f"a step began under an approval that no longer held: {'; '.join(reasons)}"
+    return f"a step began under an approval that was no longer valid: {'; '.join(reasons)}"
 
 
 def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:

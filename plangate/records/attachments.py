@@ -1,4 +1,4 @@
-"""Store the bytes that plans name, such as attachments, each under its SHA-256. They are never changed."""
+"""Store the bytes that plans name, such as attachments, each under its SHA-256; stored bytes never change."""
 
 import asyncio
 import hashlib

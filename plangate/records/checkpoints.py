@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, u
 from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal, SealedBy
 from plangate.records.tables import NOW, UNSEALED, checkpoints, runs, seals
 
-_ONE_SEALER: Final = 7_240_116  # any number, the same for every worker: PostgreSQL's advisory lock
+_ONE_SEALER: Final = 7_240_116  # arbitrary key of PostgreSQL's advisory lock, the same for every worker
 _LAST: Final = select(checkpoints).order_by(checkpoints.c.number.desc()).limit(1)
 _UNSEALED: Final = (
     select(runs.c.workflow_id, runs.c.entry_count, runs.c.head_hash)

@@ -23,7 +23,7 @@ from plangate.records.installation import read_installation
 from plangate.records.sqlite_file import SqliteFile, raw
 
 LOCK_WAIT_SECONDS: Final = 30
-_MIGRATION_LOCK: Final = 7_240_115  # any number, the same for every worker: PostgreSQL's advisory lock
+_MIGRATION_LOCK: Final = 7_240_115  # arbitrary key of PostgreSQL's advisory lock, the same for every worker
 
 
 class LockHeld(Exception):
@@ -63,7 +63,7 @@ class Database:
     """Opens transactions on the records' database.
 
     Args:
-        place: the path of a SQLite file, or a URL as SQLAlchemy or other tools of PostgreSQL take it.
+        place: the path of a SQLite file, or a URL in the form of SQLAlchemy or of PostgreSQL's own tools.
         reads_only: whether no connection may write; a PostgreSQL server enforces it by the role of the URL.
 
     Raises:

@@ -143,8 +143,8 @@ def messages_since(
 def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, now: datetime) -> None:
     """Record that these deliveries are about to be sent as one message.
 
-    A count of attempts that no worker writes is brought back into bounds. Otherwise, the delays before the
-    next attempts would stay wrong: after a negative count there would be no delay.
+    A count of attempts that no worker writes, such as a negative one, is reset to a valid number. Otherwise,
+    the delays before the next attempts would stay wrong.
     """
     counted = deliveries.c.attempts
     connection.execute(

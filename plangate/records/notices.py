@@ -235,7 +235,7 @@ def _delivery(notice: int, one: Entry, address: str, entering: Entering) -> dict
 def _refresh(
     connection: Connection, rows: Sequence[Row[Any]], one: Entry, addresses: Sequence[str], entering: Entering
 ) -> None:
-    """Bring a known notice up to date, unless it has arrived at an address.
+    """Update a recorded notice, unless it has arrived at an address.
 
     An address that was removed from the list gets no more notices; one that is added again is treated as new.
     A notice that was given up is retried once the person has another address.

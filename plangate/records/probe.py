@@ -1,7 +1,7 @@
 """Check that the records can be written now, by a write that changes nothing.
 
-An open transaction proves little: a full disk fails only at the commit, and a read-only replica also opens
-transactions.
+An open transaction is not enough: a full disk causes an error only at the commit, and a read-only replica
+also opens transactions.
 """
 
 from sqlalchemy import Connection, update

@@ -50,7 +50,7 @@ from plangate.records.tables import effects, reservations, runs
 
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:locks, :tool)")
 _BEGUN: Final = "begun"  # `plangate.records.ledger.EffectState.BEGUN`, which is built on the trail
-_LOCKS: Final = 7_240_116  # any number: the class of these PostgreSQL advisory locks
+_LOCKS: Final = 7_240_116  # the class of these PostgreSQL advisory locks: arbitrary
 
 
 class Standing(StrEnum):

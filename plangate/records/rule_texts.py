@@ -157,7 +157,7 @@ class RecordedPeople:
             try:
                 found = await self._records.read(partial(self._listed_and_lent, people))
             except TrailDamaged as error:
-                raise DirectoryUnavailable(f"Nothing is drafted, decided or done now: {error}") from error
+                raise DirectoryUnavailable(f"No plan, decision or step can proceed now: {error}") from error
             lent = self._lent = (people, found, elapsed())
         return lent[1]
 

@@ -61,7 +61,7 @@ async def test_the_turn_of_a_cancelled_waiter_passes_to_the_next(is_given: bool)
 async def test_a_waiter_that_times_out_gets_no_turn() -> None:
     turns, written = Turns(1, 0.01), list[str]()
     async with turns.taken(receipt=False):
-        with pytest.raises(RecordsUnavailable, match="others have been waiting"):
+        with pytest.raises(RecordsUnavailable, match="earlier writes have waited"):
             await write(turns, written, "late", receipt=True)
     await write(turns, written, "next")
     assert written == ["next"]
