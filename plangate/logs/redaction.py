@@ -44,7 +44,7 @@ _SECRET_SHAPES = (
 def redact(name: str, value: Any) -> Any:
     """Return the value with its secrets redacted, as it may be logged under this name."""
     if value is None or isinstance(value, (bool, int, float)):
-        return value  # a count of tokens is not a token
+        return value  # a number of tokens is not a secret
     if _names_a_secret(name):
         return REDACTED
     if isinstance(value, str):

@@ -39,7 +39,7 @@ _CORE = "temporalio.core"
 _REPEAT_SECONDS = 30.0
 _LONGEST_TEXT = 20_000
 
-# The keys that Temporal attaches to a record, and their names in our lines.
+# The keys that Temporal attaches to a record, and their names in Plangate's lines.
 _TEMPORAL_KEYS = {
     "workflow_id": "workflow_id",
     "run_id": "run_id",
@@ -97,7 +97,7 @@ def leave_logs_to_the_application() -> None:
 
 
 def temporal_runtime(settings: Settings) -> Runtime:
-    """Return this process's Temporal runtime, whose core logs through our handler, and make it the default.
+    """Return this process's Temporal runtime, which logs through Plangate's handler, as the new default.
 
     As the default, it also serves clients that name no runtime; a second one would write raw lines to the
     terminal.

@@ -1,1 +1,1 @@
-"""Mails as bytes and over SMTP, for the tool `send_email` and for notices."""
+"""Compose mails and send them over SMTP, for the tool `send_email` and for notices."""

@@ -6,7 +6,7 @@
         return "Write each line down."
 
 With `PLANGATE_PLANNER=module:plan`, a worker drafts its plans with this function. The tools do not act: a
-call notes a step, or reads. docs/howto-write-a-planner.md has examples that call a model. May import the
+call proposes a step, or reads. docs/howto-write-a-planner.md has examples that call a model. May import the
 domain, and no vendor's library.
 """
 

@@ -19,7 +19,7 @@ class PlannerTool:
         description: its description for the model.
         schema: the JSON schema of the arguments. A tool that proposes steps also has ``why``, the reason for
             the step.
-        reads_only: whether a call runs immediately and returns its result; otherwise it notes a step.
+        reads_only: whether a call runs immediately and returns its result; otherwise it proposes a step.
         call: takes the arguments, an object or its JSON text, and returns the answer for the model.
     """
 
@@ -42,14 +42,14 @@ class PlannerTools(Protocol):
         """Yield each tool."""
 
     async def call(self, name: str, arguments: object) -> str:
-        """Call a tool and return the answer for the model: the noted step, the read value, or the errors.
+        """Call a tool and return the answer for the model: the recorded step, the read value or the errors.
 
-        For a wrong name or wrong arguments the answer has the errors; nothing is raised. Steps are noted in
-        the order in which the calls begin.
+        For a wrong name or wrong arguments the answer has the errors; nothing is raised. Steps are recorded
+        in the order in which the calls begin.
         """
 
     def start_over(self) -> None:
-        """Forget the steps that were noted."""
+        """Discard the steps that were proposed."""
 
     def turn(
         self, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost: Decimal = Decimal(0)
@@ -57,7 +57,7 @@ class PlannerTools(Protocol):
         """Report one answer of a model, before its calls.
 
         It counts against the limits on turns, tokens and cost. Of two identical calls in one answer, the
-        second is not noted.
+        second is not recorded.
         """
 
 

@@ -68,7 +68,7 @@ class CalendarEntry(Typed):
     model_config = ConfigDict(strict=True)
 
     name: Name = Field(description="the name that rules, roles and people use")
-    zone: Zone = Field(description="the time zone, as IANA names it")
+    zone: Zone = Field(description="the IANA name of the time zone")
     weekdays: list[Annotated[int, BeforeValidator(_weekday)]] = Field(
         default_factory=lambda: [0, 1, 2, 3, 4],
         description="the days on which people work; empty for `extra_days` alone. Default: `mon` to `fri`",

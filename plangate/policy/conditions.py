@@ -25,7 +25,7 @@ _FUNCTIONS: Final = frozenset(
         *("contains", "endsWith", "matches", "size", "startsWith"),
         *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours"),
         *("getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
-        RECENT,  # our own: sums over time
+        RECENT,  # Plangate's own: sums over time
     }
 )
 # Strings and comments. An unclosed string extends to the end of the text, so no quote is tried twice.
@@ -138,10 +138,10 @@ class Condition:
         bound = set(_BOUND.findall(plain))
         for name in self._program.variables():
             if name not in {*FIELDS, *bound}:
-                yield f"no variable is called {name}; there are: {_listed(FIELDS)}"
+                yield f"there is no variable called {name}; the variables are: {_listed(FIELDS)}"
         for name in self._program.functions():
             if not _OPERATOR.match(name) and name not in _FUNCTIONS:
-                yield f"no function is called {name}; there are: {_listed(_FUNCTIONS)}"
+                yield f"there is no function called {name}; the functions are: {_listed(_FUNCTIONS)}"
         if RECENT in self._program.functions():
             yield from faults_of_calls(self.source, tools)
         yield from _misspelled(self.source)

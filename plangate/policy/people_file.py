@@ -132,15 +132,15 @@ class PeopleFile:
             raw = self._file.read()
             if raw is None:
                 raise DirectoryUnavailable(
-                    f"The list of people {self._path} was saved just now; nothing is drafted, decided or "
-                    f"done until it has not changed for {SETTLE_SECONDS:g} seconds."
+                    f"The list of people {self._path} was saved just now; no plan, decision or step can "
+                    f"proceed until it has not changed for {SETTLE_SECONDS:g} seconds."
                 )
             known = self._known
             if known is None or known[0] != raw:
                 known = self._known = (raw, _parsed(self._path, raw, is_kept=False))
         except FileInvalid as error:
             raise DirectoryUnavailable(
-                f"Nothing is drafted, decided or done until the list of people can be read: {error}"
+                f"No plan, decision or step can proceed until the list of people can be read: {error}"
             ) from error
         return known[1]
 
@@ -189,7 +189,7 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
     faults += _faults_among(persons, labels)
     faults += _faults_of_times(persons, labels, roles, calendars, is_kept=is_kept)
     if not persons and not faults:
-        faults.append(Fault((), "lists no one; write at least one person, under [[person]]"))
+        faults.append(Fault((), "has no people; add at least one, under [[person]]"))
     if faults:
         raise FileInvalid(str(path), faults)
     web, statements = _added(document, faults)

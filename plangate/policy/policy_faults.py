@@ -100,7 +100,7 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
 def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
     """Yield the errors in a rule about who may see a run."""
     if not seers.who and not seers.roles:
-        yield Fault(at, "names no one; say in who or roles who may see the run")
+        yield Fault(at, "names no people; name in who or roles the people who may see the run")
     if ANYONE in seers.roles:
         yield Fault((*at, "roles"), "everyone in the list may see every run already; name other roles")
     if known is not None and known.roles is None:

@@ -66,6 +66,6 @@ def _wrong(limit: Limit, tools: Mapping[str, ToolDeclaration]) -> str | None:
     if limit.by and limit.by != REQUESTER and limit.by not in single:
         return (
             f"sums by {limit.by}, neither '{REQUESTER}' nor an argument of {limit.tool} that has one "
-            f"value; there are: {', '.join(sorted(single)) or 'none'}"
+            f"value; possible arguments: {', '.join(sorted(single)) or 'none'}"
         )
     return None

@@ -92,11 +92,11 @@ def read_settled(path: Path) -> bytes:
     """Return the content of a file; wait while it is changing.
 
     Raises:
-        FileInvalid: it cannot be opened, is too large, or never stops changing.
+        FileInvalid: it cannot be opened, is too large, or keeps changing.
     """
     file, ends = SettledFile(path), time.monotonic() + _LONGEST_WAIT
     while (content := file.read()) is None:
         if time.monotonic() > ends:
-            raise FileInvalid(str(path), [Fault((), "never stops changing; wait until nothing writes to it")])
+            raise FileInvalid(str(path), [Fault((), "keeps changing; wait until nothing writes to it")])
         time.sleep(_POLL_SECONDS)
     return content

@@ -96,9 +96,9 @@ def test_an_empty_list_is_an_error_and_decisions_wait_for_its_correction(tmp_pat
     directory = PeopleFile(path)
     assert directory.people().find("dana")
     path.write_text(text)
-    with pytest.raises(FileInvalid, match="lists no one"):
+    with pytest.raises(FileInvalid, match="has no people"):
         read_people(path)
-    with pytest.raises(DirectoryUnavailable, match=r"until the list of people can be read: .* lists no one"):
+    with pytest.raises(DirectoryUnavailable, match=r"until the list of people can be read: .* has no people"):
         directory.people()
     write(path, 'name = "erik"')
     assert directory.people().find("erik")

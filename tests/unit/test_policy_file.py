@@ -158,8 +158,11 @@ def test_every_error_is_listed_with_its_rule_and_location(tmp_path: Path) -> Non
         ".when: no tool has an argument amonut",
         ".when: there is no tool called refnd; the tools are: note, refund",
         ".when: note has no numeric argument text",
-        ".when: no variable is called total; there are: counts, duplicates, plan, request, step, totals",
-        ".when: no function is called lower",
+        (
+            ".when: there is no variable called total; "
+            "the variables are: counts, duplicates, plan, request, step, totals"
+        ),
+        ".when: there is no function called lower",
         ".when: is neither true nor false for a step of any tool",
         "no active person has the role cfo; existing roles: finance, ops",
         ".needs[0].count: must be at least 1",

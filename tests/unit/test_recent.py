@@ -183,12 +183,15 @@ def test_a_reference_in_the_grouping_argument_makes_the_sum_unknown() -> None:
         ("recent('refund', 'amount', '9999d') > 1", "is not between 1 second and 365 days"),
         ("recent('refund', 'amount', 'day Europe/Berln') > 1", "no time zone is called Europe/Berln"),
         ("recent('refund', 'amount', 'day ../etc') > 1", "the window 'day ../etc' cannot be read"),
-        ("recent('refund', 'amount', '24h', 'customer') > 1", "there are: amount, currency, recipient"),
+        (
+            "recent('refund', 'amount', '24h', 'customer') > 1",
+            "arguments: amount, currency, recipient",
+        ),
         ("recent(step.tool, 'amount', '24h') > 1", "cannot be checked; write recent("),
         ("recent('refund', 'amount') > 1", "cannot be checked"),
         ("'refund'.recent('amount', '24h') > 1", "cannot be checked"),
         ("['24h'].exists(w, recent('refund', 'amount', w) > 1)", "cannot be checked"),
-        ("recent > 1", "no variable is called recent"),
+        ("recent > 1", "there is no variable called recent"),
     ],
 )
 def test_a_call_that_can_never_give_a_sum_is_an_error_with_its_location(when: str, fault: str) -> None:
