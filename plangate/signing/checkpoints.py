@@ -32,7 +32,7 @@ def seal_key(path: Path) -> Ed25519PrivateKey:
     """
     try:
         if not path.exists():
-            with suppress(FileExistsError):  # another worker on this host was faster
+            with suppress(FileExistsError):  # another worker on this host has just created it
                 return write_new_key(path)
         close_to_others([path])
         return key_in(path.read_bytes())

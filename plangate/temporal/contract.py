@@ -4,7 +4,7 @@ from typing import Final
 
 WORKFLOW_TYPE: Final = "PlanApproval"
 STATUS: Final = "status"  # a query
-STOP_TYPE: Final = "PlangateStop"  # a workflow: one order to stop or to go
+STOP_TYPE: Final = "PlangateStop"  # a workflow: one order to stop or to release
 DELEGATION_TYPE: Final = "PlangateDelegation"  # a workflow: one order to lend roles, or to end a loan
 LOOK_TYPE: Final = "PlangateLook"  # a workflow: one look by an auditor, or one export
 SETTLEMENT_TYPE: Final = "PlangateSettlement"  # a workflow: looks up how the accepted effects of a run end

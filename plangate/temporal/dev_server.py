@@ -151,7 +151,7 @@ async def take_lease(var_dir: Path) -> Lease:
 async def release_lease(lease: Lease) -> bool:
     """Release the share; the last one stops the server. Return whether this was the last one."""
     try:
-        # Unlock first: otherwise, two processes that leave at the same moment would each see the other's
+        # Unlock first: otherwise, two processes that release at the same moment would each see the other's
         # share, and neither would stop the server.
         fcntl.flock(lease.file, fcntl.LOCK_UN)
         return try_lock(lease.file, fcntl.LOCK_EX) and await stop(lease.var_dir)
@@ -161,7 +161,7 @@ async def release_lease(lease: Lease) -> bool:
 
 @asynccontextmanager
 async def leased(var_dir: Path, *, first_port: int = FIRST_PORT) -> AsyncIterator[EmbeddedServer]:
-    """Keep the server running during the block; the last process to leave stops it."""
+    """Keep the server running during the block; the last process that releases it stops it."""
     lease = await take_lease(var_dir)
     try:
         yield await ensure_running(var_dir, first_port=first_port)
@@ -181,7 +181,7 @@ async def keep_running(var_dir: Path) -> None:
                 state = files.read_state()
                 if state is None or not state.wanted:
                     return
-                if files.is_alive():  # another worker was faster
+                if files.is_alive():  # another worker has already restarted it
                     continue
                 await _start(files, first_port=None)
         except OperatorError as error:
@@ -309,7 +309,7 @@ def _arguments(state: ServerState) -> list[str]:
         # Measured: it stops in 1 s instead of 2.6 s.
         '--dynamic-config-value=frontend.shutdownDrainDuration="0s"',
         # Measured: by default, 20% of its CPU for one run goes into reading the list of search attributes
-        # again. An attribute that is added while it runs now takes effect after two seconds; ours exist from
+        # again. An attribute added while it runs now takes effect after two seconds; Plangate's exist from
         # the start.
         "--dynamic-config-value=system.forceSearchAttributesCacheRefreshOnRead=false",
         "--ui-disable-news-fetch",

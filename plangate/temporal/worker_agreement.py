@@ -3,8 +3,8 @@
 Two workers with different records on one queue would draft a plan on one trail and judge it on the other. A
 worker therefore names its installation in the identity under which it polls, and takes no work while a worker
 of another installation polls the same queue. If workers share the records but differ in policy, list of
-people, tools or trusted web servers, an update may be under way. They continue, and every status reports the
-difference.
+people, tools or trusted web servers, a rolling update may be in progress. They continue, and every status
+reports the difference.
 """
 
 import asyncio

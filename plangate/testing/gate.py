@@ -145,7 +145,7 @@ class Gate:
 
         Raises:
             FileInvalid: it has errors.
-            OperatorError: the gate began without a list.
+            OperatorError: the gate was opened without a list.
         """
         if not isinstance(self._directory, ChangeablePeople):
             raise OperatorError("This gate has no list of people; give plangate(…, people=…) one.")

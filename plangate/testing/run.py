@@ -183,7 +183,7 @@ class Run:
         """Wait until the run has ended or waits for a decision.
 
         Raises:
-            AssertionError: it does neither within half a minute.
+            AssertionError: it does neither within 30 seconds.
         """
         self._server.wait_for(self._rest())
 

@@ -92,7 +92,9 @@ def _word(result: check.Result) -> str:
 def _named(where: str) -> str:
     module, colon, name = where.partition(":")
     if not (module and colon and name):
-        raise WrongUsage(f"'{exits.fit(where)}' names nothing; write MODULE:NAME, as in refunds:refund.")
+        raise WrongUsage(
+            f"'{exits.fit(where)}' does not name a tool; write MODULE:NAME, as in refunds:refund."
+        )
     return where
 
 

@@ -107,7 +107,7 @@ def _skeleton(schema: dict[str, Any]) -> str:
 def _named(where: str) -> Any:
     module, _, name = where.partition(":")
     if not (module and name):
-        raise OperatorError(f"{where!r} names nothing; write module:name, as in refunds:refund.")
+        raise OperatorError(f"{where!r} does not name a tool; write MODULE:NAME, as in refunds:refund.")
     try:
         found: Any = import_module(module)
     except ModuleNotFoundError as error:
