@@ -25,8 +25,8 @@ from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 
 Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
-"""Returns what a tool's answer means, given the time since the act. If there is no trace, is the effect ruled
-out? If a repeat is safe, is it still? Raises `StillBegun` if the effect may still happen."""
+"""Interprets a tool's answer, given the time since the act: whether a missing trace rules the effect out, and
+whether a repeat is still safe. Raises `StillBegun` if the effect may still happen."""
 
 Look = Callable[[], Awaitable[Receipt | None]]
 """Observes again before an act is repeated. Returns None if the step may act, or the receipt of its effect if
@@ -49,7 +49,7 @@ class Earlier(StrEnum):
 
 
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
-    """Return what an answer means without the time of the act: a missing trace rules nothing out."""
+    """Interpret an answer without the time of the act: a missing trace does not rule the effect out."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 
@@ -102,7 +102,7 @@ async def act_once(
         earlier: the state of the effect after earlier attempts.
         unmet: why the precondition does not hold now, if a person ruled the effect out. The tool must not act
             then, but may find that the effect did happen.
-        timed: returns what the tool's answer means, given the time since the act.
+        timed: interprets the tool's answer, given the time since the act.
         look: observes again before a repeat. For a step whose effect is ruled out, the claim includes the
             observation.
 
@@ -231,7 +231,7 @@ def _sentence(error: Exception, seconds: int) -> str:
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {seconds} seconds."
     # The text of an unexpected error may contain data, so it goes only to the log.
-    return f"The tool failed unexpectedly ({_kind(error)}); the worker's log says more."
+    return f"The tool failed unexpectedly ({_kind(error)}); see the worker's log."
 
 
 def _kind(error: Exception) -> str:

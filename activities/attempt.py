@@ -121,7 +121,7 @@ class StepAttempt:
         actual = fingerprint_of(task.plan, task.revision, self.run.workflow_id, audience)
         if actual != task.fingerprint:
             raise NotApproved(
-                f"The plan handed over for execution is {short(actual)}, not {short(task.fingerprint)}, "
+                f"The plan passed for execution is {short(actual)}, not {short(task.fingerprint)}, "
                 "so none of its steps may run."
             )
         if not 1 <= task.step <= len(task.plan.steps):
@@ -439,10 +439,10 @@ class StepAttempt:
             raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
 
     def _wait_while_it_is_too_early(self, state: RunState) -> None:
-        """Refuse a step before its time, because the run's wait used the server's timer.
+        """Refuse a step that may not begin yet, because the run's wait used the server's timer.
 
         Raises:
-            StepTooEarly: its time has not come according to the record.
+            StepTooEarly: according to the record, it may not begin yet.
         """
         now = self._clock.now()
         first = state.waits_until(now)

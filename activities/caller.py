@@ -43,7 +43,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
     if is_another or (is_local and not info.is_local):
         asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
         raise NotApproved(
-            f"Only the run {cut(one_line(run.workflow_id), 200)} itself may ask for this, not {asker}, "
+            f"Only the run {cut(one_line(run.workflow_id), 200)} may schedule this activity, not {asker}, "
             "so none of its steps may run."
         )
     if run.audience is not None and run.audience != own_audience(records):
@@ -63,4 +63,4 @@ def check_workflow_type(workflow_type: str) -> None:
     info = activity.info()
     if info.workflow_type != workflow_type or not info.is_local:
         asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
-        raise NotApproved(f"Only the workflow {workflow_type} may ask for this, not {asker}.")
+        raise NotApproved(f"Only the workflow {workflow_type} may schedule this activity, not {asker}.")

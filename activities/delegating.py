@@ -40,7 +40,7 @@ class DelegationTask(Frozen):
     """Judge a message that was sent as an order to lend.
 
     Attributes:
-        key: identifies this arrival: the first run id of the chain of Temporal runs that brought it.
+        key: identifies this arrival: the first run id of the chain of Temporal runs that sent it.
         inputs: the inputs, as sent.
         received_at: when the server received it.
         at: the current time, by the server's clock.

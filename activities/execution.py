@@ -292,7 +292,7 @@ class Execution:
     def _tool(self, step: Step) -> Tool:
         tool = self._tools.get(step.tool)
         if tool is None:
-            raise ToolUnavailable(f"This worker has no tool called {step.tool}; start one that has it.")
+            raise ToolUnavailable(f"This worker has no tool called {step.tool}; start a worker that has it.")
         lacks = lacks_of(tool)
         if lacks:
             raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
@@ -302,7 +302,7 @@ class Execution:
 def _timed(
     attempt: StepAttempt, claim: Claim, limit: timedelta, found: NotFound | Repeatable
 ) -> NotFound | Repeatable | Unknown:
-    """Return what a tool's answer means, given the time since the act (docs/decisions/0057).
+    """Interpret a tool's answer, given the time since the act (docs/decisions/0057).
 
     Raises:
         StillBegun: there is no trace, but it may still happen, or be listed; the next attempt looks again.

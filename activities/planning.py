@@ -50,7 +50,7 @@ from plangate.records.rule_texts import RecordedPeople
 from plangate.records.tool_descriptions import keep_descriptions
 from plangate.records.trail import Note, OpenTrail
 
-# How often an unexpected failure is retried; a setting limits the retries of the model's service.
+# Attempts after which an unexpected failure is final; a setting limits the retries of the model's service.
 _UNEXPECTED_TRIES: Final = 5
 _log = structlog.get_logger(__name__)
 
@@ -378,7 +378,7 @@ def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
     if person is None:
         raise RequestInvalid(
             f"The requester {name} is not in the list of people, so an approver could be the same person; "
-            "start again with --requester and the name as the list has it, and another --id."
+            "start again with --requester and the name as written in the list, and another --id."
         )
     return person.name
 

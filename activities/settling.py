@@ -194,7 +194,7 @@ class Settling:
         assert receipt is not None
         tool = self._tools.get(step.tool)
         if tool is None:
-            raise ToolUnavailable(f"This worker has no tool called {step.tool}; start one that has it.")
+            raise ToolUnavailable(f"This worker has no tool called {step.tool}; start a worker that has it.")
         lacks = lacks_of(tool)
         if lacks:
             raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
@@ -223,7 +223,9 @@ def _calling_run(*, is_local: bool = False) -> str:
     run = run_of(info.workflow_id or "")
     if info.workflow_type != SETTLEMENT_TYPE or run is None or (is_local and not info.is_local):
         asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
-        raise NotApproved(f"Only the workflow {SETTLEMENT_TYPE} of a run may ask for this, not {asker}.")
+        raise NotApproved(
+            f"Only the workflow {SETTLEMENT_TYPE} of a run may schedule this activity, not {asker}."
+        )
     return run
 
 
@@ -233,7 +235,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {FIND_OUT_SECONDS} seconds."
     # The text of an unexpected error may contain data, so it goes only to the log.
-    return f"The tool failed unexpectedly ({type(error).__name__}); the worker's log says more."
+    return f"The tool failed unexpectedly ({type(error).__name__}); see the worker's log."
 
 
 def _log_end(state: RunState, event: Settlement) -> None:

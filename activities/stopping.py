@@ -64,7 +64,7 @@ class StopTask(Frozen):
     """Judge a message that was sent as an order.
 
     Attributes:
-        key: identifies this arrival: the first run id of the chain of Temporal runs that brought it. A reset,
+        key: identifies this arrival: the first run id of the chain of Temporal runs that sent it. A reset,
             a retry or a cron therefore does not create a second order.
         inputs: the inputs, as sent.
         received_at: when the server received it.

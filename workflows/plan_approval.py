@@ -360,7 +360,7 @@ class PlanApproval:
         left = min(self._state.beginning.wait(workflow.now()), options.LONGEST_SLEEP)
         is_cooling = self._state.beginning.cooling_until is not None
         summary = (
-            "approved; approvals can still be taken back" if is_cooling else "approved; not yet time to begin"
+            "approved; approvals can still be withdrawn" if is_cooling else "approved; not yet time to begin"
         )
         timer = asyncio.create_task(workflow.sleep(left, summary=summary))
         await self._unless_it_grows(

@@ -1,4 +1,4 @@
-"""The tools of one draft: a call notes a step of the plan, or reads; nothing acts.
+"""The tools of one draft: a call proposes a step of the plan, or reads; nothing acts.
 
 Each call is validated by the tool's own model. The answer to an invalid call has its errors, so that the
 planner can correct it. The limits are enforced here for every planner. May import the domain.
@@ -55,10 +55,10 @@ class _Beginning(Typed):
 
 
 class Proposals:
-    """Notes the proposals and reads of one planner; implements `plangate.planner.PlannerTools`.
+    """Collects the proposals and reads of one planner; implements `plangate.planner.PlannerTools`.
 
     Attributes:
-        steps: the steps noted so far, in the order of the calls.
+        steps: the steps proposed so far, in the order of the calls.
         not_before: the earliest start of the first step, if the planner proposed one.
         reads: the reads executed so far.
         failed: set when the draft has failed.
@@ -117,7 +117,7 @@ class Proposals:
             self.fail(*broken)
 
     def start_over(self) -> None:
-        """Forget the steps and when they may begin, but keep the reads."""
+        """Discard the steps and their earliest start, but keep the reads."""
         self.steps = ()
         self.not_before = None
         self._in_this_answer = None if self._in_this_answer is None else {}
@@ -165,7 +165,7 @@ class Proposals:
         return answer
 
     def begin_not_before(self, arguments: object) -> Answer:
-        """Note the earliest start of the first step: ``not_before``, a time with its zone.
+        """Set the earliest start of the first step: ``not_before``, a time with its zone.
 
         Raises:
             DraftUnusable: a limit is reached.
@@ -226,9 +226,9 @@ class Proposals:
             )
         most, self._proposed = self._limits.max_steps, self._proposed + 1
         if number > most or self._proposed > MOST_PROPOSALS * most:
-            again = "" if number > most else " again and again"
+            again = "" if number > most else " repeatedly"
             self.failure = DraftUnusable(
-                f"The model proposed more steps than the limit of {most}{again}; ask for less at once, "
+                f"The model proposed more steps than the limit of {most}{again}; ask for fewer steps, "
                 "or raise PLANGATE_MAX_STEPS."
             )
             self.failed.set()

@@ -127,8 +127,8 @@ def _checked(found: Iterable[Found]) -> Iterator[Found]:
         name = one.tool.declaration.name
         if not _NAME.fullmatch(name):
             raise OperatorError(
-                f"A tool cannot be called {name!r}; use at most {MAX_TOOL_NAME} of a-z, 0-9 and _, "
-                "a letter first."
+                f"A tool cannot be called {name!r}; use a letter, then a-z, 0-9 and _, {MAX_TOOL_NAME} "
+                "characters at most."
             )
         if name in seen and seen[name].tool is one.tool and one.origin != _OWN:
             continue  # a tool can be found in two ways, for example by an entry point and a setting

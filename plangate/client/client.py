@@ -199,7 +199,7 @@ class Client:
                 raise error.__cause__ from None  # the caller was cancelled: send nothing more
             return await self._decide_later(workflow_id, decision)
         except WorkflowUpdateFailedError as error:
-            raise NotAnswered(f"The worker could not take the decision: {error.cause}") from error
+            raise NotAnswered(f"The worker could not process the decision: {error.cause}") from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return await self._answer_too_late(workflow_id)
@@ -337,7 +337,7 @@ class Client:
             except WorkflowFailureError:  # ended from outside
                 return result_of(await self.status(workflow_id))
             except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:  # closed and dropped, or it never existed
+                if error.status is RPCStatusCode.NOT_FOUND:  # past its retention, or it never existed
                     return result_of(await self.status(workflow_id))
                 cause = unreachable(error)
                 if isinstance(cause, TemporalDenied):

@@ -1,6 +1,6 @@
 """Find the status of a run whose workflow does not answer: no worker runs, or Temporal dropped or ended it.
 
-It comes from the records; before a worker took up the run, from the input it was started with. Its
+It comes from the records; before a worker has started the run, from the input it was started with. Its
 ``source`` says which.
 """
 
@@ -107,7 +107,8 @@ def result_of(status: Status) -> RunResult:
     """
     if status.state not in OUTCOMES:
         raise RunNotFound(
-            f"The Temporal server no longer has {one_line(status.workflow_id)}; there is no end to wait for."
+            f"The Temporal server no longer has {one_line(status.workflow_id)}, "
+            "so there is no result to wait for."
         )
     return RunResult(
         workflow_id=status.workflow_id,

@@ -93,7 +93,7 @@ def checked_id(workflow_id: str) -> str:
         len(workflow_id) > _MAX_ID
         or one_line(workflow_id) != workflow_id
         or workflow_id != workflow_id.strip()
-        or workflow_id.startswith("-")  # a command line would take such an id for an option
+        or workflow_id.startswith("-")  # a command line would parse such an id as an option
     ):
         raise RequestInvalid(
             f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no spaces at its "

@@ -230,7 +230,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         )
     if choice is not None:
         if "decision" in raw:
-            raise ValueError(f"the signal's name already says '{choice}'; leave out \"decision\"")
+            raise ValueError(f"the signal's name already gives the decision '{choice}'; remove \"decision\"")
         raw = {**raw, "decision": choice.value}
     if "plan" not in raw:
         raise ValueError(f'it names no plan; add "plan" with at least {MIN_PREFIX} digits of the fingerprint')

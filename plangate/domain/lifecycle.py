@@ -323,13 +323,11 @@ def _another_hold(state: RunState, decision: Decision) -> str | None:
     number = state.next_hold
     if decision.hold is None and number > 1 and state.held.number:
         return (
-            f"the run was held before, and this is hold {number}; look at it, and name it in the resolution: "
-            f'"hold": {number}'
+            f"the run was held before, and this is hold {number}; "
+            f'review it, and add "hold": {number} to the resolution'
         )
     if decision.hold not in (None, number):
-        return (
-            f"it answers hold {decision.hold} of this run, and this is hold {number}; look at the run again"
-        )
+        return f"it answers hold {decision.hold} of this run, and this is hold {number}; review the run again"
     return None
 
 

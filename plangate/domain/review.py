@@ -126,7 +126,7 @@ def _not_proven(state: RunState, decision: Decision, approver: Approver) -> str 
         return "this plan may not be approved together with others; open it, and approve it alone"
     began = state.review_began
     if approver.signed_at and began and approver.signed_at < began - CLOCK_LEEWAY:
-        return "it was signed before this review began; look at the plan and sign again"
+        return "it was signed before this review began; review the plan and sign again"
     return None
 
 
@@ -157,7 +157,7 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
         return f"{approver.name} {what}; another person must resolve it"
     if approver.is_proven and decision.hold is None and state.held is not None and state.held.number:
-        return f'a signed resolution names its hold; look at the run, and sign "hold": {state.next_hold}'
+        return f'a signed resolution names its hold; review the run, and sign "hold": {state.next_hold}'
     requirement = state.drafted.requirement
     if can_resolve(requirement, approver, state.barred):
         return None

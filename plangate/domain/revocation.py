@@ -215,7 +215,7 @@ def may_be_put_back(
     ]  # fmt: skip
     if approver is not None and approver.is_proven and approver.signed_at is not None:
         if any(approver.signed_at < _whole_second(one) for one in taken_back):
-            return "it was signed before that approval was withdrawn; look at the plan and sign again"
+            return "it was signed before that approval was withdrawn; review the plan and sign again"
         return None
     same = [
         one for one in _decided_by(decision.by, before)

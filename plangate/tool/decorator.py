@@ -1,4 +1,4 @@
-"""`tool`: make a plain function with a docstring a tool.
+"""`tool`: turn a plain function with a docstring into a tool.
 
     @tool
     def refund(payment: str, amount: Decimal) -> Refunded: ...
@@ -264,10 +264,10 @@ def tool(
 
 
 def tool(function: Any = None, /, **options: Any) -> Any:
-    """Make a function a tool; the arguments come from its signature, the description from its docstring.
+    """Turn a function into a tool; its signature gives the arguments, its docstring the description.
 
     Args:
-        function: plain or async; a bound method, a partial or a callable object will do.
+        function: plain or async; also a bound method, a partial or a callable object.
         options: ``name`` (default: of the function), ``description`` (default: the first paragraph of its
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
             ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;

@@ -1,6 +1,6 @@
 """Read the parts of a function's docstring for people and models: the first paragraph, and the arguments.
 
-The styles of Google, Sphinx and NumPy are understood.
+The styles of Google, Sphinx and NumPy are supported.
 """
 
 import inspect

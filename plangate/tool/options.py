@@ -41,7 +41,7 @@ def checked_name(function: Callable[..., Any], name: object) -> str:
         refuse(
             function,
             own,
-            f"it cannot be called that; use at most {MAX_TOOL_NAME} of a-z, 0-9 and _, a letter first: "
+            f"its name is invalid; use a letter, then a-z, 0-9 and _, {MAX_TOOL_NAME} characters at most: "
             '@tool(name="…").',
         )
     return own
@@ -53,9 +53,7 @@ def checked_description(function: Callable[..., Any], name: str, given: object, 
         refuse(function, name, f"description={given!r} must be text.")
     description = given or docstring
     if not description.strip():
-        refuse(
-            function, name, "it has no docstring; say in one sentence what it does, for model and approvers."
-        )
+        refuse(function, name, "it has no docstring; describe in one sentence what it does.")
     if len(description) > _LONGEST_DESCRIPTION:
         what = "its description" if given else "the first paragraph of its docstring"
         refuse(

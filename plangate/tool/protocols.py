@@ -1,4 +1,4 @@
-"""The protocol of tools, and its optional abilities. `plangate.tool.tool` makes a function a tool."""
+"""The protocol of tools, and its optional abilities. `plangate.tool.tool` turns a function into a tool."""
 
 import json
 from collections.abc import Collection, Sequence

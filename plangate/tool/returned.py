@@ -58,7 +58,7 @@ def receipt_of(returned: Any) -> Receipt:
             details = {"result": details}
         return _kept(in_words(details) or "done", details)
     except Exception:  # noqa: BLE001  a value's own code failed, but the effect has happened
-        return Receipt(summary=f"done; what was returned ({type(returned).__name__}) cannot be kept")
+        return Receipt(summary=f"done; the returned value ({type(returned).__name__}) cannot be stored")
 
 
 def json_of(returned: Any) -> JsonValue:

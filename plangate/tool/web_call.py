@@ -129,7 +129,7 @@ def _value_of(
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
-            raise unknown(f"{place} answered {status}, and not in JSON.") from None
+            raise unknown(f"{place} answered {status} with a body that is not JSON.") from None
     said = f"{place} answered {status}{_reason_in(content)}."
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise ToolUnavailable(said, asked_wait(headers))

@@ -388,7 +388,7 @@ async def test_an_undo_whose_refund_failed_is_refused(shop: Shop, status: str) -
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [("processing", "still being processed"), ("new", "says new"), (None, "nothing")],
+    [("processing", "still being processed"), ("new", "reports new"), (None, "nothing")],
 )
 async def test_a_payment_in_no_final_state_is_undone_later(shop: Shop, status: Any, said: str) -> None:
     arguments, receipt = await shop.charged(f"in {status}")

@@ -98,7 +98,7 @@ def resolved_for_an_earlier_hold(chance: Random) -> tuple[Story, str]:
     story.resolve(Resolution.RETRY)
     _held_again(story, step)
     said = story.forced(_arrives_now(story, late))
-    assert said == "it answers hold 1 of this run, and this is hold 2; look at the run again"
+    assert said == "it answers hold 1 of this run, and this is hold 2; review the run again"
     return story, said
 
 

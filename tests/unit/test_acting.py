@@ -267,7 +267,7 @@ async def test_the_text_of_a_tools_own_error_is_not_recorded(finds: EffectStatus
         await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", Earlier.NOTHING)
 
     said = str(told.value).removesuffix(" ?")
-    assert said == "The tool failed unexpectedly (ValueError); the worker's log says more."
+    assert said == "The tool failed unexpectedly (ValueError); see the worker's log."
 
 
 async def test_the_text_of_a_tools_own_error_is_logged(capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,7 +187,7 @@ async def test_discarded_steps_count_against_the_limit_too():
         await proposals.call("send_email", MAIL)
         proposals.start_over()
         assert proposals.steps == ()
-    with pytest.raises(DraftUnusable, match="again and again"):
+    with pytest.raises(DraftUnusable, match="repeatedly"):
         await proposals.call("send_email", MAIL)
 
 

@@ -374,7 +374,7 @@ async def test_an_object_that_cannot_be_serialized_does_not_lose_the_receipt() -
         loop.append(loop)
         return loop
 
-    assert (await act(give)).summary == "done; what was returned (list) cannot be kept"
+    assert (await act(give)).summary == "done; the returned value (list) cannot be stored"
 
 
 @pytest.mark.parametrize("error", [ToolUnavailable("later"), ToolRefused("never")])
@@ -403,7 +403,7 @@ async def test_any_other_exception_is_in_doubt_and_never_stops_the_worker(
         """Fail."""
         raise raised
 
-    with pytest.raises(EffectUnknown, match=r"\((KeyError|ToolCrashed)\); the worker's log says more"):
+    with pytest.raises(EffectUnknown, match=r"\((KeyError|ToolCrashed)\); see the worker's log"):
         await act(later if is_async else now)
 
 
@@ -785,7 +785,7 @@ REFUSED = [
     (starred, "a plan cannot show what *numbers takes; name each argument, with its type."),
     (double_starred, "a plan cannot show what **numbers takes"),
     (positional, "remove the '/'"),
-    (undocumented, "it has no docstring; say in one sentence what it does"),
+    (undocumented, "it has no docstring; describe in one sentence what it does"),
     (only_arguments, "it has no docstring"),
     (reasoned, "'why' is reserved for the reason of a step; rename it."),
     (opened, "JSON cannot represent the argument stream"),
@@ -835,7 +835,7 @@ def plain(x: int, idempotency_key: str) -> str:
             {"retry_safety": "safe"},
             "the retry safety 'safe' is unknown; use one of: look_up, vendor_key, unknowable",
         ),
-        ({"name": "Pay Back"}, "the tool Pay Back cannot be used: it cannot be called that"),
+        ({"name": "Pay Back"}, "the tool Pay Back cannot be used: its name is invalid"),
         ({"seconds": 0}, "seconds=0 must be a whole number from 1 to 3600."),
         ({"seconds": "9"}, "seconds='9' must be"),
         ({"name": 5}, "the tool plain cannot be used: name=5 must be text."),

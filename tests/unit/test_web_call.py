@@ -144,7 +144,7 @@ def test_a_deeply_nested_response_is_unusable_and_a_refusal_with_it_is_still_a_r
     vendor: Vendor,
 ) -> None:
     vendor.body = b"[" * 200_000
-    with pytest.raises(EffectUnknown, match="not in JSON"):
+    with pytest.raises(EffectUnknown, match="is not JSON"):
         json_answer("POST", vendor.url, form={})
     vendor.status = 422
     with pytest.raises(ToolRefused, match="answered 422"):
@@ -155,7 +155,7 @@ def test_a_lost_or_unusable_response_leaves_the_effect_in_doubt(
     vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vendor.body = b"<html>"
-    with pytest.raises(EffectUnknown, match="not in JSON"):
+    with pytest.raises(EffectUnknown, match="is not JSON"):
         json_answer("POST", vendor.url, form={})
     monkeypatch.setattr(web_call, "MAX_ANSWER", 5)
     with pytest.raises(EffectUnknown, match="more than 5 bytes"):

@@ -263,7 +263,7 @@ async def test_a_tool_with_a_bug_is_called_again(
     async with asyncio.timeout(20):
         while not (said := (await handle.query("status"))["reason"]):
             await asyncio.sleep(0.02)
-    assert said == "The tool failed unexpectedly (TypeError); the worker's log says more."
+    assert said == "The tool failed unexpectedly (TypeError); see the worker's log."
     monkeypatch.undo()
     bank.ends("ann", "settled", "credited")
     assert ends(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
@@ -511,7 +511,9 @@ async def test_another_workflow_can_start_a_lookup_and_nothing_else(paying: Gate
         assert [one["state"] for one in looked["steps"]] == ["open"]
         with pytest.raises(WorkflowFailureError) as caught:
             await forged(status.workflow_id, [lie])
-        assert "Only the workflow PlangateSettlement of a run may ask" in str(caught.value.cause.__cause__)
+        assert "Only the workflow PlangateSettlement of a run may schedule" in str(
+            caught.value.cause.__cause__
+        )
         waiting = await paying.in_review("one")
         with pytest.raises(WorkflowFailureError) as caught:
             await forged(waiting.workflow_id, None)

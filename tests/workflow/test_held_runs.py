@@ -176,12 +176,12 @@ async def test_a_statement_about_one_step_in_doubt_does_not_count_for_the_next(
     await gate.until("held", status.workflow_id, lambda _: kinds(gate, status.workflow_id).count("held") == 2)
     late = await gate.resolve(status.workflow_id, "retry", hold=1)
     assert (late.accepted, late.reason) == (
-        False, "it answers hold 1 of this run, and this is hold 2; look at the run again"
+        False, "it answers hold 1 of this run, and this is hold 2; review the run again"
     )  # fmt: skip
     unnamed = await gate.resolve(status.workflow_id, "retry", hold=None)
     assert (unnamed.accepted, unnamed.reason) == (
         False,
-        'the run was held before, and this is hold 2; look at it, and name it in the resolution: "hold": 2',
+        'the run was held before, and this is hold 2; review it, and add "hold": 2 to the resolution',
     )
     await resolve(gate, status.workflow_id, "retry")
     assert (await ended(gate, status.workflow_id)).outcome == "executed"

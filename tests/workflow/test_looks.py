@@ -98,5 +98,5 @@ async def test_another_workflow_cannot_record_a_look(gate: Gate) -> None:
             await gate.client.execute_workflow(
                 Foreign.run, gate.settings.task_queue, id=f"foreign-{uuid4().hex}", task_queue=queue
             )
-    assert "Only the workflow PlangateLook may ask for this" in str(caught.value.cause.__cause__)
+    assert "Only the workflow PlangateLook may schedule this activity" in str(caught.value.cause.__cause__)
     assert looks(gate) == []

@@ -154,6 +154,6 @@ async def test_only_the_run_itself_may_write_to_its_record(gate: Gate, name: str
         await gate.handle(status.workflow_id).terminate()
         foreign_id = status.workflow_id
     reason = await refusal(gate, OtherName, name, tasks[name], foreign_id)
-    assert "itself may ask for this" in reason
+    assert "may schedule this activity" in reason
     assert gate.api.trail(status.workflow_id) == before
     assert gate.notebook.texts() == []

@@ -388,7 +388,7 @@ async def test_only_plangates_own_workflow_can_submit_an_order(gate: Gate) -> No
             await gate.client.execute_workflow(
                 SameName.run, gate.settings.task_queue, id=f"order-{uuid4().hex}", task_queue=queue
             )
-    assert "Only the workflow PlangateStop may ask for this" in str(caught.value.cause.__cause__)
+    assert "Only the workflow PlangateStop may schedule this activity" in str(caught.value.cause.__cause__)
     assert decided(gate) == []
 
 

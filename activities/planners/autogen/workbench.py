@@ -29,7 +29,7 @@ _MOMENT: Final = {
 
 
 class ProposingWorkbench(Workbench):
-    """A workbench whose tools note steps, or read.
+    """A workbench whose tools propose steps, or read.
 
     Args:
         proposals: the proposals of the draft.

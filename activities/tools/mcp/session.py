@@ -1,4 +1,4 @@
-"""Talk to an MCP server through the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
+"""Use an MCP server through the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
 
 Each call has its own client in its own task: a server over HTTP that dies cancels the task of its client, and
 a client over stdio never reconnects (docs/decisions/0058). The client declares no capabilities, so a server
@@ -188,7 +188,9 @@ def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
             f"The MCP server {name} refused the call for now (HTTP {status}).", exchange.watch.wait
         )
     if status in REFUSED:
-        return ToolRefused(f"The MCP server {name} refused the call (HTTP {status}: {said}); it ran nothing.")
+        return ToolRefused(
+            f"The MCP server {name} refused the call (HTTP {status}: {said}); nothing was run."
+        )
     if isinstance(inner, MCPError) and is_refusal(inner.code, inner.message, exchange.tool):
         return ToolRefused(f"The MCP server {name} refused the call before it ran the tool: {said}")
     return EffectUnknown(f"No valid answer came from the MCP server {name} ({said}).")

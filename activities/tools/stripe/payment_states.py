@@ -33,13 +33,13 @@ def not_made(payment: Json) -> str:
     status, named = word(payment.get("status")), word(payment.get("id"))
     if status == "requires_action":
         return f"The payment was not made: its customer would have to confirm it ({named})."
-    return f"The payment was not made: Stripe says {status.replace('_', ' ')} ({named})."
+    return f"The payment was not made: its status at Stripe is {status.replace('_', ' ')} ({named})."
 
 
 def unknown_status(payment: Json) -> str:
     """Return the error for a payment status without a known meaning."""
     status = word(payment.get("status")) or "nothing"
-    return f"The status of the payment {word(payment.get('id'))} is not known: Stripe says {status}."
+    return f"The status of the payment {word(payment.get('id'))} is not known: Stripe reports {status}."
 
 
 def cancelled(payment: str) -> Receipt:

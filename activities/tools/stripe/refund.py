@@ -189,6 +189,6 @@ def _receipt(refund: "Json") -> Receipt:
     status = str(details["status"])
     is_final = status == SUCCEEDED
     said = f"Refunded {amount_in_words(refund)} of payment {details['payment']} ({details['refund']})"
-    how = status.replace("_", " ") or "nothing of its status"
-    pending = "" if is_final else f"; Stripe says {how}, so it may still fail"
+    how = status.replace("_", " ") or "unknown"
+    pending = "" if is_final else f"; its status at Stripe is {how}, so it may still fail"
     return Receipt(summary=f"{said}{pending}", details=details, final=is_final)

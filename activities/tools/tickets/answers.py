@@ -112,7 +112,7 @@ class Reading:
 
     def lost(self, why: object) -> ToolError:
         """Return the error for a request whose answer did not arrive or cannot be read."""
-        said = f"{self._vendor} did not say how its attempt to {self._approved.doing} ended"
+        said = f"{self._vendor} returned no result for the request to {self._approved.doing}"
         if self._approved.reads:
             return ToolUnavailable(f"{self._vendor} cannot {self._approved.doing} now ({self._plain(why)}).")
         return EffectUnknown(f"{said} ({self._plain(why)}).")
