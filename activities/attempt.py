@@ -403,7 +403,7 @@ class StepAttempt:
         return reserved.recent
 
     def _refuse_what_failed(self, state: RunState) -> None:
-        """Refuse a step that has failed on the record: its worker died before reporting the failure.
+        """Refuse a step that is recorded as failed: its worker died before reporting the failure.
 
         Raises:
             ToolRefused: it failed; a person has to resolve it.
@@ -413,7 +413,7 @@ class StepAttempt:
             raise ToolRefused(stopped.reason)
 
     def _is_retried(self, state: RunState) -> bool:
-        """Return whether a person asked to retry an effect in doubt, which is then pending on the record."""
+        """Return whether a person asked to retry an effect in doubt, which is then recorded as pending."""
         progress = self._progress_in(state)
         return progress is not None and progress.state is StepState.PENDING
 
@@ -436,7 +436,7 @@ class StepAttempt:
         else:
             authorise(state, task.fingerprint, task.step)
         if key_of(state, task.step, undo=task.undo) != self._key:
-            raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
+            raise NotApproved(f"Step {task.step} has another idempotency key in the records.")
 
     def _wait_while_it_is_too_early(self, state: RunState) -> None:
         """Refuse a step that may not begin yet, because the run's wait used the server's timer.
@@ -575,7 +575,7 @@ def _receipts(plan: Plan, state: RunState) -> tuple[StepReceipt, ...]:
 
 
 def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
-    """Return whether, on the record, this plan was approved and is in review again, or past that review."""
+    """Return whether this plan was approved and, by the records, is in review again, or past that review."""
     if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
         return False
     return record.reopened is not None or was_taken_back(record)

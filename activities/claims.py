@@ -40,7 +40,7 @@ class Claim(Frozen):
 
 
 class Unready(Frozen):
-    """The step must not begin: a person has to decide. The reason is on the record."""
+    """The step must not begin: a person has to decide. The reason is recorded."""
 
     reason: str
 

@@ -89,7 +89,7 @@ def _log_end(task: CloseTask, recorded: Event) -> None:
 
 
 def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
-    """Return the task with a time no earlier than the last entry on the record."""
+    """Return the task with a time no earlier than the last entry of the trail."""
     return task.model_copy(update={"at": max(task.at, trail.entries()[-1].at)})
 
 

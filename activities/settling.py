@@ -3,7 +3,7 @@
 `Settling.look_up_settlement` calls the tools. `Settling.record_settlement` writes the results; it is a local
 activity, which only Plangate's own workflow can schedule.
 
-The calling workflow's id names the run. Everything else is on the record: the open steps, their arguments and
+The calling workflow's id names the run. Everything else is recorded: the open steps, their arguments and
 their receipts. An attacker who starts such a workflow can therefore only make Plangate look earlier.
 """
 
@@ -64,7 +64,7 @@ class LookedUp(Frozen):
 
 
 class LookUpResult(Frozen):
-    """The current state of each accepted effect of a run that is still open on the record."""
+    """The current state of each accepted effect of a run that is still open in the records."""
 
     steps: tuple[LookedUp, ...]
 
@@ -134,7 +134,8 @@ class Settling:
         state = trail.state()
         if not trail.is_closed or state.drafted is None:
             raise NotApproved(
-                f"The run {one_line(trail.workflow_id)} has not ended on the record, so nothing is looked up."
+                f"The run {one_line(trail.workflow_id)} has not ended according to the records, "
+                "so nothing is looked up."
             )
         if state.drafted.audience != own_audience(self._records):
             made_for = cut(one_line(str(state.drafted.audience)), 200)

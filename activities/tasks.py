@@ -16,7 +16,7 @@ from plangate.domain.run import RunState
 class DraftTask(Frozen):
     """Draft revision ``revision``: from the supplied plan if there is one, else from the request.
 
-    ``is_edit``: the plan comes from the last accepted edit on the record. ``at`` is the workflow's time, for
+    ``is_edit``: the plan comes from the last accepted edit in the records. ``at`` is the workflow's time, for
     a draft inside its task.
     """
 

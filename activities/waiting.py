@@ -92,7 +92,7 @@ async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Writt
 def _log_failure(check: "asyncio.Future[None]") -> None:
     error = None if check.cancelled() else check.exception()
     if error is not None:
-        _log.warning("Nothing can be recorded now; runs wait for it.", action="waiting", error=str(error))
+        _log.warning("The records cannot be written now; runs wait.", action="waiting", error=str(error))
 
 
 def _retrieve(answer: "asyncio.Future[Written]") -> None:

@@ -2,7 +2,7 @@
 
 A run starts it as a child that outlives it, if a step is done and its receipt is not final. It calls the
 tools at growing intervals, records the ends that they find on the trail of the run, and ends when all are
-known or the time is over. It takes no input: its id names the run, and everything else is on the record. An
+known or the time is over. It takes no input: its id names the run, and everything else is recorded. An
 operator may therefore start it again (docs/operations.md).
 """
 

@@ -43,7 +43,7 @@ SUSPENDED: Final = timedelta(days=7)
 """The longest allowed suspension of a host in the middle of its work."""
 
 
-def other_time_than_said(entry: AuditEntry) -> str | None:
+def differs_from_event_time(entry: AuditEntry) -> str | None:
     """Return an objection if the time of an entry differs from the time in its event."""
     match entry.event:
         case (

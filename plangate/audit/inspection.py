@@ -461,13 +461,13 @@ def _without_run(connection: Connection) -> Iterator[Finding]:
         for row in connection.execute(counted):
             yield Finding(
                 workflow_id=str(row.workflow_id),
-                what=f"is no longer on record, but {row.count} of its {name} are",
+                what=f"is no longer recorded, but {row.count} of its {name} are",
             )
     of_no_run = ~exists().where(runs.c.workflow_id == seals.c.workflow_id)
     for row in connection.execute(select(seals).where(of_no_run).order_by(seals.c.number)):
         yield Finding(
             workflow_id=str(row.workflow_id),
-            what=f"is no longer on record; checkpoint {row.checkpoint} sealed its entry {row.number}",
+            what=f"is no longer recorded; checkpoint {row.checkpoint} sealed its entry {row.number}",
         )
 
 

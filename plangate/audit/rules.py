@@ -40,7 +40,7 @@ from typing import Final, assert_never
 from pydantic import JsonValue
 
 from plangate.audit.claims import SLOW_CLAIM, beginnings
-from plangate.audit.dates import Order, other_time_than_said
+from plangate.audit.dates import Order, differs_from_event_time
 from plangate.domain.audit import (
     DELEGATIONS_TRAIL,
     LOOKS_TRAIL,
@@ -142,7 +142,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
                 or _begun_too_early(state, entry, begin)
                 or _put_back(state, events[:position], event)
                 or _closed_early(entries[position - 1], entry)
-                or other_time_than_said(entry)
+                or differs_from_event_time(entry)
                 or order.objection(entry)
             )
         if objection:

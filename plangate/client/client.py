@@ -156,7 +156,7 @@ class Client:
         """Start a run and return its workflow id; an id that was ever used is refused.
 
         Raises:
-            IdInUse: the id names another request, now or on the record.
+            IdInUse: the id names another request, open or recorded.
             RequestInvalid: the id is malformed.
             TemporalUnreachable: the server does not answer.
         """
@@ -475,7 +475,7 @@ class Client:
         Raises:
             RecordsMissing: there are no records here.
             RecordsUnavailable: the database does not answer.
-            RunNotFound: the id is not on the record.
+            RunNotFound: the id is not recorded.
         """
         if self._database is None:
             raise RecordsMissing(

@@ -47,7 +47,7 @@ class Looked(Frozen):
 
 
 class LookAnswer(Frozen):
-    """Whether a look is on the record; None if it cannot be recorded now. ``reason`` says why it is not."""
+    """Whether a look is recorded; None if it cannot be recorded now. ``reason`` says why it is not."""
 
     recorded: bool | None = None
     reason: str = ""

@@ -2,7 +2,7 @@
 
 A reference is the object ``{"from_step": 2, "field": "number"}`` in place of an argument whose type allows a
 `Reference`. It is part of the plan and its fingerprint. It is resolved just before the step, and its value is
-on the record.
+recorded.
 
 Resolving does not depend on the tools: it treats every argument of this form as a reference. A plan must
 therefore not have the form anywhere else, neither as the value of another argument nor nested in one.

@@ -27,7 +27,7 @@ from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
 
 GONE: Final = "gone"
-"""The state of a run that is open on the record but unknown to the Temporal server."""
+"""The state of a run that is open in the records but unknown to the Temporal server."""
 
 
 class DecisionStatus(Frozen):

@@ -356,7 +356,7 @@ def read_intact_trails(
         if isinstance(entries, TrailDamaged):
             yield workflow_id, entries
         elif workflow_id not in heads:
-            yield workflow_id, _damaged(workflow_id, "the run is no longer on record")
+            yield workflow_id, _damaged(workflow_id, "the run is no longer recorded")
         else:
             yield workflow_id, _damage(workflow_id, entries, *heads[workflow_id]) or entries
 

@@ -71,7 +71,7 @@ def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[
         elif parameter.default is inspect.Parameter.empty or parameter.name not in passed:
             refuse(function, name, _not_passed(parameter.name, (*own, *offered)))
     if kind in _PLAIN and inspect.iscoroutinefunction(plain_function(function)):
-        refuse(function, name, "it only computes; write def instead of async def.")
+        refuse(function, name, "it must not be async; write def instead of async def.")
     if kind in LOOK_UPS:
         check_look_up(function, name)
     return Attached(function, asks)

@@ -85,7 +85,7 @@ def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspe
             refuse(
                 function,
                 name,
-                f"a plan cannot show what {star}{parameter.name} takes; name each argument, with its type.",
+                f"a plan cannot contain {star}{parameter.name}; name each argument, with its type.",
             )
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             refuse(function, name, f"{parameter.name} can only be passed by position; remove the '/'.")

@@ -517,7 +517,7 @@ async def test_another_workflow_can_start_a_lookup_and_nothing_else(paying: Gate
         waiting = await paying.in_review("one")
         with pytest.raises(WorkflowFailureError) as caught:
             await forged(waiting.workflow_id, None)
-        assert "has not ended on the record" in str(caught.value.cause.__cause__)
+        assert "has not ended according to the records" in str(caught.value.cause.__cause__)
     assert ends(await paying.api.status(status.workflow_id)) == ["open: "]
 
 

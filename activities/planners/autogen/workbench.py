@@ -87,7 +87,7 @@ class ProposingWorkbench(Workbench):
         """Do nothing: a team is reset before it begins, and the steps belong to the draft."""
 
     async def save_state(self) -> Mapping[str, Any]:
-        """Return nothing: the plan is on the record."""
+        """Return nothing: the plan is recorded."""
         return {}
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
