@@ -44,7 +44,7 @@ class PlangateDelegation:
         """Return the Web UI's page; see `workflows.details_interceptor`."""
         answer = self.status()
         verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
-        return f"{verdict}: {answer.reason or 'what is lent is in the result'}."
+        return f"{verdict}: {answer.reason or 'the delegations are in the result'}."
 
 
 def _task(inputs: Sequence[Any]) -> DelegationTask:

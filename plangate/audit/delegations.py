@@ -132,7 +132,7 @@ def wrong_lent(
         if event.policy and policy_named(event.policy, texts) is None:
             what = f"by a policy that is missing ({short(event.policy)})"
         if what:
-            said = f"a role in the list of people {short(text.hash)} was lent {what}"
+            said = f"a role in the list of people {short(text.hash)} was delegated {what}"
             yield Finding(workflow_id=workflow_id, what=said)
         approver = event.approver
         if approver is None or not approver.is_proven:

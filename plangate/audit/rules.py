@@ -182,9 +182,9 @@ def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
     for entry in entries:
         event, what = entry.event, None
         if not isinstance(event, Looked):
-            what = "belongs on the trail of a run, not on that of looks"
+            what = "belongs on the trail of a run, not on the access trail"
         elif entry.actor != event.look.by:
-            what = f"has the actor {one_line(entry.actor)}, but {one_line(event.look.by)} looked"
+            what = f"has the actor {one_line(entry.actor)}, but the access is by {one_line(event.look.by)}"
         elif latest is not None and entry.at < latest:
             what = "is dated before the previous entry"
         if what:

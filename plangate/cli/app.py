@@ -64,7 +64,7 @@ _COMMANDS: Final = (
     _command("go", "stop:go", "Release a stop, so that steps can begin again."),
     _command("serve", "serve:serve", "Run the inbox until Ctrl-C or SIGTERM."),
     _command(
-        "delegate", "delegate:delegate", "Lend some of your roles to another person for a limited time."
+        "delegate", "delegate:delegate", "Delegate some of your roles to another person for a limited time."
     ),
     _command("away", "away:away", "Set the end of your absence; until then your messages go to others."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),

@@ -1,4 +1,4 @@
-"""Create orders about loans and absences at a terminal, and send them."""
+"""Create orders about delegations and absences at a terminal, and send them."""
 
 import secrets
 from collections.abc import Sequence
@@ -76,10 +76,10 @@ async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate 
 
 
 async def show_what_is_lent(here: Console) -> int:
-    """Print the loans on the trail; delegations in the list of people are not shown."""
+    """Print the delegations on the trail; those in the list of people are not shown."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
-    return show_all(here, answer.lent, "Nothing is lent.", _lent_page)
+    return show_all(here, answer.lent, "There are no delegations on the trail.", _lent_page)
 
 
 async def show_who_is_away(here: Console) -> int:
@@ -93,7 +93,7 @@ def _away_page(away: Sequence[Away]) -> Page:
     page = Page()
     for one in away:
         page.field(one.by, f"is away until {moment(one.until)}")
-        page.note(f"messages go to {one.to or 'the people to whom they have lent roles'}", indent=4)
+        page.note(f"messages go to {one.to or 'the people to whom they have delegated roles'}", indent=4)
         page.note(f"since {moment(one.since)}" + (f": {one.reason}" if one.reason else ""), indent=4)
     return page
 
@@ -101,7 +101,7 @@ def _away_page(away: Sequence[Away]) -> Page:
 def _lent_page(lent: Sequence[Lending]) -> Page:
     page = Page()
     for one in lent:
-        page.field(one.by, f"lends {', '.join(one.roles)} to {one.to} until {moment(one.until)}")
+        page.field(one.by, f"delegates {', '.join(one.roles)} to {one.to} until {moment(one.until)}")
         page.note(f"since {moment(one.since)}" + (f": {one.reason}" if one.reason else ""), indent=4)
     return page
 

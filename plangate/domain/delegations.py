@@ -303,7 +303,9 @@ def _objection(
     if order is None:
         return arrival.fault
     if people is None:
-        return "there is no list of people, so no role can be lent and no absence set; set PLANGATE_PEOPLE"
+        return (
+            "there is no list of people, so no roles can be delegated and no absence set; set PLANGATE_PEOPLE"
+        )
     if approver is None or sender.objection:
         return sender.objection or f"{order.by} is not known"
     signed_at = approver.signed_at
@@ -313,7 +315,7 @@ def _objection(
         case DelegationAction.END:
             if any(_is_between(one, approver.name, order.to) for one in standing(lent_after(before), by.at)):
                 return None
-            return f"{approver.name} has lent no role to {order.to}"
+            return f"{approver.name} has delegated no role to {order.to}"
         case DelegationAction.BACK:
             now = standing(away_after(before), by.at)
             is_away = any(same_person(one.by, approver.name) for one in now)
@@ -357,23 +359,25 @@ def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) 
         if role not in own and role in approver.roles():
             return (
                 f"{approver.name} has the role {role} only by delegation, "
-                "and a lent role cannot be lent further"
+                "and a delegated role cannot be delegated further"
             )
         if role not in own:
             return f"{approver.name} does not have the role {role}"
         lendable = by.rules.of(role)
         if lendable is None:
             named = ", ".join(one.role for one in by.rules.roles) or "none"
-            return f"the policy does not let anyone lend the role {role}; delegable roles: {named}"
+            return f"the policy does not let anyone delegate the role {role}; delegable roles: {named}"
         if approver.assurance < lendable.assurance:
             return _unproven(role, lendable.assurance)
     return None
 
 
 def _unproven(role: str, assurance: Assurance) -> str:
-    how = "; lend it on your page of the inbox by passkey, or make a key with `starter.py keys new`"
+    how = "; delegate it on your page of the inbox by passkey, or make a key with `starter.py keys new`"
     how = how if assurance is Assurance.SIGNED else ""
-    return f"the rules about the role {role} ask for the assurance {assurance}, so lending it does too{how}"
+    return (
+        f"the rules about the role {role} ask for the assurance {assurance}, so delegating it does too{how}"
+    )
 
 
 def _acceptance(order: DelegationOrder, sender: Identified, people: People | None, at: datetime) -> str:
@@ -382,7 +386,7 @@ def _acceptance(order: DelegationOrder, sender: Identified, people: People | Non
         return f"{by} is back, and gets their own messages again"
     if order.action is DelegationAction.END or order.until is None:
         return (
-            f"{order.to} may no longer act for {by} in the roles that {by} lent; "
+            f"{order.to} may no longer act for {by} in the roles that {by} delegated; "
             "approvals given in them are no longer valid"
         )
     if order.action is DelegationAction.AWAY:
@@ -390,7 +394,7 @@ def _acceptance(order: DelegationOrder, sender: Identified, people: People | Non
         person = people.find(by) if people is not None else None
         lent_to = stand_ins(person, people, at) if person is not None and people is not None else ()
         if not order.to and not lent_to:
-            return f"{until}; no substitute is named and no role is lent, so messages still go to {by}"
+            return f"{until}; no substitute is named and no role is delegated, so messages still go to {by}"
         who = order.to or " and ".join(lent_to)
         return f"{until}; messages go to {who}, but the right to decide does not"
     return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"

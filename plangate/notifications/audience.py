@@ -39,7 +39,7 @@ class Audience:
         deciders: finds the decisions that no one can make.
         absences: finds who gets each person's messages; None without a list.
         away: the people for whom others get messages.
-        roles_of: the roles of each known person, their own and lent ones.
+        roles_of: the roles of each known person, their own and delegated ones.
         by_name: the known people, by the normalized form of their name.
         calendars: the working times that were looked up so far.
     """
@@ -84,7 +84,7 @@ class Audience:
         return may_see(run, viewer, is_narrowed=self.is_narrowed)
 
     def with_a_role(self, roles: Iterable[str]) -> tuple[Approver, ...]:
-        """Return those who have one of these roles, their own or a lent one."""
+        """Return those who have one of these roles, their own or a delegated one."""
         wanted = frozenset(roles)
         return tuple(one for one in self.known if wanted & self.roles_of[one.name])
 

@@ -12,7 +12,7 @@ from plangate.records.in_force import rules_now
 from plangate.records.key_statements import head_of_rules
 
 _LOOK_AGAIN: Final = timedelta(seconds=15)
-"""The precision with which a loan of a role, or an absence, begins and ends."""
+"""The precision with which a delegation or an absence begins and ends."""
 
 
 class Readers:

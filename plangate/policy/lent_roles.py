@@ -116,7 +116,7 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
         read = [WrittenEntry.model_validate_json(one.entry) for one in tables]
         return tuple(AuditEntry(**{**dict(one), "event": read_event(one.written)}) for one in read)
     except ValueError:  # errors of TOML, JSON or a model
-        fault = Fault((), "has roles that were lent and cannot be read")
+        fault = Fault((), "has delegated roles that cannot be read")
         raise FileInvalid("the list of people", [fault]) from None
 
 

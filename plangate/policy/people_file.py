@@ -328,5 +328,5 @@ def _faults_among(persons: Mapping[int, Person], labels: Mapping[int, str]) -> l
             lacking = [role for role in delegation.roles if role not in person.roles]
             if lacking or not delegation.roles:
                 what = f"{', '.join(lacking)}, which {person.name} does not have" if lacking else "no role"
-                faults.append(Fault((*at, "roles"), f"lends {what}"))
+                faults.append(Fault((*at, "roles"), f"delegates {what}"))
     return faults

@@ -199,7 +199,7 @@ class WholePolicy(Typed):
     )
     delegable: list[Name] = Field(
         default_factory=list,
-        description="the roles that people [may lend](#lent-roles) for a limited time. Default: none",
+        description="roles that people [may delegate](#delegated-roles) for a limited time. Default: none",
     )
     strike_keeps_approver: bool = Field(
         default=False,

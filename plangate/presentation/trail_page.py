@@ -24,7 +24,7 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
-from plangate.domain.delegations import DelegationDecided
+from plangate.domain.delegations import DelegationAction, DelegationDecided
 from plangate.domain.escalation import reliefs_of
 from plangate.domain.escaping import cut
 from plangate.domain.key_orders import KeyAction, KeyDecided
@@ -169,12 +169,13 @@ def _order(event: StopDecided) -> str:
 
 def _delegation(event: DelegationDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an order to lend, or about an absence, that cannot be read"
+    said = "an order about a delegation or an absence that cannot be read"
     if order is not None:
         until = f" until {moment(order.until)}" if order.until else ""
         roles = f" {', '.join(order.roles)}" if order.roles else ""
         to = f" to {order.to}" if order.to else ""
-        said = f"{order.action}{roles}{to}{until}"
+        action = "delegate" if order.action is DelegationAction.LEND else order.action
+        said = f"{action}{roles}{to}{until}"
         said += f" ({cut(order.reason, _LONGEST)})" if order.reason else ""
     result = "accepted" if verdict.accepted else "refused"
     return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"

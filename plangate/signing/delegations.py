@@ -38,7 +38,7 @@ class DelegationClaims(Typed):
         return moment_of(self.iat)
 
 
-DELEGATION: Final = Statement(typ=TYPE, claims=DelegationClaims, what="an order to lend roles")
+DELEGATION: Final = Statement(typ=TYPE, claims=DelegationClaims, what="an order to delegate roles")
 """The statement of an order's token."""
 
 

@@ -136,7 +136,7 @@ class Gate:
             return frozenset(workflow_ids)
 
     async def newest(self, most: int, sight: Sight) -> list[Status]:
-        """Return which of the newest recorded runs this person may see; look at no more than ``most``.
+        """Return which of the newest recorded runs this person may see; check no more than ``most``.
 
         Raises:
             RecordsMissing: there are no records.
@@ -150,7 +150,7 @@ class Gate:
         return [status for status in found if sight.shows(status)]
 
     async def record_look(self, look: Look) -> None:
-        """Record that a person looks as an auditor or takes a copy, before they get it.
+        """Record that an auditor reads a run, or that a person takes a copy, before they get it.
 
         If no worker is running, the Temporal server keeps it until one is.
 
@@ -161,7 +161,7 @@ class Gate:
         client = await self.client()
         answer = await client.record_look(look)
         if answer.recorded is False:
-            raise NotAnswered(f"Your look could not be recorded: {answer.reason.rstrip('.')}.")
+            raise NotAnswered(f"Your access could not be recorded: {answer.reason.rstrip('.')}.")
 
     async def sight(self, identified: Identified) -> Sight:
         """Return the rights of a person to see runs.
@@ -173,7 +173,7 @@ class Gate:
         return Sight(identified.approver, narrows_seeing(policy), roles_that_see(policy))
 
     async def delegation_rules(self) -> DelegationRules:
-        """Return the roles that people may lend under the policy that a worker recorded last.
+        """Return the roles that people may delegate under the policy that a worker recorded last.
 
         Raises:
             RecordsUnavailable: the database does not answer.

@@ -1,4 +1,4 @@
-"""Lend roles and end loans on a person's page: the form, its proof, and its verdict."""
+"""Delegate roles and end delegations on a person's page: the form, its proof, and its verdict."""
 
 import secrets
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from plangate.web.key_signing import named
 from plangate.web.verdicts import Fate
 from plangate.web.visitors import Visitor, Web
 
-_OPEN_AGAIN = "The form names no role to lend and no loan to end; reload your page and try again."
+_OPEN_AGAIN = "The form names no role to delegate and no delegation to end; reload your page and try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def typed_in(form: FormData) -> Typed:
 
 
 def end_in(typed: Typed, until_utc: str) -> datetime | None:
-    """Return when a loan ends: at 23:59 of the day that was typed, in UTC unless a script sends the time."""
+    """Return when a delegation ends: at 23:59 of the typed day, in UTC unless a script sends the time."""
     return moment_in(until_utc) or moment_in(f"{typed.until}T23:59")
 
 
@@ -84,7 +84,7 @@ def moment_in(text: str) -> datetime | None:
 
 
 def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
-    """Return the order to lend the roles that were typed.
+    """Return the order to delegate the roles that were typed.
 
     Raises:
         Refused: a part of it is malformed.
@@ -100,11 +100,11 @@ def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
             reason=typed.reason.strip(),
         )
     except ValidationError as error:
-        raise Refused(f"This loan cannot be sent: {first_faults(error)}.") from None
+        raise Refused(f"This delegation cannot be sent: {first_faults(error)}.") from None
 
 
 def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
-    """Return why a worker would refuse this loan even with the strongest proof; else empty.
+    """Return why a worker would refuse this delegation even with the strongest proof; else empty.
 
     It prevents people from signing an order that would be refused. The worker judges again, and only its
     verdict counts.
@@ -120,13 +120,13 @@ def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRule
 
 
 def lent_to(people: People | None, name: str, to: str) -> tuple[Lending, ...]:
-    """Return the loans that a person has made to another by orders, and could end now."""
+    """Return the delegations that a person made to another by orders, and could end now."""
     lent = standing(lent_in(people), now()) if people is not None else ()
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
 
 
 def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[Lending, ...]) -> Assurance:
-    """Return the proof that a page asks for: that of lending these roles, or that of the loans."""
+    """Return the proof that a page asks for: to delegate these roles, or that of the delegations to end."""
     named = [rules.of(role) for role in order.roles]
     asked = [one.assurance for one in named if one is not None]
     return max([Assurance.TYPED, *asked, *(one.assurance for one in loans)])

@@ -55,7 +55,7 @@ class OwnKey:
 class Lent:
     """A delegation: ``name`` decides for the person, or the person for ``name``.
 
-    ``is_by_order`` says whether the person lent it by an order, and may end it; otherwise it is in the list.
+    ``is_by_order`` says whether the person made it by an order, and may end it; otherwise it is in the list.
     """
 
     name: str
@@ -73,7 +73,7 @@ class MyPage:
     Attributes:
         has_list: whether there is a list of people; without one no key counts.
         is_enroller: whether they confirm the keys of others.
-        lendable: the roles that the policy lets them lend.
+        lendable: the roles that the policy lets them delegate.
         lent: the people who decide for them.
         borrowed: the people for whom they decide.
         away: their current absence; None if they are not away.
@@ -100,7 +100,7 @@ def my_page(
         name: the name in the session.
         people: the list of people, with the keys that were enrolled.
         proposed: the passkeys that they registered on this web server.
-        rules: the roles that the policy lets people lend.
+        rules: the roles that the policy lets people delegate.
         now: the current time.
     """
     person = people.find(name) if people is not None else None

@@ -71,7 +71,7 @@ class Web:
         login: the login at a provider; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         operators: the role of the people who are notified when something is wrong.
-        looks: the sessions and runs for which a look is recorded.
+        looks: the sessions and runs for which an access is recorded.
     """
 
     place: WebPlace
@@ -192,7 +192,7 @@ async def note_look(web: Web, visitor: Visitor, status: Status) -> None:
     """Record that a person reads a run as an auditor, once for each session and run.
 
     Raises:
-        NotAnswered, TemporalUnreachable: the look could not be recorded, so the run must not be shown.
+        NotAnswered, TemporalUnreachable: the access could not be recorded, so the run must not be shown.
     """
     seen = (visitor.session.token_hash, status.workflow_id)
     if seen in web.looks or not visitor.sight.is_as_auditor(status):

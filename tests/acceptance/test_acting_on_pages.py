@@ -209,7 +209,7 @@ async def test_the_consequences_are_shown_and_an_approval_is_withdrawn_while_coo
         assert "No step begins for 1 h 0 min after the last approval" in first.html
         await first.press("Approve")
         assert f'href="/runs/{other.workflow_id}"' in first.html  # the next waiting run
-        await first.press("Take back")
+        await first.press("Withdraw approval")
         assert "nothing runs until the plan is approved again" in first.html
         await last.open(f"/runs/{status.workflow_id}")
         await last.press("Reject")
@@ -219,9 +219,9 @@ async def test_the_consequences_are_shown_and_an_approval_is_withdrawn_while_coo
         assert "It is the last approval that this plan needs." in last.html
         await last.press("Approve")
         assert "Approved. It begins no earlier than" in last.html
-        await last.press("Take back")
+        await last.press("Withdraw approval")
         assert "Confirm" in last.html
-        await last.press("Take back")
+        await last.press("Withdraw approval")
         assert "Accepted" in last.html
         await idle_gate.until("in_review", status.workflow_id)
         await last.open(f"/runs/{status.workflow_id}")

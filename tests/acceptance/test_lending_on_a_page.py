@@ -97,11 +97,11 @@ async def test_a_role_is_lent_by_passkey_counts_and_is_ended_by_passkey(
     await page.get_by_label("To", exact=True).select_option("fred")
     await page.get_by_label(re.compile("^Until the end of this day")).fill(day.isoformat())
     await axe_finds_nothing(page)
-    await page.get_by_role("button", name="Lend").click()
+    await page.get_by_role("button", name="Delegate").click()
     sentence = f"fred decides for you as finance until {day.day} {day:%b} {day.year}, 23:59"
     await expect(page.locator(".what")).to_contain_text(sentence)
     await axe_finds_nothing(page)
-    await page.get_by_role("button", name="Lend").click()
+    await page.get_by_role("button", name="Delegate").click()
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
     await expect(page.locator(".what")).to_contain_text(sentence)
     await axe_finds_nothing(page)
@@ -122,10 +122,10 @@ async def test_a_role_is_lent_by_passkey_counts_and_is_ended_by_passkey(
     assert "I decide for dana as finance" in await freds.open("/me")
 
     await page.goto(f"{inbox.inbox.url}/me")
-    await page.get_by_role("button", name="End the loan: all roles lent to fred").click()
+    await page.get_by_role("button", name="End the delegation: all roles delegated to fred").click()
     await expect(page.get_by_text("fred no longer decides for you as finance")).to_be_visible()
     await axe_finds_nothing(page)
-    await page.get_by_role("button", name="End the loan", exact=True).click()
+    await page.get_by_role("button", name="End the delegation", exact=True).click()
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
     await axe_finds_nothing(page)
     _, ended = entries(inbox)
@@ -145,17 +145,17 @@ async def test_a_loan_can_be_ended_after_its_passkey_was_lost(
     await page.get_by_label("finance").check()
     await page.get_by_label("To", exact=True).select_option("fred")
     await page.get_by_label(re.compile("^Until the end of this day")).fill(day.isoformat())
-    await page.get_by_role("button", name="Lend").click()
-    await page.get_by_role("button", name="Lend").click()
+    await page.get_by_role("button", name="Delegate").click()
+    await page.get_by_role("button", name="Delegate").click()
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
     await page.context.close()
     danas = await plain("dana", inbox)
     await danas.open("/me")
-    await danas.press("End the loan")
-    assert "end the loan without a passkey" in danas.html
-    await danas.press("End the loan")  # no passkey has signed it
+    await danas.press("End the delegation")
+    assert "end the delegation without a passkey" in danas.html
+    await danas.press("End the delegation")  # no passkey has signed it
     assert (danas.status, "no passkey signed it" in danas.html) == (409, True)
-    await danas.press("End the loan without a passkey")
+    await danas.press("End the delegation without a passkey")
     assert "Accepted" in danas.html
     assert "fred no longer decides for you as finance" in danas.html
     assert [one.verdict.accepted for one in entries(inbox)] == [True, True]
@@ -170,10 +170,10 @@ async def test_without_javascript_the_page_says_what_is_needed_and_sends_nothing
     danas = await plain("dana", inbox)
     await danas.open("/me")
     day = (now() + timedelta(days=3)).date().isoformat()
-    await danas.press("Lend", roles="finance", to="fred", until=day)
+    await danas.press("Delegate", roles="finance", to="fred", until=day)
     assert f"{day} 23:59 UTC" in danas.html
     assert "you sign with your passkey, which needs JavaScript" in danas.html
-    await danas.press("Lend")
+    await danas.press("Delegate")
     assert (danas.status, "no passkey signed it" in danas.html) == (409, True)
     assert entries(inbox) == []
 
@@ -182,8 +182,8 @@ async def test_a_loan_is_refused_before_it_is_signed(inbox: SigningInbox, plain:
     danas = await plain("dana", inbox)
     day: Callable[[int], str] = lambda days: (now() + timedelta(days=days)).date().isoformat()  # noqa: E731
     for typed, words in (
-        ({"roles": None}, "Choose the roles that you lend."),
-        ({"to": ""}, "Choose the person to lend to."),
+        ({"roles": None}, "Choose the roles that you delegate."),
+        ({"to": ""}, "Choose the person to delegate to."),
         ({"until": "soon"}, "Choose the last day."),
         ({"until": day(-2)}, "has passed; name a later time"),
         ({"until": day(99)}, "more than 90 days ahead"),
@@ -196,12 +196,12 @@ async def test_a_loan_is_refused_before_it_is_signed(inbox: SigningInbox, plain:
         fields: dict[str, str | None] = {
             "roles": "finance", "to": "fred", "until": day(3), "reason": "on <leave>", **typed,
         }  # fmt: skip
-        await danas.press("Lend", 0, **fields)
+        await danas.press("Delegate", 0, **fields)
         assert words in danas.html, typed
         assert danas.status in (409, 422)
         assert 'value="on &lt;leave&gt;"' in danas.html
     ritas = await plain("rita", inbox)
-    assert "Lend a role" not in await ritas.open("/me")
+    assert "Delegate a role" not in await ritas.open("/me")
     assert entries(inbox) == []
 
 
@@ -219,7 +219,7 @@ async def test_the_page_refuses_an_order_for_another_person_or_of_another_kind(
         "",
     ):
         answer = await ritas.send("/me/lent", "post", [("form_token", token), ("order", order)])
-        assert (answer.status_code, "names no role to lend" in answer.text) == (403, True)
+        assert (answer.status_code, "names no role to delegate" in answer.text) == (403, True)
     assert entries(inbox) == []
 
 
@@ -233,14 +233,14 @@ async def test_no_passkey_is_required_if_a_typed_name_is_enough(
         danas = await plain("dana", inbox)
         await danas.open("/me")
         day = (now() + timedelta(days=3)).date().isoformat()
-        await danas.press("Lend", roles="finance", to="fred", until=day, reason="on leave")
+        await danas.press("Delegate", roles="finance", to="fred", until=day, reason="on leave")
         assert "sent as dana, not verified" in danas.html
-        await danas.press("Lend")
+        await danas.press("Delegate")
         assert "Accepted" in danas.html
         await danas.open("/me")
-        await danas.press("End the loan")
-        assert "End the loan without a passkey" not in danas.html
-        await danas.press("End the loan")
+        await danas.press("End the delegation")
+        assert "End the delegation without a passkey" not in danas.html
+        await danas.press("End the delegation")
         assert "Accepted" in danas.html
         assert [one.verdict.accepted for one in entries(inbox)] == [True, True]
         assert findings(inbox) == []
@@ -262,13 +262,13 @@ async def test_the_inbox_attests_a_loan_if_a_login_is_enough(idle_gate: Gate, tm
             danas = PlainBrowser(visitor)
             await danas.open("/me")
             day = (now() + timedelta(days=3)).date().isoformat()
-            await danas.press("Lend", roles="finance", to="fred", until=day)
+            await danas.press("Delegate", roles="finance", to="fred", until=day)
             assert "passkey" not in danas.html
-            await danas.press("Lend")
+            await danas.press("Delegate")
             assert "Accepted" in danas.html
             await danas.open("/me")
-            await danas.press("End the loan")
-            await danas.press("End the loan")
+            await danas.press("End the delegation")
+            await danas.press("End the delegation")
             assert "Accepted" in danas.html
         proofs = [one.approver.assurance for one in entries(inbox) if one.approver is not None]
         assert proofs == [Assurance.LOGIN, Assurance.LOGIN]

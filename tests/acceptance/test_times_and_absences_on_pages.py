@@ -149,7 +149,7 @@ async def test_a_plan_with_an_earliest_start_shows_it_can_be_edited_and_waits(
     assert waiting.waits_until(now()) == sooner
     shown = await enter(f"/runs/{status.workflow_id}", "kim")
     assert "approved, waiting to begin" in shown.html
-    assert "take your approval back, until:" in shown.html
+    assert "withdraw your approval, until:" in shown.html
     listed = await enter("/open", "kim")
     assert "approved, waiting to begin" in listed.html
     assert f'not before <time datetime="{sooner:%Y-%m-%dT%H:%M}' in " ".join(listed.html.split())

@@ -177,7 +177,7 @@ OF_CLAIMS: tuple[Attack, ...] = (
 EVERY: tuple[Callable[[Any], Forgery], ...] = (*OF_CEREMONIES, *OF_CLAIMS)
 _DANAS = frozenset(passkey("dana", one).public for one in ALGORITHMS)
 _WORDS = (
-    "an order to lend roles", "is signed for", "with another reason", "in the name of", "too long before",
+    "an order to delegate roles", "is signed for", "with another reason", "in the name of", "too long before",
     "alone, not in a list", "assurance signed",
     "cannot be read", "does not match its claims", "not signed by a passkey of",
     "does not match what was signed",

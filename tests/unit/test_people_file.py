@@ -81,9 +81,9 @@ def test_every_error_is_listed_with_its_person_and_location(tmp_path: Path) -> N
         "person 'gina' (line 14).keys[0]: ends before it begins",
         "person 'hugo' (line 17).keys[0]: is also a key of person 'gina'",
         "delegates[0].to: 'nobody' is not in this list",
-        "delegates[0].roles: lends ops, which ida does not have",
+        "delegates[0].roles: delegates ops, which ida does not have",
         "delegates[1].to: is the same person",
-        "delegates[1].roles: lends no role",
+        "delegates[1].roles: delegates no role",
         "person '9' (line 23).name: is missing",
         ".active: must be true or false",
     ):

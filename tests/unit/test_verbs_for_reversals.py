@@ -1,4 +1,4 @@
-"""Pages use one verb for each kind of reversal: a loan is ended, an approval is taken back."""
+"""Pages use one verb for each kind of reversal: a delegation is ended, an approval is withdrawn."""
 
 import pytest
 
@@ -11,7 +11,9 @@ LENDING = ("take_back", "take_back_from", "ends_by_itself", "no_script_to_take_b
     ("code", "ends", "reverts"), [("en", "end", ("take", "taking")), ("de", "beende", ("zurück",))]
 )
 @pytest.mark.parametrize("name", LENDING)
-def test_a_loan_is_ended_and_not_withdrawn(code: str, ends: str, reverts: tuple[str, ...], name: str) -> None:
+def test_a_delegation_is_ended_and_not_withdrawn(
+    code: str, ends: str, reverts: tuple[str, ...], name: str
+) -> None:
     said = languages()[code](f"lend.{name}", name="kim").lower()
     assert ends in said
     assert not any(word in said for word in reverts)

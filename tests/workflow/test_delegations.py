@@ -167,7 +167,7 @@ async def test_a_lent_role_that_was_ended_no_longer_counts(lending: Gate) -> Non
         again = await sent(lending, the_end())
         assert (again.accepted, again.reason) == (
             False,
-            "dana has lent no role to erik",
+            "dana has delegated no role to erik",
         )
     assert inspected(lending).findings == ()
 
@@ -175,11 +175,11 @@ async def test_a_lent_role_that_was_ended_no_longer_counts(lending: Gate) -> Non
 @pytest.mark.parametrize(
     ("one", "is_signed", "reason"),
     [
-        (order(roles=("legal",)), True, "the policy does not let anyone lend the role legal"),
-        (order(roles=("finance", "legal")), True, "the policy does not let anyone lend the role legal"),
+        (order(roles=("legal",)), True, "the policy does not let anyone delegate the role legal"),
+        (order(roles=("finance", "legal")), True, "the policy does not let anyone delegate the role legal"),
         (order(roles=("operations",)), True, "dana does not have the role operations"),
         (order(roles=("anyone",)), True, "everyone has the role anyone already"),
-        (order(), False, "ask for the assurance signed, so lending it does too"),
+        (order(), False, "ask for the assurance signed, so delegating it does too"),
         (order(days=-1), True, '"until" has passed'),
         (order(days=91), True, "more than 90 days ahead"),
         (order(to="dana"), True, "people cannot stand in for themselves"),
@@ -206,10 +206,8 @@ async def test_a_lent_role_cannot_be_lent_again(lending: Gate) -> None:
         await lent(lending)
         answer = await sent(lending, signed(lending, order("erik", "fred")))
     assert not answer.accepted
-    assert (
-        "erik has the role finance only by delegation, and a lent role cannot be lent further"
-        in answer.reason
-    )
+    assert "erik has the role finance only by delegation" in answer.reason
+    assert "a delegated role cannot be delegated further" in answer.reason
 
 
 async def test_without_a_list_or_without_a_policy_nothing_can_be_lent(idle_gate: Gate) -> None:
@@ -313,8 +311,8 @@ def by_another_policy(event: dict[str, Any]) -> None:
         (unsigned, "dana does not let erik act with the role finance"),
         (to_fred, "dana does not let erik act with the role finance"),
         (for_longer, "dana does not let erik act with the role finance"),
-        (by_soft_rules, "was lent by rules that differ from those of the policy that it names"),
-        (by_another_policy, "was lent by a policy that is missing"),
+        (by_soft_rules, "was delegated by rules that differ from those of the policy that it names"),
+        (by_another_policy, "was delegated by a policy that is missing"),
     ],
 )
 async def test_a_role_that_was_not_lent_is_detected_in_a_bundle(

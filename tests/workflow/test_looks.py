@@ -76,7 +76,7 @@ async def test_an_entry_under_another_name_is_detected(gate: Gate) -> None:
     with gate.database.write() as connection:
         take_the_guards_off(connection)
         edited(connection, LOOKS_TRAIL, "looked", lambda event: event["look"].update(by="zoe"))
-    assert any("has the actor ada, but zoe looked" in one for one in findings(gate))
+    assert any("has the actor ada, but the access is by zoe" in one for one in findings(gate))
 
 
 @workflow.defn(name="PlangateLook", sandboxed=False)

@@ -216,7 +216,7 @@ def export(
 
     An auditor without access to these records verifies it with `verify-bundle`. The file of a run is JSON,
     that of a period JSON lines. With --output, --json prints what was written. May 2026 is --from 2026-05-01
-    --until 2026-06-01 (UTC). The export is recorded first, on the trail of looks.
+    --until 2026-06-01 (UTC). The export is recorded first, on the access trail.
     """
     here = console.open_console(as_json=as_json)
     if workflow_id is None and since is not None:

@@ -32,7 +32,7 @@ def away(
             "--to",
             metavar="NAME",
             show_default=False,
-            help="The recipient of your messages; default: the people to whom you have lent roles.",
+            help="The recipient of your messages; default: the people to whom you have delegated roles.",
         ),
     ] = None,
     reason: Why = "",
@@ -42,7 +42,7 @@ def away(
 ) -> int:
     """Set the end of your absence; until then your messages go to others.
 
-    It ends automatically. It does not pass on your right to decide: lend your roles for that, with delegate.
+    It ends automatically. It does not pass on your right to decide: delegate your roles for that.
     You can still decide. Only people who may see a run get messages about it.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.

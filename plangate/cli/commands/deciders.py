@@ -52,7 +52,7 @@ def deciders(
         here.screen.say("No decision is recorded.")
     else:
         quick = f"under {deciding_times.QUICK_SECONDS:g} s"
-        columns = ("name", "decisions", "median", quick, "never unfolded", "known when shown")
+        columns = ("name", "decisions", "median", quick, "not fully opened", "display time known")
         here.screen.out.print(table.Table(columns, [_row(one) for one in found]), crop=False)
     return Exit.DONE
 

@@ -1,4 +1,4 @@
-"""`delegate`: lend some of your roles to another person for a limited time, or end a loan."""
+"""`delegate`: delegate some of your roles to another person for a limited time, or end a delegation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def delegate(
     roles: Annotated[
         str | None,
         typer.Option(
-            "--roles", metavar="ROLES", show_default=False, help="The roles to lend, separated by commas."
+            "--roles", metavar="ROLES", show_default=False, help="The roles to delegate, separated by commas."
         ),
     ] = None,
     until: Annotated[
@@ -36,31 +36,34 @@ def delegate(
     ] = None,
     by: OwnName = None,
     reason: Why = "",
-    end: Annotated[bool, typer.Option("--end", help="End every loan to that person.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Show the current loans; change nothing.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="End every delegation to that person.")] = False,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="Show the current delegations; change nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Lend some of your roles to another person for a limited time.
+    """Delegate some of your roles to another person for a limited time.
 
-    The policy names the roles that may be lent (delegable). Lending needs the proof of identity that the
-    rules about the role require, and a lent role cannot be lent further. Decisions made in your name say so.
+    The policy names the roles that may be delegated (delegable). A delegation needs the proof of identity
+    that the rules about the role require. A delegated role cannot be delegated further. Decisions that are
+    made in your name say so.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     if list_all:
         if any((to, roles, until, by, reason, end)):
-            raise WrongUsage("--list takes no other option: it only shows the current loans.")
+            raise WrongUsage("--list takes no other option: it only shows the current delegations.")
         return asyncio.run(lending.show_what_is_lent(here))
     if to is None or by is None:
         raise WrongUsage(
-            "Name the lender with --by and the other person with --to; --list shows the current loans."
+            "Name yourself with --by and the other person with --to; --list shows the current delegations."
         )
     if end and (roles is not None or until is not None):
-        raise WrongUsage("--end ends every loan to that person; leave out --roles and --until.")
+        raise WrongUsage("--end ends every delegation to that person; leave out --roles and --until.")
     if not end and (roles is None or until is None):
         raise WrongUsage(
-            "Name the roles with --roles and the end with --until, or end every loan with --end."
+            "Name the roles with --roles and the end with --until, or end every delegation with --end."
         )
     action = delegations.DelegationAction.END if end else delegations.DelegationAction.LEND
     order = lending.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)

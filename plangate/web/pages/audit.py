@@ -253,7 +253,7 @@ async def _has_hidden(web: Web, visitor: Visitor, ids: tuple[str, ...]) -> bool:
 
 
 async def _wait_for_seal(web: Web, since: datetime, until: datetime) -> None:
-    """Wait for the checkpoint that closes a period, which seals the look that was just recorded."""
+    """Wait for the checkpoint that closes a period, which seals the access that was just recorded."""
     ends = elapsed() + _SEALED_SOON * web.audits.seal_seconds
     is_closed = False
     while not is_closed and elapsed() < ends:

@@ -138,7 +138,7 @@ async def _page(
 ) -> Response:
     """Return the page; a key that was just ``sent`` no longer waits, even if the list lacks it still."""
     if not is_enroller(visitor.people, visitor.name):
-        raise Refused("The list of people does not name you as an enroller; ask the person who keeps it.")
+        raise Refused("The list of people does not name you as an enroller; ask the person who maintains it.")
     return web.pages.draw(
         request,
         "enrol.html",

@@ -1,4 +1,4 @@
-"""`/me/lend`, `/me/take-back`, `/me/lent`: one confirmation of a loan or of its end, then its verdict."""
+"""`/me/lend`, `/me/take-back`, `/me/lent`: confirm a delegation or its end, then show the verdict."""
 
 import asyncio
 from http import HTTPStatus
@@ -37,7 +37,7 @@ router = APIRouter()
 
 @router.post("/me/lend")
 async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Ask the person to confirm the loan; nothing is sent yet."""
+    """Ask the person to confirm the delegation; nothing is sent yet."""
     typed = typed_in(form)
     until = end_in(typed, text_of(form, "until_utc"))
     fault, objection = "", ""
@@ -55,10 +55,10 @@ async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep
 
 @router.post("/me/take-back")
 async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Ask the person to confirm that they end all loans of roles to another person."""
+    """Ask the person to confirm that they end all delegations to another person."""
     to = text_of(form, "to")
     if not lent_to(visitor.people, visitor.name, to):
-        raise Refused("You have lent nothing to this person that could be ended; open your page again.")
+        raise Refused("You have no delegation to this person that could be ended; open your page again.")
     order = DelegationOrder(action=DelegationAction.END, by=visitor.name, to=to)
     return await _ask(request, web, visitor, order)
 
@@ -114,7 +114,7 @@ async def _ask(
 
 
 async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationOrder) -> bool:
-    """Return whether an order needs no passkey here; ending a loan never does, as it only removes a right."""
+    """Return whether an order needs no passkey here; an end never does, because it only removes a right."""
     if order.action is DelegationAction.END:
         return True
     least = least_of(order, await web.gate.delegation_rules(), ())

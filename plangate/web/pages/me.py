@@ -200,9 +200,9 @@ async def own_page(
         visitor: the person.
         status: the HTTP status of the answer.
         fault: the key of the message about a failure.
-        objection: why a loan would be refused, in a worker's words.
+        objection: why a delegation would be refused, in a worker's words.
         done: the key of the message about a success.
-        typed: the content of the form to lend a role.
+        typed: the content of the form to delegate a role.
     """
     return web.pages.draw(
         request,

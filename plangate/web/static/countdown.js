@@ -1,5 +1,5 @@
 // Count down the seconds until a time; people who cannot see the countdown have the time itself.
-// For times more than a day away, the time says more than a countdown.
+// A time more than a day away is shown in full, without a countdown.
 const DAY = 24 * 60 * 60;
 for (const time of document.querySelectorAll("time[data-countdown]")) {
   const until = new Date(time.dateTime).getTime();

@@ -2,10 +2,10 @@
 const folds = [...document.querySelectorAll("details[data-fold]")];
 const left = document.querySelector("[data-folds-left]");
 
-let isNoted = false;  // that every fold was opened
+let isNoted = false;  // whether the server knows that every fold was opened
 
-// Auditors see who never opened what they decided on. A plan of which every fold was opened may be approved
-// together with others. Nothing waits for this.
+// Auditors see which plans a person decided on without opening every fold. A plan whose folds were all opened
+// may be approved together with others. The page does not wait for these requests.
 async function note() {
   const form = document.getElementById("decide");
   if (!form || !form.dataset.opened) return;
@@ -51,7 +51,7 @@ function tell() {
   };
 }
 
-// The page shows images whole. For other files it knows only that the reader had them.
+// The page shows images whole. Of other files it detects only that the person opened or downloaded them.
 function isTaken(fold) {
   return fold.dataset.file === "pdf" || fold.dataset.file === "other";
 }
@@ -62,7 +62,7 @@ function count(fold) {
     field.disabled = false;
     if (folds.some((one) => one.querySelector("input[name=opened]").disabled)) note().catch(() => {});
   }
-  tell();  // notes the last one
+  tell();  // report the last one
 }
 
 function countInside(fold) {
@@ -88,7 +88,7 @@ for (const fold of folds) {
     else tell();
   }).observe(end);
 }
-// The page cannot see what happens inside a frame, only that the reader went in.
+// The page cannot detect what happens inside a frame, only that the frame has the focus.
 window.addEventListener("blur", () => {
   const fold = document.activeElement.closest("details[data-file=pdf]");
   if (document.activeElement.tagName === "IFRAME" && fold) countInside(fold);

@@ -1,4 +1,4 @@
-// Say that the run has changed, and offer to reload: a page never changes while a person reads it.
+// Show that the run has changed, and offer to reload: a page never changes while a person reads it.
 const state = document.querySelector("[data-changes]");
 const changed = document.querySelector("[data-changed]");
 if (state && changed) {

@@ -1,5 +1,5 @@
 // Perform the passkey ceremonies: sign a decision or register a passkey, then send the form.
-// The words come from the page. The browser's result goes into a hidden field of the same form.
+// The page contains the messages. The browser's result goes into a hidden field of the same form.
 const bytes = (text) => {
   const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   return Uint8Array.from(binary, (char) => char.charCodeAt(0));
@@ -71,12 +71,12 @@ for (const form of document.querySelectorAll("form[data-sign], form[data-registe
   });
 }
 
-// Say, before the plan is read, that no passkey can be used here.
+// Show, above the plan, that no passkey can be used here.
 for (const warning of document.querySelectorAll("[data-without-passkeys]")) {
   if (!usable) warning.hidden = false;
 }
 
-// Ways out of a browser inside another app; they do not carry the session.
+// Links that open the page outside another app's browser; they do not contain the session.
 for (const link of document.querySelectorAll("a[data-open-in-browser]")) {
   const { protocol, host, pathname, href } = new URL(link.href);
   if (/Android/.test(navigator.userAgent)) {
