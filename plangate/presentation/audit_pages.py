@@ -71,7 +71,7 @@ def inspection_page(inspection: Inspection, *, is_trusted: bool, web: TrustedWeb
     page.field("examined", ", ".join(examined), width=LABEL_WIDTH)
     page.copied("installation", inspection.installation, width=LABEL_WIDTH)
     if inspection.unsealed:
-        words = unsealed_words(inspection.unsealed, "look again then")
+        words = unsealed_words(inspection.unsealed, "verify again then")
         page.field("not sealed", words, "yellow", width=LABEL_WIDTH)
     add_sealers(page, inspection.sealers, "add it to PLANGATE_SEALERS", is_trusted=is_trusted)
     add_unchecked_web(page, inspection.origins, web, has_logins=bool(inspection.web_keys))

@@ -104,7 +104,7 @@ def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, s
     page.heading("To send another decision" if is_one_kept else what)
     if status.unread:
         page.note(
-            "Unread decisions may already answer this: start a worker (make worker) and look again, or", ""
+            "Unread decisions may already answer this: start a worker (make worker) and check again, or", ""
         )
     if why_not_you(status, viewer):
         page.note(f"You ({viewer}) {why_not_you(status, viewer)}.", "yellow")

@@ -1,7 +1,6 @@
 """Show a held run: what happened and what did not, why it stopped, its deadline, and who may resolve it.
 
-Its reader may be on call at night. The situation is at the top of the page, and the effect of each
-choice at its end.
+The page begins with the state of the run, and ends with the effect of each choice.
 """
 
 import json

@@ -166,8 +166,8 @@ def _heading(state: RunState, status: Status) -> str:
 
 def _marks(status: Status) -> list[str]:
     """Return the disagreements and duplicates, for the top of the page."""
-    lines = [("Look:", line) for line in disagreement_lines(status)]
-    lines += [("Twice?", line) for line in duplicate_lines(status, lambda at: f"at {utc(at)}")]
+    lines = [("Check:", line) for line in disagreement_lines(status)]
+    lines += [("Duplicate:", line) for line in duplicate_lines(status, lambda at: f"at {utc(at)}")]
     shown: list[str] = []
     room = _ROOM_FOR_MARKS
     for label, line in lines:

@@ -1,8 +1,8 @@
 """Find what a request names and the steps lack: amounts, mail addresses and hosts.
 
-A request mentions many things: what was paid, which page shows the order, who wrote. So a mark needs a step
-that has something of the same kind which the request does not name. The step's amount must also not follow
-from the request, as a sum, a difference, a part or a percentage.
+A request often names values that no step needs, such as the amount of the order or the address of the sender.
+So a value is marked only if a step has another value of the same kind, which the request does not name. The
+step's amount must also not follow from the request, as a sum, a difference, a part or a percentage.
 """
 
 import re

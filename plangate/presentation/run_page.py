@@ -80,9 +80,9 @@ def run_page(status: Status, now: datetime) -> Page:
         page.field("because", status.reason)
     _add_taking_up(page, status)
     for line in disagreement_lines(status):
-        page.field("LOOK", line, "bold red")
+        page.field("CHECK", line, "bold red")
     for line in duplicate_lines(status, moment):
-        page.field("TWICE?", line, "bold red")
+        page.field("DUPLICATE", line, "bold red")
     for stop in status.stops:
         add_stop(page, stop)
     _add_beginning(page, status, now)
@@ -119,7 +119,7 @@ def _add_beginning(page: Page, status: Status, now: datetime) -> None:
         page.command(f"{program()} withdraw {shlex.quote(status.workflow_id)}", indent=6)
     if not can_take_back(status, now):
         return
-    page.note("Until then, approvers can take their approval back:", "", indent=4)
+    page.note("Until then, approvers can withdraw their approval:", "", indent=4)
     page.command(f"{program()} withdraw-approval {shlex.quote(status.workflow_id)} --by YOUR-NAME", indent=6)
 
 

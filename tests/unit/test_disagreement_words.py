@@ -30,13 +30,13 @@ def test_the_inbox_has_the_same_sentences() -> None:
 def test_both_pages_show_a_disagreement_at_the_top_during_the_review() -> None:
     state = state_after(drafted(refunding("42.50", "You get 425.00 EUR back.")))
     sentence = "A text in step 2 names 425.00 EUR, but the summary or a step has 42.50 EUR."
-    assert details_page(state).startswith(f"**Look:** `{sentence}`")
+    assert details_page(state).startswith(f"**Check:** `{sentence}`")
     page = printed(run_page(status_of(state, "records"), NOW))
     assert " ".join(page.split()).index(sentence) < page.index("requester")
 
     for quiet in (state_after(drafted(refunding("42.50", "You get 42.50 EUR back."))), approved()):
-        assert "Look:" not in details_page(quiet)
-        assert "LOOK" not in printed(run_page(status_of(quiet, "records"), NOW))
+        assert "Check:" not in details_page(quiet)
+        assert "CHECK" not in printed(run_page(status_of(quiet, "records"), NOW))
 
 
 def test_a_text_cannot_break_out_of_its_place_or_fill_the_page() -> None:

@@ -188,16 +188,16 @@ def test_both_pages_show_duplicates_at_the_top_and_nothing_without_duplicates() 
     hostile = duplicate(workflow_id="refund\u202e-1174\n# Approved")
     state = state_after(drafted(duplicates=(hostile,)))
     web = details_page(state)
-    assert web.startswith("**Twice?** ")
+    assert web.startswith("**Duplicate:** ")
     assert "\u202e" not in web
     assert "\n# Approved" not in web
     page = printed(run_page(status_of(state, "records"), AT))
-    assert page.index("TWICE?") < page.index("requester")
+    assert page.index("DUPLICATE") < page.index("requester")
     assert "\u202e" not in page
     assert "duplicates" not in drafted().model_dump_json()
     many = [duplicate(workflow_id="東" * 100, same=("東" * 30,))] * 5
     assert len(quote(details_page(state_after(drafted(duplicates=many))))) < 4_000
-    assert "Twice" not in details_page(state_after(drafted()))
+    assert "Duplicate" not in details_page(state_after(drafted()))
 
 
 def test_what_is_equal_now_is_shown_in_place_of_what_was_equal_at_the_draft() -> None:

@@ -92,7 +92,7 @@ def test_the_pages_show_it_as_a_date_and_later_that_the_run_waits() -> None:
     waiting = status_of(state, "records")
     shown = printed(run_page(waiting, NOON))
     assert "approved, waiting to begin" in shown
-    assert "can take their approval back" in shown
+    assert "can withdraw their approval" in shown
     assert "No step begins before 2026-01-04 12:00:00 UTC" in details_page(state)
     assert "Not before 2026-01-04 12:00:00 UTC." in details_page(state)
     assert "which the plan names" in shown

@@ -65,7 +65,7 @@ async def test_an_edit_is_looked_up_again_and_no_longer_found_by_its_old_steps(g
 
 async def test_a_plan_in_review_shows_duplicates_drafted_or_executed_since(gate: Gate) -> None:
     first = await gate.in_review("pay kim")
-    assert printed(run_page(first, now())).count("TWICE?") == 0
+    assert printed(run_page(first, now())).count("DUPLICATE") == 0
     second = await gate.in_review("pay kim")
     shown = " ".join(printed(run_page(await gate.api.status(first.workflow_id), now())).split())
     assert f"Step 1 is the same as step 1 of {second.workflow_id}, which is in review now" in shown
