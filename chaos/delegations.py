@@ -1,4 +1,4 @@
-"""Send random orders to lend roles, and forge others on the trail: only really lent roles may count.
+"""Send random orders to delegate roles, and forge others: only roles that were really delegated may count.
 
 Forged passkey tokens are also sent to the admission of a worker, and recorded as accepted for an auditor and
 for lists of people.

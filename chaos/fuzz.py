@@ -140,7 +140,7 @@ def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
         shown = [word[:60] for word in words]
         report.expect(answer["code"] in CODES, f"{shown} ended with {answer['code']}: {answer['err'][-300:]}")
         wrong = any(word in answer["err"] + answer["out"] for word in SAID_WRONG)
-        report.expect(not wrong, f"{shown} said {answer['err'][-500:]}")
+        report.expect(not wrong, f"{shown} printed {answer['err'][-500:]}")
         silent = answer["code"] in (1, 2, 3) and not answer["err"].strip() and "--json" not in words
         report.expect(not silent, f"{shown} ended with {answer['code']} and no message")
     codes = Counter(str(answer["code"]) for answer in answers)

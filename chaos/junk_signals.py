@@ -166,7 +166,9 @@ def compare_with_trail(stage: Stage, workflow_id: str, flood: Flood, ours: int, 
     report.expect(not foreign, f"the trail has signals that were not accepted: {sorted(foreign)[:3]}")
     report.expect(not twice, f"{len(twice)} signals are on the trail twice: {twice[:3]}")
     right = len(decided) == len(flood.taken) + ours
-    report.expect(right, f"the trail has {len(decided)} decisions, not {len(flood.taken)} and {ours} of ours")
+    report.expect(
+        right, f"the trail has {len(decided)} decisions, not {len(flood.taken)} and {ours} of the scenario"
+    )
     accepted = [event for event in decided if event.verdict.accepted]
     by_approver = [
         event for event in accepted if event.arrival.decision and event.arrival.decision.by == APPROVER

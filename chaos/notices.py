@@ -308,7 +308,7 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
     in_doubt = {row.person for row in rows if row.state == DeliveryState.CANCELLED and row.is_repeat}
     for (person, kind), count in sent.items():
         counts[kind] += count
-        report.expect(count == 1, f"{name}: {person} was told {kind} {count} times")
+        report.expect(count == 1, f"{name}: {person} was notified of {kind} {count} times")
     failed = [row for row in rows if row.state in (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)]
     report.expect(not failed, f"{name}: {len(failed)} deliveries failed")
     decided = [entry for entry in stage.trail(name) if isinstance(entry.event, Decided)]

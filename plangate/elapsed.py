@@ -13,5 +13,5 @@ _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def elapsed() -> float:
-    """Return the seconds since some moment, by a clock that never goes back and counts sleep."""
+    """Return the seconds since a fixed moment, by a clock that never goes back and counts sleep."""
     return time.clock_gettime(_CLOCK)

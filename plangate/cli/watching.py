@@ -91,7 +91,7 @@ def _left(workflow_id: str, last: Status | None) -> str:
     if last is not None and last.held:
         step = f"{'the undo of ' if last.held.undo else ''}step {last.held.step}"
         return f"Stopped watching; {run} is held at {step}. Resolve it with: {program()} resolve {run}"
-    return f"Stopped watching; {run} continues. Look again with: {program()} watch {run}"
+    return f"Stopped watching; {run} continues. To watch it again: {program()} watch {run}"
 
 
 def _print_news(screen: Screen, before: Status | None, after: Status) -> None:

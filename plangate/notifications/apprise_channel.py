@@ -65,7 +65,9 @@ _CUT: Final = (
     "IncompleteRead",
 )
 _loading = threading.Lock()
-_sending = ContextVar("sending", default=False)  # Apprise calls in threads, with the context of ours
+_sending = ContextVar(
+    "sending", default=False
+)  # Apprise calls services in threads, which inherit this context
 
 
 class AppriseChannel:

@@ -19,7 +19,7 @@ _CLIENT: Final = range(400, 500)
 _TRANSIENT: Final = frozenset({408, 409, 423, 425, 429})
 _WORDS: Final = {
     401: "does not accept the token",
-    403: "does not allow messages from us",
+    403: "does not allow messages from Plangate",
     404: "no longer has this address",
     408: "timed out",
     410: "has revoked this address",

@@ -33,7 +33,7 @@ _REASONS: Final = {
     "5.2.3": "the mail is too long for it",
     "5.4.1": "the server does not accept mail for it",
     "5.7.1": "the server does not allow mail to it",
-    "5.7.26": "the server cannot tell that the mail is from us",
+    "5.7.26": "the server cannot verify the sender of the mail",
 }
 _BY_CODE: Final = {"550": "there is no such mailbox, or the server does not allow mail to it"}
 
@@ -117,7 +117,7 @@ class MailChannel:
         except OSError as error:
             reason = f"The outbox {self._outbox} cannot be written to ({error.strerror})."
             return Attempted(delivery=Delivery.LATER, reason=reason)
-        said = f"only put into the outbox, as {path.name}: no mail server is set, so it reached no one"
+        said = f"only put into the outbox, as {path.name}: no mail server is set, so it was not delivered"
         return Attempted(delivery=Delivery.SENT, reason=said)
 
 

@@ -70,8 +70,9 @@ def _event(followed: Followed, person: str, cause: str) -> str:
 def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
     """Return whether a quick count shows that enough people are present to decide.
 
-    People who are away do not count, although they are asked: they can decide, but they may not look. Lent
-    roles do not count either: lender and borrower may be able to give only one approval.
+    People who are away do not count, although they are asked: they can decide, but may not read their
+    messages. Delegated roles do not count either: delegator and delegate may be able to give only one
+    approval.
     """
     assert run.drafted is not None
     requirement = run.drafted.requirement

@@ -216,7 +216,7 @@ def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
         shown.field("or", f"after {after}, {later.to} instead of {later.role}")
     if requirement.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
-        shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
+        shown.field("begins", f"{cooling} after the last approval, which can be withdrawn until then")
     for window in requirement.windows:
         shown.field("window", f"steps begin {start_times.calendar_words(window)} ({window.name})")
     for freeze in requirement.freezes:

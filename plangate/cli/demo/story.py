@@ -51,7 +51,7 @@ async def tell(console: Console, *, interactive: bool) -> int:
             return await _Story(stage).tell(interactive=interactive)
     except TimeoutError:
         raise OperatorError(
-            f"The demo did not end within {limit:g} s; look into {settings.var_dir / 'demo'} for its logs."
+            f"The demo did not end within {limit:g} s; its logs are in {settings.var_dir / 'demo'}."
         ) from None
     except asyncio.CancelledError:
         raise Interrupted(
