@@ -304,7 +304,7 @@ def _objection(
         return arrival.fault
     if people is None:
         return (
-            "there is no list of people, so no roles can be delegated and no absence set; set PLANGATE_PEOPLE"
+            "there is no list of people, so no role can be delegated and no absence set; set PLANGATE_PEOPLE"
         )
     if approver is None or sender.objection:
         return sender.objection or f"{order.by} is not known"
