@@ -178,7 +178,7 @@ def _standing(run: RunState) -> dict[str, Decision]:
 def voided(run: RunState) -> dict[str, str]:
     """Return whose approval no longer counts, and the key of the review in which it was lost.
 
-    Authors and people who asked for changes are left out, because they caused it.
+    Authors and people who requested changes are left out, because they caused it.
     """
     found = {}
     for person, decision in _standing(run).items():

@@ -164,7 +164,7 @@ def changed_because(run: RunState) -> str:
     if run.drafted.author:
         return f"{run.drafted.author} edited the plan"
     asked = _last_of(run, Choice.REQUEST_CHANGES)
-    return f"{_who(asked)} asked for changes, and the plan was drafted again" if asked else ""
+    return f"{_who(asked)} requested changes, and the plan was drafted again" if asked else ""
 
 
 def _last_of(run: RunState, choice: Choice) -> Decided | None:

@@ -73,7 +73,7 @@ def _key(kind: AttemptKind, value: str) -> str:
 
 
 def network_of(address: str) -> str:
-    """Return the network of an address, which a machine cannot choose freely."""
+    """Return the network of an address: a machine can choose only the rest of its address."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -161,7 +161,7 @@ class RunView:
         is_barred: whether the author of the newest plan may not approve it.
         words_of: the author of the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
-        cannot_ask: whether they could ask for changes if a worker could redraft the plan.
+        cannot_ask: whether they could request changes if a worker could redraft the plan.
         folds: the names of all folds.
     """
 

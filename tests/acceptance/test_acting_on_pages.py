@@ -247,7 +247,7 @@ async def test_without_a_worker_the_page_says_so_at_the_top_and_returns_quickly(
 
 async def test_a_request_for_changes_without_a_comment_is_refused(gate: Gate, enter: Enter) -> None:
     browser = await enter(await gate.in_review("water the plants"))
-    await browser.press("Ask for changes")
+    await browser.press("Request changes")
     assert "Say in the comment what to change" in browser.html
 
 

@@ -106,7 +106,7 @@ async def test_no_page_scrolls_sideways_on_a_phone_at_200_percent(browser: Brows
 async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, viewport={"width": 1200, "height": 800})
     await page.keyboard.press("?")
-    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Ask for changes")
+    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Request changes")
     await page.keyboard.press("?")
     await page.keyboard.press("j")
     await page.keyboard.press("j")

@@ -96,7 +96,7 @@ async def test_the_page_names_who_can_still_approve(database: Database, dana: ht
     assert [one.text for one in page.all("button", name="decision")] == [
         "Approve",
         "Reject",
-        "Ask for changes",
+        "Request changes",
     ]
 
 
@@ -418,7 +418,7 @@ async def test_changes_can_be_requested_only_if_a_worker_may_draft_and_otherwise
                     report_worker(connection, one)
         page = await page_of(dana, "/runs/one")
         buttons = [one.text for one in page.all("button", name="decision")]
-        shown.append("Ask for changes" in buttons)
+        shown.append("Request changes" in buttons)
         assert ("no model is configured to redraft the plan" in page.text) is not shown[-1]
     assert shown == [True, True, False, True, True]
     form = {

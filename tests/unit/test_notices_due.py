@@ -139,7 +139,7 @@ def test_a_person_who_may_not_approve_the_new_revision_is_relieved_once() -> Non
     found = due(*events, told=sent(due(first)))
     assert said(found) == ["dana voided", "head needed", "kim relieved"]
     facts = next(one.facts for one in found if one.person == "dana")
-    assert facts.happened == "head asked for changes, and the plan was drafted again"
+    assert facts.happened == "head requested changes, and the plan was drafted again"
     assert facts.deadline is None
     told = sent(found, sent(due(first)))
     again = decided("head", second.fingerprint, Choice.REQUEST_CHANGES)
@@ -588,7 +588,7 @@ def test_a_notice_to_review_again_names_the_requester_of_changes_and_the_void_ap
     asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
     events = (first, decided("dana", first.fingerprint), asked, second)
     found = due(*events, told=sent(due(first)))
-    by = "head asked for changes, and the plan was drafted again"
+    by = "head requested changes, and the plan was drafted again"
     assert happened(found, "dana") == f"{by}; your earlier approval no longer counts"
     assert happened(found, "kim") == by
 

@@ -198,7 +198,7 @@ class _Story:
     async def _follow(self, workflow_id: str, *, interactive: bool) -> Status:
         page = self._chapter("Now you decide" if interactive else "The approved plan runs")
         if interactive and not self._stage.settings.has_model:
-            page.note("This model is a recording: if you ask for changes, it only adds them to the ticket.")
+            page.note("This model is a recording: if you request changes, it only adds them to the ticket.")
         self._screen.show(page)
         session = self._stage.session
         console = replace(session.console, screen=replace(self._screen, can_ask=interactive))

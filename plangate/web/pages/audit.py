@@ -1,4 +1,4 @@
-"""`/audit`, for auditors: verify the records, list runs, seals and decision times, export a period."""
+"""`/audit`, for auditors: verify the records, list runs, checkpoints and decision times, export a period."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
