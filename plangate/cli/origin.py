@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from plangate.cli.environment import opened_records
 from plangate.domain.errors import PlangateError
+from plangate.policy.people_in_force import text_of_file
 from plangate.policy.settled_file import SETTLE_SECONDS
 from plangate.presentation.clock import moment, now
 from plangate.presentation.page import Page
@@ -24,12 +25,14 @@ class Origin:
         what: whether it is the policy or the list of people.
         path: its path.
         hash: SHA-256 of its content.
+        text: its content; empty for a policy, whose content workers record unchanged.
         workers: the recorded content; None if nothing is recorded, or the records cannot be read.
     """
 
     what: What
     path: Path
     hash: str
+    text: str
     workers: InForce | None
 
     @property
@@ -37,7 +40,11 @@ class Origin:
         """Whether the workers use this content."""
         if self.workers is None:
             return "unknown"
-        return "same" if self.workers.text and self.workers.text.hash == self.hash else "other"
+        recorded = self.workers.text
+        if recorded is None:
+            return "other"
+        is_file = self.what == "people" and text_of_file(recorded.text) == self.text.rstrip("\n")
+        return "same" if is_file or recorded.hash == self.hash else "other"
 
     def add_to(self, page: Page) -> None:
         """Add which file was read, and whether the workers use the same content."""
@@ -74,11 +81,11 @@ class Origin:
         return {"file": str(self.path.absolute()), "workers": self.agreement}
 
 
-def origin_of(settings: Settings, what: What, path: Path, content_hash: str) -> Origin:
+def origin_of(settings: Settings, what: What, path: Path, content_hash: str, text: str) -> Origin:
     """Return the origin of an answer; if the records cannot be read, ``workers`` is None."""
     try:
         with opened_records(settings) as database, database.read() as connection:
             workers = in_force_at(connection, what, now())
     except PlangateError:
         workers = None
-    return Origin(what, path, content_hash, workers)
+    return Origin(what, path, content_hash, text, workers)

@@ -167,7 +167,7 @@ def _chosen_to_undo(record: RunState) -> str:
         decision = decided.arrival.decision
         if decided.verdict.accepted and decision is not None and decision.resolution is Resolution.UNDO:
             comment = f": {decision.comment}" if decision.comment.strip() else ""
-            return f"undo, when held at step {decision.step}, by {decision.by}{comment}"
+            return f"{decision.by} chose undo at step {decision.step}{comment}"
     return ""
 
 

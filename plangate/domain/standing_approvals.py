@@ -44,11 +44,11 @@ def void_because(state: RunState, decided: Decided) -> str:
     """Return why an accepted approval no longer counts; empty if it does, or is not an approval."""
     if not is_approval(decided) or approval_of(state, decided) is not None:
         return ""
+    if _was_withdrawn(state, decided):
+        return "it was withdrawn"
     if not _is_of_this_plan(state, decided):
         revision = state.drafted.revision if state.drafted else 0
         return f"its plan was replaced by revision {revision}"
-    if _was_taken_back(state, decided):
-        return "it was withdrawn"
     if state.reopened is not None and decided.arrival.received_at <= state.reopened.reopened_at:
         if state.reopened.edit:
             return "its plan was edited, though the edit could not be drafted"
@@ -65,16 +65,22 @@ def _is_of_this_plan(state: RunState, decided: Decided) -> bool:
     return decision is not None and (state.fingerprint or "").startswith(decision.plan)
 
 
-def _was_taken_back(state: RunState, approval: Decided) -> bool:
+def _was_withdrawn(state: RunState, approval: Decided) -> bool:
     """Return whether its approver withdrew it later by a decision that is still listed."""
     name = approval.approver.name if approval.approver else ""
     for later in _behind(state, approval):
         decision = later.arrival.decision
         if decision is None or not later.verdict.accepted or not same_person(decision.by, name):
             continue
-        if decision.decision is Choice.WITHDRAW_APPROVAL and _is_of_this_plan(state, later):
+        if decision.decision is Choice.WITHDRAW_APPROVAL and _are_of_one_plan(later, approval):
             return True
     return False
+
+
+def _are_of_one_plan(one: Decided, other: Decided) -> bool:
+    """Return whether two decisions name the same plan, whose fingerprint may be cut."""
+    names = [decided.arrival.decision.plan for decided in (one, other) if decided.arrival.decision]
+    return len(names) == 2 and (names[0].startswith(names[1]) or names[1].startswith(names[0]))  # noqa: PLR2004
 
 
 def _behind(state: RunState, decided: Decided) -> tuple[Decided, ...]:

@@ -1,5 +1,6 @@
 """Find who can be notified, by the list of people and the rules that a worker recorded last."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -16,7 +17,7 @@ _LOOK_AGAIN: Final = timedelta(seconds=15)
 
 
 class Readers:
-    """Returns the current audience, and caches it for `_LOOK_AGAIN`.
+    """Returns the current audience; who may do what is cached for `_LOOK_AGAIN`.
 
     Args:
         operators: the role whose members are notified of problems.
@@ -43,4 +44,4 @@ class Readers:
                 addresses_of=partial(addresses_of, rules.people),
             )
             kept = self._kept = (head, now, audience)
-        return kept[2]
+        return replace(kept[2], now=now)

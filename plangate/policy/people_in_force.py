@@ -12,6 +12,7 @@ from typing import Final
 from plangate.domain.errors import SettingsInvalid
 from plangate.domain.people import Enrolment, People
 from plangate.domain.trusted_web import TrustedWeb
+from plangate.policy.lent_roles import split_kept
 from plangate.policy.people_file import people_in
 from plangate.settings import Settings
 from plangate.signing.enrolment import KeyStatement, with_enrolments
@@ -57,6 +58,12 @@ def people_in_force(
         return enrolled
     kept = people_in(_written(people.text, web, enrolled.enrolments))
     return kept.model_copy(update={"unproven": enrolled.unproven})
+
+
+def text_of_file(recorded: str) -> str:
+    """Return the text of the file in a recorded list of people, without what workers added to it."""
+    file, _ = split_kept(recorded)
+    return file.partition(f"\n{_COMMENT}\n")[0].rstrip("\n")
 
 
 def _written(text: str, web: TrustedWeb, enrolments: Sequence[Enrolment]) -> str:

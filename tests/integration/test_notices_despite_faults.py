@@ -387,6 +387,22 @@ async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_addr
     assert "dana away" not in await told_in(telling, 3)
 
 
+async def test_a_person_who_is_away_is_not_asked_beside_others_seconds_after_a_poll(
+    telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = people_in(PEOPLE)
+    away = Absence(since=telling.now, until=telling.now + timedelta(days=90), to="olga")
+    persons = tuple(
+        one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in people.persons
+    )
+    changed = people.model_copy(update={"persons": persons})
+    monkeypatch.setattr(readers, "rules_now", lambda *_: RulesNow(people=changed, is_narrowed=False))
+    await telling.told()
+    telling.now += timedelta(seconds=5)
+    telling.put("one")
+    assert await telling.told() == ["kim needed", "olga needed"]
+
+
 # Turns
 
 

@@ -13,7 +13,7 @@ from plangate.domain.key_orders import KeyAction
 from plangate.domain.people import People, Person, in_force
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.policy.people_file import people_in, read_people
-from plangate.policy.people_in_force import people_in_force
+from plangate.policy.people_in_force import people_in_force, text_of_file
 from plangate.signing.enrolment import (
     ENROLMENT,
     TYPE,
@@ -251,6 +251,12 @@ def test_a_list_without_passkeys_logins_and_enrolments_is_stored_unchanged() -> 
     plain = people_in('[[person]]\nname = "dana"\n')
     here = TrustedWeb(origins=frozenset({"http://localhost:8088"}))
     assert people_in_force(plain, here, []).text == plain.text
+
+
+def test_the_text_of_the_file_is_found_in_the_recorded_list() -> None:
+    kept = people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
+    assert kept.text != LISTED.text
+    assert text_of_file(kept.text) == text_of_file(LISTED.text) == LISTED.text.rstrip("\n")
 
 
 def test_a_worker_file_has_neither_web_servers_nor_enrolments(tmp_path: Path) -> None:

@@ -100,6 +100,18 @@ def test_a_withdrawn_approval_has_no_tick_and_a_later_one_has() -> None:
     assert (first.void, again.void) == ("it was withdrawn", "")
 
 
+def test_an_approval_that_was_withdrawn_before_its_plan_was_replaced_still_says_so() -> None:
+    state = decided(in_review(TWO), "fred", minute=1)
+    state = decided(state, "fred", Choice.WITHDRAW_APPROVAL, minute=2)
+    state = decided(state, "gina", minute=3)
+    state = decided(state, "hugo", Choice.REQUEST_CHANGES, minute=4, comment="Shorter.")
+    state = after(state, drafted(2, TWO))
+
+    first, _, second, _ = status_of(state, source="workflow").decisions
+
+    assert (first.void, second.void) == ("it was withdrawn", "its plan was replaced by revision 2")
+
+
 def test_an_approval_of_a_replaced_revision_has_no_tick() -> None:
     state = decided(in_review(TWO), "fred", minute=1)
     state = decided(state, "gina", Choice.REQUEST_CHANGES, minute=2, comment="Shorter.")

@@ -57,7 +57,7 @@ ENDS: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     "undo": (
         "failed",
-        "undo, when held at step 2, by dana: undo it; step 1 was taken back; step 2 is in doubt; ",
+        "dana chose undo at step 2: undo it; step 1 was taken back; step 2 is in doubt; ",
         ["undone", "in_doubt", "pending"],
         ["booked 1", "cancelled 1"],
     ),

@@ -22,7 +22,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
         people = people_file.read_people(path, is_kept=False)
     except errors.FileInvalid as error:
         return rule_files.show_faults(here, error)
-    source = origin.origin_of(here.settings, "people", path, people.hash)
+    source = origin.origin_of(here.settings, "people", path, people.hash, people.text)
     if here.screen.is_json:
         here.screen.print_json({**source.as_json(), **people.model_dump(mode="json")})
         return Exit.DONE

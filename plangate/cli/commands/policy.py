@@ -127,7 +127,7 @@ def _read(here: console.Console, path: Path | None) -> tuple[policy_file.FilePol
         raise WrongUsage("Name the policy's file, or set PLANGATE_POLICY.")
     roles = people_file.read_people(settings.people_file).roles() if settings.people_file else None
     policy = policy_file.read_policy(path, application.declared_tools(), roles)
-    return policy, origin.origin_of(settings, "policy", path, policy.policy_hash)
+    return policy, origin.origin_of(settings, "policy", path, policy.policy_hash, "")
 
 
 def _add_origin(shown: page.Page, here: console.Console, source: origin.Origin) -> None:
