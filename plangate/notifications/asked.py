@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from plangate.domain.assurance import Assurance
+from plangate.domain.audit import Decided
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.escalation import standing_in
@@ -15,6 +16,7 @@ from plangate.notifications.notice import NoticeKind
 
 ASKS = frozenset({NoticeKind.NEEDED, NoticeKind.CHANGED, NoticeKind.ESCALATED, NoticeKind.HELD})
 """The kinds of notices that ask for something."""
+_MOMENT = "%Y%m%dT%H%M%S%f"
 
 
 class Ask(Frozen):
@@ -64,7 +66,7 @@ def key_of(run: RunState) -> str:
 
 def _review_key(run: RunState) -> str:
     revision = str(run.drafted.revision if run.drafted else 0)
-    return revision + (f".{run.reopened.reopened_at:%Y%m%dT%H%M%S}" if run.reopened else "")
+    return revision + (f".{run.reopened.reopened_at:{_MOMENT}}" if run.reopened else "")
 
 
 def is_of_hold(key: str) -> bool:
@@ -73,25 +75,51 @@ def is_of_hold(key: str) -> bool:
 
 
 def has_decided(run: RunState, person: str, key: str, what: Choice | None = None) -> bool:
-    """Return whether this person decided in the review, or the hold, of that key; ``what`` if it is given."""
-    number, _, _ = key.removeprefix("hold").partition(".")
-    accepted = (one.arrival.decision for one in run.decisions if one.verdict.accepted)
+    """Return whether this person decided in the review, or the hold, of that key; ``what`` if it is given.
+
+    In a review that was reopened, only decisions since then count.
+    """
+    if is_of_hold(key):
+        last = resolution_of(run, key)
+        return last is not None and same_person(_name(last), person)
+    number, _, began = key.partition(".")
+    fingerprints = (*run.replaced, run.fingerprint)
+    if not 0 < _number(number) <= len(fingerprints):
+        return False
+    plan = fingerprints[_number(number) - 1]
     return any(
-        decision is not None
+        decided.verdict.accepted
+        and (decision := decided.arrival.decision) is not None
+        and decision.decision is not Choice.RESOLVE
         and what in (None, decision.decision)
         and same_person(decision.by, person)
-        and _is_about(run, decision, int(number), is_hold=is_of_hold(key))
-        for decision in accepted
+        and decision.names(plan)
+        and f"{decided.arrival.received_at:{_MOMENT}}" >= began
+        for decided in run.decisions
     )
 
 
-def _is_about(run: RunState, decision: Decision, number: int, *, is_hold: bool) -> bool:
-    if is_hold:
-        return decision.decision is Choice.RESOLVE and decision.hold in (None, number)
-    fingerprints = (*run.replaced, run.fingerprint)
-    return decision.decision is not Choice.RESOLVE and (
-        0 < number <= len(fingerprints) and decision.names(fingerprints[number - 1])
-    )
+def resolution_of(run: RunState, key: str) -> Decided | None:
+    """Return the decision that ended the hold of this key; None if none did. Each one ends one hold."""
+    resolutions = [
+        decided
+        for decided in run.decisions
+        if decided.verdict.accepted
+        and decided.arrival.decision is not None
+        and decided.arrival.decision.decision is Choice.RESOLVE
+    ]
+    # How many holds were ended after this one: the oldest decisions may be cut off.
+    behind = run.resolutions - _number(key.removeprefix("hold"))
+    return resolutions[-behind - 1] if 0 <= behind < len(resolutions) else None
+
+
+def _number(text: str) -> int:
+    """Return a number in the name of an event; 0 if the row was edited."""
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def _name(decided: Decided) -> str:
+    return decided.arrival.decision.by if decided.arrival.decision else ""
 
 
 def needs_signature(run: RunState) -> bool:
@@ -135,7 +163,7 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:
         if relief.role in roles:
             roles.setdefault(relief.to, relief.at)
     for role, at in roles.items():
-        if role in audience.roles:
+        if role in audience.roles and asked & {one.name for one in audience.with_a_role([role])}:
             kind = NoticeKind.NEEDED if at == began else NoticeKind.ESCALATED
             yield Ask(person=ROLE + role, kind=kind, key=key, at=at)
 

@@ -1,7 +1,8 @@
 """Derive the notices that a run needs now, from its state, the people, and the notices so far, without I/O.
 
 A person gets one notice for each event name. ``asked:KEY:N`` asks for something in the review or hold KEY; N
-counts the earlier ``relieved`` notices, which report that nothing more needs to be done.
+counts the earlier ``relieved`` notices, which report that nothing more needs to be done. ``for:KEY:N`` asks a
+substitute, who may get ``asked`` later, and ``escalated:KEY:N`` a person who was asked before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ _KEYLESS: Final = (
     "the rules name you for this, but it must be signed and you have no passkey yet: add one "
     "on “My page” and have it confirmed"
 )
+_ASKS: Final = ("asked", "escalated", "for")  # the first words of the names of events that ask
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
 
@@ -63,14 +65,12 @@ def _respelled(followed: Followed, audience: Audience) -> Followed:
 
 def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
     run = followed.run
-    if run.deadline is not None and run.deadline <= now:
-        return
     facts = _asking_facts(run, audience, now)
     for ask in asks:
         if ask.is_keyless:
             yield from _key_missing(followed, ask, facts)
             continue
-        event = _event(followed, ask, asks)
+        event = _event(followed, ask)
         said = facts.model_copy(
             update={"happened": _happened(run, ask), "instead_of": ask.instead_of, "may_from": ask.own_at}
         )
@@ -93,20 +93,21 @@ def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
     return facts.model_copy(update={"begins": first if first is not None and first > now else None})
 
 
-def _event(followed: Followed, ask: Ask, asks: Sequence[Ask]) -> str:
+def _event(followed: Followed, ask: Ask) -> str:
     """Return the name of the event that notifies a person, once, that they are asked.
 
-    A person who was notified for someone away is notified again when they may approve themselves.
+    A person who was notified for someone away is notified again when they may decide themselves.
     """
     number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
+    if ask.instead_of:
+        return f"for:{ask.key}:{number}"
     event = f"asked:{ask.key}:{number}"
     if ask.kind is not NoticeKind.ESCALATED:
         return event
     told = {
         one.kind for one in followed.told if one.is_sent and (one.person, one.event) == (ask.person, event)
     }
-    is_second = any(one.person == ask.person and one.instead_of for one in asks)
-    return f"escalated:{ask.key}:{number}" if is_second or told - {ask.kind.value} else event
+    return f"escalated:{ask.key}:{number}" if told - {ask.kind.value} else event
 
 
 def _key_missing(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]:
@@ -148,7 +149,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
     passed = [one for one in times if one.at <= now]
     coming = [one for one in times if one.at > now and (ask.own_at is None or one.at <= ask.own_at)]
     number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
-    events = [f"{word}:{ask.key}:{number}" for word in ("asked", "escalated")]
+    events = [f"{word}:{ask.key}:{number}" for word in _ASKS]
     was_sent = any(one.is_sent and one.person == ask.person and one.event in events for one in followed.told)
     return [*(passed[-1:] if was_sent else ()), *coming]
 
@@ -169,9 +170,10 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
         if person in still or has_decided(run, person, key) or not audience.may_see(run, person):
             continue
         asked = [one.event for one in followed.told if one.person == person and one.is_sent]
-        number = max((number_in(one) for one in asked if one.startswith(f"asked:{key}:")), default=0)
+        names = tuple(f"{word}:{key}:" for word in _ASKS)
+        number = max((number_in(one) for one in asked if one.startswith(names)), default=0)
         goes_to = found.goes_to.get(person)
-        more = {"goes_to": goes_to} if goes_to else verdict_on(run, is_of_hold=is_of_hold(key))
+        more = {"goes_to": goes_to} if goes_to else verdict_on(run, key)
         yield Notice(
             person=person,
             kind=NoticeKind.RELIEVED,

@@ -12,6 +12,7 @@ from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.plan import Step
 from plangate.domain.run import Phase, RunState, StepState
+from plangate.notifications.asked import is_of_hold, resolution_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.ends import steps_by_end
 from plangate.notifications.notice import Facts
@@ -127,8 +128,8 @@ def decided_by(run: RunState) -> str:
     return ", ".join(one.name for one in run.approvers)
 
 
-def verdict_on(run: RunState, *, is_of_hold: bool = False) -> dict[str, str]:
-    """Return the facts about how a review or a hold ended: ``verdict``, ``by`` and ``comment``.
+def verdict_on(run: RunState, key: str = "") -> dict[str, str]:
+    """Return the facts about how the review or hold of this key ended: ``verdict``, ``by`` and ``comment``.
 
     A comment is text that a person typed, so it is included only where every rule allows details.
     """
@@ -136,7 +137,7 @@ def verdict_on(run: RunState, *, is_of_hold: bool = False) -> dict[str, str]:
     if outcome is Outcome.EXPIRED and run.is_approved:
         return {"verdict": "expired before it could begin", "by": ""}
     if outcome is Outcome.EXPIRED:
-        has_some = bool(run.approvers) and not is_of_hold and run.held is None
+        has_some = bool(run.approvers) and not is_of_hold(key) and run.held is None
         return {"verdict": f"expired without {'enough approvals' if has_some else 'a decision'}", "by": ""}
     if outcome is Outcome.WITHDRAWN:
         return {"verdict": "withdrawn", "by": ""}
@@ -145,8 +146,8 @@ def verdict_on(run: RunState, *, is_of_hold: bool = False) -> dict[str, str]:
         shown = run.drafted is not None and run.drafted.requirement.notify_details
         comment = last.arrival.decision.comment if shown and last and last.arrival.decision else ""
         return {"verdict": "rejected", "by": decided_by(run), "comment": comment}
-    if is_of_hold:
-        last = _last_of(run, Choice.RESOLVE)
+    if is_of_hold(key):
+        last = resolution_of(run, key)
         return {"verdict": "resolved", "by": _who(last)} if last is not None else {}
     if run.phase is Phase.IN_REVIEW or not run.approvers:
         return {"by": decided_by(run)}

@@ -22,7 +22,7 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.audience import Audience
 from plangate.notifications.follower import AT_ONCE, Follower, Look, entry_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind
-from plangate.notifications.outgoing import HOUR, OutgoingMessage, Reader, is_readable, outgoing
+from plangate.notifications.outgoing import HOUR, OutgoingMessage, Reader, is_late, is_readable, outgoing
 from plangate.presentation.clock import now as machine_time
 from plangate.records.database import Database
 from plangate.records.deliveries import (
@@ -36,6 +36,7 @@ from plangate.records.deliveries import (
     note_results,
     postpone,
     send_after_all,
+    try_now,
 )
 from plangate.records.notices import cancel, enter_more, remove_old
 from plangate.records.notifier_turn import HELD_FOR, leave_turn, lock_turn, take_turn, turn_now
@@ -47,6 +48,8 @@ _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # seconds that must be left of the turn when a message is begun
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
 _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
+_SET_BACK: Final = timedelta(seconds=30)  # clocks that are synchronized do not jump back by so much
+_LOOK_AGAIN: Final = timedelta(minutes=1)  # after this time a request past its deadline is judged again
 _HELD_FOR: Final = timedelta(minutes=10)  # after this time its run is judged again
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
@@ -132,6 +135,7 @@ class Ledger:
         self._follower = Follower(pace.gather)
         self._renewed: float | None = None
         self._removed: float | None = None
+        self._latest: datetime | None = None
         self._judged: dict[str, datetime] = {}
         self._results: dict[int, Result] = {}
         self._under_way: set[int] = set()
@@ -236,6 +240,9 @@ class Ledger:
             if turn is None:
                 self._renewed = None
                 return HandedOut((), now, is_mine=False)
+            if self._latest is not None and now < self._latest - _SET_BACK:
+                try_now(connection, now)
+            self._latest = now
             noted = self._noted(connection)
             is_outdated = self._take_up(connection, now, is_mine=before.holder == self._holder)
             if is_outdated:
@@ -293,6 +300,9 @@ class Ledger:
         held = [one.id for one in due if one.workflow_id in self._damaged]
         postpone(connection, held, now + _HELD_FOR, DAMAGED)
         due = tuple(one for one in due if one.workflow_id not in self._damaged)
+        late = [one.id for one in due if is_late(one, now)]
+        postpone(connection, late, now + _LOOK_AGAIN, "")  # the run ends now, or a clock was ahead
+        due = tuple(one for one in due if one.id not in late)
         if not due:
             return ()
         sent = messages_since(connection, {one.person for one in due}, now - HOUR, now)

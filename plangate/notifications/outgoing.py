@@ -236,6 +236,14 @@ def is_readable(due: Due) -> bool:
     return True
 
 
+def is_late(due: Due, now: datetime) -> bool:
+    """Return whether a notice asks for a decision after the deadline."""
+    if due.kind not in ASKING:
+        return False
+    deadline = Facts.model_validate_json(due.facts).deadline
+    return deadline is not None and deadline <= now
+
+
 def _by_reader(due: Sequence[Due]) -> dict[Reader, list[Due]]:
     found: dict[Reader, list[Due]] = defaultdict(list)
     for part in due:

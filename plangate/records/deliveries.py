@@ -189,6 +189,12 @@ def postpone(connection: Connection, ids: Sequence[int], until: datetime, reason
     connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
 
 
+def try_now(connection: Connection, now: datetime) -> None:
+    """Retry all due deliveries now: their delays come from a clock that has been set back since."""
+    delayed = (_WAITS, deliveries.c.due_at <= now, deliveries.c.next_at > now)
+    connection.execute(update(deliveries).where(*delayed).values(next_at=now))
+
+
 def being_sent(connection: Connection) -> tuple[int, ...]:
     """Return the deliveries recorded as being sent."""
     query = select(deliveries.c.id).where(deliveries.c.state == DeliveryState.SENDING)

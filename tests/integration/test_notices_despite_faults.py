@@ -248,6 +248,32 @@ async def test_notices_postponed_by_a_fast_clock_are_retried_now(telling: Tellin
     assert await telling.told() == ["dana needed", "kim needed"]
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=20), timedelta(hours=80), timedelta(days=400)])
+async def test_a_request_read_by_a_clock_past_its_deadline_is_sent_once_the_clock_is_right(
+    telling: Telling, ahead: timedelta
+) -> None:
+    await telling.told()
+    right = telling.now
+    telling.put("one", deadline=right + timedelta(minutes=19))
+    telling.now = right + ahead
+    assert await telling.told() == []
+    telling.seal()
+    telling.now = right + timedelta(minutes=1)
+    found = await told_in(telling, 20, every=1)
+    assert found[:2] == ["dana needed", "kim needed"]
+
+
+async def test_a_request_is_not_sent_after_its_deadline(telling: Telling, post: PostOffice) -> None:
+    await telling.told()
+    telling.put("one", deadline=telling.now + timedelta(minutes=10))
+    post.answers = lambda _: LATER
+    await telling.told()
+    post.answers = lambda _: SENT
+    post.sent.clear()
+    telling.now += timedelta(minutes=11)
+    assert await told_in(telling, 30, every=60) == []
+
+
 async def test_a_host_suspended_for_days_abandons_nothing(telling: Telling, post: PostOffice) -> None:
     await telling.told()
     telling.put("one", deadline=telling.now + timedelta(days=10))

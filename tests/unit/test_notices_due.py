@@ -217,7 +217,6 @@ def test_only_the_last_due_reminder_is_sent_before_the_deadline() -> None:
     assert [one.due_at for one in late if one.kind is NoticeKind.REMINDER and one.person == "dana"] == [
         DEADLINE - timedelta(minutes=15)
     ]
-    assert due(plan, now=DEADLINE) == []
 
 
 def test_a_reminder_due_at_night_is_sent_in_the_last_working_hour_before() -> None:
@@ -834,3 +833,131 @@ def test_a_person_who_left_is_not_shown_as_away() -> None:
     for is_active, told in ((True, ["dana"]), (False, [])):
         people = with_changed("dana", absences=(away,), active=is_active)
         assert [one.person for one in absence_notices(audience(people))] == told
+
+
+# ---- several reviews and holds of one run, and changing rights ----------------------------------
+
+
+def held(number: int) -> tuple[Event, ...]:
+    hold = Held(
+        number=number,
+        step=1,
+        undo=False,
+        fingerprint=PLAN.fingerprint,
+        why="x",
+        held_at=NOON,
+        deadline=DEADLINE,
+    )
+    return StepFailed(step=1, reason="refused"), hold
+
+
+def retried(by: str, hold: int | None = None) -> Decided:
+    more = {} if hold is None else {"hold": hold}
+    return decided(by, PLAN.fingerprint, Choice.RESOLVE, step=1, resolution=Resolution.RETRY, **more)
+
+
+BEGUN = (
+    PLAN,
+    decided("head", PLAN.fingerprint),
+    Claimed(step=1, idempotency_key="k", fingerprint=PLAN.fingerprint, attempt=1),
+)
+
+
+def later(
+    told: Sequence[Told], *events: Event, people: People = LIST, now: datetime = NOON
+) -> tuple[list[Notice], list[Told]]:
+    """Return the new notices that are due after these events, and all notices once they are sent."""
+    known = {(one.person, one.event) for one in told if one.is_sent}
+    found = due(*events, told=told, people=people, now=now)
+    new = [one for one in found if one.due_at <= now and (one.person, one.event) not in known]
+    new_told = [Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True) for one in new]
+    return new, [*told, *new_told]
+
+
+def decided_later(by: str, at: datetime) -> Decided:
+    made = decided(by, PLAN.fingerprint)
+    return made.model_copy(update={"arrival": made.arrival.model_copy(update={"received_at": at})})
+
+
+def with_people(**changes: dict[str, object]) -> People:
+    persons = tuple(one.model_copy(update=changes.get(one.name, {})) for one in LIST.persons)
+    return LIST.model_copy(update={"persons": persons})
+
+
+def test_a_person_asked_again_in_a_reopened_review_is_relieved_if_another_approves() -> None:
+    _, told = later([], PLAN)
+    events: tuple[Event, ...] = (PLAN, decided("dana", PLAN.fingerprint))
+    _, told = later(told, *events)
+    lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+    at = NOON + timedelta(microseconds=1)
+    events += (Reopened(fingerprint=PLAN.fingerprint, step=1, lost=lost, reopened_at=at, deadline=DEADLINE),)
+    asked, told = later(told, *events, now=at)
+    assert "dana changed" in said(asked)
+    new, _ = later(told, *events, decided_later("kim", at), now=at)
+    assert "dana relieved" in said(new)
+
+
+def test_two_reopenings_in_one_second_ask_twice() -> None:
+    _, told = later([], PLAN)
+    events: tuple[Event, ...] = (PLAN,)
+    for number in (1, 2):
+        at = NOON + timedelta(microseconds=number)
+        lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+        reopened = Reopened(
+            fingerprint=PLAN.fingerprint, step=1, lost=lost, reopened_at=at, deadline=DEADLINE
+        )
+        events += (decided("dana", PLAN.fingerprint), reopened)
+        asked, told = later(told, *events, now=at)
+        assert "dana changed" in said(asked)
+
+
+@pytest.mark.parametrize("first", [None, 1])
+def test_a_person_who_resolved_an_earlier_hold_is_relieved_in_the_next(first: int | None) -> None:
+    _, told = later([], *BEGUN, *held(1))
+    _, told = later(told, *BEGUN, *held(1), retried("dana", first))
+    events = (*BEGUN, *held(1), retried("dana", first), *held(2))
+    _, told = later(told, *events)
+    new, _ = later(told, *events, retried("kim", 2))
+    assert "dana relieved" in said(new)
+    assert "kim relieved" not in said(new)
+
+
+def test_a_hold_that_no_one_resolved_is_not_said_to_be_resolved_by_whom_resolved_another() -> None:
+    _, told = later([], *BEGUN, *held(1))
+    _, told = later(told, *BEGUN, *held(1), retried("kim", 1))
+    events = (*BEGUN, *held(1), retried("kim", 1), *held(2))
+    _, told = later(told, *events)
+    ended, _ = later(told, *events, Closed(outcome=Outcome.FAILED, reason="held and not resolved"))
+    lost, _ = later(told, *events, people=with_people(dana={"roles": ()}))
+    relieved = [one for one in (*ended, *lost) if one.kind is NoticeKind.RELIEVED]
+    assert {one.person for one in relieved} >= {"dana", "kim"}
+    assert [(one.facts.verdict, one.facts.by) for one in relieved] == [("", "")] * len(relieved)
+
+
+AWAY_TO_HEAD: dict[str, object] = {
+    "absences": (Absence(since=NOON - HOUR, until=NOON + 24 * HOUR, to="head"),)
+}
+LENT_TO_HEAD = Delegation(to="head", roles=("finance",), **{"from": NOON - HOUR}, until=NOON + 24 * HOUR)
+
+
+@pytest.mark.parametrize("events", [(PLAN,), (*BEGUN, *held(1))], ids=["a review", "a hold"])
+def test_a_substitute_who_may_then_decide_is_asked_in_their_own_name(events: Sequence[Event]) -> None:
+    alone: dict[str, dict[str, object]] = {"kim": {"roles": ()}}
+    first, told = later([], *events, people=with_people(dana=AWAY_TO_HEAD, **alone))
+    lent = {**AWAY_TO_HEAD, "delegates": (LENT_TO_HEAD,)}
+    second, _ = later(told, *events, people=with_people(dana=lent, **alone))
+    (for_dana,) = (one for one in first if one.person == "head")
+    assert for_dana.facts.instead_of == ("dana",)
+    (own,) = (one for one in second if one.person == "head" and one.asks_reader)
+    assert own.facts.instead_of == ()
+
+
+def test_the_address_of_a_role_is_not_asked_if_none_of_its_people_may_approve() -> None:
+    changes: dict[str, dict[str, object]] = {
+        "dana": {"roles": ()}, "kim": {"roles": ()}, "rita": {"roles": ("finance",)}
+    }  # fmt: skip
+    roles = (Role(name="finance", notify=("slack://x",)),)
+    people = with_people(**changes).model_copy(update={"described_roles": roles})
+    assert "role:finance needed" not in said(due(PLAN, people=people))
+    named = LIST.model_copy(update={"described_roles": roles})
+    assert "role:finance needed" in said(due(PLAN, people=named))
