@@ -154,7 +154,7 @@ def _wrong_by_sums(
         is_missing = bool(drafted.recent) and not is_reserved
         return "a step began without a check of the sums over time" if is_missing else None
     wrong = _wrong(drafted.needing(drafted.requirement, claimed.recent), requested, texts)
-    return f"a step began under a plan that, by the sums over time of its claim, {wrong}" if wrong else None
+    return f"with the sums over time at its start, a step began under a plan that {wrong}" if wrong else None
 
 
 def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) -> str | None:

@@ -41,7 +41,7 @@ def one_name(text: str) -> str:
         raise ValueError("contains a backslash; separate folders with /")
     for part in name.split("/"):
         if part in ("", ".", ".."):
-            raise ValueError("has an empty part, '.' or '..'; name the file plainly")
+            raise ValueError("has an empty part, '.' or '..'; write the path without them")
         if part.startswith(".") or part != part.strip() or part.endswith("."):
             raise ValueError("has a part that begins or ends with a dot or a space; rename the file")
         if len(part) > _MAX_NAME:

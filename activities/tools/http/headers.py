@@ -64,7 +64,9 @@ def one_spelling(headers: Mapping[str, str]) -> dict[str, str]:
         if name in spelled:
             raise ValueError(f"'{name}' occurs twice; remove one")
         if not _VALUE.fullmatch(value):
-            raise ValueError(f"the value of '{name}' is not one line of ASCII without outer spaces")
+            raise ValueError(
+                f"the value of '{name}' must be one line of ASCII without leading or trailing spaces"
+            )
         spelled[name] = _value(name, value)
     return dict(sorted(spelled.items()))
 
