@@ -25,6 +25,7 @@ from plangate.notifications.facts import (
     held_because,
     verdict_on,
     with_steps,
+    withdrawn_because,
 )
 from plangate.notifications.followed import Followed, key_in, number_in
 from plangate.notifications.notice import Facts, Notice, NoticeKind
@@ -71,8 +72,10 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
             yield from _key_missing(followed, ask, facts)
             continue
         event = _event(followed, ask)
+        is_again = followed.times(NoticeKind.RELIEVED, ask.person, ask.key) > 0
+        happened = _happened(run, ask, is_again=is_again)
         said = facts.model_copy(
-            update={"happened": _happened(run, ask), "instead_of": ask.instead_of, "may_from": ask.own_at}
+            update={"happened": happened, "instead_of": ask.instead_of, "may_from": ask.own_at}
         )
         notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
         yield notice
@@ -240,8 +243,11 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
         )
 
 
-def _happened(run: RunState, ask: Ask) -> str:
+def _happened(run: RunState, ask: Ask, *, is_again: bool = False) -> str:
+    """Return why the person is asked; ``is_again`` if they were notified that nothing more is needed."""
     parts = [held_because(run)] if run.held is not None else []
+    if is_again and ask.kind is not NoticeKind.HELD and (why := withdrawn_because(run)):
+        parts.append(why)
     if ask.kind in (NoticeKind.NEEDED, NoticeKind.CHANGED) and (why := changed_because(run)):
         parts.append(why)
     if ask.kind is NoticeKind.CHANGED:

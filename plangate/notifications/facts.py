@@ -6,16 +6,19 @@ and no argument, amount or recipient.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Choice, Resolution
+from plangate.domain.people import Approver, identity
 from plangate.domain.plan import Step
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.notifications.asked import is_of_hold, resolution_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.ends import steps_by_end
 from plangate.notifications.notice import Facts
+
+_OTHERS_MISSING: Final = "the approvals of other people are still missing"
 
 
 def facts_of(run: RunState, audience: Audience) -> Facts:
@@ -125,11 +128,11 @@ def decided_by(run: RunState) -> str:
         if decision.decision in (Choice.REJECT, Choice.RESOLVE):
             return _who(decided)
         break
-    return ", ".join(one.name for one in run.approvers)
+    return _names_of(run.approvers)
 
 
 def verdict_on(run: RunState, key: str = "") -> dict[str, str]:
-    """Return the facts about how the review or hold of this key ended: ``verdict``, ``by`` and ``comment``.
+    """Return how the review or hold of this key ended, or who has approved in an open review.
 
     A comment is text that a person typed, so it is included only where every rule allows details.
     """
@@ -149,9 +152,27 @@ def verdict_on(run: RunState, key: str = "") -> dict[str, str]:
     if is_of_hold(key):
         last = resolution_of(run, key)
         return {"verdict": "resolved", "by": _who(last)} if last is not None else {}
-    if run.phase is Phase.IN_REVIEW or not run.approvers:
+    if not run.approvers:
         return {"by": decided_by(run)}
-    return {"verdict": "approved", "by": ", ".join(one.name for one in run.approvers)}
+    if run.phase is Phase.IN_REVIEW:
+        return {"happened": _OTHERS_MISSING, "verdict": "approved", "by": _names_of(run.approvers)}
+    return {"verdict": "approved", "by": _names_of(run.approvers)}
+
+
+def _names_of(approvers: Sequence[Approver]) -> str:
+    return ", ".join(one.name for one in approvers)
+
+
+def withdrawn_because(run: RunState) -> str:
+    """Return who withdrew their approval of this plan last, and did not give it again; else empty."""
+    approved = {identity(one.name) for one in run.approvers}
+    for decided in reversed(run.decisions):
+        decision = decided.arrival.decision
+        if not decided.verdict.accepted or decision is None or not decision.names(run.fingerprint):
+            continue
+        if decision.decision is Choice.WITHDRAW_APPROVAL and identity(decision.by) not in approved:
+            return f"{_who(decided)} withdrew their approval"
+    return ""
 
 
 def changed_because(run: RunState) -> str:

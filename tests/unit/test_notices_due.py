@@ -190,6 +190,22 @@ def test_a_relieved_person_is_asked_again_when_the_approval_is_withdrawn() -> No
     assert said(new) == ["kim needed"]
 
 
+FINANCE_AND_BOSS = Requirement(needs=(Need(role="finance", count=1), Need(role="boss", count=1)))
+
+
+def test_a_person_relieved_in_a_review_learns_who_approved_and_who_withdrew_the_approval_later() -> None:
+    plan = drafted(requirement=FINANCE_AND_BOSS)
+    approved = (plan, decided("dana", plan.fingerprint))
+    told = sent(due(plan))
+    (relieved,) = (one for one in due(*approved, told=told) if one.kind is NoticeKind.RELIEVED)
+    assert (relieved.person, relieved.facts.verdict, relieved.facts.by) == ("kim", "approved", "dana")
+    assert relieved.facts.happened == "the approvals of other people are still missing"
+    told = sent(due(*approved, told=told), told)
+    back = (*approved, decided("dana", plan.fingerprint, Choice.WITHDRAW_APPROVAL))
+    assert happened(due(*back, told=told), "kim") == "dana withdrew their approval"
+    assert happened(due(*back, told=sent(due(plan))), "head") == ""
+
+
 def test_notices_to_another_spelling_of_a_name_count_as_sent() -> None:
     plan = drafted(requirement=FINANCE.model_copy(update={"remind": (1800,)}))
     told = [one.model_copy(update={"person": one.person.upper()}) for one in sent(due(plan))]
