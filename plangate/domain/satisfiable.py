@@ -48,7 +48,7 @@ class Hindered(Frozen):
             case Why.AWAY:
                 return f"{name} is away until {_moment(self.until)}"
             case Why.NO_KEY:
-                return f"{name} has no key to sign with"
+                return f"{name} has no passkey"
             case Why.INACTIVE:
                 return f"{name} is no longer active"
             case Why.BARRED:
@@ -77,12 +77,21 @@ class Unmet(Frozen):
     possible_from: AwareDatetime | None = None
 
     def __str__(self) -> str:
-        """Return a description in one sentence without a full stop."""
-        able = _listed([one_line(name) for name in self.able])
-        who = f"only {able} could" if able else "no one could"
-        why = f" ({_listed(list(map(str, self.hindered)))})" if self.hindered else ""
-        when = f", and not before {_moment(self.possible_from)}" if self.possible_from else ""
-        return f"{self.what}: {who}{why}{when}"
+        """Return a description in one sentence without a full stop.
+
+        People who are away can still decide, so they are named among those who can.
+        """
+        away = [one for one in self.hindered if one.why is Why.AWAY]
+        able = _listed([one_line(name) for name in (*self.able, *(one.name for one in away))])
+        who = f"only {able} can" if able else "no one can"
+        if away:
+            who += f", and {_listed(list(map(str, away)))}"
+        others = [str(one) for one in self.hindered if one.why is not Why.AWAY]
+        more = len(others) - _NAMED
+        clauses = [who, *others[:_NAMED], *([f"{more} more cannot either"] if more > 0 else [])]
+        if self.possible_from and self.possible_from not in [one.until for one in away]:
+            clauses.append(f"from {_moment(self.possible_from)}, enough people can")
+        return f"{self.what}: {'; '.join(clauses)}"
 
 
 def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ...]:
@@ -197,10 +206,19 @@ class Deciders:
             Unmet(
                 what=f"a resolution by {resolving}",
                 roles=_named(roles),
-                hindered=tuple(self._hindered(roles, resolving.assurance, barred, set())),
+                hindered=tuple(
+                    one
+                    for one in self._hindered(roles, resolving.assurance, barred, set())
+                    if one.why is not Why.AWAY or self._may_resolve(one.name, requirement, barred)
+                ),
                 possible_from=_first(self._moments(until), is_possible),
             ),
         )
+
+    def _may_resolve(self, name: str, requirement: Requirement, barred: Sequence[str]) -> bool:
+        """Return whether a person has a role of each group that may resolve, even if they are away."""
+        approver = self._people.identify(name, self._at).approver
+        return approver is not None and policy.can_resolve(requirement, approver, barred)
 
     def _moments(self, until: datetime | None) -> list[datetime]:
         """Return when the answer may improve, in order: ends of absences, and beginnings of rights."""
@@ -293,5 +311,7 @@ def _moment(at: datetime | None) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
+    """Return ``dana``, ``dana and kim`` or ``dana, kim, erik and 2 more``."""
     more = len(words) - _NAMED
-    return ", ".join([*words[:_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    shown = [*words[:_NAMED], *([f"{more} more"] if more > 0 else [])]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -38,6 +38,7 @@ _SIGNED: Final = ", and sign with your passkey"
 _SOME_SIGNED: Final = f"{_SIGNED} where it must be signed"
 _NOT_APPROVED: Final = " Without a decision nothing is approved."
 _IF_NO_ONE_DOES: Final = "the run is aborted; nothing more is done, and Plangate takes nothing back"
+_IF_STUCK: Final = "wait, have the list of people changed, or withdraw the request"
 _REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
 
 
@@ -198,6 +199,8 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
                 inert(in_zone(facts.happened, zone), 2 * lengths.text),
             )
         )
+    if notice.kind is NoticeKind.STUCK:
+        fields.append(("What you can do", _IF_STUCK))
     if facts.by:
         fields.append((_decided(facts), inert(facts.by, lengths.text)))
     if facts.comment:

@@ -56,7 +56,7 @@ CHAT_MARKUP: Final = (
     ":fire:", ":white_check_mark: approved", "${SLACK_HOOK}", "{{app_title}}", "%0A", "\\n", "<b>", "</b>", "<pre>", "&amp;",
 )  # fmt: skip
 _LABELS: Final = re.compile(
-    r"(?:- )?(?:What happened|Note|What is missing|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Runs no earlier than|You may approve it from|If no one does|Steps|Done|Not known|Not done|Skipped|Undone|Review and decide|View details|Open your page"
+    r"(?:- )?(?:What happened|Note|What is missing|What you can do|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Runs no earlier than|You may approve it from|If no one does|Steps|Done|Not known|Not done|Skipped|Undone|Review and decide|View details|Open your page"
     r"|Open the inbox):|(?:- )?• |\[(?:Review and decide|View details|Open your page|Open the inbox)\]\("
 )
 _INTERPRETED: Final = {

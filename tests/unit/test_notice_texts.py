@@ -195,9 +195,19 @@ def test_an_absence_is_reported_in_the_readers_time_with_a_link_to_their_page():
 
 
 def test_utc_times_in_rules_are_shown_in_the_readers_zone():
-    why = "no one could (kim is away until Mon 2026-11-30 09:00 UTC), and not before 2026-11-31 09:00 UTC"
+    why = "only kim can, and kim is away until Mon 2026-11-30 09:00 UTC; from 2026-11-31 09:00 UTC, two can"
     text = written(to_dana(notice(NoticeKind.STUCK, happened=why)), NOW, INBOX).text
-    assert "until Monday, 30 November 2026, 10:00 CET), and not before 2026-11-31 09:00 UTC" in text
+    assert "until Monday, 30 November 2026, 10:00 CET; from 2026-11-31 09:00 UTC, two can\n" in text
+
+
+def test_a_notice_that_no_one_can_approve_says_what_the_reader_can_do():
+    text = written(
+        to_dana(notice(NoticeKind.STUCK, happened="1 approval by finance: no one can")), NOW, INBOX
+    ).text
+    assert (
+        "What is missing: 1 approval by finance: no one can\n"
+        "What you can do: wait, have the list of people changed, or withdraw the request\n"
+    ) in text
 
 
 def test_an_unresolvable_held_run_does_not_appear_to_wait_for_an_approval():
@@ -218,7 +228,7 @@ def test_a_digest_says_if_a_passkey_is_needed():
 
 
 def test_a_digest_says_why_a_plan_cannot_be_approved_or_a_run_is_held():
-    why = "2 approvals by finance: only dana could (kim is away)"
+    why = "2 approvals by finance: only dana and kim can, and kim is away"
     stuck = of_run("a", NoticeKind.STUCK, happened=why)
     held = of_run("b", NoticeKind.HELD, happened="step 2, pay, is in doubt")
     text = written(to_dana(stuck, held), NOW, INBOX).text

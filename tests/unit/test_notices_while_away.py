@@ -365,4 +365,4 @@ def test_a_lent_role_and_its_lender_do_not_count_as_two_approvals() -> None:
     requirement = Requirement(needs=(Need(role="legal", count=2),))
     run = state_after(requested(), drafted(requirement=requirement, deadline=DEADLINE))
     causes = {one.facts.happened for one in due(run, people) if one.kind is NoticeKind.STUCK}
-    assert causes == {"2 approvals by legal: only dana, kim could"}
+    assert causes == {"2 approvals by legal: only dana and kim can"}

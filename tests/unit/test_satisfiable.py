@@ -59,18 +59,25 @@ def test_an_obtainable_approval_is_not_reported() -> None:
 @pytest.mark.parametrize(
     ("persons", "words"),
     [
-        ([], "1 approval by finance: no one could"),
-        ([finance("rita")], "1 approval by finance: no one could (rita requested or edited the plan)"),
-        ([finance("dana", active=False)], "1 approval by finance: no one could (dana is no longer active)"),
+        ([], "1 approval by finance: no one can"),
+        ([finance("rita")], "1 approval by finance: no one can; rita requested or edited the plan"),
+        ([finance("dana", active=False)], "1 approval by finance: no one can; dana is no longer active"),
         (
-            [finance("dana", absences=away(9))],
-            "1 approval by finance: no one could (dana is away until Sat 2026-01-10 12:00 UTC)",
+            [finance("dana", absences=away(9)), finance("rita"), finance("kim", active=False)],
+            (
+                "1 approval by finance: only dana can, and dana is away until Sat 2026-01-10 12:00 UTC; "
+                "rita requested or edited the plan; kim is no longer active"
+            ),
         ),
         (
             [finance("dana", absences=away(2))],
+            "1 approval by finance: only dana can, and dana is away until Sat 2026-01-03 12:00 UTC",
+        ),
+        (
+            [finance(name, active=False) for name in ("a", "b", "c", "d", "e")],
             (
-                "1 approval by finance: no one could (dana is away until Sat 2026-01-03 12:00 UTC), "
-                "and not before Sat 2026-01-03 12:00 UTC"
+                "1 approval by finance: no one can; a is no longer active; b is no longer active; "
+                "c is no longer active; 2 more cannot either"
             ),
         ),
     ],
@@ -80,9 +87,11 @@ def test_the_reasons_for_unobtainable_approvals_are_given(persons: list[Person],
 
 
 def test_a_role_with_too_few_people_is_named() -> None:
-    assert said(wants(("finance", 2)), finance("dana")) == ["2 approvals by finance: only dana could"]
+    assert said(wants(("finance", 2)), finance("dana")) == ["2 approvals by finance: only dana can"]
     one_is_away = said(wants(("finance", 2)), finance("dana"), finance("bob", absences=away(9)))
-    assert one_is_away[0].startswith("2 approvals by finance: only dana could (bob is away")
+    assert one_is_away[0].startswith(
+        "2 approvals by finance: only dana and bob can, and bob is away until Sat 2026-01-10"
+    )
 
 
 def test_one_person_with_two_roles_is_not_enough_for_both() -> None:
@@ -102,8 +111,8 @@ def test_borrowers_of_a_role_count_for_an_absent_person() -> None:
 def test_a_plan_that_must_be_signed_needs_people_with_keys() -> None:
     signed = wants(("finance", 1), assurance=Assurance.SIGNED)
     key = Key(id="k", x="x", valid_until=NOON)
-    assert "dana has no key to sign with" in said(signed, finance("dana"))[0]
-    assert "dana has no key to sign with" in said(signed, finance("dana", keys=(key,)))[0]
+    assert "dana has no passkey" in said(signed, finance("dana"))[0]
+    assert "dana has no passkey" in said(signed, finance("dana", keys=(key,)))[0]
     lasting = key.model_copy(update={"valid_until": None})
     assert said(signed, finance("dana", keys=(lasting,))) == []
     login = wants(("finance", 1), assurance=Assurance.LOGIN)
@@ -116,7 +125,10 @@ def test_an_unresolvable_hold_is_detected() -> None:
     requirement = Requirement(resolvers=Resolvers(any_of=(("finance",), ("ops",))))
     alone = People(persons=(finance("dana"), Person(name="olga", roles=("ops",))))
     (one,) = Deciders(alone, NOON).unmet_resolution(requirement, BARRED, DEADLINE)
-    assert str(one) == "a resolution by finance and ops: no one could"
+    assert str(one) == "a resolution by finance and ops: no one can"
+    persons = [one.model_copy(update={"absences": away(9)}) for one in alone.persons]
+    (one,) = Deciders(People(persons=persons), NOON).unmet_resolution(requirement, BARRED, DEADLINE)
+    assert str(one) == "a resolution by finance and ops: no one can"
     both = People(persons=(*alone.persons, Person(name="ada", roles=("ops", "finance"))))
     assert Deciders(both, NOON).unmet_resolution(requirement, BARRED, DEADLINE) == ()
 
@@ -217,6 +229,7 @@ def test_a_later_escalation_role_makes_it_possible_from_then_on() -> None:
     asked = Deciders(people, NOON).unmet_approvals
     (one,) = asked(wants(("finance", 1)), (), BARRED, DEADLINE, reliefs=(later,))
     assert one.possible_from == NOON + DAY
+    assert str(one).endswith("; from Fri 2026-01-02 12:00 UTC, enough people can")
     begun = later.model_copy(update={"at": NOON})
     assert asked(wants(("finance", 1)), (), BARRED, DEADLINE, reliefs=(begun,)) == ()
     (never,) = asked(wants(("finance", 1)), (), BARRED, NOON + DAY, reliefs=(later,))
