@@ -250,8 +250,6 @@ def _happened(run: RunState, ask: Ask, *, is_again: bool = False) -> str:
         parts.append(why)
     if ask.kind in (NoticeKind.NEEDED, NoticeKind.CHANGED) and (why := changed_because(run)):
         parts.append(why)
-    if ask.kind is NoticeKind.CHANGED:
-        parts.append("your earlier approval no longer counts")
     what = "resolve" if ask.kind is NoticeKind.HELD else "approve"
     if ask.instead_of:
         names = " and ".join(ask.instead_of)

@@ -20,13 +20,21 @@ class End(StrEnum):
     UNDONE = "undone"
 
 
-def steps_by_end(run: RunState) -> dict[End, tuple[str, ...]]:
-    """Return the steps of each list, such as ``step 2: send_email (not begun)``."""
+def steps_by_end(run: RunState, *, with_previews: bool = False) -> dict[End, tuple[str, ...]]:
+    """Return the steps of each list, such as ``step 2: send_email (not begun)``.
+
+    ``with_previews``, a step is described by its preview instead of its tool: ``step 2, Email 1 recipient``.
+    """
     planned = run.drafted.plan.steps if run.drafted else ()
     found: dict[End, list[str]] = {end: [] for end in End}
     for number, (step, progress) in enumerate(zip(planned, run.shown_steps, strict=False), start=1):
         end, note = _end_of(progress, is_claimed=number == run.claimed)
-        found[end].append(f"step {number}: {step.tool}" + (f" ({note})" if note else ""))
+        said = (
+            f"step {number}, {step.preview}"
+            if with_previews and step.preview
+            else f"step {number}: {step.tool}"
+        )
+        found[end].append(said + (f" ({note})" if note else ""))
     return {end: tuple(steps) for end, steps in found.items()}
 
 

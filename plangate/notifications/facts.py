@@ -15,7 +15,7 @@ from plangate.domain.plan import Step
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.notifications.asked import is_of_hold, resolution_of
 from plangate.notifications.audience import Audience
-from plangate.notifications.ends import steps_by_end
+from plangate.notifications.ends import End, steps_by_end
 from plangate.notifications.notice import Facts
 
 _OTHERS_MISSING: Final = "the approvals of other people are still missing"
@@ -34,6 +34,7 @@ def facts_of(run: RunState, audience: Audience) -> Facts:
         deadline=None if run.closed else run.deadline,
         details=tuple(_previews(steps)) if shows_details else (),
         is_held=run.held is not None,
+        is_reopened=run.reopened is not None,
         link=audience.link(run.workflow_id),
     )
 
@@ -58,19 +59,18 @@ def held_because(run: RunState) -> str:
 
 
 def ended_because(run: RunState) -> str:
-    """Return how the run ended; empty while it is open."""
+    """Return how the run ended; empty while it is open, and if `verdict_on` says the same."""
     if run.closed is None:
         return ""
     match run.closed.outcome:
         case Outcome.EXECUTED:
             return f"it was executed{_skipped(run)}"
         case Outcome.REJECTED:
-            by = decided_by(run)
-            return f"it was rejected by {by}" if by else "it was rejected"
+            return ""  # the verdict says it
         case Outcome.EXPIRED:
             return f"it expired: {_expired_because(run)}"
         case Outcome.WITHDRAWN:
-            return "it was withdrawn"
+            return ""  # the verdict says it
         case Outcome.FAILED:
             return _failed_because(run)
         case _:
@@ -105,7 +105,22 @@ def _failed_because(run: RunState) -> str:
         what = "step" if undone is None else "the undo of step"
         if progress.part(undo=undone is not None).state in (StepState.FAILED, StepState.IN_DOUBT):
             return f"{what} {number}, {step.tool}, could not continue, and no one resolved it"
-    return f"{_who(undone)} had it undone" if undone is not None else "it failed"
+    return _undone_because(run, undone) if undone is not None else "it failed"
+
+
+def _undone_because(run: RunState, undone: Decided) -> str:
+    """Return ``step 2 failed; gustav undid step 1``."""
+    decision = undone.arrival.decision
+    number = decision.step if decision is not None else None
+    state = run.steps[number - 1].state if number and number <= len(run.steps) else None
+    begin = (
+        f"step {number} {'failed' if state is StepState.FAILED else 'could not continue'}; " if number else ""
+    )
+    steps = [str(place) for place, one in enumerate(run.steps, start=1) if one.state is StepState.UNDONE]
+    if not steps:
+        return f"{begin}{_who(undone)} ended the run"
+    what = f"step {steps[0]}" if len(steps) == 1 else f"steps {', '.join(steps[:-1])} and {steps[-1]}"
+    return f"{begin}{_who(undone)} undid {what}"
 
 
 def _resolved_by(run: RunState, *resolutions: Resolution) -> Decided | None:
@@ -205,5 +220,7 @@ def _who(decided: Decided | None) -> str:
 
 
 def with_steps(facts: Facts, run: RunState) -> Facts:
-    """Return facts with the steps that were done, not done, and not known."""
-    return facts.model_copy(update={end.value: steps for end, steps in steps_by_end(run).items()})
+    """Return facts with what happened to each step, described by its preview if the facts have details."""
+    ends = steps_by_end(run, with_previews=bool(facts.details))
+    lists = {end.value: steps for end, steps in ends.items()}
+    return facts.model_copy(update={**lists, "skipped_tools": steps_by_end(run)[End.SKIPPED]})

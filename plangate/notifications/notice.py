@@ -43,11 +43,12 @@ class Facts(Frozen):
         requester: the requester.
         deadline: the time by which a person has to decide; None if no one has to.
         happened: what happened, in Plangate's text: why it is held, how it ended, what is wrong.
-        done: the steps that were done, by number and tool.
+        done: the steps that were done, by number and tool, or by number and preview if there are ``details``.
         not_done: the steps that were not.
         not_known: the steps of which it is not known whether they were done.
         skipped: the steps that a person skipped.
         undone: the steps whose effect is taken back.
+        skipped_tools: the skipped steps by number and tool, for the subject, which never has a preview.
         details: the previews of the steps; empty unless every rule that demands something allows details.
         by: the person who decided, for people who need to do nothing more.
         verdict: the result, without the name: ``approved``, ``expired without a decision``; empty while open.
@@ -60,6 +61,7 @@ class Facts(Frozen):
         goes_to: the people who get messages while the reader is away.
         away_until: when the reader is back.
         is_held: whether the run is held, and waits for a resolution.
+        is_reopened: whether the plan is in review again although it did not change.
         link: the page of the run in the inbox.
     """
 
@@ -74,6 +76,7 @@ class Facts(Frozen):
     not_known: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
+    skipped_tools: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     by: str = ""
     verdict: str = ""
@@ -86,6 +89,7 @@ class Facts(Frozen):
     goes_to: tuple[str, ...] = ()
     away_until: AwareDatetime | None = None
     is_held: bool = False
+    is_reopened: bool = False
     link: str = ""
 
 

@@ -15,6 +15,7 @@ _MOST_SKIPPED: Final = 2
 _LONGEST_TOOL: Final = 60
 _LONGEST_ID: Final = 40
 _LONGEST_NAME: Final = 40
+_LONGEST_NAMES: Final = 200
 
 
 def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR0912  one case for each kind
@@ -33,7 +34,7 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.ESCALATED:
             return f"Escalated to you: your approval is needed for {run}{soon}: {steps}"
         case NoticeKind.CHANGED:
-            return f"The plan changed, please review again: {run}{soon}: {steps}"
+            return f"{_lost(facts)}, please review again: {run}{soon}: {steps}"
         case NoticeKind.VOIDED:
             return f"Your approval of {run} no longer counts; no action is needed: {steps}"
         case NoticeKind.RELIEVED:
@@ -72,7 +73,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.ESCALATED:
             return f"Others have not decided yet, so your approval is requested too: {what}"
         case NoticeKind.CHANGED:
-            return f"Your decision no longer counts; please review again: {what}"
+            return f"{_lost_of(facts)}. Please review it again: {steps_of(facts)}"
         case NoticeKind.VOIDED:
             return f"Your approval no longer counts, and nothing is needed from you: {what}"
         case NoticeKind.RELIEVED:
@@ -80,11 +81,11 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.HELD:
             return f"A run has stopped and waits for a person to decide how it continues: {what}"
         case NoticeKind.OUTCOME:
-            return _ended(facts)
+            return _ended(facts, _LONGEST_NAMES)
         case NoticeKind.STUCK:
             return f"This run cannot be {_wanted(facts)} now: {what}"
         case NoticeKind.UNSTUCK:
-            return f"This run can be {_wanted(facts)} again, and nothing is needed from you for that: {what}"
+            return f"This run can be {_wanted(facts)} again: {what}. You need not do anything"
         case NoticeKind.TROUBLE:
             return "Something is wrong that only an operator can fix"
         case NoticeKind.AWAY:
@@ -131,6 +132,18 @@ def are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def _lost(facts: Facts) -> str:
+    """Return why a person must review again, in a subject."""
+    return "Your approval no longer counts" if facts.is_reopened else "The plan changed"
+
+
+def _lost_of(facts: Facts) -> str:
+    """Return the same as a sentence of the message."""
+    if facts.is_reopened:
+        return f"Your approval of {run_of(facts)} no longer counts"
+    return f"The plan of {run_of(facts)} changed, and your approval no longer counts"
+
+
 def _wanted(facts: Facts) -> str:
     return "resolved" if facts.is_held else "approved"
 
@@ -142,9 +155,9 @@ def _names(names: Sequence[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def _verdict(facts: Facts) -> str:
+def _verdict(facts: Facts, longest: int = _LONGEST_NAME) -> str:
     """Return ``approved by dana``, ``expired without a decision``; empty while open."""
-    by = f" by {inert(facts.by, _LONGEST_NAME)}" if facts.verdict and facts.by else ""
+    by = f" by {inert(facts.by, longest)}" if facts.verdict and facts.by else ""
     return f"{facts.verdict}{by}"
 
 
@@ -159,39 +172,43 @@ def _relieved(facts: Facts) -> str:
 
 def _nothing_more(facts: Facts) -> str:
     """Return the same as a sentence of the message."""
-    what, said = f"{run_of(facts)}: {steps_of(facts)}", _verdict(facts)
+    what, said = f"{run_of(facts)}: {steps_of(facts)}", _verdict(facts, _LONGEST_NAMES)
     if facts.goes_to:
         return f"While you are away, {_names(facts.goes_to)} will get your messages about {what}"
     begin = f"{said[0].upper()}{said[1:]}. There" if said else "There"
     return f"{begin} is nothing more for you to do about {what}"
 
 
-def _ended(facts: Facts) -> str:
+def _ended(facts: Facts, longest: int = _LONGEST_NAME) -> str:
     """Return how a request ended: the verdict, unless the counts say it, and how many steps were done."""
     whose = f"The request {run_of(facts)} of {_names(facts.instead_of)}"
-    said = _verdict(facts)
-    verdict = f"{said}; " if said and not said.startswith("approved") else ""
     begin = whose if facts.instead_of else f"Your request {run_of(facts)}"
-    return f"{begin} has ended: {verdict}{_counts(facts)} {steps_of(facts)}"
+    verdict = f"{_verdict(facts, longest)}; " if is_said_by_verdict(facts) else ""
+    return f"{begin} has ended: {verdict}{_counts(facts)}"
+
+
+def is_said_by_verdict(facts: Facts) -> bool:
+    """Return whether the verdict says how a request ended, because its steps did not run to an end."""
+    return bool(facts.verdict) and not facts.verdict.startswith("approved")
 
 
 def _counts(facts: Facts) -> str:
-    """Return ``1 done, 1 not known of``; skipped steps are named."""
+    """Return ``1 of 3 steps done, 1 not known``; skipped steps are named."""
+    planned = sum(times for _, times in facts.tools)
     counts = [
-        (len(facts.done), "done"),
         (len(facts.not_known), "not known"),
         (len(facts.skipped), _skipped(facts)),
         (len(facts.undone), "undone"),
     ]
     found = [f"{count} {word}" for count, word in counts if count]
-    if not found:
-        return "nothing was done of"
-    return ", ".join(found if facts.done else ["0 done", *found]) + " of"
+    if not planned or (is_said_by_verdict(facts) and not (facts.done or found)):
+        return "no step ran"
+    return ", ".join([f"{len(facts.done)} of {counted(planned, 'step')} done", *found])
 
 
 def _skipped(facts: Facts) -> str:
-    named = ", ".join(inert(one, _LONGEST_TOOL) for one in facts.skipped)
-    return f"skipped ({named})" if len(facts.skipped) <= _MOST_SKIPPED else "skipped"
+    named = ", ".join(inert(one, _LONGEST_TOOL) for one in facts.skipped_tools)
+    return f"skipped ({named})" if 0 < len(facts.skipped_tools) <= _MOST_SKIPPED else "skipped"
 
 
 def _away(facts: Facts, until: str = "") -> str:

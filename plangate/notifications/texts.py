@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
+from plangate.domain.people import same_person
 from plangate.domain.plurals import counted
 from plangate.notifications.html_part import html_of
 from plangate.notifications.inert import inert
 from plangate.notifications.message import Message, Part, markdown_of, plain_of
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, in_zone, whole
-from plangate.notifications.sentences import opening_of, run_of, subject_of
+from plangate.notifications.sentences import is_said_by_verdict, opening_of, run_of, subject_of
 
 _SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
@@ -166,20 +167,27 @@ def _newest(notices: Sequence[Notice]) -> list[Notice]:
 
 
 def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
-    """Return one line of a digest, with its link; a problem of the installation is shown whole."""
-    if not notice.facts.workflow_id:
-        return _part(notice, zone, now, lengths)
-    said = f"{subject_of(notice, zone, now)}."
-    if notice.kind in _WITH_REASONS and notice.facts.happened:
-        happened = inert(in_zone(notice.facts.happened, zone), 2 * lengths.text)
-        said += f" {happened[0].upper()}{happened[1:].rstrip('.')}."
-    return Part(said, link=_link(notice.facts.link), action=_action(notice), is_row=True)
+    """Return one line of a digest, with its link: what to do, the reason if it matters, and the previews."""
+    facts = notice.facts
+    of_run = bool(facts.workflow_id)
+    said = [subject_of(notice, zone, now) if of_run else opening_of(notice, zone)]
+    if facts.happened and (notice.kind in _WITH_REASONS or facts.lacks_key or not of_run):
+        happened = inert(in_zone(facts.happened, zone), 2 * lengths.text)
+        said.append(f"{happened[0].upper()}{happened[1:]}")
+    if facts.details:
+        said.append(inert("; ".join(facts.details), lengths.text))
+    sentence = " ".join(f"{one.rstrip('.')}." for one in said)
+    return Part(sentence, link=_link(facts.link), action=_action(notice), is_row=True)
 
 
 def _action(notice: Notice) -> str:
     """Return the text of a notice's link."""
     if notice.kind is NoticeKind.AWAY:
         return "Open your page"
+    if notice.kind is NoticeKind.TEST:
+        return "Open the inbox"
+    if notice.kind is NoticeKind.HELD and notice.asks_reader:
+        return "Resolve"
     return "Review and decide" if notice.kind in _DECIDING and notice.asks_reader else "View details"
 
 
@@ -201,11 +209,11 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
         )
     if notice.kind is NoticeKind.STUCK:
         fields.append(("What you can do", _IF_STUCK))
-    if facts.by:
+    if facts.by and not _opening_says_who(notice):
         fields.append((_decided(facts), inert(facts.by, lengths.text)))
     if facts.comment:
         fields.append(("Reason given", inert(facts.comment, lengths.text)))
-    if facts.requester:
+    if facts.requester and not same_person(facts.requester, notice.person):
         fields.append(("Asked by", inert(facts.requester, lengths.text)))
     if facts.begins:
         fields.append(("Runs no earlier than", whole(facts.begins, zone, now)))
@@ -216,14 +224,14 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
         fields.append(("If no one does", _IF_NO_ONE_DOES))
     elif facts.deadline and notice.kind in ASKING:
         fields.append(("Decide by", whole(facts.deadline, zone, now)))
-    listed = (
-        ("Steps", facts.details),
+    ends = (
         ("Done", facts.done),
         ("Not known", facts.not_known),
         ("Not done", facts.not_done),
         ("Skipped", facts.skipped),
         ("Undone", facts.undone),
     )
+    listed = ends if any(lines for _, lines in ends) else (("Steps", facts.details),)
     return Part(
         f"{opening_of(notice, zone)}.",
         fields=tuple(fields),
@@ -231,6 +239,13 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
         link=_link(facts.link),
         action=_action(notice),
     )
+
+
+def _opening_says_who(notice: Notice) -> bool:
+    """Return whether the first sentence names the person who decided."""
+    if notice.kind is NoticeKind.OUTCOME:
+        return is_said_by_verdict(notice.facts)
+    return notice.kind is NoticeKind.RELIEVED and bool(notice.facts.verdict) and not notice.facts.goes_to
 
 
 def _decided(facts: Facts) -> str:

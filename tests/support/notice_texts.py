@@ -56,8 +56,8 @@ CHAT_MARKUP: Final = (
     ":fire:", ":white_check_mark: approved", "${SLACK_HOOK}", "{{app_title}}", "%0A", "\\n", "<b>", "</b>", "<pre>", "&amp;",
 )  # fmt: skip
 _LABELS: Final = re.compile(
-    r"(?:- )?(?:What happened|Note|What is missing|What you can do|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Runs no earlier than|You may approve it from|If no one does|Steps|Done|Not known|Not done|Skipped|Undone|Review and decide|View details|Open your page"
-    r"|Open the inbox):|(?:- )?• |\[(?:Review and decide|View details|Open your page|Open the inbox)\]\("
+    r"(?:- )?(?:What happened|Note|What is missing|What you can do|(?:Decided|Approved|Rejected|Resolved) by|Reason given|Asked by|Decide by|To be resolved by|Runs no earlier than|You may approve it from|If no one does|Steps|Done|Not known|Not done|Skipped|Undone|Review and decide|Resolve|View details|Open your page"
+    r"|Open the inbox):|(?:- )?• |\[(?:Review and decide|Resolve|View details|Open your page|Open the inbox)\]\("
 )
 _INTERPRETED: Final = {
     "address": re.compile(r"(?i)[a-z][a-z0-9+.-]{1,20}:/?/?[^\s]*?[\w.-]+(?=/|\b)(?<!\bby:)|www\.\w"),
@@ -103,6 +103,7 @@ def notice_with(text: str, kind: NoticeKind, *, has_details: bool) -> Notice:
         not_known=(filled,),
         skipped=(filled,),
         undone=(filled,),
+        skipped_tools=(filled,),
         details=(filled,) if has_details else (),
         by=filled,
         verdict=verdict,
