@@ -75,7 +75,9 @@ def _each(
         own, asks = there.get(person), for_others.get(person, [])
         is_able = own is not None and not own.is_keyless
         if asks and not (is_able and own is not None and own.at <= max(asks[0].at, audience.now)):
-            yield _for_others(person, asks, own if is_able else None, audience)
+            first = _for_others(person, asks, own if is_able else None, audience)
+            lacks_key = own is not None and own.is_keyless and own.at <= max(first.at, audience.now)
+            yield first.model_copy(update={"lacks_only_key": lacks_key})
         if own is not None and (is_able or not asks):
             yield own
 

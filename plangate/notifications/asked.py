@@ -30,6 +30,7 @@ class Ask(Frozen):
             message is their own.
         own_at: when they are asked in their own name, if they get messages for others first; None for never.
         is_keyless: whether they cannot decide yet, because the decision must be signed and they have no key.
+        lacks_only_key: whether they get messages for others, and could decide themselves if they had a key.
         is_away: whether they are asked although they are away, because no one else can decide now.
     """
 
@@ -40,6 +41,7 @@ class Ask(Frozen):
     instead_of: tuple[str, ...] = ()
     own_at: AwareDatetime | None = None
     is_keyless: bool = False
+    lacks_only_key: bool = False
     is_away: bool = False
 
 

@@ -23,18 +23,17 @@ from plangate.notifications.facts import (
     ended_because,
     facts_of,
     held_because,
+    lent_to,
     verdict_on,
     with_steps,
     withdrawn_because,
 )
 from plangate.notifications.followed import Followed, key_in, number_in
 from plangate.notifications.notice import Facts, Notice, NoticeKind
+from plangate.notifications.sentences import HOW_TO_GET_A_PASSKEY
 from plangate.notifications.stuck import stuck
 
-_KEYLESS: Final = (
-    "the rules name you for this, but it must be signed and you have no passkey yet: add one "
-    "on “My page” and have it confirmed"
-)
+_KEYLESS: Final = f"your decision must be signed, and you have no passkey yet: {HOW_TO_GET_A_PASSKEY}"
 _ASKS: Final = ("asked", "escalated", "for")  # the first words of the names of events that ask
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
@@ -69,7 +68,7 @@ def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: date
     facts = _asking_facts(run, audience, now)
     for ask in asks:
         if ask.is_keyless:
-            yield from _key_missing(followed, ask, facts)
+            yield from _key_missing(followed, ask, facts, audience)
             continue
         event = _event(followed, ask)
         is_again = followed.times(NoticeKind.RELIEVED, ask.person, ask.key) > 0
@@ -113,12 +112,13 @@ def _event(followed: Followed, ask: Ask) -> str:
     return f"escalated:{ask.key}:{number}" if told - {ask.kind.value} else event
 
 
-def _key_missing(followed: Followed, ask: Ask, facts: Facts) -> Iterator[Notice]:
+def _key_missing(followed: Followed, ask: Ask, facts: Facts, audience: Audience) -> Iterator[Notice]:
     """Yield, once in a run, a notice that the person needs a key first; they get no reminders."""
     before = [one.event for one in followed.told if one.is_sent and same_person(one.person, ask.person)]
     event = f"keyless:{ask.key}:0"
     if all(one == event or not one.startswith("keyless:") for one in before):
-        happened = "; ".join(one for one in (_happened(followed.run, ask), _KEYLESS) if one)
+        lent = lent_to(followed.run, audience.approver(ask.person))
+        happened = "; ".join(one for one in (_happened(followed.run, ask), lent, _KEYLESS) if one)
         said = facts.model_copy(update={"happened": happened, "lacks_key": True})
         yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
 
@@ -254,8 +254,14 @@ def _happened(run: RunState, ask: Ask, *, is_again: bool = False) -> str:
     if ask.instead_of:
         names = " and ".join(ask.instead_of)
         verb = "is" if len(ask.instead_of) == 1 else "are"
-        own = f"until you may {what} it yourself, " if ask.own_at else f"you cannot {what} it yourself, but "
-        parts += [f"you get this because {names} {verb} away", f"{own}{names} still can"]
+        own = f"until you may {what} it yourself, {names} still can"
+        if ask.lacks_only_key:
+            own = (
+                f"{names} still can {what} it, and so can you once you have a passkey: {HOW_TO_GET_A_PASSKEY}"
+            )
+        elif not ask.own_at:
+            own = f"you cannot {what} it yourself, but {names} still can"
+        parts += [f"you get this because {names} {verb} away", own]
     if ask.is_away:
         parts.append(f"you are away, but no one who gets your messages can {what} this now")
     return "; ".join(parts)

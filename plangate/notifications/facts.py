@@ -10,7 +10,7 @@ from typing import Final, assert_never
 
 from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Choice, Resolution
-from plangate.domain.people import Approver, identity
+from plangate.domain.people import Approver, identity, same_person
 from plangate.domain.plan import Step
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.notifications.asked import is_of_hold, resolution_of
@@ -42,6 +42,23 @@ def facts_of(run: RunState, audience: Audience) -> Facts:
 def _previews(steps: Sequence[Step]) -> Iterator[str]:
     for number, step in enumerate(steps, start=1):
         yield f"step {number}: {step.preview}" if len(steps) > 1 else step.preview
+
+
+def lent_to(run: RunState, person: Approver | None) -> str:
+    """Return ``frieda delegated the role finance to you``; empty if they have it themselves."""
+    if run.drafted is None or person is None:
+        return ""
+    requirement = run.drafted.requirement
+    needed = {need.role for need in requirement.needs} | {one.to for one in run.reliefs}
+    if run.held is not None:
+        needed = {role for group in requirement.resolving.any_of for role in group}
+    for standing in person.standings:
+        roles = sorted(needed.intersection(standing.roles))
+        if roles:
+            word = "role" if len(roles) == 1 else "roles"
+            is_own = same_person(standing.person, person.name)
+            return "" if is_own else f"{standing.person} delegated the {word} {' and '.join(roles)} to you"
+    return ""
 
 
 def held_because(run: RunState) -> str:

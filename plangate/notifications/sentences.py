@@ -9,6 +9,7 @@ from plangate.notifications.inert import inert
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind
 from plangate.notifications.reader_times import brief, day_and_time
 
+HOW_TO_GET_A_PASSKEY: Final = "add one on “My page” and have it confirmed"
 _MOST_TOOLS: Final = 5
 _MOST_NAMES: Final = 3
 _MOST_SKIPPED: Final = 2
@@ -108,6 +109,14 @@ def _passed_on(notice: Notice, soon: str = "") -> str:
     return f"{begin} {_names(facts.instead_of)}, who {are(len(facts.instead_of))} away: {what}"
 
 
+def passkey_needed(found: Sequence[Facts]) -> str:
+    """Return the same for several runs: ``You need a passkey to decide on 3 runs: a, b and c``."""
+    named = [run_of(one) for one in found[:_MOST_NAMES]]
+    if len(found) > _MOST_NAMES:
+        named.append(f"{len(found) - _MOST_NAMES} more")
+    return f"You need a passkey to decide on {counted(len(found), 'run')}: {_joined(named)}"
+
+
 def run_of(facts: Facts) -> str:
     """Return the run's id in a form that is safe in a subject."""
     return inert(facts.workflow_id, _LONGEST_ID) if facts.workflow_id else "a run"
@@ -152,6 +161,10 @@ def _names(names: Sequence[str]) -> str:
     """Return ``dana``, ``dana and kim`` or ``dana, kim and 2 more``."""
     shown = [inert(name, _LONGEST_NAME) for name in names[:_MOST_NAMES]]
     shown += [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return _joined(shown)
+
+
+def _joined(shown: Sequence[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 

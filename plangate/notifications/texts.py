@@ -18,7 +18,14 @@ from plangate.notifications.inert import inert
 from plangate.notifications.message import Message, Part, markdown_of, plain_of
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, in_zone, whole
-from plangate.notifications.sentences import is_said_by_verdict, opening_of, run_of, subject_of
+from plangate.notifications.sentences import (
+    HOW_TO_GET_A_PASSKEY,
+    is_said_by_verdict,
+    opening_of,
+    passkey_needed,
+    run_of,
+    subject_of,
+)
 
 _SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
@@ -109,8 +116,13 @@ def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> M
 def _digest(
     sending: Sending, now: datetime, inbox: str, lengths: Lengths
 ) -> tuple[str, list[Part], list[str]]:
-    """Return subject, parts and closing lines of several notices: one line per run, the soonest first."""
+    """Return subject, parts and closing lines of several notices: one line per run, the soonest first.
+
+    Notices to add a passkey are one line.
+    """
     notices = sorted(_newest(sending.notices), key=_urgency)
+    keyless = [one for one in notices if one.facts.lacks_key and not one.facts.instead_of]
+    notices = [one for one in notices if one not in keyless[1:]]
     waiting = [one for one in notices if one.asks_reader]
     if waiting:
         first = ""
@@ -122,10 +134,18 @@ def _digest(
         if len(waiting) < len(notices):
             subject += f", and {counted(len(notices) - len(waiting), 'other notice')}"
     else:
-        subject = f"{counted(len(notices), 'notice')}: {subject_of(notices[0], sending.zone, now)}"
+        subject = subject_of(notices[0], sending.zone, now)
+        if notices[0] in keyless[:1] and len(keyless) > 1:
+            subject = passkey_needed([one.facts for one in keyless])
+        subject = f"{counted(len(notices), 'notice')}: {subject}" if len(notices) > 1 else subject
     parts = [Part(f"{_headline(waiting, notices)}.", link=_link(inbox), action="Open the inbox")]
     shown = notices[: lengths.notices]
-    parts += [_row(one, sending.zone, now, lengths) for one in shown]
+    parts += [
+        _passkey_row(keyless, inbox)
+        if len(keyless) > 1 and one is keyless[0]
+        else _row(one, sending.zone, now, lengths)
+        for one in shown
+    ]
     if len(shown) < len(notices):
         parts.append(Part(f"{counted(len(notices) - len(shown), 'more notice')}: see the inbox."))
     return subject, parts, _closing(waiting)
@@ -178,6 +198,13 @@ def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
         said.append(inert("; ".join(facts.details), lengths.text))
     sentence = " ".join(f"{one.rstrip('.')}." for one in said)
     return Part(sentence, link=_link(facts.link), action=_action(notice), is_row=True)
+
+
+def _passkey_row(notices: Sequence[Notice], inbox: str) -> Part:
+    """Return one line of a digest for several runs for which the reader needs a passkey."""
+    how = f"{HOW_TO_GET_A_PASSKEY[0].upper()}{HOW_TO_GET_A_PASSKEY[1:]}"
+    said = f"{passkey_needed([one.facts for one in notices])}. {how}."
+    return Part(said, link=_link(f"{inbox}/me"), action="Open your page", is_row=True)
 
 
 def _action(notice: Notice) -> str:

@@ -390,6 +390,19 @@ def test_a_digest_marks_each_notice_that_it_counts():
     assert "• Something is wrong that only an operator can fix. No disk.\n" in message.text
 
 
+def test_a_digest_says_once_that_a_passkey_is_needed_and_how_to_get_one():
+    keyless = [of_run(f"run-{number}", lacks_key=True, happened="x") for number in range(5)]
+    message = written(to_dana(*keyless, of_run("done", NoticeKind.OUTCOME)), NOW, INBOX)
+    line = "You need a passkey to decide on 5 runs: run-0, run-1, run-2 and 2 more"
+    assert message.text.startswith("2 notices.\n")
+    assert message.text.count("\n• ") == 2
+    assert f"• {line}. Add one on “My page” and have it confirmed.\n{INBOX}/me\n" in message.text
+    alone = written(to_dana(*keyless), NOW, INBOX)
+    assert alone.subject == line
+    asked = written(to_dana(*keyless, of_run("asked")), NOW, INBOX)
+    assert asked.subject == "1 run needs your decision, by 14:00: asked, and 1 other notice"
+
+
 def test_several_steps_of_a_tool_are_counted_alike_in_subject_and_text():
     message = written(to_dana(notice(tools=(("send_email", 2), ("note", 1)))), NOW, INBOX)
     assert "3 steps (2 \u00d7 send_email, note)" in message.subject

@@ -340,6 +340,26 @@ def test_a_person_without_a_key_is_asked_once_to_add_one_and_never_reminded() ->
     assert said(again) == ["dana needed", "dana reminder"]
 
 
+def test_a_delegate_without_a_key_learns_who_delegated_the_role() -> None:
+    lent = with_changed("dana", delegates=(Delegation(to="head", roles=("finance",)),))
+    found = due(drafted(requirement=SIGNED), people=with_keys("dana", people=lent))
+    how = "your decision must be signed, and you have no passkey yet"
+    assert happened(found, "head").startswith(f"dana delegated the role finance to you; {how}: ")
+    assert happened(found, "kim").startswith(how)
+
+
+def test_a_substitute_who_lacks_only_a_key_gets_one_notice_that_says_so() -> None:
+    away = Absence(since=NOON - HOUR, until=NOON + HOUR / 2, to="kim")
+    people = with_keys("dana", people=with_changed("dana", absences=(away,)))
+    found = [one for one in due(drafted(requirement=SIGNED), people=people) if one.person == "kim"]
+    assert [one.kind for one in found if one.kind is not NoticeKind.REMINDER] == [NoticeKind.NEEDED]
+    assert found[0].facts.happened == (
+        "you get this because dana is away; dana still can approve it, and so can you once you have a "
+        "passkey: add one on “My page” and have it confirmed"
+    )
+    assert not found[0].asks_reader
+
+
 def test_a_person_who_added_a_key_is_asked_like_others() -> None:
     plan = drafted(requirement=SIGNED)
     told = sent(due(plan, people=with_keys("dana")))
