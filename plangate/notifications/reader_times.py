@@ -6,20 +6,13 @@ from zoneinfo import ZoneInfo
 
 from plangate.domain.plurals import counted
 from plangate.presentation.clock import with_times, zone_name
+from plangate.presentation.durations import HOURS_UNTIL_DAYS
 
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
 )  # fmt: skip
-_LONG: Final = timedelta(days=3)
-_ROUNDED: Final = (
-    (timedelta(days=3, hours=11, minutes=30), timedelta(days=1)),
-    (timedelta(hours=12), timedelta(hours=1)),
-    (timedelta(hours=2), timedelta(minutes=5)),
-    (timedelta(0), timedelta(minutes=1)),
-)
-"""How time left is rounded: from which amount, to which unit."""
 
 
 def whole(when: datetime, zone: str, now: datetime) -> str:
@@ -52,22 +45,16 @@ def brief(when: datetime, zone: str, now: datetime) -> str:
 
 
 def distance(when: datetime, now: datetime) -> str:
-    """Return ``in 3 hours 20 minutes``, ``in 20 hours``, ``in 4 days`` or ``over``.
-
-    It is rounded: to 5 minutes from two hours, to hours from twelve hours, to days from three days.
-    """
+    """Return ``in 3 hours 20 minutes``, ``in 2 days 13 hours`` or ``over``; rounded down, as on the pages."""
     left = when - now
     if left <= timedelta(0):
         return "over"
-    for above, unit in _ROUNDED:
-        if left >= above - unit / 2:
-            left = unit * round(left / unit)
-            break
-    minutes = max(1, left // timedelta(minutes=1))
-    if left >= _LONG:
-        return f"in {counted(left // timedelta(days=1), 'day')}"
-    parts = ((minutes // 60, "hour"), (minutes % 60, "minute"))
-    return "in " + " ".join(counted(count, unit) for count, unit in parts if count)
+    minutes = left // timedelta(minutes=1)
+    hours = minutes // 60
+    parts = ((hours, "hour"), (minutes % 60, "minute"))
+    if hours >= HOURS_UNTIL_DAYS:
+        parts = ((hours // 24, "day"), (hours % 24, "hour"))
+    return "in " + (" ".join(counted(count, unit) for count, unit in parts if count) or "less than a minute")
 
 
 def _local(when: datetime, zone: str) -> datetime:

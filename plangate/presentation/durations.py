@@ -3,14 +3,15 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-_DAYS_AS_HOURS: Final = 3  # shown in hours up to this many days
+HOURS_UNTIL_DAYS: Final = 48
+"""From this many hours on, a duration is shown in days and hours, everywhere."""
 
 
 def spoken(length: timedelta) -> str:
-    """Return a duration in its two largest units."""
+    """Return a duration in its two largest units, rounded down."""
     seconds = int(length.total_seconds())
     minutes, hours = seconds // 60, seconds // 3600
-    if hours >= _DAYS_AS_HOURS * 24 + 24:
+    if hours >= HOURS_UNTIL_DAYS:
         return _two(hours // 24, "days", hours % 24, "h")
     if hours:
         return _two(hours, "h", minutes % 60, "min")
@@ -20,7 +21,7 @@ def spoken(length: timedelta) -> str:
 
 
 def from_now(moment: datetime, now: datetime) -> str:
-    """Return the time from ``now`` to ``moment``: 'in 71 h 59 min', '5 min ago'."""
+    """Return the time from ``now`` to ``moment``: 'in 2 days 23 h', '5 min ago'."""
     if moment >= now:
         return f"in {spoken(moment - now)}"
     return f"{spoken(now - moment)} ago"

@@ -8,9 +8,9 @@ from typing import Final
 from markupsafe import Markup
 
 from plangate.presentation.clock import now
+from plangate.presentation.durations import HOURS_UNTIL_DAYS
 from plangate.web.language import Language
 
-_DAYS_AS_HOURS: Final = 4  # shown in hours up to this many days
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 # A time in UTC as sentences have it, or two on one day; the month is looked up in the language's own.
 _RECORDED: Final = re.compile(
@@ -49,7 +49,7 @@ def _elements(found: re.Match[str], months: Sequence[str]) -> str:
 
 
 def time_left(words: Language, when: datetime) -> str:
-    """Return the time until then, or since then: 'in 71 h 59 min', '5 min ago'."""
+    """Return the time until then, or since then, rounded down: 'in 2 days 23 h', '5 min ago'."""
     left = when - now()
     name = "time.in" if left >= timedelta(0) else "time.ago"
     return words(name, span=_span(words, abs(left)))
@@ -64,9 +64,10 @@ def length(words: Language, seconds: float) -> str:
 
 def _span(words: Language, length: timedelta, of_days: str = "time.days") -> str:
     minutes = int(length.total_seconds()) // _HOUR
-    hours, days = minutes // _HOUR, minutes // (24 * _HOUR)
-    if days >= _DAYS_AS_HOURS:
-        return words.count(of_days, days)
+    hours = minutes // _HOUR
+    if hours >= HOURS_UNTIL_DAYS:
+        days = words.count(of_days, hours // 24)
+        return words("time.and_hours", days=days, hours=hours % 24) if hours % 24 else days
     if hours:
         return words("time.hours", hours=hours, minutes=minutes % _HOUR)
     return words("time.minutes", minutes=minutes) if minutes else words("time.now")

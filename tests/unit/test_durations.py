@@ -10,6 +10,8 @@ from plangate.cli.durations import read_timeout
 from plangate.cli.exits import WrongUsage
 from plangate.domain.durations import LONGEST_TIMEOUT
 from plangate.presentation.durations import from_now, spoken
+from plangate.web.language import languages
+from plangate.web.times import length
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -73,13 +75,29 @@ def test_any_text_is_a_duration_or_a_usage_error(typed: str) -> None:
         (timedelta(seconds=59), "59 s"),
         (timedelta(seconds=61), "1 min 1 s"),
         (timedelta(minutes=60), "1 h"),
-        (timedelta(hours=71, minutes=59), "71 h 59 min"),
-        (timedelta(hours=95), "95 h"),
+        (timedelta(hours=47, minutes=59), "47 h 59 min"),
+        (timedelta(hours=61, minutes=49), "2 days 13 h"),
+        (timedelta(hours=72), "3 days"),
+        (timedelta(hours=95, minutes=59), "3 days 23 h"),
         (timedelta(days=4, hours=1), "4 days 1 h"),
     ],
 )
 def test_a_duration_is_given_in_its_two_largest_units(length: timedelta, said: str) -> None:
     assert spoken(length) == said
+
+
+@pytest.mark.parametrize(
+    ("span", "english", "german"),
+    [
+        (timedelta(hours=47, minutes=59), "47 h 59 min", "47 Std. 59 Min."),
+        (timedelta(hours=48, minutes=59), "2 days", "2 Tage"),
+        (timedelta(hours=61, minutes=49), "2 days 13 h", "2 Tage 13 Std."),
+        (timedelta(days=4, hours=-1), "3 days 23 h", "3 Tage 23 Std."),
+    ],
+)
+def test_the_pages_show_days_and_hours_from_48_hours_on(span: timedelta, english: str, german: str) -> None:
+    for language, said in (("en", english), ("de", german)):
+        assert length(languages()[language], span.total_seconds()) == said
 
 
 def test_a_time_is_shown_as_ahead_or_past() -> None:

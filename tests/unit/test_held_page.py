@@ -75,7 +75,7 @@ def test_a_held_run_says_what_was_done_and_what_was_not() -> None:
         "stopped at step 3 of 4, send_email; in doubt: it may have happened, or not",
         f"because {WHY}",
         "since 1 Jan 13:00 UTC, 1 h ago",
-        f"until 4 Jan 13:00 UTC, in 71 h; then {AT_THE_DEADLINE}",
+        f"until 4 Jan 13:00 UTC, in 2 days 23 h; then {AT_THE_DEADLINE}",
         "who may anyone, but not rita (the requester) or dana (an editor)",
         "✓ done step 1, refund: Refunded 42.50 EUR (re_9) (cannot be taken back)",
         "✓ done step 2, create_ticket: OPS-17 (can be taken back)",

@@ -85,9 +85,9 @@ def test_the_pages_show_it_as_a_date_and_later_that_the_run_waits() -> None:
     shown = printed(run_page(in_review(), NOON))
     assert "not before" in shown
     assert "4 Jan 12:00 UTC" in shown
-    assert "at the earliest 4 Jan 12:00 UTC, in 72 h" in shown
+    assert "at the earliest 4 Jan 12:00 UTC, in 3 days" in shown
     listed = " ".join(printed(pending_table([in_review()], NOON), width=300).split())
-    assert "runs in 72 h at the earliest" in listed
+    assert "runs in 3 days at the earliest" in listed
     state = decide(state_after(drafted(plan(LATER))), arrival(plan=drafted(plan(LATER)).fingerprint))
     waiting = status_of(state, "records")
     shown = printed(run_page(waiting, NOON))
