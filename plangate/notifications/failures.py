@@ -12,20 +12,21 @@ from plangate.records.deliveries import HELD_BACK, Undelivered, undelivered
 from plangate.records.notices import DeliveryState
 
 _WHAT: Final[dict[str, str]] = {
-    NoticeKind.NEEDED: "the notice that they are needed",
-    NoticeKind.REMINDER: "a reminder",
-    NoticeKind.ESCALATED: "the notice that they are needed now",
-    NoticeKind.CHANGED: "the notice that they are needed again",
-    NoticeKind.VOIDED: "the notice that their approval no longer counts",
-    NoticeKind.RELIEVED: "the notice that they are not needed now",
-    NoticeKind.HELD: "the notice that the run is held",
-    NoticeKind.OUTCOME: "the notice of how it ended",
-    NoticeKind.STUCK: "the notice that no one can approve it",
-    NoticeKind.UNSTUCK: "the notice that it can be approved again",
-    NoticeKind.TROUBLE: "the notice of a problem of the installation",
-    NoticeKind.AWAY: "the notice that they are marked as away",
-    NoticeKind.TEST: "a test",
+    NoticeKind.NEEDED: "",
+    NoticeKind.REMINDER: "reminder",
+    NoticeKind.ESCALATED: "escalation",
+    NoticeKind.CHANGED: "request to review again",
+    NoticeKind.VOIDED: "notice that the approval no longer counts",
+    NoticeKind.RELIEVED: "notice that nothing more is to do",
+    NoticeKind.HELD: "notice that the run is held",
+    NoticeKind.OUTCOME: "notice of how it ended",
+    NoticeKind.STUCK: "notice that no one can approve it",
+    NoticeKind.UNSTUCK: "notice that it can be approved again",
+    NoticeKind.TROUBLE: "notice of a problem of the installation",
+    NoticeKind.AWAY: "notice of an absence",
+    NoticeKind.TEST: "test",
 }
+"""What was not delivered; the request itself is not named, because it is what one expects."""
 _LONGEST_REASON: Final = 300
 
 
@@ -48,13 +49,15 @@ class NotTold(Frozen):
     def __str__(self) -> str:
         """Return it in one sentence."""
         is_tried = self.state == DeliveryState.WAITING
-        verb = "has not yet received" if is_tried else "did not receive"
-        why = f": {self.reason.rstrip('.')}" if self.reason else ""
+        what = _WHAT.get(self.kind, self.kind)
+        not_yet = f"{what} not {'yet ' if is_tried else ''}delivered".strip()
+        reason = without_address(self.reason, self.address).rstrip(".")
+        why = f": {reason}" if reason else ""
         again = "; it is tried again" if is_tried else ""
         if self.held_until is not None:
             again = f" until {moment(self.held_until)}"
-        what = _WHAT.get(self.kind, self.kind)
-        return f"{one_line(self.person)} {verb} {what}, at {self.address}{why}{again}."
+        begin = f"{not_yet[0].upper()}{not_yet[1:]} to {one_line(self.person)}"
+        return f"{begin} ({self.address}){why}{again}."
 
 
 def not_told(one: Undelivered) -> NotTold:
@@ -79,6 +82,12 @@ def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
             return tuple(map(not_told, undelivered(connection, workflow_id)))
     except (RecordsMissing, RecordsUnavailable):
         return ()
+
+
+def without_address(reason: str, address: str) -> str:
+    """Return the reason of a failure without its address at the beginning, which is shown beside it."""
+    reason = reason.removeprefix(f"The mail server refuses {address}: ")  # as earlier versions recorded it
+    return reason.removeprefix(f"{address} ")
 
 
 def shown_address(address: str) -> str:

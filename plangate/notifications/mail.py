@@ -76,7 +76,7 @@ class MailChannel:
                 return await asyncio.to_thread(self._put, letter, content)
             await self._server.send(letter, content)
         except ToolError as error:
-            return _attempted(error, to)
+            return _attempted(error)
         return Attempted(delivery=Delivery.SENT)
 
     def objection(self, address: str) -> str:
@@ -121,13 +121,13 @@ class MailChannel:
         return Attempted(delivery=Delivery.SENT, reason=said)
 
 
-def _attempted(error: ToolError, to: str) -> Attempted:
+def _attempted(error: ToolError) -> Attempted:
     match error:
         case RecipientsRefused(reply=reply):
-            said = f"The mail server refuses {to}: {_reason(reply)} ({reply})."
+            said = f"{_reason(reply)} ({reply})."
             return Attempted(delivery=Delivery.REFUSED, reason=said)
         case ContentRefused(reply=reply):
-            said = f"The mail server refuses this mail to {to}: {_reason(reply)} ({reply})."
+            said = f"the mail server refuses this mail: {_reason(reply)} ({reply})."
             return Attempted(delivery=Delivery.REFUSED, reason=said)
         case EffectUnknown():
             return Attempted(delivery=Delivery.LATER, reason=str(error), is_in_doubt=True)
@@ -137,7 +137,9 @@ def _attempted(error: ToolError, to: str) -> Attempted:
 
 def _reason(reply: str) -> str:
     code, _, rest = reply.partition(" ")
-    return _REASONS.get(rest.partition(" ")[0]) or _BY_CODE.get(code) or "for good"
+    return (
+        _REASONS.get(rest.partition(" ")[0]) or _BY_CODE.get(code) or "the mail server refuses it permanently"
+    )
 
 
 def _digest(*texts: str) -> str:

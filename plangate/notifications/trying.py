@@ -6,9 +6,10 @@ from typing import assert_never
 
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
+from plangate.domain.people import ROLE
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.channels import Channels
-from plangate.notifications.failures import shown_address
+from plangate.notifications.failures import shown_address, without_address
 from plangate.notifications.ledger import time_here
 from plangate.notifications.notice import Channel, Delivery, Facts, Notice, NoticeKind, Sending
 from plangate.records.database import Database
@@ -31,13 +32,14 @@ class Tried(Frozen):
 
     def __str__(self) -> str:
         """Return it in one sentence."""
+        reason = without_address(self.reason, self.address)
         match self.result:
             case Delivery.SENT:
-                return f"{self.address}: {_clause(self.reason, 'accepted the notice')}."
+                return f"{self.address}: {_clause(reason, 'accepted the notice')}."
             case Delivery.LATER:
-                return f"{self.address} cannot accept it now: {_clause(self.reason)}; it is tried again."
+                return f"{self.address} cannot accept it now: {_clause(reason)}; it is tried again."
             case Delivery.REFUSED:
-                return f"{self.address} refused it: {_clause(self.reason)}; it is not tried again."
+                return f"{self.address} refused it: {_clause(reason)}; it is not tried again."
             case _:
                 assert_never(self.result)
 
@@ -93,6 +95,18 @@ async def try_addresses(
         )
         for sending, one in zip(sendings, attempts, strict=True)
     )
+
+
+def why_no_address(database: Database, name: str) -> str:
+    """Return why a person or a role has no address in the list of people in force, and what to do."""
+    with database.read() as connection:
+        people = rules_now(connection, time_here(connection)).people
+    shown, person = one_line(name), people.find(name) if people is not None else None
+    if person is None and not name.startswith(ROLE):
+        return f"{shown} is not in the list of people that the workers use."
+    if person is not None and not person.active:
+        return f"{shown} is not active in the list of people, so gets no notices."
+    return f"{shown} has no address in the list of people; add one, and wait 30 seconds."
 
 
 def _clause(reason: str, otherwise: str = "it gave no reason") -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from plangate.notifications.failures import NotTold
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery
+from plangate.notifications.trying import Tried
 from plangate.presentation.clock import moment
 from tests.support.fresh_records import fresh_records
 from tests.support.notices import SENT, PostOffice, Telling
@@ -33,7 +35,8 @@ def test_a_test_notice_goes_to_all_addresses_of_a_person(tmp_path: Path, typed: 
     assert len(list((tmp_path / "outbox").glob("*.eml"))) == 1
     ended = typed("notify", "test", "nobody")
     assert ended.code == 2
-    assert "nobody has no address" in ended.err
+    assert ended.err == "nobody is not in the list of people that the workers use.\n"
+    assert max(map(len, typed("notify", "test", "role:finance").err.splitlines())) <= 80
 
 
 def test_an_undeliverable_test_notice_exits_with_1(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,17 +45,29 @@ def test_an_undeliverable_test_notice_exits_with_1(typed: Typed, monkeypatch: py
     assert (ended.code, json.loads(ended.out)[0]["result"]) == (1, "later")
 
 
+def test_a_failure_names_its_address_once() -> None:
+    reason = "slack://… no longer has this address (404)."
+    tried = Tried(person="dana", address="slack://…", result=Delivery.REFUSED, reason=reason)
+    assert str(tried) == "slack://… refused it: no longer has this address (404); it is not tried again."
+    recorded = "The mail server refuses d@example.org: there is no such mailbox (550 5.1.1)."
+    told = NotTold(
+        person="dana", run="one", kind="reminder", address="d@example.org", state="refused", reason=recorded,
+        attempts=1,
+    )  # fmt: skip
+    assert (
+        str(told) == "Reminder not delivered to dana (d@example.org): there is no such mailbox (550 5.1.1)."
+    )
+
+
 async def test_undelivered_notices_are_listed_and_included_in_the_status(
     telling: Telling, typed: Typed
 ) -> None:
     telling.put("one")
-    refused = Attempted(delivery=Delivery.REFUSED, reason="There is no such mailbox.")
+    refused = Attempted(delivery=Delivery.REFUSED, reason="there is no such mailbox (550 5.1.1).")
     telling.post.answers = lambda one: refused if one.person == "dana" else SENT
     await telling.told()
-    said = (
-        "dana did not receive the notice that they are needed, at dana@example.org: There is no such mailbox."
-    )
-    assert f"one: {said}" in typed("notify", "failures").out
+    said = "Not delivered to dana (dana@example.org): there is no such mailbox (550 5.1.1)."
+    assert f"one: {said}" in typed("notify", "failures").out.replace("\n", " ")
     listed = json.loads(typed("notify", "failures", "--json").out)
     assert [(one["person"], one["run"]) for one in listed] == [("dana", "one")]
 
@@ -71,8 +86,7 @@ async def test_notices_held_back_by_the_hourly_limit_are_listed_with_their_time(
     out = " ".join(typed("notify", "failures").out.split())
     until = moment(telling.now + timedelta(minutes=59))
     assert (
-        "two: dana has not yet received the notice that they are needed, at dana@example.org: "
-        f"held back by the hourly limit until {until}."
+        f"two: Not yet delivered to dana (dana@example.org): held back by the hourly limit until {until}."
     ) in out
     listed = json.loads(typed("notify", "failures", "--json").out)
     assert {one["held_until"] is not None for one in listed} == {True}

@@ -46,12 +46,14 @@ class MailFault:
 
 MAIL_FAULTS: Final[Mapping[str, MailFault]] = {
     "takes it": MailFault("", None, Meant(_SENT)),
-    "no such mailbox": MailFault("RCPT", "550 5.1.1 unknown", Meant(_REFUSED, f"{RECIPIENT}: there is no")),
-    "bounced without a class": MailFault("RCPT", "550 no", Meant(_REFUSED, RECIPIENT)),
+    "no such mailbox": MailFault(
+        "RCPT", "550 5.1.1 unknown", Meant(_REFUSED, "there is no such mailbox (550")
+    ),
+    "bounced without a class": MailFault("RCPT", "550 no", Meant(_REFUSED, "there is no such mailbox, or")),
     "mailbox full": MailFault("RCPT", "552 5.2.2 full", Meant(_REFUSED, "the mailbox is full")),
     "greylisted": MailFault("RCPT", "451 4.7.1 try again in 300 seconds", Meant(_LATER, "451")),
     "mailbox busy": MailFault("RCPT", "450 4.2.1 busy", Meant(_LATER, "450")),
-    "content refused": MailFault(".", "554 5.7.1 spam", Meant(_REFUSED, f"this mail to {RECIPIENT}")),
+    "content refused": MailFault(".", "554 5.7.1 spam", Meant(_REFUSED, "refuses this mail: ")),
     "content too long": MailFault(".", "552 5.2.3 too long", Meant(_REFUSED, "too long")),
     "no room": MailFault(".", "452 4.3.1 out of storage", Meant(_LATER, "452")),
     "sender refused": MailFault("MAIL", "550 5.7.1 not you", Meant(_LATER, "550")),

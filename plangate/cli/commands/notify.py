@@ -11,7 +11,6 @@ from plangate import settings
 from plangate.cli import console
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson
-from plangate.domain import escaping
 from plangate.logs import setup
 from plangate.notifications import failures, running, trying
 from plangate.records import deliveries
@@ -40,11 +39,8 @@ def try_one(
     here = console.open_console(as_json=as_json)
     with here.records() as database:
         found = asyncio.run(trying.try_addresses(here.settings, database, name))
-    if not found:
-        raise WrongUsage(
-            f"{escaping.one_line(name)} has no address in the list of people that the workers use; give them "
-            "mail or notify there, and wait 30 seconds."
-        )
+        if not found:
+            raise WrongUsage(trying.why_no_address(database, name))
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in found])
     for one in found:
