@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
+from plangate.notifications.failures import shown_address
 from plangate.notifications.ledger import HandedOut, Ledger
 from plangate.notifications.notice import Attempted, Channel, Delivery, Sending
 from plangate.notifications.outgoing import OutgoingMessage, notice_of, results_of
@@ -184,4 +185,5 @@ def _log_results(message: OutgoingMessage, attempted: Attempted, results: tuple[
         _log.info("A message is sent later.", action="notice_later", reason=reason, **about)
     else:
         what = "was refused" if state is DeliveryState.REFUSED else "could not be sent for a day"
-        _log.warning(f"A message {what}.", action="notice_failed", reason=reason, **about)
+        where = shown_address(message.address)
+        _log.warning(f"A message {what}.", action="notice_failed", address=where, reason=reason, **about)
