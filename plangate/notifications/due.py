@@ -29,7 +29,7 @@ from plangate.notifications.facts import (
     withdrawn_because,
 )
 from plangate.notifications.followed import Followed, key_in, number_in
-from plangate.notifications.notice import Facts, Notice, NoticeKind
+from plangate.notifications.notice import REMINDED, Facts, Notice, NoticeKind
 from plangate.notifications.sentences import HOW_TO_GET_A_PASSKEY
 from plangate.notifications.stuck import stuck
 
@@ -125,7 +125,7 @@ def _key_missing(followed: Followed, ask: Ask, facts: Facts, audience: Audience)
 
 def _reminded(ask: Ask) -> str:
     """Return the prefix of the event names of a person's reminders in a review."""
-    return f"reminded:{ask.key}:"
+    return f"{REMINDED}{ask.key}:"
 
 
 def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[Reminder]:

@@ -25,6 +25,8 @@ class NoticeKind(StrEnum):
     TEST = "test"
 
 
+REMINDED: Final = "reminded:"
+"""The beginning of the names of reminders' events."""
 ASKING: Final = frozenset(
     {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED, NoticeKind.HELD}
 )
@@ -107,6 +109,11 @@ class Notice(Frozen):
     event: str
     due_at: AwareDatetime
     facts: Facts
+
+    @property
+    def is_reminder(self) -> bool:
+        """Whether the person was asked before; a reminder of a held run has the kind ``held``, too."""
+        return self.kind is NoticeKind.REMINDER or self.event.startswith(REMINDED)
 
     @property
     def asks_reader(self) -> bool:

@@ -41,7 +41,8 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.RELIEVED:
             return f"{_relieved(facts)}: {steps}"
         case NoticeKind.HELD:
-            return f"A run is held: {run}{f', to be resolved {by}' if by else ''}: {steps}"
+            begin = "Reminder: a run" if notice.is_reminder else "A run"
+            return f"{begin} is held: {run}{f', to be resolved {by}' if by else ''}: {steps}"
         case NoticeKind.OUTCOME:
             return _ended(facts)
         case NoticeKind.STUCK:
@@ -105,7 +106,7 @@ def _passed_on(notice: Notice, soon: str = "") -> str:
     what = (
         f"a run is held: {run_of(facts)}{soon}" if is_held else f"approval needed for {run_of(facts)}{soon}"
     )
-    begin = "Reminder for" if notice.kind is NoticeKind.REMINDER else "For"
+    begin = "Reminder for" if notice.is_reminder else "For"
     return f"{begin} {_names(facts.instead_of)}, who {are(len(facts.instead_of))} away: {what}"
 
 

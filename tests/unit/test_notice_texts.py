@@ -34,6 +34,16 @@ def to_dana(*notices: Notice, **more: object) -> Sending:
     return Sending(address="mailto:d@example.org", person="dana", notices=notices, zone=BERLIN, **more)
 
 
+def test_a_reminder_of_a_held_run_differs_from_its_first_notice():
+    first = notice(NoticeKind.HELD)
+    second = first.model_copy(update={"event": "reminded:hold1:20261127T140000:3600"})
+    subjects = [written(to_dana(one), NOW, INBOX).subject for one in (first, second)]
+    assert subjects == [
+        f"{begin} is held: refund-4711, to be resolved by 14:00: {STEPS}"
+        for begin in ("A run", "Reminder: a run")
+    ]
+
+
 def test_the_first_notice_says_what_to_do():
     message = written(to_dana(notice()), NOW, INBOX)
 
