@@ -37,7 +37,7 @@ def to_be_undone(status: Status) -> tuple[StepStatus, ...]:
 
 
 def can_be_taken_back(status: Status, step: StepStatus) -> bool | None:
-    """Return whether `undo` would take back a done step of a held run; None for any other step."""
+    """Return whether `undo` would undo a done step of a held run; None for any other step."""
     if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
         return None
     return any(one.number == step.number for one in to_be_undone(status))
@@ -104,13 +104,13 @@ def _of_an_undo(status: Status, resolution: Resolution) -> str:
         case Resolution.RETRY:
             return f"The undo of {_name(step)} is tried again. {then}"
         case Resolution.SKIP:
-            return f"{_upper(_name(step))} is not taken back. {then} Needs a reason."
+            return f"{_upper(_name(step))} is not undone. {then} Needs a reason."
         case Resolution.MARK_DONE:
-            return f"You state that {_name(step)} was taken back. {then} Needs your evidence."
+            return f"You state that {_name(step)} was undone. {then} Needs your evidence."
         case Resolution.UNDO:
             return then
         case Resolution.ABORT:
-            return f"Nothing more is taken back, and the run ends as failed. {_remaining_effects(status)}"
+            return f"Nothing more is undone, and the run ends as failed. {_remaining_effects(status)}"
         case _:
             assert_never(resolution)
 
@@ -170,11 +170,11 @@ def _undo_words(status: Status) -> str:
     if not kept:
         return first
     reasons = "; ".join(f"{_name(step)}, because {why_not_undoable(step)}" for step in kept)
-    return f"{first} Not taken back: {reasons}."
+    return f"{first} Not undone: {reasons}."
 
 
 def _undone(steps: Sequence[StepStatus]) -> str:
-    return f"{_listed(steps)} {'are taken back, in this order' if len(steps) > 1 else 'is taken back'}"
+    return f"{_listed(steps)} {'are undone, in this order' if len(steps) > 1 else 'is undone'}"
 
 
 def _remaining_effects(status: Status) -> str:
@@ -188,7 +188,7 @@ def _remaining_effects(status: Status) -> str:
     if not_done:
         named = _listed(not_done) if len(not_done) <= _MOST_NAMED else counted(len(not_done), "step")
         parts.append(f"{named} {'are' if len(not_done) > 1 else 'is'} not done")
-    return f"{_upper('; '.join(parts))}.{' What is done can no longer be taken back.' if done else ''}"
+    return f"{_upper('; '.join(parts))}.{' What is done can no longer be undone.' if done else ''}"
 
 
 def _name(step: StepStatus) -> str:

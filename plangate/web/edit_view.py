@@ -56,6 +56,7 @@ class EditView:
     Attributes:
         changes: its changes.
         struck: the steps that it strikes if it changes nothing else, in the words of their tools.
+        struck_numbers: the numbers of those steps.
         digest: the summary of the steps that would run.
         who_approves: who may approve the new plan.
         unmet: the approvals that it needs and that no one on the list can give now.
@@ -66,6 +67,7 @@ class EditView:
     digest: str
     who_approves: str
     unmet: tuple[Unmet, ...] = ()
+    struck_numbers: tuple[int, ...] = ()
 
 
 def edit_view(status: Status, decision: Decision, people: People | None = None) -> EditView:
@@ -85,6 +87,7 @@ def edit_view(status: Status, decision: Decision, people: People | None = None) 
         digest=digest(after),
         who_approves=who_approves(status, new, decision.by),
         unmet=_unmet(status, new, decision.by, people),
+        struck_numbers=tuple(struck),
     )
 
 

@@ -207,6 +207,11 @@ class RunView:
         return any(step.state not in ("", NOT_BEGUN) for step in self.steps)
 
     @property
+    def to_be_undone(self) -> tuple[StepView, ...]:
+        """The steps that the resolution `undo` would undo, in that order."""
+        return tuple(step for step in reversed(self.steps) if step.taken_back)
+
+    @property
     def held_tool(self) -> str:
         """The tool of the step at which the run is held; empty if it is not held at one."""
         number = held_step(self.status)

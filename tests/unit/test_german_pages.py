@@ -121,7 +121,7 @@ def test_quotations_in_a_sentence_stay_quoted_and_are_marked_as_english() -> Non
 
 
 def test_a_long_pattern_takes_precedence_over_a_short_one() -> None:
-    english = "Not taken back: step 2 (http_request), because it is in doubt."
+    english = "Not undone: step 2 (http_request), because it is in doubt."
     assert (
         GERMAN.said(english)
         == "Nicht zurückgenommen: Schritt 2 (http_request), weil ungewiss ist, ob es geschah."

@@ -104,7 +104,7 @@ def test_every_choice_describes_its_effect_and_shows_its_command() -> None:
             ("abort", []),
         )
     ]
-    assert "Not taken back: step 1 (refund), because its tool cannot undo" in one_line(bottom)
+    assert "Not undone: step 1 (refund), because its tool cannot undo" in one_line(bottom)
 
 
 @pytest.mark.parametrize("in_doubt", [True, False])

@@ -19,7 +19,7 @@ from plangate.web.proving import Way
 from plangate.web.run_view import RunView, view_of
 from tests.support.build import NOON, drafted, state_after
 from tests.support.drawn_pages import Element, drawn, drawn_run, read_html
-from tests.support.held_runs import held, skipped, undoing
+from tests.support.held_runs import held, held_undo, skipped, undoing
 
 ENGLISH = languages()["en"]
 KEY = "85afd8f3" * 8
@@ -143,3 +143,31 @@ def test_the_confirmation_of_an_approval_repeats_disagreements() -> None:
         marks = read_html(html).one("section", class_="marks")
         assert "The summary names 425.00 EUR, but the steps have 42.50 EUR." in marks.text
     assert "42.50 EUR." not in confirmation(shown, Choice.REJECT)
+
+
+def test_the_confirmation_of_an_undo_shows_the_steps_that_are_undone_and_not_the_held_one() -> None:
+    parts = {"step": 3, "hold": 1, "resolution": Resolution.UNDO}
+    page = read_html(confirmation(view(held(WHY)), Choice.RESOLVE, **parts))
+    (undone,) = page.one("ol", class_="undone").all("li")
+    assert words(undone) == 'Undo step 2: Create a ticket in OPS: "Broken cup" Receipt: OPS-17'
+    assert "we refund 42.50 EUR." not in page.text
+    assert "Not undone: step 1 (refund), because its tool cannot undo" in page.text
+
+
+@pytest.mark.parametrize(
+    ("state", "step", "resolution", "act"),
+    [
+        (held(WHY), 3, "retry", "Try step 3 again"),
+        (held(WHY), 3, "skip", "Skip step 3"),
+        (held(WHY), 3, "mark_done", "Mark step 3 as done"),
+        (held(WHY), 3, "undo", "Undo step 2"),
+        (held(WHY), 3, "abort", "End the run"),
+        (held_undo(), 2, "skip", "Skip the undo of step 2"),
+    ],
+)
+def test_the_button_that_confirms_a_resolution_says_what_happens(
+    state: RunState, step: int, resolution: str, act: str
+) -> None:
+    html = confirmation(view(state), Choice.RESOLVE, step=step, hold=1, resolution=resolution)
+    assert words(read_html(html).one("button", class_="resolve")) == act
+    assert words(read_html(html).one("h1")) == f"Confirm: {act}"

@@ -41,10 +41,10 @@ def test_after_a_failure_each_choice_describes_what_follows() -> None:
         "the run continues with step 4 of 4. If not, you are asked again.",
         Resolution.SKIP: "Step 3 (openTicket) is left out. Then the run continues with step 4 of 4. "
         "Step 4 (note) needs its result and is held. Needs a reason.",
-        Resolution.UNDO: "Step 1 (refund) is taken back, and the run ends as failed. Not taken back: step 2 "
+        Resolution.UNDO: "Step 1 (refund) is undone, and the run ends as failed. Not undone: step 2 "
         "(send_email), because its tool cannot undo.",
         Resolution.ABORT: "The run ends as failed. Step 1 (refund) and step 2 (send_email) stay done; "
-        "step 3 (openTicket) and step 4 (note) are not done. What is done can no longer be taken back.",
+        "step 3 (openTicket) and step 4 (note) are not done. What is done can no longer be undone.",
     }
 
 
