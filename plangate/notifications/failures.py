@@ -6,7 +6,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.notifications.notice import NoticeKind
-from plangate.presentation.clock import moment
+from plangate.presentation.clock import Written, moment
 from plangate.records.database import Database
 from plangate.records.deliveries import HELD_BACK, Undelivered, undelivered
 from plangate.records.notices import DeliveryState
@@ -48,6 +48,10 @@ class NotTold(Frozen):
 
     def __str__(self) -> str:
         """Return it in one sentence."""
+        return self.words()
+
+    def words(self, written: Written = moment) -> str:
+        """Return it in one sentence; ``written`` writes its time."""
         is_tried = self.state == DeliveryState.WAITING
         what = _WHAT.get(self.kind, self.kind)
         not_yet = f"{what} not {'yet ' if is_tried else ''}delivered".strip()
@@ -55,7 +59,7 @@ class NotTold(Frozen):
         why = f": {reason}" if reason else ""
         again = "; it is tried again" if is_tried else ""
         if self.held_until is not None:
-            again = f" until {moment(self.held_until)}"
+            again = f" until {written(self.held_until)}"
         begin = f"{not_yet[0].upper()}{not_yet[1:]} to {one_line(self.person)}"
         return f"{begin} ({self.address}){why}{again}."
 

@@ -3,12 +3,19 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 _RECORDED: Final = re.compile(
     r"(?a:\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC\b)"
 )
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Written(Protocol):
+    """Writes a time for readers, as `moment` does."""
+
+    def __call__(self, when: datetime, *, with_seconds: bool = False) -> str:
+        """Return the time as text."""
 
 
 def now() -> datetime:
@@ -31,6 +38,11 @@ def moment(when: datetime, *, with_seconds: bool = False) -> str:
         return f"{said} UTC"
     day = "" if universal.date() == local.date() else f"{_day(universal)} "
     return f"{said} {zone_name(local)} ({day}{universal:{time}} UTC)"
+
+
+def recorded(when: datetime, *, with_seconds: bool = False) -> str:
+    """Return a time as recorded sentences have it: '2026-12-03 14:05 UTC'; pages localize it."""
+    return f"{when.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if with_seconds else '%Y-%m-%d %H:%M'}} UTC"
 
 
 def in_readers_zone(text: str) -> str:

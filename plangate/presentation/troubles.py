@@ -1,83 +1,100 @@
 """Write why a run does not proceed: it is retried, paused, or cannot be recorded."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from plangate.domain.status import Attempt, Status, StepStatus, Unrecorded
 from plangate.domain.tool import STEP_TRIES
-from plangate.presentation.clock import moment
+from plangate.presentation.clock import Written, moment
 from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
 _LOOKED_UP_LATER: Final = "it will be looked up again later"
 """The words of an attempt whose effect may still happen (`activities.execution`)."""
+_MAY_STILL_HAPPEN: Final = re.compile(
+    rf"(?:,? but it|\.? ?\bIt) may still happen, so {_LOOKED_UP_LATER}\.?\Z"
+)
 
 
-def troubles(status: Status) -> Iterator[str]:
-    """Yield a sentence for each problem that delays the run now."""
-    yield from (said for _, said in troubles_by_cause(status))
+def troubles(status: Status, written: Written = moment) -> Iterator[str]:
+    """Yield a sentence for each problem that delays the run now; ``written`` writes its times."""
+    yield from (said for _, said in troubles_by_cause(status, written))
 
 
-def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
+def troubles_by_cause(status: Status, written: Written = moment) -> Iterator[tuple[str, str]]:
     """Yield each of these sentences with its cause, which is the same in every attempt."""
     if status.unrecorded is not None:
-        yield status.unrecorded.cause, _unrecorded(status.unrecorded)
+        yield status.unrecorded.cause, _unrecorded(status.unrecorded, written)
     for one in status.unmet:
         yield one.what, f"Needs {one}."
     if status.drafting is not None:
-        said = _lost_draft(status) or f"The draft of revision {status.revision + 1} {_tried(status.drafting)}"
+        tried = _tried(status.drafting, written)
+        said = _lost_draft(status, written) or f"The draft of revision {status.revision + 1} {tried}"
         yield status.drafting.paused or status.drafting.last_error, said
     for step in status.steps:
         attempt = _attempt(step)
         if attempt is not None:
             name = f"{step_name(step.number, len(status.steps))}, {step.tool},"
             said = (
-                _lost_step(name, attempt)
-                or _unknown_step(name, attempt)
-                or f"{name} {_tried(attempt)}{_how_long(attempt)}"
+                _lost_step(name, attempt, written)
+                or _unknown_step(name, attempt, written)
+                or f"{name} {_tried(attempt, written)}{_how_long(attempt)}"
             )
             yield attempt.paused or attempt.last_error, said
 
 
-def _lost_draft(status: Status) -> str:
+def is_unknown(step: StepStatus) -> bool:
+    """Return whether a step was called, its result is not known, and it is looked up again."""
+    attempt = _attempt(step)
+    return attempt is not None and _is_unknown(attempt)
+
+
+def _is_unknown(attempt: Attempt) -> bool:
+    return _LOOKED_UP_LATER in attempt.last_error and not attempt.is_stopped and not attempt.paused
+
+
+def _lost_draft(status: Status, written: Written) -> str:
     """State that the worker of a draft does not answer; empty if it does."""
     draft = status.drafting
     if draft is None or draft.lost_since is None or draft.paused:
         return ""
     again = "again as soon as a worker runs" if draft.waits_for_worker else "again now"
-    return f"{_silent(draft)}; revision {status.revision + 1} was being drafted, and is drafted {again}."
+    silent = _silent(draft, written)
+    return f"{silent}; revision {status.revision + 1} was being drafted, and is drafted {again}."
 
 
-def _lost_step(name: str, attempt: Attempt) -> str:
+def _lost_step(name: str, attempt: Attempt, written: Written) -> str:
     """State that the worker of a step does not answer, and that nothing is repeated unchecked; else empty."""
     if attempt.lost_since is None or attempt.paused:
         return ""
     lower = name[:1].lower() + name[1:]
     now = "" if attempt.waits_for_worker or attempt.next_try else f" Attempt {attempt.attempt} is running."
     return (
-        f"{_silent(attempt)}; {lower} had begun.{now} Whether it happened is looked up before anything is "
-        "repeated."
+        f"{_silent(attempt, written)}; {lower} had begun.{now} Whether it happened is looked up before "
+        "anything is repeated."
     )
 
 
-def _unknown_step(name: str, attempt: Attempt) -> str:
+def _unknown_step(name: str, attempt: Attempt, written: Written) -> str:
     """State that it is not known yet whether a step happened, and what follows; empty if that is known."""
-    if _LOOKED_UP_LATER not in attempt.last_error or attempt.is_stopped or attempt.paused:
+    if not _is_unknown(attempt):
         return ""
+    known = attempt.model_copy(update={"last_error": _MAY_STILL_HAPPEN.sub("", attempt.last_error)})
     when = "now"
     if attempt.next_try:
-        when = f"at {moment(attempt.next_try, with_seconds=True)}"
+        when = f"at {written(attempt.next_try, with_seconds=True)}"
     elif attempt.waits_for_worker:
         when = "as soon as a worker runs"
     return (
         f"{name} was called, and its result is not known. It is looked up again {when}. It is repeated only "
-        f"if it certainly did not happen; if that stays unknown, the run is held.{_failed(attempt)}"
+        f"if it certainly did not happen; if that stays unknown, the run is held.{_failed(known)}"
     )
 
 
-def _silent(attempt: Attempt) -> str:
+def _silent(attempt: Attempt, written: Written) -> str:
     assert attempt.lost_since is not None
     who = "No worker has" if attempt.waits_for_worker else "Its worker has not"
-    return f"{who} answered since {moment(attempt.lost_since, with_seconds=True)}"
+    return f"{who} answered since {written(attempt.lost_since, with_seconds=True)}"
 
 
 def _how_long(attempt: Attempt) -> str:
@@ -87,10 +104,10 @@ def _how_long(attempt: Attempt) -> str:
     return f" A tool that fails is tried {STEP_TRIES} times, over about half an hour; then the run is held."
 
 
-def _unrecorded(what: Unrecorded) -> str:
+def _unrecorded(what: Unrecorded, written: Written) -> str:
     waiting = [*_decisions(what), *(["the outcome"] if what.outcome else [])]
     verb = "have" if what.decisions > 1 or len(waiting) > 1 else "has"
-    since = moment(what.since, with_seconds=True)
+    since = written(what.since, with_seconds=True)
     kept = f"{' and '.join(waiting)} {verb} been waiting since {since}"
     return f"{kept} and cannot be recorded yet: {what.cause.rstrip('.')}."
 
@@ -124,7 +141,7 @@ def _failed(attempt: Attempt) -> str:
     return f" The attempt before it failed: {attempt.last_error.rstrip('.')}." if attempt.last_error else ""
 
 
-def _tried(attempt: Attempt) -> str:
+def _tried(attempt: Attempt, written: Written) -> str:
     failed = _failed(attempt)
     if attempt.is_stopped and not attempt.paused:
         return f"waits. {attempt.last_error}"
@@ -132,7 +149,7 @@ def _tried(attempt: Attempt) -> str:
         return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop after a command
     when = "is running"
     if attempt.next_try:
-        when = f"begins at {moment(attempt.next_try, with_seconds=True)}"
+        when = f"begins at {written(attempt.next_try, with_seconds=True)}"
     elif attempt.waits_for_worker:
         when = "waits for a worker"
     return f"is being retried: attempt {attempt.attempt} {when}.{failed}"

@@ -20,14 +20,14 @@ from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Receipt
 from plangate.domain.who_can import Wanted, wanted_of
-from plangate.presentation.clock import now
+from plangate.presentation.clock import now, recorded
 from plangate.presentation.disagreements import DisagreementKind, disagreements
 from plangate.presentation.ended import Unlike, held_step, unlike_executed
 from plangate.presentation.held_page import is_partly_done
 from plangate.presentation.resolutions import can_be_taken_back
 from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
-from plangate.presentation.troubles import troubles
+from plangate.presentation.troubles import is_unknown, troubles
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
 from plangate.web.may import offered
@@ -91,7 +91,8 @@ class StepView:
 
     Attributes:
         state: the name of its state: empty while it has yet to begin, ``not_begun`` where the run stopped or
-            ended before it.
+            ended before it, ``unknown`` while its result is looked up, ``marked`` if a person marked it as
+            done.
         taken_back: whether the resolution `undo` would take back its effect, if the run is held after it.
     """
 
@@ -202,6 +203,11 @@ class RunView:
         return is_partly_done(self.status)
 
     @property
+    def is_underway(self) -> bool:
+        """Whether steps of the run have begun, and others may follow."""
+        return self.status.state == Phase.EXECUTING and self.has_begun
+
+    @property
     def has_begun(self) -> bool:
         """Whether any step has begun."""
         return any(step.state not in ("", NOT_BEGUN) for step in self.steps)
@@ -259,7 +265,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         beside=beside,
         sums=tuple(sum_lines(status.sums)),
         times=_times(status),
-        troubles=tuple(troubles(status.model_copy(update={"unmet": ()}))),
+        troubles=tuple(troubles(status.model_copy(update={"unmet": ()}), recorded)),
         offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or status.may_draft),
         cannot_ask=Choice.REQUEST_CHANGES in offers and not status.may_draft,
         folds=tuple(_folds(request, summary, steps, reads)),
@@ -326,6 +332,10 @@ def _accepted(step: StepStatus) -> str:
 
 
 def _state(step: StepStatus, *, is_stopped: bool) -> str:
+    if step.state is StepState.PENDING and is_unknown(step):
+        return "unknown"
+    if step.state is StepState.DONE and step.receipt is None:
+        return "marked"
     if step.state is StepState.PENDING:
         return "begun" if step.is_begun else NOT_BEGUN if is_stopped else ""
     return step.state.value

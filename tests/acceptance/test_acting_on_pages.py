@@ -52,8 +52,7 @@ async def test_an_edit_is_shown_confirmed_and_reviewed_again(gate: Gate, enter: 
     assert "feed the cat" in browser.html
     assert "feed the dog" in browser.html
     assert "another person must approve it" in browser.html
-    await browser.press("Edit")
-
+    await browser.press("Replace the plan")
     assert "Accepted" in browser.html
     after = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
     assert after.plan is not None
@@ -106,7 +105,7 @@ async def test_the_confirmation_names_each_struck_step(gate: Gate, enter: Enter)
     await browser.press("Strike", which=1)
     assert "You strike this and change nothing else" in browser.html
     assert "feed the cat" in browser.html
-    await browser.press("Strike")
+    await browser.press("Remove step 2")
     assert "was: Strike" in browser.html
     after = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
     assert [step.arguments["text"] for step in after.steps] == ["water the plants"]
@@ -165,7 +164,7 @@ async def test_a_held_step_is_resolved_after_its_evidence_and_the_effect_of_each
             await browser.press("Resolve", comment="the account shows it")
             assert "You decide how the run continues at step 2" in browser.html
             assert "Needs your evidence" not in browser.html  # it is there
-            await browser.press("Resolve")
+            await browser.press("Mark step 2 as done")
             assert "Accepted" in browser.html
         after = await idle_gate.until("executed", held.workflow_id)
     assert after.decisions[-1].comment == "the account shows it"

@@ -71,7 +71,8 @@ async def test_axe_reports_nothing_on_confirmations_and_verdicts(idle_gate: Gate
             await page.get_by_label("Comment").fill("Water the roses, too.")
             await page.get_by_role("button", name=choice).first.click()
             await axe_finds_nothing(page, choice)
-            await page.get_by_role("button", name=choice).click()
+            act = "Remove step 1" if choice == "Strike" else choice
+            await page.get_by_role("button", name=act).click()
             await expect(page.get_by_text("Your decision on")).to_be_visible()
             await axe_finds_nothing(page, choice)
 

@@ -68,7 +68,7 @@ async def test_an_edit_is_signed_with_the_hash_of_its_plan(page: Page, inbox: Si
     await axe_finds_nothing(page)
     await page.get_by_label("text").fill("water the roses")
     await page.get_by_role("button", name="See the changes").click()
-    await page.get_by_role("button", name="Edit").click()
+    await page.get_by_role("button", name="Replace the plan").click()
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
     after = await inbox.gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
     assert (after.author, after.decisions[-1].assurance) == ("dana", Assurance.SIGNED)

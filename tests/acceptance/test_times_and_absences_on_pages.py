@@ -139,7 +139,7 @@ async def test_a_plan_with_an_earliest_start_shows_it_can_be_edited_and_waits(
     assert (page.status, "must be a day and a time" in page.html) == (422, True)
     await page.press("See the changes", not_before=f"{sooner:%Y-%m-%dT%H:%M}")
     assert f"{sooner:%Y-%m-%d %H:%M} UTC" in page.html
-    await page.press("Edit")
+    await page.press("Replace the plan")
     after = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
     assert after.plan is not None
     assert after.plan.not_before == sooner
@@ -149,7 +149,7 @@ async def test_a_plan_with_an_earliest_start_shows_it_can_be_edited_and_waits(
     assert waiting.waits_until(now()) == sooner
     shown = await enter(f"/runs/{status.workflow_id}", "kim")
     assert "approved, waiting to begin" in shown.html
-    assert "withdraw your approval, until:" in shown.html
+    assert "withdraw your approval until" in shown.html
     listed = await enter("/open", "kim")
     assert "approved, waiting to begin" in listed.html
     assert f'not before <time datetime="{sooner:%Y-%m-%dT%H:%M}' in " ".join(listed.html.split())

@@ -90,7 +90,7 @@ async def test_an_invalid_address_is_an_error_of_its_field_before_the_confirmati
         await browser.press("See the changes", s3_1="bob@example.org")
         assert "bob@example.org" in browser.html
         assert "no worker" not in browser.html.lower()
-        await browser.press("Edit")
+        await browser.press("Replace the plan")
         assert "Accepted" in browser.html
 
 

@@ -1,32 +1,35 @@
 """The page of a run shows its state, its changes, and each decision with its proof."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import ModelUse
+from plangate.domain.audit import ModelUse, StepDone
 from plangate.domain.duplicates import Duplicate
-from plangate.domain.people import Key, People, Person
+from plangate.domain.people import Key, People, Person, identify
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
 from plangate.domain.settlements import SettlementState, SettlementStatus
-from plangate.domain.status import DecisionStatus, Status, status_of
+from plangate.domain.status import Attempt, DecisionStatus, Status, status_of, with_step_attempt
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
-from plangate.presentation.clock import now
+from plangate.notifications.failures import NotTold
+from plangate.presentation.clock import now, recorded
 from plangate.web.acts import Acts, can_withdraw
 from plangate.web.language import languages
-from plangate.web.run_view import Beside
+from plangate.web.run_view import Beside, view_of
 from plangate.web.times import time_left
-from tests.support.build import NOON, drafted, state_after
-from tests.support.drawn_pages import Element, drawn_run, read_html
-from tests.support.held_runs import WHY, edited, held, running, skipped, undoing
+from tests.support.build import NOON, after, drafted, state_after
+from tests.support.drawn_pages import Element, drawn, drawn_run, read_html
+from tests.support.held_runs import WHY, edited, held, resolved, running, skipped, undoing
 from tests.unit.test_reads_are_shown import in_review, read
 
 NEWLINE = "\n"
+LATER = datetime(2999, 1, 1, 12, tzinfo=UTC)
 ENGLISH = languages()["en"]
 
 
@@ -60,7 +63,8 @@ def test_a_done_step_of_a_held_run_says_whether_it_can_be_taken_back() -> None:
 @pytest.mark.parametrize(
     ("state", "heading"),
     [
-        (running(), "What will happen"),
+        (state_after(drafted()), "What will happen"),
+        (running(), "What happened so far"),
         (held(), "What happened, and what did not"),
         (undoing(), "What happened, and what did not"),
         (skipped(), "What happened, and what did not"),
@@ -305,3 +309,76 @@ def test_a_refusal_names_the_button_on_the_page() -> None:
     (said,) = page_of(state_after(drafted()), decisions=(refused,)).one("ul", class_="decisions").all("li")
     assert "the run's requester can withdraw it by 'Withdraw' on its page" in words(said)
     assert "starter.py" not in said.text
+
+
+def test_the_end_of_a_skipped_run_names_its_skipped_step_once() -> None:
+    state = page_of(skipped()).one("p", class_="state")
+    assert words(state.one(class_="pill")) == "executed"
+    assert words(state).count("step 3 was skipped") == 1
+
+
+def looked_up_later() -> Status:
+    error = "The bank broke off. It may still happen, so it will be looked up again later."
+    attempt = Attempt(attempt=2, last_error=error, next_try=NOON)
+    return with_step_attempt(status_of(running(), source="records"), attempt)
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "mark"),
+    [
+        ("en", "What happened so far", "result unknown"),
+        ("de", "Was bisher geschehen ist", "Ergebnis unbekannt"),
+    ],
+)
+def test_a_step_whose_result_is_looked_up_later_is_marked(language: str, heading: str, mark: str) -> None:
+    page = read_html(drawn_run(looked_up_later(), language=language))
+    what = page.one("section", class_="what")
+    assert words(what.one("h2")) == heading
+    assert words(what.all("li")[2]).endswith(mark)
+    assert mark in words(page.one("section", id="step-3").one("h2"))
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_times_of_troubles_are_in_the_zone_of_the_reader(language: str) -> None:
+    page = read_html(drawn_run(looked_up_later(), language=language))
+    (at,) = page.one("p", class_="warning").all("time")
+    assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"
+    assert "data-local" in at.attributes
+
+
+def test_a_step_that_a_person_marked_as_done_does_not_look_proven() -> None:
+    state = after(resolved(held(), "mark_done"), StepDone(step=4, receipt=Receipt(summary="Noted")))
+    page = page_of(state)
+    pills = [words(one) for one in page.one("section", class_="what").all(class_="pill")]
+    assert pills == ["done", "done", "marked as done", "done"]
+    said = page.one("section", id="step-3")
+    assert "marked as done by erik: I called her" in said.one("p", class_="note").text
+    assert said.all("p", class_="fault") == []
+
+
+def test_an_approver_of_a_waiting_plan_reads_until_when_they_can_withdraw() -> None:
+    status = status_of(state_after(drafted()), source="records").model_copy(update={"state": "executing"})
+    view = replace(view_of(status, identify(None, "dana", now())), offers=("withdraw_approval",))
+    page = read_html(drawn("run.html", run=view, acts=Acts(cooling_until=LATER)))
+    warning = page.one("p", class_="warning")
+    assert words(warning).startswith(
+        "Approved. You can withdraw your approval until 2999-01-01 12:00 UTC (in"
+    )
+    assert "data-local" in warning.one("time").attributes
+    assert warning.one(class_="span").attributes["data-minutes"] == "{minutes} min {seconds} s left"
+    assert [words(one) for one in page.all("button") if one.attributes.get("form") == "decide"] == [
+        "Withdraw approval"
+    ]
+    assert page.all("div", class_="bar") == []
+    assert page.all("textarea") == []
+
+
+def test_the_end_of_an_hourly_limit_is_in_the_zone_of_the_reader() -> None:
+    told = NotTold(
+        person="dana", run="plan-1", kind="decide", address="dana@example.org", state="waiting",
+        reason="held back by the hourly limit", attempts=0, held_until=NOON,
+    )  # fmt: skip
+    status = status_of(running(), source="records")
+    page = read_html(drawn_run(status, Beside(not_told=(told.words(recorded),))))
+    (at,) = page.one("p", class_="warning").all("time")
+    assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"

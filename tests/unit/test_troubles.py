@@ -63,14 +63,17 @@ def test_an_attempt_belongs_to_the_next_step(attempt: Attempt, said: str) -> Non
     ],
 )
 @pytest.mark.parametrize(
-    "ending",
+    ("ending", "left"),
     [
-        "It may still happen, so it will be looked up again later.",
-        "There is no trace of it, but it may still happen, so it will be looked up again later.",
+        ("It may still happen, so it will be looked up again later.", "The bank broke off"),
+        (
+            "There is no trace of it, but it may still happen, so it will be looked up again later.",
+            "The bank broke off. There is no trace of it",
+        ),
     ],
 )
-def test_a_step_that_may_still_happen_is_not_reported_as_retried(
-    changes: dict[str, object], when: str, ending: str
+def test_a_step_that_may_still_happen_is_looked_up_again_as_the_page_says_once(
+    changes: dict[str, object], when: str, ending: str, left: str
 ) -> None:
     error = f"The bank broke off. {ending}"
     attempt = Attempt.model_validate({"attempt": 2, "last_error": error, **changes})
@@ -78,7 +81,7 @@ def test_a_step_that_may_still_happen_is_not_reported_as_retried(
     assert said == (
         f"Step 1 of 2, note, was called, and its result is not known. It is looked up again {when}. It is "
         "repeated only if it certainly did not happen; if that stays unknown, the run is held. "
-        f"The attempt before it failed: {error}"
+        f"The attempt before it failed: {left}."
     )
     assert ending in EXECUTION
 

@@ -1,18 +1,12 @@
-// Count down the seconds until a time; people who cannot see the countdown have the time itself.
-// A time more than a day away is shown in full, without a countdown.
+// Count down the seconds until a time that is less than a day away; the time itself is shown beside it.
 const DAY = 24 * 60 * 60;
-for (const time of document.querySelectorAll("time[data-countdown]")) {
-  const until = new Date(time.dateTime).getTime();
-  const said = time.textContent;
-  time.title = said;
+for (const span of document.querySelectorAll("[data-countdown]")) {
+  const until = new Date(span.dataset.countdown).getTime();
   const draw = () => {
     const left = Math.max(0, Math.round((until - Date.now()) / 1000));
-    const hours = Math.floor(left / 3600);
-    const minutes = Math.floor(left / 60) % 60;
-    const seconds = String(left % 60).padStart(2, "0");
-    const short = `${minutes}:${seconds}`;
-    const long = `${hours}:${String(minutes).padStart(2, "0")}:${seconds}`;
-    time.textContent = left > DAY ? said : hours ? long : short;
+    const parts = { hours: Math.floor(left / 3600), minutes: Math.floor(left / 60) % 60, seconds: left % 60 };
+    const words = parts.hours ? span.dataset.hours : span.dataset.minutes;
+    if (left < DAY) span.textContent = words.replace(/\{(\w+)\}/g, (_, name) => parts[name]);
     if (left === 0) clearInterval(ticking);
   };
   const ticking = setInterval(draw, 1000);
