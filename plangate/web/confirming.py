@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from fastapi import Request
 from starlette.responses import Response
@@ -14,7 +15,13 @@ from plangate.presentation.resolutions import resolution_words
 from plangate.signing.passkeys import challenge_of
 from plangate.web.acts import acts_of
 from plangate.web.confirmations import Confirmation
-from plangate.web.deciding_view import NotPreviewed, missing_after, not_previewed, without_needs
+from plangate.web.deciding_view import (
+    NotPreviewed,
+    missing_after,
+    not_previewed,
+    runs_if_approved,
+    without_needs,
+)
 from plangate.web.edit_view import EditView, edit_view
 from plangate.web.passkeys import request_options
 from plangate.web.proving import Way, proving_of
@@ -36,6 +43,7 @@ class Asked:
         texts: the values of an approved plan that the previews do not show.
         missing: the approvals that are still missing after this one.
         cooling: the cooling-off time after an approval, in seconds.
+        runs_at: when the plan runs if it is approved now; None for immediately.
     """
 
     confirmation: Confirmation
@@ -47,6 +55,7 @@ class Asked:
     texts: tuple[NotPreviewed, ...] = ()
     missing: tuple[Need, ...] = ()
     cooling: int = 0
+    runs_at: datetime | None = None
 
 
 async def ask(
@@ -98,6 +107,7 @@ async def ask(
             texts=not_previewed(view),
             missing=missing_after(view.status, visitor.identified),
             cooling=requirement.cooling_seconds or 0 if requirement else 0,
+            runs_at=runs_if_approved(view.status, now()),
         )
     return web.pages.draw(
         request, "confirm.html", visitor=visitor, run=view, decision=decision, asked=asked, fault=fault

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from plangate.domain import policy
@@ -62,6 +63,14 @@ def missing_after(status: Status, visitor: Identified) -> tuple[Need, ...]:
     able = standing_in(approver, status.reliefs, now()).model_copy(update={"assurance": Assurance.SIGNED})
     left = requirement.model_copy(update={"needs": status.still_needed})
     return policy.missing(left, (able,), (status.requester, *status.authors))
+
+
+def runs_if_approved(status: Status, at: datetime) -> datetime | None:
+    """Return when the plan would run if its last approval came at that time; None if immediately or never."""
+    cooling = status.requirement.cooling_seconds or 0 if status.requirement else 0
+    calm = at + timedelta(seconds=cooling)
+    first = status.beginning.first(calm) if status.beginning is not None else calm
+    return first if first is not None and first > at else None
 
 
 def name_of(status: Status, decision: Decision) -> str:

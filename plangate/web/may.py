@@ -7,7 +7,7 @@ from plangate.domain import policy
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.escalation import standing_in
-from plangate.domain.people import Approver, Identified, same_person
+from plangate.domain.people import Approver, Identified, Standing, same_person
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus
 
@@ -40,7 +40,7 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
     if status.state == Phase.HELD:
         return (Choice.RESOLVE,) if policy.can_resolve(status.requirement, approver, barred) else ()
     has_approved = any(same_person(approver.name, name) for name in status.approved_by)
-    if status.state == Phase.EXECUTING and has_approved and not any(map(_has_begun, status.steps)):
+    if status.state == Phase.EXECUTING and has_approved and not has_begun(status):
         return (Choice.WITHDRAW_APPROVAL,)
     if status.state != Phase.IN_REVIEW:
         return ()
@@ -55,6 +55,26 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
     if is_barred or has_role:
         offers += [Choice.REJECT, Choice.REQUEST_CHANGES, Choice.EDIT]
     return tuple(offers)
+
+
+def lenders_of(status: Status, identified: Identified) -> tuple[Standing, ...]:
+    """Return the delegators whose roles this person needs to decide on this run, with these roles."""
+    approver, requirement = identified.approver, status.requirement
+    if approver is None or requirement is None:
+        return ()
+    is_held = status.state == Phase.HELD
+    demanded = {role for group in requirement.resolving.any_of for role in group} if is_held else ()
+    found = [
+        Standing(person=one.person, roles=roles)
+        for one in approver.standings
+        if (roles := tuple(role for role in one.roles if role in (demanded or requirement.asked)))
+    ]
+    return () if any(same_person(one.person, approver.name) for one in found) else tuple(found)
+
+
+def has_begun(status: Status) -> bool:
+    """Return whether any step has begun, so approvals can no longer be withdrawn."""
+    return any(map(_has_begun, status.steps))
 
 
 def _has_begun(step: StepStatus) -> bool:

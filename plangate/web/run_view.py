@@ -13,7 +13,7 @@ from plangate.domain.attachments import attachments_in
 from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
 from plangate.domain.duplicates import Duplicate, by_step
-from plangate.domain.people import Identified, People, same_person
+from plangate.domain.people import Identified, People, Standing, same_person
 from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
 from plangate.domain.start_times import calendar_words
@@ -30,7 +30,7 @@ from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import is_unknown, troubles
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
-from plangate.web.may import offered
+from plangate.web.may import lenders_of, offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -162,6 +162,7 @@ class RunView:
         is_barred: whether the author of the newest plan may not approve it.
         words_of: the author of the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
+        lenders: the people for whom the visitor decides with delegated roles, with these roles.
         cannot_ask: whether they could request changes if a worker could redraft the plan.
         folds: the names of all folds.
     """
@@ -184,6 +185,7 @@ class RunView:
     times: Times
     troubles: tuple[str, ...]
     offers: tuple[str, ...]
+    lenders: tuple[Standing, ...]
     cannot_ask: bool
     folds: tuple[str, ...]
 
@@ -267,6 +269,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         times=_times(status),
         troubles=tuple(troubles(status.model_copy(update={"unmet": ()}), recorded)),
         offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or status.may_draft),
+        lenders=lenders_of(status, visitor) if offers else (),
         cannot_ask=Choice.REQUEST_CHANGES in offers and not status.may_draft,
         folds=tuple(_folds(request, summary, steps, reads)),
     )

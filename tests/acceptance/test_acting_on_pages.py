@@ -215,7 +215,7 @@ async def test_the_consequences_are_shown_and_an_approval_is_withdrawn_while_coo
         assert "The run ends as rejected" in last.html
         await last.open(f"/runs/{status.workflow_id}")
         await last.press("Approve")
-        assert "It is the last approval that this plan needs." in last.html
+        assert "Yours is the last approval: the plan runs from" in last.html
         await last.press("Approve")
         assert "Approved. It begins no earlier than" in last.html
         await last.press("Withdraw approval")

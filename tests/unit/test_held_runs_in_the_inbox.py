@@ -1,25 +1,31 @@
 """The pages of a held run show the whole held step, and mark steps that have not begun."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from plangate.domain.decision import Choice, Decision, Resolution
-from plangate.domain.people import identify
+from plangate.domain.people import Approver, Identified, Standing, identify
 from plangate.domain.plan import Plan, Step
+from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
+from plangate.domain.start_times import Beginning, StartSpan
 from plangate.domain.status import status_of
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
+from plangate.web.acts import Acts
 from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import Asked
+from plangate.web.deciding_view import runs_if_approved
 from plangate.web.html import localized, long_keys
 from plangate.web.language import languages
+from plangate.web.pages.deciding import not_now
 from plangate.web.proving import Way
 from plangate.web.run_view import RunView, view_of
-from tests.support.build import NOON, drafted, state_after
+from tests.support.build import HOUR, NOON, drafted, state_after
 from tests.support.drawn_pages import Element, drawn, drawn_run, read_html
-from tests.support.held_runs import held, held_undo, skipped, undoing
+from tests.support.held_runs import held, held_undo, running, skipped, undoing
 
 ENGLISH = languages()["en"]
 KEY = "85afd8f3" * 8
@@ -43,7 +49,9 @@ def resolve_page(shown: RunView) -> str:
     return drawn("resolve.html", run=shown, ways=ways, chosen="", comment="")
 
 
-def confirmation(shown: RunView, choice: Choice, **parts: object) -> str:
+def confirmation(
+    shown: RunView, choice: Choice, *, language: str = "en", runs_at: datetime | None = None, **parts: object
+) -> str:
     """Return the page that asks to confirm a decision on the plan of a view."""
     decision = Decision.model_validate(
         {"decision": choice, "by": "dana", "plan": shown.status.fingerprint, **parts}
@@ -51,12 +59,14 @@ def confirmation(shown: RunView, choice: Choice, **parts: object) -> str:
     kept_parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # all that the page shows
     kept = Confirmation.model_construct(**kept_parts)
     said = resolution_words(shown.status).get(decision.resolution, "") if decision.resolution else ""
-    asked = Asked(confirmation=kept, way=Way.NAME, sign="", resolution=said, edit=None, is_checked=True)
-    return drawn("confirm.html", run=shown, decision=decision, asked=asked)
+    asked = Asked(
+        confirmation=kept, way=Way.NAME, sign="", resolution=said, edit=None, is_checked=True, runs_at=runs_at
+    )
+    return drawn("confirm.html", language=language, run=shown, decision=decision, asked=asked)
 
 
 def pages_of_a_hold(shown: RunView) -> tuple[str, ...]:
-    parts = {"step": 3, "hold": 1, "resolution": Resolution.RETRY}
+    parts: Any = {"step": 3, "hold": 1, "resolution": Resolution.RETRY}
     return resolve_page(shown), confirmation(shown, Choice.RESOLVE, **parts)
 
 
@@ -146,7 +156,7 @@ def test_the_confirmation_of_an_approval_repeats_disagreements() -> None:
 
 
 def test_the_confirmation_of_an_undo_shows_the_steps_that_are_undone_and_not_the_held_one() -> None:
-    parts = {"step": 3, "hold": 1, "resolution": Resolution.UNDO}
+    parts: Any = {"step": 3, "hold": 1, "resolution": Resolution.UNDO}
     page = read_html(confirmation(view(held(WHY)), Choice.RESOLVE, **parts))
     (undone,) = page.one("ol", class_="undone").all("li")
     assert words(undone) == 'Undo step 2: Create a ticket in OPS: "Broken cup" Receipt: OPS-17'
@@ -171,3 +181,56 @@ def test_the_button_that_confirms_a_resolution_says_what_happens(
     html = confirmation(view(state), Choice.RESOLVE, step=step, hold=1, resolution=resolution)
     assert words(read_html(html).one("button", class_="resolve")) == act
     assert words(read_html(html).one("h1")) == f"Confirm: {act}"
+
+
+def test_the_last_approval_says_when_the_plan_runs() -> None:
+    shown = view(state_after(drafted()))
+    assert "Yours is the last approval: the plan runs immediately." in confirmation(shown, Choice.APPROVE)
+    later = words(read_html(confirmation(shown, Choice.APPROVE, runs_at=NOON)))
+    assert f"Yours is the last approval: the plan runs from {NOON:%Y-%m-%d %H:%M} UTC" in later
+
+
+@pytest.mark.parametrize(
+    ("beginning", "cooling", "expected"),
+    [
+        (None, None, None),
+        (None, 3600, NOON + HOUR),
+        (Beginning(not_before=NOON + 2 * HOUR), 3600, NOON + 2 * HOUR),
+        (Beginning(spans=(StartSpan(since=NOON - HOUR, until=NOON + HOUR),)), None, None),
+        (Beginning(spans=(StartSpan(since=NOON - HOUR, until=NOON + HOUR),)), 7200, None),  # never
+    ],
+)
+def test_settling_windows_and_the_earliest_start_delay_the_plan(
+    beginning: Beginning | None, cooling: int | None, expected: datetime | None
+) -> None:
+    needs = ONE_APPROVAL.model_copy(update={"cooling_seconds": cooling})
+    status = status_of(state_after(drafted(requirement=needs)), source="records")
+    assert runs_if_approved(status.model_copy(update={"beginning": beginning}), NOON) == expected
+
+
+def delegate(*own: str) -> Identified:
+    """Return kim, who has her own roles, and decides for frieda as finance."""
+    standings = (Standing(person="kim", roles=own), Standing(person="frieda", roles=("finance", "buyer")))
+    return Identified(approver=Approver(name="kim", standings=standings))
+
+
+def test_a_delegate_reads_for_whom_they_decide() -> None:
+    needs = Requirement(needs=(Need(role="finance", count=1),))
+    status = status_of(state_after(drafted(requirement=needs)), source="records")
+    shown = view_of(status, delegate("anyone"))
+    said = "You decide for frieda, who delegated the role finance to you."
+    assert said in drawn("run.html", run=shown, acts=Acts())
+    assert said in confirmation(shown, Choice.APPROVE)
+    german = confirmation(shown, Choice.APPROVE, language="de")
+    assert "Sie entscheiden für frieda, von wem Ihnen die Rolle finance übertragen ist." in german
+    assert said not in confirmation(view_of(status, delegate("finance")), Choice.APPROVE)
+
+
+def test_an_approval_that_comes_too_late_to_withdraw_says_so() -> None:
+    state = running()
+    late = Decision(decision=Choice.WITHDRAW_APPROVAL, by="erik", plan=state.fingerprint or "")
+    assert not_now(view(state), late) == "deciding.too_late"
+    waiting = status_of(state_after(drafted()), source="records")
+    early = late.model_copy(update={"plan": waiting.fingerprint})
+    assert not_now(view_of(waiting, identify(None, "erik", now())), early) == "deciding.not_now"
+    assert languages()["en"]("deciding.too_late") == "Too late: the first step has begun."

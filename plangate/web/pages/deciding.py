@@ -21,6 +21,7 @@ from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import ask, show_run
 from plangate.web.deciding_view import name_of
 from plangate.web.edit_view import changes_view
+from plangate.web.may import has_begun
 from plangate.web.passkeys import asserted
 from plangate.web.proving import Way, proven, proving_of
 from plangate.web.run_lists import Line, Which, listed
@@ -146,6 +147,8 @@ def not_now(view: RunView, decision: Decision) -> str:
     """Return the key of the message why this decision cannot be made on this page; else empty."""
     if decision.plan != view.status.fingerprint:
         return "deciding.replaced"
+    if decision.decision is Choice.WITHDRAW_APPROVAL and has_begun(view.status):
+        return "deciding.too_late"
     if decision.decision.value not in view.offers:
         return "deciding.not_now"
     if decision.hold is not None and (view.status.held is None or decision.hold != view.status.held.number):
