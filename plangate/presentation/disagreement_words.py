@@ -13,7 +13,7 @@ from plangate.presentation.disagreements import Disagreement, DisagreementKind, 
 NO_AMOUNT: Final = "The summary names {text}, but no step has an amount."
 SENTENCES: Final[Mapping[DisagreementKind, str]] = {
     DisagreementKind.TEXT_AMOUNT: (
-        "A text in step {step} names {text}, but the summary or a step has {beside}."
+        "A text in step {step} names {text}, but the rest of the plan names only {beside}."
     ),
     DisagreementKind.SUMMARY_AMOUNT: "The summary names {text}, but the steps have {beside}.",
     DisagreementKind.SUMMARY_ADDRESS: "The summary names {text}, which is in no step.",

@@ -32,8 +32,8 @@ class Acts:
 
     Attributes:
         needs_passkey: whether the visitor's decisions need a passkey here.
-        unproven: the key of the message why the visitor cannot prove decisions here; else empty.
-        may_not_count: whether the visitor has passkeys, but none is known to count.
+        unproven: the key of the message why an approver cannot prove decisions here; else empty.
+        may_not_count: whether an approver has passkeys, but none is known to count.
         is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.
@@ -63,14 +63,15 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
     """Return what this visitor can do with the run of a view."""
     web, status = web_of(request), view.status
     choices = [Choice(one) for one in view.offers]
+    may_count = any(one in choices for one in (Choice.APPROVE, Choice.WITHDRAW_APPROVAL, Choice.RESOLVE))
     proofs = [await proving_of(web, status, choice, visitor) for choice in choices]
     unproven = next((one.least for one in proofs if one.way is None), None)
     waits = status.waits_until(now())
     can_take_back = Choice.WITHDRAW_APPROVAL in choices
     return Acts(
         needs_passkey=any(one.way is Way.PASSKEY for one in proofs),
-        unproven="" if unproven is None else _why_unproven(unproven),
-        may_not_count=any(one.way is Way.PASSKEY and not one.passkeys for one in proofs),
+        unproven=_why_unproven(unproven) if unproven is not None and may_count else "",
+        may_not_count=may_count and any(one.way is Way.PASSKEY and not one.passkeys for one in proofs),
         is_inside_an_app=_is_inside_an_app(request.headers.get("user-agent", "")[:_MOST_SHOWN]),
         link=f"{web.place.url}/runs/{quote(status.workflow_id)}",
         can_withdraw=can_withdraw(status, visitor.name),

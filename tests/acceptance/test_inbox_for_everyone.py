@@ -106,7 +106,7 @@ async def test_no_page_scrolls_sideways_on_a_phone_at_200_percent(browser: Brows
 async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, viewport={"width": 1200, "height": 800})
     await page.keyboard.press("?")
-    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Request changes")
+    await expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_contain_text("Request changes")
     await page.keyboard.press("?")
     await page.keyboard.press("j")
     await page.keyboard.press("j")
@@ -132,7 +132,7 @@ async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> N
 async def test_folds_are_closed_and_the_bar_links_to_them(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, "/runs/long")
     assert await page.locator("details[data-fold][open]").count() == 0
-    await page.get_by_role("button", name="2 long texts are not opened yet").click()
+    await page.get_by_role("button", name="2 long texts are not read to the end").click()
     opened = page.locator("details[data-fold][open]")
     await expect(opened).to_have_count(1)
     await opened.locator("summary").click()  # closed again, before its end was on the screen

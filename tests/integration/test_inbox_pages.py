@@ -284,7 +284,7 @@ async def test_the_same_step_of_a_restricted_run_is_shown_to_people_who_may_see_
         enter_likenesses(connection, "one", alike, at, is_first=True, is_hidden=False)
     mark = (await page_of(dana, "/runs/one")).one("section", class_="marks").one("p")
     assert mark.one("a").attributes["href"] == "/runs/private"
-    assert "That run is now in the state: waits for a decision." in mark.text
+    assert "That run is waiting for a decision." in mark.text
     otto = await inbox.signed_in("otto")
     page = await page_of(otto, "/runs/one")
     assert "a run that is not named here" in page.text
