@@ -254,6 +254,17 @@ def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, .
     return tuple(RuleText(**row._asdict()) for row in rows)
 
 
+def were_listed(connection: Connection, publics: Iterable[str]) -> frozenset[str]:
+    """Return which of these public keys a stored list of people has or had."""
+    return frozenset(
+        one
+        for one in publics
+        if connection.execute(
+            select(rule_texts.c.hash).where(rule_texts.c.text.contains(one, autoescape=True)).limit(1)
+        ).first()
+    )
+
+
 def in_force_at(connection: Connection, what: What, at: datetime) -> InForce | None:
     """Return the text that was in force at that time; None before the first report."""
     said = [

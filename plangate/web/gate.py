@@ -37,7 +37,7 @@ from plangate.records.queries import (
     status_on_record,
     statuses_on_record,
 )
-from plangate.records.rule_texts import in_force_at
+from plangate.records.rule_texts import in_force_at, were_listed
 from plangate.records.workers import may_draft, running_workers
 from plangate.settings import Settings
 from plangate.temporal.connection import connect
@@ -193,6 +193,19 @@ class Gate:
             RecordsUnavailable: the database does not answer.
         """
         return await asyncio.to_thread(self._people, now)
+
+    async def were_listed(self, publics: Sequence[str]) -> frozenset[str]:
+        """Return which of these public keys a recorded list of people has or had.
+
+        Raises:
+            RecordsUnavailable: the database does not answer.
+        """
+        return await asyncio.to_thread(self._were_listed, publics) if publics else frozenset()
+
+    def _were_listed(self, publics: Sequence[str]) -> frozenset[str]:
+        with suppress(RecordsMissing), self.database.read() as connection:
+            return were_listed(connection, publics)
+        return frozenset()
 
     def _people(self, now: datetime) -> People | None:
         with suppress(RecordsMissing), self.database.read() as connection:

@@ -1,5 +1,6 @@
 """Show a person's own page: their keys, whether each counts, and their delegations."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -17,12 +18,14 @@ class KeyState(StrEnum):
 
     Attributes:
         PROPOSED: it does not count yet: it is not in the list of people, and no enroller has confirmed it.
+        REMOVED: it was in the list of people, and does not count any more.
         COUNTS: decisions that it signs count.
         LATER: it counts from a later time.
         ENDED: it has ended, or was revoked.
     """
 
     PROPOSED = "proposed"
+    REMOVED = "removed"
     COUNTS = "counts"
     LATER = "later"
     ENDED = "ended"
@@ -92,7 +95,13 @@ class MyPage:
 
 
 def my_page(
-    name: str, people: People | None, proposed: tuple[ProposedKey, ...], rules: DelegationRules, now: datetime
+    name: str,
+    people: People | None,
+    proposed: tuple[ProposedKey, ...],
+    rules: DelegationRules,
+    now: datetime,
+    *,
+    once_listed: Collection[str] = (),
 ) -> MyPage:
     """Return the page of the person with that name.
 
@@ -102,11 +111,15 @@ def my_page(
         proposed: the passkeys that they registered on this web server.
         rules: the roles that the policy lets people delegate.
         now: the current time.
+        once_listed: the public lines of those passkeys that a list of people has or had.
     """
     person = people.find(name) if people is not None else None
     listed = {key.id: key for key in (person.keys if person else ())}
     here = {one.key_id: one for one in proposed}
-    keys = [_own_key(one, listed.get(one), here.get(one), now) for one in dict.fromkeys([*here, *listed])]
+    keys = [
+        _own_key(one, listed.get(one), here.get(one), now, once_listed)
+        for one in dict.fromkeys([*here, *listed])
+    ]
     roles = person.roles if person else ()
     ordered = {(one.to, one.since) for one in lent_in(people) if same_person(one.by, name)} if people else ()
     others = [one for one in (people.persons if people else ()) if not same_person(one.name, name)]
@@ -131,7 +144,9 @@ def my_page(
     )
 
 
-def _own_key(key_id: str, listed: Key | None, here: ProposedKey | None, now: datetime) -> OwnKey:
+def _own_key(
+    key_id: str, listed: Key | None, here: ProposedKey | None, now: datetime, once_listed: Collection[str]
+) -> OwnKey:
     public = shown(listed.x) if listed is not None else here.public if here is not None else ""
     return OwnKey(
         key_id=key_id,
@@ -139,16 +154,16 @@ def _own_key(key_id: str, listed: Key | None, here: ProposedKey | None, now: dat
         public=public,
         is_passkey=is_passkey(public),
         is_from_here=here is not None,
-        state=_state(listed, now),
+        state=_state(listed, now, is_removed=public in once_listed),
         created_at=here.created_at if here is not None else listed.valid_from if listed is not None else None,
         used_at=here.used_at if here is not None else None,
         until=listed.valid_until if listed is not None else None,
     )
 
 
-def _state(listed: Key | None, now: datetime) -> KeyState:
+def _state(listed: Key | None, now: datetime, *, is_removed: bool) -> KeyState:
     if listed is None:
-        return KeyState.PROPOSED
+        return KeyState.REMOVED if is_removed else KeyState.PROPOSED
     if in_force(listed, now):
         return KeyState.COUNTS
     has_begun = listed.valid_from is None or listed.valid_from <= now

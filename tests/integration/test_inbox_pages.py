@@ -6,8 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import pytest
 import pytest_asyncio
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.attachments import Attachment, observation_of
 from plangate.domain.duplicates import Duplicate, Likeness
 from plangate.domain.plan import Plan
@@ -19,9 +21,14 @@ from plangate.records.attachments import keep
 from plangate.records.database import Database
 from plangate.records.likenesses import enter_likenesses
 from plangate.records.workers import WorkerFacts, forget_worker, report_worker
+from plangate.web.database import WebDatabase
+from plangate.web.passkeys import Registered
+from plangate.web.proposals import Proposals
+from tests.support.authenticator import passkey
 from tests.support.drawn_pages import Element, read_html
 from tests.support.fresh_records import fresh_records
 from tests.support.inbox import Inbox
+from tests.support.plain_browser import PlainBrowser
 from tests.support.shown_runs import (
     PEOPLE,
     append,
@@ -430,3 +437,50 @@ async def test_changes_can_be_requested_only_if_a_worker_may_draft_and_otherwise
         "/runs/one/confirm", data={**form, "decision": "request_changes", "comment": "shorter"}
     )
     assert answer.status_code == httpx.codes.CONFLICT
+
+
+async def test_a_passkey_that_was_removed_from_the_list_is_not_called_proposed(
+    database: Database, dana: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    public = passkey("dana").public
+    proposals = Proposals(WebDatabase.at(tmp_path / "web.db").engine)
+    proposals.propose("dana", "phone", Registered(public=public, credential_id="one"), now())
+
+    async def key() -> Element:
+        return (await page_of(dana, "/me")).one("section", class_="step")
+
+    assert (await key()).one("p", class_="state").text == "Proposed: it does not count yet"
+    assert (await key()).text.count("Thumbprint") == 1
+    with_key = PEOPLE.replace('name = "dana"', f'name = "dana"\nkeys = [{{ public = "{public}" }}]')
+    put_people(database, with_key)
+    assert (await key()).one("p", class_="state").text == "Counts"
+    put_people(database)
+    assert (await key()).one("p", class_="state").text == "No longer in the list"
+    assert [one.text for one in (await key()).all("button")] == ["Remove"]
+
+
+@pytest.mark.parametrize(("requester", "is_asked"), [("rita", True), ("dana", False)])
+async def test_only_people_who_may_approve_are_asked_to_add_a_passkey(
+    database: Database, dana: httpx.AsyncClient, requester: str, is_asked: bool
+) -> None:
+    signed = FINANCE.model_copy(update={"assurance": Assurance.SIGNED})
+    put_run(database, "one", mail(), requirement=signed, requester=requester)
+    page = await page_of(dana, "/runs/one")
+    assert ("The rules accept only signed decisions" in page.text) is is_asked
+    assert "Reject" in [one.text for one in page.all("button")]
+
+
+async def test_an_edit_leads_back_to_editing_and_a_withdrawal_before_any_step_says_that_none_runs(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    put_run(database, "one", mail(), requester="dana", request="")
+    page = await page_of(dana, "/runs/one/withdraw")
+    assert "You end this run. None of this runs:" in page.text
+    facts = (await page_of(dana, "/runs/one")).one("dl", class_="facts")
+    assert "No reason given" in facts.text
+    browser = PlainBrowser(dana)
+    await browser.open("/runs/one/edit")
+    await browser.press("See the changes", s1_3="Hello again")
+    page = read_html(browser.html)
+    assert "Confirm: Replace the plan" in page.one("h1").text
+    assert [one.text for one in page.one("p", class_="buttons").all("a")] == ["Back to editing"]

@@ -178,7 +178,9 @@ async def _invited(request: Request, web: Web, token: str, fault: str = "") -> R
 
 async def _mine(web: Web, visitor: Visitor) -> MyPage:
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
-    return my_page(visitor.name, visitor.people, proposed, await web.gate.delegation_rules(), now())
+    once_listed = await web.gate.were_listed([one.public for one in proposed])
+    rules = await web.gate.delegation_rules()
+    return my_page(visitor.name, visitor.people, proposed, rules, now(), once_listed=once_listed)
 
 
 async def own_page(
