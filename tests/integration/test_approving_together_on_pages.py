@@ -96,6 +96,18 @@ async def test_opened_plans_of_one_kind_are_offered_together(
     assert [one.text for one in read_html(answer.text).all("button", class_="approve")] == ["Approve"]
 
 
+async def test_a_delegate_who_approves_several_plans_reads_once_for_whom_they_decide(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    lent = 'roles = ["finance"]\ndelegates = [{ to = "dana", roles = ["finance"] }]'
+    people = f'[[person]]\nname = "rita"\n[[person]]\nname = "dana"\n[[person]]\nname = "frieda"\n{lent}\n'
+    put_people(database, people)
+    plans = [put(database, f"one-{number}", note(f"text {number}")) for number in range(2)]
+    await read(dana, "one-0", "one-1")
+    said = "You decide for frieda, who delegated the role finance to you."
+    assert (await confirmed(dana, plans)).text.count(said) == 1
+
+
 async def test_amounts_are_summed_by_currency_and_opened_plans_are_not_called_read(
     database: Database, dana: httpx.AsyncClient
 ) -> None:

@@ -176,6 +176,7 @@ async def _ask(
         visitor=visitor,
         statuses=[one.status for one in chosen],
         texts={one.status.workflow_id: not_previewed(one.view) for one in chosen},
+        lenders=list(dict.fromkeys(lender for one in chosen for lender in one.view.lenders)),
         in_all=digest_of(one.status for one in chosen),
         money=money_of(one.status for one in chosen),
         confirmations=made,
