@@ -63,7 +63,7 @@ from plangate.domain.run import (
     key_of,
     was_taken_back,
 )
-from plangate.domain.starting import why_too_early, why_too_late
+from plangate.domain.starting import ran_out_of_time, why_too_early, why_too_late
 from plangate.domain.tool import Receipt, StepReceipt
 from plangate.logs.redaction import recordable
 from plangate.policy.review_times import reopened_times
@@ -345,6 +345,8 @@ class StepAttempt:
             self._requiring.require_sound(trail, task.requested_at, state.drafted)
         if task.undo:
             return None
+        if state.fingerprint == task.fingerprint and ran_out_of_time(state, self._clock.now()):
+            return StepResult(record=state)  # the run expires, as if it had not tried the step
         reopened = self._reopened(trail, state, people)
         if reopened is None and state.fingerprint == task.fingerprint:
             self._wait_while_it_is_too_early(state)

@@ -16,8 +16,10 @@ from plangate.policy.policy_file import policy_in
 from plangate.policy.starting import starts_of
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page
+from tests.support.clock import until_passed
 from tests.support.gate import Gate
 from tests.support.impatient import make_impatient
+from tests.support.orders import go, stop
 from tests.support.policies import wants
 from tests.support.sealed_records import Everybody
 from tests.unit.test_run_page import printed
@@ -251,6 +253,31 @@ async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: 
         result = await gate.result(status.workflow_id)
         assert (result.outcome, gate.notebook.texts()) == ("expired", [])
         assert "by the windows and freezes of its rules (once, freeze)" in result.reason
+    assert not broken(gate, status)
+
+
+async def test_a_plan_that_a_stop_kept_from_beginning_until_its_last_time_has_passed_expires(
+    idle_gate: Gate,
+) -> None:
+    """Its step already waits for the release when the time runs out; no person has to resolve anything."""
+    gate = idle_gate
+    end = now() + timedelta(seconds=5)
+    days = tuple((end + number * DAY).date() for number in range(1, 400))
+    until_then = Hours(begin=time(), end=end.time())
+    window = Calendar(name="once", zone="UTC", weekdays=EVERY_DAY, hours=(until_then,))
+    frozen = Calendar(name="freeze", zone="UTC", weekdays=(), extra_days=days)
+    gate.policy = wants(("anyone", 1), windows=(window,), freezes=(frozen,))
+    async with gate.worker():
+        number = await stop(gate)
+        status = await gate.in_review("one")
+        assert (await gate.decide(status)).accepted
+        await gate.until("executing", status.workflow_id, lambda one: one.steps[0].is_stopped)
+        await until_passed(end)
+        await go(gate, number)
+        result = await gate.result(status.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("expired", [])
+    assert "by the windows and freezes of its rules (once, freeze)" in result.reason
+    assert kinds(gate, status) == ["requested", "drafted", "decided", "closed"]
     assert not broken(gate, status)
 
 
