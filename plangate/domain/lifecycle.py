@@ -246,10 +246,14 @@ def _approved_already(state: RunState, decision: Decision, received_at: datetime
             else "the plan needs no approval and is being executed"
         )
     begins = f"{first:%Y-%m-%d %H:%M:%S} UTC"
+    if not needs_some and state.claimed:
+        return f"the plan needs no approval, and its next step can begin at {begins}"
     if not needs_some:
         return (
             f"the plan needs no approval, and can begin at {begins}; until then its requester can withdraw it"
         )
+    if state.claimed:
+        return f"the plan is already approved, and its next step can begin at {begins}"
     return (
         f"the plan is already approved, and can begin at {begins}; "
         "until then its approvers can withdraw their approvals"

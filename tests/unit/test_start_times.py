@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from plangate.audit.rules import broken_story
-from plangate.domain.audit import Claimed, Drafted, Outcome, entry_after
+from plangate.domain.audit import Claimed, Drafted, Held, Outcome, Reopened, StepFailed, entry_after
 from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.lifecycle import may_end
+from plangate.domain.decision import Resolution
+from plangate.domain.lifecycle import may_end, why_not_now
+from plangate.domain.people import LostApproval
 from plangate.domain.plan import Plan, ProposedPlan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement, asks_for_less, strictest
-from plangate.domain.run import Phase, RunState, key_of
+from plangate.domain.run import Phase, RunState, StepState, key_of
 from plangate.domain.start_times import Beginning, StartSpan, StartTimes, calendar_words
 from plangate.domain.starting import ran_out_of_time, wrong_start_times
 from plangate.policy.starting import starts_of
@@ -26,6 +28,7 @@ from tests.support.build import (
     arrival,
     chained,
     decide,
+    done,
     drafted,
     requested,
     state_after,
@@ -103,6 +106,45 @@ def test_after_the_last_time_no_step_may_begin_and_the_plan_expires() -> None:
     assert ran_out_of_time(state, end)
     assert may_end(state, Outcome.EXPIRED, end) is None
     assert not ran_out_of_time(after(state, claimed(state)), end)
+
+
+def test_a_plan_of_which_a_step_was_resolved_does_not_expire_although_none_is_claimed_now() -> None:
+    """Its step failed, its retry was reopened, and the plan is approved again: there is an effect to lose."""
+    state = approved(waiting(wants(OFFICE)))
+    end, plan = state.beginning.end, state.fingerprint or ""
+    assert end is not None
+    failed = StepFailed(step=1, reason="no")
+    held = Held(number=1, step=1, fingerprint=plan, why="no", held_at=NOON, deadline=end)
+    state = after(state, claimed(state), failed, held)
+    state = decide(state, arrival("resolve", plan=plan, step=1, hold=1, resolution=Resolution.RETRY))
+    lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+    state = after(state, Reopened(fingerprint=plan, step=1, lost=lost, reopened_at=NOON, deadline=DEADLINE))
+    state = decide(state, arrival(plan=plan, comment="again"))
+    assert (state.phase, state.claimed) == (Phase.EXECUTING, 0)
+    assert {one.state for one in state.steps} == {StepState.PENDING}
+    assert state.beginning.first(end) is None
+    assert not ran_out_of_time(state, end)
+
+
+@pytest.mark.parametrize("needs_approval", [True, False])
+def test_a_refusal_during_the_wait_for_a_later_step_offers_no_withdrawal_of_approvals(
+    needs_approval: bool,
+) -> None:
+    """`withdraw_approval` would be refused, because a step has begun."""
+    one = waiting(wants(OFFICE) if needs_approval else Requirement(windows=(OFFICE,)))
+    state = approved(one) if needs_approval else state_after(one)
+    evening = NOON + 5 * HOUR
+    reject = arrival("reject", plan=one.fingerprint, at=evening).decision
+    take_back = arrival("withdraw_approval", plan=one.fingerprint, at=evening).decision
+    assert reject is not None
+    assert take_back is not None
+    assert "until then" in (why_not_now(state, reject, evening) or "")
+    begun = after(state, claimed(state), done(1))
+    why = "is already approved" if needs_approval else "needs no approval"
+    assert why_not_now(begun, reject, evening) == (
+        f"the plan {why}, and its next step can begin at 2026-01-02 08:00:00 UTC"
+    )
+    assert (why_not_now(begun, take_back, evening) or "").startswith("step 1 has begun")
 
 
 def test_without_recorded_times_a_plan_with_a_window_never_begins() -> None:
