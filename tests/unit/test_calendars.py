@@ -52,6 +52,14 @@ def test_working_hours_leave_out_the_lunch_break_and_the_night() -> None:
     assert _munich(at).add_working(at, hours=6) == datetime(2026, 11, 30, 13, tzinfo=UTC)
 
 
+def test_a_working_day_from_the_hours_after_midnight_ends_in_the_next_shift() -> None:
+    """Saturday at two belongs to Friday's night shift, so a day later is two o'clock in Monday's."""
+    night = Calendar(name="night", zone="UTC", hours=(Hours(begin=time(22), end=time(6)),))
+    moment = night.add_working(datetime(2026, 11, 28, 2, tzinfo=UTC), days=1)
+    assert moment == datetime(2026, 12, 1, 2, tzinfo=UTC)
+    assert night.is_working(moment)
+
+
 def test_an_extra_working_day_may_be_a_saturday() -> None:
     at = datetime(2026, 12, 18, 15, tzinfo=UTC)
     assert _munich(at).add_working(at, days=1) == datetime(2026, 12, 19, 15, tzinfo=UTC)

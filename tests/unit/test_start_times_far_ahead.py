@@ -77,6 +77,12 @@ def test_a_plan_approved_after_the_next_day_of_its_window() -> None:
     assert first(on(date(2026, 1, 2), date(2026, 3, 31)), NOON + 2 * DAY) == datetime(2026, 3, 31, tzinfo=UTC)
 
 
+def test_a_plan_approved_as_the_last_day_of_its_window_ends_begins_on_the_next_one() -> None:
+    """No step may begin at the end of a day's window, so a window that ends with the review is no time."""
+    quarters, end = on(date(2026, 1, 2), date(2026, 3, 31)), datetime(2026, 1, 3, tzinfo=UTC)
+    assert first(quarters, end, review=end - NOON) == datetime(2026, 3, 31, tzinfo=UTC)
+
+
 def test_cooling_off_that_exceeds_the_next_day_of_the_window() -> None:
     few = on(date(2026, 1, 4), date(2026, 3, 31))
     assert first(few, NOON + 3 * DAY - HOUR, cooling=DAY) == datetime(2026, 3, 31, tzinfo=UTC)

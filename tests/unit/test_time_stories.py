@@ -111,6 +111,12 @@ def test_reminders_are_ordered_unique_and_never_before_the_review() -> None:
     assert found == ((datetime(2026, 11, 27, 16, tzinfo=UTC), 24 * 3600), (MONDAY - 2 * HOUR, 7200))
 
 
+def test_a_reminder_at_the_moment_the_review_begins_is_left_out() -> None:
+    """That moment has the notice that the review is open."""
+    found = reminders(MONDAY - 2 * HOUR, MONDAY, (7200, 3600))
+    assert found == ((MONDAY - HOUR, 3600),)
+
+
 def test_a_person_without_working_time_is_reminded_too() -> None:
     never = Calendar(name="never", zone="UTC", weekdays=())
     assert remind_at(MONDAY, 3600, never) == MONDAY - HOUR
