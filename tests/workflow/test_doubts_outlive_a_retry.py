@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from plangate.domain.decision import Resolution
+from plangate.domain.people import People, Person
 from plangate.domain.run import StepState
 from plangate.domain.status import Status
 from plangate.domain.taking_up import remainder_of
@@ -13,9 +15,10 @@ from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from plangate.records.trail import read_state
 from tests.support.gate import Gate
-from tests.support.holds import approved, booking_gate, found, lost, resolve
-from tests.support.policies import one_approval
+from tests.support.holds import approved, booking_gate, found, keys, lost, resolve
+from tests.support.policies import one_approval, wants
 from tests.unit.test_run_page import printed
+from tests.workflow.test_start_times import HOUR, broken, daily, over, time_of, until_moment
 
 VALID = timedelta(seconds=2)
 
@@ -73,3 +76,40 @@ async def test_a_retry_that_is_approved_again_runs_and_ends_the_doubt(idle_gate:
         assert [(step.state, step.failure) for step in ended.steps] == [(StepState.DONE, "")] * 2
     assert account.texts() == ["booked 1", "booked 2"]
     assert found(gate, again.workflow_id) == []
+
+
+class Listed:
+    """A directory of people, from which tests remove names."""
+
+    def __init__(self) -> None:
+        self.names = ["rita", "dana", "erik"]
+
+    def people(self) -> People:
+        return People(persons=tuple(Person(name=name) for name in self.names))
+
+
+async def test_a_retry_that_may_no_longer_begin_stays_in_doubt_and_keeps_its_key(idle_gate: Gate) -> None:
+    """Its resolver leaves while it waits for its window; another person's retry asks for the same effect."""
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.directory = listed = Listed()
+    gate.policy = wants(("anyone", 1), windows=(daily(now() - timedelta(minutes=30), 2),))
+    account.failures, account.acts_before_failing = [lost()], False
+    async with gate.worker():
+        status = await approved(gate, "1")
+        await over(gate, await gate.held(status.workflow_id), 4 * HOUR)
+        await resolve(gate, status.workflow_id, "retry", by="erik")
+        waiting = await gate.until("executing", status.workflow_id)
+        opens = waiting.waits_until(await time_of(gate, status))
+        assert opens is not None
+        listed.names.remove("erik")
+        await until_moment(gate, status, opens)
+        held = await gate.held(status.workflow_id)
+        assert held.held is not None
+        assert "erik" in held.held.why
+        assert held.steps[0].state is StepState.IN_DOUBT
+        assert Resolution.MARK_DONE in held.held.resolutions
+        await resolve(gate, status.workflow_id, "retry", by="dana")
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert account.texts() == ["booked 1"]
+    assert len(set(keys(gate, status.workflow_id))) == 1
+    assert not broken(gate, status)
