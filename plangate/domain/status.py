@@ -99,7 +99,8 @@ class StepStatus(Frozen):
     """One step of the newest plan, and its progress.
 
     The step's tool added ``preview``, ``observation`` and ``undoable`` when the plan was drafted.
-    ``is_begun`` means that the record has a claim and no result: the step may have acted. ``undo`` is the
+    ``is_begun`` means that the record has a claim and no result: the step may have acted. A pending step with
+    a ``failure`` is in doubt for that reason, and its retry has no result yet. ``undo`` is the
     progress of its undo, if one was tried. ``settlement`` is how its effect ended, if its receipt was not
     final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its undo, is retried or
     paused.
@@ -125,6 +126,11 @@ class StepStatus(Frozen):
     paused: str = ""
     lost_since: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
     waits_for_worker: bool = Field(default=False, exclude_if=lambda value: value is False)
+
+    @property
+    def is_retried_in_doubt(self) -> bool:
+        """Whether a person chose to retry it although it may have happened, and the retry has no result."""
+        return self.state is StepState.PENDING and bool(self.failure)
 
 
 class Unrecorded(Frozen):
@@ -555,7 +561,7 @@ def _steps(state: RunState) -> tuple[StepStatus, ...]:
             undoable=step.undoable,
             state=progress.state,
             receipt=progress.receipt,
-            failure=progress.reason,
+            failure=progress.reason or progress.doubt,
             undo=None if progress.undo == UndoProgress() else progress.undo,
             settlement=settlement_of(progress),
             is_begun=(number == state.claimed or bool(progress.doubt))

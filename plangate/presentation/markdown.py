@@ -42,6 +42,7 @@ from plangate.presentation.step_page import state_word
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
+    RETRIED_IN_DOUBT,
     SUPPLIED,
     UNKNOWN_SENDER,
     author_words,
@@ -427,7 +428,8 @@ def _is_cut(step: Step) -> bool:
 
 def _progress(progress: StepProgress) -> str:
     if progress.state is StepState.PENDING:
-        return ""
+        doubt = markdown_code(cut(progress.doubt, _ROOM_FOR_LINE))
+        return f" **{RETRIED_IN_DOUBT}**: {doubt}" if progress.doubt else ""
     last = progress.undo if progress.state is StepState.UNDONE else progress
     said = last.receipt.summary if last.receipt else last.reason
     detail = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""

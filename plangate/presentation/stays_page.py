@@ -28,6 +28,8 @@ def _stays(step: StepStatus) -> tuple[str, str]:
             return "stays done", step_words(step).removeprefix("done: ")
         case StepState.IN_DOUBT:
             return "in doubt", "it may have happened, or not"
+        case StepState.PENDING if step.is_retried_in_doubt:
+            return "in doubt", "it may have happened, or not; a call in progress is finished first"
         case StepState.PENDING if step.is_begun or step.attempt is not None:
             return "begun", "a call in progress is finished first"
         case StepState.PENDING | StepState.FAILED | StepState.SKIPPED | StepState.UNDONE:

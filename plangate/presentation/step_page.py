@@ -8,8 +8,9 @@ from plangate.domain.status import StepStatus
 from plangate.domain.tool import Receipt
 from plangate.presentation.page import EXACT, REORDERED, Page
 from plangate.presentation.settlement_words import settlement_style, settlement_words
-from plangate.presentation.words import spelled, step_name
+from plangate.presentation.words import RETRIED_IN_DOUBT, spelled, step_name
 
+_BEGUN: Final = "begun, not recorded as done"
 LONGEST_AFTERWARDS: Final = 300  # characters of a receipt's detail, or of unreadable content
 STEP_STYLES: Final = {
     StepState.PENDING: "bold",
@@ -31,8 +32,11 @@ def add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
     page.gap()
     state = "" if step.state is StepState.PENDING else f"  {state_word(step.state)}"
     if step.is_begun:
-        state = "  begun, not recorded as done"
-    page.note(f"{step_name(step.number, count)}: {step.tool}{state}", STEP_STYLES[step.state])
+        state = f"  {_BEGUN}"
+    if step.is_retried_in_doubt:
+        state = f"  {RETRIED_IN_DOUBT}"
+    style = STEP_STYLES[StepState.IN_DOUBT if step.is_retried_in_doubt else step.state]
+    page.note(f"{step_name(step.number, count)}: {step.tool}{state}", style)
     if step.preview:
         page.field("preview", step.preview, "bold", indent=4)
         if is_reordered(step.preview):
@@ -81,7 +85,9 @@ def step_words(step: StepStatus) -> str:
     """Return the state of a step in one line."""
     match step.state:
         case StepState.PENDING:
-            return "begun, not recorded as done" if step.is_begun else spelled(step.state)
+            if step.is_retried_in_doubt:
+                return f"{RETRIED_IN_DOUBT}: {step.failure}"
+            return _BEGUN if step.is_begun else spelled(step.state)
         case StepState.SKIPPED:
             return step.failure or spelled(step.state)
         case StepState.DONE:

@@ -18,6 +18,7 @@ from plangate.presentation.program import program
 UNKNOWN_SENDER: Final = "unknown sender"
 NO_LONGER_COUNTS: Final = "no longer counts"
 SUPPLIED: Final = "plan supplied by the requester"
+RETRIED_IN_DOUBT: Final = "in doubt, its retry has no result yet"
 WAITING: Final = "waiting to begin"
 APPROVED_AND_WAITING: Final = f"approved, {WAITING}"
 

@@ -13,6 +13,7 @@ from plangate.domain.taking_up import remainder_of
 from plangate.presentation.clock import now
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
+from plangate.presentation.stays_page import stays_page
 from plangate.records.trail import read_state
 from tests.support.gate import Gate
 from tests.support.holds import approved, booking_gate, found, keys, lost, resolve
@@ -39,6 +40,24 @@ def assert_in_doubt(gate: Gate, status: Status) -> None:
     assert "Step 1 of 2: book  in doubt" in printed(run_page(status, now()))
     with gate.database.read() as connection:
         assert "**in doubt**" in details_page(read_state(connection, status.workflow_id))
+
+
+def assert_retried_in_doubt(gate: Gate, waiting: Status) -> None:
+    """Check that each page of a run whose retry waits says that the step may have happened."""
+    recorded = gate.recorded(waiting.workflow_id)
+    assert recorded is not None
+    for shown in (waiting, recorded):
+        step = shown.steps[0]
+        assert (step.state, step.is_begun) == (StepState.PENDING, True)
+        assert "The line went dead." in step.failure
+        page = printed(run_page(shown, now()))
+        assert "book  in doubt, its retry has no result yet" in page
+        assert "The line went dead." in page
+        assert "in doubt" in printed(stays_page(shown))
+        assert "withdraw-approval" not in page
+    with gate.database.read() as connection:
+        details = details_page(read_state(connection, waiting.workflow_id))
+    assert "**in doubt, its retry has no result yet**: `The line went dead." in details
 
 
 @pytest.mark.parametrize("end", ["reject", "withdraw"])
@@ -101,6 +120,7 @@ async def test_a_retry_that_may_no_longer_begin_stays_in_doubt_and_keeps_its_key
         waiting = await gate.until("executing", status.workflow_id)
         opens = waiting.waits_until(await time_of(gate, status))
         assert opens is not None
+        assert_retried_in_doubt(gate, waiting)
         listed.names.remove("erik")
         await until_moment(gate, status, opens)
         held = await gate.held(status.workflow_id)
