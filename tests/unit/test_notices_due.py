@@ -207,6 +207,17 @@ def test_a_person_relieved_in_a_review_learns_who_approved_and_who_withdrew_the_
     assert happened(due(*back, told=sent(due(plan))), "head") == ""
 
 
+def test_a_person_is_relieved_each_time_the_review_needs_them_no_longer() -> None:
+    """Dana approves, takes it back, and approves again: Kim is asked twice, and relieved twice."""
+    events: list[Event] = [PLAN]
+    told = sent(due(*events))
+    for choice in (Choice.APPROVE, Choice.WITHDRAW_APPROVAL, Choice.APPROVE):
+        events.append(decided("dana", PLAN.fingerprint, choice))
+        told = sent(due(*events, told=told), told)
+    kinds = [one.kind for one in told if one.person == "kim"]
+    assert kinds == ["needed", "relieved", "needed", "relieved"]
+
+
 def test_notices_to_another_spelling_of_a_name_count_as_sent() -> None:
     plan = drafted(requirement=FINANCE.model_copy(update={"remind": (1800,)}))
     told = [one.model_copy(update={"person": one.person.upper()}) for one in sent(due(plan))]
@@ -554,6 +565,12 @@ def test_an_unsatisfiable_rule_is_reported_immediately() -> None:
 
 
 LEFT = People(persons=tuple(one for one in LIST.persons if "finance" not in one.roles))
+
+
+def test_a_missing_approver_is_not_reported_once_the_deadline_has_passed() -> None:
+    """The run ends then, and its end is reported."""
+    assert said(due(PLAN, people=LEFT, now=DEADLINE - timedelta(seconds=1))) == ["olga stuck", "rita stuck"]
+    assert due(PLAN, people=LEFT, now=DEADLINE) == []
 
 
 def test_a_missing_approver_is_reported_again_only_after_recovery() -> None:

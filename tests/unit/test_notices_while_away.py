@@ -115,6 +115,12 @@ def test_if_no_one_else_can_decide_the_absent_person_is_asked_too(to: str) -> No
     assert own == "you are away, but no one who gets your messages can approve this now"
 
 
+def test_an_absent_person_is_asked_too_if_no_message_reaches_the_one_who_is_there() -> None:
+    people = people_with(dana=away("anna"), kim={"mail": ""})
+    found = [one for one in due(PLAN, people) if one.due_at <= NOON and one.kind in ASKING]
+    assert {one.person: one.asks_reader for one in found} == {"dana": True, "kim": True, "anna": False}
+
+
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_an_absent_person_is_not_asked_beside_others_if_clocks_differ(seconds: int) -> None:
     behind = NOON - timedelta(seconds=seconds)  # the notifier's clock, as the plan was drafted at noon
