@@ -72,6 +72,22 @@ async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
     del killed
 
 
+async def test_a_message_without_an_answer_is_repeated_by_a_process_that_gets_its_turn_back(
+    telling: Telling,
+) -> None:
+    """In between, another process sent the message again, and was killed before it noted the result."""
+    await telling.told()
+    telling.put("one")
+    slow = telling.ledger
+    assert len(slow.hand_out([], room=10).messages) == 2
+    telling.another()
+    telling.now += HELD_FOR
+    assert sum(len(telling.ledger.hand_out([], room=10).messages) for _ in range(2)) == 2  # and it dies
+    telling.now += HELD_FOR
+    again = [message for _ in range(2) for message in slow.hand_out([], room=10).messages]
+    assert {(one.person, one.is_repeat) for one in again} == {("dana", True), ("kim", True)}
+
+
 async def test_without_a_list_of_people_nothing_is_read_repeatedly(
     database: Database, post: PostOffice
 ) -> None:
