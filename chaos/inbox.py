@@ -40,7 +40,7 @@ keys = [{{public = "{passkey("chaos").public}"}}]
 [[person]]
 name = "{REQUESTER}"
 """
-_VERDICT = re.compile(r"<h1>(Accepted|Refused|Saved|Not judged yet|Not known)</h1>")
+_VERDICT = re.compile(r"<h1>(Accepted|Refused|Saved|Not processed yet|Not known)</h1>")
 _VERDICTS = re.compile(r"<li class=\"\w+\"><strong>([^<]+)</strong>: <a href=\"/runs/([^\"]+)\">")
 _BATCHES = POLICY.replace('"signed"', '"signed"\nbatch = true')
 

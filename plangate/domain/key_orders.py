@@ -125,7 +125,7 @@ def judge(
     if objection is None and order is not None and people is not None:
         name = _spelled(people, order.person)
         is_new = order.action is KeyAction.CONFIRM
-        said = f"the key counts for {name} from now on" if is_new else f"the key of {name} is revoked"
+        said = f"the key is valid for {name} from now on" if is_new else f"the key of {name} is revoked"
     return KeyDecided(
         arrival=arrival,
         verdict=Verdict(accepted=objection is None, reason=said),

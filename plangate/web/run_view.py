@@ -335,7 +335,7 @@ def _accepted(step: StepStatus) -> str:
 
 
 def _state(step: StepStatus, *, is_stopped: bool) -> str:
-    if step.state is StepState.PENDING and is_unknown(step):
+    if step.is_retried_in_doubt or (step.state is StepState.PENDING and is_unknown(step)):
         return "unknown"
     if step.state is StepState.DONE and step.receipt is None:
         return "marked"

@@ -102,11 +102,11 @@ async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, enter: Enter) -> N
 async def test_the_confirmation_names_each_struck_step(gate: Gate, enter: Enter) -> None:
     status = await gate.in_review("water the plants", "feed the cat")
     browser = await enter(status)
-    await browser.press("Strike", which=1)
-    assert "You strike this and change nothing else" in browser.html
+    await browser.press("Remove step", which=1)
+    assert "You remove this and change nothing else" in browser.html
     assert "feed the cat" in browser.html
     await browser.press("Remove step 2")
-    assert "was: Strike" in browser.html
+    assert "was: Remove step" in browser.html
     after = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
     assert [step.arguments["text"] for step in after.steps] == ["water the plants"]
 

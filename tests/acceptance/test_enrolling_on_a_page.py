@@ -71,14 +71,14 @@ async def test_a_key_that_an_enroller_confirms_on_a_page_signs_decisions(
     await erins.get_by_role("button", name="Compare the key of dana").click()
     await erins.get_by_label("dana read out exactly this to me").check()
     await erins.get_by_role("button", name="Confirm").click()
-    await expect(erins.get_by_text("The key counts for dana from now on.")).to_be_visible()
+    await expect(erins.get_by_text("The key is valid for dana from now on.")).to_be_visible()
     await expect(erins.get_by_text("No key is waiting to be confirmed.")).to_be_visible()
 
     with inbox.gate.database.read() as connection:
         (statement,) = key_statements(connection)
     assert statement.token.startswith("passkey.")
     await danas.goto(f"{inbox.inbox.url}/me")
-    while not await danas.get_by_text("Counts", exact=True).is_visible():
+    while not await danas.get_by_text("Valid", exact=True).is_visible():
         await danas.reload()  # a worker reads the list once a second
     status = await inbox.gate.in_review("water the plants")
     await danas.goto(f"{inbox.inbox.url}/runs/{status.workflow_id}")

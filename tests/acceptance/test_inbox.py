@@ -66,12 +66,12 @@ async def test_axe_reports_nothing_on_confirmations_and_verdicts(idle_gate: Gate
     async with idle_gate.worker(), open_inbox(idle_gate) as inbox:
         status = await idle_gate.in_review("water the plants", "feed the cat")
         await sign_in(page, inbox, "dana", f"/runs/{status.workflow_id}")
-        for choice in ("Approve", "Withdraw approval", "Strike", "Request changes", "Reject"):
+        for choice in ("Approve", "Withdraw approval", "Remove step", "Request changes", "Reject"):
             await page.goto(f"{inbox.url}/runs/{status.workflow_id}")
             await page.get_by_label("Comment").fill("Water the roses, too.")
             await page.get_by_role("button", name=choice).first.click()
             await axe_finds_nothing(page, choice)
-            act = "Remove step 1" if choice == "Strike" else choice
+            act = "Remove step 1" if choice == "Remove step" else choice
             await page.get_by_role("button", name=act).click()
             await expect(page.get_by_text("Your decision on")).to_be_visible()
             await axe_finds_nothing(page, choice)

@@ -69,7 +69,7 @@ async def danas_phone(browser: Browser, inbox: SigningInbox) -> Page:
     page.set_default_timeout(30_000)
     await add_authenticator(page)
     await with_a_passkey(page, inbox)
-    while not await page.get_by_text("Counts", exact=True).is_visible():
+    while not await page.get_by_text("Valid", exact=True).is_visible():
         await page.reload()
     return page
 
@@ -190,7 +190,7 @@ async def test_a_loan_is_refused_before_it_is_signed(inbox: SigningInbox, plain:
         ({"to": "dana"}, "people cannot stand in for themselves"),
         ({"to": "mallory"}, "mallory is not in the list of people"),
         ({"roles": "legal"}, "dana does not have the role legal"),
-        ({}, "none of your passkeys counts yet"),
+        ({}, "none of your passkeys is confirmed yet"),
     ):
         await danas.open("/me")
         fields: dict[str, str | None] = {

@@ -96,7 +96,7 @@ async def test_a_lost_passkey_is_revoked_by_another_and_no_longer_counts(
 ) -> None:
     line = await with_a_passkey(page, inbox)
     await page.goto(f"{inbox.inbox.url}/me")
-    await expect(page.get_by_text("Counts")).to_be_visible()
+    await expect(page.get_by_text("Valid", exact=True)).to_be_visible()
     await page.get_by_role("button", name="Revoke").click()
     await page.get_by_role("button", name="Revoke").click()
     await expect(page.get_by_text("The key is revoked.")).to_be_visible()

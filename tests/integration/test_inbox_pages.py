@@ -453,7 +453,7 @@ async def test_a_passkey_that_was_removed_from_the_list_is_not_called_proposed(
     assert (await key()).text.count("Thumbprint") == 1
     with_key = PEOPLE.replace('name = "dana"', f'name = "dana"\nkeys = [{{ public = "{public}" }}]')
     put_people(database, with_key)
-    assert (await key()).one("p", class_="state").text == "Counts"
+    assert (await key()).one("p", class_="state").text == "Valid"
     put_people(database)
     assert (await key()).one("p", class_="state").text == "No longer in the list"
     assert [one.text for one in (await key()).all("button")] == ["Remove"]

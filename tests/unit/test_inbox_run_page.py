@@ -321,6 +321,17 @@ def looked_up_later() -> Status:
     return with_step_attempt(status_of(running(), source="records"), attempt)
 
 
+def test_a_step_that_is_retried_in_doubt_is_marked_until_the_retry_has_a_result() -> None:
+    status = status_of(running(), source="records")
+    steps = [
+        one.model_copy(update={"failure": "it is not known"}) if one.number == 3 else one
+        for one in status.steps
+    ]
+    assert steps[2].is_retried_in_doubt
+    page = read_html(drawn_run(status.model_copy(update={"steps": tuple(steps)})))
+    assert "result unknown" in words(page.one("section", id="step-3").one("h2"))
+
+
 @pytest.mark.parametrize(
     ("language", "heading", "mark"),
     [
