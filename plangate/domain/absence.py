@@ -17,7 +17,7 @@ def absence_of(person: Person, at: datetime) -> Absence | None:
 
 
 def away_until(person: Person, at: datetime) -> datetime | None:
-    """Return when a person who is away then is back, after all absences that follow without a gap."""
+    """Return when an absent person is back, after all absences that follow without a gap."""
     until: datetime | None = None
     while (now := absence_of(person, until or at)) is not None:
         until = now.until
@@ -29,9 +29,9 @@ def told_instead(
 ) -> tuple[str, ...]:
     """Return the recipients of a message for this person at that time: the person, unless they are away.
 
-    For an absent person, it is the substitute that the absence names, or else the people to whom they have
-    lent roles. Substitutes who are away are replaced by their own substitutes. If no one is left, the absent
-    person gets the message: a message is never dropped.
+    Messages for an absent person go to the substitute that the absence names, or else to the people to whom
+    they have delegated roles. A substitute who is away is replaced by their own substitute. If no one is
+    left, the absent person gets the message: a message is never dropped.
 
     Args:
         name: the person the message is for.
@@ -43,7 +43,7 @@ def told_instead(
 
 
 class Absences:
-    """The people who are away at one time, and their substitutes; looked up once for each person."""
+    """The people who are away at a given time, and their substitutes. Each person is looked up once."""
 
     def __init__(self, people: People, at: datetime) -> None:
         self._people = people
@@ -51,7 +51,7 @@ class Absences:
         self._next: dict[str, tuple[str, ...] | None] = {}
 
     def told_instead(self, name: str, may_be_told: Callable[[str], bool] = lambda _: True) -> tuple[str, ...]:
-        """Return who gets a message for this person; see the function with the same name."""
+        """Return the recipients of a message for this person; see the function with the same name."""
         person = self._people.find(name)
         if person is None:
             return (name,)
@@ -75,7 +75,7 @@ class Absences:
         return person is not None and self._following(person.name) is not None
 
     def _following(self, name: str) -> tuple[str, ...] | None:
-        """Return who gets an absent person's messages, as the list spells the names; None if not away."""
+        """Return who gets an absent person's messages, by their names in the list; None if not away."""
         if name not in self._next:
             person = self._people.find(name)
             is_away = person is not None and absence_of(person, self._at) is not None

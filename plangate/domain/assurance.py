@@ -1,4 +1,4 @@
-"""Levels of assurance: the proof of identity that a rule requires and a decision has."""
+"""Levels of assurance: how well a decision proves who sent it, and how well a rule requires it."""
 
 from enum import StrEnum
 from typing import assert_never
@@ -8,9 +8,9 @@ class Assurance(StrEnum):
     """A level of proof, ordered: ``typed`` < ``login`` < ``signed``.
 
     Attributes:
-        TYPED: a name that was typed.
-        LOGIN: a login to a web server whose key attests it.
-        SIGNED: a signature by a key of that person: a passkey, or an Ed25519 key.
+        TYPED: a typed name, without proof.
+        LOGIN: a login to a web server, attested with that server's key.
+        SIGNED: a signature with the person's own key: a passkey, or an Ed25519 key.
     """
 
     TYPED = "typed"
@@ -19,7 +19,7 @@ class Assurance(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The place in the order, from 0."""
+        """The position in the order, from 0."""
         match self:
             case Assurance.TYPED:
                 return 0

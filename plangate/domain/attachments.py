@@ -1,8 +1,9 @@
 """Attachments: files that a step sends, stored in the records when the plan is drafted.
 
-A tool that sends files observes them once, at the draft: it stores their bytes, and its observation names
-each by its SHA-256. The observation is part of the fingerprint, so the approvers decide on exactly these
-bytes, and these are sent even if the files change. An auditor finds the digests here, without the tool.
+A tool that sends files reads them once, when the plan is drafted. It stores their bytes, and its observation
+contains the SHA-256 of each file. The observation is part of the fingerprint, so the approvers decide on
+exactly these bytes. The same bytes are sent even if the files change later. An auditor reads the digests with
+this module, without the tool.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The audit trail: the events of a run, and how its entries are linked.
 
-Every entry contains one `Event`. Folding the events of a run by `plangate.domain.fold.apply` gives its state:
-the trail is the source of truth, not a copy.
+Every entry contains one `Event`. Applying the events of a run with `plangate.domain.fold.apply` gives its
+state: the trail is the source of truth, not a copy.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ FIRST_HASH: Final = "0" * 64
 _REMEMBERED: Final = 256  # recently read events to cache: enough for the runs of a busy worker
 _SHORT: Final = 10_000  # characters of an event that may be cached
 RULES_TRAIL: Final = "plangate:rules"
-"""The trail of the policies and lists of people in force, and of the changes of keys."""
+"""The trail of the policies and lists of people in force, and of changes to keys."""
 STOPS_TRAIL: Final = "plangate:stops"
 """The trail of stops and releases; no run can have this id."""
 DELEGATIONS_TRAIL: Final = "plangate:delegations"
-"""The trail of lent roles; no run can have this id."""
+"""The trail of delegated roles; no run can have this id."""
 LOOKS_TRAIL: Final = "plangate:looks"
-"""The trail of auditors' looks and of copies taken; no run can have this id."""
+"""The trail of auditors' accesses to the records; no run can have this id."""
 OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, DELEGATIONS_TRAIL, LOOKS_TRAIL})
 """The trails that do not belong to runs."""
 
@@ -84,9 +84,9 @@ class Requested(Frozen):
 class RunRef(Frozen):
     """The run whose trail an entry is written to.
 
-    ``chain_id``, the first run id of the chain of Temporal runs, distinguishes a continued run
-    (continue-as-new, reset) from a second start of the same workflow id. ``requested`` opens its trail; None
-    if the trail must exist already. ``audience`` is the installation and namespace of its newest plan.
+    ``chain_id`` is the first run id of the chain of Temporal runs. It distinguishes a continued run
+    (continue-as-new, reset) from a second start of the same workflow id. ``requested`` opens the trail; None
+    if the trail must already exist. ``audience`` is the installation and namespace of its newest plan.
     """
 
     workflow_id: str
@@ -96,16 +96,15 @@ class RunRef(Frozen):
 
 
 class Drafted(Frozen):
-    """A plan was drafted and checked, and its requirement set; the review is open until the deadline.
+    """A plan was drafted and checked, and its requirement was set; the review is open until the deadline.
 
-    ``requester`` is the requester's name as spelled in the list of people; empty if there is no list.
-    ``author`` is the person who edited the plan; empty for a planner's or a supplied plan. ``struck`` are
-    the steps of the previous revision that an edit left out, if it changed nothing else. ``state`` is the
-    SHA-256 under which the records keep the planner's state; the planner also works without it.
-    ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
-    other runs that were the same at that time. ``facts`` are the facts from which the deadline was computed,
-    if a rule counts working time. ``starts`` are the times in which its steps may begin, if a rule has a
-    window or a freeze.
+    ``requester`` is the requester's name as it appears in the list of people; empty if there is no list.
+    ``author`` is the person who edited the plan; empty for a planner's or a supplied plan. ``struck`` has the
+    steps of the previous revision that an edit removed, if it changed nothing else. ``state`` is the SHA-256
+    under which the records keep the planner's state; the planner also works without it. ``recent`` has the
+    sums over time that the policy used. ``duplicates`` has the steps of other runs that were the same at that
+    time. ``facts`` has the calendar data from which the deadline was computed, if a rule counts working time.
+    ``starts`` has the times when its steps may begin, if a rule has a window or a freeze.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -128,11 +127,11 @@ class Drafted(Frozen):
 
     @property
     def review_time(self) -> timedelta:
-        """How long its review takes, from the draft to the deadline."""
+        """The length of its review, from the draft to the deadline."""
         return self.deadline - self.drafted_at
 
     def needing(self, requirement: Requirement, recent: tuple[RecentSum, ...]) -> "Drafted":
-        """Return the event with a stricter requirement that follows from later sums over time."""
+        """Return the event with the stricter requirement that later sums over time demand."""
         longest = self.review_time
         if requirement.timeout_seconds is not None:
             longest = min(longest, timedelta(seconds=requirement.timeout_seconds))
@@ -154,10 +153,10 @@ class Drafted(Frozen):
 
 
 class Decided(Frozen):
-    """A decision arrived and got its verdict; refused and unreadable ones are recorded too.
+    """A decision was received, and accepted or refused; unreadable ones are recorded too.
 
-    ``approver`` is the sender as known at that time, if known; ``people`` is the SHA-256 of the list of
-    people used, empty without a list.
+    ``approver`` is the sender as identified at that time, if identified; ``people`` is the SHA-256 of the
+    list of people used, empty without a list.
     """
 
     kind: Literal["decided"] = "decided"
@@ -170,12 +169,12 @@ class Decided(Frozen):
 class Reopened(Frozen):
     """The plan is in review again.
 
-    Either an approval was no longer valid when ``step`` was to start: ``lost`` has the approvals that no
-    longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
-    were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
-    Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
-    the requirement from now on. Its execution continues if its approvals meet the new requirement. ``facts``
-    and ``starts`` are as in `Drafted`.
+    Either an approval was no longer valid when ``step`` was to start: ``lost`` has the approvals that are no
+    longer valid, with the reasons; steps that are done stay done. ``people`` is the SHA-256 of the list of
+    people that was used for the check, empty without a list. Or an edit could not be drafted: ``edit`` has
+    its author and the reason. Or the sums over time in ``recent`` demand more than the plan was approved for:
+    ``requirement`` is the requirement from now on. The execution continues if the plan's approvals meet the
+    new requirement. ``facts`` and ``starts`` are as in `Drafted`.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -193,13 +192,13 @@ class Reopened(Frozen):
 
 
 class Claimed(Frozen):
-    """A step is about to act. ``people`` is the SHA-256 of the list by which its approvals were checked.
+    """A step is about to run. ``people`` is the SHA-256 of the list that was used to check its approvals.
 
-    ``people`` is empty without a list, and if the attempt only asks for the result of an earlier one
-    (``asks_only``) and cannot begin the step. ``undo``: the step's effect is about to be undone.
+    It is empty without a list. It is also empty if the attempt cannot begin the step and only asks for the
+    result of an earlier attempt (``asks_only``). ``undo``: the step's effect is about to be undone.
     ``resolved`` has the values of the arguments that are references. ``stops`` is the last entry that was
-    read on the trail of stops; 0 if nothing was ever stopped. ``recent`` are the sums over time, if the claim
-    reserved what the plan adds to them.
+    read on the trail of stops; 0 if nothing was ever stopped. ``recent`` has the sums over time, if the claim
+    reserved the plan's own amounts in them.
     """
 
     kind: Literal["claimed"] = "claimed"
@@ -216,7 +215,7 @@ class Claimed(Frozen):
 
 
 class StepDone(Frozen):
-    """A step acted, and its tool returned this receipt.
+    """A step was executed, and its tool returned this receipt.
 
     ``settles_until``: the receipt is not final, and its settlement is looked up after the run, until this
     time; None if there is nothing to look up.
@@ -239,7 +238,7 @@ class Released(Frozen):
 
 
 class StepFailed(Frozen):
-    """A step, or its undo, did not act, and will not unless a person retries it."""
+    """A step, or its undo, had no effect, and will have none unless a person retries it."""
 
     kind: Literal["step_failed"] = "step_failed"
     step: int
@@ -248,7 +247,7 @@ class StepFailed(Frozen):
 
 
 class StepInDoubt(Frozen):
-    """A step, or its undo, was begun and its result is unknown."""
+    """A step, or its undo, was started, and its result is unknown."""
 
     kind: Literal["in_doubt"] = "in_doubt"
     step: int
@@ -316,20 +315,20 @@ class StepUnsettled(Frozen):
 
 
 Settlement = StepSettled | StepReversed | StepUnsettled
-"""How an accepted effect ended: the only kind of entry about a step that is made after the end of its run."""
+"""How an accepted effect ended: the only kind of entry about a step that may follow the end of its run."""
 
 
 class RuleText(Frozen):
     """The text of a policy or list of people that was used. ``hash`` is the SHA-256 of ``text``.
 
-    The entries that name it say which of the two it is.
+    The entries that refer to it say which of the two it is.
     """
 
     hash: str
     text: str
 
     def is_as_named(self) -> bool:
-        """Return whether the text has the hash under which it is kept."""
+        """Return whether the text matches its hash."""
         return hashlib.sha256(self.text.encode()).hexdigest() == self.hash
 
 
@@ -338,7 +337,7 @@ class RulesInForce(Frozen):
 
     Attributes:
         what: policy or list of people.
-        hash: SHA-256 of the text, by which the records keep it; empty if no file is set.
+        hash: SHA-256 of the text, which is its key in the records; empty if no file is set.
     """
 
     kind: Literal["rules_in_force"] = "rules_in_force"

@@ -33,15 +33,15 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _STEPS_BACK: Final = tuple(timedelta(days=days) for days in (8, 64, 800))
 
 YearlyDay = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
-"""A month and a day, such as ``12-24``: that day of each year that has it."""
+"""A month and a day, such as ``12-24``: this day in every year that has it."""
 Span = tuple[datetime, datetime]
-"""From one moment up to another, excluding the latter."""
+"""From one moment to another; the end is excluded."""
 _Period = tuple[datetime, datetime, timedelta]
-"""A span as above, with the offset of the clocks from UTC during it."""
+"""A `Span`, with the offset of local clocks from UTC during it."""
 
 
 class Hours(Frozen):
-    """Working hours in local time; those that end no later than they begin cross midnight."""
+    """Working hours in local time. They cross midnight if their end is not later than their beginning."""
 
     begin: time
     end: time
@@ -92,7 +92,7 @@ class Calendar(Frozen):
         country: the country whose public holidays are days off, as an ISO 3166 code; empty for none.
         region: the part of the country.
         holidays: the public holidays, as far as they are known.
-        offsets: the offsets of the zone, if they are frozen; empty to ask the zone.
+        offsets: the offsets of the zone, if they are frozen; empty to use those of the zone itself.
     """
 
     name: str
@@ -183,7 +183,7 @@ class Calendar(Frozen):
         return self._spans_from(at)[0]
 
     def last_working(self, at: datetime) -> Span | None:
-        """Return the last span of working time before ``at``, cut off there; None if there is none."""
+        """Return the last span of working time before ``at``, cut off at ``at``; None if there is none."""
         found: list[Span] = []
         for back in _STEPS_BACK:
             found = list(self.spans(at - back, at))
@@ -192,9 +192,9 @@ class Calendar(Frozen):
         return found[-1] if found else None
 
     def add_working(self, at: datetime, *, days: int = 0, hours: int = 0) -> datetime:
-        """Return the moment that many working days, and then that many working hours, after ``at``.
+        """Return the moment this number of working days, and then of working hours, after ``at``.
 
-        A moment outside working time counts as the next moment within it. Days keep the time of day; hours
+        A moment outside working time is moved to the next moment within it. Days keep the time of day; hours
         count working time only.
 
         Raises:
@@ -266,7 +266,7 @@ def is_zone(name: str) -> bool:
 
 @lru_cache(maxsize=256)
 def offsets_of(zone: str, year: int) -> tuple[Offset, ...]:
-    """Return the offsets of a zone in a year, and on some days before and after it.
+    """Return the offsets of a zone in a year, and for a few days before and after it.
 
     Raises:
         NoWorkingTime: this system does not have the zone.

@@ -21,8 +21,8 @@ def review_deadline(
 ) -> datetime:
     """Return when a review of a plan with this requirement ends.
 
-    A limit in working time replaces the request's default limit, because the requester did not choose that
-    one.
+    A limit in working time replaces the default limit of a request, because the requester did not choose the
+    default.
 
     Args:
         requested: the request.
@@ -56,12 +56,12 @@ def hold_deadline(requirement: Requirement, held_at: datetime) -> datetime:
 
 
 def exceeds_hold(held: Held, requirement: Requirement) -> bool:
-    """Return whether a hold takes longer than its policy allows."""
+    """Return whether a hold lasts longer than its policy allows."""
     return held.deadline > hold_deadline(requirement, held.held_at)
 
 
 def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:
-    """Return whether a plan's review takes longer than requested; without a request, every review does."""
+    """Return whether a plan's review lasts longer than requested; True without a request."""
     if requested is None:
         return drafted.review_time > timedelta()
     if _has_own_time(requested, drafted.requirement):
@@ -82,7 +82,7 @@ def exceeds_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
 
 
 def exceeds_first_review(reopened: Reopened, drafted: Drafted, requested: Requested | None) -> bool:
-    """Return whether a reopened review takes longer than its plan's limits allow.
+    """Return whether a reopened review lasts longer than its plan's limits allow.
 
     ``drafted`` is the plan with its requirement from then on.
     """
@@ -90,5 +90,5 @@ def exceeds_first_review(reopened: Reopened, drafted: Drafted, requested: Reques
 
 
 def _has_own_time(requested: Requested, requirement: Requirement) -> bool:
-    """Return whether the request's limit counts; the default one does not if limits are in working time."""
+    """Return whether the request's limit applies; the default one does not if limits are in working time."""
     return not requirement.working or requested.timeout_seconds != DEFAULT_TIMEOUT.total_seconds()

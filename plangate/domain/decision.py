@@ -1,4 +1,4 @@
-"""Decisions as received, and their verdicts.
+"""Decisions as received, and whether they are accepted.
 
 A decision comes from outside and is often typed by hand. `read_arrival` turns any input into an `Arrival`,
 which contains either a `Decision` or the reason why it cannot be read. It never raises.
@@ -121,8 +121,8 @@ class Via(StrEnum):
 class Decision(Typed):
     """One person's decision on one fingerprint (or a prefix of it).
 
-    An edit brings ``new_plan``, which is checked when it is judged. A resolution names the held ``step``, and
-    with ``hold`` which hold of the run it answers: a step and its undo can be held several times.
+    An edit has a ``new_plan``, which is checked when the decision is processed. A resolution names the held
+    ``step``. Because a step and its undo can be held several times, ``hold`` is the number of the hold.
     """
 
     decision: Choice
@@ -136,15 +136,15 @@ class Decision(Typed):
     hold: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
 
     def names(self, fingerprint: str | None) -> bool:
-        """Return whether this names the plan with that fingerprint; fewer than 8 digits never do."""
+        """Return whether this decision is for the plan with that fingerprint; under 8 digits never match."""
         return len(self.plan) >= MIN_PREFIX and (fingerprint or "").startswith(self.plan)
 
 
 class Arrival(Frozen):
-    """One message that was sent as a decision, readable or not.
+    """A message that was sent as a decision, readable or not.
 
     Attributes:
-        key: identifies this arrival within its run.
+        key: identifies this message within its run.
         received_at: when the workflow received it, by the server's clock.
         fault: why it cannot be read as a decision; empty if it can.
         excerpt: the beginning of an unreadable message, with hidden characters made visible.
@@ -167,9 +167,9 @@ class Verdict(Frozen):
 
 
 class DecisionAnswer(Frozen):
-    """The result of the update ``decide``: the verdict, and the run's state after it.
+    """The result of the update ``decide``: whether the decision was accepted, and the run's state after it.
 
-    ``accepted`` is None while there is no verdict: the decision is kept, and judged as soon as it can be
+    ``accepted`` is None while that is not decided: the decision is kept, and processed as soon as it can be
     recorded. ``reason`` then says what prevents that.
     """
 
@@ -206,7 +206,7 @@ def read_arrival(
 
 
 def unknown_name(*, key: str, name: str, inputs: Sequence[object], received_at: AwareDatetime) -> Arrival:
-    """Return the arrival of a signal with an unknown name, often a typo; it never counts."""
+    """Return the `Arrival` of a signal with an unknown name, often a typo; it is always refused."""
     names = ", ".join(Choice)
     shown = one_line(cut(name, 60))
     return Arrival(
@@ -276,7 +276,8 @@ def wrong_parts(decision: Decision) -> str | None:
 def is_placeholder(name: str) -> bool:
     """Return whether a name is a placeholder that was copied and not replaced.
 
-    Dashes, brackets, dots and the like count as spaces, so ``<your-name>`` and ``…`` are placeholders.
+    Dashes, brackets, dots and similar characters are treated as spaces, so ``<your-name>`` and ``…`` are
+    placeholders.
     """
     return _words_of(name) in _PLACEHOLDERS
 
@@ -287,7 +288,7 @@ def is_empty_comment(comment: str) -> bool:
 
 
 def needed_comment(decision: Decision) -> str:
-    """Return what a decision's comment must say, as a clause after 'write'; empty if none is needed."""
+    """Return what a decision's comment must contain, as a clause after 'write'; empty if none is needed."""
     if decision.decision is Choice.REQUEST_CHANGES:
         return "what to change"
     if decision.resolution is None or not decision.resolution.needs_comment:

@@ -1,11 +1,11 @@
-"""Delegations and absences on the trail: people lend roles for a time, or set the end of their absence.
+"""Delegations and absences on the trail: people delegate roles for a time, or report an absence.
 
-`judge` says whether an order is accepted; `lent_after` and `away_after` say what follows from accepted
-orders. From then on they count as if they were in the list of people (`plangate.policy.lent_roles`). These
-limits apply:
+`judge` decides whether an order is accepted; `lent_after` and `away_after` return the delegations and
+absences that result from accepted orders. These have the same effect as those in the list of people
+(`plangate.policy.lent_roles`). These limits apply:
 
-- The policy names the roles that may be lent, by default none.
-- People lend only their own roles: a lent role cannot be lent further.
+- The policy names the roles that may be delegated, by default none.
+- People can delegate only their own roles: a delegated role cannot be delegated again.
 - The order needs at least the proof of identity that the role's rules ask for.
 - A delegation ends after `LONGEST` at the latest, even without an order.
 
@@ -37,7 +37,7 @@ from plangate.domain.plan import Audience
 
 LONGEST: Final = timedelta(days=90)
 SIGNED_WITHIN: Final = timedelta(minutes=10)
-"""The longest time from an order's signature to its arrival at the Temporal server."""
+"""The maximum time from an order's signature to its receipt by the Temporal server."""
 MAX_ROLES: Final = 20
 Timed = TypeVar("Timed", "Lending", "Away")
 """A record that is in force for a limited time."""
@@ -49,7 +49,7 @@ _HOW: Final = (
 
 
 class DelegationAction(StrEnum):
-    """The kinds of orders; ``list`` only asks for the delegations and absences."""
+    """The kinds of orders; ``list`` only queries the delegations and absences."""
 
     LEND = "lend"
     END = "end"
@@ -59,14 +59,14 @@ class DelegationAction(StrEnum):
 
 
 class DelegationOrder(Typed):
-    """One person's order: to lend roles or end a loan, or to begin or end their own absence.
+    """One person's order: to begin or end a delegation, or to begin or end their own absence.
 
     Attributes:
-        to: the person who may act for the sender, or gets their messages; empty: the people to whom they
-            have lent roles.
-        roles: the lent roles; none in other orders.
+        to: the person who may act for the sender, or who gets their messages. If empty, the messages go to
+            the people to whom the sender has delegated roles.
+        roles: the delegated roles; none in other orders.
         until: when the delegation or the absence ends; None in an order that ends it.
-        reason: why, for those who see it.
+        reason: the reason, shown to people.
     """
 
     action: DelegationAction
@@ -81,10 +81,10 @@ class DelegationOrder(Typed):
 
 
 class DelegationArrival(Frozen):
-    """One message that was sent as an order of this kind, readable or not.
+    """A message that was sent as an order of this kind, readable or not.
 
     Attributes:
-        key: identifies this arrival.
+        key: identifies this message.
         received_at: when the Temporal server received it.
         fault: why it cannot be read as an order; empty if it can.
         excerpt: the beginning of an unreadable message, with hidden characters made visible.
@@ -98,29 +98,29 @@ class DelegationArrival(Frozen):
 
 
 class LendableRole(Frozen):
-    """A role that the policy lets people lend, and the proof of identity that its rules ask for."""
+    """A role that the policy lets people delegate, and the proof of identity that its rules ask for."""
 
     role: str
     assurance: Assurance = Assurance.TYPED
 
 
 class DelegationRules(Frozen):
-    """The roles that the policy lets people lend; by default none."""
+    """The roles that the policy lets people delegate; by default none."""
 
     roles: tuple[LendableRole, ...] = ()
 
     def of(self, role: str) -> LendableRole | None:
-        """Return the rule for one role, or None if it may not be lent."""
+        """Return the rule for one role, or None if it may not be delegated."""
         return next((one for one in self.roles if one.role == role), None)
 
 
 class DelegationDecided(Frozen):
-    """An order with its verdict. Only on the trail of delegations.
+    """A processed order: accepted or refused. Only on the trail of delegations.
 
     Attributes:
-        approver: the sender as known at that time, if known.
-        judged_at: when it was judged, by the server's clock; the order counts from then on.
-        rules: the roles that the policy lets people lend.
+        approver: the sender as identified at that time, if identified.
+        judged_at: when the order was processed, by the server's clock; it takes effect then.
+        rules: the roles that the policy lets people delegate.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
     """
@@ -136,7 +136,7 @@ class DelegationDecided(Frozen):
 
 
 class Lending(Frozen):
-    """Roles that one person lent to another, from ``since`` until ``until``; ``assurance`` is its proof."""
+    """Roles that one person delegated to another, from ``since`` to ``until``, with this ``assurance``."""
 
     by: str
     to: str
@@ -164,9 +164,9 @@ class Away(Absence):
 
 
 class DelegationAnswer(Frozen):
-    """The result of an order: the verdict, the current delegations, and the people who are away.
+    """The result of an order: whether it was accepted, the current delegations, and the people who are away.
 
-    ``accepted`` is None for a question, or while there is no verdict: ``reason`` then says why.
+    ``accepted`` is None for a query, or while the order is not processed: ``reason`` then says why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -178,7 +178,7 @@ class DelegationAnswer(Frozen):
 
 
 def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> DelegationArrival:
-    """Parse a message that was sent as an order to lend. It never raises."""
+    """Parse a message that was sent as an order to delegate. It never raises."""
     order: DelegationOrder | None = None
     fault = ""
     try:
@@ -196,7 +196,7 @@ def asks_what_is_lent(inputs: Sequence[object]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LendingRules:
-    """The basis for judging orders: the policy's rules and its SHA-256, and the server's time."""
+    """The data that `judge` uses: the policy's rules and its SHA-256, and the server's time."""
 
     rules: DelegationRules
     at: AwareDatetime
@@ -210,7 +210,7 @@ def judge(
     people: People | None,
     by: LendingRules,
 ) -> DelegationDecided:
-    """Return the order with its verdict.
+    """Return the order as accepted or refused.
 
     Args:
         before: the earlier orders, oldest first.
@@ -280,7 +280,7 @@ def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
 def _accepted(
     decisions: Iterable[DelegationDecided],
 ) -> Iterator[tuple[DelegationOrder, Approver, datetime]]:
-    """Yield the accepted orders, each with its sender and the time of its judgment."""
+    """Yield the accepted orders, each with its sender and the time when it was accepted."""
     for decision in decisions:
         order, approver = decision.arrival.order, decision.approver
         if decision.verdict.accepted and order is not None and approver is not None:

@@ -3,7 +3,7 @@
 An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host, and
 every method and host of a call; for a single occurrence it names the step. The arguments ``to``, ``cc`` and
 ``bcc`` are recipients, and ``url`` is a call. Other steps are counted under their tool's name, with the sum
-of each of their numbers; amounts of money are summed for each currency.
+of each numeric argument; amounts of money are summed for each currency.
 """
 
 import json
@@ -34,7 +34,7 @@ _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
 
 Places = dict[str, list[int]]
-"""The items in a plan, each with the numbers (from 1) of the steps where it occurs."""
+"""The items in a plan, each with the numbers (from 1) of the steps that contain it."""
 
 
 def digest(plan: Plan) -> str:
@@ -67,7 +67,7 @@ def digest(plan: Plan) -> str:
 
 
 def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
-    """Return the calls; those that occur once have their paths."""
+    """Return the calls; add the path to those that occur once."""
     return {
         f"{call}{paths[numbers[0]]}" if len(numbers) == 1 else call: numbers
         for call, numbers in calls.items()
@@ -75,7 +75,7 @@ def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
 
 
 def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
-    """Return the sum of each argument that is a number in all of these steps, and not a name."""
+    """Return the sum of each argument that is a number, and not a name, in all of these steps."""
     totals = []
     for name in steps[0]:
         values = [step.get(name) for step in steps]
@@ -130,7 +130,7 @@ def _named(tool: str, count: int) -> str:
 
 
 def _counted(places: Places, between: str) -> str:
-    """Return how often each item occurs, most frequent first; a single occurrence has its step."""
+    """Return how often each item occurs, most frequent first, with the step of a single occurrence."""
     told = []
     for what, numbers in sorted(places.items(), key=lambda item: -len(item[1])):
         where = f" (step {numbers[0]})" if len(numbers) == 1 else ""
@@ -171,7 +171,7 @@ def _host(url: str) -> str:
 
 
 def _path(url: str) -> str:
-    """Return the path of a URL whose host is shown; a long path is shortened, a query marked."""
+    """Return the path of a URL whose host is shown; a long path is shortened, and a query is marked."""
     if not _PLAIN_URL.fullmatch(url.lower()):
         return ""
     parts = urlsplit(url)
@@ -181,5 +181,5 @@ def _path(url: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a word unchanged, and any other text in quotes, so that it cannot pass for part of the line."""
+    """Return a word unchanged, and other text in quotes, so that it cannot be taken for part of the line."""
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

@@ -102,7 +102,7 @@ def plan_shaped(raw: object) -> ProposedPlan:
 def check_arguments(
     tool: str, arguments: Mapping[str, JsonValue], tools: Mapping[str, ToolDeclaration], at: FaultPath = ()
 ) -> ToolArguments:
-    """Validate the arguments of one step, whose path is ``at``, by the model of its tool.
+    """Validate the arguments of one step, at path ``at``, with the model of its tool.
 
     Raises:
         PlanInvalid: the tool is unknown, or the arguments break its model.

@@ -19,20 +19,20 @@ MOST_DUPLICATES: Final = 20
 MOST_STEPS: Final = 200
 """The maximum number of steps of a plan for which at least one duplicate is listed."""
 DUPLICATES_WITHIN: Final = timedelta(days=30)
-"""How long before a plan the other plan may have been drafted."""
+"""How long before this plan the other plan may have been drafted, at most."""
 
 
 class Duplicate(Frozen):
-    """A step of this plan that equals a step of another run; both as of the draft of this plan.
+    """A step of this plan that equals a step of another run, as of the time when this plan was drafted.
 
     Attributes:
         step: its number in this plan.
         tool: the tool of both steps.
-        same: the identifying arguments, which are equal; empty if they are all arguments.
+        same: the identifying arguments, which are equal; empty if all arguments are compared.
         workflow_id: the other run; empty unless everyone in the list of people may see that run.
         its_step: the step's number there.
         state: the state of the other run.
-        done: whether the step was done there, or is in doubt.
+        done: whether the other step was done, or is in doubt.
         at: when the other run ended, or if it had not ended, when its plan was drafted.
     """
 
@@ -55,7 +55,7 @@ def by_step(duplicates: Iterable[Duplicate]) -> tuple[tuple[Duplicate, ...], ...
 
 
 class Likeness(Frozen):
-    """The search key of a step: ``digest`` is equal for equal steps, and ``same`` names what is compared."""
+    """The search key of a step: ``digest`` is equal for equal steps; ``same`` has the compared arguments."""
 
     step: int
     tool: str
@@ -64,9 +64,9 @@ class Likeness(Frozen):
 
 
 def likeness_digest(tool: str, arguments: Mapping[str, JsonValue], identifying: Iterable[str]) -> str:
-    """Return the hash over a tool and its identifying arguments, or all if there are none, 64 hex digits.
+    """Return the hash (64 hex digits) of a tool and its identifying arguments; without these, of all.
 
-    Texts that read alike are equal: they are compared in Unicode's normal form C.
+    Texts that look the same are equal: they are compared in Unicode's normal form C.
     """
     names = tuple(identifying)
     compared = {name: arguments.get(name) for name in names} if names else dict(arguments)

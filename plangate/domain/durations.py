@@ -8,7 +8,7 @@ HOW_TO_WRITE: Final = "write it like 72h, 30m, 45s, 7d or 1h30m"
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 """How long a review may take by default."""
 LONGEST_TIMEOUT: Final = timedelta(days=365)
-"""The longest time that a review may take or an approval may count; the shortest is one second."""
+"""The maximum length of a review, or validity of an approval; the minimum is one second."""
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DURATION: Final = re.compile(
     # Spaces belong to the text before them, so that there is only one way to parse a text.

@@ -15,11 +15,11 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   ├── NoModel              permanent: nothing is configured
     │   ├── ModelRefused         permanent: the model's service refused
     │   ├── ModelUnavailable     transient
-    │   └── DraftUnusable        permanent: the model answered, but not with a plan
+    │   └── DraftUnusable        permanent: the model's response is not a plan
     ├── ToolError                raised by tools, one for each possible state of the effect
     │   ├── ToolUnavailable      transient; nothing happened
     │   ├── ToolRefused          permanent; nothing happened
-    │   │   └── StepUnready      before the act: a precondition no longer holds, or a reference has no value
+    │   │   └── StepUnready      before the step: a precondition no longer holds, or a reference has no value
     │   ├── StillBegun           transient; it may have happened, and the tool can be asked later
     │   └── EffectUnknown        it may have happened: the step is in doubt
     ├── InDoubt                  a person must check what the step did
@@ -90,7 +90,7 @@ class NotAnswered(PlangateError):
 
 
 class ListIncomplete(PlangateError):
-    """A list of runs lacks those whose status cannot be read; ``unread`` has the error of each, by its id."""
+    """A list of runs is incomplete: some statuses cannot be read; ``unread`` has the error of each, by id."""
 
     def __init__(self, unread: "Mapping[str, PlangateError]") -> None:
         self.unread = dict(unread)
@@ -133,7 +133,7 @@ class ModelUnavailable(PlannerError):
 
 
 class DraftUnusable(PlannerError):
-    """The model answered, but not with a plan."""
+    """The model's response is not a plan."""
 
 
 class ToolError(PlangateError):
@@ -160,7 +160,7 @@ class StepUnready(ToolRefused):
 
 
 class StillBegun(ToolError):
-    """The effect may have happened; the claim stays begun until the tool can be asked again.
+    """The effect may have happened; the claim stays open until the tool can be asked again.
 
     ``again`` is when to ask; None for the usual pause.
     """
@@ -171,15 +171,15 @@ class StillBegun(ToolError):
 
 
 class EffectUnknown(ToolError):
-    """The effect was begun, and the tool cannot find out whether it happened."""
+    """The effect was started, and the tool cannot find out whether it happened."""
 
 
 class InDoubt(PlangateError):
-    """A step's effect was begun and its result is unknown; a person has to check it before a repeat."""
+    """A step's effect was started and its result is unknown; a person must check it before it is repeated."""
 
 
 class StepStopped(PlangateError):
-    """People have stopped every step, or those of one tool; nothing was done."""
+    """People have stopped all steps, or those of one tool; nothing was done."""
 
 
 class StepTooEarly(PlangateError):
@@ -203,7 +203,7 @@ class OtherRecords(RecordsUnavailable):
 
 
 class DirectoryUnavailable(PlangateError):
-    """The list of people cannot be read now; no decision can be judged until it can."""
+    """The list of people cannot be read now, so no decision can be checked."""
 
 
 class OperatorError(PlangateError):

@@ -1,8 +1,8 @@
 """Escalation: another role may also give an approval after a review has lasted for a given time.
 
-It is part of the frozen requirement. Each approval is judged by when it was received, counted from the
-beginning or the reopening of the review. An escalation does not change how many approvals are needed, nor the
-proof that each needs. The requester and the authors of a plan still cannot approve it.
+It is part of the frozen requirement. For each approval, the time when it was received matters, counted from
+the beginning or the reopening of the review. An escalation does not change how many approvals are needed, nor
+the proof that each needs. The requester and the authors of a plan still cannot approve it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ def reliefs_of(escalations: Iterable[Escalation], began: datetime | None) -> tup
 
 
 def standing_in(approver: Approver, reliefs: Sequence[Relief], at: datetime) -> Approver:
-    """Return a person, with the additional roles in which they may approve at that time."""
+    """Return a person with the additional roles in which they may approve at that time."""
     begun = [one for one in reliefs if at >= one.at]
     if not begun:
         return approver
@@ -66,10 +66,10 @@ def _with_more(standing: Standing, reliefs: Iterable[Relief]) -> Standing:
 def escalations_for_all(
     parts: Iterable[tuple[Iterable[str], Sequence[Escalation]]],
 ) -> tuple[Escalation, ...]:
-    """Return the escalations for a role that every part needing it allows, after the longest of their times.
+    """Return the escalations that all parts with the same role allow, each after the longest of its times.
 
-    Each part is the needed roles with their escalations: if one rule reserves an approval to a role, no other
-    rule can widen it.
+    Each part has the needed roles and their escalations. If one rule allows an approval only by a role, no
+    other rule can add another role.
     """
     allowed: dict[str, dict[str, int]] = {}
     for roles, escalations in parts:
@@ -88,7 +88,7 @@ def escalations_for_all(
 def too_early(
     escalations: Sequence[Escalation], demanded: Sequence[Escalation], roles: Iterable[str]
 ) -> Escalation | None:
-    """Return an escalation for one of these roles that the demanded ones lack, or allow only later."""
+    """Return an escalation for one of these roles that is not demanded, or that is demanded only later."""
     times: Mapping[str, Mapping[str, int]] = {role: _times(demanded, role) for role in roles}
     for one in escalations:
         if one.role in times and one.after_seconds < times[one.role].get(one.to, one.after_seconds + 1):

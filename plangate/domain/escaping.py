@@ -1,10 +1,10 @@
 """Escape untrusted text, so that nothing in it is hidden, reordered or interpreted.
 
 An approver must see exactly what will run. Every character that a terminal or a browser would interpret
-instead of draw (control characters, ANSI escapes, bidirectional overrides, zero-width and blank look-alikes,
-stacks of combining marks) is shown as ``⟨U+202E⟩``. The bracket ``⟨`` itself is also escaped, so escaping
-never makes two different texts look the same. One such character is kept where its effect is visible: the
-non-joiner of Persian, between two letters that would otherwise join.
+instead of displaying it (control characters, ANSI escapes, bidirectional overrides, zero-width and blank
+look-alikes, stacks of combining marks) is shown as ``⟨U+202E⟩``. The bracket ``⟨`` itself is also escaped, so
+escaping never makes two different texts look the same. One such character is kept where its effect is
+visible: the non-joiner of Persian, between two letters that would otherwise join.
 """
 
 import re
@@ -113,8 +113,8 @@ def visible(text: str) -> str:
 def is_reordered(text: str) -> bool:
     """Return whether a screen may draw parts of ``text`` in another order, because of right-to-left scripts.
 
-    With Hebrew or Arabic letters beside digits or Latin letters, "100 ש 7" may be drawn as "100 7 ש". This
-    needs no hidden character, so a note beside the text must point it out.
+    With Hebrew or Arabic letters next to digits or Latin letters, "100 ש 7" may be drawn as "100 7 ש". This
+    needs no hidden character, so a note next to the text must point it out.
     """
     if text.isascii():
         return False
@@ -163,8 +163,8 @@ def _code_span(line: str) -> str:
 def hosts_in_letters(text: str) -> tuple[str, ...]:
     """Return a line for each international host in ``text``: its A-labels, and their letters.
 
-    A host that could be mistaken for another is marked: it mixes letters of two scripts in a name, or has
-    only letters that look like Latin ones.
+    A host is marked if it could be mistaken for another: if a name in it mixes letters of two scripts, or if
+    all its letters look like Latin ones.
     """
     words = (word.strip(".-") for word in _HOST.findall(text) if "xn--" in word)
     hosts = dict.fromkeys(word for word in words if len(word) <= _LONGEST_HOST)
@@ -176,8 +176,8 @@ def hosts_in_letters(text: str) -> tuple[str, ...]:
 def disguised_words(text: str) -> tuple[str, ...]:
     """Return a line for each word in ``text`` that could be mistaken for another, with its alphabets.
 
-    These are words that mix similar letters of two alphabets. In a text whose other words are Latin, they are
-    also longer words in which every letter looks like a Latin one.
+    These are words that mix similar letters of two alphabets. If all other words of the text are Latin,
+    longer words in which every letter looks like a Latin one are included too.
     """
     if text.isascii():
         return ()

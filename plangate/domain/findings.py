@@ -1,8 +1,7 @@
 """Findings: errors in the records, each with its location.
 
-`broken_links` follows the chain of hashes, and `readable` parses the events. The writer of the records calls
-both before it appends. Only auditors check whether one event may follow from another
-(`plangate.audit.rules`).
+`broken_links` checks the chain of hashes, and `readable` parses the events. Both are called before an entry
+is appended. Only an audit checks whether one event may follow another (`plangate.audit.rules`).
 """
 
 import json
@@ -23,7 +22,7 @@ def _no_owners(entry: WrittenEntry) -> Iterable[str]:
 
 
 class Finding(Frozen):
-    """A difference from what Plangate wrote, or an unsealed entry (``is_unsealed``).
+    """An entry that differs from what Plangate wrote, or that is not sealed (``is_unsealed``).
 
     ``entry`` is the number of the entry in its run, if there is one.
     """
@@ -46,7 +45,7 @@ def broken_links(
 ) -> Iterator[Finding]:
     """Yield every gap, change and wrong order in these entries of one run.
 
-    ``owners`` returns other runs that a foreign entry might belong to.
+    ``owners`` returns other runs to which an entry might belong.
     """
     number = 1
     link: str | None = FIRST_HASH  # None after an error, so that the error is not reported twice
@@ -119,7 +118,7 @@ def _is_as_written(entry: WrittenEntry) -> bool:
 
 
 def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
-    """Return whether the entry was moved, and from where, or was changed, as a clause."""
+    """Return a clause that says whether the entry was changed, or from where it was moved."""
     for owner in owners:
         if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
             return f"belongs to the run {one_line(owner)}"

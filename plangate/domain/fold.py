@@ -1,7 +1,7 @@
 """Apply events to the state of a run.
 
-The workflow folds events as they happen; a reader of the audit trail folds the same events and gets the same
-state. `plangate.domain.lifecycle` defines what a decision may change.
+The workflow applies events as they happen; a reader of the audit trail applies the same events and gets the
+same state. `plangate.domain.lifecycle` defines what a decision may change.
 """
 
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ from plangate.domain.stops import StopDecided
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
 KEPT_BYTES: Final = 100_000
-"""Total size of the kept comments; with the largest plan twice, they fit into one answer (2 MB)."""
+"""Total size of the kept comments; with the largest plan twice, they fit into one response (2 MB)."""
 _REFUSED_COMMENT: Final = 300
 _LONGEST_SAID: Final = 500  # the length of a comment in the reason of a step
 
@@ -63,7 +63,7 @@ def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
 
 
 def _named(requested: Requested | None, requester: str) -> Requested | None:
-    """Return the request with the requester's name as spelled in the list of people, if there is one."""
+    """Return the request with the requester's name as it appears in the list of people, if there is one."""
     if requested is None or not requester:
         return requested
     return requested.model_copy(update={"requester": requester})
@@ -153,8 +153,9 @@ def as_in_review(state: RunState) -> RunState:
 def _apply_decision(state: RunState, decided: Decided) -> RunState:
     """Return the state after a decision; it changes only if the decision is accepted and allowed now.
 
-    The verdict alone is not enough. If each of two workers assumes that the other is dead, they may record
-    verdicts in any order. An approval of a replaced plan, or after the deadline, must not count even then.
+    That the decision was recorded as accepted is not enough. If each of two workers assumes that the other is
+    dead, they may record decisions in any order. Even then, an approval of a replaced plan, or after the
+    deadline, must have no effect.
     """
     decision, received_at = decided.arrival.decision, decided.arrival.received_at
     if decision is None or not decided.verdict.accepted or why_not_now(state, decision, received_at):
@@ -221,7 +222,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
 
 
 def _doubt_about(progress: StepProgress) -> str:
-    """Return why it is not known whether a step happened that is to be retried; empty if it did not."""
+    """Return why it is unknown whether a step that is to be retried happened; empty if it did not happen."""
     if progress.state is StepState.IN_DOUBT:
         return progress.reason or "no reason is recorded"
     return progress.doubt
@@ -268,9 +269,9 @@ def _approve(state: RunState, decided: Decided) -> RunState:
 
 
 def _keep(state: RunState, decided: Decided) -> RunState:
-    """Keep the newest decisions of each verdict, shortened; the trail has them all in full.
+    """Keep the newest accepted and refused decisions, shortened; the trail has all of them in full.
 
-    There are many accepted ones only if an approval is given and withdrawn repeatedly.
+    There are many accepted decisions only if an approval is given and withdrawn repeatedly.
     """
     decisions = (*state.decisions, _slim(decided))
     accepted = decided.verdict.accepted
@@ -314,7 +315,7 @@ def _slim(decided: Decided) -> Decided:
 
 
 def _progress(state: RunState, step: int, /, **changes: object) -> RunState:
-    """Change the progress of a step; with a new state, an earlier doubt is over."""
+    """Change the progress of a step; a new state clears an earlier doubt."""
     if "state" in changes:
         changes = {"doubt": "", **changes}
     index = step - 1

@@ -1,8 +1,8 @@
 """Orders about keys: an enroller confirms a proposed key, or a key is revoked.
 
-Like orders to stop and to release, these arrive outside a run. They count because of their signature,
-which `plangate.signing.enrolment` verifies whenever the list of people is read. `judge` says whether an order
-is accepted.
+Like orders to stop and to release, they do not belong to a run. They are valid because of their signature,
+which `plangate.signing.enrolment` verifies whenever the list of people is read. `judge` decides whether an
+order is accepted.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from plangate.domain.decision import (
 from plangate.domain.people import Approver, Enrolment, Identified, People, Person, same_person
 
 VALID_FOR: Final = timedelta(minutes=10)
-"""The longest time from an order's signature to its arrival at the Temporal server."""
+"""The maximum time from an order's signature to its receipt by the Temporal server."""
 _LONGEST_KEY: Final = 1_500
 _HOW: Final = 'send one JSON object such as {"action": "confirm_key", "person": "dana", "key": "passkey:…"}'
 
@@ -51,10 +51,10 @@ class KeyOrder(Typed):
 
 
 class KeyOrderArrival(Frozen):
-    """One message that was sent as an order about a key, readable or not.
+    """A message that was sent as an order about a key, readable or not.
 
     Attributes:
-        key: identifies this arrival.
+        key: identifies this message.
         received_at: when the Temporal server received it.
         fault: why it cannot be read as an order; empty if it can.
         excerpt: the beginning of an unreadable message, with hidden characters made visible.
@@ -68,12 +68,12 @@ class KeyOrderArrival(Frozen):
 
 
 class KeyDecided(Frozen):
-    """An order about a key, with its verdict. Only on the trail of rules.
+    """A processed order about a key: accepted or refused. Only on the trail of rules.
 
     Attributes:
-        approver: the sender as known at that time, if known.
-        judged_at: when it was judged, by the server's clock.
-        people: SHA-256 of the list of people by which it was judged.
+        approver: the sender as identified at that time, if identified.
+        judged_at: when it was processed, by the server's clock.
+        people: SHA-256 of the list of people that was used.
     """
 
     kind: Literal["key_decided"] = "key_decided"
@@ -85,7 +85,7 @@ class KeyDecided(Frozen):
 
 
 def is_key_order(inputs: Sequence[object]) -> bool:
-    """Return whether a message is meant as an order about a key."""
+    """Return whether a message was sent as an order about a key."""
     first = inputs[0] if len(inputs) == 1 else None
     return isinstance(first, dict) and first.get("action") in [action.value for action in KeyAction]
 
@@ -110,14 +110,14 @@ def judge(
     enrolment: Enrolment | None,
     at: AwareDatetime,
 ) -> KeyDecided:
-    """Return the order with its verdict.
+    """Return the order as accepted or refused.
 
     Args:
         arrival: the order.
         sender: the sender of the order, by the list of people and the signature.
         people: the list of people, with the keys enrolled so far.
-        enrolment: the change of a key that the order's signature proves by that list, if any.
-        at: when the order is judged, by the server's clock.
+        enrolment: the change to a key that the order's signature proves, by that list, if any.
+        at: when the order is processed, by the server's clock.
     """
     objection = _objection(arrival, sender, people, enrolment)
     order = arrival.order

@@ -1,6 +1,6 @@
-"""The life cycle of a run: which decision is allowed in which phase, and how a run may end.
+"""The life cycle of a run: the decisions that each phase allows, and the ways in which a run may end.
 
-It is used to judge decisions (`plangate.domain.review`), fold events (`plangate.domain.fold`), close runs
+It is used to check decisions (`plangate.domain.review`), apply events (`plangate.domain.fold`), close runs
 (`activities.closing`) and verify the audit trail (`plangate.audit.rules`).
 
 ===========  ===================  ===================  =======================  =====================
@@ -38,7 +38,7 @@ from plangate.domain.starting import ran_out_of_time
 _LONGEST_PART: Final = 400
 _LONGEST_LIST: Final = 9_000
 Rule = Callable[[RunState, Decision, datetime], str | None]
-"""Returns why a decision received at that time is not allowed, or None if it is allowed."""
+"""Returns why a decision that was received at that time is not allowed, or None if it is."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def row_of(phase: Phase) -> Row:
 
 
 def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    """Return why no person may make this ``decision`` in the current state; None if it is allowed.
+    """Return why the current state does not allow this ``decision`` by any person; None if it does.
 
     An allowed decision names the newest plan of the run.
     """
@@ -126,7 +126,7 @@ def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
 
 
 def every_step_is_settled(state: RunState) -> bool:
-    """Return whether there is a plan whose steps are all done, or skipped by a person."""
+    """Return whether there is a plan, and all its steps are done or were skipped by a person."""
     return bool(state.steps) and all(step.state.is_settled for step in state.steps)
 
 
@@ -162,7 +162,7 @@ def undone_because(record: RunState) -> str:
 
 
 def _chosen_to_undo(record: RunState) -> str:
-    """Return who chose to undo the done steps, and which step was held; empty if the state lacks it."""
+    """Return who chose to undo the done steps, and which step was held; empty if the state does not say."""
     for decided in reversed(record.decisions):
         decision = decided.arrival.decision
         if decided.verdict.accepted and decision is not None and decision.resolution is Resolution.UNDO:
@@ -322,7 +322,7 @@ def _resolves_the_step(state: RunState, decision: Decision, received_at: datetim
 
 
 def _another_hold(state: RunState, decision: Decision) -> str | None:
-    """Return an objection if a resolution answers an earlier hold, possibly at the same step or its undo."""
+    """Return an objection if a resolution is for an earlier hold, even at the same step or its undo."""
     assert state.held is not None
     number = state.next_hold
     if decision.hold is None and number > 1 and state.held.number:

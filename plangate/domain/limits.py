@@ -1,8 +1,8 @@
 """Sums over time: the meaning of `recent(tool, argument, window, by)` in a policy's condition.
 
-A sum counts the amounts that other plans reserved or spent in a window of time, and the whole plan being
-judged. The others' part is recorded (`RecentSum`), so judging the plan again gives the same result. Amounts
-are exact decimals. This module uses no clock and no database.
+A sum adds up the amounts that other plans reserved or spent in a window of time, and those of the whole plan
+that is evaluated. The amounts of other plans are recorded (`RecentSum`), so a later evaluation gives the same
+result. Amounts are exact decimals. This module uses no clock and no database.
 """
 
 import hashlib
@@ -22,20 +22,20 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Plan, canonical_json
 
 REQUESTER: Final = "requester"
-"""The value of ``by`` for a sum for each requester; an argument with this name is never meant."""
+"""The value of ``by`` for a separate sum for each requester; it never means an argument of this name."""
 CURRENCY: Final = "currency"
-"""If a tool has an argument with this name, a sum counts only steps with the same value of it."""
+"""If a tool has an argument with this name, a sum includes only steps with the same value of it."""
 DAY: Final = "day"
 RESERVED_FOR: Final = timedelta(days=3)
-"""How long a reservation counts after the last claim of its plan if the run never records a result."""
+"""How long a reservation is valid after the last claim of its plan, if the run never records a result."""
 _MOST_DIGITS: Final = 15  # digits that a double of CEL holds exactly
 _EXACT: Final = Context(prec=120, traps=[Inexact, InvalidOperation])
-_LARGEST: Final = 30  # digits before or after the point of one amount
+_LARGEST: Final = 30  # digits before or after the decimal point of one amount
 _ZONE: Final = re.compile(r"day(?: ([A-Za-z][A-Za-z0-9_+\-/]*))?")
 
 
 class UnknownSum(Exception):
-    """A sum is not known; ``str()`` says why. The policy decides how to treat it."""
+    """A sum is unknown; ``str()`` says why. The policy decides how to treat it."""
 
 
 class Limit(Frozen):
@@ -73,7 +73,7 @@ class Scope(Frozen):
 
 
 class RecentSum(Scope):
-    """One sum at the time when a plan was judged.
+    """One sum at the time when a plan was evaluated.
 
     Attributes:
         window: as written in the condition.
@@ -128,9 +128,9 @@ def window_start(window: str, now: datetime) -> datetime:
 
 
 def amount_of(value: JsonValue) -> Decimal | None:
-    """Return an argument as an exact amount; None if it is not a number of usual size.
+    """Return an argument as an exact amount; None if it is not a number, or is too large.
 
-    A negative amount counts as 0, so that it cannot offset others.
+    A negative amount is treated as 0, so that it cannot offset others.
     """
     amount = decimal_of(value)
     return None if amount is None else max(amount, Decimal(0))
@@ -172,7 +172,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
     Args:
         limit: a call of ``recent``.
         arguments: the arguments of the step.
-        person: the person for whom the plan is judged, if the sum is by requester.
+        person: the person for whom the plan is evaluated, if the sum is by requester.
     """
     currency = arguments.get(CURRENCY)
     value = None if limit.by == REQUESTER else arguments.get(limit.by)
@@ -193,7 +193,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
 
 
 def sums_wanted(limits: Iterable[Limit], plan: Plan, people: Sequence[str]) -> tuple[RecentSum, ...]:
-    """Return the sums that judging a plan needs, each with the plan's own part only."""
+    """Return the sums that are needed to evaluate a plan, each with only the plan's own amount."""
     wanted: dict[tuple[str, str], RecentSum] = {}
     for limit in limits:
         for person in people if limit.by == REQUESTER else ("",):
@@ -264,7 +264,7 @@ def _currency(value: JsonValue) -> str:
 
 def _alike(text: str) -> str:
     """Return the form shared by texts that differ only in case, width, spaces or invisible characters."""
-    words = visible(text).split()  # one by one, because long texts are not folded as a whole
+    words = visible(text).split()  # one by one, because `identity` does not normalize long texts
     return " ".join(" ".join(identity(word).casefold() for word in words).split())
 
 

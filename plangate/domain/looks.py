@@ -1,6 +1,6 @@
-"""Looks: an auditor reads the records, or takes a copy of them. They have their own trail.
+"""Looks: the recorded accesses of auditors, who read the records or take a copy of them.
 
-Looks are not signed, so an entry is only as reliable as the program that sent it.
+They have their own trail. They are not signed, so an entry is only as reliable as the program that sent it.
 """
 
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ _LONGEST: Final = 1_000
 
 
 class Way(StrEnum):
-    """The kind of a look."""
+    """The kind of an access."""
 
     VIEWED = "viewed"
     EXPORTED = "exported"
 
 
 class Look(Typed):
-    """A person's look.
+    """One access by a person.
 
     Attributes:
         what: whether they read it on a page, or took a copy.
         by: the person.
         subject: the workflow id of the run, or another subject in a few words, such as a period.
-        why: the reason in their own words; empty if they gave none.
+        why: the reason in the person's own words; empty if they gave none.
     """
 
     what: Way
@@ -39,7 +39,7 @@ class Look(Typed):
 
 
 class Looked(Frozen):
-    """A look was recorded; ``said_at`` is the time that its program reported. Only on the trail of looks."""
+    """A recorded access; ``said_at`` is the time that its program reported. Only on the trail of looks."""
 
     kind: Literal["looked"] = "looked"
     look: Look
@@ -47,14 +47,14 @@ class Looked(Frozen):
 
 
 class LookAnswer(Frozen):
-    """Whether a look is recorded; None if it cannot be recorded now. ``reason`` says why it is not."""
+    """Whether an access is recorded; None if it cannot be recorded now. ``reason`` says why it is not."""
 
     recorded: bool | None = None
     reason: str = ""
 
 
 def read_look(inputs: Sequence[object]) -> Look:
-    """Parse a message as a look.
+    """Parse a message that reports an access.
 
     Raises:
         ValueError: it cannot be read; the message says why.

@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-MAX_DIGITS: Final = 15  # digits of an amount in total; JSON keeps that many exactly
+MAX_DIGITS: Final = 15  # digits of an amount in total; JSON keeps this many exactly
 
 _BY_PLACES: Final = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",

@@ -31,7 +31,7 @@ def changes(seen: JsonValue, now: JsonValue) -> str:
 def _differences(
     name: str, seen: JsonValue, now: JsonValue
 ) -> Iterator[tuple[str, tuple[JsonValue, bool], tuple[JsonValue, bool]]]:
-    """Yield the name of each part that differs, with both values and whether each is present."""
+    """Yield the name of each part that differs, both of its values, and whether each is present."""
     if isinstance(seen, dict) and isinstance(now, dict):
         for key in sorted({*seen, *now}):
             path = f"{name}.{key}" if name else cut(key, _SHOWN_OF_NAME)
