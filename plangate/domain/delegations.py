@@ -190,7 +190,7 @@ def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDat
 
 
 def asks_what_is_lent(inputs: Sequence[object]) -> bool:
-    """Return whether a message only asks for the delegations: it changes nothing, and is not recorded."""
+    """Return whether a message only queries the delegations: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": DelegationAction.LIST.value}
 
 

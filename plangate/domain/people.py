@@ -1,8 +1,8 @@
 """People: their names, roles, keys and delegations.
 
-The directory is read for every decision, so a person who left yesterday cannot approve today. The approver's
-entry at that time is recorded with the decision (`Approver`), so later changes to the directory do not
-change the meaning of the record.
+The directory is read for every decision, so a person who was removed yesterday cannot approve today. The
+approver's entry at that time is recorded with the decision (`Approver`), so later changes to the directory do
+not change the meaning of the record.
 """
 
 import unicodedata
@@ -20,7 +20,7 @@ from plangate.domain.trusted_web import TrustedWeb
 ANYONE: Final = "anyone"
 """The role of every known person."""
 ROLE: Final = "role:"
-"""The prefix of a role's name where names of people are also allowed."""
+"""The prefix of a role where the name of a person is also allowed."""
 _LONGEST_NAME: Final = 1_000
 _JOINERS: Final = {0x200C: None, 0x200D: None}
 
@@ -55,8 +55,9 @@ class Absence(Frozen):
     """A time in which a person is away: their messages go to others (`plangate.domain.absence`).
 
     Attributes:
-        to: the recipient of the messages; empty: the people to whom the person has lent roles.
-        reason: why; shown to people.
+        to: the recipient of the messages. If empty, the recipients are the people to whom the person has
+            delegated roles.
+        reason: the reason, shown to people.
     """
 
     since: AwareDatetime
@@ -97,10 +98,10 @@ class Role(Frozen):
 
 
 class Enrolment(Frozen):
-    """A signed change of a person's keys: not written in the list of people, but proven by it.
+    """A signed change to a person's keys. It is not written in the list of people, but the list proves it.
 
     Attributes:
-        person: the owner of the key, as the list spells the name.
+        person: the owner of the key, as named in the list.
         key_id: the thumbprint of the key.
         public: the key, if this confirms it; None if this revokes it.
         by: the signer: an enroller, or for a revocation also the person.
@@ -119,7 +120,7 @@ class Enrolment(Frozen):
 
 
 class Standing(Frozen):
-    """The name in which a person acts, and the roles."""
+    """A name in which a person acts, and the roles that they have in it."""
 
     person: str
     roles: tuple[str, ...]
@@ -130,14 +131,14 @@ class Approver(Frozen):
 
     Attributes:
         name: as written in the directory, or as typed without a directory.
-        standings: the names this person may act in: their own first, then each delegator's.
+        standings: the names in which this person may act: their own first, then each delegator's.
         assurance: the proof of identity.
         key_id: thumbprint of the signing key; for a login, of the web server's key that attested it.
         public_key: that key, in the form of `Key.x`.
         signed_at: when it was signed or attested, by the signer's clock.
         token_id: the unique id of the signed or attested decision.
-        origin: where a passkey was used, as the browser spells it; None for other proofs.
-        batch: how many approvals the passkey signed with the same touch; None if only this one.
+        origin: the web origin at which a passkey was used, as reported by the browser; None for other proofs.
+        batch: how many approvals the passkey signed at once; None if only this one.
     """
 
     name: str
@@ -166,14 +167,14 @@ class Approver(Frozen):
 
 
 class LostApproval(Frozen):
-    """An approval that is no longer valid: who gave it, and the reason in a clause."""
+    """An approval that is no longer valid: its approver, and the reason as a clause."""
 
     name: str
     reason: str
 
 
 class Identified(Frozen):
-    """The sender of one arrival: an approver, or the reason why there is none."""
+    """The sender of a message: an approver, or the reason why there is none."""
 
     approver: Approver | None = None
     objection: str = ""
@@ -206,8 +207,8 @@ class People(Frozen):
         text: the list as it was read; empty if it was not read from a text.
         hash: SHA-256 of ``text``; empty if there is none.
         web: the web servers that may attest logins and at which passkeys are used.
-        enrolments: the changes of keys that count in addition to the list, in their order.
-        unproven: the errors of changes of keys in the text that do not count.
+        enrolments: the valid changes to keys in addition to the list, in their order.
+        unproven: the errors of changes to keys in the text that are not valid.
         described_roles: the roles that the list describes.
         calendars: the calendars that people and roles name, without public holidays.
     """
@@ -233,11 +234,11 @@ class People(Frozen):
 
     @cached_property
     def _by_identity(self) -> tuple[tuple[Person, ...], dict[str, Person]]:
-        """Return the people, and an index of them by `identity`; the first one of each identity counts."""
+        """Return the people, and an index of them by `identity`, with the first person of each identity."""
         return self.persons, {identity(one.name): one for one in reversed(self.persons)}
 
     def working_time_of(self, name: str) -> Calendar | None:
-        """Return a person's calendar, or that of their first role with one, in their own zone.
+        """Return a person's calendar, or that of their first role with a calendar, in their own zone.
 
         The calendar has no public holidays. None if the person may be reminded at any time.
         """
@@ -259,7 +260,7 @@ class People(Frozen):
         return own or (calendar.zone if calendar is not None else "UTC")
 
     def identify(self, name: str, at: AwareDatetime) -> Identified:
-        """Return the person called ``name``, with the names in which they may act at that time."""
+        """Return the person with this ``name``, and the names in which they may act at that time."""
         person = self.find(name)
         if person is None:
             return Identified(objection=f"{name} is not in the list of people")
@@ -271,7 +272,7 @@ class People(Frozen):
         )
 
     def has_timed_rights(self, name: str) -> bool:
-        """Return whether a person has a key or a delegation to them with a beginning or an end."""
+        """Return whether a person has a key, or received a delegation, with a beginning or an end."""
         person = self.find(name)
         limited: Iterable[Key | Delegation] = (
             *(person.keys if person is not None else ()),
@@ -296,14 +297,14 @@ class People(Frozen):
 
 
 def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
-    """Return the person called ``name``; without a list of people, a typed name is enough."""
+    """Return the person with this ``name``; without a list of people, a typed name is enough."""
     if people is not None:
         return people.identify(name, at)
     return Identified(approver=Approver(name=name, standings=(Standing(person=name, roles=(ANYONE,)),)))
 
 
 def unknown_requester(people: People | None, barred: Sequence[str]) -> str | None:
-    """Return an objection if a requester or author is not in the list: they could decide under another name.
+    """Return an objection if a requester or author is not in the list: they could decide under other names.
 
     ``barred`` are the requester and then the authors.
     """
@@ -319,7 +320,7 @@ def unknown_requester(people: People | None, barred: Sequence[str]) -> str | Non
 
 
 def name_for_rules(people: People | None, name: str) -> str:
-    """Return a name as rules see it: as in the list of people, or without a list, its `identity`."""
+    """Return a name in the form for rules: as in the list of people, or without a list, its `identity`."""
     person = people.find(name) if people is not None else None
     return person.name if person is not None else identity(name)
 
@@ -330,12 +331,12 @@ def same_person(one: str, other: str) -> bool:
 
 
 def recipient_of(person_or_role: str) -> str:
-    """Return the form that all spellings of a person share; for a role (``role:NAME``), its exact name."""
+    """Return the common form of all spellings of a person; for a role (``role:NAME``), its exact name."""
     return person_or_role if person_or_role.startswith(ROLE) else identity(person_or_role)
 
 
 def identity(name: str) -> str:
-    """Return the form shared by all spellings of a name.
+    """Return the common form of all spellings of a name.
 
     Beyond Unicode case folding, the letters i with and without a dot are equal, because Turkish pairs their
     capitals differently, and joiners are removed. A text too long for a name is returned unchanged, because

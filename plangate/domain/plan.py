@@ -24,7 +24,7 @@ MAX_PLAN_BYTES: Final = 256 * 1024
 # More than any plan that passes the checks needs, and well below the server's limit for an activity (2 MB).
 MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
 # With previews and observations. A status has the newest plan twice, the previous plan and receipts, and must
-# fit into one answer (2 MB).
+# fit into one response (2 MB).
 MAX_DRAFTED_BYTES: Final = 384 * 1024
 MAX_TOOL_NAME: Final = 64
 MAX_SUMMARY: Final = 2_000
@@ -64,7 +64,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
 class ProposedStep(Typed):
-    """One tool with its arguments, and the reason for it, as a planner or a person proposes it."""
+    """A tool with its arguments and the reason for the call, as proposed by a planner or a person."""
 
     tool: str = Field(min_length=1, max_length=MAX_TOOL_NAME)
     arguments: dict[str, JsonValue]
@@ -74,11 +74,11 @@ class ProposedStep(Typed):
 class Step(ProposedStep):
     """A proposed step, with the additions of its tool when the plan was drafted.
 
-    Parts that the tool did not add are not in the plan's JSON, and therefore not in its fingerprint.
+    If the tool did not add a part, the part is missing from the plan's JSON and fingerprint.
 
     Attributes:
         preview: the effect of the step, in one sentence made by the tool's code.
-        observation: the tool's observation; its precondition compares this just before the step.
+        observation: the tool's observation; the precondition is compared with it just before the step.
         definition: SHA-256 of the tool's name, description and argument schema (64 hex digits).
         undoable: whether the tool can undo the effect.
     """
@@ -94,7 +94,7 @@ class Step(ProposedStep):
 
 
 class ProposedPlan(Typed):
-    """A summary and ordered steps, as a planner or a person proposes them: the content of a plan file.
+    """A summary and ordered steps, as proposed by a planner or a person: the content of a plan file.
 
     ``not_before`` is when the first step may begin at the earliest.
     """
@@ -107,8 +107,8 @@ class ProposedPlan(Typed):
 class Plan(Typed):
     """A summary and ordered steps. Two plans are the same if their fingerprints are.
 
-    ``reads`` are the planner's reads while it drafted. ``not_before`` is when the first step may begin at
-    the earliest. Each is left out of the plan's JSON if it is empty.
+    ``reads`` has the planner's reads during the draft. ``not_before`` is when the first step may begin at the
+    earliest. Each is left out of the plan's JSON if it is empty.
     """
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
@@ -201,10 +201,10 @@ def key_of_first_try(key: str) -> str:
 
 
 def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
-    """Return the numbers of the steps of ``before`` that ``after`` strikes, if it changes nothing else.
+    """Return the numbers of the steps of ``before`` that ``after`` removes, if it changes nothing else.
 
     References must name steps by their new numbers. None if anything else changes (the summary, the earliest
-    start, a step, or the order), or if a step refers to a struck one.
+    start, a step, or the order), or if a step refers to a removed one.
     """
     if after.summary != before.summary or after.not_before != before.not_before:
         return None
@@ -219,11 +219,11 @@ def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
 
 
 def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
-    """Return ``plan`` without the steps with these numbers; references name steps by their new numbers.
+    """Return ``plan`` without the steps with these numbers, with references to the new step numbers.
 
     Raises:
-        ValueError: there is no such step, none is left, or a remaining step needs the result of a struck one;
-            the message is a clause.
+        ValueError: there is no such step, none is left, or a remaining step needs the result of a removed
+            one; the message is a clause.
     """
     for number in struck:
         if not 1 <= number <= len(plan.steps):
@@ -249,7 +249,7 @@ def is_same_proposal(one: ProposedPlan | ProposedStep, other: ProposedPlan | Pro
 
 
 def _renumbered(step: ProposedStep, numbers: Mapping[int, int]) -> ProposedStep | None:
-    """Return a step with the new numbers of the steps in its references; None if one of them is struck."""
+    """Return a step with the new step numbers in its references; None if one of these steps is removed."""
     arguments = dict(step.arguments)
     for name, value in step.arguments.items():
         if isinstance(value, dict) and value.keys() == _REFERENCE:
@@ -261,7 +261,7 @@ def _renumbered(step: ProposedStep, numbers: Mapping[int, int]) -> ProposedStep 
 
 
 def short(fingerprint: str) -> str:
-    """Return the first 12 digits, the form for people."""
+    """Return the first 12 digits, as shown to people."""
     return fingerprint[:SHORT_LENGTH]
 
 

@@ -1,8 +1,8 @@
 """Find what changed from one revision of a plan to the next.
 
-A run keeps the plan before its newest one, so that every view can show the difference. `Before` keeps it
-small, because messages contain the state of a run: a step that is also in the newest plan is kept as its
-number. `plan_before` restores the whole plan from both, and its fingerprint can be recomputed.
+A run keeps the plan before its newest one, so that every view can show the difference. `Before` stores it in
+a compact form, because messages contain the state of a run: for a step that is also in the newest plan, it
+stores only the number. `plan_before` restores the whole plan from both, so its fingerprint can be recomputed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ class Before(Frozen):
         fingerprint: the fingerprint of the replaced plan.
         summary: None if the newest plan has the same.
         not_before: None if the newest plan has the same; empty if this one had none.
-        steps: its steps in order; a number stands for the equal step of the newest plan.
+        steps: its steps in order; a number refers to the equal step of the newest plan.
         reads: None if the newest plan has the same.
     """
 
@@ -41,7 +41,7 @@ class Before(Frozen):
     reads: tuple[Read, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def fits(self, steps: int) -> bool:
-        """Return whether this can be the difference from a plan with that many steps."""
+        """Return whether this can be the difference from a plan with this number of steps."""
         return all(1 <= one <= steps for one in self.steps if isinstance(one, int))
 
 
@@ -99,7 +99,7 @@ class PlanChanges:
 def kept_baseline(
     baseline: Before | None, before: Before | None, replaced: Plan, newest: Plan
 ) -> Before | None:
-    """Return the plan from which all changes are shown, as a run keeps it, when ``newest`` is drafted.
+    """Return the plan that all changes are compared with, as a run keeps it, when ``newest`` is drafted.
 
     ``baseline`` and ``before`` belong to ``replaced``, which has no approval. None if no plan is older than
     ``replaced``, or if the difference is larger than a state may contain.
@@ -112,7 +112,7 @@ def kept_baseline(
 
 
 def kept_before(revision: int, fingerprint: str, replaced: Plan, newest: Plan) -> Before:
-    """Return the replaced plan, as a run keeps it."""
+    """Return the replaced plan in the form that a run keeps."""
     numbers = {step.model_dump_json(): number for number, step in enumerate(newest.steps, start=1)}
     kept = [numbers.get(step.model_dump_json(), step) for step in replaced.steps]
     summary = None if replaced.summary == newest.summary else replaced.summary
@@ -132,7 +132,7 @@ def plan_before(before: Before, newest: Plan) -> Plan:
     """Return the whole replaced plan.
 
     Raises:
-        IndexError: the two do not belong together.
+        IndexError: ``before`` does not belong to ``newest``.
     """
     if not before.fits(len(newest.steps)):
         raise IndexError("the replaced plan names a step that the newest one does not have")
@@ -165,7 +165,7 @@ def changes_between(before: Plan, after: Plan) -> PlanChanges:
 
 
 def _beginning(plan: Plan) -> dict[str, JsonValue]:
-    """Return when a plan may begin at the earliest, as JSON; empty if at any time."""
+    """Return the earliest start of a plan, as JSON; empty if it may start at any time."""
     return {"not_before": f"{plan.not_before:%Y-%m-%d %H:%M:%S} UTC"} if plan.not_before else {}
 
 
@@ -194,7 +194,7 @@ def _step_change(old: int, before: Step, new: int, after: Step, *, moved: bool) 
 
 
 def _pairs(before: Sequence[Step], after: Sequence[Step]) -> tuple[dict[int, int], set[int]]:
-    """Return the old and new numbers of matching steps, and the old numbers of those that kept their place.
+    """Return the old and new numbers of matching steps, and the old numbers of those that were not moved.
 
     Match equal steps at the beginning and the end first, then equal steps elsewhere, then steps of the same
     tool, in order.
@@ -216,7 +216,7 @@ def _pairs(before: Sequence[Step], after: Sequence[Step]) -> tuple[dict[int, int
 
 
 def same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
-    """Return how many items of two lists are equal at the beginning, and how many of the rest at the end."""
+    """Return how many items of two lists are equal at the beginning, and how many others at the end."""
     room = min(len(before), len(after))
     start = next((n for n in range(room) if before[n] != after[n]), room)
     end = next((n for n in range(room - start) if before[-1 - n] != after[-1 - n]), room - start)

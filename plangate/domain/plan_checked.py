@@ -1,4 +1,4 @@
-"""The result of checking a proposed plan with a worker's tools before it is sent as a decision."""
+"""The result of checking a proposed plan with a worker's tools, before it is sent as a decision."""
 
 from plangate.domain.base import Frozen
 from plangate.domain.faults import Fault

@@ -1,7 +1,7 @@
 """The approvals that a plan needs, and whether it has them.
 
-A policy derives a `Requirement` from each revision of a plan; it is recorded with the plan. `covered` counts
-the approvals against it whenever one arrives.
+A policy derives a `Requirement` from each revision of a plan; it is recorded with the plan. `covered`
+compares the approvals with it whenever one is received.
 """
 
 from collections import Counter
@@ -48,7 +48,7 @@ class Need(Frozen):
 
 
 def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
-    """Return a description of needs, each with the roles that may also give it later, and the times."""
+    """Return a description of needs, each with the roles that may also approve later, and from when."""
     spelled = []
     for need in needs:
         later = "".join(f" ({one})" for one in reliefs if one.role == need.role)
@@ -72,7 +72,7 @@ class Resolvers(Frozen):
     rules: tuple[str, ...] = ()
 
     def allows(self, resolution: Resolution) -> bool:
-        """Return whether this resolution may be chosen; ``abort`` always may, because it does nothing."""
+        """Return whether this resolution may be chosen; ``abort`` always may, because it has no effect."""
         return resolution is Resolution.ABORT or not self.resolutions or resolution in self.resolutions
 
     def __str__(self) -> str:
@@ -87,21 +87,22 @@ class Resolvers(Frozen):
 
 
 class Requirement(Frozen):
-    """The demands of the policy on one plan; without needs, the plan runs without approval.
+    """What the policy requires for one plan; without needs, the plan runs without approval.
 
     Attributes:
         needs: per role the largest count that any matching rule requires, in the order of the rules.
         assurance: the proof of identity that a decision must have.
         approval_valid_for: seconds after which an approval is too old for a step to start.
         timeout_seconds: time limit of a review, if a rule sets one; the request may set a shorter one.
-        working: its time limits in working time; the one that ends first counts.
-        rules: the rules that demand this, or that exempted the plan.
+        working: its time limits in working time; the earliest end applies.
+        rules: the rules that require this, or that exempted the plan.
         policy_hash: SHA-256 of the policy file; empty if there is none.
         resolvers: the people who may resolve a held run, if a rule limits them; default: see `resolving`.
         hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
-        strike_keeps_approver: whether a person who only struck steps may still approve.
-        cooling_seconds: how long after the last approval the first step may not begin; None for no time.
-        batch: whether it may be approved together with similar plans, with one touch on a page.
+        strike_keeps_approver: whether a person who only removed steps may still approve.
+        cooling_seconds: how many seconds after the last approval the first step must wait; None for no wait.
+        batch: whether it may be approved together with similar plans, with one passkey confirmation on a
+            page.
         notify_details: whether notices may include the previews of its steps.
         seen_by: the people who may see the run besides those who may decide on it; empty for everyone in
             the list of people.
@@ -157,14 +158,14 @@ class Requirement(Frozen):
 
     @property
     def proof_words(self) -> str:
-        """The suffix of the needs on a page, with the assurance; empty if a typed name is enough."""
+        """The required assurance as a suffix of the needs on a page; empty if a typed name is enough."""
         return "" if self.assurance is Assurance.TYPED else f", {self.assurance}"
 
 
 class Rule(Frozen):
-    """The approvals that one rule asks for if it matches; without needs, it exempts the step.
+    """The approvals that one rule requires if it matches; without needs, it exempts the step.
 
-    Its window and freezes count in both cases.
+    Its window and freezes apply in both cases.
     """
 
     name: str
@@ -190,7 +191,7 @@ class Rule(Frozen):
 class ResolveRule(Frozen):
     """The people who may resolve a held run if this rule matches: those with one of the roles.
 
-    ``resolutions`` are those that they may choose, and ``abort``; empty for all.
+    ``resolutions`` has those that they may choose in addition to ``abort``; empty for all.
     """
 
     name: str
@@ -202,8 +203,8 @@ class ResolveRule(Frozen):
 class Matched(Frozen):
     """The rules that matched one step.
 
-    ``times`` are rules that only limit when it begins: their condition is neither true nor false for it, and
-    they need no approval. ``unclear`` are the names of these resolve rules.
+    ``times`` has rules that only limit when the step begins: their condition is neither true nor false for
+    it, and they need no approval. ``unclear`` has the names of resolve rules with such a condition.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -228,7 +229,7 @@ class Policy(Protocol):
         """Return what this plan needs: a pure function of the arguments.
 
         ``recent`` has the sums over time that its conditions name, as far as they are known; ``duplicates``
-        are the equal steps of other runs.
+        has the equal steps of other runs.
         """
         ...
 
@@ -261,13 +262,13 @@ def combined(
     hold_seconds: int | None = None,
     strike_keeps_approver: bool = False,
 ) -> Requirement:
-    """Combine the rules that matched each step with the policy's demands of every plan.
+    """Combine the rules that matched each step with what the policy requires for every plan.
 
     This takes the largest count for each role, the shortest time limits, the longest cooling off, the
-    strongest proof, and all reminders, windows and freezes; the last two also of rules that need no approval.
-    It keeps only the escalations that every rule with the role allows. A step without a matching rule gets
-    ``default``. A plan needs no approval only if no matching rule demands one. Approval together with others,
-    and details in notices, need permission from every rule with demands.
+    strongest proof, and all reminders, windows and freezes; windows and freezes also apply if their rule
+    needs no approval. It keeps only the escalations that every rule with the role allows. A step without a
+    matching rule gets ``default``. A plan needs no approval only if no matching rule requires one. Approval
+    together with other plans, and details in notices, must be allowed by every rule that requires approvals.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
@@ -301,7 +302,7 @@ def combined(
 
 
 def too_weak(requirement: Requirement, approver: Approver) -> str | None:
-    """Return why a requirement does not accept the way in which an approval was given, or None."""
+    """Return why the proof of an approval is too weak for a requirement, or None."""
     if approver.assurance < requirement.assurance:
         return f"{approver.name}'s approval is not {requirement.assurance}"
     if approver.batch is not None and not requirement.batch:
@@ -310,7 +311,7 @@ def too_weak(requirement: Requirement, approver: Approver) -> str | None:
 
 
 def strictest(one: Requirement, other: Requirement) -> Requirement:
-    """Combine two requirements of the same plan for different requesters into one that meets both."""
+    """Combine two requirements of the same plan for different requesters into one that satisfies both."""
     if one == other:
         return one
     demanding = [part for part in (one, other) if part.needs] or [one, other]
@@ -344,7 +345,7 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
 def _strictest_resolvers(
     one: Requirement, other: Requirement, approving: tuple[str, ...]
 ) -> Resolvers | None:
-    """Return who may resolve under both; None for the default, those who may approve."""
+    """Return who may resolve under both requirements; None for the default, those who may approve."""
     both = one.resolving, other.resolving
     groups = dict.fromkeys(roles for part in both for roles in part.any_of if ANYONE not in roles)
     any_of = tuple(groups) or ((ANYONE,),)
@@ -362,9 +363,9 @@ def _strictest_resolvers(
 def resolvers_of(matched: Sequence[Matched], approving: tuple[str, ...]) -> Resolvers | None:
     """Combine the resolve rules that matched any step; None if none did.
 
-    A person must meet all of them, and may choose what all of them allow. If no rule clearly matches a step,
-    they must also have a role that could approve the plan: a rule with an unclear condition can only narrow
-    who may resolve.
+    A person must satisfy all of them, and may choose what all of them allow. If no rule clearly matches a
+    step, they must also have a role that could approve the plan: a rule with an unclear condition can only
+    reduce who may resolve.
     """
     rules = {rule.name: rule for one in matched for rule in one.resolve}
     if not rules:
@@ -394,7 +395,7 @@ def can_resolve(requirement: Requirement, approver: Approver, barred: Sequence[s
 def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
     """Return what a requirement lacks compared with the demanded one; None if it lacks nothing.
 
-    A person with any role also counts for `ANYONE`, so additional approvals of a role may replace it.
+    A person with any role is also `ANYONE`, so additional approvals by a role may replace those by `ANYONE`.
     """
     has = {need.role: need.count for need in requirement.needs}
     for need in demanded.needs:
@@ -484,11 +485,12 @@ def covered(
     *,
     most_looks: int = _MOST_LOOKS,
 ) -> int:
-    """Return how many of the demanded approvals these people give, under the best assignment.
+    """Return how many of the required approvals these people give, under the best assignment.
 
-    Each approver counts once; each person in whose name they act also counts once; the requester and authors,
-    who are ``barred``, never count, and a decision with less assurance than required does not count. After
-    ``most_looks`` steps of the search, the best assignment so far is returned, which is never too many.
+    Each approver counts once, and each person in whose name they act counts once. The requester and the
+    authors, who are ``barred``, never count. A decision with less assurance than required does not count.
+    After ``most_looks`` steps, the search returns the best assignment so far, which never counts too many
+    approvals.
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
@@ -499,7 +501,7 @@ def covered(
 def missing(
     requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]
 ) -> tuple[Need, ...]:
-    """Return how many approvals would count now for each role."""
+    """Return how many approvals are still missing for each role."""
     looks = _MOST_LOOKS // (len(requirement.needs) + 1)
     have = covered(requirement, approvers, barred, most_looks=looks)
     still = []
@@ -518,7 +520,7 @@ def _once_each(approvers: Iterable[Approver]) -> Iterable[Approver]:
 def ways_of(
     approver: Approver, demanded: Container[str], barred: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Return every pair of a person and a demanded role that this approval can count for."""
+    """Return every pair of a person and a required role for which this approval can count."""
     if _is_barred(approver.name, barred):
         return ()
     return tuple(
@@ -535,12 +537,12 @@ def _is_barred(name: str, barred: Sequence[str]) -> bool:
 
 
 def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int], most_looks: int) -> int:
-    """Return how many of these approvals can count together: no person twice, no role more than demanded.
+    """Return how many of these approvals can count together: no person twice, no role more than required.
 
     The memoized search starts with the approvals that have the fewest alternatives, and stops at the upper
-    bound. It drops a person whom no later approval can use. With twenty people who delegate many roles to
-    each other, it could still take too long. It then returns the best result so far, which never counts too
-    many approvals.
+    bound. It ignores a person for whom no later approval can count. With twenty people who delegate many
+    roles to each other, it could still take too long. In that case it returns the best result so far, which
+    never counts too many approvals.
     """
     if len(ways) == 1:  # true in nearly all cases
         return int(any(demanded.get(role) for _, role in ways[0]))

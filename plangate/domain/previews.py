@@ -1,4 +1,4 @@
-"""Previews for tools that have none: one sentence from the tool's name and its arguments.
+"""Default previews for tools without their own: one sentence from the tool's name and its arguments.
 
 They use only these values, never the summary or the reasons that a model wrote.
 """
@@ -68,7 +68,7 @@ def _text(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text in one line and in quotes that it cannot end."""
+    """Return a text in one line and in quotes, with quotes in the text escaped."""
     return '"' + one_line(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -1,6 +1,7 @@
 """Record what a planner reads while it drafts. It is part of the plan, so approvers see it too.
 
-A planner gets no more of a result than the plan keeps, so approvers can see everything that the planner got.
+A planner gets only the part of a result that the plan keeps, so approvers can see everything that the planner
+got.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ class Read(Typed):
     Attributes:
         tool: a tool that only reads.
         arguments: the arguments, complete and validated.
-        result: the part that the planner got: text, or a value as JSON text, cut if it was too large.
+        result: the part that the planner got: text, or a value as JSON text, truncated if it was too large.
         sha256: the SHA-256 of the whole result (64 hex digits).
         size: the size of the whole result, in bytes.
     """
@@ -46,7 +47,7 @@ class Read(Typed):
 
 
 def read_of(tool: str, arguments: dict[str, JsonValue], found: object, room: int) -> Read:
-    """Return a read of which at most ``room`` bytes are kept.
+    """Return a read that keeps at most ``room`` bytes of the result.
 
     Raises:
         TypeError, ValueError: the result is not JSON.

@@ -5,7 +5,7 @@ A reference is the object ``{"from_step": 2, "field": "number"}`` in place of an
 recorded.
 
 Resolving does not depend on the tools: it treats every argument of this form as a reference. A plan must
-therefore not have the form anywhere else, neither as the value of another argument nor nested in one.
+therefore not have such an object anywhere else, neither as another argument nor nested in one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def references_in(arguments: Mapping[str, JsonValue]) -> dict[str, Reference]:
 def reference_faults(
     steps: Sequence[ProposedStep], number: int, tools: Mapping[str, ToolDeclaration], at: FaultPath
 ) -> list[Fault]:
-    """Return the errors in the references of step ``number``, whose path is ``at``."""
+    """Return the errors in the references of step ``number``, at path ``at``."""
     step, model = steps[number - 1], tools[steps[number - 1].tool].arguments
     faults = []
     for path, reference in _placed(step.arguments):
@@ -115,7 +115,7 @@ def _read(value: JsonValue) -> Reference | None:
 def _unfit(
     receipt: type[BaseModel] | None, reference: Reference, arguments: type[ToolArguments], name: str
 ) -> str | None:
-    """Return why a field of a receipt cannot be the value of an argument."""
+    """Return why a field of a receipt cannot be used as an argument."""
     fields = receipt.model_fields if receipt is not None else {}
     if reference.field not in fields:
         known = ", ".join(sorted(fields)) or "none"

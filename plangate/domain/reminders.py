@@ -1,7 +1,7 @@
 """Compute when people are reminded of a plan: before its deadline, and in their working time.
 
 A reminder outside the reader's working time moves to the last working hour before. It never moves later, so
-the reader has at least as much time as the rule demands.
+the reader has at least as much time as the rule requires.
 
     >>> from datetime import UTC
     >>> remind_at(datetime(2026, 11, 30, 12, tzinfo=UTC), 3600)

@@ -1,7 +1,7 @@
-"""Recognize edits and resolutions that arrive again after a reset of the run, or after its worker died.
+"""Recognize edits and resolutions that are received again after a reset of the run, or after its worker died.
 
-The record includes such a decision, but the state of the run does not. The same decision may then be accepted
-again, so that the run follows its record; a different one may not.
+The record includes such a decision, but the state of the run does not. The same decision can then be accepted
+again, so that the run matches its record; a different one is refused.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +23,14 @@ def repeats(
     """Return whether an edit or a resolution repeats an earlier accepted one.
 
     It must also be acceptable in the state in which the earlier one was accepted. A copy by the same person
-    needs no new proof: the signature of the first one is used up, and the copy changes nothing.
+    needs no new proof: the signature was already used for the first one, and the copy changes nothing.
 
     Args:
         workflow_id: the run.
         events: the earlier events.
         repeated: the decision.
-        is_meant: returns whether an earlier decision is meant, given the state in which it was accepted.
+        is_meant: returns whether an earlier decision is the repeated one, given the state in which it was
+            accepted.
     """
     arrival = repeated.arrival
     if arrival.decision is None or arrival.decision.decision not in (Choice.EDIT, Choice.RESOLVE):
@@ -50,7 +51,7 @@ def _sender(earlier: Decided, repeated: Decided) -> Identified:
 
 
 def _alike(one: Arrival, other: Arrival) -> bool:
-    """Return whether two arrivals are the same edit or the same resolution, by any person."""
+    """Return whether two messages are the same edit or the same resolution, by any person."""
     if one.key == other.key or one.decision is None or other.decision is None:
         return False
     return _content(one.decision) == _content(other.decision)

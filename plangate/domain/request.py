@@ -45,7 +45,7 @@ class PlanRequest(Typed):
     drafts_at_once: bool = False
 
     def requested(self, at: datetime) -> Requested:
-        """Return the request in the form for the record."""
+        """Return the request as it is recorded."""
         return Requested(
             request=self.request,
             requester=self.requester,
@@ -55,13 +55,13 @@ class PlanRequest(Typed):
 
 
 def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
-    """Check the request of a run again, before it is recorded, and return it.
+    """Check the request of a run again before it is recorded, and return it.
 
-    Any client of the namespace can start a workflow with a request that `read_request` has not checked.
+    Any client of the namespace can start a workflow with a request that `read_request` did not check.
 
     Args:
         run: the run, with the request that would open its trail.
-        now: the current time, if known; no request can be later.
+        now: the current time, if known; a later request is invalid.
 
     Raises:
         RequestInvalid: the request would have been refused, or is missing.

@@ -1,7 +1,7 @@
-"""The review: the verdict on a decision, and whether the record allows a step to run.
+"""The review: whether a decision is accepted, and whether the record allows a step to run.
 
-Only `judge` accepts decisions: those that the life cycle allows now, by a person who may make them.
-`authorise` checks the record again, independently, before a step acts.
+Only `judge` accepts decisions: the life cycle must allow them now, and their sender must be authorized.
+`authorise` checks the record again, independently, before a step runs.
 """
 
 from collections.abc import Iterable
@@ -23,11 +23,11 @@ from plangate.domain.run import Phase, RunState, StepState, next_undo
 from plangate.domain.starting import why_too_late
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)
-"""How far a signer's clock may differ."""
+"""The maximum error of a signer's clock."""
 
 
 def judge(state: RunState, arrival: Arrival, sender: Identified) -> Decided:
-    """Return ``arrival`` with its verdict in the current state, and with the approver who sent it."""
+    """Return ``arrival`` as accepted or refused in the current state, with the approver who sent it."""
     objection = _objection(state, arrival, sender)
     if objection:
         verdict = Verdict(accepted=False, reason=objection)
@@ -94,7 +94,7 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
 
 
 def _approved_before(state: RunState, decision: Decision) -> str | None:
-    """Return an objection if this approval already counts, for example if it was sent twice."""
+    """Return an objection if this approval was already accepted, for example if it was sent twice."""
     if decision.decision is not Choice.APPROVE:
         return None
     for approver in state.approvers:
@@ -185,7 +185,7 @@ def _nothing_to_withdraw(state: RunState, approver: Approver) -> str | None:
 
 
 def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
-    """Return an objection if this person has no required role except by a delegation of the requester."""
+    """Return an objection if this person has no required role, except by the requester's delegation."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
     if policy.covered(requirement, (approver,), state.barred):
@@ -218,7 +218,7 @@ def _spelled(state: RunState, needs: Iterable[Need]) -> str:
 
 
 def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -> str:
-    """Return a description of the consequence of an accepted decision."""
+    """Return a description of what an accepted decision does."""
     accepted = Verdict(accepted=True, reason="")
     after = apply(state, Decided(arrival=arrival, verdict=accepted, approver=sender.approver))
     match after.phase:

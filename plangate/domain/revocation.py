@@ -1,7 +1,7 @@
 """Check whether accepted approvals are still valid, for a given list of people and time.
 
-A worker checks before each step, with the current list. An auditor checks with the list that was in force
-then, and with today's list, which shows later revocations.
+A worker checks before each step, with the current list. An auditor checks with the list that was in force at
+that time, and with today's list, which shows later revocations.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -44,8 +44,8 @@ def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
 def lost_approvals(state: RunState, people: People | None, at: datetime) -> tuple[LostApproval, ...]:
     """Return the approvals that are no longer valid at that time, each with the reason.
 
-    Every approval meets one part of the requirement, because one that adds nothing is refused. Each lost
-    approval therefore leaves the requirement unmet.
+    Every approval satisfies one part of the requirement, because an approval that adds nothing is refused.
+    Without any one of them, the requirement is therefore not met.
     """
     if state.drafted is None:
         return ()
@@ -71,7 +71,7 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
 def _lost_roles(
     state: RunState, requirement: Requirement, approvals: Sequence[Approval], people: People, at: datetime
 ) -> Iterator[LostApproval]:
-    """Yield the approvals whose approver lost the role, unless the requirement is met without them."""
+    """Yield the approvals whose approver lost the role, unless the requirement is met without these."""
     left = [state.as_received(_narrowed(one.approver, people, at), one) for one in approvals]
     if policy.covered(requirement, left, state.barred) == len(approvals):
         return
@@ -88,8 +88,8 @@ def _lost_roles(
 def lost_resolution(state: RunState, people: People | None, at: datetime) -> str | None:
     """Return why the last resolution is no longer valid at that time, or None.
 
-    Its effect must not begin if the person left, their key was revoked, or they may no longer resolve. A
-    resolution does not expire.
+    Its effect must not begin if the person was removed, their key was revoked, or they may no longer resolve.
+    A resolution does not expire.
     """
     if state.drafted is None or state.resolution is None or people is None:
         return None
@@ -115,7 +115,7 @@ def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
 
 
 def other_standing(approver: Approver, people: People, at: datetime) -> str | None:
-    """Return why a list does not support an approver as recorded: no proof by the list, or other roles."""
+    """Return why a list does not confirm an approver as recorded: it has other keys or other roles."""
     lost = no_proof(approver, people, at)
     if lost:
         return lost
@@ -192,16 +192,16 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
 def may_be_put_back(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
-    """Return an objection if an approval may replay an earlier one that was withdrawn, lost or refused.
+    """Return an objection if an approval may repeat an earlier one that was withdrawn, lost or refused.
 
-    After a reset, Temporal delivers signals again, with the time of the reset. A decision may also arrive
-    both as a signal and as an update. A signed decision is recognized by its id and the time of its
+    After a reset, Temporal delivers signals again, with the time of the reset. A decision may also be
+    received both as a signal and as an update. A signed decision is recognized by its id and the time of its
     signature. An unsigned one is refused only if the earlier approval was withdrawn, lost or refused, or can
-    expire. A right that its sender has gained since then must not turn a refusal into an approval.
+    expire. A refused approval must not be accepted later because its sender has gained a right since.
 
     Args:
         state: the run, with the plan in review.
-        before: the events before this arrival, recorded or about to be.
+        before: the events before this message, recorded or about to be recorded.
         arrival: the approval.
         approver: the sender, if known.
     """

@@ -1,4 +1,4 @@
-"""The state of one run. `plangate.domain.fold` says how each event changes it."""
+"""The state of one run. `plangate.domain.fold` defines how each event changes it."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,7 +28,7 @@ from plangate.domain.tool import Receipt
 
 
 class Phase(StrEnum):
-    """The phases of an open run, and its end."""
+    """The phases of a run; the last one is its end."""
 
     DRAFTING = "drafting"
     IN_REVIEW = "in_review"
@@ -61,7 +61,7 @@ class StepState(StrEnum):
 
     @property
     def is_settled(self) -> bool:
-        """Whether the steps after it may run."""
+        """Whether the following steps may run."""
         match self:
             case StepState.DONE | StepState.SKIPPED:
                 return True
@@ -101,8 +101,8 @@ class StepProgress(Frozen):
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
         undo: the progress of its undo.
         settles_until: the end of the look-ups of an accepted effect; None without look-ups.
-        settlement: how it ended, once that is recorded.
-        doubt: why it was in doubt when a person chose to retry it, until that retry has a result.
+        settlement: how the effect ended, once that is recorded.
+        doubt: why the step was in doubt when a person chose to retry it; kept until that retry has a result.
     """
 
     state: StepState = StepState.PENDING
@@ -116,7 +116,7 @@ class StepProgress(Frozen):
 
     @property
     def is_open(self) -> bool:
-        """Whether its effect is accepted and its settlement is not known yet."""
+        """Whether its effect is accepted, but its settlement is not known yet."""
         return self.state is StepState.DONE and self.settles_until is not None and self.settlement is None
 
     def part(self, *, undo: bool) -> "StepProgress | UndoProgress":
@@ -134,7 +134,7 @@ class Edit(Frozen):
 class Approval(Frozen):
     """An accepted approval of the plan in review. ``at`` is when it was received.
 
-    ``began`` is when that review began, if the time matters because of escalations.
+    ``began`` is when that review began, if it has escalations.
     """
 
     approver: Approver
@@ -154,16 +154,16 @@ class RunState(Frozen):
     """The state of a run, as continue-as-new carries it over.
 
     Attributes:
-        claimed: the last step claimed since the plan was approved, or 0. Only the record has it, because
-            claims are not reported to workflows.
-        refusals_not_kept: how many decisions, nearly all refused, are only on the trail.
-        edit: the edit that the next draft carries out.
+        claimed: the last step claimed since the plan was approved, or 0. Only the recorded state has it,
+            because claims are not reported to workflows.
+        refusals_not_kept: the number of decisions that are only on the trail, nearly all of them refused.
+        edit: the edit that the next draft implements.
         authors: the people whose edits are part of the newest plan; they may not approve it.
         before: the plan that the newest one replaced; None for the first plan.
-        baseline: the last plan before it that has an approval, else the first, if that is not ``before``.
+        baseline: the last earlier plan with an approval, else the first plan; None if this is ``before``.
         held: why the run waits for a resolution; None if it does not.
         resolutions: how many resolutions were accepted.
-        resolution: the last accepted resolution; no step begins if its author may no longer resolve.
+        resolution: the last accepted resolution. No step begins if its author may no longer resolve the run.
     """
 
     workflow_id: str
@@ -194,7 +194,7 @@ class RunState(Frozen):
 
     @property
     def is_consistent(self) -> bool:
-        """Whether phase, plan, steps and end are consistent, as in every folded state."""
+        """Whether phase, plan, steps and end are consistent, as in every state that events lead to."""
         if (self.phase is Phase.CLOSED) != (self.closed is not None):
             return False
         if (self.phase is Phase.HELD) != (self.held is not None):
@@ -227,7 +227,8 @@ class RunState(Frozen):
     def shown_steps(self) -> tuple[StepProgress, ...]:
         """The progress of the steps as shown to people.
 
-        A step in doubt that is to be retried is still in doubt if the review is open again, or the run ended.
+        A step in doubt that was to be retried is still in doubt if the review is open again or the run has
+        ended.
         """
         if self.phase is Phase.EXECUTING:
             return self.steps
@@ -243,7 +244,7 @@ class RunState(Frozen):
 
     @property
     def counting(self) -> tuple[Approver, ...]:
-        """The people who have approved, each with the roles for which their approval counts by time."""
+        """The people who have approved, each with their roles when the approval was received."""
         return tuple(self.as_received(one.approver, one) for one in self.approvals)
 
     @property
@@ -254,7 +255,7 @@ class RunState(Frozen):
         return reliefs_of(self.drafted.requirement.escalations, self.review_began)
 
     def as_received(self, approver: Approver, approval: Approval) -> Approver:
-        """Return a person, with the additional roles in which they could approve at that time."""
+        """Return a person with the additional roles in which they could approve when it was received."""
         escalations = self.drafted.requirement.escalations if self.drafted else ()
         return standing_in(approver, reliefs_of(escalations, approval.began), approval.at)
 
@@ -361,7 +362,7 @@ def can_be_undone(step: Step, progress: StepProgress) -> bool:
 
 
 def key_of(state: RunState, step: int, *, undo: bool) -> str:
-    """Return the current idempotency key of a step of the newest plan, or of its undo."""
+    """Return the current idempotency key of a step of the newest plan, or of the step's undo."""
     progress = state.steps[step - 1]
     resolution = progress.undo.resolution if undo else progress.resolution
     return idempotency_key(state.workflow_id, state.fingerprint or "", step, undo=undo, resolution=resolution)

@@ -1,9 +1,9 @@
-"""Find out whether anyone can give a plan's missing approvals, or the resolution of a held run.
+"""Find out whether anyone can give a plan's missing approvals, or resolve a held run.
 
-Active people in the list count if they have the role (their own or lent), are not away, and have a key if a
-signature is needed. The requester and authors do not count. A person who is away may still decide, but others
-cannot rely on it. If no one can decide before the deadline, people are notified immediately, not at
-the deadline.
+An active person in the list can do so if they have the role (their own or delegated), are not away, and have
+a key if a signature is needed. The requester and the authors cannot. A person who is away may still decide,
+but others cannot rely on it. If no one can decide before the deadline, people are notified immediately, not
+at the deadline.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
 
 _NAMED: Final = 3
-_MOMENTS: Final = 50  # the most times at which the return of enough people is checked
+_MOMENTS: Final = 50  # the maximum number of times for which the return of enough people is checked
 
 
 class Why(StrEnum):
@@ -58,14 +58,14 @@ class Hindered(Frozen):
 
 
 class Unmet(Frozen):
-    """A decision that a run needs and cannot get now.
+    """A decision that a run needs, but that no one can make now.
 
     Attributes:
         what: the needed decision, as text.
         count: how many approvals; 0 for a resolution.
         roles: a person needs one of these roles; empty for any person.
         able: the people who could give at least one approval.
-        hindered: the people with the role who cannot give it, and why.
+        hindered: the people with the role who cannot give it, with the reason.
         possible_from: when enough people are back, if before the deadline; otherwise None.
     """
 
@@ -95,9 +95,9 @@ class Unmet(Frozen):
 
 
 def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ...]:
-    """Return the decisions that the run waits for and no one in the list can make now.
+    """Return the decisions that the run waits for, but no one in the list can make now.
 
-    Empty without a list, because any name may then decide.
+    Empty without a list, because any name may decide then.
     """
     return Deciders(people, at).unmet(run) if people is not None else ()
 
@@ -111,7 +111,7 @@ def strongest_proof(person: Person, people: People, at: datetime) -> Assurance:
 
 
 class Deciders:
-    """The people in a list at one time, prepared once for many runs."""
+    """The people in a list at a given time, prepared once for many runs."""
 
     def __init__(self, people: People, at: datetime) -> None:
         self._people = people
@@ -120,7 +120,7 @@ class Deciders:
         self._able: dict[tuple[datetime, Assurance], dict[str, Approver]] = {}
 
     def unmet(self, run: RunState) -> tuple[Unmet, ...]:
-        """Return the decisions that the run waits for and no one can make."""
+        """Return the decisions that the run waits for, but no one can make."""
         if run.drafted is None:
             return ()
         requirement = run.drafted.requirement
@@ -147,7 +147,7 @@ class Deciders:
             requirement: the requirement of the plan.
             approvers: the people who have approved so far.
             barred: the requester and the authors.
-            until: the deadline; a person who is back before it can still approve then.
+            until: the deadline; a person who returns before it can still approve.
             reliefs: the roles that may also approve from a given time.
         """
         roles = [need.role for need in requirement.needs]
@@ -221,7 +221,7 @@ class Deciders:
         return approver is not None and policy.can_resolve(requirement, approver, barred)
 
     def _moments(self, until: datetime | None) -> list[datetime]:
-        """Return when the answer may improve, in order: ends of absences, and beginnings of rights."""
+        """Return the times at which more people may be able to decide, in order."""
         times = {
             time
             for person in self._people.persons
@@ -235,7 +235,7 @@ class Deciders:
         return sorted(times)[:_MOMENTS]
 
     def _able_until(self, when: datetime, assurance: Assurance) -> list[Approver]:
-        """Return who could decide at some time from now to ``when``, with all their roles then."""
+        """Return who could decide at any time from now to ``when``, with all their roles in that time."""
         now = self._able_at(self._at, assurance)
         merged = dict(now)
         for time in (one for one in (self._moments(None) if when > self._at else ()) if one <= when):
@@ -274,7 +274,7 @@ class Deciders:
                 yield Hindered(name=person.name, why=Why.AWAY, until=until)
 
     def _identified(self, person: Person, at: datetime) -> Approver | None:
-        """Return the same as `People.identify`, but search only the delegators for delegations."""
+        """Do the same as `People.identify`, but search only the delegators for delegations."""
         few = self._people.model_copy(update={"persons": (person, *self._lenders)})
         return few.identify(person.name, at).approver
 

@@ -27,8 +27,8 @@ def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: boo
         run: the state or the status of the run.
         viewer: the person as in the current list of people (`People.identify`); None for a person who is not
             in it or not active, who sees nothing.
-        is_narrowed: whether the policy in force has rules ``[[see]]``. They cannot judge a run without a
-            plan, so only its requester may then see it.
+        is_narrowed: whether the policy in force has rules ``[[see]]``. They cannot be applied to a run
+            without a plan, so only its requester may see the run until it has one.
     """
     if viewer is None:
         return False
@@ -48,7 +48,7 @@ def may_decide(
 ) -> bool:
     """Return whether this person has a role that can approve the plan, or resolve its run.
 
-    A run without needed approvals, and without a rule about who resolves it, can be decided on only while it
+    If a run needs no approvals and has no rule about who resolves it, people can decide on it only while it
     is held.
 
     Args:

@@ -10,7 +10,7 @@ from plangate.domain.base import Frozen
 
 
 class Party(StrEnum):
-    """The relations of people to a run."""
+    """The groups of people related to a run."""
 
     REQUESTER = "requester"
     AUTHORS = "authors"
@@ -20,7 +20,7 @@ class Party(StrEnum):
 class Seers(Frozen):
     """The people who may see a run if one rule matches: these parties, and people with one of the roles.
 
-    Every rule admits the people who may decide on the run; a rule may also admit only these.
+    The people who may decide on the run can always see it; a rule may allow no one else.
     """
 
     name: str
@@ -33,18 +33,18 @@ class Seers(Frozen):
         return ", ".join([*named, *(f"the role {role}" for role in self.roles)])
 
     def is_within(self, other: "Seers") -> bool:
-        """Return whether everyone whom this rule admits is also admitted by the other."""
+        """Return whether everyone allowed by this rule is also allowed by the other."""
         parties = set(self.who) - {Party.DECIDERS}
         return parties.issubset(other.who) and set(self.roles).issubset(other.roles)
 
 
 def together(*all_seers: Iterable[Seers]) -> tuple[Seers, ...]:
-    """Return the seers of several rules or plans, each once; a person must meet all of them."""
+    """Return the `Seers` of several rules or plans without duplicates; a person must match all of them."""
     return tuple(dict.fromkeys(one for seers in all_seers for one in seers))
 
 
 def missing_seers(seers: Sequence[Seers], demanded: Sequence[Seers]) -> Seers | None:
-    """Return the first demanded seers whose limits these do not keep; None if they keep all."""
+    """Return the first of the ``demanded`` limits that these do not respect; None if they respect all."""
     for wanted in demanded:
         if not any(one.is_within(wanted) for one in seers):
             return wanted

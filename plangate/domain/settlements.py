@@ -1,4 +1,4 @@
-"""Settlements: how effects whose receipts are not final end, as found out after the run.
+"""Settlements: the later results of effects whose receipts are not final, looked up after the run.
 
 The outcome of the run does not change: each settlement is added to its trail, one entry for each step.
 """
@@ -28,8 +28,8 @@ class SettlementStatus(Frozen):
 
     Attributes:
         state: the result of the look-up so far.
-        summary: the tool's sentence, or why the end is not known; empty while it is open.
-        at: when the end was found; None while it is open.
+        summary: the tool's sentence, or why the result is not known; empty while it is open.
+        at: when the result was found; None while it is open.
         until: when the look-up ends.
     """
 
@@ -40,7 +40,7 @@ class SettlementStatus(Frozen):
 
 
 def settlement_of(progress: StepProgress) -> SettlementStatus | None:
-    """Return how a step's effect ended; None if its receipt was final, or the step is undone or not done."""
+    """Return how a step's effect ended; None if its receipt was final, or the step was undone or not done."""
     if progress.settles_until is None:
         return None
     found, until = progress.settlement, progress.settles_until
@@ -89,10 +89,10 @@ def worst_of(states: Iterable[SettlementState]) -> SettlementState:
 
 
 def settlement_id(workflow_id: str) -> str:
-    """Return the id of the workflow that looks up how the accepted effects of a run end."""
+    """Return the id of the workflow that looks up the settlements of a run."""
     return f"{workflow_id}{_SUFFIX}"
 
 
 def run_of(settlement: str) -> str | None:
-    """Return the id of the run whose settlements a workflow looks up; None if its id names no run."""
+    """Return the id of the run whose settlements this workflow looks up; None if the id names no run."""
     return settlement.removesuffix(_SUFFIX) if settlement.endswith(_SUFFIX) else None

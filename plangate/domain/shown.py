@@ -1,6 +1,6 @@
-"""Check that the parts of a status agree, before a person sees or signs it.
+"""Check that the parts of a status are consistent, before a person sees or signs it.
 
-A status may come from an untrusted worker or database. The machine that shows or signs it therefore first
+A status may come from an untrusted worker or database. Before a machine shows or signs a status, it therefore
 computes the fingerprint itself, from exactly the values that it shows. The client and the records pass every
 status through `checked`.
 """
@@ -28,10 +28,10 @@ from plangate.domain.status import DecisionStatus, Status
 def checked(
     status: Status, *, workflow_id: str, namespace: str | None = None, objection: str | None = None
 ) -> Status:
-    """Return ``status`` if its parts agree and the caller has no ``objection``.
+    """Return ``status`` if its parts are consistent and the caller has no ``objection``.
 
     Raises:
-        StatusContradicts: they do not agree; the message says which do not, and what to do.
+        StatusContradicts: they are not consistent; the message says which are not, and what to do.
     """
     wrong = contradiction(status, workflow_id=workflow_id, namespace=namespace) or objection
     if wrong is None:
@@ -44,7 +44,7 @@ def checked(
 
 
 def contradiction(status: Status, *, workflow_id: str, namespace: str | None = None) -> str | None:
-    """Return why ``status`` cannot be shown as that of ``workflow_id``, or None if its parts agree.
+    """Return why ``status`` cannot be shown as that of ``workflow_id``, or None if it is consistent.
 
     Args:
         status: as received.
@@ -112,7 +112,7 @@ def _other_steps(status: Status) -> str | None:
 
 
 def _other_previous(status: Status) -> str | None:
-    """Return an objection if the previous revision is not the one that its fingerprint names."""
+    """Return an objection if the previous revision does not match its fingerprint."""
     before = status.previous
     if before is None:
         return None
@@ -124,7 +124,7 @@ def _other_previous(status: Status) -> str | None:
 
 
 def _other_baseline(status: Status) -> str | None:
-    """Return an objection if the fingerprint of the plan from which all changes are shown is wrong."""
+    """Return an objection if the fingerprint of the plan that all changes are compared with is wrong."""
     base, newest = status.baseline, status.plan
     if base is None or newest is None:
         return None if base is None else "it compares a plan with no other plan"
@@ -155,7 +155,7 @@ def _other_author(status: Status) -> str | None:
 
 
 def _asked_for(status: Status) -> list[DecisionStatus]:
-    """Return the accepted decisions on the previous plan that ask for a new one."""
+    """Return the accepted decisions on the previous plan that request a new one."""
     before = status.previous
     return [
         one
@@ -176,7 +176,7 @@ def _may_approve_after_a_strike(status: Status) -> bool:
 
 
 def _other_hold(status: Status) -> str | None:
-    """Return an objection if only one of state and hold says held, or if the hold is at a missing step."""
+    """Return an objection if state and hold disagree about whether the run is held, or at a missing step."""
     held = status.held
     if (status.state == Phase.HELD) != (held is not None):
         return "it does not say why the run is held" if held is None else "it is not held, but says why it is"

@@ -88,7 +88,7 @@ def _places(metadata: Sequence[Any]) -> int | None:
 
 
 def _decimal_in_json(value: Any, info: ValidationInfo) -> Any:
-    """Return a JSON number, or a text that looks like one, as a decimal: ``"42_50"`` is not 4250."""
+    """Return a JSON number, or a text in the form of one, as a decimal: ``"42_50"`` is not 4250."""
     if info.mode != "json" or isinstance(value, Decimal):
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -98,7 +98,7 @@ def _decimal_in_json(value: Any, info: ValidationInfo) -> Any:
 
 
 def _one_decimal(value: Decimal, places: int | None) -> Decimal:
-    """Return a number with the declared number of places, or with as few as possible."""
+    """Return a number with the declared number of decimal places, or with as few as possible."""
     digits, exponent = value.as_tuple().digits, int(value.as_tuple().exponent)
     if len(digits) > _MOST_DIGITS or abs(exponent) > _MOST_DIGITS or abs(value.adjusted()) > _MOST_DIGITS:
         raise ValueError(f"has more than {_MOST_DIGITS} digits, which a JSON number does not keep exactly")

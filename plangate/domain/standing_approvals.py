@@ -1,4 +1,4 @@
-"""Find the accepted approvals that still count, when they expire, and why others do not count."""
+"""Find the accepted approvals that are still valid, when they expire, and why others are not valid."""
 
 from datetime import datetime, timedelta
 
@@ -15,21 +15,21 @@ def is_approval(decided: Decided) -> bool:
 
 
 def given_at(approval: Approval) -> datetime:
-    """Return the time from which an approval's age counts; for a signed one, the time of its signature."""
+    """Return the time from which an approval's age is measured; if it is signed, the signature's time."""
     signed_at = approval.approver.signed_at
     return approval.at if signed_at is None else min(approval.at, signed_at)
 
 
 def counts_until(state: RunState, approval: Approval) -> datetime | None:
-    """Return when this approval becomes stale; None if never."""
+    """Return when this approval expires; None if it never does."""
     valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
     return None if valid_for is None else given_at(approval) + timedelta(seconds=valid_for)
 
 
 def approval_of(state: RunState, decided: Decided) -> Approval | None:
-    """Return the approval that counts because of this decision, if any.
+    """Return the valid approval that results from this decision, if any.
 
-    It is the approver's last accepted one, because several may arrive at the same moment.
+    It is the approver's last accepted one, because several may be received at the same moment.
     """
     if not is_approval(decided) or decided.approver is None or not _is_of_this_plan(state, decided):
         return None
@@ -41,7 +41,7 @@ def approval_of(state: RunState, decided: Decided) -> Approval | None:
 
 
 def void_because(state: RunState, decided: Decided) -> str:
-    """Return why an accepted approval no longer counts; empty if it does, or is not an approval."""
+    """Return why an accepted approval is no longer valid; empty if it is valid, or is not an approval."""
     if not is_approval(decided) or approval_of(state, decided) is not None:
         return ""
     if _was_withdrawn(state, decided):
@@ -78,7 +78,7 @@ def _was_withdrawn(state: RunState, approval: Decided) -> bool:
 
 
 def _are_of_one_plan(one: Decided, other: Decided) -> bool:
-    """Return whether two decisions name the same plan, whose fingerprint may be cut."""
+    """Return whether two decisions name the same plan; either fingerprint may be shortened."""
     names = [decided.arrival.decision.plan for decided in (one, other) if decided.arrival.decision]
     return len(names) == 2 and (names[0].startswith(names[1]) or names[1].startswith(names[0]))  # noqa: PLR2004
 

@@ -1,7 +1,7 @@
 """Compute when steps may begin: after a given time, inside windows, and outside freezes.
 
 A rule names calendars. The activity that opens the review converts them once into spans of time, which are
-recorded with the plan (`StartTimes`). From then on, the workflow, the claim of a step and the auditor only
+recorded with the plan (`StartTimes`). After that, the workflow, the claim of a step and the auditor only
 compare times.
 """
 
@@ -17,7 +17,7 @@ from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
 AFTER_DEADLINE: Final = timedelta(days=35)
 """How long after a review's deadline start times are computed."""
 LATEST_FIRST: Final = timedelta(days=370)
-"""How long the first start time may be after the review, or after the earliest start that the plan names."""
+"""How long the first start time may be after the review, or after the plan's earliest start."""
 MOST_SPANS: Final = 1_000
 _MOST_BEFORE: Final = 400
 _MOST_NAMED: Final = 4
@@ -65,7 +65,7 @@ class Beginning(Frozen):
         return self.not_before is None and self.cooling_until is None and self.spans is None
 
     def first(self, at: datetime) -> datetime | None:
-        """Return the first moment from ``at`` on at which a step may begin; None if there is none."""
+        """Return the first moment at or after ``at`` when a step may begin; None if there is none."""
         at = max([at, *(one for one in (self.not_before, self.cooling_until) if one is not None)])
         if self.spans is None:
             return at
@@ -73,7 +73,7 @@ class Beginning(Frozen):
         return max(at, span.since) if span is not None else None
 
     def wait(self, at: datetime) -> timedelta:
-        """Return how long after ``at`` a step may begin; zero if it may now, or if it never may."""
+        """Return how long after ``at`` a step may begin; zero if it may begin now, or never."""
         first = self.first(at)
         return first - at if first is not None else timedelta()
 
@@ -89,7 +89,7 @@ class Search(NamedTuple):
     Attributes:
         begin: when a step could begin at the earliest.
         until: when it ends.
-        needed: the time after which there must be a start time, however late the plan is approved.
+        needed: the time after which there must be a start time, even if the plan is approved very late.
         last: when the search ends if there is no start time before ``until``.
     """
 
@@ -107,8 +107,8 @@ def search_of(
     Args:
         began: when the review begins.
         deadline: when it ends.
-        not_before: when the plan may begin at the earliest, if it names a time.
-        cooling_seconds: how long after the last approval no step begins, if a rule asks for that.
+        not_before: when the plan may begin at the earliest, if it specifies a time.
+        cooling_seconds: how many seconds after the last approval no step begins, if a rule requires this.
     """
     begin = max(began, not_before) if not_before else began
     until = max(begin, deadline) + AFTER_DEADLINE
@@ -145,7 +145,7 @@ def start_times_before(
     search: Search,
     began: datetime,
 ) -> tuple[StartSpan, ...]:
-    """Return the start times as the first releases did: from the beginning of the review, for any plan."""
+    """Return the start times as the first releases computed them: from the beginning of every review."""
     known = {one.calendar: one for one in facts}
     found = _free(windows, freezes, known, began, search.until) or _free(
         windows, freezes, known, began, max(search.until, began + LATEST_FIRST)

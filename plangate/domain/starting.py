@@ -1,6 +1,6 @@
 """Decide whether a step may begin now, and check recorded start times.
 
-`plangate.domain.start_times` computes the times; `RunState.beginning` has those that count.
+`plangate.domain.start_times` computes the times; `RunState.beginning` has those that apply.
 """
 
 from datetime import datetime, timedelta
@@ -13,11 +13,11 @@ from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.start_times import search_of, start_times, start_times_before
 
 FARTHEST: Final = timedelta(days=366)
-"""How far ahead a plan's earliest start may be."""
+"""How far in the future a plan's earliest start may be."""
 
 
 def why_too_early(state: RunState, at: datetime) -> str:
-    """Return why no step may begin yet at that time, as a clause; empty if one may, or if none ever can."""
+    """Return why no step may begin yet at that time, as a clause; empty if one may, or none ever can."""
     first, beginning = state.beginning.first(at), state.beginning
     if first is None or first <= at:
         return ""
@@ -29,7 +29,7 @@ def why_too_early(state: RunState, at: datetime) -> str:
 
 
 def why_too_late(state: RunState) -> str:
-    """Return why no step can begin now or later, in a clause."""
+    """Return why no step can begin now or later, as a clause."""
     end = state.beginning.end
     by = ", ".join(one.name for one in _calendars(state.drafted.requirement)) if state.drafted else ""
     when = f"after {_moment(end)}" if end is not None else "at any time"
@@ -44,7 +44,7 @@ def ran_out_of_time(state: RunState, at: datetime) -> bool:
 
 
 def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None) -> str | None:
-    """Return the error in the start times of a review, by computing them again from its facts.
+    """Compute the start times of a review again from its facts, and return the error in the recorded ones.
 
     Args:
         event: the event that opened the review.

@@ -31,13 +31,14 @@ GONE: Final = "gone"
 
 
 class DecisionStatus(Frozen):
-    """One decision with its verdict. ``by`` and ``plan`` are missing if it could not be read.
+    """A decision that was accepted or refused.
 
-    ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated roles were needed.
-    ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a valid approval
-    expires. ``step``, ``resolution`` and ``hold`` belong to a resolution. ``key_id`` is the thumbprint of the
-    key that proves the decision; for a login, of the web server's key. ``origin`` is where a passkey was
-    used, and ``batch`` is how many approvals it signed with the same touch.
+    ``by`` and ``plan`` are missing if it could not be read. ``assurance`` is the proof of who made it;
+    ``on_behalf_of`` names the people whose delegated roles were needed. ``void`` says why an accepted
+    approval is no longer valid; ``counts_until`` is when a valid approval expires. ``step``, ``resolution``
+    and ``hold`` belong to a resolution. ``key_id`` is the thumbprint of the key that proves the decision; for
+    a login, of the web server's key. ``origin`` is where a passkey was used, and ``batch`` is how many
+    approvals it signed at once.
     """
 
     by: str | None
@@ -62,7 +63,7 @@ class DecisionStatus(Frozen):
 
 
 class UnreadDecision(Frozen):
-    """A decision without a verdict yet: no worker is running, or it cannot be recorded now.
+    """A decision that is not processed yet: no worker is running, or it cannot be recorded now.
 
     ``by`` and ``plan`` are missing if it cannot be read; ``decision`` is ``withdraw`` for a cancellation.
     """
@@ -77,12 +78,12 @@ class Attempt(Frozen):
     """An activity that is being retried, or is paused in Temporal.
 
     Attributes:
-        attempt: the number of the attempt that runs now or comes next, as Temporal counts them.
+        attempt: the number of the current or the next attempt, as counted by Temporal.
         last_error: the error of the previous attempt; empty if there is none.
         next_try: when the next attempt begins; None while one runs, or while it is paused.
-        is_stopped: whether it only waits until people release a stop, which ``last_error`` names.
+        is_stopped: whether it only waits until people release the stop that ``last_error`` names.
         paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
-        lost_since: when the previous attempt's worker last answered; None if the attempt ended.
+        lost_since: when the previous attempt's worker last responded; None if the attempt ended.
         waits_for_worker: whether the attempt is due, but no worker has taken it yet.
     """
 
@@ -99,11 +100,10 @@ class StepStatus(Frozen):
     """One step of the newest plan, and its progress.
 
     The step's tool added ``preview``, ``observation`` and ``undoable`` when the plan was drafted.
-    ``is_begun`` means that the record has a claim and no result: the step may have acted. A pending step with
-    a ``failure`` is in doubt for that reason, and its retry has no result yet. ``undo`` is the
-    progress of its undo, if one was tried. ``settlement`` is how its effect ended, if its receipt was not
-    final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its undo, is retried or
-    paused.
+    ``is_begun`` means that the record has a claim but no result: the step may have had its effect. ``undo``
+    is the progress of its undo, if one was tried. ``settlement`` is how its effect ended, if its receipt was
+    not final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its undo, is
+    retried or paused.
     """
 
     number: int
@@ -136,7 +136,7 @@ class StepStatus(Frozen):
 class Unrecorded(Frozen):
     """Decisions and an outcome that cannot be recorded now, and the reason.
 
-    ``decisions`` counts those without a verdict, and ``oldest`` has the first few. ``outcome`` says
+    ``decisions`` counts those that are not processed, and ``oldest`` has the first few. ``outcome`` says
     whether the outcome waits to be recorded.
     """
 
@@ -162,7 +162,7 @@ class HeldStatus(Frozen):
 
 
 class PreviousPlan(Frozen):
-    """The plan that the newest one replaced; its approvals no longer count."""
+    """The plan that the newest one replaced; its approvals are no longer valid."""
 
     revision: int
     fingerprint: str
@@ -183,29 +183,30 @@ class EditedRevision(Frozen):
 
 
 class Status(Frozen):
-    """The full status of a run; ``source`` says where the answer comes from.
+    """The full status of a run; ``source`` says where it was read from.
 
-    ``unverified`` are the approvers whose approval has the assurance ``typed``. ``still_needed`` are the
-    missing approvals, and ``reliefs`` has the other roles that may give them, and their times. ``lost`` are
-    the approvals that were no longer valid when a step was to begin: the plan is in review again since
-    ``reopened_at``. So is a plan whose edit could not be drafted (``edit_failed`` says why). ``revoked`` are
-    the approvals that the recorded list of people no longer supports. ``unmet`` are the needed decisions that
-    no one in that list can make. ``unread`` are decisions without a verdict. The fingerprint is that of
-    ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
-    recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
-    if the records can be read. ``cooling_until`` is the end of the time in which no step of the approved plan
-    may begin, so that approvals can be withdrawn; it may be past. ``beginning`` says when the next step of
-    the newest plan may begin once it is approved, if not at any time. ``drafting`` is the current attempt of
-    a draft that is retried. ``author`` is the person who edited the newest plan; empty for a planner's or a
-    supplied plan. ``authors`` are the people who may not approve it because they edited it or an earlier
-    plan. ``previous`` is the plan before it. ``edits`` are the revisions that people made, oldest first.
-    ``baseline`` is the plan since which all changes are shown, if it is older than ``previous``: the last
-    with an approval, else the first. A number among its steps is that of the same step of ``plan``. ``stops``
-    are those that make its steps wait, as far as ``source`` knows them. ``sums`` are the sums over time by
-    which the newest plan was judged. ``duplicates`` are the steps of other runs that were equal when it was
-    drafted, and ``duplicates_now`` those that are equal while it is in review, if the records can be read.
-    ``needs_more`` says that the sums, checked before a step, required more than it was approved for.
-    ``may_draft`` says whether a running worker may be able to redraft the plan, as far as is known.
+    ``unverified`` has the approvers whose approval has the assurance ``typed``. ``still_needed`` has the
+    missing approvals, and ``reliefs`` the other roles that may give them, with their times. ``lost`` has the
+    approvals that were no longer valid when a step was to begin: the plan has been in review again since
+    ``reopened_at``. The same applies if an edit could not be drafted (``edit_failed`` says why). ``revoked``
+    has the approvals that are no longer valid by the recorded list of people. ``unmet`` has the needed
+    decisions that no one in that list can make. ``unread`` has the decisions that are not processed yet. The
+    fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``;
+    `plangate.domain.shown` recomputes it. ``workers_differ`` names the rules or tools in which the workers of
+    the task queue differ, if the records can be read. ``cooling_until`` is the end of the time in which no
+    step of the approved plan may begin, so that approvals can be withdrawn; it may be in the past.
+    ``beginning`` says when the next step of the newest plan may begin after its approval, if this is limited.
+    ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
+    newest plan; empty for a planner's or a supplied plan. ``authors`` has the people who may not approve it
+    because they edited it or an earlier plan. ``previous`` is the plan before it. ``edits`` has the revisions
+    that people made, oldest first. ``baseline`` is the plan that all changes are compared with, if it is
+    older than ``previous``: the last plan with an approval, else the first. If one of its steps is a number,
+    it is the same as the step of ``plan`` with this number. ``stops`` has the stops that make its steps wait,
+    as far as ``source`` contains them. ``sums`` has the sums over time that were used to evaluate the newest
+    plan. ``duplicates`` has the steps of other runs that were equal when it was drafted. ``duplicates_now``
+    has those that are equal while it is in review, if the records can be read. ``needs_more`` says that the
+    sums, checked before a step, required more than the plan was approved for. ``may_draft`` says whether a
+    running worker may be able to redraft the plan, as far as is known.
     """
 
     workflow_id: str
@@ -258,11 +259,11 @@ class Status(Frozen):
 
     @property
     def repeated(self) -> tuple[Duplicate, ...]:
-        """The equal steps of other runs to show: those of now if they are known, else those of the draft."""
+        """The equal steps of other runs to show: the current ones if known, else those of the draft."""
         return self.duplicates if self.duplicates_now is None else self.duplicates_now
 
     def waits_until(self, at: datetime) -> datetime | None:
-        """Return when the wait of the approved plan before its next step ends; None if it need not wait."""
+        """Return the end of the approved plan's wait for its next step; None if it need not wait."""
         if self.state != Phase.EXECUTING or self.beginning is None:
             return None
         first = self.beginning.first(at)
@@ -284,7 +285,7 @@ class Status(Frozen):
 class RunResult(Frozen):
     """The result of the workflow: outcome, newest plan, receipts, and approvers.
 
-    ``skipped`` and ``undone`` are the numbers of the steps that a person skipped, and that were undone.
+    ``skipped`` has the numbers of the steps that a person skipped, and ``undone`` of those that were undone.
     """
 
     workflow_id: str
@@ -425,7 +426,7 @@ def result_of(state: RunState) -> RunResult:
 
 
 def unread_of(arrival: Arrival) -> UnreadDecision:
-    """Return a decision without a verdict yet; its content is unchecked."""
+    """Return a decision that is not processed yet; its content is unchecked."""
     decision = arrival.decision
     return UnreadDecision(
         decision=decision.decision if decision else arrival.name,
@@ -478,7 +479,7 @@ def _previous(state: RunState) -> PreviousPlan | None:
 
 
 def _edits(state: RunState) -> tuple[EditedRevision, ...]:
-    """Return the revisions that people made, by the last accepted decision on each replaced plan."""
+    """Return the revisions that people made, from the last accepted decision on each replaced plan."""
     made = []
     for revision, fingerprint in enumerate(state.replaced, start=2):
         asked = [

@@ -1,8 +1,8 @@
 """Stops: orders by which people make every step, or every step of one tool, wait before it begins.
 
-A stop is in force until enough people have released it. `judge` says whether an order is accepted, `apply`
-what follows from it, and `StandingStops.of` which stop makes a step wait. Claims, pages and the auditor use
-the same functions. While a stop is in force, decisions on runs are still accepted.
+A stop is in force until enough people have released it. `judge` decides whether an order is accepted, `apply`
+returns the stops after it, and `StandingStops.of` returns the stop that makes a step wait. Claims, pages and
+the auditor use the same functions. While a stop is in force, decisions on runs are still accepted.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ _UNCHECKED: Final = "there is no list of people, so the name is not verified"
 
 
 class Action(StrEnum):
-    """The kinds of orders; ``list`` only asks which stops are in force."""
+    """The kinds of orders; ``list`` only queries the stops in force."""
 
     STOP = "stop"
     GO = "go"
@@ -51,8 +51,8 @@ class Order(Typed):
 
     Attributes:
         tool: the tool whose steps wait, or may begin; None for the steps of all tools.
-        stop: the number of the stop that the order releases, as its sender saw it.
-        reason: why; required for a stop.
+        stop: the number of the stop that the order releases, as shown to its sender.
+        reason: the reason; required for a stop.
     """
 
     action: Action
@@ -64,10 +64,10 @@ class Order(Typed):
 
 
 class OrderArrival(Frozen):
-    """One message that was sent as an order, readable or not.
+    """A message that was sent as an order, readable or not.
 
     Attributes:
-        key: identifies this arrival.
+        key: identifies this message.
         received_at: when the Temporal server received it.
         fault: why it cannot be read as an order; empty if it can.
         excerpt: the beginning of an unreadable message, with hidden characters made visible.
@@ -91,11 +91,11 @@ class Release(Frozen):
         return self.covered(approvers) == sum(need.count for need in self.needs)
 
     def covered(self, approvers: Sequence[Approver]) -> int:
-        """Return how many of the demanded releases these people give; see `plangate.domain.policy`."""
+        """Return how many of the required releases these people give; see `plangate.domain.policy`."""
         return covered(self._requirement, approvers, ())
 
     def missing(self, approvers: Sequence[Approver]) -> tuple[Need, ...]:
-        """Return which releases would count now."""
+        """Return which releases are still missing."""
         return missing(self._requirement, approvers, ())
 
     @property
@@ -108,10 +108,10 @@ class Release(Frozen):
 
 
 class StopRules(Frozen):
-    """The policy file's rules about stopping and releasing.
+    """The policy file's rules about stops and releases.
 
     Attributes:
-        roles: any of them may stop.
+        roles: the roles that may stop; one is enough.
         assurance: the proof of identity that a stop needs.
         go: the approvals that release a stop; None for two people, or for one without a list of people.
         go_assurance: the proof of identity that a release needs.
@@ -135,11 +135,11 @@ class StopRules(Frozen):
 
 
 class StopDecided(Frozen):
-    """An order with its verdict, and the rules by which it was judged. Only on the trail of stops.
+    """A processed order, accepted or refused, and the rules that were used. Only on the trail of stops.
 
     Attributes:
-        approver: the sender as known at that time, if known.
-        judged_at: when it was judged, by the server's clock.
+        approver: the sender as identified at that time, if identified.
+        judged_at: when it was processed, by the server's clock.
         rules: the policy's rules about stops.
         release: what releases a stop, by these rules and the list of people at that time.
         policy: SHA-256 of the policy; empty without one.
@@ -163,7 +163,7 @@ class Stop(Frozen):
     Attributes:
         number: its number among the accepted stops of the installation.
         by: the sender of the order; after several orders, of the newest.
-        since: when that order was judged.
+        since: when that order was accepted.
         released_by: the people who have released it so far.
         release: what releases it, by the rules of the newest order.
     """
@@ -195,7 +195,7 @@ class StopStatus(Frozen):
         number: the number that a release names.
         tool: the tool whose steps wait; None for those of all tools.
         is_verified: whether a login or a signature proves who ordered it.
-        since: when it was judged.
+        since: when it was accepted.
         released_by: the people who have released it so far.
         still_needed: who must still release it, as text.
     """
@@ -215,9 +215,9 @@ class StopStatus(Frozen):
 
 
 class StopAnswer(Frozen):
-    """The result of an order: the verdict, and the stops in force now.
+    """The result of an order: whether it was accepted, and the stops in force now.
 
-    ``accepted`` is None for a question, or while there is no verdict: ``reason`` then says why.
+    ``accepted`` is None for a query, or while the order is not processed: ``reason`` then says why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -262,19 +262,19 @@ def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime
 
 
 def is_question(inputs: Sequence[object]) -> bool:
-    """Return whether a message only asks for the stops: it changes nothing, and is not recorded."""
+    """Return whether a message only queries the stops: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": Action.LIST.value}
 
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """The rules and facts by which orders are judged.
+    """The rules and facts that `judge` uses.
 
     Attributes:
         rules: the rules about stopping and releasing.
         release: what releases a stop, by the rules and the list of people.
         tools: the tools that can be stopped.
-        at: when it is judged, by the server's clock.
+        at: when it is processed, by the server's clock.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
     """
@@ -288,7 +288,7 @@ class Judging:
 
 
 def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: Judging) -> StopDecided:
-    """Return the order with its verdict.
+    """Return the order as accepted or refused.
 
     Args:
         stops: the stops in force.

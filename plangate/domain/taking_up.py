@@ -49,8 +49,8 @@ def id_of_the_rest(workflow_id: str) -> str:
 def remainder_of(status: Status) -> Remainder:
     """Return the rest of a run that ended without being executed.
 
-    The remaining steps are those that are not done and were not skipped; a step that was undone is among
-    them. A reference to a done step is replaced by the value in its receipt.
+    The remaining steps are those that are not done and were not skipped. They include steps that were undone.
+    A reference to a done step is replaced by the value in its receipt.
 
     Raises:
         Refused: the run is not closed, was executed, or has no remaining steps; the message says why.
@@ -139,7 +139,7 @@ def _request(status: Status, left: list[StepStatus]) -> str:
 
 
 def _undo_of(step: StepStatus) -> str:
-    """Describe the undo of a done step, whose effect may be gone."""
+    """Describe the undo of a done step. The undo may have removed its effect."""
     if step.undo is not None and step.undo.state is StepState.IN_DOUBT:
         return " (but it is in doubt whether it was taken back: check before you approve)"
     return ""

@@ -21,7 +21,7 @@ OBSERVE_SECONDS: Final = 30
 # Twelve attempts over about half an hour outlast the restart of a mail server, but not its replacement. An
 # attempt counts only once it holds the claim, so an outage of the records does not use up attempts.
 STEP_TRIES: Final = 12
-LONGEST_SETTLEMENT: Final = timedelta(days=400)  # the longest time after an act; no tool may ask for more
+LONGEST_SETTLEMENT: Final = timedelta(days=400)  # the longest time after an action; no tool may ask for more
 MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
 REASON_ARGUMENT: Final = "why"
 """The argument in which a planner gives a step's reason; no tool may have an argument with that name."""
@@ -79,7 +79,8 @@ def _is_true(value: object) -> bool:
 class Receipt(Frozen):
     """The result of an effect.
 
-    ``final``: False if the remote system has accepted it and may still fail it, as with a refund or a mail.
+    ``final``: False if the remote system has accepted the effect, but it may still fail, as with a refund or
+    a mail.
     """
 
     summary: str
@@ -110,11 +111,11 @@ class ToolDeclaration:
         description: one or two sentences for the model and for people.
         arguments: the model that validates a step's arguments.
         retry_safety: how retries stay safe.
-        seconds: the time limit of one act, after which the act is cancelled and `find_out` is called.
+        seconds: the time limit of one action, after which the action is cancelled and `find_out` is called.
         undoable: whether the tool can undo its effect.
         receipt: the model of the receipt's details, whose fields later steps can refer to; None without one.
         reads_only: whether it changes nothing: a planner may call it while it drafts; it cannot be a step.
-        identifying: the arguments that are equal in two calls that do the same; empty for all arguments.
+        identifying: the arguments that are equal in two calls with the same effect; empty for all arguments.
 
     Raises:
         ValueError: the time limit is out of range, or ``identifying`` names no argument.

@@ -1,4 +1,4 @@
-"""The trusted web servers: where people reach them, and the keys with which they attest logins."""
+"""The trusted web servers: their web origins, and the keys with which they attest logins."""
 
 from urllib.parse import urlsplit
 
@@ -9,8 +9,8 @@ class TrustedWeb(Frozen):
     """The web servers that a worker or an auditor trusts; by default none.
 
     Attributes:
-        origins: where passkeys may be used, as browsers spell it (`https://plangate.example.org`); None for
-            anywhere.
+        origins: the web origins at which passkeys may be used (such as `https://plangate.example.org`); None
+            for any.
         keys: the public keys that may attest a login, as base64url; None for any.
     """
 
@@ -19,9 +19,9 @@ class TrustedWeb(Frozen):
 
 
 NO_WEB = TrustedWeb()
-"""The trust of an installation without a web server."""
+"""The setting of an installation without a web server."""
 ANY_WEB = TrustedWeb(origins=None, keys=None)
-"""The trust of an auditor who names no web server: that of the record, which the report mentions."""
+"""The setting of an auditor who names no web server: trust those in the record. The report mentions it."""
 
 
 def trusted_by_both(one: TrustedWeb, other: TrustedWeb) -> TrustedWeb:

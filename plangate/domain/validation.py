@@ -69,7 +69,7 @@ def faults_in(error: ValidationError, at: FaultPath = ()) -> list[Fault]:
 
 
 def _has_faulty_items(path: FaultPath, found: Sequence[ErrorDetails]) -> bool:
-    """Return whether items of the list at ``path`` have errors, because pydantic does not count these."""
+    """Return whether items of the list at ``path`` have errors, because pydantic's count omits such items."""
     return any(len(fault["loc"]) > len(path) and fault["loc"][: len(path)] == path for fault in found)
 
 

@@ -1,4 +1,4 @@
-"""Name the people in the current list who can still make the decision that a run waits for."""
+"""Find the people in the current list who can still make the decision that a run waits for."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class Wanted:
         roles: a person needs one of these roles; empty for any person.
         names: the people who can give it; None without a list of people.
         away: the absent people among them.
-        keyless: those with the role, but without the key that is needed to sign.
+        keyless: the people with the role, but without the key that is needed to sign.
     """
 
     count: int
@@ -108,7 +108,7 @@ def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
 def able_to_approve(
     needs: Iterable[Need], known: Iterable[Approver], barred: Sequence[str], approved_by: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the people whose approval can still count for one of these needs, with any proof."""
+    """Return the people whose approval can still satisfy one of these needs, with any proof."""
     roles = {need.role for need in needs}
     return tuple(
         one.name

@@ -1,7 +1,8 @@
 """Time limits that count only working time.
 
-A review's limits are counted by its own facts (`plangate.domain.calendars.Facts`), which are recorded with
-it. A change of a time zone or a holiday therefore never moves a deadline, or the judgment of one.
+A review's limits are computed from its own facts (`plangate.domain.calendars.Facts`), which are recorded with
+it. A change of a time zone or a holiday therefore never moves a deadline, and never changes the result of an
+audit.
 """
 
 import re
@@ -41,7 +42,7 @@ class WorkingTime(Frozen):
         return f"{amount} ({self.calendar.name})"
 
     def after(self, at: datetime, calendar: Calendar) -> datetime:
-        """Return when this limit ends if it begins at ``at``; at most the longest review later."""
+        """Return when this limit ends if it begins at ``at``; no later than the longest review would."""
         latest = at + LONGEST_TIMEOUT
         try:
             return min(calendar.add_working(at, days=self.days, hours=self.hours), latest)
