@@ -1,5 +1,5 @@
-"""Verify what Plangate recorded: all records against each other, or one run's bundle offline.
+"""Verify what Plangate recorded: all records against each other, or the bundle of one run offline.
 
-`inspection` verifies the records, `evidence` one trail and its bundle; each docstring lists the checks. May
-import records, policy, signing and the layers below. `evidence` and its imports need no database.
+`inspection` verifies the records, `evidence` verifies one trail and its bundle; their docstrings list the
+checks. May import records, policy, signing and the layers below. `evidence` and its imports need no database.
 """

@@ -37,7 +37,7 @@ def digests_named(entries: Iterable[AuditEntry]) -> frozenset[str]:
 def missing_attachments(
     workflow_id: str, trail: Iterable[AuditEntry], contents: Mapping[str, bytes]
 ) -> Iterator[Finding]:
-    """Yield every attachment that is missing or differs from the one named by the plan.
+    """Yield every attachment that is missing or does not match its digest in the plan.
 
     ``contents`` maps each digest to the bytes stored under it.
     """

@@ -13,7 +13,7 @@ from plangate.domain.findings import Finding
 from plangate.records.checkpoints import checkpoint_of
 from plangate.signing.checkpoints import claims_of, sealed_at
 
-# SQLite's clock has whole seconds, and a writer may read it before it waits for another writer.
+# SQLite's clock has whole seconds, and a writer may read it before waiting for another writer.
 SLOW_WRITE: Final = timedelta(minutes=1)
 
 
@@ -55,7 +55,7 @@ class CheckpointTimes:
         """Return the time of the last earlier checkpoint that was not full.
 
         Such a checkpoint sealed every run that had changed. None if one of the checkpoints cannot be read, or
-        if the database's clock was set back between them.
+        if the database's clock was set back meanwhile.
         """
         own = self._at(number)
         for earlier in range(number - 1, 0, -1):

@@ -1,8 +1,8 @@
-"""Find the claims that let a step act, so that its times and its approvals are checked again.
+"""Find the claims after which a step may run, so that its times and approvals are checked again.
 
-Every claim lets its step act, except one that takes over an unfinished claim and only asks the tool for the
-result. After a released claim or a hold, the step begins again. An undo needs no approval, but it may begin
-only while the resolution that orders it is valid.
+A step may run after every claim, except one that takes over an unfinished claim and only asks the tool for
+the result. After a released claim or a hold, the step starts again. An undo needs no approval, but it may
+start only while the resolution that orders it is valid.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ SLOW_CLAIM: Final = timedelta(minutes=1)
 
 
 def beginnings(trail: Sequence[AuditEntry]) -> frozenset[int]:
-    """Return the numbers of the entries after which a step or its undo may act."""
+    """Return the numbers of the entries after which a step or its undo may run."""
     return frozenset(_beginnings(trail))
 
 

@@ -1,6 +1,7 @@
-"""Compare a run's trail with other tables: its row, its seals, its effects and used signatures.
+"""Compare a run's trail with other tables: its row, its seals, its effects and its used signatures.
 
-Each function yields findings as sentences without their subject, the run. Anyone may have changed the rows.
+Each function yields findings as sentences without their subject, the run. The rows are not trusted, because
+anyone may have changed them.
 """
 
 import re
@@ -96,7 +97,7 @@ def wrong_row(
 
 
 def _wrong_sums(row: Row[Any], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Check that the run is listed as counting in sums over time if one of its claims has such sums."""
+    """Check that the run's row is marked as one with sums over time if one of its claims has such sums."""
     has_summed = any(isinstance(one.event, Claimed) and one.event.recent for one in trail)
     if row.reserves not in ((1,) if has_summed else (0, 1)):
         yield "is not listed as counting in sums over time, but on its trail a step did"
@@ -203,7 +204,7 @@ def _is_receipt(stored: object, receipt: Receipt | None) -> bool:
 
 
 def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Compare the signatures marked as used with the signed decisions on the trail, in both directions."""
+    """Check that the signatures marked as used are exactly those of the signed decisions on the trail."""
     recorded: dict[str, str] = {}
     for entry in trail:
         event = entry.event

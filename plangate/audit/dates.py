@@ -1,7 +1,8 @@
-"""Check that the times of a trail are possible: each after the entries it follows, and near the checkpoints.
+"""Check that the times of a trail are plausible, compared with its earlier entries and the checkpoints.
 
-Entries have the Temporal server's time, extrapolated by the worker from the start of its attempt. On a host
-that was suspended this clock falls behind, so an entry may be dated too early, but never too late.
+The time of an entry is the Temporal server's time, extrapolated by the worker from the start of its attempt.
+If the host was suspended, this clock is slow, so an entry may have a time that is too early, but never one
+that is too late.
 """
 
 from collections.abc import Sequence
@@ -37,10 +38,10 @@ from plangate.domain.run import RunState
 from plangate.domain.stops import StopDecided
 
 TWO_CLOCKS: Final = timedelta(hours=1)
-"""The allowed difference between the clocks of the Temporal server and of the records' database."""
+"""The maximum difference between the clocks of the Temporal server and of the records' database."""
 
 SUSPENDED: Final = timedelta(days=7)
-"""The longest allowed suspension of a host in the middle of its work."""
+"""The maximum time for which a host may be suspended during its work."""
 
 
 def differs_from_event_time(entry: AuditEntry) -> str | None:
@@ -77,26 +78,28 @@ def differs_from_event_time(entry: AuditEntry) -> str | None:
 
 
 class Order:
-    """The times of one trail, entry by entry: a worker's entry is dated after all entries that it read.
+    """Checks the times of one trail, entry by entry: a worker's entry is later than all entries that it read.
 
-    A decision has the time of its arrival, which may be long before it was judged. Later entries are not
-    compared with a decision that changed nothing: it may have arrived while a step's host was suspended.
+    A decision has the time when it was received, which may be long before it was processed. Later entries are
+    not compared with a decision that changed nothing: it may have been received while a step's host was
+    suspended.
     """
 
     def __init__(self) -> None:
         self._latest: AuditEntry | None = None
 
     def objection(self, entry: AuditEntry) -> str | None:
-        """Return an objection if the entry is dated well before the entries it follows from."""
+        """Return an objection if the entry's time is well before that of the entries it depends on."""
         latest = self._latest
         if latest is None or isinstance(entry.event, Decided) or entry.at >= latest.at - CLOCK_LEEWAY:
             return None
         return f"is dated before entry {latest.number} ({latest.event.kind}), which it follows from"
 
     def follow(self, state: RunState, entry: AuditEntry) -> None:
-        """Remember this entry to compare later ones with it; ``state`` is the run's state before it.
+        """Store this entry's time, to compare later ones with it; ``state`` is the run's state before it.
 
-        Entries that follow one dated too early are compared with that one, so that only it is reported.
+        If an entry's time is too early, the following entries are compared with that time, so that only this
+        entry is reported.
         """
         if isinstance(entry.event, Decided):
             if not changes(state, entry.event):
@@ -107,14 +110,14 @@ class Order:
 
 
 def dated_ahead(entries: Sequence[WrittenEntry], sealed_at: datetime) -> WrittenEntry | None:
-    """Return the first entry that is dated well after the checkpoint that seals it."""
+    """Return the first entry whose time is well after the checkpoint that seals it."""
     return next((entry for entry in entries if entry.at > sealed_at + TWO_CLOCKS), None)
 
 
 def dated_back(entries: Sequence[AuditEntry], made_without: datetime, *, is_new: bool) -> AuditEntry | None:
-    """Return the first plan or claim that is dated well before a checkpoint that does not seal it.
+    """Return the first plan or claim whose time is well before a checkpoint that does not seal it.
 
-    The request, decisions and ends are not checked: they keep their own time, however late they are recorded.
+    The request, decisions and ends are not checked, because they may be recorded much later than their time.
 
     Args:
         entries: the entries of a trail that one checkpoint sealed.

@@ -1,8 +1,8 @@
 """Measure how fast people decided and whether they saw the whole plan, to find approvals of unread plans.
 
-The time starts when the plan is first shown to the person, and ends when they decide. If the time of display
-is unknown, there is an upper bound: they cannot have read the plan before it was drafted, or before their
-previous decision. A fast decision is not necessarily careless: a short plan is read quickly.
+The time starts when the plan is first shown to the person, and ends when they decide. If it is unknown when
+the plan was shown, an upper bound is used: they cannot have read the plan before it was drafted, or before
+their previous decision. A fast decision is not necessarily careless: a short plan is read quickly.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ _ANSWERS: Final = (Choice.APPROVE, Choice.REJECT, Choice.REQUEST_CHANGES)
 class PlanShown(Frozen):
     """One plan was shown to one person.
 
-    ``folds`` is the number of folds on its page, ``opened`` the number that the person opened.
+    ``folds`` is the number of collapsed sections on its page, ``opened`` the number that the person opened.
     """
 
     who: str
@@ -34,7 +34,7 @@ class PlanShown(Frozen):
 
 
 class PlanDecided(Frozen):
-    """One person answered one plan; ``drafted_at`` is when that revision was drafted."""
+    """One person decided on one plan; ``drafted_at`` is when that revision was drafted."""
 
     by: str
     workflow_id: str
@@ -47,14 +47,15 @@ class DecidingTimes(Frozen):
     """How one person decided.
 
     Attributes:
-        name: the person, as spelled in their newest decision.
-        decisions: how many plans they answered.
-        shown: how many of these plans have a known time of display.
-        median_seconds: the median of all times, with upper bounds for plans not known to have been shown.
+        name: the person's name, as in their newest decision.
+        decisions: how many plans they decided on.
+        shown: for how many of these plans it is known when they were shown.
+        median_seconds: the median of all times; upper bounds are used for the plans that are not in
+            ``shown``.
         quick: the share that took less than `QUICK_SECONDS`, from 0 to 1.
-        folded: how many of the ``shown`` plans had folds.
-        never_unfolded: the share of the ``folded`` plans that the person never saw in full, from 0 to 1;
-            None if no plan had folds.
+        folded: how many of the ``shown`` plans had collapsed sections.
+        never_unfolded: the share of the ``folded`` plans that the person never saw in full, from 0 to 1; None
+            if no plan had collapsed sections.
     """
 
     name: str
@@ -69,7 +70,7 @@ class DecidingTimes(Frozen):
 def deciding_times(
     decided: Iterable[PlanDecided], shown: Iterable[PlanShown] = ()
 ) -> tuple[DecidingTimes, ...]:
-    """Return how each person decided, people with the most decisions first."""
+    """Return how each person decided, sorted by the number of decisions, largest first."""
     views: dict[tuple[str, str, str], list[PlanShown]] = defaultdict(list)
     for view in shown:
         views[identity(view.who), view.workflow_id, view.fingerprint].append(view)

@@ -2,16 +2,16 @@
 
 On the trail of delegations (`broken_delegations_trail`):
 
-- Every entry is an order with its verdict, under the key and by the sender of its arrival.
+- Every entry is a processed order, with the key and the sender of the received message.
 - `plangate.domain.delegations.judge` accepts an accepted order again, given the earlier orders, the rules of
   the stored policy and the stored list of people.
-- A signed order has a valid signature, used once; the list supports its sender.
+- A signed order has a valid signature, which was used once; the list confirms its sender.
 
 In every list of people that was put in force (`lists_other_than_lent`), the entries that a worker added are
-on that trail. No order that was accepted long before and still counted is missing.
+on that trail. No order is missing that was accepted long before and was still in effect.
 
-For every list in a bundle (`wrong_lent`), the policy by which its roles were lent is present and has the
-rules that the entry names. The proof of each order is valid, for the installation of the run. The proofs in
+For every list in a bundle (`wrong_lent`), the policy that allowed its delegations is present and has the
+rules that the entry names. The proof of each order is valid for the installation of the run. The proofs in
 the list itself are checked when it is read (`plangate.policy.lent_roles`).
 """
 
@@ -43,12 +43,12 @@ def broken_delegations_trail(
     installation: str,
     web: TrustedWeb = ANY_WEB,
 ) -> Iterator[Finding]:
-    """Yield every entry that could not follow from the earlier ones, or that is not supported.
+    """Yield every entry that is not allowed after the earlier ones, or that is not confirmed.
 
     Args:
         entries: the trail of delegations, whose hashes are already checked.
-        then: the lists of people that it names.
-        texts: the policies that it names.
+        then: the lists of people that it refers to.
+        texts: the policies that it refers to.
         installation: the id of these records.
         web: the web servers that the auditor trusts, in addition to those in the lists.
     """
@@ -112,14 +112,14 @@ def lists_other_than_lent(
 
 
 def policies_of_lists(texts: Sequence[RuleText]) -> frozenset[str]:
-    """Return the SHA-256 of the policies by which roles in these lists of people were lent."""
+    """Return the SHA-256 of the policies that allowed the delegations in these lists of people."""
     return frozenset(event.policy for _, event in _lent_in(texts) if event.policy)
 
 
 def wrong_lent(
     workflow_id: str, texts: Sequence[RuleText], installations: Collection[str], web: TrustedWeb = ANY_WEB
 ) -> Iterator[Finding]:
-    """Yield each order in a list whose rules differ from its policy, or whose proof differs from the record.
+    """Yield each order in a list if its rules differ from its policy, or its proof differs from the record.
 
     Args:
         workflow_id: the run.

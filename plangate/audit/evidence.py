@@ -3,16 +3,16 @@
 A trail (`examined`):
 
 1. Every entry links to the previous one by its hash (`broken_links`) and can be read.
-2. Every entry follows from the earlier ones (`broken_story`).
-3. Signatures and the lists of people support every decision, and every step's approvals (`unproven`).
+2. Every entry is allowed after the earlier ones (`broken_story`).
+3. Signatures and the lists of people confirm every decision, and every step's approvals (`unproven`).
 
 A bundle, which is one run in one file (`bundle_findings`):
 
 4. Its trail passes checks 1 to 3.
 5. Its plain sections match the trail exactly.
-6. It contains, unchanged, every policy and list of people that the trail names and the policies by which
-   roles in these lists were lent, and no other text.
-7. The policy demands the recorded requirement.
+6. It contains, unchanged, every policy and list of people that the trail names, and the policies that allowed
+   the delegations in these lists. It contains no other text.
+7. The recorded requirement is no weaker than the policy requires.
 8. It contains, unchanged, the bytes of every attachment that a plan names, and no others.
 9. Every checkpoint has a trusted signature, seals the entries in the bundle, and is not older than they are.
 10. A checkpoint seals the last entry.
@@ -79,7 +79,7 @@ class SignedDecision(Frozen):
 
 
 class PublicKey(Frozen):
-    """A key that signed a decision of this run, as the list of people had it at the time."""
+    """A key that signed a decision of this run, as in the list of people at that time."""
 
     person: str
     id: str
@@ -87,7 +87,7 @@ class PublicKey(Frozen):
 
 
 class Story(Frozen):
-    """The course of the run as plain values, all of which follow from the trail."""
+    """The history of the run as plain values, which are all derived from the trail."""
 
     request: str
     requester: str
@@ -112,8 +112,8 @@ class Story(Frozen):
 class Bundle(Typed):
     """One complete run in one file.
 
-    ``texts`` are the policies and lists of people by which it was judged. ``attachments`` is absent if there
-    are no attachments.
+    ``texts`` has the policies and lists of people that were used for the run. ``attachments`` is absent if
+    there are no attachments.
     """
 
     format: Literal["plangate-evidence-2"] = FORMAT
@@ -141,7 +141,7 @@ def examined(
         entries: all of its trail, in order.
         people: the people whose keys are trusted; None to trust the keys that the trail names.
         owners: see `broken_links`.
-        then: the lists of people that the trail names, as far as they are available.
+        then: the available lists of people that the trail names.
         web: the web servers that are trusted.
     """
     broken = list(
@@ -164,7 +164,7 @@ def bundle_of(
     texts: Iterable[RuleText],
     attachments: Iterable[tuple[str, bytes]] = (),
 ) -> Bundle:
-    """Return the evidence of one run; ``attachments`` are digests with the stored bytes."""
+    """Return the evidence of one run; ``attachments`` maps digests to the stored bytes."""
     return Bundle(
         workflow_id=workflow_id,
         story=story_of(workflow_id, entries).model_dump(mode="json"),
@@ -261,7 +261,7 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
 
 
 def _installations_of(trail: Sequence[AuditEntry]) -> frozenset[str]:
-    """Return the installations in which the plans of a run were drafted: one, if the run is intact."""
+    """Return the installations in which the plans of a run were drafted; if the run is intact, only one."""
     return frozenset(entry.event.audience.installation for entry in trail if isinstance(entry.event, Drafted))
 
 
@@ -279,7 +279,7 @@ def _installation_of(trail: Sequence[AuditEntry]) -> str | None:
 
 
 def bundle_notes(bundle: Bundle, people: People, now: datetime) -> tuple[Finding, ...]:
-    """Return the approvals of an intact bundle that would not count at ``now`` according to ``people``."""
+    """Return the approvals of an intact bundle that would not be valid at ``now`` according to ``people``."""
     trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
     return tuple(revoked_since(bundle.workflow_id, trail, people, now))
 
@@ -290,7 +290,7 @@ def sealed_up_to(bundle: Bundle) -> int:
 
 
 def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
-    """Return what happened in a run according to its trail."""
+    """Return the history of a run according to its trail."""
     state = fold(workflow_id, (entry.event for entry in entries))
     status = status_of(state, source="trail")
     closed = next((entry.at for entry in entries if isinstance(entry.event, Closed)), None)
@@ -335,7 +335,7 @@ def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDeci
 
 
 def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield each section of the story that differs from the trail."""
+    """Yield each section of the `Story` that differs from the trail."""
     true: Any = story_of(bundle.workflow_id, trail).model_dump(mode="json")
     for name in sorted({*bundle.story, *true}):
         if name not in bundle.story:
@@ -350,7 +350,7 @@ def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Fi
 
 
 def as_text(value: JsonValue) -> str:
-    """Return JSON text to compare: in Python, 1, 1.0 and True are equal."""
+    """Return JSON text for comparisons, because 1, 1.0 and True are equal in Python."""
     return json.dumps(value, sort_keys=True)
 
 

@@ -3,15 +3,16 @@
 For each run, and for the trails of rules, of stops, of delegations and of looks:
 
 1. Each entry is well-formed, and is listed under the kind of its event.
-2. The trail is intact: no entry is missing, moved or changed; each follows from the earlier ones; signatures
-   and lists of people support each decision (`evidence.examined`).
+2. The trail is intact: no entry is missing, moved or changed; each is allowed after the earlier ones;
+   signatures and lists of people confirm each decision (`evidence.examined`).
 3. Every policy, list of people and attachment that it names is stored, unchanged.
 4. Every plan was drafted for this installation.
 5. Every claim waited for stops, and the trail of stops is intact (`plangate.audit.stops`). The rules that
-   plans name were in force at the time (`rules_in_force`) and demand the recorded requirement. On the trails
-   of rules, of stops and of delegations, no entry is dated before a checkpoint that does not seal it.
+   plans name were in force at the time (`rules_in_force`), and the recorded requirement is no weaker than
+   they require. On the trails of rules, of stops and of delegations, no entry has a time before a checkpoint
+   that does not seal it.
 6. The run's row agrees with the trail (`cross_checks`).
-7. Every sealed entry is still there, unchanged.
+7. Every sealed entry still exists, unchanged.
 8. The times agree with the checkpoints (`checkpoint_times`), and the ledger of effects and the used
    signatures agree with the trail. These checks need an intact trail: they run only if 1 to 5 find nothing.
 
@@ -22,7 +23,7 @@ For the records as a whole:
     (`checkpoint_chain`).
 11. A checkpoint that was kept elsewhere is still recorded.
 
-Anyone may have changed the stored values, so nothing is assumed to be well-formed.
+Anyone may have changed the stored values, so no value is assumed to be well-formed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -99,7 +100,7 @@ class Trust(Frozen):
             that the lists name.
         now: approvals revoked by this time are reported as notes; None for no notes.
         remembered: the newest checkpoint that was kept elsewhere; it must still be recorded.
-        where: where it was kept, as ``in FILE``.
+        where: where it was kept, in the form ``in FILE``.
     """
 
     sealers: frozenset[str] = frozenset()
@@ -120,7 +121,7 @@ class Inspection(Frozen):
         sealers: the public keys that signed the checkpoints, as base64url.
         origins: where passkeys were used.
         web_keys: the public keys of the web servers that attest logins.
-        notes: approvals that counted but would not count today by the list of people; these are not errors.
+        notes: approvals that were valid but would not be valid today by the list of people; not errors.
     """
 
     installation: str
@@ -220,7 +221,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
 
 
 class _Context:
-    """The other parts of the records that the checks of every run need, read once."""
+    """The parts of the records that the checks of every run need, read once."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -272,7 +273,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     # (4) The plans were drafted for this installation.
     findings += list(_made_elsewhere(workflow_id, trail, context.installation))
     sealed = seals_of_run(connection, workflow_id)
-    # (5) The rules were in force, and demand the recorded requirement.
+    # (5) The rules were in force, and the recorded requirement is no weaker than they require.
     if workflow_id in OWN_TRAILS:
         findings += list(back_dated_rules(connection, trail, sealed))
         findings += _wrong_own_trail(workflow_id, trail, texts, context, trust, is_sound=not findings)
@@ -329,7 +330,7 @@ def _wrong_own_trail(
     *,
     is_sound: bool,
 ) -> list[Finding]:
-    """Return the findings on one of Plangate's own trails; orders are judged again only if it is intact."""
+    """Return the findings on one of Plangate's own trails; its orders are checked only if it is intact."""
     rules, then, installation = context.rules, lists_in(texts), context.installation
     if name == LOOKS_TRAIL:
         return []
@@ -389,7 +390,7 @@ def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str
 
 
 def _with_enrolled_keys(connection: Connection, trust: Trust, installation: str) -> Trust:
-    """Return ``trust`` with the recorded keys that the trusted list's own enrollers confirmed."""
+    """Return ``trust`` with the recorded keys that enrollers in the trusted list confirmed."""
     if trust.people is None:
         return trust
     people = trust.people.model_copy(update={"web": trust.web})
@@ -403,7 +404,7 @@ def _own_trail(connection: Connection, name: str) -> list[AuditEntry]:
 
 
 def _unseen_stops(connection: Connection) -> Iterator[Finding]:
-    """Yield a finding if claims do not read the last entry that changed the trail of stops."""
+    """Yield a finding if claims would miss the last entry that changed the stops in force."""
     accepted = [
         one
         for one in _own_trail(connection, STOPS_TRAIL)
@@ -428,7 +429,7 @@ def _as_stored(connection: Connection, table: Table) -> Select[Any]:
 
 
 class _Owners:
-    """Finds the runs that an entry may have been moved from: the runs that contain its predecessor.
+    """Finds the runs from which an entry may have been moved: those that contain its predecessor.
 
     Each query reads all entries, so their number is limited.
     """
@@ -473,7 +474,7 @@ def _without_run(connection: Connection) -> Iterator[Finding]:
 
 @contextmanager
 def _tolerant_of_bad_text(connection: Connection) -> Iterator[None]:
-    """Replace bytes that are not UTF-8: SQLite stores them, but its driver cannot read them."""
+    """Replace bytes that are not UTF-8: SQLite stores them, but the driver cannot read them."""
     if connection.dialect.name != "sqlite":
         yield
         return

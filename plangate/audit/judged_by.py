@@ -1,4 +1,4 @@
-"""Find the policies and lists of people by which a trail was judged, and the entries that lack a list."""
+"""Find the policies and lists of people that were used for a trail, and the entries without a list."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
@@ -70,7 +70,7 @@ def list_named(event: Event) -> str:
 
 
 def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
-    """Return the hashes of the texts by which a trail was judged, each with the number of its first entry."""
+    """Return the hashes of the texts that a trail names, each with the number of its first entry."""
     named: dict[str, int] = {}
     for entry in entries:
         event = entry.event
@@ -90,7 +90,7 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
 def missing_rules(
     workflow_id: str, entries: Sequence[AuditEntry], texts: Iterable[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each entry that was judged by a missing or changed text."""
+    """Yield each entry that names a missing or changed text."""
     kept = {text.hash: text for text in texts}
     for name, number in rules_named(entries).items():
         if name not in kept:
@@ -110,9 +110,9 @@ def is_typed(approver: Approver) -> bool:
 def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
     """Yield each accepted decision and each beginning of a step that names no list of people.
 
-    The flag is true if the run itself shows that there was a list: an earlier entry names one, or has data
-    that only a list can provide. A claim that only asks for the result of an earlier one is left out: it
-    checks no approvals.
+    The flag is true if the trail of the run shows that there was a list: an earlier entry names a list, or
+    has data that can only come from one. A claim that only asks for the result of an earlier one is left out:
+    it checks no approvals.
     """
     begin = beginnings(trail)
     is_listed = False

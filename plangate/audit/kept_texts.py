@@ -15,7 +15,7 @@ def texts_judged_by(
 ) -> tuple[RuleText, ...]:
     """Return the policies and lists of people that a trail names, and the policies that those lists name.
 
-    The ``known`` ones, and the policies that these name, are left out: they were returned before.
+    The ``known`` texts, and the policies that these name, are left out, because they were returned before.
     """
     has = {text.hash for text in known}
     unknown = rules_named(entries).keys() - has

@@ -1,10 +1,11 @@
 """Verify the orders about keys on the trail of rules.
 
-- An order has the key, the sender and the time of its arrival.
-- The list of people that an accepted order names proves it: the signature is that of its sender, valid and
-  used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the order again.
-- A list of people that is put in force has only changes of keys that were accepted earlier. It contains
-  every change that it proves and that was accepted long before.
+- The key, the sender and the time of an order are those of the received message.
+- The list of people that an accepted order names proves it: its sender signed it, and the signature is valid
+  and was used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the order
+  again.
+- A list of people that is put in force has only changes to keys that were accepted earlier. It has all the
+  changes that were accepted long before and that it proves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,11 +32,11 @@ from plangate.signing.enrolment import (
 def broken_key_orders(
     entries: Sequence[AuditEntry], then: PeopleThen, installation: str
 ) -> Iterator[Finding]:
-    """Yield every order that is not supported, and every list whose keys differ from the orders.
+    """Yield every order that is not confirmed, and every list with keys that differ from the orders.
 
     Args:
         entries: the trail of rules, whose hashes are already checked.
-        then: the lists of people that it names.
+        then: the lists of people that it refers to.
         installation: the id of these records.
     """
     accepted: list[tuple[AuditEntry, KeyStatement]] = []

@@ -39,9 +39,9 @@ from plangate.signing.checkpoints import claims_of, sealed_at
 
 FORMAT: Final = "plangate-period-1"
 MAX_BYTES: Final = 2_000_000_000
-"""The longest file that is written and read."""
+"""The maximum size of a file that is written or read."""
 MAX_LINE_BYTES: Final = 200_000_000
-"""The longest line, including its newline."""
+"""The maximum length of a line, including its newline."""
 
 
 class Opening(Typed):
@@ -51,7 +51,8 @@ class Opening(Typed):
         installation: the id of the records.
         since: the beginning of the period.
         until: its end (exclusive).
-        before: the number of the last checkpoint made by its beginning; 0 if there was no checkpoint yet.
+        before: the number of the last checkpoint that was made before or at the beginning; 0 if there is
+            none.
     """
 
     line: Literal["period"] = "period"
@@ -100,11 +101,12 @@ class Totals(Typed):
 
     Attributes:
         runs: how many runs of the file have an entry in the period.
-        others: how many more runs the file has, because its checkpoints seal them too. They were recorded
-            between the first checkpoint and the beginning of the period, or between its end and the last one.
+        others: how many more runs the file has, because its checkpoints seal them too. Their entries were
+            recorded between the first checkpoint and the beginning of the period, or between its end and the
+            last checkpoint.
         opened: how many runs were requested in the period.
-        accepted: how many decisions arrived in the period and were accepted.
-        refused: how many arrived and were refused.
+        accepted: how many decisions were received in the period and accepted.
+        refused: how many decisions were received in the period and refused.
         outcomes: how many runs ended in the period, by outcome.
         tools: how many steps were done in the period, by tool.
         still_open: how many runs of the period had not ended at the closing checkpoint.
@@ -178,7 +180,7 @@ class Counting:
 def closes(checkpoint: Checkpoint, until: AwareDatetime) -> bool:
     """Return whether a checkpoint seals everything that was recorded until the given time.
 
-    It does if it was made at that time or later, and was not full.
+    This is the case if it was made at that time or later, and was not full.
     """
     at = sealed_at(checkpoint)
     return at is not None and at >= until and claims_of(checkpoint).runs < MOST_RUNS

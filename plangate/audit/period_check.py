@@ -49,12 +49,12 @@ def is_period(first_line: bytes) -> bool:
 
 
 class PeriodCheck:
-    """Checks one file, line by line; read `findings` to its end before anything else.
+    """Checks one file, line by line; read all `findings` before any other attribute.
 
     Args:
         trusted: public keys that may seal, as base64url; empty to trust those that the file names.
         people: the people whose keys are trusted; None to trust the keys that the file names.
-        now: report approvals revoked by then as notes.
+        now: report approvals that were revoked by this time as notes.
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
             that the file names.
 
@@ -62,7 +62,7 @@ class PeriodCheck:
         opening: the first line.
         totals: the totals, counted again from the entries.
         checkpoints: the checkpoints of the file; set once the first line is read.
-        notes: the approvals that would not count today according to ``people``.
+        notes: the approvals that would not be valid today according to ``people``.
     """
 
     def __init__(

@@ -108,7 +108,7 @@ class EnclosingCheckpoints:
             yield Finding(workflow_id=run, what=what)
 
     def left(self) -> Iterator[Finding]:
-        """Yield each checkpoint that seals entries missing from the file, and whether the period is open."""
+        """Yield findings if sealed entries are not in the file, or if no checkpoint closes the period."""
         if self._opening.before and self.last is None:
             yield _finding(f"checkpoint {self._opening.before}, made before the period, is missing")
         for number, count in sorted(Counter(self._leaves.values()).items()):
@@ -124,7 +124,7 @@ class EnclosingCheckpoints:
 
 
 def _without_leaves(line: CheckpointLine) -> str | None:
-    """Return the error in the checkpoint before the period, which has no leaves in the file."""
+    """Return the error in the checkpoint before the period, whose leaves are not in the file."""
     if line.leaves:
         return "was made before the period, so its leaves do not belong here"
     try:

@@ -35,8 +35,7 @@ class PeriodExport:
         until: its end (exclusive).
 
     Attributes:
-        is_closed: whether a checkpoint closes the period; otherwise the newest runs are in their current
-            state.
+        is_closed: whether a checkpoint closes the period; if not, the newest runs are in their current state.
         totals: the totals of the period; set once all lines are read.
 
     Raises:
@@ -101,7 +100,7 @@ class PeriodExport:
 
 
 def _last_made_by(connection: Connection, at: datetime, count: int) -> int:
-    """Return the number of the last of ``count`` checkpoints that was made by ``at``; 0 for none."""
+    """Return the number of the last of ``count`` checkpoints made before or at ``at``; 0 for none."""
     low, high = 0, count + 1  # checkpoint `low` was made by `at`, `high` later
     while high - low > 1:
         middle = (low + high) // 2

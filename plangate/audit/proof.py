@@ -1,9 +1,9 @@
-"""Verify who decided and that they were allowed to, from signatures and lists of people.
+"""Verify who decided, and whether they were allowed to, from signatures and lists of people.
 
-Decisions and claims name the list of people by which they were judged, and records and bundles contain it, so
-the auditor judges by the same list. Today's list must still name the people and their keys, which must never
-be removed from it. Without the list of that time, today's list shows when a key was valid and a delegation in
-force, but not when a person left.
+Decisions and claims name the list of people that was used. Records and bundles contain it, so the auditor
+uses the same list. Today's list must still contain the people and their keys; they must never be removed from
+it. If the list of that time is missing, today's list shows when a key was valid and a delegation was in
+force, but not when a person was deactivated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ from plangate.signing.logins import is_expired
 
 
 class Lists(Frozen):
-    """The lists of people by which a trail is verified.
+    """The lists of people that are used to verify a trail.
 
     Attributes:
         today: the newest list, which the auditor trusts; None to trust what the trail says about people.
@@ -58,13 +58,13 @@ class Lists(Frozen):
         return self.then(name) if self.then and name else None
 
     def web_named(self, name: str) -> TrustedWeb:
-        """Return the web servers that both the auditor and the list that an entry names trust."""
+        """Return the web servers that are trusted both by the auditor and by the list that an entry names."""
         people = self.named(name)
         return self.web if people is None else trusted_by_both(people.web, self.web)
 
 
 def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
-    """Yield every decision and step that the signatures and lists of people do not support."""
+    """Yield every decision and step that the signatures and lists of people do not confirm."""
     yield from _missing_lists(workflow_id, trail, lists)
     for entry, is_contradicted in judged_by_no_list(trail):
         if is_contradicted:
@@ -118,7 +118,7 @@ def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) 
 def revoked_since(
     workflow_id: str, trail: Sequence[AuditEntry], people: People, now: datetime
 ) -> Iterator[Finding]:
-    """Yield every approval that a step relied on and that would not count at ``now`` by ``people``.
+    """Yield every approval that a step relied on, but that would not be valid at ``now`` by ``people``.
 
     These are notes, not errors.
     """
@@ -136,7 +136,7 @@ def revoked_since(
 
 
 def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Approval]:
-    """Return the approvals in force when a step began; approvals lost before had no effect."""
+    """Return the approvals that were valid when a step began; those lost before had no effect."""
     found: set[Approval] = set()
     state = RunState(workflow_id=workflow_id)
     for entry in trail:
@@ -149,7 +149,7 @@ def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Appro
 def _without_proof(
     event: Decided, approver: Approver, state: RunState, used: UsedTokens, web: TrustedWeb
 ) -> str | None:
-    """Return the error in the proof of a decision; ``used`` are the tokens used earlier."""
+    """Return the error in the proof of a decision; ``used`` has the tokens that were used earlier."""
     match approver.assurance:
         case Assurance.TYPED:
             return None
@@ -187,7 +187,7 @@ def _not_proven(event: Decided, approver: Approver, state: RunState, web: Truste
 
 
 def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lists) -> str | None:
-    """Return why the lists do not support the recorded approver of a decision, or None."""
+    """Return why the lists do not confirm the recorded approver of a decision, or None."""
     at, counted = event.arrival.received_at, event.verdict.accepted
     then, today = lists.named(event.people), lists.today
     reason = None
@@ -226,12 +226,12 @@ def _choice(event: Decided) -> Choice | None:
 
 
 def _all_active(people: People) -> People:
-    """Return the list with everyone active: a list does not say when a person left."""
+    """Return the list with everyone active, because a list does not say when a person was deactivated."""
     return People(persons=tuple(one.model_copy(update={"active": True}) for one in people.persons))
 
 
 def _revoked_before(at: datetime, state: RunState, people: People | None, *, undo: bool) -> str | None:
-    """Return the approval that was no longer valid when a step began, by the list that was used, or None.
+    """Return the approval that was not valid when a step began, by the list that was used, or None.
 
     An undo needs the resolution that orders it instead of approvals.
     """
@@ -249,7 +249,7 @@ def _revoked_before(at: datetime, state: RunState, people: People | None, *, und
 
 
 def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
-    """Return the valid approvals that were recorded as lost, by the list that was used, or None."""
+    """Return the approvals recorded as lost that were valid by the list that was used, or None."""
     people = lists.named(event.people)
     if event.people and people is None:
         return None
@@ -263,7 +263,7 @@ def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
 
 
 def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...]]:
-    """Return the state with the requirement of a reopening, and the people whose proof is too weak for it."""
+    """Return the state with the requirement of a reopened review, and people with too weak a proof for it."""
     if state.drafted is None or event.requirement is None:
         return state, ()
     drafted = state.drafted.needing(event.requirement, event.recent)
@@ -272,7 +272,7 @@ def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...
 
 
 def _revoked(state: RunState, people: People, at: datetime) -> list[str]:
-    """Return why approvals were not valid at ``at``; `broken_story` reports stale ones."""
+    """Return why approvals were not valid at ``at``; `broken_story` reports those that were too old."""
     stale = stale_approvers(state, at)
     lost = lost_approvals(state, people, at)
     return [one_line(one.reason) for one in lost if one.name not in stale]

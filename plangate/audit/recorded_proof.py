@@ -8,14 +8,14 @@ from plangate.signing.public_keys import thumbprint_of
 from plangate.signing.tokens import Signed, Statement, verified
 
 UsedTokens = set[tuple[str | None, str | None]]
-"""The tokens used so far: the key's thumbprint and the id that the signer chose."""
+"""The tokens used so far: for each, the key's thumbprint and the id that the signer chose."""
 USED_BEFORE: Final = "its signature was used before"
 
 
 def recorded_claims(
     token: str | None, approver: Approver, statement: Statement[Signed], web: TrustedWeb
 ) -> Signed:
-    """Return the claims of a token if it proves its sender as recorded.
+    """Return the claims of a token if it proves the recorded sender.
 
     Args:
         token: as recorded.

@@ -1,30 +1,30 @@
-"""Verify one trail: each entry must follow from the earlier entries.
+"""Verify one trail: each entry must be allowed after the earlier entries.
 
-`broken_story` applies these rules without I/O; `plangate.domain.findings.broken_links` has checked the
-hashes. The entries may come from the records or from a bundle.
+`broken_story` checks these rules without I/O. The hashes were already checked by
+`plangate.domain.findings.broken_links`. The entries may come from the records or from a bundle.
 
 - The first entry is the request, and there is only one.
 - A draft has the fingerprint of its plan, the next revision, the same installation, namespace and requester
   as before, and a review no longer than requested. It is made while the run is drafting, and no more people
   may see it than the previous plan.
-- A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
-  `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
+- The actor and the time of a decision are those of the received message. An accepted decision names a plan;
+  if it changed the run, `judge` accepts it again, and it cannot be an earlier approval that was sent again.
 - A reopened review has the same requirement or a stricter one.
 - A review is reopened only after an edit, or while its plan is being executed, and for no longer than the
-  first time. Approvals recorded as lost must have counted.
+  first time. Approvals recorded as lost must have been accepted.
 - A claim has its plan's idempotency key and the next attempt number, and `authorise` allows it. If the step
-  may act after it (`plangate.audit.claims`), the step was allowed to begin then: no approval was too old, and
-  the cooling-off time was over.
+  may run after it (`plangate.audit.claims`), the step was allowed to begin at that time: no approval was too
+  old, and the cooling-off time was over.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
 - An edited plan names its author, and is the plan of the edit. An accepted edit or resolution that changes
   nothing repeats one that did.
 - An effect in doubt is not recorded as failed unless it was claimed again.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the previous entry.
-- Only decisions, results of claimed steps and settlements follow the end.
-- A settlement follows the end, at most one for each done step whose receipt was not final. The look-up
-  ends no earlier than the step's entry says.
-- An entry has the time that its event states, and is not dated before the entries that it follows.
+- After the end of the run, there are only decisions, results of claimed steps and settlements.
+- A settlement is recorded after the end, at most one for each done step whose receipt was not final. The
+  look-up ends no earlier than the step's entry says.
+- The time of an entry is that of its event, and not before that of the entries that it depends on.
 
 On the trail of rules, every entry is the next change of the policy or of the list of people, or an order
 about a key. On the trail of looks, every entry is a look by its actor.
@@ -91,7 +91,7 @@ from plangate.domain.stops import StopDecided
 
 
 class _Effects:
-    """The effects so far by idempotency key: how often each was claimed, and which are in doubt."""
+    """The effects so far, by idempotency key: how often each was claimed, and which are in doubt."""
 
     def __init__(self) -> None:
         self.claims: Counter[str] = Counter()
@@ -115,7 +115,7 @@ _OWN_TRAIL: Final = {
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry that could not follow from the earlier entries."""
+    """Yield every entry that is not allowed after the earlier entries."""
     if workflow_id == RULES_TRAIL:
         yield from _broken_rules_trail(entries)
         return
@@ -177,7 +177,7 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
 
 
 def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry that does not belong on the trail of looks, or has another actor or time."""
+    """Yield every entry that does not belong on the trail of looks, or that has a wrong actor or time."""
     latest = None
     for entry in entries:
         event, what = entry.event, None
@@ -197,7 +197,7 @@ def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
 
 
 def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
-    """Return whether this may follow the end: a decision, or the result of a step that was acting."""
+    """Return whether this may follow the end: a decision, or the result of a step that was running."""
     match event:
         case Decided():
             return True
@@ -276,7 +276,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
 
 
 def _wrong_reads(state: RunState, event: Drafted) -> str | None:
-    """Return an objection to reads that no planner made; an edit keeps the reads of the previous plan."""
+    """Return an objection if no planner made the reads; an edit keeps the reads of the previous plan."""
     if event.planner is not None:
         return None
     before = state.drafted.plan.reads if state.drafted and state.edit else ()
@@ -335,9 +335,9 @@ def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
 
 
 def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> str | None:
-    """Judge an accepted decision again, if it changed the run, by the state at that time.
+    """Check an accepted decision again, if it changed the run, in the state at that time.
 
-    An edit or a resolution that changed nothing was accepted only if it repeats one that did.
+    An edit or a resolution that changed nothing may be accepted only if it repeats one that did.
     """
     decision = event.arrival.decision
     if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
@@ -351,7 +351,7 @@ def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> 
 
 
 def _put_back(state: RunState, before: Sequence[Event], event: Event) -> str | None:
-    """Return an objection if a counted approval may be an earlier one that was sent again."""
+    """Return an objection if an accepted approval may be an earlier one that was sent again."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
     again = may_be_put_back(state, before, event.arrival, event.approver)
@@ -422,7 +422,7 @@ def _begun_too_early(state: RunState, entry: AuditEntry, begin: Container[int]) 
     if not isinstance(entry.event, Claimed) or entry.event.undo or entry.number not in begin:
         return None
     first = state.beginning.first(entry.at)
-    if first == entry.at:  # without an allowance: the claim was judged by the same clock
+    if first == entry.at:  # without a tolerance: the claim was checked by the same clock
         return None
     why = why_too_late(state) if first is None else why_too_early(state, entry.at)
     return f"a step began although {why}"
@@ -460,7 +460,7 @@ def _is_of_undo(event: _Result) -> bool:
 
 
 def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None:
-    """Compare the result of a step with its claims; only a failed step may have no claim."""
+    """Compare the result of a step with its claims; only a failed step may be without a claim."""
     if not 1 <= event.step <= len(state.steps):
         return f"refers to step {event.step}, which does not exist"
     claims = _claims(state, event, effects)
@@ -493,7 +493,7 @@ def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None
 def _wrong_settlement(
     state: RunState, entry: AuditEntry, event: Settlement, before: Sequence[Event]
 ) -> str | None:
-    """Compare a settlement with the step; how an effect ends is looked up once, after the end of the run."""
+    """Compare a settlement with its step: each step has at most one, after the end of the run."""
     if not any(isinstance(one, Closed) for one in before):
         return f"records how step {event.step} ended before the end of the run"
     if not 1 <= event.step <= len(state.steps):

@@ -1,4 +1,4 @@
-"""Check that runs were judged by the policy and the list of people that were in force at the time.
+"""Check that runs used the policy and the list of people that were in force at the time.
 
 The trail of rules records when each text was put in force.
 """
@@ -33,7 +33,7 @@ class RuleHistory:
 
     @cached_property
     def _changes(self) -> list[tuple[datetime, RulesInForce]]:
-        """Return the readable entries; the check of that trail reports the others."""
+        """Return the readable entries; another check of this trail reports the others."""
         at = audit_entries.c.at
         if self._connection.dialect.name == "sqlite":
             at = type_coerce(at, String).label("at")  # type: ignore[assignment]
@@ -54,7 +54,7 @@ class RuleHistory:
 
     @cached_property
     def _spans(self) -> list[tuple[datetime, datetime]]:
-        """Return the spans in which any list of people was in force."""
+        """Return the spans of time in which any list of people was in force."""
         spans: list[tuple[datetime, datetime]] = []
         began: datetime | None = None
         for at, event in self._changes:
@@ -82,9 +82,9 @@ class RuleHistory:
         return ends
 
     def replaced(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield the first entry judged by each list of people that had been replaced long before.
+        """Yield the first entry for each list of people that was used long after it had been replaced.
 
-        A later list is allowed: a decision may wait long before it is judged.
+        A later list is allowed, because a decision may wait for a long time before it is processed.
         """
         seen: set[str] = set()
         for entry in trail:
@@ -97,7 +97,7 @@ class RuleHistory:
 
     @cached_property
     def _policies(self) -> list[tuple[str, datetime, datetime]]:
-        """Return each policy with its span; before the first one, no policy (the empty name)."""
+        """Return each policy with its span of time; before the first policy, the name is empty."""
         changes = [(at, event.hash) for at, event in self._changes if event.what == "policy"]
         names = ["", *(name for _, name in changes)]
         begins = [_EVER_SINCE, *(at for at, _ in changes)]
@@ -106,11 +106,12 @@ class RuleHistory:
     def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
         """Return an error if the policy ``name`` was not in force at ``at``, or None.
 
-        A policy replaced less than ``slack`` before, or in force within `OTHER_WORKERS` after, is accepted.
+        A policy is accepted if it was replaced less than ``slack`` before, or was in force within
+        `OTHER_WORKERS` after.
 
         Args:
             name: the policy's SHA-256; empty for no policy.
-            at: when the plan was judged.
+            at: when the policy was applied to the plan.
             slack: how long a replaced policy is accepted.
         """
         was_in_force = any(
@@ -123,7 +124,7 @@ class RuleHistory:
         return None if was_in_force else f"names {called}, though another one was in force then"
 
     def other_policy(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each plan that was judged by a policy that was not in force, or by none."""
+        """Yield each plan whose policy was not in force; a plan without one is checked in the same way."""
         known = {name for name, *_ in self._policies}
         for entry in trail:
             if not isinstance(entry.event, Drafted):
@@ -134,7 +135,7 @@ class RuleHistory:
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield the first entry judged by each text that no worker ever had in force as its kind."""
+        """Yield the first entry for each policy or list of people that no worker ever put in force."""
         known = {(event.what, event.hash) for _, event in self._changes}
         lists = {list_named(entry.event) for entry in trail}
         for name, number in rules_named(trail).items():
@@ -144,7 +145,7 @@ class RuleHistory:
                 yield Finding(workflow_id=workflow_id, entry=number, what=what_is_wrong)
 
     def of_orders(self, name: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each order on one of Plangate's own trails that was judged by rules not in force then."""
+        """Yield each order on one of Plangate's own trails that used rules that were not in force."""
         yield from self.never_in_force(name, trail)
         yield from self.replaced(name, trail)
         known = {name for name, *_ in self._policies}
@@ -162,7 +163,7 @@ class RuleHistory:
         return any(since + OTHER_WORKERS <= at < until for since, until in self._spans)
 
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each decision and step that names no list of people, though one had long been in force."""
+        """Yield each decision and step that names no list of people although one had long been in force."""
         for entry, is_reported in judged_by_no_list(trail):
             if is_reported:  # the check of the run itself reports it
                 continue

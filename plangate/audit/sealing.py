@@ -1,6 +1,6 @@
 """Seal the trails: a worker signs checkpoints, so that the removal of a run is detected.
 
-Every `PLANGATE_SEAL_SECONDS` it signs a checkpoint over the runs that changed. The newest checkpoint is also
+Every `PLANGATE_SEAL_SECONDS` it signs a checkpoint of the runs that changed. The newest checkpoint is also
 saved in a file outside the records. If the records are restored to an older state, the file still has it.
 """
 
@@ -22,7 +22,7 @@ from plangate.signing.checkpoints import checkpoint_after, kept_checkpoint
 
 _ACTION: Final = "sealing"
 _REPORTED_AFTER: Final = 6
-"""Consecutive attempts that may fail because the database restarts."""
+"""The number of consecutive attempts that may fail because the database restarts."""
 _NOT_SEALED: Final = "The trails could not be sealed; Plangate will try again."
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ class Sealing:
         key: signs the checkpoints.
         kept: the file for the newest checkpoint.
         every: the interval in seconds.
-        report: is called with the part that has a problem and what happened, to notify operators.
+        report: called with the affected part and a description of the problem, to notify operators.
     """
 
     def __init__(

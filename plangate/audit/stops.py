@@ -2,15 +2,17 @@
 
 On the trail of stops (`broken_stops_trail`):
 
-- Every entry is an order with its verdict, under the key and by the sender of its arrival.
+- Every entry is a processed order, with the key and the sender of the received message.
 - `plangate.domain.stops.judge` accepts an accepted order again, in the state after the earlier entries. A
   refused order changes nothing.
-- A signed order has a valid signature, used once; the stored list of people supports its sender and, with
-  the rules, the number of people it requires for a release. The stored policy has those rules.
+- A signed order has a valid signature, which was used once. The stored list of people confirms its sender.
+  The number of people required for a release follows from the list and the rules. The stored policy has those
+  rules.
 
-For every claim (`StopHistory.broken_claims`), the last entry of that trail that it read exists; no stop of
-its tool was in force then; and it read every stop that was recorded long before it. Claims and entries are
-written in one order (`plangate.records.stops`), so only the last check needs an allowance for clocks.
+For every claim (`StopHistory.broken_claims`): the last entry of that trail that it read exists, no stop of
+its tool was in force at that time, and it read every stop that was recorded long before it. Claims and
+entries are written in one order (`plangate.records.stops`), so only the last check needs a tolerance for
+clocks.
 """
 
 from bisect import bisect_right
@@ -40,12 +42,12 @@ def broken_stops_trail(
     installation: str,
     web: TrustedWeb = ANY_WEB,
 ) -> Iterator[Finding]:
-    """Yield every entry that could not follow from the earlier ones, or that is not supported.
+    """Yield every entry that is not allowed after the earlier ones, or that is not confirmed.
 
     Args:
         entries: the trail of stops, whose hashes are already checked.
-        then: the lists of people that it names.
-        texts: the policies that it names.
+        then: the lists of people that it refers to.
+        texts: the policies that it refers to.
         installation: the id of these records.
         web: the web servers that the auditor trusts, in addition to those in the lists.
     """
@@ -85,7 +87,7 @@ class StopHistory:
             self._states.append(apply(self._states[-1], event))
 
     def broken_claims(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each claim of a run that did not wait for a stop."""
+        """Yield each claim of a run that should have waited for a stop."""
         plan: Plan | None = None
         for entry in trail:
             event = entry.event
@@ -97,7 +99,7 @@ class StopHistory:
                     yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     def objection(self, entry: AuditEntry, event: Claimed, tool: str) -> str | None:
-        """Return an objection to a claim of a step of this tool that did not wait for a stop."""
+        """Return an objection if a claim of a step of this tool should have waited for a stop."""
         position = bisect_right(self._numbers, event.stops) - 1
         if position < 0 or self._numbers[position] != event.stops:
             return f"read entry {event.stops} of the trail of stops, which stopped and released nothing"
@@ -128,7 +130,7 @@ def _wrong_arrival(entry: AuditEntry, event: StopDecided) -> str | None:
 
 
 def _wrong_verdict(stops: StandingStops, event: StopDecided) -> str | None:
-    """Judge an accepted order again; its tool may be unknown here."""
+    """Check an accepted order again; its tool may be unknown here."""
     if not event.verdict.accepted:
         return None
     order = event.arrival.order
