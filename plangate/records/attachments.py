@@ -1,4 +1,4 @@
-"""Store the bytes that plans name, such as attachments, each under its SHA-256; stored bytes never change."""
+"""Store the bytes to which plans refer, such as attachments, under their SHA-256; they never change."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Read and write checkpoints: the entries to seal, and the sealed ones."""
+"""Read and write checkpoints, and find the entries that are sealed and those that are not yet."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -29,10 +29,10 @@ Sign = Callable[[Checkpoint | None, Sequence[Seal], datetime], Checkpoint]
 
 
 def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
-    """Store a checkpoint over the runs that changed since the last one; None if none did.
+    """Store a checkpoint of the runs that changed since the last one; return None if none changed.
 
     One worker seals at a time; if another one is sealing, this also returns None. If a run changes in the
-    meantime, the checkpoint seals an earlier entry, and the next checkpoint covers the later ones.
+    meantime, the checkpoint seals an earlier entry, and the next checkpoint seals the later ones.
     """
     if connection.dialect.name == "postgresql" and not connection.scalar(
         text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ONE_SEALER}
@@ -88,7 +88,7 @@ def is_sealed(connection: Connection, workflow_id: str) -> bool:
 
 
 def sealed_between(connection: Connection, after: int, last: int) -> dict[str, int]:
-    """Return the trails sealed by the checkpoints after ``after`` up to ``last``, with their last entry."""
+    """Return the trails sealed by the checkpoints after ``after`` up to ``last``, with their last entries."""
     found = (
         select(seals.c.workflow_id, func.max(seals.c.number).label("number"))
         .where(seals.c.checkpoint > after, seals.c.checkpoint <= last)
@@ -104,7 +104,7 @@ def unsealed_trails(connection: Connection) -> dict[str, int]:
 
 
 def newest_seal(connection: Connection, workflow_id: str) -> SealedBy | None:
-    """Return the newest checkpoint that seals a run, with all leaves; it covers every earlier entry."""
+    """Return the newest checkpoint that seals a run, with all leaves; it also seals all earlier entries."""
     sealed = seals_of_run(connection, workflow_id)
     if not sealed:
         return None

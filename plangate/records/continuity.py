@@ -1,7 +1,7 @@
 """Check whether a SQLite file may replace a lost one.
 
-A copy may be used only if it is complete: with a backup from before the last effect, that effect could happen
-again. So the copy must contain every known entry, unchanged.
+A copy may be used only if it is complete. With a backup from before the last effect, that effect could happen
+again. The copy must therefore contain every known entry, unchanged.
 """
 
 import sqlite3
@@ -36,7 +36,7 @@ def known_of(connection: sqlite3.Connection) -> Known:
 
 
 def goes_on(known: Known, connection: sqlite3.Connection) -> bool:
-    """Return whether a file contains all known content; it may contain more, written by others.
+    """Return whether a file contains all known content; it may also contain content written by others.
 
     Raises:
         sqlite3.Error: it cannot be read.

@@ -86,7 +86,7 @@ class Database:
 
     @property
     def where(self) -> str:
-        """The URL for messages: without password, and without options, which may contain a password."""
+        """The URL for messages, without the password and the options, which may contain a password too."""
         return self._store.where
 
     @property
@@ -107,10 +107,10 @@ class Database:
         """Open a transaction that writes: it is committed if the block succeeds, otherwise rolled back.
 
         If the connection is lost during the commit, the commit may have succeeded. The next attempt must find
-        out.
+        out whether it did.
 
         Args:
-            waits: whether to wait for SQLite's lock; for PostgreSQL's locks it always waits.
+            waits: whether to wait for SQLite's lock; PostgreSQL's locks are always waited for.
 
         Raises:
             RecordsUnavailable: the database did not answer, does not accept writes, or was replaced.
@@ -217,7 +217,7 @@ def _begin_immediate(connection: Connection, *, waits: bool) -> None:
     """Begin a locking SQLite transaction through the driver, which is faster than through SQLAlchemy.
 
     Raises:
-        LockHeld: another writer has it, and ``waits`` is false.
+        LockHeld: another writer has the lock, and ``waits`` is false.
         sqlite3.Error: the database did not answer.
     """
     _set_patience(connection, waits=waits)

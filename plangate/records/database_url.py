@@ -1,6 +1,6 @@
 """Parse the setting that locates the records: a path, or a URL of SQLite or PostgreSQL.
 
-It also accepts ``postgres://``, and several hosts in one address, and then uses the writable one. If
+It also accepts ``postgres://``, and several hosts in one address; the writable host is then used. If
 PostgreSQL's library does not know an option, the error names it.
 """
 
@@ -21,7 +21,7 @@ _SCHEMES: Final = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<before>[\w+]+://(?:[^@]*@)?)(?P<hosts>[^/?@,]*,[^/?@]*)(?P<rest>(?:[/?].*)?)"
 )
-_SEVERAL: Final = "several.invalid"  # stands for several hosts when SQLAlchemy reads the URL
+_SEVERAL: Final = "several.invalid"  # replaces several hosts when SQLAlchemy reads the URL
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
 _OF_OTHER_PROGRAMS: Final = {
     "pgbouncer": "remove it, and name the server itself or a pool in session mode: transactions rely on the "
@@ -135,7 +135,7 @@ def _postgresql(url: URL, hosts: dict[str, str]) -> PostgresqlPlace:
 
 
 def _hosts(names: list[str]) -> dict[str, str]:
-    """Return several hosts in the library's form: names and ports, each separated by commas."""
+    """Return several hosts in the library's form: names and ports, each in a list with commas."""
     found = [_HOST.fullmatch(name) for name in names]
     if not all(found):
         raise SettingsInvalid(f"{_SETTING} names several hosts; write them as HOST:PORT,HOST:PORT.")

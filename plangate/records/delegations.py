@@ -1,4 +1,4 @@
-"""Record an order on the trail of delegations, with its verdict."""
+"""Record an accepted or refused order on the trail of delegations."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ Judge = Callable[[Sequence[DelegationDecided], Identified], DelegationDecided]
 def enter_delegation(
     connection: Connection, arrival: DelegationArrival, sender: Identified, judge: Judge
 ) -> DelegationDecided:
-    """Record an order with the verdict of ``judge``, unless it is already recorded; return it.
+    """Record an order with the result of ``judge``, unless it is already recorded; return it.
 
     Raises:
         TrailDamaged: the trail of delegations was changed.

@@ -19,7 +19,7 @@ DAMAGED: Final = "held back, because the trail of the run is damaged"
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 _LONGEST_WAIT: Final = timedelta(days=2)
-"""The longest delay of an attempt: a longer one comes from a fast clock."""
+"""The longest delay of an attempt; a longer one is due to a fast clock."""
 _Kept = TypeVar("_Kept", bound=Frozen)
 _MANY: Final = 1_000_000  # more attempts than any delivery has
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
@@ -30,11 +30,11 @@ class Due(Frozen):
 
     Attributes:
         id: the id of the delivery.
-        due_at: when it was due first.
-        next_at: when it may be sent: later than ``due_at`` if it waited for others or for the hourly limit.
+        due_at: when it was first due.
+        next_at: when it may be sent; later than ``due_at`` if it waited for others or for the hourly limit.
         attempts: the number of attempts so far.
         tried_at: when the first attempt began; None before it.
-        is_repeat: whether an earlier attempt may have arrived.
+        is_repeat: whether an earlier attempt may have been delivered.
         message_id: the id of the message that contains it; empty before the first attempt.
     """
 
@@ -65,7 +65,7 @@ class Result(Frozen):
 
 
 class Undelivered(Frozen):
-    """A notice that did not arrive; its ``state`` is waiting if it will be retried or is held back."""
+    """A notice that was not delivered; its ``state`` is waiting if it will be retried or is held back."""
 
     workflow_id: str
     person: str
@@ -83,13 +83,13 @@ def due_now(
 ) -> tuple[Due, ...]:
     """Return the deliveries to be sent now, ordered by due time.
 
-    If one is due for an address, this includes those that wait to be combined with it.
+    If one is due for an address, the result includes those that wait to be combined with it.
 
     Args:
         connection: a connection to the records.
         now: the current time.
         busy: addresses to which a message is being sent; their deliveries wait.
-        full: schemes whose deliveries wait, because enough messages to them are being sent.
+        full: schemes whose deliveries wait, because the maximum number of messages is already being sent.
     """
     others = [~deliveries.c.address.startswith(f"{scheme}:", autoescape=True) for scheme in full]
     may_go = [_WAITS, deliveries.c.address.not_in(list(busy)), *others]
@@ -117,9 +117,9 @@ def due_now(
 def messages_since(
     connection: Connection, people: Iterable[str], since: datetime, now: datetime
 ) -> dict[tuple[str, str], list[datetime]]:
-    """Return when messages were sent to each address of these people since then, oldest first.
+    """Return when messages were sent to each address of these people since that time, oldest first.
 
-    Times from a clock that was far too fast do not count.
+    Times from a clock that was far too fast are ignored.
     """
     # A condition on the state would make SQLite read all sent deliveries instead of these people's.
     sent_at = case((deliveries.c.state == DeliveryState.SENT, deliveries.c.ended_at))
@@ -143,8 +143,8 @@ def messages_since(
 def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, now: datetime) -> None:
     """Record that these deliveries are about to be sent as one message.
 
-    A count of attempts that no worker writes, such as a negative one, is reset to a valid number. Otherwise,
-    the delays before the next attempts would stay wrong.
+    A count of attempts that no worker can have written, such as a negative one, is reset to a valid number.
+    Otherwise, the delays before the next attempts would remain wrong.
     """
     counted = deliveries.c.attempts
     connection.execute(
@@ -177,7 +177,7 @@ def note_results(connection: Connection, results: Iterable[Result], now: datetim
 
 
 def _storable(text: str) -> str:
-    """Return a service's text without characters that no database stores: NUL and lone surrogates."""
+    """Return a service's text without the characters that databases cannot store: NUL and lone surrogates."""
     return text.replace("\0", "�").encode(errors="replace").decode()
 
 
@@ -190,19 +190,19 @@ def postpone(connection: Connection, ids: Sequence[int], until: datetime, reason
 
 
 def try_now(connection: Connection, now: datetime) -> None:
-    """Retry all due deliveries now: their delays come from a clock that has been set back since."""
+    """Retry all due deliveries now, because the clock was set back after their delays were computed."""
     delayed = (_WAITS, deliveries.c.due_at <= now, deliveries.c.next_at > now)
     connection.execute(update(deliveries).where(*delayed).values(next_at=now))
 
 
 def being_sent(connection: Connection) -> tuple[int, ...]:
-    """Return the deliveries recorded as being sent."""
+    """Return the deliveries that are recorded as being sent."""
     query = select(deliveries.c.id).where(deliveries.c.state == DeliveryState.SENDING)
     return tuple(connection.scalars(query))
 
 
 def send_after_all(connection: Connection, ids: Sequence[int], now: datetime, *, is_repeat: bool) -> None:
-    """Return these deliveries to waiting, marked if they may have been sent."""
+    """Set the state of these deliveries back to waiting, and mark those that may have been sent."""
     values: dict[str, Any] = {"state": DeliveryState.WAITING, "next_at": now}
     values |= {"is_repeat": 1} if is_repeat else {}
     connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))

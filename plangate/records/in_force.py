@@ -12,7 +12,7 @@ from plangate.records.rule_texts import in_force_at
 
 
 class RulesNow(Frozen):
-    """The rules that a worker recorded last; without a list there are no people."""
+    """The rules that a worker recorded last; ``people`` is None without a list."""
 
     people: People | None
     is_narrowed: bool

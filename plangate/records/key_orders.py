@@ -1,4 +1,4 @@
-"""Record an order about a key on the trail of rules, with its verdict."""
+"""Record an accepted or refused order about a key on the trail of rules."""
 
 from collections.abc import Callable
 
@@ -21,10 +21,10 @@ def enter_key_order(
     known: tuple[KeyStatement, ...],
     judge: Callable[[Identified], KeyDecided],
 ) -> KeyDecided | None:
-    """Record an order about a key with the verdict of ``judge``, unless it is already recorded; return it.
+    """Record an order about a key with the result of ``judge``, unless it is already recorded; return it.
 
-    Return None, and write nothing, if the recorded changes differ from the ``known`` ones by which the sender
-    was identified.
+    Return None, and write nothing, if the recorded changes differ from the ``known`` ones that were used to
+    identify the sender.
 
     Raises:
         TrailDamaged: the trail of rules was changed.

@@ -1,4 +1,4 @@
-"""Read the accepted signed changes of keys from the trail of rules."""
+"""Read the accepted, signed changes to keys from the trail of rules."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -25,7 +25,7 @@ def head_of_rules(connection: Connection) -> str:
 
 
 def key_statements(connection: Connection) -> tuple[KeyStatement, ...]:
-    """Return the accepted changes of keys, in order; the caller must verify their signatures.
+    """Return the accepted changes to keys, in order; the caller must verify their signatures.
 
     Raises:
         TrailDamaged: an entry cannot be read.
@@ -40,7 +40,7 @@ def key_statements(connection: Connection) -> tuple[KeyStatement, ...]:
 
 
 def statements_on(entries: Iterable[AuditEntry]) -> tuple[KeyStatement, ...]:
-    """Return the accepted changes of keys among the entries of the trail of rules."""
+    """Return the accepted changes to keys among these entries of the trail of rules."""
     return _accepted(entry.event for entry in entries)
 
 

@@ -1,6 +1,6 @@
-"""Keep the effects ledger: one row per effect, claimed before the act, with the result after it.
+"""Keep the effects ledger: one row per effect, claimed before the action, with the result after it.
 
-A row is ``begun`` while an attempt acts, ``released`` if the attempt certainly had no effect, ``done`` with
+A row is ``begun`` while an attempt runs, ``released`` if the attempt certainly had no effect, ``done`` with
 its receipt, or ``in_doubt``. Only the holder of a claim may record its result.
 
 The ledger is used with the run's trail open, under that trail's lock: a second lock could cause deadlocks.
@@ -58,7 +58,7 @@ def find_effect(trail: OpenTrail, key: str) -> Effect | None:
 
 
 def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effect:
-    """Claim a new effect, or take over the ``found`` one; return it as claimed."""
+    """Claim a new effect, or take over the ``found`` one; return the claimed effect."""
     if found is None:
         _CLAIM(trail.connection, claim.model_dump(mode="json"))
         return claim
@@ -80,7 +80,8 @@ def settle_effect(
 ) -> bool:
     """Record the result of a begun effect; return False if another attempt holds the claim.
 
-    Recording it again returns True, because the holder may not know that the first commit succeeded.
+    If the same result is recorded again, return True: the holder may not know that the first commit
+    succeeded.
     """
     settled = _SETTLE(
         trail.connection, {"effect": key, "by": holder, "state": state.value, "receipt": _written(receipt)}

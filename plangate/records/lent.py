@@ -1,4 +1,4 @@
-"""Read the accepted entries of the trail of delegations: loans of roles, and the ends of loans."""
+"""Read the accepted entries of the trail of delegations: delegations of roles, and their ends."""
 
 from collections.abc import Iterable
 from typing import Final

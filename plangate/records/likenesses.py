@@ -2,8 +2,8 @@
 
 The hashes are stored when a plan is drafted, in the transaction that records it. The state of the other run
 is read from its row and from the ledger of effects at that time. The table is an index and not part of the
-trail: the duplicates found are frozen with the plan. While the plan is in review, they are looked up again
-for people, because the other run may have been executed since, or drafted since.
+trail; the duplicates that were found are recorded with the plan. While the plan is in review, they are looked
+up again for display, because other runs may have been drafted or executed since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from plangate.records.tables import effects, likenesses, runs
 
 _log = structlog.get_logger(__name__)
 _LISTED: Final = (*(phase.value for phase in Phase if phase is not Phase.CLOSED), Outcome.REJECTED.value)
-"""The states of runs whose steps count even if they were not done."""
+"""The states of runs whose steps are duplicates even if they were not done."""
 _OF_STEP: Final = and_(effects.c.workflow_id == likenesses.c.workflow_id, effects.c.step == likenesses.c.step)
 _BEFORE_STEP: Final = (
     67  # position of the step number after the workflow id in an idempotency key: a colon, 64 digits, a colon
@@ -29,7 +29,7 @@ _BEFORE_STEP: Final = (
 _IS_UNDO: Final = func.substr(
     effects.c.idempotency_key, func.length(effects.c.workflow_id) + _BEFORE_STEP
 ).contains(":undo")
-# `plangate.records.ledger.EffectState`, which is built on the trail. A prepared statement takes no lists.
+# `plangate.records.ledger.EffectState`, which is built on the trail. A prepared statement accepts no lists.
 _HAPPENED: Final = or_(effects.c.state == "done", effects.c.state == "in_doubt")
 _DONE: Final = and_(
     exists().where(_OF_STEP, ~_IS_UNDO, _HAPPENED),
@@ -111,8 +111,8 @@ def duplicates_now(
 ) -> tuple[Duplicate, ...] | None:
     """Return the steps of other runs that now equal those of a run's newest plan.
 
-    As at its draft, the other plans may have been drafted up to 30 days before it. ``tools`` are the tools of
-    its steps. None if the stored likenesses are missing or damaged.
+    As when it was drafted, the other plans may be up to 30 days older than it. ``tools`` has the tools of its
+    steps. None if the stored likenesses are missing or damaged.
     """
     try:
         rows = connection.execute(_OWN, {"run": workflow_id}).all()
@@ -137,9 +137,9 @@ def duplicates_of(
 ) -> tuple[Duplicate, ...]:
     """Return the steps of other runs that equal these: those of open and rejected runs, and those done.
 
-    They are ordered by step; for each step, those that were done come first, then the newest. There are about
-    `MOST_DUPLICATES`, with the first one of each step, so that many harmless ones hide no other. Damaged rows
-    are left out: without them a plan is drafted, and shown, as with an empty index.
+    They are ordered by step; for each step, those that were done come first, then the newest. The result has
+    about `MOST_DUPLICATES` items and includes the first one of each step, so that many harmless ones do not
+    hide the others. Damaged rows are left out: a plan is then drafted and shown as if they did not exist.
     """
     # One query per step: the index returns the newest duplicates without sorting all.
     asked = {"run": workflow_id, "since": drafted_at - DUPLICATES_WITHIN}
@@ -153,7 +153,7 @@ def duplicates_of(
 
 
 def _equal(connection: Connection, digest: str, asked: Mapping[str, object]) -> Sequence[Any]:
-    """Return the rows of equal steps: first those that were done, then the others, each the newest first."""
+    """Return the rows of equal steps: first those that were done, then the others, both newest first."""
     wanted = {**asked, "of_digest": digest}
     try:
         rows = sorted(_EQUAL(connection, wanted).rows, key=lambda one: not one.done)
@@ -185,7 +185,7 @@ def _duplicate(one: Likeness, row: Any) -> Duplicate | None:
 def unnamed_runs(connection: Connection, workflow_id: str, one: Duplicate) -> tuple[str, ...]:
     """Return the runs to which a duplicate without a name may belong, if they can still be found.
 
-    Not everyone may see these runs: show each only to people who may see it.
+    Not everyone may see these runs: show each one only to people who may see it.
     """
     asked = {"run": workflow_id, "step": one.step, "its_step": one.its_step, "at": one.at}
     return tuple(connection.execute(_HIDDEN, asked).scalars())

@@ -31,7 +31,7 @@ class Sort(StrEnum):
 
 
 class Wanted(Frozen):
-    """The wanted runs, their order, and the page.
+    """The selected runs, their order, and the page.
 
     Attributes:
         requester: only runs that this person requested.
@@ -55,11 +55,11 @@ class Wanted(Frozen):
     limit: int | None = Field(default=None, ge=0)
 
     def takes(self, state: str) -> bool:
-        """Return whether runs in this state are wanted."""
+        """Return whether runs in this state are selected."""
         return self.state in (None, state) and (not self.waiting or state in WAITING_STATES)
 
     def page(self, found: Iterable[Listed]) -> list[Listed]:
-        """Return this page of the results, without reading beyond it."""
+        """Return this page of the results, without reading any further."""
         return list(islice(found, self.skip, None if self.limit is None else self.skip + self.limit))
 
 
@@ -75,9 +75,9 @@ _ORDER: Final[dict[Sort, Sequence[ColumnElement[Any]]]] = {
 
 
 def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
-    """Return the query for the rows of the wanted runs of all pages, in order.
+    """Return the query for the rows of the selected runs of all pages, in order.
 
-    Rows written before states were stored match any state; their trails decide.
+    Rows that were written before states were stored match any state; their trails are checked instead.
     """
     query = select(runs).where(IS_A_RUN).order_by(*_ORDER[wanted.sort])
     if wanted.state is not None:

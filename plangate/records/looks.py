@@ -1,4 +1,4 @@
-"""Record looks on their trail."""
+"""Record auditors' accesses on their trail."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from plangate.records.trail import Note, open_looks_trail
 
 
 def enter_look(connection: Connection, key: str, look: Look, said_at: datetime | None = None) -> None:
-    """Record a look, unless it is already recorded; ``said_at`` is None for the current time.
+    """Record an access, unless it is already recorded; ``said_at`` is None for the current time.
 
     Raises:
         TrailDamaged: the trail of looks was changed.

@@ -21,8 +21,8 @@ class Moved(Frozen):
 
     Attributes:
         heads: the head hash of each run that may have changed; a reader skips those that it has read.
-        checkpoint: the newest checkpoint, which a reader has reached once it has read these runs; 0 before
-            the first.
+        checkpoint: the newest checkpoint; a reader has reached it once it has read these runs; 0 before the
+            first.
     """
 
     heads: dict[str, str]
@@ -33,7 +33,7 @@ def moved_since(connection: Connection, checkpoint: int) -> Moved:
     """Return the runs that changed since a reader reached this checkpoint.
 
     Args:
-        connection: sees one consistent state of the records.
+        connection: a connection that reads one consistent state of the records.
         checkpoint: the checkpoint that the reader had reached.
     """
     found = heads_in(connection.execute(HEADS.where(UNSEALED)))

@@ -1,7 +1,7 @@
 """Keep the ledger of notices: one notice to each person for each event of a run.
 
-All workers share it. Its rows are written in the transaction that moves the cursor, so a process that ends
-never loses or repeats a notice.
+All workers share it. Its rows are written in the transaction that moves the cursor, so a notice is never lost
+or repeated when a process ends.
 """
 
 from collections import defaultdict
@@ -39,9 +39,10 @@ _ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
 
 
 class Entry(Frozen):
-    """A notice to be recorded; ``facts`` is JSON that the records do not read.
+    """A notice to be recorded; ``facts`` is JSON that the records do not interpret.
 
-    It waits for others until ``gather_until`` at most; None if it can wait as long as the setting allows.
+    It waits for others until ``gather_until`` at the latest; None if it can wait as long as the setting
+    allows.
     """
 
     person: str
@@ -58,7 +59,7 @@ class Entry(Frozen):
 
 
 class Told(Frozen):
-    """A notice about a run that a person got or will get; ``is_sent`` if it may have arrived."""
+    """A notice about a run that a person got or will get; ``is_sent`` if it may have been delivered."""
 
     person: str
     event: str
@@ -82,7 +83,7 @@ class _New(NamedTuple):
 
 
 class Change(Frozen):
-    """The result of `bring_up_to_date`: the numbers of recorded notices and of cancelled deliveries."""
+    """The result of `bring_up_to_date`: the numbers of notices recorded and of deliveries cancelled."""
 
     entered: int = 0
     cancelled: int = 0
@@ -146,7 +147,7 @@ def enter_more(
     addresses_of: AddressesOf,
     now: datetime,
 ) -> int:
-    """Record these notices, which concern no run, unless they are recorded; return the number of new ones."""
+    """Record these notices, which are not about a run, unless they are recorded; return how many are new."""
     events = {one.event for one in wanted}
     query = select(notices.c.person, notices.c.event).where(
         notices.c.workflow_id == "", notices.c.event.in_(events)
@@ -157,7 +158,7 @@ def enter_more(
 
 
 def _name_of(notice: Any) -> tuple[str, str]:
-    """Return the identity of a notice within a run: its person, in any spelling, and its event."""
+    """Return the identity of a notice within a run: its person, regardless of spelling, and its event."""
     return recipient_of(notice.person), notice.event
 
 
@@ -235,7 +236,7 @@ def _delivery(notice: int, one: Entry, address: str, entering: Entering) -> dict
 def _refresh(
     connection: Connection, rows: Sequence[Row[Any]], one: Entry, addresses: Sequence[str], entering: Entering
 ) -> None:
-    """Update a recorded notice, unless it has arrived at an address.
+    """Update a recorded notice, unless it was delivered to an address.
 
     An address that was removed from the list gets no more notices; one that is added again is treated as new.
     A notice that was given up is retried once the person has another address.

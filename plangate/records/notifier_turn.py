@@ -1,7 +1,7 @@
-"""Record which process sends notices, and how far it has followed the trails.
+"""Record which process sends notices, and how far it has read the trails.
 
-One process sends at a time, and renews its turn regularly. If it has not renewed it for `HELD_FOR`, another
-process takes the turn over.
+One process sends at a time, and renews its turn regularly. If it does not renew it for `HELD_FOR`, another
+process takes over.
 """
 
 from datetime import datetime, timedelta
@@ -14,9 +14,9 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.records.tables import LONG_AGO, notifier
 
 HELD_FOR: Final = timedelta(seconds=8)
-"""How long a turn lasts unless it is renewed: after a kill -9, another process takes it over then."""
+"""How long a turn lasts unless it is renewed. After a kill -9, another process takes over after this time."""
 _CLOCK_STEPS: Final = timedelta(seconds=8)
-"""How far a clock may be set back before an existing turn is ignored, because it came from a fast clock."""
+"""How far a clock may be set back before an existing turn is ignored as one from a fast clock."""
 
 
 class TurnLost(Exception):
@@ -29,9 +29,9 @@ class Turn(Frozen):
     Attributes:
         holder: the id of the process.
         held_until: when another process may take it.
-        checkpoint: the newest checkpoint that was followed; None before these records were first read.
-        audience: the list of people and rules by which the notices were last judged.
-        swept_to: the last open run that was judged by them; None if all were.
+        checkpoint: the newest checkpoint that was read; None before these records were first read.
+        audience: the list of people and rules that were last used to compute the notices.
+        swept_to: the last open run whose notices were computed with them; None if all were.
     """
 
     holder: str
@@ -41,7 +41,7 @@ class Turn(Frozen):
     swept_to: str | None = None
 
     def is_free(self, now: datetime) -> bool:
-        """Return whether another process may take the turn: it has expired, or came from a fast clock."""
+        """Return whether another process may take the turn: it has expired, or it came from a fast clock."""
         return not now < self.held_until <= now + HELD_FOR + _CLOCK_STEPS
 
 
@@ -75,12 +75,12 @@ def leave_turn(connection: Connection, holder: str, now: datetime) -> None:
 
 
 def move_cursor(connection: Connection, checkpoint: int) -> None:
-    """Record that all runs up to this checkpoint have been followed."""
+    """Record that all runs up to this checkpoint have been read."""
     connection.execute(update(notifier).values(checkpoint=checkpoint))
 
 
 def move_sweep(connection: Connection, audience: str, swept_to: str | None) -> None:
-    """Record up to which open run the notices were judged by the current audience; None for all."""
+    """Record the last open run whose notices were computed for the current audience; None for all runs."""
     connection.execute(update(notifier).values(audience=audience, swept_to=swept_to))
 
 

@@ -1,8 +1,8 @@
 """Keep records in PostgreSQL: settings and checks of each connection and each transaction.
 
-When a connection is opened, one round trip sets or checks three things: every commit is on disk before it
-counts, text is UTF-8, and the database is still the same one. At the beginning of a transaction, no query is
-needed to find out whether the server accepts writes, because PostgreSQL 14 and newer report changes.
+When a connection is opened, one round trip sets or checks three things: commits return only once they are on
+disk, text is UTF-8, and the database is still the same. At the beginning of a transaction, no query is needed
+to find out whether the server accepts writes, because PostgreSQL 14 and newer report changes.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,8 +25,8 @@ _PATIENCE: Final[Mapping[str, str | int]] = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
-# A worker that is suspended in the middle of a transaction releases its locks. The server, the database or
-# the role may have other defaults for any of these; settings of the session override them.
+# A worker that is suspended during a transaction releases its locks. The server, the database or the role may
+# have other defaults for any of these; settings of the session override them.
 _PREPARE: Final = """
 SELECT set_config('synchronous_commit',
                   coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false),
@@ -67,7 +67,7 @@ class PostgresqlServer:
         """Do nothing: the administrator creates the database."""
 
     def report(self) -> None:
-        """Log if the server may lose confirmed commits in a power failure."""
+        """Log a warning if the server may lose confirmed commits in a power failure."""
         if not self._is_flushed:
             _log.warning(
                 "The PostgreSQL server runs with fsync = off, so a power failure can destroy the records; "
@@ -76,7 +76,7 @@ class PostgresqlServer:
             )
 
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
-        """Check that the server accepts writes, if the transaction writes; drop a read-only connection.
+        """If the transaction writes, check that the server accepts writes; drop a read-only connection.
 
         The check after the commit does nothing, because the server keeps confirmed commits.
 
@@ -104,7 +104,7 @@ class PostgresqlServer:
         return RecordsUnavailable(f"The records at {self.where} {verb}: {why}.")
 
     def _is_read_only(self, connection: Connection) -> bool:
-        """Return whether the server is read-only, by its latest report or the check of the connection."""
+        """Return whether the server is read-only, by its latest report or by the check of the connection."""
         info = cast("psycopg.Connection[Any]", connection.connection.driver_connection).info
         reported = [
             info.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only")
@@ -148,6 +148,6 @@ def _kept() -> None:
 
 
 def _drop_read_only(context: ExceptionContext) -> None:
-    """Treat a server that became read-only as gone: it may be a standby now, and another one the primary."""
+    """Treat a server that became read-only as lost: it may be a standby now, with another primary."""
     if sqlstate(context.original_exception) == READ_ONLY:
         context.is_disconnect = True

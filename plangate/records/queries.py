@@ -80,7 +80,7 @@ def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
 def with_duplicates_now(database: Database, status: Status) -> Status:
     """Return the status with the steps of other runs that equal its steps now, if the run is in review.
 
-    They stay unknown if the records cannot be read, or were not migrated to this release yet.
+    They remain unknown if the records cannot be read, or are not migrated to this release yet.
     """
     if status.state != Phase.IN_REVIEW:
         return status
@@ -145,7 +145,7 @@ class Pending:
     """A page of the runs that wait for a person.
 
     Attributes:
-        runs: their statuses, in the wanted order.
+        runs: their statuses, in the requested order.
         unread: the errors of the runs whose status cannot be read, which may wait too, by workflow id.
     """
 
@@ -170,7 +170,7 @@ class StillOpen:
     """The runs that are open according to their rows.
 
     Attributes:
-        waiting: the runs of all pages that wait for a person, in the wanted order, with their deadlines.
+        waiting: the runs of all pages that wait for a person, in the requested order, with their deadlines.
         drafted: how many of the open runs have a plan.
         known: the ids of all open runs.
     """
@@ -212,7 +212,7 @@ def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[
 
 
 def _statuses(connection: Connection, wanted: Wanted, unread: Unread) -> Iterator[Status]:
-    """Yield the runs that are in the wanted state according to their trails, even if their rows differ."""
+    """Yield the runs that are in the requested state according to their trails, even if their rows differ."""
     deciders = _deciders(connection)
     for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
         for state in _folded(read_trails(connection, [row.workflow_id for row in rows]), unread):
@@ -272,7 +272,8 @@ def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
-    # Rows do not show whether a trail is damaged. A damaged run is in the list of its row's state, too.
+    # Rows do not show whether a trail is damaged. A damaged run is therefore also listed under the state in
+    # its row.
     asked = wanted.model_copy(update={"state": None}) if wanted.state == DAMAGED else wanted
     with database.read() as connection:
         summaries = _summaries(connection, rows_of(connection, asked))
@@ -320,7 +321,7 @@ def _summary(row: Row[Any], entries: tuple[AuditEntry, ...] | TrailDamaged) -> R
 
 
 def ids_on_record(database: Database, wanted: Wanted) -> list[str]:
-    """Return the ids of the wanted runs of all pages according to their rows, in order.
+    """Return the ids of the selected runs of all pages according to their rows, in order.
 
     Raises:
         RecordsMissing: there are no records.
@@ -346,7 +347,7 @@ def summaries_on_record(database: Database, workflow_ids: Sequence[str]) -> list
 def trails_on_record(
     database: Database, wanted: Wanted = ALL
 ) -> Iterator[tuple[AuditEntry, ...] | TrailDamaged]:
-    """Yield the trails of the wanted runs; for a damaged trail, the error.
+    """Yield the trails of the selected runs; for a damaged trail, the error.
 
     Raises:
         RecordsMissing: there are no records.
@@ -373,7 +374,7 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
 
 
 def is_seeing_narrowed(database: Database) -> bool:
-    """Return whether the policy in force has rules that say who may see a run: see `may_see`.
+    """Return whether the policy in force has rules about who may see a run; see `may_see`.
 
     Raises:
         RecordsMissing: there are no records.

@@ -34,11 +34,11 @@ class Records:
 
         Args:
             run: the run whose trail is opened; it is created if ``run.requested`` is given.
-            act: reads and appends. It is called once, in any thread.
+            act: a function that reads and appends. It is called once, in any thread.
             receipt: whether to take precedence over other waiting units of work of this process.
 
         Raises:
-            RecordsUnavailable: the database did not answer, or no turn came in time.
+            RecordsUnavailable: the database did not answer, or the wait for a turn timed out.
             IdInUse, RequestInvalid, NotApproved, TrailDamaged: as `plangate.records.trail.open_trail`.
             Exception: what ``act`` raises; then nothing is written.
         """
@@ -51,7 +51,7 @@ class Records:
         as the transaction. If another writer holds the lock, or with PostgreSQL, it runs in a thread.
 
         Raises:
-            RecordsUnavailable: the database did not answer, or no turn came in time.
+            RecordsUnavailable: the database did not answer, or the wait for a turn timed out.
             Exception: what ``act`` raises; then nothing is written.
         """
         async with self._turns.taken(receipt=receipt):

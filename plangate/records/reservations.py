@@ -1,10 +1,10 @@
-"""Reserve the amounts of steps in sums over time with the first claim of a plan, and follow the trail.
+"""Reserve the amounts of steps in sums over time at the first claim of a plan, and follow the trail.
 
-A row is ``reserved`` while its step may still act, and counts in any window. It is ``spent`` once the
-step is done or in doubt, and counts as long as that time is in the window. It is ``free``, and does not
-count, if the step had no effect or was undone. If a run was terminated without an entry in the records, its
-rows stay reserved: they count for `RESERVED_FOR` after the last claim. A step that is claimed later reserves
-again.
+A row is ``reserved`` while its step may still run, and is then part of the sum in every window. It is
+``spent`` once the step is done or in doubt; it is then part of the sum as long as that time is in the window.
+It is ``free``, and not part of any sum, if the step had no effect or was undone. If a run was terminated
+without an entry in the records, its rows stay reserved: they are part of the sums for `RESERVED_FOR` after
+the last claim. A step that is claimed later reserves again.
 
 Rows follow the trail: `OpenTrail` passes every new entry of a run with rows to `follow`, in the same
 transaction. A claim that reserves holds a lock for each tool, so that two claims always see each other.
@@ -54,7 +54,7 @@ _LOCKS: Final = 7_240_116  # the class of these PostgreSQL advisory locks: arbit
 
 
 class Standing(StrEnum):
-    """Whether the amount of a step counts."""
+    """Whether the amount of a step is part of the sums."""
 
     RESERVED = "reserved"
     SPENT = "spent"
@@ -132,7 +132,7 @@ def _others(connection: Connection, wanted: RecentSum, *, run: str, plan: str, n
 
 
 def reserved_steps(connection: Connection, *, run: str, plan: str, now: datetime) -> frozenset[int]:
-    """Return the steps of a plan whose reservations count now."""
+    """Return the steps of a plan whose reservations are part of the sums now."""
     found = _RESERVED(connection, {"run": run, "plan": plan, "after": now - RESERVED_FOR})
     return frozenset(row.step for row in found.rows)
 
@@ -140,7 +140,7 @@ def reserved_steps(connection: Connection, *, run: str, plan: str, now: datetime
 def reserve(
     connection: Connection, rows: Sequence[Reservation], *, run: str, plan: str, now: datetime
 ) -> None:
-    """Reserve these rows, in place of their steps' old ones, and renew the plan's reservations."""
+    """Reserve these rows, replacing the old ones of their steps, and renew the plan's reservations."""
     steps = sorted({row.step for row in rows})
     connection.execute(
         update(reservations).where(_OF_PLAN, _IS_RESERVED).values(at=now), {"run": run, "plan": plan}
@@ -171,7 +171,7 @@ def reserve(
 
 
 def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
-    """Update the rows of a run for a new entry of its trail, which led to ``state``."""
+    """Update the rows of a run after a new entry of its trail; ``state`` is the state after it."""
     event = entry.event
     match event:
         case StepDone() | StepInDoubt(undo=False):
@@ -223,7 +223,7 @@ def _settle(connection: Connection, state: RunState, step: int, standing: Standi
 
 
 def _give_back(connection: Connection, entry: AuditEntry) -> None:
-    """Free all reservations, except those of begun steps whose result is unknown: they may have acted."""
+    """Free all reservations, except those of started steps with an unknown result: they may have run."""
     begun = exists().where(
         effects.c.workflow_id == reservations.c.workflow_id,
         effects.c.fingerprint == reservations.c.fingerprint,

@@ -37,7 +37,7 @@ from plangate.signing.enrolment import KeyStatement
 NOTHING_LENT: Final = DelegationRules()
 What = Literal["policy", "people"]
 _log = structlog.get_logger(__name__)
-_LOOK_AGAIN: Final = 1.0  # seconds within which a change of keys or of delegations takes effect
+_LOOK_AGAIN: Final = 1.0  # seconds within which a change to keys or delegations takes effect
 _RECORD_AGAIN: Final = 300.0  # seconds; another worker may have recorded another list in the meantime
 # SQLite has one writer at a time; several PostgreSQL writers may store the same text at the same time.
 _INSERT: Final = {
@@ -55,17 +55,17 @@ class InForce(Frozen):
 
 
 class RecordedPeople:
-    """A directory that adds enrolled keys and lent roles to the list of people.
+    """A directory that adds enrolled keys and delegated roles to the list of people.
 
-    It records its list before it judges a decision by it. If another worker has recorded another list since,
-    it records its list again. The trail of rules thus never shows a list as replaced while a worker still
-    uses it.
+    It records its list before it uses the list for a decision. If another worker has recorded another list
+    since, it records its own list again. The trail of rules therefore never shows a list as replaced while a
+    worker still uses it.
 
     Args:
         directory: the list of people itself.
-        records: contain the signed changes of keys, and the delegations.
+        records: the records with the signed changes to keys, and the delegations.
         worker: the worker's identity.
-        lendable: the roles that the worker's policy lets people lend.
+        lendable: the roles that the worker's policy lets people delegate.
         web: the trusted web servers.
     """
 
@@ -91,7 +91,7 @@ class RecordedPeople:
         self._lent: tuple[People, People, float] | None = None
 
     async def people(self, *, anew: bool = False) -> People | None:
-        """Return the list of people; call it outside a transaction, because it may write in one.
+        """Return the list of people. Call this outside a transaction, because it may begin one.
 
         Args:
             anew: whether to read the delegations now; otherwise those read up to a second ago are used.
@@ -99,7 +99,7 @@ class RecordedPeople:
         Raises:
             DirectoryUnavailable: the list, or the delegations, cannot be read now.
             RecordsUnavailable: the database did not answer.
-            TrailDamaged: the changes of keys cannot be read.
+            TrailDamaged: the changes to keys cannot be read.
         """
         people, _ = await self.people_and_changes(anew=anew)
         return people
@@ -107,7 +107,7 @@ class RecordedPeople:
     async def people_and_changes(
         self, *, anew: bool = False
     ) -> tuple[People | None, tuple[KeyStatement, ...]]:
-        """Return the list of people, and the changes of keys that it has in addition to its file.
+        """Return the list of people, and the changes to keys that it has in addition to its file.
 
         Args:
             anew: whether to read the records now; otherwise values read up to a second ago are used.
@@ -135,7 +135,7 @@ class RecordedPeople:
         return self._changes
 
     def _look(self, connection: Connection) -> None:
-        """Read the changes of keys, if the trail of rules has grown since."""
+        """Read the changes to keys, if the trail of rules has new entries."""
         head = head_of_rules(connection)
         self._installation = read_installation(connection)
         if self._seen is None or self._seen[0] != head:
@@ -185,12 +185,12 @@ class RecordedPeople:
 def listed_and_lent(
     connection: Connection, listed: People, rules: DelegationRules, seen: DelegationsSeen | None = None
 ) -> People:
-    """Return the list of people with the lent roles that count now.
+    """Return the list of people with the delegated roles that are in effect now.
 
     Args:
         connection: a connection to the records.
         listed: the list in the file.
-        rules: the roles that the worker's policy lets people lend.
+        rules: the roles that the worker's policy lets people delegate.
         seen: the delegations when they were last read.
 
     Raises:
@@ -204,7 +204,7 @@ def listed_and_lent(
 
 
 def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:
-    """Store a text by which ``worker`` judges from now on, and record it on the trail if it is a change.
+    """Store a text that ``worker`` uses from now on, and record it on the trail if it is a change.
 
     Args:
         database: the records.
@@ -236,7 +236,7 @@ def enter_rules(connection: Connection, what: What, text: str, text_hash: str, w
 
 
 def times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]:
-    """Yield times that the next entry must not precede, because the clock may be set back."""
+    """Yield times before which the next entry must not be; the clock may have been set back."""
     if trail.entries():
         yield trail.entries()[-1].at
     sealed = seals_of_run(connection, trail.workflow_id)

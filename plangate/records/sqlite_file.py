@@ -1,8 +1,8 @@
 """Keep records in a SQLite file, and check that the open file is still the one at its path.
 
-SQLite runs in WAL mode with every commit on disk before it counts. A connection keeps using the file that it
-opened, even if the file was moved or deleted. So each transaction compares it with the path: one stat of the
-file and one of its log, which take a few microseconds.
+SQLite runs in WAL mode, and commits return only once they are on disk. A connection keeps using the file that
+it opened, even if the file was moved or deleted. So each transaction compares it with the path: one stat of
+the file and one of its log, which take a few microseconds.
 """
 
 import os

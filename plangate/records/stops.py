@@ -3,8 +3,8 @@
 A row in the table ``stops`` names the last entry that changed them, so a claim reads the trail only after a
 change. No claim is committed after a stop that it has not seen. SQLite has one writer at a time. In
 PostgreSQL a change waits for the claims in progress, and later claims wait for the change. It locks the
-table, because table locks are granted in turn: under a steady stream of claims, a lock on the row might never
-be granted. Backups and readers of the trail do not conflict with it.
+table, because table locks are granted in the order of the requests. With many claims in progress, a lock on
+the row might never be granted. Backups and readers of the trail do not conflict with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def enter_order(
     sender: Identified,
     judge: Callable[[StandingStops, Identified], StopDecided],
 ) -> tuple[StopDecided, StandingStops]:
-    """Record an order with the verdict of ``judge``, once; return it with the stops in force.
+    """Record an order with the result of ``judge``, only once; return it with the stops in force.
 
     Raises:
         TrailDamaged: the trail of stops was changed.

@@ -97,7 +97,7 @@ workers = Table(
     Column("drafts", Boolean),
 )
 
-# Each policy and each list of people by which a worker has judged, under the SHA-256 of its text.
+# Each policy and each list of people that a worker has used, under the SHA-256 of its text.
 rule_texts = Table(
     "rule_texts",
     metadata,
@@ -124,15 +124,15 @@ runs = Table(
     "runs",
     metadata,
     Column("workflow_id", String(1000), primary_key=True),
-    # The first run id of the chain of Temporal runs that owns this id; another start of the id has another
-    # one.
+    # The first run id of the chain of Temporal runs to which this id belongs; another start of the id has
+    # another one.
     Column("chain_id", String(64), nullable=False),
     Column("requester", String(255), nullable=False),
     Column("opened_at", Moment, nullable=False),
     Column("closed_at", Moment, index=True),
     Column("entry_count", Integer, nullable=False),
     Column("head_hash", String(64), nullable=False),
-    # The number of its entries that a checkpoint covers.
+    # The number of its entries that a checkpoint seals.
     Column("sealed_count", Integer, nullable=False, server_default="0"),
     # The run's state and deadline according to its trail, so that lists need not read every trail.
     # None for runs without a new entry since these columns were added.
@@ -284,7 +284,7 @@ deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("tried_at", MomentOfNotice),
     Column("ended_at", MomentOfNotice),
-    # 1 if an earlier attempt without a recorded result may have arrived.
+    # 1 if an earlier attempt without a recorded result may have been delivered.
     Column("is_repeat", Integer, nullable=False),
     Column("reason", Text, nullable=False),
     # The same for all deliveries of one message; empty before the first attempt.
@@ -304,8 +304,8 @@ notifier = Table(
     Column("held_until", MomentOfNotice, nullable=False),
     # The newest checkpoint whose runs have been read; None before the first.
     Column("checkpoint", Integer),
-    # The list of people, policy and time by which notices were judged, and up to which open run they have
-    # been judged again since these changed; None if all were.
+    # The list of people, policy and time that were used to compute the notices, and the last open run whose
+    # notices were computed again after these changed; None if all were.
     Column("audience", String(64), nullable=False),
     Column("swept_to", String(1000)),
 )

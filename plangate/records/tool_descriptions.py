@@ -1,4 +1,4 @@
-"""Store descriptions of tools under the definitions that plans name, for programs that load no tools.
+"""Store descriptions of tools under the definitions that plans name, for programs that do not load tools.
 
 A description is stored when a plan is drafted with it, and never changed. Its SHA-256 is the definition, so
 readers can verify it.
@@ -16,7 +16,7 @@ from plangate.records.attachments import contents_of, keep
 
 
 def keep_descriptions(connection: Connection, described: Iterable[bytes]) -> None:
-    """Store descriptions as `plangate.domain.tool.ToolDeclaration.described` writes them."""
+    """Store descriptions in the form of `plangate.domain.tool.ToolDeclaration.described`."""
     for one in described:
         keep(connection, one)
 

@@ -73,12 +73,12 @@ _TRAILS: Final = (
 )
 _READ_AT_ONCE: Final = 200  # trails per query
 _KNOWN: Final = _OF_RUN.where(audit_entries.c.key.in_(bindparam("keys", expanding=True)))
-# For one or two keys, without the list that SQLAlchemy must render for each statement.
+# For one or two keys, without a list that SQLAlchemy must render for each statement.
 _KNOWN_PAIR: Final = Prepared(_OF_RUN.where(audit_entries.c.key.in_((bindparam("first"), bindparam("last")))))
 
 
 class Note(Frozen):
-    """One event to be written. Each ``key`` is written once per run."""
+    """One event to be written; each ``key`` is written once per run."""
 
     key: str
     at: datetime
@@ -111,7 +111,7 @@ class OpenTrail:
         self._reserves = True
 
     def renew(self, plan: str, now: datetime) -> None:
-        """Renew the reservations of the plan, if any, so that they count from now on."""
+        """Renew the reservations of the plan, if any, so that their time limit starts again."""
         if self._reserves:
             reserve(self.connection, (), run=self.workflow_id, plan=plan, now=now)
 
@@ -221,8 +221,8 @@ class OpenTrail:
 def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     """Take the lock on the trail of ``run``, until the transaction ends.
 
-    The first writer opens the trail with the request: the draft, a decision that arrived before it, or the
-    close of a run that was withdrawn before its draft.
+    The first writer opens the trail with the request. It is the draft, a decision that was received before
+    it, or the close of a run that was withdrawn before its draft.
 
     Raises:
         IdInUse: another run is recorded under this workflow id.
@@ -278,7 +278,7 @@ def _opening(run: RunRef) -> Requested:
 
 
 def open_rules_trail(connection: Connection, worker: str, at: datetime) -> OpenTrail:
-    """Take the lock on the trail of rules, until the transaction ends; take it after that of a run."""
+    """Take the lock on the trail of rules, until the transaction ends; take it after the lock of a run."""
     return _open_own(connection, RULES_TRAIL, worker, at)
 
 
@@ -324,7 +324,7 @@ def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> N
 
 
 def read_state(connection: Connection, workflow_id: str) -> RunState:
-    """Return the state of one run after its trail."""
+    """Return the state of one run after all entries of its trail."""
     return fold(workflow_id, (entry.event for entry in read_trail(connection, workflow_id)))
 
 
@@ -364,7 +364,7 @@ def read_intact_trails(
 def _damage(
     workflow_id: str, entries: Sequence[AuditEntry], number: int, last_hash: str
 ) -> TrailDamaged | None:
-    """Return the error in the links of a trail, whose last entry has this number and hash."""
+    """Return the error in the links of a trail; its last entry must have this number and hash."""
     broken = next(broken_links(workflow_id, entries), None)
     last = entries[-1].hash if entries else FIRST_HASH
     if broken is None and (len(entries), last) != (number, last_hash):
@@ -377,7 +377,7 @@ def _can_be_held(workflow_id: str) -> bool:
 
 
 def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Any:
-    """Insert the run's row; if another writer is inserting it, wait and use that row."""
+    """Insert the run's row; if another writer is inserting it, wait for that row and use it."""
     _OPEN[connection.dialect.name](
         connection,
         {

@@ -26,7 +26,7 @@ class Turns:
         """Wait for a turn, and hold it while the block runs.
 
         Raises:
-            RecordsUnavailable: no turn came in time, because earlier writers wait for the database.
+            RecordsUnavailable: the wait for a turn timed out, because earlier writers wait for the database.
         """
         if self._free:
             self._free -= 1
@@ -49,7 +49,7 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # the turn came at the same time
+            if not turn.cancelled():  # the turn was granted at the same time
                 self._pass_on()
             raise  # `_pass_on` skips a turn that is cancelled
 

@@ -1,4 +1,4 @@
-"""Record used tokens of decisions: each token counts only for the arrival that used it first."""
+"""Record used tokens of decisions: each token is valid only for the message that used it first."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ _USE: Final = Prepared(insert(tokens))
 
 
 def use_token(trail: OpenTrail, arrival_key: str, sender: Identified) -> Identified:
-    """Return ``sender``, with an objection if another arrival has used this signed decision.
+    """Return ``sender``, with an objection if another message has used this signed decision.
 
     Ids are stored per signing key, so one person cannot use up the ids of another.
     """
@@ -47,7 +47,7 @@ def use_token(trail: OpenTrail, arrival_key: str, sender: Identified) -> Identif
 
 
 def name_of_token(approver: Approver) -> str | None:
-    """Return the unique name of a decision's token, or None if its sender only typed a name."""
+    """Return the unique name of a decision's token, or None if its sender is only a typed name."""
     if approver.token_id is None or approver.key_id is None:
         return None
     return f"{approver.key_id}:{approver.token_id}"

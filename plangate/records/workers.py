@@ -12,7 +12,7 @@ from plangate.domain.plan import short
 from plangate.records.tables import NOW, workers
 
 SEEN_FOR: Final = timedelta(seconds=90)
-"""A worker that has not reported for this time counts as gone; workers report every 20 seconds."""
+"""A worker that has not reported for this time is considered stopped; workers report every 20 seconds."""
 _RESTART: Final = "Restart the outdated workers."
 _SAME_FILE: Final = (
     "Give all workers the same file (PLANGATE_PEOPLE); a saved change takes effect within 30 seconds."
