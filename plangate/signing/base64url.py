@@ -1,4 +1,4 @@
-"""Encode base64url without padding (RFC 4648, 5), in canonical form only: a token or key has one spelling."""
+"""Encode base64url without padding (RFC 4648, 5), only in canonical form: a token or key has one spelling."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode

@@ -1,4 +1,4 @@
-"""Write and check the list of approvals that one touch of a passkey signs.
+"""Write and check the list of approvals that one passkey assertion signs.
 
 The list is the canonical JSON of the SHA-256 (64 hex digits) of the claims of each approval, 2 to 10 of them,
 in ascending order. Each approval has a separate token, with its claims and the whole list. It can therefore
@@ -28,7 +28,7 @@ def list_of(claims: Iterable[bytes]) -> bytes:
 
 
 def digests_in(listed: bytes) -> tuple[str, ...]:
-    """Return the digests of a list; it may still be too long, or lack the approval that it comes with.
+    """Return the digests in a list; it may still be too long, or not contain its own approval.
 
     Raises:
         ValueError: it is not a list of digests in canonical form.
@@ -42,10 +42,10 @@ def digests_in(listed: bytes) -> tuple[str, ...]:
 
 
 def check_batch(digests: Sequence[str], own: str) -> None:
-    """Check the list that comes with an approval; ``own`` is the digest of its claims.
+    """Check the list of an approval; ``own`` is the digest of the approval's claims.
 
     Raises:
-        ValueError: it has too few or too many digests, a digest twice, or lacks ``own``.
+        ValueError: it has too few or too many digests, has a digest twice, or does not contain ``own``.
     """
     if not FEWEST <= len(digests) <= MOST:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Sign checkpoints with a worker's seal key, and verify them with its public half.
+"""Sign checkpoints with a worker's seal key, and verify them with its public key.
 
 Only the worker's host has the private key, so a checkpoint cannot be forged with write access to the
 database.

@@ -1,7 +1,7 @@
 """Read and write the public keys of passkeys: canonical COSE keys (RFC 9052) for ES256, EdDSA and RS256.
 
-The form is the one that authenticators use: canonical CBOR with only the parameters of the key. So every
-reader of the list of people sees the same text, and one key has one thumbprint.
+The form is that of authenticators: canonical CBOR with only the parameters of the key. So every reader of the
+list of people sees the same text, and a key has only one thumbprint.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _ED25519, _P256 = 6, 1
 _COORDINATE_BYTES: Final = 32
 _RSA_BITS: Final = range(2_048, 4_097)
 _EXPONENT: Final = b"\x01\x00\x01"
-_MOST_BYTES: Final = 1_000  # the length of the longest, an RSA key of 4,096 bits
+_MOST_BYTES: Final = 1_000  # the length of the longest key, an RSA key of 4,096 bits
 _UNREADABLE: Final = (
     "is not the public key of a passkey for ES256, EdDSA or RS256; paste the line that the inbox shows, "
     f"{PASSKEY_PREFIX}…"

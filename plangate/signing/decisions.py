@@ -62,9 +62,9 @@ def _is_none(value: object) -> bool:
 class Claims(Typed):
     """The claims of a token.
 
-    ``aud`` is an `Audience` as text, ``iat`` is in seconds since 1970 (UTC), ``jti`` is chosen by the signer.
-    An edit is signed with the SHA-256 of its new plan's canonical JSON (64 hex digits). A resolution is
-    signed with its step and the number of the hold that it answers.
+    ``aud`` is an `Audience` as text, ``iat`` is in seconds since 1970 (UTC), and ``jti`` is chosen by the
+    signer. An edit is signed with the SHA-256 of its new plan's canonical JSON (64 hex digits). A resolution
+    is signed with its step and the number of the hold that it resolves.
     """
 
     aud: str
@@ -91,7 +91,7 @@ DECISION: Final = Statement(typ=TYPE, claims=Claims, what="a decision", takes_ba
 
 
 def claims_for(decision: Decision, subject: Subject, *, at: datetime, token_id: str) -> Claims:
-    """Return the claims to sign or to attest for a decision on exactly the plan of ``subject``.
+    """Return the claims to sign or attest for a decision on exactly the plan of ``subject``.
 
     They are the same for an Ed25519 key (`sign`), a passkey (`plangate.signing.passkeys`) and the login of a
     web server (`plangate.signing.logins`). An edit adds its new plan, a resolution its step and the number of
@@ -132,7 +132,7 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
 
     Args:
         decision: the received decision.
-        subject: the plan in review of the run that received it.
+        subject: the plan that is in review, of the run that received the decision.
         people: the list of people with their public keys, and the web servers that are trusted.
         at: when it was received, by the server's clock.
 
@@ -210,7 +210,7 @@ def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> s
 
 
 def hash_of_new_plan(plan: JsonValue) -> str | None:
-    """Return the SHA-256 (64 hex digits) of the canonical JSON of an edit's new plan; None without one.
+    """Return the SHA-256 (64 hex digits) of the canonical JSON of an edit's new plan; None without a plan.
 
     A plan without canonical JSON has no hash, so no signature is valid for it.
     """
@@ -249,7 +249,7 @@ def _login(token: str, people: People, at: datetime, statement: Statement[Signed
 def _signed_by(
     person: Person, token: str, people: People, at: datetime, statement: Statement[Signed]
 ) -> tuple[Proof[Signed], Key]:
-    """Verify a token with the keys of ``person``, and return the key that signed it and was valid then.
+    """Verify a token with the keys of ``person``; return the key that signed it and was valid at that time.
 
     Raises:
         ValueError: no such key signed it; the message says why.
@@ -279,7 +279,10 @@ def _signed_by(
 def _signed_by_passkey(
     person: Person, token: str, people: People, at: datetime, statement: Statement[Signed]
 ) -> tuple[Proof[Signed], Key]:
-    """Do the same as `_signed_by` for a passkey: its token names no key, so try all keys of the person."""
+    """Do the same as `_signed_by` for a passkey.
+
+    Its token names no key, so all keys of the person are tried.
+    """
     read = read_passkey_token(token)
     check_ceremony(read, people.web.origins)
     claims = claims_of_passkey(read, statement)

@@ -1,4 +1,4 @@
-"""Sign orders to lend roles, and verify them: a token binds one order to one installation."""
+"""Sign orders to delegate roles, and verify them: a token binds one order to one installation."""
 
 from datetime import datetime
 from typing import Final
@@ -53,7 +53,7 @@ def signed_delegation(
 def attested_delegation(
     order: DelegationOrder, web_key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
 ) -> DelegationOrder:
-    """Return ``order`` with a web server's attestation that its sender is logged in there."""
+    """Return ``order`` with a web server's attestation that its sender is logged in."""
     claims = delegation_claims(order, audience=audience, at=at, token_id=token_id)
     return order.model_copy(update={"signature": login_token(claims, web_key)})
 
@@ -101,7 +101,7 @@ def order_in(claims: DelegationClaims) -> DelegationOrder:
 def delegation_sender(
     order: DelegationOrder, *, audience: Audience, people: People | None, at: datetime
 ) -> Identified:
-    """Identify the sender of an order, and verify its signature, if it has one.
+    """Identify the sender of an order, and verify its signature, if any.
 
     Args:
         order: the received order.

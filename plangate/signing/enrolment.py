@@ -1,14 +1,16 @@
-"""Enroll keys: verify the tokens with which an enroller confirms a key, or with which a key is revoked.
+"""Enroll keys: verify the tokens that confirm a key, signed by an enroller, or that revoke a key.
 
-Only the list of people decides which tokens count, so neither a web server nor the database can add a key:
+Only the list of people decides which tokens are valid, so neither a web server nor the database can add a
+key:
 
-- A key counts for a person once an enroller named in the list has signed the person and the thumbprint. The
-  enroller's key must be in the list itself, and valid when it signed.
-- A key is revoked once an enroller has signed the revocation, or the person with any of their keys. It ends
-  at that time, whether it was enrolled or is in the list; an earlier end in the list remains.
-- A key that the list contains for any person, even with an end, is not enrolled: the list takes precedence.
+- A key is valid for a person once an enroller in the list has signed the person's name and the thumbprint.
+  The enroller's key must be in the list itself, and valid at the time of the signature.
+- A key is revoked once an enroller has signed the revocation, or the person has signed it with any of their
+  keys. The validity of the key ends at that time, whether it was enrolled or is in the list; an earlier end
+  in the list remains.
+- A key that is in the list for any person, even an expired one, is not enrolled: the list takes precedence.
 
-`with_enrolments` applies the tokens in order, and reports which do not count and why.
+`with_enrolments` applies the tokens in order, and reports which are not valid and why.
 """
 
 from collections.abc import Iterable, Iterator
@@ -52,11 +54,11 @@ class EnrolmentClaims(Typed):
 ENROLMENT: Final = Statement(
     typ=TYPE, claims=EnrolmentClaims, what="an order about a key", takes_logins=False
 )
-"""The statement of such an order's token."""
+"""The statement of the token of an order about a key."""
 
 
 class KeyStatement(Typed):
-    """One change of keys as stored in a text: the token, and the key if it is confirmed."""
+    """One change to keys as stored in a text: the token, and the key if the change confirms it."""
 
     token: str
     public: str | None = None
@@ -108,7 +110,7 @@ def verify_key_order(order: KeyOrder, *, audience: Audience, people: People, at:
     Args:
         order: the received order.
         audience: the installation and namespace that received it.
-        people: the list of people with the keys that were enrolled, and the web servers that are trusted.
+        people: the list of people with the enrolled keys, and the trusted web servers.
         at: when it was received, by the server's clock.
     """
     return identified(
@@ -122,7 +124,7 @@ def verify_key_order(order: KeyOrder, *, audience: Audience, people: People, at:
 
 
 def other_key_order(claims: EnrolmentClaims, order: KeyOrder, audience: Audience | None) -> str | None:
-    """Return how ``order`` and its audience differ from what was signed, or None.
+    """Return how ``order`` and its audience differ from the signed claims, or None.
 
     If ``audience`` is None, it is not compared.
     """
@@ -154,8 +156,8 @@ def with_enrolments(
 ) -> People:
     """Return the list with the keys that these tokens, in their order, confirm or revoke.
 
-    A token that the list does not prove changes nothing, and is listed in `People.unproven`, as is a token
-    that was signed for another ``installation`` (if that is given).
+    A token that the list does not prove has no effect and is listed in `People.unproven`. The same applies to
+    a token that was signed for another ``installation`` (if given).
     """
     for statement in statements:
         try:
@@ -166,10 +168,10 @@ def with_enrolments(
 
 
 def enrolment_in(people: People, statement: KeyStatement, installation: str | None = None) -> Enrolment:
-    """Return the change that a token proves, given the list of people with the keys enrolled before.
+    """Return the change that a token proves, given the list of people with the keys enrolled so far.
 
     Raises:
-        ValueError: it proves no change, or none in this installation; the message says why.
+        ValueError: it proves no change in this installation; the message says why.
     """
     found = _proven(people, statement)
     if installation is not None and found.installation != installation:

@@ -1,4 +1,4 @@
-"""Write and read compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037), in canonical form only.
+"""Write and read compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037), only in canonical form.
 
 `decisions` and `checkpoints` define the meaning of a token.
 """
@@ -22,7 +22,8 @@ _FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _UNREADABLE: Final = "its signature cannot be read"
 _HEADERS: Final = frozenset({"alg", "kid", "typ"})
 _PRIME: Final = 2**255 - 19
-# The y of the eight points of small order (RFC 7748, 6.1): anyone can sign for such a public key.
+# The y of the eight points of small order (RFC 7748, 6.1): anyone can create signatures for such a public
+# key.
 _SMALL_ORDER: Final = frozenset(
     {
         0,
@@ -61,7 +62,7 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
             token,
             Ed25519PublicKey.from_public_bytes(_bytes(public)),
             algorithms=[_ALGORITHM],
-            # The caller compares them: with the server's clock, and with an audience that the message names.
+            # The caller compares them with the server's clock, and with an audience that the message names.
             options={"verify_iat": False, "verify_aud": False},
         )
     except InvalidAlgorithmError:
@@ -93,7 +94,7 @@ def unverified_claims(token: str) -> dict[str, Any]:
 def kid_of(token: str) -> str | None:
     """Return the id of the key with which ``token`` claims to be signed; None if it names no key.
 
-    Only the form of `write_token` is accepted: base64 has several forms, and a token must count once.
+    Only the form of `write_token` is accepted: base64 has several forms, and a token must be used only once.
 
     Raises:
         ValueError: it is not a token.
@@ -109,7 +110,7 @@ def kid_of(token: str) -> str | None:
 
 
 def public_of(key: Ed25519PrivateKey) -> str:
-    """Return the public half, 32 bytes as base64url."""
+    """Return the public key, 32 bytes as base64url."""
     return _text(key.public_key().public_bytes_raw())
 
 
@@ -141,7 +142,7 @@ def checked_public(public: str) -> str:
 
 
 def _is_weak(raw: bytes) -> bool:
-    """Return whether anyone could sign for this public key, or its encoding is not canonical."""
+    """Return whether anyone could create signatures for this key, or its encoding is not canonical."""
     y = int.from_bytes(raw, "little") & (2**255 - 1)
     return y >= _PRIME or y in _SMALL_ORDER
 

@@ -48,7 +48,7 @@ def key_in(pem: bytes, passphrase: bytes | None = None) -> Ed25519PrivateKey:
 
 
 def public_half(path: Path) -> str | None:
-    """Return the public half of the key in a file, as base64url; None if it cannot be read."""
+    """Return the public key for the private key in a file, as base64url; None if it cannot be read."""
     try:
         return public_of(key_in(path.read_bytes()))
     except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Attest a decision of a person who is logged in to a web server, with that server's key.
+"""Attest a decision of a person who is logged in to a web server, with the server's key.
 
 The attestation is only as trustworthy as the web server: a compromised one can attest anything. A worker
 accepts it only from the keys in PLANGATE_WEB_KEYS, with the assurance ``login``.
@@ -16,7 +16,7 @@ from plangate.signing.jws import key_id, kid_of, read_token, write_token
 
 TYPE: Final = "plangate-login+jwt"
 VALID_FOR: Final = timedelta(minutes=10)
-"""The time within which an attestation must reach the Temporal server."""
+"""The maximum time from an attestation to its receipt by the Temporal server."""
 
 
 def login_token(claims: BaseModel, web_key: Ed25519PrivateKey) -> str:
@@ -61,5 +61,5 @@ def read_login(token: str, public: str) -> dict[str, Any]:
 
 
 def is_expired(attested_at: datetime, received_at: datetime) -> bool:
-    """Return whether an attestation came too late."""
+    """Return whether an attestation was received too late."""
     return received_at > attested_at + VALID_FOR

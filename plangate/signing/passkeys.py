@@ -1,19 +1,20 @@
 """Write and verify tokens signed by a passkey: ``passkey.CLAIMS.ASSERTION``, both parts base64url.
 
 CLAIMS is the canonical JSON (RFC 8785) of the claims, and the challenge that the passkey signs is the SHA-256
-of exactly these bytes. ASSERTION is the canonical JSON of the browser's result (`Assertion`). One
-assertion may approve several plans: ``passkey.CLAIMS.LIST.ASSERTION``, whose challenge is the SHA-256 of LIST
+of exactly these bytes. ASSERTION is the canonical JSON of the browser's result (`Assertion`). One assertion
+may approve several plans: ``passkey.CLAIMS.LIST.ASSERTION``, whose challenge is the SHA-256 of LIST
 (`plangate.signing.batches`). Anyone who has the passkey's public key can verify the token, without Plangate
-and without the server that asked for it:
+and without the server that requested it:
 
 1. Each part is in canonical form, and a list contains the digest of the claims.
-2. The client data is that of ``webauthn.get`` with this challenge, at a trusted origin, not from a frame of
-   another site.
-3. The authenticator data is for that origin's RP id, and its flags say that a person was present and
+2. The client data is that of ``webauthn.get`` with this challenge, at a trusted origin, and not from a frame
+   of another site.
+3. The authenticator data is for that origin's RP id, and its flags say that a person was present and was
    verified.
 4. The signature matches, with the key and the key's algorithm (`webauthn` also checks 2 to 4).
 
-Signature counters are not compared: synced passkeys have none, and a token counts once by its ``jti``.
+Signature counters are not compared: synced passkeys have none, and the ``jti`` ensures that a token is used
+only once.
 """
 
 import hashlib
@@ -46,8 +47,8 @@ class Assertion(Typed):
     """A browser's result for a challenge; each part as base64url.
 
     Attributes:
-        credential_id: the passkey of the authenticator that signed; not covered by the signature.
-        client_data: ``clientDataJSON``: the browser's statement about the page that asked.
+        credential_id: the id of the passkey that signed; not covered by the signature.
+        client_data: ``clientDataJSON``: the browser's statement about the page that requested the signature.
         authenticator_data: the authenticator's statement: the RP id's hash, and flags.
         signature: the signature over the authenticator data and the SHA-256 of the client data.
     """
@@ -66,7 +67,7 @@ class PasskeyToken:
     challenge: bytes
     assertion: Assertion
     origin: str
-    """The origin of the page that asked, according to the browser."""
+    """The origin of the page that requested the signature, according to the browser."""
     batch: int | None = None
     """How many approvals the assertion signs; None if it signs only this one."""
 
@@ -82,7 +83,7 @@ def challenge_of_batch(batch: Sequence[BaseModel]) -> bytes:
 
 
 def passkey_token(claims: BaseModel, assertion: Assertion, batch: Sequence[BaseModel] = ()) -> str:
-    """Return the token of claims for whose challenge a passkey made this assertion.
+    """Return the token with these claims and the assertion that a passkey made for their challenge.
 
     Args:
         claims: the claims of the token.
@@ -185,7 +186,7 @@ def check_ceremony(token: PasskeyToken, origins: Collection[str] | None) -> None
 
 
 def is_signed_by(token: PasskeyToken, public: str) -> bool:
-    """Return whether the passkey ``public`` signed a token whose ceremony was checked (4)."""
+    """Return whether the passkey ``public`` signed this token (4); `check_ceremony` has checked the rest."""
     from webauthn import verify_authentication_response  # noqa: PLC0415  no other command needs it
 
     assertion, host = token.assertion, relying_party_of(token.origin)

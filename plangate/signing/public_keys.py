@@ -1,7 +1,7 @@
 """Convert people's public keys of both kinds: Ed25519 for the command line, and passkeys.
 
 Plangate stores an Ed25519 key as its 32 bytes in base64url, and a passkey as ``passkey:`` and its COSE key in
-base64url. When people read or type a key, both kinds have their prefix.
+base64url. When a key is shown or typed, both kinds have a prefix.
 """
 
 from plangate.signing import cose_keys, jws

@@ -1,10 +1,11 @@
-"""Verify the three kinds of token that prove who decided, each with one public key.
+"""Verify the three kinds of tokens that prove who decided, each with one public key.
 
 - signed by an Ed25519 key of the person: a JWS whose ``typ`` names its statement (`plangate.signing.jws`);
 - signed by a passkey of the person (`plangate.signing.passkeys`);
 - a login, attested with the key of a web server (`plangate.signing.logins`).
 
-The kind determines the assurance of a valid token. A token of one kind cannot be read as one of another.
+The kind determines the assurance of a valid token. A token of one kind cannot be read as a token of another
+kind.
 """
 
 from collections.abc import Mapping
@@ -60,11 +61,11 @@ class Statement(Generic[Signed]):
     """A kind of statement that tokens make, such as a decision.
 
     Attributes:
-        typ: the ``typ`` of a JWS that makes it.
+        typ: the ``typ`` of a JWS with this statement.
         claims: the model of its claims.
         what: its name in messages, as in 'its signature is not that of a decision'.
-        takes_logins: whether a login may make it.
-        takes_batches: whether one assertion of a passkey may make several of them.
+        takes_logins: whether a login may prove it.
+        takes_batches: whether one passkey assertion may sign several of them.
     """
 
     typ: str
@@ -88,11 +89,11 @@ class Statement(Generic[Signed]):
 
 @dataclass(frozen=True, slots=True)
 class Proof(Generic[Signed]):
-    """A valid token: its claims, and their proof.
+    """A valid token: its claims, and how they were proven.
 
     Attributes:
         claims: the verified claims.
-        kind: how it was made.
+        kind: how the token was created.
         public_key: the key of the person, or of the web server that attested a login.
         origin: where a passkey was used.
         batch: how many decisions the same assertion signs; None if it signs only this one.
@@ -171,7 +172,7 @@ def claims_of_passkey(read: passkeys.PasskeyToken, statement: Statement[Signed])
     """Return the claims of a passkey's token.
 
     Raises:
-        ValueError: they are of another kind, or signed in a list although they must be signed alone.
+        ValueError: they are of another kind, or were signed in a list although they must be signed alone.
     """
     claims = statement.read(read.claims)
     if read.batch is not None and not statement.takes_batches:
