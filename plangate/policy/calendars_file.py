@@ -101,12 +101,12 @@ def read_calendars(
 ) -> dict[str, Calendar]:
     """Return the calendars of a file by name, or add their errors.
 
-    Public holidays are not among their days off yet: see `plangate.policy.public_holidays`.
+    They do not include public holidays yet; see `plangate.policy.public_holidays`.
 
     Args:
-        document: the parsed file; ``Any`` stands for TOML.
+        document: the parsed file; ``Any`` represents TOML.
         raw: the file.
-        faults: the list that each error is added to.
+        faults: the list to which errors are added.
         is_kept: whether it comes from the records; this system then need not have its zones and countries.
     """
     found: dict[str, Calendar] = {}
@@ -199,7 +199,7 @@ def _overlap(hours: Sequence[Hours]) -> bool:
 
 
 def _rests_too_long(calendar: Calendar) -> bool:
-    """Return whether the calendar's own days off leave no working day for more than a year."""
+    """Return whether the calendar's own days off result in more than a year without a working day."""
     if not calendar.days_off and not calendar.yearly_off:
         return False
     off, extra = set(calendar.days_off), set(calendar.extra_days)

@@ -1,10 +1,10 @@
-"""The conditions of a policy: CEL, the Common Expression Language, through ``common-expression-language``.
+"""The conditions of a policy: CEL (Common Expression Language), using ``common-expression-language``.
 
-A condition is evaluated on the variables of `plangate.policy.policy_input` and is true or false. If it is
+A condition is evaluated with the variables of `plangate.policy.policy_input` and is true or false. If it is
 neither (a missing field, a wrong type), `Condition.holds` raises `Unclear`, and the policy decides.
 
 The library reports which variables and functions a condition uses, but not which fields of the variables, and
-offers no syntax tree. Regular expressions that need linear time therefore find the fields (decision 0041).
+provides no syntax tree. Regular expressions that need linear time therefore find the fields (decision 0041).
 """
 
 import re
@@ -25,7 +25,7 @@ _FUNCTIONS: Final = frozenset(
         *("contains", "endsWith", "matches", "size", "startsWith"),
         *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours"),
         *("getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
-        RECENT,  # Plangate's own: sums over time
+        RECENT,  # Plangate's own function: sums over time
     }
 )
 # Strings and comments. An unclosed string extends to the end of the text, so no quote is tried twice.
@@ -109,14 +109,14 @@ class Condition:
         self.limits, _ = calls_in(source) if RECENT in self._program.functions() else ((), True)
 
     def holds(self, variables: Mapping[str, Any], recent: RecentOf | None = None) -> bool:
-        """Return whether it is true of these variables; ``Any`` stands for JSON.
+        """Return whether it is true for these variables; ``Any`` represents JSON.
 
-        ``recent`` returns the sums over time; without it they are not known.
+        ``recent`` returns the sums over time; without it, they are unknown.
 
         Raises:
             Unclear: it is neither true nor false.
         """
-        # Pass only the variables that it names: each is copied, and the plan may be large.
+        # Pass only the variables that it uses: each is copied, and the plan may be large.
         named: Any = {name: variables[name] for name in self._names & variables.keys()}
         sums = _Sums(recent)
         try:
@@ -153,7 +153,7 @@ class Condition:
                 yield from _unknown_fields(root, ["".join(name) for name in _NAME.findall(path)], tools)
 
     def numbers(self) -> Mapping[str, frozenset[str]]:
-        """Return the tools that its ``totals`` and ``counts`` name, each with the arguments that are summed.
+        """Return the tools in its ``totals`` and ``counts``, each with the arguments that are summed.
 
         If the policy was read with the tools, `unknown_words` has checked that the arguments are numeric.
         """

@@ -17,7 +17,7 @@ PeopleThen = Callable[[str], People | None]
 def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
     """Return a function that reads one of these texts as a list of people, by its SHA-256.
 
-    It is never called for the text of a policy, because entries name policies and lists in different fields.
+    It is never called for the text of a policy, because entries have different fields for policies and lists.
     """
     kept = {text.hash: text for text in texts if text.is_as_named()}
 
@@ -28,7 +28,7 @@ def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
 
 
 def statements_in(texts: Iterable[RuleText]) -> tuple[KeyStatement, ...]:
-    """Return the signed changes of keys in these texts, each once, oldest first."""
+    """Return the signed changes to keys in these texts, each once, oldest first."""
     lists = [people for text in texts if text.is_as_named() and (people := _parsed(text.text))]
     found: dict[str, KeyStatement] = {}
     for people in sorted(lists, key=lambda one: len(one.enrolments)):

@@ -1,11 +1,11 @@
-"""Combine the list of people with the lent roles and absences on the trail of delegations.
+"""Combine the list of people with the delegated roles and absences on the trail of delegations.
 
 Both become one text: the content of the file, a line that marks its end, and the entries of the trail that
-count. One SHA-256 then identifies all the data by which a decision was judged, and an evidence bundle has all
-the data for its check. Without such entries the text of the file is unchanged.
+are in effect. One SHA-256 then identifies all the data that was used for a decision, and an evidence bundle
+contains all the data for its check. Without such entries the text of the file is unchanged.
 
-An entry counts only as far as the list proves it (`_proven`): the lender has the lent role there. A signature
-must be by one of the lender's keys there, and counts once.
+An entry is valid only as far as the list proves it (`_proven`): in the list, the delegator must have the
+delegated role. A signature must be by one of the delegator's keys in the list, and is valid only once.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ from plangate.signing.tokens import stated_claims, verified
 
 _END_OF_FILE: Final = "\n# The file ends here. Added by a worker: roles that people lent since.\n"
 KEPT_FOR: Final = timedelta(days=7)
-"""How long an ended entry stays in the text: decisions that arrived before its end may be judged later."""
+"""How long an ended entry stays in the text: decisions received before its end may be processed later."""
 
 
 class _EntryTable(Typed):
@@ -60,15 +60,15 @@ def with_lent(
     rules: DelegationRules | None = None,
     installation: str | None = None,
 ) -> People:
-    """Return the list by which a worker judges at that time.
+    """Return the list that a worker uses at that time.
 
     Args:
         people: the list in the file.
         entries: the accepted entries of the trail of delegations, in order.
         at: the current time.
-        rules: the roles that the worker's policy lets people lend; None to use the rules that the entries
-            name. Entries that it does not allow do not count.
-        installation: the id of these records; orders that were signed for another do not count.
+        rules: the roles that the worker's policy lets people delegate; None to use the rules that the entries
+            name. Entries that they do not allow are ignored.
+        installation: the id of these records; orders that were signed for another installation are ignored.
     """
     here = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
     own = tuple(_once(here))
@@ -83,7 +83,7 @@ def with_lent(
 
 
 def split_kept(text: str) -> tuple[str, str]:
-    """Return the text of the file, and the text that a worker added to it, which may be empty."""
+    """Return the text of the file, and the text that a worker added to it (which may be empty)."""
     file, mark, added = text.partition(_END_OF_FILE)
     return file, added if mark else ""
 
@@ -128,7 +128,7 @@ def lent_in(people: People) -> tuple[Lending, ...]:
 def still_needed(
     entries: Sequence[AuditEntry], at: datetime, rules: DelegationRules | None
 ) -> tuple[AuditEntry, ...]:
-    """Return the allowed entries that have not ended more than `KEPT_FOR` ago, and those that end them."""
+    """Return the allowed entries that have not ended more than `KEPT_FOR` ago, and orders that end them."""
     needed: list[AuditEntry] = []
     for entry in entries:
         event = entry.event
@@ -152,7 +152,7 @@ def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
 
 
 def _ends(entry: AuditEntry, entries: Sequence[AuditEntry]) -> datetime | None:
-    """Return when the delegation or absence of an order ends, by this order and the later ones."""
+    """Return when the delegation or absence of an order ends, according to this order and the later ones."""
     together = _decisions([entry, *(one for one in entries if one.number > entry.number)])
     first = next(iter(lent_after(together[:1])), None)
     own = (lent_after if first is not None else away_after)(together)
@@ -183,7 +183,7 @@ def _proven_in(entries: Iterable[AuditEntry], people: People) -> list[Delegation
 
 
 def _once(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
-    """Yield the entries without a token that an earlier one has: a replayed order must not lend again."""
+    """Yield the entries without those that repeat the token of an earlier one: a replay has no effect."""
     used: set[tuple[str, str]] = set()
     for entry in entries:
         stated = _stated_in(entry)
@@ -194,7 +194,7 @@ def _once(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
 
 
 def _stated_in(entry: AuditEntry) -> Mapping[str, JsonValue]:
-    """Return the claims in an order's token without verifying them; none without a token."""
+    """Return the claims in an order's token without verifying them; none if there is no token."""
     event = entry.event
     order = event.arrival.order if isinstance(event, DelegationDecided) else None
     return stated_claims(order.signature) if order is not None and order.signature is not None else {}
@@ -217,7 +217,7 @@ def _is_as_written(entry: AuditEntry) -> bool:
 
 
 def _proven(decision: DelegationDecided, people: People) -> bool:
-    """Return whether the list supports an accepted order as it is now; auditors check the past."""
+    """Return whether the list in its current form confirms an accepted order; auditors check the past."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None or not same_person(order.by, approver.name):
         return False
@@ -233,7 +233,7 @@ def _proven(decision: DelegationDecided, people: People) -> bool:
 
 
 def _allows(rules: DelegationRules, decision: DelegationDecided) -> bool:
-    """Return whether these rules let the sender lend all roles of the order with its proof of identity."""
+    """Return whether these rules let the sender delegate all roles of the order with its proof."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None:
         return False
@@ -262,7 +262,7 @@ def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) 
 
 
 def _lending(person: Person, lent: Iterable[Lending]) -> Person:
-    """Return a person with the roles that they lent, without roles that they do not have in the list."""
+    """Return a person with the roles that they delegated, without roles that they do not have in the list."""
     more = []
     for one in lent:
         roles = tuple(role for role in one.roles if role in person.roles)

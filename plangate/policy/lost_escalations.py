@@ -1,4 +1,4 @@
-"""Find escalations that other rules void: if one rule reserves approvals to a role, no other may widen it."""
+"""Find escalations that have no effect, because another rule allows approvals only by the original role."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from plangate.domain.policy import Rule
 
 
 class LostEscalation(Frozen):
-    """One escalation without effect, and the rules that allow no escalation for its role."""
+    """An escalation without effect, and the rules that allow no escalation for its role."""
 
     rule: str
     role: str
@@ -18,11 +18,11 @@ class LostEscalation(Frozen):
 
 
 def lost_escalations(rules: Sequence[Rule], kept: Iterable[Escalation] = ()) -> Iterator[LostEscalation]:
-    """Yield the escalations that other rules among these void, if all of them match.
+    """Yield the escalations that have no effect because of other rules, if all of them match.
 
     Args:
-        rules: those that match, or may match.
-        kept: the escalations that still take effect.
+        rules: the rules that match, or may match.
+        kept: the escalations that take effect.
     """
     has = {(one.role, one.to) for one in kept}
     for rule in rules:

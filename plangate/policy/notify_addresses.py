@@ -1,10 +1,10 @@
 """Check the addresses in the list of people to which notices go.
 
-``mailto:dana@example.org`` is mail, by the server of ``PLANGATE_SMTP_URL``. Any other address is a URL of
-Apprise, such as ``slack://${SLACK_TOKEN}/#approvals``. The list is kept with the records and shown to
-auditors, so it must not contain a secret. ``${NAME}`` stands for a variable in the environment of the process
-that sends. This module finds the errors that do not depend on the variables; the others appear when a notice
-is sent.
+``mailto:dana@example.org`` is mail, sent by the server in ``PLANGATE_SMTP_URL``. Any other address is a URL
+of Apprise, such as ``slack://${SLACK_TOKEN}/#approvals``. The list is stored in the records and shown to
+auditors, so it must not contain a secret. ``${NAME}`` is replaced by an environment variable of the process
+that sends the notice. This module finds the errors that do not depend on the variables; the others appear
+when a notice is sent.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Read the list of people, a TOML file: names, roles, addresses, public keys, delegations.
 
-The text in the records has two additions, which `plangate.policy.people_in_force` makes: ``[web]``, the
-trusted web servers, and each ``[[enrolment]]``, a signed change of keys.
+The text in the records has two additions, which `plangate.policy.people_in_force` makes: ``[web]`` (the
+trusted web servers) and ``[[enrolment]]`` (signed changes to keys).
 """
 
 import hashlib
@@ -159,7 +159,7 @@ def read_people(path: Path, *, is_kept: bool = True) -> People:
 
 
 def people_in(text: str, name: str = "the list of people") -> People:
-    """Read a list of people from its text, such as that of an evidence bundle, with the roles lent since.
+    """Read a list of people from its text, such as that of an evidence bundle, with roles delegated later.
 
     Raises:
         FileInvalid: as `read_people`.
@@ -207,7 +207,7 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
 
 
 def _added(document: dict[str, Any], faults: list[Fault]) -> tuple[TrustedWeb, list[KeyStatement]]:
-    """Return the additions of a worker to the file; ``Any`` stands for TOML."""
+    """Return the additions of a worker to the file; ``Any`` represents TOML."""
     web = TrustedWeb()
     try:
         typed = _WebEntry.model_validate(document.get("web", {}))
@@ -270,7 +270,7 @@ def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person
 
 
 def _roles(document: dict[str, Any], where: Mapping[int, str], faults: list[Fault]) -> tuple[Role, ...]:
-    """Return the descriptions of roles in the file; ``Any`` stands for TOML."""
+    """Return the descriptions of roles in the file; ``Any`` represents TOML."""
     roles: dict[str, Role] = {}
     for index, entry in enumerate(tables(document, "role", faults)):
         at = f"role {str(entry.get('name', index + 1))[:_TEXT_OF_NAME]!r} ({where.get(index, 'in a list')})"
@@ -293,7 +293,7 @@ def _faults_of_times(
     *,
     is_kept: bool,
 ) -> list[Fault]:
-    """Return the errors of the calendars and zones that people and roles name."""
+    """Return the errors in the calendars and zones of people and roles."""
     faults: list[Fault] = []
     for index, person in persons.items():
         at = (labels[index],)

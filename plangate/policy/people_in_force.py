@@ -1,7 +1,7 @@
-"""Build the list of people by which workers judge: file, trusted web servers, and keys enrolled since.
+"""Build the list of people that workers use: the file, trusted web servers, and keys enrolled later.
 
-The three become one text. One SHA-256 then identifies all the data by which a decision was judged, and an
-evidence bundle has all the data for its check. Without web servers and passkeys the text of the file is
+The three become one text. One SHA-256 then identifies all the data that was used for a decision, and an
+evidence bundle contains all the data for its check. Without web servers and passkeys the text of the file is
 unchanged.
 """
 
@@ -42,14 +42,15 @@ def trusted_web(settings: Settings) -> TrustedWeb:
 def people_in_force(
     people: People, web: TrustedWeb, statements: Sequence[KeyStatement], installation: str | None = None
 ) -> People:
-    """Return the list by which a worker judges.
+    """Return the list that a worker uses.
 
     Args:
         people: the list in the file.
         web: the web servers that the worker's settings trust.
-        statements: the signed changes of keys in the records, in order; those that the list does not prove
-            are left out, and named in `People.unproven`.
-        installation: the id of these records; changes that were signed for another one are left out, too.
+        statements: the signed changes to keys in the records, in order; those that the list does not prove
+            are left out, and listed in `People.unproven`.
+        installation: the id of these records; changes that were signed for another installation are left out,
+            too.
     """
     trusting = people.model_copy(update={"web": web})
     enrolled = with_enrolments(trusting, statements, installation)

@@ -189,7 +189,7 @@ class SeeEntry(Typed):
 
 
 class WholePolicy(Typed):
-    """The keys at the top of the file, which hold for every plan."""
+    """The keys at the top of the file, which apply to every plan."""
 
     model_config = ConfigDict(strict=True)
 

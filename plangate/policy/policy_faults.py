@@ -1,4 +1,4 @@
-"""Find errors in the rules of a readable policy, such as unknown roles and tools, or names used twice."""
+"""Find errors in the rules of a parsed policy, such as unknown roles and tools, or names used twice."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -20,14 +20,14 @@ _ONCE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # conditions have no access to 
 
 
 class Known(NamedTuple):
-    """The facts that a policy is checked against: all tools, and the roles of active people."""
+    """What a policy is checked against: all tools, and the roles of active people."""
 
     tools: Mapping[str, ToolDeclaration]
     roles: Collection[str] | None
 
 
 def faults_of_name(name: str, at: FaultPath, names: set[str]) -> Iterator[Fault]:
-    """Yield an error if the name is taken or reserved; ``names`` are those so far."""
+    """Yield an error if the name is already used or reserved; ``names`` has the names so far."""
     if name == DEFAULT_RULE or name in names:
         why = "is reserved for [default]" if name == DEFAULT_RULE else "is also another rule's name"
         yield Fault((*at, "name"), f"{why}; choose another name")
@@ -35,7 +35,7 @@ def faults_of_name(name: str, at: FaultPath, names: set[str]) -> Iterator[Fault]
 
 
 def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[Fault]:
-    """Yield the errors in the demands of a rule."""
+    """Yield the errors in what a rule requires."""
     in_needs = (*at, "needs")
     named = [need.role for need in rule.needs]
     for role in dict.fromkeys(named):
@@ -111,7 +111,7 @@ def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterato
 
 
 def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
-    """Yield the reason why a condition is never true, if it never is."""
+    """Yield the reason why a condition is never true, if that is the case."""
     unknown = list(condition.unknown_words(tools))
     yield from unknown
     if unknown or not tools:

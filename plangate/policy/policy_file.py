@@ -1,9 +1,9 @@
-"""Read the policy, a TOML file of rules: each has a condition, and what a plan needs if it holds.
+"""Read the policy, a TOML file of rules: each has a condition, and what a plan needs if it is true.
 
-A worker reads it once, at its start, and does not start if it has errors. It fails closed: if a condition is
-neither true nor false for a step, a rule that demands approvals matches and a rule without needs does not. A
-resolve rule then also matches, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`); a
-see rule also matches, and can only narrow who may see the run.
+A worker reads it once, when it starts, and does not start if the policy has errors. It fails closed: if a
+condition is neither true nor false for a step, a rule that requires approvals matches, and a rule without
+needs does not. A resolve rule then also matches, and can only restrict who may resolve
+(`plangate.domain.policy.resolvers_of`); a see rule also matches, and can only restrict who may see the run.
 """
 
 import hashlib
@@ -74,15 +74,15 @@ AnyRule = TypeVar("AnyRule", Rule, ResolveRule, Seers)
 Rules = Mapping[str, tuple[AnyRule, Condition]]
 """Rules by name, each with its condition, in file order."""
 _Read = Callable[[dict[str, Any], FaultPath, Known | None, list[Fault]], AnyRule | None]
-"""Reads one table (``Any`` stands for TOML), or adds its errors."""
+"""Reads one table (``Any`` represents TOML), or adds its errors."""
 
 
 class UnclearMatch(Frozen):
     """A rule whose condition is neither true nor false for a step, and whether it then matches.
 
-    ``resolves``: it limits who may resolve: they then need one of its roles, and a role that could approve
-    the plan. ``sees``: it limits who may see the run. ``waits``: it needs no approval, and only its window
-    and freezes count.
+    ``resolves``: it limits who may resolve; a person then needs one of its roles, and a role that could
+    approve the plan. ``sees``: it limits who may see the run. ``waits``: it needs no approval, and only its
+    window and freezes apply.
     """
 
     rule: str
@@ -96,9 +96,9 @@ class UnclearMatch(Frozen):
 class StepExplanation(Frozen):
     """The rules that matched one step (from 1); the default if none did.
 
-    ``resolve`` are the rules about who may resolve a held run; without such a rule, it is those who could
-    approve it. ``see`` are the rules about who may see the run; without such a rule, it is everyone in the
-    list of people. ``times`` are the rules that count only for their window and freezes, because it is
+    ``resolve`` has the rules about who may resolve a held run; without such a rule, everyone who could
+    approve it may. ``see`` has the rules about who may see the run; without such a rule, everyone in the list
+    of people may. ``times`` has the rules of which only the window and the freezes apply, because it is
     unclear whether they match.
     """
 
@@ -122,7 +122,7 @@ class Explanation(Frozen):
 class FilePolicy:
     """A policy from a file; implements `plangate.domain.policy.Policy`.
 
-    Without ``tools``, ``totals`` and ``counts`` contain only the names in its conditions.
+    Without ``tools``, the variables ``totals`` and ``counts`` contain only the names in its conditions.
     """
 
     def __init__(
@@ -158,15 +158,15 @@ class FilePolicy:
 
     @property
     def resolve_rules(self) -> tuple[tuple[ResolveRule, str], ...]:
-        """The rules that say who may resolve, each with its condition, in the order of the file."""
+        """The rules about who may resolve, each with its condition, in the order of the file."""
         return tuple((rule, condition.source) for rule, condition in self._resolve.values())
 
     @property
     def delegation_rules(self) -> DelegationRules:
-        """The roles that people may lend, each with the strongest proof that an act in that role can need.
+        """The roles that people may delegate, each with the strongest proof that the role can need.
 
-        The demands of rules that match together add up, so one rule's proof may apply to another rule's role.
-        Each role therefore gets the strongest proof of all rules.
+        The requirements of rules that match together are combined, so one rule's proof may apply to another
+        rule's role. Each role therefore gets the strongest proof of all rules.
         """
         of_any_plan = [rule.assurance for rule, _ in self.rules]
         of_any_plan += [rule.assurance for rule, _ in self.resolve_rules]
@@ -183,12 +183,12 @@ class FilePolicy:
 
     @property
     def see_rules(self) -> tuple[tuple[Seers, str], ...]:
-        """The rules that say who may see a run, each with its condition, in the order of the file."""
+        """The rules about who may see a run, each with its condition, in the order of the file."""
         return tuple((seers, condition.source) for seers, condition in self._see.values())
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        """The sums over time that its conditions name, each once."""
+        """The sums over time in its conditions, without duplicates."""
         return self._limits
 
     def requirement_for(
@@ -273,7 +273,7 @@ class FilePolicy:
 def _narrowing(
     rules: Rules[AnyRule], variables: Mapping[str, Any], recent: RecentOf
 ) -> tuple[list[str], list[UnclearMatch]]:
-    """Return the rules that match, including the unclear ones, and the latter with their reasons."""
+    """Return the rules that match, including the unclear ones, and the unclear ones with their reasons."""
     matched: list[str] = []
     unclear: list[UnclearMatch] = []
     for name, (_, condition) in rules.items():
@@ -313,7 +313,7 @@ def policy_in(text: str) -> FilePolicy:
 
 
 def narrows_seeing(text: str) -> bool:
-    """Return whether the text of a policy has rules ``[[see]]``; true if it is not TOML."""
+    """Return whether the text of a policy has rules ``[[see]]``; True if it is not TOML."""
     try:
         return bool(tomllib.loads(text).get("see"))
     except tomllib.TOMLDecodeError:
@@ -401,7 +401,7 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
 def _tables(
     document: dict[str, Any], raw: bytes, table: str, faults: list[Fault]
 ) -> Iterator[tuple[FaultPath, dict[str, Any]]]:
-    """Yield each table of one name with its location; ``Any`` stands for TOML."""
+    """Yield each table of one name with its location; ``Any`` represents TOML."""
     where = places(raw, table)
     for index, entry in enumerate(tables(document, table, faults)):
         name = str(entry.get("name", index + 1))[:_TEXT_OF_RULE]
@@ -479,7 +479,7 @@ def _whole(document: dict[str, Any], faults: list[Fault]) -> WholePolicy:
 
 
 def _without_misplaced(entry: object, at: FaultPath, faults: list[Fault]) -> object:
-    """Return a table without the keys that belong at the top of the file, and add an error for each."""
+    """Return a table without the keys that belong at the top of the file, and add an error for each key."""
     if not isinstance(entry, dict):
         return entry
     misplaced = [name for name in _OF_ALL if name in entry]

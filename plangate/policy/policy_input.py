@@ -80,7 +80,7 @@ class DuplicateInput(Frozen):
 class PolicyInput(Frozen):
     """The variables of a condition.
 
-    Texts are in Unicode's normal form C, as the conditions are, so texts that read alike are equal.
+    Texts are in Unicode's normal form C, like the conditions, so texts that look the same are equal.
     """
 
     request: RequestInput
@@ -113,7 +113,7 @@ class PolicyInput(Frozen):
     ) -> "PolicyInput":
         """Return the variables for the first step of a plan.
 
-        ``numbers`` maps each tool to its numeric arguments: their sum is 0 if no step has one.
+        ``numbers`` maps each tool to its numeric arguments; their sum is 0 if no step has them.
         """
         seen = PlanInput.of(plan)
         used = Counter(one.tool for one in plan.steps)
@@ -157,7 +157,7 @@ def variables_of_steps(
     requester: str,
     duplicates: Sequence[Duplicate] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Yield the variables for each step of a plan, as `PolicyInput.of` takes it; ``Any`` stands for JSON."""
+    """Yield the variables for each step of a plan, see `PolicyInput.of`; ``Any`` represents JSON."""
     seen = PolicyInput.of(plan, numbers, request=request, requester=requester, duplicates=duplicates)
     shared = seen.model_dump(mode="json")
     for step in shared["plan"]["steps"]:
@@ -181,7 +181,7 @@ def numbers_of(tools: Mapping[str, ToolDeclaration]) -> dict[str, tuple[str, ...
 
 @cache
 def numeric_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
-    """Return the numeric arguments; cached, because building a schema takes longer than judging a plan."""
+    """Return the numeric arguments; cached, because building a schema takes longer than evaluating a plan."""
     schema = arguments.model_json_schema()
     described = properties(schema).items()
     return tuple(name for name, one in described if _types(one, schema) & {"integer", "number"})
@@ -201,13 +201,13 @@ def single_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
 
 
 def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the properties of a JSON schema, which ``Any`` stands for."""
+    """Return the properties of a JSON schema, which ``Any`` represents."""
     found: Mapping[str, Any] = schema.get("properties", {})
     return found
 
 
 def _one_text(value: JsonValue) -> Any:
-    """Return JSON with each text in normal form C; names are unchanged, because two must not become one."""
+    """Return JSON with each text in normal form C; names are unchanged, because they must remain distinct."""
     match value:
         case str():
             return unicodedata.normalize("NFC", value)

@@ -1,7 +1,7 @@
 """Look up the public holidays of countries and regions in the package ``holidays``.
 
 The package is imported only if a calendar names a country. Its holidays within the time of a review are
-recorded with the plan (`plangate.domain.calendars.Facts`), so judging the review again does not need it.
+recorded with the plan (`plangate.domain.calendars.Facts`), so a later check of the review does not need it.
 """
 
 from datetime import date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Find the calls of `recent` in a condition; their arguments are string literals, known before any plan."""
+"""Find the calls of `recent` in a condition; their arguments are string literals, so no plan is needed."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ HOW_TO_CALL: Final = (
 _TEXT: Final = r"""\s*+('[^'\\\n]*+'|"[^"\\\n]*+")\s*+"""
 _CALL: Final = re.compile(rf"\s*+\({_TEXT},{_TEXT},{_TEXT}(?:,{_TEXT})?+\)")
 _OPENS: Final = re.compile(r"\s*+\(")
-# A string or a comment, in which no call counts; or the word ``recent``, which after a point is a field.
+# A string or a comment, in which calls are ignored; or the word ``recent``, which is a field after a dot.
 _WORD: Final = re.compile(
     r"""(?P<text>'{3}.*?(?:'{3}|\Z)|"{3}.*?(?:"{3}|\Z)|'(?:\\.|[^'\\\n])*+'?|"(?:\\.|[^"\\\n])*+"?|//[^\n]*)"""
     r"""|(?P<point>\.\s*+)?(?<!\w)recent(?!\w)""",

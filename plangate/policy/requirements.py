@@ -45,7 +45,7 @@ def demanded_of(
     """Return the policy's requirement for a plan.
 
     An edited plan needs what it would need from its requester, and also what it would need if its author had
-    requested it. Neither person thereby gains a permission that the policy gives only to the other.
+    requested it. So neither person gains a permission that the policy gives only to the other.
 
     Args:
         policy: the worker's policy, or the recorded one.
@@ -53,7 +53,7 @@ def demanded_of(
         requested: the request.
         requester: the name as in the list of people; empty without a list.
         author: the person who edited the plan; empty for an unedited plan.
-        recent: the sums over time, as `sums_for` names them.
+        recent: the sums over time that `sums_for` returns.
         duplicates: the equal steps of other runs.
     """
     return reduce(
@@ -68,24 +68,24 @@ def demanded_of(
 
 
 def judged_for(requested: Requested, *, requester: str, author: str) -> tuple[str, ...]:
-    """Return the people for whom a plan is judged: the requester, and the author of an edit."""
+    """Return the people for whom a plan is evaluated: the requester, and the author of an edit."""
     first = requester or identity(requested.requester)
     return (first, author if requester else identity(author)) if author else (first,)
 
 
 def sums_for(policy: Policy, drafted: Drafted, requested: Requested) -> tuple[RecentSum, ...]:
-    """Return the sums over time that judging a recorded plan needs; see `sums_wanted`."""
+    """Return the sums over time that are needed to evaluate a recorded plan; see `sums_wanted`."""
     people = judged_for(requested, requester=drafted.requester, author=drafted.author)
     return sums_wanted(limits_of(policy), drafted.plan, people)
 
 
 def limits_of(policy: Policy) -> tuple[Limit, ...]:
-    """Return the sums over time that the policy's conditions name."""
+    """Return the sums over time in the policy's conditions."""
     return policy.limits if isinstance(policy, FilePolicy) else ()
 
 
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
-    """Return an error if a recorded plan asks for less than was ``demanded``."""
+    """Return an error if the requirement of a recorded plan is weaker than the ``demanded`` one."""
     wanted = asks_for_less(drafted.requirement, demanded)
     longest = exceeds_requirement(drafted, demanded)
     if wanted is None and longest is not None:
@@ -118,7 +118,7 @@ def _read(text: str) -> Policy | None:
 def soft_requirements(
     workflow_id: str, trail: Sequence[AuditEntry], texts: Sequence[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each plan that asks for less than its policy demands, also by the recorded sums over time.
+    """Yield each plan with a requirement weaker than its policy's, also with the recorded sums over time.
 
     The amounts of other plans at that moment are not in this run's trail, so the recorded sums are used.
     """
@@ -149,7 +149,7 @@ def soft_requirements(
 def _wrong_by_sums(
     claimed: Claimed, drafted: Drafted, requested: Requested, texts: Sequence[RuleText], *, is_reserved: bool
 ) -> str | None:
-    """Return the error in the sums over time by which a step began."""
+    """Return the error in the sums over time that were used when a step began."""
     if not claimed.recent:
         is_missing = bool(drafted.recent) and not is_reserved
         return "a step began without a check of the sums over time" if is_missing else None

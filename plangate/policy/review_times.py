@@ -1,6 +1,6 @@
 """Compute the times of a review when it opens: its end, and when the steps of its plan may begin.
 
-They are recorded with the facts that determined them, and never computed again from the calendars.
+They are recorded with the facts that determined them, and are never computed again from the calendars.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Read the rules that a worker judges by: the policy and the list of people that its settings name."""
+"""Read the rules that a worker uses: the policy and the list of people in its settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,13 +44,13 @@ def stop_rules_of(policy: Policy | None) -> StopRules:
 
 
 def delegation_rules_of(policy: Policy | None) -> DelegationRules:
-    """Return the roles that this policy lets people lend; none without a file."""
+    """Return the roles that this policy lets people delegate; none without a file."""
     return policy.delegation_rules if isinstance(policy, FilePolicy) else DelegationRules()
 
 
 @lru_cache(maxsize=4)
 def delegation_rules_in(text: str) -> DelegationRules:
-    """Return the roles that a policy's text lets people lend; none if this release cannot read it."""
+    """Return the roles that a policy's text lets people delegate; none if this release cannot read it."""
     try:
         return policy_in(text).delegation_rules if text else DelegationRules()
     except FileInvalid:

@@ -1,9 +1,9 @@
 """Read files that people save while a worker reads them, once they have not changed for `SETTLE_SECONDS`.
 
-An editor may empty a file before it fills it again. The first half of a list of people can be valid TOML in
-which a person is wrongly active. Content therefore counts only when two conditions hold. The file has not
-changed for that long, by its own times or, if the clock of a file server differs, by this process's
-clock. And its size was the same before and after reading, and equals that of the content.
+An editor may empty a file before it writes the new content. The first half of a list of people can be valid
+TOML in which a person is wrongly active. The content is therefore used only if two conditions are met. The
+file has not changed for that long, by its own times or, if the clock of a file server differs, by this
+process's clock. Its size was the same before and after reading, and equals the size of the content.
 """
 
 import os

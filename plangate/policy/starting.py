@@ -1,4 +1,4 @@
-"""Compute when the steps of a plan may begin, by the calendars of its rules, when its review opens."""
+"""When a review opens, compute when the steps of its plan may begin, from the calendars of its rules."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ def starts_of(
         requirement: the requirement of the plan.
         began: when the review begins.
         deadline: when it ends.
-        not_before: when the plan may begin at the earliest, if it names a time.
+        not_before: when the plan may begin at the earliest, if it specifies a time.
 
     Raises:
         NoWorkingTime: the zone or the holidays of a calendar are not known on this system.

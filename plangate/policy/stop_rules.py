@@ -46,13 +46,13 @@ def read_stop_rules(
     known_roles: Collection[str] | None,
     faults: list[Fault],
 ) -> StopRules:
-    """Return the rules in ``document``, or add errors and return the defaults; ``Any`` stands for TOML.
+    """Return the rules in ``document``, or add errors and return the defaults; ``Any`` represents TOML.
 
     Args:
         document: the policy.
-        default_proof: the proof of the policy's ``[default]``; a release needs no less, unless ``[go]`` sets
-            it.
-        known_roles: the roles that active people have; None if there is no list, or it is not to be checked.
+        default_proof: the proof of the policy's ``[default]``; the minimum for a release, unless ``[go]``
+            sets it.
+        known_roles: the roles that active people have; None without a list, or to skip this check.
         faults: the list to which errors are added.
     """
     stop = _entry(_StopEntry, "stop", document, faults) or _StopEntry()

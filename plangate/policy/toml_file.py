@@ -27,7 +27,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterVali
 
 
 def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
-    """Return the document; ``Any`` stands for TOML.
+    """Return the document; ``Any`` represents TOML.
 
     Raises:
         FileInvalid: it is not TOML.
@@ -58,9 +58,9 @@ def places(raw: bytes, table: str) -> Mapping[int, str]:
 def unknown_names(
     document: Mapping[str, Any], known: Collection[str], belongs_elsewhere: Mapping[str, str]
 ) -> list[Fault]:
-    """Return an error for each unknown name at the top level; ``Any`` stands for TOML.
+    """Return an error for each unknown name at the top level; ``Any`` represents TOML.
 
-    ``belongs_elsewhere`` maps names from other kinds of files to a hint where they belong.
+    ``belongs_elsewhere`` maps names from other kinds of files to a hint about where they belong.
     """
     return [
         Fault((name,), f"unknown field; {belongs_elsewhere.get(name, 'remove it')}")
@@ -70,7 +70,7 @@ def unknown_names(
 
 
 def tables(document: Mapping[str, Any], name: str, faults: list[Fault]) -> list[dict[str, Any]]:
-    """Return the tables of one name, or add an error if they are not tables; ``Any`` stands for TOML."""
+    """Return the tables of one name, or add an error if they are not tables; ``Any`` represents TOML."""
     found = document.get(name, [])
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         faults.append(Fault((name,), f"write each as a separate table, under [[{name}]]"))
