@@ -1,8 +1,8 @@
 """Connect to the Temporal server, and explain a failed connection in one sentence.
 
 Address, namespace, TLS and API key come from the environment variables and the profile file of Temporal's own
-tools. The SDK reads them, so settings of the ``temporal`` command line work here too. Without an address,
-the embedded server of this ``var`` directory is used if there ever was one, else localhost.
+tools. The SDK reads them, so settings of the ``temporal`` command line work here too. Without an address, the
+embedded server of this ``var`` directory is used if one was ever started, else localhost.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _CHECK_ADDRESS = "check TEMPORAL_ADDRESS and the network"
 _CHECK_TLS = "check TEMPORAL_ADDRESS and the TEMPORAL_TLS settings"
 _CHECK_KEY = "check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and the client certificate"
 
-# A part of the SDK's error, the error to raise, its cause, and what to do. The first match wins.
+# A part of the SDK's error, the error to raise, its cause, and what to do. The first match is used.
 # TemporalDenied is separate from TemporalUnreachable because waiting does not help.
 _CAUSES: Final[tuple[tuple[str, type[TemporalUnreachable], str, str], ...]] = (
     ("ConnectionRefused", TemporalUnreachable, "nothing is listening there", _START_IT),
@@ -65,7 +65,7 @@ async def connect(
         settings: the settings of this process; they locate the embedded server's files.
         identity: this client's identity on the server; by default the SDK's process@host.
         runtime: the SDK's runtime; by default `plangate.logs.setup.temporal_runtime`.
-        lazy: connect at the first call and check nothing. A worker cannot use such a client.
+        lazy: connect at the first call, without a check. A worker cannot use such a client.
 
     Raises:
         SettingsInvalid: the profile file, or a certificate that it names, cannot be used.
@@ -106,7 +106,8 @@ def address_of(settings: Settings) -> str:
 def cli_flags(settings: Settings) -> tuple[str, ...]:
     """Return the flags that a ``temporal`` command needs to reach the same server without any environment.
 
-    In a container, people and this process may need different addresses; the settings name the people's.
+    In a container, people and this process may need different addresses; the settings contain the address for
+    people.
 
     Raises:
         SettingsInvalid: the profile file cannot be used.
@@ -136,7 +137,7 @@ def _config(settings: Settings) -> ClientConnectConfig:
             "fix the profile file, or TEMPORAL_PROFILE."
         ) from error
     if "target_host" not in config:
-        # Also while it is down: another server at the default address does not have these runs.
+        # Even if it is not running: another server at the default address does not have these runs.
         config["target_host"] = dev_server.known_address(settings.var_dir) or _DEFAULT_ADDRESS
     if not _ADDRESS.fullmatch(config["target_host"]):
         raise SettingsInvalid(
@@ -182,6 +183,6 @@ def _unusable(kind: type[TemporalUnreachable], address: str, why: str, remedy: s
 
 
 def _first_and_last(text: str) -> str:
-    """Return the first and last line of a TOML error: where, and what is wrong."""
+    """Return the first and last line of a TOML error: the location and the problem."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0] if len(lines) < 2 else f"{lines[0]}: {lines[-1]}"  # noqa: PLR2004

@@ -60,7 +60,8 @@ _RETRY_SECONDS = 5.0
 _ACTION = "embedded_server"
 
 # The server is detached, because a dead child would stay a zombie. Its process id is on disk before it runs,
-# so a starter that is killed at that moment leaves no unknown process. Only this user can read its files.
+# so if the process that starts it is killed at that moment, the server's process is still known. Only this
+# user can read its files.
 _LAUNCH = """umask 077; sh -c 'echo $$ >"$0" && exec "$@"' "$0" "$@" &"""
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -85,7 +86,7 @@ class Lease:
 
 
 def running(var_dir: Path) -> EmbeddedServer | None:
-    """Return the server of this directory if its process is alive, without checking that it answers."""
+    """Return the server of this directory if its process is alive, without checking that it responds."""
     files = ServerFiles(var_dir)
     if not files.is_alive():
         return None
@@ -96,15 +97,16 @@ def running(var_dir: Path) -> EmbeddedServer | None:
 
 
 def known_address(var_dir: Path) -> str | None:
-    """Return the current or last address of this directory's server; None if there never was one."""
+    """Return the current or last address of this directory's server; None if none was ever started."""
     state = ServerFiles(var_dir).read_state()
     return state.address if state else None
 
 
 async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> EmbeddedServer:
-    """Start the server of this directory unless it runs, and return it once it answers.
+    """Start the server of this directory unless it is running, and return it once it responds.
 
-    It uses its previous ports; if there are none, or they are taken, the first free ones from ``first_port``.
+    It uses its previous ports. If there are none, or they are in use, it uses the first free ones from
+    ``first_port``.
 
     Raises:
         OperatorError: there is no ``temporal`` program, or the directory cannot be written to.
@@ -136,7 +138,10 @@ async def stop(var_dir: Path) -> bool:
 
 
 async def take_lease(var_dir: Path) -> Lease:
-    """Take a share in the server; call it before `ensure_running`, so that no process stops it in between."""
+    """Take a share in the server.
+
+    Call this before `ensure_running`, so that no process stops it in between.
+    """
     files = ServerFiles(var_dir)
     files.make_directory()
     file = open_private(files.lease, os.O_RDWR | os.O_CREAT)
@@ -231,7 +236,10 @@ async def _launch(files: ServerFiles, command: list[str]) -> None:
 
 
 async def _came_up(files: ServerFiles, state: ServerState, offset: int) -> int | None:
-    """Wait until it has logged and answers; another program on its port could answer while it dies."""
+    """Wait until it has logged and responds.
+
+    If it ends, another program on its port could respond instead.
+    """
     ends = monotonic() + _START_SECONDS
     while files.is_alive() and monotonic() < ends:
         if files.log_from(offset) and await _is_healthy(state.http_port) and files.is_alive():
@@ -252,7 +260,7 @@ async def _end(files: ServerFiles) -> bool:
 
 
 async def _pid_written(files: ServerFiles) -> None:
-    """Wait for the process id of a server whose starter was killed while starting it."""
+    """Wait for the process id of a server if the process that started it was killed meanwhile."""
     await until(lambda: files.read_pid() is not None or not files.is_alive(), _ANSWER_SECONDS)
 
 
@@ -297,14 +305,14 @@ def _arguments(state: ServerState) -> list[str]:
         # Measured: half the fsyncs of the default and twice the throughput; a kill -9 loses nothing.
         "--sqlite-pragma=journal_mode=wal",
         "--sqlite-pragma=synchronous=normal",
-        # For floods of signals. By default the server discards a workflow task if 100 signals arrive during
-        # it, so a small machine makes no progress. It also accepts at most 10,000 signals before a run
-        # continues as new, and refuses even an approval after them.
+        # For floods of signals. By default the server discards a workflow task if it receives 100 signals
+        # during the task, so a small machine makes no progress. It also accepts at most 10,000 signals before
+        # a run continues as new, and then refuses all others, including approvals.
         "--dynamic-config-value=history.maximumBufferedEventsBatch=2000",
         "--dynamic-config-value=history.maximumSignalsPerExecution=20000",
         "--dynamic-config-value=limit.historyCount.error=150000",
         # Back-to-back runs wait for the server's only shard, which by default polls for tasks 20 times a
-        # second. Measured (docs/decisions/0029): no cost at rest.
+        # second. Measured (docs/decisions/0029): no cost when idle.
         "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000",
         # Measured: it stops in 1 s instead of 2.6 s.
         '--dynamic-config-value=frontend.shutdownDrainDuration="0s"',
@@ -335,7 +343,7 @@ def program_path() -> str:
 
 def _choose_ports(files: ServerFiles, first_port: int | None) -> ServerState:
     before = files.read_state()
-    if first_port is None and before is not None:  # clients of the server that died have only these ports
+    if first_port is None and before is not None:  # clients of the previous server have only these ports
         return before
     first_port = first_port or FIRST_PORT
     candidates = [before.model_copy(update={"wanted": True})] if before else []

@@ -1,7 +1,7 @@
 """The embedded server's files under ``var``, and the locks that coordinate its users.
 
-Each lock is a flock, which the kernel releases however its holder dies, even by kill -9. Locks are therefore
-never stale, and no process id is trusted, because another program may have it by now.
+Each lock is a flock, which the kernel releases when its holder ends, even by kill -9. Locks are therefore
+never stale. Process ids are not trusted, because another program may have the same id by now.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _LOG_LIMIT = 10_000_000
 
 
 class ServerState(BaseModel):
-    """The state that outlives the server: its ports, and whether it should be running."""
+    """The state that remains after the server ends: its ports, and whether it should be running."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -80,7 +80,7 @@ class ServerFiles:
             ) from error
 
     def close_to_others(self) -> None:
-        """Restrict files that an older Plangate left readable by others: they contain plans and decisions."""
+        """Restrict files that an older Plangate made readable by others: they contain plans and decisions."""
         database = (self.directory / f"{DATABASE}{ending}" for ending in _ENDINGS)
         close_to_others((*database, self.state, self.pid, self.lock, self.lease, self.log))
 
@@ -96,14 +96,14 @@ class ServerFiles:
         write_over(self.state, f"{state.model_dump_json()}\n".encode())
 
     def read_pid(self) -> int | None:
-        """Return the process id, which is valid only while `is_alive`."""
+        """Return the process id; it is valid only while `is_alive` is true."""
         try:
             return int(self.pid.read_text())
         except (OSError, ValueError):
             return None
 
     def is_alive(self) -> bool:
-        """Return whether the server is alive: it holds the lock on its pid file as long as it runs."""
+        """Return whether the server is alive: it holds the lock on its pid file while it runs."""
         try:
             with opened(self.pid, os.O_RDONLY) as file:
                 return not try_lock(file, fcntl.LOCK_SH)
@@ -124,9 +124,9 @@ class ServerFiles:
             return log.read().decode(errors="replace").strip()
 
     def set_aside_unfinished(self) -> bool:
-        """Rename a half-created database, and return whether there was one; a database with runs is kept.
+        """Rename an incomplete database, and return whether there was one; a database with runs is kept.
 
-        A kill -9 within 0.1 s after its creation leaves a database that no server can open.
+        If the server is killed within 0.1 s after it creates the database, no server can open the database.
         """
         if not self.database.exists() or self._has_runs():
             return False

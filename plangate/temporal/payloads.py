@@ -1,9 +1,10 @@
 """Convert payloads to and from JSON with pydantic; a payload that cannot be decoded also becomes a value.
 
-Any client of the server can send anything under a decision's name. By default the SDK drops a signal that it
-cannot decode, and the sender gets no error; logging a thousand of them takes longer than a workflow task may.
-If it cannot decode the input of a start, it fails the workflow task. Here such a payload becomes an
-`Undecodable` wherever no type is expected: it is then judged, recorded and refused.
+Any client of the server can send any payload under a decision's name. By default the SDK drops a signal that
+it cannot decode, and the sender gets no error; logging a thousand of them takes longer than the time limit of
+a workflow task. If it cannot decode the input of a new workflow, it fails the workflow task. With this
+converter, such a payload becomes an `Undecodable` wherever no type is expected. It is then processed,
+recorded and refused.
 """
 
 from collections.abc import Sequence
@@ -30,8 +31,8 @@ class Undecodable:
 class TolerantPayloadConverter(CompositePayloadConverter):
     """Return `Undecodable` instead of raising, unless a type is expected.
 
-    The SDK creates two new converters for every workflow activation. They share the pydantic adapters, which
-    take longer to build than to use.
+    The SDK creates two new converters for every workflow activation. They share the pydantic adapters,
+    because these take longer to build than to use.
     """
 
     def __init__(self) -> None:
@@ -59,9 +60,9 @@ class TolerantPayloadConverter(CompositePayloadConverter):
 class InlineDataConverter(DataConverter):
     """Read every payload as it is, never as a reference to external storage.
 
-    Plangate stores nothing externally. The SDK raises for a reference that it has no store for, before any
-    converter is called, so that one such signal would block a run forever. There is no public way to prevent
-    this (docs/decisions/0040).
+    Plangate stores nothing externally. If the SDK has no store for a reference, it raises before any
+    converter is called, so one such signal would block a run forever. There is no public way to prevent this
+    (docs/decisions/0040).
     """
 
     async def _decode_reference_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:

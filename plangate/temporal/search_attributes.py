@@ -1,7 +1,8 @@
-"""Define and register the two search attributes by which runs are listed.
+"""Define and register the two search attributes that are used to list runs.
 
-A server may refuse the registration (Temporal Cloud registers them differently), or have one of them with
-another type. Neither stops a worker: runs then start without the attributes, and lists come from the records.
+A server may refuse the registration (Temporal Cloud registers them differently), or may have one of them with
+another type. Neither prevents a worker from starting: runs then start without the attributes, and lists are
+read from the records.
 """
 
 import logging

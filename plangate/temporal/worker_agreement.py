@@ -1,10 +1,10 @@
 """Keep the workers of one task queue consistent: the same records, policy, people, tools, web servers.
 
-Two workers with different records on one queue would draft a plan on one trail and judge it on the other. A
-worker therefore names its installation in the identity under which it polls, and takes no work while a worker
-of another installation polls the same queue. If workers share the records but differ in policy, list of
-people, tools or trusted web servers, a rolling update may be in progress. They continue, and every status
-reports the difference.
+If two workers with different records used one queue, a plan could be drafted on one trail and decided on the
+other. A worker therefore polls with an identity that contains its installation, and takes no work while a
+worker of another installation polls the same queue. If workers share the records but differ in policy, list
+of people, tools or trusted web servers, a rolling update may be in progress. They continue to work, and every
+status reports the difference.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ _log = structlog.get_logger(__name__)
 
 
 def polling_identity(identity: str, installation: str) -> str:
-    """Return the identity under which a worker of this installation polls."""
+    """Return the identity with which a worker of this installation polls."""
     return f"{identity}{_MARK}{installation[:_SHOWN]}"
 
 
@@ -67,8 +67,8 @@ def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[obj
     """Return the SHA-256 of the tools' names, arguments and retry safety, as hex.
 
     For MCP servers it covers the content of their file (``servers``, as JSON), not the tools that they list.
-    A server that one worker cannot reach is therefore not a difference between the workers. Each plan has
-    the definitions of its tools.
+    So if one worker cannot reach a server, this is not a difference between the workers. Each plan has the
+    definitions of its tools.
     """
     described: dict[str, object] = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
     if servers:
@@ -77,12 +77,12 @@ def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[obj
 
 
 def record_both_rules(database: Database, rules: Rules, worker: str, web: TrustedWeb = NO_WEB) -> None:
-    """Record the policy and the list of people that ``worker`` judges by.
+    """Record the policy and the list of people that ``worker`` uses.
 
     Raises:
         RecordsUnavailable: the database did not answer.
         DirectoryUnavailable: the list of people cannot be read now.
-        TrailDamaged: the changes of keys cannot be read.
+        TrailDamaged: the changes to keys cannot be read.
     """
     record_rules(database, "policy", rules.policy_text, rules.policy_hash, worker)
     listed = rules.directory.people() or People()
@@ -108,12 +108,12 @@ def facts_of(
     *,
     drafts: bool | None = None,
 ) -> WorkerFacts:
-    """Return the rules and tools of a worker now; its list of people may have changed since it started.
+    """Return the current rules and tools of a worker; its list of people may have changed since it started.
 
     Args:
         client: the worker's connection.
         task_queue: the queue it polls.
-        rules: the rules that it judges by.
+        rules: the rules that it uses.
         tools: the result of `hash_of_tools`.
         web: the web servers that it trusts.
         drafts: whether it can draft plans.
@@ -141,7 +141,7 @@ class WorkerAgreement:
         client: a client of the worker's namespace.
         database: the records.
         facts: returns the rules and tools that this worker uses now.
-        record_rules: records the rules that this worker judges by, if the trail of rules has others.
+        record_rules: records the rules that this worker uses, if the trail of rules has others.
     """
 
     def __init__(
@@ -175,10 +175,10 @@ class WorkerAgreement:
     async def foreign_pollers(self, task_queue: str) -> set[str]:
         """Return the identities of workers of other installations that poll the task queue.
 
-        The server lists a worker for five minutes after its last poll. A worker counts as gone once its last
-        poll has not changed for `_POLLS_WITHIN`. The monotonic clock measures this, because the server's time
-        is not known, and because this clock stops while the machine sleeps, as the other workers may. If a
-        proxy forbids the call, the set is empty.
+        The server lists a worker for five minutes after its last poll. A worker is considered stopped once
+        its last poll has not changed for `_POLLS_WITHIN`. This is measured with the monotonic clock, because
+        the server's time is unknown, and because this clock stops while the machine sleeps: the other workers
+        may sleep too. If a proxy forbids the call, the set is empty.
 
         Raises:
             RPCError: the server does not answer.
@@ -231,7 +231,7 @@ class WorkerAgreement:
             await asyncio.to_thread(self._leave)
 
     def _known_facts(self) -> WorkerFacts:
-        """Return this worker's rules and tools; those last reported, if its list of people is unreadable.
+        """Return this worker's rules and tools; if its list of people is unreadable, those reported last.
 
         Raises:
             DirectoryUnavailable: the list could not be read since the worker started.
@@ -249,7 +249,7 @@ class WorkerAgreement:
             with self._database.write() as connection:
                 report_worker(connection, facts)
                 found = differences(running_workers(connection, facts.namespace, facts.task_queue))
-            if not found:  # a worker that differed may have recorded its rules last, and is gone now
+            if not found:  # a different worker may have recorded its rules last, and has stopped now
                 self._record_rules()
         except (RecordsUnavailable, DirectoryUnavailable) as error:
             _log.warning("The workers cannot be compared.", action="agreement", error=str(error))

@@ -1,4 +1,4 @@
-"""Run a worker in a process: stop on a signal, finish running work, and end in time."""
+"""Run a worker in a process: stop on a signal, finish running work, and end within a time limit."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 from plangate.own_python import ALLOCATIONS
 from plangate.process_end import end_process
 
-# After the last activity has ended, threads that still wait for a database may take this long.
+# After the last activity has ended, threads that still wait for a database may take this time.
 _THREADS_END_WITHIN: Final = timedelta(seconds=3)
 _log = structlog.get_logger("worker")
 
@@ -57,8 +57,8 @@ async def run_until(stopping: asyncio.Event, worker: Worker, *, kill_after: time
 
     Args:
         stopping: set to stop the worker.
-        worker: polls from now on.
-        kill_after: the process ends without a complete shutdown if the shutdown takes longer. Choose it
+        worker: the worker; it polls until then.
+        kill_after: if the shutdown takes longer than this, the process ends without completing it. It must be
             longer than the worker's ``graceful_shutdown_timeout``.
     """
     running = asyncio.create_task(worker.run())
@@ -95,9 +95,9 @@ def end_in(time: timedelta, code: int) -> None:
 def raise_gc_threshold() -> None:
     """Collect garbage every 20,000 allocations instead of 700, and skip the objects that exist now.
 
-    It saves about 4% of an approved step's time in the worker (measured). Memory stays bounded, although only
-    the collector frees a closed run: a run that waited long is freed in the third generation, after
-    180,000 allocations.
+    It saves about 4% of an approved step's time in the worker (measured). Memory remains bounded, although
+    only the collector frees a closed run: a run that waited for a long time is freed in the third generation,
+    after 180,000 allocations.
     """
     gc.collect()
     gc.freeze()
