@@ -1,7 +1,7 @@
 """The attempts of a run's activities: their number, the last error, and the time of the next one.
 
-A workflow has no access to the attempts of its activities, or to their pauses. The Temporal server
-does, and describes them to clients.
+A workflow has no access to the attempts of its activities, or to their pauses. The Temporal server has both,
+and describes them to clients.
 """
 
 import shlex
@@ -28,7 +28,7 @@ _AT_WORK: Final = frozenset(phase.value for phase in Phase if phase.is_at_work)
 
 
 def plain_unpause_command(workflow_id: str, activity_id: str) -> str:
-    """Return the command for a server that Temporal's command line finds by its own settings."""
+    """Return the command for a server that Temporal's command line finds with its own settings."""
     words = ("temporal", "activity", "unpause", "--workflow-id", workflow_id, "--activity-id", activity_id)
     return shlex.join(words)
 
@@ -48,7 +48,7 @@ async def with_attempts(client: TemporalClient, status: Status, unpause_command:
 def attempts_of(
     description: WorkflowExecutionDescription, status: Status, unpause_command: UnpauseCommand
 ) -> Status:
-    """Return ``status`` with the attempts that are in this description of its run."""
+    """Return ``status`` with the attempts from this description of its run."""
     for pending in description.raw_description.pending_activities:
         attempt = _attempt(status.workflow_id, pending, unpause_command)
         if attempt is None:
@@ -88,7 +88,7 @@ def _attempt(
 
 
 def _lost_since(pending: PendingActivityInfo) -> datetime | None:
-    """Return the time of the last heartbeat of an attempt whose worker stopped answering."""
+    """Return the time of the last heartbeat of an attempt whose worker stopped responding."""
     if not pending.last_failure.HasField("timeout_failure_info"):
         return None
     for name in ("last_heartbeat_time", "last_started_time"):

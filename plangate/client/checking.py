@@ -1,4 +1,4 @@
-"""Ask a worker to check a plan with its tools, before a person confirms it."""
+"""Let a worker check a plan with its tools, before a person confirms it."""
 
 import secrets
 from datetime import timedelta

@@ -1,6 +1,6 @@
 """The client: submit a request, decide, get the status of a run, wait for its end, list and withdraw runs.
 
-It answers from the workflow if a worker runs, else from the records and Temporal's visibility; every answer
+It reads from the workflow if a worker runs, else from the records and Temporal's visibility; every status
 names its source.
 """
 
@@ -80,7 +80,7 @@ from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
 
 _PAUSE: Final = 1.0  # seconds until an unavailable server is queried again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
-# A run tries for three seconds to record a decision, then answers with the reason of the failure.
+# A run tries for three seconds to record a decision, then responds with the reason of the failure.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
 _MEANS_NO_WORKER: Final = (
     RPCStatusCode.CANCELLED,  # the query reached its time limit
@@ -97,9 +97,10 @@ class Client:
     Args:
         client: a client of the namespace in which the workers run.
         task_queue: the workers' task queue.
-        database: the records, opened for reading; None if they cannot be reached from here.
+        database: the records, opened for reading; None if they cannot be accessed.
         unpause_command: returns the command that a status shows for a paused step or draft.
-        query_timeout: how long a worker may take to answer a query, until none counts as running.
+        query_timeout: how long to wait for a worker's response to a query. After that, no worker is
+            considered running.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class Client:
             self._opened.close()
 
     async def submit(self, request: PlanRequest, workflow_id: str | None = None) -> str:
-        """Start a run and return its workflow id; an id that was ever used is refused.
+        """Start a run and return its workflow id; an id that was used before is refused.
 
         Raises:
             IdInUse: the id names another request, open or recorded.
@@ -169,21 +170,22 @@ class Client:
     async def decide(
         self, workflow_id: str, decision: Decision, *, update_id: str | None = None
     ) -> DecisionAnswer | None:
-        """Send a decision and return its verdict; None if no worker runs, and the decision waits for one.
+        """Send a decision and return the result; None if no worker runs, and the decision waits for one.
 
-        The answer has ``accepted`` None if a worker took the decision and cannot record it yet; its
+        The result has ``accepted`` None if a worker received the decision but cannot record it yet; its
         ``reason`` says why.
 
-        The update returns a verdict immediately but needs a worker. Without one, the decision goes as a
-        signal, which the server keeps. Both may arrive if a worker dies in between: the second is refused.
+        The update returns a result immediately, but needs a worker. Without a worker, the decision is sent as
+        a signal, which the server keeps. If a worker dies in between, both may be received; the second is
+        refused.
 
         Args:
             workflow_id: the run.
             decision: the decision.
-            update_id: the id of this decision, so that it has one verdict if it is sent again.
+            update_id: the id of this decision, so that it has only one result if it is sent again.
 
         Raises:
-            NotAnswered: the worker that took it could not answer.
+            NotAnswered: the worker that received it could not respond.
             RunNotFound: there is no such run.
             TemporalUnreachable: the server does not answer.
         """
@@ -247,14 +249,14 @@ class Client:
         return await self.decide(status.workflow_id, decision)
 
     async def status(self, workflow_id: str) -> Status:
-        """Return the status of a run: from its workflow if a worker answers, else from the records.
+        """Return the status of a run: from its workflow if a worker responds, else from the records.
 
-        Its plan, steps and fingerprint are compared here, on the caller's machine.
+        Its plan, steps and fingerprint are compared locally, on the caller's machine.
 
         Raises:
-            StatusContradicts: they do not agree.
+            StatusContradicts: they are inconsistent.
             RunNotFound: neither Temporal nor the records have the id.
-            NotAnswered: Temporal has the run, but no worker runs and there are no records here.
+            NotAnswered: Temporal has the run, but no worker runs and no records are available.
             TemporalUnreachable: the server does not answer.
         """
         status = self._checked(await self._status(workflow_id), workflow_id)
@@ -277,7 +279,7 @@ class Client:
         return status
 
     def _known_of_workers(self) -> dict[str, object]:
-        """Return the fields of a status that the running workers have reported to the records."""
+        """Return the fields of a status that the running workers reported to the records."""
         if self._database is None:
             return {}
         with suppress(RecordsMissing, RecordsUnavailable), self._database.read() as connection:
@@ -290,7 +292,7 @@ class Client:
             status = await self._handle(workflow_id).query(
                 STATUS,
                 result_type=Status,
-                # A terminated run still answers, with its state before the termination.
+                # A terminated run still responds, with its state before the termination.
                 reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
                 rpc_timeout=self._query_timeout,
             )
@@ -309,7 +311,7 @@ class Client:
     async def wait_for_plan(self, workflow_id: str) -> Status:
         """Wait until the run's plan can be decided on, or it needs no decision, and return the status.
 
-        A model may need minutes, and a worker may have to be started; set a limit with ``asyncio.timeout``.
+        A model may take minutes, and a worker may have to be started; set a limit with ``asyncio.timeout``.
 
         Raises:
             RunNotFound, StatusContradicts, TemporalUnreachable: as `status`.
@@ -347,10 +349,10 @@ class Client:
                 return result
 
     async def withdraw(self, workflow_id: str, reason: str) -> None:
-        """Ask the run to end as withdrawn.
+        """Request that the run end as withdrawn.
 
         Raises:
-            NotAnswered: the worker that took it could not answer.
+            NotAnswered: the worker that received it could not respond.
             RunNotFound: there is no such run.
             Refused: it has ended.
             TemporalUnreachable: the server does not answer.
@@ -378,7 +380,7 @@ class Client:
             raise unreachable(error) from error
 
     async def pending(self, wanted: Wanted = WAITING) -> list[Status]:
-        """Return one page of the runs that wait for a person (in review, or held), soonest deadline first.
+        """Return one page of the runs that wait for a person (in review or held), earliest deadline first.
 
         Raises:
             ListIncomplete: the status of some runs cannot be read; `waiting` returns the others.
@@ -416,16 +418,16 @@ class Client:
         return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
-        """Return the stops in force: from a worker, else from the records; `known_stops` says from which.
+        """Return the stops in force: from a worker, else from the records; `known_stops` says which.
 
         Raises:
-            NotAnswered: no worker runs, and there are no records here.
+            NotAnswered: no worker runs, and no records are available.
             TemporalUnreachable: the server does not answer.
         """
         return (await self.known_stops()).answer
 
     async def known_stops(self) -> KnownStops:
-        """Return the stops in force with their source, and how many orders wait until a worker judges them.
+        """Return the stops in force with their source, and how many orders wait for a worker.
 
         Raises:
             NotAnswered, TemporalUnreachable: as `what_stands`.
@@ -446,11 +448,11 @@ class Client:
         )
 
     async def delegate(self, order: DelegationOrder) -> DelegationAnswer | None:
-        """Send an order to lend a role or to end a loan; see `plangate.client.delegating.send_delegation`."""
+        """Send an order to begin or end a delegation; see `plangate.client.delegating.send_delegation`."""
         return await send_delegation(self._client, self._task_queue, order)
 
     async def what_is_lent(self) -> DelegationAnswer:
-        """Return the current loans.
+        """Return the current delegations.
 
         Raises:
             NotAnswered: no worker runs.
@@ -462,7 +464,7 @@ class Client:
         return answer
 
     async def record_look(self, look: Look) -> LookAnswer:
-        """Record that a person looks as an auditor; see `plangate.client.looking.record_look`."""
+        """Record that a person reads as an auditor; see `plangate.client.looking.record_look`."""
         return await record_look(self._client, self._task_queue, look)
 
     async def checked(self, plan: JsonValue) -> PlanChecked | None:
@@ -473,7 +475,7 @@ class Client:
         """Return the audit trail of a run.
 
         Raises:
-            RecordsMissing: there are no records here.
+            RecordsMissing: no records are available.
             RecordsUnavailable: the database does not answer.
             RunNotFound: the id is not recorded.
         """
@@ -506,7 +508,7 @@ class Client:
         return None if self._database is None else status_on_record(self._database, workflow_id)
 
     async def _check_type(self, workflow_id: str) -> None:
-        """Check that the workflow is a run, before it is sent a signal or a cancellation."""
+        """Check that the workflow is a run, before a signal or a cancellation is sent to it."""
         try:
             description = await self._handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
         except RPCError as error:
@@ -517,7 +519,7 @@ class Client:
             raise _not_a_run(workflow_id)
 
     async def _has_worker(self, workflow_id: str) -> bool:
-        """Return whether a worker answers for the run; the next call reports any other error."""
+        """Return whether a worker responds for the run; the next call reports any other error."""
         try:
             await self._handle(workflow_id).query(STATUS, rpc_timeout=self._query_timeout)
         except RPCError as error:
@@ -538,7 +540,7 @@ class Client:
         return None
 
     async def _answer_too_late(self, workflow_id: str) -> DecisionAnswer:
-        """Answer a decision on a run that Temporal does not have open."""
+        """Return the result of a decision on a run that is not open in Temporal."""
         status = await self.status(workflow_id)
         if status.state not in OUTCOMES:
             raise RunNotFound(
@@ -551,7 +553,7 @@ class Client:
         )
 
     def _made_elsewhere(self, status: Status) -> str | None:
-        """Return an objection if plan and records of this run name different installations."""
+        """Return an objection if the plan and the records of this run name different installations."""
         if self._database is None or status.installation is None:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):

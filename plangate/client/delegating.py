@@ -1,4 +1,4 @@
-"""Send orders to lend roles and to end loans, and query the loans."""
+"""Send orders to begin and to end delegations of roles, and query the delegations."""
 
 from typing import Any
 
@@ -12,9 +12,10 @@ from plangate.temporal.contract import DELEGATION_TYPE
 async def send_delegation(
     client: TemporalClient, task_queue: str, order: DelegationOrder
 ) -> DelegationAnswer | None:
-    """Send an order and return its verdict; None if no worker runs, and the server keeps it for one.
+    """Send an order and return the result; None if no worker runs, and the server keeps it for one.
 
-    The answer has ``accepted`` None if a worker took it and cannot record it yet; its ``reason`` says why.
+    The result has ``accepted`` None if a worker received the order but cannot record it yet; its ``reason``
+    says why.
 
     Raises:
         NotAnswered: the workflow of the order failed in Temporal, for example because it was terminated.
@@ -27,10 +28,10 @@ async def send_delegation(
 
 
 async def ask_what_is_lent(client: TemporalClient, task_queue: str) -> DelegationAnswer | None:
-    """Query a worker for the current loans; return None if no worker runs.
+    """Query a worker for the current delegations; return None if no worker runs.
 
     Raises:
-        NotAnswered: the question failed in Temporal.
+        NotAnswered: the query failed in Temporal.
         TemporalUnreachable: the server does not answer.
     """
     message = {"action": DelegationAction.LIST.value}

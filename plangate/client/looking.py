@@ -1,4 +1,4 @@
-"""Record that a person looks as an auditor, or takes a copy."""
+"""Record that a person reads the records as an auditor, or takes a copy."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ _FIRST: Final = Priority(priority_key=1)
 
 
 async def record_look(client: TemporalClient, task_queue: str, look: Look) -> LookAnswer:
-    """Return whether the look is recorded; None if no worker runs, and the server keeps it for one.
+    """Return whether the access is recorded; None if no worker runs, and the server keeps it for one.
 
     Raises:
         NotAnswered: its workflow failed in Temporal, for example because it was terminated.

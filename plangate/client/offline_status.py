@@ -1,6 +1,6 @@
-"""Find the status of a run whose workflow does not answer: no worker runs, or Temporal dropped or ended it.
+"""Find the status of a run whose workflow does not respond: no worker runs, or Temporal ended or deleted it.
 
-It comes from the records; before a worker has started the run, from the input it was started with. Its
+The status is read from the records, or from the workflow's input if no worker has started the run yet. Its
 ``source`` says which.
 """
 
@@ -33,7 +33,7 @@ from plangate.records.queries import status_on_record
 from plangate.temporal.search_attributes import PLANGATE_STATE
 
 NO_WORKER: Final = " (no worker answers)"
-"""Ends the source of a status for which no worker answered."""
+"""The end of a status's source if no worker responded."""
 _PAGE: Final = 1_000
 _LISTED_UNREAD: Final = 20
 _LONGEST_NAME: Final = 100
@@ -54,7 +54,7 @@ async def status_without_workflow(
 
     Raises:
         RunNotFound: neither Temporal nor the records have the id.
-        NotAnswered: Temporal has the run, but the records here do not.
+        NotAnswered: Temporal has the run, but the available records do not.
         RecordsUnavailable: the records do not answer.
         TemporalUnreachable: the server does not answer.
     """
@@ -100,7 +100,7 @@ def unreachable(error: RPCError) -> TemporalUnreachable:
 
 
 def result_of(status: Status) -> RunResult:
-    """Return how a run ended, from its status.
+    """Return how a run ended, according to its status.
 
     Raises:
         RunNotFound: it has not ended, and this Temporal server does not have it.

@@ -1,4 +1,4 @@
-"""Start the workflow of a run, under an id that was never used."""
+"""Start the workflow of a run, with an id that was never used."""
 
 import secrets
 import string
@@ -41,7 +41,8 @@ async def start_run(client: TemporalClient, task_queue: str, request: PlanReques
             SearchAttributePair(PLANGATE_REQUESTER, request.requester),
         ]
     )
-    # A server without these attributes refuses them: the run works without, lists are slower to read.
+    # A server without these attributes refuses them: the run works without them, but lists are slower to
+    # read.
     for attributes in (listed, TypedSearchAttributes.empty):
         try:
             await _start(client, task_queue, request, workflow_id, attributes)
@@ -84,10 +85,10 @@ def new_id() -> str:
 
 
 def checked_id(workflow_id: str) -> str:
-    """Return an id that may name a run.
+    """Return an id that can be used for a run.
 
     Raises:
-        RequestInvalid: the id cannot name a run.
+        RequestInvalid: the id cannot be used for a run.
     """
     if (
         len(workflow_id) > _MAX_ID
@@ -107,5 +108,5 @@ def checked_id(workflow_id: str) -> str:
 
 
 def in_use(workflow_id: str) -> IdInUse:
-    """Return the error for an id that already names a run."""
+    """Return the error for an id that is already used for a run."""
     return IdInUse(f"The id {one_line(workflow_id)} is taken; see it with `status`, or choose another --id.")

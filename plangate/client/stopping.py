@@ -1,4 +1,4 @@
-"""Send orders about stops and keys, and ask which stops are in force."""
+"""Send orders about stops and keys, and query the stops in force."""
 
 import asyncio
 import re
@@ -25,15 +25,16 @@ ANSWER_SECONDS: Final = 8.0
 QUESTION_SECONDS: Final = 4.0
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 _OTHERS: Final = re.compile(r"(list|confirm-key|revoke-key)-[0-9a-f]{12}")
-"""The ids of the workflows that `asked` starts for anything but a stop or a release."""
+"""The ids of the workflows that `asked` starts for messages other than a stop or a release."""
 _FIRST: Final = Priority(priority_key=1)
 """A priority above the tasks of runs, on servers that support priorities, because many runs may be active."""
 
 
 async def send_order(client: TemporalClient, task_queue: str, order: Order) -> StopAnswer | None:
-    """Send an order and return its verdict; None if no worker runs, and the server keeps it for one.
+    """Send an order and return the result; None if no worker runs, and the server keeps it for one.
 
-    The answer has ``accepted`` None if a worker took it and cannot record it yet; its ``reason`` says why.
+    The result has ``accepted`` None if a worker received the order but cannot record it yet; its ``reason``
+    says why.
 
     Raises:
         NotAnswered: the workflow of the order failed in Temporal, for example because it was terminated.
@@ -45,7 +46,7 @@ async def send_order(client: TemporalClient, task_queue: str, order: Order) -> S
 
 
 async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrder) -> StopAnswer | None:
-    """Send an order about a key and return its verdict; None if the server keeps it for a worker.
+    """Send an order about a key and return the result; None if the server keeps it for a worker.
 
     Raises:
         NotAnswered, TemporalUnreachable: as `send_order`.
@@ -56,10 +57,10 @@ async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrde
 
 
 async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer | None:
-    """Ask a worker which stops are in force; return None if no worker runs.
+    """Query a worker for the stops in force; return None if no worker runs.
 
     Raises:
-        NotAnswered: the question failed in Temporal.
+        NotAnswered: the query failed in Temporal.
         TemporalUnreachable: the server does not answer.
     """
     message = {"action": Action.LIST.value}
@@ -69,7 +70,7 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
 
 
 async def waiting_orders(client: TemporalClient, task_queue: str) -> int:
-    """Return how many orders to stop or to release the server keeps until a worker judges them.
+    """Return how many orders to stop or to release the server keeps until a worker processes them.
 
     Raises:
         TemporalUnreachable: the server does not answer.
@@ -88,8 +89,8 @@ class KnownStops:
 
     Attributes:
         answer: the stops.
-        source: what they were read from; `WORKER` if a worker answered.
-        unjudged: how many orders wait until a worker judges them, if none answered.
+        source: what they were read from; `WORKER` if a worker responded.
+        unjudged: how many orders wait for a worker, if none responded.
     """
 
     answer: StopAnswer
@@ -99,7 +100,7 @@ class KnownStops:
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[Answer]):
-    """A question that a short workflow answers.
+    """A message that a short workflow processes.
 
     Attributes:
         workflow_type: the workflow.
@@ -119,7 +120,7 @@ class Question(Generic[Answer]):
 async def asked(
     client: TemporalClient, task_queue: str, question: Question[Answer], seconds: float
 ) -> Answer | None:
-    """Start a short workflow and return its answer; None if no worker runs.
+    """Start a short workflow and return its result; None if no worker runs.
 
     Raises:
         NotAnswered: the workflow failed in Temporal, for example because it was terminated.

@@ -1,9 +1,9 @@
 """List the runs that wait for a person, in review or held: the recorded runs that are open in Temporal.
 
 One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. If the two
-counts differ, Temporal's whole list is read, because a run may have been ended from outside, or have no
-records here. A run without records is queried directly; if its status cannot be read, it is named with the
-reason, because it may wait too.
+counts differ, Temporal's whole list is read, because a run may have been ended in Temporal, or may have no
+records here. A run without records is queried directly; if its status cannot be read, it is listed with the
+reason, because it may be waiting too.
 """
 
 import asyncio
@@ -40,8 +40,8 @@ Ask = Callable[[str], Awaitable[Status]]
 
 _RUNNING: Final = f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} != '{Phase.DRAFTING}')"
-_ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes as long as a query may
-_NAMED_AT_ONCE: Final = 200  # ids in one question to Temporal
+_ASKED_AT_ONCE: Final = 50  # for a run without a worker, a query takes its whole time limit
+_NAMED_AT_ONCE: Final = 200  # ids in one query to Temporal
 # The server finds no id with a quotation mark or a backslash, however it is escaped (tried with 1.32).
 _CAN_BE_NAMED: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -53,10 +53,10 @@ class WaitingRuns:
     """One page of the runs that wait for a person.
 
     Attributes:
-        found: their status, in the wanted order.
-        unread: the errors of the open runs that may wait too, whose status cannot be read, by workflow id. It
-            has all those that are unknown to the records here, and those of this page.
-        rows: how many runs the page has, with those that are not in ``found``.
+        found: their status, in the requested order.
+        unread: the errors of the open runs whose status cannot be read, by workflow id; they may be waiting
+            too. It has all those that are not in the records here, and those of this page.
+        rows: how many runs the page has, including those that are not in ``found``.
     """
 
     found: tuple[Status, ...]
@@ -74,7 +74,7 @@ class _Line:
 
 
 class _Asker:
-    """Queries runs, and keeps the errors of those whose status cannot be read in ``unread``."""
+    """Queries runs. ``unread`` has the errors of those whose status cannot be read."""
 
     def __init__(self, client: TemporalClient, ask: Ask) -> None:
         self.unread: Unread = {}
@@ -82,7 +82,7 @@ class _Asker:
         self._ask = ask
 
     async def asked(self, workflow_ids: Sequence[str]) -> list[Status]:
-        """Return the status of these runs, without those that are unread or have ended."""
+        """Return the status of these runs, without those that have ended or whose status cannot be read."""
         answers: list[Status | None] = []
         for some in _portions(workflow_ids, _ASKED_AT_ONCE):
             answers += await asyncio.gather(*(self._answer(workflow_id) for workflow_id in some))
@@ -94,7 +94,7 @@ class _Asker:
         except _UNREADABLE as error:
             self.unread[workflow_id] = error
         except RunNotFound as error:
-            if await _is_open(self._client, workflow_id):  # its worker cannot answer the query
+            if await _is_open(self._client, workflow_id):  # its worker cannot respond to the query
                 self.unread[workflow_id] = error
         return None
 
@@ -106,8 +106,8 @@ async def waiting_runs(
 
     Args:
         client: a client of their namespace.
-        database: the records; None if there are none here.
-        ask: returns the status of a run without records, or raises why it cannot be read.
+        database: the records; None if they are not available.
+        ask: returns the status of a run without records, or raises the error if it cannot be read.
         wanted: the filters, the order and the page.
 
     Raises:
@@ -132,7 +132,7 @@ def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
 
 
 async def _count(client: TemporalClient) -> int | None:
-    """Return how many open runs have a plan, according to Temporal; None if it lacks the attribute."""
+    """Return how many open runs have a plan, according to Temporal; None without the attribute."""
     try:
         return (await client.count_workflows(f"{_RUNNING} AND {_DRAFTED}")).count
     except RPCError as error:
@@ -142,7 +142,7 @@ async def _count(client: TemporalClient) -> int | None:
 
 
 async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wanted) -> list[_Line]:
-    """Return the page from the records, and look up as few of its runs as possible in Temporal."""
+    """Return the page from the records, looking up as few of its runs as possible in Temporal."""
     assert wanted.limit is not None
     found: list[_Line] = []
     for named in _portions(recorded.waiting, _NAMED_AT_ONCE):
@@ -172,7 +172,7 @@ async def _all_open(
             return sorted((*lines, *strangers), key=lambda line: line.deadline or _NEVER)
         case Sort.ID:
             return sorted((*lines, *strangers), key=lambda line: line.workflow_id)
-        case Sort.NEWEST | Sort.OLDEST:  # only the record has the time of the request
+        case Sort.NEWEST | Sort.OLDEST:  # only the records have the time of the request
             return (*strangers, *lines)
         case _:
             assert_never(wanted.sort)
@@ -184,7 +184,7 @@ def _is_wanted(status: Status, wanted: Wanted) -> bool:
 
 
 def _may_be_wanted(listed: WorkflowExecution, wanted: Wanted) -> bool:
-    """Return whether a run whose status cannot be read may be wanted, by its search attributes."""
+    """Return whether a run may match the filters, by its search attributes; its status cannot be read."""
     state = listed.typed_search_attributes.get(PLANGATE_STATE)
     requester = listed.typed_search_attributes.get(PLANGATE_REQUESTER)
     may_be_theirs = (
@@ -217,7 +217,7 @@ def _portions(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
 
 
 async def open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[str]:
-    """Return the runs that are open in Temporal; ids that queries cannot contain are checked singly."""
+    """Return the runs that are open in Temporal; ids that queries cannot contain are checked one by one."""
     plain = [f"'{_quoted(one)}'" for one in workflow_ids if _CAN_BE_NAMED.fullmatch(one)]
     named = await _list(client, f"{_RUNNING} AND WorkflowId IN ({', '.join(plain)})") if plain else set()
     others = [one for one in workflow_ids if not _CAN_BE_NAMED.fullmatch(one)]
