@@ -1,8 +1,8 @@
-"""The decision inbox of a run: a queue of arrivals until their admission, in order.
+"""The decision inbox of a run: a queue of messages that are not processed yet, in order.
 
-A handler only stores its input. Signals that waited while no worker ran all arrive in one workflow task,
-which has to end within seconds. They are parsed later, a batch at a time (`PlanApproval._process_inbox`).
-Parsing never raises, for any input.
+A handler only stores its input. Signals that waited while no worker ran are all delivered in one workflow
+task, which has to end within seconds. They are parsed later, a batch at a time
+(`PlanApproval._process_inbox`). Parsing never raises, for any input.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class _Item:
-    """One arrival, parsed on first use; ``update`` is the key of the update that waits for its verdict."""
+    """One message, parsed on first use; ``update`` is the key of the update that waits for its result."""
 
     def __init__(self, read: Callable[[], Arrival], update: str | None = None) -> None:
         self._read = read
@@ -46,7 +46,7 @@ class _Item:
 
 
 class DecisionInbox:
-    """The arrivals that are not admitted yet, and the verdicts that updates wait for."""
+    """The messages that are not processed yet, and the results that updates wait for."""
 
     def __init__(self) -> None:
         self._items: list[_Item] = []
@@ -54,7 +54,7 @@ class DecisionInbox:
         self._signals_seen = 0
 
     def __len__(self) -> int:
-        """Count the arrivals that are not admitted yet, including those being admitted now."""
+        """Count the messages that are not processed yet, including those that are being processed."""
         return len(self._items)
 
     def add_signal(self, choice: Choice, inputs: Sequence[Any]) -> None:
@@ -84,9 +84,9 @@ class DecisionInbox:
         )
 
     async def submit_update(self, inputs: Sequence[Any], gives_up: Callable[[], bool]) -> Verdict | None:
-        """Add an update, and wait for its verdict; return None if ``gives_up`` becomes true first.
+        """Add an update, and wait for its result; return None if ``gives_up`` becomes true first.
 
-        The arrival then stays in the inbox.
+        The message then stays in the inbox.
         """
         update = workflow.current_update_info()
         assert update is not None
@@ -110,14 +110,14 @@ class DecisionInbox:
         return self._verdicts.pop(key)
 
     def restore(self, arrivals: Sequence[Arrival]) -> None:
-        """Add the arrivals that the previous run carried over through continue-as-new."""
+        """Add the messages that the previous run passed on through continue-as-new."""
         for arrival in arrivals:
             self._items.append(_Item(partial(_same, arrival)))
 
     def first(self, count: int, size: int) -> tuple[Arrival, ...]:
-        """Return the oldest arrivals: one, and up to ``count`` as long as they fit into ``size`` bytes.
+        """Return the oldest messages: one, or up to ``count`` if they fit into ``size`` bytes together.
 
-        They stay in the inbox until `resolve`.
+        They stay in the inbox until `resolve` removes them.
         """
         if len(self._items) == 1:  # the first one regardless of its size, because measuring it would be slow
             return (self._items[0].arrival,)
@@ -130,7 +130,7 @@ class DecisionInbox:
         return tuple(batch)
 
     def fits(self, size: int) -> bool:
-        """Whether all arrivals together have at most ``size`` bytes."""
+        """Whether all messages together have at most ``size`` bytes."""
         for item in self._items:
             size -= item.size
             if size < 0:
@@ -138,12 +138,12 @@ class DecisionInbox:
         return True
 
     def everything(self) -> tuple[Arrival, ...]:
-        """Return all arrivals that are not admitted yet, in order."""
+        """Return all messages that are not processed yet, in order."""
         return tuple(item.arrival for item in self._items)
 
     def resolve(self, decided: Sequence[Decided]) -> None:
-        """Remove the oldest arrivals, which now have these verdicts, and answer the updates among them."""
-        # By position, not by key: after a reset the recorded keys name the previous run.
+        """Remove the oldest messages, which now have these results, and complete the updates among them."""
+        # By position, not by key: after a reset, the recorded keys contain the previous run's id.
         for item, event in zip(self._items, decided, strict=False):
             if item.update is not None:
                 self._verdicts[item.update] = event.verdict

@@ -1,6 +1,6 @@
-"""The workflow `PlangateDelegation`: judge and record one order to lend roles or to end a loan.
+"""The workflow `PlangateDelegation`: process and record one order to begin or end a delegation.
 
-It ends with the verdict. As with orders to stop, the loans are kept in the records, not in a workflow.
+It ends with the result. As with orders to stop, the delegations are kept in the records, not in a workflow.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=DELEGATION_TYPE)
 class PlangateDelegation:
-    """One order, from its arrival to its verdict."""
+    """One order, from its receipt to its result."""
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=True)
@@ -25,7 +25,7 @@ class PlangateDelegation:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> DelegationAnswer:
-        """Judge and record the order; return the verdict and the current loans in every case."""
+        """Process and record the order; return the result and the current delegations in every case."""
         self._answer = await self._recording.write(
             Delegating.judge_delegation,
             lambda: _task((order, *more) if order is not None or more else ()),
@@ -34,7 +34,7 @@ class PlangateDelegation:
 
     @workflow.query(description="The verdict on the order, or what prevents one")
     def status(self) -> DelegationAnswer:
-        """Return the verdict, or the reason why it cannot be recorded yet."""
+        """Return the result, or the reason why it cannot be recorded yet."""
         if self._answer is not None:
             return self._answer
         hindrance = self._recording.hindrance

@@ -1,7 +1,8 @@
 """Render a run's details page when the Web UI queries it.
 
-The SDK expects a workflow to set the page after each change, and returns it when the Web UI asks. The page is
-seldom read, and rendering it after each change would delay effects and slow down every flood.
+The SDK expects a workflow to set the page after each change, and returns it when the Web UI queries it. The
+page is rarely read. Rendering it after each change would delay effects, and would slow down runs with many
+signals.
 """
 
 import logging
@@ -19,7 +20,7 @@ from temporalio.worker import (
 _log = logging.getLogger(__name__)
 
 METADATA: Final = "__temporal_workflow_metadata"
-"""The query by which the Web UI asks for a run's handlers and its page: Temporal's API, `sdk/v1`."""
+"""The query that the Web UI uses to get a run's handlers and its page: Temporal's API, `sdk/v1`."""
 
 
 class HasPage(Protocol):
@@ -31,7 +32,7 @@ class HasPage(Protocol):
 
 
 class PageWhenAsked(Interceptor):
-    """Adds the page to the answer to the metadata query; every workflow of the worker is a `HasPage`."""
+    """Adds the page to the result of the metadata query; every workflow of the worker is a `HasPage`."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type["_Asked"]:  # noqa: A002
         """Return the interceptor of a run's queries."""

@@ -1,6 +1,6 @@
-"""The workflow `PlangateLook`: one look by an auditor, or one export, from its arrival to the record.
+"""The workflow `PlangateLook`: record one access by an auditor, or one export.
 
-The web server's connection to the records cannot write, so a worker records the look for it.
+The web server's connection to the records cannot write, so a worker records the access for it.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=LOOK_TYPE)
 class PlangateLook:
-    """One look."""
+    """One access by an auditor."""
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=False)
@@ -24,7 +24,7 @@ class PlangateLook:
 
     @workflow.run
     async def run(self, look: Any = None, *more: Any) -> LookAnswer:
-        """Record the look, and return whether it could be read."""
+        """Record the access, and return whether the message could be read."""
         info = workflow.info()
         inputs = (look, *more) if look is not None or more else ()
         task = LookTask(key=info.first_execution_run_id, inputs=inputs, received_at=info.start_time)
@@ -33,7 +33,7 @@ class PlangateLook:
 
     @workflow.query(description="Whether the look is recorded, or what prevents it")
     def status(self) -> LookAnswer:
-        """Return whether the look is recorded, or the reason why it is not yet."""
+        """Return whether the access is recorded, or the reason why it is not yet."""
         if self._answer is not None:
             return self._answer
         hindrance = self._recording.hindrance

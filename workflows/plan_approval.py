@@ -1,18 +1,18 @@
 """The workflow `PlanApproval`: draft a plan, wait for approval, execute exactly the approved plan.
 
-`run` shows the process. Signals and the update only add arrivals to the decision inbox; `_process_inbox`
-takes them out in order, has each admitted (judged and recorded), and applies the verdicts. The run's state
-changes by `plangate.domain.fold.apply` alone.
+`run` shows the process. Signals and the update only add messages to the decision inbox. `_process_inbox`
+takes them out in order, lets an activity check and record each one, and applies the results. Only
+`plangate.domain.fold.apply` changes the run's state.
 
 Three patterns in this file come from Temporal:
 
 * Handlers and `run` accept any input (``Any``, and more inputs than they need): a typed parameter would block
   the run or drop the message silently. The domain validates the input.
-* The deadline's timer is left running when the plan is approved: cancelling it would add a history event.
+* The deadline's timer is not cancelled when the plan is approved, because this would add a history event.
 * Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt a write to the records, so
   the phases run in a separate task, and `run` only notes that it was cancelled.
 
-A decision that cannot be recorded now waits in the decision inbox, but the run does not wait with it: the
+A decision that cannot be recorded now waits in the decision inbox, but the run does not wait for it: the
 deadline and a withdrawal still end the run immediately (docs/decisions/0026).
 """
 
@@ -72,11 +72,11 @@ with workflow.unsafe.imports_passed_through():
 
 _LONGEST_ID: Final = 1_000  # bytes, for Temporal
 _HOLDS: Final = "hold-failed-steps"
-"""The patch by which a step that fails holds the run; in older histories it ended the run."""
+"""The patch that holds the run if a step fails; in older histories, the run ended."""
 _LEAVES: Final = "leave-a-step-that-waits"
 """The patch that lets a run leave a waiting step when its phase changes, before the step ends."""
 _KEEPS: Final = "keep-plan-of-failed-edit"
-"""The patch by which an edit that cannot be drafted leaves the plan in review; before, it ended the run."""
+"""The patch that keeps the plan in review if an edit cannot be drafted; before, the run ended."""
 _NO_CRON: Final = (
     "Plangate does not support Temporal's cron: all its runs have one id, so they are one request, which is "
     "executed once. Use a Temporal schedule, which gives each start its own id: temporal schedule create "
@@ -88,7 +88,7 @@ _UNREADABLE: Final = (
 )
 Written = TypeVar("Written")
 Result = TypeVar("Result")
-# The keys of arrivals; no other entry of the trail has such a key.
+# The keys of received messages; no other entry of the trail has such a key.
 _ARRIVAL_KEY: Final = TypeAdapter(
     Annotated[str, StringConstraints(pattern=r"^[^:]{1,100}:(signal|update):[0-9a-f]{1,32}$")]
 )
@@ -98,7 +98,7 @@ class Carried(Frozen):
     """The data that continue-as-new passes to the next run of the chain.
 
     Attributes:
-        arrivals: arrivals without a verdict.
+        arrivals: the messages that are not processed yet.
         hindrance: why they cannot be recorded.
         closing: why the end of the run cannot be recorded.
         ended_at: when the run ended, if that is not recorded yet.
@@ -124,7 +124,7 @@ class Carried(Frozen):
 
     @property
     def is_within_limits(self) -> bool:
-        """Whether this state is within a run's own limits; its reasons will be recorded."""
+        """Whether this state is within the limits of a run; its reasons will be recorded."""
         state, step = self.carried, self.stopped_at
         reasons = [one.reason for step in state.steps for one in (step, step.undo)]
         reasons += [state.closed.reason] if state.closed else []
@@ -224,8 +224,8 @@ class PlanApproval:
         self._stopped_at, self._stopped_undoing = before.stopped_at, before.stopped_undoing
         self._admitting.resume(before.hindrance)
         self._closing.resume(before.closing)
-        # Times of arrival that the previous run reports are not trusted: they count as received now. A run
-        # continues as new only before its deadline (docs/decisions/0020).
+        # The times of receipt that the previous run reports are not trusted: the current time is used
+        # instead. A run continues as new only before its deadline (docs/decisions/0020).
         now = workflow.now()
         self._ended_at = min(before.ended_at, now) if before.ended_at else None
         self._inbox.restore([one.model_copy(update={"received_at": now}) for one in before.arrivals])
@@ -348,7 +348,7 @@ class PlanApproval:
             step = next_step(self._state)
             if step is None:  # the last one was skipped, or marked as done
                 self._end(Outcome.EXECUTED, executed_because(self._state))
-            elif self._state.waits_until(workflow.now()):  # never for a plan from before start times existed
+            elif self._state.waits_until(workflow.now()):  # never for plans made before start times existed
                 await self._wait_to_begin()
             elif ran_out_of_time(self._state, workflow.now()):
                 self._end(Outcome.EXPIRED, why_too_late(self._state))
@@ -410,12 +410,12 @@ class PlanApproval:
             lambda: acting.done() or self._withdrawn is not None or self._state.phase is not phase
         )
         if not acting.done() and (self._withdrawn is not None or workflow.patched(_LEAVES)):
-            acting.cancel()  # ends the pause between two attempts; an act that has begun is finished first
+            acting.cancel()  # ends the pause between two attempts; an action in progress is finished first
         try:
             result: StepResult = await acting
         except ActivityError as error:
             if self._state.phase is not phase:
-                return  # an approval was withdrawn before the step, so it did nothing regardless of the error
+                return  # an approval was withdrawn before the step, so nothing happened, despite the error
             if self._withdrawn is None and not is_refusal(error) and workflow.patched(_HOLDS):
                 await self._hold(drafted, step, reason_of(error), undo=undo)
                 return
@@ -459,7 +459,7 @@ class PlanApproval:
     async def _written(
         self, activity: Callable[[Any, Written], Awaitable[Result]], task: Written
     ) -> Result | None:
-        """Record an event that the run then follows, and return the result of the activity.
+        """Record an event that changes the state of the run, and return the result of the activity.
 
         A withdrawal does not wait until it can be recorded. None if the run has ended instead.
         """
@@ -504,7 +504,7 @@ class PlanApproval:
         self._update_search_attribute(self._state.state)
 
     async def _look_up_later(self) -> None:
-        """Start the look-up of accepted effects, if there are any; it outlives this run."""
+        """Start the look-up of accepted effects, if there are any; it continues after the end of this run."""
         name = settlement_id(self._state.workflow_id)
         if not unsettled_steps(self._state) or len(name.encode()) > _LONGEST_ID:
             return
@@ -578,7 +578,7 @@ class PlanApproval:
         description='Decide, and get the verdict. Send {"decision": "approve", "by": "…", "plan": "…"}'
     )
     async def decide(self, *inputs: Any) -> DecisionAnswer:
-        """Decide as the signals do, and return the verdict."""
+        """Decide as the signals do, and return the result."""
         verdict = await self._inbox.submit_update(inputs, lambda: self._waits_outside)
         if verdict is not None:
             return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
@@ -599,7 +599,7 @@ class PlanApproval:
         return details_page(self._state, self._unrecorded(), self._at_work_since)
 
     async def _process_inbox(self) -> None:
-        """Admit incoming decisions in order until the run ends."""
+        """Process incoming decisions in order until the run ends."""
         unreported = 0
         while True:
             await workflow.wait_condition(lambda: bool(self._inbox))
@@ -618,7 +618,8 @@ class PlanApproval:
             self._inbox.resolve(decided)
             unreported += sum(len(event.model_dump_json()) for event in decided)
             if unreported > options.REPORT_BYTES and self._inbox:
-                # A timer ends the workflow task: a whole flood in one task would exceed the server's limit.
+                # A timer ends the workflow task: a very large number of signals in one task would exceed the
+                # server's limit.
                 await workflow.sleep(options.SHORTEST, summary="many decisions arrived")
                 unreported = 0
 
@@ -636,7 +637,7 @@ class PlanApproval:
         return self._admitting.waits_outside or (self._closing.waits_outside and not self._may_admit())
 
     def _may_move_on(self) -> bool:
-        """Whether no decision is being judged; decisions that cannot be recorded now are judged later."""
+        """Whether no decision is being processed; those that cannot be recorded now are processed later."""
         return not self._inbox or self._waits_outside
 
     def _unrecorded(self) -> Unrecorded | None:
@@ -654,7 +655,7 @@ class PlanApproval:
     # ---- state and history ----------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
-        if not has_followed(self._state, event):  # the record's state may have included it
+        if not has_followed(self._state, event):  # the recorded state may have included it
             self._state = apply(self._state, event)
 
     def _end(self, outcome: Outcome, reason: str) -> None:
@@ -670,7 +671,7 @@ class PlanApproval:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
 
     async def _unless_it_grows(self, condition: Callable[[], bool]) -> None:
-        """Wait for ``condition``, and continue as new if the history gets too long."""
+        """Wait for ``condition``, and continue as new if the history becomes too long."""
         while True:
             await workflow.wait_condition(lambda: condition() or self._may_continue_as_new())
             if condition():
@@ -678,7 +679,7 @@ class PlanApproval:
             await self._continue_as_new()
 
     def _may_continue_as_new(self) -> bool:
-        """Whether the history is long, and nothing is in progress that the next run would lose."""
+        """Whether the history is long, and nothing is in progress that would be lost in the next run."""
         return (
             workflow.info().is_continue_as_new_suggested()
             and self._request is not None
@@ -690,10 +691,11 @@ class PlanApproval:
         )
 
     async def _continue_as_new(self) -> None:
-        """Continue with an empty history; return if a message arrived in between, which would be lost.
+        """Continue with an empty history; return if a message was received in between, which would be lost.
 
-        The server refuses the command if a signal arrives first, and the worker then has to read the whole
-        history again. Under a flood it can succeed only in a task as short as the one after this timer.
+        The server refuses the command if it receives a signal first, and the worker then has to read the
+        whole history again. While many signals are received, it can succeed only in a very short task, such
+        as the one after this timer.
         """
         assert self._request is not None
         await workflow.sleep(options.SHORTEST, summary="the history is long")
@@ -728,6 +730,9 @@ def _opening_of(state: RunState) -> RunRef:
 
 
 def _continues_itself() -> bool:
-    """Whether this run was started by `_continue_as_new`. A retry's input may come from any client."""
+    """Whether this run was started by `_continue_as_new`.
+
+    If the run was started by a retry, its input may come from any client.
+    """
     info = workflow.info()
     return bool(info.continued_run_id) and info.attempt == 1

@@ -1,4 +1,4 @@
-"""Write to the records from a run: by a local activity, with waits outside the workflow task.
+"""Write to the records from a run: with a local activity, and with waits outside the workflow task.
 
 A local activity is part of its workflow task. Endless retries would keep the task open: the server would
 write three events every eight seconds, and end the run after some days. The local activity is therefore tried
@@ -64,11 +64,11 @@ class Recording:
 
     @property
     def waits_outside(self) -> bool:
-        """Whether an entry waits and no attempt is in progress: the run may continue without it."""
+        """Whether an entry waits and no attempt is in progress, so that the run may continue without it."""
         return self.hindrance is not None and not self.is_trying
 
     def resume(self, hindrance: Hindrance | None) -> None:
-        """Continue the previous run's wait; the write is retried before anything else."""
+        """Continue the wait of the previous run; the write is retried first."""
         self.hindrance, self.is_trying = hindrance, hindrance is not None
 
     async def write(
@@ -82,7 +82,7 @@ class Recording:
         No attempt begins before ``may_begin`` is true.
 
         Raises:
-            FailureError: it can never be written, because the run was never recorded.
+            FailureError: the entry can never be written, because the run was never recorded.
         """
         rounds = 0
         while True:
@@ -132,7 +132,7 @@ def reason_of(error: FailureError) -> str:
 
 
 def is_refusal(error: FailureError) -> bool:
-    """Return whether the record forbids a step altogether, so that no decision can let it continue."""
+    """Return whether the record forbids a step in general, so that no decision can let it continue."""
     return _type_of(error) in _REFUSALS
 
 

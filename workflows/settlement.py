@@ -1,9 +1,9 @@
-"""The workflow `PlangateSettlement`: look up how the accepted effects of a run end, once it has ended.
+"""The workflow `PlangateSettlement`: look up the results of a run's accepted effects after its end.
 
-A run starts it as a child that outlives it, if a step is done and its receipt is not final. It calls the
-tools at growing intervals, records the ends that they find on the trail of the run, and ends when all are
-known or the time is over. It takes no input: its id names the run, and everything else is recorded. An
-operator may therefore start it again (docs/operations.md).
+If a step is done and its receipt is not final, the run starts this workflow as a child that continues after
+the run's end. It calls the tools at growing intervals, records their results on the trail of the run, and
+ends when all results are known or the time is over. It takes no input: its id contains the run's id, and
+everything else is recorded. An operator may therefore start it again (docs/operations.md).
 """
 
 from datetime import timedelta
@@ -25,12 +25,12 @@ with workflow.unsafe.imports_passed_through():
 
 
 class SettlementResult(Frozen):
-    """The accepted effects of a run and their known ends.
+    """The accepted effects of a run and their known results.
 
     Attributes:
         run: its workflow id.
         ends: the settlements found so far.
-        still_open: the steps that are looked up.
+        still_open: the steps that are still looked up.
         reason: why nothing more is looked up, or why the last look-up failed; empty if it succeeded.
     """
 
@@ -42,7 +42,7 @@ class SettlementResult(Frozen):
 
 @workflow.defn(name=SETTLEMENT_TYPE)
 class PlangateSettlement:
-    """The look-up of one run's accepted effects, from its end until all are known or the time is over."""
+    """The look-up of one run's accepted effects, from the run's end until all are known or time is up."""
 
     def __init__(self) -> None:
         self._run = run_of(workflow.info().workflow_id) or ""
@@ -53,7 +53,7 @@ class PlangateSettlement:
 
     @workflow.run
     async def run(self, *inputs: Any) -> SettlementResult:
-        """Look up until all ends are known or the time is over; return how the effects ended."""
+        """Look up until all results are known or the time is over; return the results."""
         del inputs
         pause = options.FIRST_LOOK_UP_PAUSE
         while await self._goes_on():
@@ -64,7 +64,7 @@ class PlangateSettlement:
         return self.status()
 
     async def _goes_on(self) -> bool:
-        """Look up once, and record the known ends; return whether any effect remains to be looked up."""
+        """Look up once, and record the known results; return whether any effect remains to be looked up."""
         try:
             looked = await workflow.execute_activity_method(
                 Settling.look_up_settlement, summary=f"how the effects of {self._run} end", **options.LOOK_UP
@@ -85,7 +85,7 @@ class PlangateSettlement:
         """Return how an effect ended; None if it is looked up again."""
         if step.state is not SettlementState.OPEN:
             return step
-        # A tool that could not be asked since the run ended gets more time.
+        # A tool that could not be called since the run ended gets more time.
         last = step.until if step.was_asked else max(step.until, self._started) + options.LOOK_UP_GRACE
         if workflow.now() < last:
             return None
@@ -107,7 +107,7 @@ class PlangateSettlement:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(worst_of(states))])
 
     def _until_next(self, pause: timedelta) -> timedelta:
-        """Return how long to wait: the pause, but not beyond the time of the last look-up."""
+        """Return how long to wait: the pause, but not longer than until the last look-up."""
         now = workflow.now()
         ahead = [one.until - now for one in self._open if one.until > now]
         return min([pause, *ahead])

@@ -1,8 +1,8 @@
-"""The workflow `PlangateStop`: judge, record and answer one stop or release order.
+"""The workflow `PlangateStop`: process and record one order to stop or to release.
 
-It ends with the verdict. The stops are kept in the records, not in a workflow, so cancelling, terminating or
-deleting workflows in Temporal releases no stop. Any client of the server can start it: Plangate's command
-line, Temporal's, or the Web UI. No other connection is needed.
+It ends with the result. The stops are kept in the records, not in a workflow, so a stop is not released if
+workflows are cancelled, terminated or deleted in Temporal. Any client of the server can start it: Plangate's
+command line, Temporal's, or the Web UI. No other connection is needed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=STOP_TYPE)
 class PlangateStop:
-    """One order, from its arrival to its verdict."""
+    """One order, from its receipt to its result."""
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=True)
@@ -27,7 +27,7 @@ class PlangateStop:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> StopAnswer:
-        """Judge and record the order; return the verdict and the stops in force, in every case."""
+        """Process and record the order; return the result and the stops in force, in every case."""
         self._answer = await self._recording.write(
             Stopping.judge_order, lambda: _task((order, *more) if order is not None or more else ())
         )
@@ -35,7 +35,7 @@ class PlangateStop:
 
     @workflow.query(description="The verdict on the order, or what prevents one")
     def status(self) -> StopAnswer:
-        """Return the verdict, or the reason why it cannot be recorded yet."""
+        """Return the result, or the reason why it cannot be recorded yet."""
         if self._answer is not None:
             return self._answer
         hindrance = self._recording.hindrance
