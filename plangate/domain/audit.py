@@ -155,8 +155,8 @@ class Drafted(Frozen):
 class Decided(Frozen):
     """A decision was received, and accepted or refused; unreadable ones are recorded too.
 
-    ``approver`` is the sender as identified at that time, if identified; ``people`` is the SHA-256 of the
-    list of people used, empty without a list.
+    ``approver`` is the identified sender, if any; ``people`` is the SHA-256 of the list of people used, empty
+    without a list.
     """
 
     kind: Literal["decided"] = "decided"
@@ -266,7 +266,7 @@ class StepUndone(Frozen):
 class Held(Frozen):
     """A step, or its undo, cannot continue: the run waits for a resolution by a person until the deadline.
 
-    ``number`` counts the holds of the run, from 1; holds that were recorded before they had numbers have 0.
+    ``number`` is the number of the hold in its run, from 1; it is 0 for holds recorded by older releases.
     """
 
     kind: Literal["held"] = "held"
@@ -333,7 +333,7 @@ class RuleText(Frozen):
 
 
 class RulesInForce(Frozen):
-    """A worker uses this policy or list of people from now on. Only on the trail of rules.
+    """A worker started to use this policy or list of people. Only on the trail of rules.
 
     Attributes:
         what: policy or list of people.

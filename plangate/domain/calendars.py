@@ -27,7 +27,7 @@ MOST_HOURS: Final = 24
 _MOST_OFFSETS: Final = 24
 _DAY: Final = timedelta(days=1)
 _FARTHEST: Final = 24 * 3600 - 1  # seconds from UTC
-_STEP: Final = timedelta(hours=12)  # no zone changes its offset twice in that time
+_STEP: Final = timedelta(hours=12)  # no zone changes its offset twice in this time
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _STEPS_BACK: Final = tuple(timedelta(days=days) for days in (8, 64, 800))
@@ -60,7 +60,7 @@ _WHOLE_DAY: Final = (Hours(begin=time(), end=time()),)
 
 
 class Offset(Frozen):
-    """The offset of the clocks of a zone from UTC, beginning at one moment."""
+    """The offset of a zone's local time from UTC, valid from ``since`` on."""
 
     since: AwareDatetime
     seconds: int = Field(ge=-_FARTHEST, le=_FARTHEST)
@@ -175,7 +175,7 @@ class Calendar(Frozen):
             yield last
 
     def next_working(self, at: datetime) -> datetime:
-        """Return the first moment from ``at`` on at which people work.
+        """Return the first moment at or after ``at`` when people work.
 
         Raises:
             NoWorkingTime: there is no working time within `LONGEST_SEARCH`.
@@ -309,7 +309,7 @@ def _periods(offsets: tuple[Offset, ...]) -> tuple[_Period, ...]:
 
 
 def _first(wall: datetime, periods: Sequence[_Period]) -> datetime:
-    """Return the first moment at which local clocks show this time or a later one."""
+    """Return the first moment when local clocks show this time or a later one."""
     moment = _LAST
     for since, until, offset in periods:
         moment = max(since, _utc(wall) - offset)
@@ -319,7 +319,7 @@ def _first(wall: datetime, periods: Sequence[_Period]) -> datetime:
 
 
 def _end(wall: datetime, periods: Sequence[_Period]) -> datetime:
-    """Return the moment after the last one at which local clocks show an earlier time."""
+    """Return the moment after the last one when local clocks show an earlier time."""
     moment = _FIRST
     for since, until, offset in reversed(periods):
         moment = min(until, _utc(wall) - offset)

@@ -23,7 +23,7 @@ from plangate.domain.validation import faults_in
 MAX_COMMENT: Final = 4_000
 MAX_SIGNATURE: Final = 100_000  # a token contains the comment; each character may take 16
 PLACEHOLDER: Final = "YOUR-NAME"
-"""The placeholder for the approver's name in a decision to copy; no person has this name."""
+"""The placeholder for the approver's name in text that people copy; no person has this name."""
 _PLACEHOLDERS: Final = frozenset(
     {"", "your name", "yourname", "your name here", "name", "my name", "approver name", "placeholder"}
 )
@@ -247,7 +247,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
 
 
 def wrong_parts(decision: Decision) -> str | None:
-    """Return an objection if a decision lacks a part that its kind needs, or has a part of another kind."""
+    """Return an objection if a decision is without a part that its kind needs, or has one of another kind."""
     is_edit = decision.decision is Choice.EDIT
     is_resolution = decision.decision is Choice.RESOLVE
     has_comment = bool(decision.comment.strip())

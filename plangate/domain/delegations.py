@@ -65,7 +65,7 @@ class DelegationOrder(Typed):
         to: the person who may act for the sender, or who gets their messages. If empty, the messages go to
             the people to whom the sender has delegated roles.
         roles: the delegated roles; none in other orders.
-        until: when the delegation or the absence ends; None in an order that ends it.
+        until: when the delegation or the absence ends; None in an order to end it.
         reason: the reason, shown to people.
     """
 
@@ -118,7 +118,7 @@ class DelegationDecided(Frozen):
     """A processed order: accepted or refused. Only on the trail of delegations.
 
     Attributes:
-        approver: the sender as identified at that time, if identified.
+        approver: the identified sender, if any.
         judged_at: when the order was processed, by the server's clock; it takes effect then.
         rules: the roles that the policy lets people delegate.
         policy: SHA-256 of the policy; empty without one.
@@ -235,7 +235,7 @@ def judge(
 
 
 def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
-    """Return the delegations that follow from these orders, including those that have ended."""
+    """Return the delegations that result from these orders, including those that have ended."""
     lent: list[Lending] = []
     for order, approver, at in _accepted(decisions):
         if order.action is DelegationAction.LEND and order.until is not None:
@@ -256,9 +256,9 @@ def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
 
 
 def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
-    """Return the absences that follow from these orders, including those that have ended.
+    """Return the absences that result from these orders, including those that have ended.
 
-    Only a person's last order counts: a new absence ends the earlier one.
+    Only a person's last order is in effect: a new absence ends the earlier one.
     """
     away: list[Away] = []
     for order, approver, at in _accepted(decisions):

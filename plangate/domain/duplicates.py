@@ -1,7 +1,7 @@
 """Duplicates: steps whose tool and identifying arguments equal those of a step of another run.
 
-A tool's declaration names its identifying arguments. A step's `likeness` is a hash over them, by which the
-records find equal steps without reading any plan. This module does not use a database.
+A tool's declaration names its identifying arguments. A step's `likeness` is a hash of them, so that equal
+steps are found without reading any plan. This module does not use a database.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from plangate.domain.plan import canonical_json
 
 MOST_DUPLICATES: Final = 20
 MOST_STEPS: Final = 200
-"""The maximum number of steps of a plan for which at least one duplicate is listed."""
+"""At least one duplicate is listed for up to this number of steps of a plan."""
 DUPLICATES_WITHIN: Final = timedelta(days=30)
 """How long before this plan the other plan may have been drafted, at most."""
 

@@ -23,7 +23,7 @@ class Escalation(Frozen):
     to: str
 
     def begins(self, began: datetime) -> datetime:
-        """Return when it takes effect in a review that began at that time."""
+        """Return when it takes effect in a review that began at ``began``."""
         try:
             return began + timedelta(seconds=self.after_seconds)
         except OverflowError:  # beyond the years that a calendar has
@@ -43,7 +43,7 @@ class Relief(Frozen):
 
 
 def reliefs_of(escalations: Iterable[Escalation], began: datetime | None) -> tuple[Relief, ...]:
-    """Return the escalations of a review that began at that time, in their order."""
+    """Return the escalations of a review that began at ``began``, in their order."""
     if began is None:
         return ()
     return tuple(Relief(role=one.role, to=one.to, at=one.begins(began)) for one in escalations)

@@ -155,7 +155,7 @@ def _code_span(line: str) -> str:
     kept = _DROPPED_BLANK.sub("\u00a0", line)
     fence = "`" * (max((len(run) for run in _BACKTICKS.findall(kept)), default=0) + 1)
     pad = " " if kept[0] == "`" or kept[-1] == "`" else ""
-    # At the start of a line, three backticks would open a block, so a no-break space goes before them.
+    # At the start of a line, three backticks would open a block, so a no-break space is put before them.
     ahead = "\u00a0" if len(fence) > _LONGEST_SPAN_FENCE else ""
     return f"{ahead}{fence}{pad}{kept}{pad}{fence}"
 
@@ -231,7 +231,7 @@ def _in_letters(host: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return ``text``, or its first ``limit`` characters with the number of those left out."""
+    """Return ``text``, or its first ``limit`` characters and the number of omitted characters."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit:,} more characters are not shown here)"

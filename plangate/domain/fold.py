@@ -235,7 +235,7 @@ def _before(replaced: Drafted | None, newest: Drafted) -> Before | None:
 
 
 def _baseline(state: RunState, newest: Drafted) -> Before | None:
-    """Return the plan from which all changes are shown, if it is older than the previous one."""
+    """Return the plan that all changes are compared with, if it is older than the previous one."""
     replaced = state.drafted
     if replaced is None or any(_is_approval_of(replaced, one) for one in state.decisions):
         return None

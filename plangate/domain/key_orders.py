@@ -71,7 +71,7 @@ class KeyDecided(Frozen):
     """A processed order about a key: accepted or refused. Only on the trail of rules.
 
     Attributes:
-        approver: the sender as identified at that time, if identified.
+        approver: the identified sender, if any.
         judged_at: when it was processed, by the server's clock.
         people: SHA-256 of the list of people that was used.
     """

@@ -69,7 +69,7 @@ class Absence(Frozen):
 class Person(Frozen):
     """One person in the directory; an ``enroller`` confirms and revokes the keys of others.
 
-    ``notify`` are the addresses to which notices go; empty for ``mail``. ``calendar`` names their working
+    ``notify`` has the addresses for notices; if empty, ``mail`` is used. ``calendar`` names their working
     time, and ``zone`` is their time zone; see `People.working_time_of`.
     """
 
@@ -89,7 +89,8 @@ class Person(Frozen):
 class Role(Frozen):
     """The description of a role in the list of people.
 
-    ``notify`` are its own addresses, such as a channel; ``calendar`` names the working time of its people.
+    ``notify`` has the addresses of the role, such as a channel; ``calendar`` names the working time of its
+    people.
     """
 
     name: str
@@ -127,7 +128,7 @@ class Standing(Frozen):
 
 
 class Approver(Frozen):
-    """The person who decided, as the directory listed them at that time.
+    """The person who decided, with their data in the directory at that time.
 
     Attributes:
         name: as written in the directory, or as typed without a directory.

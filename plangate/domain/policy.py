@@ -104,10 +104,10 @@ class Requirement(Frozen):
         batch: whether it may be approved together with similar plans, with one passkey confirmation on a
             page.
         notify_details: whether notices may include the previews of its steps.
-        seen_by: the people who may see the run besides those who may decide on it; empty for everyone in
-            the list of people.
-        windows: the calendars in whose working time steps may begin; all must allow it.
-        freezes: the calendars in whose working time no step begins.
+        seen_by: the people who may see the run in addition to those who may decide on it; empty for everyone
+            in the list of people.
+        windows: the calendars of windows: steps may begin only in the working time of all of them.
+        freezes: the calendars of freezes: no step begins in the working time of any of them.
         escalations: the roles that may also approve after a review has lasted for a given time.
         remind: how many seconds before the deadline the people who can still approve are reminded.
     """

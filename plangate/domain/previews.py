@@ -58,7 +58,7 @@ def _shown(value: JsonValue, depth: int) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text, quoted if it could be mistaken for two values; a long text is cut, with its length."""
+    """Return a text: quoted if it could be mistaken for two values, truncated (with its length) if long."""
     if len(text) > _ROOM:
         lines = line_count(text)
         size = f"{len(text):,} characters" + (f" in {counted(lines, 'line')}" if lines > 1 else "")

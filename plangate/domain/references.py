@@ -57,7 +57,7 @@ def resolve_references(
     """Return the values of the arguments that are references, from the receipts of the earlier steps.
 
     Raises:
-        StepUnready: the step has no receipt, or the receipt lacks the field.
+        StepUnready: the step has no receipt, or the receipt does not have the field.
     """
     return {name: _value(steps, reference) for name, reference in references_in(arguments).items()}
 
@@ -131,7 +131,7 @@ def _unfit(
 
 
 def _types(annotation: Any) -> frozenset[str]:
-    """Return the JSON types that an annotation allows, besides a reference; a number may be an integer."""
+    """Return the JSON types that an annotation allows, except a reference; a number may be an integer."""
     if Reference in get_args(annotation):
         parts = [one for one in get_args(annotation) if one is not Reference]
         return frozenset[str]().union(*map(_types, parts))

@@ -32,7 +32,7 @@ _REFUSED_BEFORE = (
 def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
     """Return the approvers whose approvals are too old for a step to start at that time.
 
-    The age of a signed approval counts from its signature, because its delivery can be delayed.
+    The age of a signed approval is measured from its signature, because its delivery can be delayed.
     """
     valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
     if valid_for is None:

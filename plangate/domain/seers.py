@@ -1,4 +1,4 @@
-"""Define who may see a run besides those who may decide on it: the rules ``[[see]]``, frozen with its plan.
+"""Define who else may see a run, apart from people who may decide on it: the plan's rules ``[[see]]``.
 
 `plangate.domain.seeing` uses this to decide whether a person may see a run.
 """

@@ -150,7 +150,7 @@ class Unrecorded(Frozen):
 class HeldStatus(Frozen):
     """The reason why a run is held at ``step``, or at its undo, and the possible resolutions.
 
-    ``number`` counts the holds of the run, from 1; a resolution names it.
+    ``number`` is the number of the hold in the run, from 1; a resolution names it.
     """
 
     number: int = 1

@@ -1,4 +1,4 @@
-"""Stops: orders by which people make every step, or every step of one tool, wait before it begins.
+"""Stops: orders that make every step, or every step of one tool, wait before it begins.
 
 A stop is in force until enough people have released it. `judge` decides whether an order is accepted, `apply`
 returns the stops after it, and `StandingStops.of` returns the stop that makes a step wait. Claims, pages and
@@ -81,7 +81,7 @@ class OrderArrival(Frozen):
 
 
 class Release(Frozen):
-    """The releases that a stop needs: how many people of which roles, with which proof of identity."""
+    """The releases that a stop needs: the number of people with each role, and their proof of identity."""
 
     needs: tuple[Need, ...]
     assurance: Assurance = Assurance.TYPED
@@ -138,7 +138,7 @@ class StopDecided(Frozen):
     """A processed order, accepted or refused, and the rules that were used. Only on the trail of stops.
 
     Attributes:
-        approver: the sender as identified at that time, if identified.
+        approver: the identified sender, if any.
         judged_at: when it was processed, by the server's clock.
         rules: the policy's rules about stops.
         release: what releases a stop, by these rules and the list of people at that time.
@@ -343,7 +343,7 @@ def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
 
 
 def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
-    """Return the stops in force, for people."""
+    """Return the stops in force, as they are shown to people."""
     return tuple(
         StopStatus(
             number=stop.number,

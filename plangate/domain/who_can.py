@@ -80,7 +80,7 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
 
 
 def _wanted(wanted: Wanted, people: People | None, now: datetime, assurance: Assurance) -> Wanted:
-    """Return ``wanted`` with its absent people marked, and without those who lack the required proof."""
+    """Return ``wanted`` with its absent people marked, and without people whose proof is too weak."""
     if people is None:
         return replace(wanted, names=None)
     named = [person for name in wanted.names or () if (person := people.find(name)) is not None]

@@ -84,7 +84,7 @@ def facts_for(
 
 
 def end_of(limit: WorkingTime, at: datetime, facts: Iterable[Facts]) -> datetime:
-    """Return when a limit that begins at ``at`` ends by these facts; immediately if they lack its own."""
+    """Return when a limit that begins at ``at`` ends by these facts; ``at`` if its calendar has none."""
     own = next((one for one in facts if one.calendar == limit.calendar.name), None)
     if own is None:
         return at
