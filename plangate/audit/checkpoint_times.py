@@ -27,7 +27,7 @@ class CheckpointTimes:
     def contradicting(
         self, workflow_id: str, trail: Sequence[AuditEntry], sealed: Sequence[tuple[Seal, int]]
     ) -> Iterator[Finding]:
-        """Yield entries dated after the checkpoint that seals them, or long before earlier checkpoints.
+        """Yield entries with a time after the checkpoint that seals them, or long before earlier checkpoints.
 
         Args:
             workflow_id: the run.
@@ -82,7 +82,7 @@ class CheckpointTimes:
 def back_dated_rules(
     connection: Connection, trail: Sequence[AuditEntry], sealed: Sequence[tuple[Seal, int]]
 ) -> Iterator[Finding]:
-    """Yield each entry of one of Plangate's own trails dated before a checkpoint that does not seal it."""
+    """Yield each entry of one of Plangate's trails with a time before a checkpoint that does not seal it."""
     for seal, number in sealed:
         checkpoint = checkpoint_of(connection, number)
         at = sealed_at(checkpoint) if checkpoint else None

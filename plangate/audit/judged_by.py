@@ -102,7 +102,7 @@ def missing_rules(
 
 
 def is_typed(approver: Approver) -> bool:
-    """Return whether a typed name was the only proof, as is always the case without a list of people."""
+    """Return whether a typed name was the only proof; without a list of people, it always is."""
     own = Standing(person=approver.name, roles=(ANYONE,))
     return not approver.is_proven and approver.standings == (own,)
 

@@ -27,7 +27,7 @@
 - The time of an entry is that of its event, and not before that of the entries that it depends on.
 
 On the trail of rules, every entry is the next change of the policy or of the list of people, or an order
-about a key. On the trail of looks, every entry is a look by its actor.
+about a key. On the trail of looks, every entry is an access by its actor.
 
     >>> list(broken_story("plan-1", []))
     []
