@@ -38,7 +38,7 @@ class Wanted(Frozen):
         by: only runs that this person requested or decided on.
         since: only runs that were requested at that time or later.
         state: only runs in this state.
-        settlement: only runs with this settlement; the worst of several counts.
+        settlement: only runs with this settlement; if there are several, the worst one is used.
         waiting: only runs that wait for a person: in review or held.
         skip: how many to leave out at the beginning.
         limit: how many to return at most; None for all.

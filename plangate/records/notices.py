@@ -113,7 +113,7 @@ def bring_up_to_date(
     """Record the notices that runs need now, and cancel those that they no longer need.
 
     Sent notices do not change. A cancelled notice that is needed again is sent after all. A waiting notice
-    gets its newest facts and time, and goes to the person's current addresses.
+    gets its newest facts and time, and is sent to the person's current addresses.
 
     Args:
         connection: a connection to the records.
