@@ -105,7 +105,7 @@ def _checked_okp(found: dict[Any, Any]) -> dict[int, Any] | None:
     x = found[_X]
     if found[_CRV] != _ED25519 or len(x) != _COORDINATE_BYTES:
         return None
-    checked_public(encoded(x))  # refuses points under which anyone can sign
+    checked_public(encoded(x))  # refuses points for which anyone can create signatures
     return {_KTY: _OKP, _ALG: _EDDSA, _CRV: _ED25519, _X: x}
 
 
