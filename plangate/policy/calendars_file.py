@@ -107,7 +107,8 @@ def read_calendars(
         document: the parsed file; ``Any`` represents TOML.
         raw: the file.
         faults: the list to which errors are added.
-        is_kept: whether it comes from the records; this system then need not have its zones and countries.
+        is_kept: whether the file is from the records; its zones and countries may then be unknown on this
+            system.
     """
     found: dict[str, Calendar] = {}
     where = places(raw, TABLE)

@@ -165,7 +165,7 @@ class Condition:
 
 
 def _not_by_name(plain: str) -> Iterator[str]:
-    """Yield a message for ``totals`` or ``counts`` without a name, which `numbers` could not find."""
+    """Yield a message for ``totals`` or ``counts`` without a name, because `numbers` could not find it."""
     for name in dict.fromkeys(root for root, path in _uses(plain) if len(path) < _BY_NAME[root][1]):
         yield f"uses {name} without a name; write {_BY_NAME[name][0]}"
 

@@ -1,4 +1,4 @@
-"""Check the addresses in the list of people to which notices go.
+"""Check the addresses for notices in the list of people.
 
 ``mailto:dana@example.org`` is mail, sent by the server in ``PLANGATE_SMTP_URL``. Any other address is a URL
 of Apprise, such as ``slack://${SLACK_TOKEN}/#approvals``. The list is stored in the records and shown to

@@ -98,8 +98,8 @@ class StepExplanation(Frozen):
 
     ``resolve`` has the rules about who may resolve a held run; without such a rule, everyone who could
     approve it may. ``see`` has the rules about who may see the run; without such a rule, everyone in the list
-    of people may. ``times`` has the rules of which only the window and the freezes apply, because it is
-    unclear whether they match.
+    of people may. ``times`` has the rules for which it is unclear whether they match; only their window and
+    freezes apply.
     """
 
     number: int

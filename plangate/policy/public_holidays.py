@@ -20,7 +20,7 @@ def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
     """Return a calendar with its public holidays, from 35 days before ``at`` to the end of its search.
 
     Raises:
-        NoWorkingTime: the package ``holidays`` is missing, or lacks the country.
+        NoWorkingTime: the package ``holidays`` is missing, or does not have the country.
     """
     if not calendar.country:
         return calendar
