@@ -131,7 +131,7 @@ class Drafted(Frozen):
         return self.deadline - self.drafted_at
 
     def needing(self, requirement: Requirement, recent: tuple[RecentSum, ...]) -> "Drafted":
-        """Return the event with the stricter requirement that later sums over time demand."""
+        """Return the event with a stricter requirement, which later sums over time have made necessary."""
         longest = self.review_time
         if requirement.timeout_seconds is not None:
             longest = min(longest, timedelta(seconds=requirement.timeout_seconds))
@@ -172,9 +172,9 @@ class Reopened(Frozen):
     Either an approval was no longer valid when ``step`` was to start: ``lost`` has the approvals that are no
     longer valid, with the reasons; steps that are done stay done. ``people`` is the SHA-256 of the list of
     people that was used for the check, empty without a list. Or an edit could not be drafted: ``edit`` has
-    its author and the reason. Or the sums over time in ``recent`` demand more than the plan was approved for:
-    ``requirement`` is the requirement from now on. The execution continues if the plan's approvals meet the
-    new requirement. ``facts`` and ``starts`` are as in `Drafted`.
+    its author and the reason. Or the sums over time in ``recent`` require more than the plan was approved
+    for: ``requirement`` is the new requirement. The execution continues if the plan's approvals meet the new
+    requirement. ``facts`` and ``starts`` are as in `Drafted`.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -306,7 +306,7 @@ class StepReversed(Frozen):
 
 
 class StepUnsettled(Frozen):
-    """The look-up of a step's accepted effect ended without a result: its settlement is not known."""
+    """The look-up of a step's accepted effect ended without a result: its settlement is unknown."""
 
     kind: Literal["unsettled"] = "unsettled"
     step: int
@@ -378,7 +378,7 @@ class WrittenEntry(Frozen):
     """One entry of the trail as stored, even if this release cannot read its event.
 
     Attributes:
-        number: 1 for the first entry of its run, then without a gap.
+        number: the number of the entry in its run, from 1, without gaps.
         key: identifies the event within its run; it is never written twice.
         at: when, by the Temporal server's clock.
         actor: the person for a request or a decision, else the worker's identity.

@@ -5,7 +5,7 @@ change. When they are put back, working time that begins in the repeated hour be
 working time that ends in it ends the second time.
 
 Time zone rules and public holidays change. They can be frozen at one moment (`Facts`). Every result then
-depends only on the calendar and its facts, so an auditor gets the same one.
+depends only on the calendar and its facts, so an auditor gets the same result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -91,7 +91,7 @@ class Calendar(Frozen):
         yearly_extra: extra days of each year, except those that are days off.
         country: the country whose public holidays are days off, as an ISO 3166 code; empty for none.
         region: the part of the country.
-        holidays: the public holidays, as far as they are known.
+        holidays: the known public holidays.
         offsets: the offsets of the zone, if they are frozen; empty to use those of the zone itself.
     """
 

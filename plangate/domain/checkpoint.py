@@ -38,7 +38,7 @@ class CheckpointClaims(Typed):
     """The claims of a checkpoint's token.
 
     Attributes:
-        number: 1 for the first checkpoint, then without a gap.
+        number: the number of the checkpoint, from 1, without gaps.
         previous: SHA-256 of the token of the previous checkpoint, 64 zeros for the first.
         runs: how many leaves it has.
         root: SHA-256 over all leaves, concatenated in ascending order, as hex digits.

@@ -2,8 +2,8 @@
 
 A request says how long each review may take, and a rule of the policy may allow less, or count working time.
 A reopened review has the same limits as the first one, counted from its own beginning.
-`workflows.plan_approval` waits for the deadline, and `plangate.domain.lifecycle` refuses decisions from then
-on. The activity that opens the review computes its deadline once, and records it.
+`workflows.plan_approval` waits for the deadline, and `plangate.domain.lifecycle` refuses decisions from the
+deadline on. The activity that opens the review computes its deadline once, and records it.
 """
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ def exceeds_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
 def exceeds_first_review(reopened: Reopened, drafted: Drafted, requested: Requested | None) -> bool:
     """Return whether a reopened review lasts longer than its plan's limits allow.
 
-    ``drafted`` is the plan with its requirement from then on.
+    ``drafted`` is the plan with its requirement after the reopening.
     """
     return reopened.deadline > reopened_deadline(requested, drafted, reopened.reopened_at, reopened.facts)
 

@@ -153,7 +153,7 @@ class Lending(Frozen):
 
 
 class Away(Absence):
-    """The absence of one person, by their own order."""
+    """The absence of one person, as they reported it in an order."""
 
     by: str
 

@@ -14,9 +14,10 @@ _SHOWN_OF_NAME: Final = 60
 
 
 def changes(seen: JsonValue, now: JsonValue) -> str:
-    """Return ``status was "open", is now "closed"; at most five differences, in one line.
+    """Return ``status was "open", is now "closed"``; at most five differences, in one line.
 
-    Two equal observations are shown in full, because a tool may refuse them for its own reasons.
+    If the observations are equal, the whole value is shown, because the tool may have another reason to
+    refuse it.
     """
     found = [
         f"{name or 'it'} was {_shown(before, is_there=was)}, is now {_shown(after, is_there=is_there)}"

@@ -185,7 +185,7 @@ class Directory(Protocol):
     """The source of the list of people; read for every decision."""
 
     def people(self) -> "People | None":
-        """Return the list of people; None without one, where a typed name is enough.
+        """Return the list of people; None without a list; a typed name is then enough.
 
         Raises:
             DirectoryUnavailable: the list cannot be read now.

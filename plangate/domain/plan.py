@@ -72,7 +72,7 @@ class ProposedStep(Typed):
 
 
 class Step(ProposedStep):
-    """A proposed step, with the additions of its tool when the plan was drafted.
+    """A proposed step, with the parts that its tool added when the plan was drafted.
 
     If the tool did not add a part, the part is missing from the plan's JSON and fingerprint.
 
@@ -188,8 +188,8 @@ def idempotency_key(
         fingerprint: the fingerprint of its plan.
         step: the number of the step, from 1.
         undo: whether the effect undoes the step.
-        resolution: the number of the resolution that retries after a definite failure; 0 for the first try.
-            A vendor may answer a used key with the stored failure, so the retry is a new effect.
+        resolution: the number of the resolution that retries after a definite failure; 0 for the first try. A
+            vendor may respond to a used key with the stored failure, so the retry needs a new key.
     """
     key = f"{workflow_id}:{fingerprint}:{step}"
     return key + (":undo" if undo else "") + (f":r{resolution}" if resolution else "")

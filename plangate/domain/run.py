@@ -327,7 +327,7 @@ class RunState(Frozen):
 
     @property
     def next_hold(self) -> int:
-        """The number of the current or the next hold: each resolution ends one."""
+        """The number of the current or the next hold; each resolution ends a hold."""
         return self.resolutions + 1
 
     @property

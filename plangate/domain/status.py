@@ -202,11 +202,11 @@ class Status(Frozen):
     that people made, oldest first. ``baseline`` is the plan that all changes are compared with, if it is
     older than ``previous``: the last plan with an approval, else the first. If one of its steps is a number,
     it is the same as the step of ``plan`` with this number. ``stops`` has the stops that make its steps wait,
-    as far as ``source`` contains them. ``sums`` has the sums over time that were used to evaluate the newest
-    plan. ``duplicates`` has the steps of other runs that were equal when it was drafted. ``duplicates_now``
-    has those that are equal while it is in review, if the records can be read. ``needs_more`` says that the
-    sums, checked before a step, required more than the plan was approved for. ``may_draft`` says whether a
-    running worker may be able to redraft the plan, as far as is known.
+    if ``source`` contains them. ``sums`` has the sums over time that were used to evaluate the newest plan.
+    ``duplicates`` has the steps of other runs that were equal when it was drafted. ``duplicates_now`` has
+    those that are equal while it is in review, if the records can be read. ``needs_more`` says that the sums,
+    checked before a step, required more than the plan was approved for. ``may_draft`` says whether a running
+    worker may be able to redraft the plan; True if this is unknown.
     """
 
     workflow_id: str

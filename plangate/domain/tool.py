@@ -113,7 +113,8 @@ class ToolDeclaration:
         retry_safety: how retries stay safe.
         seconds: the time limit of one action, after which the action is cancelled and `find_out` is called.
         undoable: whether the tool can undo its effect.
-        receipt: the model of the receipt's details, whose fields later steps can refer to; None without one.
+        receipt: the model of the receipt's details, whose fields later steps can refer to; None without a
+            model.
         reads_only: whether it changes nothing: a planner may call it while it drafts; it cannot be a step.
         identifying: the arguments that are equal in two calls with the same effect; empty for all arguments.
 
