@@ -27,7 +27,7 @@ from plangate.signing.checkpoints import sealed_at
 
 
 class PeriodExport:
-    """The entries of a period in the records, as far as they are sealed now.
+    """The entries of a period that are in the records and sealed.
 
     Args:
         connection: a connection to the records, in one transaction.

@@ -55,7 +55,7 @@ class Sealing:
         self._failed = 0
 
     async def keep_sealing(self) -> None:
-        """Seal at intervals until cancelled, then again."""
+        """Seal at intervals until cancelled, and once more at the end."""
         try:
             while True:
                 await asyncio.sleep(self._every)
