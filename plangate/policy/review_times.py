@@ -46,7 +46,7 @@ def reopened_times(requested: Requested | None, drafted: Drafted, at: datetime) 
 
     Args:
         requested: the request.
-        drafted: the plan, with its requirement from then on.
+        drafted: the plan, with its requirement after the reopening.
         at: when it begins.
 
     Raises:

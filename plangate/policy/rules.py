@@ -61,7 +61,7 @@ def read_rules(settings: Settings, tools: Mapping[str, ToolDeclaration]) -> Rule
     """Read the policy and the list of people.
 
     Args:
-        settings: names the two files, or neither.
+        settings: the settings with the paths of the two files; neither is required.
         tools: the policy is checked against their declarations.
 
     Raises:
