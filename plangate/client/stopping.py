@@ -85,7 +85,7 @@ async def waiting_orders(client: TemporalClient, task_queue: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class KnownStops:
-    """The stops in force, as far as they are known.
+    """The known stops in force.
 
     Attributes:
         answer: the stops.
