@@ -88,7 +88,7 @@ def escalations_for_all(
 def too_early(
     escalations: Sequence[Escalation], demanded: Sequence[Escalation], roles: Iterable[str]
 ) -> Escalation | None:
-    """Return an escalation for one of these roles that is not demanded, or that is demanded only later."""
+    """Return an escalation for one of these roles that the demanded ones do not allow, or only later."""
     times: Mapping[str, Mapping[str, int]] = {role: _times(demanded, role) for role in roles}
     for one in escalations:
         if one.role in times and one.after_seconds < times[one.role].get(one.to, one.after_seconds + 1):
